@@ -1,0 +1,63 @@
+/// The vocabulary of communication accounting: one row per rank × activity × axis × operation × purpose.
+///
+/// The columns are never mixed. Bytes are exact unless a column says "modelled".
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string_view>
+
+#include "partita/kernels/count.hpp"
+#include "partita/topology/grid.hpp"
+
+namespace partita::collective {
+
+using kernels::Bytes;
+
+enum class Operation {
+  send, receive, all_reduce, reduce_scatter, all_gather, all_to_all, broadcast, gather, barrier
+};
+
+/// What part of a program's life the bytes belong to.
+enum class Activity { setup, train, evaluate, checkpoint, record };
+
+/// What the bytes mean.
+enum class Purpose { activation, gradient, parameter, metric, halo, control };
+
+std::string_view to_string(Operation);
+std::string_view to_string(Activity);
+std::string_view to_string(Purpose);
+
+struct TrafficKey {
+  Activity activity = Activity::setup;
+  topology::Axis axis = topology::Axis::world;
+  Operation operation = Operation::send;
+  Purpose purpose = Purpose::control;
+  friend auto operator<=>(const TrafficKey&, const TrafficKey&) = default;
+};
+
+/// What one rank did under one key.
+struct TrafficCounts {
+  std::int64_t calls = 0;               ///< operations that the program asked for
+  std::int64_t messages = 0;            ///< MPI point-to-point sends made for them
+  Bytes payload_bytes{};                ///< what the program asked to have moved or reduced
+  Bytes wire_bytes{};                   ///< passed to MPI point-to-point sends
+  Bytes wire_bytes_received{};          ///< got from MPI point-to-point receives
+  Bytes window_bytes_read{};            ///< loaded from other ranks' shared-window segments
+  Bytes window_bytes_written{};         ///< stored into other ranks' shared-window segments
+  Bytes modelled_wire_bytes{};          ///< for vendor collectives: from a formula
+  Bytes staged_bytes{};                 ///< host↔device copies made for communication
+  double exposed_seconds = 0;           ///< this rank waited
+  double hidden_seconds = 0;            ///< alone-duration − exposed, at least 0
+
+  TrafficCounts& operator+=(const TrafficCounts&);
+};
+
+/// A row of `/traffic` as one rank reports it.
+struct TrafficRow {
+  int rank = 0;
+  TrafficKey key;
+  TrafficCounts counts;
+};
+
+}  // namespace partita::collective

@@ -1,0 +1,64 @@
+# One CMake target per module, and tests that really run on the rank counts that they name.
+
+# partita_add_module(NAME comm [SOURCES a.cpp …] [PUBLIC …] [PRIVATE …] [OPTIONS …] [INCLUDE dir])
+# Target partita_comm, alias partita::comm; public headers under include/. Without sources: an interface library.
+function(partita_add_module)
+  cmake_parse_arguments(ARG "" "NAME;INCLUDE" "SOURCES;PUBLIC;PRIVATE;OPTIONS" ${ARGN})
+  set(target partita_${ARG_NAME})
+  if(NOT ARG_INCLUDE)
+    set(ARG_INCLUDE ${CMAKE_CURRENT_SOURCE_DIR}/include)
+  endif()
+  if(ARG_SOURCES)
+    add_library(${target} STATIC ${ARG_SOURCES})
+    set(scope PUBLIC)
+    target_link_libraries(${target} PRIVATE ${ARG_PRIVATE})
+    target_compile_options(${target} PRIVATE ${ARG_OPTIONS})
+  else()
+    add_library(${target} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  add_library(partita::${ARG_NAME} ALIAS ${target})
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${ARG_NAME})
+  target_compile_features(${target} ${scope} cxx_std_20)
+  target_link_libraries(${target} ${scope} ${ARG_PUBLIC})
+  if(EXISTS ${ARG_INCLUDE})
+    target_include_directories(${target} ${scope} $<BUILD_INTERFACE:${ARG_INCLUDE}>
+                               $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+    install(DIRECTORY ${ARG_INCLUDE}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+  endif()
+  install(TARGETS ${target} EXPORT partita-targets)
+endfunction()
+
+# partita_add_test(NAME x SOURCES … [LINK …] [LABELS fast|full …] [TIMEOUT s]): one process, GoogleTest's main.
+function(partita_add_test)
+  cmake_parse_arguments(ARG "" "NAME;TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})
+  add_executable(test_${ARG_NAME} ${ARG_SOURCES})
+  target_link_libraries(test_${ARG_NAME} PRIVATE ${ARG_LINK} GTest::gtest GTest::gtest_main)
+  add_test(NAME ${ARG_NAME} COMMAND test_${ARG_NAME})
+  partita_label_test(${ARG_NAME} "${ARG_LABELS}" "${ARG_TIMEOUT}")
+endfunction()
+
+# partita_add_mpi_test(NAME x SOURCES … RANKS 1 2 3 … [LINK …] [LABELS …] [TIMEOUT s]): one CTest test per rank
+# count, "x/2ranks". The sources bring their own main (tests/mpi_main.cpp).
+function(partita_add_mpi_test)
+  cmake_parse_arguments(ARG "" "NAME;TIMEOUT" "SOURCES;LINK;LABELS;RANKS" ${ARGN})
+  add_executable(test_${ARG_NAME} ${ARG_SOURCES} ${PROJECT_SOURCE_DIR}/tests/mpi_main.cpp)
+  target_link_libraries(test_${ARG_NAME} PRIVATE ${ARG_LINK} partita::comm GTest::gtest)
+  foreach(ranks IN LISTS ARG_RANKS)
+    add_test(NAME ${ARG_NAME}/${ranks}ranks
+             COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${ranks} $<TARGET_FILE:test_${ARG_NAME}>)
+    partita_label_test(${ARG_NAME}/${ranks}ranks "${ARG_LABELS}" "${ARG_TIMEOUT}")
+    set_property(TEST ${ARG_NAME}/${ranks}ranks PROPERTY PROCESSORS 2)
+  endforeach()
+endfunction()
+
+# Labels default to fast, the time limit to 120 s; exit code 77 means skipped, visibly.
+function(partita_label_test name labels timeout)
+  if(NOT labels)
+    set(labels fast)
+  endif()
+  if(NOT timeout)
+    set(timeout 120)
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${timeout} SKIP_RETURN_CODE 77)
+endfunction()
