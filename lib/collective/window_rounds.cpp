@@ -1,0 +1,106 @@
+/// All-reduce by loads and stores in a shared-memory window, alone or inside each node of a hierarchy.
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+#include "partita/collective/schedule.hpp"
+
+namespace partita::collective {
+namespace {
+
+std::vector<int> ranks_below(int p) {
+  std::vector<int> ranks(static_cast<std::size_t>(p));
+  std::iota(ranks.begin(), ranks.end(), 0);
+  return ranks;
+}
+
+std::vector<int> without(std::vector<int> ranks, int rank) {
+  std::erase(ranks, rank);
+  return ranks;
+}
+
+/// Share i of the members' cut of a range.
+Range member_share(Range range, std::size_t i, std::size_t members) {
+  const auto cut = topology::share(static_cast<std::int64_t>(i), static_cast<std::int64_t>(members), range.size());
+  return {range.begin + cut.begin, range.begin + cut.end};
+}
+
+}  // namespace
+
+Schedule staged_window_all_reduce(int p, int rank, std::int64_t n, Combine combine, const WindowTuning& tuning) {
+  Schedule schedule;
+  const auto all = ranks_below(p);
+  const std::int64_t chunk = std::max<std::int64_t>(1, tuning.chunk);
+  for (std::int64_t begin = 0; p > 1 && begin < n; begin += chunk) {
+    const Range piece{begin, std::min(n, begin + chunk)};
+    if (p == 2 || n <= tuning.gather) {
+      schedule.push_back(WindowRound{.next_slot = true, .stage_in = piece, .members = all,
+                                     .loads = {{.from = all, .range = piece, .combine = combine}}});
+      continue;
+    }
+    const Range mine = member_share(piece, static_cast<std::size_t>(rank), all.size());
+    schedule.push_back(WindowRound{.next_slot = true, .stage_in = piece, .members = all,
+                                   .loads = {{.from = all, .range = mine, .combine = combine}}});
+    WindowRound exchange{.stage_in = mine, .members = all};
+    for (const int peer : without(all, rank))
+      exchange.loads.push_back({.from = {peer}, .range = member_share(piece, static_cast<std::size_t>(peer), all.size())});
+    schedule.push_back(std::move(exchange));
+  }
+  return schedule;
+}
+
+Schedule direct_window_all_reduce(int p, int rank, std::int64_t n, Combine combine) {
+  Schedule schedule;
+  if (p == 1 || n == 0) return schedule;
+  const auto all = ranks_below(p);
+  const Range mine = member_share({0, n}, static_cast<std::size_t>(rank), all.size());
+  schedule.push_back(WindowRound{.members = all,
+                                 .loads = {{.from = all, .range = mine, .combine = combine}},
+                                 .store_to = without(all, rank),
+                                 .store = mine});
+  schedule.push_back(WindowRound{.members = all});
+  return schedule;
+}
+
+Schedule hierarchical_all_reduce(int rank, std::span<const int> node_of, std::int64_t n, Combine combine) {
+  std::map<int, std::vector<int>> nodes;
+  for (std::size_t r = 0; r < node_of.size(); ++r) nodes[node_of[r]].push_back(static_cast<int>(r));
+  std::vector<int> leaders;
+  for (const auto& [node, ranks] : nodes) leaders.push_back(ranks.front());
+  const auto& members = nodes.at(node_of[static_cast<std::size_t>(rank)]);
+  const int leader = members.front();
+  const Range whole{0, n};
+  Schedule schedule;
+  if (n == 0) return schedule;
+  if (members.size() > 1) {
+    const auto me = static_cast<std::size_t>(std::find(members.begin(), members.end(), rank) - members.begin());
+    const Range mine = member_share(whole, me, members.size());
+    schedule.push_back(WindowRound{.next_slot = true, .stage_in = whole, .members = members,
+                                   .loads = {{.from = members, .range = mine, .combine = combine}}});
+    WindowRound collect{.stage_in = mine, .members = members};
+    for (std::size_t i = 1; rank == leader && i < members.size(); ++i)
+      collect.loads.push_back({.from = {members[i]}, .range = member_share(whole, i, members.size())});
+    schedule.push_back(std::move(collect));
+  }
+  if (rank == leader && leaders.size() > 1) {
+    const auto position = std::find(leaders.begin(), leaders.end(), rank) - leaders.begin();
+    const int p = static_cast<int>(leaders.size());
+    for (auto& round : ring_all_reduce(p, static_cast<int>(position), even_cuts(p, n), combine)) {
+      auto& message = std::get<MessageRound>(round);
+      message.send_to = leaders[static_cast<std::size_t>(message.send_to)];
+      message.receive_from = leaders[static_cast<std::size_t>(message.receive_from)];
+      schedule.push_back(message);
+    }
+  }
+  if (members.size() > 1) {
+    WindowRound spread{.members = members};
+    if (rank == leader)
+      spread.stage_in = whole;
+    else
+      spread.loads.push_back({.from = {leader}, .range = whole});
+    schedule.push_back(std::move(spread));
+  }
+  return schedule;
+}
+
+}  // namespace partita::collective

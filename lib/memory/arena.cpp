@@ -1,0 +1,39 @@
+#include "partita/memory/arena.hpp"
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "partita/base/error.hpp"
+
+namespace partita::memory {
+
+using kernels::Bytes;
+using kernels::DataType;
+using kernels::Elements;
+using kernels::View;
+
+HostBuffer::HostBuffer(Bytes bytes) : size_(static_cast<std::size_t>(bytes.value())) {
+  if (size_ == 0) return;
+  const auto rounded = static_cast<std::size_t>(padded(bytes).value());
+  data_.reset(static_cast<std::byte*>(std::aligned_alloc(alignment, rounded)));
+  if (!data_) throw std::bad_alloc();
+  std::memset(data_.get(), 0, rounded);
+}
+
+void HostBuffer::Free::operator()(std::byte* data) const noexcept { std::free(data); }
+
+View HostBuffer::view(DataType type, Elements n) const {
+  base::expect(bytes_of(type, n).value() <= static_cast<std::int64_t>(size_), "a view lies inside its buffer", n);
+  return {data_.get(), type, n};
+}
+
+View Arena::allocate(DataType type, Elements n) {
+  const Bytes begin = used_;
+  used_ += padded(bytes_of(type, n));
+  base::expect(used_.value() <= static_cast<std::int64_t>(storage_.size()), "an arena holds what was planned",
+               used_, storage_.size());
+  return {storage_.data() + begin.value(), type, n};
+}
+
+}  // namespace partita::memory

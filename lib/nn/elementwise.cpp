@@ -1,0 +1,93 @@
+/// Layers without parameters that treat elements one by one: ReLU, Tanh, Flatten (a change of memory order), Dropout.
+#include "planned.hpp"
+
+namespace partita::nn {
+namespace {
+
+class Relu final : public Operator {
+ public:
+  explicit Relu(kernels::Backend& backend) : backend_(backend) {}
+  void forward(const Tensors& t, const StepPosition&, kernels::Workspace) override { backend_.relu_forward(t.x, t.y); }
+  void backward_data(const Tensors& t, const StepPosition&, kernels::Workspace) override {
+    backend_.relu_backward(t.y, t.dy, t.dx);
+  }
+
+ private:
+  kernels::Backend& backend_;
+};
+
+class Tanh final : public Operator {
+ public:
+  explicit Tanh(kernels::Backend& backend) : backend_(backend) {}
+  void forward(const Tensors& t, const StepPosition&, kernels::Workspace) override { backend_.tanh_forward(t.x, t.y); }
+  void backward_data(const Tensors& t, const StepPosition&, kernels::Workspace) override {
+    backend_.tanh_backward(t.y, t.dy, t.dx);
+  }
+
+ private:
+  kernels::Backend& backend_;
+};
+
+class Flatten final : public Operator {
+ public:
+  Flatten(const kernels::Shape& image, std::int64_t batch, kernels::Backend& backend)
+      : backend_(backend), image_(image), batch_(batch) {}
+  void forward(const Tensors& t, const StepPosition&, kernels::Workspace) override {
+    backend_.reorder(batch_, image_, backend_.image_layout(), kernels::Layout::nchw, t.x, t.y);
+  }
+  void backward_data(const Tensors& t, const StepPosition&, kernels::Workspace) override {
+    backend_.reorder(batch_, image_, kernels::Layout::nchw, backend_.image_layout(), t.dy, t.dx);
+  }
+
+ private:
+  kernels::Backend& backend_;
+  kernels::Shape image_;
+  std::int64_t batch_;
+};
+
+class Dropout final : public Operator {
+ public:
+  Dropout(const model::Layer& layer, int layer_index, std::int64_t batch, kernels::Backend& backend)
+      : backend_(backend), layer_index_(layer_index) {
+    const bool image = layer.input.rank() == 3;
+    shape_ = {.batch = batch,
+              .channels = image ? layer.input[0] : layer.input.elements().value(),
+              .height = image ? layer.input[1] : 1,
+              .width = image ? layer.input[2] : 1,
+              .layout = image ? backend.image_layout() : kernels::Layout::nchw,
+              .probability = layer.probability};
+  }
+  void forward(const Tensors& t, const StepPosition& at, kernels::Workspace) override { draw(at, t.x, t.y); }
+  void backward_data(const Tensors& t, const StepPosition& at, kernels::Workspace) override { draw(at, t.dy, t.dx); }
+
+ private:
+  void draw(const StepPosition& at, ConstView from, View to) {
+    // The step is mixed into the key: a layer has one stream, a step one key.
+    const std::uint64_t key = at.seed ^ (static_cast<std::uint64_t>(at.step) * 0x9E3779B97F4A7C15ULL);
+    backend_.dropout(shape_,
+                     kernels::random_stream(key, kernels::RandomPurpose::dropout,
+                                            static_cast<std::uint32_t>(layer_index_)),
+                     at.first_sample, from, to);
+  }
+  kernels::Backend& backend_;
+  int layer_index_;
+  kernels::DropoutShape shape_;
+};
+
+}  // namespace
+
+std::unique_ptr<Operator> plan_activation(const model::Layer& layer, kernels::Backend& backend) {
+  if (layer.kind == model::LayerKind::tanh) return std::make_unique<Tanh>(backend);
+  return std::make_unique<Relu>(backend);
+}
+
+std::unique_ptr<Operator> plan_flatten(const model::Layer& layer, std::int64_t batch, kernels::Backend& backend) {
+  return std::make_unique<Flatten>(layer.input, batch, backend);
+}
+
+std::unique_ptr<Operator> plan_dropout(const model::Layer& layer, int layer_index, std::int64_t batch,
+                                       kernels::Backend& backend) {
+  return std::make_unique<Dropout>(layer, layer_index, batch, backend);
+}
+
+}  // namespace partita::nn

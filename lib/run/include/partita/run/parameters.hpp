@@ -1,0 +1,40 @@
+/// The parameters of a model on one rank, with their gradients and velocities: three flat vectors in the order of the
+/// program, so that a bucket is a slice and an update is one call.
+#pragma once
+
+#include "partita/comm/communicator.hpp"
+#include "partita/memory/arena.hpp"
+#include "partita/step/program.hpp"
+
+namespace partita::run {
+
+using kernels::View;
+
+class Parameters {
+ public:
+  /// Collective over `axis`: gradients lie in its shared window where its ranks share a node, so that a reduction
+  /// copies nothing.
+  Parameters(const step::Program&, comm::Communicator& axis);
+
+  [[nodiscard]] View weights() const { return weights_; }
+  [[nodiscard]] View gradients() const { return gradients_; }
+  [[nodiscard]] View velocities() const { return velocities_; }
+
+  /// Draws every parameter from (seed, layer, logical index): the same on any grid.
+  void initialize(const step::Program&, const model::ModelSpec&, model::Initializer, std::uint64_t seed);
+
+ private:
+  memory::HostBuffer storage_;
+  comm::SharedBuffer gradient_storage_;
+  View weights_, gradients_, velocities_;
+};
+
+/// The part of a flat vector that belongs to one unit.
+inline View weight_of(View flat, const step::ParameterRange& range) {
+  return flat.slice(range.weight_first, range.weight_count);
+}
+inline View bias_of(View flat, const step::ParameterRange& range) {
+  return flat.slice(range.bias_first, range.bias_count);
+}
+
+}  // namespace partita::run
