@@ -24,8 +24,9 @@ class BasicView {
   constexpr BasicView(std::span<T> values)
       : BasicView(values.data(), data_type_of<std::remove_const_t<T>>(),
                   Elements(static_cast<std::int64_t>(values.size()))) {}
-  constexpr BasicView(const BasicView<false>& other)
-    requires IsConst
+  template <bool OtherIsConst>
+    requires(IsConst && !OtherIsConst)
+  constexpr BasicView(const BasicView<OtherIsConst>& other)
       : BasicView(other.data(), other.type(), other.size()) {}
 
   [[nodiscard]] constexpr Pointer data() const { return data_; }

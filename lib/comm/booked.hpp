@@ -1,0 +1,70 @@
+/// What every collective does around its run: the state machine of start, test and wait, and the booking.
+#pragma once
+
+#include "partita/base/clock.hpp"
+#include "state.hpp"
+
+namespace partita::comm {
+
+class BookedCollective : public Collective, private Progressing {
+ public:
+  BookedCollective(std::shared_ptr<Communicator::State> state, Description description,
+                   collective::TrafficCounts counts)
+      : state_(std::move(state)), description_(description), counts_(counts) {
+    counts_.calls = 1;
+    counts_.payload_bytes = bytes_of(description.type, description.elements);
+    if (description.operation == collective::Operation::barrier) counts_.payload_bytes = Bytes(0);
+    state_->runtime->active.reserve(state_->runtime->active.capacity() + 1);
+  }
+  ~BookedCollective() override { state_->runtime->remove(this); }
+
+  const Description& description() const override { return description_; }
+  void set_alone_seconds(double seconds) override { alone_seconds_ = seconds; }
+
+  void start() override {
+    base::expect(!running_, "a collective is started when its last run is over");
+    running_ = true;
+    key_ = {.activity = state_->runtime->ledger.activity(), .axis = state_->axis,
+            .operation = description_.operation, .purpose = description_.purpose};
+    state_->runtime->ledger.add(key_, counts_);
+    state_->runtime->active.push_back(this);
+    begin();
+    advance();
+  }
+  bool test() override {
+    if (running_) advance();
+    return !running_;
+  }
+  void wait() override {
+    const double before = base::now_seconds();
+    if (running_) wait_until(*state_->runtime, [this] { return !running_; });
+    const double exposed = base::now_seconds() - before;
+    collective::TrafficCounts waited;
+    waited.exposed_seconds = exposed;
+    waited.hidden_seconds = std::max(0.0, alone_seconds_ - exposed);
+    state_->runtime->ledger.add(key_, waited);
+  }
+
+ protected:
+  /// Prepares a run.
+  virtual void begin() = 0;
+  /// Moves the run on; true when it is complete.
+  virtual bool step() = 0;
+  Communicator::State& state() { return *state_; }
+
+ private:
+  void advance() final {
+    if (!running_ || !step()) return;
+    running_ = false;
+    state_->runtime->remove(this);
+  }
+
+  std::shared_ptr<Communicator::State> state_;
+  Description description_;
+  collective::TrafficCounts counts_;
+  collective::TrafficKey key_;
+  double alone_seconds_ = 0;
+  bool running_ = false;
+};
+
+}  // namespace partita::comm

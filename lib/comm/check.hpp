@@ -1,0 +1,37 @@
+/// Checked MPI calls and owners of MPI handles.
+#pragma once
+
+#include <mpi.h>
+
+#include <source_location>
+#include <string>
+
+#include "partita/base/error.hpp"
+#include "partita/base/handle.hpp"
+
+namespace partita::comm {
+
+inline void check(int code, const char* call, std::source_location where = std::source_location::current()) {
+  if (code == MPI_SUCCESS) [[likely]]
+    return;
+  char text[MPI_MAX_ERROR_STRING];
+  int length = 0;
+  MPI_Error_string(code, text, &length);
+  throw base::EnvironmentError(call, code, std::string(text, static_cast<std::size_t>(length)), where);
+}
+
+struct CommunicatorTraits {
+  using Handle = MPI_Comm;
+  static Handle null() { return MPI_COMM_NULL; }
+  static void close(Handle handle) noexcept { MPI_Comm_free(&handle); }
+};
+using CommunicatorHandle = base::UniqueHandle<CommunicatorTraits>;
+
+struct WindowTraits {
+  using Handle = MPI_Win;
+  static Handle null() { return MPI_WIN_NULL; }
+  static void close(Handle handle) noexcept { MPI_Win_free(&handle); }
+};
+using WindowHandle = base::UniqueHandle<WindowTraits>;
+
+}  // namespace partita::comm

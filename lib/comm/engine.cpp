@@ -1,0 +1,182 @@
+/// Runs the rounds of a schedule: messages by MPI_Isend and MPI_Irecv, window rounds by loads, stores and flags.
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "booked.hpp"
+#include "combine.hpp"
+
+namespace partita::comm {
+namespace {
+
+using collective::MessageRound;
+using collective::Range;
+using collective::WindowRound;
+
+/// Each rank's part of a plan's window: a flag on a cache line of its own, then two staging slots.
+constexpr std::size_t flag_bytes = 64;
+
+class RoundCollective final : public BookedCollective {
+ public:
+  RoundCollective(std::shared_ptr<Communicator::State> owner, Description description, View in, View out,
+                  collective::Schedule schedule)
+      : BookedCollective(owner, description,
+                         traffic_of(schedule, owner->rank, bytes_of(description.type, Elements(1)))),
+        in_(in), out_(out), element_(kernels::size_of(description.type)), tag_(owner->take_tag()),
+        schedule_(std::move(schedule)) {
+    prepare_scratch();
+    prepare_window(description.in_window);
+  }
+
+ private:
+  void prepare_scratch() {
+    std::int64_t largest = 0;
+    for (const auto& round : schedule_)
+      if (const auto* message = std::get_if<MessageRound>(&round); message && message->combine != Combine::copy)
+        largest = std::max(largest, message->receive.size());
+    scratch_.resize(static_cast<std::size_t>(largest * element_));
+  }
+
+  void prepare_window(bool in_window) {
+    std::int64_t slot = 0;
+    bool uses_window = false;
+    for (const auto& round : schedule_)
+      if (const auto* window = std::get_if<WindowRound>(&round)) {
+        uses_window = true;
+        slot = std::max(slot, window->stage_in.size());
+      }
+    if (!uses_window) return;
+    slot_bytes_ = (static_cast<std::size_t>(slot * element_) + flag_bytes - 1) / flag_bytes * flag_bytes;
+    // A rank that stages less than its peers (hierarchical followers) needs equal slots all the same.
+    std::uint64_t most = slot_bytes_;
+    MPI_Request request = MPI_REQUEST_NULL;
+    check(MPI_Iallreduce(MPI_IN_PLACE, &most, 1, MPI_UINT64_T, MPI_MAX, state().node.get(), &request), "MPI_Iallreduce");
+    wait_for(request);
+    slot_bytes_ = most;
+    window_ = state().allocate(flag_bytes + 2 * slot_bytes_);
+    if (in_window) {
+      buffers_ = state().region_of(in_.data());
+      base::expect(buffers_ != nullptr, "a buffer planned as in the window lies there");
+      buffer_offset_ = static_cast<const std::byte*>(in_.data()) - buffers_->mine;
+    }
+  }
+
+  void wait_for(MPI_Request& request) {
+    wait_until(*state().runtime, [&] {
+      int flag = 0;
+      check(MPI_Test(&request, &flag, MPI_STATUS_IGNORE), "MPI_Test");
+      return flag != 0;
+    });
+  }
+
+  void begin() override { round_ = 0, entered_ = false; }
+
+  bool step() override {
+    while (round_ < schedule_.size()) {
+      const auto& round = schedule_[round_];
+      const auto* message = std::get_if<MessageRound>(&round);
+      if (!(message ? run(*message) : run(std::get<WindowRound>(round)))) return false;
+      ++round_;
+      entered_ = false;
+    }
+    return true;
+  }
+
+  bool run(const MessageRound& round) {
+    if (!entered_) post(round);
+    entered_ = true;
+    int complete = 0;
+    check(MPI_Testall(2, requests_.data(), &complete, MPI_STATUSES_IGNORE), "MPI_Testall");
+    if (complete == 0) return false;
+    if (round.receive_from >= 0 && round.combine != Combine::copy)
+      combine_into(at(out_, round.receive.begin), scratch_.data(), round.receive.size(), out_.type(), round.combine);
+    return true;
+  }
+
+  void post(const MessageRound& round) {
+    requests_ = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+    if (round.receive_from >= 0 && !round.receive.empty()) {
+      void* target = round.combine == Combine::copy ? at(out_, round.receive.begin) : scratch_.data();
+      check(MPI_Irecv_c(target, round.receive.size() * element_, MPI_BYTE, round.receive_from, tag_,
+                        state().communicator.get(), &requests_[0]),
+            "MPI_Irecv_c");
+    }
+    if (round.send_to >= 0 && !round.send.empty())
+      check(MPI_Isend_c(at(in_, round.send.begin), round.send.size() * element_, MPI_BYTE, round.send_to, tag_,
+                        state().communicator.get(), &requests_[1]),
+            "MPI_Isend_c");
+  }
+
+  bool run(const WindowRound& round) {
+    if (!entered_) enter(round);
+    entered_ = true;
+    for (; arrived_ < round.members.size(); ++arrived_)
+      if (flag(round.members[arrived_]).load(std::memory_order_acquire) < epoch_) return false;
+    for (const auto& load : round.loads) run(load);
+    for (const int peer : round.store_to)
+      std::memcpy(buffers_->segments[static_cast<std::size_t>(peer)] + buffer_offset_ + round.store.begin * element_,
+                  at(out_, round.store.begin), static_cast<std::size_t>(round.store.size() * element_));
+    return true;
+  }
+
+  void enter(const WindowRound& round) {
+    if (round.next_slot) slot_ = 1 - slot_, slot_origin_ = round.stage_in.begin;
+    if (!round.stage_in.empty())
+      std::memcpy(slot_of(state().rank, round.stage_in.begin), at(in_, round.stage_in.begin),
+                  static_cast<std::size_t>(round.stage_in.size() * element_));
+    arrived_ = 0;
+    flag(state().rank).store(++epoch_, std::memory_order_release);
+  }
+
+  void run(const collective::WindowLoad& load) {
+    sources_.clear();
+    for (const int peer : load.from) {
+      if (peer == state().rank)
+        sources_.push_back(at(in_, load.range.begin));
+      else if (buffers_)
+        sources_.push_back(buffers_->segments[static_cast<std::size_t>(peer)] + buffer_offset_ +
+                           load.range.begin * element_);
+      else
+        sources_.push_back(slot_of(peer, load.range.begin));
+    }
+    combine_sources(at(out_, load.range.begin), sources_, load.range.size(), out_.type(), load.combine);
+  }
+
+  std::byte* at(View view, std::int64_t element) const {
+    return static_cast<std::byte*>(view.data()) + element * element_;
+  }
+  std::byte* slot_of(int peer, std::int64_t element) const {
+    return window_->segments[static_cast<std::size_t>(peer)] + flag_bytes + slot_bytes_ * static_cast<unsigned>(slot_) +
+           (element - slot_origin_) * element_;
+  }
+  std::atomic_ref<std::uint64_t> flag(int peer) const {
+    return std::atomic_ref(*reinterpret_cast<std::uint64_t*>(window_->segments[static_cast<std::size_t>(peer)]));
+  }
+
+  View in_, out_;
+  std::int64_t element_;
+  int tag_;
+  collective::Schedule schedule_;
+  std::vector<std::byte> scratch_;
+  std::array<MPI_Request, 2> requests_{MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+  std::size_t round_ = 0;
+  bool entered_ = false;
+
+  std::unique_ptr<Region> window_;
+  const Region* buffers_ = nullptr;  ///< where the caller's buffers lie, when in a window
+  std::ptrdiff_t buffer_offset_ = 0;
+  std::size_t slot_bytes_ = 0, arrived_ = 0;
+  int slot_ = 0;
+  std::int64_t slot_origin_ = 0;
+  std::uint64_t epoch_ = 0;
+  std::vector<const void*> sources_;
+};
+
+}  // namespace
+
+std::unique_ptr<Collective> make_round_collective(std::shared_ptr<Communicator::State> state, Description description,
+                                                  View in, View out, collective::Schedule schedule) {
+  return std::make_unique<RoundCollective>(std::move(state), description, in, out, std::move(schedule));
+}
+
+}  // namespace partita::comm

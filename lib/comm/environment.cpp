@@ -1,0 +1,55 @@
+#include "partita/comm/environment.hpp"
+
+#include <mpi.h>
+
+#include <cstdlib>
+#include <ostream>
+
+#include "check.hpp"
+
+namespace partita::comm {
+
+MpiEnvironment::MpiEnvironment(int& argc, char**& argv) {
+  int provided = 0;
+  check(MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
+  check(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+}
+
+MpiEnvironment::~MpiEnvironment() { MPI_Finalize(); }
+
+void MpiEnvironment::abort(int code) const {
+  MPI_Abort(MPI_COMM_WORLD, code);
+  std::_Exit(code);
+}
+
+std::string MpiEnvironment::library() const {
+  char text[MPI_MAX_LIBRARY_VERSION_STRING];
+  int length = 0;
+  check(MPI_Get_library_version(text, &length), "MPI_Get_library_version");
+  std::string line(text, static_cast<std::size_t>(length));
+  line = line.substr(0, line.find('\n'));
+  for (char& c : line)
+    if (c == '\t') c = ' ';
+  return line;
+}
+
+std::string MpiEnvironment::host() const {
+  char text[MPI_MAX_PROCESSOR_NAME];
+  int length = 0;
+  check(MPI_Get_processor_name(text, &length), "MPI_Get_processor_name");
+  return {text, static_cast<std::size_t>(length)};
+}
+
+int run_program(int argc, char** argv, std::ostream& errors, const std::function<int(MpiEnvironment&)>& program) {
+  MpiEnvironment environment(argc, argv);
+  try {
+    return program(environment);
+  } catch (const std::exception& error) {
+    int rank = -1;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    errors << "rank " << rank << ": " << error.what() << std::endl;
+    environment.abort(1);
+  }
+}
+
+}  // namespace partita::comm

@@ -1,0 +1,142 @@
+/// Communicators of the grid's axes, persistent collectives on them, and memory that the ranks of a node share.
+///
+/// Nothing here blocks inside MPI: MPICH spins without yielding, so that more ranks than cores collapse. All waiting goes
+/// through one progress function that polls everything started and yields the core.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "partita/base/error.hpp"
+#include "partita/collective/schedule.hpp"
+#include "partita/comm/environment.hpp"
+#include "partita/comm/ledger.hpp"
+#include "partita/kernels/view.hpp"
+
+namespace partita::comm {
+
+using collective::Algorithm;
+using collective::Combine;
+using kernels::Bytes;
+using kernels::DataType;
+using kernels::Elements;
+using kernels::View;
+
+struct CommOptions {
+  /// Imitates nodes of so many consecutive ranks; 0: the real nodes.
+  int ranks_per_node = 0;
+};
+
+/// What a planned collective is; `algorithm` is the one in use, never `automatic`.
+struct Description {
+  collective::Operation operation = collective::Operation::all_reduce;
+  Algorithm algorithm = Algorithm::ring;
+  collective::Purpose purpose = collective::Purpose::control;
+  Elements elements{};
+  DataType type = DataType::float32;
+  bool in_window = false;  ///< the buffer lies in a shared window: nothing is staged
+};
+
+/// A collective bound to its buffer, started any number of times; starting allocates nothing. The buffer belongs to the
+/// operation from `start` to the `wait` or `test` that ends it.
+class Collective {
+ public:
+  virtual ~Collective() = default;
+  [[nodiscard]] virtual const Description& description() const = 0;
+  /// Begins one run; a broken contract while one is under way.
+  virtual void start() = 0;
+  /// Moves on without blocking; true when nothing is under way any more.
+  virtual bool test() = 0;
+  /// Until complete, progressing everything that was started. The time is booked as exposed.
+  virtual void wait() = 0;
+  /// Later waits book what of this duration (the operation run alone) was not exposed as hidden.
+  virtual void set_alone_seconds(double seconds) = 0;
+};
+
+/// Memory in a window that the ranks of a communicator share if they are on one node, else private. Freed collectively:
+/// every rank destroys it at the same place.
+class SharedBuffer {
+ public:
+  SharedBuffer();
+  ~SharedBuffer();
+  SharedBuffer(SharedBuffer&&) noexcept;
+  SharedBuffer& operator=(SharedBuffer&&) noexcept;
+  [[nodiscard]] View view(DataType type, Elements n) const;
+
+ private:
+  friend class Communicator;
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+class Communicator {
+ public:
+  /// All ranks of the job. Collective.
+  static Communicator world(MpiEnvironment&, const CommOptions& = {});
+  /// The communicator along one axis of the grid, ranks in the order of their coordinate. Collective; shares the
+  /// ledger and the progress of its parent.
+  [[nodiscard]] Communicator along(topology::Axis axis, const topology::GridExtent& grid) const;
+  ~Communicator();
+  Communicator(Communicator&&) noexcept;
+  Communicator& operator=(Communicator&&) noexcept;
+
+  [[nodiscard]] int rank() const;
+  [[nodiscard]] int size() const;
+  [[nodiscard]] topology::Axis axis() const;
+  /// Among the ranks of this communicator on the same (real or imitated) node.
+  [[nodiscard]] int local_rank() const;
+  [[nodiscard]] int local_size() const;
+  /// The node of each rank, numbered from 0.
+  [[nodiscard]] std::span<const int> nodes() const;
+  [[nodiscard]] Ledger& ledger() const;
+
+  /// Plans are collective over this communicator: every rank plans the same operations in the same order, and a
+  /// difference in operation, size, type, algorithm or purpose throws on every rank. Negative counts throw.
+  std::unique_ptr<Collective> plan_all_reduce(View buffer, Combine, Algorithm, collective::Purpose);
+  /// Reduces in place; afterwards this rank's share of `cuts` (size() + 1 offsets) holds the result.
+  std::unique_ptr<Collective> plan_reduce_scatter(View buffer, std::span<const std::int64_t> cuts, Combine,
+                                                  collective::Purpose);
+  std::unique_ptr<Collective> plan_all_gather(View buffer, std::span<const std::int64_t> cuts, collective::Purpose);
+  std::unique_ptr<Collective> plan_broadcast(View buffer, int root, collective::Purpose);
+  /// Share i of `send` goes to rank i; what rank i sends here arrives as share i of `receive`. Cuts may differ by rank.
+  std::unique_ptr<Collective> plan_all_to_all(View send, std::span<const std::int64_t> send_cuts, View receive,
+                                              std::span<const std::int64_t> receive_cuts, collective::Purpose);
+  std::unique_ptr<Collective> plan_barrier();
+
+  /// Plans, runs and waits.
+  void all_reduce(View buffer, Combine, collective::Purpose, Algorithm = Algorithm::automatic);
+  void barrier();
+
+  /// Moves everything started on, without blocking.
+  void progress() const;
+  /// Until `done`, progressing everything started and yielding the core.
+  void wait_until(const std::function<bool()>& done) const;
+
+  [[nodiscard]] SharedBuffer allocate_shared(Bytes) const;
+
+  /// Everybody's text, by rank.
+  std::vector<std::string> all_gather_text(const std::string& text, collective::Purpose);
+  /// Everybody's text by rank on `root`, nothing elsewhere.
+  std::vector<std::string> gather_text(const std::string& text, int root, collective::Purpose);
+  /// The union of all ranks' violations, the same on every rank; those that not every rank has name the ranks.
+  std::vector<base::Violation> agree(const std::vector<base::Violation>& mine);
+  /// Every rank's ledger on rank 0, this gather included; its own waiting time cannot be known before and is 0.
+  std::vector<collective::TrafficRow> gather_traffic();
+
+  struct State;
+
+ private:
+  explicit Communicator(std::shared_ptr<State> state);
+  std::unique_ptr<Collective> plan(Description, View in, View out, collective::Schedule);
+  void require_agreement(const Description&, std::span<const std::int64_t> cuts);
+  std::shared_ptr<State> state_;
+};
+
+/// The algorithm `automatic` stands for: `window` when the ranks share a node, else `hierarchical` when some do, else
+/// recursive doubling below 32 KiB and a ring above.
+Algorithm choose_algorithm(std::span<const int> node_of, Bytes size);
+
+}  // namespace partita::comm

@@ -1,0 +1,68 @@
+/// What the communicators of one job share, and what one of them owns.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "check.hpp"
+#include "partita/comm/communicator.hpp"
+
+namespace partita::comm {
+
+/// A collective under way, as progress sees it.
+class Progressing {
+ public:
+  virtual ~Progressing() = default;
+  virtual void advance() = 0;
+};
+
+/// One for all communicators of a job: the ledger and what is under way.
+struct Runtime {
+  Ledger ledger;
+  std::vector<Progressing*> active;
+  int polls_before_yield = 0;
+
+  void remove(Progressing* operation) { std::erase(active, operation); }
+};
+
+/// A stretch of memory that the local ranks share: where each one's segment begins in this process.
+struct Region {
+  WindowHandle window;
+  std::size_t bytes = 0;              ///< of every segment
+  std::vector<std::byte*> segments;   ///< by rank of the communicator; null on other nodes
+  std::byte* mine = nullptr;
+};
+
+struct Communicator::State {
+  CommunicatorHandle communicator, node;
+  int rank = 0, size = 1, local_rank = 0, local_size = 1;
+  topology::Axis axis = topology::Axis::world;
+  std::vector<int> node_of;  ///< by rank
+  int next_tag = 0;
+  CommOptions options;
+  std::shared_ptr<Runtime> runtime;
+  std::vector<const Region*> regions;  ///< of the living shared buffers, in order of allocation
+
+  /// The region and offset in which a view lies; null when in none.
+  [[nodiscard]] const Region* region_of(const void* data) const;
+  /// A segment of `bytes` on every rank, by rank of this communicator. Collective over the node.
+  [[nodiscard]] std::unique_ptr<Region> allocate(std::size_t bytes) const;
+  [[nodiscard]] int take_tag() { return next_tag = (next_tag + 1) % 32000; }
+};
+
+/// Owns the region and takes it off its communicator's list at the end.
+struct SharedBuffer::State {
+  std::shared_ptr<Communicator::State> communicator;
+  std::unique_ptr<Region> region;
+};
+
+/// The one engine that runs rounds. `in` and `out` differ for all-to-all only.
+std::unique_ptr<Collective> make_round_collective(std::shared_ptr<Communicator::State>, Description, View in, View out,
+                                                  collective::Schedule);
+/// MPI_Iallreduce, polled.
+std::unique_ptr<Collective> make_vendor_all_reduce(std::shared_ptr<Communicator::State>, Description, View, Combine);
+
+void wait_until(Runtime&, const std::function<bool()>& done);
+
+}  // namespace partita::comm
