@@ -205,7 +205,7 @@ std::unique_ptr<Collective> Communicator::plan_all_to_all(View send, std::span<c
 std::unique_ptr<Collective> Communicator::plan_barrier() {
   static std::uint8_t token[2] = {};
   const Description d{.operation = Operation::barrier, .elements = Elements(1), .type = DataType::uint8};
-  const View view{std::span(token)};
+  const View view{std::span<std::uint8_t>(token)};
   return plan(d, view, view, collective::dissemination_barrier(size(), rank()));
 }
 
