@@ -33,7 +33,7 @@ std::unique_ptr<Region> Communicator::State::allocate(std::size_t bytes) const {
   // Nobody uses a segment before its owner has cleared it.
   MPI_Request request = MPI_REQUEST_NULL;
   check(MPI_Ibarrier(node.get(), &request), "MPI_Ibarrier");
-  wait_until(*runtime, [&] {
+  comm::wait_until(*runtime, [&] {
     int complete = 0;
     check(MPI_Test(&request, &complete, MPI_STATUS_IGNORE), "MPI_Test");
     return complete != 0;
