@@ -1,0 +1,129 @@
+/// Images are gathered sample by sample: consecutive indices are far apart in a shuffled epoch, so the next
+/// sample is fetched into the cache while this one is converted. v ↦ v·scale + shift in one fused pass,
+/// written once.
+
+#include "partita/data/batch.hpp"
+
+#include <algorithm>
+
+#include "partita/base/error.hpp"
+
+namespace partita::data {
+namespace {
+
+using kernels::DataType;
+using kernels::Layout;
+
+/// (v·unit − mean) / stddev.
+struct Normalisation {
+  double unit, mean, stddev;
+};
+
+/// Source channels-first [channels, pixels]; target the same, or [pixels, channels].
+struct SampleGeometry {
+  std::int64_t channels, pixels;
+  bool interleave;
+};
+
+void convert(const std::uint8_t* source, std::int64_t n, std::int64_t stride, const Normalisation& by,
+             float* out) {
+  const auto scale = static_cast<float>(by.unit / by.stddev);
+  const auto shift = static_cast<float>(-by.mean / by.stddev);
+  if (stride == 1) {
+    for (std::int64_t i = 0; i < n; ++i)
+      out[i] = static_cast<float>(source[i]) * scale + shift;
+  } else {
+    for (std::int64_t i = 0; i < n; ++i)
+      out[i * stride] = static_cast<float>(source[i]) * scale + shift;
+  }
+}
+
+template <class From, class To>
+void convert(const From* source, std::int64_t n, std::int64_t stride, const Normalisation& by, To* out) {
+  for (std::int64_t i = 0; i < n; ++i)
+    out[i * stride] = static_cast<To>((static_cast<double>(source[i]) * by.unit - by.mean) / by.stddev);
+}
+
+template <class From>
+void prefetch(const From* sample, std::int64_t elements) {
+  const auto* bytes = reinterpret_cast<const char*>(sample);
+  const auto size = std::min<std::int64_t>(elements * static_cast<std::int64_t>(sizeof(From)), 4096);
+  for (std::int64_t at = 0; at < size; at += 64)
+    __builtin_prefetch(bytes + at);
+}
+
+template <class From, class To>
+void gather(const std::vector<From>& samples, std::span<const std::int64_t> indices,
+            const SampleGeometry& shape, const Normalisation& by, std::span<To> x) {
+  const auto elements = shape.channels * shape.pixels;
+  To* out = x.data();
+  for (std::size_t b = 0; b < indices.size(); ++b, out += elements) {
+    const From* sample = samples.data() + indices[b] * elements;
+    if (b + 1 < indices.size()) prefetch(samples.data() + indices[b + 1] * elements, elements);
+    if (!shape.interleave) {
+      convert(sample, elements, std::int64_t{1}, by, out);
+      continue;
+    }
+    for (std::int64_t c = 0; c < shape.channels; ++c)
+      convert(sample + c * shape.pixels, shape.pixels, shape.channels, by, out + c);
+  }
+}
+
+template <class To>
+void gather_samples(const Dataset& set, std::span<const std::int64_t> indices, Layout layout,
+                    std::span<To> x) {
+  const auto& shape = set.sample_shape;
+  const bool image = shape.rank() == 3;
+  const SampleGeometry geometry{.channels = image ? shape[0] : 1,
+                                .pixels = image ? shape[1] * shape[2] : shape.elements().value(),
+                                .interleave = image && shape[0] > 1 && layout == Layout::nhwc};
+  if (set.features.empty())
+    gather(set.images, indices, geometry, {.unit = 1.0 / 255, .mean = set.mean, .stddev = set.stddev}, x);
+  else
+    gather(set.features, indices, geometry, {.unit = 1, .mean = set.mean, .stddev = set.stddev}, x);
+}
+
+template <class To>
+void gather_targets(const Dataset& set, std::span<const std::int64_t> indices, std::span<To> y) {
+  const auto n = set.target_shape.elements().value();
+  for (std::size_t b = 0; b < indices.size(); ++b)
+    std::copy_n(set.targets.data() + indices[b] * n, n, y.data() + static_cast<std::int64_t>(b) * n);
+}
+
+void gather_answers(const Dataset& set, std::span<const std::int64_t> indices, kernels::View y) {
+  const auto per_sample = set.task == Task::classification ? 1 : set.target_shape.elements().value();
+  base::expect(y.size().value() == static_cast<std::int64_t>(indices.size()) * per_sample,
+               "a batch's labels or targets have its size", y.size(), indices.size());
+  if (set.task == Task::classification) {
+    base::expect(y.type() == DataType::int32, "labels are int32");
+    const auto labels = y.as<std::int32_t>();
+    for (std::size_t b = 0; b < indices.size(); ++b)
+      labels[b] = set.labels[static_cast<std::size_t>(indices[b])];
+  } else if (y.type() == DataType::float64) {
+    gather_targets(set, indices, y.as<double>());
+  } else {
+    base::expect(y.type() == DataType::float32, "targets are float32 or float64");
+    gather_targets(set, indices, y.as<float>());
+  }
+}
+
+}  // namespace
+
+void fill_batch(const Dataset& set, std::span<const std::int64_t> indices, Layout layout, kernels::View x,
+                kernels::View y) {
+  base::expect(x.size() == static_cast<std::int64_t>(indices.size()) * set.sample_elements(),
+               "a batch has as many elements as its samples", x.size(), indices.size());
+  for (const auto index : indices)
+    base::expect(index >= 0 && index < set.samples.value(), "a batch's samples are in the set", index,
+                 set.samples);
+  if (indices.empty()) return;
+  if (x.type() == DataType::float64) {
+    gather_samples(set, indices, layout, x.as<double>());
+  } else {
+    base::expect(x.type() == DataType::float32, "a batch is float32 or float64");
+    gather_samples(set, indices, layout, x.as<float>());
+  }
+  if (!y.empty()) gather_answers(set, indices, y);
+}
+
+}  // namespace partita::data
