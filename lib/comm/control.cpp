@@ -139,7 +139,7 @@ std::vector<collective::TrafficRow> Communicator::gather_traffic() {
   // Starting books the bytes; rank 0's part must lie in place before, everybody's after the booking. So the rows are
   // packed from a copy of the ledger that already holds this gather.
   Ledger with_gather = ledger;
-  collective::TrafficCounts counts = collective::traffic_of(linear_gather(size(), rank(), 0, cuts), rank(), Bytes(1));
+  collective::TrafficCounts counts = collective::traffic_of(collective::linear_gather(size(), rank(), 0, cuts), rank(), Bytes(1));
   counts.calls = 1;
   counts.payload_bytes = Bytes(mine);
   with_gather.add(gather_key, counts);

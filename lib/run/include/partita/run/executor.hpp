@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "partita/comm/communicator.hpp"
-#include "partita/data/dataset.hpp"
+#include "partita/data/batch.hpp"
 #include "partita/nn/operator.hpp"
 #include "partita/run/parameters.hpp"
 #include "partita/step/memory.hpp"

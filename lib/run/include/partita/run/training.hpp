@@ -1,0 +1,98 @@
+/// The training loop on one rank of a grid: epochs, steps, evaluation, the stop at a target accuracy.
+///
+/// Every rank runs the same loop and takes its cut of each batch; what depends on data (loss, accuracy, the decision to
+/// stop) is reduced over all ranks, so that all of them agree.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "partita/nn/learning_rate.hpp"
+#include "partita/run/executor.hpp"
+#include "partita/topology/grid.hpp"
+
+namespace partita::run {
+
+struct TrainingOptions {
+  topology::GridExtent grid;
+  std::int64_t epochs = 1;
+  std::optional<std::int64_t> steps;  ///< limits the steps and wins over epochs; 0 only initialises
+  std::int64_t batch = 64;            ///< global
+  nn::LearningRate learning_rate;     ///< total_steps and step_length in steps
+  double momentum = 0, weight_decay = 0;
+  std::uint64_t seed = 1;
+  bool shuffle = true;
+  std::optional<double> target_accuracy;  ///< of the test set, 0 to 1
+  std::int64_t evaluate_every = 1;        ///< epochs; 0: never
+  model::Initializer initializer = model::Initializer::torch;
+  comm::Algorithm algorithm = comm::Algorithm::automatic;
+  kernels::Bytes bucket_bytes{};
+};
+
+/// One step as this rank saw it; loss and samples are the whole batch's.
+struct StepRow {
+  double loss = 0;  ///< mean over the global batch
+  std::int64_t samples = 0;
+  double seconds = 0;
+  double learning_rate = 0;
+  StepSpans spans;
+};
+
+struct EpochRow {
+  std::int64_t epoch = 0;  ///< from 1
+  double train_loss = 0;
+  std::optional<double> test_loss, test_accuracy;
+  double seconds = 0;             ///< of the training steps, the slowest rank's
+  double samples_per_second = 0;  ///< training samples ÷ seconds
+  double learning_rate = 0;       ///< of the last step
+};
+
+enum class Outcome { complete, target_reached, diverged };
+
+class Training {
+ public:
+  /// Collective over the world. `world` and the data outlive the training.
+  Training(const model::ModelSpec&, const TrainingOptions&, kernels::Backend&, comm::Communicator& world,
+           const data::DataPair&);
+  ~Training();
+
+  /// Trains; `on_epoch` is called on every rank after each epoch with its row, and may write a snapshot.
+  Outcome run(const std::function<void(const EpochRow&)>& on_epoch);
+
+  /// Mean loss and accuracy over the whole test set, each sample once, over any number of ranks.
+  struct Evaluation {
+    double loss = 0, accuracy = 0;
+  };
+  Evaluation evaluate();
+
+  [[nodiscard]] const std::vector<StepRow>& steps() const { return steps_; }
+  [[nodiscard]] const std::vector<EpochRow>& epochs() const { return epochs_; }
+  [[nodiscard]] std::optional<double> seconds_to_target() const { return seconds_to_target_; }
+  [[nodiscard]] const step::Program& program() const { return training_program_; }
+  [[nodiscard]] const Parameters& parameters() const { return *parameters_; }
+  [[nodiscard]] const Executor& executor() const { return *executor_; }
+  [[nodiscard]] comm::Communicator& data_axis() { return axis_; }
+
+ private:
+  void one_step(std::int64_t step, std::span<const std::int64_t> batch);
+  EpochRow summarize(std::int64_t epoch, std::size_t first_step);
+  void calibrate();
+
+  const model::ModelSpec& model_;
+  TrainingOptions options_;
+  kernels::Backend& backend_;
+  comm::Communicator& world_;
+  const data::DataPair& data_;
+  comm::Communicator axis_;
+  topology::Coordinate at_;
+  step::Program training_program_, evaluation_program_;
+  std::unique_ptr<Parameters> parameters_;
+  std::unique_ptr<Executor> executor_, evaluator_;
+  std::vector<StepRow> steps_;
+  std::vector<EpochRow> epochs_;
+  std::optional<double> seconds_to_target_;
+};
+
+}  // namespace partita::run
