@@ -19,9 +19,9 @@ class BasicView {
 
   constexpr BasicView() = default;
   constexpr BasicView(Pointer data, DataType type, Elements size) : data_(data), type_(type), size_(size) {}
-  template <class T>
+  template <class T, std::size_t Extent>
     requires(IsConst || !std::is_const_v<T>)
-  constexpr BasicView(std::span<T> values)
+  constexpr BasicView(std::span<T, Extent> values)
       : BasicView(values.data(), data_type_of<std::remove_const_t<T>>(),
                   Elements(static_cast<std::int64_t>(values.size()))) {}
   template <bool OtherIsConst>
