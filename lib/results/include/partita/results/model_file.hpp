@@ -1,0 +1,41 @@
+/// Model files: `/parameters/<layer>/{weight,bias}` in PyTorch's logical layout, written as atomically as
+/// results.
+///
+/// Linear `weight[out, in] bias[out]`, Conv2d `weight[out, in, kh, kw] bias[out]`, float32 or float64.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "partita/kernels/shape.hpp"
+#include "partita/results/result_file.hpp"
+
+namespace partita::results {
+
+/// One parameter tensor, whole (unsharded), row-major.
+struct Parameter {
+  std::string layer;  ///< "conv1"
+  std::string name;   ///< "weight" or "bias"
+  kernels::Shape shape;
+  std::variant<std::vector<float>, std::vector<double>> values;
+  friend bool operator==(const Parameter&, const Parameter&) = default;
+};
+
+struct ModelFile {
+  std::string model;  ///< name of the model
+  std::string config_hash;
+  std::uint64_t seed = 0;
+  std::vector<Parameter> parameters;  ///< the order is kept
+};
+
+/// Replaces `path` by the model, atomically. Throws `WriteError`, or `base::ContractError` when a shape and
+/// its values disagree.
+void write_model(const std::filesystem::path& path, const ModelFile&);
+
+/// Reads and checks a model file; throws as `read` does.
+ModelFile read_model(const std::filesystem::path& path);
+
+}  // namespace partita::results

@@ -1,0 +1,172 @@
+/// Everything that one run leaves behind, as plain data: what `write_snapshot` stores and `read` gives back.
+///
+/// Column-wise: all columns of a group have the same length; columns by step and rank are step-major, element
+/// (step, rank) at step·ranks + rank. A number that was not measured (no evaluation in this epoch) is NaN.
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "partita/collective/traffic.hpp"
+#include "partita/kernels/count.hpp"
+#include "partita/topology/grid.hpp"
+
+namespace partita::results {
+
+using kernels::Bytes;
+using kernels::Elements;
+
+/// Version of the layout of result and model files that this program writes; it reads this one and older
+/// ones.
+inline constexpr std::int64_t schema_version = 1;
+
+inline constexpr double not_measured = std::numeric_limits<double>::quiet_NaN();
+
+/// `running`: a snapshot of a run that has not ended (or was killed); `invalid`: the run ended, its numbers
+/// must not be used (NaN loss, a failed check).
+enum class Status { running, complete, aborted, invalid };
+std::string_view to_string(Status);
+
+/// Attributes of `/`. `software_version`, `git_commit`, `git_dirty` and `created` are filled by
+/// `new_attributes`.
+struct Attributes {
+  std::int64_t schema = schema_version;  ///< stored as `schema_version`
+  std::string software = "partita";
+  std::string software_version;
+  std::string git_commit;  ///< "unknown" when built outside a repository
+  bool git_dirty = false;
+  std::string created;  ///< ISO 8601, UTC
+  std::string command_line;
+  std::string config;  ///< the whole configuration as INI text
+  std::string config_hash;
+  std::uint64_t seed = 0;
+  Status status = Status::running;
+  std::string dataset, dataset_hash;
+  // What two runs must share to be compared (model, precision), and to have their bytes compared (the
+  // others).
+  std::string model;
+  std::string precision;
+  topology::GridExtent grid;  ///< stored as "data=2 pipeline=1 tensor=1"
+  std::string algorithm;      ///< of the gradient all-reduce
+  std::int64_t batch = 0;     ///< global
+
+  friend bool operator==(const Attributes&, const Attributes&) = default;
+};
+
+/// Attributes with what the library knows itself: version, commit, the time now.
+Attributes new_attributes();
+
+struct RankEnvironment {
+  std::string host, cpu_model;
+  std::int64_t cores = 0;  ///< that the rank computes with
+  std::string device = "cpu";
+  topology::Coordinate coordinate;
+  friend bool operator==(const RankEnvironment&, const RankEnvironment&) = default;
+};
+
+/// `/environment`: versions and Slurm variables by name (attributes of the group), and one row per rank.
+struct Environment {
+  std::map<std::string, std::string> entries;
+  std::vector<RankEnvironment> ranks;
+  friend bool operator==(const Environment&, const Environment&) = default;
+};
+
+/// A row of `/model`.
+struct LayerRow {
+  std::string name, kind;
+  std::string output;  ///< shape per sample, "10x24x24"
+  Elements parameters{};
+  double flops_per_sample = 0;  ///< of training; a multiply-add counts as two
+  std::int64_t stage = 0;
+  std::string placement = "replicated";
+  friend bool operator==(const LayerRow&, const LayerRow&) = default;
+};
+
+enum class Phase { load, forward, backward, update, exposed_transfer, dependency, straggler, other };
+inline constexpr std::size_t phase_count = 8;
+std::string_view to_string(Phase);
+
+/// Seconds of one rank in one step, indexed by `Phase`.
+using PhaseSeconds = std::array<double, phase_count>;
+
+/// One step as all ranks saw it.
+struct StepRow {
+  double loss = 0;  ///< mean over the global batch
+  std::int64_t samples = 0;
+  double seconds = 0;  ///< of the slowest rank
+  double learning_rate = 0;
+  std::span<const PhaseSeconds> phases;  ///< by rank
+  std::span<const double> rank_seconds;  ///< by rank
+};
+
+/// `/steps`. `phase[p]` and `rank_seconds` are [step, rank].
+struct Steps {
+  std::int64_t ranks = 1;
+  std::vector<double> loss, seconds, learning_rate;
+  std::vector<std::int64_t> samples;
+  std::vector<double> rank_seconds;
+  std::array<std::vector<double>, phase_count> phase;
+
+  [[nodiscard]] std::size_t count() const { return seconds.size(); }
+  /// The row's spans have `ranks` elements each.
+  void append(const StepRow&);
+  [[nodiscard]] double at(Phase p, std::size_t step, std::size_t rank) const {
+    return phase[static_cast<std::size_t>(p)][step * static_cast<std::size_t>(ranks) + rank];
+  }
+};
+
+/// A row of `/epochs`.
+struct EpochRow {
+  std::int64_t epoch = 0;  ///< from 1
+  double train_loss = not_measured, test_loss = not_measured;
+  double test_accuracy = not_measured;  ///< 0 to 1
+  double seconds = 0;                   ///< of training, without evaluation
+  double samples_per_second = 0;
+  double learning_rate = 0;
+};
+
+/// A row of `/memory`: peak bytes of one rank, in order of rank.
+struct MemoryRow {
+  Bytes parameters{}, gradients{}, optimizer_state{}, activations{}, communication_buffers{};
+  friend bool operator==(const MemoryRow&, const MemoryRow&) = default;
+};
+
+/// A row of `/figures`, also printed as "FOM name=… value=… unit=…".
+struct Figure {
+  std::string name;
+  double value = 0;
+  std::string unit;
+  friend bool operator==(const Figure&, const Figure&) = default;
+};
+
+/// A row of `/benchmarks`: one repetition of one benchmark. A program that only measures writes this group
+/// and leaves steps, epochs and model empty.
+struct BenchmarkRow {
+  std::string name;        ///< what was measured: "all_reduce/ring"
+  std::string parameters;  ///< "ranks=2 bytes=4096"
+  std::string unit;        ///< of value: "s", "GFLOP/s"
+  std::int64_t repetition = 0;
+  double value = 0;
+  friend bool operator==(const BenchmarkRow&, const BenchmarkRow&) = default;
+};
+
+struct RunRecord {
+  Attributes attributes;
+  Environment environment;
+  std::vector<LayerRow> layers;
+  Steps steps;
+  std::vector<EpochRow> epochs;
+  std::vector<collective::TrafficRow> traffic;
+  std::vector<MemoryRow> memory;  ///< by rank
+  std::vector<Figure> figures;
+  std::vector<BenchmarkRow> benchmarks;
+};
+
+}  // namespace partita::results

@@ -1,0 +1,46 @@
+/// Statistics of comparisons. The unit is a run: steps of one run are autocorrelated, and a test over
+/// thousands of them finds every drift.
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace partita::results {
+
+/// Median (mean of the middle two for an even number); NaN for none.
+double median(std::span<const double> values);
+
+/// Confidence interval of the median from order statistics (binomial, distribution-free): the narrowest
+/// symmetric interval whose coverage is at least `confidence`, else the whole range with the coverage that it
+/// has (n = 5: 93.75 %).
+struct Interval {
+  double low = 0, high = 0;
+  double coverage = 0;
+};
+Interval median_interval(std::span<const double> values, double confidence = 0.95);
+
+/// Two-sided p value of the Mann–Whitney U test. Exact without ties up to 50 values a side, else the normal
+/// approximation with tie and continuity correction (Mann and Whitney 1947; Hollander, Wolfe and Chicken, 3rd
+/// ed., 4.1). 1 when a side is empty or all values are equal.
+double mann_whitney_p(std::span<const double> a, std::span<const double> b);
+
+/// Means of `blocks` consecutive blocks (cut as everywhere: ⌊i·n/blocks⌋); as many blocks as values when
+/// fewer.
+std::vector<double> block_means(std::span<const double> values, std::size_t blocks = 20);
+
+enum class Verdict { better, worse, same, inconclusive, incomparable };
+/// "better" "worse" "~" "inconclusive" "incomparable".
+std::string_view to_string(Verdict);
+
+enum class Direction { lower_is_better, higher_is_better };
+
+/// Runs a side below which nothing is concluded.
+inline constexpr std::size_t least_runs = 5;
+inline constexpr double significance = 0.05;
+
+/// Judges the change from `before` to `after`: flagged only when p < 0.05 and |change of the median| exceeds
+/// `threshold` (in the unit of the values).
+Verdict judge(std::span<const double> before, std::span<const double> after, Direction, double threshold);
+
+}  // namespace partita::results
