@@ -1,0 +1,133 @@
+/// The oracle: every kernel as plain loops in float or double, to be read beside the contract.
+#include <cmath>
+#include <stdexcept>
+
+#include "convolution.hpp"
+#include "gemm.hpp"
+#include "pooling.hpp"
+
+namespace partita::kernels {
+namespace reference {
+
+template <class T>
+class ReferenceBackend final : public Backend {
+ public:
+  std::string_view name() const override { return "reference"; }
+  DataType type() const override { return data_type_of<T>(); }
+  Layout image_layout() const override { return Layout::nchw; }
+
+  std::unique_ptr<Gemm> plan_gemm(const GemmShape& s) override { return std::make_unique<ReferenceGemm<T>>(s); }
+  std::unique_ptr<Convolution> plan_convolution(const ConvolutionShape& s) override {
+    return std::make_unique<ReferenceConvolution<T>>(s);
+  }
+  std::unique_ptr<Pooling> plan_pooling(const PoolingShape& s) override {
+    return std::make_unique<ReferencePooling<T>>(s);
+  }
+
+  void relu_forward(ConstView x, View y) override {
+    map(x, x, y, [](T value, T) { return value > T(0) ? value : T(0); });
+  }
+  void relu_backward(ConstView y, ConstView dy, View dx) override {
+    map(y, dy, dx, [](T value, T gradient) { return value > T(0) ? gradient : T(0); });
+  }
+  void tanh_forward(ConstView x, View y) override {
+    map(x, x, y, [](T value, T) { return std::tanh(value); });
+  }
+  void tanh_backward(ConstView y, ConstView dy, View dx) override {
+    map(y, dy, dx, [](T value, T gradient) { return gradient * (T(1) - value * value); });
+  }
+
+  void dropout(const DropoutShape& s, RandomStream stream, Samples first_sample, ConstView x, View y) override {
+    const ImageIndex index{s.channels, s.height, s.width, s.layout};
+    const auto X = x.as<T>();
+    const auto Y = y.as<T>();
+    const auto elements = s.channels * s.height * s.width;
+    const T scale = T(1) / static_cast<T>(1 - s.probability);
+    for (std::int64_t n = 0; n < s.batch; ++n)
+      for (std::int64_t c = 0; c < s.channels; ++c)
+        for (std::int64_t h = 0; h < s.height; ++h)
+          for (std::int64_t w = 0; w < s.width; ++w) {
+            const auto logical = (first_sample.value() + n) * elements + (c * s.height + h) * s.width + w;
+            const bool kept = random_uniform(stream, static_cast<std::uint64_t>(logical)) >= s.probability;
+            Y[index(n, c, h, w)] = kept ? X[index(n, c, h, w)] * scale : T(0);
+          }
+  }
+
+  void reorder(std::int64_t batch, const Shape& image, Layout from, Layout to, ConstView x, View y) override {
+    const ImageIndex source{image[0], image[1], image[2], from}, target{image[0], image[1], image[2], to};
+    for (std::int64_t n = 0; n < batch; ++n)
+      for (std::int64_t c = 0; c < image[0]; ++c)
+        for (std::int64_t h = 0; h < image[1]; ++h)
+          for (std::int64_t w = 0; w < image[2]; ++w) y.as<T>()[target(n, c, h, w)] = x.as<T>()[source(n, c, h, w)];
+  }
+
+  void sum_rows(std::int64_t rows, std::int64_t columns, ConstView x, View b, Write write) override {
+    const auto X = x.as<T>();
+    const auto B = b.as<T>();
+    if (write == Write::overwrite) std::fill(B.begin(), B.end(), T(0));
+    for (std::int64_t i = 0; i < rows; ++i)
+      for (std::int64_t j = 0; j < columns; ++j) B[j] += X[static_cast<std::size_t>(i * columns + j)];
+  }
+
+  LossSums cross_entropy(std::int64_t batch, std::int64_t classes, ConstView logits, ConstView labels,
+                         double gradient_scale, View dlogits) override {
+    LossSums sums;
+    for (std::int64_t i = 0; i < batch; ++i) {
+      const auto row = logits.as<T>().subspan(static_cast<std::size_t>(i * classes), static_cast<std::size_t>(classes));
+      const auto label = static_cast<std::size_t>(labels.as<std::int32_t>()[static_cast<std::size_t>(i)]);
+      const auto largest = std::max_element(row.begin(), row.end());  // the first of equals
+      double total = 0;
+      for (const T logit : row) total += std::exp(static_cast<double>(logit) - static_cast<double>(*largest));
+      sums.loss += std::log(total) + static_cast<double>(*largest) - static_cast<double>(row[label]);
+      sums.correct += static_cast<std::size_t>(largest - row.begin()) == label;
+      if (dlogits.empty()) continue;
+      const auto gradient = dlogits.as<T>().subspan(static_cast<std::size_t>(i * classes), row.size());
+      for (std::size_t j = 0; j < row.size(); ++j) {
+        const double p = std::exp(static_cast<double>(row[j]) - static_cast<double>(*largest)) / total;
+        gradient[j] = static_cast<T>((p - (j == label ? 1.0 : 0.0)) * gradient_scale);
+      }
+    }
+    return sums;
+  }
+
+  LossSums mean_squared_error(std::int64_t batch, std::int64_t features, ConstView output, ConstView target,
+                              double gradient_scale, View doutput) override {
+    LossSums sums;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(batch * features); ++i) {
+      const double difference = static_cast<double>(output.as<T>()[i]) - static_cast<double>(target.as<T>()[i]);
+      sums.loss += difference * difference / static_cast<double>(features);
+      if (!doutput.empty())
+        doutput.as<T>()[i] = static_cast<T>(2 * difference / static_cast<double>(features) * gradient_scale);
+    }
+    return sums;
+  }
+
+  void sgd_update(const SgdStep& step, View w, ConstView g, View v) override {
+    const auto W = w.as<T>(), V = v.as<T>();
+    const auto G = g.as<T>();
+    const T rate = static_cast<T>(step.learning_rate), momentum = static_cast<T>(step.momentum),
+            decay = static_cast<T>(step.weight_decay);
+    for (std::size_t i = 0; i < W.size(); ++i) {
+      V[i] = momentum * V[i] + (G[i] + decay * W[i]);
+      W[i] -= rate * V[i];
+    }
+  }
+
+ private:
+  template <class F>
+  static void map(ConstView a, ConstView b, View out, F&& f) {
+    const auto A = a.as<T>(), B = b.as<T>();
+    const auto O = out.as<T>();
+    for (std::size_t i = 0; i < O.size(); ++i) O[i] = f(A[i], B[i]);
+  }
+};
+
+}  // namespace reference
+
+std::unique_ptr<Backend> make_reference_backend(DataType type) {
+  if (type == DataType::float64) return std::make_unique<reference::ReferenceBackend<double>>();
+  if (type == DataType::float32) return std::make_unique<reference::ReferenceBackend<float>>();
+  throw std::invalid_argument("the reference computes in float32 or float64");
+}
+
+}  // namespace partita::kernels
