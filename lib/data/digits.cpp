@@ -28,8 +28,8 @@ namespace distortion {
 constexpr float half_angle = 0.17f;  // of tan(θ/2): up to 19 degrees
 constexpr float shear = 0.30f;
 constexpr float least_height = 15, most_height = 22, least_aspect = 0.75f,
-                most_aspect = 1.2f;     // pixels; ratio
-constexpr float shift = 3.0f;           // pixels
+                most_aspect = 1.2f;    // pixels; ratio
+constexpr float shift = 3.0f;          // pixels
 constexpr float displacement = 0.07f;  // of control points, share of the height
 constexpr float least_radius = 0.6f, most_radius = 1.7f, edge = 1.3f;  // of strokes, pixels
 constexpr float least_ink = 0.5f, noise = 0.11f;

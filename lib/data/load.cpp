@@ -20,7 +20,8 @@ using Violations = std::vector<base::Violation>;
 
 /// Test samples of synthetic sets are drawn from here on, so that they do not move with the number before
 /// them.
-constexpr Samples first_test_sample{std::int64_t{1} << 32};
+/// A multiple of ten, so that `digits` stay balanced.
+constexpr Samples first_test_sample{5'000'000'000};
 constexpr std::int64_t most_synthetic_elements = std::int64_t{1} << 36;
 constexpr std::int64_t classes_of_known_sets = 10;
 

@@ -1,0 +1,33 @@
+/// The commands of partita-data, after parsing. Each prints its data to stdout and returns the exit code.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "partita/data/dataset.hpp"
+#include "partita/data/idx.hpp"
+
+namespace partita::app {
+
+struct GenerateCommand {
+  data::DataOptions data;        ///< name: digits or random
+  std::filesystem::path output;  ///< folder of the new set
+  data::Compression compression = data::Compression::gzip;
+  bool overwrite = false;
+};
+int generate(const GenerateCommand&);
+
+struct VerifyCommand {
+  std::filesystem::path folder;
+};
+int verify(const VerifyCommand&);
+
+struct FetchCommand {
+  std::string name;
+  std::filesystem::path dir;         ///< the set is written into `dir`/`name`
+  std::vector<std::string> mirrors;  ///< empty: the known ones
+};
+int fetch(const FetchCommand&);
+
+}  // namespace partita::app

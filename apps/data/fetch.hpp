@@ -1,0 +1,45 @@
+/// Downloads data sets whose bytes are known beforehand. A file appears under its name only once its SHA-256
+/// agrees; until then it is `<file>.part`, from which an interrupted download goes on.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace partita::app {
+
+/// One file of a set and the digest that it must have.
+struct PinnedFile {
+  std::string name;
+  std::string sha256;
+};
+
+/// A set that can be fetched, and the addresses of folders that hold its files, tried in this order.
+struct Source {
+  std::string name;
+  std::vector<PinnedFile> files;
+  std::vector<std::string> mirrors;
+};
+
+/// MNIST and Fashion-MNIST.
+std::span<const Source> known_sources();
+const Source* find_source(std::string_view name);
+
+/// Thrown when no mirror gave a file with the right content; holds one line for each attempt.
+class FetchError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+using Report = std::function<void(const std::string& line)>;
+
+/// Fetches one file into `folder`. A present file with the right digest is kept; a present file with another
+/// one is an error, never overwritten. A partial file is continued where the server allows it, and dropped
+/// when the whole does not have the digest. Throws `FetchError`, or `base::EnvironmentError` for local files.
+void fetch_file(const PinnedFile&, std::span<const std::string> mirrors, const std::filesystem::path& folder,
+                const Report&);
+
+}  // namespace partita::app

@@ -1,0 +1,202 @@
+/// partita-data: makes, checks and fetches data sets in IDX format.
+
+#include <boost/program_options.hpp>
+#include <charconv>
+#include <iostream>
+#include <optional>
+
+#include "commands.hpp"
+#include "fetch.hpp"
+
+namespace {
+
+namespace po = boost::program_options;
+using namespace partita;
+using Violations = std::vector<base::Violation>;
+using Words = std::vector<std::string>;
+
+constexpr int bad_input = 2, failed = 1;
+
+constexpr const char* usage = R"(Usage: partita-data COMMAND [OPTIONS]
+
+  generate --output FOLDER   draw a synthetic set and write it as IDX files
+  verify FOLDER              check an IDX set; print counts, shape, mean, std and SHA-256
+  fetch NAME --dir DIR       download mnist or fashion-mnist into DIR/NAME, checked against pinned SHA-256
+
+A set in DIR/NAME is trained on with data.dir = DIR and data.name = NAME.
+Exit codes: 0 success; 1 failure (network, disk); 2 bad input, all of it named.
+)";
+
+po::options_description generate_options() {
+  po::options_description options("Options of generate");
+  options.add_options()("output", po::value<std::string>(),
+                        "folder to write; its name is the data.name to use")(
+      "name", po::value<std::string>()->default_value("digits"), "digits, or random (classification)")(
+      "train-samples", po::value<std::string>(), "default: 12000 (digits), 100 (random)")(
+      "test-samples", po::value<std::string>(), "default: 2000 (digits), 100 (random)")(
+      "seed", po::value<std::string>()->default_value("1"), "of all draws")(
+      "features", po::value<std::string>()->default_value("1x28x28"), "shape of a sample of random")(
+      "classes", po::value<std::string>()->default_value("10"), "of random")(
+      "plain", "write plain files, not gzip")("overwrite", "replace existing files");
+  return options;
+}
+
+po::options_description fetch_options() {
+  po::options_description options("Options of fetch");
+  options.add_options()("dir", po::value<std::string>(), "default: PARTITA_DATA_DIR")(
+      "mirror", po::value<Words>()->composing(),
+      "address of a folder with the files (http, https or file), may be repeated; replaces the known ones");
+  return options;
+}
+
+po::options_description common_options() {
+  po::options_description options("Options of every command");
+  options.add_options()("help", "print this text")("version", "print the version");
+  return options;
+}
+
+/// A whole number in [least, most]; anything else is a violation.
+std::optional<std::int64_t> parse_number(const std::string& key, const std::string& text, std::int64_t least,
+                                         std::int64_t most, Violations& violations) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error == std::errc() && end == text.data() + text.size() && value >= least && value <= most)
+    return value;
+  violations.push_back(
+      {.key = "--" + key,
+       .value = text,
+       .message = "must be a whole number from " + std::to_string(least) + " to " + std::to_string(most)});
+  return std::nullopt;
+}
+
+/// "1x28x28".
+kernels::Shape parse_shape(const std::string& key, const std::string& text, Violations& violations) {
+  std::vector<std::int64_t> extents;
+  const auto known = violations.size();
+  for (std::size_t at = 0; at <= text.size();) {
+    const auto end = std::min(text.find('x', at), text.size());
+    if (const auto n = parse_number(key, text.substr(at, end - at), 1, 1 << 20, violations))
+      extents.push_back(*n);
+    at = end + 1;
+  }
+  if (violations.size() > known || extents.size() != 3) {
+    violations.resize(known);
+    violations.push_back(
+        {.key = "--" + key, .value = text, .message = "must be CHANNELSxHEIGHTxWIDTH, e.g. 1x28x28"});
+    return {1, 1, 1};
+  }
+  return {extents[0], extents[1], extents[2]};
+}
+
+/// Parses one command's words; names are never guessed from their beginnings.
+po::variables_map parse(const Words& words, const po::options_description& visible,
+                        const char* positional = nullptr) {
+  po::options_description all;
+  all.add(visible).add(common_options());
+  po::positional_options_description positions;
+  if (positional) {
+    all.add_options()(positional, po::value<std::string>());
+    positions.add(positional, 1);
+  }
+  const int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
+  po::variables_map values;
+  po::store(po::command_line_parser(words).options(all).positional(positions).style(style).run(), values);
+  return values;
+}
+
+int run_generate(const po::variables_map& values) {
+  Violations violations;
+  app::GenerateCommand command;
+  command.data.name = values["name"].as<std::string>();
+  if (values.count("output")) command.output = values["output"].as<std::string>();
+  command.compression = values.count("plain") ? data::Compression::none : data::Compression::gzip;
+  command.overwrite = values.count("overwrite") > 0;
+  const auto number = [&](const char* key, std::int64_t least, std::int64_t most) {
+    return parse_number(key, values[key].as<std::string>(), least, most, violations);
+  };
+  constexpr std::int64_t most_samples = 100'000'000;
+  if (values.count("train-samples"))
+    if (const auto n = number("train-samples", 1, most_samples))
+      command.data.train_samples = kernels::Samples(*n);
+  if (values.count("test-samples"))
+    if (const auto n = number("test-samples", 1, most_samples))
+      command.data.test_samples = kernels::Samples(*n);
+  if (const auto seed = number("seed", 0, std::numeric_limits<std::int64_t>::max()))
+    command.data.seed = static_cast<std::uint64_t>(*seed);
+  command.data.random.task = data::Task::classification;
+  command.data.random.features = parse_shape("features", values["features"].as<std::string>(), violations);
+  if (const auto n = number("classes", 2, 256)) command.data.random.classes = *n;
+  if (!violations.empty()) throw base::ConfigError(std::move(violations));
+  return app::generate(command);
+}
+
+int run_verify(const po::variables_map& values) {
+  if (!values.count("folder"))
+    throw base::ConfigError({{.key = "verify", .value = "", .message = "must be followed by a folder"}});
+  return app::verify({.folder = values["folder"].as<std::string>()});
+}
+
+int run_fetch(const po::variables_map& values) {
+  app::FetchCommand command;
+  if (values.count("set")) command.name = values["set"].as<std::string>();
+  if (values.count("dir")) command.dir = values["dir"].as<std::string>();
+  if (values.count("mirror")) command.mirrors = values["mirror"].as<Words>();
+  return app::fetch(command);
+}
+
+void print_help() {
+  std::cout << usage << '\n' << generate_options() << '\n' << fetch_options();
+  for (const auto& source : app::known_sources()) {
+    std::cout << "  " << source.name << " from";
+    for (const auto& mirror : source.mirrors)
+      std::cout << ' ' << mirror;
+    std::cout << '\n';
+  }
+  std::cout << '\n' << common_options();
+}
+
+int run_command(const std::string& command, const Words& rest) {
+  struct Known {
+    const char* name;
+    po::options_description options;
+    const char* positional;
+    int (*run)(const po::variables_map&);
+  };
+  const Known commands[] = {{"generate", generate_options(), nullptr, run_generate},
+                            {"verify", po::options_description(), "folder", run_verify},
+                            {"fetch", fetch_options(), "set", run_fetch}};
+  for (const auto& known : commands) {
+    if (command != known.name) continue;
+    const auto values = parse(rest, known.options, known.positional);
+    if (values.count("help")) return print_help(), 0;
+    if (values.count("version")) return std::cout << "partita-data " PARTITA_VERSION "\n", 0;
+    return known.run(values);
+  }
+  throw base::ConfigError({{.key = "command",
+                            .value = command,
+                            .message = "must be generate, verify or fetch; see partita-data --help"}});
+}
+
+int run(const Words& words) {
+  if (words.empty()) return std::cerr << usage, bad_input;
+  if (words[0] == "--help") return print_help(), 0;
+  if (words[0] == "--version") return std::cout << "partita-data " PARTITA_VERSION "\n", 0;
+  return run_command(words[0], {words.begin() + 1, words.end()});
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(Words(argv + 1, argv + argc));
+  } catch (const base::ConfigError& error) {
+    std::cerr << "partita-data: bad input\n" << error.what() << '\n';
+    return bad_input;
+  } catch (const po::error& error) {
+    std::cerr << "partita-data: bad input\n" << error.what() << '\n';
+    return bad_input;
+  } catch (const std::exception& error) {
+    std::cerr << "partita-data: " << error.what() << '\n';
+    return failed;
+  }
+}
