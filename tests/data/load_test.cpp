@@ -1,0 +1,183 @@
+/// `load` names everything that is wrong at once, and gives the training set's moments to both halves.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+
+#include "idx_files.hpp"
+#include "partita/data/dataset.hpp"
+
+namespace partita::data {
+namespace {
+
+using kernels::Samples;
+using kernels::Shape;
+using test::Bytes;
+using test::Folder;
+using test::gzip_bytes;
+using test::idx_bytes;
+
+constexpr const char* train_images = "set/train-images-idx3-ubyte";
+constexpr const char* train_labels = "set/train-labels-idx1-ubyte";
+constexpr const char* test_images = "set/t10k-images-idx3-ubyte";
+constexpr const char* test_labels = "set/t10k-labels-idx1-ubyte";
+
+/// Three training and two test images of 1x2.
+void write_good_set(const Folder& folder) {
+  folder.write(train_images, idx_bytes({3, 1, 2}, {0, 255, 51, 102, 0, 204}));
+  folder.write(std::string(train_labels) + ".gz", gzip_bytes(idx_bytes({3}, {0, 2, 1})));
+  folder.write(std::string(test_images) + ".gz", gzip_bytes(idx_bytes({2, 1, 2}, {9, 8, 7, 6})));
+  folder.write(test_labels, idx_bytes({2}, {1, 0}));
+}
+
+DataOptions options_of(const Folder& folder) {
+  DataOptions options;
+  options.name = "set";
+  options.dir = folder.path();
+  return options;
+}
+
+std::vector<base::Violation> violations_of(const DataOptions& options) {
+  std::vector<base::Violation> violations;
+  const bool loaded = load(options, violations).has_value();
+  EXPECT_EQ(loaded, violations.empty());
+  return violations;
+}
+
+void expect_violation(const DataOptions& options, const std::string& key_part,
+                      const std::string& message_part) {
+  for (const auto& v : violations_of(options))
+    if (v.key.find(key_part) != std::string::npos && v.message.find(message_part) != std::string::npos)
+      return;
+  ADD_FAILURE() << "no violation of " << key_part << " with " << message_part;
+}
+
+TEST(Load, ReadsPlainAndGzipHalves) {
+  const Folder folder;
+  write_good_set(folder);
+  const auto pair = load(options_of(folder));
+  EXPECT_EQ(pair.train.samples, Samples(3));
+  EXPECT_EQ(pair.train.sample_shape, (Shape{1, 1, 2}));
+  EXPECT_EQ(pair.train.classes, 3);
+  EXPECT_EQ(pair.train.labels, (std::vector<std::int32_t>{0, 2, 1}));
+  EXPECT_EQ(pair.test.images, (Bytes{9, 8, 7, 6}));
+  EXPECT_EQ(pair.test.classes, 3);
+  // Pixels 0 1 0.2 0.4 0 0.8: mean 0.4, squares 0 1 0.04 0.16 0 0.64 = 1.84 / 6.
+  EXPECT_NEAR(pair.train.mean, 0.4, 1e-14);
+  EXPECT_NEAR(pair.train.stddev, std::sqrt(1.84 / 6 - 0.16), 1e-14);
+  EXPECT_EQ(pair.test.mean, pair.train.mean);
+  EXPECT_EQ(pair.test.stddev, pair.train.stddev);
+  EXPECT_EQ(pair.sha256.size(), 64u);
+  EXPECT_NE(pair.train.sha256, pair.test.sha256);
+}
+
+TEST(Load, TakesMomentsAndFirstSamplesAsAsked) {
+  const Folder folder;
+  write_good_set(folder);
+  auto options = options_of(folder);
+  options.mean = 0.25;
+  options.stddev = 2;
+  options.train_samples = Samples(2);
+  const auto pair = load(options);
+  EXPECT_EQ(pair.test.mean, 0.25);
+  EXPECT_EQ(pair.train.stddev, 2);
+  EXPECT_EQ(pair.train.images, (Bytes{0, 255, 51, 102}));
+  EXPECT_EQ(pair.train.labels.size(), 2u);
+  EXPECT_NE(pair.sha256, load(options_of(folder)).sha256);
+}
+
+TEST(Load, FindsTheFolderThroughTheEnvironment) {
+  const Folder folder;
+  write_good_set(folder);
+  const char* before = std::getenv("PARTITA_DATA_DIR");
+  const std::string kept = before ? before : "";
+  setenv("PARTITA_DATA_DIR", folder.path().c_str(), 1);
+  DataOptions options;
+  options.name = "set";
+  EXPECT_EQ(load(options).train.samples, Samples(3));
+  unsetenv("PARTITA_DATA_DIR");
+  expect_violation(options, "data.dir", "PARTITA_DATA_DIR");
+  if (before) setenv("PARTITA_DATA_DIR", kept.c_str(), 1);
+}
+
+TEST(Load, NamesEverythingAtOnce) {
+  const Folder folder;
+  write_good_set(folder);
+  std::filesystem::remove(folder.path() / test_labels);
+  folder.write(train_images, {1, 2, 3, 4, 5});
+  auto damaged = gzip_bytes(idx_bytes({2, 1, 2}, {9, 8, 7, 6}));
+  damaged[damaged.size() - 6] ^= 1;
+  folder.write(std::string(test_images) + ".gz", damaged);
+  auto options = options_of(folder);
+  options.stddev = 0;
+  options.mean = std::numeric_limits<double>::quiet_NaN();
+  options.train_samples = Samples(0);
+  EXPECT_EQ(violations_of(options).size(), 6u);
+  expect_violation(options, "data.std", "above 0");
+  expect_violation(options, "data.mean", "finite");
+  expect_violation(options, "data.train-samples", "must be from 1");
+  expect_violation(options, "train-images", "is no IDX file");
+  expect_violation(options, "t10k-images", "incorrect data check");
+  expect_violation(options, "t10k-labels", "nor t10k-labels-idx1-ubyte.gz");
+  EXPECT_THROW(load(options), base::ConfigError);
+}
+
+TEST(Load, RefusesContradictions) {
+  const Folder folder;
+  write_good_set(folder);
+  folder.write(test_labels, idx_bytes({3}, {1, 0, 0}));
+  expect_violation(options_of(folder), "t10k-labels",
+                   "holds 3 labels, but t10k-images-idx3-ubyte.gz holds 2 images");
+  folder.write(test_labels, idx_bytes({2}, {1, 3}));
+  expect_violation(options_of(folder), "t10k-labels", "label 3 of sample 1 is out of range, expected 0 to 2");
+  auto options = options_of(folder);
+  options.classes = 2;
+  EXPECT_EQ(violations_of(options).size(), 2u) << "training and test labels";
+  options.classes = 4;
+  EXPECT_TRUE(violations_of(options).empty());
+  folder.write(std::string(test_images) + ".gz", gzip_bytes(idx_bytes({2, 2, 1}, {9, 8, 7, 6})));
+  expect_violation(options, "t10k-images", "its images are 2x1, the training set's 1x2");
+  folder.write(std::string(test_images) + ".gz", gzip_bytes(idx_bytes({0, 1, 2}, {})));
+  expect_violation(options, "t10k-images", "holds no pixels");
+}
+
+TEST(Load, RefusesMoreSamplesThanThereAre) {
+  const Folder folder;
+  write_good_set(folder);
+  auto options = options_of(folder);
+  options.train_samples = Samples(4);
+  expect_violation(options, "data.train-samples", "must be at most 3");
+}
+
+TEST(Load, NamesAMissingFolderOnce) {
+  const Folder folder;
+  const auto violations = violations_of(options_of(folder));
+  ASSERT_EQ(violations.size(), 1u);
+  EXPECT_NE(violations[0].message.find("does not exist"), std::string::npos);
+}
+
+TEST(Load, ConstantImagesAreNotDividedByZero) {
+  const Folder folder;
+  write_good_set(folder);
+  folder.write(train_images, idx_bytes({3, 1, 2}, Bytes(6, 51)));
+  EXPECT_EQ(load(options_of(folder)).train.stddev, 1);
+}
+
+TEST(Load, RefusesImpossibleRandomSets) {
+  DataOptions options;
+  options.name = "random";
+  options.random.features = Shape{3, 0, 2};
+  options.random.targets = Shape{};
+  EXPECT_EQ(violations_of(options).size(), 2u);
+  options.random = {.task = Task::classification, .features = Shape{4}, .targets = {}, .classes = 1};
+  expect_violation(options, "data.classes", "from 2");
+  options.random = {
+      .task = Task::regression, .features = Shape{1 << 20, 1 << 20}, .targets = Shape{1}, .classes = 0};
+  options.train_samples = Samples(1);
+  expect_violation(options, "data.train-samples", "at most");
+}
+
+}  // namespace
+}  // namespace partita::data
