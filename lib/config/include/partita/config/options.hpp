@@ -1,0 +1,83 @@
+/// Everything that a training run can be told, from an INI file and the command line.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "partita/base/error.hpp"
+#include "partita/collective/schedule.hpp"
+#include "partita/data/dataset.hpp"
+#include "partita/model/parse.hpp"
+#include "partita/topology/grid.hpp"
+
+namespace partita::config {
+
+enum class Backend { reference, cpu };
+enum class Precision { fp32, fp64 };
+enum class LearningRateSchedule { constant, step, cosine };
+
+struct TrainOptions {
+  std::int64_t epochs = 1;
+  std::optional<std::int64_t> steps;           ///< limits the steps and wins over epochs; 0 only initialises
+  std::int64_t batch = 64;                     ///< global
+  std::optional<std::int64_t> batch_per_rank;  ///< weak scaling: batch = this × data ranks
+  double learning_rate = 0.01;
+  LearningRateSchedule schedule = LearningRateSchedule::constant;
+  std::int64_t warmup_steps = 0;
+  std::int64_t step_epochs = 1;
+  double gamma = 0.1;
+  double momentum = 0, weight_decay = 0;
+  std::uint64_t seed = 1;
+  Precision precision = Precision::fp32;
+  bool shuffle = true;
+  std::optional<double> target_accuracy;
+};
+
+struct SyncOptions {
+  collective::Algorithm algorithm = collective::Algorithm::automatic;
+  kernels::Bytes bucket_bytes{1 << 20};
+  int ranks_per_node = 0;  ///< imitated nodes; 0: the real ones
+};
+
+struct RunOptions {
+  std::optional<int> data_ranks;  ///< without any grid key all ranks lie on the data axis
+  topology::GridExtent grid;
+  model::ModelText model_text;
+  model::ModelSpec model;
+  model::Initializer init = model::Initializer::torch;
+  TrainOptions train;
+  std::int64_t evaluate_every = 1;
+  SyncOptions sync;
+  Backend backend = Backend::cpu;
+  int threads = 0;  ///< 0: the rank's share of the node's cores
+  data::DataOptions data;
+  std::filesystem::path output, save_model;
+  bool overwrite = false;
+  bool help = false, version = false, print_config = false, dry_run = false, print_program = false;
+};
+
+/// Reads `--config FILE` and the command line, which wins. Throws `ConfigError` with every violation at once: unknown
+/// keys (with the nearest known one), keys given twice in a file, numbers out of range, model lines.
+RunOptions parse(int argc, const char* const* argv);
+
+/// The options as an INI file that `parse` reads back to the same options.
+std::string print_config(const RunOptions&);
+
+/// SHA-256 of all keys that decide what is trained and how it is split; output paths, threads and switches do not.
+std::string config_hash(const RunOptions&);
+
+std::string help_text(const std::string& program);
+
+/// Completes the options for a world of `world` ranks (data axis, batch of weak scaling), or says what does not fit.
+std::vector<base::Violation> fit_to_world(RunOptions&, int world);
+
+/// What of the model does not fit the data: input shape, number of classes, target shape.
+std::vector<base::Violation> check_data(const RunOptions&, const data::DataPair&);
+
+std::string_view to_string(Backend);
+std::string_view to_string(Precision);
+std::string_view to_string(LearningRateSchedule);
+
+}  // namespace partita::config

@@ -1,0 +1,209 @@
+#include <algorithm>
+#include <boost/program_options.hpp>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "keys.hpp"
+#include "partita/base/digest.hpp"
+
+namespace partita::config {
+namespace {
+
+namespace po = boost::program_options;
+using base::Violation;
+
+struct Switch {
+  const char* name;
+  const char* meaning;
+  bool RunOptions::*member;
+};
+constexpr Switch switches[] = {
+    {"help", "show this text", &RunOptions::help},
+    {"version", "show the version", &RunOptions::version},
+    {"print-config", "print the configuration in use as an INI file, run nothing", &RunOptions::print_config},
+    {"dry-run", "print grid, shapes, memory and predicted bytes, run nothing", &RunOptions::dry_run},
+    {"print-program", "with --dry-run: print the instructions of a step too", &RunOptions::print_program},
+    {"overwrite", "replace an existing output", &RunOptions::overwrite},
+};
+
+/// Every value given for each key, in order.
+using Values = std::map<std::string, std::vector<std::string>>;
+
+const std::set<std::string>& file_keys() {
+  static const std::set<std::string> names = [] {
+    std::set<std::string> all{"model.file", "model.layer"};
+    for (const auto& key : keys()) all.insert(key.name);
+    return all;
+  }();
+  return names;
+}
+
+void refuse_unknown(const std::string& name, const std::string& value, const std::string& where,
+                    std::vector<Violation>& violations) {
+  std::vector<std::string_view> known(file_keys().begin(), file_keys().end());
+  if (where.empty()) {
+    known.push_back("config");
+    for (const auto& s : switches) known.push_back(s.name);
+  }
+  const auto nearest = model::nearest_word(name, known);
+  violations.push_back({name, value, "unknown key" + (where.empty() ? "" : " in " + where) +
+                                         (nearest.empty() ? "" : "; did you mean " + nearest + "?")});
+}
+
+/// Reads one INI file; refuses unknown keys and keys given twice.
+Values read_file(const std::filesystem::path& path, const char* option, std::vector<Violation>& violations) {
+  Values values;
+  std::ifstream file(path);
+  if (!file || std::filesystem::is_directory(path)) {
+    violations.push_back({option, path.string(), "the file cannot be read"});
+    return values;
+  }
+  try {
+    for (const auto& option_read : po::parse_config_file(file, po::options_description{}, true).options) {
+      auto& list = values[option_read.string_key];
+      if (!file_keys().contains(option_read.string_key))
+        refuse_unknown(option_read.string_key, option_read.value.front(), path.string(), violations);
+      else if (!list.empty() && option_read.string_key != "model.layer")
+        violations.push_back({option_read.string_key, option_read.value.front(), "is given twice in " + path.string()});
+      list.push_back(option_read.value.empty() ? "" : option_read.value.front());
+    }
+  } catch (const po::error& error) {
+    violations.push_back({option, path.string(), error.what()});
+  }
+  return values;
+}
+
+po::options_description command_line_description() {
+  po::options_description all;
+  all.add_options()("config", po::value<std::vector<std::string>>(), "");
+  for (const auto& s : switches) all.add_options()(s.name, "");
+  for (const auto& name : file_keys()) all.add_options()(name.c_str(), po::value<std::vector<std::string>>(), "");
+  return all;
+}
+
+Values read_command_line(int argc, const char* const* argv, RunOptions& options, std::vector<Violation>& violations) {
+  Values values;
+  const auto description = command_line_description();
+  const auto style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing &
+                     ~po::command_line_style::allow_short & ~po::command_line_style::allow_sticky;
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  po::parsed_options parsed(&description);
+  try {
+    parsed = po::command_line_parser(arguments).options(description).style(style).allow_unregistered().run();
+  } catch (const po::error& error) {
+    violations.push_back({"command line", "", error.what()});
+  }
+  for (const auto& option : parsed.options) {
+    const auto* known = std::find_if(std::begin(switches), std::end(switches),
+                                     [&](const Switch& s) { return option.string_key == s.name; });
+    const std::string value = option.value.empty() ? "" : option.value.front();
+    if (known != std::end(switches)) options.*(known->member) = true;
+    else if (option.position_key >= 0) violations.push_back({value, "", "is not an option; options begin with --"});
+    else if (option.unregistered) refuse_unknown(option.string_key, value, "", violations);
+    else values[option.string_key].push_back(value);
+  }
+  for (const auto& [name, list] : values)
+    if (list.size() > 1 && name != "model.layer") violations.push_back({name, list.back(), "is given twice"});
+  return values;
+}
+
+/// Values of `over` win; a list of layers is replaced whole.
+void overlay(Values& values, const Values& over) {
+  for (const auto& [name, list] : over) values[name] = list;
+}
+
+/// The run file, under it the model file that it (or the command line) names.
+Values gather(Values command_line, std::vector<Violation>& violations) {
+  Values run;
+  std::filesystem::path folder;
+  if (const auto config = command_line.extract("config")) {
+    const std::filesystem::path path = config.mapped().front();
+    folder = path.parent_path();
+    run = read_file(path, "config", violations);
+  }
+  std::filesystem::path model_file;
+  if (run.contains("model.file")) model_file = folder / run["model.file"].front();
+  if (command_line.contains("model.file")) model_file = command_line["model.file"].front();
+  Values values;
+  if (!model_file.empty()) values = read_file(model_file, "model.file", violations);
+  for (const auto& [name, list] : values)
+    if (!name.starts_with("model."))
+      violations.push_back({name, list.front(), "a model file holds [model] keys only: " + model_file.string()});
+  overlay(values, run);
+  overlay(values, command_line);
+  values.erase("model.file");
+  return values;
+}
+
+/// Canonical "key = value" lines by section.
+std::string ini(const RunOptions& options, bool only_deciding) {
+  std::string text, section;
+  std::string plain;
+  for (const auto& key : keys()) {
+    if (only_deciding && !key.decides_result) continue;
+    const auto value = key.print(options);
+    if (!value) continue;
+    const auto dot = key.name.find('.');
+    if (dot == std::string::npos) {
+      plain += key.name + " = " + *value + "\n";
+      continue;
+    }
+    if (key.name.substr(0, dot) != section) {
+      section = key.name.substr(0, dot);
+      text += (text.empty() ? "[" : "\n[") + section + "]\n";
+    }
+    text += key.name.substr(dot + 1) + " = " + *value + "\n";
+    if (key.name == "model.input")
+      for (const auto& layer : options.model_text.layers) text += "layer = " + layer + "\n";
+  }
+  return plain + (plain.empty() ? "" : "\n") + text;
+}
+
+}  // namespace
+
+RunOptions parse(int argc, const char* const* argv) {
+  RunOptions options;
+  std::vector<Violation> violations;
+  const Values values = gather(read_command_line(argc, argv, options, violations), violations);
+  if (options.help || options.version) return options;
+  for (const auto& key : keys())
+    if (const auto found = values.find(key.name); found != values.end())
+      if (const auto wrong = key.read(options, found->second.front()); !wrong.empty())
+        violations.push_back({key.name, found->second.front(), wrong});
+  if (const auto layers = values.find("model.layer"); layers != values.end()) options.model_text.layers = layers->second;
+  if (values.contains("train.batch") && values.contains("train.batch-per-rank"))
+    violations.push_back({"train.batch-per-rank", values.at("train.batch-per-rank").front(),
+                          "excludes train.batch: give the global batch or the batch of a rank"});
+  if (options.train.precision == Precision::fp64 && options.backend == Backend::cpu)
+    violations.push_back({"train.precision", "fp64", "the cpu kernels compute in fp32; use compute.backend=reference"});
+  if (options.model_text.input.empty() && options.model_text.layers.empty())
+    violations.push_back({"config", "", "no model given: use --config FILE or --model.file=FILE"});
+  else
+    options.model = model::parse_model(options.model_text, violations);
+  if (!violations.empty()) throw base::ConfigError(violations);
+  return options;
+}
+
+std::string print_config(const RunOptions& options) { return ini(options, false); }
+
+std::string config_hash(const RunOptions& options) { return base::Sha256().update(ini(options, true)).hex(); }
+
+std::string help_text(const std::string& program) {
+  std::ostringstream text;
+  text << "Usage: mpiexec -n RANKS " << program << " --config FILE.ini [--section.key=value ...] [--output FILE.h5]\n\n"
+       << "The command line wins over the file. Switches:\n  --config FILE  the run's INI file\n";
+  for (const auto& s : switches) text << "  --" << s.name << "  " << s.meaning << "\n";
+  text << "\nKeys (in a file: [section] key = value) with their defaults:\n"
+       << "  --model.file FILE  INI file with the [model] section, relative to the run's file\n"
+       << "  --model.layer LINE  one layer; repeated\n";
+  const RunOptions defaults;
+  for (const auto& key : keys()) {
+    const auto value = key.print(defaults);
+    text << "  --" << key.name << (value ? "=" + *value : "") << "\n      " << key.meaning << "\n";
+  }
+  return text.str();
+}
+
+}  // namespace partita::config
