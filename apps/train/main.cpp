@@ -1,0 +1,151 @@
+/// partita-train: trains a model on a grid of MPI ranks and records what it cost.
+#include <algorithm>
+#include <iomanip>
+#include <iostream>
+#include <memory>
+#include <thread>
+
+#include "describe.hpp"
+#include "partita/comm/communicator.hpp"
+#include "partita/results/result_file.hpp"
+#include "partita/results/version.hpp"
+#include "run_record.hpp"
+
+namespace {
+
+using namespace partita;
+
+enum ExitCode { success = 0, failed = 1, bad_input = 2 };
+
+/// Everything that can be refused, checked on this rank alone.
+struct Input {
+  config::RunOptions options;
+  std::optional<data::DataPair> data;
+  std::vector<base::Violation> violations;
+};
+
+Input read_input(int argc, char** argv, int rank, int world_size) {
+  Input input;
+  try {
+    input.options = config::parse(argc, argv);
+  } catch (const base::ConfigError& error) {
+    input.violations = error.violations();
+    return input;
+  }
+  auto& options = input.options;
+  if (options.help || options.version || options.print_config) return input;
+  input.violations = config::fit_to_world(options, world_size);
+  input.data = data::load(options.data, input.violations);
+  const auto append = [&](const std::vector<base::Violation>& more) {
+    input.violations.insert(input.violations.end(), more.begin(), more.end());
+  };
+  if (input.data) append(config::check_data(options, *input.data));
+  if (rank == 0 && !options.dry_run) {
+    if (!options.output.empty()) append(results::check_output_path("output", options.output, options.overwrite));
+    if (!options.save_model.empty())
+      append(results::check_output_path("save-model", options.save_model, options.overwrite));
+  }
+  return input;
+}
+
+std::unique_ptr<kernels::Backend> make_backend(const config::RunOptions& options, int threads) {
+  if (options.backend == config::Backend::cpu) return kernels::make_cpu_backend(threads);
+  return kernels::make_reference_backend(options.train.precision == config::Precision::fp64
+                                             ? kernels::DataType::float64
+                                             : kernels::DataType::float32);
+}
+
+run::TrainingOptions training_options(const config::RunOptions& options, std::int64_t train_samples) {
+  const auto& t = options.train;
+  const std::int64_t steps_per_epoch = (train_samples + t.batch - 1) / t.batch;
+  const auto decay = t.schedule == config::LearningRateSchedule::cosine ? nn::Decay::cosine
+                     : t.schedule == config::LearningRateSchedule::step ? nn::Decay::step
+                                                                        : nn::Decay::constant;
+  return {.grid = options.grid,
+          .epochs = t.epochs,
+          .steps = t.steps,
+          .batch = t.batch,
+          .learning_rate = {.base = t.learning_rate, .decay = decay, .warmup_steps = t.warmup_steps,
+                            .step_length = t.step_epochs * steps_per_epoch, .gamma = t.gamma,
+                            .total_steps = t.steps.value_or(t.epochs * steps_per_epoch)},
+          .momentum = t.momentum,
+          .weight_decay = t.weight_decay,
+          .seed = t.seed,
+          .shuffle = t.shuffle,
+          .target_accuracy = t.target_accuracy,
+          .evaluate_every = options.evaluate_every,
+          .initializer = options.init,
+          .algorithm = options.sync.algorithm,
+          .bucket_bytes = options.sync.bucket_bytes};
+}
+
+void print_epoch(const run::EpochRow& row) {
+  std::cerr << "epoch " << row.epoch << std::fixed << std::setprecision(4) << "  train loss " << row.train_loss;
+  if (row.test_loss) std::cerr << "  test loss " << *row.test_loss;
+  if (row.test_accuracy) std::cerr << "  test accuracy " << *row.test_accuracy;
+  std::cerr << std::setprecision(0) << "  " << row.samples_per_second << " samples/s" << std::defaultfloat << std::endl;
+}
+
+int train(const Input& input, comm::MpiEnvironment& environment, comm::Communicator& world,
+          const std::string& command_line) {
+  const auto& options = input.options;
+  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const int threads = options.threads > 0 ? options.threads : std::max(1, cores / world.local_size());
+  const auto backend = make_backend(options, threads);
+  if (options.dry_run) {
+    if (world.rank() == 0) std::cout << train::describe(options, *backend);
+    return success;
+  }
+  run::Training training(options.model, training_options(options, input.data->train.samples.value()), *backend, world,
+                         *input.data);
+  auto record = train::begin_record(options, environment, world, *input.data, training, threads, command_line);
+  const auto snapshot = [&] {
+    train::update_record(record, world, training);
+    if (world.rank() == 0 && !options.output.empty()) results::write_snapshot(options.output, record);
+  };
+  const auto outcome = training.run([&](const run::EpochRow& row) {
+    if (world.rank() == 0) print_epoch(row);
+    snapshot();
+  });
+  const bool diverged = outcome == run::Outcome::diverged;
+  record.attributes.status = diverged ? results::Status::invalid : results::Status::complete;
+  train::update_record(record, world, training);
+  if (world.rank() == 0) {
+    record.figures = train::figures_of_merit(record, training);
+    if (!options.output.empty()) results::write_snapshot(options.output, record);
+    if (!options.save_model.empty()) results::write_model(options.save_model, train::model_file(options, training));
+    for (const auto& figure : record.figures)
+      std::cout << "FOM name=" << figure.name << " value=" << figure.value << " unit=" << figure.unit << "\n";
+    std::cout << (diverged ? "STATUS: FAIL the loss is not finite" : "STATUS: PASS") << std::endl;
+  }
+  return diverged ? failed : success;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::string command_line;
+  for (int i = 0; i < argc; ++i) command_line += (i > 0 ? " " : "") + std::string(argv[i]);
+  return comm::run_program(argc, argv, std::cerr, [&](comm::MpiEnvironment& environment) -> int {
+    // Imitated nodes are an option of the run, so the world is built again once the options are agreed on.
+    auto control = comm::Communicator::world(environment);
+    const Input input = read_input(argc, argv, control.rank(), control.size());
+    const auto violations = control.agree(input.violations);
+    const bool prints = control.rank() == 0;
+    if (!violations.empty()) {
+      if (prints)
+        for (const auto& violation : violations) std::cerr << "partita-train: " << to_string(violation) << "\n";
+      return bad_input;
+    }
+    const auto& options = input.options;
+    if (options.help || options.version || options.print_config) {
+      if (prints)
+        std::cout << (options.help      ? config::help_text("partita-train")
+                      : options.version ? "partita-train " + std::string(results::software_version()) + "\n"
+                                        : config::print_config(options));
+      return success;
+    }
+    auto world = comm::Communicator::world(environment, {.ranks_per_node = options.sync.ranks_per_node});
+    return train(input, environment, world, command_line);
+  });
+}

@@ -1,0 +1,27 @@
+/// Fills the result record of a training run from what the modules know.
+#pragma once
+
+#include <string>
+
+#include "partita/config/options.hpp"
+#include "partita/results/model_file.hpp"
+#include "partita/results/record.hpp"
+#include "partita/run/record.hpp"
+#include "partita/run/training.hpp"
+
+namespace partita::train {
+
+/// Attributes, environment and model: what is known before the first step. Collective over `world`; complete on rank 0.
+results::RunRecord begin_record(const config::RunOptions&, comm::MpiEnvironment&, comm::Communicator& world,
+                                const data::DataPair&, const run::Training&, int threads, const std::string& command_line);
+
+/// Adds the steps since the last call, the epochs, traffic and memory. Collective over `world`; complete on rank 0.
+void update_record(results::RunRecord&, comm::Communicator& world, const run::Training&);
+
+/// Figures of merit of the finished run, from the record on rank 0. Throughput excludes the first five steps.
+std::vector<results::Figure> figures_of_merit(const results::RunRecord&, const run::Training&);
+
+/// The parameters in PyTorch's logical layout.
+results::ModelFile model_file(const config::RunOptions&, const run::Training&);
+
+}  // namespace partita::train
