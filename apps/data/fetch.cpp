@@ -168,8 +168,9 @@ void fetch_file(const PinnedFile& pinned, std::span<const std::string> mirrors, 
     report("fetching " + address);
     const auto failure = try_mirror(address, part, file, pinned.sha256);
     if (failure.empty()) return report(file.string() + ": fetched and right");
-    report(address + ": " + failure);
-    attempts += "\n  " + address + ": " + failure;
+    const auto attempt = address + ": " + failure;
+    report(attempt);
+    attempts.append("\n  ").append(attempt);
   }
   throw FetchError(pinned.name + " could not be fetched:" + attempts);
 }

@@ -27,10 +27,10 @@ constexpr int pieces_per_curve = 4;
 namespace distortion {
 constexpr float half_angle = 0.17f;  // of tan(θ/2): up to 19 degrees
 constexpr float shear = 0.30f;
-constexpr float least_height = 15, most_height = 22, least_aspect = 0.75f,
-                most_aspect = 1.2f;    // pixels; ratio
-constexpr float shift = 3.0f;          // pixels
-constexpr float displacement = 0.07f;  // of control points, share of the height
+constexpr float least_height = 15, most_height = 22;       // pixels
+constexpr float least_aspect = 0.75f, most_aspect = 1.2f;  // width over height, times the font's
+constexpr float shift = 3.0f;                              // pixels
+constexpr float displacement = 0.07f;                      // of control points, share of the height
 constexpr float least_radius = 0.6f, most_radius = 1.7f, edge = 1.3f;  // of strokes, pixels
 constexpr float least_ink = 0.5f, noise = 0.11f;
 constexpr float speck_chance = 0.35f;  // of a short stroke that belongs to no digit

@@ -25,19 +25,13 @@ bool is_gzip(std::span<const std::uint8_t> bytes) {
 }
 
 GzipReader::GzipReader(std::span<const std::uint8_t> compressed)
-    : stream_(new Stream), compressed_(compressed) {
+    : stream_(std::make_unique<Stream>()), compressed_(compressed) {
   stream_->z.next_in = const_cast<Bytef*>(compressed_.data());  // zlib never writes its input
   const int code = inflateInit2(&stream_->z, gzip_window);
-  if (code != Z_OK) {
-    delete stream_;
-    throw base::EnvironmentError("inflateInit2", code, "zlib has no memory");
-  }
+  if (code != Z_OK) throw base::EnvironmentError("inflateInit2", code, zError(code));
 }
 
-GzipReader::~GzipReader() {
-  inflateEnd(&stream_->z);
-  delete stream_;
-}
+GzipReader::~GzipReader() { inflateEnd(&stream_->z); }
 
 void GzipReader::read(std::vector<std::uint8_t>& out, std::uint64_t limit) {
   const std::uint64_t goal = out.size() + limit;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -32,7 +33,7 @@ class GzipReader {
   void end_member();
 
   struct Stream;
-  Stream* stream_;
+  std::unique_ptr<Stream> stream_;
   std::span<const std::uint8_t> compressed_;
   bool complete_ = false;
   std::string error_;

@@ -122,6 +122,17 @@ TEST(Idx, RefusesEveryProperPrefix) {
   }
 }
 
+/// A flipped bit of a header changes the number of elements that it claims, so it is always noticed.
+TEST(Idx, HeaderBitFlipsAreNoticed) {
+  const Folder folder;
+  const auto whole = idx_bytes({5, 3, 4}, counting(60));
+  for (std::size_t bit = 0; bit < 16 * 8; ++bit) {
+    auto flipped = whole;
+    flipped[bit / 8] = static_cast<std::uint8_t>(flipped[bit / 8] ^ (1u << (bit % 8)));
+    EXPECT_NE(complaint_about(folder, flipped), "") << "bit " << bit;
+  }
+}
+
 /// One flipped bit of a gzip file is noticed, or it sat in a field without meaning and changes nothing.
 TEST(Idx, GzipBitFlipsAreNoticedOrHarmless) {
   const Folder folder;
