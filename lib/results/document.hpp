@@ -1,0 +1,26 @@
+/// What result and model files have in common: whose they are, and how they are checked before anything is
+/// read.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "hdf5.hpp"
+
+namespace partita::results {
+
+/// Marks a new file: `schema_version`, `software`, `content`.
+void sign(const hdf5::File&, const std::string& content);
+
+/// Builds a file in memory with `fill` and replaces `path` by it; the bytes on disk pass `verify` first.
+void write_document(const std::filesystem::path& path, const std::string& content,
+                    const std::function<void(const hdf5::File&)>& fill,
+                    const std::function<void(const hdf5::File&)>& verify);
+
+/// Opens `path`, checks the marks, and gives the file to `take`. Whatever HDF5 refuses becomes a
+/// `base::ConfigError` that names the file.
+void read_document(const std::filesystem::path& path, const std::string& content,
+                   const std::function<void(const hdf5::File&)>& take);
+
+}  // namespace partita::results

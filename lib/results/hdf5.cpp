@@ -1,0 +1,354 @@
+#include "hdf5.hpp"
+
+#include <hdf5_hl.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <type_traits>
+
+namespace partita::results::hdf5 {
+namespace {
+
+/// Datasets are cut into chunks of at most about this many bytes: HDF5 checks a chunk's checksum as a whole.
+constexpr hsize_t chunk_bytes = 1 << 20;
+/// First size and growth of a file in memory.
+constexpr std::size_t image_increment = 1 << 20;
+
+/// HDF5 prints its error stack by default; a library does not.
+void silence() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
+
+/// The description of the innermost error of HDF5's stack.
+std::string innermost_error() {
+  std::string text;
+  H5Ewalk2(
+      H5E_DEFAULT, H5E_WALK_UPWARD,
+      [](unsigned n, const H5E_error2_t* error, void* out) -> herr_t {
+        if (n == 0 && error->desc) *static_cast<std::string*>(out) = error->desc;
+        return 0;
+      },
+      &text);
+  return text.empty() ? "no further text" : text;
+}
+
+template <class Result>
+Result checked(Result result, const std::string& what) {
+  if (result < 0) throw Failure(what + " failed (" + innermost_error() + ")");
+  return result;
+}
+
+template <class T>
+constexpr bool is_text = std::is_same_v<T, std::string>;
+
+template <class T>
+hid_t memory_type() {
+  if constexpr (std::is_same_v<T, std::int64_t>) return H5T_NATIVE_INT64;
+  if constexpr (std::is_same_v<T, std::uint64_t>) return H5T_NATIVE_UINT64;
+  if constexpr (std::is_same_v<T, float>) return H5T_NATIVE_FLOAT;
+  if constexpr (std::is_same_v<T, double>) return H5T_NATIVE_DOUBLE;
+}
+
+template <class T>
+hid_t file_type() {
+  if constexpr (std::is_same_v<T, std::int64_t>) return H5T_STD_I64LE;
+  if constexpr (std::is_same_v<T, std::uint64_t>) return H5T_STD_U64LE;
+  if constexpr (std::is_same_v<T, float>) return H5T_IEEE_F32LE;
+  if constexpr (std::is_same_v<T, double>) return H5T_IEEE_F64LE;
+}
+
+template <class T>
+constexpr H5T_class_t type_class = is_text<T>              ? H5T_STRING
+                                   : std::is_integral_v<T> ? H5T_INTEGER
+                                                           : H5T_FLOAT;
+
+Type text_type(std::size_t length) {
+  Type type(checked(H5Tcopy(H5T_C_S1), "H5Tcopy"));
+  checked(H5Tset_size(type.get(), std::max<std::size_t>(length, 1)), "H5Tset_size");
+  checked(H5Tset_strpad(type.get(), H5T_STR_NULLPAD), "H5Tset_strpad");
+  checked(H5Tset_cset(type.get(), H5T_CSET_UTF8), "H5Tset_cset");
+  return type;
+}
+
+PropertyList properties(hid_t kind) { return PropertyList(checked(H5Pcreate(kind), "H5Pcreate")); }
+
+void list_in_order_of_creation(const PropertyList& list) {
+  checked(H5Pset_link_creation_order(list.get(), H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED),
+          "H5Pset_link_creation_order");
+  checked(H5Pset_obj_track_times(list.get(), false), "H5Pset_obj_track_times");
+}
+
+PropertyList in_memory() {
+  auto access = properties(H5P_FILE_ACCESS);
+  checked(H5Pset_fapl_core(access.get(), image_increment, false), "H5Pset_fapl_core");
+  checked(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110), "H5Pset_libver_bounds");
+  return access;
+}
+
+/// Chunks: the whole dataset, or slabs of its first dimension.
+PropertyList column_properties(const Extents& extents, std::size_t element_bytes) {
+  Extents chunk = extents;
+  hsize_t row = element_bytes;
+  for (std::size_t i = 1; i < extents.size(); ++i)
+    row *= extents[i];
+  chunk[0] = std::clamp<hsize_t>(chunk_bytes / row, 1, extents[0]);
+  auto list = properties(H5P_DATASET_CREATE);
+  checked(H5Pset_chunk(list.get(), static_cast<int>(chunk.size()), chunk.data()), "H5Pset_chunk");
+  checked(H5Pset_fletcher32(list.get()), "H5Pset_fletcher32");
+  checked(H5Pset_obj_track_times(list.get(), false), "H5Pset_obj_track_times");
+  return list;
+}
+
+void write_scalar(hid_t object, const std::string& name, hid_t on_file, hid_t in_memory_type,
+                  const void* value) {
+  const Space scalar(checked(H5Screate(H5S_SCALAR), "H5Screate"));
+  const Attribute attribute(
+      checked(H5Acreate2(object, name.c_str(), on_file, scalar.get(), H5P_DEFAULT, H5P_DEFAULT),
+              "H5Acreate2 " + name));
+  checked(H5Awrite(attribute.get(), in_memory_type, value), "H5Awrite " + name);
+}
+
+void check_class(const Type& type, H5T_class_t wanted, const std::string& name) {
+  if (H5Tget_class(type.get()) != wanted || (wanted == H5T_STRING && H5Tis_variable_str(type.get()) != 0))
+    throw Failure(name + " has another type than expected");
+}
+
+/// Opens a scalar attribute of the class wanted.
+std::pair<Attribute, Type> open_attribute(hid_t object, const std::string& name, H5T_class_t wanted) {
+  Attribute attribute(checked(H5Aopen(object, name.c_str(), H5P_DEFAULT), "attribute " + name + ": H5Aopen"));
+  Type type(checked(H5Aget_type(attribute.get()), "H5Aget_type"));
+  check_class(type, wanted, "attribute " + name);
+  const Space space(checked(H5Aget_space(attribute.get()), "H5Aget_space"));
+  if (H5Sget_simple_extent_npoints(space.get()) != 1) throw Failure("attribute " + name + " is not a scalar");
+  return {std::move(attribute), std::move(type)};
+}
+
+template <class T>
+void read_number(hid_t object, const std::string& name, T& value) {
+  const auto [attribute, type] = open_attribute(object, name, type_class<T>);
+  checked(H5Aread(attribute.get(), memory_type<T>(), &value), "H5Aread " + name);
+}
+
+std::string without_padding(const char* text, std::size_t length) {
+  return {text, std::find(text, text + length, '\0')};
+}
+
+std::string one_buffer(std::span<const std::string> values, std::size_t width) {
+  std::string all;
+  for (const auto& value : values)
+    all.append(value).append(width - value.size(), '\0');
+  return all;
+}
+
+}  // namespace
+
+/// The memory of a created file. HDF5 grows it through `grow`, and lets go of it in `keep` when the file is
+/// closed: only then is it whole (H5Fget_file_image of 1.10.8 returns a superblock with a wrong checksum).
+struct File::Image {
+  std::byte* bytes = nullptr;
+  std::size_t size = 0;
+
+  static void* grow(void* old, std::size_t size, H5FD_file_image_op_t, void* self) {
+    auto& image = *static_cast<Image*>(self);
+    auto* grown = static_cast<std::byte*>(std::realloc(old, size));
+    if (!grown) return nullptr;
+    if (size > image.size) std::fill(grown + image.size, grown + size, std::byte{});
+    image.bytes = grown;
+    image.size = size;
+    return grown;
+  }
+  static herr_t keep(void*, H5FD_file_image_op_t, void*) { return 0; }
+  static void* same(void* self) { return self; }
+  static herr_t no_free(void*) { return 0; }
+};
+
+void File::FreeImage::operator()(Image* image) const {
+  std::free(image->bytes);
+  delete image;
+}
+
+File File::create() {
+  silence();
+  File file;
+  file.image_.reset(new Image);
+  const auto access = in_memory();
+  H5FD_file_image_callbacks_t callbacks{.image_malloc = nullptr,
+                                        .image_memcpy = nullptr,
+                                        .image_realloc = &Image::grow,
+                                        .image_free = &Image::keep,
+                                        .udata_copy = &Image::same,
+                                        .udata_free = &Image::no_free,
+                                        .udata = file.image_.get()};
+  checked(H5Pset_file_image_callbacks(access.get(), &callbacks), "H5Pset_file_image_callbacks");
+  const auto creation = properties(H5P_FILE_CREATE);
+  list_in_order_of_creation(creation);
+  file.file_.reset(
+      checked(H5Fcreate("partita-image", H5F_ACC_TRUNC, creation.get(), access.get()), "H5Fcreate"));
+  return file;
+}
+
+File File::open(std::span<const std::byte> image) {
+  silence();
+  const auto access = in_memory();
+  // HDF5 copies the image and does not write through the pointer.
+  checked(H5Pset_file_image(access.get(), const_cast<std::byte*>(image.data()), image.size()),
+          "H5Pset_file_image");
+  File file;
+  file.file_.reset(checked(H5Fopen("partita-image", H5F_ACC_RDONLY, access.get()), "H5Fopen"));
+  return file;
+}
+
+std::vector<std::byte> File::close() {
+  checked(H5Fflush(id(), H5F_SCOPE_GLOBAL), "H5Fflush");
+  checked(H5Fclose(file_.release()), "H5Fclose");
+  // The end of the file, from a superblock of version 3 with addresses of 8 bytes; memory grows in larger
+  // pieces.
+  std::uint64_t end = 0;
+  std::memcpy(&end, image_->bytes + 28, sizeof end);
+  if (image_->bytes[8] != std::byte{3} || image_->bytes[9] != std::byte{8} || end > image_->size)
+    throw Failure("the superblock is not of version 3");
+  return {image_->bytes, image_->bytes + end};
+}
+
+Group create_group(hid_t parent, const std::string& name) {
+  const auto creation = properties(H5P_GROUP_CREATE);
+  list_in_order_of_creation(creation);
+  return Group(checked(H5Gcreate2(parent, name.c_str(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+                       "H5Gcreate2 " + name));
+}
+
+Group open_group(hid_t parent, const std::string& name) {
+  return Group(checked(H5Gopen2(parent, name.c_str(), H5P_DEFAULT), "group " + name + ": H5Gopen2"));
+}
+
+bool exists(hid_t parent, const std::string& name) {
+  return checked(H5Lexists(parent, name.c_str(), H5P_DEFAULT), "H5Lexists " + name) > 0;
+}
+
+std::vector<std::string> members(hid_t group) {
+  std::vector<std::string> names;
+  const auto collect = [](hid_t, const char* name, const H5L_info_t*, void* out) -> herr_t {
+    static_cast<std::vector<std::string>*>(out)->emplace_back(name);
+    return 0;
+  };
+  checked(H5Literate(group, H5_INDEX_CRT_ORDER, H5_ITER_INC, nullptr, collect, &names), "H5Literate");
+  return names;
+}
+
+void write_attribute(hid_t object, const std::string& name, const std::string& value) {
+  const auto type = text_type(value.size());
+  write_scalar(object, name, type.get(), type.get(), value.c_str());
+}
+void write_attribute(hid_t object, const std::string& name, std::int64_t value) {
+  write_scalar(object, name, H5T_STD_I64LE, H5T_NATIVE_INT64, &value);
+}
+void write_attribute(hid_t object, const std::string& name, std::uint64_t value) {
+  write_scalar(object, name, H5T_STD_U64LE, H5T_NATIVE_UINT64, &value);
+}
+
+bool has_attribute(hid_t object, const std::string& name) {
+  return checked(H5Aexists(object, name.c_str()), "H5Aexists " + name) > 0;
+}
+
+std::vector<std::string> attributes(hid_t object) {
+  std::vector<std::string> names;
+  const auto collect = [](hid_t, const char* name, const H5A_info_t*, void* out) -> herr_t {
+    static_cast<std::vector<std::string>*>(out)->emplace_back(name);
+    return 0;
+  };
+  checked(H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_INC, nullptr, collect, &names), "H5Aiterate2");
+  return names;
+}
+
+void read_attribute(hid_t object, const std::string& name, std::string& value) {
+  const auto [attribute, type] = open_attribute(object, name, H5T_STRING);
+  std::string buffer(H5Tget_size(type.get()), '\0');
+  checked(H5Aread(attribute.get(), type.get(), buffer.data()), "H5Aread " + name);
+  value = without_padding(buffer.data(), buffer.size());
+}
+void read_attribute(hid_t object, const std::string& name, std::int64_t& value) {
+  read_number(object, name, value);
+}
+void read_attribute(hid_t object, const std::string& name, std::uint64_t& value) {
+  read_number(object, name, value);
+}
+
+template <class T>
+Dataset write_column(hid_t group, const std::string& name, std::span<const T> values, const Extents& extents,
+                     const std::string& units) {
+  const Space space(checked(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr),
+                            "H5Screate_simple"));
+  const void* data = values.data();
+  std::string text;
+  Type type;
+  if constexpr (is_text<T>) {
+    const auto longest = std::ranges::max(values, {}, &std::string::size).size();
+    type = text_type(longest);
+    text = one_buffer(values, H5Tget_size(type.get()));
+    data = text.data();
+  } else {
+    type.reset(checked(H5Tcopy(memory_type<T>()), "H5Tcopy"));
+  }
+  hid_t on_file = type.get();
+  if constexpr (!is_text<T>) on_file = file_type<T>();
+  const auto creation = column_properties(extents, H5Tget_size(type.get()));
+  Dataset dataset(
+      checked(H5Dcreate2(group, name.c_str(), on_file, space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+              "H5Dcreate2 " + name));
+  checked(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, data), "H5Dwrite " + name);
+  if constexpr (!is_text<T>) write_attribute(dataset.get(), "units", units);
+  return dataset;
+}
+
+template <class T>
+std::vector<T> read_column(hid_t group, const std::string& name, Extents& extents) {
+  const Dataset dataset(checked(H5Dopen2(group, name.c_str(), H5P_DEFAULT), "column " + name + ": H5Dopen2"));
+  const Type type(checked(H5Dget_type(dataset.get()), "H5Dget_type"));
+  check_class(type, type_class<T>, "column " + name);
+  const Space space(checked(H5Dget_space(dataset.get()), "H5Dget_space"));
+  extents.resize(static_cast<std::size_t>(
+      checked(H5Sget_simple_extent_ndims(space.get()), "H5Sget_simple_extent_ndims")));
+  checked(H5Sget_simple_extent_dims(space.get(), extents.data(), nullptr), "H5Sget_simple_extent_dims");
+  const auto count = static_cast<std::size_t>(
+      checked(H5Sget_simple_extent_npoints(space.get()), "H5Sget_simple_extent_npoints"));
+  std::vector<T> values(count);
+  if constexpr (is_text<T>) {
+    const std::size_t width = H5Tget_size(type.get());
+    std::string all(count * width, '\0');
+    checked(H5Dread(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, all.data()), "H5Dread " + name);
+    for (std::size_t i = 0; i < count; ++i)
+      values[i] = without_padding(all.data() + i * width, width);
+  } else {
+    checked(H5Dread(dataset.get(), memory_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()),
+            "H5Dread " + name);
+  }
+  return values;
+}
+
+template Dataset write_column(hid_t, const std::string&, std::span<const std::int64_t>, const Extents&,
+                              const std::string&);
+template Dataset write_column(hid_t, const std::string&, std::span<const float>, const Extents&,
+                              const std::string&);
+template Dataset write_column(hid_t, const std::string&, std::span<const double>, const Extents&,
+                              const std::string&);
+template Dataset write_column(hid_t, const std::string&, std::span<const std::string>, const Extents&,
+                              const std::string&);
+template std::vector<std::int64_t> read_column(hid_t, const std::string&, Extents&);
+template std::vector<float> read_column(hid_t, const std::string&, Extents&);
+template std::vector<double> read_column(hid_t, const std::string&, Extents&);
+template std::vector<std::string> read_column(hid_t, const std::string&, Extents&);
+
+void make_scale(hid_t dataset, const std::string& name) {
+  checked(H5DSset_scale(dataset, name.c_str()), "H5DSset_scale " + name);
+}
+
+void attach_scale(hid_t dataset, hid_t scale, unsigned dimension) {
+  checked(H5DSattach_scale(dataset, scale, dimension), "H5DSattach_scale");
+}
+
+bool is_single_precision(hid_t group, const std::string& name) {
+  const Dataset dataset(checked(H5Dopen2(group, name.c_str(), H5P_DEFAULT), "column " + name + ": H5Dopen2"));
+  const Type type(checked(H5Dget_type(dataset.get()), "H5Dget_type"));
+  return H5Tget_size(type.get()) == sizeof(float);
+}
+
+}  // namespace partita::results::hdf5

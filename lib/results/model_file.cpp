@@ -1,0 +1,90 @@
+#include "partita/results/model_file.hpp"
+
+#include "document.hpp"
+
+namespace partita::results {
+namespace {
+
+void check_shape(const Parameter& p) {
+  const auto count = std::visit([](const auto& values) { return values.size(); }, p.values);
+  base::expect(
+      count > 0 && static_cast<std::int64_t>(count) == p.shape.elements().value() && p.shape.rank() > 0,
+      "a parameter has as many values as its shape says", p.layer, p.name, count);
+}
+
+void fill(const hdf5::File& file, const ModelFile& model) {
+  hdf5::write_attribute(file.id(), "model", model.model);
+  hdf5::write_attribute(file.id(), "config_hash", model.config_hash);
+  hdf5::write_attribute(file.id(), "seed", model.seed);
+  const auto parameters = hdf5::create_group(file.id(), "parameters");
+  for (const auto& p : model.parameters) {
+    const auto layer = hdf5::exists(parameters.get(), p.layer)
+                           ? hdf5::open_group(parameters.get(), p.layer)
+                           : hdf5::create_group(parameters.get(), p.layer);
+    const hdf5::Extents extents(p.shape.extents().begin(), p.shape.extents().end());
+    std::visit(
+        [&]<class T>(const std::vector<T>& values) {
+          hdf5::write_column<T>(layer.get(), p.name, values, extents, "1");
+        },
+        p.values);
+  }
+}
+
+kernels::Shape shape_of(const hdf5::Extents& e) {
+  const auto at = [&](std::size_t i) { return static_cast<std::int64_t>(e[i]); };
+  switch (e.size()) {
+    case 1:
+      return {at(0)};
+    case 2:
+      return {at(0), at(1)};
+    case 3:
+      return {at(0), at(1), at(2)};
+    case 4:
+      return {at(0), at(1), at(2), at(3)};
+    default:
+      throw hdf5::Failure("a parameter has " + std::to_string(e.size()) + " dimensions");
+  }
+}
+
+Parameter take(hid_t group, const std::string& layer, const std::string& name) {
+  Parameter p{.layer = layer, .name = name, .shape = {}, .values = {}};
+  hdf5::Extents extents;
+  if (hdf5::is_single_precision(group, name))
+    p.values = hdf5::read_column<float>(group, name, extents);
+  else
+    p.values = hdf5::read_column<double>(group, name, extents);
+  p.shape = shape_of(extents);
+  return p;
+}
+
+ModelFile take(const hdf5::File& file) {
+  ModelFile model;
+  hdf5::read_attribute(file.id(), "model", model.model);
+  hdf5::read_attribute(file.id(), "config_hash", model.config_hash);
+  hdf5::read_attribute(file.id(), "seed", model.seed);
+  const auto parameters = hdf5::open_group(file.id(), "parameters");
+  for (const auto& layer : hdf5::members(parameters.get())) {
+    const auto group = hdf5::open_group(parameters.get(), layer);
+    for (const auto& name : hdf5::members(group.get()))
+      model.parameters.push_back(take(group.get(), layer, name));
+  }
+  return model;
+}
+
+}  // namespace
+
+void write_model(const std::filesystem::path& path, const ModelFile& model) {
+  for (const auto& p : model.parameters)
+    check_shape(p);
+  write_document(
+      path, "model", [&](const hdf5::File& file) { fill(file, model); },
+      [](const hdf5::File& file) { take(file); });
+}
+
+ModelFile read_model(const std::filesystem::path& path) {
+  ModelFile model;
+  read_document(path, "model", [&](const hdf5::File& file) { model = take(file); });
+  return model;
+}
+
+}  // namespace partita::results

@@ -1,0 +1,74 @@
+#include "partita/results/record.hpp"
+
+#include <ctime>
+
+#include "partita/base/error.hpp"
+#include "partita/results/version.hpp"
+
+namespace partita::results {
+
+std::string_view to_string(Status status) {
+  switch (status) {
+    case Status::running:
+      return "running";
+    case Status::complete:
+      return "complete";
+    case Status::aborted:
+      return "aborted";
+    case Status::invalid:
+      return "invalid";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(Phase phase) {
+  switch (phase) {
+    case Phase::load:
+      return "load";
+    case Phase::forward:
+      return "forward";
+    case Phase::backward:
+      return "backward";
+    case Phase::update:
+      return "update";
+    case Phase::exposed_transfer:
+      return "exposed_transfer";
+    case Phase::dependency:
+      return "dependency";
+    case Phase::straggler:
+      return "straggler";
+    case Phase::other:
+      return "other";
+  }
+  return "unknown";
+}
+
+Attributes new_attributes() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  char created[sizeof "2000-01-01T00:00:00Z"] = {};
+  std::strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  const auto build = version();
+  return {.software_version = std::string(build.software_version),
+          .git_commit = std::string(build.git_commit),
+          .git_dirty = build.git_dirty,
+          .created = created};
+}
+
+void Steps::append(const StepRow& row) {
+  base::expect(static_cast<std::int64_t>(row.phases.size()) == ranks &&
+                   static_cast<std::int64_t>(row.rank_seconds.size()) == ranks,
+               "a step has one row of phases and one duration a rank", row.phases.size(),
+               row.rank_seconds.size(), ranks);
+  loss.push_back(row.loss);
+  samples.push_back(row.samples);
+  seconds.push_back(row.seconds);
+  learning_rate.push_back(row.learning_rate);
+  rank_seconds.insert(rank_seconds.end(), row.rank_seconds.begin(), row.rank_seconds.end());
+  for (const auto& rank : row.phases)
+    for (std::size_t p = 0; p < phase_count; ++p)
+      phase[p].push_back(rank[p]);
+}
+
+}  // namespace partita::results

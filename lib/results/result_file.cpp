@@ -1,0 +1,52 @@
+#include "partita/results/result_file.hpp"
+
+#include "document.hpp"
+#include "schema.hpp"
+
+namespace partita::results {
+namespace {
+
+void check_columns(const Steps& s) {
+  const std::size_t n = s.count(), cells = n * static_cast<std::size_t>(s.ranks);
+  bool agree = s.ranks > 0 && s.loss.size() == n && s.samples.size() == n && s.learning_rate.size() == n &&
+               s.rank_seconds.size() == cells;
+  for (const auto& column : s.phase)
+    agree = agree && column.size() == cells;
+  base::expect(agree, "columns of steps have the same length", n, s.ranks);
+}
+
+GroupReader root_of(const hdf5::File& file) { return GroupReader(hdf5::open_group(file.id(), "/")); }
+
+RunRecord take(const hdf5::File& file) {
+  RunRecord record;
+  auto root = root_of(file);
+  exchange(root, record);
+  return record;
+}
+
+}  // namespace
+
+void from_stored(const std::string& stored, topology::GridExtent& grid) {
+  int end = 0;
+  if (std::sscanf(stored.c_str(), "data=%d pipeline=%d tensor=%d%n", &grid.data, &grid.pipeline, &grid.tensor,
+                  &end) != 3 ||
+      static_cast<std::size_t>(end) != stored.size())
+    throw hdf5::Failure("attribute grid is \"" + stored + "\"");
+}
+
+void write_snapshot(const std::filesystem::path& path, const RunRecord& record) {
+  check_columns(record.steps);
+  const auto fill = [&](const hdf5::File& file) {
+    GroupWriter root(hdf5::open_group(file.id(), "/"));
+    exchange(root, record);
+  };
+  write_document(path, "result", fill, [](const hdf5::File& file) { take(file); });
+}
+
+RunRecord read(const std::filesystem::path& path) {
+  RunRecord record;
+  read_document(path, "result", [&](const hdf5::File& file) { record = take(file); });
+  return record;
+}
+
+}  // namespace partita::results

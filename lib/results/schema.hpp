@@ -1,0 +1,213 @@
+/// The schema of a result file, once for writing and reading: every attribute, group, column and unit.
+#pragma once
+
+#include "archive.hpp"
+
+namespace partita::results {
+
+template <class Archive, class T>
+void exchange_attributes(Archive& root, T& a) {
+  root.attribute("created", a.created);
+  root.attribute("software_version", a.software_version);
+  root.attribute("git_commit", a.git_commit);
+  root.attribute("git_dirty", a.git_dirty);
+  root.attribute("command_line", a.command_line);
+  root.attribute("config", a.config);
+  root.attribute("config_hash", a.config_hash);
+  root.attribute("seed", a.seed);
+  root.attribute("status", a.status);
+  root.attribute("dataset", a.dataset);
+  root.attribute("dataset_hash", a.dataset_hash);
+  root.attribute("model", a.model);
+  root.attribute("precision", a.precision);
+  root.attribute("grid", a.grid);
+  root.attribute("algorithm", a.algorithm);
+  root.attribute("batch", a.batch);
+}
+
+template <class Archive, class T>
+void exchange_environment(Archive& root, T& environment) {
+  if (!root.begins("environment", !environment.entries.empty() || !environment.ranks.empty())) return;
+  auto group = root.group("environment");
+  if constexpr (Archive::writes) {
+    for (const auto& [name, value] : environment.entries)
+      group.attribute(name, value);
+  } else {
+    for (const auto& name : group.attributes())
+      group.attribute(name, environment.entries[name]);
+  }
+  if (!group.begins("rank", !environment.ranks.empty())) return;
+  exchange_rows(group, "rank", true, environment.ranks, [](auto field) {
+    field(
+        "host", "", [](auto& r) -> auto& { return r.host; });
+    field(
+        "cpu_model", "", [](auto& r) -> auto& { return r.cpu_model; });
+    field(
+        "cores", "1", [](auto& r) -> auto& { return r.cores; });
+    field(
+        "device", "", [](auto& r) -> auto& { return r.device; });
+    field(
+        "grid_data", "1", [](auto& r) -> auto& { return r.coordinate.data; });
+    field(
+        "grid_pipeline", "1", [](auto& r) -> auto& { return r.coordinate.pipeline; });
+    field(
+        "grid_tensor", "1", [](auto& r) -> auto& { return r.coordinate.tensor; });
+  });
+}
+
+template <class Archive, class T>
+void exchange_layers(Archive& root, T& layers) {
+  exchange_table(root, "model", "layer", true, layers, [](auto field) {
+    field(
+        "name", "", [](auto& r) -> auto& { return r.name; });
+    field(
+        "kind", "", [](auto& r) -> auto& { return r.kind; });
+    field(
+        "output", "", [](auto& r) -> auto& { return r.output; });
+    field(
+        "parameters", "1", [](auto& r) -> auto& { return r.parameters; });
+    field(
+        "flops_per_sample", "FLOP", [](auto& r) -> auto& { return r.flops_per_sample; });
+    field(
+        "stage", "1", [](auto& r) -> auto& { return r.stage; });
+    field(
+        "placement", "", [](auto& r) -> auto& { return r.placement; });
+  });
+}
+
+/// Seconds are "s", which xarray leaves alone; "seconds" it would turn into nanoseconds.
+template <class Archive, class T>
+void exchange_steps(Archive& root, T& steps) {
+  if (!root.begins("steps", steps.count() > 0)) return;
+  auto group = root.group("steps");
+  auto count = static_cast<std::int64_t>(steps.count());
+  group.index("step", count);
+  group.index("rank", steps.ranks);
+  group.column("loss", "1", steps.loss, {"step"});
+  group.column("samples", "1", steps.samples, {"step"});
+  group.column("seconds", "s", steps.seconds, {"step"});
+  group.column("learning_rate", "1", steps.learning_rate, {"step"});
+  group.column("rank_seconds", "s", steps.rank_seconds, {"step", "rank"});
+  auto phases = group.group("phase");
+  for (std::size_t p = 0; p < phase_count; ++p)
+    phases.column(std::string(to_string(static_cast<Phase>(p))), "s", steps.phase[p], {"step", "rank"});
+}
+
+template <class Archive, class T>
+void exchange_epochs(Archive& root, T& epochs) {
+  exchange_table(root, "epochs", "epoch", false, epochs, [](auto field) {
+    field(
+        "epoch", "1", [](auto& r) -> auto& { return r.epoch; });
+    field(
+        "train_loss", "1", [](auto& r) -> auto& { return r.train_loss; });
+    field(
+        "test_loss", "1", [](auto& r) -> auto& { return r.test_loss; });
+    field(
+        "test_accuracy", "1", [](auto& r) -> auto& { return r.test_accuracy; });
+    field(
+        "seconds", "s", [](auto& r) -> auto& { return r.seconds; });
+    field(
+        "samples_per_second", "s-1", [](auto& r) -> auto& { return r.samples_per_second; });
+    field(
+        "learning_rate", "1", [](auto& r) -> auto& { return r.learning_rate; });
+  });
+}
+
+template <class Archive, class T>
+void exchange_traffic(Archive& root, T& traffic) {
+  exchange_table(root, "traffic", "row", true, traffic, [](auto field) {
+    field(
+        "rank", "1", [](auto& r) -> auto& { return r.rank; });
+    field(
+        "activity", "", [](auto& r) -> auto& { return r.key.activity; });
+    field(
+        "axis", "", [](auto& r) -> auto& { return r.key.axis; });
+    field(
+        "operation", "", [](auto& r) -> auto& { return r.key.operation; });
+    field(
+        "purpose", "", [](auto& r) -> auto& { return r.key.purpose; });
+    field(
+        "calls", "1", [](auto& r) -> auto& { return r.counts.calls; });
+    field(
+        "messages", "1", [](auto& r) -> auto& { return r.counts.messages; });
+    field(
+        "payload_bytes", "byte", [](auto& r) -> auto& { return r.counts.payload_bytes; });
+    field(
+        "wire_bytes", "byte", [](auto& r) -> auto& { return r.counts.wire_bytes; });
+    field(
+        "wire_bytes_received", "byte", [](auto& r) -> auto& { return r.counts.wire_bytes_received; });
+    field(
+        "window_bytes_read", "byte", [](auto& r) -> auto& { return r.counts.window_bytes_read; });
+    field(
+        "window_bytes_written", "byte", [](auto& r) -> auto& { return r.counts.window_bytes_written; });
+    field(
+        "modelled_wire_bytes", "byte", [](auto& r) -> auto& { return r.counts.modelled_wire_bytes; });
+    field(
+        "staged_bytes", "byte", [](auto& r) -> auto& { return r.counts.staged_bytes; });
+    field(
+        "exposed_seconds", "s", [](auto& r) -> auto& { return r.counts.exposed_seconds; });
+    field(
+        "hidden_seconds", "s", [](auto& r) -> auto& { return r.counts.hidden_seconds; });
+  });
+}
+
+template <class Archive, class T>
+void exchange_memory(Archive& root, T& memory) {
+  exchange_table(root, "memory", "rank", true, memory, [](auto field) {
+    field(
+        "parameters", "byte", [](auto& r) -> auto& { return r.parameters; });
+    field(
+        "gradients", "byte", [](auto& r) -> auto& { return r.gradients; });
+    field(
+        "optimizer_state", "byte", [](auto& r) -> auto& { return r.optimizer_state; });
+    field(
+        "activations", "byte", [](auto& r) -> auto& { return r.activations; });
+    field(
+        "communication_buffers", "byte", [](auto& r) -> auto& { return r.communication_buffers; });
+  });
+}
+
+/// Values of these two tables carry their unit in the column beside them.
+template <class Archive, class T>
+void exchange_figures(Archive& root, T& figures) {
+  exchange_table(root, "figures", "figure", true, figures, [](auto field) {
+    field(
+        "name", "", [](auto& r) -> auto& { return r.name; });
+    field(
+        "value", "as in column unit", [](auto& r) -> auto& { return r.value; });
+    field(
+        "unit", "", [](auto& r) -> auto& { return r.unit; });
+  });
+}
+
+template <class Archive, class T>
+void exchange_benchmarks(Archive& root, T& benchmarks) {
+  exchange_table(root, "benchmarks", "row", true, benchmarks, [](auto field) {
+    field(
+        "name", "", [](auto& r) -> auto& { return r.name; });
+    field(
+        "parameters", "", [](auto& r) -> auto& { return r.parameters; });
+    field(
+        "unit", "", [](auto& r) -> auto& { return r.unit; });
+    field(
+        "repetition", "1", [](auto& r) -> auto& { return r.repetition; });
+    field(
+        "value", "as in column unit", [](auto& r) -> auto& { return r.value; });
+  });
+}
+
+/// All but the attributes that say whose file this is (`schema_version`, `software`, `content`).
+template <class Archive, class Record>
+void exchange(Archive& root, Record& record) {
+  exchange_attributes(root, record.attributes);
+  exchange_environment(root, record.environment);
+  exchange_layers(root, record.layers);
+  exchange_steps(root, record.steps);
+  exchange_epochs(root, record.epochs);
+  exchange_traffic(root, record.traffic);
+  exchange_memory(root, record.memory);
+  exchange_figures(root, record.figures);
+  exchange_benchmarks(root, record.benchmarks);
+}
+
+}  // namespace partita::results

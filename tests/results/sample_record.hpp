@@ -1,0 +1,109 @@
+/// A record with something in every group, and a folder of its own for each test.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <string>
+
+#include "partita/results/result_file.hpp"
+
+namespace partita::results::test {
+
+inline RunRecord sample_record(std::int64_t steps = 7, std::int64_t ranks = 2) {
+  RunRecord r;
+  r.attributes = new_attributes();
+  r.attributes.command_line = "partita-train --config inputs/runs/digits_cnn.ini";
+  r.attributes.config = "[train]\nbatch = 64\n# schön\n";
+  r.attributes.config_hash = std::string(64, 'a');
+  r.attributes.seed = 18446744073709551615ull;
+  r.attributes.status = Status::complete;
+  r.attributes.dataset = "digits";
+  r.attributes.dataset_hash = std::string(64, 'b');
+  r.attributes.model = "cnn-mnist";
+  r.attributes.precision = "fp32";
+  r.attributes.grid = {.data = static_cast<int>(ranks)};
+  r.attributes.algorithm = "ring";
+  r.attributes.batch = 64;
+  r.environment.entries = {{"mpi", "MPICH 4.0.2"}, {"compiler", "GCC 12.2"}, {"SLURM_JOB_ID", ""}};
+  for (int rank = 0; rank < ranks; ++rank) {
+    r.environment.ranks.push_back({.host = "node" + std::string(static_cast<std::size_t>(rank), 'x'),
+                                   .cpu_model = "Xeon®",
+                                   .cores = 1,
+                                   .coordinate = {.data = rank}});
+    r.memory.push_back({.parameters = Bytes(1000 + rank),
+                        .gradients = Bytes(1000),
+                        .optimizer_state = Bytes(1000),
+                        .activations = Bytes(5'000'000'000),
+                        .communication_buffers = Bytes(0)});
+    for (auto operation : {collective::Operation::all_reduce, collective::Operation::barrier})
+      r.traffic.push_back({.rank = rank,
+                           .key = {.activity = collective::Activity::train,
+                                   .axis = topology::Axis::data,
+                                   .operation = operation,
+                                   .purpose = collective::Purpose::gradient},
+                           .counts = {.calls = 7,
+                                      .messages = 14,
+                                      .payload_bytes = Bytes(7000),
+                                      .wire_bytes = Bytes(7001),
+                                      .wire_bytes_received = Bytes(7002),
+                                      .window_bytes_read = Bytes(7003),
+                                      .window_bytes_written = Bytes(7004),
+                                      .modelled_wire_bytes = Bytes(7005),
+                                      .staged_bytes = Bytes(7006),
+                                      .exposed_seconds = 0.25,
+                                      .hidden_seconds = 0.5}});
+  }
+  r.layers = {{.name = "conv1",
+               .kind = "conv",
+               .output = "10x24x24",
+               .parameters = Elements(260),
+               .flops_per_sample = 288000},
+              {.name = "relu1", .kind = "relu", .output = "10x24x24"}};
+  r.steps.ranks = ranks;
+  for (std::int64_t s = 0; s < steps; ++s) {
+    std::vector<PhaseSeconds> phases;
+    std::vector<double> seconds;
+    for (std::int64_t rank = 0; rank < ranks; ++rank) {
+      const double base = static_cast<double>(s * 100 + rank * 10);
+      phases.push_back({base, base + 1, base + 2, base + 3, base + 4, base + 5, base + 6, base + 7});
+      seconds.push_back(base + 8);
+    }
+    r.steps.append({.loss = 2.3 / static_cast<double>(s + 1),
+                    .samples = s + 1 == steps ? 32 : 64,
+                    .seconds = seconds.back(),
+                    .learning_rate = 0.01,
+                    .phases = phases,
+                    .rank_seconds = seconds});
+  }
+  r.epochs = {
+      {.epoch = 1, .train_loss = 0.5, .seconds = 1.5, .samples_per_second = 8000, .learning_rate = 0.01},
+      {.epoch = 2,
+       .train_loss = 0.25,
+       .test_loss = 0.2,
+       .test_accuracy = 0.97,
+       .seconds = 1.5,
+       .samples_per_second = 8000,
+       .learning_rate = 0.01}};
+  r.figures = {{"samples_per_second", 8000, "samples/s"}, {"time_to_accuracy", 3, "s"}};
+  r.benchmarks = {{"all_reduce/ring", "ranks=2 bytes=64", "s", 0, 1e-6},
+                  {"all_reduce/ring", "ranks=2 bytes=64", "s", 1, 2e-6}};
+  return r;
+}
+
+/// A fresh folder, removed with its content.
+class FolderTest : public ::testing::Test {
+ protected:
+  FolderTest() {
+    std::string name = (std::filesystem::temp_directory_path() / "partita-results-XXXXXX").string();
+    folder = mkdtemp(name.data());
+  }
+  ~FolderTest() override {
+    std::error_code error;
+    std::filesystem::remove_all(folder, error);
+  }
+  std::filesystem::path folder;
+};
+
+}  // namespace partita::results::test
