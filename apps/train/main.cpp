@@ -4,6 +4,7 @@
 #include <iostream>
 #include <memory>
 #include <thread>
+#include <utility>
 
 #include "describe.hpp"
 #include "partita/comm/communicator.hpp"
@@ -99,8 +100,9 @@ int train(const Input& input, comm::MpiEnvironment& environment, comm::Communica
   run::Training training(options.model, training_options(options, input.data->train.samples.value()), *backend, world,
                          *input.data);
   auto record = train::begin_record(options, environment, world, *input.data, training, threads, command_line);
+  std::size_t recorded = 0;
   const auto snapshot = [&] {
-    train::update_record(record, world, training);
+    train::update_record(record, world, training, std::exchange(recorded, training.steps().size()));
     if (world.rank() == 0 && !options.output.empty()) results::write_snapshot(options.output, record);
   };
   const auto outcome = training.run([&](const run::EpochRow& row) {
@@ -109,7 +111,7 @@ int train(const Input& input, comm::MpiEnvironment& environment, comm::Communica
   });
   const bool diverged = outcome == run::Outcome::diverged;
   record.attributes.status = diverged ? results::Status::invalid : results::Status::complete;
-  train::update_record(record, world, training);
+  train::update_record(record, world, training, recorded);
   if (world.rank() == 0) {
     record.figures = train::figures_of_merit(record, training);
     if (!options.output.empty()) results::write_snapshot(options.output, record);
@@ -127,7 +129,6 @@ int main(int argc, char** argv) {
   std::string command_line;
   for (int i = 0; i < argc; ++i) command_line += (i > 0 ? " " : "") + std::string(argv[i]);
   return comm::run_program(argc, argv, std::cerr, [&](comm::MpiEnvironment& environment) -> int {
-    // Imitated nodes are an option of the run, so the world is built again once the options are agreed on.
     auto control = comm::Communicator::world(environment);
     const Input input = read_input(argc, argv, control.rank(), control.size());
     const auto violations = control.agree(input.violations);
@@ -141,11 +142,11 @@ int main(int argc, char** argv) {
     if (options.help || options.version || options.print_config) {
       if (prints)
         std::cout << (options.help      ? config::help_text("partita-train")
-                      : options.version ? "partita-train " + std::string(results::software_version()) + "\n"
+                      : options.version ? "partita-train " + std::string(results::version().software_version) + "\n"
                                         : config::print_config(options));
       return success;
     }
-    auto world = comm::Communicator::world(environment, {.ranks_per_node = options.sync.ranks_per_node});
+    auto world = control.with_nodes_of(options.sync.ranks_per_node);
     return train(input, environment, world, command_line);
   });
 }

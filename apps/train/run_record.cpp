@@ -103,10 +103,9 @@ results::RunRecord begin_record(const config::RunOptions& options, comm::MpiEnvi
   return record;
 }
 
-void update_record(results::RunRecord& record, comm::Communicator& world, const run::Training& training) {
-  const std::size_t known = training.steps().size() - record.steps.count();
-  const std::size_t first = world.rank() == 0 ? record.steps.count() : training.steps().size() - known;
-  for (const auto& step : run::gather_steps(world, training.steps(), first)) {
+void update_record(results::RunRecord& record, comm::Communicator& world, const run::Training& training,
+                   std::size_t first_step) {
+  for (const auto& step : run::gather_steps(world, training.steps(), first_step)) {
     std::vector<results::PhaseSeconds> phases;
     for (const auto& p : step.phases) phases.push_back(phases_of(p));
     record.steps.append({.loss = step.loss, .samples = step.samples, .seconds = step.seconds,

@@ -26,9 +26,9 @@ void relax() {
 }
 
 /// Numbers the nodes 0, 1, … in order of their first rank.
-std::vector<int> nodes_of(MPI_Comm communicator, int rank, int size, const CommOptions& options) {
-  int leader = rank / std::max(1, options.ranks_per_node);
-  if (options.ranks_per_node == 0) {
+std::vector<int> nodes_of(MPI_Comm communicator, int rank, int size, int ranks_per_node) {
+  int leader = rank / std::max(1, ranks_per_node);
+  if (ranks_per_node == 0) {
     MPI_Comm local = MPI_COMM_NULL;
     check(MPI_Comm_split_type(communicator, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &local), "MPI_Comm_split_type");
     const CommunicatorHandle owner(local);
@@ -45,7 +45,7 @@ std::vector<int> nodes_of(MPI_Comm communicator, int rank, int size, const CommO
 
 /// Fills in ranks, nodes and the node communicator of a fresh MPI communicator. Blocking calls are used here only, a
 /// handful in the life of a job.
-std::shared_ptr<Communicator::State> make_state(MPI_Comm communicator, topology::Axis axis, const CommOptions& options,
+std::shared_ptr<Communicator::State> make_state(MPI_Comm communicator, topology::Axis axis, int ranks_per_node,
                                                 std::shared_ptr<Runtime> runtime) {
   auto state = std::make_shared<Communicator::State>();
   state->communicator = CommunicatorHandle(communicator);
@@ -53,9 +53,9 @@ std::shared_ptr<Communicator::State> make_state(MPI_Comm communicator, topology:
   check(MPI_Comm_rank(communicator, &state->rank), "MPI_Comm_rank");
   check(MPI_Comm_size(communicator, &state->size), "MPI_Comm_size");
   state->axis = axis;
-  state->options = options;
+  state->ranks_per_node = ranks_per_node;
   state->runtime = std::move(runtime);
-  state->node_of = nodes_of(communicator, state->rank, state->size, options);
+  state->node_of = nodes_of(communicator, state->rank, state->size, ranks_per_node);
   MPI_Comm node = MPI_COMM_NULL;
   check(MPI_Comm_split(communicator, state->node_of[static_cast<std::size_t>(state->rank)], state->rank, &node),
         "MPI_Comm_split");
@@ -89,19 +89,19 @@ Communicator::~Communicator() = default;
 Communicator::Communicator(Communicator&&) noexcept = default;
 Communicator& Communicator::operator=(Communicator&&) noexcept = default;
 
-Communicator Communicator::world(MpiEnvironment&, const CommOptions& options) {
-  base::expect(options.ranks_per_node >= 0, "an imitated node has at least one rank", options.ranks_per_node);
+Communicator Communicator::world(MpiEnvironment&) {
   MPI_Comm copy = MPI_COMM_NULL;
   check(MPI_Comm_dup(MPI_COMM_WORLD, &copy), "MPI_Comm_dup");
-  auto runtime = std::make_shared<Runtime>();
-  auto state = make_state(copy, topology::Axis::world, options, runtime);
-  // Real neighbours share the cores, imitated nodes or not.
-  CommOptions real;
-  const auto real_nodes = nodes_of(copy, state->rank, state->size, real);
-  const auto neighbours =
-      std::count(real_nodes.begin(), real_nodes.end(), real_nodes[static_cast<std::size_t>(state->rank)]);
-  runtime->polls_before_yield = neighbours > cores_available() ? 20 : 2000;
+  auto state = make_state(copy, topology::Axis::world, 0, std::make_shared<Runtime>());
+  state->runtime->polls_before_yield = state->local_size > cores_available() ? 20 : 2000;
   return Communicator(std::move(state));
+}
+
+Communicator Communicator::with_nodes_of(int ranks_per_node) const {
+  base::expect(ranks_per_node >= 0, "an imitated node has at least one rank", ranks_per_node);
+  MPI_Comm copy = MPI_COMM_NULL;
+  check(MPI_Comm_dup(state_->communicator.get(), &copy), "MPI_Comm_dup");
+  return Communicator(make_state(copy, axis(), ranks_per_node, state_->runtime));
 }
 
 Communicator Communicator::along(topology::Axis axis, const topology::GridExtent& grid) const {
@@ -110,7 +110,7 @@ Communicator Communicator::along(topology::Axis axis, const topology::GridExtent
   const auto group = topology::group_of(grid, rank(), axis);
   MPI_Comm part = MPI_COMM_NULL;
   check(MPI_Comm_split(state_->communicator.get(), group.front(), rank(), &part), "MPI_Comm_split");
-  return Communicator(make_state(part, axis, state_->options, state_->runtime));
+  return Communicator(make_state(part, axis, state_->ranks_per_node, state_->runtime));
 }
 
 int Communicator::rank() const { return state_->rank; }

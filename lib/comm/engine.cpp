@@ -28,6 +28,11 @@ class RoundCollective final : public BookedCollective {
     prepare_window(description.in_window);
   }
 
+  Bytes buffer_bytes() const override {
+    const auto window = window_ ? flag_bytes + 2 * slot_bytes_ : 0;
+    return Bytes(static_cast<std::int64_t>(scratch_.size() + window));
+  }
+
  private:
   void prepare_scratch() {
     std::int64_t largest = 0;

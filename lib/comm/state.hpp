@@ -40,7 +40,7 @@ struct Communicator::State {
   topology::Axis axis = topology::Axis::world;
   std::vector<int> node_of;  ///< by rank
   int next_tag = 0;
-  CommOptions options;
+  int ranks_per_node = 0;  ///< of imitated nodes
   std::shared_ptr<Runtime> runtime;
   std::vector<const Region*> regions;  ///< of the living shared buffers, in order of allocation
 

@@ -25,11 +25,6 @@ using kernels::DataType;
 using kernels::Elements;
 using kernels::View;
 
-struct CommOptions {
-  /// Imitates nodes of so many consecutive ranks; 0: the real nodes.
-  int ranks_per_node = 0;
-};
-
 /// What a planned collective is; `algorithm` is the one in use, never `automatic`.
 struct Description {
   collective::Operation operation = collective::Operation::all_reduce;
@@ -54,6 +49,8 @@ class Collective {
   virtual void wait() = 0;
   /// Later waits book what of this duration (the operation run alone) was not exposed as hidden.
   virtual void set_alone_seconds(double seconds) = 0;
+  /// Memory that the plan holds for messages and staging.
+  [[nodiscard]] virtual Bytes buffer_bytes() const { return Bytes(0); }
 };
 
 /// Memory in a window that the ranks of a communicator share if they are on one node, else private. Freed collectively:
@@ -75,7 +72,9 @@ class SharedBuffer {
 class Communicator {
  public:
   /// All ranks of the job. Collective.
-  static Communicator world(MpiEnvironment&, const CommOptions& = {});
+  static Communicator world(MpiEnvironment&);
+  /// The same ranks with imitated nodes of so many consecutive ranks (0: the real nodes); shares the ledger. Collective.
+  [[nodiscard]] Communicator with_nodes_of(int ranks_per_node) const;
   /// The communicator along one axis of the grid, ranks in the order of their coordinate. Collective; shares the
   /// ledger and the progress of its parent.
   [[nodiscard]] Communicator along(topology::Axis axis, const topology::GridExtent& grid) const;

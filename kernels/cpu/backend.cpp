@@ -1,0 +1,77 @@
+/// The CPU back-end: oneDNN for products and convolutions, vectorised loops for the rest, float32.
+#include <omp.h>
+
+#include <map>
+
+#include "elementwise.hpp"
+#include "engine.hpp"
+
+namespace partita::kernels {
+namespace cpu {
+
+class CpuBackend final : public Backend {
+ public:
+  explicit CpuBackend(int threads) : threads_(threads) { omp_set_num_threads(threads); }
+
+  std::string_view name() const override { return "cpu"; }
+  DataType type() const override { return DataType::float32; }
+  Layout image_layout() const override { return Layout::nhwc; }
+
+  std::unique_ptr<Gemm> plan_gemm(const GemmShape& s) override { return cpu::plan_gemm(s); }
+  std::unique_ptr<Convolution> plan_convolution(const ConvolutionShape& s) override { return cpu::plan_convolution(s); }
+  std::unique_ptr<Pooling> plan_pooling(const PoolingShape& s) override { return cpu::plan_pooling(s, threads_); }
+
+  void relu_forward(ConstView x, View y) override { relu(x.as<float>(), y.as<float>()); }
+  void relu_backward(ConstView y, ConstView dy, View dx) override {
+    mask_by_positive(y.as<float>(), dy.as<float>(), dx.as<float>());
+  }
+  /// oneDNN's tanh is vectorised; one primitive for each size that occurs.
+  void tanh_forward(ConstView x, View y) override {
+    const std::int64_t n = x.size().value();
+    if (n == 0) return;
+    auto found = tanh_.find(n);
+    if (found == tanh_.end()) {
+      const dnnl::memory::desc line({n}, f32, dnnl::memory::format_tag::x);
+      const dnnl::eltwise_forward::desc d(dnnl::prop_kind::forward_inference, dnnl::algorithm::eltwise_tanh, line, 0, 0);
+      Bound bound{dnnl::primitive(dnnl::eltwise_forward({d, engine()}))};
+      bound.argument(DNNL_ARG_SRC, line).argument(DNNL_ARG_DST, line);
+      found = tanh_.emplace(n, std::move(bound)).first;
+    }
+    found->second.at(DNNL_ARG_SRC, x.data()).at(DNNL_ARG_DST, y.data()).run();
+  }
+  void tanh_backward(ConstView y, ConstView dy, View dx) override {
+    tanh_gradient(y.as<float>(), dy.as<float>(), dx.as<float>());
+  }
+  void dropout(const DropoutShape& s, RandomStream stream, Samples first, ConstView x, View y) override {
+    cpu::dropout(s, stream, first, x.as<float>(), y.as<float>());
+  }
+  void reorder(std::int64_t batch, const Shape& image, Layout from, Layout to, ConstView x, View y) override {
+    cpu::reorder(batch, image, from, to, x.as<float>(), y.as<float>());
+  }
+  void sum_rows(std::int64_t rows, std::int64_t columns, ConstView x, View b, Write write) override {
+    cpu::sum_rows(rows, columns, x.as<float>(), b.as<float>(), write);
+  }
+  LossSums cross_entropy(std::int64_t batch, std::int64_t classes, ConstView logits, ConstView labels, double scale,
+                         View dlogits) override {
+    return cpu::cross_entropy(batch, classes, logits.as<float>(), labels.as<std::int32_t>(), scale,
+                              dlogits.empty() ? std::span<float>() : dlogits.as<float>());
+  }
+  LossSums mean_squared_error(std::int64_t, std::int64_t features, ConstView output, ConstView target, double scale,
+                              View doutput) override {
+    return cpu::mean_squared_error(features, output.as<float>(), target.as<float>(), scale,
+                                   doutput.empty() ? std::span<float>() : doutput.as<float>());
+  }
+  void sgd_update(const SgdStep& step, View w, ConstView g, View v) override {
+    sgd(step, w.as<float>(), g.as<float>(), v.as<float>());
+  }
+
+ private:
+  int threads_;
+  std::map<std::int64_t, Bound> tanh_;
+};
+
+}  // namespace cpu
+
+std::unique_ptr<Backend> make_cpu_backend(int threads) { return std::make_unique<cpu::CpuBackend>(threads); }
+
+}  // namespace partita::kernels

@@ -1,0 +1,166 @@
+/// Convolutions by oneDNN on channels-last activations. Weights are kept in PyTorch's order and packed at each call, which
+/// costs little beside the convolution.
+#include <algorithm>
+#include <cstring>
+
+#include "engine.hpp"
+
+namespace partita::kernels::cpu {
+namespace {
+
+using dnnl::memory;
+using Tag = memory::format_tag;
+
+/// A reorder between two descriptors, or nothing when they are equal.
+class Repack {
+ public:
+  Repack() = default;
+  Repack(const memory::desc& from, const memory::desc& to) : needed_(from != to) {
+    if (!needed_) return;
+    reorder_ = Bound(dnnl::reorder(dnnl::reorder::primitive_desc(engine(), from, engine(), to)));
+    reorder_.argument(DNNL_ARG_FROM, from).argument(DNNL_ARG_TO, to);
+  }
+  [[nodiscard]] bool needed() const { return needed_; }
+  void run(const void* from, void* to) { reorder_.at(DNNL_ARG_FROM, from).at(DNNL_ARG_TO, to).run(); }
+
+ private:
+  bool needed_ = false;
+  Bound reorder_;
+};
+
+class CpuConvolution final : public Convolution {
+ public:
+  explicit CpuConvolution(const ConvolutionShape& s) : s_(s) {
+    if (s.batch == 0) return;
+    const Tag tag = s.layout == Layout::nhwc ? Tag::nhwc : Tag::nchw;
+    x_ = memory::desc({s.batch, s.channels, s.height, s.width}, f32, tag);
+    y_ = memory::desc({s.batch, s.filters, s.out_height(), s.out_width()}, f32, tag);
+    plain_ = memory::desc({s.filters, s.channels, s.kernel_h, s.kernel_w}, f32, Tag::oihw);
+    any_ = memory::desc(plain_.dims(), f32, Tag::any);
+    bias_ = memory::desc({s.filters}, f32, Tag::x);
+    plan_forward();
+    plan_backward_data();
+    plan_backward_parameters();
+  }
+
+  Bytes workspace() const override { return layout_.total(); }
+
+  void forward(ConstView x, ConstView weight, ConstView bias, View y, Workspace w) override {
+    if (s_.batch == 0) return;
+    forward_.at(DNNL_ARG_SRC, x.data()).at(DNNL_ARG_WEIGHTS, packed(pack_forward_, weight, w));
+    forward_.at(DNNL_ARG_BIAS, bias.data()).at(DNNL_ARG_DST, y.data());
+    forward_.at(DNNL_ARG_SCRATCHPAD, w.data() + scratch_).run();
+  }
+
+  void backward_data(ConstView dy, ConstView weight, View dx, Workspace w) override {
+    if (s_.batch == 0) return;
+    data_.at(DNNL_ARG_DIFF_DST, dy.data()).at(DNNL_ARG_WEIGHTS, packed(pack_data_, weight, w));
+    data_.at(DNNL_ARG_DIFF_SRC, dx.data()).at(DNNL_ARG_SCRATCHPAD, w.data() + scratch_).run();
+  }
+
+  void backward_parameters(ConstView x, ConstView dy, View dweight, View dbias, Write write, Workspace w) override {
+    const auto DW = dweight.as<float>(), DB = dbias.as<float>();
+    if (s_.batch == 0) {
+      if (write == Write::overwrite) std::fill(DW.begin(), DW.end(), 0.0F), std::fill(DB.begin(), DB.end(), 0.0F);
+      return;
+    }
+    const bool add = write == Write::accumulate;
+    auto* packed_gradient = unpack_.needed() ? w.data() + weights_ : reinterpret_cast<std::byte*>(DW.data());
+    if (add && !unpack_.needed()) packed_gradient = w.data() + weights_;
+    auto* bias_gradient = add ? w.data() + fresh_bias_ : reinterpret_cast<std::byte*>(DB.data());
+    parameters_.at(DNNL_ARG_SRC, x.data()).at(DNNL_ARG_DIFF_DST, dy.data());
+    parameters_.at(DNNL_ARG_DIFF_WEIGHTS, packed_gradient).at(DNNL_ARG_DIFF_BIAS, bias_gradient);
+    parameters_.at(DNNL_ARG_SCRATCHPAD, w.data() + scratch_).run();
+    auto* plain = add ? w.data() + fresh_weights_ : reinterpret_cast<std::byte*>(DW.data());
+    if (unpack_.needed()) unpack_.run(packed_gradient, plain);
+    else plain = packed_gradient;
+    if (!add) return;
+    const auto* fresh = reinterpret_cast<const float*>(plain);
+    for (std::size_t i = 0; i < DW.size(); ++i) DW[i] += fresh[i];
+    for (std::size_t i = 0; i < DB.size(); ++i) DB[i] += reinterpret_cast<const float*>(bias_gradient)[i];
+  }
+
+ private:
+  const void* packed(Repack& pack, ConstView weight, Workspace w) const {
+    if (!pack.needed()) return weight.data();
+    pack.run(weight.data(), w.data() + weights_);
+    return w.data() + weights_;
+  }
+
+  dnnl::convolution_forward::desc description(dnnl::prop_kind kind) const {
+    const memory::dims strides{s_.stride, s_.stride}, padding{s_.padding, s_.padding};
+    return {kind, dnnl::algorithm::convolution_direct, x_, any_, bias_, y_, strides, padding, far_padding()};
+  }
+  /// Rows and columns that no window reaches need no padding: oneDNN wants the exact amount on the far side.
+  [[nodiscard]] memory::dims far_padding() const {
+    return {(s_.out_height() - 1) * s_.stride + s_.kernel_h - s_.height - s_.padding,
+            (s_.out_width() - 1) * s_.stride + s_.kernel_w - s_.width - s_.padding};
+  }
+
+  void reserve(const memory::desc& weights, const memory::desc& scratch) {
+    weight_bytes_ = std::max({weight_bytes_, weights.get_size(), plain_.get_size()});
+    scratch_bytes_ = std::max(scratch_bytes_, scratch.get_size());
+    layout_ = {};
+    weights_ = layout_.add(weight_bytes_);
+    fresh_weights_ = layout_.add(plain_.get_size());
+    fresh_bias_ = layout_.add(bias_.get_size());
+    scratch_ = layout_.add(scratch_bytes_);
+  }
+
+  void plan_forward() {
+    auto attributes = user_scratchpad();
+    if (s_.epilogue == Epilogue::relu) {
+      dnnl::post_ops after;
+      after.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
+      attributes.set_post_ops(after);
+    }
+    const dnnl::convolution_forward::primitive_desc p(description(dnnl::prop_kind::forward_training), attributes, engine());
+    forward_ = Bound(dnnl::convolution_forward(p));
+    forward_.argument(DNNL_ARG_SRC, x_).argument(DNNL_ARG_WEIGHTS, p.weights_desc()).argument(DNNL_ARG_BIAS, bias_);
+    forward_.argument(DNNL_ARG_DST, y_).argument(DNNL_ARG_SCRATCHPAD, p.scratchpad_desc());
+    pack_forward_ = Repack(plain_, p.weights_desc());
+    reserve(p.weights_desc(), p.scratchpad_desc());
+  }
+
+  void plan_backward_data() {
+    const dnnl::convolution_forward::primitive_desc hint(description(dnnl::prop_kind::forward_training), engine());
+    const memory::dims strides{s_.stride, s_.stride}, padding{s_.padding, s_.padding};
+    const dnnl::convolution_backward_data::desc d(dnnl::algorithm::convolution_direct, x_, any_, y_, strides, padding,
+                                                  far_padding());
+    const dnnl::convolution_backward_data::primitive_desc p(d, user_scratchpad(), engine(), hint);
+    data_ = Bound(dnnl::convolution_backward_data(p));
+    data_.argument(DNNL_ARG_DIFF_DST, y_).argument(DNNL_ARG_WEIGHTS, p.weights_desc()).argument(DNNL_ARG_DIFF_SRC, x_);
+    data_.argument(DNNL_ARG_SCRATCHPAD, p.scratchpad_desc());
+    pack_data_ = Repack(plain_, p.weights_desc());
+    reserve(p.weights_desc(), p.scratchpad_desc());
+  }
+
+  void plan_backward_parameters() {
+    const dnnl::convolution_forward::primitive_desc hint(description(dnnl::prop_kind::forward_training), engine());
+    const memory::dims strides{s_.stride, s_.stride}, padding{s_.padding, s_.padding};
+    const dnnl::convolution_backward_weights::desc d(dnnl::algorithm::convolution_direct, x_, any_, bias_, y_, strides,
+                                                     padding, far_padding());
+    const dnnl::convolution_backward_weights::primitive_desc p(d, user_scratchpad(), engine(), hint);
+    parameters_ = Bound(dnnl::convolution_backward_weights(p));
+    parameters_.argument(DNNL_ARG_SRC, x_).argument(DNNL_ARG_DIFF_DST, y_).argument(DNNL_ARG_DIFF_BIAS, bias_);
+    parameters_.argument(DNNL_ARG_DIFF_WEIGHTS, p.diff_weights_desc()).argument(DNNL_ARG_SCRATCHPAD, p.scratchpad_desc());
+    unpack_ = Repack(p.diff_weights_desc(), plain_);
+    reserve(p.diff_weights_desc(), p.scratchpad_desc());
+  }
+
+  ConvolutionShape s_;
+  memory::desc x_, y_, plain_, any_, bias_;
+  Bound forward_, data_, parameters_;
+  Repack pack_forward_, pack_data_, unpack_;
+  WorkspaceLayout layout_;
+  std::size_t weight_bytes_ = 0, scratch_bytes_ = 0;
+  std::size_t weights_ = 0, fresh_weights_ = 0, fresh_bias_ = 0, scratch_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Convolution> plan_convolution(const ConvolutionShape& shape) {
+  return std::make_unique<CpuConvolution>(shape);
+}
+
+}  // namespace partita::kernels::cpu

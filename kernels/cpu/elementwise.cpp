@@ -1,0 +1,108 @@
+#include "elementwise.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace partita::kernels::cpu {
+
+void relu(std::span<const float> x, std::span<float> y) {
+  for (std::size_t i = 0; i < y.size(); ++i) y[i] = x[i] > 0 ? x[i] : 0.0F;
+}
+
+void mask_by_positive(std::span<const float> y, std::span<const float> dy, std::span<float> dx) {
+  for (std::size_t i = 0; i < dx.size(); ++i) dx[i] = y[i] > 0 ? dy[i] : 0.0F;
+}
+
+void tanh_gradient(std::span<const float> y, std::span<const float> dy, std::span<float> dx) {
+  for (std::size_t i = 0; i < dx.size(); ++i) dx[i] = dy[i] * (1.0F - y[i] * y[i]);
+}
+
+void sum_rows(std::int64_t rows, std::int64_t columns, std::span<const float> x, std::span<float> b, Write write) {
+  if (write == Write::overwrite) std::fill(b.begin(), b.end(), 0.0F);
+  float* __restrict sums = b.data();
+  for (std::int64_t i = 0; i < rows; ++i) {
+    const float* __restrict row = x.data() + i * columns;
+    for (std::int64_t j = 0; j < columns; ++j) sums[j] += row[j];
+  }
+}
+
+void dropout(const DropoutShape& s, RandomStream stream, Samples first, std::span<const float> x, std::span<float> y) {
+  const float scale = static_cast<float>(1.0 / (1.0 - s.probability));
+  const std::int64_t pixels = s.height * s.width, elements = s.channels * pixels;
+  std::size_t at = 0;
+  for (std::int64_t n = 0; n < s.batch; ++n)
+    for (std::int64_t e = 0; e < elements; ++e, ++at) {
+      // In memory order; channels-last puts channel e % C of pixel e / C here.
+      const std::int64_t logical = s.layout == Layout::nchw ? e : e % s.channels * pixels + e / s.channels;
+      const auto index = static_cast<std::uint64_t>((first.value() + n) * elements + logical);
+      y[at] = random_uniform(stream, index) >= s.probability ? x[at] * scale : 0.0F;
+    }
+}
+
+void reorder(std::int64_t batch, const Shape& image, Layout from, Layout to, std::span<const float> x,
+             std::span<float> y) {
+  const std::int64_t channels = image[0], pixels = image[1] * image[2];
+  if (from == to || channels == 1 || pixels == 1)
+    return static_cast<void>(std::memcpy(y.data(), x.data(), y.size_bytes()));
+  // A transposition of [rows, columns] per sample.
+  const std::int64_t rows = from == Layout::nchw ? channels : pixels, columns = from == Layout::nchw ? pixels : channels;
+  for (std::int64_t n = 0; n < batch; ++n) {
+    const float* __restrict in = x.data() + n * rows * columns;
+    float* __restrict out = y.data() + n * rows * columns;
+    for (std::int64_t c = 0; c < columns; ++c)
+      for (std::int64_t r = 0; r < rows; ++r) out[c * rows + r] = in[r * columns + c];
+  }
+}
+
+LossSums cross_entropy(std::int64_t batch, std::int64_t classes, std::span<const float> logits,
+                       std::span<const std::int32_t> labels, double gradient_scale, std::span<float> dlogits) {
+  LossSums sums;
+  const auto width = static_cast<std::size_t>(classes);
+  for (std::size_t i = 0; i < static_cast<std::size_t>(batch); ++i) {
+    const auto row = logits.subspan(i * width, width);
+    const auto label = static_cast<std::size_t>(labels[i]);
+    const auto largest = std::max_element(row.begin(), row.end());
+    float* out = dlogits.empty() ? nullptr : dlogits.data() + i * width;
+    double total = 0;
+    for (std::size_t j = 0; j < width; ++j) {
+      const float e = std::exp(row[j] - *largest);
+      if (out) out[j] = e;
+      total += static_cast<double>(e);
+    }
+    sums.loss += std::log(total) - static_cast<double>(row[label] - *largest);
+    sums.correct += static_cast<std::size_t>(largest - row.begin()) == label;
+    if (!out) continue;
+    const float scale = static_cast<float>(gradient_scale / total);
+    for (std::size_t j = 0; j < width; ++j) out[j] *= scale;
+    out[label] -= static_cast<float>(gradient_scale);
+  }
+  return sums;
+}
+
+LossSums mean_squared_error(std::int64_t features, std::span<const float> output, std::span<const float> target,
+                            double gradient_scale, std::span<float> doutput) {
+  double squares = 0;
+  for (std::size_t i = 0; i < output.size(); ++i) {
+    const double difference = static_cast<double>(output[i]) - static_cast<double>(target[i]);
+    squares += difference * difference;
+  }
+  const float scale = static_cast<float>(2.0 / static_cast<double>(features) * gradient_scale);
+  for (std::size_t i = 0; i < doutput.size(); ++i) doutput[i] = scale * (output[i] - target[i]);
+  return {.loss = squares / static_cast<double>(features)};
+}
+
+void sgd(const SgdStep& step, std::span<float> w, std::span<const float> g, std::span<float> v) {
+  const float rate = static_cast<float>(step.learning_rate), momentum = static_cast<float>(step.momentum),
+              decay = static_cast<float>(step.weight_decay);
+  float* __restrict W = w.data();
+  float* __restrict V = v.data();
+  const float* __restrict G = g.data();
+  for (std::size_t i = 0; i < w.size(); ++i) {
+    const float velocity = momentum * V[i] + (G[i] + decay * W[i]);
+    V[i] = velocity;
+    W[i] -= rate * velocity;
+  }
+}
+
+}  // namespace partita::kernels::cpu

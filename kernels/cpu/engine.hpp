@@ -1,0 +1,72 @@
+/// oneDNN's engine and stream, and primitives bound to fixed memory descriptors whose data moves: running one allocates
+/// nothing.
+#pragma once
+
+#include <dnnl.hpp>
+#include <unordered_map>
+#include <vector>
+
+#include "partita/kernels/backend.hpp"
+
+namespace partita::kernels::cpu {
+
+inline dnnl::engine& engine() {
+  static dnnl::engine the(dnnl::engine::kind::cpu, 0);
+  return the;
+}
+
+inline dnnl::stream& stream() {
+  static dnnl::stream the(engine());
+  return the;
+}
+
+/// A primitive with its arguments. Memory objects are made once; `run` only points them at the data.
+class Bound {
+ public:
+  Bound() = default;
+  explicit Bound(dnnl::primitive primitive) : primitive_(std::move(primitive)) {}
+
+  Bound& argument(int id, const dnnl::memory::desc& description) {
+    arguments_.emplace(id, dnnl::memory(description, engine(), DNNL_MEMORY_NONE));
+    return *this;
+  }
+  /// Points one argument at its data; constness is oneDNN's matter.
+  Bound& at(int id, const void* data) {
+    arguments_.at(id).set_data_handle(const_cast<void*>(data));
+    return *this;
+  }
+  void run() { primitive_.execute(stream(), arguments_); }
+
+ private:
+  dnnl::primitive primitive_;
+  std::unordered_map<int, dnnl::memory> arguments_;
+};
+
+/// Primitives take their scratch memory from the caller.
+inline dnnl::primitive_attr user_scratchpad() {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attributes;
+}
+
+/// Hands out aligned parts of a workspace in the order in which a plan asked for them.
+class WorkspaceLayout {
+ public:
+  std::size_t add(std::size_t bytes) {
+    const std::size_t offset = total_;
+    total_ += (bytes + 63) / 64 * 64;
+    return offset;
+  }
+  [[nodiscard]] Bytes total() const { return Bytes(static_cast<std::int64_t>(total_)); }
+
+ private:
+  std::size_t total_ = 0;
+};
+
+inline constexpr auto f32 = dnnl::memory::data_type::f32;
+
+std::unique_ptr<Gemm> plan_gemm(const GemmShape&);
+std::unique_ptr<Convolution> plan_convolution(const ConvolutionShape&);
+std::unique_ptr<Pooling> plan_pooling(const PoolingShape&, int threads);
+
+}  // namespace partita::kernels::cpu
