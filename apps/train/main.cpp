@@ -27,20 +27,16 @@ struct Input {
 
 Input read_input(int argc, char** argv, int rank, int world_size) {
   Input input;
-  try {
-    input.options = config::parse(argc, argv);
-  } catch (const base::ConfigError& error) {
-    input.violations = error.violations();
-    return input;
-  }
-  auto& options = input.options;
+  auto& violations = input.violations;
+  auto& options = input.options = config::parse(argc, argv, violations);
   if (options.help || options.version || options.print_config) return input;
-  input.violations = config::fit_to_world(options, world_size);
-  input.data = data::load(options.data, input.violations);
+  const bool model_is_known = violations.empty();
   const auto append = [&](const std::vector<base::Violation>& more) {
-    input.violations.insert(input.violations.end(), more.begin(), more.end());
+    violations.insert(violations.end(), more.begin(), more.end());
   };
-  if (input.data) append(config::check_data(options, *input.data));
+  append(config::fit_to_world(options, world_size));
+  input.data = data::load(options.data, violations);
+  if (input.data && model_is_known) append(config::check_data(options, *input.data));
   if (rank == 0 && !options.dry_run) {
     if (!options.output.empty()) append(results::check_output_path("output", options.output, options.overwrite));
     if (!options.save_model.empty())
@@ -87,7 +83,7 @@ void print_epoch(const run::EpochRow& row) {
   std::cerr << std::setprecision(0) << "  " << row.samples_per_second << " samples/s" << std::defaultfloat << std::endl;
 }
 
-int train(const Input& input, comm::MpiEnvironment& environment, comm::Communicator& world,
+int run_training(const Input& input, comm::MpiEnvironment& environment, comm::Communicator& world,
           const std::string& command_line) {
   const auto& options = input.options;
   const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
@@ -147,6 +143,6 @@ int main(int argc, char** argv) {
       return success;
     }
     auto world = control.with_nodes_of(options.sync.ranks_per_node);
-    return train(input, environment, world, command_line);
+    return run_training(input, environment, world, command_line);
   });
 }

@@ -163,9 +163,8 @@ std::string ini(const RunOptions& options, bool only_deciding) {
 
 }  // namespace
 
-RunOptions parse(int argc, const char* const* argv) {
+RunOptions parse(int argc, const char* const* argv, std::vector<Violation>& violations) {
   RunOptions options;
-  std::vector<Violation> violations;
   const Values values = gather(read_command_line(argc, argv, options, violations), violations);
   if (options.help || options.version) return options;
   for (const auto& key : keys())
@@ -182,7 +181,6 @@ RunOptions parse(int argc, const char* const* argv) {
     violations.push_back({"config", "", "no model given: use --config FILE or --model.file=FILE"});
   else
     options.model = model::parse_model(options.model_text, violations);
-  if (!violations.empty()) throw base::ConfigError(violations);
   return options;
 }
 

@@ -58,9 +58,10 @@ struct RunOptions {
   bool help = false, version = false, print_config = false, dry_run = false, print_program = false;
 };
 
-/// Reads `--config FILE` and the command line, which wins. Throws `ConfigError` with every violation at once: unknown
-/// keys (with the nearest known one), keys given twice in a file, numbers out of range, model lines.
-RunOptions parse(int argc, const char* const* argv);
+/// Reads `--config FILE` and the command line, which wins. Appends every violation: unknown keys (with the nearest known
+/// one), keys given twice, numbers out of range, model lines. Keys that were refused keep their defaults, so that the
+/// caller can go on looking for violations.
+RunOptions parse(int argc, const char* const* argv, std::vector<base::Violation>& violations);
 
 /// The options as an INI file that `parse` reads back to the same options.
 std::string print_config(const RunOptions&);

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Installs what Partita needs and is missing. Debian and Ubuntu: through apt, with sudo unless run as root. Elsewhere: names
+# the packages and stops. Sourced or run by apps/demo.sh and tests/run.sh.
+set -euo pipefail
+
+packages=(build-essential cmake ninja-build git mpich libmpich-dev libhdf5-dev libdnnl-dev libboost-dev
+          libboost-program-options-dev zlib1g-dev libssl-dev libcurl4-openssl-dev nlohmann-json3-dev librandom123-dev
+          libbenchmark-dev libgtest-dev python3 python3-numpy python3-h5py python3-xarray python3-h5netcdf)
+
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+  if ! command -v mpicxx >/dev/null || ! command -v cmake >/dev/null; then
+    echo "This system has no apt. Install the equivalents of these packages, then run again: ${packages[*]}" >&2
+    exit 2
+  fi
+  exit 0
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed' || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+echo "Installing: ${missing[*]}" >&2
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null || { echo "Neither root nor sudo: install these packages: ${missing[*]}" >&2; exit 2; }
+  as_root=(sudo)
+fi
+export DEBIAN_FRONTEND=noninteractive
+"${as_root[@]}" apt-get update -qq
+"${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -1,0 +1,33 @@
+"""Turns CTest's JUnit file into a record of a full test run: commit, machine, counts, failures and durations."""
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import xml.etree.ElementTree as xml
+
+
+def git(*arguments):
+    return subprocess.run(["git", *arguments], capture_output=True, text=True).stdout.strip()
+
+
+suite = xml.parse(sys.argv[1]).getroot()
+cases = suite.findall("testcase")
+status = {case.get("name"): case.get("status") for case in cases}
+json.dump(
+    {
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "machine": {"cpu": platform.machine(), "cores": os.cpu_count()},
+        "tests": len(cases),
+        "passed": sum(s == "run" for s in status.values()),
+        "failed": sorted(name for name, s in status.items() if s == "fail"),
+        "skipped": sorted(name for name, s in status.items() if s not in ("run", "fail")),
+        "seconds": {case.get("name"): round(float(case.get("time")), 2) for case in cases},
+    },
+    sys.stdout,
+    indent=1,
+)
+print()

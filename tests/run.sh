@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Tests, with all set-up. Usage: tests/run.sh [--full [--shard k/n]]
+# Without options: the tests labelled fast. --full: all, or the k-th of n parts; the record goes to results/reference/.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+full=false
+shard=1/1
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --full) full=true ;;
+    --shard) shard="${2:?--shard needs k/n}"; shift ;;
+    *) echo "tests/run.sh: unknown option $1" >&2; exit 2 ;;
+  esac
+  shift
+done
+[[ "$shard" =~ ^[1-9][0-9]*/[1-9][0-9]*$ ]] || { echo "tests/run.sh: --shard is k/n, such as 1/4" >&2; exit 2; }
+
+bash apps/install_dependencies.sh
+# The first interpreter that can open result files: another python3 may stand before the system's.
+python=python3
+for candidate in python3 /usr/bin/python3; do
+  if "$candidate" -c 'import h5py' 2>/dev/null; then python=$candidate; break; fi
+done
+cmake --preset release -DPython3_EXECUTABLE="$(command -v "$python")" >/dev/null
+cmake --build --preset release
+
+arguments=(--test-dir build/release --output-on-failure --no-tests=error --output-junit tests.xml -j "$(nproc)")
+if $full; then arguments+=(-I "${shard%/*},,${shard#*/}"); else arguments+=(-L '^fast$'); fi
+status=0
+ctest "${arguments[@]}" || status=$?
+if $full; then
+  name=full-tests
+  [ "$shard" = 1/1 ] || name="full-tests-${shard/\//-of-}"
+  "$python" tests/record.py build/release/tests.xml >"results/reference/$name.json"
+fi
+exit $status
