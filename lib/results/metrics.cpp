@@ -1,0 +1,148 @@
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "partita/results/comparison.hpp"
+
+namespace partita::results {
+namespace {
+
+/// Steps left out at the start: caches, clocks and buffers settle.
+constexpr std::size_t warm_up_steps = 5;
+constexpr double points_of_fraction = 100;
+
+std::size_t first_step(const Steps& steps) { return steps.count() > warm_up_steps ? warm_up_steps : 0; }
+
+double mean(std::span<const double> values) {
+  double sum = 0;
+  for (double v : values)
+    sum += v;
+  return sum / static_cast<double>(values.size());
+}
+
+void add_steps(std::vector<MetricValue>& metrics, const Steps& steps) {
+  if (steps.count() == 0) return;
+  const auto seconds = std::span(steps.seconds).subspan(first_step(steps));
+  std::vector<double> samples;
+  for (std::size_t i = first_step(steps); i < steps.count(); ++i)
+    samples.push_back(static_cast<double>(steps.samples[i]));
+  auto block_seconds = block_means(seconds);
+  auto rates = block_means(samples);
+  for (std::size_t i = 0; i < rates.size(); ++i)
+    rates[i] /= block_seconds[i];
+  metrics.push_back(
+      {.name = "step_time", .unit = "s", .gated = true, .value = median(seconds), .blocks = block_seconds});
+  metrics.push_back({.name = "samples_per_second",
+                     .unit = "samples/s",
+                     .direction = Direction::higher_is_better,
+                     .gated = true,
+                     .value = mean(samples) / mean(seconds),
+                     .blocks = rates});
+}
+
+/// Time moves between phases without a loss: they explain the step time and do not gate.
+void add_phases(std::vector<MetricValue>& metrics, const Steps& steps) {
+  for (std::size_t p = 0; p < phase_count; ++p) {
+    const auto phase = static_cast<Phase>(p);
+    std::vector<double> over_ranks;
+    for (std::size_t s = first_step(steps); s < steps.count(); ++s) {
+      double sum = 0;
+      for (std::size_t r = 0; r < static_cast<std::size_t>(steps.ranks); ++r)
+        sum += steps.at(phase, s, r);
+      over_ranks.push_back(sum / static_cast<double>(steps.ranks));
+    }
+    if (!over_ranks.empty())
+      metrics.push_back({.name = "phase." + std::string(to_string(phase)),
+                         .unit = "s",
+                         .value = mean(over_ranks),
+                         .blocks = block_means(over_ranks)});
+  }
+}
+
+void add_quality(std::vector<MetricValue>& metrics, const RunRecord& run) {
+  if (run.steps.count() > 0) metrics.push_back({.name = "loss", .unit = "1", .value = run.steps.loss.back()});
+  if (run.epochs.empty()) return;
+  const auto& last = run.epochs.back();
+  metrics.push_back({.name = "train_loss", .unit = "1", .gated = true, .value = last.train_loss});
+  if (std::isfinite(last.test_loss))
+    metrics.push_back({.name = "test_loss", .unit = "1", .gated = true, .value = last.test_loss});
+  if (std::isfinite(last.test_accuracy))
+    metrics.push_back({.name = "test_accuracy",
+                       .unit = "%",
+                       .direction = Direction::higher_is_better,
+                       .judgement = Judgement::points,
+                       .gated = true,
+                       .value = points_of_fraction * last.test_accuracy});
+}
+
+void add_traffic(std::vector<MetricValue>& metrics, const RunRecord& run) {
+  std::map<std::string, std::int64_t> bytes;
+  for (const auto& row : run.traffic) {
+    if (row.key.activity != collective::Activity::train) continue;
+    const std::string where =
+        "." + std::string(to_string(row.key.axis)) + "." + std::string(to_string(row.key.operation));
+    bytes["payload_bytes" + where] += row.counts.payload_bytes.value();
+    bytes["wire_bytes" + where] += row.counts.wire_bytes.value();
+    bytes["window_bytes" + where] += (row.counts.window_bytes_read + row.counts.window_bytes_written).value();
+    bytes["modelled_wire_bytes" + where] += row.counts.modelled_wire_bytes.value();
+    bytes["staged_bytes" + where] += row.counts.staged_bytes.value();
+  }
+  for (const auto& [name, count] : bytes)
+    if (count != 0)
+      metrics.push_back({.name = name,
+                         .unit = "byte",
+                         .judgement = Judgement::exact,
+                         .gated = true,
+                         .value = static_cast<double>(count)});
+}
+
+void add_memory(std::vector<MetricValue>& metrics, const RunRecord& run) {
+  const auto largest = [&](const std::string& name, Bytes MemoryRow::*kind) {
+    std::int64_t bytes = 0;
+    for (const auto& row : run.memory)
+      bytes = std::max(bytes, (row.*kind).value());
+    if (bytes > 0)
+      metrics.push_back({.name = "memory." + name,
+                         .unit = "byte",
+                         .judgement = Judgement::tolerant,
+                         .gated = true,
+                         .value = static_cast<double>(bytes)});
+  };
+  largest("parameters", &MemoryRow::parameters);
+  largest("gradients", &MemoryRow::gradients);
+  largest("optimizer_state", &MemoryRow::optimizer_state);
+  largest("activations", &MemoryRow::activations);
+  largest("communication_buffers", &MemoryRow::communication_buffers);
+}
+
+/// Repetitions inside one process are blocks of one run. Rates end in "/s" and want to be high.
+void add_benchmarks(std::vector<MetricValue>& metrics, const RunRecord& run) {
+  std::map<std::string, MetricValue> by_name;
+  for (const auto& row : run.benchmarks) {
+    auto& metric = by_name[row.name + (row.parameters.empty() ? "" : " " + row.parameters)];
+    metric.unit = row.unit;
+    metric.blocks.push_back(row.value);
+  }
+  for (auto& [name, metric] : by_name) {
+    metric.name = name;
+    metric.gated = true;
+    metric.direction = metric.unit.ends_with("/s") ? Direction::higher_is_better : Direction::lower_is_better;
+    metric.value = median(metric.blocks);
+    metrics.push_back(metric);
+  }
+}
+
+}  // namespace
+
+std::vector<MetricValue> metrics_of(const RunRecord& run) {
+  std::vector<MetricValue> metrics;
+  add_steps(metrics, run.steps);
+  add_phases(metrics, run.steps);
+  add_quality(metrics, run);
+  add_traffic(metrics, run);
+  add_memory(metrics, run);
+  add_benchmarks(metrics, run);
+  return metrics;
+}
+
+}  // namespace partita::results
