@@ -89,13 +89,21 @@ Communicator::~Communicator() = default;
 Communicator::Communicator(Communicator&&) noexcept = default;
 Communicator& Communicator::operator=(Communicator&&) noexcept = default;
 
-Communicator Communicator::world(MpiEnvironment&) {
+namespace {
+
+/// A communicator of its own over the ranks of `ranks`, on the real nodes.
+std::shared_ptr<Communicator::State> duplicate(MPI_Comm ranks) {
   MPI_Comm copy = MPI_COMM_NULL;
-  check(MPI_Comm_dup(MPI_COMM_WORLD, &copy), "MPI_Comm_dup");
+  check(MPI_Comm_dup(ranks, &copy), "MPI_Comm_dup");
   auto state = make_state(copy, topology::Axis::world, 0, std::make_shared<Runtime>());
   state->runtime->polls_before_yield = state->local_size > cores_available() ? 20 : 2000;
-  return Communicator(std::move(state));
+  return state;
 }
+
+}  // namespace
+
+Communicator Communicator::world(MpiEnvironment&) { return Communicator(duplicate(MPI_COMM_WORLD)); }
+Communicator Communicator::self(MpiEnvironment&) { return Communicator(duplicate(MPI_COMM_SELF)); }
 
 Communicator Communicator::with_nodes_of(int ranks_per_node) const {
   base::expect(ranks_per_node >= 0, "an imitated node has at least one rank", ranks_per_node);

@@ -73,6 +73,8 @@ class Communicator {
  public:
   /// All ranks of the job. Collective.
   static Communicator world(MpiEnvironment&);
+  /// This rank alone, with a ledger of its own: the one-rank side of a comparison.
+  static Communicator self(MpiEnvironment&);
   /// The same ranks with imitated nodes of so many consecutive ranks (0: the real nodes); shares the ledger. Collective.
   [[nodiscard]] Communicator with_nodes_of(int ranks_per_node) const;
   /// The communicator along one axis of the grid, ranks in the order of their coordinate. Collective; shares the

@@ -1,0 +1,11 @@
+/// GoogleTest on every rank of an MPI job.
+#pragma once
+
+#include "partita/comm/communicator.hpp"
+
+namespace partita::tests {
+
+/// MPI's environment, alive while tests run.
+comm::MpiEnvironment& environment();
+
+}  // namespace partita::tests

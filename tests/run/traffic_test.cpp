@@ -1,0 +1,80 @@
+/// The ledger of a training run equals closed forms, and Σ sent = Σ received.
+#include <gtest/gtest.h>
+
+#include "../mpi_main.hpp"
+#include "cases.hpp"
+
+namespace partita::tests {
+namespace {
+
+using collective::Activity;
+using collective::Operation;
+using collective::Purpose;
+
+struct Sums {
+  std::int64_t calls = 0, payload = 0, sent = 0, received = 0, read = 0, written = 0;
+};
+
+Sums train_and_sum(comm::Algorithm algorithm, Purpose purpose, Activity activity) {
+  const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
+  const auto c = cases()[1];
+  auto world = comm::Communicator::world(environment());
+  auto options = options_for(c, world.size());
+  options.algorithm = algorithm;
+  options.bucket_bytes = kernels::Bytes(1 << 20);  // one bucket
+  run::Training training(c.model, options, *backend, world, c.data);
+  training.run([](const run::EpochRow&) {});
+  Sums sums;
+  std::int64_t all_sent = 0, all_received = 0;
+  for (const auto& row : world.gather_traffic()) {
+    all_sent += row.counts.wire_bytes.value();
+    all_received += row.counts.wire_bytes_received.value();
+    if (row.key.activity != activity || row.key.purpose != purpose) continue;
+    EXPECT_EQ(row.key.axis, topology::Axis::data);
+    EXPECT_EQ(row.key.operation, Operation::all_reduce);
+    sums.calls += row.counts.calls;
+    sums.payload += row.counts.payload_bytes.value();
+    sums.sent += row.counts.wire_bytes.value();
+    sums.received += row.counts.wire_bytes_received.value();
+    sums.read += row.counts.window_bytes_read.value();
+    sums.written += row.counts.window_bytes_written.value();
+  }
+  EXPECT_EQ(all_sent, all_received);
+  return sums;
+}
+
+// 13·11 + 11 + 11·7 + 7 + 7·5 + 5 parameters of float64, 20 steps.
+constexpr std::int64_t gradient_bytes = (13 * 11 + 11 + 11 * 7 + 7 + 7 * 5 + 5) * 8;
+
+TEST(Traffic, RingOfGradientsSendsTwiceAllButAShare) {
+  auto world = comm::Communicator::world(environment());
+  const std::int64_t p = world.size();
+  const auto sums = train_and_sum(comm::Algorithm::ring, Purpose::gradient, Activity::train);
+  if (world.rank() != 0) return;
+  EXPECT_EQ(sums.calls, p == 1 ? 0 : 20 * p);
+  EXPECT_EQ(sums.payload, p == 1 ? 0 : 20 * p * gradient_bytes);
+  EXPECT_EQ(sums.sent, 20 * 2 * (p - 1) * gradient_bytes);
+  EXPECT_EQ(sums.received, sums.sent);
+}
+
+TEST(Traffic, WindowOfGradientsReadsAndWritesAllButAShareAndSendsNothing) {
+  auto world = comm::Communicator::world(environment());
+  const std::int64_t p = world.size();
+  const auto sums = train_and_sum(comm::Algorithm::window, Purpose::gradient, Activity::train);
+  if (world.rank() != 0) return;
+  EXPECT_EQ(sums.sent, 0);
+  EXPECT_EQ(sums.read, 20 * (p - 1) * gradient_bytes);
+  EXPECT_EQ(sums.written, 20 * (p - 1) * gradient_bytes);
+}
+
+TEST(Traffic, MetricsOfAStepAreTwoNumbers) {
+  auto world = comm::Communicator::world(environment());
+  const std::int64_t p = world.size();
+  const auto sums = train_and_sum(comm::Algorithm::ring, Purpose::metric, Activity::train);
+  if (world.rank() != 0) return;
+  EXPECT_EQ(sums.payload, p == 1 ? 0 : 20 * p * 16);
+  EXPECT_EQ(sums.sent, 20 * 2 * (p - 1) * 16);
+}
+
+}  // namespace
+}  // namespace partita::tests
