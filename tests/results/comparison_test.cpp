@@ -1,0 +1,199 @@
+/// Which runs may be compared, and what becomes of their metrics.
+#include "partita/results/comparison.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "sample_record.hpp"
+
+namespace partita::results::test {
+namespace {
+
+/// `runs` runs whose step times are `seconds`, `seconds` + 1 µs, …
+RunGroup group(const std::string& name, std::size_t runs, double seconds = 0.002, std::int64_t steps = 45) {
+  RunGroup g{.name = name, .runs = {}};
+  for (std::size_t i = 0; i < runs; ++i) {
+    auto record = sample_record(steps);
+    for (auto& s : record.steps.seconds)
+      s = seconds + 1e-6 * static_cast<double>(i);
+    g.runs.push_back({.path = name + std::to_string(i) + ".h5", .record = record});
+  }
+  return g;
+}
+
+const ComparedMetric& row(const std::vector<ComparedMetric>& rows, const std::string& name) {
+  const auto found = std::ranges::find(rows, name, &ComparedMetric::name);
+  if (found == rows.end()) throw std::out_of_range(name);
+  return *found;
+}
+
+std::vector<std::string> keys_of(const std::vector<base::Violation>& violations) {
+  std::vector<std::string> keys;
+  for (const auto& v : violations)
+    keys.push_back(v.key);
+  return keys;
+}
+
+using Keys = std::vector<std::string>;
+
+TEST(Comparable, NamesTheKeysThatDiffer) {
+  auto a = group("a", 1), b = group("b", 1);
+  EXPECT_TRUE(check_comparable({a, b}).empty());
+  b.runs[0].record.attributes.precision = "bf16";
+  b.runs[0].record.attributes.dataset_hash = "other";
+  EXPECT_EQ(keys_of(check_comparable({a, b})), (Keys{"dataset_hash", "precision"}));
+  b = group("b", 1);
+  b.runs[0].record.layers[0].output = "11x24x24";
+  EXPECT_EQ(keys_of(check_comparable({a, b})), Keys{"layers"});
+}
+
+TEST(Comparable, AllowsOtherGridsAndAlgorithmsBetweenGroupsOnly) {
+  auto a = group("a", 2), b = group("b", 2);
+  for (auto& run : b.runs) {
+    run.record.attributes.grid = {.data = 4};
+    run.record.attributes.algorithm = "window";
+    run.record.attributes.batch = 128;
+  }
+  EXPECT_TRUE(check_comparable({a, b}).empty());
+  b.runs[1].record.attributes.batch = 64;
+  EXPECT_EQ(keys_of(check_comparable({a, b})), Keys{"batch"});
+}
+
+TEST(Comparable, RefusesInvalidRunsAndAFileNamedTwice) {
+  auto a = group("a", 1), b = group("b", 2);
+  a.runs[0].record.attributes.status = Status::invalid;
+  b.runs[1].path = b.runs[0].path;
+  EXPECT_EQ(keys_of(check_comparable({a, b})), (Keys{"status", "b0.h5"}));
+}
+
+TEST(Compare, GivesVerdictsFromFiveRunsASideOn) {
+  const auto slow = compare(group("a", 5), group("b", 5, 0.003), {});
+  EXPECT_EQ(row(slow, "step_time").verdict, Verdict::worse);
+  EXPECT_EQ(row(slow, "samples_per_second").verdict, Verdict::worse);
+  EXPECT_NEAR(row(slow, "step_time").change.value(), 50, 0.1);
+  EXPECT_NEAR(row(slow, "step_time").p.value(), 2.0 / 252, 1e-9);
+  EXPECT_TRUE(has_regression(slow));
+  const auto fast = compare(group("a", 5, 0.003), group("b", 5), {});
+  EXPECT_EQ(row(fast, "step_time").verdict, Verdict::better);
+  EXPECT_FALSE(has_regression(fast));
+  const auto few = compare(group("a", 4), group("b", 5, 0.003), {});
+  EXPECT_EQ(row(few, "step_time").verdict, Verdict::inconclusive);
+  EXPECT_FALSE(has_regression(few));
+}
+
+TEST(Compare, FindsNothingBetweenAGroupAndItself) {
+  for (std::size_t runs : {1, 4, 5, 9}) {
+    const auto rows = compare(group("a", runs), group("b", runs), {});
+    EXPECT_FALSE(has_regression(rows));
+    for (const auto& m : rows) {
+      EXPECT_TRUE(m.verdict == Verdict::same || (runs < 5 && m.verdict == Verdict::inconclusive)) << m.name;
+      EXPECT_EQ(m.change.value(), 0) << m.name;
+    }
+  }
+}
+
+TEST(Compare, ShowsTwentyBlocksOfASingleRunWithoutAVerdict) {
+  const auto rows = compare(group("a", 1), group("b", 1, 0.003), {});
+  const auto& step = row(rows, "step_time");
+  EXPECT_TRUE(step.before.within_run && step.after.within_run);
+  EXPECT_EQ(step.before.values.size(), 20u);
+  EXPECT_EQ(step.verdict, Verdict::inconclusive);
+  EXPECT_FALSE(step.p.has_value());
+  EXPECT_FALSE(has_regression(rows));
+}
+
+TEST(Compare, LeavesOutTheFirstFiveSteps) {
+  auto a = group("a", 1, 0.002, 7);
+  a.runs[0].record.steps.seconds = {9, 9, 9, 9, 9, 1, 3};
+  const auto rows = compare(a, a, {});
+  EXPECT_EQ(row(rows, "step_time").before.median, 2);
+}
+
+TEST(Compare, TakesBytesExactly) {
+  auto a = group("a", 1), b = group("b", 1);
+  b.runs[0].record.traffic[0].counts.wire_bytes += Bytes(1);
+  const auto rows = compare(a, b, {.threshold_percent = 50});
+  EXPECT_EQ(row(rows, "wire_bytes.data.all_reduce").verdict, Verdict::worse);
+  EXPECT_EQ(row(rows, "wire_bytes.data.barrier").verdict, Verdict::same);
+  EXPECT_TRUE(has_regression(rows));
+  EXPECT_EQ(row(compare(b, a, {}), "wire_bytes.data.all_reduce").verdict, Verdict::better);
+}
+
+TEST(Compare, ChecksBytesOnlyWhereGridAlgorithmBatchAndStepsAgree) {
+  const auto a = group("a", 1);
+  const auto changed = [&](auto change) {
+    auto b = group("b", 1);
+    b.runs[0].record.traffic[0].counts.wire_bytes += Bytes(1);
+    change(b.runs[0].record);
+    const auto rows = compare(a, b, {});
+    EXPECT_FALSE(has_regression(rows));
+    return row(rows, "wire_bytes.data.all_reduce").verdict;
+  };
+  EXPECT_EQ(changed([](RunRecord& r) { r.attributes.grid.data = 3; }), Verdict::incomparable);
+  EXPECT_EQ(changed([](RunRecord& r) { r.attributes.algorithm = "window"; }), Verdict::incomparable);
+  EXPECT_EQ(changed([](RunRecord& r) { r.attributes.batch = 65; }), Verdict::incomparable);
+  EXPECT_EQ(changed([](RunRecord& r) { r.steps = sample_record(44).steps; }), Verdict::incomparable);
+}
+
+TEST(Compare, CountsMissingTrafficAsNoBytes) {
+  auto a = group("a", 1), b = group("b", 1);
+  a.runs[0].record.traffic.clear();
+  EXPECT_EQ(row(compare(a, b, {}), "wire_bytes.data.all_reduce").verdict, Verdict::worse);
+}
+
+TEST(Compare, CountsTrainingTrafficOnly) {
+  auto a = group("a", 1), b = group("b", 1);
+  for (auto& r : b.runs[0].record.traffic)
+    r.key.activity = collective::Activity::evaluate;
+  EXPECT_EQ(row(compare(a, b, {}), "wire_bytes.data.all_reduce").after.median, 0);
+}
+
+TEST(Compare, JudgesAccuracyInPoints) {
+  auto a = group("a", 5), better = group("b", 5), worse = group("c", 5), close = group("d", 5);
+  const auto set = [](RunGroup& g, double first) {
+    for (std::size_t i = 0; i < g.runs.size(); ++i)
+      g.runs[i].record.epochs.back().test_accuracy = first + 1e-5 * static_cast<double>(i);
+  };
+  set(a, 0.9700);
+  set(better, 0.9720);
+  set(worse, 0.9680);
+  set(close, 0.9688);
+  EXPECT_EQ(row(compare(a, better, {}), "test_accuracy").verdict, Verdict::better);
+  EXPECT_EQ(row(compare(a, worse, {}), "test_accuracy").verdict, Verdict::worse);
+  EXPECT_EQ(row(compare(a, close, {}), "test_accuracy").verdict, Verdict::same);
+  EXPECT_NEAR(row(compare(a, close, {}), "test_accuracy").change.value(), -0.12, 1e-9);
+}
+
+TEST(Compare, CallsEverythingIncomparableWhenWorkloadsDiffer) {
+  auto a = group("a", 5), b = group("b", 5, 0.003);
+  for (auto& run : b.runs)
+    run.record.attributes.model = "lenet5";
+  const auto rows = compare(a, b, {});
+  for (const auto& m : rows)
+    EXPECT_EQ(m.verdict, Verdict::incomparable) << m.name;
+  EXPECT_FALSE(has_regression(rows));
+}
+
+TEST(Compare, KnowsWhichWayABenchmarkIsBetter) {
+  auto a = group("a", 5), b = group("b", 5);
+  const auto set = [](RunGroup& g, double seconds, double rate) {
+    for (auto& run : g.runs)
+      run.record.benchmarks = {{"copy", "bytes=64", "s", 0, seconds}, {"gemm", "n=512", "GFLOP/s", 0, rate}};
+  };
+  set(a, 1, 100);
+  set(b, 2, 200);
+  // One repetition each in five runs a side.
+  EXPECT_EQ(row(compare(a, b, {}), "copy bytes=64").verdict, Verdict::worse);
+  EXPECT_EQ(row(compare(a, b, {}), "gemm n=512").verdict, Verdict::better);
+}
+
+TEST(Compare, SaysIncomparableForNaN) {
+  auto a = group("a", 5), b = group("b", 5);
+  for (auto& run : b.runs)
+    run.record.epochs.back().train_loss = not_measured;
+  EXPECT_EQ(row(compare(a, b, {}), "train_loss").verdict, Verdict::incomparable);
+}
+
+}  // namespace
+}  // namespace partita::results::test

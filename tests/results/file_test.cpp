@@ -1,0 +1,213 @@
+/// Files that are not ours, newer, cut short, changed by a bit, or that cannot be written.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <random>
+#include <thread>
+
+#include "partita/base/digest.hpp"
+#include "partita/results/model_file.hpp"
+#include "sample_record.hpp"
+
+namespace partita::results::test {
+namespace {
+
+using ResultFile = FolderTest;
+
+std::string bytes_of(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void put(const std::filesystem::path& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary) << bytes;
+}
+
+/// The message of the ConfigError that reading raises.
+std::string refusal(const std::filesystem::path& path) {
+  try {
+    read(path);
+  } catch (const base::ConfigError& error) {
+    EXPECT_EQ(error.violations().size(), 1u);
+    EXPECT_EQ(error.violations()[0].key, path.string());
+    return error.violations()[0].message;
+  }
+  return "was read";
+}
+
+TEST_F(ResultFile, RefusesWhatIsNotOurs) {
+  put(folder / "empty.h5", "");
+  EXPECT_EQ(refusal(folder / "empty.h5"), "is empty");
+  put(folder / "text.h5", "loss,accuracy\n1,2\n");
+  EXPECT_EQ(refusal(folder / "text.h5"), "is not an HDF5 file");
+  write_model(folder / "model.h5", {.parameters = {{"linear1", "bias", {1}, std::vector<float>{1}}}});
+  EXPECT_EQ(refusal(folder / "model.h5"), "is a model file, not a result file");
+  write_snapshot(folder / "result.h5", sample_record());
+  EXPECT_THROW(read_model(folder / "result.h5"), base::ConfigError);
+  EXPECT_THROW(read(folder / "missing.h5"), base::EnvironmentError);
+  EXPECT_THROW(read(folder), base::EnvironmentError);
+}
+
+TEST_F(ResultFile, IsNotReadWhenCutShort) {
+  write_snapshot(folder / "r.h5", sample_record());
+  const auto whole = bytes_of(folder / "r.h5");
+  for (std::size_t size : {std::size_t{1}, std::size_t{8}, std::size_t{47}, std::size_t{48}, whole.size() / 2,
+                           whole.size() - 1}) {
+    put(folder / "cut.h5", whole.substr(0, size));
+    EXPECT_NE(refusal(folder / "cut.h5"), "was read") << size << " of " << whole.size();
+  }
+}
+
+TEST_F(ResultFile, IsReplacedWithoutLeftovers) {
+  for (int i = 0; i < 3; ++i)
+    write_snapshot(folder / "r.h5", sample_record(i + 1));
+  EXPECT_EQ(read(folder / "r.h5").steps.count(), 3u);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 1);
+}
+
+TEST_F(ResultFile, ChecksAnOutputPathBeforeTheRun) {
+  put(folder / "there.h5", "precious");
+  const auto message = [](const std::vector<base::Violation>& v) { return v.empty() ? "" : v.at(0).message; };
+  EXPECT_EQ(message(check_output_path("output", folder / "new.h5", false)), "");
+  EXPECT_NE(message(check_output_path("output", folder / "there.h5", false)).find("--overwrite"),
+            std::string::npos);
+  EXPECT_EQ(message(check_output_path("output", folder / "there.h5", true)), "");
+  EXPECT_NE(message(check_output_path("output", folder / "no" / "r.h5", true)).find("does not exist"),
+            std::string::npos);
+  EXPECT_NE(message(check_output_path("output", folder, true)), "");
+  EXPECT_NE(message(check_output_path("output", "/dev/null", true)), "");
+  EXPECT_NE(message(check_output_path("output", "", true)), "");
+  EXPECT_NE(message(check_output_path("output", "/proc/r.h5", true)).find("cannot be written"),
+            std::string::npos);
+  EXPECT_EQ(bytes_of(folder / "there.h5"), "precious");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 1);
+}
+
+/// Runs `body` in a child process and gives its exit status as waitpid does.
+template <class Body>
+int in_child(Body body) {
+  const pid_t child = fork();
+  if (child == 0) {
+    body();
+    std::exit(3);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return status;
+}
+
+/// A disk that is full at the k-th byte, for every phase of writing: the previous snapshot stays, the error
+/// says why, and the process leaves through exit() without a crash.
+TEST_F(ResultFile, SurvivesAFileSizeLimit) {
+  write_snapshot(folder / "r.h5", sample_record(3));
+  const auto before = base::sha256_of_file(folder / "r.h5");
+  for (rlim_t limit : {0, 1, 4096, 20000}) {
+    const int status = in_child([&] {
+      const rlimit size{limit, limit};
+      setrlimit(RLIMIT_FSIZE, &size);
+      try {
+        write_snapshot(folder / "r.h5", sample_record(2000));
+      } catch (const WriteError& error) {
+        std::exit(error.code() == EFBIG &&
+                          std::string(error.what()).find("File too large") != std::string::npos
+                      ? 0
+                      : 1);
+      }
+    });
+    EXPECT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
+    EXPECT_EQ(WEXITSTATUS(status), 0) << limit;
+    EXPECT_EQ(base::sha256_of_file(folder / "r.h5"), before);
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 1);
+  }
+}
+
+/// Kills a process that writes snapshots of growing length, each moment another one.
+TEST_F(ResultFile, IsAlwaysWholeWhenTheWriterIsKilled) {
+  std::mt19937 random(1);
+  int without = 0;
+  std::size_t longest = 0;
+  for (int i = 0; i < 40; ++i) {
+    const auto path = folder / (std::to_string(i) + ".h5");
+    int ready[2];
+    ASSERT_EQ(pipe(ready), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+      const char started = 1;
+      if (::write(ready[1], &started, 1) != 1) _exit(4);
+      for (std::int64_t steps = 1;; ++steps)
+        write_snapshot(path, sample_record(steps * 50, 3));
+    }
+    char started = 0;
+    ASSERT_EQ(::read(ready[0], &started, 1), 1);
+    close(ready[0]);
+    close(ready[1]);
+    std::this_thread::sleep_for(
+        std::chrono::microseconds(std::uniform_int_distribution<int>(0, i < 10 ? 8000 : 150'000)(random)));
+    kill(child, SIGKILL);
+    int status = 0;
+    waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFSIGNALED(status)) << "the writer ended by itself";
+    if (!std::filesystem::exists(path)) {
+      ++without;
+      continue;
+    }
+    const auto record = read(path);
+    EXPECT_EQ(record.steps.count() % 50, 0u);
+    EXPECT_EQ(record.steps.loss.size(), record.steps.count());
+    longest = std::max(longest, record.steps.count());
+  }
+  EXPECT_GT(longest, 50u) << "no writer lived to its second snapshot: the test shows nothing";
+  EXPECT_LT(without, 40) << "no writer lived to its first snapshot";
+}
+
+/// Reads in a child, since HDF5 may crash on what it does not check: 0 refused, 1 unchanged, 2 changed
+/// silently.
+int effect_of_reading(const std::filesystem::path& path, const std::string& original) {
+  const int status = in_child([&] {
+    const rlimit memory{rlim_t{4} << 30, rlim_t{4} << 30};
+    setrlimit(RLIMIT_AS, &memory);
+    try {
+      const auto record = read(path);
+      write_snapshot(path, record);
+      _exit(bytes_of(path) == original ? 1 : 2);
+    } catch (const base::ConfigError&) {
+      _exit(0);
+    } catch (const std::exception& other) {
+      _exit(4);
+    }
+  });
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 100 + WTERMSIG(status);
+}
+
+/// A flipped bit is refused or changes nothing that is read (padding, names and dimension scales that Partita
+/// ignores).
+TEST_F(ResultFile, NeverReadsAFlippedBitAsAnotherNumber) {
+  write_snapshot(folder / "r.h5", sample_record(30, 2));
+  const auto original = bytes_of(folder / "r.h5");
+  const char* wanted = std::getenv("PARTITA_BIT_FLIPS");
+  const int flips = wanted ? std::atoi(wanted) : 150;
+  std::mt19937_64 random(7);
+  int refused = 0;
+  for (int i = 0; i < flips; ++i) {
+    auto damaged = original;
+    const auto bit = random() % (damaged.size() * 8);
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
+    put(folder / "flipped.h5", damaged);
+    const int effect = effect_of_reading(folder / "flipped.h5", original);
+    EXPECT_TRUE(effect == 0 || effect == 1) << "bit " << bit << " gave " << effect;
+    refused += effect == 0;
+  }
+  EXPECT_GT(refused, 0) << "no flip was ever noticed: the test shows nothing";
+  RecordProperty("flips", flips);
+  RecordProperty("refused", refused);
+}
+
+}  // namespace
+}  // namespace partita::results::test

@@ -1,0 +1,40 @@
+/// Writes the sample record to the file named, with status, grid or other members changed: the input of
+/// script tests.
+///
+/// write_sample FILE [key=value …]: seconds (factor on step times), seed (of ±1 % noise), precision, batch,
+/// steps, status, wire (added wire bytes), ranks, accuracy.
+#include <cstdlib>
+#include <iostream>
+#include <map>
+
+#include "sample_record.hpp"
+
+int main(int argc, char** argv) {
+  using namespace partita::results;
+  std::map<std::string, std::string> keys;
+  for (int i = 2; i < argc; ++i) {
+    const std::string text = argv[i];
+    keys[text.substr(0, text.find('='))] = text.substr(text.find('=') + 1);
+  }
+  const auto number = [&](const char* key, double otherwise) {
+    return keys.count(key) ? std::atof(keys[key].c_str()) : otherwise;
+  };
+  auto record = test::sample_record(static_cast<std::int64_t>(number("steps", 7)),
+                                    static_cast<std::int64_t>(number("ranks", 2)));
+  if (keys.empty()) return write_snapshot(argv[1], record), 0;
+  record.benchmarks.clear();
+  const double noise =
+      1 + 0.01 * (number("seed", 0) * 0.381966 - static_cast<int>(number("seed", 0) * 0.381966));
+  for (auto& seconds : record.steps.seconds)
+    seconds = 0.002 * number("seconds", 1) * noise;
+  for (auto& phase : record.steps.phase)
+    for (auto& seconds : phase)
+      seconds = 0.0001 * noise;
+  if (keys.count("precision")) record.attributes.precision = keys["precision"];
+  if (keys.count("status"))
+    record.attributes.status = keys["status"] == "invalid" ? Status::invalid : Status::running;
+  record.attributes.batch = static_cast<std::int64_t>(number("batch", 64));
+  record.traffic[0].counts.wire_bytes += Bytes(static_cast<std::int64_t>(number("wire", 0)));
+  record.epochs.back().test_accuracy = number("accuracy", 0.97) + 0.0001 * (noise - 1);
+  write_snapshot(argv[1], record);
+}
