@@ -11,6 +11,7 @@ namespace partita::tests {
 namespace {
 
 comm::MpiEnvironment* current = nullptr;
+comm::Communicator* all_ranks = nullptr;
 
 /// Prints failures with the rank, nothing else.
 class FailurePrinter : public ::testing::EmptyTestEventListener {
@@ -29,6 +30,7 @@ class FailurePrinter : public ::testing::EmptyTestEventListener {
 }  // namespace
 
 comm::MpiEnvironment& environment() { return *current; }
+comm::Communicator& world() { return *all_ranks; }
 
 }  // namespace partita::tests
 
@@ -38,6 +40,7 @@ int main(int argc, char** argv) {
   return comm::run_program(argc, argv, std::cerr, [](comm::MpiEnvironment& environment) {
     tests::current = &environment;
     auto world = comm::Communicator::world(environment);
+    tests::all_ranks = &world;
     if (world.rank() != 0) {
       auto& listeners = ::testing::UnitTest::GetInstance()->listeners();
       delete listeners.Release(listeners.default_result_printer());

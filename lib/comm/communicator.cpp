@@ -43,10 +43,10 @@ std::vector<int> nodes_of(MPI_Comm communicator, int rank, int size, int ranks_p
   return nodes;
 }
 
-/// Fills in ranks, nodes and the node communicator of a fresh MPI communicator. Blocking calls are used here only, a
-/// handful in the life of a job.
+/// Fills in ranks, nodes (asked for when not given) and the node communicator of a fresh MPI communicator. Blocking calls
+/// are used here only, a handful in the life of a job.
 std::shared_ptr<Communicator::State> make_state(MPI_Comm communicator, topology::Axis axis, int ranks_per_node,
-                                                std::shared_ptr<Runtime> runtime) {
+                                                std::shared_ptr<Runtime> runtime, std::vector<int> nodes = {}) {
   auto state = std::make_shared<Communicator::State>();
   state->communicator = CommunicatorHandle(communicator);
   check(MPI_Comm_set_errhandler(communicator, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
@@ -55,7 +55,8 @@ std::shared_ptr<Communicator::State> make_state(MPI_Comm communicator, topology:
   state->axis = axis;
   state->ranks_per_node = ranks_per_node;
   state->runtime = std::move(runtime);
-  state->node_of = nodes_of(communicator, state->rank, state->size, ranks_per_node);
+  state->node_of =
+      nodes.empty() ? nodes_of(communicator, state->rank, state->size, ranks_per_node) : std::move(nodes);
   MPI_Comm node = MPI_COMM_NULL;
   check(MPI_Comm_split(communicator, state->node_of[static_cast<std::size_t>(state->rank)], state->rank, &node),
         "MPI_Comm_split");
@@ -118,7 +119,11 @@ Communicator Communicator::along(topology::Axis axis, const topology::GridExtent
   const auto group = topology::group_of(grid, rank(), axis);
   MPI_Comm part = MPI_COMM_NULL;
   check(MPI_Comm_split(state_->communicator.get(), group.front(), rank(), &part), "MPI_Comm_split");
-  return Communicator(make_state(part, axis, state_->ranks_per_node, state_->runtime));
+  std::map<int, int> number;
+  std::vector<int> nodes;
+  for (const int member : group)
+    nodes.push_back(number.emplace(state_->node_of[static_cast<std::size_t>(member)], static_cast<int>(number.size())).first->second);
+  return Communicator(make_state(part, axis, state_->ranks_per_node, state_->runtime, std::move(nodes)));
 }
 
 int Communicator::rank() const { return state_->rank; }

@@ -29,7 +29,7 @@ class RoundCollective final : public BookedCollective {
   }
 
   Bytes buffer_bytes() const override {
-    const auto window = window_ ? flag_bytes + 2 * slot_bytes_ : 0;
+    const auto window = window_.region ? flag_bytes + 2 * slot_bytes_ : 0;
     return Bytes(static_cast<std::int64_t>(scratch_.size() + window));
   }
 
@@ -58,7 +58,7 @@ class RoundCollective final : public BookedCollective {
     check(MPI_Iallreduce(MPI_IN_PLACE, &most, 1, MPI_UINT64_T, MPI_MAX, state().node.get(), &request), "MPI_Iallreduce");
     wait_for(request);
     slot_bytes_ = most;
-    window_ = state().allocate(flag_bytes + 2 * slot_bytes_);
+    window_ = state().lease(flag_bytes + 2 * slot_bytes_);
     if (in_window) {
       buffers_ = state().region_of(in_.data());
       base::expect(buffers_ != nullptr, "a buffer planned as in the window lies there");
@@ -151,11 +151,11 @@ class RoundCollective final : public BookedCollective {
     return static_cast<std::byte*>(view.data()) + element * element_;
   }
   std::byte* slot_of(int peer, std::int64_t element) const {
-    return window_->segments[static_cast<std::size_t>(peer)] + flag_bytes + slot_bytes_ * static_cast<unsigned>(slot_) +
+    return window_.of(peer) + flag_bytes + slot_bytes_ * static_cast<unsigned>(slot_) +
            (element - slot_origin_) * element_;
   }
   std::atomic_ref<std::uint64_t> flag(int peer) const {
-    return std::atomic_ref(*reinterpret_cast<std::uint64_t*>(window_->segments[static_cast<std::size_t>(peer)]));
+    return std::atomic_ref(*reinterpret_cast<std::uint64_t*>(window_.of(peer)));
   }
 
   View in_, out_;
@@ -167,7 +167,7 @@ class RoundCollective final : public BookedCollective {
   std::size_t round_ = 0;
   bool entered_ = false;
 
-  std::unique_ptr<Region> window_;
+  Lease window_;
   const Region* buffers_ = nullptr;  ///< where the caller's buffers lie, when in a window
   std::ptrdiff_t buffer_offset_ = 0;
   std::size_t slot_bytes_ = 0, arrived_ = 0;

@@ -34,6 +34,13 @@ struct Region {
   std::byte* mine = nullptr;
 };
 
+/// Part of a region, at the same offset on every rank.
+struct Lease {
+  std::shared_ptr<Region> region;
+  std::size_t offset = 0;
+  [[nodiscard]] std::byte* of(int rank) const { return region->segments[static_cast<std::size_t>(rank)] + offset; }
+};
+
 struct Communicator::State {
   CommunicatorHandle communicator, node;
   int rank = 0, size = 1, local_rank = 0, local_size = 1;
@@ -42,12 +49,19 @@ struct Communicator::State {
   int next_tag = 0;
   int ranks_per_node = 0;  ///< of imitated nodes
   std::shared_ptr<Runtime> runtime;
+  std::shared_ptr<Region> pool;
+  std::size_t pool_used = 0;
   std::vector<const Region*> regions;  ///< of the living shared buffers, in order of allocation
 
   /// The region and offset in which a view lies; null when in none.
   [[nodiscard]] const Region* region_of(const void* data) const;
-  /// A segment of `bytes` on every rank, by rank of this communicator. Collective over the node.
+  /// A window with a cleared segment of `bytes` on every rank. Collective over the node; costs MPI many blocking calls.
   [[nodiscard]] std::unique_ptr<Region> allocate(std::size_t bytes) const;
+  /// Cleared memory from a window that the plans of this communicator share. Collective over the node. Plans are made and
+  /// destroyed in the same order on every rank, so offsets agree without communication.
+  [[nodiscard]] Lease lease(std::size_t bytes);
+  /// A polled barrier of the node.
+  void node_barrier() const;
   [[nodiscard]] int take_tag() { return next_tag = (next_tag + 1) % 32000; }
 };
 

@@ -30,7 +30,11 @@ std::unique_ptr<Region> Communicator::State::allocate(std::size_t bytes) const {
     check(MPI_Win_shared_query(window, local++, &segment_bytes, &unit, &base), "MPI_Win_shared_query");
     region->segments[static_cast<std::size_t>(r)] = static_cast<std::byte*>(base);
   }
-  // Nobody uses a segment before its owner has cleared it.
+  node_barrier();  // nobody uses a segment before its owner has cleared it
+  return region;
+}
+
+void Communicator::State::node_barrier() const {
   MPI_Request request = MPI_REQUEST_NULL;
   check(MPI_Ibarrier(node.get(), &request), "MPI_Ibarrier");
   comm::wait_until(*runtime, [&] {
@@ -38,7 +42,22 @@ std::unique_ptr<Region> Communicator::State::allocate(std::size_t bytes) const {
     check(MPI_Test(&request, &complete, MPI_STATUS_IGNORE), "MPI_Test");
     return complete != 0;
   });
-  return region;
+}
+
+Lease Communicator::State::lease(std::size_t bytes) {
+  constexpr std::size_t page = 4096, smallest_pool = 4 << 20;
+  bytes = (bytes + page - 1) / page * page;
+  if (pool && pool.use_count() == 1) pool_used = 0;  // no plan holds a part any more
+  if (!pool || pool_used + bytes > pool->bytes) {
+    pool = allocate(std::max(bytes, smallest_pool));
+    pool_used = 0;
+  }
+  const Lease lease{.region = pool, .offset = pool_used};
+  pool_used += bytes;
+  node_barrier();  // a peer may still look at a flag of the plan that was here before
+  std::memset(pool->mine + lease.offset, 0, bytes);
+  node_barrier();
+  return lease;
 }
 
 const Region* Communicator::State::region_of(const void* data) const {

@@ -47,6 +47,11 @@ double largest_drift(const step::Program& program, View start, View one, View ma
   return worst;
 }
 
+comm::Communicator& alone_on_this_rank() {
+  static auto* self = new comm::Communicator(comm::Communicator::self(environment()));
+  return *self;
+}
+
 void train(run::Training& training) {
   training.run([](const run::EpochRow&) {});
 }
@@ -57,8 +62,8 @@ struct Result {
   bool identical_replicas;
 };
 Result compare(const Case& c, kernels::Backend& backend, comm::Algorithm algorithm) {
-  auto world = comm::Communicator::world(environment());
-  auto self = comm::Communicator::self(environment());
+  auto& world = tests::world();
+  auto& self = alone_on_this_rank();
   auto options = options_for(c, world.size());
   options.algorithm = algorithm;
   run::Training many(c.model, options, backend, world, c.data);
@@ -109,7 +114,7 @@ TEST(Equivalence, SmoothTwinsInSinglePrecisionStayWithinRounding) {
 TEST(Equivalence, TheSameRunTwiceIsTheSameBits) {
   const auto backend = kernels::make_cpu_backend(1);
   const auto c = cases()[5];
-  auto world = comm::Communicator::world(environment());
+  auto& world = tests::world();
   std::vector<double> first;
   for (int repetition = 0; repetition < 2; ++repetition) {
     run::Training training(c.model, options_for(c, world.size()), *backend, world, c.data);
@@ -125,7 +130,7 @@ enum class Mutation { none, dropped_reduction, mean_of_means };
 double drift_of_mutated(Mutation mutation) {
   const auto backend = kernels::make_reference_backend(DataType::float64);
   const auto c = cases()[1];
-  auto world = comm::Communicator::world(environment());
+  auto& world = tests::world();
   auto axis = world.along(topology::Axis::data, {.data = world.size()});
   const auto options = options_for(c, world.size());
   auto program = step::build_training_program(
@@ -149,7 +154,7 @@ double drift_of_mutated(Mutation mutation) {
                     .global_batch = divisor},
                    {.learning_rate = 0.05, .momentum = 0.9, .weight_decay = 1e-3}, spans);
     }
-  auto self = comm::Communicator::self(environment());
+  auto& self = alone_on_this_rank();
   auto alone = options_for(c, 1);
   run::Training one(c.model, alone, *backend, self, c.data);
   train(one);
@@ -163,12 +168,12 @@ TEST(Mutations, WithoutMutationTheLoopOfThisTestIsEquivalentToo) {
 }
 
 TEST(Mutations, ADroppedReductionIsCaught) {
-  if (comm::Communicator::world(environment()).size() == 1) GTEST_SKIP() << "one rank reduces nothing";
+  if (world().size() == 1) GTEST_SKIP() << "one rank reduces nothing";
   EXPECT_GT(drift_of_mutated(Mutation::dropped_reduction), 1e-3);
 }
 
 TEST(Mutations, AveragingTheMeansOfUnevenSharesIsCaught) {
-  if (comm::Communicator::world(environment()).size() == 1) GTEST_SKIP() << "one rank has one share";
+  if (world().size() == 1) GTEST_SKIP() << "one rank has one share";
   EXPECT_GT(drift_of_mutated(Mutation::mean_of_means), 1e-3);
 }
 

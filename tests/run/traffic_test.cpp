@@ -47,7 +47,7 @@ Sums train_and_sum(comm::Algorithm algorithm, Purpose purpose, Activity activity
 constexpr std::int64_t gradient_bytes = (13 * 11 + 11 + 11 * 7 + 7 + 7 * 5 + 5) * 8;
 
 TEST(Traffic, RingOfGradientsSendsTwiceAllButAShare) {
-  auto world = comm::Communicator::world(environment());
+  auto& world = tests::world();
   const std::int64_t p = world.size();
   const auto sums = train_and_sum(comm::Algorithm::ring, Purpose::gradient, Activity::train);
   if (world.rank() != 0) return;
@@ -58,7 +58,7 @@ TEST(Traffic, RingOfGradientsSendsTwiceAllButAShare) {
 }
 
 TEST(Traffic, WindowOfGradientsReadsAndWritesAllButAShareAndSendsNothing) {
-  auto world = comm::Communicator::world(environment());
+  auto& world = tests::world();
   const std::int64_t p = world.size();
   const auto sums = train_and_sum(comm::Algorithm::window, Purpose::gradient, Activity::train);
   if (world.rank() != 0) return;
@@ -68,7 +68,7 @@ TEST(Traffic, WindowOfGradientsReadsAndWritesAllButAShareAndSendsNothing) {
 }
 
 TEST(Traffic, MetricsOfAStepAreTwoNumbers) {
-  auto world = comm::Communicator::world(environment());
+  auto& world = tests::world();
   const std::int64_t p = world.size();
   const auto sums = train_and_sum(comm::Algorithm::ring, Purpose::metric, Activity::train);
   if (world.rank() != 0) return;
