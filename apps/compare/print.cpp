@@ -59,10 +59,9 @@ Display display_of(const ComparedMetric& m) {
 
 /// "12.34 [12.01, 12.90]"; the bare number where there is no spread.
 std::string side_text(const Side& side, const Display& display) {
-  auto text = display.text(side.median);
-  if (side.values.size() > 1 && side.interval.low < side.interval.high)
-    text += " [" + display.text(side.interval.low) + ", " + display.text(side.interval.high) + "]";
-  return text;
+  const auto text = display.text(side.median);
+  const auto low = display.text(side.interval.low), high = display.text(side.interval.high);
+  return side.values.size() > 1 && low != high ? text + " [" + low + ", " + high + "]" : text;
 }
 
 std::string change_text(const ComparedMetric& m) {
@@ -187,14 +186,16 @@ void print_table(std::ostream& out, const std::vector<Comparison>& comparisons, 
   for (const auto& c : comparisons) {
     if (&c != &comparisons.front()) out << '\n';
     print_heads(out, c);
-    std::vector<Row> rows{{"metric", "unit", c.before->name, c.after->name, "change", "p", "n", "verdict"}};
+    std::vector<Row> rows{
+        {"metric", "better", "unit", c.before->name, c.after->name, "change", "p", "n", "verdict"}};
     for (const auto& m : c.metrics) {
       const auto display = display_of(m);
-      rows.push_back({m.name + (m.gated ? " *" : ""), display.unit, side_text(m.before, display),
-                      side_text(m.after, display), change_text(m), m.p ? printed("%.3f", *m.p) : "-",
-                      count_text(m), colored(m.verdict, color)});
+      const bool lower = m.direction == results::Direction::lower_is_better;
+      rows.push_back({m.name + (m.gated ? " *" : ""), lower ? "lower" : "higher", display.unit,
+                      side_text(m.before, display), side_text(m.after, display), change_text(m),
+                      m.p ? printed("%.3f", *m.p) : "-", count_text(m), colored(m.verdict, color)});
     }
-    print_aligned(out, rows, {false, false, true, true, true, true, false, false});
+    print_aligned(out, rows, {false, false, false, true, true, true, true, false, false});
     print_notes(out, c, threshold_percent);
   }
 }

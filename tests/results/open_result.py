@@ -35,7 +35,7 @@ def check_column(name, item):
         check(h5py.check_string_dtype(item.dtype) == ("utf-8", item.dtype.itemsize), f"{name} is {item.dtype}")
     check(item.fletcher32, f"{name} has no checksum")
     for dimension in item.dims:
-        check(len(dimension) == 1 or item.is_scale, f"{name} has a dimension without a scale")
+        check(len(dimension) == 1 or item.attrs.get("CLASS") == b"DIMENSION_SCALE", f"{name} has a dimension without a scale")
 
 
 with h5py.File(path) as file:
