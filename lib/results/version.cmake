@@ -3,6 +3,11 @@ set(commit unknown)
 set(dirty false)
 find_program(GIT git)
 if(GIT)
+  # An unpacked archive inside another repository has no commit of its own.
+  execute_process(COMMAND ${GIT} -C ${SOURCE} ls-files --error-unmatch CMakeLists.txt RESULT_VARIABLE untracked
+                  OUTPUT_QUIET ERROR_QUIET)
+endif()
+if(GIT AND NOT untracked)
   execute_process(COMMAND ${GIT} -C ${SOURCE} rev-parse HEAD OUTPUT_VARIABLE head OUTPUT_STRIP_TRAILING_WHITESPACE
                   RESULT_VARIABLE failed ERROR_QUIET)
   if(NOT failed)

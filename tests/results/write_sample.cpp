@@ -9,7 +9,9 @@
 
 #include "sample_record.hpp"
 
-int main(int argc, char** argv) {
+namespace {
+
+void write_sample(int argc, char** argv) {
   using namespace partita::results;
   std::map<std::string, std::string> keys;
   for (int i = 2; i < argc; ++i) {
@@ -21,7 +23,7 @@ int main(int argc, char** argv) {
   };
   auto record = test::sample_record(static_cast<std::int64_t>(number("steps", 7)),
                                     static_cast<std::int64_t>(number("ranks", 2)));
-  if (keys.empty()) return write_snapshot(argv[1], record), 0;
+  if (keys.empty()) return write_snapshot(argv[1], record);
   record.benchmarks.clear();
   const double noise =
       1 + 0.01 * (number("seed", 0) * 0.381966 - static_cast<int>(number("seed", 0) * 0.381966));
@@ -37,4 +39,15 @@ int main(int argc, char** argv) {
   record.traffic[0].counts.wire_bytes += Bytes(static_cast<std::int64_t>(number("wire", 0)));
   record.epochs.back().test_accuracy = number("accuracy", 0.97) + 0.0001 * (noise - 1);
   write_snapshot(argv[1], record);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    write_sample(argc, argv);
+  } catch (const std::exception& wrong) {
+    std::cerr << wrong.what() << '\n';
+    return 1;
+  }
 }
