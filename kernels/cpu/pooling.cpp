@@ -1,4 +1,6 @@
-/// Pooling with own loops, channels innermost: the library's primitives spend more on small images than they compute.
+/// Pooling with own loops. Channels-last windows that do not overlap go through blocks of 16 channels: a block may reach past
+/// the pixel's channels into the next pixel, whose values are written later; only the last pixel of a sample is exact.
+/// On ten channels this took pooling from half of a training step of cnn-mnist to a few percent (batch 64, one core).
 #include <algorithm>
 #include <cstring>
 
@@ -15,6 +17,23 @@ struct Strides {
         column(layout == Layout::nchw ? 1 : c) {}
 };
 
+using Lanes = float __attribute__((vector_size(64)));
+using IntLanes = std::int32_t __attribute__((vector_size(64)));
+using ByteLanes = std::uint8_t __attribute__((vector_size(16)));
+constexpr std::int64_t width = 16;
+
+/// A whole block, or its first `count` values with the rest 0.
+template <class V, bool Whole, class T>
+V load(const T* from, std::int64_t count) {
+  V value{};
+  std::memcpy(&value, from, Whole ? sizeof(V) : static_cast<std::size_t>(count) * sizeof(T));
+  return value;
+}
+template <bool Whole, class V, class T>
+void store(const V& value, T* to, std::int64_t count) {
+  std::memcpy(to, &value, Whole ? sizeof(V) : static_cast<std::size_t>(count) * sizeof(T));
+}
+
 class CpuPooling final : public Pooling {
  public:
   CpuPooling(const PoolingShape& s, int threads)
@@ -25,6 +44,9 @@ class CpuPooling final : public Pooling {
     const float* X = x.as<float>().data();
     float* Y = y.as<float>().data();
     std::uint8_t* V = s_.kind == PoolingKind::maximum ? winners.as<std::uint8_t>().data() : nullptr;
+    if (blocked()) return each_sample([&](std::int64_t n) {
+      forward_blocks(X + n * in_.sample, Y + n * out_.sample, V ? V + n * out_.sample : nullptr);
+    });
     each_row([&](std::int64_t from, std::int64_t to) {
       if (V) maximum_row(X + from, Y + to, V + to);
       else average_row(X + from, Y + to);
@@ -35,11 +57,83 @@ class CpuPooling final : public Pooling {
     const float* DY = dy.as<float>().data();
     float* DX = dx.as<float>().data();
     const std::uint8_t* V = s_.kind == PoolingKind::maximum ? winners.as<std::uint8_t>().data() : nullptr;
+    if (blocked()) return each_sample([&](std::int64_t n) {
+      backward_blocks(DY + n * out_.sample, V ? V + n * out_.sample : nullptr, DX + n * in_.sample);
+    });
     std::memset(DX, 0, static_cast<std::size_t>(dx.bytes().value()));
     each_row([&](std::int64_t from, std::int64_t to) { scatter_row(DY + to, V ? V + to : nullptr, DX + from); });
   }
 
  private:
+  [[nodiscard]] bool blocked() const { return s_.layout == Layout::nhwc && s_.stride == s_.kernel; }
+
+  template <class F>
+  void each_sample(F&& f) const {
+#pragma omp parallel for num_threads(threads_) if (threads_ > 1)
+    for (std::int64_t n = 0; n < s_.batch; ++n) f(n);
+  }
+
+  void forward_blocks(const float* x, float* y, std::uint8_t* winners) const {
+    const std::int64_t pixels = s_.out_height() * s_.out_width();
+    for (std::int64_t p = 0; p + 1 < pixels; ++p) forward_pixel<true>(p, x, y, winners);
+    forward_pixel<false>(pixels - 1, x, y, winners);
+  }
+
+  template <bool Whole>
+  void forward_pixel(std::int64_t pixel, const float* x, float* y, std::uint8_t* winners) const {
+    const Lanes least = Lanes{} + floor(), scale = Lanes{} + 1.0F / static_cast<float>(s_.kernel * s_.kernel);
+    const float* corner = x + (pixel / s_.out_width() * in_.row + pixel % s_.out_width() * in_.column) * s_.stride;
+    for (std::int64_t c = 0; c < s_.channels; c += width) {
+      const std::int64_t count = std::min(width, s_.channels - c);
+      Lanes best = load<Lanes, Whole>(corner + c, count), sum{};
+      IntLanes winner{};
+      for (std::int32_t position = 0, r = 0; r < s_.kernel; ++r)
+        for (std::int64_t q = 0; q < s_.kernel; ++q, ++position) {
+          const Lanes value = load<Lanes, Whole>(corner + c + r * in_.row + q * in_.column, count);
+          sum += value;
+          const IntLanes greater = value > best;
+          best = greater ? value : best;
+          winner = greater ? IntLanes{} + position : winner;
+        }
+      Lanes result = winners ? best : sum * scale;
+      result = result > least ? result : least;
+      store<Whole>(result, y + pixel * s_.channels + c, count);
+      if (winners) store<Whole>(__builtin_convertvector(winner, ByteLanes), winners + pixel * s_.channels + c, count);
+    }
+  }
+
+  /// Every input lies in one window at most, so its gradient is stored, not added, in the order of memory.
+  void backward_blocks(const float* dy, const std::uint8_t* winners, float* dx) const {
+    const std::int64_t h_end = s_.out_height(), w_end = s_.out_width();
+    for (std::int64_t h = 0; h < h_end; ++h)
+      for (std::int64_t r = 0; r < s_.kernel; ++r) {
+        float* row = dx + (h * s_.kernel + r) * in_.row;
+        for (std::int64_t w = 0; w + (h + 1 == h_end) < w_end; ++w)
+          backward_pixel<true>(h * w_end + w, r, dy, winners, row + w * s_.kernel * s_.channels);
+        if (h + 1 == h_end)
+          backward_pixel<false>(h * w_end + w_end - 1, r, dy, winners, row + (w_end - 1) * s_.kernel * s_.channels);
+        std::fill(row + w_end * s_.kernel * s_.channels, row + in_.row, 0.0F);
+      }
+    std::fill(dx + h_end * s_.kernel * in_.row, dx + in_.sample, 0.0F);
+  }
+
+  /// Row `r` of one window's gradient.
+  template <bool Whole>
+  void backward_pixel(std::int64_t pixel, std::int64_t r, const float* dy, const std::uint8_t* winners, float* dx) const {
+    const Lanes scale = Lanes{} + 1.0F / static_cast<float>(s_.kernel * s_.kernel);
+    for (std::int64_t q = 0; q < s_.kernel; ++q)
+      for (std::int64_t c = 0; c < s_.channels; c += width) {
+        const std::int64_t at = pixel * s_.channels + c, count = std::min(width, s_.channels - c);
+        const Lanes gradient = load<Lanes, Whole>(dy + at, count);
+        Lanes value = gradient * scale;
+        if (winners) {
+          const auto winner = __builtin_convertvector(load<ByteLanes, Whole>(winners + at, count), IntLanes);
+          value = winner == static_cast<std::int32_t>(r * s_.kernel + q) ? gradient : Lanes{};
+        }
+        store<Whole>(value, dx + q * s_.channels + c, count);
+      }
+  }
+
   /// Calls f(offset of the window row in the input, offset of the output row) for each output row; with channels
   /// outermost, for each channel too. Rows of one sample stay on one thread, so that overlapping windows do not race.
   template <class F>
@@ -62,18 +156,6 @@ class CpuPooling final : public Pooling {
       const float* window = x + w * s_.stride * in_.column;
       float* out = y + w * out_.column;
       std::uint8_t* win = winners + w * out_.column;
-      if (s_.kernel == 2) {
-        const float *a = window, *b = a + in_.column, *c = a + in_.row, *d = c + in_.column;
-        for (std::int64_t i = 0; i < c_end; ++i) {
-          const bool right = b[i] > a[i], lower_right = d[i] > c[i];
-          const float top = right ? b[i] : a[i], bottom = lower_right ? d[i] : c[i];
-          const bool lower = bottom > top;
-          const float best = lower ? bottom : top;
-          out[i] = best > least ? best : least;
-          win[i] = static_cast<std::uint8_t>(lower ? (lower_right ? 3 : 2) : (right ? 1 : 0));
-        }
-        continue;
-      }
       for (std::int64_t i = 0; i < c_end; ++i) out[i] = window[i], win[i] = 0;
       for (std::int64_t r = 0; r < s_.kernel; ++r)
         for (std::int64_t q = 0; q < s_.kernel; ++q) {
