@@ -3,39 +3,15 @@
 #include <hdf5_hl.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
 #include <type_traits>
+
+#include "hdf5_check.hpp"
 
 namespace partita::results::hdf5 {
 namespace {
 
 /// Datasets are cut into chunks of at most about this many bytes: HDF5 checks a chunk's checksum as a whole.
 constexpr hsize_t chunk_bytes = 1 << 20;
-/// First size and growth of a file in memory.
-constexpr std::size_t image_increment = 1 << 20;
-
-/// HDF5 prints its error stack by default; a library does not.
-void silence() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
-
-/// The description of the innermost error of HDF5's stack.
-std::string innermost_error() {
-  std::string text;
-  H5Ewalk2(
-      H5E_DEFAULT, H5E_WALK_UPWARD,
-      [](unsigned n, const H5E_error2_t* error, void* out) -> herr_t {
-        if (n == 0 && error->desc) *static_cast<std::string*>(out) = error->desc;
-        return 0;
-      },
-      &text);
-  return text.empty() ? "no further text" : text;
-}
-
-template <class Result>
-Result checked(Result result, const std::string& what) {
-  if (result < 0) throw Failure(what + " failed (" + innermost_error() + ")");
-  return result;
-}
 
 template <class T>
 constexpr bool is_text = std::is_same_v<T, std::string>;
@@ -67,21 +43,6 @@ Type text_type(std::size_t length) {
   checked(H5Tset_strpad(type.get(), H5T_STR_NULLPAD), "H5Tset_strpad");
   checked(H5Tset_cset(type.get(), H5T_CSET_UTF8), "H5Tset_cset");
   return type;
-}
-
-PropertyList properties(hid_t kind) { return PropertyList(checked(H5Pcreate(kind), "H5Pcreate")); }
-
-void list_in_order_of_creation(const PropertyList& list) {
-  checked(H5Pset_link_creation_order(list.get(), H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED),
-          "H5Pset_link_creation_order");
-  checked(H5Pset_obj_track_times(list.get(), false), "H5Pset_obj_track_times");
-}
-
-PropertyList in_memory() {
-  auto access = properties(H5P_FILE_ACCESS);
-  checked(H5Pset_fapl_core(access.get(), image_increment, false), "H5Pset_fapl_core");
-  checked(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110), "H5Pset_libver_bounds");
-  return access;
 }
 
 /// Chunks: the whole dataset, or slabs of its first dimension.
@@ -140,74 +101,6 @@ std::string one_buffer(std::span<const std::string> values, std::size_t width) {
 }
 
 }  // namespace
-
-/// The memory of a created file. HDF5 grows it through `grow`, and lets go of it in `keep` when the file is
-/// closed: only then is it whole (H5Fget_file_image of 1.10.8 returns a superblock with a wrong checksum).
-struct File::Image {
-  std::byte* bytes = nullptr;
-  std::size_t size = 0;
-
-  static void* grow(void* old, std::size_t size, H5FD_file_image_op_t, void* self) {
-    auto& image = *static_cast<Image*>(self);
-    auto* grown = static_cast<std::byte*>(std::realloc(old, size));
-    if (!grown) return nullptr;
-    if (size > image.size) std::fill(grown + image.size, grown + size, std::byte{});
-    image.bytes = grown;
-    image.size = size;
-    return grown;
-  }
-  static herr_t keep(void*, H5FD_file_image_op_t, void*) { return 0; }
-  static void* same(void* self) { return self; }
-  static herr_t no_free(void*) { return 0; }
-};
-
-void File::FreeImage::operator()(Image* image) const {
-  std::free(image->bytes);
-  delete image;
-}
-
-File File::create() {
-  silence();
-  File file;
-  file.image_.reset(new Image);
-  const auto access = in_memory();
-  H5FD_file_image_callbacks_t callbacks{.image_malloc = nullptr,
-                                        .image_memcpy = nullptr,
-                                        .image_realloc = &Image::grow,
-                                        .image_free = &Image::keep,
-                                        .udata_copy = &Image::same,
-                                        .udata_free = &Image::no_free,
-                                        .udata = file.image_.get()};
-  checked(H5Pset_file_image_callbacks(access.get(), &callbacks), "H5Pset_file_image_callbacks");
-  const auto creation = properties(H5P_FILE_CREATE);
-  list_in_order_of_creation(creation);
-  file.file_.reset(
-      checked(H5Fcreate("partita-image", H5F_ACC_TRUNC, creation.get(), access.get()), "H5Fcreate"));
-  return file;
-}
-
-File File::open(std::span<const std::byte> image) {
-  silence();
-  const auto access = in_memory();
-  // HDF5 copies the image and does not write through the pointer.
-  checked(H5Pset_file_image(access.get(), const_cast<std::byte*>(image.data()), image.size()),
-          "H5Pset_file_image");
-  File file;
-  file.file_.reset(checked(H5Fopen("partita-image", H5F_ACC_RDONLY, access.get()), "H5Fopen"));
-  return file;
-}
-
-std::vector<std::byte> File::close() {
-  checked(H5Fflush(id(), H5F_SCOPE_GLOBAL), "H5Fflush");
-  checked(H5Fclose(file_.release()), "H5Fclose");
-  // The end of the file, from a superblock of version 3 with addresses of 8 bytes; memory grows in larger
-  // pieces.
-  std::uint64_t end = 0;
-  std::memcpy(&end, image_->bytes + 28, sizeof end);
-  if (image_->bytes[8] != std::byte{3} || image_->bytes[9] != std::byte{8} || end > image_->size)
-    throw Failure("the superblock is not of version 3");
-  return {image_->bytes, image_->bytes + end};
-}
 
 Group create_group(hid_t parent, const std::string& name) {
   const auto creation = properties(H5P_GROUP_CREATE);
