@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "elementwise.hpp"
 #include "engine.hpp"
 
 namespace partita::kernels::cpu {
@@ -67,20 +68,31 @@ class CpuConvolution final : public Convolution {
     const bool add = write == Write::accumulate;
     auto* packed_gradient = unpack_.needed() ? w.data() + weights_ : reinterpret_cast<std::byte*>(DW.data());
     if (add && !unpack_.needed()) packed_gradient = w.data() + weights_;
-    auto* bias_gradient = add ? w.data() + fresh_bias_ : reinterpret_cast<std::byte*>(DB.data());
     parameters_.at(DNNL_ARG_SRC, x.data()).at(DNNL_ARG_DIFF_DST, dy.data());
-    parameters_.at(DNNL_ARG_DIFF_WEIGHTS, packed_gradient).at(DNNL_ARG_DIFF_BIAS, bias_gradient);
+    parameters_.at(DNNL_ARG_DIFF_WEIGHTS, packed_gradient);
     parameters_.at(DNNL_ARG_SCRATCHPAD, w.data() + scratch_).run();
     auto* plain = add ? w.data() + fresh_weights_ : reinterpret_cast<std::byte*>(DW.data());
     if (unpack_.needed()) unpack_.run(packed_gradient, plain);
     else plain = packed_gradient;
+    bias_gradient(dy.as<float>(), DB, write);
     if (!add) return;
     const auto* fresh = reinterpret_cast<const float*>(plain);
     for (std::size_t i = 0; i < DW.size(); ++i) DW[i] += fresh[i];
-    for (std::size_t i = 0; i < DB.size(); ++i) DB[i] += reinterpret_cast<const float*>(bias_gradient)[i];
   }
 
  private:
+  /// db = Σ dY: faster here than inside the library's weight gradient.
+  void bias_gradient(std::span<const float> dy, std::span<float> db, Write write) const {
+    const std::int64_t pixels = s_.out_height() * s_.out_width();
+    if (s_.layout == Layout::nhwc) return sum_rows(s_.batch * pixels, s_.filters, dy, db, write);
+    if (write == Write::overwrite) std::fill(db.begin(), db.end(), 0.0F);
+    for (std::int64_t plane = 0; plane < s_.batch * s_.filters; ++plane) {
+      float sum = 0;
+      for (std::int64_t i = 0; i < pixels; ++i) sum += dy[static_cast<std::size_t>(plane * pixels + i)];
+      db[static_cast<std::size_t>(plane % s_.filters)] += sum;
+    }
+  }
+
   const void* packed(Repack& pack, ConstView weight, Workspace w) const {
     if (!pack.needed()) return weight.data();
     pack.run(weight.data(), w.data() + weights_);
@@ -103,7 +115,6 @@ class CpuConvolution final : public Convolution {
     layout_ = {};
     weights_ = layout_.add(weight_bytes_);
     fresh_weights_ = layout_.add(plain_.get_size());
-    fresh_bias_ = layout_.add(bias_.get_size());
     scratch_ = layout_.add(scratch_bytes_);
   }
 
@@ -138,11 +149,11 @@ class CpuConvolution final : public Convolution {
   void plan_backward_parameters() {
     const dnnl::convolution_forward::primitive_desc hint(description(dnnl::prop_kind::forward_training), engine());
     const memory::dims strides{s_.stride, s_.stride}, padding{s_.padding, s_.padding};
-    const dnnl::convolution_backward_weights::desc d(dnnl::algorithm::convolution_direct, x_, any_, bias_, y_, strides,
-                                                     padding, far_padding());
+    const dnnl::convolution_backward_weights::desc d(dnnl::algorithm::convolution_direct, x_, any_, y_, strides, padding,
+                                                     far_padding());
     const dnnl::convolution_backward_weights::primitive_desc p(d, user_scratchpad(), engine(), hint);
     parameters_ = Bound(dnnl::convolution_backward_weights(p));
-    parameters_.argument(DNNL_ARG_SRC, x_).argument(DNNL_ARG_DIFF_DST, y_).argument(DNNL_ARG_DIFF_BIAS, bias_);
+    parameters_.argument(DNNL_ARG_SRC, x_).argument(DNNL_ARG_DIFF_DST, y_);
     parameters_.argument(DNNL_ARG_DIFF_WEIGHTS, p.diff_weights_desc()).argument(DNNL_ARG_SCRATCHPAD, p.scratchpad_desc());
     unpack_ = Repack(p.diff_weights_desc(), plain_);
     reserve(p.diff_weights_desc(), p.scratchpad_desc());
@@ -154,7 +165,7 @@ class CpuConvolution final : public Convolution {
   Repack pack_forward_, pack_data_, unpack_;
   WorkspaceLayout layout_;
   std::size_t weight_bytes_ = 0, scratch_bytes_ = 0;
-  std::size_t weights_ = 0, fresh_weights_ = 0, fresh_bias_ = 0, scratch_ = 0;
+  std::size_t weights_ = 0, fresh_weights_ = 0, scratch_ = 0;
 };
 
 }  // namespace

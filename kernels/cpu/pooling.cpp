@@ -74,21 +74,27 @@ class CpuPooling final : public Pooling {
   }
 
   void forward_blocks(const float* x, float* y, std::uint8_t* winners) const {
-    const std::int64_t pixels = s_.out_height() * s_.out_width();
-    for (std::int64_t p = 0; p + 1 < pixels; ++p) forward_pixel<true>(p, x, y, winners);
-    forward_pixel<false>(pixels - 1, x, y, winners);
+    const std::int64_t h_end = s_.out_height(), w_end = s_.out_width();
+    std::int64_t pixel = 0;
+    for (std::int64_t h = 0; h < h_end; ++h) {
+      const float* corner = x + h * s_.stride * in_.row;
+      for (std::int64_t w = 0; w + (h + 1 == h_end) < w_end; ++w, ++pixel, corner += s_.stride * in_.column)
+        s_.kernel == 2 ? forward_pixel<true, 2>(pixel, corner, y, winners) : forward_pixel<true, 0>(pixel, corner, y, winners);
+      if (h + 1 == h_end) forward_pixel<false, 0>(pixel, corner, y, winners);
+    }
   }
 
-  template <bool Whole>
-  void forward_pixel(std::int64_t pixel, const float* x, float* y, std::uint8_t* winners) const {
-    const Lanes least = Lanes{} + floor(), scale = Lanes{} + 1.0F / static_cast<float>(s_.kernel * s_.kernel);
-    const float* corner = x + (pixel / s_.out_width() * in_.row + pixel % s_.out_width() * in_.column) * s_.stride;
+  /// `Kernel` is the window's extent where the compiler should know it, else 0.
+  template <bool Whole, int Kernel>
+  void forward_pixel(std::int64_t pixel, const float* corner, float* y, std::uint8_t* winners) const {
+    const std::int32_t kernel = Kernel > 0 ? Kernel : static_cast<std::int32_t>(s_.kernel);
+    const Lanes least = Lanes{} + floor(), scale = Lanes{} + 1.0F / static_cast<float>(kernel * kernel);
     for (std::int64_t c = 0; c < s_.channels; c += width) {
       const std::int64_t count = std::min(width, s_.channels - c);
       Lanes best = load<Lanes, Whole>(corner + c, count), sum{};
       IntLanes winner{};
-      for (std::int32_t position = 0, r = 0; r < s_.kernel; ++r)
-        for (std::int64_t q = 0; q < s_.kernel; ++q, ++position) {
+      for (std::int32_t position = 0, r = 0; r < kernel; ++r)
+        for (std::int32_t q = 0; q < kernel; ++q, ++position) {
           const Lanes value = load<Lanes, Whole>(corner + c + r * in_.row + q * in_.column, count);
           sum += value;
           const IntLanes greater = value > best;
