@@ -118,7 +118,7 @@ void print_heads(std::ostream& out, const Comparison& c) {
          a.created});
   }
   const auto& a = c.before->runs.front().record.attributes;
-  out << a.model << " on " << a.dataset << ", " << a.precision << '\n';
+  if (!a.model.empty()) out << a.model << " on " << a.dataset << ", " << a.precision << '\n';
   print_aligned(out, rows, {false, false, false, false, true, true, false, false});
   out << '\n';
 }
@@ -128,7 +128,8 @@ void print_notes(std::ostream& out, const Comparison& c, double threshold_percen
   out << "\n* gates. Median [95 % interval]; flagged when p < 0.05 and beyond "
       << printed("%g", threshold_percent) << " % (accuracy: 0.15 pp).\n";
   if (any([](const auto& m) { return m.before.within_run || m.after.within_run; }))
-    out << "within run: spread over 20 blocks of one run's steps; says nothing about other runs.\n";
+    out << "within run: spread over 20 blocks of one run's steps or its repetitions; says nothing about "
+           "other runs.\n";
   if (any([](const auto& m) { return m.verdict == Verdict::inconclusive && !m.before.within_run; }) ||
       std::min(c.before->runs.size(), c.after->runs.size()) < results::least_runs)
     out << "inconclusive: a verdict needs " << results::least_runs << " runs a side (NAME=a.h5,b.h5,…).\n";

@@ -59,12 +59,17 @@ bool agree(const std::vector<Key>& keys, const RunRecord& a, const RunRecord& b)
   return std::ranges::all_of(keys, [&](const Key& key) { return key.value(a) == key.value(b); });
 }
 
-/// Names in the order of first appearance.
+/// All metrics that any run has, in the order of the runs: one that only some have stands behind its
+/// predecessor.
 std::vector<MetricValue> kinds_of(const std::vector<std::vector<MetricValue>>& runs) {
   std::vector<MetricValue> kinds;
-  for (const auto& metrics : runs)
-    for (const auto& metric : metrics)
-      if (std::ranges::find(kinds, metric.name, &MetricValue::name) == kinds.end()) kinds.push_back(metric);
+  for (const auto& metrics : runs) {
+    auto next = kinds.begin();
+    for (const auto& metric : metrics) {
+      const auto known = std::ranges::find(kinds, metric.name, &MetricValue::name);
+      next = (known == kinds.end() ? kinds.insert(next, metric) : known) + 1;
+    }
+  }
   return kinds;
 }
 

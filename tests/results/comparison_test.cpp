@@ -142,6 +142,18 @@ TEST(Compare, CountsMissingTrafficAsNoBytes) {
   EXPECT_EQ(row(compare(a, b, {}), "wire_bytes.data.all_reduce").verdict, Verdict::worse);
 }
 
+TEST(Compare, KeepsTheOrderOfMetricsThatOnlyOneSideHas) {
+  auto a = group("a", 1), b = group("b", 1);
+  a.runs[0].record.traffic.clear();
+  a.runs[0].record.epochs.clear();
+  std::vector<std::string> one, both;
+  for (const auto& m : compare(b, b, {}))
+    one.push_back(m.name);
+  for (const auto& m : compare(a, b, {}))
+    both.push_back(m.name);
+  EXPECT_EQ(one, both);
+}
+
 TEST(Compare, CountsTrainingTrafficOnly) {
   auto a = group("a", 1), b = group("b", 1);
   for (auto& r : b.runs[0].record.traffic)
