@@ -1,0 +1,277 @@
+/// Every kernel against the reference in double over ragged sizes, and the reference against finite differences.
+#include <functional>
+
+#include "compare.hpp"
+
+namespace partita::tests {
+namespace {
+
+std::string text(const Backend& backend, const std::string& what, std::initializer_list<std::int64_t> numbers) {
+  std::string result = std::string(backend.name()) + " " + what;
+  for (const auto n : numbers) result += " " + std::to_string(n);
+  return result;
+}
+
+void check_gemm(Backend& backend, Backend& reference, const GemmShape& s) {
+  Values a(s.m * s.k), b(s.k * s.n), bias(s.n);
+  Output c(s.m * s.n);
+  if (s.write == Write::accumulate) {
+    const Values start(s.m * s.n);
+    std::copy(start.single.begin(), start.single.end(), c.single.begin());
+    c.twice = start.twice;
+  }
+  const auto plan = backend.plan_gemm(s);
+  plan->run(a.f(), b.f(), s.bias ? ConstView(bias.f()) : ConstView(), c.view(), Scratch(*plan));
+  reference.plan_gemm(s)->run(a.d(), b.d(), bias.d(), c.d(), {});
+  c.expect_close(static_cast<double>(s.k + 1), text(backend, "gemm", {s.m, s.n, s.k, s.transpose_a, s.transpose_b, s.bias}));
+}
+
+TEST(Kernels, GemmOverRaggedSizesTranspositionsAndEpilogues) {
+  const auto reference = oracle();
+  for (const auto& backend : backends())
+    for (const std::int64_t m : {0, 1, 17, 33})
+      for (const std::int64_t n : {0, 1, 10, 31})
+        for (const std::int64_t k : {0, 1, 13, 64})
+          for (int flags = 0; flags < 16; ++flags) {
+            GemmShape s{.m = m, .n = n, .k = k, .transpose_a = (flags & 1) != 0, .transpose_b = (flags & 2) != 0};
+            s.bias = (flags & 4) != 0;
+            s.epilogue = (flags & 8) != 0 && s.bias ? Epilogue::relu : Epilogue::none;
+            s.write = (flags & 8) != 0 && !s.bias ? Write::accumulate : Write::overwrite;
+            check_gemm(*backend, *reference, s);
+          }
+}
+
+TEST(Kernels, GemmOfTheReferenceWorkloads) {
+  const auto reference = oracle();
+  const auto backend = make_cpu_backend(1);
+  check_gemm(*backend, *reference, {.m = 100, .n = 128, .k = 784, .transpose_b = true, .bias = true, .epilogue = Epilogue::relu});
+  check_gemm(*backend, *reference, {.m = 128, .n = 784, .k = 100, .transpose_a = true});
+  check_gemm(*backend, *reference, {.m = 100, .n = 784, .k = 128});
+}
+
+void check_convolution(Backend& backend, Backend& reference, ConvolutionShape s) {
+  const auto inputs = s.batch * s.channels * s.height * s.width;
+  const auto outputs = s.batch * s.filters * s.out_height() * s.out_width();
+  const auto weights = s.filters * s.channels * s.kernel_h * s.kernel_w;
+  Values x(inputs), w(weights), b(s.filters), dy(outputs);
+  Output y(outputs), dx(inputs), dw(weights), db(s.filters);
+  const auto plan = backend.plan_convolution(s);
+  const auto expected = reference.plan_convolution(s);
+  const auto what = text(backend, "convolution", {s.batch, s.channels, s.height, s.width, s.filters, s.kernel_h, s.stride,
+                                                  s.padding, s.layout == Layout::nhwc});
+  plan->forward(x.f(), w.f(), b.f(), y.view(), Scratch(*plan));
+  expected->forward(x.d(), w.d(), b.d(), y.d(), {});
+  y.expect_close(static_cast<double>(s.channels * s.kernel_h * s.kernel_w), what + " forward");
+  plan->backward_data(dy.f(), w.f(), dx.view(), Scratch(*plan));
+  expected->backward_data(dy.d(), w.d(), dx.d(), {});
+  dx.expect_close(static_cast<double>(s.filters * s.kernel_h * s.kernel_w), what + " backward data");
+  for (const Write write : {Write::overwrite, Write::accumulate}) {
+    plan->backward_parameters(x.f(), dy.f(), dw.view(), db.view(), write, Scratch(*plan));
+    expected->backward_parameters(x.d(), dy.d(), dw.d(), db.d(), write, {});
+    const auto terms = static_cast<double>(2 * s.batch * s.out_height() * s.out_width());
+    dw.expect_close(terms, what + " weight gradient");
+    db.expect_close(terms, what + " bias gradient");
+  }
+}
+
+TEST(Kernels, ConvolutionOverRaggedShapes) {
+  const auto reference = oracle();
+  for (const auto& backend : backends())
+    for (const Layout layout : {Layout::nchw, Layout::nhwc})
+      for (const auto& [batch, channels, height, width, filters, kernel, stride, padding] :
+           std::vector<std::array<std::int64_t, 8>>{{0, 1, 8, 8, 4, 3, 1, 0}, {1, 1, 5, 5, 1, 5, 1, 0}, {2, 1, 28, 28, 10, 5, 1, 0},
+                                                    {3, 10, 12, 12, 20, 5, 1, 0}, {2, 3, 9, 7, 5, 3, 2, 1}, {1, 7, 6, 6, 17, 1, 1, 0},
+                                                    {2, 2, 7, 11, 3, 4, 3, 2}, {1, 16, 8, 8, 16, 3, 1, 1}})
+        for (const Epilogue epilogue : {Epilogue::none, Epilogue::relu})
+          check_convolution(*backend, *reference,
+                            {.batch = batch, .channels = channels, .height = height, .width = width, .filters = filters,
+                             .kernel_h = kernel, .kernel_w = kernel, .stride = stride, .padding = padding, .layout = layout,
+                             .epilogue = epilogue});
+}
+
+void check_pooling(Backend& backend, Backend& reference, PoolingShape s) {
+  const auto inputs = s.batch * s.channels * s.height * s.width;
+  const auto outputs = s.batch * s.channels * s.out_height() * s.out_width();
+  Values x(inputs), dy(outputs);
+  Output y(outputs), dx(inputs);
+  std::vector<std::uint8_t> winners(static_cast<std::size_t>(outputs) + 32, 99), expected_winners(winners);
+  const std::span<std::uint8_t> won(winners.data(), static_cast<std::size_t>(outputs));
+  const std::span<std::uint8_t> expected_won(expected_winners.data(), static_cast<std::size_t>(outputs));
+  const auto plan = backend.plan_pooling(s);
+  const auto expected = reference.plan_pooling(s);
+  const auto what = text(backend, "pooling", {s.kind == PoolingKind::average, s.batch, s.channels, s.height, s.width, s.kernel,
+                                              s.stride, s.layout == Layout::nhwc});
+  plan->forward(x.f(), y.view(), won, Scratch(*plan));
+  expected->forward(x.d(), y.d(), expected_won, {});
+  y.expect_close(static_cast<double>(s.kernel * s.kernel), what);
+  if (s.kind == PoolingKind::maximum) {
+    EXPECT_EQ(winners, expected_winners) << what;
+  }
+  plan->backward(dy.f(), won, dx.view(), Scratch(*plan));
+  expected->backward(dy.d(), expected_won, dx.d(), {});
+  dx.expect_close(static_cast<double>(s.kernel * s.kernel), what + " backward");
+}
+
+TEST(Kernels, PoolingOverRaggedShapes) {
+  const auto reference = oracle();
+  for (const auto& backend : backends())
+    for (const auto kind : {PoolingKind::maximum, PoolingKind::average})
+      for (const Layout layout : {Layout::nchw, Layout::nhwc})
+        for (const Epilogue epilogue : {Epilogue::none, Epilogue::relu})
+          for (const std::int64_t channels : {1, 3, 10, 16, 17, 40})
+            for (const auto& [batch, height, width, kernel, stride] :
+                 std::vector<std::array<std::int64_t, 5>>{{0, 4, 4, 2, 2}, {1, 2, 2, 2, 2}, {2, 9, 7, 2, 2}, {3, 12, 12, 2, 2},
+                                                          {2, 7, 8, 3, 2}, {2, 8, 7, 3, 3}, {1, 5, 5, 1, 1}, {1, 9, 9, 2, 3}})
+              check_pooling(*backend, *reference, {.kind = kind, .batch = batch, .channels = channels, .height = height,
+                                                   .width = width, .kernel = kernel, .stride = stride, .layout = layout,
+                                                   .epilogue = epilogue});
+}
+
+TEST(Kernels, EqualMaximaGiveTheirGradientToTheFirst) {
+  for (const auto& backend : backends()) {
+    const auto plan = backend->plan_pooling({.batch = 1, .channels = 1, .height = 2, .width = 2, .layout = Layout::nhwc});
+    std::vector<float> x{1, 3, 3, 3}, y(1), dy{5}, dx(4);
+    std::vector<std::uint8_t> winners(1);
+    plan->forward(std::span(x), std::span(y), std::span(winners), Scratch(*plan));
+    plan->backward(std::span(dy), std::span(winners), std::span(dx), Scratch(*plan));
+    EXPECT_EQ(dx, (std::vector<float>{0, 5, 0, 0})) << backend->name();
+  }
+}
+
+TEST(Kernels, ElementWise) {
+  const auto reference = oracle();
+  for (const auto& backend : backends())
+    for (const std::int64_t n : {0, 1, 15, 17, 1000}) {
+      Values x(n), dy(n);
+      Output y(n), dx(n), z(n), dz(n);
+      backend->relu_forward(x.f(), y.view());
+      reference->relu_forward(x.d(), y.d());
+      y.expect_close(1, text(*backend, "relu", {n}));
+      backend->relu_backward(y.view(), dy.f(), dx.view());
+      reference->relu_backward(y.d(), dy.d(), dx.d());
+      dx.expect_close(1, text(*backend, "relu backward", {n}));
+      backend->tanh_forward(x.f(), z.view());
+      reference->tanh_forward(x.d(), z.d());
+      z.expect_close(1, text(*backend, "tanh", {n}));
+      backend->tanh_backward(z.view(), dy.f(), dz.view());
+      reference->tanh_backward(z.d(), dy.d(), dz.d());
+      dz.expect_close(1, text(*backend, "tanh backward", {n}));
+    }
+}
+
+TEST(Kernels, SumsOfRowsUpdatesAndReorders) {
+  const auto reference = oracle();
+  for (const auto& backend : backends()) {
+    for (const std::int64_t rows : {0, 1, 15, 16, 37})
+      for (const std::int64_t columns : {1, 10, 63, 64, 130}) {
+        Values x(rows * columns);
+        Output b(columns);
+        for (const Write write : {Write::overwrite, Write::accumulate}) {
+          backend->sum_rows(rows, columns, x.f(), b.view(), write);
+          reference->sum_rows(rows, columns, x.d(), b.d(), write);
+        }
+        b.expect_close(static_cast<double>(2 * rows), text(*backend, "sum of rows", {rows, columns}));
+      }
+    Values g(1001);
+    Output w(1001), v(1001);
+    std::fill_n(w.single.begin(), 1001, 0.5F), std::fill(w.twice.begin(), w.twice.end(), 0.5);
+    std::fill_n(v.single.begin(), 1001, 0.25F), std::fill(v.twice.begin(), v.twice.end(), 0.25);
+    const SgdStep step{.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.01};
+    backend->sgd_update(step, w.view(), g.f(), v.view());
+    reference->sgd_update(step, w.d(), g.d(), v.d());
+    w.expect_close(4, text(*backend, "weights of sgd", {}));
+    v.expect_close(4, text(*backend, "velocity of sgd", {}));
+    for (const Layout from : {Layout::nchw, Layout::nhwc})
+      for (const Layout to : {Layout::nchw, Layout::nhwc}) {
+        Values x(2 * 3 * 4 * 5);
+        Output y(2 * 3 * 4 * 5);
+        backend->reorder(2, {3, 4, 5}, from, to, x.f(), y.view());
+        reference->reorder(2, {3, 4, 5}, from, to, x.d(), y.d());
+        y.expect_close(0, text(*backend, "reorder", {}));
+      }
+  }
+}
+
+TEST(Kernels, Losses) {
+  const auto reference = oracle();
+  for (const auto& backend : backends())
+    for (const std::int64_t batch : {0, 1, 7, 64})
+      for (const std::int64_t classes : {1, 2, 10, 33}) {
+        Values logits(batch * classes), targets(batch * classes);
+        Output gradient(batch * classes), difference(batch * classes);
+        std::vector<std::int32_t> labels(static_cast<std::size_t>(batch));
+        for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<std::int32_t>(i * 7 % static_cast<std::size_t>(classes));
+        const std::span<const std::int32_t> l(labels);
+        const auto ours = backend->cross_entropy(batch, classes, logits.f(), l, 0.1, gradient.view());
+        const auto theirs = reference->cross_entropy(batch, classes, logits.d(), l, 0.1, gradient.d());
+        EXPECT_NEAR(ours.loss, theirs.loss, 1e-5 * (1 + theirs.loss));
+        EXPECT_EQ(ours.correct, theirs.correct);
+        EXPECT_EQ(backend->cross_entropy(batch, classes, logits.f(), l, 0.1, {}).correct, theirs.correct);
+        gradient.expect_close(8, text(*backend, "cross-entropy", {batch, classes}));
+        const auto mse = backend->mean_squared_error(batch, classes, logits.f(), targets.f(), 0.1, difference.view());
+        const auto exact = reference->mean_squared_error(batch, classes, logits.d(), targets.d(), 0.1, difference.d());
+        EXPECT_NEAR(mse.loss, exact.loss, 1e-5 * (1 + exact.loss));
+        difference.expect_close(4, text(*backend, "mse", {batch, classes}));
+      }
+}
+
+/// df/dx by central differences against the gradient that a kernel gave.
+void expect_gradient(std::vector<double>& x, const std::vector<double>& gradient, const std::function<double()>& f) {
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double at = x[i], h = 1e-6;
+    x[i] = at + h;
+    const double above = f();
+    x[i] = at - h;
+    const double below = f();
+    x[i] = at;
+    EXPECT_NEAR((above - below) / (2 * h), gradient[i], 1e-7 * (1 + std::abs(gradient[i]))) << i;
+  }
+}
+
+TEST(Reference, GradientsAreFiniteDifferences) {
+  const auto backend = oracle();
+  const ConvolutionShape s{.batch = 2, .channels = 2, .height = 5, .width = 4, .filters = 3, .kernel_h = 3, .kernel_w = 3,
+                           .stride = 2, .padding = 1};
+  const auto plan = backend->plan_convolution(s);
+  const auto outputs = 2 * 3 * s.out_height() * s.out_width();
+  Values x(2 * 2 * 5 * 4), w(3 * 2 * 9), b(3), dy(outputs), y(outputs), dx(2 * 2 * 5 * 4), dw(3 * 2 * 9), db(3);
+  const auto f = [&] {
+    plan->forward(x.d(), w.d(), b.d(), y.d(), {});
+    double sum = 0;
+    for (std::size_t i = 0; i < y.twice.size(); ++i) sum += y.twice[i] * dy.twice[i];
+    return sum;
+  };
+  plan->backward_data(dy.d(), w.d(), dx.d(), {});
+  plan->backward_parameters(x.d(), dy.d(), dw.d(), db.d(), Write::overwrite, {});
+  expect_gradient(x.twice, dx.twice, f);
+  expect_gradient(w.twice, dw.twice, f);
+  expect_gradient(b.twice, db.twice, f);
+}
+
+TEST(Reference, LossesAndPoolingAreFiniteDifferences) {
+  const auto backend = oracle();
+  Values logits(3 * 4), gradient(3 * 4), targets(3 * 4);
+  const std::vector<std::int32_t> labels{1, 3, 0};
+  const std::span<const std::int32_t> l(labels);
+  backend->cross_entropy(3, 4, logits.d(), l, 1.0, gradient.d());
+  expect_gradient(logits.twice, gradient.twice, [&] { return backend->cross_entropy(3, 4, logits.d(), l, 1.0, {}).loss; });
+  backend->mean_squared_error(3, 4, logits.d(), targets.d(), 1.0, gradient.d());
+  expect_gradient(logits.twice, gradient.twice, [&] { return backend->mean_squared_error(3, 4, logits.d(), targets.d(), 1.0, {}).loss; });
+  for (const auto kind : {PoolingKind::maximum, PoolingKind::average}) {
+    const auto plan = backend->plan_pooling({.kind = kind, .batch = 1, .channels = 2, .height = 5, .width = 5, .kernel = 3, .stride = 2});
+    Values x(50), y(8), dy(8), dx(50);
+    std::vector<std::uint8_t> winners(8);
+    const auto f = [&] {
+      plan->forward(x.d(), y.d(), std::span(winners), {});
+      double sum = 0;
+      for (std::size_t i = 0; i < 8; ++i) sum += y.twice[i] * dy.twice[i];
+      return sum;
+    };
+    f();
+    plan->backward(dy.d(), std::span(winners), dx.d(), {});
+    expect_gradient(x.twice, dx.twice, f);
+  }
+}
+
+}  // namespace
+}  // namespace partita::tests
