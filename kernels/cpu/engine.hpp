@@ -1,5 +1,5 @@
-/// oneDNN's engine and stream, and primitives bound to fixed memory descriptors whose data moves: running one allocates
-/// nothing.
+/// oneDNN's engine and stream, and primitives bound to fixed memory descriptors whose data moves, so that
+/// running one builds nothing anew (the library itself allocates its argument table in each execute call).
 #pragma once
 
 #include <dnnl.hpp>

@@ -1,0 +1,52 @@
+"""The runs that are compared with PyTorch: nets, batches, and the samples that both sides read."""
+import gzip
+import pathlib
+import subprocess
+
+import numpy
+
+STEPS = 20
+SAMPLES = 70  # a last batch of 70 - 2 * 32 = 6
+CASES = {
+    "cnn": dict(input=(1, 28, 28), batch=32, rate=0.02, decay=0.0, loss="cross-entropy",
+                layers=["conv 3 kernel=5 stride=2", "relu", "maxpool 2", "conv 4 kernel=3 padding=1", "tanh", "avgpool 2", "flatten", "linear 10"]),
+    "mlp": dict(input=(1, 28, 28), batch=32, rate=0.05, decay=0.0, loss="cross-entropy", layers=["flatten", "linear 4", "relu", "linear 10"]),
+    "decay": dict(input=(1, 28, 28), batch=10, rate=0.05, decay=0.01, loss="cross-entropy",
+                  layers=["avgpool 4", "flatten", "linear 9", "tanh", "linear 10"]),
+}
+
+
+def layer_names(case):
+    """conv1, conv2, linear1: the layers with parameters, numbered by kind."""
+    count, names = {}, []
+    for layer in case["layers"]:
+        kind = layer.split()[0]
+        count[kind] = count.get(kind, 0) + 1
+        if kind in ("linear", "conv"):
+            names.append(f"{kind}{count[kind]}")
+    return names
+
+
+def batch(step, samples, size):
+    per_epoch = -(-samples // size)
+    begin = step % per_epoch * size
+    return slice(begin, min(begin + size, samples))
+
+
+def samples(partita_data, case, folder):
+    """Digits as an IDX set in `folder`; returns the same samples as numpy arrays, normalised."""
+    subprocess.run([partita_data, "generate", "--output", str(pathlib.Path(folder) / "oracle"), "--train-samples", str(SAMPLES),
+                    "--test-samples", "10"], check=True, stdout=subprocess.DEVNULL)
+
+    def idx(name, header):
+        return numpy.frombuffer(gzip.open(pathlib.Path(folder) / "oracle" / name).read(), numpy.uint8, offset=header)
+
+    images = idx("train-images-idx3-ubyte.gz", 16).reshape(-1, 1, 28, 28) / 255.0
+    return (images - 0.25) / 0.5, idx("train-labels-idx1-ubyte.gz", 8).astype(numpy.int64)
+
+
+def arguments(case, folder):
+    return ["--model.input=" + "x".join(map(str, case["input"])), *(f"--model.layer={layer}" for layer in case["layers"]),
+            f"--model.loss={case['loss']}", "--data.name=oracle", f"--data.dir={folder}", "--data.mean=0.25", "--data.std=0.5",
+            f"--train.batch={case['batch']}", f"--train.learning-rate={case['rate']}", "--train.momentum=0.9",
+            f"--train.weight-decay={case['decay']}", "--train.shuffle=false", "--train.precision=fp64", "--compute.backend=reference"]

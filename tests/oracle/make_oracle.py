@@ -1,0 +1,69 @@
+"""Makes the outside oracle: PyTorch's parameters in float64 after 20 steps of the runs in this folder.
+
+Usage: make_oracle.py PARTITA_TRAIN PARTITA_DATA    (needs torch, h5py, numpy; run again only when a case changes)
+Starts from the parameters that Partita initialises (--train.steps=0) and reads the same samples, in order.
+"""
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import h5py
+import torch
+
+import cases
+
+
+def module(layer, shape):
+    words = layer.split()
+    options = dict(word.split("=") for word in words if "=" in word)
+    number = int(words[1]) if len(words) > 1 else 0
+    if words[0] == "linear":
+        return torch.nn.Linear(shape[0], number)
+    if words[0] == "conv":
+        return torch.nn.Conv2d(shape[0], number, int(options["kernel"]), int(options.get("stride", 1)), int(options.get("padding", 0)))
+    return {"maxpool": lambda: torch.nn.MaxPool2d(number), "avgpool": lambda: torch.nn.AvgPool2d(number), "relu": torch.nn.ReLU,
+            "tanh": torch.nn.Tanh, "flatten": torch.nn.Flatten}[words[0]]()
+
+
+def network(case):
+    modules, sample = [], torch.zeros(1, *case["input"], dtype=torch.float64)
+    for layer in case["layers"]:
+        modules.append(module(layer, sample.shape[1:]).double())
+        sample = modules[-1](sample)
+    return torch.nn.Sequential(*modules)
+
+
+def trained(modules):
+    return [m for m in modules if isinstance(m, (torch.nn.Linear, torch.nn.Conv2d))]
+
+
+def main():
+    train, data = sys.argv[1:3]
+    for name, case in cases.CASES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            images, targets = cases.samples(data, case, folder)
+            start = pathlib.Path(folder) / "start.h5"
+            subprocess.run([train, *cases.arguments(case, folder), "--train.steps=0", "--evaluate.every=0", f"--save-model={start}"], check=True,
+                           stdout=subprocess.DEVNULL)
+            net = network(case)
+            with h5py.File(start) as file:
+                for layer, m in zip(cases.layer_names(case), trained(net)):
+                    for key in ("weight", "bias"):
+                        getattr(m, key).data = torch.from_numpy(file[f"parameters/{layer}/{key}"][...])
+        optimizer = torch.optim.SGD(net.parameters(), lr=case["rate"], momentum=0.9, weight_decay=case["decay"])
+        loss = torch.nn.MSELoss() if case["loss"] == "mse" else torch.nn.CrossEntropyLoss()
+        x, y = torch.from_numpy(images), torch.from_numpy(targets)
+        for step in range(cases.STEPS):
+            batch = cases.batch(step, len(x), case["batch"])
+            optimizer.zero_grad()
+            loss(net(x[batch]), y[batch]).backward()
+            optimizer.step()
+        with h5py.File(pathlib.Path(__file__).parent / f"{name}.h5", "w") as file:
+            file.attrs["made_by"] = "PyTorch " + torch.__version__
+            for layer, m in zip(cases.layer_names(case), trained(net)):
+                for key in ("weight", "bias"):
+                    file[f"parameters/{layer}/{key}"] = getattr(m, key).detach().numpy()
+
+
+main()
