@@ -6,7 +6,8 @@ namespace partita::config {
 using base::Violation;
 
 std::vector<Violation> fit_to_world(RunOptions& options, int world) {
-  options.grid.data = options.data_ranks.value_or(world);
+  if (!options.data_ranks) options.data_ranks = world;
+  options.grid.data = *options.data_ranks;
   if (options.train.batch_per_rank) options.train.batch = *options.train.batch_per_rank * options.grid.data;
   if (options.grid.size() == world) return {};
   std::string nearest;

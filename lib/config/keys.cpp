@@ -155,6 +155,14 @@ std::vector<Key> grid_and_model_keys() {
   };
 }
 
+/// Printed only where it is not derived from the batch of a rank.
+Key global_batch() {
+  Key key = number<std::int64_t>("train.batch", "global batch in samples", {1, large},
+                                 [](RunOptions& o) -> auto& { return o.train.batch; });
+  key.print = [plain = key.print](const RunOptions& o) { return o.train.batch_per_rank ? std::nullopt : plain(o); };
+  return key;
+}
+
 std::vector<Key> train_keys() {
   using O = RunOptions;
   return {
@@ -162,7 +170,7 @@ std::vector<Key> train_keys() {
                            [](O& o) -> auto& { return o.train.epochs; }),
       optional_number<std::int64_t>("train.steps", "limits the steps and wins over epochs; 0 only initialises", {0, large},
                                     [](O& o) -> auto& { return o.train.steps; }),
-      number<std::int64_t>("train.batch", "global batch in samples", {1, large}, [](O& o) -> auto& { return o.train.batch; }),
+      global_batch(),
       optional_number<std::int64_t>("train.batch-per-rank", "samples a data rank, instead of train.batch (weak scaling)",
                                     {1, large}, [](O& o) -> auto& { return o.train.batch_per_rank; }),
       number<double>("train.learning-rate", "η of SGD", {0, no_limit, true}, [](O& o) -> auto& { return o.train.learning_rate; }),

@@ -1,0 +1,124 @@
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "partita/config/options.hpp"
+
+namespace partita::config {
+namespace {
+
+/// Parses a command line beside a small valid model.
+struct Parsed {
+  std::vector<base::Violation> violations;
+  RunOptions options;
+  explicit Parsed(std::vector<std::string> arguments, bool with_model = true) {
+    std::vector<const char*> argv{"test"};
+    if (with_model) arguments.insert(arguments.begin(), {"--model.input=4", "--model.layer=linear 2"});
+    for (const auto& argument : arguments) argv.push_back(argument.c_str());
+    options = parse(static_cast<int>(argv.size()), argv.data(), violations);
+  }
+  [[nodiscard]] bool names(const std::string& text) const {
+    for (const auto& violation : violations)
+      if (to_string(violation).find(text) != std::string::npos) return true;
+    return false;
+  }
+};
+
+/// A file that is gone when the test ends.
+struct TemporaryFile {
+  std::filesystem::path path;
+  explicit TemporaryFile(const std::string& text) {
+    char name[] = "/tmp/partita-config-XXXXXX";
+    close(mkstemp(name));
+    path = name;
+    std::ofstream(path) << text;
+  }
+  ~TemporaryFile() { std::filesystem::remove(path); }
+};
+
+TEST(Config, NumbersThatAreNotInTheirRangeAreRefused) {
+  for (const char* number : {"-1", "0", "nan", "inf", "1e400", "12abc", "99999999999999999999", "1.5"})
+    EXPECT_EQ(Parsed({std::string("--train.batch=") + number}).violations.size(), 1U) << number;
+  for (const char* number : {"-1", "0", "nan", "inf", "1e400", "1x"})
+    EXPECT_EQ(Parsed({std::string("--train.learning-rate=") + number}).violations.size(), 1U) << number;
+  EXPECT_FALSE(Parsed({"--train.batch="}).violations.empty());
+  EXPECT_TRUE(Parsed({"--train.batch=-1"}).names("the nearest is 1"));
+  EXPECT_TRUE(Parsed({"--train.seed=18446744073709551615"}).violations.empty());
+}
+
+TEST(Config, AllViolationsComeTogetherWithTheNearestKey) {
+  const Parsed parsed({"--train.bach=3", "--train.momentum=2", "--data.std=0", "--train.shuffle=yes", "--grid.tensor=2"});
+  EXPECT_EQ(parsed.violations.size(), 5U);
+  EXPECT_TRUE(parsed.names("did you mean train.batch"));
+}
+
+TEST(Config, KeysAreNotGuessedFromPrefixes) {
+  EXPECT_TRUE(Parsed({"--train.bat=3"}).names("unknown key"));
+  EXPECT_TRUE(Parsed({"--hel"}).names("unknown key"));
+  EXPECT_TRUE(Parsed({"stray"}).names("is not an option"));
+}
+
+TEST(Config, TheCommandLineWinsOverTheFile) {
+  const TemporaryFile file("[model]\ninput = 4\nlayer = linear 3\n[train]\nbatch = 7\nepochs = 2\n");
+  const Parsed parsed({"--config", file.path.string(), "--train.batch", "9"}, false);
+  EXPECT_TRUE(parsed.violations.empty());
+  EXPECT_EQ(parsed.options.train.batch, 9);
+  EXPECT_EQ(parsed.options.train.epochs, 2);
+}
+
+TEST(Config, AFileIsCheckedLikeTheCommandLine) {
+  const TemporaryFile file("[model]\ninput = 4\nlayer = linear 3\n[train]\nbatch = 7\nbatch = 8\nlearnin-rate = 1\n");
+  const Parsed parsed({"--config=" + file.path.string()}, false);
+  EXPECT_TRUE(parsed.names("is given twice"));
+  EXPECT_TRUE(parsed.names("did you mean train.learning-rate"));
+  EXPECT_TRUE(Parsed({"--config=/nonexistent.ini"}, false).names("cannot be read"));
+}
+
+TEST(Config, ContradictionsAreRefused) {
+  EXPECT_TRUE(Parsed({"--train.batch=3", "--train.batch-per-rank=3"}).names("excludes train.batch"));
+  EXPECT_TRUE(Parsed({"--train.precision=fp64"}).names("compute.backend=reference"));
+  EXPECT_TRUE(Parsed({"--train.precision=bf16"}).names("not available yet"));
+}
+
+TEST(Config, EveryInputFileParsesAndPrintsItselfBack) {
+  int files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(INPUTS "/runs")) {
+    const Parsed first({"--config=" + entry.path().string()}, false);
+    ASSERT_TRUE(first.violations.empty()) << entry.path() << ": " << to_string(first.violations.front());
+    const TemporaryFile printed(print_config(first.options));
+    const Parsed second({"--config=" + printed.path.string()}, false);
+    ASSERT_TRUE(second.violations.empty()) << entry.path() << ": " << to_string(second.violations.front());
+    EXPECT_EQ(print_config(first.options), print_config(second.options));
+    EXPECT_EQ(config_hash(first.options), config_hash(second.options));
+    ++files;
+  }
+  EXPECT_GE(files, 10);
+}
+
+TEST(Config, TheHashIsOfWhatDecidesTheResult) {
+  const auto hash = [](const std::string& argument) { return config_hash(Parsed({argument}).options); };
+  const auto plain = hash("--train.seed=1");
+  EXPECT_EQ(hash("--output=x.h5"), plain);
+  EXPECT_EQ(hash("--compute.threads=3"), plain);
+  EXPECT_NE(hash("--train.learning-rate=0.02"), plain);
+  EXPECT_NE(hash("--train.seed=2"), plain);
+  EXPECT_NE(hash("--sync.algorithm=ring"), plain);
+}
+
+TEST(Config, TheWorldMustFitTheGrid) {
+  auto options = Parsed({"--grid.data=3"}).options;
+  const auto violations = fit_to_world(options, 4);
+  ASSERT_EQ(violations.size(), 1U);
+  EXPECT_NE(violations[0].message.find("data=4"), std::string::npos);
+  auto free = Parsed({"--train.batch-per-rank=5"}).options;
+  EXPECT_TRUE(fit_to_world(free, 6).empty());
+  EXPECT_EQ(free.grid.data, 6);
+  EXPECT_EQ(free.train.batch, 30);
+}
+
+}  // namespace
+}  // namespace partita::config

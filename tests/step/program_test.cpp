@@ -1,0 +1,105 @@
+/// Step programs: what reduces, in which order, and memory that no two living tensors share.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "partita/model/parse.hpp"
+#include "partita/step/build.hpp"
+#include "partita/step/memory.hpp"
+#include "partita/step/traffic.hpp"
+
+namespace partita::step {
+namespace {
+
+model::ModelSpec cnn() {
+  std::vector<base::Violation> violations;
+  return model::parse_model({.name = "m", .input = "1x12x12",
+                             .layers = {"conv 3 kernel=3", "maxpool 2", "relu", "conv 4 kernel=2", "relu", "flatten", "dropout 0.5", "linear 5"}},
+                            violations);
+}
+
+Program training(int data, std::int64_t bucket_bytes) {
+  return build_training_program(cnn(), {.grid = {.data = data}, .bucket_bytes = Bytes(bucket_bytes)});
+}
+
+TEST(Program, OneRankReducesNothing) {
+  const auto program = training(1, 1);
+  EXPECT_TRUE(program.reductions.empty());
+  EXPECT_TRUE(payload_of_step(program).empty());
+}
+
+TEST(Program, EveryGradientIsReducedOnceAndBeforeItsUpdate) {
+  for (const std::int64_t bucket_bytes : {1, 200, 1 << 20}) {
+    const auto program = training(3, bucket_bytes);
+    Elements covered{};
+    for (const auto& bucket : program.buckets) {
+      EXPECT_EQ(bucket.first, covered);
+      covered += bucket.count;
+    }
+    EXPECT_EQ(covered, program.parameter_count);
+    EXPECT_EQ(program.parameter_count, cnn().parameters());
+    for (std::size_t r = 0; r < program.reductions.size(); ++r) {
+      const auto position = [&](Kind kind) {
+        return std::find_if(program.instructions.begin(), program.instructions.end(),
+                            [&](const Instruction& i) { return i.kind == kind && i.reduction == static_cast<int>(r); });
+      };
+      EXPECT_LT(position(Kind::all_reduce), position(Kind::wait));
+    }
+    const auto payload = payload_of_step(program);
+    Bytes gradient{};
+    for (const auto& [key, row] : payload)
+      if (key.purpose == collective::Purpose::gradient) gradient += row.payload;
+    EXPECT_EQ(gradient, bytes_of(DataType::float32, program.parameter_count));
+  }
+}
+
+TEST(Program, ABucketStartsBeforeTheDataGradientOfItsLastLayer) {
+  const auto program = training(2, 1);
+  const auto& instructions = program.instructions;
+  const auto first = std::find_if(instructions.begin(), instructions.end(), [](const Instruction& i) {
+    return i.kind == Kind::all_reduce && i.reduction == 1;
+  });
+  ASSERT_NE(first, instructions.end());
+  EXPECT_EQ(std::prev(first)->phase, Phase::parameters);
+  EXPECT_EQ(std::next(first)->phase, Phase::data);
+}
+
+TEST(Program, NoGradientFlowsBelowTheLowestTrainedLayer) {
+  const auto program = training(1, 1);
+  for (const auto& i : program.instructions) EXPECT_FALSE(i.unit == 0 && i.phase == Phase::data);
+}
+
+TEST(Program, DropoutIsTheIdentityOutsideTraining) {
+  const auto program = build_evaluation_program(cnn(), {});
+  for (const auto& i : program.instructions)
+    if (i.unit >= 0) {
+      EXPECT_NE(cnn().layers[static_cast<std::size_t>(program.units[static_cast<std::size_t>(i.unit)].layer)].kind,
+                model::LayerKind::dropout);
+    }
+}
+
+TEST(Memory, TensorsThatLiveAtTheSameTimeDoNotOverlap) {
+  for (const std::int64_t samples : {0, 1, 7}) {
+    const auto program = training(2, 1);
+    const auto plan = plan_memory(program, samples, 64);
+    struct Life { int first = 1 << 30, last = -1; };
+    std::vector<Life> lives(program.slots.size());
+    for (std::size_t i = 0; i < program.instructions.size(); ++i)
+      for (const auto* slots : {&program.instructions[i].reads, &program.instructions[i].writes})
+        for (const int s : *slots) {
+          auto& life = lives[static_cast<std::size_t>(s)];
+          life = {std::min(life.first, static_cast<int>(i)), std::max(life.last, static_cast<int>(i))};
+        }
+    const auto end = [&](std::size_t s) { return plan.offset_bytes[s] + bytes_of(program.slots[s].type, program.slots[s].elements(samples)).value(); };
+    for (std::size_t a = 0; a < lives.size(); ++a)
+      for (std::size_t b = 0; b < a; ++b) {
+        if (plan.offset_bytes[a] < 0 || plan.offset_bytes[b] < 0) continue;
+        const bool together = lives[a].first <= lives[b].last && lives[b].first <= lives[a].last;
+        const bool overlap = plan.offset_bytes[a] < end(b) && plan.offset_bytes[b] < end(a);
+        EXPECT_FALSE(together && overlap) << a << " and " << b;
+      }
+  }
+}
+
+}  // namespace
+}  // namespace partita::step
