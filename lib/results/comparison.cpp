@@ -30,17 +30,16 @@ const std::vector<Key>& workload_keys() {
       {"dataset_hash", [](const auto& r) { return r.attributes.dataset_hash; }},
       {"model", [](const auto& r) { return r.attributes.model; }},
       {"layers", layers_of},
-      {"precision", [](const auto& r) { return r.attributes.precision; }}};
+      {"precision", [](const auto& r) { return r.attributes.precision; }},
+      {"batch", [](const auto& r) { return std::to_string(r.attributes.batch); }}};
   return keys;
 }
 
-/// What must agree, besides, inside a group of repetitions, and (with the number of steps) for bytes to
-/// agree.
+/// What must agree, besides, inside a group of repetitions, and (with the number of steps) for bytes to be
+/// compared.
 const std::vector<Key>& configuration_keys() {
-  static const std::vector<Key> keys = {
-      {"grid", [](const auto& r) { return to_string(r.attributes.grid); }},
-      {"algorithm", [](const auto& r) { return r.attributes.algorithm; }},
-      {"batch", [](const auto& r) { return std::to_string(r.attributes.batch); }}};
+  static const std::vector<Key> keys = {{"grid", [](const auto& r) { return to_string(r.attributes.grid); }},
+                                        {"algorithm", [](const auto& r) { return r.attributes.algorithm; }}};
   return keys;
 }
 

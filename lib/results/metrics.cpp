@@ -79,8 +79,9 @@ void add_traffic(std::vector<MetricValue>& metrics, const RunRecord& run) {
   std::map<std::string, std::int64_t> bytes;
   for (const auto& row : run.traffic) {
     if (row.key.activity != collective::Activity::train) continue;
-    const std::string where =
-        "." + std::string(to_string(row.key.axis)) + "." + std::string(to_string(row.key.operation));
+    const std::string where = "." + std::string(to_string(row.key.axis)) + "." +
+                              std::string(to_string(row.key.operation)) + "." +
+                              std::string(to_string(row.key.purpose));
     bytes["payload_bytes" + where] += row.counts.payload_bytes.value();
     bytes["wire_bytes" + where] += row.counts.wire_bytes.value();
     bytes["window_bytes" + where] += (row.counts.window_bytes_read + row.counts.window_bytes_written).value();

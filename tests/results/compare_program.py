@@ -68,13 +68,15 @@ with tempfile.TemporaryDirectory() as folder:
     # Bytes: one more on the wire fails; another grid does not, and says so.
     compare(one, sample("wire.h5", steps=45, wire=1), code=1)
     rows = rows_of(one, sample("four.h5", steps=45, ranks=4))
-    assert rows["wire_bytes.data.all_reduce"]["verdict"] == "incomparable"
+    assert rows["wire_bytes.data.all_reduce.gradient"]["verdict"] == "incomparable"
     assert rows["step_time"]["verdict"] == "inconclusive"
 
     # Other workloads: refused with the key, shown when forced.
     bf16 = sample("bf16.h5", steps=45, precision="bf16")
     _, message = compare(one, bf16, code=2)
     assert "precision" in message and "bf16" in message and "fp32" in message and "--force" in message, message
+    _, message = compare(one, sample("batch.h5", steps=45, batch=128), code=2)
+    assert "batch" in message and "128" in message, message
     assert rows_of(one, bf16, "--force")["step_time"]["verdict"] == "incomparable"
     _, message = compare(one, sample("invalid.h5", status="invalid"), code=2)
     assert "status" in message

@@ -53,11 +53,18 @@ TEST(Comparable, AllowsOtherGridsAndAlgorithmsBetweenGroupsOnly) {
   for (auto& run : b.runs) {
     run.record.attributes.grid = {.data = 4};
     run.record.attributes.algorithm = "window";
-    run.record.attributes.batch = 128;
   }
   EXPECT_TRUE(check_comparable({a, b}).empty());
-  b.runs[1].record.attributes.batch = 64;
-  EXPECT_EQ(keys_of(check_comparable({a, b})), Keys{"batch"});
+  b.runs[1].record.attributes.algorithm = "ring";
+  EXPECT_EQ(keys_of(check_comparable({a, b})), Keys{"algorithm"});
+}
+
+TEST(Comparable, RefusesAnotherBatchOnceAFile) {
+  auto a = group("a", 1), b = group("b", 2);
+  for (auto& run : b.runs)
+    run.record.attributes.batch = 128;
+  EXPECT_EQ(keys_of(check_comparable({a, b})), (Keys{"batch", "batch"}));
+  EXPECT_EQ(keys_of(check_comparable({b})), Keys{});
 }
 
 TEST(Comparable, RefusesInvalidRunsAndAFileNamedTwice) {
@@ -114,10 +121,10 @@ TEST(Compare, TakesBytesExactly) {
   auto a = group("a", 1), b = group("b", 1);
   b.runs[0].record.traffic[0].counts.wire_bytes += Bytes(1);
   const auto rows = compare(a, b, {.threshold_percent = 50});
-  EXPECT_EQ(row(rows, "wire_bytes.data.all_reduce").verdict, Verdict::worse);
-  EXPECT_EQ(row(rows, "wire_bytes.data.barrier").verdict, Verdict::same);
+  EXPECT_EQ(row(rows, "wire_bytes.data.all_reduce.gradient").verdict, Verdict::worse);
+  EXPECT_EQ(row(rows, "wire_bytes.data.barrier.gradient").verdict, Verdict::same);
   EXPECT_TRUE(has_regression(rows));
-  EXPECT_EQ(row(compare(b, a, {}), "wire_bytes.data.all_reduce").verdict, Verdict::better);
+  EXPECT_EQ(row(compare(b, a, {}), "wire_bytes.data.all_reduce.gradient").verdict, Verdict::better);
 }
 
 TEST(Compare, ChecksBytesOnlyWhereGridAlgorithmBatchAndStepsAgree) {
@@ -128,7 +135,7 @@ TEST(Compare, ChecksBytesOnlyWhereGridAlgorithmBatchAndStepsAgree) {
     change(b.runs[0].record);
     const auto rows = compare(a, b, {});
     EXPECT_FALSE(has_regression(rows));
-    return row(rows, "wire_bytes.data.all_reduce").verdict;
+    return row(rows, "wire_bytes.data.all_reduce.gradient").verdict;
   };
   EXPECT_EQ(changed([](RunRecord& r) { r.attributes.grid.data = 3; }), Verdict::incomparable);
   EXPECT_EQ(changed([](RunRecord& r) { r.attributes.algorithm = "window"; }), Verdict::incomparable);
@@ -139,7 +146,7 @@ TEST(Compare, ChecksBytesOnlyWhereGridAlgorithmBatchAndStepsAgree) {
 TEST(Compare, CountsMissingTrafficAsNoBytes) {
   auto a = group("a", 1), b = group("b", 1);
   a.runs[0].record.traffic.clear();
-  EXPECT_EQ(row(compare(a, b, {}), "wire_bytes.data.all_reduce").verdict, Verdict::worse);
+  EXPECT_EQ(row(compare(a, b, {}), "wire_bytes.data.all_reduce.gradient").verdict, Verdict::worse);
 }
 
 TEST(Compare, KeepsTheOrderOfMetricsThatOnlyOneSideHas) {
@@ -154,11 +161,19 @@ TEST(Compare, KeepsTheOrderOfMetricsThatOnlyOneSideHas) {
   EXPECT_EQ(one, both);
 }
 
+TEST(Compare, TellsPurposesApart) {
+  auto a = group("a", 1), b = group("b", 1);
+  b.runs[0].record.traffic[0].key.purpose = collective::Purpose::parameter;
+  const auto rows = compare(a, b, {});
+  EXPECT_EQ(row(rows, "wire_bytes.data.all_reduce.gradient").verdict, Verdict::better);
+  EXPECT_EQ(row(rows, "wire_bytes.data.all_reduce.parameter").verdict, Verdict::worse);
+}
+
 TEST(Compare, CountsTrainingTrafficOnly) {
   auto a = group("a", 1), b = group("b", 1);
   for (auto& r : b.runs[0].record.traffic)
     r.key.activity = collective::Activity::evaluate;
-  EXPECT_EQ(row(compare(a, b, {}), "wire_bytes.data.all_reduce").after.median, 0);
+  EXPECT_EQ(row(compare(a, b, {}), "wire_bytes.data.all_reduce.gradient").after.median, 0);
 }
 
 TEST(Compare, JudgesAccuracyInPoints) {

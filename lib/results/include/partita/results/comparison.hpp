@@ -45,8 +45,8 @@ struct MetricValue {
 };
 
 /// Step time (median), throughput and phases (means over ranks) without the first five steps; losses and
-/// accuracy at the end; training bytes of all ranks by axis and operation; memory of the largest rank;
-/// benchmarks.
+/// accuracy at the end; training bytes of all ranks by axis, operation and purpose; memory of the largest
+/// rank; benchmarks.
 std::vector<MetricValue> metrics_of(const RunRecord&);
 
 /// One side of a row.
@@ -73,9 +73,8 @@ struct ComparisonOptions {
   double threshold_percent = 5;
 };
 
-/// Keys in which runs differ that must not: between groups schema, dataset, model and precision, inside a
-/// group also grid, algorithm, batch and number of steps; runs marked invalid; a file named twice in one
-/// group.
+/// Keys in which runs differ that must not: between groups schema, dataset, model, precision and global
+/// batch, inside a group also grid and algorithm; runs marked invalid; a file named twice in one group.
 std::vector<base::Violation> check_comparable(const std::vector<RunGroup>&);
 
 /// All metrics of two groups that have any. With `check_comparable` violated every verdict is `incomparable`.
