@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Installs what Partita needs and is missing. Debian and Ubuntu: through apt, with sudo unless run as root. Elsewhere: names
-# the packages and stops. Sourced or run by apps/demo.sh and tests/run.sh.
+# the packages and stops. Run by apps/demo.sh and tests/run.sh.
 set -euo pipefail
 
 packages=(build-essential cmake ninja-build git mpich libmpich-dev libhdf5-dev libdnnl-dev libboost-dev
           libboost-program-options-dev zlib1g-dev libssl-dev libcurl4-openssl-dev nlohmann-json3-dev librandom123-dev
-          libbenchmark-dev libgtest-dev python3 python3-numpy python3-h5py python3-xarray python3-h5netcdf)
+          libgtest-dev python3 python3-numpy python3-h5py python3-xarray python3-h5netcdf)
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   if ! command -v mpicxx >/dev/null || ! command -v cmake >/dev/null; then

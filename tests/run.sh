@@ -32,6 +32,8 @@ ctest "${arguments[@]}" || status=$?
 if $full; then
   name=full-tests
   [ "$shard" = 1/1 ] || name="full-tests-${shard/\//-of-}"
-  "$python" tests/record.py build/release/tests.xml >"results/reference/$name.json"
+  mkdir -p results/reference
+  "$python" tests/record.py build/release/tests.xml >build/release/record.json &&
+    mv build/release/record.json "results/reference/$name.json" || status=1
 fi
 exit $status
