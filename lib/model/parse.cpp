@@ -93,6 +93,14 @@ class LineReader {
 };
 
 constexpr std::int64_t largest_extent = 1 << 24;
+/// Tensors and weights beyond this many elements are refused, so that no count can overflow.
+constexpr double most_elements = 0x1p40;
+
+double product(std::span<const std::int64_t> extents) {
+  double elements = 1;
+  for (const auto extent : extents) elements *= static_cast<double>(extent);
+  return elements;
+}
 
 Layer parse_layer(LineReader& reader) {
   Layer layer;
@@ -184,6 +192,7 @@ Shape parse_input(const std::string& text, std::vector<base::Violation>& violati
     good = good && extent && *extent >= 1 && *extent <= largest_extent;
     extents.push_back(extent.value_or(1));
   }
+  good = good && product(extents) <= most_elements;
   if (good && extents.size() == 1) return {extents[0]};
   if (good && extents.size() == 3) return {extents[0], extents[1], extents[2]};
   violations.push_back({"model.input", text, "must be FEATURES or CHANNELSxHEIGHTxWIDTH, such as 784 or 1x28x28"});
@@ -219,6 +228,9 @@ ModelSpec parse_model(const ModelText& text, std::vector<base::Violation>& viola
     Layer layer = parse_layer(reader);
     layer.name = std::string(to_string(layer.kind)) + std::to_string(++count[layer.kind]);
     if (shapes_known && reader.good()) infer_shape(layer, current, reader);
+    if (shapes_known && reader.good() &&
+        std::max(product(layer.output.extents()), product(layer.weight_shape().extents())) > most_elements)
+      reader.refuse(layer.name + " is too large: its output or weight has more than 2^40 elements");
     shapes_known = shapes_known && reader.good();  // after a bad line further shapes would only repeat it
     current = layer.output;
     model.layers.push_back(std::move(layer));

@@ -52,6 +52,15 @@ TEST(Model, ShapesThatDoNotFitNameTheLayerAndBothShapes) {
   EXPECT_EQ(violations.size(), 1U);
 }
 
+TEST(Model, SizesThatWouldOverflowAreRefused) {
+  std::vector<base::Violation> violations;
+  parse("16777216x16777216x16777216", {"flatten", "linear 2"}, violations);
+  EXPECT_EQ(violations.size(), 1U);
+  violations.clear();
+  parse("1048576x1024x1024", {"conv 16777216 kernel=1024", "flatten", "linear 2"}, violations);
+  EXPECT_EQ(violations.size(), 1U);
+}
+
 TEST(Model, LinesRoundTrip) {
   std::vector<base::Violation> violations;
   const std::vector<std::string> lines{"conv 4 kernel=3 stride=2 padding=1", "avgpool 3 stride=1", "tanh", "flatten", "linear 2"};
