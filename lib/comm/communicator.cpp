@@ -78,13 +78,6 @@ void wait_until(Runtime& runtime, const std::function<bool()>& done) {
   }
 }
 
-Algorithm choose_algorithm(std::span<const int> node_of, Bytes size) {
-  const int nodes = 1 + *std::max_element(node_of.begin(), node_of.end());
-  if (nodes == 1) return Algorithm::window;
-  if (nodes < static_cast<int>(node_of.size())) return Algorithm::hierarchical;
-  return size < Bytes(32 << 10) ? Algorithm::recursive_doubling : Algorithm::ring;
-}
-
 Communicator::Communicator(std::shared_ptr<State> state) : state_(std::move(state)) {}
 Communicator::~Communicator() = default;
 Communicator::Communicator(Communicator&&) noexcept = default;
@@ -133,6 +126,10 @@ int Communicator::local_rank() const { return state_->local_rank; }
 int Communicator::local_size() const { return state_->local_size; }
 std::span<const int> Communicator::nodes() const { return state_->node_of; }
 Ledger& Communicator::ledger() const { return state_->runtime->ledger; }
+collective::Reach Communicator::reach(const void* data) const {
+  return collective::reach_of(state_->node_of, state_->region_of(data) != nullptr);
+}
+void Communicator::use(collective::AlgorithmTable table) const { state_->runtime->table = std::move(table); }
 
 void Communicator::progress() const {
   auto& active = state_->runtime->active;
@@ -150,7 +147,8 @@ std::unique_ptr<Collective> Communicator::plan_all_reduce(View buffer, Combine c
                                                           Purpose purpose) {
   Description d{.operation = Operation::all_reduce, .algorithm = algorithm, .purpose = purpose,
                 .elements = buffer.size(), .type = buffer.type()};
-  if (algorithm == Algorithm::automatic) d.algorithm = choose_algorithm(state_->node_of, buffer.bytes());
+  if (algorithm == Algorithm::automatic)
+    d.algorithm = state_->runtime->table.choose(reach(buffer.data()), size(), buffer.bytes());
   const bool one_node = state_->local_size == size();
   d.in_window = d.algorithm == Algorithm::window && state_->region_of(buffer.data()) != nullptr;
   require_agreement(d, {});

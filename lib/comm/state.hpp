@@ -17,9 +17,10 @@ class Progressing {
   virtual void advance() = 0;
 };
 
-/// One for all communicators of a job: the ledger and what is under way.
+/// One for all communicators of a job: the ledger, what is under way, and what `automatic` stands for.
 struct Runtime {
   Ledger ledger;
+  collective::AlgorithmTable table = collective::AlgorithmTable::shipped();
   std::vector<Progressing*> active;
   int polls_before_yield = 0;
 

@@ -1,6 +1,7 @@
 /// The vendor's all-reduce, started without blocking and polled. Its inside cannot be seen: the ledger gets modelled
 /// bytes.
 #include "booked.hpp"
+#include "partita/comm/yardstick.hpp"
 
 namespace partita::comm {
 namespace {
@@ -51,6 +52,12 @@ class VendorAllReduce final : public BookedCollective {
 std::unique_ptr<Collective> make_vendor_all_reduce(std::shared_ptr<Communicator::State> state, Description description,
                                                    View buffer, Combine combine) {
   return std::make_unique<VendorAllReduce>(std::move(state), description, buffer, combine);
+}
+
+void stock_all_reduce(const Communicator& communicator, View buffer, Combine combine) {
+  check(MPI_Allreduce_c(MPI_IN_PLACE, buffer.data(), buffer.size().value(), datatype_of(buffer.type()),
+                        combine == Combine::max ? MPI_MAX : MPI_SUM, communicator.state_->communicator.get()),
+        "MPI_Allreduce_c");
 }
 
 }  // namespace partita::comm

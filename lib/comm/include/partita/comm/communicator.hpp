@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "partita/base/error.hpp"
+#include "partita/collective/algorithm_table.hpp"
 #include "partita/collective/schedule.hpp"
 #include "partita/comm/environment.hpp"
 #include "partita/comm/ledger.hpp"
@@ -93,6 +94,11 @@ class Communicator {
   /// The node of each rank, numbered from 0.
   [[nodiscard]] std::span<const int> nodes() const;
   [[nodiscard]] Ledger& ledger() const;
+  /// How these ranks, and a buffer at `data`, lie on the nodes.
+  [[nodiscard]] collective::Reach reach(const void* data) const;
+  /// What `automatic` stands for from now on, in all communicators of this job; the shipped table until then. The same on
+  /// every rank.
+  void use(collective::AlgorithmTable table) const;
 
   /// Plans are collective over this communicator: every rank plans the same operations in the same order, and a
   /// difference in operation, size, type, algorithm or purpose throws on every rank. Negative counts throw.
@@ -130,14 +136,11 @@ class Communicator {
   struct State;
 
  private:
+  friend void stock_all_reduce(const Communicator&, View, Combine);
   explicit Communicator(std::shared_ptr<State> state);
   std::unique_ptr<Collective> plan(Description, View in, View out, collective::Schedule);
   void require_agreement(const Description&, std::span<const std::int64_t> cuts);
   std::shared_ptr<State> state_;
 };
-
-/// The algorithm `automatic` stands for: `window` when the ranks share a node, else `hierarchical` when some do, else
-/// recursive doubling below 32 KiB and a ring above.
-Algorithm choose_algorithm(std::span<const int> node_of, Bytes size);
 
 }  // namespace partita::comm

@@ -1,0 +1,209 @@
+/// partita-bench-comm: what an all-reduce costs between these ranks, beside the MPI library's; and the table from which
+/// `sync.algorithm = auto` chooses.
+#include <benchmark/benchmark.h>
+
+#include <cmath>
+#include <fstream>
+#include <iomanip>
+#include <iostream>
+#include <map>
+#include <optional>
+
+#include "options.hpp"
+#include "partita/results/result_file.hpp"
+#include "partita/results/version.hpp"
+
+namespace {
+
+using namespace partita;
+using bench_comm::Measurement;
+using Measurements = std::vector<Measurement>;
+
+enum ExitCode { success = 0, failed = 1, bad_input = 2 };
+
+/// Shows nothing: Google Benchmark's reporter on all ranks but the first.
+class Silence final : public benchmark::BenchmarkReporter {
+ public:
+  bool ReportContext(const Context&) override { return true; }
+  void ReportRuns(const std::vector<Run>&) override {}
+};
+
+/// Measurements by size, each made when the first benchmark of its size is run: contenders of a size are timed together,
+/// Google Benchmark then reports them one by one.
+class Campaign {
+ public:
+  Campaign(comm::Communicator& world, const bench_comm::Options& options) : world_(world), options_(options) {}
+
+  const Measurements& of(comm::Bytes bytes) {
+    auto& entry = measured_[bytes.value()];
+    if (entry.empty()) entry = bench_comm::measure(world_, bytes, options_.sampling);
+    return entry;
+  }
+  [[nodiscard]] const std::map<std::int64_t, Measurements>& all() const { return measured_; }
+
+  void register_benchmarks() {
+    const auto names = bench_comm::contenders(world_);
+    for (const auto bytes : options_.sizes)
+      for (std::size_t c = 0; c < names.size(); ++c)
+        benchmark::RegisterBenchmark(("all_reduce/" + names[c].name + "/bytes:" + std::to_string(bytes.value())).c_str(),
+                                     [this, bytes, c](benchmark::State& state) { report(of(bytes)[c], state); })
+            ->UseManualTime()
+            ->Iterations(options_.sampling.samples)
+            ->Unit(benchmark::kMicrosecond);
+  }
+
+ private:
+  void report(const Measurement& measurement, benchmark::State& state) const {
+    std::size_t sample = 0;
+    for ([[maybe_unused]] auto _ : state) state.SetIterationTime(measurement.seconds[sample++]);
+    const double p = world_.size(), median = measurement.median_seconds();
+    const double algorithm_bandwidth = static_cast<double>(measurement.bytes.value()) / median;
+    state.counters["median_us"] = median * 1e6;
+    state.counters["algbw_GBps"] = algorithm_bandwidth * 1e-9;
+    state.counters["busbw_GBps"] = algorithm_bandwidth * 2 * (p - 1) / p * 1e-9;
+    if (!measurement.correct) state.SkipWithError("wrong result");
+  }
+
+  comm::Communicator& world_;
+  const bench_comm::Options& options_;
+  std::map<std::int64_t, Measurements> measured_;
+};
+
+void run_google_benchmark(int rank, const char* program, std::vector<std::string> flags) {
+  if (rank != 0) std::erase_if(flags, [](const auto& flag) { return flag.starts_with("--benchmark_out"); });
+  std::vector<char*> words{const_cast<char*>(program)};
+  for (auto& flag : flags) words.push_back(flag.data());
+  int count = static_cast<int>(words.size());
+  words.push_back(nullptr);
+  benchmark::Initialize(&count, words.data());
+  benchmark::ConsoleReporter console(benchmark::ConsoleReporter::OO_Tabular);
+  Silence silence;
+  benchmark::RunSpecifiedBenchmarks(rank == 0 ? static_cast<benchmark::BenchmarkReporter*>(&console) : &silence);
+  benchmark::Shutdown();
+}
+
+/// Per size and contender the median in microseconds, and how many times faster than the first contender it is.
+void print_summary(const Campaign& campaign, int ranks) {
+  std::cout << "\nAll-reduce on " << ranks
+            << " ranks: median microseconds a call, slowest rank (times faster than MPI_Allreduce, median of pairs)\n"
+            << std::setw(10) << "bytes";
+  bool header = true;
+  for (const auto& [bytes, measurements] : campaign.all()) {
+    if (std::exchange(header, false)) {
+      for (const auto& m : measurements) std::cout << std::setw(24) << m.contender.name;
+      std::cout << '\n';
+    }
+    std::cout << std::setw(10) << bytes << std::fixed;
+    for (const auto& m : measurements)
+      std::cout << std::setw(14) << std::setprecision(2) << m.median_seconds() * 1e6 << " (" << std::setw(6)
+                << bench_comm::median_ratio(measurements.front(), m) << "x)";
+    std::cout << std::defaultfloat << '\n';
+  }
+}
+
+results::RunRecord record_of(const Campaign& campaign, const comm::Communicator& world, const std::string& command_line,
+                             const std::vector<results::RankEnvironment>& ranks, const std::string& library) {
+  results::RunRecord record{.attributes = results::new_attributes()};
+  record.attributes.command_line = command_line;
+  record.attributes.grid = {.data = world.size()};
+  record.attributes.status = results::Status::complete;
+  record.environment = {.entries = {{"mpi", library}}, .ranks = ranks};
+  record.steps.ranks = world.size();
+  for (const auto& [bytes, measurements] : campaign.all())
+    for (const auto& m : measurements) {
+      const std::string parameters = "ranks=" + std::to_string(world.size()) + " bytes=" + std::to_string(bytes);
+      for (std::size_t i = 0; i < m.seconds.size(); ++i)
+        record.benchmarks.push_back({.name = "all_reduce/" + m.contender.name, .parameters = parameters, .unit = "s",
+                                     .repetition = static_cast<std::int64_t>(i), .value = m.seconds[i]});
+      if (!m.correct) record.attributes.status = results::Status::invalid;
+    }
+  return record;
+}
+
+/// The fastest of the contenders that `reach` allows, size by size. A change must gain 5 %: noise makes no rule.
+std::vector<collective::AlgorithmRule> rules_of(const Campaign& campaign, collective::Reach reach, int ranks) {
+  std::vector<collective::AlgorithmRule> rules;
+  const Measurement* before = nullptr;
+  for (const auto& [bytes, measurements] : campaign.all()) {
+    const Measurement *best = nullptr, *incumbent = nullptr;
+    for (const auto& m : measurements) {
+      const bool window = m.contender.algorithm == comm::Algorithm::window;
+      if (!m.contender.algorithm || (window && m.contender.in_window != (reach == collective::Reach::window))) continue;
+      if (!best || m.median_seconds() < best->median_seconds()) best = &m;
+      if (before && m.contender.name == before->contender.name) incumbent = &m;
+    }
+    if (incumbent && incumbent->median_seconds() <= 1.05 * best->median_seconds()) best = incumbent;
+    if (!before || best->contender.algorithm != before->contender.algorithm) {
+      if (before)
+        rules.back().up_to = comm::Bytes(std::llround(std::sqrt(double(before->bytes.value()) * double(bytes))));
+      rules.push_back({.reach = reach, .ranks = ranks, .algorithm = *best->contender.algorithm});
+    }
+    before = best;
+  }
+  return rules;
+}
+
+/// The shipped table with what was measured in the place of its own rules.
+void write_table(const std::filesystem::path& path, const Campaign& campaign, const comm::Communicator& world,
+                 const std::string& library) {
+  auto table = collective::AlgorithmTable::shipped();
+  const auto here = world.reach(nullptr);
+  table = table.with(rules_of(campaign, here, world.size()));
+  if (here == collective::Reach::node)
+    table = table.with(rules_of(campaign, collective::Reach::window, world.size()));
+  std::ofstream file(path);
+  file << "# Fastest all-reduce by reach, ranks and bytes; written by partita-bench-comm.\n# " << library << '\n'
+       << table.to_text();
+  if (!file.flush()) throw base::EnvironmentError("write", errno, path.string());
+}
+
+int run(comm::MpiEnvironment& environment, comm::Communicator& world, const bench_comm::Options& options,
+        const char* program, const std::string& command_line) {
+  Campaign campaign(world, options);
+  campaign.register_benchmarks();
+  run_google_benchmark(world.rank(), program, options.benchmark_flags);
+  std::vector<results::RankEnvironment> ranks;
+  for (const auto& host : world.gather_text(environment.host(), 0, collective::Purpose::control))
+    ranks.push_back({.host = host, .cores = 1, .coordinate = {.data = static_cast<int>(ranks.size())}});
+  if (world.rank() == 0) {
+    print_summary(campaign, world.size());
+    if (!options.output.empty())
+      results::write_snapshot(options.output, record_of(campaign, world, command_line, ranks, environment.library()));
+    if (!options.table.empty()) write_table(options.table, campaign, world, environment.library());
+  }
+  for (const auto& [bytes, measurements] : campaign.all())
+    for (const auto& m : measurements)
+      if (!m.correct) return failed;
+  return success;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::string command_line;
+  for (int i = 0; i < argc; ++i) command_line += (i > 0 ? " " : "") + std::string(argv[i]);
+  return comm::run_program(argc, argv, std::cerr, [&](comm::MpiEnvironment& environment) -> int {
+    auto control = comm::Communicator::world(environment);
+    const bool prints = control.rank() == 0;
+    std::vector<base::Violation> violations;
+    const auto options = bench_comm::parse(argc, argv, violations);
+    if (prints)
+      for (const auto& [key, path] : {std::pair("output", options.output), std::pair("table", options.table)})
+        if (!path.empty())
+          for (auto& wrong : results::check_output_path(key, path, options.overwrite)) violations.push_back(wrong);
+    violations = control.agree(violations);
+    if (!violations.empty()) {
+      if (prints)
+        for (const auto& violation : violations) std::cerr << "partita-bench-comm: " << to_string(violation) << "\n";
+      return bad_input;
+    }
+    if (options.help || options.version) {
+      if (prints)
+        std::cout << (options.help ? bench_comm::help_text()
+                                   : "partita-bench-comm " + std::string(results::version().software_version) + "\n");
+      return success;
+    }
+    auto world = control.with_nodes_of(options.ranks_per_node);
+    return run(environment, world, options, argv[0], command_line);
+  });
+}

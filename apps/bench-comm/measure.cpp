@@ -1,0 +1,134 @@
+#include "measure.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "partita/base/clock.hpp"
+#include "partita/comm/yardstick.hpp"
+
+namespace partita::bench_comm {
+namespace {
+
+using collective::Purpose;
+using comm::Communicator;
+using comm::View;
+
+/// What rank r contributes to element i: small integers, so that a sum in any order is exact. Never zeros.
+float contribution(int rank, std::int64_t i) { return static_cast<float>(1 + (i + 3 * rank) % 7); }
+
+void fill(View buffer, int rank) {
+  auto values = buffer.as<float>();
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = contribution(rank, static_cast<std::int64_t>(i));
+}
+
+bool holds_sum(View buffer, int ranks) {
+  const auto values = buffer.as<float>();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    float sum = 0;
+    for (int r = 0; r < ranks; ++r) sum += contribution(r, static_cast<std::int64_t>(i));
+    if (values[i] != sum) return false;
+  }
+  return true;
+}
+
+/// A contender with its plan and buffer.
+struct Entrant {
+  View buffer;
+  std::unique_ptr<comm::Collective> plan;  ///< null: the stock call
+  std::int64_t calls = 1;                  ///< in one sample
+
+  void reduce(const Communicator& world) const {
+    if (!plan) return comm::stock_all_reduce(world, buffer, comm::Combine::sum);
+    plan->start();
+    plan->wait();
+  }
+};
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+/// Seconds of one call on this rank. The buffer is filled anew first; where it overflows to infinity in a long sample,
+/// adding costs the same.
+double time_calls(Communicator& world, comm::Collective& barrier, const Entrant& entrant) {
+  fill(entrant.buffer, world.rank());
+  barrier.start();
+  barrier.wait();
+  const double begin = base::now_seconds();
+  for (std::int64_t call = 0; call < entrant.calls; ++call) entrant.reduce(world);
+  return (base::now_seconds() - begin) / static_cast<double>(entrant.calls);
+}
+
+bool is_correct(Communicator& world, comm::Collective& barrier, const Entrant& entrant) {
+  fill(entrant.buffer, world.rank());
+  barrier.start();
+  barrier.wait();
+  entrant.reduce(world);
+  return holds_sum(entrant.buffer, world.size());
+}
+
+}  // namespace
+
+std::vector<Contender> contenders(const Communicator& world) {
+  std::vector<Contender> all{{.name = "MPI_Allreduce"}};
+  const auto reach = world.reach(nullptr);
+  for (const auto algorithm : collective::candidates(reach))
+    all.push_back({.name = algorithm == comm::Algorithm::mpi ? "mpi-yielding" : std::string(to_string(algorithm)),
+                   .algorithm = algorithm});
+  if (reach == collective::Reach::node)
+    all.push_back({.name = "window-in-place", .algorithm = comm::Algorithm::window, .in_window = true});
+  return all;
+}
+
+double Measurement::median_seconds() const { return median(seconds); }
+
+std::vector<Measurement> measure(Communicator& world, comm::Bytes bytes, const SamplingOptions& options) {
+  const comm::Elements n(bytes.value() / 4);
+  std::vector<float> storage(static_cast<std::size_t>(n.value()));
+  const View private_buffer{std::span(storage)};
+  const auto window = world.allocate_shared(bytes);
+  const View window_buffer = window.view(comm::DataType::float32, n);
+  const auto barrier = world.plan_barrier();
+
+  std::vector<Measurement> measurements;
+  std::vector<Entrant> entrants;
+  for (const auto& contender : contenders(world)) {
+    Entrant entrant{.buffer = contender.in_window ? window_buffer : private_buffer};
+    if (contender.algorithm)
+      entrant.plan = world.plan_all_reduce(entrant.buffer, comm::Combine::sum, *contender.algorithm, Purpose::gradient);
+    measurements.push_back({.contender = contender, .bytes = bytes, .correct = is_correct(world, *barrier, entrant)});
+    entrants.push_back(std::move(entrant));
+  }
+  const auto slowest = [&](std::vector<double>& seconds) {
+    world.all_reduce(View(std::span(seconds)), comm::Combine::max, Purpose::metric);
+  };
+  std::vector<double> once;
+  for (const auto& entrant : entrants) once.push_back(time_calls(world, *barrier, entrant));
+  slowest(once);
+  for (std::size_t e = 0; e < entrants.size(); ++e)
+    entrants[e].calls = std::clamp<std::int64_t>(static_cast<std::int64_t>(options.sample_seconds / once[e]), 1, 10'000);
+
+  for (int sample = 0; sample < options.samples; ++sample)
+    for (std::size_t e = 0; e < entrants.size(); ++e)
+      measurements[e].seconds.push_back(time_calls(world, *barrier, entrants[e]));
+
+  std::vector<double> wrong;
+  for (std::size_t e = 0; e < entrants.size(); ++e) {
+    slowest(measurements[e].seconds);
+    wrong.push_back(measurements[e].correct && is_correct(world, *barrier, entrants[e]) ? 0 : 1);
+  }
+  slowest(wrong);
+  for (std::size_t e = 0; e < entrants.size(); ++e) measurements[e].correct = wrong[e] == 0;
+  return measurements;
+}
+
+double median_ratio(const Measurement& yardstick, const Measurement& ours) {
+  std::vector<double> ratios;
+  for (std::size_t i = 0; i < ours.seconds.size(); ++i) ratios.push_back(yardstick.seconds[i] / ours.seconds[i]);
+  return median(std::move(ratios));
+}
+
+}  // namespace partita::bench_comm
