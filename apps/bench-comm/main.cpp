@@ -8,6 +8,7 @@
 #include <iostream>
 #include <map>
 #include <optional>
+#include <sstream>
 
 #include "options.hpp"
 #include "partita/results/result_file.hpp"
@@ -143,22 +144,29 @@ std::vector<collective::AlgorithmRule> rules_of(const Campaign& campaign, collec
   return rules;
 }
 
-/// The shipped table with what was measured in the place of its own rules.
-void write_table(const std::filesystem::path& path, const Campaign& campaign, const comm::Communicator& world,
-                 const std::string& library) {
-  auto table = collective::AlgorithmTable::shipped();
+/// The rules of the file, else the shipped ones.
+collective::AlgorithmTable base_table(const std::filesystem::path& path, std::vector<base::Violation>& violations) {
+  if (path.empty() || !std::filesystem::exists(path)) return collective::AlgorithmTable::shipped();
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return collective::AlgorithmTable::parse(text.str(), violations);
+}
+
+/// The table with what was measured in the place of its rules for this reach and rank count.
+void update_table(const std::filesystem::path& path, collective::AlgorithmTable table, const Campaign& campaign,
+                  const comm::Communicator& world, const std::string& library) {
   const auto here = world.reach(nullptr);
   table = table.with(rules_of(campaign, here, world.size()));
   if (here == collective::Reach::node)
     table = table.with(rules_of(campaign, collective::Reach::window, world.size()));
   std::ofstream file(path);
-  file << "# Fastest all-reduce by reach, ranks and bytes; written by partita-bench-comm.\n# " << library << '\n'
+  file << "# Fastest all-reduce by reach, ranks and bytes, as partita-bench-comm measured it.\n# " << library << '\n'
        << table.to_text();
   if (!file.flush()) throw base::EnvironmentError("write", errno, path.string());
 }
 
 int run(comm::MpiEnvironment& environment, comm::Communicator& world, const bench_comm::Options& options,
-        const char* program, const std::string& command_line) {
+        const collective::AlgorithmTable& table, const char* program, const std::string& command_line) {
   Campaign campaign(world, options);
   campaign.register_benchmarks();
   run_google_benchmark(world.rank(), program, options.benchmark_flags);
@@ -169,7 +177,7 @@ int run(comm::MpiEnvironment& environment, comm::Communicator& world, const benc
     print_summary(campaign, world.size());
     if (!options.output.empty())
       results::write_snapshot(options.output, record_of(campaign, world, command_line, ranks, environment.library()));
-    if (!options.table.empty()) write_table(options.table, campaign, world, environment.library());
+    if (!options.table.empty()) update_table(options.table, table, campaign, world, environment.library());
   }
   for (const auto& [bytes, measurements] : campaign.all())
     for (const auto& m : measurements)
@@ -187,10 +195,13 @@ int main(int argc, char** argv) {
     const bool prints = control.rank() == 0;
     std::vector<base::Violation> violations;
     const auto options = bench_comm::parse(argc, argv, violations);
-    if (prints)
-      for (const auto& [key, path] : {std::pair("output", options.output), std::pair("table", options.table)})
-        if (!path.empty())
-          for (auto& wrong : results::check_output_path(key, path, options.overwrite)) violations.push_back(wrong);
+    const auto table = prints ? base_table(options.table, violations) : collective::AlgorithmTable::shipped();
+    const auto check_output = [&](const char* key, const std::filesystem::path& path, bool overwrite) {
+      if (path.empty() || !prints) return;
+      for (auto& wrong : results::check_output_path(key, path, overwrite)) violations.push_back(wrong);
+    };
+    check_output("output", options.output, options.overwrite);
+    check_output("table", options.table, true);
     violations = control.agree(violations);
     if (!violations.empty()) {
       if (prints)
@@ -204,6 +215,6 @@ int main(int argc, char** argv) {
       return success;
     }
     auto world = control.with_nodes_of(options.ranks_per_node);
-    return run(environment, world, options, argv[0], command_line);
+    return run(environment, world, options, table, argv[0], command_line);
   });
 }

@@ -20,8 +20,9 @@ po::options_description described() {
       "ranks-per-node", po::value<std::string>()->default_value("0"), "imitate nodes of so many ranks; 0: the real nodes")(
       "output", po::value<std::string>(), "result file to write (HDF5): every sample")(
       "table", po::value<std::string>(),
-      "file to write: the shipped table of algorithms with the rules measured here in place of its own for this rank count; "
-      "partita-train reads it with sync.table")("overwrite", "replace existing files")("help", "this text")(
+      "table of algorithms to bring up to date with what is measured here, for this number of ranks; "
+      "a new file starts from the shipped table. partita-train reads it with sync.table")(
+      "overwrite", "replace an existing --output")("help", "this text")(
       "version", "version and commit");
   return options;
 }
