@@ -8,7 +8,6 @@
 #include <iostream>
 #include <map>
 #include <optional>
-#include <sstream>
 
 #include "options.hpp"
 #include "partita/results/result_file.hpp"
@@ -147,9 +146,7 @@ std::vector<collective::AlgorithmRule> rules_of(const Campaign& campaign, collec
 /// The rules of the file, else the shipped ones.
 collective::AlgorithmTable base_table(const std::filesystem::path& path, std::vector<base::Violation>& violations) {
   if (path.empty() || !std::filesystem::exists(path)) return collective::AlgorithmTable::shipped();
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return collective::AlgorithmTable::parse(text.str(), violations);
+  return collective::AlgorithmTable::read(path, violations);
 }
 
 /// The table with what was measured in the place of its rules for this reach and rank count.

@@ -22,6 +22,7 @@ enum ExitCode { success = 0, failed = 1, bad_input = 2 };
 struct Input {
   config::RunOptions options;
   std::optional<data::DataPair> data;
+  collective::AlgorithmTable table = collective::AlgorithmTable::shipped();
   std::vector<base::Violation> violations;
 };
 
@@ -35,6 +36,7 @@ Input read_input(int argc, char** argv, int rank, int world_size) {
     violations.insert(violations.end(), more.begin(), more.end());
   };
   append(config::fit_to_world(options, world_size));
+  if (!options.sync.table.empty()) input.table = collective::AlgorithmTable::read(options.sync.table, violations);
   input.data = data::load(options.data, violations);
   if (input.data && model_is_known) append(config::check_data(options, *input.data));
   if (rank == 0 && !options.dry_run) {
@@ -96,6 +98,7 @@ int run_training(const Input& input, comm::MpiEnvironment& environment, comm::Co
   run::Training training(options.model, training_options(options, input.data->train.samples.value()), *backend, world,
                          *input.data);
   auto record = train::begin_record(options, environment, world, *input.data, training, threads, command_line);
+  record.environment.entries["all_reduce_table"] = input.table.hash();
   std::size_t recorded = 0;
   const auto snapshot = [&] {
     train::update_record(record, world, training, std::exchange(recorded, training.steps().size()));
@@ -143,6 +146,7 @@ int main(int argc, char** argv) {
       return success;
     }
     auto world = control.with_nodes_of(options.sync.ranks_per_node);
+    world.use(input.table);
     return run_training(input, environment, world, command_line);
   });
 }

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <fstream>
 #include <numeric>
+#include <set>
 #include <sstream>
 
 namespace partita::train {
@@ -44,6 +45,26 @@ results::MemoryRow memory_of(const run::Training& training) {
   return row;
 }
 
+std::vector<results::ReductionRow> reductions_of(const run::Training& training) {
+  std::vector<results::ReductionRow> rows;
+  for (const auto& reduction : training.executor().reductions()) {
+    const auto& d = reduction->description();
+    rows.push_back({.purpose = d.purpose, .payload = bytes_of(d.type, d.elements),
+                    .algorithm = std::string(to_string(d.algorithm)), .in_window = d.in_window});
+  }
+  return rows;
+}
+
+/// "window", or "recursive-doubling+window" where buckets differ.
+std::string gradient_algorithms(const std::vector<results::ReductionRow>& rows) {
+  std::set<std::string> used;
+  for (const auto& row : rows)
+    if (row.purpose == Purpose::gradient) used.insert(row.algorithm);
+  std::string text;
+  for (const auto& name : used) text += (text.empty() ? "" : "+") + name;
+  return text.empty() ? "none" : text;
+}
+
 template <class Row>
 std::vector<Row> gather_rows(comm::Communicator& world, const Row& mine) {
   static_assert(std::is_trivially_copyable_v<Row>);
@@ -73,8 +94,8 @@ results::RunRecord begin_record(const config::RunOptions& options, comm::MpiEnvi
   a.model = options.model.name;
   a.precision = to_string(options.train.precision);
   a.grid = options.grid;
-  const auto reductions = training.executor().reductions();
-  a.algorithm = reductions.empty() ? "none" : to_string(reductions.back()->description().algorithm);
+  record.reductions = reductions_of(training);
+  a.algorithm = gradient_algorithms(record.reductions);
   a.batch = options.train.batch;
   record.environment.entries = versions(environment);
   record.environment.entries["backend"] = to_string(options.backend);

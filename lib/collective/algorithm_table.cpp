@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <fstream>
 #include <map>
 #include <set>
 #include <sstream>
@@ -129,6 +130,19 @@ AlgorithmTable AlgorithmTable::parse(std::string_view text, Violations& violatio
   }
   std::stable_sort(table.rules_.begin(), table.rules_.end(), precedes);
   if (violations.size() == before) check_whole(table.rules_, violations);
+  return table;
+}
+
+AlgorithmTable AlgorithmTable::read(const std::filesystem::path& path, Violations& violations) {
+  std::ifstream file(path);
+  std::ostringstream text;
+  if (!(text << file.rdbuf())) {
+    violations.push_back({path.string(), "", "cannot be read as a table of algorithms"});
+    return {};
+  }
+  const auto first = violations.size();
+  auto table = parse(text.str(), violations);
+  for (auto i = first; i < violations.size(); ++i) violations[i].key = path.string() + ", " + violations[i].key;
   return table;
 }
 

@@ -152,6 +152,20 @@ void exchange_traffic(Archive& root, T& traffic) {
 }
 
 template <class Archive, class T>
+void exchange_reductions(Archive& root, T& reductions) {
+  exchange_table(root, "reductions", "reduction", true, reductions, [](auto field) {
+    field(
+        "purpose", "", [](auto& r) -> auto& { return r.purpose; });
+    field(
+        "payload_bytes", "byte", [](auto& r) -> auto& { return r.payload; });
+    field(
+        "algorithm", "", [](auto& r) -> auto& { return r.algorithm; });
+    field(
+        "in_window", "1", [](auto& r) -> auto& { return r.in_window; });
+  });
+}
+
+template <class Archive, class T>
 void exchange_memory(Archive& root, T& memory) {
   exchange_table(root, "memory", "rank", true, memory, [](auto field) {
     field(
@@ -204,6 +218,7 @@ void exchange(Archive& root, Record& record) {
   exchange_layers(root, record.layers);
   exchange_steps(root, record.steps);
   exchange_epochs(root, record.epochs);
+  exchange_reductions(root, record.reductions);
   exchange_traffic(root, record.traffic);
   exchange_memory(root, record.memory);
   exchange_figures(root, record.figures);

@@ -44,6 +44,7 @@ void expect_same(const RunRecord& a, const RunRecord& b) {
   EXPECT_EQ(a.memory, b.memory);
   EXPECT_EQ(a.figures, b.figures);
   EXPECT_EQ(a.benchmarks, b.benchmarks);
+  EXPECT_EQ(a.reductions, b.reductions);
   EXPECT_EQ(a.steps.ranks, b.steps.ranks);
   EXPECT_EQ(a.steps.loss, b.steps.loss);
   EXPECT_EQ(a.steps.samples, b.steps.samples);

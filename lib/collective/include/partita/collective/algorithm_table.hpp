@@ -6,6 +6,7 @@
 /// its kind. For rank counts that are not listed the next lower listed one counts, else the lowest.
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
@@ -47,6 +48,8 @@ class AlgorithmTable {
   /// Appends to `violations` whatever is wrong in the text (line numbers as keys); every reach must have rules, and those
   /// of one reach and rank count rise in bytes and end with `any`.
   static AlgorithmTable parse(std::string_view text, std::vector<base::Violation>& violations);
+  /// The same from a file; one that cannot be read is a violation too.
+  static AlgorithmTable read(const std::filesystem::path&, std::vector<base::Violation>& violations);
 
   [[nodiscard]] Algorithm choose(Reach, int ranks, Bytes) const;
   /// The same table with other rules for the reach and rank count of `rules`, which are all of one kind.

@@ -37,6 +37,7 @@ struct TrainOptions {
 
 struct SyncOptions {
   collective::Algorithm algorithm = collective::Algorithm::automatic;
+  std::filesystem::path table;  ///< what `automatic` stands for; empty: the shipped table
   kernels::Bytes bucket_bytes{1 << 20};
   int ranks_per_node = 0;  ///< imitated nodes; 0: the real ones
 };

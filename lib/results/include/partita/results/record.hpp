@@ -138,6 +138,16 @@ struct MemoryRow {
   friend bool operator==(const MemoryRow&, const MemoryRow&) = default;
 };
 
+/// A row of `/reductions`: one all-reduce of a training step, in the order of its start. The algorithm is the one in use,
+/// whatever was asked for.
+struct ReductionRow {
+  collective::Purpose purpose = collective::Purpose::gradient;
+  Bytes payload{};
+  std::string algorithm;
+  bool in_window = false;  ///< the buffer lies in the ranks' shared window: nothing is copied in or out
+  friend bool operator==(const ReductionRow&, const ReductionRow&) = default;
+};
+
 /// A row of `/figures`, also printed as "FOM name=… value=… unit=…".
 struct Figure {
   std::string name;
@@ -163,6 +173,7 @@ struct RunRecord {
   std::vector<LayerRow> layers;
   Steps steps;
   std::vector<EpochRow> epochs;
+  std::vector<ReductionRow> reductions;
   std::vector<collective::TrafficRow> traffic;
   std::vector<MemoryRow> memory;  ///< by rank
   std::vector<Figure> figures;
