@@ -36,19 +36,39 @@ std::string allowed(const Bounds<T>& bounds) {
          text_of(bounds.least) + " to " + text_of(bounds.most);
 }
 
+/// "; the nearest is …", where there is one: a NaN and a word have none.
+template <class T>
+std::string nearest(const Bounds<T>& bounds, bool below) {
+  if (below && bounds.open) return "; the nearest lie just above " + text_of(bounds.least);
+  return "; the nearest is " + text_of(below ? bounds.least : bounds.most);
+}
+
 /// Parses strictly: the whole text, no sign lost, no infinity, no NaN.
 template <class T>
 std::string read_number(const std::string& text, const Bounds<T>& bounds, T& target) {
+  const bool negative = text.starts_with('-');
   T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool whole = !text.empty() && end == text.data() + text.size();
-  if (whole && error == std::errc{} && !(value != value)) {
-    if (value >= bounds.least && value <= bounds.most && !(bounds.open && value == bounds.least))
-      return target = value, "";
-    const T nearest = value < bounds.least ? bounds.least : bounds.most;
-    return "must be " + allowed(bounds) + (bounds.open ? "" : "; the nearest is " + text_of(nearest));
+  // An unsigned type refuses the sign itself.
+  const char* const begin = text.data() + (std::is_unsigned_v<T> && negative ? 1 : 0);
+  const auto [end, error] = std::from_chars(begin, text.data() + text.size(), value);
+  const std::string must = "must be " + allowed(bounds);
+  if (text.empty() || end != text.data() + text.size() || error == std::errc::invalid_argument || value != value) return must;
+  if (error == std::errc::result_out_of_range || (std::is_unsigned_v<T> && negative)) {
+    const bool tiny = std::is_floating_point_v<T> && text.find("e-") != std::string::npos;
+    return must + nearest(bounds, negative || tiny);
   }
-  return "must be " + allowed(bounds);
+  if (value < bounds.least || (bounds.open && value == bounds.least)) return must + nearest(bounds, true);
+  if (value > bounds.most) return must + nearest(bounds, false);
+  return target = value, "";
+}
+
+/// A key for which only one value can work until more is built.
+Key with_note(Key key, const std::string& note) {
+  key.read = [read = key.read, note](RunOptions& o, const std::string& text) {
+    const auto wrong = read(o, text);
+    return wrong.empty() ? wrong : wrong + "; " + note;
+  };
+  return key;
 }
 
 template <class T, class Get>
@@ -143,11 +163,11 @@ std::vector<Key> grid_and_model_keys() {
   return {
       optional_number<int>("grid.data", "ranks along the data axis; without grid keys: all", {1, 1 << 20},
                            [](O& o) -> auto& { return o.data_ranks; }),
-      number<int>("grid.pipeline", "ranks along the pipeline axis; 1 until pipelines are there", {1, 1},
-                  [](O& o) -> auto& { return o.grid.pipeline; }),
-      number<int>("grid.tensor", "ranks along the tensor axis; 1 until tensor placements are there", {1, 1},
-                  [](O& o) -> auto& { return o.grid.tensor; }),
-      text("model.name", "name of the model", [](O& o) -> auto& { return o.model_text.name; }),
+      with_note(number<int>("grid.pipeline", "ranks along the pipeline axis", {1, 1},
+                            [](O& o) -> auto& { return o.grid.pipeline; }), "pipelines are not available yet"),
+      with_note(number<int>("grid.tensor", "ranks along the tensor axis", {1, 1},
+                            [](O& o) -> auto& { return o.grid.tensor; }), "tensor parallelism is not available yet"),
+      text("model.name", "name of the model", [](O& o) -> auto& { return o.model_text.name; }, false),
       text("model.input", "shape of a sample, such as 784 or 1x28x28", [](O& o) -> auto& { return o.model_text.input; }),
       text("model.loss", "cross-entropy or mse", [](O& o) -> auto& { return o.model_text.loss; }),
       choice("model.init", "initial parameters", std::array{model::Initializer::torch, model::Initializer::kaiming},

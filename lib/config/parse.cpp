@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <boost/program_options.hpp>
+#include <cctype>
 #include <fstream>
+#include <iomanip>
 #include <map>
 #include <set>
 #include <sstream>
@@ -52,27 +54,42 @@ void refuse_unknown(const std::string& name, const std::string& value, const std
                                          (nearest.empty() ? "" : "; did you mean " + nearest + "?")});
 }
 
-/// Reads one INI file; refuses unknown keys and keys given twice.
-Values read_file(const std::filesystem::path& path, const char* option, std::vector<Violation>& violations) {
+/// What a file or the command line gave. `whole` is false when a part could not be read, so that what is missing may be there.
+struct Source {
   Values values;
+  bool whole = true;
+};
+
+/// Reads one INI file, line by line so that a bad one hides no other; refuses unknown keys and keys given twice.
+Source read_file(const std::filesystem::path& path, const char* option, std::vector<Violation>& violations) {
+  Source source;
   std::ifstream file(path);
   if (!file || std::filesystem::is_directory(path)) {
     violations.push_back({option, path.string(), "the file cannot be read"});
-    return values;
+    return source.whole = false, source;
   }
-  try {
-    for (const auto& option_read : po::parse_config_file(file, po::options_description{}, true).options) {
-      auto& list = values[option_read.string_key];
-      if (!file_keys().contains(option_read.string_key))
-        refuse_unknown(option_read.string_key, option_read.value.front(), path.string(), violations);
-      else if (!list.empty() && option_read.string_key != "model.layer")
-        violations.push_back({option_read.string_key, option_read.value.front(), "is given twice in " + path.string()});
-      list.push_back(option_read.value.empty() ? "" : option_read.value.front());
+  std::string section;
+  int number = 0;
+  for (std::string line; std::getline(file, line);) {
+    ++number;
+    const auto begin = line.find_first_not_of(" \t\r");
+    std::istringstream text(section + "\n" + line);
+    if (begin != std::string::npos && line[begin] == '[') section = line;
+    try {
+      for (const auto& read : po::parse_config_file(text, po::options_description{}, true).options) {
+        auto& list = source.values[read.string_key];
+        if (!file_keys().contains(read.string_key))
+          refuse_unknown(read.string_key, read.value.front(), path.string(), violations);
+        else if (!list.empty() && read.string_key != "model.layer")
+          violations.push_back({read.string_key, read.value.front(), "is given twice in " + path.string()});
+        list.push_back(read.value.empty() ? "" : read.value.front());
+      }
+    } catch (const po::error&) {
+      violations.push_back({path.string() + ", line " + std::to_string(number), line, "is neither [section] nor key = value"});
+      source.whole = false;
     }
-  } catch (const po::error& error) {
-    violations.push_back({option, path.string(), error.what()});
   }
-  return values;
+  return source;
 }
 
 po::options_description command_line_description() {
@@ -83,26 +100,42 @@ po::options_description command_line_description() {
   return all;
 }
 
+/// The words of one option: "--key=value", or "--key" and what follows it up to the next option.
+std::vector<std::vector<std::string>> split_by_option(int argc, const char* const* argv) {
+  std::vector<std::vector<std::string>> groups;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (groups.empty() || word.starts_with("--")) groups.emplace_back();
+    groups.back().push_back(word);
+  }
+  return groups;
+}
+
+/// Option by option, so that a bad one hides no other.
 Values read_command_line(int argc, const char* const* argv, RunOptions& options, std::vector<Violation>& violations) {
   Values values;
   const auto description = command_line_description();
   const auto style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing &
                      ~po::command_line_style::allow_short & ~po::command_line_style::allow_sticky;
-  const std::vector<std::string> arguments(argv + 1, argv + argc);
-  po::parsed_options parsed(&description);
-  try {
-    parsed = po::command_line_parser(arguments).options(description).style(style).allow_unregistered().run();
-  } catch (const po::error& error) {
-    violations.push_back({"command line", "", error.what()});
-  }
-  for (const auto& option : parsed.options) {
-    const auto* known = std::find_if(std::begin(switches), std::end(switches),
-                                     [&](const Switch& s) { return option.string_key == s.name; });
-    const std::string value = option.value.empty() ? "" : option.value.front();
-    if (known != std::end(switches)) options.*(known->member) = true;
-    else if (option.position_key >= 0) violations.push_back({value, "", "is not an option; options begin with --"});
-    else if (option.unregistered) refuse_unknown(option.string_key, value, "", violations);
-    else values[option.string_key].push_back(value);
+  for (const auto& words : split_by_option(argc, argv)) {
+    po::parsed_options parsed(&description);
+    try {
+      parsed = po::command_line_parser(words).options(description).style(style).allow_unregistered().run();
+    } catch (const po::error& error) {
+      violations.push_back({words.front(), "", error.what()});
+      continue;
+    }
+    bool unknown = false;
+    for (const auto& option : parsed.options) {
+      const auto* known = std::find_if(std::begin(switches), std::end(switches),
+                                       [&](const Switch& s) { return option.string_key == s.name; });
+      const std::string value = option.value.empty() ? "" : option.value.front();
+      if (known != std::end(switches)) options.*(known->member) = true;
+      else if (option.position_key >= 0 && unknown) continue;  // the value of what was refused
+      else if (option.position_key >= 0) violations.push_back({value, "", "is not an option; options begin with --"});
+      else if (option.unregistered) unknown = true, refuse_unknown(option.string_key, value, "", violations);
+      else values[option.string_key].push_back(value);
+    }
   }
   for (const auto& [name, list] : values)
     if (list.size() > 1 && name != "model.layer") violations.push_back({name, list.back(), "is given twice"});
@@ -115,8 +148,8 @@ void overlay(Values& values, const Values& over) {
 }
 
 /// The run file, under it the model file that it (or the command line) names.
-Values gather(Values command_line, std::vector<Violation>& violations) {
-  Values run;
+Source gather(Values command_line, std::vector<Violation>& violations) {
+  Source run, all;
   std::filesystem::path folder;
   if (const auto config = command_line.extract("config")) {
     const std::filesystem::path path = config.mapped().front();
@@ -124,17 +157,27 @@ Values gather(Values command_line, std::vector<Violation>& violations) {
     run = read_file(path, "config", violations);
   }
   std::filesystem::path model_file;
-  if (run.contains("model.file")) model_file = folder / run["model.file"].front();
+  if (run.values.contains("model.file")) model_file = folder / run.values["model.file"].front();
   if (command_line.contains("model.file")) model_file = command_line["model.file"].front();
-  Values values;
-  if (!model_file.empty()) values = read_file(model_file, "model.file", violations);
-  for (const auto& [name, list] : values)
+  if (!model_file.empty()) all = read_file(model_file, "model.file", violations);
+  for (const auto& [name, list] : all.values)
     if (!name.starts_with("model."))
       violations.push_back({name, list.front(), "a model file holds [model] keys only: " + model_file.string()});
-  overlay(values, run);
-  overlay(values, command_line);
-  values.erase("model.file");
-  return values;
+  overlay(all.values, run.values);
+  overlay(all.values, command_line);
+  all.values.erase("model.file");
+  all.whole = all.whole && run.whole;
+  return all;
+}
+
+/// An INI file has no quotes: '#' begins a comment and blanks around a value are lost.
+void refuse_unprintable(const Values& values, std::vector<Violation>& violations) {
+  for (const auto& [name, list] : values)
+    for (const auto& value : list)
+      if (value.find_first_of("#\n\r") != std::string::npos ||
+          (!value.empty() && (std::isspace(value.front()) != 0 || std::isspace(value.back()) != 0)))
+        violations.push_back({name, value, "must not contain '#' or line breaks, nor begin or end with a blank: an INI file "
+                                           "could not hold it"});
 }
 
 /// Canonical "key = value" lines by section.
@@ -155,8 +198,10 @@ std::string ini(const RunOptions& options, bool only_deciding) {
       text += (text.empty() ? "[" : "\n[") + section + "]\n";
     }
     text += key.name.substr(dot + 1) + " = " + *value + "\n";
-    if (key.name == "model.input")
-      for (const auto& layer : options.model_text.layers) text += "layer = " + layer + "\n";
+    if (key.name != "model.input") continue;
+    // The hash must not depend on how a layer is spelled.
+    for (const auto& layer : options.model.layers) text += only_deciding ? "layer = " + layer.line() + "\n" : "";
+    for (const auto& layer : options.model_text.layers) text += only_deciding ? "" : "layer = " + layer + "\n";
   }
   return plain + (plain.empty() ? "" : "\n") + text;
 }
@@ -165,8 +210,9 @@ std::string ini(const RunOptions& options, bool only_deciding) {
 
 RunOptions parse(int argc, const char* const* argv, std::vector<Violation>& violations) {
   RunOptions options;
-  const Values values = gather(read_command_line(argc, argv, options, violations), violations);
+  const auto [values, whole] = gather(read_command_line(argc, argv, options, violations), violations);
   if (options.help || options.version) return options;
+  refuse_unprintable(values, violations);
   for (const auto& key : keys())
     if (const auto found = values.find(key.name); found != values.end())
       if (const auto wrong = key.read(options, found->second.front()); !wrong.empty())
@@ -177,9 +223,10 @@ RunOptions parse(int argc, const char* const* argv, std::vector<Violation>& viol
                           "excludes train.batch: give the global batch or the batch of a rank"});
   if (options.train.precision == Precision::fp64 && options.backend == Backend::cpu)
     violations.push_back({"train.precision", "fp64", "the cpu kernels compute in fp32; use compute.backend=reference"});
-  if (options.model_text.input.empty() && options.model_text.layers.empty())
+  const bool has_model = !options.model_text.input.empty() || !options.model_text.layers.empty();
+  if (!has_model && whole)
     violations.push_back({"config", "", "no model given: use --config FILE or --model.file=FILE"});
-  else
+  if (has_model && whole)
     options.model = model::parse_model(options.model_text, violations);
   return options;
 }
@@ -191,15 +238,27 @@ std::string config_hash(const RunOptions& options) { return base::Sha256().updat
 std::string help_text(const std::string& program) {
   std::ostringstream text;
   text << "Usage: mpiexec -n RANKS " << program << " --config FILE.ini [--section.key=value ...] [--output FILE.h5]\n\n"
-       << "The command line wins over the file. Switches:\n  --config FILE  the run's INI file\n";
-  for (const auto& s : switches) text << "  --" << s.name << "  " << s.meaning << "\n";
-  text << "\nKeys (in a file: [section] key = value) with their defaults:\n"
-       << "  --model.file FILE  INI file with the [model] section, relative to the run's file\n"
-       << "  --model.layer LINE  one layer; repeated\n";
+       << "The command line wins over the file; in a file a key stands as \"[section]\" and \"key = value\". Exit codes: 0 success;\n"
+          "1 the run failed; 2 bad input.\n\nSwitches:\n";
+  const auto line = [&](const std::string& name, const std::string& meaning) {
+    text << "  " << std::left << std::setw(36) << name << (name.size() < 36 ? "" : "\n" + std::string(38, ' ')) << meaning << "\n";
+  };
+  line("--config FILE", "the run's INI file");
+  for (const auto& s : switches) line(std::string("--") + s.name, s.meaning);
   const RunOptions defaults;
+  std::string section = "none";
   for (const auto& key : keys()) {
+    const auto dot = key.name.find('.');
+    if (const auto of_key = dot == std::string::npos ? "" : key.name.substr(0, dot); of_key != section) {
+      section = of_key;
+      text << (section.empty() ? "\nFiles:\n" : "\n[" + section + "]\n");
+      if (section == "model") {
+        line("--model.file FILE", "INI file with the [model] section, relative to the run's file");
+        line("--model.layer LINE", "one layer, such as \"conv 10 kernel=5\"; repeated");
+      }
+    }
     const auto value = key.print(defaults);
-    text << "  --" << key.name << (value ? "=" + *value : "") << "\n      " << key.meaning << "\n";
+    line("--" + key.name + (value ? "=" + *value : ""), key.meaning);
   }
   return text.str();
 }

@@ -1,6 +1,8 @@
 #include "partita/model/model.hpp"
 
+#include <charconv>
 #include <cmath>
+#include <map>
 
 #include "partita/kernels/philox.hpp"
 
@@ -65,7 +67,10 @@ std::string Layer::line() const {
     text += " " + number(kernel);
     if (stride != kernel) text += " stride=" + number(stride);
   }
-  if (kind == LayerKind::dropout) text += " " + std::to_string(probability);
+  if (kind == LayerKind::dropout) {
+    char digits[32];  // the shortest that reads back as the same number
+    text.append(" ").append(digits, std::to_chars(digits, digits + sizeof digits, probability).ptr);
+  }
   return text;
 }
 
@@ -90,9 +95,11 @@ double ModelSpec::training_flops() const {
 
 ModelSpec smooth_twin(ModelSpec model) {
   model.name += "-smooth";
+  std::map<LayerKind, int> count;
   for (auto& layer : model.layers) {
     if (layer.kind == LayerKind::relu) layer.kind = LayerKind::tanh;
     if (layer.kind == LayerKind::maxpool) layer.kind = LayerKind::avgpool;
+    layer.name = std::string(to_string(layer.kind)) + std::to_string(++count[layer.kind]);
   }
   return model;
 }

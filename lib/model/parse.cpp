@@ -51,7 +51,8 @@ class LineReader {
   std::string argument(bool expected, std::string_view meaning) {
     std::vector<std::string> unnamed;
     for (std::size_t i = 1; i < words_.size(); ++i)
-      if (words_[i].find('=') == std::string::npos) unnamed.push_back(words_[i]);
+      if (words_[i] == "frozen") refuse("frozen layers are not available yet");
+      else if (words_[i].find('=') == std::string::npos) unnamed.push_back(words_[i]);
     if (unnamed.size() != (expected ? 1U : 0U))
       refuse(expected ? "needs exactly one number, the " + std::string(meaning) : "takes no number");
     return unnamed.empty() ? "" : unnamed.front();
@@ -74,7 +75,9 @@ class LineReader {
       const auto equals = words_[i].find('=');
       if (equals == std::string::npos) continue;
       const std::string name = words_[i].substr(0, equals);
-      if (std::find(allowed.begin(), allowed.end(), name) == allowed.end()) {
+      if (name == "stage" || name == "placement") {
+        refuse(name + "= is not available yet");
+      } else if (std::find(allowed.begin(), allowed.end(), name) == allowed.end()) {
         const auto nearest = nearest_word(name, allowed);
         refuse("unknown option '" + name + "'" + (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"));
       } else if (!result.emplace(name, words_[i].substr(equals + 1)).second) {

@@ -30,8 +30,7 @@ const std::vector<Key>& workload_keys() {
       {"dataset_hash", [](const auto& r) { return r.attributes.dataset_hash; }},
       {"model", [](const auto& r) { return r.attributes.model; }},
       {"layers", layers_of},
-      {"precision", [](const auto& r) { return r.attributes.precision; }},
-      {"batch", [](const auto& r) { return std::to_string(r.attributes.batch); }}};
+      {"precision", [](const auto& r) { return r.attributes.precision; }}};
   return keys;
 }
 
@@ -52,6 +51,15 @@ void report_difference(std::vector<base::Violation>& violations, const std::vect
           {key.name, "",
            "is \"" + x + "\" in " + a.path.string() + " but \"" + y + "\" in " + b.path.string()});
   }
+}
+
+/// The global batch must agree (strong scaling), or the batch of a data rank (weak scaling).
+void report_batch(std::vector<base::Violation>& violations, const Run& a, const Run& b) {
+  const auto &x = a.record.attributes, &y = b.record.attributes;
+  if (x.batch == y.batch || x.batch * y.grid.data == y.batch * x.grid.data) return;
+  violations.push_back({"batch", "",
+                        "is " + std::to_string(x.batch) + " in " + a.path.string() + " but " + std::to_string(y.batch) +
+                            " in " + b.path.string() + ", and a data rank's share differs too"});
 }
 
 bool agree(const std::vector<Key>& keys, const RunRecord& a, const RunRecord& b) {
@@ -171,6 +179,7 @@ std::vector<base::Violation> check_comparable(const std::vector<RunGroup>& group
             {"status", "invalid", "of " + run.path.string() + ": its numbers must not be used"});
       report_difference(violations, configuration_keys(), group.runs.front(), run);
       report_difference(violations, workload_keys(), groups.front().runs.front(), run);
+      report_batch(violations, groups.front().runs.front(), run);
     }
   }
   return violations;

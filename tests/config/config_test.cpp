@@ -56,6 +56,33 @@ TEST(Config, AllViolationsComeTogetherWithTheNearestKey) {
   EXPECT_TRUE(parsed.names("did you mean train.batch"));
 }
 
+TEST(Config, ASyntaxErrorHidesNoOtherViolation) {
+  const Parsed parsed({"--overwrite=false", "--train.batch=", "--train.seed=-1", "--train.bach", "10", "--data.std=0"});
+  EXPECT_EQ(parsed.violations.size(), 5U);
+  for (const char* text : {"overwrite", "train.batch", "train.seed", "train.bach", "data.std"}) EXPECT_TRUE(parsed.names(text));
+  const TemporaryFile file("[model]\ninput = 4\nwhat is this\n[train]\nbatch = -1\n= 3\n");
+  const Parsed from_file({"--config=" + file.path.string(), "--train.seed=x"}, false);
+  EXPECT_EQ(from_file.violations.size(), 4U);
+  EXPECT_TRUE(from_file.names("line 3") && from_file.names("unknown key") && from_file.names("train.batch"));
+  EXPECT_FALSE(from_file.names("no model given"));
+  EXPECT_EQ(Parsed({"--config=/nonexistent.ini"}, false).violations.size(), 1U);
+  EXPECT_TRUE(Parsed({"--train.seed=3"}, false).names("no model given"));
+}
+
+TEST(Config, ViolationsNameTheNearestValueWhereThereIsOne) {
+  EXPECT_TRUE(Parsed({"--train.batch=99999999999999999999"}).names("the nearest is 1099511627776"));
+  EXPECT_TRUE(Parsed({"--train.momentum=inf"}).names("the nearest is 1"));
+  EXPECT_TRUE(Parsed({"--train.momentum=-1e999"}).names("the nearest is 0"));
+  EXPECT_TRUE(Parsed({"--train.learning-rate=0"}).names("the nearest lie just above 0"));
+  EXPECT_TRUE(Parsed({"--train.seed=-3"}).names("the nearest is 0"));
+  EXPECT_TRUE(Parsed({"--grid.tensor=2"}).names("tensor parallelism is not available yet"));
+}
+
+TEST(Config, ValuesThatAnIniFileCannotHoldAreRefused) {
+  for (const char* value : {"--output=a#b.h5", "--output= a.h5", "--output=a\nb"})
+    EXPECT_TRUE(Parsed({value}).names("INI")) << value;
+}
+
 TEST(Config, KeysAreNotGuessedFromPrefixes) {
   EXPECT_TRUE(Parsed({"--train.bat=3"}).names("unknown key"));
   EXPECT_TRUE(Parsed({"--hel"}).names("unknown key"));
@@ -107,6 +134,31 @@ TEST(Config, TheHashIsOfWhatDecidesTheResult) {
   EXPECT_NE(hash("--train.learning-rate=0.02"), plain);
   EXPECT_NE(hash("--train.seed=2"), plain);
   EXPECT_NE(hash("--sync.algorithm=ring"), plain);
+  EXPECT_EQ(hash("--model.name=another"), plain);
+  const auto dropout = [](const char* layer) {
+    return config_hash(Parsed({"--model.input=4", std::string("--model.layer=") + layer, "--model.layer=linear 2"}, false).options);
+  };
+  EXPECT_EQ(dropout("dropout 0.5"), dropout("dropout   0.50"));
+  EXPECT_NE(dropout("dropout 0.5"), dropout("dropout 0.5000001"));
+}
+
+TEST(Config, DataMustFitTheModel) {
+  data::DataPair data;
+  data.train.name = "set";
+  data.train.sample_shape = {4};
+  data.train.task = data::Task::classification;
+  data.train.classes = 2;
+  EXPECT_TRUE(check_data(Parsed({}).options, data).empty());
+  data.train.classes = 3;
+  EXPECT_NE(to_string(check_data(Parsed({}).options, data).at(0)).find("2 outputs"), std::string::npos);
+  EXPECT_NE(to_string(check_data(Parsed({"--model.loss=mse"}).options, data).at(0)).find("use cross-entropy"), std::string::npos);
+  data.train.sample_shape = {1, 2, 2};
+  EXPECT_EQ(check_data(Parsed({}).options, data).size(), 2U);
+  EXPECT_NE(to_string(check_data(Parsed({}).options, data).at(0)).find("flatten"), std::string::npos);
+  data.train.task = data::Task::regression;
+  data.train.sample_shape = {4};
+  data.train.target_shape = {3};
+  EXPECT_NE(to_string(check_data(Parsed({"--model.loss=mse"}).options, data).at(0)).find("3 elements"), std::string::npos);
 }
 
 TEST(Config, TheWorldMustFitTheGrid) {

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "partita/model/parse.hpp"
 
 namespace partita::model {
@@ -67,6 +69,52 @@ TEST(Model, LinesRoundTrip) {
   const auto model = parse("3x19x17", lines, violations);
   ASSERT_TRUE(violations.empty());
   for (std::size_t i = 0; i < lines.size(); ++i) EXPECT_EQ(model.layers[i].line(), lines[i]);
+}
+
+TEST(Model, PlacementsThatAreNotThereYetAreCalledSo) {
+  std::vector<base::Violation> violations;
+  parse_model({.name = "m", .input = "4", .layers = {"linear 3 stage=1", "relu frozen", "linear 2 placement=column"}}, violations);
+  ASSERT_EQ(violations.size(), 3U);
+  for (const auto& violation : violations) EXPECT_NE(violation.message.find("not available yet"), std::string::npos);
+}
+
+TEST(Model, FlopsFollowFromShapes) {
+  std::vector<base::Violation> violations;
+  const auto model = parse_model(
+      {.name = "m", .input = "2x6x6", .layers = {"conv 3 kernel=3", "relu", "maxpool 2", "flatten", "linear 5"}}, violations);
+  ASSERT_TRUE(violations.empty());
+  const double conv = 3 * 4 * 4 * (2 * 2 * 3 * 3 + 1), relu = 3 * 4 * 4, pool = 3 * 2 * 2 * 4, linear = 5 * (2 * 12 + 1);
+  EXPECT_DOUBLE_EQ(model.layers[0].forward_flops(), conv);
+  EXPECT_DOUBLE_EQ(model.layers[2].forward_flops(), pool);
+  EXPECT_DOUBLE_EQ(model.layers[4].forward_flops(), linear);
+  // The lowest trained layer has no data gradient.
+  EXPECT_DOUBLE_EQ(model.training_flops(), 2 * conv + 2 * relu + 2 * pool + 3 * linear);
+}
+
+TEST(Model, TheSmoothTwinNamesItsLayersByTheirKind) {
+  std::vector<base::Violation> violations;
+  const auto twin = smooth_twin(parse_model(
+      {.name = "m", .input = "1x8x8", .layers = {"tanh", "relu", "maxpool 2", "avgpool 2", "flatten", "linear 2"}}, violations));
+  EXPECT_EQ(twin.layers[1].name, "tanh2");
+  EXPECT_EQ(twin.layers[2].name, "avgpool1");
+  EXPECT_EQ(twin.layers[3].name, "avgpool2");
+}
+
+TEST(Model, TheNearestWordIsNear) {
+  const std::vector<std::string_view> words{"ring", "window", "hierarchical"};
+  EXPECT_EQ(nearest_word("rnig", words), "ring");
+  EXPECT_EQ(nearest_word("windows", words), "window");
+  EXPECT_EQ(nearest_word("quetzalcoatl", words), "");
+}
+
+TEST(Model, KaimingBoundsWeightsByTheSquareRootOfSixOverFanIn) {
+  std::vector<base::Violation> violations;
+  const auto model = parse_model({.name = "m", .input = "100", .layers = {"linear 100"}}, violations);
+  double largest = 0;
+  for (int i = 0; i < 10'000; ++i)
+    largest = std::max(largest, std::abs(initial_value(model, 0, false, Elements(i), Initializer::kaiming, 1)));
+  EXPECT_LE(largest, std::sqrt(6.0 / 100));
+  EXPECT_GT(largest, 0.99 * std::sqrt(6.0 / 100));
 }
 
 TEST(Model, InitialValuesAreBoundedAndDependOnTheSeed) {

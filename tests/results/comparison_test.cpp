@@ -127,6 +127,22 @@ TEST(Compare, TakesBytesExactly) {
   EXPECT_EQ(row(compare(b, a, {}), "wire_bytes.data.all_reduce.gradient").verdict, Verdict::better);
 }
 
+TEST(Comparable, AcceptsWeakScalingAndJudgesItsThroughput) {
+  auto a = group("a", 5), b = group("b", 5);
+  for (auto& run : b.runs) {
+    run.record.attributes.batch *= 2;
+    run.record.attributes.grid.data *= 2;
+    for (auto& seconds : run.record.steps.seconds) seconds *= 2;
+  }
+  EXPECT_TRUE(check_comparable({a, b}).empty());
+  for (const auto& metric : compare(a, b, {})) {
+    if (metric.name == "wire_bytes.data.all_reduce.gradient") EXPECT_EQ(metric.verdict, Verdict::incomparable);
+    if (metric.name == "step_seconds") EXPECT_EQ(metric.verdict, Verdict::worse);
+  }
+  b.runs[0].record.attributes.batch += 1;
+  EXPECT_FALSE(check_comparable({a, b}).empty());
+}
+
 TEST(Compare, ChecksBytesOnlyWhereGridAlgorithmBatchAndStepsAgree) {
   const auto a = group("a", 1);
   const auto changed = [&](auto change) {

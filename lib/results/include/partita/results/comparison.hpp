@@ -73,8 +73,9 @@ struct ComparisonOptions {
   double threshold_percent = 5;
 };
 
-/// Keys in which runs differ that must not: between groups schema, dataset, model, precision and global
-/// batch, inside a group also grid and algorithm; runs marked invalid; a file named twice in one group.
+/// Keys in which runs differ that must not: between groups schema, dataset, model, precision, and the global
+/// batch unless the batch of a data rank is the same; inside a group also grid and algorithm; runs marked
+/// invalid; a file named twice in one group.
 std::vector<base::Violation> check_comparable(const std::vector<RunGroup>&);
 
 /// All metrics of two groups that have any. With `check_comparable` violated every verdict is `incomparable`.
