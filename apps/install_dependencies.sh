@@ -5,13 +5,16 @@ set -euo pipefail
 
 packages=(build-essential cmake ninja-build git mpich libmpich-dev libhdf5-dev libdnnl-dev libboost-dev
           libboost-program-options-dev zlib1g-dev libssl-dev libcurl4-openssl-dev nlohmann-json3-dev librandom123-dev
-          libgtest-dev python3 python3-numpy python3-h5py python3-xarray python3-h5netcdf)
+          libgtest-dev libbenchmark-dev python3 python3-numpy python3-h5py python3-xarray python3-h5netcdf)
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-  if ! command -v mpicxx >/dev/null || ! command -v cmake >/dev/null; then
-    echo "This system has no apt. Install the equivalents of these packages, then run again: ${packages[*]}" >&2
+  # CMake names any library that is missing; here only what is needed to get that far.
+  for tool in cmake ninja git mpicxx mpiexec python3; do
+    command -v "$tool" >/dev/null && continue
+    echo "This system has no apt and no $tool. Install the equivalents of these packages (or load the modules), then run" \
+         "again: ${packages[*]}" >&2
     exit 2
-  fi
+  done
   exit 0
 fi
 

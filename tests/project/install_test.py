@@ -1,0 +1,28 @@
+"""Installs the built project, builds a small client against it with find_package(partita), and runs it on two ranks.
+
+Usage: install_test.py CMAKE BUILD_FOLDER CLIENT_FOLDER MPIEXEC
+"""
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+cmake, build, client, mpiexec = sys.argv[1:5]
+
+
+def run(*command):
+    result = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=200)
+    assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+    return result.stdout
+
+
+with tempfile.TemporaryDirectory() as folder:
+    prefix, work = pathlib.Path(folder) / "prefix", pathlib.Path(folder) / "client"
+    run(cmake, "--install", build, "--prefix", prefix)
+    run(cmake, "-S", client, "-B", work, f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_BUILD_TYPE=Release")
+    run(cmake, "--build", work)
+    assert "sum 3 schema" in run(mpiexec, "-n", "2", work / "client")
+    program = prefix / "bin" / "partita-train"
+    config = prefix / "share" / "partita" / "inputs" / "runs" / "digits_mlp.ini"
+    assert "STATUS: PASS" in run(mpiexec, "-n", "2", program, "--config", config, "--train.steps=2")
+print("ok")

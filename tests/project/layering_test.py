@@ -1,0 +1,58 @@
+"""Includes point downwards only, and each foreign library is called from one place.
+
+Usage: layering_test.py SOURCE_FOLDER
+"""
+import pathlib
+import re
+import sys
+
+# Higher includes strictly lower; the same table stands in the README.
+layer = {
+    "kernels/include": 0,
+    "kernels/reference": 1, "kernels/cpu": 1, "kernels/cuda": 1, "lib/base": 1,
+    "lib/topology": 2, "lib/memory": 2,
+    "lib/collective": 3, "lib/model": 3,
+    "lib/comm": 4, "lib/data": 4, "lib/nn": 4, "lib/step": 4,
+    "lib/results": 5,
+    "lib/config": 6, "lib/run": 6,
+    "apps": 7,
+}
+only_in = {r"mpi\.h": "lib/comm", r"hdf5(_hl)?\.h": "lib/results", r"(oneapi/)?dnnl.*": "kernels/cpu",
+           r"cuda.*\.h": "kernels/cuda", r"zlib\.h": "lib/data", r"openssl/.*": "lib/base"}
+source = pathlib.Path(sys.argv[1])
+wrong, files, includes = [], 0, 0
+
+
+def module_of(path):
+    parts = path.relative_to(source).parts
+    return "apps" if parts[0] == "apps" else "/".join(parts[:2])
+
+
+def module_of_header(name):
+    parts = name.split("/")
+    if parts[1] != "kernels":
+        return "lib/" + parts[1]
+    return "kernels/cuda" if len(parts) > 3 and parts[2] == "cuda" else "kernels/include"
+
+
+for folder in ("kernels", "lib", "apps"):
+    for path in sorted((source / folder).rglob("*")):
+        if path.suffix not in (".hpp", ".cpp", ".cu", ".in"):
+            continue
+        files += 1
+        module = module_of(path)
+        if module not in layer and path.suffix != ".in":
+            wrong.append(f"{path}: {module} stands in no layer")
+            continue
+        for name in re.findall(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', path.read_text(), re.M):
+            includes += 1
+            if name.startswith("partita/"):
+                other = module_of_header(name)
+                if other != module and layer[other] >= layer[module]:
+                    wrong.append(f"{path}: {module} (layer {layer[module]}) includes {other} (layer {layer[other]})")
+            for pattern, home in only_in.items():
+                if re.fullmatch(pattern, name) and module != home:
+                    wrong.append(f"{path}: only {home} includes {name}")
+assert files > 80 and includes > 300, (files, includes)
+print("\n".join(wrong) or f"{files} files, {includes} includes")
+sys.exit(1 if wrong else 0)
