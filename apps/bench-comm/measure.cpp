@@ -7,6 +7,7 @@
 #include "partita/base/clock.hpp"
 #include "partita/comm/yardstick.hpp"
 #include "partita/memory/arena.hpp"
+#include "partita/results/statistics.hpp"
 
 namespace partita::bench_comm {
 namespace {
@@ -45,12 +46,6 @@ struct Entrant {
     plan->wait();
   }
 };
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 /// Buffers of at least this size are written anew before each call, as gradients are: in a repeated sum in place no
 /// rank would touch what another one wrote, and the caches would flatter. Below, a clock around each call would weigh more.
@@ -93,7 +88,7 @@ std::vector<Contender> contenders(const Communicator& world) {
   return all;
 }
 
-double Measurement::median_seconds() const { return median(seconds); }
+double Measurement::median_seconds() const { return results::median(seconds); }
 
 std::vector<Measurement> measure(Communicator& world, comm::Bytes bytes, const SamplingOptions& options) {
   const comm::Elements n(bytes.value() / 4);
@@ -138,7 +133,7 @@ std::vector<Measurement> measure(Communicator& world, comm::Bytes bytes, const S
 double median_ratio(const Measurement& yardstick, const Measurement& ours) {
   std::vector<double> ratios;
   for (std::size_t i = 0; i < ours.seconds.size(); ++i) ratios.push_back(yardstick.seconds[i] / ours.seconds[i]);
-  return median(std::move(ratios));
+  return results::median(ratios);
 }
 
 }  // namespace partita::bench_comm

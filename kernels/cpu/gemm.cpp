@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "engine.hpp"
+#include "partita/kernels/cpu/yardstick.hpp"
 
 namespace partita::kernels::cpu {
 namespace {
@@ -58,6 +59,11 @@ class CpuGemm final : public Gemm {
 };
 
 }  // namespace
+
+void library_sgemm(const GemmShape& s, ConstView a, ConstView b, View c) {
+  dnnl::sgemm(s.transpose_a ? 'T' : 'N', s.transpose_b ? 'T' : 'N', s.m, s.n, s.k, 1.0F, a.as<float>().data(),
+              s.transpose_a ? s.m : s.k, b.as<float>().data(), s.transpose_b ? s.k : s.n, 0.0F, c.as<float>().data(), s.n);
+}
 
 std::unique_ptr<Gemm> plan_gemm(const GemmShape& shape) { return std::make_unique<CpuGemm>(shape); }
 

@@ -32,7 +32,7 @@ def module_of_header(name):
     parts = name.split("/")
     if parts[1] != "kernels":
         return "lib/" + parts[1]
-    return "kernels/cuda" if len(parts) > 3 and parts[2] == "cuda" else "kernels/include"
+    return "kernels/" + parts[2] if len(parts) > 3 else "kernels/include"
 
 
 for folder in ("kernels", "lib", "apps"):

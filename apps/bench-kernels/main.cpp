@@ -1,0 +1,243 @@
+/// partita-bench-kernels: the kernels of the reference workloads on one core, beside oneDNN's sgemm and the measured peak of
+/// fused multiply-adds; and what recording a step costs.
+#include <benchmark/benchmark.h>
+
+#include <boost/program_options.hpp>
+#include <iomanip>
+#include <iostream>
+#include <map>
+
+#include "cases.hpp"
+#include "partita/base/clock.hpp"
+#include "partita/base/error.hpp"
+#include "partita/comm/ledger.hpp"
+#include "partita/results/result_file.hpp"
+#include "partita/results/statistics.hpp"
+#include "partita/results/version.hpp"
+
+namespace {
+
+using namespace partita;
+using bench_kernels::Case;
+namespace po = boost::program_options;
+
+enum ExitCode { success = 0, failed = 1, bad_input = 2 };
+constexpr int samples = 15;
+constexpr double sample_seconds = 0.005;
+
+struct Options {
+  bool help = false, version = false, overwrite = false;
+  std::string output;
+  std::vector<char*> benchmark_flags;
+};
+
+po::options_description described() {
+  po::options_description options("Options", 100);
+  options.add_options()("output", po::value<std::string>(), "result file to write (HDF5): every sample")(
+      "overwrite", "replace an existing --output")("help", "this text")("version", "version and commit");
+  return options;
+}
+
+Options parse(int argc, char** argv) {
+  Options options{.benchmark_flags = {argv[0]}};
+  std::vector<std::string> words;
+  for (int i = 1; i < argc; ++i) {
+    if (std::string_view(argv[i]).starts_with("--benchmark_")) options.benchmark_flags.push_back(argv[i]);
+    else words.emplace_back(argv[i]);
+  }
+  po::variables_map values;
+  const int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
+  po::store(po::command_line_parser(words).options(described()).positional({}).style(style).run(), values);
+  options.help = values.count("help") > 0;
+  options.version = values.count("version") > 0;
+  options.overwrite = values.count("overwrite") > 0;
+  if (values.count("output")) options.output = values["output"].as<std::string>();
+  if (!options.output.empty())
+    if (const auto violations = results::check_output_path("output", options.output, options.overwrite); !violations.empty())
+      throw base::ConfigError(violations);
+  return options;
+}
+
+/// Seconds of one call, the mean of `calls`.
+double time_calls(const std::function<void()>& call, std::int64_t calls) {
+  const double begin = base::now_seconds();
+  for (std::int64_t i = 0; i < calls; ++i) call();
+  return (base::now_seconds() - begin) / static_cast<double>(calls);
+}
+
+/// Samples of one kernel, of the yardstick and of the peak, taken in turn so that drift of the machine meets all alike.
+struct Measurement {
+  std::vector<double> ours, yardstick;  ///< seconds
+  std::vector<double> peak;             ///< FLOP/s
+  double error = 0;                     ///< 1 is what rounding allows
+
+  [[nodiscard]] double flops(const Case& c) const { return c.flops / results::median(ours); }
+  [[nodiscard]] double share_of_peak(const Case& c) const { return flops(c) / results::median(peak); }
+  /// How many times faster than the yardstick; the median of the pairs.
+  [[nodiscard]] double ratio() const {
+    std::vector<double> ratios;
+    for (std::size_t i = 0; i < yardstick.size(); ++i) ratios.push_back(yardstick[i] / ours[i]);
+    return results::median(ratios);
+  }
+};
+
+Measurement measure(const Case& c) {
+  Measurement m;
+  c.ours();
+  m.error = c.error();
+  const auto calls_of = [](const std::function<void()>& call) {
+    return std::max<std::int64_t>(1, static_cast<std::int64_t>(sample_seconds / time_calls(call, 3)));
+  };
+  const auto ours = calls_of(c.ours), theirs = c.yardstick ? calls_of(c.yardstick) : 0;
+  for (int sample = 0; sample < samples; ++sample) {
+    m.ours.push_back(time_calls(c.ours, ours));
+    if (c.yardstick) m.yardstick.push_back(time_calls(c.yardstick, theirs));
+    double flops = 0;
+    const double seconds = time_calls([&] { flops = bench_kernels::fma_flops(200'000); }, 1);
+    m.peak.push_back(flops / seconds);
+  }
+  return m;
+}
+
+/// What the executor does around an instruction: reads the clock and adds the difference to its span.
+double span_seconds() {
+  volatile double total = 0;
+  double begin = base::now_seconds();
+  return time_calls([&] {
+    const double end = base::now_seconds();
+    total = total + (end - begin);
+    begin = end;
+  }, 200'000);
+}
+
+/// One entry of a ledger with as many rows as a training job has.
+double ledger_seconds() {
+  comm::Ledger ledger;
+  collective::TrafficKey key;
+  for (const auto purpose : {collective::Purpose::gradient, collective::Purpose::metric, collective::Purpose::control}) {
+    key.purpose = purpose;
+    ledger.add(key, {});
+  }
+  collective::TrafficCounts counts;
+  counts.calls = 1;
+  return time_calls([&] { ledger.add(key, counts); }, 200'000);
+}
+
+class Campaign {
+ public:
+  explicit Campaign(std::vector<Case> cases) : cases_(std::move(cases)) {}
+
+  void register_benchmarks() {
+    for (const auto& c : cases_)
+      benchmark::RegisterBenchmark((c.name + "/" + c.parameters).c_str(), [this, &c](benchmark::State& state) { report(c, state); })
+          ->UseManualTime()->Iterations(samples)->Unit(benchmark::kMicrosecond);
+    struct Cost {
+      const char* name;
+      double (*seconds)();
+    };
+    for (const auto& [name, seconds] : {Cost{"recording/span", span_seconds}, Cost{"recording/ledger_entry", ledger_seconds}})
+      benchmark::RegisterBenchmark(name, [this, name = name, seconds = seconds](benchmark::State& state) {
+        auto& values = recording_[name];
+        for ([[maybe_unused]] auto _ : state) state.SetIterationTime(values.emplace_back(seconds()));
+      })->UseManualTime()->Iterations(samples)->Unit(benchmark::kNanosecond);
+  }
+
+  [[nodiscard]] bool correct() const {
+    return std::ranges::all_of(measured_, [](const auto& entry) { return entry.second.error <= 1; });
+  }
+
+  void print_summary(std::ostream& out) const {
+    out << "\nkernel                      GFLOP/s  of peak  x sgemm   error  shape\n" << std::fixed;
+    for (const auto& c : cases_) {
+      const auto found = measured_.find(&c);
+      if (found == measured_.end()) continue;
+      const auto& m = found->second;
+      out << std::left << std::setw(27) << c.name << std::right << std::setprecision(1) << std::setw(8) << m.flops(c) * 1e-9
+          << std::setw(8) << 100 * m.share_of_peak(c) << "%" << std::setprecision(2);
+      if (c.yardstick) out << std::setw(9) << m.ratio();
+      else out << std::setw(9) << "-";
+      out << std::setw(8) << m.error << "  " << c.parameters << "\n";
+    }
+    for (const auto& [name, values] : recording_)
+      out << name << ": " << std::setprecision(1) << results::median(values) * 1e9 << " ns\n";
+    out << "of peak: of fused multiply-adds on this core, measured in the same samples (median "
+        << (measured_.empty() ? 0 : results::median(measured_.begin()->second.peak) * 1e-9)
+        << " GFLOP/s).\nerror: largest, against the double reference; 1 is what rounding allows.\n";
+  }
+
+  [[nodiscard]] std::vector<results::BenchmarkRow> rows() const {
+    std::vector<results::BenchmarkRow> rows;
+    const auto add = [&](const std::string& name, const std::string& parameters, const std::string& unit, const std::vector<double>& values) {
+      for (std::size_t i = 0; i < values.size(); ++i)
+        rows.push_back({.name = name, .parameters = parameters, .unit = unit, .repetition = static_cast<std::int64_t>(i), .value = values[i]});
+    };
+    for (const auto& c : cases_) {
+      const auto found = measured_.find(&c);
+      if (found == measured_.end()) continue;
+      add(c.name + "/cpu", c.parameters, "s", found->second.ours);
+      add(c.name + "/sgemm", c.parameters, "s", found->second.yardstick);
+      add(c.name + "/fma_peak", c.parameters, "FLOP/s", found->second.peak);
+    }
+    for (const auto& [name, values] : recording_) add(name, "", "s", values);
+    return rows;
+  }
+
+ private:
+  void report(const Case& c, benchmark::State& state) {
+    const auto& m = measured_[&c] = measure(c);
+    std::size_t sample = 0;
+    for ([[maybe_unused]] auto _ : state) state.SetIterationTime(m.ours[sample++]);
+    state.counters["GFLOP/s"] = m.flops(c) * 1e-9;
+    state.counters["of_peak"] = m.share_of_peak(c);
+    if (c.yardstick) state.counters["x_sgemm"] = m.ratio();
+    if (m.error > 1) state.SkipWithError("wrong result");
+  }
+
+  std::vector<Case> cases_;
+  std::map<const Case*, Measurement> measured_;
+  std::map<std::string, std::vector<double>> recording_;
+};
+
+int run(int argc, char** argv) {
+  auto options = parse(argc, argv);
+  if (options.help) {
+    std::cout << "Usage: partita-bench-kernels [OPTIONS]\n\nTimes the kernels of the reference workloads on one core, in turn with dnnl_sgemm "
+                 "and a loop of\nfused multiply-adds; checks every result against the double reference.\n\n" << described()
+              << "\nFlags that begin with --benchmark_ go to Google Benchmark (--benchmark_filter=REGEX, …).\n"
+                 "Exit codes: 0 success; 1 a result was wrong, or a fault; 2 bad input.\n";
+    return success;
+  }
+  if (options.version) return std::cout << "partita-bench-kernels " << results::version().software_version << "\n", success;
+  const auto backend = kernels::make_cpu_backend(1);
+  Campaign campaign(bench_kernels::all_cases(*backend));
+  campaign.register_benchmarks();
+  int count = static_cast<int>(options.benchmark_flags.size());
+  options.benchmark_flags.push_back(nullptr);
+  benchmark::Initialize(&count, options.benchmark_flags.data());
+  if (benchmark::ReportUnrecognizedArguments(count, options.benchmark_flags.data())) return bad_input;
+  benchmark::ConsoleReporter console(benchmark::ConsoleReporter::OO_Tabular);
+  benchmark::RunSpecifiedBenchmarks(&console);
+  campaign.print_summary(std::cout);
+  if (!options.output.empty()) {
+    results::RunRecord record{.attributes = results::new_attributes()};
+    for (int i = 0; i < argc; ++i) record.attributes.command_line += (i > 0 ? " " : "") + std::string(argv[i]);
+    record.attributes.status = campaign.correct() ? results::Status::complete : results::Status::invalid;
+    record.benchmarks = campaign.rows();
+    results::write_snapshot(options.output, record);
+  }
+  return campaign.correct() ? success : failed;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const po::error& wrong) {
+    return std::cerr << "partita-bench-kernels: " << wrong.what() << '\n', bad_input;
+  } catch (const base::ConfigError& wrong) {
+    return std::cerr << "partita-bench-kernels: " << wrong.what() << '\n', bad_input;
+  } catch (const std::exception& wrong) {
+    return std::cerr << "partita-bench-kernels: " << wrong.what() << '\n', failed;
+  }
+}
