@@ -18,7 +18,7 @@ class CpuBackend final : public Backend {
   Layout image_layout() const override { return Layout::nhwc; }
 
   std::unique_ptr<Gemm> plan_gemm(const GemmShape& s) override { return cpu::plan_gemm(s); }
-  std::unique_ptr<Convolution> plan_convolution(const ConvolutionShape& s) override { return cpu::plan_convolution(s); }
+  std::unique_ptr<Convolution> plan_convolution(const ConvolutionShape& s) override { return cpu::plan_convolution(s, threads_); }
   std::unique_ptr<Pooling> plan_pooling(const PoolingShape& s) override { return cpu::plan_pooling(s, threads_); }
 
   void relu_forward(ConstView x, View y) override { relu(x.as<float>(), y.as<float>()); }

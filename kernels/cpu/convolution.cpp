@@ -2,9 +2,11 @@
 /// costs little beside the convolution.
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "elementwise.hpp"
 #include "engine.hpp"
+#include "weight_gradient.hpp"
 
 namespace partita::kernels::cpu {
 namespace {
@@ -31,7 +33,7 @@ class Repack {
 
 class CpuConvolution final : public Convolution {
  public:
-  explicit CpuConvolution(const ConvolutionShape& s) : s_(s) {
+  CpuConvolution(const ConvolutionShape& s, int threads) : s_(s) {
     if (s.batch == 0) return;
     const Tag tag = s.layout == Layout::nhwc ? Tag::nhwc : Tag::nchw;
     x_ = memory::desc({s.batch, s.channels, s.height, s.width}, f32, tag);
@@ -41,7 +43,13 @@ class CpuConvolution final : public Convolution {
     bias_ = memory::desc({s.filters}, f32, Tag::x);
     plan_forward();
     plan_backward_data();
-    plan_backward_parameters();
+    if (OuterProductGradient::suits(s)) {
+      outer_product_.emplace(s, threads);
+      scratch_bytes_ = std::max(scratch_bytes_, outer_product_->workspace());
+      reserve(plain_, {});
+    } else {
+      plan_backward_parameters();
+    }
   }
 
   Bytes workspace() const override { return layout_.total(); }
@@ -65,6 +73,9 @@ class CpuConvolution final : public Convolution {
       if (write == Write::overwrite) std::fill(DW.begin(), DW.end(), 0.0F), std::fill(DB.begin(), DB.end(), 0.0F);
       return;
     }
+    bias_gradient(dy.as<float>(), DB, write);
+    if (outer_product_)
+      return outer_product_->run(x.as<float>().data(), dy.as<float>().data(), DW.data(), write, w.data() + scratch_);
     const bool add = write == Write::accumulate;
     auto* packed_gradient = unpack_.needed() ? w.data() + weights_ : reinterpret_cast<std::byte*>(DW.data());
     if (add && !unpack_.needed()) packed_gradient = w.data() + weights_;
@@ -74,7 +85,6 @@ class CpuConvolution final : public Convolution {
     auto* plain = add ? w.data() + fresh_weights_ : reinterpret_cast<std::byte*>(DW.data());
     if (unpack_.needed()) unpack_.run(packed_gradient, plain);
     else plain = packed_gradient;
-    bias_gradient(dy.as<float>(), DB, write);
     if (!add) return;
     const auto* fresh = reinterpret_cast<const float*>(plain);
     for (std::size_t i = 0; i < DW.size(); ++i) DW[i] += fresh[i];
@@ -160,6 +170,7 @@ class CpuConvolution final : public Convolution {
   }
 
   ConvolutionShape s_;
+  std::optional<OuterProductGradient> outer_product_;  ///< the weight gradient of few channels; else oneDNN's
   memory::desc x_, y_, plain_, any_, bias_;
   Bound forward_, data_, parameters_;
   Repack pack_forward_, pack_data_, unpack_;
@@ -170,8 +181,8 @@ class CpuConvolution final : public Convolution {
 
 }  // namespace
 
-std::unique_ptr<Convolution> plan_convolution(const ConvolutionShape& shape) {
-  return std::make_unique<CpuConvolution>(shape);
+std::unique_ptr<Convolution> plan_convolution(const ConvolutionShape& shape, int threads) {
+  return std::make_unique<CpuConvolution>(shape, threads);
 }
 
 }  // namespace partita::kernels::cpu

@@ -66,7 +66,7 @@ class WorkspaceLayout {
 inline constexpr auto f32 = dnnl::memory::data_type::f32;
 
 std::unique_ptr<Gemm> plan_gemm(const GemmShape&);
-std::unique_ptr<Convolution> plan_convolution(const ConvolutionShape&);
+std::unique_ptr<Convolution> plan_convolution(const ConvolutionShape&, int threads);
 std::unique_ptr<Pooling> plan_pooling(const PoolingShape&, int threads);
 
 }  // namespace partita::kernels::cpu
