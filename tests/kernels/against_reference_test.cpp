@@ -3,6 +3,8 @@
 
 #include "compare.hpp"
 
+#include <cstring>
+
 namespace partita::tests {
 namespace {
 
@@ -81,12 +83,44 @@ TEST(Kernels, ConvolutionOverRaggedShapes) {
       for (const auto& [batch, channels, height, width, filters, kernel, stride, padding] :
            std::vector<std::array<std::int64_t, 8>>{{0, 1, 8, 8, 4, 3, 1, 0}, {1, 1, 5, 5, 1, 5, 1, 0}, {2, 1, 28, 28, 10, 5, 1, 0},
                                                     {3, 10, 12, 12, 20, 5, 1, 0}, {2, 3, 9, 7, 5, 3, 2, 1}, {1, 7, 6, 6, 17, 1, 1, 0},
-                                                    {2, 2, 7, 11, 3, 4, 3, 2}, {1, 16, 8, 8, 16, 3, 1, 1}})
+                                                    {2, 2, 7, 11, 3, 4, 3, 2}, {1, 16, 8, 8, 16, 3, 1, 1},
+                                                    // the outer products of few channels: every number of vectors, ragged filters
+                                                    {5, 1, 9, 8, 7, 3, 1, 0}, {2, 2, 9, 9, 16, 2, 1, 0}, {1, 1, 6, 7, 16, 5, 1, 0},
+                                                    {1, 3, 8, 8, 7, 3, 2, 0}, {3, 15, 6, 6, 4, 2, 1, 0}, {2, 9, 7, 7, 5, 5, 1, 0},
+                                                    {2, 12, 9, 9, 23, 5, 1, 0}, {4, 15, 5, 5, 1, 4, 1, 0}})
         for (const Epilogue epilogue : {Epilogue::none, Epilogue::relu})
           check_convolution(*backend, *reference,
                             {.batch = batch, .channels = channels, .height = height, .width = width, .filters = filters,
                              .kernel_h = kernel, .kernel_w = kernel, .stride = stride, .padding = padding, .layout = layout,
                              .epilogue = epilogue});
+}
+
+TEST(Kernels, AreRepeatableBitForBit) {
+  for (const int threads : {1, 2}) {
+    const auto backend = make_cpu_backend(threads);
+    for (const std::int64_t channels : {1, 10, 32}) {
+      const ConvolutionShape s{.batch = 7, .channels = channels, .height = 12, .width = 12, .filters = 20, .kernel_h = 5,
+                               .kernel_w = 5, .layout = backend->image_layout()};
+      const auto inputs = s.batch * channels * 144, outputs = s.batch * 20 * 64, weights = 20 * channels * 25;
+      Values x(inputs), w(weights), b(20), dy(outputs);
+      std::vector<std::vector<float>> results;
+      for (int time = 0; time < 2; ++time) {
+        const auto plan = backend->plan_convolution(s);
+        std::vector<float> y(static_cast<std::size_t>(outputs)), dx(static_cast<std::size_t>(inputs)),
+            dw(static_cast<std::size_t>(weights)), db(20);
+        plan->forward(x.f(), w.f(), b.f(), std::span(y), Scratch(*plan));
+        plan->backward_data(dy.f(), w.f(), std::span(dx), Scratch(*plan));
+        plan->backward_parameters(x.f(), dy.f(), std::span(dw), std::span(db), Write::overwrite, Scratch(*plan));
+        const GemmShape product{.m = 20, .n = 25, .k = 64, .transpose_a = true};
+        const auto gemm = backend->plan_gemm(product);
+        std::vector<float> c(500);
+        gemm->run(std::span(y).first(1280), std::span(dy.single).first(1600), {}, std::span(c), Scratch(*gemm));
+        for (const auto* part : {&dx, &dw, &db, &c}) y.insert(y.end(), part->begin(), part->end());
+        results.push_back(std::move(y));
+      }
+      EXPECT_EQ(0, std::memcmp(results[0].data(), results[1].data(), results[0].size() * sizeof(float))) << channels << ' ' << threads;
+    }
+  }
 }
 
 void check_pooling(Backend& backend, Backend& reference, PoolingShape s) {

@@ -1,0 +1,133 @@
+"""Trains the same nets with Partita and with PyTorch in turn, one thread a rank, and prints samples per second and their ratio.
+
+Five interleaved pairs, so that a machine whose speed drifts slows both. PyTorch runs in plain eager mode on slices of one tensor
+in memory (no data loader is charged to it); on several ranks with DistributedDataParallel over gloo on loopback. Partita gathers its
+shuffled batches from uint8 images. The first steps and all evaluation are excluded on both sides.
+
+  python3 apps/peers/compare_with_pytorch.py                       # needs PARTITA_DATA_DIR with mnist, and torch
+  python3 apps/peers/compare_with_pytorch.py --ranks 2 --python /path/of/another/python3
+"""
+import argparse
+import gzip
+import json
+import os
+import pathlib
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# name: (run file, batch, steps of each side)
+WORKLOADS = {"mlp-mnist": ("mnist_mlp", 100, 3000), "cnn-mnist": ("mnist_cnn", 64, 900), "mlp-wide": ("mnist_mlp_wide", 256, 60)}
+WARM_UP = 5
+
+
+def peer(workload, rank, ranks, port, data):
+    """One PyTorch process: prints its samples per second over all ranks."""
+    import numpy as np
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+    _, batch, steps = WORKLOADS[workload]
+    if ranks > 1:
+        os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+        torch.distributed.init_process_group("gloo", rank=rank, world_size=ranks)
+
+    def idx(name, header):
+        with gzip.open(pathlib.Path(data) / "mnist" / f"train-{name}-ubyte.gz") as file:
+            return np.frombuffer(file.read(), np.uint8, offset=header)
+
+    x = torch.from_numpy((idx("images-idx3", 16).astype(np.float32) / 255 - 0.1307) / 0.3081).reshape(-1, 1, 28, 28)
+    y = torch.from_numpy(idx("labels-idx1", 8).astype(np.int64))
+    linear, relu, flatten = nn.Linear, nn.ReLU, nn.Flatten
+    net = {
+        "mlp-mnist": lambda: nn.Sequential(flatten(), linear(784, 128), relu(), linear(128, 10)),
+        "mlp-wide": lambda: nn.Sequential(flatten(), linear(784, 2048), relu(), linear(2048, 2048), relu(), linear(2048, 2048),
+                                          relu(), linear(2048, 10)),
+        "cnn-mnist": lambda: nn.Sequential(nn.Conv2d(1, 10, 5), nn.MaxPool2d(2), relu(), nn.Conv2d(10, 20, 5), nn.MaxPool2d(2),
+                                           relu(), flatten(), linear(320, 50), relu(), linear(50, 10)),
+    }[workload]()
+    model = nn.parallel.DistributedDataParallel(net) if ranks > 1 else net
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+    share = batch // ranks
+    batches = (len(x) - batch) // batch
+    for step in range(steps + WARM_UP):
+        if step == WARM_UP:
+            start = time.perf_counter()
+        first = step % batches * batch + rank * share
+        optimizer.zero_grad(set_to_none=True)
+        nn.functional.cross_entropy(model(x[first:first + share]), y[first:first + share]).backward()
+        optimizer.step()
+    seconds = time.perf_counter() - start
+    if ranks > 1:
+        slowest = torch.tensor(seconds)
+        torch.distributed.all_reduce(slowest, op=torch.distributed.ReduceOp.MAX)
+        seconds = slowest.item()
+        torch.distributed.destroy_process_group()
+    if rank == 0:
+        print(json.dumps({"torch": torch.__version__, "samples_per_second": steps * batch / seconds}))
+
+
+def run_peer(python, workload, ranks, data):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    processes = [subprocess.Popen([python, __file__, "--peer", workload, str(rank), str(ranks), str(port), data],
+                                  stdout=subprocess.PIPE, text=True, env=environment) for rank in range(ranks)]
+    outputs = [process.communicate(timeout=600)[0] for process in processes]
+    if any(process.returncode for process in processes):
+        sys.exit(f"{python}: the PyTorch side failed")
+    return json.loads(outputs[0])
+
+
+def run_partita(binaries, workload, ranks):
+    run, batch, steps = WORKLOADS[workload]
+    output = subprocess.run(
+        ["mpiexec", "-n", str(ranks), str(binaries / "partita-train"), "--config", str(ROOT / "inputs" / "runs" / f"{run}.ini"),
+         f"--train.batch={batch}", f"--train.steps={steps + WARM_UP}", "--evaluate.every=0", "--compute.threads=1"],
+        capture_output=True, text=True, timeout=600)
+    if output.returncode != 0:
+        sys.exit(output.stdout + output.stderr)
+    return float(re.search(r"name=throughput value=([\d.e+]+)", output.stdout).group(1))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--binaries", type=pathlib.Path, default=ROOT / "build" / "release" / "bin")
+    parser.add_argument("--python", action="append", help="interpreter with torch; may be repeated (default: this one)")
+    parser.add_argument("--ranks", type=int, default=1)
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--workload", action="append", choices=WORKLOADS, help="may be repeated (default: all)")
+    parser.add_argument("--data", default=os.environ.get("PARTITA_DATA_DIR"), help="folder with mnist/ (default: PARTITA_DATA_DIR)")
+    options = parser.parse_args()
+    if not options.data or not (pathlib.Path(options.data) / "mnist").is_dir():
+        parser.error("no mnist in --data; partita-data fetch mnist --dir DIR gets it")
+    pythons = options.python or [sys.executable]
+    for python in pythons:
+        if subprocess.run([python, "-c", "import torch, numpy"], capture_output=True).returncode != 0:
+            parser.error(f"{python} has no torch and numpy")
+    for workload in options.workload or WORKLOADS:
+        ours, theirs = [], {python: [] for python in pythons}
+        for _ in range(options.pairs):
+            ours.append(run_partita(options.binaries, workload, options.ranks))
+            for python in pythons:
+                theirs[python].append(run_peer(python, workload, options.ranks, options.data))
+        for python, results in theirs.items():
+            rates = [result["samples_per_second"] for result in results]
+            ratios = [a / b for a, b in zip(ours, rates)]
+            print(f"{workload:10} batch {WORKLOADS[workload][1]:3} ranks {options.ranks}: partita {statistics.median(ours):9.0f}   "
+                  f"torch {results[0]['torch']:12} {statistics.median(rates):9.0f} samples/s   ratio {statistics.median(ratios):6.2f} "
+                  f"({min(ratios):.2f} to {max(ratios):.2f}, {options.pairs} pairs)", flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--peer"]:
+        peer(sys.argv[2], *map(int, sys.argv[3:6]), sys.argv[6])
+    else:
+        main()
