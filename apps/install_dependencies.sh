@@ -5,7 +5,7 @@ set -euo pipefail
 
 packages=(build-essential cmake ninja-build git mpich libmpich-dev libhdf5-dev libdnnl-dev libboost-dev
           libboost-program-options-dev zlib1g-dev libssl-dev libcurl4-openssl-dev nlohmann-json3-dev librandom123-dev
-          libgtest-dev libbenchmark-dev python3 python3-numpy python3-h5py python3-xarray python3-h5netcdf)
+          libgtest-dev libbenchmark-dev libucx-dev python3 python3-numpy python3-h5py python3-xarray python3-h5netcdf)
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   # CMake names any library that is missing; here only what is needed to get that far.

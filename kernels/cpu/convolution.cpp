@@ -6,7 +6,7 @@
 
 #include "elementwise.hpp"
 #include "engine.hpp"
-#include "weight_gradient.hpp"
+#include "few_channels.hpp"
 
 namespace partita::kernels::cpu {
 namespace {
@@ -41,7 +41,12 @@ class CpuConvolution final : public Convolution {
     plain_ = memory::desc({s.filters, s.channels, s.kernel_h, s.kernel_w}, f32, Tag::oihw);
     any_ = memory::desc(plain_.dims(), f32, Tag::any);
     bias_ = memory::desc({s.filters}, f32, Tag::x);
-    plan_forward();
+    if (DirectForward::suits(s)) {
+      direct_forward_.emplace(s, threads);
+      scratch_bytes_ = std::max(scratch_bytes_, direct_forward_->workspace());
+    } else {
+      plan_forward();
+    }
     plan_backward_data();
     if (OuterProductGradient::suits(s)) {
       outer_product_.emplace(s, threads);
@@ -56,6 +61,9 @@ class CpuConvolution final : public Convolution {
 
   void forward(ConstView x, ConstView weight, ConstView bias, View y, Workspace w) override {
     if (s_.batch == 0) return;
+    if (direct_forward_)
+      return direct_forward_->run(x.as<float>().data(), weight.as<float>().data(), bias.as<float>().data(), y.as<float>().data(),
+                                  w.data() + scratch_);
     forward_.at(DNNL_ARG_SRC, x.data()).at(DNNL_ARG_WEIGHTS, packed(pack_forward_, weight, w));
     forward_.at(DNNL_ARG_BIAS, bias.data()).at(DNNL_ARG_DST, y.data());
     forward_.at(DNNL_ARG_SCRATCHPAD, w.data() + scratch_).run();
@@ -170,7 +178,8 @@ class CpuConvolution final : public Convolution {
   }
 
   ConvolutionShape s_;
-  std::optional<OuterProductGradient> outer_product_;  ///< the weight gradient of few channels; else oneDNN's
+  std::optional<DirectForward> direct_forward_;        ///< for few channels; else oneDNN's
+  std::optional<OuterProductGradient> outer_product_;  ///< the weight gradient likewise
   memory::desc x_, y_, plain_, any_, bias_;
   Bound forward_, data_, parameters_;
   Repack pack_forward_, pack_data_, unpack_;

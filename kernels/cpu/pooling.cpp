@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "engine.hpp"
+#include "lanes.hpp"
 
 namespace partita::kernels::cpu {
 namespace {
@@ -17,10 +18,8 @@ struct Strides {
         column(layout == Layout::nchw ? 1 : c) {}
 };
 
-using Lanes = float __attribute__((vector_size(64)));
 using IntLanes = std::int32_t __attribute__((vector_size(64)));
 using ByteLanes = std::uint8_t __attribute__((vector_size(16)));
-constexpr std::int64_t width = 16;
 
 /// A whole block, or its first `count` values with the rest 0.
 template <class V, bool Whole, class T>
@@ -117,7 +116,12 @@ class CpuPooling final : public Pooling {
   /// Every input lies in one window at most, so its gradient is stored, not added, in the order of memory.
   void backward_blocks(const float* dy, const std::uint8_t* winners, float* dx) const {
     const std::int64_t h_end = s_.out_height(), w_end = s_.out_width();
-    for (std::int64_t h = 0; h < h_end; ++h)
+    const bool pairs = winners && s_.kernel == 2 && (s_.channels <= width || s_.channels % width == 0);
+    for (std::int64_t h = 0; h < h_end; ++h) {
+      if (pairs) {
+        backward_pairs(h, dy, winners, dx);
+        continue;
+      }
       for (std::int64_t r = 0; r < s_.kernel; ++r) {
         float* row = dx + (h * s_.kernel + r) * in_.row;
         for (std::int64_t w = 0; w < w_end; ++w) {
@@ -128,7 +132,29 @@ class CpuPooling final : public Pooling {
         }
         std::fill(row + w_end * s_.kernel * s_.channels, row + in_.row, 0.0F);
       }
+    }
     std::fill(dx + h_end * s_.kernel * in_.row, dx + in_.sample, 0.0F);
+  }
+
+  /// The same for a row of 2×2 maxima, both rows of a window at once: gradient and winner are loaded once for four stores. Windows
+  /// whose upper block would reach into the lower row, which is there already, are stored exactly.
+  void backward_pairs(std::int64_t h, const float* dy, const std::uint8_t* winners, float* dx) const {
+    const std::int64_t w_end = s_.out_width();
+    float* const rows[] = {dx + 2 * h * in_.row, dx + (2 * h + 1) * in_.row};
+    for (std::int64_t w = 0; w < w_end; ++w) {
+      const std::int64_t pixel = h * w_end + w, first = 2 * w * s_.channels;
+      if (first + s_.channels + ceil_divide(s_.channels, width) * width > in_.row || !fits(pixel, out_.sample)) {
+        for (std::int64_t r = 0; r < 2; ++r) backward_pixel<false>(pixel, r, dy, winners, rows[r] + first);
+        continue;
+      }
+      for (std::int64_t c = 0; c < s_.channels; c += width) {
+        const auto gradient = load<Lanes, true>(dy + pixel * s_.channels + c, width);
+        const auto winner = __builtin_convertvector((load<ByteLanes, true>(winners + pixel * s_.channels + c, width)), IntLanes);
+        for (std::int32_t position = 0; position < 4; ++position)
+          store<true, Lanes>(winner == position ? gradient : Lanes{}, rows[position / 2] + first + position % 2 * s_.channels + c, width);
+      }
+    }
+    for (float* row : rows) std::fill(row + 2 * w_end * s_.channels, row + in_.row, 0.0F);
   }
 
   /// Row `r` of one window's gradient.

@@ -62,11 +62,23 @@ TrafficCounts traffic_of(const Schedule& schedule, int rank, Bytes element) {
 }
 
 Bytes modelled_vendor_all_reduce(int p, int rank, std::int64_t n, Bytes element) {
-  const int q = static_cast<int>(std::bit_floor(static_cast<unsigned>(p)));
-  const bool doubling = (element * n).value() <= 8 || n < q;
-  const auto schedule = doubling ? recursive_doubling_all_reduce(p, rank, n, Combine::sum)
-                                 : halving_doubling_all_reduce(p, rank, n, Combine::sum);
-  return traffic_of(schedule, rank, element).wire_bytes;
+  const int q = static_cast<int>(std::bit_floor(static_cast<unsigned>(p))), folded = p - q;
+  if (rank < 2 * folded && rank % 2 == 0) return element * n;  // gives its vector to the next rank
+  const std::int64_t returned = rank < 2 * folded ? n : 0;
+  const int among = rank < 2 * folded ? rank / 2 : rank - folded;
+  if ((element * n).value() <= 2048 || n < q) return element * (n * std::countr_zero(static_cast<unsigned>(q)) + returned);
+  // q equal parts, the last with what remains. Halving: a bit of the rank says which half is kept and which is sent; doubling sends
+  // what was kept.
+  const auto size = [&](int begin, int end) { return (end - begin) * (n / q) + (end == q ? n % q : 0); };
+  std::int64_t sent = 0;
+  for (int mask = 1, begin = 0, end = q; mask < q; mask *= 2) {
+    const int middle = (begin + end) / 2;
+    const bool keeps_lower = (among & mask) == 0;
+    sent += keeps_lower ? size(middle, end) : size(begin, middle);
+    (keeps_lower ? end : begin) = middle;
+    sent += size(begin, end);
+  }
+  return element * (sent + returned);
 }
 
 }  // namespace partita::collective

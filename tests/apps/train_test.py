@@ -1,15 +1,19 @@
 """partita-train as a user runs it: bad input, every file of inputs/runs, the accuracy on real MNIST.
 
-Usage: train_test.py bad_input|inputs|mnist MPIEXEC PARTITA_TRAIN SOURCE_FOLDER
+Usage: train_test.py bad_input|one_rank|inputs|mnist|five_seeds|killed[=TIMES] MPIEXEC PARTITA_TRAIN PARTITA_DATA SOURCE_FOLDER
 """
 import os
 import pathlib
+import random
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
-part, mpiexec, train, source = sys.argv[1:5]
+part, mpiexec, train, data_program, source = sys.argv[1:6]
 runs = pathlib.Path(source) / "inputs" / "runs"
 
 
@@ -68,10 +72,86 @@ def mnist():
         print("SKIPPED: set PARTITA_DATA_DIR to a folder with mnist")
         sys.exit(77)
     for config, least in (("mnist_cnn", 0.981), ("mnist_mlp", 0.96)):
-        result = run(2, "--train.epochs=2", config=config)
-        accuracy = float(re.search(r"name=test_accuracy value=(\S+)", result.stdout).group(1))
-        print(config, accuracy)
-        assert accuracy >= least, result
+        reached = accuracy(config, seed=1)
+        print(config, reached)
+        assert reached >= least
 
 
-{"bad_input": bad_input, "inputs": inputs, "mnist": mnist}[part]()
+def accuracy(config, seed):
+    result = run(2, "--train.epochs=2", f"--train.seed={seed}", config=config)
+    return float(re.search(r"name=test_accuracy value=(\S+)", result.stdout).group(1))
+
+
+def five_seeds():
+    """Two ranks, two epochs, seeds 1 to 5: the CNN's mean reaches 98.4 % and each 98.1 %, the MLP's each 96.0 %."""
+    if not has_mnist():
+        print("SKIPPED: set PARTITA_DATA_DIR to a folder with mnist")
+        sys.exit(77)
+    cnn, mlp = ([accuracy(config, seed) for seed in range(1, 6)] for config in ("mnist_cnn", "mnist_mlp"))
+    print("cnn", cnn, "mean", sum(cnn) / 5, "mlp", mlp)
+    assert sum(cnn) / 5 >= 0.984 and min(cnn) >= 0.981 and min(mlp) >= 0.96
+
+
+def one_rank():
+    """Data that is damaged where one rank looks only: all ranks end with 2, the message names the rank, nothing is written."""
+    with tempfile.TemporaryDirectory() as folder:
+        good, bad = pathlib.Path(folder) / "good" / "tiny", pathlib.Path(folder) / "bad" / "tiny"
+        subprocess.run([data_program, "generate", "--output", good, "--train-samples=50", "--test-samples=10"], check=True,
+                       capture_output=True)
+        shutil.copytree(good, bad)
+        images = bad / "train-images-idx3-ubyte.gz"
+        content = bytearray(images.read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        images.write_bytes(content)
+        script = f'[ "$PMI_RANK" = 1 ] && where=bad || where=good; exec "$0" "$@" --data.dir={folder}/$where'
+        result = subprocess.run([mpiexec, "-n", "3", "sh", "-c", script, train, f"--config={runs}/digits_mlp.ini", "--data.name=tiny",
+                                 f"--output={folder}/r.h5"], capture_output=True, text=True, timeout=60)
+        assert result.returncode == 2, result
+        assert "train-images" in result.stderr and "rank 1" in result.stderr, result.stderr
+        assert "rank 0" not in result.stderr and not os.path.exists(f"{folder}/r.h5"), result.stderr
+
+
+def descendants(pid):
+    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
+    found = [int(child) for child in children.read_text().split()] if children.exists() else []
+    return found + [grandchild for child in found for grandchild in descendants(child)]
+
+
+def killed(times):
+    """kill -9 of one rank at a random moment: the others end, and the result is the last whole snapshot or not there."""
+    import h5py
+
+    chosen = random.Random(7)
+    found = 0
+    with tempfile.TemporaryDirectory() as folder:
+        output = pathlib.Path(folder) / "r.h5"
+        for attempt in range(times):
+            output.unlink(missing_ok=True)
+            job = subprocess.Popen([mpiexec, "-n", "2", train, f"--config={runs}/digits_mlp.ini", "--train.epochs=1000000",
+                                    "--data.train-samples=2000", "--data.test-samples=100", f"--output={output}"],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                time.sleep(chosen.uniform(0.05, 1.5))
+                # Only what this job started; a rank's name tells it from the launcher's proxy.
+                ranks = [pid for pid in descendants(job.pid) if os.readlink(f"/proc/{pid}/exe") == os.path.realpath(train)]
+                victims = ranks or [job.pid]
+                os.kill(chosen.choice(victims), signal.SIGKILL)
+                assert job.wait(timeout=15) != 0
+            finally:
+                job.kill()
+                job.wait()
+            if output.exists():
+                with h5py.File(output) as file:
+                    epochs, steps = len(file["epochs/train_loss"]), len(file["steps/loss"])
+                    assert epochs >= 1 and steps > 0 and file.attrs["status"] in ("running", b"running"), (attempt, epochs, steps)
+                    file["traffic/wire_bytes"][:]
+                found += 1
+    print(f"{times} kills, {found} left a whole snapshot")
+    assert found > 0
+
+
+name, _, times = part.partition("=")
+if name == "killed":
+    killed(int(times or 5))
+else:
+    {"bad_input": bad_input, "one_rank": one_rank, "inputs": inputs, "mnist": mnist, "five_seeds": five_seeds}[name]()

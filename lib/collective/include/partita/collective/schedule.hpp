@@ -98,9 +98,9 @@ Schedule hierarchical_all_reduce(int rank, std::span<const int> node_of, std::in
 /// Bytes and messages of one rank's schedule (payload and seconds stay 0).
 TrafficCounts traffic_of(const Schedule&, int rank, Bytes element);
 
-/// What MPICH's all-reduce sends from `rank`, Rabenseifner's algorithm above 8 bytes with at least 2^⌊log₂p⌋ elements
-/// and recursive doubling below: q = 2^⌊log₂p⌋, even ranks below 2(p−q) send n, odd ones 2(q−1)/q·n + n, others
-/// 2(q−1)/q·n. Measured below MPI with MPICH 4.0.2.
+/// What MPICH's MPI_Iallreduce sends from `rank`: recursive doubling up to 2048 bytes or with fewer than q = 2^⌊log₂p⌋ elements, else
+/// Rabenseifner's algorithm: even ranks below 2(p−q) send n, odd ones 2(q−1)/q·n + n, others 2(q−1)/q·n, up to rounding. Counted below MPI with
+/// MPICH 4.0.2 (test vendor_bytes); its blocking MPI_Allreduce leaves recursive doubling at 8 bytes already.
 Bytes modelled_vendor_all_reduce(int p, int rank, std::int64_t n, Bytes element);
 
 /// Evenly cut offsets 0 … n for p shares.

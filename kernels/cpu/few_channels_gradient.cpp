@@ -1,4 +1,5 @@
-#include "weight_gradient.hpp"
+#include "few_channels.hpp"
+#include "lanes.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -6,18 +7,8 @@
 namespace partita::kernels::cpu {
 namespace {
 
-using Lanes = float __attribute__((vector_size(64)));
-constexpr std::int64_t width = 16;
 /// Filters (or values of a window row) that are broadcast together: with up to 5 vectors the sums fit 32 registers.
 constexpr std::int64_t group = 5;
-
-Lanes load(const float* from) {
-  Lanes value;
-  std::memcpy(&value, from, sizeof value);
-  return value;
-}
-
-constexpr std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 

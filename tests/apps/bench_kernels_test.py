@@ -1,0 +1,29 @@
+"""partita-bench-kernels as a user runs it: checked results, samples in HDF5, bad input.
+
+Usage: bench_kernels_test.py PARTITA_BENCH_KERNELS
+"""
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import h5py
+
+
+def run(*arguments):
+    return subprocess.run([sys.argv[1], *arguments], capture_output=True, text=True, timeout=100)
+
+
+with tempfile.TemporaryDirectory() as folder:
+    output = pathlib.Path(folder) / "k.h5"
+    result = run("--benchmark_filter=(in=128|image=1x28|recording)", f"--output={output}")
+    assert result.returncode == 0, result
+    for text in ("linear_backward_data", "conv_forward", "recording/span", "of peak"):
+        assert text in result.stdout, (text, result.stdout)
+    with h5py.File(output) as file:
+        names = {name.decode() for name in file["benchmarks/name"][:]}
+        assert {"linear_forward/cpu", "linear_forward/sgemm", "linear_forward/fma_peak", "recording/ledger_entry"} <= names, names
+        assert (file["benchmarks/value"][:] > 0).all()
+    assert run(f"--output={output}", "--benchmark_filter=none").returncode == 2
+    assert run("--outptu=x").returncode == 2 and run("--help").returncode == 0 and run("--version").returncode == 0
+print("ok")

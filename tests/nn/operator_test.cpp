@@ -1,0 +1,120 @@
+/// Every layer's gradients by finite differences in double, through the operators that training uses.
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <random>
+
+#include "partita/model/parse.hpp"
+#include "partita/nn/operator.hpp"
+
+namespace partita::nn {
+namespace {
+
+using Doubles = std::vector<double>;
+
+/// A layer alone, bound to a batch, on random data; f = Σ dy·y.
+struct Bench {
+  static constexpr std::int64_t batch = 3;
+  std::unique_ptr<kernels::Backend> backend = kernels::make_reference_backend(kernels::DataType::float64);
+  model::Layer layer;
+  std::unique_ptr<Operator> plan;
+  Doubles x, weight, bias, y, dy, dx, dweight, dbias;
+  std::vector<std::uint8_t> winners;
+  StepPosition position{.seed = 5, .step = 7, .first_sample = kernels::Samples(11)};
+
+  Bench(const std::string& input, const std::string& line) {
+    std::vector<base::Violation> violations;
+    // A trailer makes any layer a whole model.
+    const bool flat = input.find('x') == std::string::npos;
+    std::vector<std::string> lines{line};
+    if (!flat && line != "flatten") lines.emplace_back("flatten");
+    lines.emplace_back("linear 2");
+    const auto model = model::parse_model({.name = "m", .input = input, .layers = lines}, violations);
+    EXPECT_TRUE(violations.empty()) << line << ": " << to_string(violations.front());
+    layer = model.layers.front();
+    plan = plan_operator(layer, 0, false, batch, *backend);
+    const auto size = [](std::int64_t n) { return static_cast<std::size_t>(n); };
+    for (auto* values : {&x, &dx}) values->resize(size(batch * layer.input.elements().value()));
+    for (auto* values : {&y, &dy}) values->resize(size(batch * layer.output.elements().value()));
+    for (auto* values : {&weight, &dweight}) values->resize(size(layer.weight_elements().value()));
+    for (auto* values : {&bias, &dbias}) values->resize(size(layer.bias_elements().value()));
+    winners.resize(y.size());
+    std::mt19937 generator(3);
+    std::normal_distribution<double> normal;
+    for (auto* values : {&x, &weight, &bias, &dy})
+      for (auto& value : *values) value = normal(generator);
+  }
+
+  Tensors tensors() {
+    const auto view = [](Doubles& values) { return View(std::span(values)); };
+    return {.x = view(x), .weight = view(weight), .bias = view(bias), .y = view(y), .winners = View(std::span(winners)),
+            .dy = view(dy), .dx = view(dx), .dweight = view(dweight), .dbias = view(dbias)};
+  }
+  double f() {
+    plan->forward(tensors(), position, {});
+    double sum = 0;
+    for (std::size_t i = 0; i < y.size(); ++i) sum += y[i] * dy[i];
+    return sum;
+  }
+  void expect_gradient(Doubles& values, const Doubles& gradient, const std::string& what) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const double at = values[i], h = 1e-6;
+      values[i] = at + h;
+      const double above = f();
+      values[i] = at - h;
+      const double below = f();
+      values[i] = at;
+      ASSERT_NEAR((above - below) / (2 * h), gradient[i], 2e-7 * (1 + std::abs(gradient[i]))) << what << " at " << i;
+    }
+  }
+};
+
+TEST(Operators, GradientsAreFiniteDifferences) {
+  const std::pair<const char*, const char*> layers[] = {
+      {"7", "linear 5"},          {"1", "linear 1"},           {"2x6x5", "conv 3 kernel=3"},
+      {"2x7x5", "conv 3 kernel=3 stride=2 padding=1"},         {"1x4x4", "conv 2 kernel=1 stride=3"},
+      {"3x5x6", "conv 2 kernel=4 padding=3"},                  {"2x6x5", "maxpool 2"},
+      {"2x7x7", "maxpool 3 stride=2"},                         {"2x6x5", "avgpool 2"},
+      {"1x7x7", "avgpool 3 stride=1"},                         {"2x3x3", "relu"},
+      {"9", "relu"},              {"2x3x3", "tanh"},           {"2x3x3", "flatten"},
+      {"2x3x3", "dropout 0.5"},   {"9", "dropout 0.25"}};
+  for (const auto& [input, line] : layers) {
+    Bench bench(input, line);
+    const std::string what = std::string(line) + " on " + input;
+    bench.f();
+    bench.plan->backward_data(bench.tensors(), bench.position, {});
+    bench.expect_gradient(bench.x, Doubles(bench.dx), what + ": input");
+    if (!bench.layer.has_parameters()) continue;
+    bench.plan->backward_parameters(bench.tensors(), {});
+    bench.expect_gradient(bench.weight, Doubles(bench.dweight), what + ": weight");
+    bench.expect_gradient(bench.bias, Doubles(bench.dbias), what + ": bias");
+  }
+}
+
+TEST(Operators, AFusedReluIsTheMaximumWithZero) {
+  for (const auto& [input, line] : {std::pair("7", "linear 5"), std::pair("2x6x5", "conv 3 kernel=3"), std::pair("2x6x5", "maxpool 2")}) {
+    Bench bench(input, line);
+    bench.f();
+    auto expected = bench.y;
+    for (auto& value : expected) value = std::max(0.0, value);
+    plan_operator(bench.layer, 0, true, Bench::batch, *bench.backend)->forward(bench.tensors(), bench.position, {});
+    EXPECT_EQ(bench.y, expected) << line;
+  }
+}
+
+TEST(Operators, DropoutDependsOnTheGlobalSampleNotOnTheShare) {
+  Bench whole("8", "dropout 0.5");
+  whole.f();
+  const auto share = plan_operator(whole.layer, 0, false, 1, *whole.backend);
+  for (std::size_t sample = 0; sample < 3; ++sample) {
+    Doubles x(whole.x.begin() + static_cast<std::ptrdiff_t>(8 * sample), whole.x.begin() + static_cast<std::ptrdiff_t>(8 * sample + 8)), y(8);
+    auto position = whole.position;
+    position.first_sample = kernels::Samples(11 + static_cast<std::int64_t>(sample));
+    share->forward({.x = View(std::span(x)), .y = View(std::span(y))}, position, {});
+    EXPECT_TRUE(std::equal(y.begin(), y.end(), whole.y.begin() + static_cast<std::ptrdiff_t>(8 * sample)));
+  }
+  EXPECT_NE(whole.y, whole.x);
+}
+
+}  // namespace
+}  // namespace partita::nn
