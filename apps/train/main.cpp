@@ -73,6 +73,7 @@ run::TrainingOptions training_options(const config::RunOptions& options, std::in
           .shuffle = t.shuffle,
           .target_accuracy = t.target_accuracy,
           .evaluate_every = options.evaluate_every,
+          .snapshot_seconds = options.output.empty() ? 0 : options.snapshot_seconds,
           .initializer = options.init,
           .algorithm = options.sync.algorithm,
           .bucket_bytes = options.sync.bucket_bytes};
@@ -98,16 +99,19 @@ int run_training(const Input& input, comm::MpiEnvironment& environment, comm::Co
   run::Training training(options.model, training_options(options, input.data->train.samples.value()), *backend, world,
                          *input.data);
   auto record = train::begin_record(options, environment, world, *input.data, training, threads, command_line);
+  record.environment.entries["math_library"] = backend->library();
   record.environment.entries["all_reduce_table"] = input.table.hash();
   std::size_t recorded = 0;
   const auto snapshot = [&] {
     train::update_record(record, world, training, std::exchange(recorded, training.steps().size()));
     if (world.rank() == 0 && !options.output.empty()) results::write_snapshot(options.output, record);
   };
-  const auto outcome = training.run([&](const run::EpochRow& row) {
-    if (world.rank() == 0) print_epoch(row);
-    snapshot();
-  });
+  const auto outcome = training.run({.on_epoch =
+                                         [&](const run::EpochRow& row) {
+                                           if (world.rank() == 0) print_epoch(row);
+                                           snapshot();
+                                         },
+                                     .on_snapshot = snapshot});
   const bool diverged = outcome == run::Outcome::diverged;
   record.attributes.status = diverged ? results::Status::invalid : results::Status::complete;
   train::update_record(record, world, training, recorded);

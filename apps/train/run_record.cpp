@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "partita/kernels/cuda/devices.hpp"
+#include "partita/results/version.hpp"
 
 namespace partita::train {
 namespace {
@@ -26,6 +27,7 @@ std::string cpu_model() {
 /// Compiler, libraries and the scheduler's variables, by name.
 std::map<std::string, std::string> versions(const comm::MpiEnvironment& environment) {
   std::map<std::string, std::string> entries{{"mpi", environment.library()}, {"compiler", "GCC " __VERSION__},
+                                             {"hdf5", results::hdf5_version()},
                                              {"cuda", describe(kernels::cuda::query_devices())}};
   for (const char* name : {"SLURM_JOB_ID", "SLURM_JOB_NAME", "SLURM_NTASKS", "SLURM_JOB_NUM_NODES", "SLURM_JOB_NODELIST",
                            "SLURM_CPUS_PER_TASK", "SLURM_JOB_PARTITION", "OMP_NUM_THREADS", "OMP_PROC_BIND"})

@@ -15,6 +15,10 @@ class CpuBackend final : public Backend {
 
   std::string_view name() const override { return "cpu"; }
   DataType type() const override { return DataType::float32; }
+  std::string library() const override {
+    const auto& v = *dnnl::version();
+    return "oneDNN " + std::to_string(v.major) + "." + std::to_string(v.minor) + "." + std::to_string(v.patch);
+  }
   Layout image_layout() const override { return Layout::nhwc; }
 
   std::unique_ptr<Gemm> plan_gemm(const GemmShape& s) override { return cpu::plan_gemm(s); }

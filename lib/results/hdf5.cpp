@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "hdf5_check.hpp"
+#include "partita/results/version.hpp"
 
 namespace partita::results::hdf5 {
 namespace {
@@ -245,3 +246,9 @@ bool is_single_precision(hid_t group, const std::string& name) {
 }
 
 }  // namespace partita::results::hdf5
+
+std::string partita::results::hdf5_version() {
+  unsigned major = 0, minor = 0, patch = 0;
+  H5get_libversion(&major, &minor, &patch);
+  return std::to_string(major) + "." + std::to_string(minor) + "." + std::to_string(patch);
+}

@@ -6,6 +6,7 @@
 #include "partita/base/clock.hpp"
 #include "partita/data/batch.hpp"
 #include "partita/data/sampler.hpp"
+#include "partita/run/snapshot_clock.hpp"
 #include "partita/step/build.hpp"
 #include "partita/topology/cut.hpp"
 
@@ -115,7 +116,8 @@ Training::Evaluation Training::evaluate() {
   return {.loss = sums[0] / samples, .accuracy = sums[1] / samples};
 }
 
-Outcome Training::run(const std::function<void(const EpochRow&)>& on_epoch) {
+Outcome Training::run(const Observer& observer) {
+  SnapshotClock snapshots(world_, options_.snapshot_seconds);
   data::Sampler sampler({.samples = data_.train.samples, .seed = options_.seed, .shuffle = options_.shuffle});
   const std::int64_t n = data_.train.samples.value();
   const std::int64_t limit = options_.steps.value_or(INT64_MAX);
@@ -130,6 +132,10 @@ Outcome Training::run(const std::function<void(const EpochRow&)>& on_epoch) {
       one_step(step, order.subspan(static_cast<std::size_t>(begin),
                                    static_cast<std::size_t>(std::min(options_.batch, n - begin))));
       if (!std::isfinite(steps_.back().loss)) break;
+      if (!snapshots.due()) continue;
+      world_.ledger().set_activity(Activity::record);
+      observer.on_snapshot();
+      world_.ledger().set_activity(Activity::train);
     }
     EpochRow row = summarize(epoch + 1, first_step);
     training_seconds += row.seconds;
@@ -144,7 +150,7 @@ Outcome Training::run(const std::function<void(const EpochRow&)>& on_epoch) {
     const bool reached = options_.target_accuracy && row.test_accuracy.value_or(0) >= *options_.target_accuracy;
     if (reached) seconds_to_target_ = training_seconds;
     world_.ledger().set_activity(Activity::record);
-    on_epoch(row);
+    observer.on_epoch(row);
     if (diverged) return Outcome::diverged;
     if (reached) return Outcome::target_reached;
   }

@@ -1,6 +1,6 @@
 """partita-train as a user runs it: bad input, every file of inputs/runs, the accuracy on real MNIST.
 
-Usage: train_test.py bad_input|one_rank|inputs|mnist|five_seeds|killed[=TIMES] MPIEXEC PARTITA_TRAIN PARTITA_DATA SOURCE_FOLDER
+Usage: train_test.py bad_input|one_rank|inputs|snapshots|mnist|five_seeds|killed[=TIMES] MPIEXEC PARTITA_TRAIN PARTITA_DATA SOURCE_FOLDER
 """
 import os
 import pathlib
@@ -150,8 +150,35 @@ def killed(times):
     assert found > 0
 
 
+def snapshots():
+    """Inside an epoch a snapshot appears after the seconds asked for, whole, while the run goes on; both ranks agree on its step."""
+    import h5py
+
+    with tempfile.TemporaryDirectory() as folder:
+        output = pathlib.Path(folder) / "r.h5"
+        job = subprocess.Popen([mpiexec, "-n", "2", train, f"--config={runs}/digits_mlp.ini", "--train.epochs=1", "--train.batch=1",
+                                "--data.train-samples=1000000", "--snapshot.seconds=0.3", f"--output={output}"],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            until = time.monotonic() + 60
+            counts = set()
+            while time.monotonic() < until and job.poll() is None and len(counts) < 3:
+                if output.exists():
+                    with h5py.File(output) as file:
+                        assert file.attrs["status"] in ("running", b"running") and "epochs" not in file
+                        assert set(file["environment"].attrs) >= {"mpi", "hdf5", "math_library", "compiler", "cuda"}
+                        counts.add(len(file["steps/loss"]))
+                time.sleep(0.05)
+            assert len(counts) >= 3, (counts, job.poll())
+            assert job.poll() is None, "the epoch must still run"
+        finally:
+            job.terminate()
+            job.wait(timeout=15)
+        print("steps in snapshots of one epoch:", sorted(counts))
+
+
 name, _, times = part.partition("=")
 if name == "killed":
     killed(int(times or 5))
 else:
-    {"bad_input": bad_input, "one_rank": one_rank, "inputs": inputs, "mnist": mnist, "five_seeds": five_seeds}[name]()
+    {"bad_input": bad_input, "one_rank": one_rank, "inputs": inputs, "snapshots": snapshots, "mnist": mnist, "five_seeds": five_seeds}[name]()

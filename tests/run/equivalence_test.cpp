@@ -53,7 +53,7 @@ comm::Communicator& alone_on_this_rank() {
 }
 
 void train(run::Training& training) {
-  training.run([](const run::EpochRow&) {});
+  training.run({});
 }
 
 /// Drift of a case between all ranks of the world and this rank alone, and whether all replicas are the same bits.

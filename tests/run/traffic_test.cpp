@@ -23,7 +23,7 @@ Sums train_and_sum(comm::Algorithm algorithm, Purpose purpose, Activity activity
   options.algorithm = algorithm;
   options.bucket_bytes = kernels::Bytes(1 << 20);  // one bucket
   run::Training training(c.model, options, *backend, world, c.data);
-  training.run([](const run::EpochRow&) {});
+  training.run({});
   Sums sums;
   std::int64_t all_sent = 0, all_received = 0;
   for (const auto& row : world.gather_traffic()) {

@@ -128,6 +128,8 @@ class Backend {
   virtual ~Backend() = default;
   [[nodiscard]] virtual std::string_view name() const = 0;
   [[nodiscard]] virtual DataType type() const = 0;
+  /// Name and version of the library that it computes with; "none" where there is none.
+  [[nodiscard]] virtual std::string library() const { return "none"; }
   /// The memory order this back-end wants image tensors in.
   [[nodiscard]] virtual Layout image_layout() const = 0;
 

@@ -50,6 +50,7 @@ struct RunOptions {
   model::Initializer init = model::Initializer::torch;
   TrainOptions train;
   std::int64_t evaluate_every = 1;
+  double snapshot_seconds = 60;  ///< between snapshots of the result inside an epoch; 0: at epochs only
   SyncOptions sync;
   Backend backend = Backend::cpu;
   int threads = 0;  ///< 0: the rank's share of the node's cores

@@ -1,6 +1,7 @@
 /// Which build this is. The commit is looked up when the program is built, not when it was configured.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 namespace partita::results {
@@ -12,5 +13,8 @@ struct Version {
 };
 
 Version version();
+
+/// The HDF5 library in use, "1.10.8".
+std::string hdf5_version();
 
 }  // namespace partita::results

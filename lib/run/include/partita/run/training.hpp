@@ -26,6 +26,7 @@ struct TrainingOptions {
   bool shuffle = true;
   std::optional<double> target_accuracy;  ///< of the test set, 0 to 1
   std::int64_t evaluate_every = 1;        ///< epochs; 0: never
+  double snapshot_seconds = 0;            ///< between calls of `on_snapshot` inside an epoch; 0: none
   model::Initializer initializer = model::Initializer::torch;
   comm::Algorithm algorithm = comm::Algorithm::automatic;
   kernels::Bytes bucket_bytes{};
@@ -58,8 +59,12 @@ class Training {
            const data::DataPair&);
   ~Training();
 
-  /// Trains; `on_epoch` is called on every rank after each epoch with its row, and may write a snapshot.
-  Outcome run(const std::function<void(const EpochRow&)>& on_epoch);
+  /// Called on every rank, at the same step.
+  struct Observer {
+    std::function<void(const EpochRow&)> on_epoch = [](const EpochRow&) {};  ///< after each epoch with its row; may write a snapshot
+    std::function<void()> on_snapshot = [] {};      ///< inside an epoch, when a snapshot is due
+  };
+  Outcome run(const Observer&);
 
   /// Mean loss and accuracy over the whole test set, each sample once, over any number of ranks.
   struct Evaluation {
