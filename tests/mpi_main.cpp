@@ -1,5 +1,5 @@
-/// Runs the same tests on all ranks. Rank 0 prints the listing; failures are printed by the rank that has them; the exit
-/// code is 1 on every rank when any failed.
+/// Runs the same tests on all ranks. Rank 0 prints the listing; failures are printed by the rank that has
+/// them; the exit code is 1 on every rank when any failed.
 #include "mpi_main.hpp"
 
 #include <gtest/gtest.h>
@@ -19,8 +19,8 @@ class FailurePrinter : public ::testing::EmptyTestEventListener {
   explicit FailurePrinter(int rank) : rank_(rank) {}
   void OnTestPartResult(const ::testing::TestPartResult& result) override {
     if (!result.failed()) return;
-    std::cerr << "rank " << rank_ << ": " << (result.file_name() ? result.file_name() : "") << ':' << result.line_number()
-              << ": " << result.summary() << std::endl;
+    std::cerr << "rank " << rank_ << ": " << (result.file_name() ? result.file_name() : "") << ':'
+              << result.line_number() << ": " << result.summary() << std::endl;
   }
 
  private:

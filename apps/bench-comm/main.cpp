@@ -1,5 +1,5 @@
-/// partita-bench-comm: what an all-reduce costs between these ranks, beside the MPI library's; and the table from which
-/// `sync.algorithm = auto` chooses.
+/// partita-bench-comm: what an all-reduce costs between these ranks, beside the MPI library's; and the table
+/// from which `sync.algorithm = auto` chooses.
 #include <benchmark/benchmark.h>
 
 #include <cmath>
@@ -28,11 +28,12 @@ class Silence final : public benchmark::BenchmarkReporter {
   void ReportRuns(const std::vector<Run>&) override {}
 };
 
-/// Measurements by size, each made when the first benchmark of its size is run: contenders of a size are timed together,
-/// Google Benchmark then reports them one by one.
+/// Measurements by size, each made when the first benchmark of its size is run: contenders of a size are
+/// timed together, Google Benchmark then reports them one by one.
 class Campaign {
  public:
-  Campaign(comm::Communicator& world, const bench_comm::Options& options) : world_(world), options_(options) {}
+  Campaign(comm::Communicator& world, const bench_comm::Options& options)
+      : world_(world), options_(options) {}
 
   const Measurements& of(comm::Bytes bytes) {
     auto& entry = measured_[bytes.value()];
@@ -45,8 +46,9 @@ class Campaign {
     const auto names = bench_comm::contenders(world_);
     for (const auto bytes : options_.sizes)
       for (std::size_t c = 0; c < names.size(); ++c)
-        benchmark::RegisterBenchmark(("all_reduce/" + names[c].name + "/bytes:" + std::to_string(bytes.value())).c_str(),
-                                     [this, bytes, c](benchmark::State& state) { report(of(bytes)[c], state); })
+        benchmark::RegisterBenchmark(
+            ("all_reduce/" + names[c].name + "/bytes:" + std::to_string(bytes.value())).c_str(),
+            [this, bytes, c](benchmark::State& state) { report(of(bytes)[c], state); })
             ->UseManualTime()
             ->Iterations(options_.sampling.samples)
             ->Unit(benchmark::kMicrosecond);
@@ -55,7 +57,8 @@ class Campaign {
  private:
   void report(const Measurement& measurement, benchmark::State& state) const {
     std::size_t sample = 0;
-    for ([[maybe_unused]] auto _ : state) state.SetIterationTime(measurement.seconds[sample++]);
+    for ([[maybe_unused]] auto _ : state)
+      state.SetIterationTime(measurement.seconds[sample++]);
     const double p = world_.size(), median = measurement.median_seconds();
     const double algorithm_bandwidth = static_cast<double>(measurement.bytes.value()) / median;
     state.counters["median_us"] = median * 1e6;
@@ -72,25 +75,30 @@ class Campaign {
 void run_google_benchmark(int rank, const char* program, std::vector<std::string> flags) {
   if (rank != 0) std::erase_if(flags, [](const auto& flag) { return flag.starts_with("--benchmark_out"); });
   std::vector<char*> words{const_cast<char*>(program)};
-  for (auto& flag : flags) words.push_back(flag.data());
+  for (auto& flag : flags)
+    words.push_back(flag.data());
   int count = static_cast<int>(words.size());
   words.push_back(nullptr);
   benchmark::Initialize(&count, words.data());
   benchmark::ConsoleReporter console(benchmark::ConsoleReporter::OO_Tabular);
   Silence silence;
-  benchmark::RunSpecifiedBenchmarks(rank == 0 ? static_cast<benchmark::BenchmarkReporter*>(&console) : &silence);
+  benchmark::RunSpecifiedBenchmarks(rank == 0 ? static_cast<benchmark::BenchmarkReporter*>(&console)
+                                              : &silence);
   benchmark::Shutdown();
 }
 
-/// Per size and contender the median in microseconds, and how many times faster than the first contender it is.
+/// Per size and contender the median in microseconds, and how many times faster than the first contender it
+/// is.
 void print_summary(const Campaign& campaign, int ranks) {
   std::cout << "\nAll-reduce on " << ranks
-            << " ranks: median microseconds a call, slowest rank (times faster than MPI_Allreduce, median of pairs)\n"
+            << " ranks: median microseconds a call, slowest rank (times faster than MPI_Allreduce, median of "
+               "pairs)\n"
             << std::setw(10) << "bytes";
   bool header = true;
   for (const auto& [bytes, measurements] : campaign.all()) {
     if (std::exchange(header, false)) {
-      for (const auto& m : measurements) std::cout << std::setw(24) << m.contender.name;
+      for (const auto& m : measurements)
+        std::cout << std::setw(24) << m.contender.name;
       std::cout << '\n';
     }
     std::cout << std::setw(10) << bytes << std::fixed;
@@ -101,7 +109,8 @@ void print_summary(const Campaign& campaign, int ranks) {
   }
 }
 
-results::RunRecord record_of(const Campaign& campaign, const comm::Communicator& world, const std::string& command_line,
+results::RunRecord record_of(const Campaign& campaign, const comm::Communicator& world,
+                             const std::string& command_line,
                              const std::vector<results::RankEnvironment>& ranks, const std::string& library) {
   results::RunRecord record{.attributes = results::new_attributes()};
   record.attributes.command_line = command_line;
@@ -111,31 +120,39 @@ results::RunRecord record_of(const Campaign& campaign, const comm::Communicator&
   record.steps.ranks = world.size();
   for (const auto& [bytes, measurements] : campaign.all())
     for (const auto& m : measurements) {
-      const std::string parameters = "ranks=" + std::to_string(world.size()) + " bytes=" + std::to_string(bytes);
+      const std::string parameters =
+          "ranks=" + std::to_string(world.size()) + " bytes=" + std::to_string(bytes);
       for (std::size_t i = 0; i < m.seconds.size(); ++i)
-        record.benchmarks.push_back({.name = "all_reduce/" + m.contender.name, .parameters = parameters, .unit = "s",
-                                     .repetition = static_cast<std::int64_t>(i), .value = m.seconds[i]});
+        record.benchmarks.push_back({.name = "all_reduce/" + m.contender.name,
+                                     .parameters = parameters,
+                                     .unit = "s",
+                                     .repetition = static_cast<std::int64_t>(i),
+                                     .value = m.seconds[i]});
       if (!m.correct) record.attributes.status = results::Status::invalid;
     }
   return record;
 }
 
-/// The fastest of the contenders that `reach` allows, size by size. A change must gain 5 %: noise makes no rule.
-std::vector<collective::AlgorithmRule> rules_of(const Campaign& campaign, collective::Reach reach, int ranks) {
+/// The fastest of the contenders that `reach` allows, size by size. A change must gain 5 %: noise makes no
+/// rule.
+std::vector<collective::AlgorithmRule> rules_of(const Campaign& campaign, collective::Reach reach,
+                                                int ranks) {
   std::vector<collective::AlgorithmRule> rules;
   const Measurement* before = nullptr;
   for (const auto& [bytes, measurements] : campaign.all()) {
     const Measurement *best = nullptr, *incumbent = nullptr;
     for (const auto& m : measurements) {
       const bool window = m.contender.algorithm == comm::Algorithm::window;
-      if (!m.contender.algorithm || (window && m.contender.in_window != (reach == collective::Reach::window))) continue;
+      if (!m.contender.algorithm || (window && m.contender.in_window != (reach == collective::Reach::window)))
+        continue;
       if (!best || m.median_seconds() < best->median_seconds()) best = &m;
       if (before && m.contender.name == before->contender.name) incumbent = &m;
     }
     if (incumbent && incumbent->median_seconds() <= 1.05 * best->median_seconds()) best = incumbent;
     if (!before || best->contender.algorithm != before->contender.algorithm) {
       if (before)
-        rules.back().up_to = comm::Bytes(std::llround(std::sqrt(double(before->bytes.value()) * double(bytes))));
+        rules.back().up_to =
+            comm::Bytes(std::llround(std::sqrt(double(before->bytes.value()) * double(bytes))));
       rules.push_back({.reach = reach, .ranks = ranks, .algorithm = *best->contender.algorithm});
     }
     before = best;
@@ -144,20 +161,22 @@ std::vector<collective::AlgorithmRule> rules_of(const Campaign& campaign, collec
 }
 
 /// The rules of the file, else the shipped ones.
-collective::AlgorithmTable base_table(const std::filesystem::path& path, std::vector<base::Violation>& violations) {
+collective::AlgorithmTable base_table(const std::filesystem::path& path,
+                                      std::vector<base::Violation>& violations) {
   if (path.empty() || !std::filesystem::exists(path)) return collective::AlgorithmTable::shipped();
   return collective::AlgorithmTable::read(path, violations);
 }
 
 /// The table with what was measured in the place of its rules for this reach and rank count.
-void update_table(const std::filesystem::path& path, collective::AlgorithmTable table, const Campaign& campaign,
-                  const comm::Communicator& world, const std::string& library) {
+void update_table(const std::filesystem::path& path, collective::AlgorithmTable table,
+                  const Campaign& campaign, const comm::Communicator& world, const std::string& library) {
   const auto here = world.reach(nullptr);
   table = table.with(rules_of(campaign, here, world.size()));
   if (here == collective::Reach::node)
     table = table.with(rules_of(campaign, collective::Reach::window, world.size()));
   std::ofstream file(path);
-  file << "# Fastest all-reduce by reach, ranks and bytes, as partita-bench-comm measured it.\n# " << library << '\n'
+  file << "# Fastest all-reduce by reach, ranks and bytes, as partita-bench-comm measured it.\n# " << library
+       << '\n'
        << table.to_text();
   if (!file.flush()) throw base::EnvironmentError("write", errno, path.string());
 }
@@ -173,7 +192,8 @@ int run(comm::MpiEnvironment& environment, comm::Communicator& world, const benc
   if (world.rank() == 0) {
     print_summary(campaign, world.size());
     if (!options.output.empty())
-      results::write_snapshot(options.output, record_of(campaign, world, command_line, ranks, environment.library()));
+      results::write_snapshot(options.output,
+                              record_of(campaign, world, command_line, ranks, environment.library()));
     if (!options.table.empty()) update_table(options.table, table, campaign, world, environment.library());
   }
   for (const auto& [bytes, measurements] : campaign.all())
@@ -186,7 +206,8 @@ int run(comm::MpiEnvironment& environment, comm::Communicator& world, const benc
 
 int main(int argc, char** argv) {
   std::string command_line;
-  for (int i = 0; i < argc; ++i) command_line += (i > 0 ? " " : "") + std::string(argv[i]);
+  for (int i = 0; i < argc; ++i)
+    command_line += (i > 0 ? " " : "") + std::string(argv[i]);
   return comm::run_program(argc, argv, std::cerr, [&](comm::MpiEnvironment& environment) -> int {
     auto control = comm::Communicator::world(environment);
     const bool prints = control.rank() == 0;
@@ -195,20 +216,23 @@ int main(int argc, char** argv) {
     const auto table = prints ? base_table(options.table, violations) : collective::AlgorithmTable::shipped();
     const auto check_output = [&](const char* key, const std::filesystem::path& path, bool overwrite) {
       if (path.empty() || !prints) return;
-      for (auto& wrong : results::check_output_path(key, path, overwrite)) violations.push_back(wrong);
+      for (auto& wrong : results::check_output_path(key, path, overwrite))
+        violations.push_back(wrong);
     };
     check_output("output", options.output, options.overwrite);
     check_output("table", options.table, true);
     violations = control.agree(violations);
     if (!violations.empty()) {
       if (prints)
-        for (const auto& violation : violations) std::cerr << "partita-bench-comm: " << to_string(violation) << "\n";
+        for (const auto& violation : violations)
+          std::cerr << "partita-bench-comm: " << to_string(violation) << "\n";
       return bad_input;
     }
     if (options.help || options.version) {
       if (prints)
-        std::cout << (options.help ? bench_comm::help_text()
-                                   : "partita-bench-comm " + std::string(results::version().software_version) + "\n");
+        std::cout << (options.help
+                          ? bench_comm::help_text()
+                          : "partita-bench-comm " + std::string(results::version().software_version) + "\n");
       return success;
     }
     auto world = control.with_nodes_of(options.ranks_per_node);

@@ -21,14 +21,16 @@ float contribution(int rank, std::int64_t i) { return static_cast<float>(1 + (i 
 
 void fill(View buffer, int rank) {
   auto values = buffer.as<float>();
-  for (std::size_t i = 0; i < values.size(); ++i) values[i] = contribution(rank, static_cast<std::int64_t>(i));
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = contribution(rank, static_cast<std::int64_t>(i));
 }
 
 bool holds_sum(View buffer, int ranks) {
   const auto values = buffer.as<float>();
   for (std::size_t i = 0; i < values.size(); ++i) {
     float sum = 0;
-    for (int r = 0; r < ranks; ++r) sum += contribution(r, static_cast<std::int64_t>(i));
+    for (int r = 0; r < ranks; ++r)
+      sum += contribution(r, static_cast<std::int64_t>(i));
     if (values[i] != sum) return false;
   }
   return true;
@@ -47,12 +49,13 @@ struct Entrant {
   }
 };
 
-/// Buffers of at least this size are written anew before each call, as gradients are: in a repeated sum in place no
-/// rank would touch what another one wrote, and the caches would flatter. Below, a clock around each call would weigh more.
+/// Buffers of at least this size are written anew before each call, as gradients are: in a repeated sum in
+/// place no rank would touch what another one wrote, and the caches would flatter. Below, a clock around each
+/// call would weigh more.
 constexpr comm::Bytes written_anew_from(32 << 10);
 
-/// Seconds of one call on this rank, the mean of back-to-back calls or of single ones after a barrier. Where a buffer
-/// overflows to infinity in a long sample, adding costs the same.
+/// Seconds of one call on this rank, the mean of back-to-back calls or of single ones after a barrier. Where
+/// a buffer overflows to infinity in a long sample, adding costs the same.
 double time_calls(Communicator& world, comm::Collective& barrier, const Entrant& entrant) {
   const bool writes = entrant.buffer.bytes() >= written_anew_from;
   double seconds = 0;
@@ -61,7 +64,8 @@ double time_calls(Communicator& world, comm::Collective& barrier, const Entrant&
     barrier.start();
     barrier.wait();
     const double begin = base::now_seconds();
-    for (const auto end = writes ? call + 1 : entrant.calls; call < end; ++call) entrant.reduce(world);
+    for (const auto end = writes ? call + 1 : entrant.calls; call < end; ++call)
+      entrant.reduce(world);
     seconds += base::now_seconds() - begin;
   }
   return seconds / static_cast<double>(entrant.calls);
@@ -81,8 +85,9 @@ std::vector<Contender> contenders(const Communicator& world) {
   std::vector<Contender> all{{.name = "MPI_Allreduce"}};
   const auto reach = world.reach(nullptr);
   for (const auto algorithm : collective::candidates(reach))
-    all.push_back({.name = algorithm == comm::Algorithm::mpi ? "mpi-yielding" : std::string(to_string(algorithm)),
-                   .algorithm = algorithm});
+    all.push_back(
+        {.name = algorithm == comm::Algorithm::mpi ? "mpi-yielding" : std::string(to_string(algorithm)),
+         .algorithm = algorithm});
   if (reach == collective::Reach::node)
     all.push_back({.name = "window-in-place", .algorithm = comm::Algorithm::window, .in_window = true});
   return all;
@@ -103,18 +108,22 @@ std::vector<Measurement> measure(Communicator& world, comm::Bytes bytes, const S
   for (const auto& contender : contenders(world)) {
     Entrant entrant{.buffer = contender.in_window ? window_buffer : private_buffer};
     if (contender.algorithm)
-      entrant.plan = world.plan_all_reduce(entrant.buffer, comm::Combine::sum, *contender.algorithm, Purpose::gradient);
-    measurements.push_back({.contender = contender, .bytes = bytes, .correct = is_correct(world, *barrier, entrant)});
+      entrant.plan =
+          world.plan_all_reduce(entrant.buffer, comm::Combine::sum, *contender.algorithm, Purpose::gradient);
+    measurements.push_back(
+        {.contender = contender, .bytes = bytes, .correct = is_correct(world, *barrier, entrant)});
     entrants.push_back(std::move(entrant));
   }
   const auto slowest = [&](std::vector<double>& seconds) {
     world.all_reduce(View(std::span(seconds)), comm::Combine::max, Purpose::metric);
   };
   std::vector<double> once;
-  for (const auto& entrant : entrants) once.push_back(time_calls(world, *barrier, entrant));
+  for (const auto& entrant : entrants)
+    once.push_back(time_calls(world, *barrier, entrant));
   slowest(once);
   for (std::size_t e = 0; e < entrants.size(); ++e)
-    entrants[e].calls = std::clamp<std::int64_t>(static_cast<std::int64_t>(options.sample_seconds / once[e]), 1, 10'000);
+    entrants[e].calls =
+        std::clamp<std::int64_t>(static_cast<std::int64_t>(options.sample_seconds / once[e]), 1, 10'000);
 
   for (int sample = 0; sample < options.samples; ++sample)
     for (std::size_t e = 0; e < entrants.size(); ++e)
@@ -126,13 +135,15 @@ std::vector<Measurement> measure(Communicator& world, comm::Bytes bytes, const S
     wrong.push_back(measurements[e].correct && is_correct(world, *barrier, entrants[e]) ? 0 : 1);
   }
   slowest(wrong);
-  for (std::size_t e = 0; e < entrants.size(); ++e) measurements[e].correct = wrong[e] == 0;
+  for (std::size_t e = 0; e < entrants.size(); ++e)
+    measurements[e].correct = wrong[e] == 0;
   return measurements;
 }
 
 double median_ratio(const Measurement& yardstick, const Measurement& ours) {
   std::vector<double> ratios;
-  for (std::size_t i = 0; i < ours.seconds.size(); ++i) ratios.push_back(yardstick.seconds[i] / ours.seconds[i]);
+  for (std::size_t i = 0; i < ours.seconds.size(); ++i)
+    ratios.push_back(yardstick.seconds[i] / ours.seconds[i]);
   return results::median(ratios);
 }
 

@@ -1,5 +1,5 @@
-/// Times all-reduces of one size against each other: every contender in turn, sample after sample, so that a machine whose
-/// speed drifts slows them all. Each result is checked before and after the timing.
+/// Times all-reduces of one size against each other: every contender in turn, sample after sample, so that a
+/// machine whose speed drifts slows them all. Each result is checked before and after the timing.
 #pragma once
 
 #include <optional>
@@ -10,7 +10,8 @@
 
 namespace partita::bench_comm {
 
-/// One way to reduce. Without an algorithm: the MPI library's blocking call, as a program without Partita makes it.
+/// One way to reduce. Without an algorithm: the MPI library's blocking call, as a program without Partita
+/// makes it.
 struct Contender {
   std::string name;
   std::optional<comm::Algorithm> algorithm;

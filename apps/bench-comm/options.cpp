@@ -10,20 +10,22 @@ namespace {
 namespace po = boost::program_options;
 using Violations = std::vector<base::Violation>;
 
-constexpr const char* default_sizes = "8,64,256,1024,4096,16384,65536,262144,1048576,4194304,16777216,67108864";
+constexpr const char* default_sizes =
+    "8,64,256,1024,4096,16384,65536,262144,1048576,4194304,16777216,67108864";
 
 po::options_description described() {
   po::options_description options("Options", 100);
   options.add_options()("bytes", po::value<std::string>()->default_value(default_sizes),
                         "sizes to measure, multiples of 4, separated by commas")(
-      "samples", po::value<std::string>()->default_value("15"), "samples of each contender and size (1 to 10000)")(
-      "ranks-per-node", po::value<std::string>()->default_value("0"), "imitate nodes of so many ranks; 0: the real nodes")(
+      "samples", po::value<std::string>()->default_value("15"),
+      "samples of each contender and size (1 to 10000)")("ranks-per-node",
+                                                         po::value<std::string>()->default_value("0"),
+                                                         "imitate nodes of so many ranks; 0: the real nodes")(
       "output", po::value<std::string>(), "result file to write (HDF5): every sample")(
       "table", po::value<std::string>(),
       "table of algorithms to bring up to date with what is measured here, for this number of ranks; "
       "a new file starts from the shipped table. partita-train reads it with sync.table")(
-      "overwrite", "replace an existing --output")("help", "this text")(
-      "version", "version and commit");
+      "overwrite", "replace an existing --output")("help", "this text")("version", "version and commit");
   return options;
 }
 
@@ -32,7 +34,8 @@ std::int64_t number(const std::string& key, const std::string& text, std::int64_
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size() || value < least || value > most) {
-    violations.push_back({key, text, "must be a whole number from " + std::to_string(least) + " to " + std::to_string(most)});
+    violations.push_back(
+        {key, text, "must be a whole number from " + std::to_string(least) + " to " + std::to_string(most)});
     return least;
   }
   return value;
@@ -43,8 +46,11 @@ std::vector<comm::Bytes> parse_sizes(const std::string& text, Violations& violat
   std::istringstream list(text);
   for (std::string word; std::getline(list, word, ',');) {
     const auto bytes = number("--bytes", word, 4, std::int64_t{1} << 36, violations);
-    if (bytes % 4 != 0) violations.push_back({"--bytes", word, "must be a multiple of 4; the nearest is " + std::to_string(bytes / 4 * 4)});
-    if (!sizes.empty() && comm::Bytes(bytes) <= sizes.back()) violations.push_back({"--bytes", word, "must rise"});
+    if (bytes % 4 != 0)
+      violations.push_back(
+          {"--bytes", word, "must be a multiple of 4; the nearest is " + std::to_string(bytes / 4 * 4)});
+    if (!sizes.empty() && comm::Bytes(bytes) <= sizes.back())
+      violations.push_back({"--bytes", word, "must rise"});
     sizes.push_back(comm::Bytes(bytes));
   }
   if (sizes.empty()) violations.push_back({"--bytes", text, "must name a size"});
@@ -68,13 +74,16 @@ Options parse(int argc, char** argv, Violations& violations) {
     violations.push_back({"command line", "", wrong.what()});
     return options;
   }
-  const auto text = [&](const char* key) { return values.count(key) ? values[key].as<std::string>() : std::string(); };
+  const auto text = [&](const char* key) {
+    return values.count(key) ? values[key].as<std::string>() : std::string();
+  };
   options.help = values.count("help") > 0;
   options.version = values.count("version") > 0;
   options.overwrite = values.count("overwrite") > 0;
   options.sizes = parse_sizes(text("bytes"), violations);
   options.sampling.samples = static_cast<int>(number("--samples", text("samples"), 1, 10'000, violations));
-  options.ranks_per_node = static_cast<int>(number("--ranks-per-node", text("ranks-per-node"), 0, 1 << 20, violations));
+  options.ranks_per_node =
+      static_cast<int>(number("--ranks-per-node", text("ranks-per-node"), 0, 1 << 20, violations));
   options.output = text("output");
   options.table = text("table");
   return options;
@@ -83,11 +92,14 @@ Options parse(int argc, char** argv, Violations& violations) {
 std::string help_text() {
   std::ostringstream text;
   text << "Usage: mpiexec -n RANKS partita-bench-comm [OPTIONS]\n\n"
-          "Times all-reduces (fp32 sums) between all ranks: Partita's algorithms, the MPI library's own with a wait that yields\n"
-          "the core, and its blocking MPI_Allreduce, in turn within each sample; results are checked. A sample is the mean\n"
+          "Times all-reduces (fp32 sums) between all ranks: Partita's algorithms, the MPI library's own with "
+          "a wait that yields\n"
+          "the core, and its blocking MPI_Allreduce, in turn within each sample; results are checked. A "
+          "sample is the mean\n"
           "of calls back to back, of the slowest rank.\n\n"
        << described()
-       << "\nFlags that begin with --benchmark_ go to Google Benchmark (--benchmark_filter=REGEX, --benchmark_out=FILE, …).\n"
+       << "\nFlags that begin with --benchmark_ go to Google Benchmark (--benchmark_filter=REGEX, "
+          "--benchmark_out=FILE, …).\n"
           "Exit codes: 0 success; 1 a result was wrong, or a fault; 2 bad input.\n";
   return text.str();
 }

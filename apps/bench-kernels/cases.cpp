@@ -18,21 +18,28 @@ using namespace kernels;
 struct Operand {
   memory::HostBuffer storage;
   View view;
-  explicit Operand(std::int64_t n) : storage(bytes_of(DataType::float32, Elements(n))), view(storage.view(DataType::float32, Elements(n))) {
+  explicit Operand(std::int64_t n)
+      : storage(bytes_of(DataType::float32, Elements(n))),
+        view(storage.view(DataType::float32, Elements(n))) {
     static std::mt19937 generator(1);
     std::normal_distribution<float> normal;
-    for (auto& value : view.as<float>()) value = normal(generator);
+    for (auto& value : view.as<float>())
+      value = normal(generator);
   }
-  [[nodiscard]] std::vector<double> twice() const { return {view.as<float>().begin(), view.as<float>().end()}; }
+  [[nodiscard]] std::vector<double> twice() const {
+    return {view.as<float>().begin(), view.as<float>().end()};
+  }
 };
 
 double largest(std::span<const double> values) {
   double most = 0;
-  for (const double value : values) most = std::max(most, std::abs(value));
+  for (const double value : values)
+    most = std::max(most, std::abs(value));
   return most;
 }
 
-double error_of(std::span<const float> ours, std::span<const double> reference, double terms, double largest_product) {
+double error_of(std::span<const float> ours, std::span<const double> reference, double terms,
+                double largest_product) {
   double worst = 0;
   for (std::size_t i = 0; i < ours.size(); ++i) {
     const double difference = std::abs(ours[i] - reference[i]);
@@ -53,29 +60,39 @@ Case gemm_case(Backend& backend, std::string name, std::string parameters, const
   };
   auto plan = backend.plan_gemm(shape);
   const auto bytes = plan->workspace();
-  auto state = std::make_shared<State>(State{shape, std::move(plan), Operand(shape.m * shape.k), Operand(shape.k * shape.n),
-                                             Operand(shape.m * shape.n), memory::HostBuffer(bytes)});
+  auto state = std::make_shared<State>(State{shape, std::move(plan), Operand(shape.m * shape.k),
+                                             Operand(shape.k * shape.n), Operand(shape.m * shape.n),
+                                             memory::HostBuffer(bytes)});
   const double m = double(shape.m), n = double(shape.n), k = double(shape.k);
-  return {.name = std::move(name),
-          .parameters = std::move(parameters),
-          .flops = 2 * m * n * k,
-          .ours = [state] { state->plan->run(state->a.view, state->b.view, {}, state->c.view, state->workspace.bytes()); },
-          .yardstick = [state] { cpu::library_sgemm(state->shape, state->a.view, state->b.view, state->c.view); },
-          .error = [state, k] {
+  return {
+      .name = std::move(name),
+      .parameters = std::move(parameters),
+      .flops = 2 * m * n * k,
+      .ours =
+          [state] {
+            state->plan->run(state->a.view, state->b.view, {}, state->c.view, state->workspace.bytes());
+          },
+      .yardstick = [state] { cpu::library_sgemm(state->shape, state->a.view, state->b.view, state->c.view); },
+      .error =
+          [state, k] {
             auto a = state->a.twice(), b = state->b.twice(), c = state->c.twice();
-            make_reference_backend(DataType::float64)->plan_gemm(state->shape)->run(view_of(a), view_of(b), {}, view_of(c), {});
+            make_reference_backend(DataType::float64)
+                ->plan_gemm(state->shape)
+                ->run(view_of(a), view_of(b), {}, view_of(c), {});
             return error_of(state->c.view.as<float>(), c, k, largest(a) * largest(b));
           }};
 }
 
-void add_linear(std::vector<Case>& cases, Backend& backend, const std::string& workload, std::int64_t batch, std::int64_t in,
-                std::int64_t out, bool lowest) {
-  const std::string parameters = "workload=" + workload + " batch=" + std::to_string(batch) + " in=" + std::to_string(in) +
-                                 " out=" + std::to_string(out);
-  cases.push_back(gemm_case(backend, "linear_forward", parameters, {.m = batch, .n = out, .k = in, .transpose_b = true}));
-  if (!lowest) cases.push_back(gemm_case(backend, "linear_backward_data", parameters, {.m = batch, .n = in, .k = out}));
+void add_linear(std::vector<Case>& cases, Backend& backend, const std::string& workload, std::int64_t batch,
+                std::int64_t in, std::int64_t out, bool lowest) {
+  const std::string parameters = "workload=" + workload + " batch=" + std::to_string(batch) +
+                                 " in=" + std::to_string(in) + " out=" + std::to_string(out);
   cases.push_back(
-      gemm_case(backend, "linear_backward_parameters", parameters, {.m = out, .n = in, .k = batch, .transpose_a = true}));
+      gemm_case(backend, "linear_forward", parameters, {.m = batch, .n = out, .k = in, .transpose_b = true}));
+  if (!lowest)
+    cases.push_back(gemm_case(backend, "linear_backward_data", parameters, {.m = batch, .n = in, .k = out}));
+  cases.push_back(gemm_case(backend, "linear_backward_parameters", parameters,
+                            {.m = out, .n = in, .k = batch, .transpose_a = true}));
 }
 
 struct ConvolutionState {
@@ -85,21 +102,25 @@ struct ConvolutionState {
   memory::HostBuffer workspace;
 };
 
-void add_convolution(std::vector<Case>& cases, Backend& backend, const std::string& workload, ConvolutionShape shape, bool lowest) {
+void add_convolution(std::vector<Case>& cases, Backend& backend, const std::string& workload,
+                     ConvolutionShape shape, bool lowest) {
   shape.layout = backend.image_layout();
-  const auto &s = shape;
-  const std::int64_t x = s.batch * s.channels * s.height * s.width, y = s.batch * s.filters * s.out_height() * s.out_width();
+  const auto& s = shape;
+  const std::int64_t x = s.batch * s.channels * s.height * s.width,
+                     y = s.batch * s.filters * s.out_height() * s.out_width();
   const std::int64_t w = s.filters * s.channels * s.kernel_h * s.kernel_w;
   auto plan = backend.plan_convolution(shape);
   const auto bytes = plan->workspace();
-  auto state = std::make_shared<ConvolutionState>(ConvolutionState{
-      shape, std::move(plan), Operand(x), Operand(w), Operand(s.filters), Operand(y), Operand(x), Operand(w), Operand(s.filters),
-      memory::HostBuffer(bytes)});
-  const std::string parameters = "workload=" + workload + " batch=" + std::to_string(s.batch) + " image=" +
-                                 std::to_string(s.channels) + "x" + std::to_string(s.height) + "x" + std::to_string(s.width) +
-                                 " filters=" + std::to_string(s.filters) + " kernel=" + std::to_string(s.kernel_h);
+  auto state = std::make_shared<ConvolutionState>(
+      ConvolutionState{shape, std::move(plan), Operand(x), Operand(w), Operand(s.filters), Operand(y),
+                       Operand(x), Operand(w), Operand(s.filters), memory::HostBuffer(bytes)});
+  const std::string parameters = "workload=" + workload + " batch=" + std::to_string(s.batch) +
+                                 " image=" + std::to_string(s.channels) + "x" + std::to_string(s.height) +
+                                 "x" + std::to_string(s.width) + " filters=" + std::to_string(s.filters) +
+                                 " kernel=" + std::to_string(s.kernel_h);
   const double window = double(s.channels * s.kernel_h * s.kernel_w), flops = 2 * double(y) * window;
-  // Each direction is checked against the reference plan of the same shape, given doubles of the same operands.
+  // Each direction is checked against the reference plan of the same shape, given doubles of the same
+  // operands.
   const auto check = [state](View ours, double terms, auto run) {
     auto a = state->x.twice(), b = state->weight.twice(), c = state->bias.twice(), d = state->y.twice();
     std::vector<double> result(static_cast<std::size_t>(ours.size().value())), db(c.size());
@@ -110,51 +131,88 @@ void add_convolution(std::vector<Case>& cases, Backend& backend, const std::stri
   };
   using Doubles = std::vector<double>;
   if (!lowest)
-    cases.push_back({.name = "conv_backward_data", .parameters = parameters, .flops = flops,
-                     .ours = [state] { state->plan->backward_data(state->y.view, state->weight.view, state->dx.view, state->workspace.bytes()); },
+    cases.push_back({.name = "conv_backward_data",
+                     .parameters = parameters,
+                     .flops = flops,
+                     .ours =
+                         [state] {
+                           state->plan->backward_data(state->y.view, state->weight.view, state->dx.view,
+                                                      state->workspace.bytes());
+                         },
                      .yardstick = {},
-                     .error = [=] {
-                       return check(state->dx.view, window * double(state->shape.filters) / double(state->shape.channels),
-                                    [](Convolution& r, Doubles&, Doubles& w2, Doubles&, Doubles& dy, Doubles& out, Doubles&, Workspace space) {
-                                      r.backward_data(view_of(dy), view_of(w2), view_of(out), space);
-                                      return largest(dy) * largest(w2);
-                                    });
-                     }});
-  cases.push_back({.name = "conv_backward_parameters", .parameters = parameters, .flops = flops,
-                   .ours = [state] {
-                     state->plan->backward_parameters(state->x.view, state->y.view, state->dweight.view, state->dbias.view,
-                                                      Write::overwrite, state->workspace.bytes());
-                   },
+                     .error =
+                         [=] {
+                           return check(state->dx.view,
+                                        window * double(state->shape.filters) / double(state->shape.channels),
+                                        [](Convolution& r, Doubles&, Doubles& w2, Doubles&, Doubles& dy,
+                                           Doubles& out, Doubles&, Workspace space) {
+                                          r.backward_data(view_of(dy), view_of(w2), view_of(out), space);
+                                          return largest(dy) * largest(w2);
+                                        });
+                         }});
+  cases.push_back({.name = "conv_backward_parameters",
+                   .parameters = parameters,
+                   .flops = flops,
+                   .ours =
+                       [state] {
+                         state->plan->backward_parameters(state->x.view, state->y.view, state->dweight.view,
+                                                          state->dbias.view, Write::overwrite,
+                                                          state->workspace.bytes());
+                       },
                    .yardstick = {},
-                   .error = [=] {
-                     return check(state->dweight.view, double(y / state->shape.filters),
-                                  [](Convolution& r, Doubles& in, Doubles&, Doubles&, Doubles& dy, Doubles& out, Doubles& db, Workspace space) {
-                                    r.backward_parameters(view_of(in), view_of(dy), view_of(out), view_of(db), Write::overwrite, space);
-                                    return largest(in) * largest(dy);
-                                  });
-                   }});
+                   .error =
+                       [=] {
+                         return check(state->dweight.view, double(y / state->shape.filters),
+                                      [](Convolution& r, Doubles& in, Doubles&, Doubles&, Doubles& dy,
+                                         Doubles& out, Doubles& db, Workspace space) {
+                                        r.backward_parameters(view_of(in), view_of(dy), view_of(out),
+                                                              view_of(db), Write::overwrite, space);
+                                        return largest(in) * largest(dy);
+                                      });
+                       }});
   // Last, since it overwrites the output that stands for the gradient above.
-  cases.push_back({.name = "conv_forward", .parameters = parameters, .flops = flops,
-                   .ours = [state] {
-                     state->plan->forward(state->x.view, state->weight.view, state->bias.view, state->y.view, state->workspace.bytes());
-                   },
+  cases.push_back({.name = "conv_forward",
+                   .parameters = parameters,
+                   .flops = flops,
+                   .ours =
+                       [state] {
+                         state->plan->forward(state->x.view, state->weight.view, state->bias.view,
+                                              state->y.view, state->workspace.bytes());
+                       },
                    .yardstick = {},
-                   .error = [=] {
-                     return check(state->y.view, window + 1,
-                                  [](Convolution& r, Doubles& in, Doubles& w2, Doubles& b, Doubles&, Doubles& out, Doubles&, Workspace space) {
-                                    r.forward(view_of(in), view_of(w2), view_of(b), view_of(out), space);
-                                    return largest(in) * largest(w2);
-                                  });
-                   }});
+                   .error =
+                       [=] {
+                         return check(state->y.view, window + 1,
+                                      [](Convolution& r, Doubles& in, Doubles& w2, Doubles& b, Doubles&,
+                                         Doubles& out, Doubles&, Workspace space) {
+                                        r.forward(view_of(in), view_of(w2), view_of(b), view_of(out), space);
+                                        return largest(in) * largest(w2);
+                                      });
+                       }});
 }
 
 }  // namespace
 
 std::vector<Case> all_cases(Backend& backend) {
   std::vector<Case> cases;
-  add_convolution(cases, backend, "cnn-mnist", {.batch = 64, .channels = 1, .height = 28, .width = 28, .filters = 10, .kernel_h = 5, .kernel_w = 5}, true);
-  add_convolution(cases, backend, "cnn-mnist", {.batch = 64, .channels = 10, .height = 12, .width = 12, .filters = 20, .kernel_h = 5, .kernel_w = 5}, false);
-  add_convolution(cases, backend, "vgg-small", {.batch = 4, .channels = 64, .height = 32, .width = 32, .filters = 64, .kernel_h = 3, .kernel_w = 3, .padding = 1}, false);
+  add_convolution(
+      cases, backend, "cnn-mnist",
+      {.batch = 64, .channels = 1, .height = 28, .width = 28, .filters = 10, .kernel_h = 5, .kernel_w = 5},
+      true);
+  add_convolution(
+      cases, backend, "cnn-mnist",
+      {.batch = 64, .channels = 10, .height = 12, .width = 12, .filters = 20, .kernel_h = 5, .kernel_w = 5},
+      false);
+  add_convolution(cases, backend, "vgg-small",
+                  {.batch = 4,
+                   .channels = 64,
+                   .height = 32,
+                   .width = 32,
+                   .filters = 64,
+                   .kernel_h = 3,
+                   .kernel_w = 3,
+                   .padding = 1},
+                  false);
   add_linear(cases, backend, "cnn-mnist", 64, 320, 50, false);
   add_linear(cases, backend, "mlp-mnist", 100, 784, 128, true);
   add_linear(cases, backend, "mlp-mnist", 100, 128, 10, false);

@@ -1,4 +1,5 @@
-/// What partita-bench-kernels times: the products and convolutions of the reference workloads, each as the layer runs it.
+/// What partita-bench-kernels times: the products and convolutions of the reference workloads, each as the
+/// layer runs it.
 #pragma once
 
 #include <cstdint>
@@ -18,16 +19,16 @@ struct Case {
   double flops = 0;        ///< a multiply-add counts as two
   std::function<void()> ours;
   std::function<void()> yardstick;  ///< dnnl_sgemm on the same operands; empty for convolutions
-  /// The largest error of `ours` (which has run) against the double reference, relative to what rounding allows:
-  /// 8·ε·(number of terms)·(largest operand product). At most 1 is right.
+  /// The largest error of `ours` (which has run) against the double reference, relative to what rounding
+  /// allows: 8·ε·(number of terms)·(largest operand product). At most 1 is right.
   std::function<double()> error;
 };
 
 /// Forward, input gradient and weight gradient of every linear and convolution layer measured.
 std::vector<Case> all_cases(kernels::Backend& backend);
 
-/// Runs `rounds` of register-resident fused multiply-adds in the widest vectors of this build; returns their number of
-/// floating-point operations.
+/// Runs `rounds` of register-resident fused multiply-adds in the widest vectors of this build; returns their
+/// number of floating-point operations.
 double fma_flops(std::int64_t rounds);
 
 }  // namespace partita::bench_kernels

@@ -13,7 +13,8 @@ constexpr int vector_bytes = 32;
 constexpr int vector_bytes = 16;
 #endif
 using Vector [[gnu::vector_size(vector_bytes)]] = float;
-/// Chains that do not wait for each other: latency times units, with some to spare, and they fit the registers.
+/// Chains that do not wait for each other: latency times units, with some to spare, and they fit the
+/// registers.
 constexpr int chains = vector_bytes == 64 ? 24 : 12;
 
 }  // namespace
@@ -21,13 +22,16 @@ constexpr int chains = vector_bytes == 64 ? 24 : 12;
 double fma_flops(std::int64_t rounds) {
   Vector sums[chains] = {};
   Vector a{}, b{};
-  for (int i = 0; i < vector_bytes / 4; ++i) a[i] = 0.999F, b[i] = 1e-3F;
+  for (int i = 0; i < vector_bytes / 4; ++i)
+    a[i] = 0.999F, b[i] = 1e-3F;
   asm volatile("" : "+x"(a), "+x"(b));  // not known at compile time
   for (std::int64_t round = 0; round < rounds; ++round) {
 #pragma GCC unroll 24
-    for (int c = 0; c < chains; ++c) sums[c] = sums[c] * a + b;
+    for (int c = 0; c < chains; ++c)
+      sums[c] = sums[c] * a + b;
   }
-  for (auto& sum : sums) asm volatile("" : : "x"(sum));
+  for (auto& sum : sums)
+    asm volatile("" : : "x"(sum));
   return 2.0 * chains * (vector_bytes / 4) * static_cast<double>(rounds);
 }
 

@@ -1,5 +1,5 @@
-/// partita-bench-kernels: the kernels of the reference workloads on one core, beside oneDNN's sgemm and the measured peak of
-/// fused multiply-adds; and what recording a step costs.
+/// partita-bench-kernels: the kernels of the reference workloads on one core, beside oneDNN's sgemm and the
+/// measured peak of fused multiply-adds; and what recording a step costs.
 #include <benchmark/benchmark.h>
 
 #include <boost/program_options.hpp>
@@ -42,8 +42,10 @@ Options parse(int argc, char** argv) {
   Options options{.benchmark_flags = {argv[0]}};
   std::vector<std::string> words;
   for (int i = 1; i < argc; ++i) {
-    if (std::string_view(argv[i]).starts_with("--benchmark_")) options.benchmark_flags.push_back(argv[i]);
-    else words.emplace_back(argv[i]);
+    if (std::string_view(argv[i]).starts_with("--benchmark_"))
+      options.benchmark_flags.push_back(argv[i]);
+    else
+      words.emplace_back(argv[i]);
   }
   po::variables_map values;
   const int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
@@ -53,7 +55,8 @@ Options parse(int argc, char** argv) {
   options.overwrite = values.count("overwrite") > 0;
   if (values.count("output")) options.output = values["output"].as<std::string>();
   if (!options.output.empty())
-    if (const auto violations = results::check_output_path("output", options.output, options.overwrite); !violations.empty())
+    if (const auto violations = results::check_output_path("output", options.output, options.overwrite);
+        !violations.empty())
       throw base::ConfigError(violations);
   return options;
 }
@@ -61,11 +64,13 @@ Options parse(int argc, char** argv) {
 /// Seconds of one call, the mean of `calls`.
 double time_calls(const std::function<void()>& call, std::int64_t calls) {
   const double begin = base::now_seconds();
-  for (std::int64_t i = 0; i < calls; ++i) call();
+  for (std::int64_t i = 0; i < calls; ++i)
+    call();
   return (base::now_seconds() - begin) / static_cast<double>(calls);
 }
 
-/// Samples of one kernel, of the yardstick and of the peak, taken in turn so that drift of the machine meets all alike.
+/// Samples of one kernel, of the yardstick and of the peak, taken in turn so that drift of the machine meets
+/// all alike.
 struct Measurement {
   std::vector<double> ours, yardstick;  ///< seconds
   std::vector<double> peak;             ///< FLOP/s
@@ -76,7 +81,8 @@ struct Measurement {
   /// How many times faster than the yardstick; the median of the pairs.
   [[nodiscard]] double ratio() const {
     std::vector<double> ratios;
-    for (std::size_t i = 0; i < yardstick.size(); ++i) ratios.push_back(yardstick[i] / ours[i]);
+    for (std::size_t i = 0; i < yardstick.size(); ++i)
+      ratios.push_back(yardstick[i] / ours[i]);
     return results::median(ratios);
   }
 };
@@ -103,18 +109,21 @@ Measurement measure(const Case& c) {
 double span_seconds() {
   volatile double total = 0;
   double begin = base::now_seconds();
-  return time_calls([&] {
-    const double end = base::now_seconds();
-    total = total + (end - begin);
-    begin = end;
-  }, 200'000);
+  return time_calls(
+      [&] {
+        const double end = base::now_seconds();
+        total = total + (end - begin);
+        begin = end;
+      },
+      200'000);
 }
 
 /// One entry of a ledger with as many rows as a training job has.
 double ledger_seconds() {
   comm::Ledger ledger;
   collective::TrafficKey key;
-  for (const auto purpose : {collective::Purpose::gradient, collective::Purpose::metric, collective::Purpose::control}) {
+  for (const auto purpose :
+       {collective::Purpose::gradient, collective::Purpose::metric, collective::Purpose::control}) {
     key.purpose = purpose;
     ledger.add(key, {});
   }
@@ -129,17 +138,26 @@ class Campaign {
 
   void register_benchmarks() {
     for (const auto& c : cases_)
-      benchmark::RegisterBenchmark((c.name + "/" + c.parameters).c_str(), [this, &c](benchmark::State& state) { report(c, state); })
-          ->UseManualTime()->Iterations(samples)->Unit(benchmark::kMicrosecond);
+      benchmark::RegisterBenchmark((c.name + "/" + c.parameters).c_str(),
+                                   [this, &c](benchmark::State& state) { report(c, state); })
+          ->UseManualTime()
+          ->Iterations(samples)
+          ->Unit(benchmark::kMicrosecond);
     struct Cost {
       const char* name;
       double (*seconds)();
     };
-    for (const auto& [name, seconds] : {Cost{"recording/span", span_seconds}, Cost{"recording/ledger_entry", ledger_seconds}})
-      benchmark::RegisterBenchmark(name, [this, name = name, seconds = seconds](benchmark::State& state) {
-        auto& values = recording_[name];
-        for ([[maybe_unused]] auto _ : state) state.SetIterationTime(values.emplace_back(seconds()));
-      })->UseManualTime()->Iterations(samples)->Unit(benchmark::kNanosecond);
+    for (const auto& [name, seconds] :
+         {Cost{"recording/span", span_seconds}, Cost{"recording/ledger_entry", ledger_seconds}})
+      benchmark::RegisterBenchmark(name,
+                                   [this, name = name, seconds = seconds](benchmark::State& state) {
+                                     auto& values = recording_[name];
+                                     for ([[maybe_unused]] auto _ : state)
+                                       state.SetIterationTime(values.emplace_back(seconds()));
+                                   })
+          ->UseManualTime()
+          ->Iterations(samples)
+          ->Unit(benchmark::kNanosecond);
   }
 
   [[nodiscard]] bool correct() const {
@@ -152,10 +170,12 @@ class Campaign {
       const auto found = measured_.find(&c);
       if (found == measured_.end()) continue;
       const auto& m = found->second;
-      out << std::left << std::setw(27) << c.name << std::right << std::setprecision(1) << std::setw(8) << m.flops(c) * 1e-9
-          << std::setw(8) << 100 * m.share_of_peak(c) << "%" << std::setprecision(2);
-      if (c.yardstick) out << std::setw(9) << m.ratio();
-      else out << std::setw(9) << "-";
+      out << std::left << std::setw(27) << c.name << std::right << std::setprecision(1) << std::setw(8)
+          << m.flops(c) * 1e-9 << std::setw(8) << 100 * m.share_of_peak(c) << "%" << std::setprecision(2);
+      if (c.yardstick)
+        out << std::setw(9) << m.ratio();
+      else
+        out << std::setw(9) << "-";
       out << std::setw(8) << m.error << "  " << c.parameters << "\n";
     }
     for (const auto& [name, values] : recording_)
@@ -167,9 +187,14 @@ class Campaign {
 
   [[nodiscard]] std::vector<results::BenchmarkRow> rows() const {
     std::vector<results::BenchmarkRow> rows;
-    const auto add = [&](const std::string& name, const std::string& parameters, const std::string& unit, const std::vector<double>& values) {
+    const auto add = [&](const std::string& name, const std::string& parameters, const std::string& unit,
+                         const std::vector<double>& values) {
       for (std::size_t i = 0; i < values.size(); ++i)
-        rows.push_back({.name = name, .parameters = parameters, .unit = unit, .repetition = static_cast<std::int64_t>(i), .value = values[i]});
+        rows.push_back({.name = name,
+                        .parameters = parameters,
+                        .unit = unit,
+                        .repetition = static_cast<std::int64_t>(i),
+                        .value = values[i]});
     };
     for (const auto& c : cases_) {
       const auto found = measured_.find(&c);
@@ -178,7 +203,8 @@ class Campaign {
       add(c.name + "/sgemm", c.parameters, "s", found->second.yardstick);
       add(c.name + "/fma_peak", c.parameters, "FLOP/s", found->second.peak);
     }
-    for (const auto& [name, values] : recording_) add(name, "", "s", values);
+    for (const auto& [name, values] : recording_)
+      add(name, "", "s", values);
     return rows;
   }
 
@@ -186,7 +212,8 @@ class Campaign {
   void report(const Case& c, benchmark::State& state) {
     const auto& m = measured_[&c] = measure(c);
     std::size_t sample = 0;
-    for ([[maybe_unused]] auto _ : state) state.SetIterationTime(m.ours[sample++]);
+    for ([[maybe_unused]] auto _ : state)
+      state.SetIterationTime(m.ours[sample++]);
     state.counters["GFLOP/s"] = m.flops(c) * 1e-9;
     state.counters["of_peak"] = m.share_of_peak(c);
     if (c.yardstick) state.counters["x_sgemm"] = m.ratio();
@@ -201,13 +228,17 @@ class Campaign {
 int run(int argc, char** argv) {
   auto options = parse(argc, argv);
   if (options.help) {
-    std::cout << "Usage: partita-bench-kernels [OPTIONS]\n\nTimes the kernels of the reference workloads on one core, in turn with dnnl_sgemm "
-                 "and a loop of\nfused multiply-adds; checks every result against the double reference.\n\n" << described()
-              << "\nFlags that begin with --benchmark_ go to Google Benchmark (--benchmark_filter=REGEX, …).\n"
-                 "Exit codes: 0 success; 1 a result was wrong, or a fault; 2 bad input.\n";
+    std::cout
+        << "Usage: partita-bench-kernels [OPTIONS]\n\nTimes the kernels of the reference workloads on one "
+           "core, in turn with dnnl_sgemm "
+           "and a loop of\nfused multiply-adds; checks every result against the double reference.\n\n"
+        << described()
+        << "\nFlags that begin with --benchmark_ go to Google Benchmark (--benchmark_filter=REGEX, …).\n"
+           "Exit codes: 0 success; 1 a result was wrong, or a fault; 2 bad input.\n";
     return success;
   }
-  if (options.version) return std::cout << "partita-bench-kernels " << results::version().software_version << "\n", success;
+  if (options.version)
+    return std::cout << "partita-bench-kernels " << results::version().software_version << "\n", success;
   const auto backend = kernels::make_cpu_backend(1);
   Campaign campaign(bench_kernels::all_cases(*backend));
   campaign.register_benchmarks();
@@ -220,7 +251,8 @@ int run(int argc, char** argv) {
   campaign.print_summary(std::cout);
   if (!options.output.empty()) {
     results::RunRecord record{.attributes = results::new_attributes()};
-    for (int i = 0; i < argc; ++i) record.attributes.command_line += (i > 0 ? " " : "") + std::string(argv[i]);
+    for (int i = 0; i < argc; ++i)
+      record.attributes.command_line += (i > 0 ? " " : "") + std::string(argv[i]);
     record.attributes.status = campaign.correct() ? results::Status::complete : results::Status::invalid;
     record.benchmarks = campaign.rows();
     results::write_snapshot(options.output, record);

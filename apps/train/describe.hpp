@@ -8,7 +8,8 @@
 
 namespace partita::train {
 
-/// Grid, layers with shapes and parameters, memory of a rank, payload of a step by purpose, on demand the program.
+/// Grid, layers with shapes and parameters, memory of a rank, payload of a step by purpose, on demand the
+/// program.
 std::string describe(const config::RunOptions&, const kernels::Backend&);
 
 }  // namespace partita::train

@@ -36,11 +36,13 @@ Input read_input(int argc, char** argv, int rank, int world_size) {
     violations.insert(violations.end(), more.begin(), more.end());
   };
   append(config::fit_to_world(options, world_size));
-  if (!options.sync.table.empty()) input.table = collective::AlgorithmTable::read(options.sync.table, violations);
+  if (!options.sync.table.empty())
+    input.table = collective::AlgorithmTable::read(options.sync.table, violations);
   input.data = data::load(options.data, violations);
   if (input.data && model_is_known) append(config::check_data(options, *input.data));
   if (rank == 0 && !options.dry_run) {
-    if (!options.output.empty()) append(results::check_output_path("output", options.output, options.overwrite));
+    if (!options.output.empty())
+      append(results::check_output_path("output", options.output, options.overwrite));
     if (!options.save_model.empty())
       append(results::check_output_path("save-model", options.save_model, options.overwrite));
   }
@@ -64,8 +66,11 @@ run::TrainingOptions training_options(const config::RunOptions& options, std::in
           .epochs = t.epochs,
           .steps = t.steps,
           .batch = t.batch,
-          .learning_rate = {.base = t.learning_rate, .decay = decay, .warmup_steps = t.warmup_steps,
-                            .step_length = t.step_epochs * steps_per_epoch, .gamma = t.gamma,
+          .learning_rate = {.base = t.learning_rate,
+                            .decay = decay,
+                            .warmup_steps = t.warmup_steps,
+                            .step_length = t.step_epochs * steps_per_epoch,
+                            .gamma = t.gamma,
                             .total_steps = t.steps.value_or(t.epochs * steps_per_epoch)},
           .momentum = t.momentum,
           .weight_decay = t.weight_decay,
@@ -80,14 +85,16 @@ run::TrainingOptions training_options(const config::RunOptions& options, std::in
 }
 
 void print_epoch(const run::EpochRow& row) {
-  std::cerr << "epoch " << row.epoch << std::fixed << std::setprecision(4) << "  train loss " << row.train_loss;
+  std::cerr << "epoch " << row.epoch << std::fixed << std::setprecision(4) << "  train loss "
+            << row.train_loss;
   if (row.test_loss) std::cerr << "  test loss " << *row.test_loss;
   if (row.test_accuracy) std::cerr << "  test accuracy " << *row.test_accuracy;
-  std::cerr << std::setprecision(0) << "  " << row.samples_per_second << " samples/s" << std::defaultfloat << std::endl;
+  std::cerr << std::setprecision(0) << "  " << row.samples_per_second << " samples/s" << std::defaultfloat
+            << std::endl;
 }
 
 int run_training(const Input& input, comm::MpiEnvironment& environment, comm::Communicator& world,
-          const std::string& command_line) {
+                 const std::string& command_line) {
   const auto& options = input.options;
   const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   const int threads = options.threads > 0 ? options.threads : std::max(1, cores / world.local_size());
@@ -96,9 +103,10 @@ int run_training(const Input& input, comm::MpiEnvironment& environment, comm::Co
     if (world.rank() == 0) std::cout << train::describe(options, *backend);
     return success;
   }
-  run::Training training(options.model, training_options(options, input.data->train.samples.value()), *backend, world,
-                         *input.data);
-  auto record = train::begin_record(options, environment, world, *input.data, training, threads, command_line);
+  run::Training training(options.model, training_options(options, input.data->train.samples.value()),
+                         *backend, world, *input.data);
+  auto record =
+      train::begin_record(options, environment, world, *input.data, training, threads, command_line);
   record.environment.entries["math_library"] = backend->library();
   record.environment.entries["all_reduce_table"] = input.table.hash();
   std::size_t recorded = 0;
@@ -118,7 +126,8 @@ int run_training(const Input& input, comm::MpiEnvironment& environment, comm::Co
   if (world.rank() == 0) {
     record.figures = train::figures_of_merit(record, training);
     if (!options.output.empty()) results::write_snapshot(options.output, record);
-    if (!options.save_model.empty()) results::write_model(options.save_model, train::model_file(options, training));
+    if (!options.save_model.empty())
+      results::write_model(options.save_model, train::model_file(options, training));
     for (const auto& figure : record.figures)
       std::cout << "FOM name=" << figure.name << " value=" << figure.value << " unit=" << figure.unit << "\n";
     std::cout << (diverged ? "STATUS: FAIL the loss is not finite" : "STATUS: PASS") << std::endl;
@@ -130,7 +139,8 @@ int run_training(const Input& input, comm::MpiEnvironment& environment, comm::Co
 
 int main(int argc, char** argv) {
   std::string command_line;
-  for (int i = 0; i < argc; ++i) command_line += (i > 0 ? " " : "") + std::string(argv[i]);
+  for (int i = 0; i < argc; ++i)
+    command_line += (i > 0 ? " " : "") + std::string(argv[i]);
   return comm::run_program(argc, argv, std::cerr, [&](comm::MpiEnvironment& environment) -> int {
     auto control = comm::Communicator::world(environment);
     const Input input = read_input(argc, argv, control.rank(), control.size());
@@ -138,15 +148,17 @@ int main(int argc, char** argv) {
     const bool prints = control.rank() == 0;
     if (!violations.empty()) {
       if (prints)
-        for (const auto& violation : violations) std::cerr << "partita-train: " << to_string(violation) << "\n";
+        for (const auto& violation : violations)
+          std::cerr << "partita-train: " << to_string(violation) << "\n";
       return bad_input;
     }
     const auto& options = input.options;
     if (options.help || options.version || options.print_config) {
       if (prints)
-        std::cout << (options.help      ? config::help_text("partita-train")
-                      : options.version ? "partita-train " + std::string(results::version().software_version) + "\n"
-                                        : config::print_config(options));
+        std::cout << (options.help ? config::help_text("partita-train")
+                      : options.version
+                          ? "partita-train " + std::string(results::version().software_version) + "\n"
+                          : config::print_config(options));
       return success;
     }
     auto world = control.with_nodes_of(options.sync.ranks_per_node);

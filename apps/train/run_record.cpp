@@ -26,11 +26,13 @@ std::string cpu_model() {
 
 /// Compiler, libraries and the scheduler's variables, by name.
 std::map<std::string, std::string> versions(const comm::MpiEnvironment& environment) {
-  std::map<std::string, std::string> entries{{"mpi", environment.library()}, {"compiler", "GCC " __VERSION__},
+  std::map<std::string, std::string> entries{{"mpi", environment.library()},
+                                             {"compiler", "GCC " __VERSION__},
                                              {"hdf5", results::hdf5_version()},
                                              {"cuda", describe(kernels::cuda::query_devices())}};
-  for (const char* name : {"SLURM_JOB_ID", "SLURM_JOB_NAME", "SLURM_NTASKS", "SLURM_JOB_NUM_NODES", "SLURM_JOB_NODELIST",
-                           "SLURM_CPUS_PER_TASK", "SLURM_JOB_PARTITION", "OMP_NUM_THREADS", "OMP_PROC_BIND"})
+  for (const char* name :
+       {"SLURM_JOB_ID", "SLURM_JOB_NAME", "SLURM_NTASKS", "SLURM_JOB_NUM_NODES", "SLURM_JOB_NODELIST",
+        "SLURM_CPUS_PER_TASK", "SLURM_JOB_PARTITION", "OMP_NUM_THREADS", "OMP_PROC_BIND"})
     if (const char* value = std::getenv(name)) entries[name] = value;
   return entries;
 }
@@ -42,11 +44,14 @@ results::PhaseSeconds phases_of(const run::PhaseSeconds& p) {
 results::MemoryRow memory_of(const run::Training& training) {
   const auto& program = training.program();
   const Bytes parameters = bytes_of(program.type, program.parameter_count);
-  results::MemoryRow row{.parameters = parameters, .optimizer_state = parameters,
+  results::MemoryRow row{.parameters = parameters,
+                         .optimizer_state = parameters,
                          .activations = training.executor().activation_bytes()};
-  // Gradients lie in the shared window where there is one: that is communication memory and gradient memory in one.
+  // Gradients lie in the shared window where there is one: that is communication memory and gradient memory
+  // in one.
   row.gradients = parameters;
-  for (const auto& reduction : training.executor().reductions()) row.communication_buffers += reduction->buffer_bytes();
+  for (const auto& reduction : training.executor().reductions())
+    row.communication_buffers += reduction->buffer_bytes();
   return row;
 }
 
@@ -54,8 +59,10 @@ std::vector<results::ReductionRow> reductions_of(const run::Training& training) 
   std::vector<results::ReductionRow> rows;
   for (const auto& reduction : training.executor().reductions()) {
     const auto& d = reduction->description();
-    rows.push_back({.purpose = d.purpose, .payload = bytes_of(d.type, d.elements),
-                    .algorithm = std::string(to_string(d.algorithm)), .in_window = d.in_window});
+    rows.push_back({.purpose = d.purpose,
+                    .payload = bytes_of(d.type, d.elements),
+                    .algorithm = std::string(to_string(d.algorithm)),
+                    .in_window = d.in_window});
   }
   return rows;
 }
@@ -66,7 +73,8 @@ std::string gradient_algorithms(const std::vector<results::ReductionRow>& rows) 
   for (const auto& row : rows)
     if (row.purpose == Purpose::gradient) used.insert(row.algorithm);
   std::string text;
-  for (const auto& name : used) text += (text.empty() ? "" : "+") + name;
+  for (const auto& name : used)
+    text += (text.empty() ? "" : "+") + name;
   return text.empty() ? "none" : text;
 }
 
@@ -86,8 +94,8 @@ std::vector<Row> gather_rows(comm::Communicator& world, const Row& mine) {
 }  // namespace
 
 results::RunRecord begin_record(const config::RunOptions& options, comm::MpiEnvironment& environment,
-                                comm::Communicator& world, const data::DataPair& data, const run::Training& training,
-                                int threads, const std::string& command_line) {
+                                comm::Communicator& world, const data::DataPair& data,
+                                const run::Training& training, int threads, const std::string& command_line) {
   results::RunRecord record;
   auto& a = record.attributes = results::new_attributes();
   a.command_line = command_line;
@@ -121,7 +129,8 @@ results::RunRecord begin_record(const config::RunOptions& options, comm::MpiEnvi
   for (const auto& layer : options.model.layers) {
     const double passes = 1 + (layer.has_parameters() ? 1 : 0) + (below_lowest ? 0 : 1);
     below_lowest = below_lowest && !layer.has_parameters();
-    record.layers.push_back({.name = layer.name, .kind = std::string(to_string(layer.kind)),
+    record.layers.push_back({.name = layer.name,
+                             .kind = std::string(to_string(layer.kind)),
                              .output = to_string(layer.output),
                              .parameters = layer.weight_elements() + layer.bias_elements(),
                              .flops_per_sample = passes * layer.forward_flops()});
@@ -133,22 +142,30 @@ void update_record(results::RunRecord& record, comm::Communicator& world, const 
                    std::size_t first_step) {
   for (const auto& step : run::gather_steps(world, training.steps(), first_step)) {
     std::vector<results::PhaseSeconds> phases;
-    for (const auto& p : step.phases) phases.push_back(phases_of(p));
-    record.steps.append({.loss = step.loss, .samples = step.samples, .seconds = step.seconds,
-                         .learning_rate = step.learning_rate, .phases = phases, .rank_seconds = step.rank_seconds});
+    for (const auto& p : step.phases)
+      phases.push_back(phases_of(p));
+    record.steps.append({.loss = step.loss,
+                         .samples = step.samples,
+                         .seconds = step.seconds,
+                         .learning_rate = step.learning_rate,
+                         .phases = phases,
+                         .rank_seconds = step.rank_seconds});
   }
   record.memory = gather_rows(world, memory_of(training));
   record.traffic = world.gather_traffic();
   record.epochs.clear();
   for (const auto& epoch : training.epochs())
-    record.epochs.push_back({.epoch = epoch.epoch, .train_loss = epoch.train_loss,
+    record.epochs.push_back({.epoch = epoch.epoch,
+                             .train_loss = epoch.train_loss,
                              .test_loss = epoch.test_loss.value_or(results::not_measured),
                              .test_accuracy = epoch.test_accuracy.value_or(results::not_measured),
-                             .seconds = epoch.seconds, .samples_per_second = epoch.samples_per_second,
+                             .seconds = epoch.seconds,
+                             .samples_per_second = epoch.samples_per_second,
                              .learning_rate = epoch.learning_rate});
 }
 
-std::vector<results::Figure> figures_of_merit(const results::RunRecord& record, const run::Training& training) {
+std::vector<results::Figure> figures_of_merit(const results::RunRecord& record,
+                                              const run::Training& training) {
   std::vector<results::Figure> figures;
   double samples = 0, seconds = 0;
   for (std::size_t i = 5; i < record.steps.count(); ++i) {
@@ -158,19 +175,22 @@ std::vector<results::Figure> figures_of_merit(const results::RunRecord& record, 
   if (seconds > 0) figures.push_back({"throughput", samples / seconds, "samples/s"});
   if (!record.epochs.empty()) {
     figures.push_back({"train_loss", record.epochs.back().train_loss, "1"});
-    if (std::isfinite(record.epochs.back().test_loss)) figures.push_back({"test_loss", record.epochs.back().test_loss, "1"});
+    if (std::isfinite(record.epochs.back().test_loss))
+      figures.push_back({"test_loss", record.epochs.back().test_loss, "1"});
     if (std::isfinite(record.epochs.back().test_accuracy))
       figures.push_back({"test_accuracy", record.epochs.back().test_accuracy, "1"});
   }
-  if (const auto reached = training.seconds_to_target()) figures.push_back({"time_to_accuracy", *reached, "s"});
+  if (const auto reached = training.seconds_to_target())
+    figures.push_back({"time_to_accuracy", *reached, "s"});
   return figures;
 }
 
 results::ModelFile model_file(const config::RunOptions& options, const run::Training& training) {
   const auto& program = training.program();
-  results::ModelFile file{.model = options.model.name, .config_hash = config::config_hash(options),
-                          .seed = options.train.seed};
-  const auto add = [&](const model::Layer& layer, const char* name, const kernels::Shape& shape, kernels::View values) {
+  results::ModelFile file{
+      .model = options.model.name, .config_hash = config::config_hash(options), .seed = options.train.seed};
+  const auto add = [&](const model::Layer& layer, const char* name, const kernels::Shape& shape,
+                       kernels::View values) {
     results::Parameter parameter{.layer = layer.name, .name = name, .shape = shape};
     if (values.type() == kernels::DataType::float64)
       parameter.values = std::vector<double>(values.as<double>().begin(), values.as<double>().end());
@@ -181,7 +201,8 @@ results::ModelFile model_file(const config::RunOptions& options, const run::Trai
   for (std::size_t u = 0; u < program.units.size(); ++u) {
     const auto& layer = options.model.layers[static_cast<std::size_t>(program.units[u].layer)];
     if (!layer.has_parameters()) continue;
-    add(layer, "weight", layer.weight_shape(), run::weight_of(training.parameters().weights(), program.parameters[u]));
+    add(layer, "weight", layer.weight_shape(),
+        run::weight_of(training.parameters().weights(), program.parameters[u]));
     add(layer, "bias", {layer.out}, run::bias_of(training.parameters().weights(), program.parameters[u]));
   }
   return file;

@@ -11,13 +11,16 @@
 
 namespace partita::train {
 
-/// Attributes, environment and model: what is known before the first step. Collective over `world`; complete on rank 0.
-results::RunRecord begin_record(const config::RunOptions&, comm::MpiEnvironment&, comm::Communicator& world,
-                                const data::DataPair&, const run::Training&, int threads, const std::string& command_line);
-
-/// Adds the steps from `first_step` on, and brings epochs, traffic and memory up to date. Collective over `world`; complete
+/// Attributes, environment and model: what is known before the first step. Collective over `world`; complete
 /// on rank 0.
-void update_record(results::RunRecord&, comm::Communicator& world, const run::Training&, std::size_t first_step);
+results::RunRecord begin_record(const config::RunOptions&, comm::MpiEnvironment&, comm::Communicator& world,
+                                const data::DataPair&, const run::Training&, int threads,
+                                const std::string& command_line);
+
+/// Adds the steps from `first_step` on, and brings epochs, traffic and memory up to date. Collective over
+/// `world`; complete on rank 0.
+void update_record(results::RunRecord&, comm::Communicator& world, const run::Training&,
+                   std::size_t first_step);
 
 /// Figures of merit of the finished run, from the record on rank 0. Throughput excludes the first five steps.
 std::vector<results::Figure> figures_of_merit(const results::RunRecord&, const run::Training&);

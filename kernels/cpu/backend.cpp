@@ -17,13 +17,18 @@ class CpuBackend final : public Backend {
   DataType type() const override { return DataType::float32; }
   std::string library() const override {
     const auto& v = *dnnl::version();
-    return "oneDNN " + std::to_string(v.major) + "." + std::to_string(v.minor) + "." + std::to_string(v.patch);
+    return "oneDNN " + std::to_string(v.major) + "." + std::to_string(v.minor) + "." +
+           std::to_string(v.patch);
   }
   Layout image_layout() const override { return Layout::nhwc; }
 
   std::unique_ptr<Gemm> plan_gemm(const GemmShape& s) override { return cpu::plan_gemm(s); }
-  std::unique_ptr<Convolution> plan_convolution(const ConvolutionShape& s) override { return cpu::plan_convolution(s, threads_); }
-  std::unique_ptr<Pooling> plan_pooling(const PoolingShape& s) override { return cpu::plan_pooling(s, threads_); }
+  std::unique_ptr<Convolution> plan_convolution(const ConvolutionShape& s) override {
+    return cpu::plan_convolution(s, threads_);
+  }
+  std::unique_ptr<Pooling> plan_pooling(const PoolingShape& s) override {
+    return cpu::plan_pooling(s, threads_);
+  }
 
   void relu_forward(ConstView x, View y) override { relu(x.as<float>(), y.as<float>()); }
   void relu_backward(ConstView y, ConstView dy, View dx) override {
@@ -36,7 +41,8 @@ class CpuBackend final : public Backend {
     auto found = tanh_.find(n);
     if (found == tanh_.end()) {
       const dnnl::memory::desc line({n}, f32, dnnl::memory::format_tag::x);
-      const dnnl::eltwise_forward::desc d(dnnl::prop_kind::forward_inference, dnnl::algorithm::eltwise_tanh, line, 0, 0);
+      const dnnl::eltwise_forward::desc d(dnnl::prop_kind::forward_inference, dnnl::algorithm::eltwise_tanh,
+                                          line, 0, 0);
       Bound bound{dnnl::primitive(dnnl::eltwise_forward({d, engine()}))};
       bound.argument(DNNL_ARG_SRC, line).argument(DNNL_ARG_DST, line);
       found = tanh_.emplace(n, std::move(bound)).first;
@@ -55,13 +61,13 @@ class CpuBackend final : public Backend {
   void sum_rows(std::int64_t rows, std::int64_t columns, ConstView x, View b, Write write) override {
     cpu::sum_rows(rows, columns, x.as<float>(), b.as<float>(), write);
   }
-  LossSums cross_entropy(std::int64_t batch, std::int64_t classes, ConstView logits, ConstView labels, double scale,
-                         View dlogits) override {
+  LossSums cross_entropy(std::int64_t batch, std::int64_t classes, ConstView logits, ConstView labels,
+                         double scale, View dlogits) override {
     return cpu::cross_entropy(batch, classes, logits.as<float>(), labels.as<std::int32_t>(), scale,
                               dlogits.empty() ? std::span<float>() : dlogits.as<float>());
   }
-  LossSums mean_squared_error(std::int64_t, std::int64_t features, ConstView output, ConstView target, double scale,
-                              View doutput) override {
+  LossSums mean_squared_error(std::int64_t, std::int64_t features, ConstView output, ConstView target,
+                              double scale, View doutput) override {
     return cpu::mean_squared_error(features, output.as<float>(), target.as<float>(), scale,
                                    doutput.empty() ? std::span<float>() : doutput.as<float>());
   }

@@ -1,5 +1,5 @@
-/// Convolutions by oneDNN on channels-last activations. Weights are kept in PyTorch's order and packed at each call, which
-/// costs little beside the convolution.
+/// Convolutions by oneDNN on channels-last activations. Weights are kept in PyTorch's order and packed at
+/// each call, which costs little beside the convolution.
 #include <algorithm>
 #include <cstring>
 #include <optional>
@@ -62,8 +62,8 @@ class CpuConvolution final : public Convolution {
   void forward(ConstView x, ConstView weight, ConstView bias, View y, Workspace w) override {
     if (s_.batch == 0) return;
     if (direct_forward_)
-      return direct_forward_->run(x.as<float>().data(), weight.as<float>().data(), bias.as<float>().data(), y.as<float>().data(),
-                                  w.data() + scratch_);
+      return direct_forward_->run(x.as<float>().data(), weight.as<float>().data(), bias.as<float>().data(),
+                                  y.as<float>().data(), w.data() + scratch_);
     forward_.at(DNNL_ARG_SRC, x.data()).at(DNNL_ARG_WEIGHTS, packed(pack_forward_, weight, w));
     forward_.at(DNNL_ARG_BIAS, bias.data()).at(DNNL_ARG_DST, y.data());
     forward_.at(DNNL_ARG_SCRATCHPAD, w.data() + scratch_).run();
@@ -75,15 +75,18 @@ class CpuConvolution final : public Convolution {
     data_.at(DNNL_ARG_DIFF_SRC, dx.data()).at(DNNL_ARG_SCRATCHPAD, w.data() + scratch_).run();
   }
 
-  void backward_parameters(ConstView x, ConstView dy, View dweight, View dbias, Write write, Workspace w) override {
+  void backward_parameters(ConstView x, ConstView dy, View dweight, View dbias, Write write,
+                           Workspace w) override {
     const auto DW = dweight.as<float>(), DB = dbias.as<float>();
     if (s_.batch == 0) {
-      if (write == Write::overwrite) std::fill(DW.begin(), DW.end(), 0.0F), std::fill(DB.begin(), DB.end(), 0.0F);
+      if (write == Write::overwrite)
+        std::fill(DW.begin(), DW.end(), 0.0F), std::fill(DB.begin(), DB.end(), 0.0F);
       return;
     }
     bias_gradient(dy.as<float>(), DB, write);
     if (outer_product_)
-      return outer_product_->run(x.as<float>().data(), dy.as<float>().data(), DW.data(), write, w.data() + scratch_);
+      return outer_product_->run(x.as<float>().data(), dy.as<float>().data(), DW.data(), write,
+                                 w.data() + scratch_);
     const bool add = write == Write::accumulate;
     auto* packed_gradient = unpack_.needed() ? w.data() + weights_ : reinterpret_cast<std::byte*>(DW.data());
     if (add && !unpack_.needed()) packed_gradient = w.data() + weights_;
@@ -91,11 +94,14 @@ class CpuConvolution final : public Convolution {
     parameters_.at(DNNL_ARG_DIFF_WEIGHTS, packed_gradient);
     parameters_.at(DNNL_ARG_SCRATCHPAD, w.data() + scratch_).run();
     auto* plain = add ? w.data() + fresh_weights_ : reinterpret_cast<std::byte*>(DW.data());
-    if (unpack_.needed()) unpack_.run(packed_gradient, plain);
-    else plain = packed_gradient;
+    if (unpack_.needed())
+      unpack_.run(packed_gradient, plain);
+    else
+      plain = packed_gradient;
     if (!add) return;
     const auto* fresh = reinterpret_cast<const float*>(plain);
-    for (std::size_t i = 0; i < DW.size(); ++i) DW[i] += fresh[i];
+    for (std::size_t i = 0; i < DW.size(); ++i)
+      DW[i] += fresh[i];
   }
 
  private:
@@ -106,7 +112,8 @@ class CpuConvolution final : public Convolution {
     if (write == Write::overwrite) std::fill(db.begin(), db.end(), 0.0F);
     for (std::int64_t plane = 0; plane < s_.batch * s_.filters; ++plane) {
       float sum = 0;
-      for (std::int64_t i = 0; i < pixels; ++i) sum += dy[static_cast<std::size_t>(plane * pixels + i)];
+      for (std::int64_t i = 0; i < pixels; ++i)
+        sum += dy[static_cast<std::size_t>(plane * pixels + i)];
       db[static_cast<std::size_t>(plane % s_.filters)] += sum;
     }
   }
@@ -143,36 +150,44 @@ class CpuConvolution final : public Convolution {
       after.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
       attributes.set_post_ops(after);
     }
-    const dnnl::convolution_forward::primitive_desc p(description(dnnl::prop_kind::forward_training), attributes, engine());
+    const dnnl::convolution_forward::primitive_desc p(description(dnnl::prop_kind::forward_training),
+                                                      attributes, engine());
     forward_ = Bound(dnnl::convolution_forward(p));
-    forward_.argument(DNNL_ARG_SRC, x_).argument(DNNL_ARG_WEIGHTS, p.weights_desc()).argument(DNNL_ARG_BIAS, bias_);
+    forward_.argument(DNNL_ARG_SRC, x_)
+        .argument(DNNL_ARG_WEIGHTS, p.weights_desc())
+        .argument(DNNL_ARG_BIAS, bias_);
     forward_.argument(DNNL_ARG_DST, y_).argument(DNNL_ARG_SCRATCHPAD, p.scratchpad_desc());
     pack_forward_ = Repack(plain_, p.weights_desc());
     reserve(p.weights_desc(), p.scratchpad_desc());
   }
 
   void plan_backward_data() {
-    const dnnl::convolution_forward::primitive_desc hint(description(dnnl::prop_kind::forward_training), engine());
+    const dnnl::convolution_forward::primitive_desc hint(description(dnnl::prop_kind::forward_training),
+                                                         engine());
     const memory::dims strides{s_.stride, s_.stride}, padding{s_.padding, s_.padding};
-    const dnnl::convolution_backward_data::desc d(dnnl::algorithm::convolution_direct, x_, any_, y_, strides, padding,
-                                                  far_padding());
+    const dnnl::convolution_backward_data::desc d(dnnl::algorithm::convolution_direct, x_, any_, y_, strides,
+                                                  padding, far_padding());
     const dnnl::convolution_backward_data::primitive_desc p(d, user_scratchpad(), engine(), hint);
     data_ = Bound(dnnl::convolution_backward_data(p));
-    data_.argument(DNNL_ARG_DIFF_DST, y_).argument(DNNL_ARG_WEIGHTS, p.weights_desc()).argument(DNNL_ARG_DIFF_SRC, x_);
+    data_.argument(DNNL_ARG_DIFF_DST, y_)
+        .argument(DNNL_ARG_WEIGHTS, p.weights_desc())
+        .argument(DNNL_ARG_DIFF_SRC, x_);
     data_.argument(DNNL_ARG_SCRATCHPAD, p.scratchpad_desc());
     pack_data_ = Repack(plain_, p.weights_desc());
     reserve(p.weights_desc(), p.scratchpad_desc());
   }
 
   void plan_backward_parameters() {
-    const dnnl::convolution_forward::primitive_desc hint(description(dnnl::prop_kind::forward_training), engine());
+    const dnnl::convolution_forward::primitive_desc hint(description(dnnl::prop_kind::forward_training),
+                                                         engine());
     const memory::dims strides{s_.stride, s_.stride}, padding{s_.padding, s_.padding};
-    const dnnl::convolution_backward_weights::desc d(dnnl::algorithm::convolution_direct, x_, any_, y_, strides, padding,
-                                                     far_padding());
+    const dnnl::convolution_backward_weights::desc d(dnnl::algorithm::convolution_direct, x_, any_, y_,
+                                                     strides, padding, far_padding());
     const dnnl::convolution_backward_weights::primitive_desc p(d, user_scratchpad(), engine(), hint);
     parameters_ = Bound(dnnl::convolution_backward_weights(p));
     parameters_.argument(DNNL_ARG_SRC, x_).argument(DNNL_ARG_DIFF_DST, y_);
-    parameters_.argument(DNNL_ARG_DIFF_WEIGHTS, p.diff_weights_desc()).argument(DNNL_ARG_SCRATCHPAD, p.scratchpad_desc());
+    parameters_.argument(DNNL_ARG_DIFF_WEIGHTS, p.diff_weights_desc())
+        .argument(DNNL_ARG_SCRATCHPAD, p.scratchpad_desc());
     unpack_ = Repack(p.diff_weights_desc(), plain_);
     reserve(p.diff_weights_desc(), p.scratchpad_desc());
   }

@@ -1,16 +1,17 @@
 /// Convolutions with few channels, channels last and without padding, by own loops.
 ///
-/// oneDNN pads channels to the vector's 16 lanes and keeps blocked layouts in mind; on the MNIST CNN (1 → 10 and 10 → 20 channels) it
-/// reaches 27–45 % of the FMA peak forward and 36–38 % in the weight gradient. Measured on one Zen 5 core at batch 64, milliseconds:
-/// forward 0.25 → 0.14 and 0.34 → 0.24, weight gradient 0.19 → 0.17 and 0.40 → 0.22. Wider layers stay with oneDNN.
+/// oneDNN pads channels to the vector's 16 lanes and keeps blocked layouts in mind; on the MNIST CNN (1 → 10
+/// and 10 → 20 channels) it reaches 27–45 % of the FMA peak forward and 36–38 % in the weight gradient.
+/// Measured on one Zen 5 core at batch 64, milliseconds: forward 0.25 → 0.14 and 0.34 → 0.24, weight gradient
+/// 0.19 → 0.17 and 0.40 → 0.22. Wider layers stay with oneDNN.
 #pragma once
 
 #include "partita/kernels/backend.hpp"
 
 namespace partita::kernels::cpu {
 
-/// Y = epilogue(X ⋆ W + bias): for a block of pixels of a row, each value of the window is broadcast against the vector of all
-/// filters.
+/// Y = epilogue(X ⋆ W + bias): for a block of pixels of a row, each value of the window is broadcast against
+/// the vector of all filters.
 class DirectForward {
  public:
   /// Up to 32 filters and windows of up to 16 channels.
@@ -27,8 +28,9 @@ class DirectForward {
   std::int64_t vectors_;  ///< of 16 filters
 };
 
-/// dW[k, c, i, j] = Σ_{n, y, x} dY[n, y, x, k] · X[n, y·s + i, x·s + j, c]: at each pixel the outer product of the filters' gradients
-/// and the window, whose rows of kernel_w·C values lie contiguously. The lanes run along the longer side.
+/// dW[k, c, i, j] = Σ_{n, y, x} dY[n, y, x, k] · X[n, y·s + i, x·s + j, c]: at each pixel the outer product
+/// of the filters' gradients and the window, whose rows of kernel_w·C values lie contiguously. The lanes run
+/// along the longer side.
 class OuterProductGradient {
  public:
   /// Window rows of 9 to 64 values, or up to 16 filters and a window of up to 5×5 values.
@@ -45,9 +47,9 @@ class OuterProductGradient {
 
   ConvolutionShape s_;
   int threads_;
-  bool filters_in_lanes_;   ///< else the values of a window row
-  std::int64_t vectors_;    ///< of 16 lanes
-  std::int64_t blocks_;     ///< independent parts of dW: of five filters and a window row, or all of it
+  bool filters_in_lanes_;  ///< else the values of a window row
+  std::int64_t vectors_;   ///< of 16 lanes
+  std::int64_t blocks_;    ///< independent parts of dW: of five filters and a window row, or all of it
 };
 
 }  // namespace partita::kernels::cpu

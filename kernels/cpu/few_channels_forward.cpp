@@ -13,23 +13,26 @@ struct Window {
   std::int64_t filters;  ///< values of an output pixel
 };
 
-/// P neighbouring pixels of V·16 filters. Every pixel's block is stored whole: it reaches into the next pixel, which is stored
-/// later; `room` values remain in the sample, and only the last pixels must be cut.
+/// P neighbouring pixels of V·16 filters. Every pixel's block is stored whole: it reaches into the next
+/// pixel, which is stored later; `room` values remain in the sample, and only the last pixels must be cut.
 template <int P, int V, bool Relu>
 void pixels(const float* x, const float* packed, const Window& w, float* y, std::int64_t room) {
   Lanes sum[P * V];
 #pragma GCC unroll 16
-  for (int i = 0; i < P * V; ++i) sum[i] = load(packed + i % V * width);
+  for (int i = 0; i < P * V; ++i)
+    sum[i] = load(packed + i % V * width);
   const float* weight = packed + V * width;
   for (std::int64_t r = 0; r < w.rows; ++r, x += w.next)
     for (std::int64_t t = 0; t < w.row; ++t, weight += V * width) {
       Lanes value[V];
 #pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) value[v] = load(weight + v * width);
+      for (int v = 0; v < V; ++v)
+        value[v] = load(weight + v * width);
 #pragma GCC unroll 12
       for (int p = 0; p < P; ++p)
 #pragma GCC unroll 2
-        for (int v = 0; v < V; ++v) sum[p * V + v] += value[v] * x[p * w.pixel + t];
+        for (int v = 0; v < V; ++v)
+          sum[p * V + v] += value[v] * x[p * w.pixel + t];
     }
 #pragma GCC unroll 12
   for (int p = 0; p < P; ++p, y += w.filters, room -= w.filters) {
@@ -37,8 +40,11 @@ void pixels(const float* x, const float* packed, const Window& w, float* y, std:
     for (int v = 0; v < V; ++v) {
       Lanes value = sum[p * V + v];
       if constexpr (Relu) value = value > 0 ? value : Lanes{};
-      if (room >= (v + 1) * width) store(value, y + v * width);
-      else std::memcpy(y + v * width, &value, static_cast<std::size_t>(std::max<std::int64_t>(0, room - v * width)) * sizeof(float));
+      if (room >= (v + 1) * width)
+        store(value, y + v * width);
+      else
+        std::memcpy(y + v * width, &value,
+                    static_cast<std::size_t>(std::max<std::int64_t>(0, room - v * width)) * sizeof(float));
     }
   }
 }
@@ -46,8 +52,11 @@ void pixels(const float* x, const float* packed, const Window& w, float* y, std:
 /// One sample: rows in blocks of twelve, four and single pixels.
 template <int V, bool Relu>
 void sample(const ConvolutionShape& s, const float* x, const float* packed, float* y) {
-  const Window w{.rows = s.kernel_h, .row = s.kernel_w * s.channels, .next = s.width * s.channels,
-                 .pixel = s.channels * s.stride, .filters = s.filters};
+  const Window w{.rows = s.kernel_h,
+                 .row = s.kernel_w * s.channels,
+                 .next = s.width * s.channels,
+                 .pixel = s.channels * s.stride,
+                 .filters = s.filters};
   std::int64_t room = s.out_height() * s.out_width() * s.filters;
   constexpr int wide = V == 1 ? 12 : 8;
   for (std::int64_t row = 0; row < s.out_height(); ++row) {
@@ -56,9 +65,12 @@ void sample(const ConvolutionShape& s, const float* x, const float* packed, floa
       const std::int64_t left = s.out_width() - column;
       const std::int64_t count = left >= wide ? wide : left >= 4 ? 4 : 1;
       const float* window = from + column * w.pixel;
-      if (count == wide) pixels<wide, V, Relu>(window, packed, w, y, room);
-      else if (count == 4) pixels<4, V, Relu>(window, packed, w, y, room);
-      else pixels<1, V, Relu>(window, packed, w, y, room);
+      if (count == wide)
+        pixels<wide, V, Relu>(window, packed, w, y, room);
+      else if (count == 4)
+        pixels<4, V, Relu>(window, packed, w, y, room);
+      else
+        pixels<1, V, Relu>(window, packed, w, y, room);
       column += count;
       y += count * s.filters;
       room -= count * s.filters;
@@ -69,7 +81,8 @@ void sample(const ConvolutionShape& s, const float* x, const float* packed, floa
 }  // namespace
 
 bool DirectForward::suits(const ConvolutionShape& s) {
-  return s.layout == Layout::nhwc && s.padding == 0 && s.batch > 0 && s.filters <= 2 * width && s.channels < width;
+  return s.layout == Layout::nhwc && s.padding == 0 && s.batch > 0 && s.filters <= 2 * width &&
+         s.channels < width;
 }
 
 DirectForward::DirectForward(const ConvolutionShape& s, int threads)
@@ -77,7 +90,8 @@ DirectForward::DirectForward(const ConvolutionShape& s, int threads)
 
 /// The bias and then a block of filters for each value of the window.
 std::size_t DirectForward::workspace() const {
-  return static_cast<std::size_t>((1 + s_.kernel_h * s_.kernel_w * s_.channels) * vectors_ * width) * sizeof(float);
+  return static_cast<std::size_t>((1 + s_.kernel_h * s_.kernel_w * s_.channels) * vectors_ * width) *
+         sizeof(float);
 }
 
 void DirectForward::pack(const float* weight, const float* bias, float* packed) const {
@@ -92,14 +106,18 @@ void DirectForward::pack(const float* weight, const float* bias, float* packed) 
           packed[((i * s_.kernel_w + j) * s_.channels + c) * lanes + k] = *weight++;
 }
 
-void DirectForward::run(const float* x, const float* weight, const float* bias, float* y, std::byte* workspace) const {
+void DirectForward::run(const float* x, const float* weight, const float* bias, float* y,
+                        std::byte* workspace) const {
   auto* const packed = reinterpret_cast<float*>(workspace);
   pack(weight, bias, packed);
   const bool relu = s_.epilogue == Epilogue::relu;
-  const auto of_sample = vectors_ == 1 ? (relu ? sample<1, true> : sample<1, false>) : (relu ? sample<2, true> : sample<2, false>);
-  const std::int64_t x_sample = s_.height * s_.width * s_.channels, y_sample = s_.out_height() * s_.out_width() * s_.filters;
+  const auto of_sample = vectors_ == 1 ? (relu ? sample<1, true> : sample<1, false>)
+                                       : (relu ? sample<2, true> : sample<2, false>);
+  const std::int64_t x_sample = s_.height * s_.width * s_.channels,
+                     y_sample = s_.out_height() * s_.out_width() * s_.filters;
 #pragma omp parallel for num_threads(threads_) schedule(static) if (threads_ > 1)
-  for (std::int64_t n = 0; n < s_.batch; ++n) of_sample(s_, x + n * x_sample, packed, y + n * y_sample);
+  for (std::int64_t n = 0; n < s_.batch; ++n)
+    of_sample(s_, x + n * x_sample, packed, y + n * y_sample);
 }
 
 }  // namespace partita::kernels::cpu

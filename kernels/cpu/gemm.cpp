@@ -14,9 +14,11 @@ class CpuGemm final : public Gemm {
   explicit CpuGemm(const GemmShape& s) : s_(s) {
     if (s.m == 0 || s.n == 0 || s.k == 0) return;
     const auto matrix = [](std::int64_t rows, std::int64_t columns, bool transposed) {
-      return memory::desc({rows, columns}, f32, transposed ? memory::dims{1, rows} : memory::dims{columns, 1});
+      return memory::desc({rows, columns}, f32,
+                          transposed ? memory::dims{1, rows} : memory::dims{columns, 1});
     };
-    const auto a = matrix(s.m, s.k, s.transpose_a), b = matrix(s.k, s.n, s.transpose_b), c = matrix(s.m, s.n, false);
+    const auto a = matrix(s.m, s.k, s.transpose_a), b = matrix(s.k, s.n, s.transpose_b),
+               c = matrix(s.m, s.n, false);
     const memory::desc bias({1, s.n}, f32, memory::dims{s.n, 1});
     auto attributes = user_scratchpad();
     dnnl::post_ops after;
@@ -62,7 +64,8 @@ class CpuGemm final : public Gemm {
 
 void library_sgemm(const GemmShape& s, ConstView a, ConstView b, View c) {
   dnnl::sgemm(s.transpose_a ? 'T' : 'N', s.transpose_b ? 'T' : 'N', s.m, s.n, s.k, 1.0F, a.as<float>().data(),
-              s.transpose_a ? s.m : s.k, b.as<float>().data(), s.transpose_b ? s.k : s.n, 0.0F, c.as<float>().data(), s.n);
+              s.transpose_a ? s.m : s.k, b.as<float>().data(), s.transpose_b ? s.k : s.n, 0.0F,
+              c.as<float>().data(), s.n);
 }
 
 std::unique_ptr<Gemm> plan_gemm(const GemmShape& shape) { return std::make_unique<CpuGemm>(shape); }

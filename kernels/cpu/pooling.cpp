@@ -1,6 +1,7 @@
-/// Pooling with own loops. Channels-last windows that do not overlap go through blocks of 16 channels: a block may reach past
-/// the pixel's channels into the next ones, whose values are written later; where it would leave the sample it is cut.
-/// On ten channels this took pooling from half of a training step of cnn-mnist to a few percent (batch 64, one core).
+/// Pooling with own loops. Channels-last windows that do not overlap go through blocks of 16 channels: a
+/// block may reach past the pixel's channels into the next ones, whose values are written later; where it
+/// would leave the sample it is cut. On ten channels this took pooling from half of a training step of
+/// cnn-mnist to a few percent (batch 64, one core).
 #include <algorithm>
 #include <cstring>
 
@@ -14,7 +15,9 @@ namespace {
 struct Strides {
   std::int64_t sample, channel, row, column;
   Strides(std::int64_t c, std::int64_t h, std::int64_t w, Layout layout)
-      : sample(c * h * w), channel(layout == Layout::nchw ? h * w : 1), row(layout == Layout::nchw ? w : w * c),
+      : sample(c * h * w),
+        channel(layout == Layout::nchw ? h * w : 1),
+        row(layout == Layout::nchw ? w : w * c),
         column(layout == Layout::nchw ? 1 : c) {}
 };
 
@@ -36,19 +39,24 @@ void store(const V& value, T* to, std::int64_t count) {
 class CpuPooling final : public Pooling {
  public:
   CpuPooling(const PoolingShape& s, int threads)
-      : s_(s), threads_(threads), in_(s.channels, s.height, s.width, s.layout),
+      : s_(s),
+        threads_(threads),
+        in_(s.channels, s.height, s.width, s.layout),
         out_(s.channels, s.out_height(), s.out_width(), s.layout) {}
 
   void forward(ConstView x, View y, View winners, Workspace) override {
     const float* X = x.as<float>().data();
     float* Y = y.as<float>().data();
     std::uint8_t* V = s_.kind == PoolingKind::maximum ? winners.as<std::uint8_t>().data() : nullptr;
-    if (blocked()) return each_sample([&](std::int64_t n) {
-      forward_blocks(X + n * in_.sample, Y + n * out_.sample, V ? V + n * out_.sample : nullptr);
-    });
+    if (blocked())
+      return each_sample([&](std::int64_t n) {
+        forward_blocks(X + n * in_.sample, Y + n * out_.sample, V ? V + n * out_.sample : nullptr);
+      });
     each_row([&](std::int64_t from, std::int64_t to) {
-      if (V) maximum_row(X + from, Y + to, V + to);
-      else average_row(X + from, Y + to);
+      if (V)
+        maximum_row(X + from, Y + to, V + to);
+      else
+        average_row(X + from, Y + to);
     });
   }
 
@@ -56,11 +64,13 @@ class CpuPooling final : public Pooling {
     const float* DY = dy.as<float>().data();
     float* DX = dx.as<float>().data();
     const std::uint8_t* V = s_.kind == PoolingKind::maximum ? winners.as<std::uint8_t>().data() : nullptr;
-    if (blocked()) return each_sample([&](std::int64_t n) {
-      backward_blocks(DY + n * out_.sample, V ? V + n * out_.sample : nullptr, DX + n * in_.sample);
-    });
+    if (blocked())
+      return each_sample([&](std::int64_t n) {
+        backward_blocks(DY + n * out_.sample, V ? V + n * out_.sample : nullptr, DX + n * in_.sample);
+      });
     std::memset(DX, 0, static_cast<std::size_t>(dx.bytes().value()));
-    each_row([&](std::int64_t from, std::int64_t to) { scatter_row(DY + to, V ? V + to : nullptr, DX + from); });
+    each_row(
+        [&](std::int64_t from, std::int64_t to) { scatter_row(DY + to, V ? V + to : nullptr, DX + from); });
   }
 
  private:
@@ -69,7 +79,8 @@ class CpuPooling final : public Pooling {
   template <class F>
   void each_sample(F&& f) const {
 #pragma omp parallel for num_threads(threads_) if (threads_ > 1)
-    for (std::int64_t n = 0; n < s_.batch; ++n) f(n);
+    for (std::int64_t n = 0; n < s_.batch; ++n)
+      f(n);
   }
 
   void forward_blocks(const float* x, float* y, std::uint8_t* winners) const {
@@ -77,9 +88,12 @@ class CpuPooling final : public Pooling {
     for (std::int64_t h = 0; h < s_.out_height(); ++h) {
       const float* corner = x + h * s_.stride * in_.row;
       for (std::int64_t w = 0; w < s_.out_width(); ++w, ++pixel, corner += s_.stride * in_.column) {
-        if (!fits(pixel, out_.sample)) forward_pixel<false, 0>(pixel, corner, y, winners);
-        else if (s_.kernel == 2) forward_pixel<true, 2>(pixel, corner, y, winners);
-        else forward_pixel<true, 0>(pixel, corner, y, winners);
+        if (!fits(pixel, out_.sample))
+          forward_pixel<false, 0>(pixel, corner, y, winners);
+        else if (s_.kernel == 2)
+          forward_pixel<true, 2>(pixel, corner, y, winners);
+        else
+          forward_pixel<true, 0>(pixel, corner, y, winners);
       }
     }
   }
@@ -109,7 +123,8 @@ class CpuPooling final : public Pooling {
       Lanes result = winners ? best : sum * scale;
       result = result > least ? result : least;
       store<Whole>(result, y + pixel * s_.channels + c, count);
-      if (winners) store<Whole>(__builtin_convertvector(winner, ByteLanes), winners + pixel * s_.channels + c, count);
+      if (winners)
+        store<Whole>(__builtin_convertvector(winner, ByteLanes), winners + pixel * s_.channels + c, count);
     }
   }
 
@@ -125,10 +140,13 @@ class CpuPooling final : public Pooling {
       for (std::int64_t r = 0; r < s_.kernel; ++r) {
         float* row = dx + (h * s_.kernel + r) * in_.row;
         for (std::int64_t w = 0; w < w_end; ++w) {
-          const std::int64_t pixel = h * w_end + w, last = (h * s_.kernel + r) * s_.width + (w + 1) * s_.kernel - 1;
+          const std::int64_t pixel = h * w_end + w,
+                             last = (h * s_.kernel + r) * s_.width + (w + 1) * s_.kernel - 1;
           float* target = row + w * s_.kernel * s_.channels;
-          if (fits(pixel, out_.sample) && fits(last, in_.sample)) backward_pixel<true>(pixel, r, dy, winners, target);
-          else backward_pixel<false>(pixel, r, dy, winners, target);
+          if (fits(pixel, out_.sample) && fits(last, in_.sample))
+            backward_pixel<true>(pixel, r, dy, winners, target);
+          else
+            backward_pixel<false>(pixel, r, dy, winners, target);
         }
         std::fill(row + w_end * s_.kernel * s_.channels, row + in_.row, 0.0F);
       }
@@ -136,30 +154,37 @@ class CpuPooling final : public Pooling {
     std::fill(dx + h_end * s_.kernel * in_.row, dx + in_.sample, 0.0F);
   }
 
-  /// The same for a row of 2×2 maxima, both rows of a window at once: gradient and winner are loaded once for four stores. Windows
-  /// whose upper block would reach into the lower row, which is there already, are stored exactly.
+  /// The same for a row of 2×2 maxima, both rows of a window at once: gradient and winner are loaded once for
+  /// four stores. Windows whose upper block would reach into the lower row, which is there already, are
+  /// stored exactly.
   void backward_pairs(std::int64_t h, const float* dy, const std::uint8_t* winners, float* dx) const {
     const std::int64_t w_end = s_.out_width();
     float* const rows[] = {dx + 2 * h * in_.row, dx + (2 * h + 1) * in_.row};
     for (std::int64_t w = 0; w < w_end; ++w) {
       const std::int64_t pixel = h * w_end + w, first = 2 * w * s_.channels;
-      if (first + s_.channels + ceil_divide(s_.channels, width) * width > in_.row || !fits(pixel, out_.sample)) {
-        for (std::int64_t r = 0; r < 2; ++r) backward_pixel<false>(pixel, r, dy, winners, rows[r] + first);
+      if (first + s_.channels + ceil_divide(s_.channels, width) * width > in_.row ||
+          !fits(pixel, out_.sample)) {
+        for (std::int64_t r = 0; r < 2; ++r)
+          backward_pixel<false>(pixel, r, dy, winners, rows[r] + first);
         continue;
       }
       for (std::int64_t c = 0; c < s_.channels; c += width) {
         const auto gradient = load<Lanes, true>(dy + pixel * s_.channels + c, width);
-        const auto winner = __builtin_convertvector((load<ByteLanes, true>(winners + pixel * s_.channels + c, width)), IntLanes);
+        const auto winner = __builtin_convertvector(
+            (load<ByteLanes, true>(winners + pixel * s_.channels + c, width)), IntLanes);
         for (std::int32_t position = 0; position < 4; ++position)
-          store<true, Lanes>(winner == position ? gradient : Lanes{}, rows[position / 2] + first + position % 2 * s_.channels + c, width);
+          store<true, Lanes>(winner == position ? gradient : Lanes{},
+                             rows[position / 2] + first + position % 2 * s_.channels + c, width);
       }
     }
-    for (float* row : rows) std::fill(row + 2 * w_end * s_.channels, row + in_.row, 0.0F);
+    for (float* row : rows)
+      std::fill(row + 2 * w_end * s_.channels, row + in_.row, 0.0F);
   }
 
   /// Row `r` of one window's gradient.
   template <bool Whole>
-  void backward_pixel(std::int64_t pixel, std::int64_t r, const float* dy, const std::uint8_t* winners, float* dx) const {
+  void backward_pixel(std::int64_t pixel, std::int64_t r, const float* dy, const std::uint8_t* winners,
+                      float* dx) const {
     const Lanes scale = Lanes{} + 1.0F / static_cast<float>(s_.kernel * s_.kernel);
     for (std::int64_t q = 0; q < s_.kernel; ++q)
       for (std::int64_t c = 0; c < s_.channels; c += width) {
@@ -174,8 +199,9 @@ class CpuPooling final : public Pooling {
       }
   }
 
-  /// Calls f(offset of the window row in the input, offset of the output row) for each output row; with channels
-  /// outermost, for each channel too. Rows of one sample stay on one thread, so that overlapping windows do not race.
+  /// Calls f(offset of the window row in the input, offset of the output row) for each output row; with
+  /// channels outermost, for each channel too. Rows of one sample stay on one thread, so that overlapping
+  /// windows do not race.
   template <class F>
   void each_row(F&& f) const {
     const bool planes = s_.layout == Layout::nchw;
@@ -183,7 +209,8 @@ class CpuPooling final : public Pooling {
     for (std::int64_t n = 0; n < s_.batch; ++n)
       for (std::int64_t c = 0; c < (planes ? s_.channels : 1); ++c)
         for (std::int64_t h = 0; h < s_.out_height(); ++h)
-          f(n * in_.sample + c * in_.channel + h * s_.stride * in_.row, n * out_.sample + c * out_.channel + h * out_.row);
+          f(n * in_.sample + c * in_.channel + h * s_.stride * in_.row,
+            n * out_.sample + c * out_.channel + h * out_.row);
   }
   /// Channels that lie side by side.
   [[nodiscard]] std::int64_t lanes() const { return s_.layout == Layout::nchw ? 1 : s_.channels; }
@@ -196,14 +223,16 @@ class CpuPooling final : public Pooling {
       const float* window = x + w * s_.stride * in_.column;
       float* out = y + w * out_.column;
       std::uint8_t* win = winners + w * out_.column;
-      for (std::int64_t i = 0; i < c_end; ++i) out[i] = window[i], win[i] = 0;
+      for (std::int64_t i = 0; i < c_end; ++i)
+        out[i] = window[i], win[i] = 0;
       for (std::int64_t r = 0; r < s_.kernel; ++r)
         for (std::int64_t q = 0; q < s_.kernel; ++q) {
           const float* tap = window + r * in_.row + q * in_.column;
           for (std::int64_t i = 0; i < c_end; ++i)
             if (tap[i] > out[i]) out[i] = tap[i], win[i] = static_cast<std::uint8_t>(r * s_.kernel + q);
         }
-      for (std::int64_t i = 0; i < c_end; ++i) out[i] = out[i] > least ? out[i] : least;
+      for (std::int64_t i = 0; i < c_end; ++i)
+        out[i] = out[i] > least ? out[i] : least;
     }
   }
 
@@ -211,17 +240,21 @@ class CpuPooling final : public Pooling {
     const float scale = 1.0F / static_cast<float>(s_.kernel * s_.kernel), least = floor();
     for (std::int64_t w = 0; w < s_.out_width(); ++w) {
       float* out = y + w * out_.column;
-      for (std::int64_t i = 0; i < lanes(); ++i) out[i] = 0;
+      for (std::int64_t i = 0; i < lanes(); ++i)
+        out[i] = 0;
       for (std::int64_t r = 0; r < s_.kernel; ++r)
         for (std::int64_t q = 0; q < s_.kernel; ++q) {
           const float* tap = x + w * s_.stride * in_.column + r * in_.row + q * in_.column;
-          for (std::int64_t i = 0; i < lanes(); ++i) out[i] += tap[i];
+          for (std::int64_t i = 0; i < lanes(); ++i)
+            out[i] += tap[i];
         }
-      for (std::int64_t i = 0; i < lanes(); ++i) out[i] = std::max(out[i] * scale, least);
+      for (std::int64_t i = 0; i < lanes(); ++i)
+        out[i] = std::max(out[i] * scale, least);
     }
   }
 
-  void scatter_row(const float* __restrict dy, const std::uint8_t* __restrict winners, float* __restrict dx) const {
+  void scatter_row(const float* __restrict dy, const std::uint8_t* __restrict winners,
+                   float* __restrict dx) const {
     const float scale = 1.0F / static_cast<float>(s_.kernel * s_.kernel);
     for (std::int64_t w = 0; w < s_.out_width(); ++w) {
       const float* gradient = dy + w * out_.column;
@@ -232,9 +265,11 @@ class CpuPooling final : public Pooling {
           float* tap = window + r * in_.row + q * in_.column;
           const int position = static_cast<int>(r * s_.kernel + q);
           if (win)
-            for (std::int64_t i = 0; i < lanes(); ++i) tap[i] += win[i] == position ? gradient[i] : 0.0F;
+            for (std::int64_t i = 0; i < lanes(); ++i)
+              tap[i] += win[i] == position ? gradient[i] : 0.0F;
           else
-            for (std::int64_t i = 0; i < lanes(); ++i) tap[i] += gradient[i] * scale;
+            for (std::int64_t i = 0; i < lanes(); ++i)
+              tap[i] += gradient[i] * scale;
         }
     }
   }

@@ -7,8 +7,8 @@ std::string describe(const DeviceQuery& query) {
   std::string text = "CUDA " + query.runtime + ":";
   if (query.devices.empty()) text += " no device: " + query.problem;
   for (const auto& device : query.devices)
-    text += (&device == &query.devices.front() ? " " : ", ") + device.name + " (" + std::to_string(device.major) + "." +
-            std::to_string(device.minor) + ")";
+    text += (&device == &query.devices.front() ? " " : ", ") + device.name + " (" +
+            std::to_string(device.major) + "." + std::to_string(device.minor) + ")";
   return text;
 }
 

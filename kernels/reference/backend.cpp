@@ -16,7 +16,9 @@ class ReferenceBackend final : public Backend {
   DataType type() const override { return data_type_of<T>(); }
   Layout image_layout() const override { return Layout::nchw; }
 
-  std::unique_ptr<Gemm> plan_gemm(const GemmShape& s) override { return std::make_unique<ReferenceGemm<T>>(s); }
+  std::unique_ptr<Gemm> plan_gemm(const GemmShape& s) override {
+    return std::make_unique<ReferenceGemm<T>>(s);
+  }
   std::unique_ptr<Convolution> plan_convolution(const ConvolutionShape& s) override {
     return std::make_unique<ReferenceConvolution<T>>(s);
   }
@@ -37,7 +39,8 @@ class ReferenceBackend final : public Backend {
     map(y, dy, dx, [](T value, T gradient) { return gradient * (T(1) - value * value); });
   }
 
-  void dropout(const DropoutShape& s, RandomStream stream, Samples first_sample, ConstView x, View y) override {
+  void dropout(const DropoutShape& s, RandomStream stream, Samples first_sample, ConstView x,
+               View y) override {
     const ImageIndex index{s.channels, s.height, s.width, s.layout};
     const auto X = x.as<T>();
     const auto Y = y.as<T>();
@@ -58,7 +61,8 @@ class ReferenceBackend final : public Backend {
     for (std::int64_t n = 0; n < batch; ++n)
       for (std::int64_t c = 0; c < image[0]; ++c)
         for (std::int64_t h = 0; h < image[1]; ++h)
-          for (std::int64_t w = 0; w < image[2]; ++w) y.as<T>()[target(n, c, h, w)] = x.as<T>()[source(n, c, h, w)];
+          for (std::int64_t w = 0; w < image[2]; ++w)
+            y.as<T>()[target(n, c, h, w)] = x.as<T>()[source(n, c, h, w)];
   }
 
   void sum_rows(std::int64_t rows, std::int64_t columns, ConstView x, View b, Write write) override {
@@ -66,18 +70,21 @@ class ReferenceBackend final : public Backend {
     const auto B = b.as<T>();
     if (write == Write::overwrite) std::fill(B.begin(), B.end(), T(0));
     for (std::int64_t i = 0; i < rows; ++i)
-      for (std::int64_t j = 0; j < columns; ++j) B[j] += X[static_cast<std::size_t>(i * columns + j)];
+      for (std::int64_t j = 0; j < columns; ++j)
+        B[j] += X[static_cast<std::size_t>(i * columns + j)];
   }
 
   LossSums cross_entropy(std::int64_t batch, std::int64_t classes, ConstView logits, ConstView labels,
                          double gradient_scale, View dlogits) override {
     LossSums sums;
     for (std::int64_t i = 0; i < batch; ++i) {
-      const auto row = logits.as<T>().subspan(static_cast<std::size_t>(i * classes), static_cast<std::size_t>(classes));
+      const auto row =
+          logits.as<T>().subspan(static_cast<std::size_t>(i * classes), static_cast<std::size_t>(classes));
       const auto label = static_cast<std::size_t>(labels.as<std::int32_t>()[static_cast<std::size_t>(i)]);
       const auto largest = std::max_element(row.begin(), row.end());  // the first of equals
       double total = 0;
-      for (const T logit : row) total += std::exp(static_cast<double>(logit) - static_cast<double>(*largest));
+      for (const T logit : row)
+        total += std::exp(static_cast<double>(logit) - static_cast<double>(*largest));
       sums.loss += std::log(total) + static_cast<double>(*largest) - static_cast<double>(row[label]);
       sums.correct += static_cast<std::size_t>(largest - row.begin()) == label;
       if (dlogits.empty()) continue;
@@ -94,7 +101,8 @@ class ReferenceBackend final : public Backend {
                               double gradient_scale, View doutput) override {
     LossSums sums;
     for (std::size_t i = 0; i < static_cast<std::size_t>(batch * features); ++i) {
-      const double difference = static_cast<double>(output.as<T>()[i]) - static_cast<double>(target.as<T>()[i]);
+      const double difference =
+          static_cast<double>(output.as<T>()[i]) - static_cast<double>(target.as<T>()[i]);
       sums.loss += difference * difference / static_cast<double>(features);
       if (!doutput.empty())
         doutput.as<T>()[i] = static_cast<T>(2 * difference / static_cast<double>(features) * gradient_scale);
@@ -118,7 +126,8 @@ class ReferenceBackend final : public Backend {
   static void map(ConstView a, ConstView b, View out, F&& f) {
     const auto A = a.as<T>(), B = b.as<T>();
     const auto O = out.as<T>();
-    for (std::size_t i = 0; i < O.size(); ++i) O[i] = f(A[i], B[i]);
+    for (std::size_t i = 0; i < O.size(); ++i)
+      O[i] = f(A[i], B[i]);
   }
 };
 

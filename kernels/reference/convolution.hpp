@@ -12,7 +12,9 @@ template <class T>
 class ReferenceConvolution final : public Convolution {
  public:
   explicit ReferenceConvolution(const ConvolutionShape& s)
-      : s_(s), x_{s.channels, s.height, s.width, s.layout}, y_{s.filters, s.out_height(), s.out_width(), s.layout} {}
+      : s_(s),
+        x_{s.channels, s.height, s.width, s.layout},
+        y_{s.filters, s.out_height(), s.out_width(), s.layout} {}
 
   void forward(ConstView x, ConstView weight, ConstView bias, View y, Workspace) override {
     const auto X = x.as<T>(), W = weight.as<T>(), b = bias.as<T>();
@@ -38,7 +40,8 @@ class ReferenceConvolution final : public Convolution {
     });
   }
 
-  void backward_parameters(ConstView x, ConstView dy, View dweight, View dbias, Write write, Workspace) override {
+  void backward_parameters(ConstView x, ConstView dy, View dweight, View dbias, Write write,
+                           Workspace) override {
     const auto X = x.as<T>(), DY = dy.as<T>();
     const auto DW = dweight.as<T>(), DB = dbias.as<T>();
     if (write == Write::overwrite) {
@@ -64,7 +67,8 @@ class ReferenceConvolution final : public Convolution {
     for (std::int64_t n = 0; n < s_.batch; ++n)
       for (std::int64_t k = 0; k < s_.filters; ++k)
         for (std::int64_t h = 0; h < s_.out_height(); ++h)
-          for (std::int64_t w = 0; w < s_.out_width(); ++w) f(n, k, h, w);
+          for (std::int64_t w = 0; w < s_.out_width(); ++w)
+            f(n, k, h, w);
   }
 
   /// The inputs under the window of output (h, w) that are not padding.
@@ -73,7 +77,8 @@ class ReferenceConvolution final : public Convolution {
     const std::int64_t top = h * s_.stride - s_.padding, left = w * s_.stride - s_.padding;
     for (std::int64_t c = 0; c < s_.channels; ++c)
       for (std::int64_t r = std::max<std::int64_t>(0, -top); r < std::min(s_.kernel_h, s_.height - top); ++r)
-        for (std::int64_t q = std::max<std::int64_t>(0, -left); q < std::min(s_.kernel_w, s_.width - left); ++q)
+        for (std::int64_t q = std::max<std::int64_t>(0, -left); q < std::min(s_.kernel_w, s_.width - left);
+             ++q)
           f(c, r, q, top + r, left + q);
   }
 

@@ -21,9 +21,11 @@ class ReferenceGemm final : public Gemm {
       for (std::int64_t k = 0; k < s_.k; ++k) {
         const T left = A[static_cast<std::size_t>(s_.transpose_a ? k * s_.m + i : i * s_.k + k)];
         if (s_.transpose_b)
-          for (std::int64_t j = 0; j < s_.n; ++j) row_[j] += left * B[static_cast<std::size_t>(j * s_.k + k)];
+          for (std::int64_t j = 0; j < s_.n; ++j)
+            row_[j] += left * B[static_cast<std::size_t>(j * s_.k + k)];
         else
-          for (std::int64_t j = 0; j < s_.n; ++j) row_[j] += left * B[static_cast<std::size_t>(k * s_.n + j)];
+          for (std::int64_t j = 0; j < s_.n; ++j)
+            row_[j] += left * B[static_cast<std::size_t>(k * s_.n + j)];
       }
       for (std::int64_t j = 0; j < s_.n; ++j) {
         T value = row_[j] + (s_.bias ? bias.as<T>()[j] : T(0));

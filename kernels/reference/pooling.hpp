@@ -12,7 +12,9 @@ template <class T>
 class ReferencePooling final : public Pooling {
  public:
   explicit ReferencePooling(const PoolingShape& s)
-      : s_(s), x_{s.channels, s.height, s.width, s.layout}, y_{s.channels, s.out_height(), s.out_width(), s.layout} {}
+      : s_(s),
+        x_{s.channels, s.height, s.width, s.layout},
+        y_{s.channels, s.out_height(), s.out_width(), s.layout} {}
 
   void forward(ConstView x, View y, View winners, Workspace) override {
     const auto X = x.as<T>();
@@ -48,7 +50,8 @@ class ReferencePooling final : public Pooling {
       }
       const T part = DY[at] / static_cast<T>(s_.kernel * s_.kernel);
       for (std::int64_t r = 0; r < s_.kernel; ++r)
-        for (std::int64_t q = 0; q < s_.kernel; ++q) DX[x_(n, c, h * s_.stride + r, w * s_.stride + q)] += part;
+        for (std::int64_t q = 0; q < s_.kernel; ++q)
+          DX[x_(n, c, h * s_.stride + r, w * s_.stride + q)] += part;
     });
   }
 
@@ -58,7 +61,8 @@ class ReferencePooling final : public Pooling {
     for (std::int64_t n = 0; n < s_.batch; ++n)
       for (std::int64_t c = 0; c < s_.channels; ++c)
         for (std::int64_t h = 0; h < s_.out_height(); ++h)
-          for (std::int64_t w = 0; w < s_.out_width(); ++w) f(n, c, h, w);
+          for (std::int64_t w = 0; w < s_.out_width(); ++w)
+            f(n, c, h, w);
   }
 
   PoolingShape s_;

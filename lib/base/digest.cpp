@@ -45,7 +45,8 @@ std::string Sha256::hex() {
   expect(EVP_DigestFinal_ex(context_->handle.get(), digest, &length) == 1, "a digest can be ended once");
   static constexpr char digits[] = "0123456789abcdef";
   std::string text;
-  for (unsigned int i = 0; i < length; ++i) text += {digits[digest[i] >> 4], digits[digest[i] & 15]};
+  for (unsigned int i = 0; i < length; ++i)
+    text += {digits[digest[i] >> 4], digits[digest[i] & 15]};
   return text;
 }
 

@@ -9,7 +9,8 @@ std::string place(const std::source_location& where) {
 
 std::string join(const std::vector<Violation>& violations) {
   std::string text;
-  for (const auto& violation : violations) text += (text.empty() ? "" : "\n") + to_string(violation);
+  for (const auto& violation : violations)
+    text += (text.empty() ? "" : "\n") + to_string(violation);
   return text;
 }
 
@@ -24,8 +25,8 @@ ConfigError::ConfigError(std::vector<Violation> violations)
 
 EnvironmentError::EnvironmentError(std::string_view call, long code, std::string_view text,
                                    std::source_location where)
-    : std::runtime_error(std::string(call) + " failed with " + std::to_string(code) + " (" + std::string(text) +
-                         ") at " + place(where)),
+    : std::runtime_error(std::string(call) + " failed with " + std::to_string(code) + " (" +
+                         std::string(text) + ") at " + place(where)),
       code_(code) {}
 
 void throw_contract_error(const Contract& contract, const std::string& values) {

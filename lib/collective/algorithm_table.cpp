@@ -49,7 +49,8 @@ std::optional<AlgorithmRule> parse_rule(const std::string& line, std::string& wr
   std::istringstream words(line);
   for (std::string word; words >> word;) {
     const auto equals = std::min(word.find('='), word.size());
-    const bool is_new = fields.emplace(word.substr(0, equals), word.substr(std::min(equals + 1, word.size()))).second;
+    const bool is_new =
+        fields.emplace(word.substr(0, equals), word.substr(std::min(equals + 1, word.size()))).second;
     if (!is_new) return wrong = "names " + word.substr(0, equals) + " twice", std::nullopt;
   }
   const auto reach = parse_reach(fields["reach"]);
@@ -58,9 +59,12 @@ std::optional<AlgorithmRule> parse_rule(const std::string& line, std::string& wr
   const auto algorithm = parse_algorithm(fields["algorithm"]);
   if (!reach || !ranks || (!bytes && fields["bytes"] != "any") || !algorithm || fields.size() != 4)
     return wrong = "must be reach=window|node|mixed|spread ranks=N bytes=N|any algorithm=NAME", std::nullopt;
-  if (!possible(*reach, *algorithm)) return wrong = "names an algorithm that its reach does not allow", std::nullopt;
-  return AlgorithmRule{.reach = *reach, .ranks = *ranks,
-                       .up_to = bytes ? std::optional(Bytes(*bytes)) : std::nullopt, .algorithm = *algorithm};
+  if (!possible(*reach, *algorithm))
+    return wrong = "names an algorithm that its reach does not allow", std::nullopt;
+  return AlgorithmRule{.reach = *reach,
+                       .ranks = *ranks,
+                       .up_to = bytes ? std::optional(Bytes(*bytes)) : std::nullopt,
+                       .algorithm = *algorithm};
 }
 
 void check_whole(std::span<const AlgorithmRule> rules, Violations& violations) {
@@ -70,22 +74,28 @@ void check_whole(std::span<const AlgorithmRule> rules, Violations& violations) {
     const std::string kind = std::string("reach=") + std::string(to_string(rules[i].reach)) +
                              " ranks=" + std::to_string(rules[i].ranks);
     if (last && rules[i].up_to) violations.push_back({kind, "", "must end with a rule for bytes=any"});
-    if (!last && !precedes(rules[i], rules[i + 1])) violations.push_back({kind, "", "must not have two rules for the same bytes"});
+    if (!last && !precedes(rules[i], rules[i + 1]))
+      violations.push_back({kind, "", "must not have two rules for the same bytes"});
     seen.insert(rules[i].reach);
   }
   for (const Reach reach : all_reaches)
     if (!seen.contains(reach))
-      violations.push_back({"reach=" + std::string(to_string(reach)), "", "must have rules; the shipped table has all four"});
+      violations.push_back(
+          {"reach=" + std::string(to_string(reach)), "", "must have rules; the shipped table has all four"});
 }
 
 }  // namespace
 
 std::string_view to_string(Reach reach) {
   switch (reach) {
-    case Reach::window: return "window";
-    case Reach::node: return "node";
-    case Reach::mixed: return "mixed";
-    case Reach::spread: return "spread";
+    case Reach::window:
+      return "window";
+    case Reach::node:
+      return "node";
+    case Reach::mixed:
+      return "mixed";
+    case Reach::spread:
+      return "spread";
   }
   return "unknown";
 }
@@ -97,7 +107,8 @@ Reach reach_of(std::span<const int> node_of, bool in_window) {
 }
 
 std::vector<Algorithm> candidates(Reach reach) {
-  std::vector<Algorithm> algorithms{Algorithm::ring, Algorithm::recursive_doubling, Algorithm::halving_doubling, Algorithm::mpi};
+  std::vector<Algorithm> algorithms{Algorithm::ring, Algorithm::recursive_doubling,
+                                    Algorithm::halving_doubling, Algorithm::mpi};
   if (reach == Reach::window || reach == Reach::node) algorithms.push_back(Algorithm::window);
   if (reach == Reach::mixed) algorithms.push_back(Algorithm::hierarchical);
   return algorithms;
@@ -142,7 +153,8 @@ AlgorithmTable AlgorithmTable::read(const std::filesystem::path& path, Violation
   }
   const auto first = violations.size();
   auto table = parse(text.str(), violations);
-  for (auto i = first; i < violations.size(); ++i) violations[i].key = path.string() + ", " + violations[i].key;
+  for (auto i = first; i < violations.size(); ++i)
+    violations[i].key = path.string() + ", " + violations[i].key;
   return table;
 }
 
@@ -151,7 +163,8 @@ Algorithm AlgorithmTable::choose(Reach reach, int ranks, Bytes size) const {
   for (const auto& rule : rules_)
     if (rule.reach == reach && (rule.ranks <= ranks || listed == 0)) listed = rule.ranks;
   for (const auto& rule : rules_)
-    if (rule.reach == reach && rule.ranks == listed && (!rule.up_to || size <= *rule.up_to)) return rule.algorithm;
+    if (rule.reach == reach && rule.ranks == listed && (!rule.up_to || size <= *rule.up_to))
+      return rule.algorithm;
   throw base::ContractError("an algorithm table has rules for every reach");
 }
 

@@ -29,7 +29,8 @@ void add(TrafficCounts& counts, const WindowRound& round, int rank, Bytes elemen
   for (const auto& load : round.loads)
     for (const int peer : load.from)
       if (peer != rank) counts.window_bytes_read += element * load.range.size();
-  counts.window_bytes_written += element * (round.store.size() * static_cast<std::int64_t>(round.store_to.size()));
+  counts.window_bytes_written +=
+      element * (round.store.size() * static_cast<std::int64_t>(round.store_to.size()));
 }
 
 }  // namespace
@@ -66,9 +67,10 @@ Bytes modelled_vendor_all_reduce(int p, int rank, std::int64_t n, Bytes element)
   if (rank < 2 * folded && rank % 2 == 0) return element * n;  // gives its vector to the next rank
   const std::int64_t returned = rank < 2 * folded ? n : 0;
   const int among = rank < 2 * folded ? rank / 2 : rank - folded;
-  if ((element * n).value() <= 2048 || n < q) return element * (n * std::countr_zero(static_cast<unsigned>(q)) + returned);
-  // q equal parts, the last with what remains. Halving: a bit of the rank says which half is kept and which is sent; doubling sends
-  // what was kept.
+  if ((element * n).value() <= 2048 || n < q)
+    return element * (n * std::countr_zero(static_cast<unsigned>(q)) + returned);
+  // q equal parts, the last with what remains. Halving: a bit of the rank says which half is kept and which
+  // is sent; doubling sends what was kept.
   const auto size = [&](int begin, int end) { return (end - begin) * (n / q) + (end == q ? n % q : 0); };
   std::int64_t sent = 0;
   for (int mask = 1, begin = 0, end = q; mask < q; mask *= 2) {

@@ -1,7 +1,8 @@
-/// Collectives by point-to-point messages: ring, recursive doubling and halving, binomial tree, pairwise, dissemination.
+/// Collectives by point-to-point messages: ring, recursive doubling and halving, binomial tree, pairwise,
+/// dissemination.
 ///
-/// Sources: Thakur, Rabenseifner, Gropp, "Optimization of collective communication operations in MPICH", IJHPCA 2005;
-/// Patarasuk and Yuan, "Bandwidth optimal all-reduce algorithms", JPDC 2009.
+/// Sources: Thakur, Rabenseifner, Gropp, "Optimization of collective communication operations in MPICH",
+/// IJHPCA 2005; Patarasuk and Yuan, "Bandwidth optimal all-reduce algorithms", JPDC 2009.
 #include <bit>
 #include <numeric>
 
@@ -18,7 +19,8 @@ Range share_of(std::span<const std::int64_t> cuts, int i) {
 int modulo(int a, int p) { return (a % p + p) % p; }
 
 /// p − 1 rounds around the ring; in round k rank r passes on share r + offset − k and gets the one before it.
-void ring(Schedule& schedule, int p, int rank, std::span<const std::int64_t> cuts, int offset, Combine combine) {
+void ring(Schedule& schedule, int p, int rank, std::span<const std::int64_t> cuts, int offset,
+          Combine combine) {
   for (int k = 0; k < p - 1; ++k)
     schedule.push_back(MessageRound{.send_to = modulo(rank + 1, p),
                                     .send = share_of(cuts, modulo(rank + offset - k, p)),
@@ -27,8 +29,8 @@ void ring(Schedule& schedule, int p, int rank, std::span<const std::int64_t> cut
                                     .combine = combine});
 }
 
-/// The largest power of two of ranks, and who of them stands for a pair: even ranks below 2·extra fold into the odd
-/// ones after them.
+/// The largest power of two of ranks, and who of them stands for a pair: even ranks below 2·extra fold into
+/// the odd ones after them.
 struct Folding {
   int q, extra;
   explicit Folding(int p) : q(static_cast<int>(std::bit_floor(static_cast<unsigned>(p)))), extra(p - q) {}
@@ -67,15 +69,18 @@ void halve_and_double(Schedule& schedule, const Folding& folding, int v, std::in
     const int peer = folding.real_rank(v ^ half);
     const bool upper = (v & half) != 0;
     const int mine = upper ? first + half : first, theirs = upper ? first : first + half;
-    schedule.push_back(MessageRound{.send_to = peer, .send = block(theirs, half), .receive_from = peer,
-                                    .receive = block(mine, half), .combine = combine});
+    schedule.push_back(MessageRound{.send_to = peer,
+                                    .send = block(theirs, half),
+                                    .receive_from = peer,
+                                    .receive = block(mine, half),
+                                    .combine = combine});
     first = mine;
   }
   for (int half = 1; half < folding.q; half *= 2) {
     const int peer = folding.real_rank(v ^ half);
     const int theirs = first ^ half;
-    schedule.push_back(MessageRound{.send_to = peer, .send = block(first, half), .receive_from = peer,
-                                    .receive = block(theirs, half)});
+    schedule.push_back(MessageRound{
+        .send_to = peer, .send = block(first, half), .receive_from = peer, .receive = block(theirs, half)});
     first = std::min(first, theirs);
   }
 }
@@ -84,7 +89,8 @@ void halve_and_double(Schedule& schedule, const Folding& folding, int v, std::in
 
 std::vector<std::int64_t> even_cuts(int p, std::int64_t n) {
   std::vector<std::int64_t> cuts;
-  for (int i = 0; i <= p; ++i) cuts.push_back(topology::cut(i, p, n));
+  for (int i = 0; i <= p; ++i)
+    cuts.push_back(topology::cut(i, p, n));
   return cuts;
 }
 
@@ -114,8 +120,8 @@ Schedule recursive_doubling_all_reduce(int p, int rank, std::int64_t n, Combine 
   if (const int v = folding.virtual_rank(rank); v >= 0)
     for (int distance = 1; distance < folding.q; distance *= 2) {
       const int peer = folding.real_rank(v ^ distance);
-      schedule.push_back(MessageRound{.send_to = peer, .send = {0, n}, .receive_from = peer, .receive = {0, n},
-                                      .combine = combine});
+      schedule.push_back(MessageRound{
+          .send_to = peer, .send = {0, n}, .receive_from = peer, .receive = {0, n}, .combine = combine});
     }
   folding.unfold(schedule, rank, n);
   return schedule;
@@ -135,7 +141,8 @@ Schedule binomial_broadcast(int p, int rank, int root, std::int64_t n) {
   const int v = modulo(rank - root, p);
   const auto real = [&](int virtual_rank) { return modulo(virtual_rank + root, p); };
   int mask = 1;
-  while (mask < p && (v & mask) == 0) mask *= 2;
+  while (mask < p && (v & mask) == 0)
+    mask *= 2;
   if (v != 0) schedule.push_back(MessageRound{.receive_from = real(v - mask), .receive = {0, n}});
   for (mask /= 2; mask >= 1; mask /= 2)
     if (v + mask < p) schedule.push_back(MessageRound{.send_to = real(v + mask), .send = {0, n}});
@@ -155,7 +162,9 @@ Schedule pairwise_all_to_all(int p, int rank, std::span<const std::int64_t> send
   Schedule schedule;
   for (int k = 1; k < p; ++k) {
     const int to = modulo(rank + k, p), from = modulo(rank - k, p);
-    schedule.push_back(MessageRound{.send_to = to, .send = share_of(send_cuts, to), .receive_from = from,
+    schedule.push_back(MessageRound{.send_to = to,
+                                    .send = share_of(send_cuts, to),
+                                    .receive_from = from,
                                     .receive = share_of(receive_cuts, from)});
   }
   return schedule;
@@ -164,8 +173,10 @@ Schedule pairwise_all_to_all(int p, int rank, std::span<const std::int64_t> send
 Schedule dissemination_barrier(int p, int rank) {
   Schedule schedule;
   for (int distance = 1; distance < p; distance *= 2)
-    schedule.push_back(MessageRound{.send_to = modulo(rank + distance, p), .send = {0, 1},
-                                    .receive_from = modulo(rank - distance, p), .receive = {1, 2}});
+    schedule.push_back(MessageRound{.send_to = modulo(rank + distance, p),
+                                    .send = {0, 1},
+                                    .receive_from = modulo(rank - distance, p),
+                                    .receive = {1, 2}});
   return schedule;
 }
 

@@ -4,38 +4,58 @@ namespace partita::collective {
 
 std::string_view to_string(Operation operation) {
   switch (operation) {
-    case Operation::send: return "send";
-    case Operation::receive: return "receive";
-    case Operation::all_reduce: return "all_reduce";
-    case Operation::reduce_scatter: return "reduce_scatter";
-    case Operation::all_gather: return "all_gather";
-    case Operation::all_to_all: return "all_to_all";
-    case Operation::broadcast: return "broadcast";
-    case Operation::gather: return "gather";
-    case Operation::barrier: return "barrier";
+    case Operation::send:
+      return "send";
+    case Operation::receive:
+      return "receive";
+    case Operation::all_reduce:
+      return "all_reduce";
+    case Operation::reduce_scatter:
+      return "reduce_scatter";
+    case Operation::all_gather:
+      return "all_gather";
+    case Operation::all_to_all:
+      return "all_to_all";
+    case Operation::broadcast:
+      return "broadcast";
+    case Operation::gather:
+      return "gather";
+    case Operation::barrier:
+      return "barrier";
   }
   return "unknown";
 }
 
 std::string_view to_string(Activity activity) {
   switch (activity) {
-    case Activity::setup: return "setup";
-    case Activity::train: return "train";
-    case Activity::evaluate: return "evaluate";
-    case Activity::checkpoint: return "checkpoint";
-    case Activity::record: return "record";
+    case Activity::setup:
+      return "setup";
+    case Activity::train:
+      return "train";
+    case Activity::evaluate:
+      return "evaluate";
+    case Activity::checkpoint:
+      return "checkpoint";
+    case Activity::record:
+      return "record";
   }
   return "unknown";
 }
 
 std::string_view to_string(Purpose purpose) {
   switch (purpose) {
-    case Purpose::activation: return "activation";
-    case Purpose::gradient: return "gradient";
-    case Purpose::parameter: return "parameter";
-    case Purpose::metric: return "metric";
-    case Purpose::halo: return "halo";
-    case Purpose::control: return "control";
+    case Purpose::activation:
+      return "activation";
+    case Purpose::gradient:
+      return "gradient";
+    case Purpose::parameter:
+      return "parameter";
+    case Purpose::metric:
+      return "metric";
+    case Purpose::halo:
+      return "halo";
+    case Purpose::control:
+      return "control";
   }
   return "unknown";
 }

@@ -21,29 +21,36 @@ std::vector<int> without(std::vector<int> ranks, int rank) {
 
 /// Share i of the members' cut of a range.
 Range member_share(Range range, std::size_t i, std::size_t members) {
-  const auto cut = topology::share(static_cast<std::int64_t>(i), static_cast<std::int64_t>(members), range.size());
+  const auto cut =
+      topology::share(static_cast<std::int64_t>(i), static_cast<std::int64_t>(members), range.size());
   return {range.begin + cut.begin, range.begin + cut.end};
 }
 
 }  // namespace
 
-Schedule staged_window_all_reduce(int p, int rank, std::int64_t n, Combine combine, const WindowTuning& tuning) {
+Schedule staged_window_all_reduce(int p, int rank, std::int64_t n, Combine combine,
+                                  const WindowTuning& tuning) {
   Schedule schedule;
   const auto all = ranks_below(p);
   const std::int64_t chunk = std::max<std::int64_t>(1, tuning.chunk);
   for (std::int64_t begin = 0; p > 1 && begin < n; begin += chunk) {
     const Range piece{begin, std::min(n, begin + chunk)};
     if (p == 2 || n <= tuning.gather) {
-      schedule.push_back(WindowRound{.next_slot = true, .stage_in = piece, .members = all,
+      schedule.push_back(WindowRound{.next_slot = true,
+                                     .stage_in = piece,
+                                     .members = all,
                                      .loads = {{.from = all, .range = piece, .combine = combine}}});
       continue;
     }
     const Range mine = member_share(piece, static_cast<std::size_t>(rank), all.size());
-    schedule.push_back(WindowRound{.next_slot = true, .stage_in = piece, .members = all,
+    schedule.push_back(WindowRound{.next_slot = true,
+                                   .stage_in = piece,
+                                   .members = all,
                                    .loads = {{.from = all, .range = mine, .combine = combine}}});
     WindowRound exchange{.stage_in = mine, .members = all};
     for (const int peer : without(all, rank))
-      exchange.loads.push_back({.from = {peer}, .range = member_share(piece, static_cast<std::size_t>(peer), all.size())});
+      exchange.loads.push_back(
+          {.from = {peer}, .range = member_share(piece, static_cast<std::size_t>(peer), all.size())});
     schedule.push_back(std::move(exchange));
   }
   return schedule;
@@ -64,18 +71,23 @@ Schedule direct_window_all_reduce(int p, int rank, std::int64_t n, Combine combi
 
 Schedule hierarchical_all_reduce(int rank, std::span<const int> node_of, std::int64_t n, Combine combine) {
   std::map<int, std::vector<int>> nodes;
-  for (std::size_t r = 0; r < node_of.size(); ++r) nodes[node_of[r]].push_back(static_cast<int>(r));
+  for (std::size_t r = 0; r < node_of.size(); ++r)
+    nodes[node_of[r]].push_back(static_cast<int>(r));
   std::vector<int> leaders;
-  for (const auto& [node, ranks] : nodes) leaders.push_back(ranks.front());
+  for (const auto& [node, ranks] : nodes)
+    leaders.push_back(ranks.front());
   const auto& members = nodes.at(node_of[static_cast<std::size_t>(rank)]);
   const int leader = members.front();
   const Range whole{0, n};
   Schedule schedule;
   if (n == 0) return schedule;
   if (members.size() > 1) {
-    const auto me = static_cast<std::size_t>(std::find(members.begin(), members.end(), rank) - members.begin());
+    const auto me =
+        static_cast<std::size_t>(std::find(members.begin(), members.end(), rank) - members.begin());
     const Range mine = member_share(whole, me, members.size());
-    schedule.push_back(WindowRound{.next_slot = true, .stage_in = whole, .members = members,
+    schedule.push_back(WindowRound{.next_slot = true,
+                                   .stage_in = whole,
+                                   .members = members,
                                    .loads = {{.from = members, .range = mine, .combine = combine}}});
     WindowRound collect{.stage_in = mine, .members = members};
     for (std::size_t i = 1; rank == leader && i < members.size(); ++i)

@@ -24,8 +24,10 @@ class BookedCollective : public Collective, private Progressing {
   void start() override {
     base::expect(!running_, "a collective is started when its last run is over");
     running_ = true;
-    key_ = {.activity = state_->runtime->ledger.activity(), .axis = state_->axis,
-            .operation = description_.operation, .purpose = description_.purpose};
+    key_ = {.activity = state_->runtime->ledger.activity(),
+            .axis = state_->axis,
+            .operation = description_.operation,
+            .purpose = description_.purpose};
     state_->runtime->ledger.add(key_, counts_);
     state_->runtime->active.push_back(this);
     begin();

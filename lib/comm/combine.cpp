@@ -11,11 +11,15 @@ using kernels::DataType;
 
 struct Sum {
   template <class T>
-  static T apply(T a, T b) { return static_cast<T>(a + b); }
+  static T apply(T a, T b) {
+    return static_cast<T>(a + b);
+  }
 };
 struct Max {
   template <class T>
-  static T apply(T a, T b) { return a < b ? b : a; }
+  static T apply(T a, T b) {
+    return a < b ? b : a;
+  }
 };
 
 /// Elements that stay in the first-level cache while several sources are combined.
@@ -24,7 +28,8 @@ constexpr std::int64_t block = 1024;
 template <class T, class Op>
 void two(T* target, const T* a, const T* b, std::int64_t n) {
 #pragma GCC ivdep
-  for (std::int64_t i = 0; i < n; ++i) target[i] = Op::apply(a[i], b[i]);
+  for (std::int64_t i = 0; i < n; ++i)
+    target[i] = Op::apply(a[i], b[i]);
 }
 
 template <class T, class Op>
@@ -36,7 +41,8 @@ void many(void* target, std::span<const void* const> sources, std::int64_t n) {
   for (std::int64_t begin = 0; begin < n; begin += block) {
     const std::int64_t count = std::min(block, n - begin);
     std::copy_n(source(0) + begin, count, sums);
-    for (std::size_t s = 1; s < sources.size(); ++s) two<T, Op>(sums, sums, source(s) + begin, count);
+    for (std::size_t s = 1; s < sources.size(); ++s)
+      two<T, Op>(sums, sums, source(s) + begin, count);
     std::copy_n(sums, count, out + begin);
   }
 }
@@ -44,11 +50,16 @@ void many(void* target, std::span<const void* const> sources, std::int64_t n) {
 template <class Op>
 void dispatch(void* target, std::span<const void* const> sources, std::int64_t n, DataType type) {
   switch (type) {
-    case DataType::uint8: return many<std::uint8_t, Op>(target, sources, n);
-    case DataType::int32: return many<std::int32_t, Op>(target, sources, n);
-    case DataType::int64: return many<std::int64_t, Op>(target, sources, n);
-    case DataType::float32: return many<float, Op>(target, sources, n);
-    case DataType::float64: return many<double, Op>(target, sources, n);
+    case DataType::uint8:
+      return many<std::uint8_t, Op>(target, sources, n);
+    case DataType::int32:
+      return many<std::int32_t, Op>(target, sources, n);
+    case DataType::int64:
+      return many<std::int64_t, Op>(target, sources, n);
+    case DataType::float32:
+      return many<float, Op>(target, sources, n);
+    case DataType::float64:
+      return many<double, Op>(target, sources, n);
   }
 }
 

@@ -30,7 +30,8 @@ std::vector<int> nodes_of(MPI_Comm communicator, int rank, int size, int ranks_p
   int leader = rank / std::max(1, ranks_per_node);
   if (ranks_per_node == 0) {
     MPI_Comm local = MPI_COMM_NULL;
-    check(MPI_Comm_split_type(communicator, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &local), "MPI_Comm_split_type");
+    check(MPI_Comm_split_type(communicator, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &local),
+          "MPI_Comm_split_type");
     const CommunicatorHandle owner(local);
     leader = rank;
     check(MPI_Bcast(&leader, 1, MPI_INT, 0, local), "MPI_Bcast");
@@ -39,14 +40,16 @@ std::vector<int> nodes_of(MPI_Comm communicator, int rank, int size, int ranks_p
   check(MPI_Allgather(&leader, 1, MPI_INT, leaders.data(), 1, MPI_INT, communicator), "MPI_Allgather");
   std::map<int, int> number;
   std::vector<int> nodes;
-  for (const int value : leaders) nodes.push_back(number.emplace(value, static_cast<int>(number.size())).first->second);
+  for (const int value : leaders)
+    nodes.push_back(number.emplace(value, static_cast<int>(number.size())).first->second);
   return nodes;
 }
 
-/// Fills in ranks, nodes (asked for when not given) and the node communicator of a fresh MPI communicator. Blocking calls
-/// are used here only, a handful in the life of a job.
-std::shared_ptr<Communicator::State> make_state(MPI_Comm communicator, topology::Axis axis, int ranks_per_node,
-                                                std::shared_ptr<Runtime> runtime, std::vector<int> nodes = {}) {
+/// Fills in ranks, nodes (asked for when not given) and the node communicator of a fresh MPI communicator.
+/// Blocking calls are used here only, a handful in the life of a job.
+std::shared_ptr<Communicator::State> make_state(MPI_Comm communicator, topology::Axis axis,
+                                                int ranks_per_node, std::shared_ptr<Runtime> runtime,
+                                                std::vector<int> nodes = {}) {
   auto state = std::make_shared<Communicator::State>();
   state->communicator = CommunicatorHandle(communicator);
   check(MPI_Comm_set_errhandler(communicator, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
@@ -58,8 +61,9 @@ std::shared_ptr<Communicator::State> make_state(MPI_Comm communicator, topology:
   state->node_of =
       nodes.empty() ? nodes_of(communicator, state->rank, state->size, ranks_per_node) : std::move(nodes);
   MPI_Comm node = MPI_COMM_NULL;
-  check(MPI_Comm_split(communicator, state->node_of[static_cast<std::size_t>(state->rank)], state->rank, &node),
-        "MPI_Comm_split");
+  check(
+      MPI_Comm_split(communicator, state->node_of[static_cast<std::size_t>(state->rank)], state->rank, &node),
+      "MPI_Comm_split");
   state->node = CommunicatorHandle(node);
   check(MPI_Comm_rank(node, &state->local_rank), "MPI_Comm_rank");
   check(MPI_Comm_size(node, &state->local_size), "MPI_Comm_size");
@@ -70,7 +74,8 @@ std::shared_ptr<Communicator::State> make_state(MPI_Comm communicator, topology:
 
 void wait_until(Runtime& runtime, const std::function<bool()>& done) {
   for (int polls = 0; !done(); ++polls) {
-    for (std::size_t i = 0; i < runtime.active.size(); ++i) runtime.active[i]->advance();
+    for (std::size_t i = 0; i < runtime.active.size(); ++i)
+      runtime.active[i]->advance();
     if (polls >= runtime.polls_before_yield)
       sched_yield();
     else
@@ -115,7 +120,9 @@ Communicator Communicator::along(topology::Axis axis, const topology::GridExtent
   std::map<int, int> number;
   std::vector<int> nodes;
   for (const int member : group)
-    nodes.push_back(number.emplace(state_->node_of[static_cast<std::size_t>(member)], static_cast<int>(number.size())).first->second);
+    nodes.push_back(
+        number.emplace(state_->node_of[static_cast<std::size_t>(member)], static_cast<int>(number.size()))
+            .first->second);
   return Communicator(make_state(part, axis, state_->ranks_per_node, state_->runtime, std::move(nodes)));
 }
 
@@ -133,10 +140,13 @@ void Communicator::use(collective::AlgorithmTable table) const { state_->runtime
 
 void Communicator::progress() const {
   auto& active = state_->runtime->active;
-  for (std::size_t i = 0; i < active.size(); ++i) active[i]->advance();
+  for (std::size_t i = 0; i < active.size(); ++i)
+    active[i]->advance();
 }
 
-void Communicator::wait_until(const std::function<bool()>& done) const { comm::wait_until(*state_->runtime, done); }
+void Communicator::wait_until(const std::function<bool()>& done) const {
+  comm::wait_until(*state_->runtime, done);
+}
 
 std::unique_ptr<Collective> Communicator::plan(Description description, View in, View out,
                                                collective::Schedule schedule) {
@@ -145,37 +155,48 @@ std::unique_ptr<Collective> Communicator::plan(Description description, View in,
 
 std::unique_ptr<Collective> Communicator::plan_all_reduce(View buffer, Combine combine, Algorithm algorithm,
                                                           Purpose purpose) {
-  Description d{.operation = Operation::all_reduce, .algorithm = algorithm, .purpose = purpose,
-                .elements = buffer.size(), .type = buffer.type()};
+  Description d{.operation = Operation::all_reduce,
+                .algorithm = algorithm,
+                .purpose = purpose,
+                .elements = buffer.size(),
+                .type = buffer.type()};
   if (algorithm == Algorithm::automatic)
     d.algorithm = state_->runtime->table.choose(reach(buffer.data()), size(), buffer.bytes());
   const bool one_node = state_->local_size == size();
   d.in_window = d.algorithm == Algorithm::window && state_->region_of(buffer.data()) != nullptr;
   require_agreement(d, {});
-  base::expect(d.algorithm != Algorithm::window || one_node, "a window all-reduce needs all ranks on one node; ranks", size());
+  base::expect(d.algorithm != Algorithm::window || one_node,
+               "a window all-reduce needs all ranks on one node; ranks", size());
   const std::int64_t n = buffer.size().value();
   const auto element = kernels::size_of(buffer.type());
   const collective::WindowTuning tuning{.chunk = (256 << 10) / element, .gather = 4096 / element};
   switch (d.algorithm) {
-    case Algorithm::mpi: return make_vendor_all_reduce(state_, d, buffer, combine);
+    case Algorithm::mpi:
+      return make_vendor_all_reduce(state_, d, buffer, combine);
     case Algorithm::recursive_doubling:
       return plan(d, buffer, buffer, collective::recursive_doubling_all_reduce(size(), rank(), n, combine));
     case Algorithm::halving_doubling:
       return plan(d, buffer, buffer, collective::halving_doubling_all_reduce(size(), rank(), n, combine));
     case Algorithm::hierarchical:
-      return plan(d, buffer, buffer, collective::hierarchical_all_reduce(rank(), state_->node_of, n, combine));
+      return plan(d, buffer, buffer,
+                  collective::hierarchical_all_reduce(rank(), state_->node_of, n, combine));
     case Algorithm::window:
-      return plan(d, buffer, buffer, d.in_window ? collective::direct_window_all_reduce(size(), rank(), n, combine)
-                                                 : collective::staged_window_all_reduce(size(), rank(), n, combine, tuning));
+      return plan(d, buffer, buffer,
+                  d.in_window ? collective::direct_window_all_reduce(size(), rank(), n, combine)
+                              : collective::staged_window_all_reduce(size(), rank(), n, combine, tuning));
     case Algorithm::ring:
-    case Algorithm::automatic: break;
+    case Algorithm::automatic:
+      break;
   }
-  return plan(d, buffer, buffer, collective::ring_all_reduce(size(), rank(), collective::even_cuts(size(), n), combine));
+  return plan(d, buffer, buffer,
+              collective::ring_all_reduce(size(), rank(), collective::even_cuts(size(), n), combine));
 }
 
 std::unique_ptr<Collective> Communicator::plan_reduce_scatter(View buffer, std::span<const std::int64_t> cuts,
                                                               Combine combine, Purpose purpose) {
-  const Description d{.operation = Operation::reduce_scatter, .purpose = purpose, .elements = buffer.size(),
+  const Description d{.operation = Operation::reduce_scatter,
+                      .purpose = purpose,
+                      .elements = buffer.size(),
                       .type = buffer.type()};
   require_agreement(d, cuts);
   return plan(d, buffer, buffer, collective::ring_reduce_scatter(size(), rank(), cuts, combine));
@@ -183,14 +204,18 @@ std::unique_ptr<Collective> Communicator::plan_reduce_scatter(View buffer, std::
 
 std::unique_ptr<Collective> Communicator::plan_all_gather(View buffer, std::span<const std::int64_t> cuts,
                                                           Purpose purpose) {
-  const Description d{.operation = Operation::all_gather, .purpose = purpose, .elements = buffer.size(),
+  const Description d{.operation = Operation::all_gather,
+                      .purpose = purpose,
+                      .elements = buffer.size(),
                       .type = buffer.type()};
   require_agreement(d, cuts);
   return plan(d, buffer, buffer, collective::ring_all_gather(size(), rank(), cuts));
 }
 
 std::unique_ptr<Collective> Communicator::plan_broadcast(View buffer, int root, Purpose purpose) {
-  const Description d{.operation = Operation::broadcast, .purpose = purpose, .elements = buffer.size(),
+  const Description d{.operation = Operation::broadcast,
+                      .purpose = purpose,
+                      .elements = buffer.size(),
                       .type = buffer.type()};
   const std::int64_t root_as_cut = root;
   require_agreement(d, {&root_as_cut, 1});
@@ -198,18 +223,22 @@ std::unique_ptr<Collective> Communicator::plan_broadcast(View buffer, int root, 
 }
 
 std::unique_ptr<Collective> Communicator::plan_all_to_all(View send, std::span<const std::int64_t> send_cuts,
-                                                          View receive, std::span<const std::int64_t> receive_cuts,
+                                                          View receive,
+                                                          std::span<const std::int64_t> receive_cuts,
                                                           Purpose purpose) {
   base::expect(static_cast<int>(send_cuts.size()) == size() + 1 && send_cuts.size() == receive_cuts.size(),
                "cuts name every rank", send_cuts.size(), receive_cuts.size());
   const auto me = static_cast<std::size_t>(rank());
   base::expect(send_cuts[me + 1] - send_cuts[me] == receive_cuts[me + 1] - receive_cuts[me],
                "what a rank sends itself is what it gets from itself");
-  const Description d{.operation = Operation::all_to_all, .purpose = purpose, .elements = send.size(), .type = send.type()};
+  const Description d{
+      .operation = Operation::all_to_all, .purpose = purpose, .elements = send.size(), .type = send.type()};
   auto schedule = collective::pairwise_all_to_all(size(), rank(), send_cuts, receive_cuts);
-  schedule.insert(schedule.begin(), collective::MessageRound{.send_to = rank(), .send = {send_cuts[me], send_cuts[me + 1]},
-                                                             .receive_from = rank(),
-                                                             .receive = {receive_cuts[me], receive_cuts[me + 1]}});
+  schedule.insert(schedule.begin(),
+                  collective::MessageRound{.send_to = rank(),
+                                           .send = {send_cuts[me], send_cuts[me + 1]},
+                                           .receive_from = rank(),
+                                           .receive = {receive_cuts[me], receive_cuts[me + 1]}});
   return plan(d, send, receive, std::move(schedule));
 }
 

@@ -26,10 +26,11 @@ std::vector<std::int64_t> all_gather_numbers(const std::shared_ptr<Communicator:
   std::vector<std::int64_t> numbers(static_cast<std::size_t>(width * state->size));
   std::copy(mine.begin(), mine.end(), numbers.begin() + width * state->rank);
   const View view{std::span(numbers)};
-  const Description d{.operation = Operation::all_gather, .purpose = purpose, .elements = view.size(), .type = view.type()};
+  const Description d{
+      .operation = Operation::all_gather, .purpose = purpose, .elements = view.size(), .type = view.type()};
   const auto cuts = collective::even_cuts(state->size, width * state->size);
-  const auto operation =
-      make_round_collective(state, d, view, view, collective::ring_all_gather(state->size, state->rank, cuts));
+  const auto operation = make_round_collective(state, d, view, view,
+                                               collective::ring_all_gather(state->size, state->rank, cuts));
   operation->start();
   operation->wait();
   return numbers;
@@ -38,7 +39,8 @@ std::vector<std::int64_t> all_gather_numbers(const std::shared_ptr<Communicator:
 std::vector<std::string> split(const std::string& all, std::span<const std::int64_t> cuts) {
   std::vector<std::string> texts;
   for (std::size_t i = 0; i + 1 < cuts.size(); ++i)
-    texts.push_back(all.substr(static_cast<std::size_t>(cuts[i]), static_cast<std::size_t>(cuts[i + 1] - cuts[i])));
+    texts.push_back(
+        all.substr(static_cast<std::size_t>(cuts[i]), static_cast<std::size_t>(cuts[i + 1] - cuts[i])));
   return texts;
 }
 
@@ -52,19 +54,26 @@ void Communicator::require_agreement(const Description& d, std::span<const std::
   base::expect(d.elements.value() >= 0, "a count is not negative", d.elements);
   if (size() == 1) return;
   std::int64_t digest = 1469598103934665603;  // FNV-1a over the cuts
-  for (const auto cut : cuts) digest = static_cast<std::int64_t>((static_cast<std::uint64_t>(digest) ^ static_cast<std::uint64_t>(cut)) * 1099511628211ULL);
-  const std::int64_t mine[] = {static_cast<std::int64_t>(d.operation), d.elements.value(),
-                               static_cast<std::int64_t>(d.type),      static_cast<std::int64_t>(d.algorithm),
-                               static_cast<std::int64_t>(d.purpose),   d.in_window ? 1 : 0, digest};
+  for (const auto cut : cuts)
+    digest = static_cast<std::int64_t>(
+        (static_cast<std::uint64_t>(digest) ^ static_cast<std::uint64_t>(cut)) * 1099511628211ULL);
+  const std::int64_t mine[] = {static_cast<std::int64_t>(d.operation),
+                               d.elements.value(),
+                               static_cast<std::int64_t>(d.type),
+                               static_cast<std::int64_t>(d.algorithm),
+                               static_cast<std::int64_t>(d.purpose),
+                               d.in_window ? 1 : 0,
+                               digest};
   constexpr std::size_t width = std::size(mine);
   const auto all = all_gather_numbers(state_, mine, Purpose::control);
   for (int r = 0; r < size(); ++r)
     for (std::size_t i = 0; i < width; ++i) {
-      static constexpr const char* what[] = {"operation", "elements", "type", "algorithm", "purpose", "window", "cuts"};
+      static constexpr const char* what[] = {"operation", "elements", "type", "algorithm",
+                                             "purpose",   "window",   "cuts"};
       const auto theirs = all[static_cast<std::size_t>(r) * width + i];
       const auto first = all[i];
-      base::expect(theirs == first, "all ranks plan the same collective; they differ in", what[i], "rank", r, "has",
-                   theirs, "rank 0 has", first);
+      base::expect(theirs == first, "all ranks plan the same collective; they differ in", what[i], "rank", r,
+                   "has", theirs, "rank 0 has", first);
     }
 }
 
@@ -74,7 +83,8 @@ std::vector<std::string> Communicator::all_gather_text(const std::string& text, 
   std::string all(static_cast<std::size_t>(cuts.back()), '\0');
   std::copy(text.begin(), text.end(), all.begin() + cuts[static_cast<std::size_t>(rank())]);
   const View view = bytes_view(all);
-  const Description d{.operation = Operation::all_gather, .purpose = purpose, .elements = view.size(), .type = view.type()};
+  const Description d{
+      .operation = Operation::all_gather, .purpose = purpose, .elements = view.size(), .type = view.type()};
   const auto operation = plan(d, view, view, collective::ring_all_gather(size(), rank(), cuts));
   operation->start();
   operation->wait();
@@ -87,7 +97,8 @@ std::vector<std::string> Communicator::gather_text(const std::string& text, int 
   std::string all(static_cast<std::size_t>(cuts.back()), '\0');
   std::copy(text.begin(), text.end(), all.begin() + cuts[static_cast<std::size_t>(rank())]);
   const View view = bytes_view(all);
-  const Description d{.operation = Operation::gather, .purpose = purpose, .elements = Elements(mine), .type = view.type()};
+  const Description d{
+      .operation = Operation::gather, .purpose = purpose, .elements = Elements(mine), .type = view.type()};
   const auto operation = plan(d, view, view, collective::linear_gather(size(), rank(), root, cuts));
   operation->start();
   operation->wait();
@@ -96,7 +107,8 @@ std::vector<std::string> Communicator::gather_text(const std::string& text, int 
 
 std::vector<base::Violation> Communicator::agree(const std::vector<base::Violation>& mine) {
   std::ostringstream text;
-  for (const auto& v : mine) text << v.key << '\0' << v.value << '\0' << v.message << '\0';
+  for (const auto& v : mine)
+    text << v.key << '\0' << v.value << '\0' << v.message << '\0';
   std::vector<base::Violation> all;
   std::vector<std::vector<int>> ranks;
   const auto texts = all_gather_text(text.str(), Purpose::control);
@@ -105,14 +117,17 @@ std::vector<base::Violation> Communicator::agree(const std::vector<base::Violati
     for (base::Violation v; std::getline(fields, v.key, '\0') && std::getline(fields, v.value, '\0') &&
                             std::getline(fields, v.message, '\0');) {
       const auto found = std::find(all.begin(), all.end(), v);
-      if (found == all.end()) all.push_back(v), ranks.push_back({r});
-      else ranks[static_cast<std::size_t>(found - all.begin())].push_back(r);
+      if (found == all.end())
+        all.push_back(v), ranks.push_back({r});
+      else
+        ranks[static_cast<std::size_t>(found - all.begin())].push_back(r);
     }
   }
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (static_cast<int>(ranks[i].size()) == size()) continue;
     std::string names;
-    for (const int r : ranks[i]) names += (names.empty() ? "" : ", ") + std::to_string(r);
+    for (const int r : ranks[i])
+      names += (names.empty() ? "" : ", ") + std::to_string(r);
     all[i].message += " (on rank" + std::string(ranks[i].size() > 1 ? "s " : " ") + names + ")";
   }
   return all;
@@ -123,29 +138,40 @@ std::vector<collective::TrafficRow> Communicator::gather_traffic() {
   auto& ledger = state_->runtime->ledger;
   const Activity before = ledger.activity();
   ledger.set_activity(Activity::record);
-  // Both exchanges must be in the ledger before it is packed: make their rows first, then the sizes are known.
-  ledger.add({.activity = Activity::record, .axis = axis(), .operation = Operation::all_gather, .purpose = Purpose::control}, {});
-  const collective::TrafficKey gather_key{.activity = Activity::record, .axis = axis(), .operation = Operation::gather,
+  // Both exchanges must be in the ledger before it is packed: make their rows first, then the sizes are
+  // known.
+  ledger.add({.activity = Activity::record,
+              .axis = axis(),
+              .operation = Operation::all_gather,
+              .purpose = Purpose::control},
+             {});
+  const collective::TrafficKey gather_key{.activity = Activity::record,
+                                          .axis = axis(),
+                                          .operation = Operation::gather,
                                           .purpose = Purpose::control};
   ledger.add(gather_key, {});
   const std::int64_t mine = static_cast<std::int64_t>(ledger.rows(rank()).size() * sizeof(TrafficRow));
   const auto cuts = offsets_of(all_gather_numbers(state_, {&mine, 1}, Purpose::control));
   std::string all(static_cast<std::size_t>(cuts.back()), '\0');
   const View view = bytes_view(all);
-  const Description d{.operation = Operation::gather, .purpose = Purpose::control, .elements = Elements(mine),
+  const Description d{.operation = Operation::gather,
+                      .purpose = Purpose::control,
+                      .elements = Elements(mine),
                       .type = DataType::uint8};
   auto schedule = collective::linear_gather(size(), rank(), 0, cuts);
   const auto operation = plan(d, view, view, std::move(schedule));
-  // Starting books the bytes; rank 0's part must lie in place before, everybody's after the booking. So the rows are
-  // packed from a copy of the ledger that already holds this gather.
+  // Starting books the bytes; rank 0's part must lie in place before, everybody's after the booking. So the
+  // rows are packed from a copy of the ledger that already holds this gather.
   Ledger with_gather = ledger;
-  collective::TrafficCounts counts = collective::traffic_of(collective::linear_gather(size(), rank(), 0, cuts), rank(), Bytes(1));
+  collective::TrafficCounts counts =
+      collective::traffic_of(collective::linear_gather(size(), rank(), 0, cuts), rank(), Bytes(1));
   counts.calls = 1;
   counts.payload_bytes = Bytes(mine);
   with_gather.add(gather_key, counts);
   const auto rows = with_gather.rows(rank());
   static_assert(std::is_trivially_copyable_v<TrafficRow>);
-  std::memcpy(all.data() + cuts[static_cast<std::size_t>(rank())], rows.data(), static_cast<std::size_t>(mine));
+  std::memcpy(all.data() + cuts[static_cast<std::size_t>(rank())], rows.data(),
+              static_cast<std::size_t>(mine));
   operation->start();
   operation->wait();
   ledger.set_activity(before);

@@ -1,4 +1,5 @@
-/// Runs the rounds of a schedule: messages by MPI_Isend and MPI_Irecv, window rounds by loads, stores and flags.
+/// Runs the rounds of a schedule: messages by MPI_Isend and MPI_Irecv, window rounds by loads, stores and
+/// flags.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -22,7 +23,10 @@ class RoundCollective final : public BookedCollective {
                   collective::Schedule schedule)
       : BookedCollective(owner, description,
                          traffic_of(schedule, owner->rank, bytes_of(description.type, Elements(1)))),
-        in_(in), out_(out), element_(kernels::size_of(description.type)), tag_(owner->take_tag()),
+        in_(in),
+        out_(out),
+        element_(kernels::size_of(description.type)),
+        tag_(owner->take_tag()),
         schedule_(std::move(schedule)) {
     prepare_scratch();
     prepare_window(description.in_window);
@@ -37,7 +41,8 @@ class RoundCollective final : public BookedCollective {
   void prepare_scratch() {
     std::int64_t largest = 0;
     for (const auto& round : schedule_)
-      if (const auto* message = std::get_if<MessageRound>(&round); message && message->combine != Combine::copy)
+      if (const auto* message = std::get_if<MessageRound>(&round);
+          message && message->combine != Combine::copy)
         largest = std::max(largest, message->receive.size());
     scratch_.resize(static_cast<std::size_t>(largest * element_));
   }
@@ -55,7 +60,8 @@ class RoundCollective final : public BookedCollective {
     // A rank that stages less than its peers (hierarchical followers) needs equal slots all the same.
     std::uint64_t most = slot_bytes_;
     MPI_Request request = MPI_REQUEST_NULL;
-    check(MPI_Iallreduce(MPI_IN_PLACE, &most, 1, MPI_UINT64_T, MPI_MAX, state().node.get(), &request), "MPI_Iallreduce");
+    check(MPI_Iallreduce(MPI_IN_PLACE, &most, 1, MPI_UINT64_T, MPI_MAX, state().node.get(), &request),
+          "MPI_Iallreduce");
     wait_for(request);
     slot_bytes_ = most;
     window_ = state().lease(flag_bytes + 2 * slot_bytes_);
@@ -94,7 +100,8 @@ class RoundCollective final : public BookedCollective {
     check(MPI_Testall(2, requests_.data(), &complete, MPI_STATUSES_IGNORE), "MPI_Testall");
     if (complete == 0) return false;
     if (round.receive_from >= 0 && round.combine != Combine::copy)
-      combine_into(at(out_, round.receive.begin), scratch_.data(), round.receive.size(), out_.type(), round.combine);
+      combine_into(at(out_, round.receive.begin), scratch_.data(), round.receive.size(), out_.type(),
+                   round.combine);
     return true;
   }
 
@@ -107,8 +114,8 @@ class RoundCollective final : public BookedCollective {
             "MPI_Irecv_c");
     }
     if (round.send_to >= 0 && !round.send.empty())
-      check(MPI_Isend_c(at(in_, round.send.begin), round.send.size() * element_, MPI_BYTE, round.send_to, tag_,
-                        state().communicator.get(), &requests_[1]),
+      check(MPI_Isend_c(at(in_, round.send.begin), round.send.size() * element_, MPI_BYTE, round.send_to,
+                        tag_, state().communicator.get(), &requests_[1]),
             "MPI_Isend_c");
   }
 
@@ -117,10 +124,12 @@ class RoundCollective final : public BookedCollective {
     entered_ = true;
     for (; arrived_ < round.members.size(); ++arrived_)
       if (flag(round.members[arrived_]).load(std::memory_order_acquire) < epoch_) return false;
-    for (const auto& load : round.loads) run(load);
+    for (const auto& load : round.loads)
+      run(load);
     for (const int peer : round.store_to)
-      std::memcpy(buffers_->segments[static_cast<std::size_t>(peer)] + buffer_offset_ + round.store.begin * element_,
-                  at(out_, round.store.begin), static_cast<std::size_t>(round.store.size() * element_));
+      std::memcpy(
+          buffers_->segments[static_cast<std::size_t>(peer)] + buffer_offset_ + round.store.begin * element_,
+          at(out_, round.store.begin), static_cast<std::size_t>(round.store.size() * element_));
     return true;
   }
 
@@ -179,8 +188,9 @@ class RoundCollective final : public BookedCollective {
 
 }  // namespace
 
-std::unique_ptr<Collective> make_round_collective(std::shared_ptr<Communicator::State> state, Description description,
-                                                  View in, View out, collective::Schedule schedule) {
+std::unique_ptr<Collective> make_round_collective(std::shared_ptr<Communicator::State> state,
+                                                  Description description, View in, View out,
+                                                  collective::Schedule schedule) {
   return std::make_unique<RoundCollective>(std::move(state), description, in, out, std::move(schedule));
 }
 

@@ -40,7 +40,8 @@ std::string MpiEnvironment::host() const {
   return {text, static_cast<std::size_t>(length)};
 }
 
-int run_program(int argc, char** argv, std::ostream& errors, const std::function<int(MpiEnvironment&)>& program) {
+int run_program(int argc, char** argv, std::ostream& errors,
+                const std::function<int(MpiEnvironment&)>& program) {
   MpiEnvironment environment(argc, argv);
   try {
     return program(environment);

@@ -4,7 +4,8 @@ namespace partita::comm {
 
 std::vector<collective::TrafficRow> Ledger::rows(int rank) const {
   std::vector<collective::TrafficRow> rows;
-  for (const auto& [key, counts] : rows_) rows.push_back({.rank = rank, .key = key, .counts = counts});
+  for (const auto& [key, counts] : rows_)
+    rows.push_back({.rank = rank, .key = key, .counts = counts});
   return rows;
 }
 

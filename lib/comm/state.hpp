@@ -30,8 +30,8 @@ struct Runtime {
 /// A stretch of memory that the local ranks share: where each one's segment begins in this process.
 struct Region {
   WindowHandle window;
-  std::size_t bytes = 0;              ///< of every segment
-  std::vector<std::byte*> segments;   ///< by rank of the communicator; null on other nodes
+  std::size_t bytes = 0;             ///< of every segment
+  std::vector<std::byte*> segments;  ///< by rank of the communicator; null on other nodes
   std::byte* mine = nullptr;
 };
 
@@ -39,7 +39,9 @@ struct Region {
 struct Lease {
   std::shared_ptr<Region> region;
   std::size_t offset = 0;
-  [[nodiscard]] std::byte* of(int rank) const { return region->segments[static_cast<std::size_t>(rank)] + offset; }
+  [[nodiscard]] std::byte* of(int rank) const {
+    return region->segments[static_cast<std::size_t>(rank)] + offset;
+  }
 };
 
 struct Communicator::State {
@@ -56,10 +58,11 @@ struct Communicator::State {
 
   /// The region and offset in which a view lies; null when in none.
   [[nodiscard]] const Region* region_of(const void* data) const;
-  /// A window with a cleared segment of `bytes` on every rank. Collective over the node; costs MPI many blocking calls.
+  /// A window with a cleared segment of `bytes` on every rank. Collective over the node; costs MPI many
+  /// blocking calls.
   [[nodiscard]] std::unique_ptr<Region> allocate(std::size_t bytes) const;
-  /// Cleared memory from a window that the plans of this communicator share. Collective over the node. Plans are made and
-  /// destroyed in the same order on every rank, so offsets agree without communication.
+  /// Cleared memory from a window that the plans of this communicator share. Collective over the node. Plans
+  /// are made and destroyed in the same order on every rank, so offsets agree without communication.
   [[nodiscard]] Lease lease(std::size_t bytes);
   /// A polled barrier of the node.
   void node_barrier() const;
@@ -73,10 +76,11 @@ struct SharedBuffer::State {
 };
 
 /// The one engine that runs rounds. `in` and `out` differ for all-to-all only.
-std::unique_ptr<Collective> make_round_collective(std::shared_ptr<Communicator::State>, Description, View in, View out,
-                                                  collective::Schedule);
+std::unique_ptr<Collective> make_round_collective(std::shared_ptr<Communicator::State>, Description, View in,
+                                                  View out, collective::Schedule);
 /// MPI_Iallreduce, polled.
-std::unique_ptr<Collective> make_vendor_all_reduce(std::shared_ptr<Communicator::State>, Description, View, Combine);
+std::unique_ptr<Collective> make_vendor_all_reduce(std::shared_ptr<Communicator::State>, Description, View,
+                                                   Combine);
 
 void wait_until(Runtime&, const std::function<bool()>& done);
 

@@ -1,5 +1,5 @@
-/// The vendor's all-reduce, started without blocking and polled. Its inside cannot be seen: the ledger gets modelled
-/// bytes.
+/// The vendor's all-reduce, started without blocking and polled. Its inside cannot be seen: the ledger gets
+/// modelled bytes.
 #include "booked.hpp"
 #include "partita/comm/yardstick.hpp"
 
@@ -8,32 +8,39 @@ namespace {
 
 MPI_Datatype datatype_of(DataType type) {
   switch (type) {
-    case DataType::uint8: return MPI_UINT8_T;
-    case DataType::int32: return MPI_INT32_T;
-    case DataType::int64: return MPI_INT64_T;
-    case DataType::float32: return MPI_FLOAT;
-    case DataType::float64: return MPI_DOUBLE;
+    case DataType::uint8:
+      return MPI_UINT8_T;
+    case DataType::int32:
+      return MPI_INT32_T;
+    case DataType::int64:
+      return MPI_INT64_T;
+    case DataType::float32:
+      return MPI_FLOAT;
+    case DataType::float64:
+      return MPI_DOUBLE;
   }
   return MPI_DATATYPE_NULL;
 }
 
 collective::TrafficCounts modelled(const Communicator::State& state, const Description& d) {
   collective::TrafficCounts counts;
-  counts.modelled_wire_bytes = collective::modelled_vendor_all_reduce(state.size, state.rank, d.elements.value(),
-                                                                      bytes_of(d.type, Elements(1)));
+  counts.modelled_wire_bytes = collective::modelled_vendor_all_reduce(
+      state.size, state.rank, d.elements.value(), bytes_of(d.type, Elements(1)));
   return counts;
 }
 
 class VendorAllReduce final : public BookedCollective {
  public:
-  VendorAllReduce(std::shared_ptr<Communicator::State> state, Description description, View buffer, Combine combine)
+  VendorAllReduce(std::shared_ptr<Communicator::State> state, Description description, View buffer,
+                  Combine combine)
       : BookedCollective(state, description, modelled(*state, description)),
-        buffer_(buffer), operation_(combine == Combine::max ? MPI_MAX : MPI_SUM) {}
+        buffer_(buffer),
+        operation_(combine == Combine::max ? MPI_MAX : MPI_SUM) {}
 
  private:
   void begin() override {
-    check(MPI_Iallreduce_c(MPI_IN_PLACE, buffer_.data(), buffer_.size().value(), datatype_of(buffer_.type()), operation_,
-                           state().communicator.get(), &request_),
+    check(MPI_Iallreduce_c(MPI_IN_PLACE, buffer_.data(), buffer_.size().value(), datatype_of(buffer_.type()),
+                           operation_, state().communicator.get(), &request_),
           "MPI_Iallreduce_c");
   }
   bool step() override {
@@ -49,8 +56,8 @@ class VendorAllReduce final : public BookedCollective {
 
 }  // namespace
 
-std::unique_ptr<Collective> make_vendor_all_reduce(std::shared_ptr<Communicator::State> state, Description description,
-                                                   View buffer, Combine combine) {
+std::unique_ptr<Collective> make_vendor_all_reduce(std::shared_ptr<Communicator::State> state,
+                                                   Description description, View buffer, Combine combine) {
   return std::make_unique<VendorAllReduce>(std::move(state), description, buffer, combine);
 }
 

@@ -1,5 +1,5 @@
-/// The table of keys: name, meaning, how a text becomes a value and a value a text. Help, parsing, printing and the hash
-/// all come from it.
+/// The table of keys: name, meaning, how a text becomes a value and a value a text. Help, parsing, printing
+/// and the hash all come from it.
 #pragma once
 
 #include <functional>

@@ -36,7 +36,8 @@ using Values = std::map<std::string, std::vector<std::string>>;
 const std::set<std::string>& file_keys() {
   static const std::set<std::string> names = [] {
     std::set<std::string> all{"model.file", "model.layer"};
-    for (const auto& key : keys()) all.insert(key.name);
+    for (const auto& key : keys())
+      all.insert(key.name);
     return all;
   }();
   return names;
@@ -47,20 +48,24 @@ void refuse_unknown(const std::string& name, const std::string& value, const std
   std::vector<std::string_view> known(file_keys().begin(), file_keys().end());
   if (where.empty()) {
     known.push_back("config");
-    for (const auto& s : switches) known.push_back(s.name);
+    for (const auto& s : switches)
+      known.push_back(s.name);
   }
   const auto nearest = model::nearest_word(name, known);
-  violations.push_back({name, value, "unknown key" + (where.empty() ? "" : " in " + where) +
-                                         (nearest.empty() ? "" : "; did you mean " + nearest + "?")});
+  violations.push_back({name, value,
+                        "unknown key" + (where.empty() ? "" : " in " + where) +
+                            (nearest.empty() ? "" : "; did you mean " + nearest + "?")});
 }
 
-/// What a file or the command line gave. `whole` is false when a part could not be read, so that what is missing may be there.
+/// What a file or the command line gave. `whole` is false when a part could not be read, so that what is
+/// missing may be there.
 struct Source {
   Values values;
   bool whole = true;
 };
 
-/// Reads one INI file, line by line so that a bad one hides no other; refuses unknown keys and keys given twice.
+/// Reads one INI file, line by line so that a bad one hides no other; refuses unknown keys and keys given
+/// twice.
 Source read_file(const std::filesystem::path& path, const char* option, std::vector<Violation>& violations) {
   Source source;
   std::ifstream file(path);
@@ -85,7 +90,8 @@ Source read_file(const std::filesystem::path& path, const char* option, std::vec
         list.push_back(read.value.empty() ? "" : read.value.front());
       }
     } catch (const po::error&) {
-      violations.push_back({path.string() + ", line " + std::to_string(number), line, "is neither [section] nor key = value"});
+      violations.push_back(
+          {path.string() + ", line " + std::to_string(number), line, "is neither [section] nor key = value"});
       source.whole = false;
     }
   }
@@ -95,8 +101,10 @@ Source read_file(const std::filesystem::path& path, const char* option, std::vec
 po::options_description command_line_description() {
   po::options_description all;
   all.add_options()("config", po::value<std::vector<std::string>>(), "");
-  for (const auto& s : switches) all.add_options()(s.name, "");
-  for (const auto& name : file_keys()) all.add_options()(name.c_str(), po::value<std::vector<std::string>>(), "");
+  for (const auto& s : switches)
+    all.add_options()(s.name, "");
+  for (const auto& name : file_keys())
+    all.add_options()(name.c_str(), po::value<std::vector<std::string>>(), "");
   return all;
 }
 
@@ -112,7 +120,8 @@ std::vector<std::vector<std::string>> split_by_option(int argc, const char* cons
 }
 
 /// Option by option, so that a bad one hides no other.
-Values read_command_line(int argc, const char* const* argv, RunOptions& options, std::vector<Violation>& violations) {
+Values read_command_line(int argc, const char* const* argv, RunOptions& options,
+                         std::vector<Violation>& violations) {
   Values values;
   const auto description = command_line_description();
   const auto style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing &
@@ -130,11 +139,16 @@ Values read_command_line(int argc, const char* const* argv, RunOptions& options,
       const auto* known = std::find_if(std::begin(switches), std::end(switches),
                                        [&](const Switch& s) { return option.string_key == s.name; });
       const std::string value = option.value.empty() ? "" : option.value.front();
-      if (known != std::end(switches)) options.*(known->member) = true;
-      else if (option.position_key >= 0 && unknown) continue;  // the value of what was refused
-      else if (option.position_key >= 0) violations.push_back({value, "", "is not an option; options begin with --"});
-      else if (option.unregistered) unknown = true, refuse_unknown(option.string_key, value, "", violations);
-      else values[option.string_key].push_back(value);
+      if (known != std::end(switches))
+        options.*(known->member) = true;
+      else if (option.position_key >= 0 && unknown)
+        continue;  // the value of what was refused
+      else if (option.position_key >= 0)
+        violations.push_back({value, "", "is not an option; options begin with --"});
+      else if (option.unregistered)
+        unknown = true, refuse_unknown(option.string_key, value, "", violations);
+      else
+        values[option.string_key].push_back(value);
     }
   }
   for (const auto& [name, list] : values)
@@ -144,7 +158,8 @@ Values read_command_line(int argc, const char* const* argv, RunOptions& options,
 
 /// Values of `over` win; a list of layers is replaced whole.
 void overlay(Values& values, const Values& over) {
-  for (const auto& [name, list] : over) values[name] = list;
+  for (const auto& [name, list] : over)
+    values[name] = list;
 }
 
 /// The run file, under it the model file that it (or the command line) names.
@@ -162,7 +177,8 @@ Source gather(Values command_line, std::vector<Violation>& violations) {
   if (!model_file.empty()) all = read_file(model_file, "model.file", violations);
   for (const auto& [name, list] : all.values)
     if (!name.starts_with("model."))
-      violations.push_back({name, list.front(), "a model file holds [model] keys only: " + model_file.string()});
+      violations.push_back(
+          {name, list.front(), "a model file holds [model] keys only: " + model_file.string()});
   overlay(all.values, run.values);
   overlay(all.values, command_line);
   all.values.erase("model.file");
@@ -176,8 +192,10 @@ void refuse_unprintable(const Values& values, std::vector<Violation>& violations
     for (const auto& value : list)
       if (value.find_first_of("#\n\r") != std::string::npos ||
           (!value.empty() && (std::isspace(value.front()) != 0 || std::isspace(value.back()) != 0)))
-        violations.push_back({name, value, "must not contain '#' or line breaks, nor begin or end with a blank: an INI file "
-                                           "could not hold it"});
+        violations.push_back(
+            {name, value,
+             "must not contain '#' or line breaks, nor begin or end with a blank: an INI file "
+             "could not hold it"});
 }
 
 /// Canonical "key = value" lines by section.
@@ -200,8 +218,10 @@ std::string ini(const RunOptions& options, bool only_deciding) {
     text += key.name.substr(dot + 1) + " = " + *value + "\n";
     if (key.name != "model.input") continue;
     // The hash must not depend on how a layer is spelled.
-    for (const auto& layer : options.model.layers) text += only_deciding ? "layer = " + layer.line() + "\n" : "";
-    for (const auto& layer : options.model_text.layers) text += only_deciding ? "" : "layer = " + layer + "\n";
+    for (const auto& layer : options.model.layers)
+      text += only_deciding ? "layer = " + layer.line() + "\n" : "";
+    for (const auto& layer : options.model_text.layers)
+      text += only_deciding ? "" : "layer = " + layer + "\n";
   }
   return plain + (plain.empty() ? "" : "\n") + text;
 }
@@ -217,17 +237,18 @@ RunOptions parse(int argc, const char* const* argv, std::vector<Violation>& viol
     if (const auto found = values.find(key.name); found != values.end())
       if (const auto wrong = key.read(options, found->second.front()); !wrong.empty())
         violations.push_back({key.name, found->second.front(), wrong});
-  if (const auto layers = values.find("model.layer"); layers != values.end()) options.model_text.layers = layers->second;
+  if (const auto layers = values.find("model.layer"); layers != values.end())
+    options.model_text.layers = layers->second;
   if (values.contains("train.batch") && values.contains("train.batch-per-rank"))
     violations.push_back({"train.batch-per-rank", values.at("train.batch-per-rank").front(),
                           "excludes train.batch: give the global batch or the batch of a rank"});
   if (options.train.precision == Precision::fp64 && options.backend == Backend::cpu)
-    violations.push_back({"train.precision", "fp64", "the cpu kernels compute in fp32; use compute.backend=reference"});
+    violations.push_back(
+        {"train.precision", "fp64", "the cpu kernels compute in fp32; use compute.backend=reference"});
   const bool has_model = !options.model_text.input.empty() || !options.model_text.layers.empty();
   if (!has_model && whole)
     violations.push_back({"config", "", "no model given: use --config FILE or --model.file=FILE"});
-  if (has_model && whole)
-    options.model = model::parse_model(options.model_text, violations);
+  if (has_model && whole) options.model = model::parse_model(options.model_text, violations);
   return options;
 }
 
@@ -237,14 +258,18 @@ std::string config_hash(const RunOptions& options) { return base::Sha256().updat
 
 std::string help_text(const std::string& program) {
   std::ostringstream text;
-  text << "Usage: mpiexec -n RANKS " << program << " --config FILE.ini [--section.key=value ...] [--output FILE.h5]\n\n"
-       << "The command line wins over the file; in a file a key stands as \"[section]\" and \"key = value\". Exit codes: 0 success;\n"
+  text << "Usage: mpiexec -n RANKS " << program
+       << " --config FILE.ini [--section.key=value ...] [--output FILE.h5]\n\n"
+       << "The command line wins over the file; in a file a key stands as \"[section]\" and \"key = value\". "
+          "Exit codes: 0 success;\n"
           "1 the run failed; 2 bad input.\n\nSwitches:\n";
   const auto line = [&](const std::string& name, const std::string& meaning) {
-    text << "  " << std::left << std::setw(36) << name << (name.size() < 36 ? "" : "\n" + std::string(38, ' ')) << meaning << "\n";
+    text << "  " << std::left << std::setw(36) << name
+         << (name.size() < 36 ? "" : "\n" + std::string(38, ' ')) << meaning << "\n";
   };
   line("--config FILE", "the run's INI file");
-  for (const auto& s : switches) line(std::string("--") + s.name, s.meaning);
+  for (const auto& s : switches)
+    line(std::string("--") + s.name, s.meaning);
   const RunOptions defaults;
   std::string section = "none";
   for (const auto& key : keys()) {

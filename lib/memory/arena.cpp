@@ -24,7 +24,8 @@ HostBuffer::HostBuffer(Bytes bytes) : size_(static_cast<std::size_t>(bytes.value
 void HostBuffer::Free::operator()(std::byte* data) const noexcept { std::free(data); }
 
 View HostBuffer::view(DataType type, Elements n) const {
-  base::expect(bytes_of(type, n).value() <= static_cast<std::int64_t>(size_), "a view lies inside its buffer", n);
+  base::expect(bytes_of(type, n).value() <= static_cast<std::int64_t>(size_), "a view lies inside its buffer",
+               n);
   return {data_.get(), type, n};
 }
 

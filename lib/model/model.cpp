@@ -10,14 +10,22 @@ namespace partita::model {
 
 std::string_view to_string(LayerKind kind) {
   switch (kind) {
-    case LayerKind::linear: return "linear";
-    case LayerKind::conv: return "conv";
-    case LayerKind::maxpool: return "maxpool";
-    case LayerKind::avgpool: return "avgpool";
-    case LayerKind::relu: return "relu";
-    case LayerKind::tanh: return "tanh";
-    case LayerKind::flatten: return "flatten";
-    case LayerKind::dropout: return "dropout";
+    case LayerKind::linear:
+      return "linear";
+    case LayerKind::conv:
+      return "conv";
+    case LayerKind::maxpool:
+      return "maxpool";
+    case LayerKind::avgpool:
+      return "avgpool";
+    case LayerKind::relu:
+      return "relu";
+    case LayerKind::tanh:
+      return "tanh";
+    case LayerKind::flatten:
+      return "flatten";
+    case LayerKind::dropout:
+      return "dropout";
   }
   return "unknown";
 }
@@ -43,13 +51,17 @@ double Layer::forward_flops() const {
   const auto window = static_cast<double>(kernel * kernel);
   switch (kind) {
     case LayerKind::linear:
-    case LayerKind::conv: return outputs * (2.0 * static_cast<double>(fan_in()) + 1.0);
+    case LayerKind::conv:
+      return outputs * (2.0 * static_cast<double>(fan_in()) + 1.0);
     case LayerKind::maxpool:
-    case LayerKind::avgpool: return outputs * window;
-    case LayerKind::flatten: return 0;
+    case LayerKind::avgpool:
+      return outputs * window;
+    case LayerKind::flatten:
+      return 0;
     case LayerKind::relu:
     case LayerKind::tanh:
-    case LayerKind::dropout: return outputs;
+    case LayerKind::dropout:
+      return outputs;
   }
   return 0;
 }
@@ -76,7 +88,8 @@ std::string Layer::line() const {
 
 Elements ModelSpec::parameters() const {
   Elements total{};
-  for (const auto& layer : layers) total += layer.weight_elements() + layer.bias_elements();
+  for (const auto& layer : layers)
+    total += layer.weight_elements() + layer.bias_elements();
   return total;
 }
 
@@ -85,9 +98,9 @@ double ModelSpec::training_flops() const {
   bool below_lowest = true;
   for (const auto& layer : layers) {
     const double forward = layer.forward_flops();
-    flops += forward;                                                     // forward
-    if (layer.has_parameters()) flops += forward;                         // weight gradient
-    if (!below_lowest) flops += forward;                                  // data gradient
+    flops += forward;                              // forward
+    if (layer.has_parameters()) flops += forward;  // weight gradient
+    if (!below_lowest) flops += forward;           // data gradient
     if (layer.has_parameters()) below_lowest = false;
   }
   return flops;
@@ -108,7 +121,8 @@ double initial_value(const ModelSpec& model, int layer, bool is_bias, Elements i
                      std::uint64_t seed) {
   const auto fan_in = static_cast<double>(model.layers[static_cast<std::size_t>(layer)].fan_in());
   if (initializer == Initializer::kaiming && is_bias) return 0;
-  const double bound = initializer == Initializer::kaiming ? std::sqrt(6.0 / fan_in) : 1.0 / std::sqrt(fan_in);
+  const double bound =
+      initializer == Initializer::kaiming ? std::sqrt(6.0 / fan_in) : 1.0 / std::sqrt(fan_in);
   const auto which = static_cast<std::uint32_t>(2 * layer + (is_bias ? 1 : 0));
   const auto stream = kernels::random_stream(seed, kernels::RandomPurpose::parameters, which);
   return bound * (2.0 * kernels::random_uniform(stream, static_cast<std::uint64_t>(index.value())) - 1.0);

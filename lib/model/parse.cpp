@@ -12,8 +12,8 @@
 namespace partita::model {
 namespace {
 
-constexpr std::array<std::string_view, 8> kind_names{"linear", "conv",    "maxpool", "avgpool",
-                                                     "relu",   "tanh",    "flatten", "dropout"};
+constexpr std::array<std::string_view, 8> kind_names{"linear", "conv", "maxpool", "avgpool",
+                                                     "relu",   "tanh", "flatten", "dropout"};
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
@@ -21,7 +21,8 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   for (std::size_t i = 1; i <= a.size(); ++i) {
     std::size_t diagonal = std::exchange(row[0], i);
     for (std::size_t j = 1; j <= b.size(); ++j)
-      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])}));
+      diagonal =
+          std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])}));
   }
   return row.back();
 }
@@ -40,7 +41,8 @@ class LineReader {
   LineReader(std::size_t index, const std::string& line, std::vector<base::Violation>& violations)
       : key_("model.layer " + std::to_string(index + 1)), line_(line), violations_(violations) {
     std::istringstream words(line);
-    for (std::string word; words >> word;) words_.push_back(word);
+    for (std::string word; words >> word;)
+      words_.push_back(word);
   }
 
   void refuse(const std::string& message) { violations_.push_back({key_, line_, message}), good_ = false; }
@@ -51,14 +53,17 @@ class LineReader {
   std::string argument(bool expected, std::string_view meaning) {
     std::vector<std::string> unnamed;
     for (std::size_t i = 1; i < words_.size(); ++i)
-      if (words_[i] == "frozen") refuse("frozen layers are not available yet");
-      else if (words_[i].find('=') == std::string::npos) unnamed.push_back(words_[i]);
+      if (words_[i] == "frozen")
+        refuse("frozen layers are not available yet");
+      else if (words_[i].find('=') == std::string::npos)
+        unnamed.push_back(words_[i]);
     if (unnamed.size() != (expected ? 1U : 0U))
       refuse(expected ? "needs exactly one number, the " + std::string(meaning) : "takes no number");
     return unnamed.empty() ? "" : unnamed.front();
   }
 
-  std::int64_t integer(const std::string& text, std::string_view what, std::int64_t least, std::int64_t most) {
+  std::int64_t integer(const std::string& text, std::string_view what, std::int64_t least,
+                       std::int64_t most) {
     const auto value = number<std::int64_t>(text);
     if (!value || *value < least || *value > most) {
       refuse(std::string(what) + " must be a whole number from " + std::to_string(least) + " to " +
@@ -79,7 +84,8 @@ class LineReader {
         refuse(name + "= is not available yet");
       } else if (std::find(allowed.begin(), allowed.end(), name) == allowed.end()) {
         const auto nearest = nearest_word(name, allowed);
-        refuse("unknown option '" + name + "'" + (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"));
+        refuse("unknown option '" + name + "'" +
+               (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"));
       } else if (!result.emplace(name, words_[i].substr(equals + 1)).second) {
         refuse("option '" + name + "' is given twice");
       }
@@ -101,7 +107,8 @@ constexpr double most_elements = 0x1p40;
 
 double product(std::span<const std::int64_t> extents) {
   double elements = 1;
-  for (const auto extent : extents) elements *= static_cast<double>(extent);
+  for (const auto extent : extents)
+    elements *= static_cast<double>(extent);
   return elements;
 }
 
@@ -150,7 +157,9 @@ Layer parse_layer(LineReader& reader) {
     }
     case LayerKind::relu:
     case LayerKind::tanh:
-    case LayerKind::flatten: reader.argument(false, ""); break;
+    case LayerKind::flatten:
+      reader.argument(false, "");
+      break;
   }
   return layer;
 }
@@ -171,18 +180,25 @@ void infer_shape(Layer& layer, const Shape& input, LineReader& reader) {
     case LayerKind::maxpool:
     case LayerKind::avgpool: {
       if (input.rank() != 3) return reader.refuse(named + "it takes an image of shape CxHxW");
-      const auto extent = [&](std::int64_t n) { return (n + 2 * layer.padding - layer.kernel) / layer.stride + 1; };
+      const auto extent = [&](std::int64_t n) {
+        return (n + 2 * layer.padding - layer.kernel) / layer.stride + 1;
+      };
       if (std::min(input[1], input[2]) + 2 * layer.padding < layer.kernel)
-        return reader.refuse(named + "its " + std::to_string(layer.kernel) + "x" + std::to_string(layer.kernel) +
+        return reader.refuse(named + "its " + std::to_string(layer.kernel) + "x" +
+                             std::to_string(layer.kernel) +
                              " window needs an image of at least that size; the largest kernel here is " +
                              std::to_string(std::min(input[1], input[2]) + 2 * layer.padding));
-      layer.output = {layer.kind == LayerKind::conv ? layer.out : input[0], extent(input[1]), extent(input[2])};
+      layer.output = {layer.kind == LayerKind::conv ? layer.out : input[0], extent(input[1]),
+                      extent(input[2])};
       return;
     }
-    case LayerKind::flatten: layer.output = {input.elements().value()}; return;
+    case LayerKind::flatten:
+      layer.output = {input.elements().value()};
+      return;
     case LayerKind::relu:
     case LayerKind::tanh:
-    case LayerKind::dropout: return;
+    case LayerKind::dropout:
+      return;
   }
 }
 
@@ -198,7 +214,8 @@ Shape parse_input(const std::string& text, std::vector<base::Violation>& violati
   good = good && product(extents) <= most_elements;
   if (good && extents.size() == 1) return {extents[0]};
   if (good && extents.size() == 3) return {extents[0], extents[1], extents[2]};
-  violations.push_back({"model.input", text, "must be FEATURES or CHANNELSxHEIGHTxWIDTH, such as 784 or 1x28x28"});
+  violations.push_back(
+      {"model.input", text, "must be FEATURES or CHANNELSxHEIGHTxWIDTH, such as 784 or 1x28x28"});
   return {1};
 }
 
@@ -208,7 +225,8 @@ std::string nearest_word(std::string_view word, std::span<const std::string_view
   std::string best;
   std::size_t smallest = std::max<std::size_t>(3, word.size() / 2) + 1;
   for (const auto candidate : candidates)
-    if (const auto distance = edit_distance(word, candidate); distance < smallest) smallest = distance, best = candidate;
+    if (const auto distance = edit_distance(word, candidate); distance < smallest)
+      smallest = distance, best = candidate;
   return best;
 }
 

@@ -24,8 +24,8 @@ class Conv2d final : public Operator {
 
 }  // namespace
 
-std::unique_ptr<Operator> plan_conv2d(const model::Layer& layer, kernels::Epilogue epilogue, std::int64_t batch,
-                                      kernels::Backend& backend) {
+std::unique_ptr<Operator> plan_conv2d(const model::Layer& layer, kernels::Epilogue epilogue,
+                                      std::int64_t batch, kernels::Backend& backend) {
   return std::make_unique<Conv2d>(backend.plan_convolution({.batch = batch,
                                                             .channels = layer.input[0],
                                                             .height = layer.input[1],

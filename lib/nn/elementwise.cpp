@@ -1,4 +1,5 @@
-/// Layers without parameters that treat elements one by one: ReLU, Tanh, Flatten (a change of memory order), Dropout.
+/// Layers without parameters that treat elements one by one: ReLU, Tanh, Flatten (a change of memory order),
+/// Dropout.
 #include "planned.hpp"
 
 namespace partita::nn {
@@ -7,7 +8,9 @@ namespace {
 class Relu final : public Operator {
  public:
   explicit Relu(kernels::Backend& backend) : backend_(backend) {}
-  void forward(const Tensors& t, const StepPosition&, kernels::Workspace) override { backend_.relu_forward(t.x, t.y); }
+  void forward(const Tensors& t, const StepPosition&, kernels::Workspace) override {
+    backend_.relu_forward(t.x, t.y);
+  }
   void backward_data(const Tensors& t, const StepPosition&, kernels::Workspace) override {
     backend_.relu_backward(t.y, t.dy, t.dx);
   }
@@ -19,7 +22,9 @@ class Relu final : public Operator {
 class Tanh final : public Operator {
  public:
   explicit Tanh(kernels::Backend& backend) : backend_(backend) {}
-  void forward(const Tensors& t, const StepPosition&, kernels::Workspace) override { backend_.tanh_forward(t.x, t.y); }
+  void forward(const Tensors& t, const StepPosition&, kernels::Workspace) override {
+    backend_.tanh_forward(t.x, t.y);
+  }
   void backward_data(const Tensors& t, const StepPosition&, kernels::Workspace) override {
     backend_.tanh_backward(t.y, t.dy, t.dx);
   }
@@ -58,7 +63,9 @@ class Dropout final : public Operator {
               .probability = layer.probability};
   }
   void forward(const Tensors& t, const StepPosition& at, kernels::Workspace) override { draw(at, t.x, t.y); }
-  void backward_data(const Tensors& t, const StepPosition& at, kernels::Workspace) override { draw(at, t.dy, t.dx); }
+  void backward_data(const Tensors& t, const StepPosition& at, kernels::Workspace) override {
+    draw(at, t.dy, t.dx);
+  }
 
  private:
   void draw(const StepPosition& at, ConstView from, View to) {
@@ -81,7 +88,8 @@ std::unique_ptr<Operator> plan_activation(const model::Layer& layer, kernels::Ba
   return std::make_unique<Relu>(backend);
 }
 
-std::unique_ptr<Operator> plan_flatten(const model::Layer& layer, std::int64_t batch, kernels::Backend& backend) {
+std::unique_ptr<Operator> plan_flatten(const model::Layer& layer, std::int64_t batch,
+                                       kernels::Backend& backend) {
   return std::make_unique<Flatten>(layer.input, batch, backend);
 }
 

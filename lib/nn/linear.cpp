@@ -12,11 +12,16 @@ class Linear final : public Operator {
       : backend_(backend),
         batch_(batch),
         out_(layer.out),
-        forward_(backend.plan_gemm({.m = batch, .n = layer.out, .k = layer.input.elements().value(),
-                                    .transpose_b = true, .bias = true, .epilogue = epilogue})),
+        forward_(backend.plan_gemm({.m = batch,
+                                    .n = layer.out,
+                                    .k = layer.input.elements().value(),
+                                    .transpose_b = true,
+                                    .bias = true,
+                                    .epilogue = epilogue})),
         weight_gradient_(backend.plan_gemm(
             {.m = layer.out, .n = layer.input.elements().value(), .k = batch, .transpose_a = true})),
-        data_gradient_(backend.plan_gemm({.m = batch, .n = layer.input.elements().value(), .k = layer.out})) {}
+        data_gradient_(backend.plan_gemm({.m = batch, .n = layer.input.elements().value(), .k = layer.out})) {
+  }
 
   kernels::Bytes workspace() const override {
     return std::max({forward_->workspace(), weight_gradient_->workspace(), data_gradient_->workspace()});
@@ -40,8 +45,8 @@ class Linear final : public Operator {
 
 }  // namespace
 
-std::unique_ptr<Operator> plan_linear(const model::Layer& layer, kernels::Epilogue epilogue, std::int64_t batch,
-                                      kernels::Backend& backend) {
+std::unique_ptr<Operator> plan_linear(const model::Layer& layer, kernels::Epilogue epilogue,
+                                      std::int64_t batch, kernels::Backend& backend) {
   return std::make_unique<Linear>(layer, epilogue, batch, backend);
 }
 

@@ -9,14 +9,20 @@ std::unique_ptr<Operator> plan_operator(const model::Layer& layer, int layer_ind
                                         std::int64_t batch, kernels::Backend& backend) {
   const auto epilogue = fused_relu ? kernels::Epilogue::relu : kernels::Epilogue::none;
   switch (layer.kind) {
-    case model::LayerKind::linear: return plan_linear(layer, epilogue, batch, backend);
-    case model::LayerKind::conv: return plan_conv2d(layer, epilogue, batch, backend);
+    case model::LayerKind::linear:
+      return plan_linear(layer, epilogue, batch, backend);
+    case model::LayerKind::conv:
+      return plan_conv2d(layer, epilogue, batch, backend);
     case model::LayerKind::maxpool:
-    case model::LayerKind::avgpool: return plan_pooling(layer, epilogue, batch, backend);
+    case model::LayerKind::avgpool:
+      return plan_pooling(layer, epilogue, batch, backend);
     case model::LayerKind::relu:
-    case model::LayerKind::tanh: return plan_activation(layer, backend);
-    case model::LayerKind::flatten: return plan_flatten(layer, batch, backend);
-    case model::LayerKind::dropout: return plan_dropout(layer, layer_index, batch, backend);
+    case model::LayerKind::tanh:
+      return plan_activation(layer, backend);
+    case model::LayerKind::flatten:
+      return plan_flatten(layer, batch, backend);
+    case model::LayerKind::dropout:
+      return plan_dropout(layer, layer_index, batch, backend);
   }
   throw base::ContractError("a layer kind without an operator");
 }

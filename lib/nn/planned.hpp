@@ -5,11 +5,15 @@
 
 namespace partita::nn {
 
-std::unique_ptr<Operator> plan_linear(const model::Layer&, kernels::Epilogue, std::int64_t batch, kernels::Backend&);
-std::unique_ptr<Operator> plan_conv2d(const model::Layer&, kernels::Epilogue, std::int64_t batch, kernels::Backend&);
-std::unique_ptr<Operator> plan_pooling(const model::Layer&, kernels::Epilogue, std::int64_t batch, kernels::Backend&);
+std::unique_ptr<Operator> plan_linear(const model::Layer&, kernels::Epilogue, std::int64_t batch,
+                                      kernels::Backend&);
+std::unique_ptr<Operator> plan_conv2d(const model::Layer&, kernels::Epilogue, std::int64_t batch,
+                                      kernels::Backend&);
+std::unique_ptr<Operator> plan_pooling(const model::Layer&, kernels::Epilogue, std::int64_t batch,
+                                       kernels::Backend&);
 std::unique_ptr<Operator> plan_activation(const model::Layer&, kernels::Backend&);
 std::unique_ptr<Operator> plan_flatten(const model::Layer&, std::int64_t batch, kernels::Backend&);
-std::unique_ptr<Operator> plan_dropout(const model::Layer&, int layer_index, std::int64_t batch, kernels::Backend&);
+std::unique_ptr<Operator> plan_dropout(const model::Layer&, int layer_index, std::int64_t batch,
+                                       kernels::Backend&);
 
 }  // namespace partita::nn

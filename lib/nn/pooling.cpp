@@ -21,8 +21,8 @@ class Pooling final : public Operator {
 
 }  // namespace
 
-std::unique_ptr<Operator> plan_pooling(const model::Layer& layer, kernels::Epilogue epilogue, std::int64_t batch,
-                                       kernels::Backend& backend) {
+std::unique_ptr<Operator> plan_pooling(const model::Layer& layer, kernels::Epilogue epilogue,
+                                       std::int64_t batch, kernels::Backend& backend) {
   const bool maximum = layer.kind == model::LayerKind::maxpool;
   return std::make_unique<Pooling>(
       backend.plan_pooling({.kind = maximum ? kernels::PoolingKind::maximum : kernels::PoolingKind::average,

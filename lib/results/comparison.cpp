@@ -58,8 +58,9 @@ void report_batch(std::vector<base::Violation>& violations, const Run& a, const 
   const auto &x = a.record.attributes, &y = b.record.attributes;
   if (x.batch == y.batch || x.batch * y.grid.data == y.batch * x.grid.data) return;
   violations.push_back({"batch", "",
-                        "is " + std::to_string(x.batch) + " in " + a.path.string() + " but " + std::to_string(y.batch) +
-                            " in " + b.path.string() + ", and a data rank's share differs too"});
+                        "is " + std::to_string(x.batch) + " in " + a.path.string() + " but " +
+                            std::to_string(y.batch) + " in " + b.path.string() +
+                            ", and a data rank's share differs too"});
 }
 
 bool agree(const std::vector<Key>& keys, const RunRecord& a, const RunRecord& b) {

@@ -27,13 +27,19 @@ View slot_or_nothing(const std::vector<View>& slots, int slot) {
 
 double& span_of(StepSpans& spans, const step::Instruction& instruction) {
   switch (instruction.kind) {
-    case Kind::load: return spans.load;
+    case Kind::load:
+      return spans.load;
     case Kind::forward:
-    case Kind::loss: return spans.forward;
-    case Kind::backward: return spans.backward;
-    case Kind::update: return spans.update;
-    case Kind::wait: return spans.reductions[static_cast<std::size_t>(instruction.reduction)];
-    case Kind::all_reduce: break;
+    case Kind::loss:
+      return spans.forward;
+    case Kind::backward:
+      return spans.backward;
+    case Kind::update:
+      return spans.update;
+    case Kind::wait:
+      return spans.reductions[static_cast<std::size_t>(instruction.reduction)];
+    case Kind::all_reduce:
+      break;
   }
   return spans.other;
 }
@@ -46,9 +52,10 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
   activations_bytes_ = step::plan_memory(program, options.largest_share, memory::alignment).total;
   activations_ = memory::HostBuffer(activations_bytes_);
   for (const auto& reduction : program.reductions) {
-    const View whole = reduction.slot == program.metric_slot ? View(std::span(metric_)) : parameters.gradients();
-    reductions_.push_back(axis.plan_all_reduce(whole.slice(reduction.first, reduction.count), comm::Combine::sum,
-                                               options.algorithm, reduction.purpose));
+    const View whole =
+        reduction.slot == program.metric_slot ? View(std::span(metric_)) : parameters.gradients();
+    reductions_.push_back(axis.plan_all_reduce(whole.slice(reduction.first, reduction.count),
+                                               comm::Combine::sum, options.algorithm, reduction.purpose));
   }
 }
 
@@ -64,8 +71,8 @@ Executor::Bound& Executor::bind(std::int64_t samples) {
   for (std::size_t s = 0; s < program_.slots.size(); ++s) {
     const auto offset = memory_plan.offset_bytes[s];
     const auto& slot = program_.slots[s];
-    bound.slots.push_back(offset < 0 ? View()
-                                     : View(activations_.bytes().data() + offset, slot.type, slot.elements(samples)));
+    bound.slots.push_back(
+        offset < 0 ? View() : View(activations_.bytes().data() + offset, slot.type, slot.elements(samples)));
   }
   Bytes workspace{};
   for (std::size_t u = 0; u < program_.units.size(); ++u) {
@@ -96,7 +103,8 @@ Executor::Bound& Executor::bind(std::int64_t samples) {
 
 void Executor::load(Bound& bound, const BatchShare& share) {
   const auto layout = model_.input.rank() == 3 ? backend_.image_layout() : kernels::Layout::nchw;
-  data::fill_batch(*share.dataset, share.indices, layout, slot_or_nothing(bound.slots, program_.input_slot.front()),
+  data::fill_batch(*share.dataset, share.indices, layout,
+                   slot_or_nothing(bound.slots, program_.input_slot.front()),
                    slot_or_nothing(bound.slots, program_.labels_slot));
 }
 
@@ -117,13 +125,17 @@ void Executor::compute(const step::Instruction& instruction, Bound& bound, const
                        const kernels::SgdStep& optimizer) {
   const auto u = static_cast<std::size_t>(std::max(0, instruction.unit));
   switch (instruction.kind) {
-    case Kind::load: return load(bound, share);
-    case Kind::loss: return loss(bound, share);
-    case Kind::forward: return bound.operators[u]->forward(bound.tensors[u], share.position, workspace_.bytes());
+    case Kind::load:
+      return load(bound, share);
+    case Kind::loss:
+      return loss(bound, share);
+    case Kind::forward:
+      return bound.operators[u]->forward(bound.tensors[u], share.position, workspace_.bytes());
     case Kind::backward: {
       auto& t = bound.tensors[u];
       if (instruction.phase == Phase::activation) return backend_.relu_backward(t.y, t.dy, t.dy);
-      if (instruction.phase == Phase::parameters) return bound.operators[u]->backward_parameters(t, workspace_.bytes());
+      if (instruction.phase == Phase::parameters)
+        return bound.operators[u]->backward_parameters(t, workspace_.bytes());
       return bound.operators[u]->backward_data(t, share.position, workspace_.bytes());
     }
     case Kind::update: {
@@ -133,12 +145,14 @@ void Executor::compute(const step::Instruction& instruction, Bound& bound, const
                                  parameters_.velocities().slice(bucket.first, bucket.count));
     }
     case Kind::all_reduce:
-    case Kind::wait: break;
+    case Kind::wait:
+      break;
   }
   throw base::ContractError("a compute instruction was expected");
 }
 
-kernels::LossSums Executor::run(const BatchShare& share, const kernels::SgdStep& optimizer, StepSpans& spans) {
+kernels::LossSums Executor::run(const BatchShare& share, const kernels::SgdStep& optimizer,
+                                StepSpans& spans) {
   Bound& bound = bind(static_cast<std::int64_t>(share.indices.size()));
   spans.reductions.resize(reductions_.size());
   int in_flight = 0;

@@ -8,7 +8,8 @@ void fill(View target, const model::ModelSpec& model, int layer, bool is_bias, m
           std::uint64_t seed) {
   std::int64_t index = 0;
   for (T& value : target.as<T>())
-    value = static_cast<T>(model::initial_value(model, layer, is_bias, kernels::Elements(index++), initializer, seed));
+    value = static_cast<T>(
+        model::initial_value(model, layer, is_bias, kernels::Elements(index++), initializer, seed));
 }
 
 }  // namespace

@@ -40,14 +40,18 @@ std::vector<GatheredStep> gather_steps(comm::Communicator& world, const std::vec
     GatheredStep step{.loss = row.loss, .learning_rate = row.learning_rate, .samples = row.samples};
     const auto number = [&](std::size_t r, std::size_t k) { return numbers[r][i * width + k]; };
     for (std::size_t r = 0; r < ranks; ++r) {
-      step.phases.push_back({.load = number(r, 0), .forward = number(r, 1), .backward = number(r, 2),
-                             .update = number(r, 3), .other = number(r, 4)});
+      step.phases.push_back({.load = number(r, 0),
+                             .forward = number(r, 1),
+                             .backward = number(r, 2),
+                             .update = number(r, 3),
+                             .other = number(r, 4)});
       step.rank_seconds.push_back(number(r, 5));
       step.seconds = std::max(step.seconds, number(r, 5));
     }
     for (std::size_t w = 0; w < waits; ++w) {
       double shortest = INFINITY;
-      for (std::size_t r = 0; r < ranks; ++r) shortest = std::min(shortest, number(r, fixed_numbers + w));
+      for (std::size_t r = 0; r < ranks; ++r)
+        shortest = std::min(shortest, number(r, fixed_numbers + w));
       for (std::size_t r = 0; r < ranks; ++r) {
         step.phases[r].exposed_transfer += shortest;
         step.phases[r].straggler += number(r, fixed_numbers + w) - shortest;

@@ -9,8 +9,8 @@ namespace partita::run {
 SnapshotClock::SnapshotClock(comm::Communicator& world, double interval_seconds)
     : world_(world), interval_seconds_(interval_seconds), begin_seconds_(base::now_seconds()) {
   if (interval_seconds > 0)
-    longest_ = world.plan_all_reduce(std::span(&elapsed_seconds_, 1), comm::Combine::max, comm::Algorithm::automatic,
-                                     collective::Purpose::control);
+    longest_ = world.plan_all_reduce(std::span(&elapsed_seconds_, 1), comm::Combine::max,
+                                     comm::Algorithm::automatic, collective::Purpose::control);
 }
 
 bool SnapshotClock::due() {

@@ -20,7 +20,9 @@ using collective::Purpose;
 constexpr std::int64_t evaluation_batch = 256;
 
 step::BuildOptions build_options(const TrainingOptions& options, const kernels::Backend& backend) {
-  return {.grid = options.grid, .type = backend.type(), .layout = backend.image_layout(),
+  return {.grid = options.grid,
+          .type = backend.type(),
+          .layout = backend.image_layout(),
           .bucket_bytes = options.bucket_bytes};
 }
 
@@ -31,7 +33,11 @@ std::int64_t largest_share(std::int64_t n, std::int64_t p) { return (n + p - 1) 
 
 Training::Training(const model::ModelSpec& model, const TrainingOptions& options, kernels::Backend& backend,
                    comm::Communicator& world, const data::DataPair& data)
-    : model_(model), options_(options), backend_(backend), world_(world), data_(data),
+    : model_(model),
+      options_(options),
+      backend_(backend),
+      world_(world),
+      data_(data),
       axis_(world.along(topology::Axis::data, options.grid)),
       at_(topology::coordinate_of(options.grid, world.rank())),
       training_program_(step::build_training_program(model, build_options(options, backend))),
@@ -39,8 +45,9 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
       parameters_(std::make_unique<Parameters>(training_program_, axis_)) {
   parameters_->initialize(training_program_, model, options.initializer, options.seed);
   const auto share = largest_share(std::min(options.batch, data.train.samples.value()), options.grid.data);
-  executor_ = std::make_unique<Executor>(training_program_, model, backend, axis_, *parameters_,
-                                         Executor::Options{.largest_share = share, .algorithm = options.algorithm});
+  executor_ =
+      std::make_unique<Executor>(training_program_, model, backend, axis_, *parameters_,
+                                 Executor::Options{.largest_share = share, .algorithm = options.algorithm});
   evaluator_ = std::make_unique<Executor>(evaluation_program_, model, backend, axis_, *parameters_,
                                           Executor::Options{.largest_share = evaluation_batch});
   calibrate();
@@ -48,7 +55,8 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
 
 Training::~Training() = default;
 
-/// Runs each reduction of the program alone a few times: what of this duration a step does not wait for is hidden.
+/// Runs each reduction of the program alone a few times: what of this duration a step does not wait for is
+/// hidden.
 void Training::calibrate() {
   for (const auto& reduction : executor_->reductions()) {
     double fastest = INFINITY;
@@ -64,15 +72,17 @@ void Training::calibrate() {
 }
 
 void Training::one_step(std::int64_t step, std::span<const std::int64_t> batch) {
-  StepRow row{.samples = static_cast<std::int64_t>(batch.size()), .learning_rate = options_.learning_rate.at(step)};
+  StepRow row{.samples = static_cast<std::int64_t>(batch.size()),
+              .learning_rate = options_.learning_rate.at(step)};
   const double begin = base::now_seconds();
   const auto mine = topology::share(at_.data, options_.grid.data, row.samples);
-  const BatchShare share{.dataset = &data_.train,
-                         .indices = batch.subspan(static_cast<std::size_t>(mine.begin),
-                                                  static_cast<std::size_t>(mine.size())),
-                         .global_batch = row.samples,
-                         .position = {.seed = options_.seed, .step = step, .first_sample = kernels::Samples(mine.begin)}};
-  const kernels::SgdStep optimizer{.learning_rate = row.learning_rate, .momentum = options_.momentum,
+  const BatchShare share{
+      .dataset = &data_.train,
+      .indices = batch.subspan(static_cast<std::size_t>(mine.begin), static_cast<std::size_t>(mine.size())),
+      .global_batch = row.samples,
+      .position = {.seed = options_.seed, .step = step, .first_sample = kernels::Samples(mine.begin)}};
+  const kernels::SgdStep optimizer{.learning_rate = row.learning_rate,
+                                   .momentum = options_.momentum,
                                    .weight_decay = options_.weight_decay};
   row.spans.other += base::now_seconds() - begin;
   const auto sums = executor_->run(share, optimizer, row.spans);
@@ -104,10 +114,11 @@ Training::Evaluation Training::evaluate() {
   std::vector<std::int64_t> indices;
   for (std::int64_t begin = mine.begin; begin < mine.end; begin += evaluation_batch) {
     indices.clear();
-    for (std::int64_t i = begin; i < std::min(mine.end, begin + evaluation_batch); ++i) indices.push_back(i);
+    for (std::int64_t i = begin; i < std::min(mine.end, begin + evaluation_batch); ++i)
+      indices.push_back(i);
     StepSpans spans;
-    const auto batch = evaluator_->run({.dataset = &data_.test, .indices = indices,
-                                        .global_batch = data_.test.samples.value()}, {}, spans);
+    const auto batch = evaluator_->run(
+        {.dataset = &data_.test, .indices = indices, .global_batch = data_.test.samples.value()}, {}, spans);
     sums[0] += batch.loss;
     sums[1] += static_cast<double>(batch.correct);
   }
@@ -147,7 +158,8 @@ Outcome Training::run(const Observer& observer) {
       if (model_.loss == model::Loss::cross_entropy) row.test_accuracy = evaluation.accuracy;
     }
     epochs_.push_back(row);
-    const bool reached = options_.target_accuracy && row.test_accuracy.value_or(0) >= *options_.target_accuracy;
+    const bool reached =
+        options_.target_accuracy && row.test_accuracy.value_or(0) >= *options_.target_accuracy;
     if (reached) seconds_to_target_ = training_seconds;
     world_.ledger().set_activity(Activity::record);
     observer.on_epoch(row);

@@ -31,8 +31,10 @@ class Builder {
     backward();
     for (std::size_t b = 0; b < program_.buckets.size(); ++b) {
       if (reduces()) wait(bucket_reduction_[b]);
-      add({.kind = Kind::update, .bucket = static_cast<int>(b),
-           .reads = {program_.parameter_gradient_slot}, .writes = {program_.parameter_slot}});
+      add({.kind = Kind::update,
+           .bucket = static_cast<int>(b),
+           .reads = {program_.parameter_gradient_slot},
+           .writes = {program_.parameter_slot}});
     }
     if (reduces()) wait(metric_reduction_);
     return std::move(program_);
@@ -52,7 +54,8 @@ class Builder {
   bool reduces() const { return options_.grid.data > 1; }
 
   int add_slot(SlotRole role, int unit, DataType type, Elements per_sample, Elements fixed) {
-    program_.slots.push_back({.role = role, .unit = unit, .type = type, .per_sample = per_sample, .fixed = fixed});
+    program_.slots.push_back(
+        {.role = role, .unit = unit, .type = type, .per_sample = per_sample, .fixed = fixed});
     return static_cast<int>(program_.slots.size()) - 1;
   }
   void add(Instruction instruction) { program_.instructions.push_back(std::move(instruction)); }
@@ -70,7 +73,8 @@ class Builder {
     }
   }
 
-  /// Parameters lie in the order in which backward finishes their gradients: a bucket is one contiguous range.
+  /// Parameters lie in the order in which backward finishes their gradients: a bucket is one contiguous
+  /// range.
   void lay_out_parameters() {
     program_.parameters.resize(program_.units.size());
     Elements next{};
@@ -98,7 +102,8 @@ class Builder {
     for (int u = 0; u <= last_unit(); ++u) {
       const auto& l = layer(u);
       program_.input_slot.push_back(current);
-      if (!moves_no_data(l)) current = add_slot(SlotRole::activation, u, options_.type, l.output.elements(), {});
+      if (!moves_no_data(l))
+        current = add_slot(SlotRole::activation, u, options_.type, l.output.elements(), {});
       program_.output_slot.push_back(current);
       const bool wins = l.kind == LayerKind::maxpool;
       program_.winners_slot.push_back(
@@ -118,27 +123,33 @@ class Builder {
         add_slot(SlotRole::parameter_gradients, -1, options_.type, {}, program_.parameter_count);
     for (int u = last_unit(); u >= 0; --u) {
       const auto index = static_cast<std::size_t>(u);
-      const bool shares = u < last_unit() && program_.input_slot[index + 1] == program_.output_slot[index + 1];
+      const bool shares =
+          u < last_unit() && program_.input_slot[index + 1] == program_.output_slot[index + 1];
       if (shares)  // the next unit moves no data: its gradient is this unit's
         program_.gradient_slot[index] = program_.gradient_slot[index + 1];
       else
-        program_.gradient_slot[index] = add_slot(SlotRole::gradient, u, options_.type, layer(u).output.elements(), {});
+        program_.gradient_slot[index] =
+            add_slot(SlotRole::gradient, u, options_.type, layer(u).output.elements(), {});
     }
   }
 
   void load_and_forward() {
-    add({.kind = Kind::load, .queue = Queue::copy,
+    add({.kind = Kind::load,
+         .queue = Queue::copy,
          .writes = {program_.input_slot.front(), program_.labels_slot}});
     for (int u = 0; u <= last_unit(); ++u) {
       const auto index = static_cast<std::size_t>(u);
       if (program_.input_slot[index] == program_.output_slot[index]) continue;
-      Instruction forward{.kind = Kind::forward, .unit = u,
-                          .reads = {program_.input_slot[index]}, .writes = {program_.output_slot[index]}};
+      Instruction forward{.kind = Kind::forward,
+                          .unit = u,
+                          .reads = {program_.input_slot[index]},
+                          .writes = {program_.output_slot[index]}};
       if (layer(u).weight_elements().value() > 0) forward.reads.push_back(program_.parameter_slot);
       if (program_.winners_slot[index] >= 0) forward.writes.push_back(program_.winners_slot[index]);
       add(std::move(forward));
     }
-    Instruction loss{.kind = Kind::loss, .reads = {program_.output_slot.back(), program_.labels_slot},
+    Instruction loss{.kind = Kind::loss,
+                     .reads = {program_.output_slot.back(), program_.labels_slot},
                      .writes = {program_.metric_slot}};
     if (program_.training) loss.writes.push_back(program_.gradient_slot.back());
     add(std::move(loss));
@@ -147,17 +158,25 @@ class Builder {
   int start_reduction(Reduction reduction) {
     const int id = static_cast<int>(program_.reductions.size());
     program_.reductions.push_back(reduction);
-    add({.kind = Kind::all_reduce, .queue = Queue::communication, .reduction = id,
-         .reads = {reduction.slot}, .writes = {reduction.slot}});
+    add({.kind = Kind::all_reduce,
+         .queue = Queue::communication,
+         .reduction = id,
+         .reads = {reduction.slot},
+         .writes = {reduction.slot}});
     return id;
   }
   void wait(int reduction) {
     const int slot = program_.reductions[static_cast<std::size_t>(reduction)].slot;
-    add({.kind = Kind::wait, .queue = Queue::communication, .reduction = reduction, .reads = {slot}, .writes = {slot}});
+    add({.kind = Kind::wait,
+         .queue = Queue::communication,
+         .reduction = reduction,
+         .reads = {slot},
+         .writes = {slot}});
   }
   void reduce_metric_over_data() {
     if (!reduces()) return;
-    metric_reduction_ = start_reduction({.purpose = Purpose::metric, .slot = program_.metric_slot, .count = Elements(2)});
+    metric_reduction_ =
+        start_reduction({.purpose = Purpose::metric, .slot = program_.metric_slot, .count = Elements(2)});
   }
 
   int lowest_trained_unit() const {
@@ -168,23 +187,32 @@ class Builder {
 
   void backward() {
     const int lowest = lowest_trained_unit();
-    for (int u = last_unit(); u >= lowest; --u) backward_of(u, lowest);
+    for (int u = last_unit(); u >= lowest; --u)
+      backward_of(u, lowest);
   }
 
-  /// Phases of one unit. The parameters' gradient comes first, so that its reduction overlaps the data gradient.
+  /// Phases of one unit. The parameters' gradient comes first, so that its reduction overlaps the data
+  /// gradient.
   void backward_of(int u, int lowest) {
     const auto index = static_cast<std::size_t>(u);
-    const int x = program_.input_slot[index], y = program_.output_slot[index], dy = program_.gradient_slot[index];
+    const int x = program_.input_slot[index], y = program_.output_slot[index],
+              dy = program_.gradient_slot[index];
     if (x == y) return;
     if (program_.units[index].fused_relu)
       add({.kind = Kind::backward, .phase = Phase::activation, .unit = u, .reads = {y, dy}, .writes = {dy}});
     if (layer(u).weight_elements().value() > 0) {
-      add({.kind = Kind::backward, .phase = Phase::parameters, .unit = u,
-           .reads = {x, dy}, .writes = {program_.parameter_gradient_slot}});
+      add({.kind = Kind::backward,
+           .phase = Phase::parameters,
+           .unit = u,
+           .reads = {x, dy},
+           .writes = {program_.parameter_gradient_slot}});
       start_full_bucket(u, u == lowest);
     }
     if (u == lowest) return;
-    Instruction data{.kind = Kind::backward, .phase = Phase::data, .unit = u, .reads = {y, dy, program_.parameter_slot},
+    Instruction data{.kind = Kind::backward,
+                     .phase = Phase::data,
+                     .unit = u,
+                     .reads = {y, dy, program_.parameter_slot},
                      .writes = {program_.gradient_slot[index - 1]}};
     if (program_.winners_slot[index] >= 0) data.reads.push_back(program_.winners_slot[index]);
     add(std::move(data));
@@ -199,8 +227,10 @@ class Builder {
     program_.buckets.push_back({.first = bucket_first_, .count = count});
     bucket_first_ = end;
     if (reduces())
-      bucket_reduction_.push_back(start_reduction({.purpose = Purpose::gradient, .slot = program_.parameter_gradient_slot,
-                                                   .first = program_.buckets.back().first, .count = count}));
+      bucket_reduction_.push_back(start_reduction({.purpose = Purpose::gradient,
+                                                   .slot = program_.parameter_gradient_slot,
+                                                   .first = program_.buckets.back().first,
+                                                   .count = count}));
   }
 
   const model::ModelSpec& model_;

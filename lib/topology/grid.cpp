@@ -10,10 +10,14 @@ namespace {
 template <class Triple>
 int pick(const Triple& triple, Axis axis, int of_world) {
   switch (axis) {
-    case Axis::data: return triple.data;
-    case Axis::pipeline: return triple.pipeline;
-    case Axis::tensor: return triple.tensor;
-    case Axis::world: break;
+    case Axis::data:
+      return triple.data;
+    case Axis::pipeline:
+      return triple.pipeline;
+    case Axis::tensor:
+      return triple.tensor;
+    case Axis::world:
+      break;
   }
   return of_world;
 }
@@ -22,10 +26,14 @@ int pick(const Triple& triple, Axis axis, int of_world) {
 
 std::string_view to_string(Axis axis) {
   switch (axis) {
-    case Axis::data: return "data";
-    case Axis::pipeline: return "pipeline";
-    case Axis::tensor: return "tensor";
-    case Axis::world: return "world";
+    case Axis::data:
+      return "data";
+    case Axis::pipeline:
+      return "pipeline";
+    case Axis::tensor:
+      return "tensor";
+    case Axis::world:
+      return "world";
   }
   return "unknown";
 }
@@ -51,12 +59,14 @@ Coordinate coordinate_of(const GridExtent& grid, int rank) {
 std::vector<int> group_of(const GridExtent& grid, int rank, Axis axis) {
   std::vector<int> group;
   if (axis == Axis::world) {
-    for (int r = 0; r < static_cast<int>(grid.size()); ++r) group.push_back(r);
+    for (int r = 0; r < static_cast<int>(grid.size()); ++r)
+      group.push_back(r);
     return group;
   }
   Coordinate at = coordinate_of(grid, rank);
   int& moving = axis == Axis::data ? at.data : axis == Axis::pipeline ? at.pipeline : at.tensor;
-  for (moving = 0; moving < grid.along(axis); ++moving) group.push_back(rank_of(grid, at));
+  for (moving = 0; moving < grid.along(axis); ++moving)
+    group.push_back(rank_of(grid, at));
   return group;
 }
 

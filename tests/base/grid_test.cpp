@@ -1,10 +1,11 @@
+#include "partita/topology/grid.hpp"
+
 #include <gtest/gtest.h>
 
 #include <limits>
 
 #include "partita/base/digest.hpp"
 #include "partita/topology/cut.hpp"
-#include "partita/topology/grid.hpp"
 
 namespace partita::topology {
 
@@ -24,7 +25,8 @@ TEST(Cut, SharesCoverEverythingOnceAndDifferByAtMostOne) {
 
 TEST(Cut, NestsWhenSharesAreJoined) {
   for (std::int64_t n : {7, 10, 64, 101})
-    for (std::int64_t i = 0; i <= 3; ++i) EXPECT_EQ(cut(i * 4, 12, n), cut(i, 3, n));
+    for (std::int64_t i = 0; i <= 3; ++i)
+      EXPECT_EQ(cut(i * 4, 12, n), cut(i, 3, n));
 }
 
 TEST(Cut, DoesNotOverflow) {
@@ -34,7 +36,8 @@ TEST(Cut, DoesNotOverflow) {
 
 TEST(Grid, RanksAndCoordinatesAreInverseWithTensorFastest) {
   const GridExtent grid{.data = 2, .pipeline = 3, .tensor = 4};
-  for (int rank = 0; rank < 24; ++rank) EXPECT_EQ(rank_of(grid, coordinate_of(grid, rank)), rank);
+  for (int rank = 0; rank < 24; ++rank)
+    EXPECT_EQ(rank_of(grid, coordinate_of(grid, rank)), rank);
   EXPECT_EQ(coordinate_of(grid, 1), (Coordinate{.data = 0, .pipeline = 0, .tensor = 1}));
   EXPECT_EQ(group_of(grid, 5, Axis::data), (std::vector<int>{5, 17}));
   EXPECT_EQ(group_of(grid, 5, Axis::pipeline), (std::vector<int>{1, 5, 9}));
@@ -44,7 +47,8 @@ TEST(Grid, NearestGridsChangeAsFewAxesAsPossible) {
   const auto grids = nearest_grids({.data = 3, .pipeline = 1, .tensor = 1}, 4);
   ASSERT_FALSE(grids.empty());
   EXPECT_EQ(grids.front(), (GridExtent{.data = 4, .pipeline = 1, .tensor = 1}));
-  for (const auto& grid : grids) EXPECT_EQ(grid.size(), 4);
+  for (const auto& grid : grids)
+    EXPECT_EQ(grid.size(), 4);
 }
 
 TEST(Sha256, MatchesThePublishedTestVector) {

@@ -1,7 +1,8 @@
-/// The table from which `automatic` chooses: what it says is what is chosen, and what is wrong in it is named.
-#include <gtest/gtest.h>
-
+/// The table from which `automatic` chooses: what it says is what is chosen, and what is wrong in it is
+/// named.
 #include "partita/collective/algorithm_table.hpp"
+
+#include <gtest/gtest.h>
 
 namespace partita::collective {
 namespace {
@@ -36,7 +37,8 @@ TEST(AlgorithmTable, chooses_by_reach_then_ranks_then_bytes) {
   EXPECT_EQ(table.choose(Reach::node, 3, Bytes(101)), Algorithm::mpi) << "the next lower listed count";
   EXPECT_EQ(table.choose(Reach::node, 4, Bytes(1)), Algorithm::ring);
   EXPECT_EQ(table.choose(Reach::node, 1000, Bytes(1)), Algorithm::ring);
-  EXPECT_EQ(table.choose(Reach::node, 1, Bytes(1)), Algorithm::window) << "below all listed counts the lowest";
+  EXPECT_EQ(table.choose(Reach::node, 1, Bytes(1)), Algorithm::window)
+      << "below all listed counts the lowest";
   EXPECT_EQ(table.choose(Reach::mixed, 3, Bytes(1)), Algorithm::hierarchical);
   EXPECT_EQ(table.choose(Reach::spread, 9, Bytes(1) * (std::int64_t{1} << 40)), Algorithm::halving_doubling);
 }
@@ -47,13 +49,15 @@ TEST(AlgorithmTable, shipped_rules_are_possible_wherever_they_are_chosen) {
     for (const int ranks : {1, 2, 3, 4, 5, 8, 64, 4096})
       for (const std::int64_t bytes : {0L, 4L, 4096L, 1L << 20, 1L << 40}) {
         const auto those = candidates(reach);
-        EXPECT_NE(std::find(those.begin(), those.end(), table.choose(reach, ranks, Bytes(bytes))), those.end());
+        EXPECT_NE(std::find(those.begin(), those.end(), table.choose(reach, ranks, Bytes(bytes))),
+                  those.end());
       }
 }
 
 TEST(AlgorithmTable, text_and_hash_do_not_depend_on_order_or_comments) {
   const auto table = parse(sound), again = parse(table.to_text());
-  EXPECT_TRUE(std::equal(table.rules().begin(), table.rules().end(), again.rules().begin(), again.rules().end()));
+  EXPECT_TRUE(
+      std::equal(table.rules().begin(), table.rules().end(), again.rules().begin(), again.rules().end()));
   EXPECT_EQ(table.hash(), again.hash());
   EXPECT_NE(table.hash(), AlgorithmTable::shipped().hash());
 }
@@ -70,7 +74,8 @@ TEST(AlgorithmTable, names_every_wrong_line) {
   const auto wrong = violations_of(
       "reach=moon ranks=2 bytes=any algorithm=ring\n\nreach=node ranks=0 bytes=any algorithm=ring\n"
       "reach=node ranks=2 bytes=-1 algorithm=ring\nreach=spread ranks=2 bytes=any algorithm=window\n"
-      "reach=node ranks=2 ranks=2 bytes=any algorithm=ring\nreach=node ranks=2 bytes=any algorithm=ring extra=1\n");
+      "reach=node ranks=2 ranks=2 bytes=any algorithm=ring\nreach=node ranks=2 bytes=any algorithm=ring "
+      "extra=1\n");
   ASSERT_EQ(wrong.size(), 6U);
   EXPECT_EQ(wrong[0].key, "line 1");
   EXPECT_EQ(wrong[1].key, "line 3");

@@ -1,4 +1,6 @@
 /// Schedules run over virtual ranks on integers, and their bytes against closed forms in plain arithmetic.
+#include "partita/collective/schedule.hpp"
+
 #include <gtest/gtest.h>
 
 #include <array>
@@ -7,28 +9,33 @@
 #include <map>
 #include <optional>
 
-#include "partita/collective/schedule.hpp"
-
 namespace partita::collective {
 namespace {
 
 using Buffer = std::vector<long>;
 
-/// Executes all ranks' schedules without time: messages by (from, to) in order, window rounds when all members arrived.
-/// Returns nothing when no rank can move on (a deadlock).
+/// Executes all ranks' schedules without time: messages by (from, to) in order, window rounds when all
+/// members arrived. Returns nothing when no rank can move on (a deadlock).
 class Virtual {
  public:
   Virtual(std::vector<Schedule> schedules, std::vector<Buffer> buffers, bool in_window)
-      : schedules_(std::move(schedules)), buffers_(std::move(buffers)), in_window_(in_window), slots_(buffers_.size()),
-        at_(buffers_.size()), posted_(buffers_.size()), arrivals_(buffers_.size()) {
-    for (std::size_t r = 0; r < buffers_.size(); ++r) slots_[r] = {Buffer(buffers_[r].size()), Buffer(buffers_[r].size())}, slot_.push_back(0);
+      : schedules_(std::move(schedules)),
+        buffers_(std::move(buffers)),
+        in_window_(in_window),
+        slots_(buffers_.size()),
+        at_(buffers_.size()),
+        posted_(buffers_.size()),
+        arrivals_(buffers_.size()) {
+    for (std::size_t r = 0; r < buffers_.size(); ++r)
+      slots_[r] = {Buffer(buffers_[r].size()), Buffer(buffers_[r].size())}, slot_.push_back(0);
   }
 
   std::optional<std::vector<Buffer>> run() {
     for (bool moved = true; moved;) {
       moved = false;
       for (std::size_t r = 0; r < buffers_.size(); ++r)
-        while (at_[r] < schedules_[r].size() && step(r)) ++at_[r], posted_[r] = false, moved = true;
+        while (at_[r] < schedules_[r].size() && step(r))
+          ++at_[r], posted_[r] = false, moved = true;
     }
     for (std::size_t r = 0; r < buffers_.size(); ++r)
       if (at_[r] < schedules_[r].size()) return std::nullopt;
@@ -36,7 +43,9 @@ class Virtual {
   }
 
  private:
-  static long combine(Combine how, long a, long b) { return how == Combine::copy ? b : how == Combine::sum ? a + b : std::max(a, b); }
+  static long combine(Combine how, long a, long b) {
+    return how == Combine::copy ? b : how == Combine::sum ? a + b : std::max(a, b);
+  }
 
   bool step(std::size_t r) {
     const auto& round = schedules_[r][at_[r]];
@@ -55,7 +64,8 @@ class Virtual {
     EXPECT_EQ(static_cast<std::int64_t>(wire.front().size()), m.receive.size());
     for (std::int64_t i = 0; i < m.receive.size(); ++i)
       mine[static_cast<std::size_t>(m.receive.begin + i)] =
-          combine(m.combine, mine[static_cast<std::size_t>(m.receive.begin + i)], wire.front()[static_cast<std::size_t>(i)]);
+          combine(m.combine, mine[static_cast<std::size_t>(m.receive.begin + i)],
+                  wire.front()[static_cast<std::size_t>(i)]);
     wire.pop_front();
     return true;
   }
@@ -64,7 +74,8 @@ class Virtual {
     const auto r = static_cast<std::size_t>(rank);
     if (!posted_[r]) {
       if (w.next_slot) slot_[r] = 1 - slot_[r];
-      for (auto i = w.stage_in.begin; i < w.stage_in.end; ++i) slot(r)[static_cast<std::size_t>(i)] = buffers_[r][static_cast<std::size_t>(i)];
+      for (auto i = w.stage_in.begin; i < w.stage_in.end; ++i)
+        slot(r)[static_cast<std::size_t>(i)] = buffers_[r][static_cast<std::size_t>(i)];
       ++arrivals_[r];
       posted_[r] = true;
     }
@@ -75,13 +86,16 @@ class Virtual {
         std::optional<long> value;
         for (const int from : load.from) {
           const auto f = static_cast<std::size_t>(from);
-          const long x = f == r || in_window_ ? buffers_[f][static_cast<std::size_t>(i)] : slot_of(f, slot_[r])[static_cast<std::size_t>(i)];
+          const long x = f == r || in_window_ ? buffers_[f][static_cast<std::size_t>(i)]
+                                              : slot_of(f, slot_[r])[static_cast<std::size_t>(i)];
           value = value ? combine(load.combine, *value, x) : x;
         }
         buffers_[r][static_cast<std::size_t>(i)] = *value;
       }
     for (const int to : w.store_to)
-      for (auto i = w.store.begin; i < w.store.end; ++i) buffers_[static_cast<std::size_t>(to)][static_cast<std::size_t>(i)] = buffers_[r][static_cast<std::size_t>(i)];
+      for (auto i = w.store.begin; i < w.store.end; ++i)
+        buffers_[static_cast<std::size_t>(to)][static_cast<std::size_t>(i)] =
+            buffers_[r][static_cast<std::size_t>(i)];
     return true;
   }
 
@@ -105,14 +119,21 @@ const WindowTuning tuning{.chunk = 7, .gather = 3};
 
 std::map<std::string, Generator> all_reduces() {
   return {
-      {"ring", [](int p, int r, std::int64_t n) { return ring_all_reduce(p, r, even_cuts(p, n), Combine::sum); }},
-      {"recursive doubling", [](int p, int r, std::int64_t n) { return recursive_doubling_all_reduce(p, r, n, Combine::sum); }},
-      {"halving doubling", [](int p, int r, std::int64_t n) { return halving_doubling_all_reduce(p, r, n, Combine::sum); }},
-      {"staged window", [](int p, int r, std::int64_t n) { return staged_window_all_reduce(p, r, n, Combine::sum, tuning); }},
-      {"direct window", [](int p, int r, std::int64_t n) { return direct_window_all_reduce(p, r, n, Combine::sum); }},
-      {"hierarchical, nodes of 2", [](int p, int r, std::int64_t n) {
+      {"ring",
+       [](int p, int r, std::int64_t n) { return ring_all_reduce(p, r, even_cuts(p, n), Combine::sum); }},
+      {"recursive doubling",
+       [](int p, int r, std::int64_t n) { return recursive_doubling_all_reduce(p, r, n, Combine::sum); }},
+      {"halving doubling",
+       [](int p, int r, std::int64_t n) { return halving_doubling_all_reduce(p, r, n, Combine::sum); }},
+      {"staged window",
+       [](int p, int r, std::int64_t n) { return staged_window_all_reduce(p, r, n, Combine::sum, tuning); }},
+      {"direct window",
+       [](int p, int r, std::int64_t n) { return direct_window_all_reduce(p, r, n, Combine::sum); }},
+      {"hierarchical, nodes of 2",
+       [](int p, int r, std::int64_t n) {
          std::vector<int> nodes;
-         for (int i = 0; i < p; ++i) nodes.push_back(i / 2);
+         for (int i = 0; i < p; ++i)
+           nodes.push_back(i / 2);
          return hierarchical_all_reduce(r, nodes, n, Combine::sum);
        }},
   };
@@ -122,7 +143,8 @@ std::vector<std::int64_t> sizes(int p) { return {0, 1, p - 1, p, p + 1, 64, 101}
 
 std::vector<Schedule> schedules(const Generator& generate, int p, std::int64_t n) {
   std::vector<Schedule> all;
-  for (int r = 0; r < p; ++r) all.push_back(generate(p, r, n));
+  for (int r = 0; r < p; ++r)
+    all.push_back(generate(p, r, n));
   return all;
 }
 
@@ -131,7 +153,8 @@ bool sums(std::vector<Schedule> all, int p, std::int64_t n, bool in_window) {
   std::vector<Buffer> buffers;
   for (int r = 0; r < p; ++r) {
     buffers.emplace_back();
-    for (std::int64_t i = 0; i < n; ++i) buffers.back().push_back((r + 1) * (i + 1));
+    for (std::int64_t i = 0; i < n; ++i)
+      buffers.back().push_back((r + 1) * (i + 1));
   }
   const auto results = Virtual(std::move(all), std::move(buffers), in_window).run();
   if (!results) return false;
@@ -144,7 +167,9 @@ bool sums(std::vector<Schedule> all, int p, std::int64_t n, bool in_window) {
 TEST(Schedules, AllReduceSumsOnEveryRankForAnyNumberOfRanks) {
   for (const auto& [name, generate] : all_reduces())
     for (int p = 1; p <= 9; ++p)
-      for (const auto n : sizes(p)) EXPECT_TRUE(sums(schedules(generate, p, n), p, n, name == "direct window")) << name << " p " << p << " n " << n;
+      for (const auto n : sizes(p))
+        EXPECT_TRUE(sums(schedules(generate, p, n), p, n, name == "direct window"))
+            << name << " p " << p << " n " << n;
 }
 
 TEST(Schedules, AMissingRoundIsCaught) {
@@ -177,7 +202,8 @@ TEST(Bytes, AllReduceEqualsItsClosedFormOverTheGroup) {
   for (int p = 1; p <= 9; ++p)
     for (const auto n : sizes(p)) {
       int q = 1, log = 0;
-      while (2 * q <= p) q *= 2, ++log;
+      while (2 * q <= p)
+        q *= 2, ++log;
       const std::int64_t b = 4 * n, extra = p - q;
       const auto ring = totals(all["ring"], p, n);
       EXPECT_EQ(ring.sent, 2 * (p - 1) * b);
@@ -193,12 +219,16 @@ TEST(Bytes, AllReduceEqualsItsClosedFormOverTheGroup) {
       EXPECT_EQ(direct.written, (p - 1) * b);
       EXPECT_EQ(direct.sent + direct.received, 0);
       const auto staged = totals(all["staged window"], p, n);
-      EXPECT_EQ(staged.read, p == 1 ? 0 : p == 2 ? 2 * b : n <= tuning.gather ? p * (p - 1) * b : 2 * (p - 1) * b);
+      EXPECT_EQ(staged.read, p == 1               ? 0
+                             : p == 2             ? 2 * b
+                             : n <= tuning.gather ? p * (p - 1) * b
+                                                  : 2 * (p - 1) * b);
       EXPECT_EQ(staged.written + staged.sent, 0);
       const auto nodes = totals(all["hierarchical, nodes of 2"], p, n);
       const std::int64_t leaders = (p + 1) / 2, pairs = p / 2;
       EXPECT_EQ(nodes.sent, 2 * (leaders - 1) * b);
-      // Each pair: both load the other's half, the leader collects the follower's half, the follower loads everything.
+      // Each pair: both load the other's half, the leader collects the follower's half, the follower loads
+      // everything.
       EXPECT_EQ(nodes.read, pairs * (b + 4 * (n - n / 2) + b));
     }
 }
@@ -206,7 +236,8 @@ TEST(Bytes, AllReduceEqualsItsClosedFormOverTheGroup) {
 TEST(Bytes, OtherOperationsEqualTheirClosedForms) {
   for (int p = 1; p <= 9; ++p) {
     std::vector<std::int64_t> cuts{0};  // uneven, with empty shares: 0, 1, 0, 3, 0, 5, …
-    for (int r = 0; r < p; ++r) cuts.push_back(cuts.back() + (r % 2 == 0 ? 0 : r));
+    for (int r = 0; r < p; ++r)
+      cuts.push_back(cuts.back() + (r % 2 == 0 ? 0 : r));
     const std::int64_t n = cuts.back();
     std::int64_t scatter = 0, gather = 0, broadcast = 0, to_root = 0, barrier = 0, exchange = 0;
     for (int r = 0; r < p; ++r) {
@@ -219,7 +250,8 @@ TEST(Bytes, OtherOperationsEqualTheirClosedForms) {
       exchange += sent(pairwise_all_to_all(p, r, cuts, even_cuts(p, 0)));
     }
     int rounds = 0;
-    while ((1 << rounds) < p) ++rounds;
+    while ((1 << rounds) < p)
+      ++rounds;
     EXPECT_EQ(scatter, (p - 1) * n);
     EXPECT_EQ(gather, (p - 1) * n);
     EXPECT_EQ(broadcast, (p - 1) * 13);

@@ -11,8 +11,10 @@ namespace {
 using collective::Purpose;
 using tests::world;
 
-constexpr Algorithm every_algorithm[] = {Algorithm::ring, Algorithm::recursive_doubling, Algorithm::halving_doubling, Algorithm::window,
-                                         Algorithm::hierarchical, Algorithm::mpi, Algorithm::automatic};
+constexpr Algorithm every_algorithm[] = {
+    Algorithm::ring,     Algorithm::recursive_doubling, Algorithm::halving_doubling,
+    Algorithm::window,   Algorithm::hierarchical,       Algorithm::mpi,
+    Algorithm::automatic};
 
 std::vector<std::int64_t> sizes() {
   const std::int64_t p = world().size();
@@ -26,12 +28,16 @@ void check_all_reduce(Communicator& communicator, View buffer, Algorithm algorit
   for (const Combine combine : {Combine::sum, Combine::max}) {
     const auto operation = communicator.plan_all_reduce(buffer, combine, algorithm, Purpose::gradient);
     for (int repetition = 0; repetition < 3; ++repetition) {
-      for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<T>((i % 7 + static_cast<std::size_t>(repetition)) * static_cast<std::size_t>(me + 1));
+      for (std::size_t i = 0; i < values.size(); ++i)
+        values[i] =
+            static_cast<T>((i % 7 + static_cast<std::size_t>(repetition)) * static_cast<std::size_t>(me + 1));
       operation->start();
       operation->wait();
       for (std::size_t i = 0; i < values.size(); ++i) {
-        const auto expected = (i % 7 + static_cast<std::size_t>(repetition)) * static_cast<std::size_t>(combine == Combine::sum ? p * (p + 1) / 2 : p);
-        ASSERT_EQ(values[i], static_cast<T>(expected)) << to_string(algorithm) << " n " << values.size() << " at " << i;
+        const auto expected = (i % 7 + static_cast<std::size_t>(repetition)) *
+                              static_cast<std::size_t>(combine == Combine::sum ? p * (p + 1) / 2 : p);
+        ASSERT_EQ(values[i], static_cast<T>(expected))
+            << to_string(algorithm) << " n " << values.size() << " at " << i;
       }
     }
   }
@@ -71,10 +77,12 @@ TEST(AllReduce, SumsHaveTheSameBitsOnEveryRankAndEveryTime) {
       std::mt19937 generator(static_cast<unsigned>(world().rank()));
       std::normal_distribution<float> normal;
       std::vector<float> values(5003);
-      for (float& x : values) x = normal(generator);
+      for (float& x : values)
+        x = normal(generator);
       world().all_reduce(std::span(values), Combine::sum, Purpose::gradient, algorithm);
       const std::string bits(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
-      for (const auto& other : world().all_gather_text(bits, Purpose::control)) EXPECT_EQ(other == bits, true) << to_string(algorithm);
+      for (const auto& other : world().all_gather_text(bits, Purpose::control))
+        EXPECT_EQ(other == bits, true) << to_string(algorithm);
       if (repetition == 0) first = bits;
       EXPECT_EQ(first == bits, true) << to_string(algorithm);
     }
@@ -86,63 +94,83 @@ TEST(AllReduce, SeveralAreInFlightAtOnce) {
   std::vector<std::unique_ptr<Collective>> operations;
   for (const auto algorithm : every_algorithm) {
     buffers.emplace_back(1003, world().rank() + 1.0);
-    operations.push_back(world().plan_all_reduce(std::span(buffers.back()), Combine::sum, algorithm, Purpose::gradient));
+    operations.push_back(
+        world().plan_all_reduce(std::span(buffers.back()), Combine::sum, algorithm, Purpose::gradient));
   }
-  for (auto& operation : operations) operation->start();
-  for (auto operation = operations.rbegin(); operation != operations.rend(); ++operation) (*operation)->wait();
+  for (auto& operation : operations)
+    operation->start();
+  for (auto operation = operations.rbegin(); operation != operations.rend(); ++operation)
+    (*operation)->wait();
   for (const auto& buffer : buffers)
-    for (const double x : buffer) ASSERT_EQ(x, world().size() * (world().size() + 1) / 2);
+    for (const double x : buffer)
+      ASSERT_EQ(x, world().size() * (world().size() + 1) / 2);
 }
 
 TEST(Operations, ReduceScatterGatherBroadcastExchange) {
   const int p = world().size(), me = world().rank();
   std::vector<std::int64_t> cuts{0};
-  for (int r = 0; r < p; ++r) cuts.push_back(cuts.back() + r % 3);  // some shares are empty
+  for (int r = 0; r < p; ++r)
+    cuts.push_back(cuts.back() + r % 3);  // some shares are empty
   std::vector<std::int64_t> values(static_cast<std::size_t>(cuts.back()));
-  const auto mine = [&](int r) { return std::span(values).subspan(static_cast<std::size_t>(cuts[static_cast<std::size_t>(r)]), static_cast<std::size_t>(r % 3)); };
+  const auto mine = [&](int r) {
+    return std::span(values).subspan(static_cast<std::size_t>(cuts[static_cast<std::size_t>(r)]),
+                                     static_cast<std::size_t>(r % 3));
+  };
 
   std::fill(values.begin(), values.end(), me + 1);
   auto scatter = world().plan_reduce_scatter(std::span(values), cuts, Combine::sum, Purpose::gradient);
   scatter->start(), scatter->wait();
-  for (const auto x : mine(me)) EXPECT_EQ(x, p * (p + 1) / 2);
+  for (const auto x : mine(me))
+    EXPECT_EQ(x, p * (p + 1) / 2);
 
   std::fill(values.begin(), values.end(), -1);
   std::fill(mine(me).begin(), mine(me).end(), me);
   auto gather = world().plan_all_gather(std::span(values), cuts, Purpose::parameter);
   gather->start(), gather->wait();
   for (int r = 0; r < p; ++r)
-    for (const auto x : mine(r)) EXPECT_EQ(x, r);
+    for (const auto x : mine(r))
+      EXPECT_EQ(x, r);
 
   for (int root = 0; root < p; ++root) {
     std::vector<float> message(17, static_cast<float>(me));
     auto broadcast = world().plan_broadcast(std::span(message), root, Purpose::parameter);
     broadcast->start(), broadcast->wait();
-    for (const float x : message) EXPECT_EQ(x, static_cast<float>(root));
+    for (const float x : message)
+      EXPECT_EQ(x, static_cast<float>(root));
   }
 
   // Rank a sends a + b elements to rank b.
   std::vector<std::int64_t> send_cuts{0}, receive_cuts{0};
-  for (int r = 0; r < p; ++r) send_cuts.push_back(send_cuts.back() + me + r), receive_cuts.push_back(receive_cuts.back() + me + r);
-  std::vector<std::int32_t> out(static_cast<std::size_t>(send_cuts.back()), me), in(static_cast<std::size_t>(receive_cuts.back()), -1);
-  auto exchange = world().plan_all_to_all(std::span(out), send_cuts, std::span(in), receive_cuts, Purpose::activation);
+  for (int r = 0; r < p; ++r)
+    send_cuts.push_back(send_cuts.back() + me + r), receive_cuts.push_back(receive_cuts.back() + me + r);
+  std::vector<std::int32_t> out(static_cast<std::size_t>(send_cuts.back()), me),
+      in(static_cast<std::size_t>(receive_cuts.back()), -1);
+  auto exchange =
+      world().plan_all_to_all(std::span(out), send_cuts, std::span(in), receive_cuts, Purpose::activation);
   exchange->start(), exchange->wait();
   for (int r = 0; r < p; ++r)
-    for (auto i = receive_cuts[static_cast<std::size_t>(r)]; i < receive_cuts[static_cast<std::size_t>(r) + 1]; ++i) EXPECT_EQ(in[static_cast<std::size_t>(i)], r);
+    for (auto i = receive_cuts[static_cast<std::size_t>(r)];
+         i < receive_cuts[static_cast<std::size_t>(r) + 1]; ++i)
+      EXPECT_EQ(in[static_cast<std::size_t>(i)], r);
 }
 
 TEST(Plans, WhatRanksDoNotAgreeOnThrowsOnEveryRank) {
   if (world().size() == 1) GTEST_SKIP() << "one rank agrees with itself";
   std::vector<float> values(static_cast<std::size_t>(10 + world().rank() % 2));
-  EXPECT_THROW((void)world().plan_all_reduce(std::span(values), Combine::sum, Algorithm::ring, Purpose::gradient), base::ContractError);
+  EXPECT_THROW(
+      (void)world().plan_all_reduce(std::span(values), Combine::sum, Algorithm::ring, Purpose::gradient),
+      base::ContractError);
   values.resize(10);
-  EXPECT_THROW((void)world().plan_all_reduce(std::span(values), Combine::sum, world().rank() == 0 ? Algorithm::ring : Algorithm::window,
+  EXPECT_THROW((void)world().plan_all_reduce(std::span(values), Combine::sum,
+                                             world().rank() == 0 ? Algorithm::ring : Algorithm::window,
                                              Purpose::gradient),
                base::ContractError);
 }
 
 TEST(Plans, NegativeCountsThrow) {
   float x = 0;
-  EXPECT_THROW((void)world().plan_all_reduce(View(&x, DataType::float32, Elements(-1)), Combine::sum, Algorithm::ring, Purpose::gradient),
+  EXPECT_THROW((void)world().plan_all_reduce(View(&x, DataType::float32, Elements(-1)), Combine::sum,
+                                             Algorithm::ring, Purpose::gradient),
                base::ContractError);
 }
 

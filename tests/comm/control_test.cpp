@@ -15,7 +15,8 @@ TEST(Texts, OfAnyLengthReachEveryoneOrTheRoot) {
   const std::string mine(static_cast<std::size_t>(world().rank() * 3), 'x');
   const auto all = world().all_gather_text(mine, Purpose::control);
   ASSERT_EQ(static_cast<int>(all.size()), world().size());
-  for (std::size_t r = 0; r < all.size(); ++r) EXPECT_EQ(all[r].size(), 3 * r);
+  for (std::size_t r = 0; r < all.size(); ++r)
+    EXPECT_EQ(all[r].size(), 3 * r);
   const auto at_root = world().gather_text(mine, 0, Purpose::control);
   EXPECT_EQ(at_root.size(), world().rank() == 0 ? all.size() : 0U);
 }
@@ -35,7 +36,8 @@ TEST(Ledger, CoversItsOwnGatherAndBalances) {
   auto fresh = Communicator::world(tests::environment());
   fresh.ledger().set_activity(Activity::train);
   std::vector<double> values(100, 1.0);
-  const auto operation = fresh.plan_all_reduce(std::span(values), Combine::sum, Algorithm::ring, Purpose::gradient);
+  const auto operation =
+      fresh.plan_all_reduce(std::span(values), Combine::sum, Algorithm::ring, Purpose::gradient);
   operation->start(), operation->wait();
   const auto rows = fresh.gather_traffic();
   if (fresh.rank() != 0) return;

@@ -17,19 +17,22 @@ constexpr std::int64_t n = 2'200'000'001;
 std::uint8_t value(std::int64_t i, int rank) { return static_cast<std::uint8_t>((i / 1000 + rank) % 100); }
 
 void fill(std::vector<std::uint8_t>& bytes) {
-  for (std::int64_t i = 0; i < n; ++i) bytes[static_cast<std::size_t>(i)] = value(i, world().rank());
+  for (std::int64_t i = 0; i < n; ++i)
+    bytes[static_cast<std::size_t>(i)] = value(i, world().rank());
 }
 
 bool holds_sum(const std::vector<std::uint8_t>& bytes, std::int64_t begin, std::int64_t end) {
   for (std::int64_t i = begin; i < end; ++i)
-    if (bytes[static_cast<std::size_t>(i)] != static_cast<std::uint8_t>(value(i, 0) + value(i, 1))) return false;
+    if (bytes[static_cast<std::size_t>(i)] != static_cast<std::uint8_t>(value(i, 0) + value(i, 1)))
+      return false;
   return true;
 }
 
 TEST(LargeCounts, AllReduceReduceScatterAllGatherAndBroadcast) {
   ASSERT_EQ(world().size(), 2);
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(n));
-  for (const auto algorithm : {Algorithm::ring, Algorithm::halving_doubling, Algorithm::window, Algorithm::mpi}) {
+  for (const auto algorithm :
+       {Algorithm::ring, Algorithm::halving_doubling, Algorithm::window, Algorithm::mpi}) {
     fill(bytes);
     world().all_reduce(std::span(bytes), Combine::sum, Purpose::gradient, algorithm);
     EXPECT_TRUE(holds_sum(bytes, 0, n)) << to_string(algorithm);

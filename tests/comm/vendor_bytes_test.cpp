@@ -1,5 +1,5 @@
-/// The modelled bytes of the vendor's all-reduce against a counter below MPI. Skipped visibly (exit code 77) where MPI does not send
-/// through UCX or the counter is not preloaded.
+/// The modelled bytes of the vendor's all-reduce against a counter below MPI. Skipped visibly (exit code 77)
+/// where MPI does not send through UCX or the counter is not preloaded.
 #include <dlfcn.h>
 
 #include <bit>
@@ -15,7 +15,8 @@ namespace {
 using namespace partita;
 using Counter = std::int64_t (*)();
 
-/// Recursive doubling as plain arithmetic: log₂q exchanges of n elements, and the folding of the ranks beyond q.
+/// Recursive doubling as plain arithmetic: log₂q exchanges of n elements, and the folding of the ranks beyond
+/// q.
 std::int64_t doubling_bytes(int p, int rank, std::int64_t n) {
   const int q = static_cast<int>(std::bit_floor(static_cast<unsigned>(p))), r = p - q;
   const std::int64_t core = 4 * n * std::countr_zero(static_cast<unsigned>(q));
@@ -29,15 +30,17 @@ int check(comm::Communicator& world, Counter bytes) {
     std::vector<float> values(static_cast<std::size_t>(n), 1.0F);
     const auto operation = world.plan_all_reduce(std::span(values), comm::Combine::sum, comm::Algorithm::mpi,
                                                  collective::Purpose::gradient);
-    const auto modelled = collective::modelled_vendor_all_reduce(world.size(), world.rank(), n, kernels::Bytes(4)).value();
+    const auto modelled =
+        collective::modelled_vendor_all_reduce(world.size(), world.rank(), n, kernels::Bytes(4)).value();
     world.barrier();
     const auto before = bytes();
     operation->start();
     operation->wait();
     const auto sent = bytes() - before;
     if (sent != modelled || (n <= 512 && sent != doubling_bytes(world.size(), world.rank(), n))) {
-      std::cerr << "rank " + std::to_string(world.rank()) + " of " + std::to_string(world.size()) + ", n " + std::to_string(n) + ": sent " +
-                       std::to_string(sent) + " bytes, modelled " + std::to_string(modelled) + "\n";
+      std::cerr << "rank " + std::to_string(world.rank()) + " of " + std::to_string(world.size()) + ", n " +
+                       std::to_string(n) + ": sent " + std::to_string(sent) + " bytes, modelled " +
+                       std::to_string(modelled) + "\n";
       ++wrong;
     }
   }

@@ -23,12 +23,15 @@ void expect_witnessed(Algorithm algorithm, const collective::Schedule& schedule,
   for (const auto& round : schedule) {
     const auto* message = std::get_if<collective::MessageRound>(&round);
     if (!message) continue;
-    if (message->receive_from >= 0 && !message->receive.empty()) expected.push_back({false, message->receive_from, tag, 4 * message->receive.size()});
-    if (message->send_to >= 0 && !message->send.empty()) expected.push_back({true, message->send_to, tag, 4 * message->send.size()});
+    if (message->receive_from >= 0 && !message->receive.empty())
+      expected.push_back({false, message->receive_from, tag, 4 * message->receive.size()});
+    if (message->send_to >= 0 && !message->send.empty())
+      expected.push_back({true, message->send_to, tag, 4 * message->send.size()});
   }
   EXPECT_EQ(seen == expected, true) << to_string(algorithm) << " n " << n;
   std::int64_t sent = 0, received = 0, messages = 0;
-  for (const auto& call : seen) (call.send ? sent : received) += call.bytes, messages += call.send;
+  for (const auto& call : seen)
+    (call.send ? sent : received) += call.bytes, messages += call.send;
   for (const auto& row : fresh.ledger().rows(fresh.rank())) {
     if (row.key.activity != collective::Activity::train) continue;
     EXPECT_EQ(row.counts.wire_bytes.value(), sent);
@@ -41,11 +44,15 @@ TEST(Witness, AgreesOnSequenceAndBytes) {
   const int p = tests::world().size(), me = tests::world().rank();
   const std::vector<int> one_node(static_cast<std::size_t>(p), 0);
   for (const std::int64_t n : {0, 1, p - 1, p + 1, 1001}) {
-    expect_witnessed(Algorithm::ring, collective::ring_all_reduce(p, me, collective::even_cuts(p, n), Combine::sum), n);
-    expect_witnessed(Algorithm::recursive_doubling, collective::recursive_doubling_all_reduce(p, me, n, Combine::sum), n);
-    expect_witnessed(Algorithm::halving_doubling, collective::halving_doubling_all_reduce(p, me, n, Combine::sum), n);
+    expect_witnessed(Algorithm::ring,
+                     collective::ring_all_reduce(p, me, collective::even_cuts(p, n), Combine::sum), n);
+    expect_witnessed(Algorithm::recursive_doubling,
+                     collective::recursive_doubling_all_reduce(p, me, n, Combine::sum), n);
+    expect_witnessed(Algorithm::halving_doubling,
+                     collective::halving_doubling_all_reduce(p, me, n, Combine::sum), n);
     expect_witnessed(Algorithm::window, {}, n);
-    expect_witnessed(Algorithm::hierarchical, collective::hierarchical_all_reduce(me, one_node, n, Combine::sum), n);
+    expect_witnessed(Algorithm::hierarchical,
+                     collective::hierarchical_all_reduce(me, one_node, n, Combine::sum), n);
   }
 }
 

@@ -1,8 +1,7 @@
 #include <gtest/gtest.h>
-
-#include <cstdlib>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -18,7 +17,8 @@ struct Parsed {
   explicit Parsed(std::vector<std::string> arguments, bool with_model = true) {
     std::vector<const char*> argv{"test"};
     if (with_model) arguments.insert(arguments.begin(), {"--model.input=4", "--model.layer=linear 2"});
-    for (const auto& argument : arguments) argv.push_back(argument.c_str());
+    for (const auto& argument : arguments)
+      argv.push_back(argument.c_str());
     options = parse(static_cast<int>(argv.size()), argv.data(), violations);
   }
   [[nodiscard]] bool names(const std::string& text) const {
@@ -51,15 +51,18 @@ TEST(Config, NumbersThatAreNotInTheirRangeAreRefused) {
 }
 
 TEST(Config, AllViolationsComeTogetherWithTheNearestKey) {
-  const Parsed parsed({"--train.bach=3", "--train.momentum=2", "--data.std=0", "--train.shuffle=yes", "--grid.tensor=2"});
+  const Parsed parsed(
+      {"--train.bach=3", "--train.momentum=2", "--data.std=0", "--train.shuffle=yes", "--grid.tensor=2"});
   EXPECT_EQ(parsed.violations.size(), 5U);
   EXPECT_TRUE(parsed.names("did you mean train.batch"));
 }
 
 TEST(Config, ASyntaxErrorHidesNoOtherViolation) {
-  const Parsed parsed({"--overwrite=false", "--train.batch=", "--train.seed=-1", "--train.bach", "10", "--data.std=0"});
+  const Parsed parsed(
+      {"--overwrite=false", "--train.batch=", "--train.seed=-1", "--train.bach", "10", "--data.std=0"});
   EXPECT_EQ(parsed.violations.size(), 5U);
-  for (const char* text : {"overwrite", "train.batch", "train.seed", "train.bach", "data.std"}) EXPECT_TRUE(parsed.names(text));
+  for (const char* text : {"overwrite", "train.batch", "train.seed", "train.bach", "data.std"})
+    EXPECT_TRUE(parsed.names(text));
   const TemporaryFile file("[model]\ninput = 4\nwhat is this\n[train]\nbatch = -1\n= 3\n");
   const Parsed from_file({"--config=" + file.path.string(), "--train.seed=x"}, false);
   EXPECT_EQ(from_file.violations.size(), 4U);
@@ -98,7 +101,8 @@ TEST(Config, TheCommandLineWinsOverTheFile) {
 }
 
 TEST(Config, AFileIsCheckedLikeTheCommandLine) {
-  const TemporaryFile file("[model]\ninput = 4\nlayer = linear 3\n[train]\nbatch = 7\nbatch = 8\nlearnin-rate = 1\n");
+  const TemporaryFile file(
+      "[model]\ninput = 4\nlayer = linear 3\n[train]\nbatch = 7\nbatch = 8\nlearnin-rate = 1\n");
   const Parsed parsed({"--config=" + file.path.string()}, false);
   EXPECT_TRUE(parsed.names("is given twice"));
   EXPECT_TRUE(parsed.names("did you mean train.learning-rate"));
@@ -136,7 +140,9 @@ TEST(Config, TheHashIsOfWhatDecidesTheResult) {
   EXPECT_NE(hash("--sync.algorithm=ring"), plain);
   EXPECT_EQ(hash("--model.name=another"), plain);
   const auto dropout = [](const char* layer) {
-    return config_hash(Parsed({"--model.input=4", std::string("--model.layer=") + layer, "--model.layer=linear 2"}, false).options);
+    return config_hash(
+        Parsed({"--model.input=4", std::string("--model.layer=") + layer, "--model.layer=linear 2"}, false)
+            .options);
   };
   EXPECT_EQ(dropout("dropout 0.5"), dropout("dropout   0.50"));
   EXPECT_NE(dropout("dropout 0.5"), dropout("dropout 0.5000001"));
@@ -151,14 +157,16 @@ TEST(Config, DataMustFitTheModel) {
   EXPECT_TRUE(check_data(Parsed({}).options, data).empty());
   data.train.classes = 3;
   EXPECT_NE(to_string(check_data(Parsed({}).options, data).at(0)).find("2 outputs"), std::string::npos);
-  EXPECT_NE(to_string(check_data(Parsed({"--model.loss=mse"}).options, data).at(0)).find("use cross-entropy"), std::string::npos);
+  EXPECT_NE(to_string(check_data(Parsed({"--model.loss=mse"}).options, data).at(0)).find("use cross-entropy"),
+            std::string::npos);
   data.train.sample_shape = {1, 2, 2};
   EXPECT_EQ(check_data(Parsed({}).options, data).size(), 2U);
   EXPECT_NE(to_string(check_data(Parsed({}).options, data).at(0)).find("flatten"), std::string::npos);
   data.train.task = data::Task::regression;
   data.train.sample_shape = {4};
   data.train.target_shape = {3};
-  EXPECT_NE(to_string(check_data(Parsed({"--model.loss=mse"}).options, data).at(0)).find("3 elements"), std::string::npos);
+  EXPECT_NE(to_string(check_data(Parsed({"--model.loss=mse"}).options, data).at(0)).find("3 elements"),
+            std::string::npos);
 }
 
 TEST(Config, TheWorldMustFitTheGrid) {

@@ -29,7 +29,8 @@ inline std::vector<std::unique_ptr<Backend>> backends() {
 struct Values {
   std::vector<float> single;
   std::vector<double> twice;
-  explicit Values(std::int64_t n, bool poisoned = false) : single(static_cast<std::size_t>(n)), twice(single.size()) {
+  explicit Values(std::int64_t n, bool poisoned = false)
+      : single(static_cast<std::size_t>(n)), twice(single.size()) {
     static std::mt19937 generator(1);
     std::normal_distribution<float> normal;
     for (std::size_t i = 0; i < single.size(); ++i)
@@ -43,20 +44,24 @@ struct Values {
 struct Output : Values {
   static constexpr std::size_t guard = 64;
   std::size_t n;
-  explicit Output(std::int64_t size) : Values(size, true), n(static_cast<std::size_t>(size)) { single.resize(n + guard, -7.5F); }
+  explicit Output(std::int64_t size) : Values(size, true), n(static_cast<std::size_t>(size)) {
+    single.resize(n + guard, -7.5F);
+  }
   [[nodiscard]] View view() { return std::span(single.data(), n); }
 
   /// |float − double| ≤ 8·length·ε·scale element by element, length the number of terms of a sum.
   void expect_close(double length, const std::string& what) const {
     double scale = 1;
-    for (const double x : twice) scale = std::max(scale, std::abs(x));
+    for (const double x : twice)
+      scale = std::max(scale, std::abs(x));
     const double tolerance = 8 * std::max(1.0, length) * std::numeric_limits<float>::epsilon() * scale;
     for (std::size_t i = 0; i < n; ++i)
       if (!(std::abs(static_cast<double>(single[i]) - twice[i]) <= tolerance)) {
         ADD_FAILURE() << what << ": element " << i << " is " << single[i] << ", not " << twice[i];
         return;
       }
-    for (std::size_t i = n; i < n + guard; ++i) ASSERT_EQ(single[i], -7.5F) << what << " wrote behind its output";
+    for (std::size_t i = n; i < n + guard; ++i)
+      ASSERT_EQ(single[i], -7.5F) << what << " wrote behind its output";
   }
 };
 

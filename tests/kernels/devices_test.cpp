@@ -1,7 +1,7 @@
 /// On a machine with a device the query finds it; elsewhere it says why not, and the test is skipped visibly.
-#include <cstdio>
-
 #include "partita/kernels/cuda/devices.hpp"
+
+#include <cstdio>
 
 int main() {
   const auto query = partita::kernels::cuda::query_devices();

@@ -20,8 +20,9 @@ TEST(Philox, MatchesThePublishedVectors) {
 std::vector<float> dropped(Backend& backend, Layout layout, std::int64_t first, std::int64_t batch) {
   const std::vector<float> x(static_cast<std::size_t>(batch * 3 * 4 * 5), 1.0F);
   std::vector<float> y(x.size(), -1.0F), logical(x.size());
-  backend.dropout({.batch = batch, .channels = 3, .height = 4, .width = 5, .layout = layout, .probability = 0.4}, {1, 2},
-                  Samples(first), std::span(x), std::span(y));
+  backend.dropout(
+      {.batch = batch, .channels = 3, .height = 4, .width = 5, .layout = layout, .probability = 0.4}, {1, 2},
+      Samples(first), std::span(x), std::span(y));
   const auto reference = make_reference_backend(DataType::float32);
   reference->reorder(batch, {3, 4, 5}, layout, Layout::nchw, std::span<const float>(y), std::span(logical));
   return logical;
@@ -40,7 +41,8 @@ TEST(Dropout, DependsOnTheGlobalSampleAndTheLogicalElementOnly) {
       }
   const auto zeros = std::count(whole.begin(), whole.end(), 0.0F);
   EXPECT_NEAR(static_cast<double>(zeros) / static_cast<double>(whole.size()), 0.4, 0.1);
-  EXPECT_EQ(std::count(whole.begin(), whole.end(), 1.0F / 0.6F) + zeros, static_cast<std::ptrdiff_t>(whole.size()));
+  EXPECT_EQ(std::count(whole.begin(), whole.end(), 1.0F / 0.6F) + zeros,
+            static_cast<std::ptrdiff_t>(whole.size()));
 }
 
 }  // namespace

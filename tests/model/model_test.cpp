@@ -7,14 +7,17 @@
 namespace partita::model {
 namespace {
 
-ModelSpec parse(const std::string& input, std::vector<std::string> layers, std::vector<base::Violation>& violations) {
+ModelSpec parse(const std::string& input, std::vector<std::string> layers,
+                std::vector<base::Violation>& violations) {
   return parse_model({.name = "m", .input = input, .layers = std::move(layers)}, violations);
 }
 
 TEST(Model, InfersShapesParametersAndNames) {
   std::vector<base::Violation> violations;
-  const auto model = parse("1x28x28", {"conv 10 kernel=5", "maxpool 2", "relu", "conv 20 kernel=5", "maxpool 2", "relu", "flatten",
-                                       "linear 50", "relu", "linear 10"}, violations);
+  const auto model = parse("1x28x28",
+                           {"conv 10 kernel=5", "maxpool 2", "relu", "conv 20 kernel=5", "maxpool 2", "relu",
+                            "flatten", "linear 50", "relu", "linear 10"},
+                           violations);
   ASSERT_TRUE(violations.empty());
   EXPECT_EQ(model.layers[0].output, (Shape{10, 24, 24}));
   EXPECT_EQ(model.layers[4].output, (Shape{20, 4, 4}));
@@ -26,7 +29,8 @@ TEST(Model, InfersShapesParametersAndNames) {
 
 TEST(Model, StridesAndPaddingRoundDown) {
   std::vector<base::Violation> violations;
-  const auto model = parse("3x9x7", {"conv 4 kernel=3 stride=2 padding=1", "maxpool 2", "flatten", "linear 2"}, violations);
+  const auto model =
+      parse("3x9x7", {"conv 4 kernel=3 stride=2 padding=1", "maxpool 2", "flatten", "linear 2"}, violations);
   ASSERT_TRUE(violations.empty());
   EXPECT_EQ(model.layers[0].output, (Shape{4, 5, 4}));
   EXPECT_EQ(model.layers[1].output, (Shape{4, 2, 2}));
@@ -34,7 +38,8 @@ TEST(Model, StridesAndPaddingRoundDown) {
 
 TEST(Model, EveryLineThatIsWrongIsNamedAtOnce) {
   std::vector<base::Violation> violations;
-  parse("1x28x28", {"conv 10 kernal=5", "liner 4", "maxpool 99", "dropout 1.5", "relu 3", "linear -2", ""}, violations);
+  parse("1x28x28", {"conv 10 kernal=5", "liner 4", "maxpool 99", "dropout 1.5", "relu 3", "linear -2", ""},
+        violations);
   EXPECT_EQ(violations.size(), 8U);  // the first line lacks its kernel too
   EXPECT_NE(violations[0].message.find("did you mean 'kernel'"), std::string::npos);
 }
@@ -65,25 +70,33 @@ TEST(Model, SizesThatWouldOverflowAreRefused) {
 
 TEST(Model, LinesRoundTrip) {
   std::vector<base::Violation> violations;
-  const std::vector<std::string> lines{"conv 4 kernel=3 stride=2 padding=1", "avgpool 3 stride=1", "tanh", "flatten", "linear 2"};
+  const std::vector<std::string> lines{"conv 4 kernel=3 stride=2 padding=1", "avgpool 3 stride=1", "tanh",
+                                       "flatten", "linear 2"};
   const auto model = parse("3x19x17", lines, violations);
   ASSERT_TRUE(violations.empty());
-  for (std::size_t i = 0; i < lines.size(); ++i) EXPECT_EQ(model.layers[i].line(), lines[i]);
+  for (std::size_t i = 0; i < lines.size(); ++i)
+    EXPECT_EQ(model.layers[i].line(), lines[i]);
 }
 
 TEST(Model, PlacementsThatAreNotThereYetAreCalledSo) {
   std::vector<base::Violation> violations;
-  parse_model({.name = "m", .input = "4", .layers = {"linear 3 stage=1", "relu frozen", "linear 2 placement=column"}}, violations);
+  parse_model(
+      {.name = "m", .input = "4", .layers = {"linear 3 stage=1", "relu frozen", "linear 2 placement=column"}},
+      violations);
   ASSERT_EQ(violations.size(), 3U);
-  for (const auto& violation : violations) EXPECT_NE(violation.message.find("not available yet"), std::string::npos);
+  for (const auto& violation : violations)
+    EXPECT_NE(violation.message.find("not available yet"), std::string::npos);
 }
 
 TEST(Model, FlopsFollowFromShapes) {
   std::vector<base::Violation> violations;
-  const auto model = parse_model(
-      {.name = "m", .input = "2x6x6", .layers = {"conv 3 kernel=3", "relu", "maxpool 2", "flatten", "linear 5"}}, violations);
+  const auto model = parse_model({.name = "m",
+                                  .input = "2x6x6",
+                                  .layers = {"conv 3 kernel=3", "relu", "maxpool 2", "flatten", "linear 5"}},
+                                 violations);
   ASSERT_TRUE(violations.empty());
-  const double conv = 3 * 4 * 4 * (2 * 2 * 3 * 3 + 1), relu = 3 * 4 * 4, pool = 3 * 2 * 2 * 4, linear = 5 * (2 * 12 + 1);
+  const double conv = 3 * 4 * 4 * (2 * 2 * 3 * 3 + 1), relu = 3 * 4 * 4, pool = 3 * 2 * 2 * 4,
+               linear = 5 * (2 * 12 + 1);
   EXPECT_DOUBLE_EQ(model.layers[0].forward_flops(), conv);
   EXPECT_DOUBLE_EQ(model.layers[2].forward_flops(), pool);
   EXPECT_DOUBLE_EQ(model.layers[4].forward_flops(), linear);
@@ -93,8 +106,11 @@ TEST(Model, FlopsFollowFromShapes) {
 
 TEST(Model, TheSmoothTwinNamesItsLayersByTheirKind) {
   std::vector<base::Violation> violations;
-  const auto twin = smooth_twin(parse_model(
-      {.name = "m", .input = "1x8x8", .layers = {"tanh", "relu", "maxpool 2", "avgpool 2", "flatten", "linear 2"}}, violations));
+  const auto twin =
+      smooth_twin(parse_model({.name = "m",
+                               .input = "1x8x8",
+                               .layers = {"tanh", "relu", "maxpool 2", "avgpool 2", "flatten", "linear 2"}},
+                              violations));
   EXPECT_EQ(twin.layers[1].name, "tanh2");
   EXPECT_EQ(twin.layers[2].name, "avgpool1");
   EXPECT_EQ(twin.layers[3].name, "avgpool2");
@@ -112,7 +128,8 @@ TEST(Model, KaimingBoundsWeightsByTheSquareRootOfSixOverFanIn) {
   const auto model = parse_model({.name = "m", .input = "100", .layers = {"linear 100"}}, violations);
   double largest = 0;
   for (int i = 0; i < 10'000; ++i)
-    largest = std::max(largest, std::abs(initial_value(model, 0, false, Elements(i), Initializer::kaiming, 1)));
+    largest =
+        std::max(largest, std::abs(initial_value(model, 0, false, Elements(i), Initializer::kaiming, 1)));
   EXPECT_LE(largest, std::sqrt(6.0 / 100));
   EXPECT_GT(largest, 0.99 * std::sqrt(6.0 / 100));
 }

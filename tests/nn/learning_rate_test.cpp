@@ -1,14 +1,15 @@
 /// Schedules against plain arithmetic, at their edges too.
-#include <gtest/gtest.h>
-
 #include "partita/nn/learning_rate.hpp"
+
+#include <gtest/gtest.h>
 
 namespace partita::nn {
 namespace {
 
 TEST(LearningRate, ConstantStaysAndWarmUpRisesLinearlyToIt) {
   const LearningRate plain{.base = 0.5};
-  for (const std::int64_t step : {0L, 1L, 1L << 40}) EXPECT_EQ(plain.at(step), 0.5);
+  for (const std::int64_t step : {0L, 1L, 1L << 40})
+    EXPECT_EQ(plain.at(step), 0.5);
   const LearningRate warm{.base = 0.5, .warmup_steps = 4};
   EXPECT_DOUBLE_EQ(warm.at(0), 0.125);
   EXPECT_DOUBLE_EQ(warm.at(2), 0.375);
@@ -21,7 +22,8 @@ TEST(LearningRate, ConstantStaysAndWarmUpRisesLinearlyToIt) {
 TEST(LearningRate, StepFallsByGammaAtEachMultipleAfterTheWarmUp) {
   const LearningRate rate{.base = 1, .decay = Decay::step, .warmup_steps = 2, .step_length = 3, .gamma = 0.5};
   const double expected[] = {0.5, 1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25};
-  for (std::int64_t step = 0; step < 9; ++step) EXPECT_DOUBLE_EQ(rate.at(step), expected[step]) << step;
+  for (std::int64_t step = 0; step < 9; ++step)
+    EXPECT_DOUBLE_EQ(rate.at(step), expected[step]) << step;
 }
 
 TEST(LearningRate, CosineGoesFromTheBaseThroughItsHalfTowardsZero) {

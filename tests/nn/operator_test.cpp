@@ -1,11 +1,12 @@
 /// Every layer's gradients by finite differences in double, through the operators that training uses.
+#include "partita/nn/operator.hpp"
+
 #include <gtest/gtest.h>
 
 #include <functional>
 #include <random>
 
 #include "partita/model/parse.hpp"
-#include "partita/nn/operator.hpp"
 
 namespace partita::nn {
 namespace {
@@ -34,26 +35,39 @@ struct Bench {
     layer = model.layers.front();
     plan = plan_operator(layer, 0, false, batch, *backend);
     const auto size = [](std::int64_t n) { return static_cast<std::size_t>(n); };
-    for (auto* values : {&x, &dx}) values->resize(size(batch * layer.input.elements().value()));
-    for (auto* values : {&y, &dy}) values->resize(size(batch * layer.output.elements().value()));
-    for (auto* values : {&weight, &dweight}) values->resize(size(layer.weight_elements().value()));
-    for (auto* values : {&bias, &dbias}) values->resize(size(layer.bias_elements().value()));
+    for (auto* values : {&x, &dx})
+      values->resize(size(batch * layer.input.elements().value()));
+    for (auto* values : {&y, &dy})
+      values->resize(size(batch * layer.output.elements().value()));
+    for (auto* values : {&weight, &dweight})
+      values->resize(size(layer.weight_elements().value()));
+    for (auto* values : {&bias, &dbias})
+      values->resize(size(layer.bias_elements().value()));
     winners.resize(y.size());
     std::mt19937 generator(3);
     std::normal_distribution<double> normal;
     for (auto* values : {&x, &weight, &bias, &dy})
-      for (auto& value : *values) value = normal(generator);
+      for (auto& value : *values)
+        value = normal(generator);
   }
 
   Tensors tensors() {
     const auto view = [](Doubles& values) { return View(std::span(values)); };
-    return {.x = view(x), .weight = view(weight), .bias = view(bias), .y = view(y), .winners = View(std::span(winners)),
-            .dy = view(dy), .dx = view(dx), .dweight = view(dweight), .dbias = view(dbias)};
+    return {.x = view(x),
+            .weight = view(weight),
+            .bias = view(bias),
+            .y = view(y),
+            .winners = View(std::span(winners)),
+            .dy = view(dy),
+            .dx = view(dx),
+            .dweight = view(dweight),
+            .dbias = view(dbias)};
   }
   double f() {
     plan->forward(tensors(), position, {});
     double sum = 0;
-    for (std::size_t i = 0; i < y.size(); ++i) sum += y[i] * dy[i];
+    for (std::size_t i = 0; i < y.size(); ++i)
+      sum += y[i] * dy[i];
     return sum;
   }
   void expect_gradient(Doubles& values, const Doubles& gradient, const std::string& what) {
@@ -64,20 +78,29 @@ struct Bench {
       values[i] = at - h;
       const double below = f();
       values[i] = at;
-      ASSERT_NEAR((above - below) / (2 * h), gradient[i], 2e-7 * (1 + std::abs(gradient[i]))) << what << " at " << i;
+      ASSERT_NEAR((above - below) / (2 * h), gradient[i], 2e-7 * (1 + std::abs(gradient[i])))
+          << what << " at " << i;
     }
   }
 };
 
 TEST(Operators, GradientsAreFiniteDifferences) {
-  const std::pair<const char*, const char*> layers[] = {
-      {"7", "linear 5"},          {"1", "linear 1"},           {"2x6x5", "conv 3 kernel=3"},
-      {"2x7x5", "conv 3 kernel=3 stride=2 padding=1"},         {"1x4x4", "conv 2 kernel=1 stride=3"},
-      {"3x5x6", "conv 2 kernel=4 padding=3"},                  {"2x6x5", "maxpool 2"},
-      {"2x7x7", "maxpool 3 stride=2"},                         {"2x6x5", "avgpool 2"},
-      {"1x7x7", "avgpool 3 stride=1"},                         {"2x3x3", "relu"},
-      {"9", "relu"},              {"2x3x3", "tanh"},           {"2x3x3", "flatten"},
-      {"2x3x3", "dropout 0.5"},   {"9", "dropout 0.25"}};
+  const std::pair<const char*, const char*> layers[] = {{"7", "linear 5"},
+                                                        {"1", "linear 1"},
+                                                        {"2x6x5", "conv 3 kernel=3"},
+                                                        {"2x7x5", "conv 3 kernel=3 stride=2 padding=1"},
+                                                        {"1x4x4", "conv 2 kernel=1 stride=3"},
+                                                        {"3x5x6", "conv 2 kernel=4 padding=3"},
+                                                        {"2x6x5", "maxpool 2"},
+                                                        {"2x7x7", "maxpool 3 stride=2"},
+                                                        {"2x6x5", "avgpool 2"},
+                                                        {"1x7x7", "avgpool 3 stride=1"},
+                                                        {"2x3x3", "relu"},
+                                                        {"9", "relu"},
+                                                        {"2x3x3", "tanh"},
+                                                        {"2x3x3", "flatten"},
+                                                        {"2x3x3", "dropout 0.5"},
+                                                        {"9", "dropout 0.25"}};
   for (const auto& [input, line] : layers) {
     Bench bench(input, line);
     const std::string what = std::string(line) + " on " + input;
@@ -92,12 +115,15 @@ TEST(Operators, GradientsAreFiniteDifferences) {
 }
 
 TEST(Operators, AFusedReluIsTheMaximumWithZero) {
-  for (const auto& [input, line] : {std::pair("7", "linear 5"), std::pair("2x6x5", "conv 3 kernel=3"), std::pair("2x6x5", "maxpool 2")}) {
+  for (const auto& [input, line] :
+       {std::pair("7", "linear 5"), std::pair("2x6x5", "conv 3 kernel=3"), std::pair("2x6x5", "maxpool 2")}) {
     Bench bench(input, line);
     bench.f();
     auto expected = bench.y;
-    for (auto& value : expected) value = std::max(0.0, value);
-    plan_operator(bench.layer, 0, true, Bench::batch, *bench.backend)->forward(bench.tensors(), bench.position, {});
+    for (auto& value : expected)
+      value = std::max(0.0, value);
+    plan_operator(bench.layer, 0, true, Bench::batch, *bench.backend)
+        ->forward(bench.tensors(), bench.position, {});
     EXPECT_EQ(bench.y, expected) << line;
   }
 }
@@ -107,7 +133,9 @@ TEST(Operators, DropoutDependsOnTheGlobalSampleNotOnTheShare) {
   whole.f();
   const auto share = plan_operator(whole.layer, 0, false, 1, *whole.backend);
   for (std::size_t sample = 0; sample < 3; ++sample) {
-    Doubles x(whole.x.begin() + static_cast<std::ptrdiff_t>(8 * sample), whole.x.begin() + static_cast<std::ptrdiff_t>(8 * sample + 8)), y(8);
+    Doubles x(whole.x.begin() + static_cast<std::ptrdiff_t>(8 * sample),
+              whole.x.begin() + static_cast<std::ptrdiff_t>(8 * sample + 8)),
+        y(8);
     auto position = whole.position;
     position.first_sample = kernels::Samples(11 + static_cast<std::int64_t>(sample));
     share->forward({.x = View(std::span(x)), .y = View(std::span(y))}, position, {});

@@ -132,7 +132,8 @@ TEST(Comparable, AcceptsWeakScalingAndJudgesItsThroughput) {
   for (auto& run : b.runs) {
     run.record.attributes.batch *= 2;
     run.record.attributes.grid.data *= 2;
-    for (auto& seconds : run.record.steps.seconds) seconds *= 2;
+    for (auto& seconds : run.record.steps.seconds)
+      seconds *= 2;
   }
   EXPECT_TRUE(check_comparable({a, b}).empty());
   const auto rows = compare(a, b, {});

@@ -87,7 +87,10 @@ inline RunRecord sample_record(std::int64_t steps = 7, std::int64_t ranks = 2) {
        .samples_per_second = 8000,
        .learning_rate = 0.01}};
   r.reductions = {{.purpose = collective::Purpose::metric, .payload = Bytes(16), .algorithm = "window"},
-                  {.purpose = collective::Purpose::gradient, .payload = Bytes(4096), .algorithm = "ring", .in_window = true}};
+                  {.purpose = collective::Purpose::gradient,
+                   .payload = Bytes(4096),
+                   .algorithm = "ring",
+                   .in_window = true}};
   r.figures = {{"samples_per_second", 8000, "samples/s"}, {"time_to_accuracy", 3, "s"}};
   r.benchmarks = {{"all_reduce/ring", "ranks=2 bytes=64", "s", 0, 1e-6},
                   {"all_reduce/ring", "ranks=2 bytes=64", "s", 1, 2e-6}};

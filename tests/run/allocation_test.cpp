@@ -1,5 +1,6 @@
-/// After the first step with a given number of samples, a step allocates nothing: executor, operators and communication.
-/// On the reference kernels, since oneDNN allocates its argument table inside each execute call.
+/// After the first step with a given number of samples, a step allocates nothing: executor, operators and
+/// communication. On the reference kernels, since oneDNN allocates its argument table inside each execute
+/// call.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -29,20 +30,24 @@ TEST(Step, AllocatesNothingOnceBound) {
   const auto backend = kernels::make_reference_backend(kernels::DataType::float32);
   auto axis = world().along(topology::Axis::data, {.data = world().size()});
   for (const auto& c : cases()) {
-    const auto program = step::build_training_program(c.model, {.grid = {.data = world().size()}, .type = backend->type(),
-                                                                .layout = backend->image_layout()});
+    const auto program = step::build_training_program(
+        c.model,
+        {.grid = {.data = world().size()}, .type = backend->type(), .layout = backend->image_layout()});
     run::Parameters parameters(program, axis);
     parameters.initialize(program, c.model, model::Initializer::torch, 1);
     run::Executor executor(program, c.model, *backend, axis, parameters, {.largest_share = 4});
     const std::vector<std::int64_t> indices{0, 1, 2, 3};
     run::StepSpans spans;
     const auto step = [&] {
-      executor.run({.dataset = &c.data.train, .indices = indices, .global_batch = 4 * world().size()}, {.learning_rate = 0.01}, spans);
+      executor.run({.dataset = &c.data.train, .indices = indices, .global_batch = 4 * world().size()},
+                   {.learning_rate = 0.01}, spans);
     };
-    for (int warm_up = 0; warm_up < 3; ++warm_up) step();
+    for (int warm_up = 0; warm_up < 3; ++warm_up)
+      step();
     const long before = allocations;
     EXPECT_GT(before, 0) << "the counter sees allocations";
-    for (int i = 0; i < 10; ++i) step();
+    for (int i = 0; i < 10; ++i)
+      step();
     EXPECT_EQ(allocations - before, 0) << c.name;
   }
 }

@@ -1,5 +1,5 @@
-/// Data-parallel training equals training on one rank: differences are measured against how far training moved, tensor by
-/// tensor, and a tensor that did not move fails as vacuous.
+/// Data-parallel training equals training on one rank: differences are measured against how far training
+/// moved, tensor by tensor, and a tensor that did not move fails as vacuous.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -23,12 +23,14 @@ std::vector<double> values(View view) {
 
 double norm(const std::vector<double>& v) {
   double sum = 0;
-  for (const double x : v) sum += x * x;
+  for (const double x : v)
+    sum += x * x;
   return std::sqrt(sum);
 }
 
 std::vector<double> difference(std::vector<double> a, const std::vector<double>& b) {
-  for (std::size_t i = 0; i < a.size(); ++i) a[i] -= b[i];
+  for (std::size_t i = 0; i < a.size(); ++i)
+    a[i] -= b[i];
   return a;
 }
 
@@ -37,7 +39,9 @@ double largest_drift(const step::Program& program, View start, View one, View ma
   double worst = 0;
   for (const auto& range : program.parameters)
     for (const bool bias : {false, true}) {
-      const auto part = [&](View flat) { return values(bias ? run::bias_of(flat, range) : run::weight_of(flat, range)); };
+      const auto part = [&](View flat) {
+        return values(bias ? run::bias_of(flat, range) : run::weight_of(flat, range));
+      };
       const auto w0 = part(start), w1 = part(one), wp = part(many);
       if (w0.empty()) continue;
       const double moved = norm(difference(w1, w0));
@@ -52,11 +56,10 @@ comm::Communicator& alone_on_this_rank() {
   return *self;
 }
 
-void train(run::Training& training) {
-  training.run({});
-}
+void train(run::Training& training) { training.run({}); }
 
-/// Drift of a case between all ranks of the world and this rank alone, and whether all replicas are the same bits.
+/// Drift of a case between all ranks of the world and this rank alone, and whether all replicas are the same
+/// bits.
 struct Result {
   double drift;
   bool identical_replicas;
@@ -74,10 +77,13 @@ Result compare(const Case& c, kernels::Backend& backend, comm::Algorithm algorit
   alone.steps = 0;
   run::Training start(c.model, alone, backend, self, c.data);
   const View weights = many.parameters().weights();
-  const std::string bytes(static_cast<const char*>(weights.data()), static_cast<std::size_t>(weights.bytes().value()));
+  const std::string bytes(static_cast<const char*>(weights.data()),
+                          static_cast<std::size_t>(weights.bytes().value()));
   bool identical = true;
-  for (const auto& other : world.all_gather_text(bytes, collective::Purpose::control)) identical &= other == bytes;
-  return {largest_drift(many.program(), start.parameters().weights(), one.parameters().weights(), weights), identical};
+  for (const auto& other : world.all_gather_text(bytes, collective::Purpose::control))
+    identical &= other == bytes;
+  return {largest_drift(many.program(), start.parameters().weights(), one.parameters().weights(), weights),
+          identical};
 }
 
 TEST(Equivalence, EveryNetInDoubleIsTheSameModelAsOnOneRank) {
@@ -93,8 +99,8 @@ TEST(Equivalence, EveryAlgorithmInDoubleIsTheSameModelAsOnOneRank) {
   using comm::Algorithm;
   const auto backend = kernels::make_reference_backend(DataType::float64);
   const auto c = cases()[1];
-  for (const auto algorithm : {Algorithm::ring, Algorithm::recursive_doubling, Algorithm::halving_doubling, Algorithm::window,
-                               Algorithm::hierarchical, Algorithm::mpi}) {
+  for (const auto algorithm : {Algorithm::ring, Algorithm::recursive_doubling, Algorithm::halving_doubling,
+                               Algorithm::window, Algorithm::hierarchical, Algorithm::mpi}) {
     const auto result = compare(c, *backend, algorithm);
     EXPECT_LE(result.drift, 1e-10) << to_string(algorithm);
     EXPECT_TRUE(result.identical_replicas) << to_string(algorithm);
@@ -146,7 +152,9 @@ double drift_of_mutated(Mutation mutation) {
     for (std::int64_t begin = 0; begin < 23 && step < 20; begin += c.batch, ++step) {
       const std::int64_t samples = std::min<std::int64_t>(c.batch, 23 - begin);
       const auto mine = topology::share(world.rank(), world.size(), samples);
-      const auto divisor = mutation == Mutation::mean_of_means ? std::max<std::int64_t>(1, mine.size()) * world.size() : samples;
+      const auto divisor = mutation == Mutation::mean_of_means
+                               ? std::max<std::int64_t>(1, mine.size()) * world.size()
+                               : samples;
       run::StepSpans spans;
       executor.run({.dataset = &c.data.train,
                     .indices = sampler.order(epoch).subspan(static_cast<std::size_t>(begin + mine.begin),
@@ -160,7 +168,8 @@ double drift_of_mutated(Mutation mutation) {
   train(one);
   alone.steps = 0;
   run::Training start(c.model, alone, *backend, self, c.data);
-  return largest_drift(program, start.parameters().weights(), one.parameters().weights(), parameters.weights());
+  return largest_drift(program, start.parameters().weights(), one.parameters().weights(),
+                       parameters.weights());
 }
 
 TEST(Mutations, WithoutMutationTheLoopOfThisTestIsEquivalentToo) {

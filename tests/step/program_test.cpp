@@ -13,8 +13,10 @@ namespace {
 
 model::ModelSpec cnn() {
   std::vector<base::Violation> violations;
-  return model::parse_model({.name = "m", .input = "1x12x12",
-                             .layers = {"conv 3 kernel=3", "maxpool 2", "relu", "conv 4 kernel=2", "relu", "flatten", "dropout 0.5", "linear 5"}},
+  return model::parse_model({.name = "m",
+                             .input = "1x12x12",
+                             .layers = {"conv 3 kernel=3", "maxpool 2", "relu", "conv 4 kernel=2", "relu",
+                                        "flatten", "dropout 0.5", "linear 5"}},
                             violations);
 }
 
@@ -40,8 +42,9 @@ TEST(Program, EveryGradientIsReducedOnceAndBeforeItsUpdate) {
     EXPECT_EQ(program.parameter_count, cnn().parameters());
     for (std::size_t r = 0; r < program.reductions.size(); ++r) {
       const auto position = [&](Kind kind) {
-        return std::find_if(program.instructions.begin(), program.instructions.end(),
-                            [&](const Instruction& i) { return i.kind == kind && i.reduction == static_cast<int>(r); });
+        return std::find_if(
+            program.instructions.begin(), program.instructions.end(),
+            [&](const Instruction& i) { return i.kind == kind && i.reduction == static_cast<int>(r); });
       };
       EXPECT_LT(position(Kind::all_reduce), position(Kind::wait));
     }
@@ -66,15 +69,17 @@ TEST(Program, ABucketStartsBeforeTheDataGradientOfItsLastLayer) {
 
 TEST(Program, NoGradientFlowsBelowTheLowestTrainedLayer) {
   const auto program = training(1, 1);
-  for (const auto& i : program.instructions) EXPECT_FALSE(i.unit == 0 && i.phase == Phase::data);
+  for (const auto& i : program.instructions)
+    EXPECT_FALSE(i.unit == 0 && i.phase == Phase::data);
 }
 
 TEST(Program, DropoutIsTheIdentityOutsideTraining) {
   const auto program = build_evaluation_program(cnn(), {});
   for (const auto& i : program.instructions)
     if (i.unit >= 0) {
-      EXPECT_NE(cnn().layers[static_cast<std::size_t>(program.units[static_cast<std::size_t>(i.unit)].layer)].kind,
-                model::LayerKind::dropout);
+      EXPECT_NE(
+          cnn().layers[static_cast<std::size_t>(program.units[static_cast<std::size_t>(i.unit)].layer)].kind,
+          model::LayerKind::dropout);
     }
 }
 
@@ -82,7 +87,9 @@ TEST(Memory, TensorsThatLiveAtTheSameTimeDoNotOverlap) {
   for (const std::int64_t samples : {0, 1, 7}) {
     const auto program = training(2, 1);
     const auto plan = plan_memory(program, samples, 64);
-    struct Life { int first = 1 << 30, last = -1; };
+    struct Life {
+      int first = 1 << 30, last = -1;
+    };
     std::vector<Life> lives(program.slots.size());
     for (std::size_t i = 0; i < program.instructions.size(); ++i)
       for (const auto* slots : {&program.instructions[i].reads, &program.instructions[i].writes})
@@ -90,7 +97,10 @@ TEST(Memory, TensorsThatLiveAtTheSameTimeDoNotOverlap) {
           auto& life = lives[static_cast<std::size_t>(s)];
           life = {std::min(life.first, static_cast<int>(i)), std::max(life.last, static_cast<int>(i))};
         }
-    const auto end = [&](std::size_t s) { return plan.offset_bytes[s] + bytes_of(program.slots[s].type, program.slots[s].elements(samples)).value(); };
+    const auto end = [&](std::size_t s) {
+      return plan.offset_bytes[s] +
+             bytes_of(program.slots[s].type, program.slots[s].elements(samples)).value();
+    };
     for (std::size_t a = 0; a < lives.size(); ++a)
       for (std::size_t b = 0; b < a; ++b) {
         if (plan.offset_bytes[a] < 0 || plan.offset_bytes[b] < 0) continue;

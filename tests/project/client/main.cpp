@@ -1,4 +1,5 @@
-/// A program of somebody else: sums over all ranks with Partita's collectives and counts a model's parameters.
+/// A program of somebody else: sums over all ranks with Partita's collectives and counts a model's
+/// parameters.
 #include <iostream>
 #include <vector>
 
@@ -16,8 +17,10 @@ int main(int argc, char** argv) {
     std::vector<base::Violation> violations;
     const auto model = model::parse_model({.name = "m", .input = "784", .layers = {"linear 10"}}, violations);
     const auto backend = kernels::make_cpu_backend(1);
-    const bool good = values[999] == static_cast<float>(world.size() * (world.size() + 1) / 2) && model.parameters().value() == 7850;
-    if (world.rank() == 0) std::cout << "sum " << values[999] << " schema " << results::schema_version << '\n';
+    const bool good = values[999] == static_cast<float>(world.size() * (world.size() + 1) / 2) &&
+                      model.parameters().value() == 7850;
+    if (world.rank() == 0)
+      std::cout << "sum " << values[999] << " schema " << results::schema_version << '\n';
     return good ? 0 : 1;
   });
 }

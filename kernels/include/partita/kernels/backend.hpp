@@ -2,8 +2,8 @@
 ///
 /// Kernels have two phases. `plan_*(shape)` picks and prepares an implementation and may allocate; the plan's
 /// run functions take views and a workspace of at least `workspace()` bytes and may not allocate. Plans are
-/// cached by the caller. All extents may be 0: an empty batch computes nothing, and writes zeros where the result
-/// is a sum over the batch. Views hold `backend.type()` elements unless said otherwise. Image tensors
+/// cached by the caller. All extents may be 0: an empty batch computes nothing, and writes zeros where the
+/// result is a sum over the batch. Views hold `backend.type()` elements unless said otherwise. Image tensors
 /// [N, C, H, W] lie in memory as `Layout` says; matrices and parameters are row-major in PyTorch's logical
 /// order: Linear weight [out, in], Conv2d weight [out, in, kh, kw].
 ///
@@ -37,8 +37,8 @@ class Plan {
   [[nodiscard]] virtual Bytes workspace() const { return Bytes(0); }
 };
 
-/// C = op(A)·op(B) [+ bias, one value per column] then epilogue; op(A) is [m, k], op(B) is [k, n], C is [m, n].
-/// Transposed operands are stored as [k, m] and [n, k]. k = 0 gives C = bias (or 0).
+/// C = op(A)·op(B) [+ bias, one value per column] then epilogue; op(A) is [m, k], op(B) is [k, n], C is [m,
+/// n]. Transposed operands are stored as [k, m] and [n, k]. k = 0 gives C = bias (or 0).
 struct GemmShape {
   std::int64_t m = 0, n = 0, k = 0;
   bool transpose_a = false, transpose_b = false;
@@ -55,8 +55,8 @@ class Gemm : public Plan {
 };
 
 /// Two-dimensional cross-correlation, square strides and zero padding, dilation 1.
-/// X [batch, channels, height, width], W [filters, channels, kernel_h, kernel_w], Y [batch, filters, out_h, out_w]
-/// with out = (extent + 2·padding − kernel) / stride + 1, rounded down.
+/// X [batch, channels, height, width], W [filters, channels, kernel_h, kernel_w], Y [batch, filters, out_h,
+/// out_w] with out = (extent + 2·padding − kernel) / stride + 1, rounded down.
 struct ConvolutionShape {
   std::int64_t batch = 0, channels = 0, height = 0, width = 0;
   std::int64_t filters = 0, kernel_h = 1, kernel_w = 1;
@@ -96,8 +96,8 @@ struct PoolingShape {
 
 class Pooling : public Plan {
  public:
-  /// Y = epilogue(pool(X)). `winners` [elements of Y, uint8] receives, for maximum pooling, the position inside the
-  /// window (row · kernel + column) that won; kernel ≤ 15.
+  /// Y = epilogue(pool(X)). `winners` [elements of Y, uint8] receives, for maximum pooling, the position
+  /// inside the window (row · kernel + column) that won; kernel ≤ 15.
   virtual void forward(ConstView x, View y, View winners, Workspace) = 0;
   /// dX from dY, overwriting; dY is the gradient after any epilogue mask was applied.
   virtual void backward(ConstView dy, ConstView winners, View dx, Workspace) = 0;
@@ -114,8 +114,8 @@ struct SgdStep {
   double learning_rate = 0, momentum = 0, weight_decay = 0;
 };
 
-/// A dropout draw depends on (stream, global sample, logical element) only. `elements` per sample are stored as
-/// [channels, height, width] in `layout`; flat tensors have height = width = 1.
+/// A dropout draw depends on (stream, global sample, logical element) only. `elements` per sample are stored
+/// as [channels, height, width] in `layout`; flat tensors have height = width = 1.
 struct DropoutShape {
   std::int64_t batch = 0, channels = 0, height = 1, width = 1;
   Layout layout = Layout::nchw;
@@ -145,16 +145,18 @@ class Backend {
   virtual void tanh_forward(ConstView x, View y) = 0;
   /// dx = dy · (1 − y²).
   virtual void tanh_backward(ConstView y, ConstView dy, View dx) = 0;
-  /// y = x with elements zeroed by (stream, first_sample + sample, logical element) and the rest scaled; the same
-  /// call on dy gives dx.
+  /// y = x with elements zeroed by (stream, first_sample + sample, logical element) and the rest scaled; the
+  /// same call on dy gives dx.
   virtual void dropout(const DropoutShape&, RandomStream, Samples first_sample, ConstView x, View y) = 0;
   /// Images [batch, channels, height, width] from one memory order to another. x and y are distinct.
-  virtual void reorder(std::int64_t batch, const Shape& image, Layout from, Layout to, ConstView x, View y) = 0;
+  virtual void reorder(std::int64_t batch, const Shape& image, Layout from, Layout to, ConstView x,
+                       View y) = 0;
   /// b[j] = Σ_i x[i, j] (or added to b); x [rows, columns].
   virtual void sum_rows(std::int64_t rows, std::int64_t columns, ConstView x, View b, Write) = 0;
 
-  /// logits [batch, classes], labels [batch, int32]; dlogits = (softmax − onehot) · gradient_scale. An empty dlogits
-  /// asks for the sums only. Sums of loss are in double; ties of the largest logit go to the lowest class.
+  /// logits [batch, classes], labels [batch, int32]; dlogits = (softmax − onehot) · gradient_scale. An empty
+  /// dlogits asks for the sums only. Sums of loss are in double; ties of the largest logit go to the lowest
+  /// class.
   virtual LossSums cross_entropy(std::int64_t batch, std::int64_t classes, ConstView logits, ConstView labels,
                                  double gradient_scale, View dlogits) = 0;
   /// output and target [batch, features]; loss sum = Σ (output − target)² / features;

@@ -11,11 +11,14 @@ enum class DataType { uint8, int32, int64, float32, float64 };
 
 constexpr std::int64_t size_of(DataType type) {
   switch (type) {
-    case DataType::uint8: return 1;
+    case DataType::uint8:
+      return 1;
     case DataType::int32:
-    case DataType::float32: return 4;
+    case DataType::float32:
+      return 4;
     case DataType::int64:
-    case DataType::float64: return 8;
+    case DataType::float64:
+      return 8;
   }
   return 0;
 }
@@ -24,11 +27,16 @@ constexpr Bytes bytes_of(DataType type, Elements n) { return Bytes(n.value() * s
 
 constexpr std::string_view to_string(DataType type) {
   switch (type) {
-    case DataType::uint8: return "uint8";
-    case DataType::int32: return "int32";
-    case DataType::int64: return "int64";
-    case DataType::float32: return "float32";
-    case DataType::float64: return "float64";
+    case DataType::uint8:
+      return "uint8";
+    case DataType::int32:
+      return "int32";
+    case DataType::int64:
+      return "int64";
+    case DataType::float32:
+      return "float32";
+    case DataType::float64:
+      return "float64";
   }
   return "unknown";
 }
@@ -36,14 +44,24 @@ constexpr std::string_view to_string(DataType type) {
 template <class T>
 constexpr DataType data_type_of();
 template <>
-constexpr DataType data_type_of<std::uint8_t>() { return DataType::uint8; }
+constexpr DataType data_type_of<std::uint8_t>() {
+  return DataType::uint8;
+}
 template <>
-constexpr DataType data_type_of<std::int32_t>() { return DataType::int32; }
+constexpr DataType data_type_of<std::int32_t>() {
+  return DataType::int32;
+}
 template <>
-constexpr DataType data_type_of<std::int64_t>() { return DataType::int64; }
+constexpr DataType data_type_of<std::int64_t>() {
+  return DataType::int64;
+}
 template <>
-constexpr DataType data_type_of<float>() { return DataType::float32; }
+constexpr DataType data_type_of<float>() {
+  return DataType::float32;
+}
 template <>
-constexpr DataType data_type_of<double>() { return DataType::float64; }
+constexpr DataType data_type_of<double>() {
+  return DataType::float64;
+}
 
 }  // namespace partita::kernels

@@ -1,7 +1,8 @@
 /// Counter-based random numbers: a draw is a pure function of (seed, stream, index), so a shard of a random
 /// tensor is a slice of the whole one, on any grid.
 ///
-/// Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011 (Philox4x32-10).
+/// Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011
+/// (Philox4x32-10).
 #pragma once
 
 #include <Random123/philox.h>

@@ -22,7 +22,8 @@ class Shape {
   constexpr Shape() = default;
   constexpr Shape(std::initializer_list<std::int64_t> extents) {
     if (extents.size() > max_rank) throw std::length_error("a shape has at most four dimensions");
-    for (auto extent : extents) extents_[rank_++] = extent;
+    for (auto extent : extents)
+      extents_[rank_++] = extent;
   }
 
   [[nodiscard]] constexpr std::size_t rank() const { return rank_; }
@@ -30,7 +31,8 @@ class Shape {
   [[nodiscard]] std::span<const std::int64_t> extents() const { return {extents_.data(), rank_}; }
   [[nodiscard]] constexpr Elements elements() const {
     std::int64_t n = 1;
-    for (std::size_t i = 0; i < rank_; ++i) n *= extents_[i];
+    for (std::size_t i = 0; i < rank_; ++i)
+      n *= extents_[i];
     return Elements(n);
   }
   friend constexpr bool operator==(const Shape&, const Shape&) = default;
@@ -44,7 +46,8 @@ class Shape {
 inline std::string to_string(const Shape& shape) {
   if (shape.rank() == 0) return "scalar";
   std::string text;
-  for (auto extent : shape.extents()) text += (text.empty() ? "" : "x") + std::to_string(extent);
+  for (auto extent : shape.extents())
+    text += (text.empty() ? "" : "x") + std::to_string(extent);
   return text;
 }
 

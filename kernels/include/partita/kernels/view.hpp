@@ -1,7 +1,7 @@
 /// Non-owning, typed views of memory whose element type is known at run time.
 ///
-/// A `View` says nothing of shape: kernels know theirs from their plan. Views of host memory give a span of the
-/// element type; asking for another type than the stored one is a broken contract and throws.
+/// A `View` says nothing of shape: kernels know theirs from their plan. Views of host memory give a span of
+/// the element type; asking for another type than the stored one is a broken contract and throws.
 #pragma once
 
 #include <span>
@@ -20,13 +20,11 @@ class BasicView {
   constexpr BasicView() = default;
   constexpr BasicView(Pointer data, DataType type, Elements size) : data_(data), type_(type), size_(size) {}
   template <class T, std::size_t Extent>
-    requires(IsConst || !std::is_const_v<T>)
-  constexpr BasicView(std::span<T, Extent> values)
+  requires(IsConst || !std::is_const_v<T>) constexpr BasicView(std::span<T, Extent> values)
       : BasicView(values.data(), data_type_of<std::remove_const_t<T>>(),
                   Elements(static_cast<std::int64_t>(values.size()))) {}
   template <bool OtherIsConst>
-    requires(IsConst && !OtherIsConst)
-  constexpr BasicView(const BasicView<OtherIsConst>& other)
+  requires(IsConst && !OtherIsConst) constexpr BasicView(const BasicView<OtherIsConst>& other)
       : BasicView(other.data(), other.type(), other.size()) {}
 
   [[nodiscard]] constexpr Pointer data() const { return data_; }

@@ -1,5 +1,5 @@
-/// Three failures, three tools: `ConfigError` for what a user wrote, `expect` for a broken contract between modules,
-/// `EnvironmentError` for what MPI, HDF5, a file system or a device refused.
+/// Three failures, three tools: `ConfigError` for what a user wrote, `expect` for a broken contract between
+/// modules, `EnvironmentError` for what MPI, HDF5, a file system or a device refused.
 #pragma once
 
 #include <source_location>

@@ -1,9 +1,11 @@
-/// Which all-reduce `automatic` stands for: read from a table that partita-bench-comm measured, never guessed.
+/// Which all-reduce `automatic` stands for: read from a table that partita-bench-comm measured, never
+/// guessed.
 ///
 /// One rule a line, '#' begins a comment:
 ///     reach=node ranks=4 bytes=65536 algorithm=window
-/// says: 4 ranks of one node with private buffers of up to 65,536 bytes use the window. `bytes=any` is the last rule of
-/// its kind. For rank counts that are not listed the next lower listed one counts, else the lowest.
+/// says: 4 ranks of one node with private buffers of up to 65,536 bytes use the window. `bytes=any` is the
+/// last rule of its kind. For rank counts that are not listed the next lower listed one counts, else the
+/// lowest.
 #pragma once
 
 #include <filesystem>
@@ -45,8 +47,8 @@ class AlgorithmTable {
  public:
   /// The table of inputs/machines/all_reduce.table, compiled in.
   static const AlgorithmTable& shipped();
-  /// Appends to `violations` whatever is wrong in the text (line numbers as keys); every reach must have rules, and those
-  /// of one reach and rank count rise in bytes and end with `any`.
+  /// Appends to `violations` whatever is wrong in the text (line numbers as keys); every reach must have
+  /// rules, and those of one reach and rank count rise in bytes and end with `any`.
   static AlgorithmTable parse(std::string_view text, std::vector<base::Violation>& violations);
   /// The same from a file; one that cannot be read is a violation too.
   static AlgorithmTable read(const std::filesystem::path&, std::vector<base::Violation>& violations);

@@ -1,8 +1,9 @@
-/// Collective algorithms as data: what one rank sends, receives, loads and stores, round by round. The engine in `comm`
-/// runs a schedule, the byte formula sums it, a simulator can cost it; nothing else describes a collective.
+/// Collective algorithms as data: what one rank sends, receives, loads and stores, round by round. The engine
+/// in `comm` runs a schedule, the byte formula sums it, a simulator can cost it; nothing else describes a
+/// collective.
 ///
-/// Pure arithmetic on (algorithm, p, rank, cuts); no MPI. Ranges count elements of the caller's buffer. Empty ranges
-/// send no message.
+/// Pure arithmetic on (algorithm, p, rank, cuts); no MPI. Ranges count elements of the caller's buffer. Empty
+/// ranges send no message.
 #pragma once
 
 #include <optional>
@@ -21,8 +22,8 @@ using topology::Range;
 
 enum class Combine { copy, sum, max };
 
-/// How an all-reduce is done. `window` loads from a shared-memory window of the node, `hierarchical` does so inside
-/// each node and rings across node leaders, `mpi` leaves it to the vendor's library.
+/// How an all-reduce is done. `window` loads from a shared-memory window of the node, `hierarchical` does so
+/// inside each node and rings across node leaders, `mpi` leaves it to the vendor's library.
 enum class Algorithm { automatic, ring, recursive_doubling, halving_doubling, window, hierarchical, mpi };
 
 std::string_view to_string(Combine);
@@ -38,8 +39,8 @@ struct MessageRound {
   Combine combine = Combine::copy;
 };
 
-/// Elements loaded from the segments of several ranks and combined in that order, so that every rank which does the
-/// same gets the same bits.
+/// Elements loaded from the segments of several ranks and combined in that order, so that every rank which
+/// does the same gets the same bits.
 struct WindowLoad {
   std::vector<int> from;
   Range range;
@@ -48,11 +49,11 @@ struct WindowLoad {
 
 /// One synchronised access to a shared window: stage in, all members arrive, load, store.
 struct WindowRound {
-  bool next_slot = false;      ///< take the other of the two staging slots before staging in
-  Range stage_in;              ///< copied from the caller's buffer to this rank's slot
-  std::vector<int> members;    ///< ranks that arrive before anybody loads
+  bool next_slot = false;         ///< take the other of the two staging slots before staging in
+  Range stage_in;                 ///< copied from the caller's buffer to this rank's slot
+  std::vector<int> members;       ///< ranks that arrive before anybody loads
   std::vector<WindowLoad> loads;  ///< combined into the caller's buffer
-  std::vector<int> store_to;   ///< ranks whose buffer (not slot) receives `store` of the caller's buffer
+  std::vector<int> store_to;      ///< ranks whose buffer (not slot) receives `store` of the caller's buffer
   Range store;
 };
 
@@ -62,9 +63,11 @@ using Schedule = std::vector<Round>;
 /// Ring all-reduce: p − 1 rounds of reduce-scatter, p − 1 of all-gather over `cuts` (p + 1 offsets).
 /// Sends (total − share(r+1)) + (total − share(r+2)) elements.
 Schedule ring_all_reduce(int p, int rank, std::span<const std::int64_t> cuts, Combine);
-/// Recursive doubling; with r = p − 2^⌊log₂p⌋ ranks folded in before and told after. log₂ rounds of n elements.
+/// Recursive doubling; with r = p − 2^⌊log₂p⌋ ranks folded in before and told after. log₂ rounds of n
+/// elements.
 Schedule recursive_doubling_all_reduce(int p, int rank, std::int64_t n, Combine);
-/// Rabenseifner: recursive halving, then recursive doubling, folding as above. 2(q−1)/q·n elements for q = 2^⌊log₂p⌋.
+/// Rabenseifner: recursive halving, then recursive doubling, folding as above. 2(q−1)/q·n elements for q =
+/// 2^⌊log₂p⌋.
 Schedule halving_doubling_all_reduce(int p, int rank, std::int64_t n, Combine);
 
 /// Ring reduce-scatter over cuts: afterwards rank r holds the reduced [cuts[r], cuts[r+1]).
@@ -83,14 +86,16 @@ Schedule dissemination_barrier(int p, int rank);
 
 /// How large a staging slot is: longer buffers go through in pieces that stay in the cache.
 struct WindowTuning {
-  std::int64_t chunk = 0;   ///< elements a slot holds
-  std::int64_t gather = 0;  ///< up to this many elements every rank reduces everything itself (one synchronisation)
+  std::int64_t chunk = 0;  ///< elements a slot holds
+  std::int64_t gather =
+      0;  ///< up to this many elements every rank reduces everything itself (one synchronisation)
 };
 
-/// All-reduce through staging slots of a shared window. For p = 2 and short vectors every rank loads all segments; else
-/// each rank reduces its cut of a chunk and all load the results: 2(p−1)/p·n elements loaded.
+/// All-reduce through staging slots of a shared window. For p = 2 and short vectors every rank loads all
+/// segments; else each rank reduces its cut of a chunk and all load the results: 2(p−1)/p·n elements loaded.
 Schedule staged_window_all_reduce(int p, int rank, std::int64_t n, Combine, const WindowTuning&);
-/// All-reduce of buffers that lie in the window: each rank reduces its cut from all buffers and stores it into all.
+/// All-reduce of buffers that lie in the window: each rank reduces its cut from all buffers and stores it
+/// into all.
 Schedule direct_window_all_reduce(int p, int rank, std::int64_t n, Combine);
 /// Window inside each node, ring across the first ranks of the nodes. `node_of[rank]` numbers the nodes.
 Schedule hierarchical_all_reduce(int rank, std::span<const int> node_of, std::int64_t n, Combine);
@@ -98,9 +103,10 @@ Schedule hierarchical_all_reduce(int rank, std::span<const int> node_of, std::in
 /// Bytes and messages of one rank's schedule (payload and seconds stay 0).
 TrafficCounts traffic_of(const Schedule&, int rank, Bytes element);
 
-/// What MPICH's MPI_Iallreduce sends from `rank`: recursive doubling up to 2048 bytes or with fewer than q = 2^⌊log₂p⌋ elements, else
-/// Rabenseifner's algorithm: even ranks below 2(p−q) send n, odd ones 2(q−1)/q·n + n, others 2(q−1)/q·n, up to rounding. Counted below MPI with
-/// MPICH 4.0.2 (test vendor_bytes); its blocking MPI_Allreduce leaves recursive doubling at 8 bytes already.
+/// What MPICH's MPI_Iallreduce sends from `rank`: recursive doubling up to 2048 bytes or with fewer than q =
+/// 2^⌊log₂p⌋ elements, else Rabenseifner's algorithm: even ranks below 2(p−q) send n, odd ones 2(q−1)/q·n +
+/// n, others 2(q−1)/q·n, up to rounding. Counted below MPI with MPICH 4.0.2 (test vendor_bytes); its blocking
+/// MPI_Allreduce leaves recursive doubling at 8 bytes already.
 Bytes modelled_vendor_all_reduce(int p, int rank, std::int64_t n, Bytes element);
 
 /// Evenly cut offsets 0 … n for p shares.

@@ -15,7 +15,15 @@ namespace partita::collective {
 using kernels::Bytes;
 
 enum class Operation {
-  send, receive, all_reduce, reduce_scatter, all_gather, all_to_all, broadcast, gather, barrier
+  send,
+  receive,
+  all_reduce,
+  reduce_scatter,
+  all_gather,
+  all_to_all,
+  broadcast,
+  gather,
+  barrier
 };
 
 /// What part of a program's life the bytes belong to.
@@ -38,17 +46,17 @@ struct TrafficKey {
 
 /// What one rank did under one key.
 struct TrafficCounts {
-  std::int64_t calls = 0;               ///< operations that the program asked for
-  std::int64_t messages = 0;            ///< MPI point-to-point sends made for them
-  Bytes payload_bytes{};                ///< what the program asked to have moved or reduced
-  Bytes wire_bytes{};                   ///< passed to MPI point-to-point sends
-  Bytes wire_bytes_received{};          ///< got from MPI point-to-point receives
-  Bytes window_bytes_read{};            ///< loaded from other ranks' shared-window segments
-  Bytes window_bytes_written{};         ///< stored into other ranks' shared-window segments
-  Bytes modelled_wire_bytes{};          ///< for vendor collectives: from a formula
-  Bytes staged_bytes{};                 ///< host↔device copies made for communication
-  double exposed_seconds = 0;           ///< this rank waited
-  double hidden_seconds = 0;            ///< alone-duration − exposed, at least 0
+  std::int64_t calls = 0;        ///< operations that the program asked for
+  std::int64_t messages = 0;     ///< MPI point-to-point sends made for them
+  Bytes payload_bytes{};         ///< what the program asked to have moved or reduced
+  Bytes wire_bytes{};            ///< passed to MPI point-to-point sends
+  Bytes wire_bytes_received{};   ///< got from MPI point-to-point receives
+  Bytes window_bytes_read{};     ///< loaded from other ranks' shared-window segments
+  Bytes window_bytes_written{};  ///< stored into other ranks' shared-window segments
+  Bytes modelled_wire_bytes{};   ///< for vendor collectives: from a formula
+  Bytes staged_bytes{};          ///< host↔device copies made for communication
+  double exposed_seconds = 0;    ///< this rank waited
+  double hidden_seconds = 0;     ///< alone-duration − exposed, at least 0
 
   TrafficCounts& operator+=(const TrafficCounts&);
 };

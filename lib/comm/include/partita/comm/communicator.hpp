@@ -1,7 +1,8 @@
-/// Communicators of the grid's axes, persistent collectives on them, and memory that the ranks of a node share.
+/// Communicators of the grid's axes, persistent collectives on them, and memory that the ranks of a node
+/// share.
 ///
-/// Nothing here blocks inside MPI: MPICH spins without yielding, so that more ranks than cores collapse. All waiting goes
-/// through one progress function that polls everything started and yields the core.
+/// Nothing here blocks inside MPI: MPICH spins without yielding, so that more ranks than cores collapse. All
+/// waiting goes through one progress function that polls everything started and yields the core.
 #pragma once
 
 #include <functional>
@@ -36,8 +37,8 @@ struct Description {
   bool in_window = false;  ///< the buffer lies in a shared window: nothing is staged
 };
 
-/// A collective bound to its buffer, started any number of times; starting allocates nothing. The buffer belongs to the
-/// operation from `start` to the `wait` or `test` that ends it.
+/// A collective bound to its buffer, started any number of times; starting allocates nothing. The buffer
+/// belongs to the operation from `start` to the `wait` or `test` that ends it.
 class Collective {
  public:
   virtual ~Collective() = default;
@@ -54,8 +55,8 @@ class Collective {
   [[nodiscard]] virtual Bytes buffer_bytes() const { return Bytes(0); }
 };
 
-/// Memory in a window that the ranks of a communicator share if they are on one node, else private. Freed collectively:
-/// every rank destroys it at the same place.
+/// Memory in a window that the ranks of a communicator share if they are on one node, else private. Freed
+/// collectively: every rank destroys it at the same place.
 class SharedBuffer {
  public:
   SharedBuffer();
@@ -76,10 +77,11 @@ class Communicator {
   static Communicator world(MpiEnvironment&);
   /// This rank alone, with a ledger of its own: the one-rank side of a comparison.
   static Communicator self(MpiEnvironment&);
-  /// The same ranks with imitated nodes of so many consecutive ranks (0: the real nodes); shares the ledger. Collective.
+  /// The same ranks with imitated nodes of so many consecutive ranks (0: the real nodes); shares the ledger.
+  /// Collective.
   [[nodiscard]] Communicator with_nodes_of(int ranks_per_node) const;
-  /// The communicator along one axis of the grid, ranks in the order of their coordinate. Collective; shares the
-  /// ledger and the progress of its parent.
+  /// The communicator along one axis of the grid, ranks in the order of their coordinate. Collective; shares
+  /// the ledger and the progress of its parent.
   [[nodiscard]] Communicator along(topology::Axis axis, const topology::GridExtent& grid) const;
   ~Communicator();
   Communicator(Communicator&&) noexcept;
@@ -96,21 +98,24 @@ class Communicator {
   [[nodiscard]] Ledger& ledger() const;
   /// How these ranks, and a buffer at `data`, lie on the nodes.
   [[nodiscard]] collective::Reach reach(const void* data) const;
-  /// What `automatic` stands for from now on, in all communicators of this job; the shipped table until then. The same on
-  /// every rank.
+  /// What `automatic` stands for from now on, in all communicators of this job; the shipped table until then.
+  /// The same on every rank.
   void use(collective::AlgorithmTable table) const;
 
-  /// Plans are collective over this communicator: every rank plans the same operations in the same order, and a
-  /// difference in operation, size, type, algorithm or purpose throws on every rank. Negative counts throw.
+  /// Plans are collective over this communicator: every rank plans the same operations in the same order, and
+  /// a difference in operation, size, type, algorithm or purpose throws on every rank. Negative counts throw.
   std::unique_ptr<Collective> plan_all_reduce(View buffer, Combine, Algorithm, collective::Purpose);
   /// Reduces in place; afterwards this rank's share of `cuts` (size() + 1 offsets) holds the result.
   std::unique_ptr<Collective> plan_reduce_scatter(View buffer, std::span<const std::int64_t> cuts, Combine,
                                                   collective::Purpose);
-  std::unique_ptr<Collective> plan_all_gather(View buffer, std::span<const std::int64_t> cuts, collective::Purpose);
+  std::unique_ptr<Collective> plan_all_gather(View buffer, std::span<const std::int64_t> cuts,
+                                              collective::Purpose);
   std::unique_ptr<Collective> plan_broadcast(View buffer, int root, collective::Purpose);
-  /// Share i of `send` goes to rank i; what rank i sends here arrives as share i of `receive`. Cuts may differ by rank.
-  std::unique_ptr<Collective> plan_all_to_all(View send, std::span<const std::int64_t> send_cuts, View receive,
-                                              std::span<const std::int64_t> receive_cuts, collective::Purpose);
+  /// Share i of `send` goes to rank i; what rank i sends here arrives as share i of `receive`. Cuts may
+  /// differ by rank.
+  std::unique_ptr<Collective> plan_all_to_all(View send, std::span<const std::int64_t> send_cuts,
+                                              View receive, std::span<const std::int64_t> receive_cuts,
+                                              collective::Purpose);
   std::unique_ptr<Collective> plan_barrier();
 
   /// Plans, runs and waits.
@@ -128,9 +133,11 @@ class Communicator {
   std::vector<std::string> all_gather_text(const std::string& text, collective::Purpose);
   /// Everybody's text by rank on `root`, nothing elsewhere.
   std::vector<std::string> gather_text(const std::string& text, int root, collective::Purpose);
-  /// The union of all ranks' violations, the same on every rank; those that not every rank has name the ranks.
+  /// The union of all ranks' violations, the same on every rank; those that not every rank has name the
+  /// ranks.
   std::vector<base::Violation> agree(const std::vector<base::Violation>& mine);
-  /// Every rank's ledger on rank 0, this gather included; its own waiting time cannot be known before and is 0.
+  /// Every rank's ledger on rank 0, this gather included; its own waiting time cannot be known before and is
+  /// 0.
   std::vector<collective::TrafficRow> gather_traffic();
 
   struct State;

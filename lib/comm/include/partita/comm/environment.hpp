@@ -23,8 +23,9 @@ class MpiEnvironment {
   [[nodiscard]] std::string host() const;
 };
 
-/// Runs a program on every rank. An exception on one rank is printed to `errors` with the rank and its cause, and ends
-/// all ranks; the return value is the process's exit code.
-int run_program(int argc, char** argv, std::ostream& errors, const std::function<int(MpiEnvironment&)>& program);
+/// Runs a program on every rank. An exception on one rank is printed to `errors` with the rank and its cause,
+/// and ends all ranks; the return value is the process's exit code.
+int run_program(int argc, char** argv, std::ostream& errors,
+                const std::function<int(MpiEnvironment&)>& program);
 
 }  // namespace partita::comm

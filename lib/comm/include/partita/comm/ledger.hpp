@@ -14,9 +14,13 @@ class Ledger {
   void set_activity(collective::Activity activity) { activity_ = activity; }
   [[nodiscard]] collective::Activity activity() const { return activity_; }
 
-  void add(const collective::TrafficKey& key, const collective::TrafficCounts& counts) { rows_[key] += counts; }
+  void add(const collective::TrafficKey& key, const collective::TrafficCounts& counts) {
+    rows_[key] += counts;
+  }
   /// Adds waiting time to an operation that is already booked.
-  void add_exposed(const collective::TrafficKey& key, double seconds) { rows_[key].exposed_seconds += seconds; }
+  void add_exposed(const collective::TrafficKey& key, double seconds) {
+    rows_[key].exposed_seconds += seconds;
+  }
 
   [[nodiscard]] std::vector<collective::TrafficRow> rows(int rank) const;
 

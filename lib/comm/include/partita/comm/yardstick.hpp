@@ -1,5 +1,5 @@
-/// The MPI library's own collectives as an application without Partita would call them: to be measured against, not to be
-/// trained with. They block and spin without yielding the core, and no ledger books them.
+/// The MPI library's own collectives as an application without Partita would call them: to be measured
+/// against, not to be trained with. They block and spin without yielding the core, and no ledger books them.
 #pragma once
 
 #include "partita/comm/communicator.hpp"

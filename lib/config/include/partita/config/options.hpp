@@ -60,20 +60,22 @@ struct RunOptions {
   bool help = false, version = false, print_config = false, dry_run = false, print_program = false;
 };
 
-/// Reads `--config FILE` and the command line, which wins. Appends every violation: unknown keys (with the nearest known
-/// one), keys given twice, numbers out of range, model lines. Keys that were refused keep their defaults, so that the
-/// caller can go on looking for violations.
+/// Reads `--config FILE` and the command line, which wins. Appends every violation: unknown keys (with the
+/// nearest known one), keys given twice, numbers out of range, model lines. Keys that were refused keep their
+/// defaults, so that the caller can go on looking for violations.
 RunOptions parse(int argc, const char* const* argv, std::vector<base::Violation>& violations);
 
 /// The options as an INI file that `parse` reads back to the same options.
 std::string print_config(const RunOptions&);
 
-/// SHA-256 of all keys that decide what is trained and how it is split; output paths, threads and switches do not.
+/// SHA-256 of all keys that decide what is trained and how it is split; output paths, threads and switches do
+/// not.
 std::string config_hash(const RunOptions&);
 
 std::string help_text(const std::string& program);
 
-/// Completes the options for a world of `world` ranks (data axis, batch of weak scaling), or says what does not fit.
+/// Completes the options for a world of `world` ranks (data axis, batch of weak scaling), or says what does
+/// not fit.
 std::vector<base::Violation> fit_to_world(RunOptions&, int world);
 
 /// What of the model does not fit the data: input shape, number of classes, target shape.

@@ -42,7 +42,7 @@ struct DataOptions {
   std::optional<kernels::Samples> train_samples, test_samples;
   std::optional<std::int64_t> classes;  ///< of an IDX set: labels must be below it; default: 10 for the sets
                                         ///< of known size, else the largest training label + 1
-  std::uint64_t seed = 1;  ///< of synthetic data
+  std::uint64_t seed = 1;               ///< of synthetic data
   RandomOptions random;
 };
 

@@ -34,8 +34,8 @@ class HostBuffer {
   std::size_t size_ = 0;
 };
 
-/// Hands out aligned pieces of memory that somebody else owns (a host buffer, a shared window), front to back.
-/// Asking for more than is left is a broken contract.
+/// Hands out aligned pieces of memory that somebody else owns (a host buffer, a shared window), front to
+/// back. Asking for more than is left is a broken contract.
 class Arena {
  public:
   explicit Arena(std::span<std::byte> storage) : storage_(storage) {}

@@ -16,8 +16,8 @@ enum class LayerKind { linear, conv, maxpool, avgpool, relu, tanh, flatten, drop
 enum class Loss { cross_entropy, mse };
 
 /// torch: uniform ±1/√fan_in for weights and biases, PyTorch's default of Linear and Conv2d.
-/// kaiming: weights uniform ±√(6/fan_in), biases 0 (He et al. 2015, arXiv:1502.01852; PyTorch's kaiming_uniform_
-/// for ReLU); deep ReLU nets do not learn without it.
+/// kaiming: weights uniform ±√(6/fan_in), biases 0 (He et al. 2015, arXiv:1502.01852; PyTorch's
+/// kaiming_uniform_ for ReLU); deep ReLU nets do not learn without it.
 enum class Initializer { torch, kaiming };
 
 std::string_view to_string(LayerKind);
@@ -27,7 +27,7 @@ std::string_view to_string(Initializer);
 /// One layer. Shapes are per sample: [features] or [channels, height, width].
 struct Layer {
   LayerKind kind = LayerKind::relu;
-  std::string name;  ///< kind and number within the kind, from 1: conv1, maxpool1, conv2
+  std::string name;      ///< kind and number within the kind, from 1: conv1, maxpool1, conv2
   std::int64_t out = 0;  ///< features of linear, filters of conv
   std::int64_t kernel = 1, stride = 1, padding = 0;
   double probability = 0;  ///< of dropout
@@ -52,16 +52,17 @@ struct ModelSpec {
   Loss loss = Loss::cross_entropy;
 
   [[nodiscard]] Elements parameters() const;
-  /// Training FLOPs of one sample: forward, data gradients and weight gradients (no data gradient below the lowest
-  /// layer with parameters).
+  /// Training FLOPs of one sample: forward, data gradients and weight gradients (no data gradient below the
+  /// lowest layer with parameters).
   [[nodiscard]] double training_flops() const;
 };
 
-/// The model with Tanh for ReLU and average for maximum pooling: no ties, no kinks, so that fp32 runs of different
-/// decompositions can be compared closely.
+/// The model with Tanh for ReLU and average for maximum pooling: no ties, no kinks, so that fp32 runs of
+/// different decompositions can be compared closely.
 ModelSpec smooth_twin(ModelSpec);
 
 /// Initial value of one parameter, a function of (seed, layer, weight or bias, logical index) alone.
-double initial_value(const ModelSpec&, int layer, bool is_bias, Elements index, Initializer, std::uint64_t seed);
+double initial_value(const ModelSpec&, int layer, bool is_bias, Elements index, Initializer,
+                     std::uint64_t seed);
 
 }  // namespace partita::model

@@ -19,8 +19,8 @@ struct ModelText {
 
 /// Parses layer lines and infers shapes. Grammar: `linear N`, `conv K kernel=k [stride=s] [padding=p]`,
 /// `maxpool k [stride=s]`, `avgpool k [stride=s]`, `relu`, `tanh`, `flatten`, `dropout p`.
-/// Everything wrong is appended to `violations` with the line's number and both shapes; the result is usable only if
-/// nothing was appended.
+/// Everything wrong is appended to `violations` with the line's number and both shapes; the result is usable
+/// only if nothing was appended.
 ModelSpec parse_model(const ModelText&, std::vector<base::Violation>& violations);
 
 /// The candidate with the smallest edit distance to `word`, or nothing when none is similar.

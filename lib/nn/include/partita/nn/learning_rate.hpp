@@ -9,8 +9,8 @@ namespace partita::nn {
 
 enum class Decay { constant, step, cosine };
 
-/// With s = step − warm-up: constant η; step η·γ^⌊s / step_length⌋; cosine ½η(1 + cos πs/S), S the steps after the
-/// warm-up. During the warm-up η·(step + 1)/warmup_steps.
+/// With s = step − warm-up: constant η; step η·γ^⌊s / step_length⌋; cosine ½η(1 + cos πs/S), S the steps
+/// after the warm-up. During the warm-up η·(step + 1)/warmup_steps.
 struct LearningRate {
   double base = 0.01;
   Decay decay = Decay::constant;
@@ -25,7 +25,8 @@ struct LearningRate {
     if (decay == Decay::step && step_length > 0)
       return base * std::pow(gamma, std::floor(after / static_cast<double>(step_length)));
     const auto span = static_cast<double>(total_steps - warmup_steps);
-    if (decay == Decay::cosine && span > 0) return 0.5 * base * (1 + std::cos(std::numbers::pi * after / span));
+    if (decay == Decay::cosine && span > 0)
+      return 0.5 * base * (1 + std::cos(std::numbers::pi * after / span));
     return base;
   }
 };

@@ -1,5 +1,5 @@
-/// Layers as local arithmetic: a model layer bound to a back-end and a number of samples. Operators never communicate
-/// and never allocate while they run.
+/// Layers as local arithmetic: a model layer bound to a back-end and a number of samples. Operators never
+/// communicate and never allocate while they run.
 #pragma once
 
 #include <memory>
@@ -12,15 +12,16 @@ namespace partita::nn {
 using kernels::ConstView;
 using kernels::View;
 
-/// What the draws of a step depend on besides the layer: dropout is a function of these and never of the grid.
+/// What the draws of a step depend on besides the layer: dropout is a function of these and never of the
+/// grid.
 struct StepPosition {
   std::uint64_t seed = 0;
   std::int64_t step = 0;
   kernels::Samples first_sample{};  ///< of this share within the global batch
 };
 
-/// The tensors of one operator; those that it does not need are empty. x [batch, input], y [batch, output], gradients
-/// alike; winners is what maximum pooling remembers.
+/// The tensors of one operator; those that it does not need are empty. x [batch, input], y [batch, output],
+/// gradients alike; winners is what maximum pooling remembers.
 struct Tensors {
   ConstView x, weight, bias;
   View y, winners;
@@ -40,9 +41,9 @@ class Operator {
   virtual void backward_data(const Tensors&, const StepPosition&, kernels::Workspace) = 0;
 };
 
-/// Binds a layer to `batch` samples. With `fused_relu` the operator's result is max(0, ·); the caller masks dy by
-/// y > 0 (Backend::relu_backward) before the backward calls. `layer_index` numbers the dropout streams.
-std::unique_ptr<Operator> plan_operator(const model::Layer&, int layer_index, bool fused_relu, std::int64_t batch,
-                                        kernels::Backend&);
+/// Binds a layer to `batch` samples. With `fused_relu` the operator's result is max(0, ·); the caller masks
+/// dy by y > 0 (Backend::relu_backward) before the backward calls. `layer_index` numbers the dropout streams.
+std::unique_ptr<Operator> plan_operator(const model::Layer&, int layer_index, bool fused_relu,
+                                        std::int64_t batch, kernels::Backend&);
 
 }  // namespace partita::nn

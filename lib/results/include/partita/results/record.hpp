@@ -138,8 +138,8 @@ struct MemoryRow {
   friend bool operator==(const MemoryRow&, const MemoryRow&) = default;
 };
 
-/// A row of `/reductions`: one all-reduce of a training step, in the order of its start. The algorithm is the one in use,
-/// whatever was asked for.
+/// A row of `/reductions`: one all-reduce of a training step, in the order of its start. The algorithm is the
+/// one in use, whatever was asked for.
 struct ReductionRow {
   collective::Purpose purpose = collective::Purpose::gradient;
   Bytes payload{};

@@ -1,7 +1,8 @@
-/// Runs step programs on one rank: kernels for compute instructions, `comm` for the rest, one span per instruction.
+/// Runs step programs on one rank: kernels for compute instructions, `comm` for the rest, one span per
+/// instruction.
 ///
-/// Communicates on the axes that the program names, nowhere else. After the first step with a given number of samples
-/// a step allocates nothing.
+/// Communicates on the axes that the program names, nowhere else. After the first step with a given number of
+/// samples a step allocates nothing.
 #pragma once
 
 #include <array>
@@ -27,8 +28,8 @@ struct BatchShare {
   nn::StepPosition position;
 };
 
-/// Seconds of one step on this rank by what the rank did; `reductions` holds the wait for each reduction, in program
-/// order. Their sum is the step: spans follow each other without gaps.
+/// Seconds of one step on this rank by what the rank did; `reductions` holds the wait for each reduction, in
+/// program order. Their sum is the step: spans follow each other without gaps.
 struct StepSpans {
   double load = 0, forward = 0, backward = 0, update = 0, other = 0;
   std::vector<double> reductions;
@@ -41,12 +42,12 @@ class Executor {
     comm::Algorithm algorithm = comm::Algorithm::automatic;
   };
   /// Collective over `axis`, the communicator of the data axis, when the program reduces anything.
-  Executor(const step::Program&, const model::ModelSpec&, kernels::Backend&, comm::Communicator& axis, Parameters&,
-           const Options&);
+  Executor(const step::Program&, const model::ModelSpec&, kernels::Backend&, comm::Communicator& axis,
+           Parameters&, const Options&);
   ~Executor();
 
-  /// One pass over the program. Returns the loss sums: of the whole batch when the program reduces them, of this rank's
-  /// share otherwise. `optimizer` is read by updates only.
+  /// One pass over the program. Returns the loss sums: of the whole batch when the program reduces them, of
+  /// this rank's share otherwise. `optimizer` is read by updates only.
   kernels::LossSums run(const BatchShare&, const kernels::SgdStep& optimizer, StepSpans&);
 
   [[nodiscard]] kernels::Bytes activation_bytes() const { return activations_bytes_; }

@@ -1,5 +1,5 @@
-/// The parameters of a model on one rank, with their gradients and velocities: three flat vectors in the order of the
-/// program, so that a bucket is a slice and an update is one call.
+/// The parameters of a model on one rank, with their gradients and velocities: three flat vectors in the
+/// order of the program, so that a bucket is a slice and an update is one call.
 #pragma once
 
 #include "partita/comm/communicator.hpp"
@@ -12,8 +12,8 @@ using kernels::View;
 
 class Parameters {
  public:
-  /// Collective over `axis`: gradients lie in its shared window where its ranks share a node, so that a reduction
-  /// copies nothing.
+  /// Collective over `axis`: gradients lie in its shared window where its ranks share a node, so that a
+  /// reduction copies nothing.
   Parameters(const step::Program&, comm::Communicator& axis);
 
   [[nodiscard]] View weights() const { return weights_; }

@@ -5,8 +5,9 @@
 
 namespace partita::run {
 
-/// Asks the ranks rarely: after each agreement on the time that has passed, half of the steps that should remain go by unasked, so
-/// that an interval costs a few small all-reduces whatever a step takes. They are booked under the activity `record`.
+/// Asks the ranks rarely: after each agreement on the time that has passed, half of the steps that should
+/// remain go by unasked, so that an interval costs a few small all-reduces whatever a step takes. They are
+/// booked under the activity `record`.
 class SnapshotClock {
  public:
   /// `interval_seconds` 0: never due. Collective over `world`, which outlives the clock.

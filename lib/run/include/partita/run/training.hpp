@@ -1,7 +1,7 @@
 /// The training loop on one rank of a grid: epochs, steps, evaluation, the stop at a target accuracy.
 ///
-/// Every rank runs the same loop and takes its cut of each batch; what depends on data (loss, accuracy, the decision to
-/// stop) is reduced over all ranks, so that all of them agree.
+/// Every rank runs the same loop and takes its cut of each batch; what depends on data (loss, accuracy, the
+/// decision to stop) is reduced over all ranks, so that all of them agree.
 #pragma once
 
 #include <functional>
@@ -61,8 +61,9 @@ class Training {
 
   /// Called on every rank, at the same step.
   struct Observer {
-    std::function<void(const EpochRow&)> on_epoch = [](const EpochRow&) {};  ///< after each epoch with its row; may write a snapshot
-    std::function<void()> on_snapshot = [] {};      ///< inside an epoch, when a snapshot is due
+    std::function<void(const EpochRow&)> on_epoch = [](const EpochRow&) {
+    };                                          ///< after each epoch with its row; may write a snapshot
+    std::function<void()> on_snapshot = [] {};  ///< inside an epoch, when a snapshot is due
   };
   Outcome run(const Observer&);
 

@@ -1,8 +1,9 @@
-/// The step program: what one rank does in one step, as plain data. The executor runs it, the traffic formula adds up
-/// its bytes, a simulator can cost it, a timeline names its spans; no second description of a step exists.
+/// The step program: what one rank does in one step, as plain data. The executor runs it, the traffic formula
+/// adds up its bytes, a simulator can cost it, a timeline names its spans; no second description of a step
+/// exists.
 ///
-/// A program belongs to a role, not to a rank, and knows no batch size: slots are sized per sample, counts are bound
-/// when a share of a batch is known.
+/// A program belongs to a role, not to a rank, and knows no batch size: slots are sized per sample, counts
+/// are bound when a share of a batch is known.
 #pragma once
 
 #include <optional>
@@ -31,8 +32,8 @@ enum class Kind {
 
 enum class Queue { compute, copy, communication };
 
-/// Which gradient a backward instruction computes. `activation` masks the gradient of a unit's output in place by the
-/// unit's own ReLU.
+/// Which gradient a backward instruction computes. `activation` masks the gradient of a unit's output in
+/// place by the unit's own ReLU.
 enum class Phase { none, activation, parameters, data };
 
 std::string_view to_string(Kind);
@@ -48,7 +49,8 @@ struct Unit {
 /// What a slot holds. Activations and their gradients live within a step; the others outlive it.
 enum class SlotRole { activation, gradient, winners, labels, parameters, parameter_gradients, metric };
 
-/// A tensor that instructions read and write: `per_sample` elements for each sample of the share, or `fixed` ones.
+/// A tensor that instructions read and write: `per_sample` elements for each sample of the share, or `fixed`
+/// ones.
 struct Slot {
   SlotRole role = SlotRole::activation;
   int unit = -1;  ///< whose output it is; −1 for the network's input
@@ -80,9 +82,9 @@ struct Instruction {
   Kind kind = Kind::load;
   Queue queue = Queue::compute;
   Phase phase = Phase::none;
-  int unit = -1;       ///< of forward and backward
-  int bucket = -1;     ///< of update
-  int reduction = -1;  ///< of all_reduce and wait
+  int unit = -1;                   ///< of forward and backward
+  int bucket = -1;                 ///< of update
+  int reduction = -1;              ///< of all_reduce and wait
   std::vector<int> reads, writes;  ///< slots
 };
 

@@ -1,7 +1,7 @@
 /// The one way in which Partita cuts n things into p shares: share i is [⌊i·n/p⌋, ⌊(i+1)·n/p⌋).
 ///
-/// Shares differ by at most one, may be empty, and nest: cutting into p·m shares and joining m neighbours gives the
-/// cut into p.
+/// Shares differ by at most one, may be empty, and nest: cutting into p·m shares and joining m neighbours
+/// gives the cut into p.
 #pragma once
 
 #include <cstdint>

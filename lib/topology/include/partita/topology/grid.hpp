@@ -19,9 +19,7 @@ std::string_view to_string(Axis);
 /// How many ranks lie along each axis.
 struct GridExtent {
   int data = 1, pipeline = 1, tensor = 1;
-  [[nodiscard]] std::int64_t size() const {
-    return static_cast<std::int64_t>(data) * pipeline * tensor;
-  }
+  [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(data) * pipeline * tensor; }
   [[nodiscard]] int along(Axis) const;
   friend bool operator==(const GridExtent&, const GridExtent&) = default;
 };

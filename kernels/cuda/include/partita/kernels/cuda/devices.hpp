@@ -1,4 +1,5 @@
-/// Which CUDA devices this process could compute on. Exists in every build: without a CUDA compiler it says so.
+/// Which CUDA devices this process could compute on. Exists in every build: without a CUDA compiler it says
+/// so.
 #pragma once
 
 #include <string>
@@ -15,9 +16,9 @@ struct Device {
 };
 
 struct DeviceQuery {
-  std::string runtime;          ///< version of the CUDA runtime, "13.0"; "none" in a build without CUDA
+  std::string runtime;  ///< version of the CUDA runtime, "13.0"; "none" in a build without CUDA
   std::vector<Device> devices;
-  std::string problem;          ///< why there are none, in the driver's words; empty when there are some
+  std::string problem;  ///< why there are none, in the driver's words; empty when there are some
 };
 
 /// Asks the driver; never throws, allocates nothing on a device.
