@@ -1,4 +1,7 @@
-"""Turns CTest's JUnit file into a record of a full test run: commit, machine, counts, failures and durations."""
+"""Turns CTest's JUnit file into a record of a full test run: commit, machine, counts, failures and durations.
+
+Usage: record.py TESTS.xml SHARD
+"""
 import datetime
 import json
 import os
@@ -12,6 +15,12 @@ def git(*arguments):
     return subprocess.run(["git", *arguments], capture_output=True, text=True).stdout.strip()
 
 
+def cpu_model():
+    with open("/proc/cpuinfo") as file:
+        names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
 suite = xml.parse(sys.argv[1]).getroot()
 cases = suite.findall("testcase")
 status = {case.get("name"): case.get("status") for case in cases}
@@ -20,7 +29,9 @@ json.dump(
         "commit": git("rev-parse", "HEAD"),
         "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "machine": {"cpu": platform.machine(), "cores": os.cpu_count()},
+        "machine": {"cpu": cpu_model(), "cores": os.cpu_count()},
+        "shard": sys.argv[2],
+        "total_seconds": round(sum(float(case.get("time")) for case in cases), 1),
         "tests": len(cases),
         "passed": sum(s == "run" for s in status.values()),
         "failed": sorted(name for name, s in status.items() if s == "fail"),

@@ -29,11 +29,18 @@ arguments=(--test-dir build/release --output-on-failure --no-tests=error --outpu
 if $full; then arguments+=(-I "${shard%/*},,${shard#*/}"); else arguments+=(-L '^fast$'); fi
 status=0
 ctest "${arguments[@]}" || status=$?
+# The slowest tests, so that a set that grows too long is seen.
+"$python" - build/release/tests.xml <<'END' >&2
+import sys
+import xml.etree.ElementTree as xml
+cases = sorted(xml.parse(sys.argv[1]).getroot().findall("testcase"), key=lambda case: -float(case.get("time")))
+print("slowest:", ", ".join(f"{case.get('name')} {float(case.get('time')):.1f} s" for case in cases[:10]))
+END
 if $full; then
   name=full-tests
   [ "$shard" = 1/1 ] || name="full-tests-${shard/\//-of-}"
   mkdir -p results/reference
-  "$python" tests/record.py build/release/tests.xml >build/release/record.json &&
+  "$python" tests/record.py build/release/tests.xml "$shard" >build/release/record.json &&
     mv build/release/record.json "results/reference/$name.json" || status=1
 fi
 exit $status

@@ -155,26 +155,31 @@ class CpuPooling final : public Pooling {
   }
 
   /// The same for a row of 2×2 maxima, both rows of a window at once: gradient and winner are loaded once for
-  /// four stores. Windows whose upper block would reach into the lower row, which is there already, are
-  /// stored exactly.
+  /// four stores. A block of the upper row that would reach into the lower one, which is there already, is
+  /// cut.
   void backward_pairs(std::int64_t h, const float* dy, const std::uint8_t* winners, float* dx) const {
-    const std::int64_t w_end = s_.out_width();
+    const std::int64_t w_end = s_.out_width(), reach = ceil_divide(s_.channels, width) * width;
     float* const rows[] = {dx + 2 * h * in_.row, dx + (2 * h + 1) * in_.row};
+    const std::int64_t ends[] = {in_.row, in_.sample - (2 * h + 1) * in_.row};
     for (std::int64_t w = 0; w < w_end; ++w) {
       const std::int64_t pixel = h * w_end + w, first = 2 * w * s_.channels;
-      if (first + s_.channels + ceil_divide(s_.channels, width) * width > in_.row ||
-          !fits(pixel, out_.sample)) {
+      if (!fits(pixel, out_.sample)) {
         for (std::int64_t r = 0; r < 2; ++r)
           backward_pixel<false>(pixel, r, dy, winners, rows[r] + first);
         continue;
       }
       for (std::int64_t c = 0; c < s_.channels; c += width) {
-        const auto gradient = load<Lanes, true>(dy + pixel * s_.channels + c, width);
-        const auto winner = __builtin_convertvector(
-            (load<ByteLanes, true>(winners + pixel * s_.channels + c, width)), IntLanes);
-        for (std::int32_t position = 0; position < 4; ++position)
-          store<true, Lanes>(winner == position ? gradient : Lanes{},
-                             rows[position / 2] + first + position % 2 * s_.channels + c, width);
+        const auto at = pixel * s_.channels + c;
+        const auto gradient = load<Lanes, true>(dy + at, width);
+        const auto winner = __builtin_convertvector((load<ByteLanes, true>(winners + at, width)), IntLanes);
+        for (std::int32_t position = 0; position < 4; ++position) {
+          const std::int64_t target = first + position % 2 * s_.channels;
+          const Lanes value = winner == position ? gradient : Lanes{};
+          if (target + reach <= ends[position / 2])
+            store<true>(value, rows[position / 2] + target + c, width);
+          else
+            store<false>(value, rows[position / 2] + target + c, std::min(width, s_.channels - c));
+        }
       }
     }
     for (float* row : rows)

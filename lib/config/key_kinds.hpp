@@ -1,0 +1,177 @@
+/// Kinds of keys: numbers within bounds, words, choices, shapes. Each knows how a text becomes a value, how a
+/// value becomes a text, and what to say of a text that it refuses.
+#pragma once
+
+#include <array>
+#include <charconv>
+#include <type_traits>
+
+#include "keys.hpp"
+
+namespace partita::config {
+
+template <class T>
+std::string text_of(T value) {
+  if constexpr (std::is_same_v<T, bool>) {
+    return value ? "true" : "false";
+  } else {
+    char buffer[64];
+    return std::string(buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr);
+  }
+}
+
+/// Bounds of a number; `open` excludes the lower one.
+template <class T>
+struct Bounds {
+  T least, most;
+  bool open = false;
+};
+
+template <class T>
+std::string allowed(const Bounds<T>& bounds) {
+  return std::string(std::is_integral_v<T> ? "a whole number " : "a number ") +
+         (bounds.open ? "above " : "from ") + text_of(bounds.least) + " to " + text_of(bounds.most);
+}
+
+/// "; the nearest is …", where there is one: a NaN and a word have none.
+template <class T>
+std::string nearest(const Bounds<T>& bounds, bool below) {
+  if (below && bounds.open) return "; the nearest lie just above " + text_of(bounds.least);
+  return "; the nearest is " + text_of(below ? bounds.least : bounds.most);
+}
+
+/// Parses strictly: the whole text, no sign lost, no infinity, no NaN.
+template <class T>
+std::string read_number(const std::string& text, const Bounds<T>& bounds, T& target) {
+  const bool negative = text.starts_with('-');
+  T value{};
+  // An unsigned type refuses the sign itself.
+  const char* const begin = text.data() + (std::is_unsigned_v<T> && negative ? 1 : 0);
+  const auto [end, error] = std::from_chars(begin, text.data() + text.size(), value);
+  const std::string must = "must be " + allowed(bounds);
+  if (text.empty() || end != text.data() + text.size() || error == std::errc::invalid_argument ||
+      value != value)
+    return must;
+  if (error == std::errc::result_out_of_range || (std::is_unsigned_v<T> && negative)) {
+    const bool tiny = std::is_floating_point_v<T> && text.find("e-") != std::string::npos;
+    return must + nearest(bounds, negative || tiny);
+  }
+  if (value < bounds.least || (bounds.open && value == bounds.least)) return must + nearest(bounds, true);
+  if (value > bounds.most) return must + nearest(bounds, false);
+  return target = value, "";
+}
+
+/// A key for which only one value can work until more is built.
+inline Key with_note(Key key, const std::string& note) {
+  key.read = [read = key.read, note](RunOptions& o, const std::string& text) {
+    const auto wrong = read(o, text);
+    return wrong.empty() ? wrong : wrong + "; " + note;
+  };
+  return key;
+}
+
+template <class T, class Get>
+Key number(std::string name, std::string meaning, Bounds<T> bounds, Get get, bool decides = true) {
+  meaning += " (" + allowed(bounds) + ")";
+  return {
+      .name = std::move(name),
+      .meaning = std::move(meaning),
+      .decides_result = decides,
+      .read = [=](RunOptions& o, const std::string& text) { return read_number<T>(text, bounds, get(o)); },
+      .print = [=](const RunOptions& o) { return text_of<T>(get(const_cast<RunOptions&>(o))); }};
+}
+
+template <class T, class Get>
+Key optional_number(std::string name, std::string meaning, Bounds<T> bounds, Get get) {
+  meaning += " (" + allowed(bounds) + ")";
+  return {.name = std::move(name),
+          .meaning = std::move(meaning),
+          .read =
+              [=](RunOptions& o, const std::string& text) {
+                T value{};
+                const auto wrong = read_number<T>(text, bounds, value);
+                if (wrong.empty()) get(o) = std::decay_t<decltype(*get(o))>(value);
+                return wrong;
+              },
+          .print = [=](const RunOptions& o) -> std::optional<std::string> {
+            const auto& value = get(const_cast<RunOptions&>(o));
+            if (!value) return std::nullopt;
+            if constexpr (requires { value->value(); })
+              return text_of<T>(value->value());
+            else
+              return text_of<T>(*value);
+          }};
+}
+
+template <class Get>
+Key boolean(std::string name, std::string meaning, Get get, bool decides = true) {
+  return {.name = std::move(name),
+          .meaning = std::move(meaning) + " (true or false)",
+          .decides_result = decides,
+          .read = [=](RunOptions& o, const std::string& text) -> std::string {
+            if (text != "true" && text != "false") return "must be true or false";
+            get(o) = text == "true";
+            return "";
+          },
+          .print = [=](const RunOptions& o) { return text_of<bool>(get(const_cast<RunOptions&>(o))); }};
+}
+
+template <class Get>
+Key text(std::string name, std::string meaning, Get get, bool decides = true) {
+  return {.name = std::move(name),
+          .meaning = std::move(meaning),
+          .decides_result = decides,
+          .read = [=](RunOptions& o, const std::string& value) { return get(o) = value, std::string(); },
+          .print = [=](const RunOptions& o) -> std::optional<std::string> {
+            const std::string value = get(const_cast<RunOptions&>(o));
+            return value.empty() ? std::nullopt : std::optional(value);
+          }};
+}
+
+inline std::string_view to_string(data::Task task) {
+  return task == data::Task::classification ? "classification" : "regression";
+}
+
+/// One of a few words; E has a to_string.
+template <class E, std::size_t N, class Get>
+Key choice(std::string name, std::string meaning, std::array<E, N> values, Get get,
+           std::string not_yet = "") {
+  std::string words;
+  for (const E value : values)
+    words += (words.empty() ? "" : " | ") + std::string(to_string(value));
+  return {
+      .name = std::move(name),
+      .meaning = meaning + " (" + words + ")",
+      .read = [=](RunOptions& o, const std::string& value) -> std::string {
+        for (const E candidate : values)
+          if (value == to_string(candidate)) return get(o) = candidate, "";
+        return "must be one of " + words + (not_yet.empty() ? "" : "; " + not_yet);
+      },
+      .print = [=](const RunOptions& o) { return std::string(to_string(get(const_cast<RunOptions&>(o)))); }};
+}
+
+/// "10" or "3x32x32".
+inline std::string read_shape(const std::string& text, kernels::Shape& target) {
+  std::vector<std::int64_t> extents;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const auto end = std::min(text.find('x', begin), text.size());
+    std::int64_t extent = 0;
+    if (!read_number<std::int64_t>(text.substr(begin, end - begin), {1, 1 << 24}, extent).empty())
+      return "must be N or CHANNELSxHEIGHTxWIDTH with extents of at least 1";
+    extents.push_back(extent);
+    begin = end + 1;
+  }
+  if (extents.size() == 1) return target = {extents[0]}, "";
+  if (extents.size() == 3) return target = {extents[0], extents[1], extents[2]}, "";
+  return "must have one extent or three";
+}
+
+template <class Get>
+Key shape(std::string name, std::string meaning, Get get) {
+  return {.name = std::move(name),
+          .meaning = std::move(meaning) + " (N or CxHxW)",
+          .read = [=](RunOptions& o, const std::string& value) { return read_shape(value, get(o)); },
+          .print = [=](const RunOptions& o) { return to_string(get(const_cast<RunOptions&>(o))); }};
+}
+
+}  // namespace partita::config
