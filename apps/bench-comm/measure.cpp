@@ -122,8 +122,8 @@ std::vector<Measurement> measure(Communicator& world, comm::Bytes bytes, const S
     once.push_back(time_calls(world, *barrier, entrant));
   slowest(once);
   for (std::size_t e = 0; e < entrants.size(); ++e)
-    entrants[e].calls =
-        std::clamp<std::int64_t>(static_cast<std::int64_t>(options.sample_seconds / once[e]), 1, 10'000);
+    entrants[e].calls = std::clamp<std::int64_t>(
+        static_cast<std::int64_t>(options.sample_seconds / std::max(once[e], 1e-9)), 1, 10'000);
 
   for (int sample = 0; sample < options.samples; ++sample)
     for (std::size_t e = 0; e < entrants.size(); ++e)

@@ -74,12 +74,14 @@ Source read_file(const std::filesystem::path& path, const char* option, std::vec
     return source.whole = false, source;
   }
   std::string section;
+  bool lost = false;  // under a header that cannot be read, keys would be blamed for the wrong section
   int number = 0;
   for (std::string line; std::getline(file, line);) {
     ++number;
     const auto begin = line.find_first_not_of(" \t\r");
+    if (begin != std::string::npos && line[begin] == '[') section = line, lost = false;
+    if (lost) continue;
     std::istringstream text(section + "\n" + line);
-    if (begin != std::string::npos && line[begin] == '[') section = line;
     try {
       for (const auto& read : po::parse_config_file(text, po::options_description{}, true).options) {
         auto& list = source.values[read.string_key];
@@ -93,6 +95,7 @@ Source read_file(const std::filesystem::path& path, const char* option, std::vec
       violations.push_back(
           {path.string() + ", line " + std::to_string(number), line, "is neither [section] nor key = value"});
       source.whole = false;
+      lost = section == line;
     }
   }
   return source;

@@ -69,6 +69,11 @@ TEST(Config, ASyntaxErrorHidesNoOtherViolation) {
   EXPECT_TRUE(from_file.names("line 3") && from_file.names("unknown key") && from_file.names("train.batch"));
   EXPECT_FALSE(from_file.names("no model given"));
   EXPECT_EQ(Parsed({"--config=/nonexistent.ini"}, false).violations.size(), 1U);
+  const TemporaryFile header("[model]\ninput = 4\nlayer = linear 2\n[train\nbatch = -1\n[data]\nstd = 0\n");
+  const Parsed below({"--config=" + header.path.string()}, false);
+  EXPECT_EQ(below.violations.size(), 2U);
+  EXPECT_TRUE(below.names("line 4") && below.names("data.std"));
+  EXPECT_TRUE(Parsed({"--train.batch", "-1"}).names("the nearest is 1"));
   EXPECT_TRUE(Parsed({"--train.seed=3"}, false).names("no model given"));
 }
 

@@ -97,6 +97,7 @@ TEST(Kernels, ConvolutionOverRaggedShapes) {
                {2, 2, 7, 11, 3, 4, 3, 2},
                {1, 16, 8, 8, 16, 3, 1, 1},
                // the outer products of few channels: every number of vectors, ragged filters
+               {3, 1, 3, 3, 1, 3, 1, 0},
                {5, 1, 9, 8, 7, 3, 1, 0},
                {2, 2, 9, 9, 16, 2, 1, 0},
                {1, 1, 6, 7, 16, 5, 1, 0},

@@ -6,7 +6,7 @@ import pathlib
 import re
 import sys
 
-# Higher includes strictly lower; the same table stands in the README.
+# Higher includes strictly lower. The README names the same order.
 layer = {
     "kernels/include": 0,
     "kernels/reference": 1, "kernels/cpu": 1, "kernels/cuda": 1, "lib/base": 1,
