@@ -9,12 +9,14 @@ packages=(build-essential cmake ninja-build git mpich libmpich-dev libhdf5-dev l
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   # CMake names any library that is missing; here only what is needed to get that far.
-  for tool in cmake ninja git mpicxx mpiexec python3; do
-    command -v "$tool" >/dev/null && continue
-    echo "This system has no apt and no $tool. Install the equivalents of these packages (or load the modules), then run" \
-         "again: ${packages[*]}" >&2
+  tools=()
+  for tool in cmake git mpicxx mpiexec python3; do command -v "$tool" >/dev/null || tools+=("$tool"); done
+  command -v ninja >/dev/null || command -v ninja-build >/dev/null || tools+=(ninja)
+  if [ ${#tools[@]} -gt 0 ]; then
+    echo "This system has no apt, and these are missing: ${tools[*]}. Install the equivalents of these packages (or load the" \
+         "modules), then run again: ${packages[*]}" >&2
     exit 2
-  done
+  fi
   exit 0
 fi
 

@@ -14,7 +14,9 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[[ "$shard" =~ ^[1-9][0-9]*/[1-9][0-9]*$ ]] || { echo "tests/run.sh: --shard is k/n, such as 1/4" >&2; exit 2; }
+[[ "$shard" =~ ^[1-9][0-9]{0,3}/[1-9][0-9]{0,3}$ ]] && [ "${shard%/*}" -le "${shard#*/}" ] ||
+  { echo "tests/run.sh: --shard is k/n with 1 <= k <= n, such as 1/4" >&2; exit 2; }
+$full || [ "$shard" = 1/1 ] || { echo "tests/run.sh: --shard belongs to --full" >&2; exit 2; }
 
 bash apps/install_dependencies.sh
 # The first interpreter that can open result files: another python3 may stand before the system's.

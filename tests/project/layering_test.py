@@ -46,9 +46,13 @@ for folder in ("kernels", "lib", "apps"):
             continue
         for name in re.findall(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', path.read_text(), re.M):
             includes += 1
+            if "../" in name:  # would reach another module's files past its public headers
+                wrong.append(f"{path}: includes {name}: name public headers as partita/…, private ones without a folder")
             if name.startswith("partita/"):
                 other = module_of_header(name)
-                if other != module and layer[other] >= layer[module]:
+                if other not in layer:
+                    wrong.append(f"{path}: includes {name}: {other} stands in no layer")
+                elif other != module and layer[other] >= layer[module]:
                     wrong.append(f"{path}: {module} (layer {layer[module]}) includes {other} (layer {layer[other]})")
             for pattern, home in only_in.items():
                 if re.fullmatch(pattern, name) and module != home:
