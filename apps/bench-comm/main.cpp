@@ -72,7 +72,8 @@ class Campaign {
   std::map<std::int64_t, Measurements> measured_;
 };
 
-void run_google_benchmark(int rank, const char* program, std::vector<std::string> flags) {
+/// Returns how many benchmarks the flags selected, the same on every rank.
+std::size_t run_google_benchmark(int rank, const char* program, std::vector<std::string> flags) {
   if (rank != 0) std::erase_if(flags, [](const auto& flag) { return flag.starts_with("--benchmark_out"); });
   std::vector<char*> words{const_cast<char*>(program)};
   for (auto& flag : flags)
@@ -82,9 +83,10 @@ void run_google_benchmark(int rank, const char* program, std::vector<std::string
   benchmark::Initialize(&count, words.data());
   benchmark::ConsoleReporter console(benchmark::ConsoleReporter::OO_Tabular);
   Silence silence;
-  benchmark::RunSpecifiedBenchmarks(rank == 0 ? static_cast<benchmark::BenchmarkReporter*>(&console)
-                                              : &silence);
+  const auto selected = benchmark::RunSpecifiedBenchmarks(
+      rank == 0 ? static_cast<benchmark::BenchmarkReporter*>(&console) : &silence);
   benchmark::Shutdown();
+  return selected;
 }
 
 /// Per size and contender the median in microseconds, and how many times faster than the first contender it
@@ -185,7 +187,7 @@ int run(comm::MpiEnvironment& environment, comm::Communicator& world, const benc
         const collective::AlgorithmTable& table, const char* program, const std::string& command_line) {
   Campaign campaign(world, options);
   campaign.register_benchmarks();
-  run_google_benchmark(world.rank(), program, options.benchmark_flags);
+  if (run_google_benchmark(world.rank(), program, options.benchmark_flags) == 0) return bad_input;
   std::vector<results::RankEnvironment> ranks;
   for (const auto& host : world.gather_text(environment.host(), 0, collective::Purpose::control))
     ranks.push_back({.host = host, .cores = 1, .coordinate = {.data = static_cast<int>(ranks.size())}});

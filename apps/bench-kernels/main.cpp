@@ -247,7 +247,8 @@ int run(int argc, char** argv) {
   benchmark::Initialize(&count, options.benchmark_flags.data());
   if (benchmark::ReportUnrecognizedArguments(count, options.benchmark_flags.data())) return bad_input;
   benchmark::ConsoleReporter console(benchmark::ConsoleReporter::OO_Tabular);
-  benchmark::RunSpecifiedBenchmarks(&console);
+  if (benchmark::RunSpecifiedBenchmarks(&console) == 0)
+    return bad_input;  // the filter matches nothing, and says so
   campaign.print_summary(std::cout);
   if (!options.output.empty()) {
     results::RunRecord record{.attributes = results::new_attributes()};

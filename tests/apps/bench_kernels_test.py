@@ -25,5 +25,6 @@ with tempfile.TemporaryDirectory() as folder:
         assert {"linear_forward/cpu", "linear_forward/sgemm", "linear_forward/fma_peak", "recording/ledger_entry"} <= names, names
         assert (file["benchmarks/value"][:] > 0).all()
     assert run(f"--output={output}", "--benchmark_filter=none").returncode == 2
+    assert run("--benchmark_filter=nothing").returncode == 2
     assert run("--outptu=x").returncode == 2 and run("--help").returncode == 0 and run("--version").returncode == 0
 print("ok")
