@@ -29,8 +29,9 @@ std::string describe(const config::RunOptions& options, const kernels::Backend& 
         << std::setw(20) << (layer.has_parameters() ? to_string(layer.weight_shape()) : "") << std::right
         << std::setw(12) << layer.weight_elements() + layer.bias_elements() << "\n";
   const auto parameters = bytes_of(program.type, program.parameter_count);
+  const auto trained = bytes_of(program.type, program.trained_count);
   out << "\nmemory of a rank in bytes\n  parameters       " << parameters << "\n  gradients        "
-      << parameters << "\n  optimizer state  " << parameters << "\n  activations      "
+      << trained << "\n  optimizer state  " << trained << "\n  activations      "
       << step::plan_memory(program, share, memory::alignment).total
       << "\n\npayload of a step by axis, operation, purpose\n";
   for (const auto& [key, row] : step::payload_of_step(program))

@@ -22,6 +22,7 @@ enum ExitCode { success = 0, failed = 1, bad_input = 2 };
 struct Input {
   config::RunOptions options;
   std::optional<data::DataPair> data;
+  std::optional<results::ModelFile> start;
   collective::AlgorithmTable table = collective::AlgorithmTable::shipped();
   std::vector<base::Violation> violations;
 };
@@ -40,6 +41,17 @@ Input read_input(int argc, char** argv, int rank, int world_size) {
     input.table = collective::AlgorithmTable::read(options.sync.table, violations);
   input.data = data::load(options.data, violations);
   if (input.data && model_is_known) append(config::check_data(options, *input.data));
+  if (!options.load_model.empty()) {
+    try {
+      input.start = results::read_model(options.load_model);
+      if (model_is_known)
+        append(train::check_model_file(*input.start, options.model, options.load_model.string()));
+    } catch (const base::ConfigError& wrong) {
+      append(wrong.violations());
+    } catch (const base::EnvironmentError& wrong) {
+      violations.push_back({"load-model", options.load_model.string(), wrong.what()});
+    }
+  }
   if (rank == 0 && !options.dry_run) {
     if (!options.output.empty())
       append(results::check_output_path("output", options.output, options.overwrite));
@@ -105,6 +117,7 @@ int run_training(const Input& input, comm::MpiEnvironment& environment, comm::Co
   }
   run::Training training(options.model, training_options(options, input.data->train.samples.value()),
                          *backend, world, *input.data);
+  if (input.start) train::load_parameters(*input.start, options.model, training);
   auto record =
       train::begin_record(options, environment, world, *input.data, training, threads, command_line);
   record.environment.entries["math_library"] = backend->library();

@@ -44,12 +44,13 @@ results::PhaseSeconds phases_of(const run::PhaseSeconds& p) {
 results::MemoryRow memory_of(const run::Training& training) {
   const auto& program = training.program();
   const Bytes parameters = bytes_of(program.type, program.parameter_count);
-  results::MemoryRow row{.parameters = parameters,
-                         .optimizer_state = parameters,
-                         .activations = training.executor().activation_bytes()};
+  const Bytes trained = bytes_of(program.type, program.trained_count);
   // Gradients lie in the shared window where there is one: that is communication memory and gradient memory
   // in one.
-  row.gradients = parameters;
+  results::MemoryRow row{.parameters = parameters,
+                         .gradients = trained,
+                         .optimizer_state = trained,
+                         .activations = training.executor().activation_bytes()};
   for (const auto& reduction : training.executor().reductions())
     row.communication_buffers += reduction->buffer_bytes();
   return row;
@@ -127,8 +128,8 @@ results::RunRecord begin_record(const config::RunOptions& options, comm::MpiEnvi
   }
   bool below_lowest = true;
   for (const auto& layer : options.model.layers) {
-    const double passes = 1 + (layer.has_parameters() ? 1 : 0) + (below_lowest ? 0 : 1);
-    below_lowest = below_lowest && !layer.has_parameters();
+    const double passes = 1 + (layer.is_trained() ? 1 : 0) + (below_lowest ? 0 : 1);
+    below_lowest = below_lowest && !layer.is_trained();
     record.layers.push_back({.name = layer.name,
                              .kind = std::string(to_string(layer.kind)),
                              .output = to_string(layer.output),
@@ -206,6 +207,47 @@ results::ModelFile model_file(const config::RunOptions& options, const run::Trai
     add(layer, "bias", {layer.out}, run::bias_of(training.parameters().weights(), program.parameters[u]));
   }
   return file;
+}
+
+std::vector<base::Violation> check_model_file(const results::ModelFile& file, const model::ModelSpec& model,
+                                              const std::string& path) {
+  std::vector<base::Violation> violations;
+  bool any = false;
+  for (const auto& parameter : file.parameters)
+    for (const auto& layer : model.layers) {
+      if (!layer.has_parameters() || layer.name != parameter.layer) continue;
+      any = true;
+      const auto expected = parameter.name == "weight" ? layer.weight_shape() : kernels::Shape{layer.out};
+      if (parameter.shape != expected)
+        violations.push_back({"load-model", path,
+                              layer.name + " " + parameter.name + " has shape " + to_string(parameter.shape) +
+                                  " there and " + to_string(expected) + " here"});
+    }
+  if (!any) violations.push_back({"load-model", path, "has no layer of this model's names"});
+  return violations;
+}
+
+void load_parameters(const results::ModelFile& file, const model::ModelSpec& model,
+                     const run::Training& training) {
+  const auto& program = training.program();
+  const auto weights = training.parameters().weights();
+  for (std::size_t u = 0; u < program.units.size(); ++u) {
+    const auto& layer = model.layers[static_cast<std::size_t>(program.units[u].layer)];
+    for (const auto& parameter : file.parameters) {
+      if (!layer.has_parameters() || parameter.layer != layer.name) continue;
+      const auto target = parameter.name == "weight" ? run::weight_of(weights, program.parameters[u])
+                                                     : run::bias_of(weights, program.parameters[u]);
+      std::visit(
+          [&](const auto& values) {
+            for (std::size_t i = 0; i < values.size(); ++i)
+              if (target.type() == kernels::DataType::float64)
+                target.as<double>()[i] = static_cast<double>(values[i]);
+              else
+                target.as<float>()[i] = static_cast<float>(values[i]);
+          },
+          parameter.values);
+    }
+  }
 }
 
 }  // namespace partita::train

@@ -25,6 +25,14 @@ void update_record(results::RunRecord&, comm::Communicator& world, const run::Tr
 /// Figures of merit of the finished run, from the record on rank 0. Throughput excludes the first five steps.
 std::vector<results::Figure> figures_of_merit(const results::RunRecord&, const run::Training&);
 
+/// What of a model file cannot be loaded: layers of this model's names with other shapes, or no such layer at
+/// all. Layers that only one side has are no fault.
+std::vector<base::Violation> check_model_file(const results::ModelFile&, const model::ModelSpec&,
+                                              const std::string& path);
+
+/// Starts from the layers of the file that the model has too, by name. Every rank loads the same file.
+void load_parameters(const results::ModelFile&, const model::ModelSpec&, const run::Training&);
+
 /// The parameters in PyTorch's logical layout.
 results::ModelFile model_file(const config::RunOptions&, const run::Training&);
 

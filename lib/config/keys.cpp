@@ -220,6 +220,8 @@ const std::vector<Key>& keys() {
         keys.push_back(std::move(key));
     keys.push_back(path("output", "result file to write (HDF5)", &RunOptions::output));
     keys.push_back(path("save-model", "model file to write at the end (HDF5)", &RunOptions::save_model));
+    keys.push_back(path("load-model", "model file to start from: its layers of the same names", &RunOptions::load_model));
+    keys.back().decides_result = true;
     return keys;
   }();
   return all;

@@ -83,6 +83,7 @@ std::string Layer::line() const {
     char digits[32];  // the shortest that reads back as the same number
     text.append(" ").append(digits, std::to_chars(digits, digits + sizeof digits, probability).ptr);
   }
+  if (frozen) text += " frozen";
   return text;
 }
 
@@ -98,10 +99,10 @@ double ModelSpec::training_flops() const {
   bool below_lowest = true;
   for (const auto& layer : layers) {
     const double forward = layer.forward_flops();
-    flops += forward;                              // forward
-    if (layer.has_parameters()) flops += forward;  // weight gradient
-    if (!below_lowest) flops += forward;           // data gradient
-    if (layer.has_parameters()) below_lowest = false;
+    flops += forward;                          // forward
+    if (layer.is_trained()) flops += forward;  // weight gradient
+    if (!below_lowest) flops += forward;       // data gradient
+    if (layer.is_trained()) below_lowest = false;
   }
   return flops;
 }

@@ -53,10 +53,7 @@ class LineReader {
   std::string argument(bool expected, std::string_view meaning) {
     std::vector<std::string> unnamed;
     for (std::size_t i = 1; i < words_.size(); ++i)
-      if (words_[i] == "frozen")
-        refuse("frozen layers are not available yet");
-      else if (words_[i].find('=') == std::string::npos)
-        unnamed.push_back(words_[i]);
+      if (words_[i] != "frozen" && words_[i].find('=') == std::string::npos) unnamed.push_back(words_[i]);
     if (unnamed.size() != (expected ? 1U : 0U))
       refuse(expected ? "needs exactly one number, the " + std::string(meaning) : "takes no number");
     return unnamed.empty() ? "" : unnamed.front();
@@ -124,6 +121,9 @@ Layer parse_layer(LineReader& reader) {
     return layer;
   }
   layer.kind = static_cast<LayerKind>(found - kind_names.begin());
+  const auto& words = reader.words();
+  layer.frozen = std::find(words.begin() + 1, words.end(), "frozen") != words.end();
+  if (layer.frozen && !layer.has_parameters()) reader.refuse("has no parameters that could be frozen");
   static constexpr std::array<std::string_view, 3> conv_options{"kernel", "stride", "padding"};
   std::span<const std::string_view> allowed;
   if (layer.kind == LayerKind::conv) allowed = conv_options;
@@ -260,9 +260,10 @@ ModelSpec parse_model(const ModelText& text, std::vector<base::Violation>& viola
     violations.push_back({"model.layer", model.layers.back().line(),
                           "the last layer must give a flat output, not " + to_string(current)});
   const bool trained = std::any_of(model.layers.begin(), model.layers.end(),
-                                   [](const Layer& layer) { return layer.has_parameters(); });
+                                   [](const Layer& layer) { return layer.is_trained(); });
   if (shapes_known && !model.layers.empty() && !trained)
-    violations.push_back({"model.layer", "", "a model needs at least one linear or conv layer"});
+    violations.push_back(
+        {"model.layer", "", "a model needs at least one linear or conv layer that is not frozen"});
   return model;
 }
 

@@ -91,8 +91,10 @@ Executor::Bound& Executor::bind(std::int64_t samples) {
                   .dy = slot_or_nothing(bound.slots, program_.gradient_slot[u])};
     if (program_.training) {
       t.dx = u > 0 ? slot_or_nothing(bound.slots, program_.gradient_slot[u - 1]) : View();
-      t.dweight = weight_of(parameters_.gradients(), range);
-      t.dbias = bias_of(parameters_.gradients(), range);
+      if (range.trained) {
+        t.dweight = weight_of(parameters_.gradients(), range);
+        t.dbias = bias_of(parameters_.gradients(), range);
+      }
     }
     bound.tensors.push_back(t);
   }

@@ -15,12 +15,13 @@ void fill(View target, const model::ModelSpec& model, int layer, bool is_bias, m
 }  // namespace
 
 Parameters::Parameters(const step::Program& program, comm::Communicator& axis)
-    : storage_(2 * memory::padded(bytes_of(program.type, program.parameter_count))),
-      gradient_storage_(axis.allocate_shared(bytes_of(program.type, program.parameter_count))) {
+    : storage_(memory::padded(bytes_of(program.type, program.parameter_count)) +
+               memory::padded(bytes_of(program.type, program.trained_count))),
+      gradient_storage_(axis.allocate_shared(bytes_of(program.type, program.trained_count))) {
   memory::Arena arena(storage_.bytes());
   weights_ = arena.allocate(program.type, program.parameter_count);
-  velocities_ = arena.allocate(program.type, program.parameter_count);
-  gradients_ = gradient_storage_.view(program.type, program.parameter_count);
+  velocities_ = arena.allocate(program.type, program.trained_count);
+  gradients_ = gradient_storage_.view(program.type, program.trained_count);
 }
 
 void Parameters::initialize(const step::Program& program, const model::ModelSpec& model,

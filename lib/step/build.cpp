@@ -74,17 +74,22 @@ class Builder {
   }
 
   /// Parameters lie in the order in which backward finishes their gradients: a bucket is one contiguous
-  /// range.
+  /// range. Frozen ones have none and come last.
   void lay_out_parameters() {
     program_.parameters.resize(program_.units.size());
     Elements next{};
-    for (int u = last_unit(); u >= 0; --u) {
+    for (int i = 0; i < 2 * static_cast<int>(program_.units.size()); ++i) {
+      const int u = last_unit() - i % static_cast<int>(program_.units.size());
+      const bool frozen_pass = i > last_unit();
+      if (layer(u).frozen != frozen_pass) continue;
       auto& range = program_.parameters[static_cast<std::size_t>(u)];
       range.weight_first = next;
       range.weight_count = layer(u).weight_elements();
       range.bias_first = range.weight_first + range.weight_count;
       range.bias_count = layer(u).bias_elements();
+      range.trained = layer(u).is_trained();
       next = range.bias_first + range.bias_count;
+      if (!frozen_pass) program_.trained_count = next;
     }
     program_.parameter_count = next;
   }
@@ -120,7 +125,7 @@ class Builder {
 
   void make_gradient_slots() {
     program_.parameter_gradient_slot =
-        add_slot(SlotRole::parameter_gradients, -1, options_.type, {}, program_.parameter_count);
+        add_slot(SlotRole::parameter_gradients, -1, options_.type, {}, program_.trained_count);
     for (int u = last_unit(); u >= 0; --u) {
       const auto index = static_cast<std::size_t>(u);
       const bool shares =
@@ -181,7 +186,7 @@ class Builder {
 
   int lowest_trained_unit() const {
     for (int u = 0; u <= last_unit(); ++u)
-      if (layer(u).weight_elements().value() > 0) return u;
+      if (layer(u).is_trained()) return u;
     return last_unit() + 1;
   }
 
@@ -200,7 +205,7 @@ class Builder {
     if (x == y) return;
     if (program_.units[index].fused_relu)
       add({.kind = Kind::backward, .phase = Phase::activation, .unit = u, .reads = {y, dy}, .writes = {dy}});
-    if (layer(u).weight_elements().value() > 0) {
+    if (layer(u).is_trained()) {
       add({.kind = Kind::backward,
            .phase = Phase::parameters,
            .unit = u,

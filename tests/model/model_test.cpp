@@ -81,11 +81,25 @@ TEST(Model, LinesRoundTrip) {
 TEST(Model, PlacementsThatAreNotThereYetAreCalledSo) {
   std::vector<base::Violation> violations;
   parse_model(
-      {.name = "m", .input = "4", .layers = {"linear 3 stage=1", "relu frozen", "linear 2 placement=column"}},
+      {.name = "m", .input = "4", .layers = {"linear 3 stage=1", "relu", "linear 2 placement=column"}},
       violations);
-  ASSERT_EQ(violations.size(), 3U);
+  ASSERT_EQ(violations.size(), 2U);
   for (const auto& violation : violations)
     EXPECT_NE(violation.message.find("not available yet"), std::string::npos);
+}
+
+TEST(Model, FrozenLayersHaveNoWeightGradient) {
+  std::vector<base::Violation> violations;
+  const auto model =
+      parse("12", {"linear 7 frozen", "relu", "linear 5", "linear 4 frozen", "linear 3"}, violations);
+  ASSERT_TRUE(violations.empty());
+  EXPECT_EQ(model.layers[0].line(), "linear 7 frozen");
+  const double a = 7 * (2 * 12 + 1), relu = 7, b = 5 * (2 * 7 + 1), c = 4 * (2 * 5 + 1), d = 3 * (2 * 4 + 1);
+  EXPECT_DOUBLE_EQ(model.training_flops(), a + relu + 2 * b + 2 * c + 3 * d);
+  parse("12", {"relu frozen", "linear 3"}, violations);
+  ASSERT_EQ(violations.size(), 1U);
+  parse("12", {"linear 3 frozen"}, violations);
+  EXPECT_NE(violations.at(1).message.find("not frozen"), std::string::npos);
 }
 
 TEST(Model, FlopsFollowFromShapes) {

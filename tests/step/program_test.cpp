@@ -56,6 +56,31 @@ TEST(Program, EveryGradientIsReducedOnceAndBeforeItsUpdate) {
   }
 }
 
+TEST(Program, FrozenLayersHaveNoGradientNoTrafficAndNoBackwardBelowThem) {
+  std::vector<base::Violation> violations;
+  const auto model =
+      model::parse_model({.name = "m",
+                          .input = "8",
+                          .layers = {"linear 7 frozen", "relu", "linear 6", "linear 5 frozen", "linear 4"}},
+                         violations);
+  ASSERT_TRUE(violations.empty());
+  const auto program = build_training_program(model, {.grid = {.data = 2}, .bucket_bytes = Bytes(1)});
+  const std::int64_t trained = 6 * 7 + 6 + 4 * 5 + 4;
+  EXPECT_EQ(program.trained_count.value(), trained);
+  EXPECT_EQ(program.parameter_count, model.parameters());
+  Bytes gradient{};
+  for (const auto& [key, row] : payload_of_step(program))
+    if (key.purpose == collective::Purpose::gradient) gradient += row.payload;
+  EXPECT_EQ(gradient.value(), 4 * trained);
+  std::vector<std::pair<int, Phase>> backward;
+  for (const auto& i : program.instructions)
+    if (i.kind == Kind::backward)
+      backward.emplace_back(program.units[static_cast<std::size_t>(i.unit)].layer, i.phase);
+  const std::vector<std::pair<int, Phase>> expected{
+      {4, Phase::parameters}, {4, Phase::data}, {3, Phase::data}, {2, Phase::parameters}};
+  EXPECT_EQ(backward, expected);
+}
+
 TEST(Program, ABucketStartsBeforeTheDataGradientOfItsLastLayer) {
   const auto program = training(2, 1);
   const auto& instructions = program.instructions;

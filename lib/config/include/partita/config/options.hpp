@@ -55,7 +55,7 @@ struct RunOptions {
   Backend backend = Backend::cpu;
   int threads = 0;  ///< 0: the rank's share of the node's cores
   data::DataOptions data;
-  std::filesystem::path output, save_model;
+  std::filesystem::path output, save_model, load_model;
   bool overwrite = false;
   bool help = false, version = false, print_config = false, dry_run = false, print_program = false;
 };

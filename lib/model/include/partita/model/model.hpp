@@ -31,9 +31,12 @@ struct Layer {
   std::int64_t out = 0;  ///< features of linear, filters of conv
   std::int64_t kernel = 1, stride = 1, padding = 0;
   double probability = 0;  ///< of dropout
+  bool frozen = false;     ///< linear and conv: the parameters stay as they are
   Shape input, output;
 
   [[nodiscard]] bool has_parameters() const { return kind == LayerKind::linear || kind == LayerKind::conv; }
+  /// Whether a step changes its parameters.
+  [[nodiscard]] bool is_trained() const { return has_parameters() && !frozen; }
   /// PyTorch's logical shapes: [out, in] or [out, in, k, k], and [out]; empty for layers without parameters.
   [[nodiscard]] Shape weight_shape() const;
   [[nodiscard]] Elements weight_elements() const;
@@ -53,7 +56,7 @@ struct ModelSpec {
 
   [[nodiscard]] Elements parameters() const;
   /// Training FLOPs of one sample: forward, data gradients and weight gradients (no data gradient below the
-  /// lowest layer with parameters).
+  /// lowest trained layer, no weight gradient of frozen ones).
   [[nodiscard]] double training_flops() const;
 };
 

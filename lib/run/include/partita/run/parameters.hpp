@@ -1,5 +1,5 @@
-/// The parameters of a model on one rank, with their gradients and velocities: three flat vectors in the
-/// order of the program, so that a bucket is a slice and an update is one call.
+/// The parameters of a model on one rank, with the gradients and velocities of the trained ones: three flat
+/// vectors in the order of the program, so that a bucket is a slice and an update is one call.
 #pragma once
 
 #include "partita/comm/communicator.hpp"

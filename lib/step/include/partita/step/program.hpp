@@ -88,8 +88,10 @@ struct Instruction {
   std::vector<int> reads, writes;  ///< slots
 };
 
-/// Where the parameters of a unit lie in the flat parameter vector: weight, then bias.
+/// Where the parameters of a unit lie in the flat parameter vector: weight, then bias. Those of trained
+/// layers come first; gradients and velocities exist for them only.
 struct ParameterRange {
+  bool trained = false;
   Elements weight_first{}, weight_count{};
   Elements bias_first{}, bias_count{};
 };
@@ -105,6 +107,7 @@ struct Program {
   std::vector<Slot> slots;
   std::vector<ParameterRange> parameters;  ///< of each unit; empty ranges where it has none
   Elements parameter_count{};
+  Elements trained_count{};  ///< of the trained layers
   std::vector<Bucket> buckets;
   std::vector<Reduction> reductions;
   std::vector<Instruction> instructions;
