@@ -20,7 +20,7 @@ struct Case {
   std::function<void()> ours;
   std::function<void()> yardstick;  ///< dnnl_sgemm on the same operands; empty for convolutions
   /// The largest error of `ours` (which has run) against the double reference, relative to what rounding
-  /// allows: 8·ε·(number of terms)·(largest operand product). At most 1 is right.
+  /// allows: 8·ε·(number of terms)·(mean product of operands). At most 1 is right.
   std::function<double()> error;
 };
 

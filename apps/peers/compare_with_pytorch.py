@@ -80,7 +80,11 @@ def run_peer(python, workload, ranks, data):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     processes = [subprocess.Popen([python, __file__, "--peer", workload, str(rank), str(ranks), str(port), data],
                                   stdout=subprocess.PIPE, text=True, env=environment) for rank in range(ranks)]
-    outputs = [process.communicate(timeout=600)[0] for process in processes]
+    try:
+        outputs = [process.communicate(timeout=600)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     # The figures count even when a process group crashes while it is torn down, as gloo's sometimes does.
     if not outputs[0].strip():
         sys.exit(f"{python}: the PyTorch side failed")
@@ -109,6 +113,9 @@ def main():
     options = parser.parse_args()
     if not options.data or not (pathlib.Path(options.data) / "mnist").is_dir():
         parser.error("no mnist in --data; partita-data fetch mnist --dir DIR gets it")
+    for workload in options.workload or WORKLOADS:
+        if WORKLOADS[workload][1] % options.ranks != 0:
+            parser.error(f"--ranks {options.ranks} does not divide the batch of {workload}, and DistributedDataParallel needs equal shares")
     pythons = options.python or [sys.executable]
     for python in pythons:
         if subprocess.run([python, "-c", "import torch, numpy"], capture_output=True).returncode != 0:
