@@ -81,6 +81,7 @@ std::size_t run_google_benchmark(int rank, const char* program, std::vector<std:
   int count = static_cast<int>(words.size());
   words.push_back(nullptr);
   benchmark::Initialize(&count, words.data());
+  if (benchmark::ReportUnrecognizedArguments(count, words.data())) return 0;
   benchmark::ConsoleReporter console(benchmark::ConsoleReporter::OO_Tabular);
   Silence silence;
   const auto selected = benchmark::RunSpecifiedBenchmarks(
@@ -145,7 +146,7 @@ std::vector<collective::AlgorithmRule> rules_of(const Campaign& campaign, collec
     const Measurement *best = nullptr, *incumbent = nullptr;
     for (const auto& m : measurements) {
       const bool window = m.contender.algorithm == comm::Algorithm::window;
-      if (!m.contender.algorithm || (window && m.contender.in_window != (reach == collective::Reach::window)))
+      if (!m.contender.algorithm || !m.correct || (window && m.contender.in_window != (reach == collective::Reach::window)))
         continue;
       if (!best || m.median_seconds() < best->median_seconds()) best = &m;
       if (before && m.contender.name == before->contender.name) incumbent = &m;

@@ -105,11 +105,11 @@ void print_epoch(const run::EpochRow& row) {
             << std::endl;
 }
 
-int run_training(const Input& input, comm::MpiEnvironment& environment, comm::Communicator& world,
+int run_training(const Input& input, comm::MpiEnvironment& environment, comm::Communicator& world, int ranks_on_host,
                  const std::string& command_line) {
   const auto& options = input.options;
   const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  const int threads = options.threads > 0 ? options.threads : std::max(1, cores / world.local_size());
+  const int threads = options.threads > 0 ? options.threads : std::max(1, cores / ranks_on_host);
   const auto backend = make_backend(options, threads);
   if (options.dry_run) {
     if (world.rank() == 0) std::cout << train::describe(options, *backend);
@@ -176,6 +176,6 @@ int main(int argc, char** argv) {
     }
     auto world = control.with_nodes_of(options.sync.ranks_per_node);
     world.use(input.table);
-    return run_training(input, environment, world, command_line);
+    return run_training(input, environment, world, control.local_size(), command_line);
   });
 }

@@ -14,7 +14,7 @@ namespace partita::kernels::cpu {
 /// the vector of all filters.
 class DirectForward {
  public:
-  /// Up to 32 filters and windows of up to 16 channels.
+  /// Up to 32 filters and windows of fewer than 16 channels.
   static bool suits(const ConvolutionShape&);
   DirectForward(const ConvolutionShape&, int threads);
   [[nodiscard]] std::size_t workspace() const;

@@ -39,7 +39,7 @@ void pixels(const float* x, const float* packed, const Window& w, float* y, std:
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) {
       Lanes value = sum[p * V + v];
-      if constexpr (Relu) value = value > 0 ? value : Lanes{};
+      if constexpr (Relu) value = value < 0 ? Lanes{} : value;  // NaN stays
       if (room >= (v + 1) * width)
         store(value, y + v * width);
       else

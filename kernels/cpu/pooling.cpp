@@ -116,12 +116,12 @@ class CpuPooling final : public Pooling {
         for (std::int32_t q = 0; q < kernel; ++q, ++position) {
           const Lanes value = load<Lanes, Whole>(corner + c + r * in_.row + q * in_.column, count);
           sum += value;
-          const IntLanes greater = value > best;
+          const IntLanes greater = (value > best) | (value != value);  // NaN wins
           best = greater ? value : best;
           winner = greater ? IntLanes{} + position : winner;
         }
       Lanes result = winners ? best : sum * scale;
-      result = result > least ? result : least;
+      result = result < least ? least : result;
       store<Whole>(result, y + pixel * s_.channels + c, count);
       if (winners)
         store<Whole>(__builtin_convertvector(winner, ByteLanes), winners + pixel * s_.channels + c, count);
@@ -234,10 +234,10 @@ class CpuPooling final : public Pooling {
         for (std::int64_t q = 0; q < s_.kernel; ++q) {
           const float* tap = window + r * in_.row + q * in_.column;
           for (std::int64_t i = 0; i < c_end; ++i)
-            if (tap[i] > out[i]) out[i] = tap[i], win[i] = static_cast<std::uint8_t>(r * s_.kernel + q);
+            if (tap[i] > out[i] || tap[i] != tap[i]) out[i] = tap[i], win[i] = static_cast<std::uint8_t>(r * s_.kernel + q);
         }
       for (std::int64_t i = 0; i < c_end; ++i)
-        out[i] = out[i] > least ? out[i] : least;
+        out[i] = out[i] < least ? least : out[i];
     }
   }
 
@@ -254,7 +254,7 @@ class CpuPooling final : public Pooling {
             out[i] += tap[i];
         }
       for (std::int64_t i = 0; i < lanes(); ++i)
-        out[i] = std::max(out[i] * scale, least);
+        out[i] = out[i] * scale < least ? least : out[i] * scale;
     }
   }
 

@@ -27,7 +27,7 @@ class ReferenceBackend final : public Backend {
   }
 
   void relu_forward(ConstView x, View y) override {
-    map(x, x, y, [](T value, T) { return value > T(0) ? value : T(0); });
+    map(x, x, y, [](T value, T) { return value < T(0) ? T(0) : value; });
   }
   void relu_backward(ConstView y, ConstView dy, View dx) override {
     map(y, dy, dx, [](T value, T gradient) { return value > T(0) ? gradient : T(0); });

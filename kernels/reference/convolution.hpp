@@ -24,7 +24,7 @@ class ReferenceConvolution final : public Convolution {
       each_tap(h, w, [&](std::int64_t c, std::int64_t r, std::int64_t q, std::int64_t ih, std::int64_t iw) {
         sum += X[x_(n, c, ih, iw)] * W[w_(k, c, r, q)];
       });
-      Y[y_(n, k, h, w)] = s_.epilogue == Epilogue::relu && !(sum > T(0)) ? T(0) : sum;
+      Y[y_(n, k, h, w)] = s_.epilogue == Epilogue::relu && sum < T(0) ? T(0) : sum;
     });
   }
 

@@ -27,10 +27,10 @@ class ReferencePooling final : public Pooling {
         for (std::int64_t q = 0; q < s_.kernel; ++q) {
           const T value = X[x_(n, c, h * s_.stride + r, w * s_.stride + q)];
           sum += value;
-          if (value > best) best = value, winner = r * s_.kernel + q;
+          if (value > best || value != value) best = value, winner = r * s_.kernel + q;
         }
       T result = maximum ? best : sum / static_cast<T>(s_.kernel * s_.kernel);
-      if (s_.epilogue == Epilogue::relu && !(result > T(0))) result = 0;
+      if (s_.epilogue == Epilogue::relu && result < T(0)) result = 0;
       const auto at = y_(n, c, h, w);
       Y[at] = result;
       if (maximum) winners.as<std::uint8_t>()[at] = static_cast<std::uint8_t>(winner);

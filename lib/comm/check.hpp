@@ -3,6 +3,7 @@
 
 #include <mpi.h>
 
+#include <exception>
 #include <source_location>
 #include <string>
 
@@ -20,17 +21,23 @@ inline void check(int code, const char* call, std::source_location where = std::
   throw base::EnvironmentError(call, code, std::string(text, static_cast<std::size_t>(length)), where);
 }
 
+// Freeing is collective: while an exception unwinds one rank the others are elsewhere and would never join. The job is about to be
+// aborted then, so nothing is freed.
 struct CommunicatorTraits {
   using Handle = MPI_Comm;
   static Handle null() { return MPI_COMM_NULL; }
-  static void close(Handle handle) noexcept { MPI_Comm_free(&handle); }
+  static void close(Handle handle) noexcept {
+    if (std::uncaught_exceptions() == 0) MPI_Comm_free(&handle);
+  }
 };
 using CommunicatorHandle = base::UniqueHandle<CommunicatorTraits>;
 
 struct WindowTraits {
   using Handle = MPI_Win;
   static Handle null() { return MPI_WIN_NULL; }
-  static void close(Handle handle) noexcept { MPI_Win_free(&handle); }
+  static void close(Handle handle) noexcept {
+    if (std::uncaught_exceptions() == 0) MPI_Win_free(&handle);
+  }
 };
 using WindowHandle = base::UniqueHandle<WindowTraits>;
 

@@ -121,6 +121,31 @@ TEST(Kernels, ConvolutionOverRaggedShapes) {
                              .epilogue = epilogue});
 }
 
+TEST(Kernels, OwnLoopsLetNaNThrough) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const auto& backend : backends()) {
+    std::vector<float> x(4 * 4 * 10, 1.0F), y(2 * 2 * 10);
+    x[3] = nan;
+    std::vector<std::uint8_t> winners(y.size());
+    for (const auto kind : {PoolingKind::maximum, PoolingKind::average})
+      for (const auto epilogue : {Epilogue::none, Epilogue::relu}) {
+        const auto plan = backend->plan_pooling({.kind = kind, .batch = 1, .channels = 10, .height = 4, .width = 4,
+                                                 .layout = Layout::nhwc, .epilogue = epilogue});
+        plan->forward(std::span(x), std::span(y), std::span(winners), Scratch(*plan));
+        EXPECT_TRUE(std::isnan(y[3])) << backend->name();
+        EXPECT_FALSE(std::isnan(y[4])) << backend->name();
+      }
+    const ConvolutionShape s{.batch = 1, .channels = 10, .height = 4, .width = 4, .filters = 2, .kernel_h = 4, .kernel_w = 4,
+                             .layout = Layout::nhwc, .epilogue = Epilogue::relu};
+    const auto plan = backend->plan_convolution(s);
+    std::vector<float> w(2 * 160, 1.0F), b(2), out(2);
+    plan->forward(std::span(x), std::span(w), std::span(b), std::span(out), Scratch(*plan));
+    EXPECT_TRUE(std::isnan(out[0]) && std::isnan(out[1])) << backend->name();
+    backend->relu_forward(std::span(x), std::span(x));
+    EXPECT_TRUE(std::isnan(x[3])) << backend->name();
+  }
+}
+
 TEST(Kernels, AreRepeatableBitForBit) {
   for (const int threads : {1, 2}) {
     const auto backend = make_cpu_backend(threads);
