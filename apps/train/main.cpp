@@ -105,8 +105,8 @@ void print_epoch(const run::EpochRow& row) {
             << std::endl;
 }
 
-int run_training(const Input& input, comm::MpiEnvironment& environment, comm::Communicator& world, int ranks_on_host,
-                 const std::string& command_line) {
+int run_training(const Input& input, comm::MpiEnvironment& environment, comm::Communicator& world,
+                 int ranks_on_host, const std::string& command_line) {
   const auto& options = input.options;
   const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   const int threads = options.threads > 0 ? options.threads : std::max(1, cores / ranks_on_host);
@@ -143,7 +143,8 @@ int run_training(const Input& input, comm::MpiEnvironment& environment, comm::Co
       results::write_model(options.save_model, train::model_file(options, training));
     for (const auto& figure : record.figures)
       std::cout << "FOM name=" << figure.name << " value=" << figure.value << " unit=" << figure.unit << "\n";
-    std::cout << (diverged ? "STATUS: FAIL the loss is not finite" : "STATUS: PASS") << std::endl;
+    std::cout << (diverged ? "STATUS: FAIL the loss or a parameter is not finite" : "STATUS: PASS")
+              << std::endl;
   }
   return diverged ? failed : success;
 }

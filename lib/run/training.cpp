@@ -71,6 +71,19 @@ void Training::calibrate() {
   }
 }
 
+namespace {
+
+/// A ReLU inside the library may turn NaN into 0, so that a lost model still has a finite loss: the
+/// parameters tell.
+bool all_finite(View values) {
+  const auto check = [](auto span) {
+    return std::all_of(span.begin(), span.end(), [](auto value) { return std::isfinite(value); });
+  };
+  return values.type() == kernels::DataType::float64 ? check(values.as<double>()) : check(values.as<float>());
+}
+
+}  // namespace
+
 void Training::one_step(std::int64_t step, std::span<const std::int64_t> batch) {
   StepRow row{.samples = static_cast<std::int64_t>(batch.size()),
               .learning_rate = options_.learning_rate.at(step)};
@@ -150,7 +163,7 @@ Outcome Training::run(const Observer& observer) {
     }
     EpochRow row = summarize(epoch + 1, first_step);
     training_seconds += row.seconds;
-    const bool diverged = !std::isfinite(steps_.back().loss);
+    const bool diverged = !std::isfinite(steps_.back().loss) || !all_finite(parameters_->weights());
     const bool last = step >= limit || (!options_.steps && epoch + 1 == options_.epochs);
     if (!diverged && options_.evaluate_every > 0 && (last || (epoch + 1) % options_.evaluate_every == 0)) {
       const auto evaluation = evaluate();
