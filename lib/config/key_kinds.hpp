@@ -33,7 +33,7 @@ std::string allowed(const Bounds<T>& bounds) {
          (bounds.open ? "above " : "from ") + text_of(bounds.least) + " to " + text_of(bounds.most);
 }
 
-/// "; the nearest is …", where there is one: a NaN and a word have none.
+/// "; the nearest is …"; a word has none.
 template <class T>
 std::string nearest(const Bounds<T>& bounds, bool below) {
   if (below && bounds.open) return "; the nearest lie just above " + text_of(bounds.least);
@@ -49,9 +49,10 @@ std::string read_number(const std::string& text, const Bounds<T>& bounds, T& tar
   const char* const begin = text.data() + (std::is_unsigned_v<T> && negative ? 1 : 0);
   const auto [end, error] = std::from_chars(begin, text.data() + text.size(), value);
   const std::string must = "must be " + allowed(bounds);
-  if (text.empty() || end != text.data() + text.size() || error == std::errc::invalid_argument ||
-      value != value)
-    return must;
+  if (text.empty() || end != text.data() + text.size() || error == std::errc::invalid_argument) return must;
+  // No value is nearer to a NaN than another; the least is one that would do.
+  if (value != value)
+    return must + (bounds.open ? "; the least lie just above " : "; the least is ") + text_of(bounds.least);
   if (error == std::errc::result_out_of_range || (std::is_unsigned_v<T> && negative)) {
     const bool tiny = std::is_floating_point_v<T> && text.find("e-") != std::string::npos;
     return must + nearest(bounds, negative || tiny);

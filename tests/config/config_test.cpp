@@ -83,6 +83,8 @@ TEST(Config, ViolationsNameTheNearestValueWhereThereIsOne) {
   EXPECT_TRUE(Parsed({"--train.momentum=-1e999"}).names("the nearest is 0"));
   EXPECT_TRUE(Parsed({"--train.learning-rate=0"}).names("the nearest lie just above 0"));
   EXPECT_TRUE(Parsed({"--train.seed=-3"}).names("the nearest is 0"));
+  EXPECT_TRUE(Parsed({"--train.momentum=nan"}).names("the least is 0"));
+  EXPECT_TRUE(Parsed({"--train.learning-rate=-nan"}).names("the least lie just above 0"));
   EXPECT_TRUE(Parsed({"--grid.tensor=2"}).names("tensor parallelism is not available yet"));
 }
 
