@@ -96,7 +96,7 @@ std::vector<Key> train_keys() {
           [](O& o) -> auto& { return o.train.target_accuracy; }),
       number<std::int64_t>(
           "evaluate.every", "epochs between evaluations; 0: never", {0, 1 << 20},
-          [](O& o) -> auto& { return o.evaluate_every; }),
+          [](O& o) -> auto& { return o.evaluate_every; }, false),
       number<double>(
           "snapshot.seconds", "between snapshots of the result inside an epoch; 0: at epochs only",
           {0, no_limit}, [](O& o) -> auto& { return o.snapshot_seconds; }, false),

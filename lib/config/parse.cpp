@@ -201,14 +201,20 @@ void refuse_unprintable(const Values& values, std::vector<Violation>& violations
              "could not hold it"});
 }
 
+/// Evaluations leave the parameters as they are, unless one of them ends the training.
+bool decides_result(const Key& key, const RunOptions& options) {
+  return key.decides_result || (key.name == "evaluate.every" && options.train.target_accuracy);
+}
+
 /// Canonical "key = value" lines by section.
 std::string ini(const RunOptions& options, bool only_deciding) {
   std::string text, section;
   std::string plain;
   for (const auto& key : keys()) {
-    if (only_deciding && !key.decides_result) continue;
-    const auto value = key.print(options);
+    if (only_deciding && !decides_result(key, options)) continue;
+    auto value = key.print(options);
     if (!value) continue;
+    if (only_deciding && key.name == "model.input") value = to_string(options.model.input);
     const auto dot = key.name.find('.');
     if (dot == std::string::npos) {
       plain += key.name + " = " + *value + "\n";
@@ -220,7 +226,7 @@ std::string ini(const RunOptions& options, bool only_deciding) {
     }
     text += key.name.substr(dot + 1) + " = " + *value + "\n";
     if (key.name != "model.input") continue;
-    // The hash must not depend on how a layer is spelled.
+    // The hash must not depend on how a layer is spelled, nor on how the input above it is.
     for (const auto& layer : options.model.layers)
       text += only_deciding ? "layer = " + layer.line() + "\n" : "";
     for (const auto& layer : options.model_text.layers)

@@ -155,6 +155,23 @@ TEST(Config, TheHashIsOfWhatDecidesTheResult) {
   EXPECT_NE(dropout("dropout 0.5"), dropout("dropout 0.5000001"));
 }
 
+TEST(Config, TheHashCountsEvaluationsOnlyWhereTheyEndTheTraining) {
+  const auto hash = [](std::vector<std::string> arguments) { return config_hash(Parsed(arguments).options); };
+  EXPECT_EQ(hash({"--evaluate.every=3"}), hash({}));
+  EXPECT_NE(hash({"--evaluate.every=3", "--train.target-accuracy=0.9"}),
+            hash({"--train.target-accuracy=0.9"}));
+}
+
+TEST(Config, TheHashIsOfTheInputsShapeNotItsSpelling) {
+  const auto hash = [](const std::string& input) {
+    const Parsed parsed({"--model.input=" + input, "--model.layer=linear 2"}, false);
+    EXPECT_TRUE(parsed.violations.empty());
+    return config_hash(parsed.options);
+  };
+  EXPECT_EQ(hash("4"), hash("04"));
+  EXPECT_NE(hash("4"), hash("5"));
+}
+
 TEST(Config, DataMustFitTheModel) {
   data::DataPair data;
   data.train.name = "set";
