@@ -2,10 +2,10 @@
 #include <boost/program_options.hpp>
 #include <cctype>
 #include <fstream>
-#include <iomanip>
 #include <map>
 #include <set>
 #include <sstream>
+#include <utility>
 
 #include "keys.hpp"
 #include "partita/base/digest.hpp"
@@ -235,6 +235,24 @@ std::string ini(const RunOptions& options, bool only_deciding) {
   return plain + (plain.empty() ? "" : "\n") + text;
 }
 
+/// A name and what it means beside it, broken between words so that a terminal of 100 columns shows it whole.
+std::string help_entry(const std::string& name, const std::string& meaning) {
+  constexpr std::size_t column = 38, width = 100;
+  std::string text, line = "  " + name;
+  if (line.size() + 2 > column) text = std::exchange(line, "") + "\n";
+  line.resize(column, ' ');
+  bool empty = true;
+  std::istringstream words(meaning);
+  for (std::string word; words >> word; empty = false) {
+    if (!empty && line.size() + 1 + word.size() > width) {
+      text += std::exchange(line, std::string(column, ' ')) + "\n";
+      empty = true;
+    }
+    line += (empty ? "" : " ") + word;
+  }
+  return text + line + "\n";
+}
+
 }  // namespace
 
 RunOptions parse(int argc, const char* const* argv, std::vector<Violation>& violations) {
@@ -267,14 +285,13 @@ std::string config_hash(const RunOptions& options) { return base::Sha256().updat
 
 std::string help_text(const std::string& program) {
   std::ostringstream text;
-  text << "Usage: mpiexec -n RANKS " << program
-       << " --config FILE.ini [--section.key=value ...] [--output FILE.h5]\n\n"
-       << "The command line wins over the file; in a file a key stands as \"[section]\" and \"key = value\". "
-          "Exit codes: 0 success;\n"
-          "1 the run failed; 2 bad input.\n\nSwitches:\n";
+  text
+      << "Usage: mpiexec -n RANKS " << program
+      << " --config FILE.ini [--section.key=value ...] [--output FILE.h5]\n\n"
+      << "The command line wins over the file; in a file a key stands as \"[section]\" and \"key = value\".\n"
+         "Exit codes: 0 success; 1 the run failed; 2 bad input.\n\nSwitches:\n";
   const auto line = [&](const std::string& name, const std::string& meaning) {
-    text << "  " << std::left << std::setw(36) << name
-         << (name.size() < 36 ? "" : "\n" + std::string(38, ' ')) << meaning << "\n";
+    text << help_entry(name, meaning);
   };
   line("--config FILE", "the run's INI file");
   for (const auto& s : switches)

@@ -1,9 +1,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 #include "partita/config/options.hpp"
 
@@ -170,6 +172,19 @@ TEST(Config, TheHashIsOfTheInputsShapeNotItsSpelling) {
   };
   EXPECT_EQ(hash("4"), hash("04"));
   EXPECT_NE(hash("4"), hash("5"));
+}
+
+TEST(Config, TheHelpFitsATerminalAndTellsEveryRange) {
+  std::istringstream text(help_text("partita-train"));
+  std::string whole;
+  for (std::string line; std::getline(text, line); whole += line + "\n") {
+    // Code points, not bytes.
+    const auto columns = std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xC0) != 0x80; });
+    EXPECT_LE(columns, 100) << line;
+  }
+  for (const char* part :
+       {"[grid]", "[model]", "[train]", "[sync]", "[data]", "--train.batch=64", "1099511627776"})
+    EXPECT_NE(whole.find(part), std::string::npos) << part;
 }
 
 TEST(Config, DataMustFitTheModel) {
