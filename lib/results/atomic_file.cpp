@@ -1,4 +1,4 @@
-#include "atomic_file.hpp"
+#include "partita/results/atomic_file.hpp"
 
 #include <fcntl.h>
 #include <signal.h>

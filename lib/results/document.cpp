@@ -4,7 +4,7 @@
 #include <array>
 #include <new>
 
-#include "atomic_file.hpp"
+#include "partita/results/atomic_file.hpp"
 #include "partita/results/result_file.hpp"
 
 namespace partita::results {

@@ -46,8 +46,17 @@ Type text_type(std::size_t length) {
   return type;
 }
 
+/// Texts and whole numbers of a long column repeat and are packed; measurements hardly shrink. Columns below
+/// this size stay plain.
+constexpr hsize_t packed_bytes = 16 << 10;
+
+bool can_pack() {
+  static const bool available = H5Zfilter_avail(H5Z_FILTER_DEFLATE) > 0;
+  return available;
+}
+
 /// Chunks: the whole dataset, or slabs of its first dimension.
-PropertyList column_properties(const Extents& extents, std::size_t element_bytes) {
+PropertyList column_properties(const Extents& extents, std::size_t element_bytes, bool repeats) {
   Extents chunk = extents;
   hsize_t row = element_bytes;
   for (std::size_t i = 1; i < extents.size(); ++i)
@@ -55,6 +64,11 @@ PropertyList column_properties(const Extents& extents, std::size_t element_bytes
   chunk[0] = std::clamp<hsize_t>(chunk_bytes / row, 1, extents[0]);
   auto list = properties(H5P_DATASET_CREATE);
   checked(H5Pset_chunk(list.get(), static_cast<int>(chunk.size()), chunk.data()), "H5Pset_chunk");
+  if (repeats && row * extents[0] >= packed_bytes && can_pack()) {
+    checked(H5Pset_shuffle(list.get()), "H5Pset_shuffle");
+    checked(H5Pset_deflate(list.get(), 1), "H5Pset_deflate");
+  }
+  // Last, so that a checksum is verified before anything is unpacked.
   checked(H5Pset_fletcher32(list.get()), "H5Pset_fletcher32");
   checked(H5Pset_obj_track_times(list.get(), false), "H5Pset_obj_track_times");
   return list;
@@ -138,6 +152,9 @@ void write_attribute(hid_t object, const std::string& name, std::int64_t value) 
 void write_attribute(hid_t object, const std::string& name, std::uint64_t value) {
   write_scalar(object, name, H5T_STD_U64LE, H5T_NATIVE_UINT64, &value);
 }
+void write_attribute(hid_t object, const std::string& name, double value) {
+  write_scalar(object, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &value);
+}
 
 bool has_attribute(hid_t object, const std::string& name) {
   return checked(H5Aexists(object, name.c_str()), "H5Aexists " + name) > 0;
@@ -165,6 +182,9 @@ void read_attribute(hid_t object, const std::string& name, std::int64_t& value) 
 void read_attribute(hid_t object, const std::string& name, std::uint64_t& value) {
   read_number(object, name, value);
 }
+void read_attribute(hid_t object, const std::string& name, double& value) {
+  read_number(object, name, value);
+}
 
 template <class T>
 Dataset write_column(hid_t group, const std::string& name, std::span<const T> values, const Extents& extents,
@@ -184,7 +204,7 @@ Dataset write_column(hid_t group, const std::string& name, std::span<const T> va
   }
   hid_t on_file = type.get();
   if constexpr (!is_text<T>) on_file = file_type<T>();
-  const auto creation = column_properties(extents, H5Tget_size(type.get()));
+  const auto creation = column_properties(extents, H5Tget_size(type.get()), !std::is_floating_point_v<T>);
   Dataset dataset(
       checked(H5Dcreate2(group, name.c_str(), on_file, space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
               "H5Dcreate2 " + name));

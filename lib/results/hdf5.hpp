@@ -72,11 +72,13 @@ std::vector<std::string> members(hid_t group);
 void write_attribute(hid_t object, const std::string& name, const std::string& value);
 void write_attribute(hid_t object, const std::string& name, std::int64_t value);
 void write_attribute(hid_t object, const std::string& name, std::uint64_t value);
+void write_attribute(hid_t object, const std::string& name, double value);
 bool has_attribute(hid_t object, const std::string& name);
 std::vector<std::string> attributes(hid_t object);
 void read_attribute(hid_t object, const std::string& name, std::string& value);
 void read_attribute(hid_t object, const std::string& name, std::int64_t& value);
 void read_attribute(hid_t object, const std::string& name, std::uint64_t& value);
+void read_attribute(hid_t object, const std::string& name, double& value);
 
 // Columns: chunked, Fletcher-32. No extent is 0. T: int64_t, float, double (with units), string (without).
 template <class T>

@@ -210,6 +210,43 @@ void exchange_benchmarks(Archive& root, T& benchmarks) {
   });
 }
 
+template <class Archive, class T>
+void exchange_timeline(Archive& root, T& timeline) {
+  if (!root.begins("timeline", !timeline.rows.empty())) return;
+  auto group = root.group("timeline");
+  group.attribute("clock_uncertainty_seconds", timeline.clock_uncertainty_seconds);
+  exchange_rows(group, "span", true, timeline.rows, [](auto field) {
+    field(
+        "rank", "1", [](auto& r) -> auto& { return r.rank; });
+    field(
+        "step", "1", [](auto& r) -> auto& { return r.step; });
+    field(
+        "start_seconds", "s", [](auto& r) -> auto& { return r.start_seconds; });
+    field(
+        "end_seconds", "s", [](auto& r) -> auto& { return r.end_seconds; });
+    field(
+        "kind", "", [](auto& r) -> auto& { return r.kind; });
+    field(
+        "phase", "", [](auto& r) -> auto& { return r.phase; });
+    field(
+        "layer", "", [](auto& r) -> auto& { return r.layer; });
+    field(
+        "microbatch", "1", [](auto& r) -> auto& { return r.microbatch; });
+    field(
+        "chunk", "1", [](auto& r) -> auto& { return r.chunk; });
+    field(
+        "queue", "", [](auto& r) -> auto& { return r.queue; });
+    field(
+        "axis", "", [](auto& r) -> auto& { return r.axis; });
+    field(
+        "purpose", "", [](auto& r) -> auto& { return r.purpose; });
+    field(
+        "bytes", "byte", [](auto& r) -> auto& { return r.bytes; });
+    field(
+        "flow", "1", [](auto& r) -> auto& { return r.flow; });
+  });
+}
+
 /// All but the attributes that say whose file this is (`schema_version`, `software`, `content`).
 template <class Archive, class Record>
 void exchange(Archive& root, Record& record) {
@@ -223,6 +260,7 @@ void exchange(Archive& root, Record& record) {
   exchange_memory(root, record.memory);
   exchange_figures(root, record.figures);
   exchange_benchmarks(root, record.benchmarks);
+  exchange_timeline(root, record.timeline);
 }
 
 }  // namespace partita::results

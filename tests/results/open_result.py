@@ -13,7 +13,8 @@ except ImportError as missing:
     sys.exit(77)
 
 path = sys.argv[1]
-groups = {"environment", "model", "steps", "epochs", "reductions", "traffic", "memory", "figures", "benchmarks"}
+groups = {"environment", "model", "steps", "epochs", "reductions", "traffic", "memory", "figures", "benchmarks",
+          "timeline"}
 columns = 0
 
 
@@ -46,6 +47,9 @@ with h5py.File(path) as file:
     check(file.attrs["status"] == b"complete", "status")
     check(file["steps/phase/backward"].shape == (7, 2), "shape of phases")
     check(file["steps/phase/backward"][3, 1] == 3 * 100 + 1 * 10 + 2, "a phase's number")
+    check(abs(file["timeline"].attrs["clock_uncertainty_seconds"] - 2e-6) < 1e-12, "uncertainty of the clocks")
+    check(list(file["timeline/kind"].asstr()[:2]) == ["forward", "forward"], "kinds of spans")
+    check(set(file["timeline/flow"][:]) == {-1, 0, 2, 4}, "flows")
     check(list(file["model/name"].asstr()) == ["conv1", "relu1"], "names of layers")
 
 for group in sorted(groups) + ["steps/phase"]:

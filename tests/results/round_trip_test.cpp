@@ -45,6 +45,7 @@ void expect_same(const RunRecord& a, const RunRecord& b) {
   EXPECT_EQ(a.figures, b.figures);
   EXPECT_EQ(a.benchmarks, b.benchmarks);
   EXPECT_EQ(a.reductions, b.reductions);
+  EXPECT_TRUE(a.timeline == b.timeline);
   EXPECT_EQ(a.steps.ranks, b.steps.ranks);
   EXPECT_EQ(a.steps.loss, b.steps.loss);
   EXPECT_EQ(a.steps.samples, b.steps.samples);
@@ -103,6 +104,22 @@ TEST_F(RoundTrip, KeepsLongTexts) {
   record.environment.ranks[1].host = std::string(300, 'h');
   write_snapshot(folder / "r.h5", record);
   expect_same(read(folder / "r.h5"), record);
+}
+
+TEST_F(RoundTrip, ReadsAFileWithoutATimelineAsAnEmptyOne) {
+  auto record = sample_record();
+  record.timeline.rows.clear();
+  write_snapshot(folder / "r.h5", record);
+  EXPECT_TRUE(read(folder / "r.h5").timeline == Timeline{});
+}
+
+/// Start and end take 16 bytes; the texts alone would take 50 more.
+TEST_F(RoundTrip, KeepsALongTimelineBelowFortyBytesASpan) {
+  const RunRecord record{.timeline = sample_timeline(2500, 4)};
+  ASSERT_GT(record.timeline.rows.size(), 90'000u);
+  write_snapshot(folder / "r.h5", record);
+  EXPECT_TRUE(read(folder / "r.h5").timeline == record.timeline);
+  EXPECT_LT(std::filesystem::file_size(folder / "r.h5"), 40 * record.timeline.rows.size());
 }
 
 TEST_F(RoundTrip, WritesTheSameBytesForTheSameRecord) {

@@ -4,12 +4,66 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 
 #include "partita/results/result_file.hpp"
 
 namespace partita::results::test {
+
+/// A pipeline of `ranks` stages, 10 ms a step: each stage sends its activations on, and reduces two gradients
+/// at once behind its backward. The clock of every rank but the first starts a little early.
+inline Timeline sample_timeline(std::int64_t steps, std::int64_t ranks) {
+  Timeline timeline{.rows = {}, .clock_uncertainty_seconds = steps > 0 ? 2e-6 : 0};
+  for (std::int64_t step = 0; step < steps; ++step)
+    for (std::int64_t rank = 0; rank < ranks; ++rank) {
+      const auto add = [&](double start, double end, TimelineRow row) {
+        const double begin = 0.01 * static_cast<double>(step) - 1e-5 * static_cast<double>(rank);
+        row.rank = rank;
+        row.step = step;
+        row.start_seconds = begin + start;
+        row.end_seconds = begin + end;
+        timeline.rows.push_back(row);
+      };
+      const TimelineRow forward{.kind = "forward", .layer = "conv1", .queue = "compute"};
+      const TimelineRow backward{.kind = "backward", .layer = "conv1", .microbatch = 3, .queue = "compute"};
+      const TimelineRow reduction{
+          .kind = "all_reduce", .queue = "communication", .axis = "data", .purpose = "gradient"};
+      const auto message = [&](const char* kind, std::int64_t sender) {
+        return TimelineRow{.kind = kind,
+                           .microbatch = 0,
+                           .chunk = 1,
+                           .queue = "communication",
+                           .axis = "pipeline",
+                           .purpose = "activation",
+                           .bytes = Bytes(4096),
+                           .flow = step * ranks + sender};
+      };
+      for (std::int64_t m = 0; m < 2; ++m) {
+        auto row = forward;
+        row.microbatch = m;
+        add(0.001 * static_cast<double>(m), 0.001 * static_cast<double>(m + 1), row);
+      }
+      if (rank > 0) add(0.0005, 0.0018, message("receive", rank - 1));
+      if (rank + 1 < ranks) add(0.001, 0.0015, message("send", rank));
+      for (const char* phase : {"data", "parameters"}) {
+        auto row = backward;
+        row.phase = phase;
+        const double start = row.phase == "data" ? 0.002 : 0.003;
+        add(start, start + 0.001, row);
+      }
+      for (std::int64_t i = 0; i < 2; ++i) {
+        auto row = reduction;
+        row.bytes = Bytes(1000 * (i + 1));
+        add(i == 0 ? 0.003 : 0.0035, i == 0 ? 0.005 : 0.0055, row);
+      }
+      add(0.003, 0.0032, {.kind = "copy", .queue = "copy", .bytes = Bytes(512)});
+      add(0.004, 0.005, {.kind = "wait", .queue = "compute"});
+      add(0.005, 0.005, {.kind = "update", .layer = "schön1", .queue = "compute"});
+    }
+  return timeline;
+}
 
 inline RunRecord sample_record(std::int64_t steps = 7, std::int64_t ranks = 2) {
   RunRecord r;
@@ -94,6 +148,7 @@ inline RunRecord sample_record(std::int64_t steps = 7, std::int64_t ranks = 2) {
   r.figures = {{"samples_per_second", 8000, "samples/s"}, {"time_to_accuracy", 3, "s"}};
   r.benchmarks = {{"all_reduce/ring", "ranks=2 bytes=64", "s", 0, 1e-6},
                   {"all_reduce/ring", "ranks=2 bytes=64", "s", 1, 2e-6}};
+  r.timeline = sample_timeline(std::min<std::int64_t>(steps, 3), ranks);
   return r;
 }
 

@@ -167,6 +167,31 @@ struct BenchmarkRow {
   friend bool operator==(const BenchmarkRow&, const BenchmarkRow&) = default;
 };
 
+/// A row of `/timeline`: what one queue of one rank did from `start_seconds` to `end_seconds`. Seconds count
+/// from the start of the first recorded step, on clocks aligned between the ranks.
+struct TimelineRow {
+  std::int64_t rank = 0, step = 0;
+  double start_seconds = 0, end_seconds = 0;
+  std::string kind;                          ///< "forward", "backward", "send", "wait", "all_reduce", …
+  std::string phase;                         ///< of a backward: "data", "parameters", "activation"; or ""
+  std::string layer;                         ///< "conv1", or "" where no single layer is meant
+  std::int64_t microbatch = -1, chunk = -1;  ///< -1: none
+  std::string queue;                         ///< "compute", "copy", "communication"
+  std::string axis, purpose;                 ///< of a communication, or ""
+  Bytes bytes{};
+  /// Equal on the send of one rank and the receive of another that belong together, unique within the file;
+  /// -1: none.
+  std::int64_t flow = -1;
+  friend bool operator==(const TimelineRow&, const TimelineRow&) = default;
+};
+
+/// `/timeline`, which is written only when it has rows.
+struct Timeline {
+  std::vector<TimelineRow> rows;
+  double clock_uncertainty_seconds = 0;  ///< how far apart two ranks' clocks may lie at most
+  friend bool operator==(const Timeline&, const Timeline&) = default;
+};
+
 struct RunRecord {
   Attributes attributes;
   Environment environment;
@@ -178,6 +203,7 @@ struct RunRecord {
   std::vector<MemoryRow> memory;  ///< by rank
   std::vector<Figure> figures;
   std::vector<BenchmarkRow> benchmarks;
+  Timeline timeline;
 };
 
 }  // namespace partita::results
