@@ -2,7 +2,7 @@
 /// script tests.
 ///
 /// write_sample FILE [key=value …]: seconds (factor on step times), seed (of ±1 % noise), precision, batch,
-/// steps, status, wire (added wire bytes), ranks, accuracy.
+/// steps, status, wire (added wire bytes), ranks, accuracy, timeline (none, backwards, alone).
 #include <cstdlib>
 #include <iostream>
 #include <map>
@@ -35,6 +35,9 @@ void write_sample(int argc, char** argv) {
   if (keys.count("precision")) record.attributes.precision = keys["precision"];
   if (keys.count("status"))
     record.attributes.status = keys["status"] == "invalid" ? Status::invalid : Status::running;
+  if (keys["timeline"] == "none") record.timeline = {};
+  if (keys["timeline"] == "backwards") record.timeline.rows[2].end_seconds = -1;
+  if (keys["timeline"] == "alone") record.timeline.rows.resize(3);
   record.attributes.batch = static_cast<std::int64_t>(number("batch", 64));
   record.traffic[0].counts.wire_bytes += Bytes(static_cast<std::int64_t>(number("wire", 0)));
   record.epochs.back().test_accuracy = number("accuracy", 0.97) + 0.0001 * (noise - 1);
