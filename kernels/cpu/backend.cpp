@@ -1,6 +1,7 @@
 /// The CPU back-end: oneDNN for products and convolutions, vectorised loops for the rest, float32.
 #include <omp.h>
 
+#include <cstring>
 #include <map>
 
 #include "elementwise.hpp"
@@ -58,6 +59,14 @@ class CpuBackend final : public Backend {
   void reorder(std::int64_t batch, const Shape& image, Layout from, Layout to, ConstView x, View y) override {
     cpu::reorder(batch, image, from, to, x.as<float>(), y.as<float>());
   }
+  void copy_block(const BlockExtents& extents, const StridedBlock& from, ConstView x, const StridedBlock& to,
+                  View y, Write write) override {
+    if (is_empty(extents)) return;
+    cpu::copy_block(extents, from, x.as<float>(), to, y.as<float>(), write);
+  }
+  void zero(View y) override {
+    if (!y.empty()) std::memset(y.data(), 0, static_cast<std::size_t>(y.bytes().value()));
+  }
   void sum_rows(std::int64_t rows, std::int64_t columns, ConstView x, View b, Write write) override {
     cpu::sum_rows(rows, columns, x.as<float>(), b.as<float>(), write);
   }
@@ -65,6 +74,20 @@ class CpuBackend final : public Backend {
                          double scale, View dlogits) override {
     return cpu::cross_entropy(batch, classes, logits.as<float>(), labels.as<std::int32_t>(), scale,
                               dlogits.empty() ? std::span<float>() : dlogits.as<float>());
+  }
+  void cross_entropy_statistics(std::int64_t batch, std::int64_t classes, std::int64_t first_class,
+                                ConstView logits, ConstView labels, View statistics) override {
+    if (batch == 0) return;
+    cpu::cross_entropy_statistics({batch, classes, first_class}, logits.as<float>(),
+                                  labels.as<std::int32_t>(), statistics.as<float>());
+  }
+  LossSums cross_entropy_finish(std::int64_t batch, std::int64_t classes, std::int64_t first_class,
+                                std::span<const std::int64_t> class_offsets, ConstView statistics,
+                                ConstView logits, ConstView labels, double scale, View dlogits) override {
+    if (batch == 0) return {};
+    return cpu::cross_entropy_finish({batch, classes, first_class}, class_offsets, statistics.as<float>(),
+                                     logits.as<float>(), labels.as<std::int32_t>(), scale,
+                                     dlogits.empty() ? std::span<float>() : dlogits.as<float>());
   }
   LossSums mean_squared_error(std::int64_t, std::int64_t features, ConstView output, ConstView target,
                               double scale, View doutput) override {

@@ -34,7 +34,7 @@ class Repack {
 class CpuConvolution final : public Convolution {
  public:
   CpuConvolution(const ConvolutionShape& s, int threads) : s_(s) {
-    if (s.batch == 0) return;
+    if (vacuous()) return;
     const Tag tag = s.layout == Layout::nhwc ? Tag::nhwc : Tag::nchw;
     x_ = memory::desc({s.batch, s.channels, s.height, s.width}, f32, tag);
     y_ = memory::desc({s.batch, s.filters, s.out_height(), s.out_width()}, f32, tag);
@@ -60,7 +60,7 @@ class CpuConvolution final : public Convolution {
   Bytes workspace() const override { return layout_.total(); }
 
   void forward(ConstView x, ConstView weight, ConstView bias, View y, Workspace w) override {
-    if (s_.batch == 0) return;
+    if (vacuous()) return without_taps(bias.as<float>(), y.as<float>());
     if (direct_forward_)
       return direct_forward_->run(x.as<float>().data(), weight.as<float>().data(), bias.as<float>().data(),
                                   y.as<float>().data(), w.data() + scratch_);
@@ -70,7 +70,10 @@ class CpuConvolution final : public Convolution {
   }
 
   void backward_data(ConstView dy, ConstView weight, View dx, Workspace w) override {
-    if (s_.batch == 0) return;
+    if (vacuous()) {
+      const auto DX = dx.as<float>();
+      return std::fill(DX.begin(), DX.end(), 0.0F);
+    }
     data_.at(DNNL_ARG_DIFF_DST, dy.data()).at(DNNL_ARG_WEIGHTS, packed(pack_data_, weight, w));
     data_.at(DNNL_ARG_DIFF_SRC, dx.data()).at(DNNL_ARG_SCRATCHPAD, w.data() + scratch_).run();
   }
@@ -78,12 +81,11 @@ class CpuConvolution final : public Convolution {
   void backward_parameters(ConstView x, ConstView dy, View dweight, View dbias, Write write,
                            Workspace w) override {
     const auto DW = dweight.as<float>(), DB = dbias.as<float>();
-    if (s_.batch == 0) {
-      if (write == Write::overwrite)
-        std::fill(DW.begin(), DW.end(), 0.0F), std::fill(DB.begin(), DB.end(), 0.0F);
+    bias_gradient(dy.as<float>(), DB, write);
+    if (vacuous()) {
+      if (write == Write::overwrite) std::fill(DW.begin(), DW.end(), 0.0F);
       return;
     }
-    bias_gradient(dy.as<float>(), DB, write);
     if (outer_product_)
       return outer_product_->run(x.as<float>().data(), dy.as<float>().data(), DW.data(), write,
                                  w.data() + scratch_);
@@ -105,6 +107,24 @@ class CpuConvolution final : public Convolution {
   }
 
  private:
+  /// No input meets a weight: an extent is 0. oneDNN has no such descriptors.
+  [[nodiscard]] bool vacuous() const {
+    return s_.batch == 0 || s_.channels == 0 || s_.filters == 0 || s_.out_height() == 0 ||
+           s_.out_width() == 0;
+  }
+
+  /// Y = epilogue(bias).
+  void without_taps(std::span<const float> bias, std::span<float> y) const {
+    // A filter's outputs lie together, or one of every filter does.
+    const auto filters = static_cast<std::size_t>(s_.filters);
+    const auto run =
+        s_.layout == Layout::nhwc ? 1U : static_cast<std::size_t>(s_.out_height() * s_.out_width());
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      const float value = bias[i / run % filters];
+      y[i] = s_.epilogue == Epilogue::relu && value < 0 ? 0.0F : value;
+    }
+  }
+
   /// db = Σ dY: faster here than inside the library's weight gradient.
   void bias_gradient(std::span<const float> dy, std::span<float> db, Write write) const {
     const std::int64_t pixels = s_.out_height() * s_.out_width();

@@ -51,19 +51,26 @@ void sum_rows(std::int64_t rows, std::int64_t columns, std::span<const float> x,
 void dropout(const DropoutShape& s, RandomStream stream, Samples first, std::span<const float> x,
              std::span<float> y) {
   const float scale = static_cast<float>(1.0 / (1.0 - s.probability));
-  const std::int64_t pixels = s.height * s.width, elements = s.channels * pixels;
+  const std::int64_t pixels = s.height * s.width, plane = s.full_plane();
+  // In memory order: channels of pixels, or pixels of channels. A flat tensor is one pixel either way.
+  const bool planes = s.layout == Layout::nchw && pixels > 1;
+  const std::int64_t outer = planes ? s.channels : pixels, inner = planes ? pixels : s.channels;
+  const std::int64_t outer_step = planes ? plane : 1, inner_step = planes ? 1 : plane;
   std::size_t at = 0;
-  for (std::int64_t n = 0; n < s.batch; ++n)
-    for (std::int64_t e = 0; e < elements; ++e, ++at) {
-      // In memory order; channels-last puts channel e % C of pixel e / C here.
-      const std::int64_t logical = s.layout == Layout::nchw ? e : e % s.channels * pixels + e / s.channels;
-      const auto index = static_cast<std::uint64_t>((first.value() + n) * elements + logical);
-      y[at] = random_uniform(stream, index) >= s.probability ? x[at] * scale : 0.0F;
-    }
+  for (std::int64_t n = 0; n < s.batch; ++n) {
+    const std::int64_t origin =
+        (first.value() + n) * s.full_elements() + s.first_channel * plane + s.first_row * s.width;
+    for (std::int64_t o = 0; o < outer; ++o)
+      for (std::int64_t i = 0; i < inner; ++i, ++at) {
+        const auto logical = static_cast<std::uint64_t>(origin + o * outer_step + i * inner_step);
+        y[at] = random_uniform(stream, logical) >= s.probability ? x[at] * scale : 0.0F;
+      }
+  }
 }
 
 void reorder(std::int64_t batch, const Shape& image, Layout from, Layout to, std::span<const float> x,
              std::span<float> y) {
+  if (y.empty()) return;
   const std::int64_t channels = image[0], pixels = image[1] * image[2];
   if (from == to || channels == 1 || pixels == 1)
     return static_cast<void>(std::memcpy(y.data(), x.data(), y.size_bytes()));

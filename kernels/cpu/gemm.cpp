@@ -1,6 +1,4 @@
 /// Matrix products by oneDNN's matmul on plain row-major operands, with bias, ReLU and accumulation fused.
-#include <algorithm>
-
 #include "engine.hpp"
 #include "partita/kernels/cpu/yardstick.hpp"
 
@@ -51,7 +49,7 @@ class CpuGemm final : public Gemm {
     for (std::size_t i = 0; i < C.size(); ++i) {
       float value = s_.bias ? bias.as<float>()[i % static_cast<std::size_t>(s_.n)] : 0.0F;
       if (s_.write == Write::accumulate) value += C[i];
-      C[i] = s_.epilogue == Epilogue::relu ? std::max(0.0F, value) : value;
+      C[i] = s_.epilogue == Epilogue::relu && value < 0 ? 0.0F : value;
     }
   }
 

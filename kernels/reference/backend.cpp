@@ -1,10 +1,12 @@
 /// The oracle: every kernel as plain loops in float or double, to be read beside the contract.
 #include <cmath>
+#include <cstring>
 #include <stdexcept>
 
 #include "convolution.hpp"
 #include "gemm.hpp"
 #include "pooling.hpp"
+#include "sharded_cross_entropy.hpp"
 
 namespace partita::kernels {
 namespace reference {
@@ -44,13 +46,13 @@ class ReferenceBackend final : public Backend {
     const ImageIndex index{s.channels, s.height, s.width, s.layout};
     const auto X = x.as<T>();
     const auto Y = y.as<T>();
-    const auto elements = s.channels * s.height * s.width;
     const T scale = T(1) / static_cast<T>(1 - s.probability);
     for (std::int64_t n = 0; n < s.batch; ++n)
       for (std::int64_t c = 0; c < s.channels; ++c)
         for (std::int64_t h = 0; h < s.height; ++h)
           for (std::int64_t w = 0; w < s.width; ++w) {
-            const auto logical = (first_sample.value() + n) * elements + (c * s.height + h) * s.width + w;
+            const auto logical = (first_sample.value() + n) * s.full_elements() +
+                                 (s.first_channel + c) * s.full_plane() + (s.first_row + h) * s.width + w;
             const bool kept = random_uniform(stream, static_cast<std::uint64_t>(logical)) >= s.probability;
             Y[index(n, c, h, w)] = kept ? X[index(n, c, h, w)] * scale : T(0);
           }
@@ -63,6 +65,30 @@ class ReferenceBackend final : public Backend {
         for (std::int64_t h = 0; h < image[1]; ++h)
           for (std::int64_t w = 0; w < image[2]; ++w)
             y.as<T>()[target(n, c, h, w)] = x.as<T>()[source(n, c, h, w)];
+  }
+
+  void copy_block(const BlockExtents& extents, const StridedBlock& from, ConstView x, const StridedBlock& to,
+                  View y, Write write) override {
+    if (is_empty(extents)) return;
+    expect_inside(extents, from, x.size());
+    expect_inside(extents, to, y.size());
+    const auto place = [](const StridedBlock& b, const BlockExtents& at) {
+      return static_cast<std::size_t>(b.offset + at[0] * b.strides[0] + at[1] * b.strides[1] +
+                                      at[2] * b.strides[2] + at[3] * b.strides[3]);
+    };
+    BlockExtents at{};
+    for (at[0] = 0; at[0] < extents[0]; ++at[0])
+      for (at[1] = 0; at[1] < extents[1]; ++at[1])
+        for (at[2] = 0; at[2] < extents[2]; ++at[2])
+          for (at[3] = 0; at[3] < extents[3]; ++at[3]) {
+            const T value = x.as<T>()[place(from, at)];
+            T& target = y.as<T>()[place(to, at)];
+            target = write == Write::accumulate ? target + value : value;
+          }
+  }
+
+  void zero(View y) override {
+    if (!y.empty()) std::memset(y.data(), 0, static_cast<std::size_t>(y.bytes().value()));
   }
 
   void sum_rows(std::int64_t rows, std::int64_t columns, ConstView x, View b, Write write) override {
@@ -95,6 +121,20 @@ class ReferenceBackend final : public Backend {
       }
     }
     return sums;
+  }
+
+  void cross_entropy_statistics(std::int64_t batch, std::int64_t classes, std::int64_t first_class,
+                                ConstView logits, ConstView labels, View statistics) override {
+    if (batch > 0)
+      ShardedCrossEntropy<T>{batch, classes, first_class}.statistics(logits, labels, statistics.as<T>());
+  }
+  LossSums cross_entropy_finish(std::int64_t batch, std::int64_t classes, std::int64_t first_class,
+                                std::span<const std::int64_t> class_offsets, ConstView statistics,
+                                ConstView logits, ConstView labels, double gradient_scale,
+                                View dlogits) override {
+    if (batch == 0) return {};
+    return ShardedCrossEntropy<T>{batch, classes, first_class}.finish(
+        class_offsets, statistics.as<T>(), logits, labels, gradient_scale, dlogits);
   }
 
   LossSums mean_squared_error(std::int64_t batch, std::int64_t features, ConstView output, ConstView target,

@@ -29,9 +29,9 @@ class ReferenceGemm final : public Gemm {
       }
       for (std::int64_t j = 0; j < s_.n; ++j) {
         T value = row_[j] + (s_.bias ? bias.as<T>()[j] : T(0));
-        if (s_.epilogue == Epilogue::relu) value = value < T(0) ? T(0) : value;
         T& target = C[static_cast<std::size_t>(i * s_.n + j)];
-        target = s_.write == Write::accumulate ? target + value : value;
+        if (s_.write == Write::accumulate) value += target;
+        target = s_.epilogue == Epilogue::relu && value < T(0) ? T(0) : value;
       }
     }
   }

@@ -45,5 +45,73 @@ TEST(Dropout, DependsOnTheGlobalSampleAndTheLogicalElementOnly) {
             static_cast<std::ptrdiff_t>(whole.size()));
 }
 
+/// Elements [first, first + count) of one dimension of tensors [batch, channels, height, width], by their own
+/// plain loops.
+struct Cut {
+  bool of_rows;
+  std::int64_t first, count;
+};
+
+std::vector<float> slice(const std::vector<float>& whole, std::int64_t batch, const Shape& image,
+                         const Cut& cut) {
+  std::vector<float> part;
+  for (std::int64_t n = 0; n < batch; ++n)
+    for (std::int64_t c = 0; c < image[0]; ++c)
+      for (std::int64_t h = 0; h < image[1]; ++h)
+        for (std::int64_t w = 0; w < image[2]; ++w) {
+          const auto at = cut.of_rows ? h : c;
+          if (at < cut.first || at >= cut.first + cut.count) continue;
+          part.push_back(whole[static_cast<std::size_t>(((n * image[0] + c) * image[1] + h) * image[2] + w)]);
+        }
+  return part;
+}
+
+/// The sharded dropout of ones, in logical order.
+std::vector<float> dropped_shard(Backend& backend, Layout layout, std::int64_t batch, const Shape& image,
+                                 const Cut& cut) {
+  const Shape block =
+      cut.of_rows ? Shape{image[0], cut.count, image[2]} : Shape{cut.count, image[1], image[2]};
+  const std::vector<float> x(static_cast<std::size_t>(batch * block.elements().value()), 1.0F);
+  std::vector<float> y(x.size(), -1.0F), logical(x.size());
+  backend.dropout({.batch = batch,
+                   .channels = block[0],
+                   .height = block[1],
+                   .width = block[2],
+                   .layout = layout,
+                   .probability = 0.4,
+                   .first_channel = cut.of_rows ? 0 : cut.first,
+                   .first_row = cut.of_rows ? cut.first : 0,
+                   .full_channels = image[0],
+                   .full_height = image[1]},
+                  {1, 2}, Samples(3), std::span(x), std::span(y));
+  make_reference_backend(DataType::float32)
+      ->reorder(batch, block, layout, Layout::nchw, std::span<const float>(y), std::span(logical));
+  return logical;
+}
+
+TEST(Dropout, OfAShardIsTheSliceOfTheWhole) {
+  const auto reference = make_reference_backend(DataType::float32);
+  constexpr std::int64_t batch = 4;
+  for (const Shape& image : {Shape{37, 1, 1}, Shape{6, 5, 7}, Shape{1, 9, 4}}) {
+    const std::vector<float> ones(static_cast<std::size_t>(batch * image.elements().value()), 1.0F);
+    std::vector<float> whole(ones.size());
+    reference->dropout(
+        {.batch = batch, .channels = image[0], .height = image[1], .width = image[2], .probability = 0.4},
+        {1, 2}, Samples(3), std::span(ones), std::span(whole));
+    for (const auto& backend : backends())
+      for (const Layout layout : {Layout::nchw, Layout::nhwc})
+        for (const bool of_rows : {false, true})
+          for (const std::int64_t parts : {1, 2, 3, 8})
+            for (std::int64_t part = 0; part < parts; ++part) {
+              const auto extent = of_rows ? image[1] : image[0];
+              const auto first = part * extent / parts, end = (part + 1) * extent / parts;
+              const Cut cut{.of_rows = of_rows, .first = first, .count = end - first};
+              EXPECT_EQ(dropped_shard(*backend, layout, batch, image, cut), slice(whole, batch, image, cut))
+                  << backend->name() << ' ' << to_string(image) << (of_rows ? " rows " : " channels ")
+                  << first << " to " << end;
+            }
+  }
+}
+
 }  // namespace
 }  // namespace partita::tests

@@ -2,10 +2,11 @@
 ///
 /// Kernels have two phases. `plan_*(shape)` picks and prepares an implementation and may allocate; the plan's
 /// run functions take views and a workspace of at least `workspace()` bytes and may not allocate. Plans are
-/// cached by the caller. All extents may be 0: an empty batch computes nothing, and writes zeros where the
-/// result is a sum over the batch. Views hold `backend.type()` elements unless said otherwise. Image tensors
-/// [N, C, H, W] lie in memory as `Layout` says; matrices and parameters are row-major in PyTorch's logical
-/// order: Linear weight [out, in], Conv2d weight [out, in, kh, kw].
+/// cached by the caller. All extents may be 0 (an empty batch, a shard without channels, filters or rows): no
+/// output, nothing is computed; an empty sum is 0, with its bias and epilogue where it has them. Views hold
+/// `backend.type()` elements unless said otherwise. Image tensors [N, C, H, W] lie in memory as `Layout`
+/// says; matrices and parameters are row-major in PyTorch's logical order: Linear weight [out, in], Conv2d
+/// weight [out, in, kh, kw].
 ///
 /// Symbols: B batch (samples of this rank), C channels, H W image, K filters, M N K matrix extents.
 #pragma once
@@ -18,6 +19,7 @@
 
 #include "partita/kernels/philox.hpp"
 #include "partita/kernels/shape.hpp"
+#include "partita/kernels/strided_block.hpp"
 #include "partita/kernels/view.hpp"
 
 namespace partita::kernels {
@@ -38,7 +40,8 @@ class Plan {
 };
 
 /// C = op(A)·op(B) [+ bias, one value per column] then epilogue; op(A) is [m, k], op(B) is [k, n], C is [m,
-/// n]. Transposed operands are stored as [k, m] and [n, k]. k = 0 gives C = bias (or 0).
+/// n]. Transposed operands are stored as [k, m] and [n, k]. k = 0 gives C = bias (or 0). Accumulating, C =
+/// epilogue(C + op(A)·op(B) [+ bias]).
 struct GemmShape {
   std::int64_t m = 0, n = 0, k = 0;
   bool transpose_a = false, transpose_b = false;
@@ -54,9 +57,15 @@ class Gemm : public Plan {
   virtual void run(ConstView a, ConstView b, ConstView bias, View c, Workspace) = 0;
 };
 
+/// Windows of `kernel` elements, `stride` apart, that fit `extent` elements.
+constexpr std::int64_t windows(std::int64_t extent, std::int64_t kernel, std::int64_t stride) {
+  return extent < kernel ? 0 : (extent - kernel) / stride + 1;
+}
+
 /// Two-dimensional cross-correlation, square strides and zero padding, dilation 1.
 /// X [batch, channels, height, width], W [filters, channels, kernel_h, kernel_w], Y [batch, filters, out_h,
-/// out_w] with out = (extent + 2·padding − kernel) / stride + 1, rounded down.
+/// out_w] with out = (extent + 2·padding − kernel) / stride + 1, rounded down; 0 where no window fits.
+/// Without channels Y is the epilogue of the bias, without filters or outputs dX is 0.
 struct ConvolutionShape {
   std::int64_t batch = 0, channels = 0, height = 0, width = 0;
   std::int64_t filters = 0, kernel_h = 1, kernel_w = 1;
@@ -64,8 +73,8 @@ struct ConvolutionShape {
   Layout layout = Layout::nchw;
   Epilogue epilogue = Epilogue::none;
   friend bool operator==(const ConvolutionShape&, const ConvolutionShape&) = default;
-  [[nodiscard]] std::int64_t out_height() const { return (height + 2 * padding - kernel_h) / stride + 1; }
-  [[nodiscard]] std::int64_t out_width() const { return (width + 2 * padding - kernel_w) / stride + 1; }
+  [[nodiscard]] std::int64_t out_height() const { return windows(height + 2 * padding, kernel_h, stride); }
+  [[nodiscard]] std::int64_t out_width() const { return windows(width + 2 * padding, kernel_w, stride); }
 };
 
 /// The three directions of one convolution; a plan serves all of them so that they can share decisions.
@@ -90,8 +99,8 @@ struct PoolingShape {
   Layout layout = Layout::nchw;
   Epilogue epilogue = Epilogue::none;
   friend bool operator==(const PoolingShape&, const PoolingShape&) = default;
-  [[nodiscard]] std::int64_t out_height() const { return (height - kernel) / stride + 1; }
-  [[nodiscard]] std::int64_t out_width() const { return (width - kernel) / stride + 1; }
+  [[nodiscard]] std::int64_t out_height() const { return windows(height, kernel, stride); }
+  [[nodiscard]] std::int64_t out_width() const { return windows(width, kernel, stride); }
 };
 
 class Pooling : public Plan {
@@ -116,10 +125,21 @@ struct SgdStep {
 
 /// A dropout draw depends on (stream, global sample, logical element) only. `elements` per sample are stored
 /// as [channels, height, width] in `layout`; flat tensors have height = width = 1.
+///
+/// The stored block may be a shard of the sample: channels [first_channel, first_channel + channels) of
+/// full_channels and rows [first_row, first_row + height) of full_height, of the whole width. Its element (c,
+/// h, w) is the sample's logical element ((first_channel + c)·full_height + first_row + h)·width + w.
 struct DropoutShape {
   std::int64_t batch = 0, channels = 0, height = 1, width = 1;
   Layout layout = Layout::nchw;
   double probability = 0.5;  ///< of being zeroed; survivors are scaled by 1 / (1 − probability)
+  std::int64_t first_channel = 0, first_row = 0;
+  std::int64_t full_channels = 0, full_height = 0;  ///< of the whole sample; 0: the block's own
+  /// Logical elements of a channel, and of a sample, of the whole.
+  [[nodiscard]] std::int64_t full_plane() const { return (full_height > 0 ? full_height : height) * width; }
+  [[nodiscard]] std::int64_t full_elements() const {
+    return (full_channels > 0 ? full_channels : channels) * full_plane();
+  }
 };
 
 /// One way of computing everything: plain loops, the CPU's vector units, a GPU.
@@ -151,6 +171,14 @@ class Backend {
   /// Images [batch, channels, height, width] from one memory order to another. x and y are distinct.
   virtual void reorder(std::int64_t batch, const Shape& image, Layout from, Layout to, ConstView x,
                        View y) = 0;
+  /// Copies the block of `extents` elements at `from` in x to the one at `to` in y, or adds it there. An
+  /// empty block touches nothing; one that leaves its view throws before anything is written. The elements at
+  /// `to` are distinct from each other and from those at `from`. Extents may come in any order: neighbours in
+  /// both tensors are moved together.
+  virtual void copy_block(const BlockExtents& extents, const StridedBlock& from, ConstView x,
+                          const StridedBlock& to, View y, Write) = 0;
+  /// y = 0, in any element type.
+  virtual void zero(View y) = 0;
   /// b[j] = Σ_i x[i, j] (or added to b); x [rows, columns].
   virtual void sum_rows(std::int64_t rows, std::int64_t columns, ConstView x, View b, Write) = 0;
 
@@ -159,6 +187,24 @@ class Backend {
   /// class.
   virtual LossSums cross_entropy(std::int64_t batch, std::int64_t classes, ConstView logits, ConstView labels,
                                  double gradient_scale, View dlogits) = 0;
+  /// The first half of `cross_entropy` over classes that are cut into shards: logits [batch, classes] are the
+  /// columns [first_class, first_class + classes) of the whole, labels [batch, int32] are class numbers of
+  /// the whole. statistics [batch, 3] = (max, Σ exp(logit − max), the label's logit if this shard holds it,
+  /// else 0) over the shard's columns; a shard without classes gives (−∞, 0, 0). The sum is negated where
+  /// this shard holds the label and a lower class of it has the same logit: of equal logits the lowest class
+  /// is the largest. The caller gathers the statistics of all shards and hands them to
+  /// `cross_entropy_finish`.
+  virtual void cross_entropy_statistics(std::int64_t batch, std::int64_t classes, std::int64_t first_class,
+                                        ConstView logits, ConstView labels, View statistics) = 0;
+  /// The second half: statistics [shards, batch, 3] of all shards, shard s holding the classes
+  /// [class_offsets[s], class_offsets[s + 1]); logits, labels and the shard's place as above. dlogits [batch,
+  /// classes] = (softmax − onehot) · gradient_scale in the shard's columns; an empty dlogits asks for the
+  /// sums only. The sums are those of the whole, the same to the bit on every shard: loss = Σ (log Σexp + max
+  /// − label's logit) in double, `correct` just as `cross_entropy` of the whole counts it.
+  virtual LossSums cross_entropy_finish(std::int64_t batch, std::int64_t classes, std::int64_t first_class,
+                                        std::span<const std::int64_t> class_offsets, ConstView statistics,
+                                        ConstView logits, ConstView labels, double gradient_scale,
+                                        View dlogits) = 0;
   /// output and target [batch, features]; loss sum = Σ (output − target)² / features;
   /// doutput = 2 (output − target) / features · gradient_scale. An empty doutput asks for the sums only.
   virtual LossSums mean_squared_error(std::int64_t batch, std::int64_t features, ConstView output,
