@@ -46,6 +46,8 @@ std::string_view to_string(Purpose purpose) {
   switch (purpose) {
     case Purpose::activation:
       return "activation";
+    case Purpose::activation_gradient:
+      return "activation_gradient";
     case Purpose::gradient:
       return "gradient";
     case Purpose::parameter:

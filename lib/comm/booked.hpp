@@ -14,9 +14,13 @@ class BookedCollective : public Collective, private Progressing {
     counts_.calls = 1;
     counts_.payload_bytes = bytes_of(description.type, description.elements);
     if (description.operation == collective::Operation::barrier) counts_.payload_bytes = Bytes(0);
-    state_->runtime->active.reserve(state_->runtime->active.capacity() + 1);
+    auto& runtime = *state_->runtime;
+    runtime.active.reserve(static_cast<std::size_t>(++runtime.planned));
   }
-  ~BookedCollective() override { state_->runtime->remove(this); }
+  ~BookedCollective() override {
+    state_->runtime->remove(this);
+    --state_->runtime->planned;
+  }
 
   const Description& description() const override { return description_; }
   void set_alone_seconds(double seconds) override { alone_seconds_ = seconds; }

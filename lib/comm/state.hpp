@@ -22,6 +22,7 @@ struct Runtime {
   Ledger ledger;
   collective::AlgorithmTable table = collective::AlgorithmTable::shipped();
   std::vector<Progressing*> active;
+  int planned = 0;  ///< living plans: the most that can be under way
   int polls_before_yield = 0;
 
   void remove(Progressing* operation) { std::erase(active, operation); }

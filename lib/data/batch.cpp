@@ -90,7 +90,30 @@ void gather_targets(const Dataset& set, std::span<const std::int64_t> indices, s
     std::copy_n(set.targets.data() + indices[b] * n, n, y.data() + static_cast<std::int64_t>(b) * n);
 }
 
-void gather_answers(const Dataset& set, std::span<const std::int64_t> indices, kernels::View y) {
+void require_in_set(const Dataset& set, std::span<const std::int64_t> indices) {
+  for (const auto index : indices)
+    base::expect(index >= 0 && index < set.samples.value(), "a batch's samples are in the set", index,
+                 set.samples);
+}
+
+}  // namespace
+
+void fill_samples(const Dataset& set, std::span<const std::int64_t> indices, Layout layout, kernels::View x) {
+  base::expect(x.size() == static_cast<std::int64_t>(indices.size()) * set.sample_elements(),
+               "a batch has as many elements as its samples", x.size(), indices.size());
+  require_in_set(set, indices);
+  if (indices.empty()) return;
+  if (x.type() == DataType::float64) {
+    gather_samples(set, indices, layout, x.as<double>());
+  } else {
+    base::expect(x.type() == DataType::float32, "a batch is float32 or float64");
+    gather_samples(set, indices, layout, x.as<float>());
+  }
+}
+
+void fill_answers(const Dataset& set, std::span<const std::int64_t> indices, kernels::View y) {
+  require_in_set(set, indices);
+  if (indices.empty()) return;
   const auto per_sample = set.task == Task::classification ? 1 : set.target_shape.elements().value();
   base::expect(y.size().value() == static_cast<std::int64_t>(indices.size()) * per_sample,
                "a batch's labels or targets have its size", y.size(), indices.size());
@@ -105,25 +128,6 @@ void gather_answers(const Dataset& set, std::span<const std::int64_t> indices, k
     base::expect(y.type() == DataType::float32, "targets are float32 or float64");
     gather_targets(set, indices, y.as<float>());
   }
-}
-
-}  // namespace
-
-void fill_batch(const Dataset& set, std::span<const std::int64_t> indices, Layout layout, kernels::View x,
-                kernels::View y) {
-  base::expect(x.size() == static_cast<std::int64_t>(indices.size()) * set.sample_elements(),
-               "a batch has as many elements as its samples", x.size(), indices.size());
-  for (const auto index : indices)
-    base::expect(index >= 0 && index < set.samples.value(), "a batch's samples are in the set", index,
-                 set.samples);
-  if (indices.empty()) return;
-  if (x.type() == DataType::float64) {
-    gather_samples(set, indices, layout, x.as<double>());
-  } else {
-    base::expect(x.type() == DataType::float32, "a batch is float32 or float64");
-    gather_samples(set, indices, layout, x.as<float>());
-  }
-  if (!y.empty()) gather_answers(set, indices, y);
 }
 
 }  // namespace partita::data

@@ -84,6 +84,8 @@ std::string Layer::line() const {
     text.append(" ").append(digits, std::to_chars(digits, digits + sizeof digits, probability).ptr);
   }
   if (frozen) text += " frozen";
+  if (!placement.empty()) text += " placement=" + placement;
+  if (stage) text += " stage=" + number(*stage);
   return text;
 }
 

@@ -77,9 +77,7 @@ class LineReader {
       const auto equals = words_[i].find('=');
       if (equals == std::string::npos) continue;
       const std::string name = words_[i].substr(0, equals);
-      if (name == "stage" || name == "placement") {
-        refuse(name + "= is not available yet");
-      } else if (std::find(allowed.begin(), allowed.end(), name) == allowed.end()) {
+      if (std::find(allowed.begin(), allowed.end(), name) == allowed.end()) {
         const auto nearest = nearest_word(name, allowed);
         refuse("unknown option '" + name + "'" +
                (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"));
@@ -109,6 +107,26 @@ double product(std::span<const std::int64_t> extents) {
   return elements;
 }
 
+/// What a layer can do with the tensor axis: everything can be replicated or share out samples; what has
+/// channels shares them out (column), what sums over inputs shares those out (row), images share out rows
+/// (height). Whether a ReLU or the like stands among images is known later.
+std::string parse_placement(LayerKind kind, const std::string& value, LineReader& reader) {
+  static constexpr std::array<std::string_view, 5> all{"replicated", "batch", "column", "row", "height"};
+  const bool sums = kind == LayerKind::linear || kind == LayerKind::conv;
+  const bool flat = kind == LayerKind::linear || kind == LayerKind::flatten;
+  std::vector<std::string_view> allowed;
+  for (const auto name : all)
+    if (!(name == "row" && !sums) && !(name == "height" && flat)) allowed.push_back(name);
+  if (std::find(allowed.begin(), allowed.end(), value) != allowed.end()) return value;
+  std::string names;
+  for (const auto name : allowed)
+    names += (names.empty() ? "" : ", ") + std::string(name);
+  const auto nearest = nearest_word(value, allowed);
+  reader.refuse("cannot be placed as '" + value + "'; it takes " + names +
+                (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"));
+  return "";
+}
+
 Layer parse_layer(LineReader& reader) {
   Layer layer;
   if (reader.words().empty()) return reader.refuse("is empty"), layer;
@@ -124,15 +142,17 @@ Layer parse_layer(LineReader& reader) {
   const auto& words = reader.words();
   layer.frozen = std::find(words.begin() + 1, words.end(), "frozen") != words.end();
   if (layer.frozen && !layer.has_parameters()) reader.refuse("has no parameters that could be frozen");
-  static constexpr std::array<std::string_view, 3> conv_options{"kernel", "stride", "padding"};
-  std::span<const std::string_view> allowed;
-  if (layer.kind == LayerKind::conv) allowed = conv_options;
-  if (layer.kind == LayerKind::maxpool || layer.kind == LayerKind::avgpool)
-    allowed = std::span(conv_options).subspan(1, 1);
+  static constexpr std::array<std::string_view, 5> conv_options{"kernel", "padding", "stride", "placement",
+                                                                "stage"};
+  const bool pools = layer.kind == LayerKind::maxpool || layer.kind == LayerKind::avgpool;
+  const auto allowed = std::span<const std::string_view>(conv_options)
+                           .subspan(layer.kind == LayerKind::conv ? 0 : pools ? 2 : 3);
   auto options = reader.options(allowed);
   const auto option = [&](const std::string& name, std::int64_t otherwise, std::int64_t least) {
     return options.contains(name) ? reader.integer(options[name], name, least, 4096) : otherwise;
   };
+  if (options.contains("placement")) layer.placement = parse_placement(layer.kind, options["placement"], reader);
+  if (options.contains("stage")) layer.stage = reader.integer(options["stage"], "stage", 0, 1 << 20);
   switch (layer.kind) {
     case LayerKind::linear:
       layer.out = reader.integer(reader.argument(true, "number of features"), "features", 1, largest_extent);
@@ -198,6 +218,8 @@ void infer_shape(Layer& layer, const Shape& input, LineReader& reader) {
     case LayerKind::relu:
     case LayerKind::tanh:
     case LayerKind::dropout:
+      if (layer.placement == "height" && input.rank() != 3)
+        reader.refuse(named + "placement=height shares out the rows of images; nearest is placement=column");
       return;
   }
 }

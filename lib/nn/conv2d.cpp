@@ -11,8 +11,8 @@ class Conv2d final : public Operator {
   void forward(const Tensors& t, const StepPosition&, kernels::Workspace w) override {
     plan_->forward(t.x, t.weight, t.bias, t.y, w);
   }
-  void backward_parameters(const Tensors& t, kernels::Workspace w) override {
-    plan_->backward_parameters(t.x, t.dy, t.dweight, t.dbias, kernels::Write::overwrite, w);
+  void backward_parameters(const Tensors& t, kernels::Write write, kernels::Workspace w) override {
+    plan_->backward_parameters(t.x, t.dy, t.dweight, t.dbias, write, w);
   }
   void backward_data(const Tensors& t, const StepPosition&, kernels::Workspace w) override {
     plan_->backward_data(t.dy, t.weight, t.dx, w);

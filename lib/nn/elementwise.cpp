@@ -52,15 +52,20 @@ class Flatten final : public Operator {
 
 class Dropout final : public Operator {
  public:
-  Dropout(const model::Layer& layer, int layer_index, std::int64_t batch, kernels::Backend& backend)
-      : backend_(backend), layer_index_(layer_index) {
+  Dropout(const model::Layer& layer, const Placing& placing, std::int64_t batch, kernels::Backend& backend)
+      : backend_(backend), layer_index_(placing.index) {
     const bool image = layer.input.rank() == 3;
+    const auto& whole = placing.whole.rank() == 0 ? layer.input : placing.whole;
     shape_ = {.batch = batch,
               .channels = image ? layer.input[0] : layer.input.elements().value(),
               .height = image ? layer.input[1] : 1,
               .width = image ? layer.input[2] : 1,
               .layout = image ? backend.image_layout() : kernels::Layout::nchw,
-              .probability = layer.probability};
+              .probability = layer.probability,
+              .first_channel = placing.first_channel,
+              .first_row = placing.first_row,
+              .full_channels = image ? whole[0] : whole.elements().value(),
+              .full_height = image ? whole[1] : 1};
   }
   void forward(const Tensors& t, const StepPosition& at, kernels::Workspace) override { draw(at, t.x, t.y); }
   void backward_data(const Tensors& t, const StepPosition& at, kernels::Workspace) override {
@@ -93,9 +98,9 @@ std::unique_ptr<Operator> plan_flatten(const model::Layer& layer, std::int64_t b
   return std::make_unique<Flatten>(layer.input, batch, backend);
 }
 
-std::unique_ptr<Operator> plan_dropout(const model::Layer& layer, int layer_index, std::int64_t batch,
+std::unique_ptr<Operator> plan_dropout(const model::Layer& layer, const Placing& placing, std::int64_t batch,
                                        kernels::Backend& backend) {
-  return std::make_unique<Dropout>(layer, layer_index, batch, backend);
+  return std::make_unique<Dropout>(layer, placing, batch, backend);
 }
 
 }  // namespace partita::nn

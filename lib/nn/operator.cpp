@@ -5,9 +5,9 @@
 
 namespace partita::nn {
 
-std::unique_ptr<Operator> plan_operator(const model::Layer& layer, int layer_index, bool fused_relu,
-                                        std::int64_t batch, kernels::Backend& backend) {
-  const auto epilogue = fused_relu ? kernels::Epilogue::relu : kernels::Epilogue::none;
+std::unique_ptr<Operator> plan_operator(const model::Layer& layer, const Placing& placing, std::int64_t batch,
+                                        kernels::Backend& backend) {
+  const auto epilogue = placing.fused_relu ? kernels::Epilogue::relu : kernels::Epilogue::none;
   switch (layer.kind) {
     case model::LayerKind::linear:
       return plan_linear(layer, epilogue, batch, backend);
@@ -22,7 +22,7 @@ std::unique_ptr<Operator> plan_operator(const model::Layer& layer, int layer_ind
     case model::LayerKind::flatten:
       return plan_flatten(layer, batch, backend);
     case model::LayerKind::dropout:
-      return plan_dropout(layer, layer_index, batch, backend);
+      return plan_dropout(layer, placing, batch, backend);
   }
   throw base::ContractError("a layer kind without an operator");
 }

@@ -13,7 +13,7 @@ std::unique_ptr<Operator> plan_pooling(const model::Layer&, kernels::Epilogue, s
                                        kernels::Backend&);
 std::unique_ptr<Operator> plan_activation(const model::Layer&, kernels::Backend&);
 std::unique_ptr<Operator> plan_flatten(const model::Layer&, std::int64_t batch, kernels::Backend&);
-std::unique_ptr<Operator> plan_dropout(const model::Layer&, int layer_index, std::int64_t batch,
+std::unique_ptr<Operator> plan_dropout(const model::Layer&, const Placing&, std::int64_t batch,
                                        kernels::Backend&);
 
 }  // namespace partita::nn

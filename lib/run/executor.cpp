@@ -1,144 +1,181 @@
 #include "partita/run/executor.hpp"
 
 #include <algorithm>
+#include <cmath>
 
+#include "bound.hpp"
 #include "partita/base/clock.hpp"
 #include "partita/base/error.hpp"
+#include "partita/data/batch.hpp"
 
 namespace partita::run {
 
+using collective::Operation;
 using kernels::Bytes;
-using kernels::ConstView;
+using kernels::Write;
 using step::Kind;
 using step::Phase;
 
-/// A program bound to a number of samples: operators and the views that they work on.
-struct Executor::Bound {
-  std::vector<View> slots;
-  std::vector<std::unique_ptr<nn::Operator>> operators;  ///< by unit; null where no data moves
-  std::vector<nn::Tensors> tensors;
-};
-
-namespace {
-
-View slot_or_nothing(const std::vector<View>& slots, int slot) {
-  return slot < 0 ? View() : slots[static_cast<std::size_t>(slot)];
-}
-
-double& span_of(StepSpans& spans, const step::Instruction& instruction) {
-  switch (instruction.kind) {
-    case Kind::load:
-      return spans.load;
-    case Kind::forward:
-    case Kind::loss:
-      return spans.forward;
-    case Kind::backward:
-      return spans.backward;
-    case Kind::update:
-      return spans.update;
-    case Kind::wait:
-      return spans.reductions[static_cast<std::size_t>(instruction.reduction)];
-    case Kind::all_reduce:
-      break;
-  }
-  return spans.other;
-}
-
-}  // namespace
-
 Executor::Executor(const step::Program& program, const model::ModelSpec& model, kernels::Backend& backend,
-                   comm::Communicator& axis, Parameters& parameters, const Options& options)
-    : program_(program), model_(model), backend_(backend), axis_(axis), parameters_(parameters) {
-  activations_bytes_ = step::plan_memory(program, options.largest_share, memory::alignment).total;
-  activations_ = memory::HostBuffer(activations_bytes_);
-  for (const auto& reduction : program.reductions) {
-    const View whole =
-        reduction.slot == program.metric_slot ? View(std::span(metric_)) : parameters.gradients();
-    reductions_.push_back(axis.plan_all_reduce(whole.slice(reduction.first, reduction.count),
-                                               comm::Combine::sum, options.algorithm, reduction.purpose));
+                   Axes& axes, Parameters& parameters, Options options)
+    : program_(program),
+      model_(model),
+      backend_(backend),
+      axes_(axes),
+      parameters_(parameters),
+      options_(std::move(options)) {
+  activation_bytes_ =
+      step::plan_memory(program, axes.at().data, options_.largest_batch, memory::alignment).total;
+  activations_ = memory::HostBuffer(activation_bytes_);
+  Elements most{};
+  for (const auto& range : program.parameters)
+    most = std::max(most, range.bias_count);
+  no_bias_ = memory::HostBuffer(bytes_of(program.type, most));
+  for (const auto& t : program.transfers) {
+    fixed_.push_back(nullptr);
+    if (t.count.value() == 0) continue;
+    const View whole = t.slot == program.metric_slot ? View(std::span(metric_)) : parameters.gradients();
+    fixed_.back() = axes.along(t.axis).plan_all_reduce(whole.slice(t.first, t.count), comm::Combine::sum,
+                                                       options_.algorithm, t.purpose);
   }
 }
 
 Executor::~Executor() = default;
 
-Executor::Bound& Executor::bind(std::int64_t samples) {
-  auto& entry = bound_[samples];
+Executor::Bound& Executor::bind(std::int64_t batch) {
+  auto& entry = bound_[batch];
   if (entry) return *entry;
-  entry = std::make_unique<Bound>();
-  Bound& bound = *entry;
-  const auto memory_plan = step::plan_memory(program_, samples, memory::alignment);
-  base::expect(memory_plan.total <= activations_bytes_, "a share is at most the largest one", samples);
-  for (std::size_t s = 0; s < program_.slots.size(); ++s) {
-    const auto offset = memory_plan.offset_bytes[s];
-    const auto& slot = program_.slots[s];
-    bound.slots.push_back(
-        offset < 0 ? View() : View(activations_.bytes().data() + offset, slot.type, slot.elements(samples)));
-  }
-  Bytes workspace{};
-  for (std::size_t u = 0; u < program_.units.size(); ++u) {
-    const auto& unit = program_.units[u];
-    const bool moves = program_.input_slot[u] != program_.output_slot[u];
-    bound.operators.push_back(moves ? nn::plan_operator(model_.layers[static_cast<std::size_t>(unit.layer)],
-                                                        unit.layer, unit.fused_relu, samples, backend_)
-                                    : nullptr);
-    if (moves) workspace = std::max(workspace, bound.operators.back()->workspace());
-    const auto& range = program_.parameters[u];
-    nn::Tensors t{.x = slot_or_nothing(bound.slots, program_.input_slot[u]),
-                  .weight = weight_of(parameters_.weights(), range),
-                  .bias = bias_of(parameters_.weights(), range),
-                  .y = slot_or_nothing(bound.slots, program_.output_slot[u]),
-                  .winners = slot_or_nothing(bound.slots, program_.winners_slot[u]),
-                  .dy = slot_or_nothing(bound.slots, program_.gradient_slot[u])};
-    if (program_.training) {
-      t.dx = u > 0 ? slot_or_nothing(bound.slots, program_.gradient_slot[u - 1]) : View();
-      if (range.trained) {
-        t.dweight = weight_of(parameters_.gradients(), range);
-        t.dbias = bias_of(parameters_.gradients(), range);
-      }
+  entry = std::make_unique<Bound>(*this, batch);
+  if (entry->workspace.value() > static_cast<std::int64_t>(workspace_.bytes().size()))
+    workspace_ = memory::HostBuffer(entry->workspace);
+  return *entry;
+}
+
+comm::Collective& Executor::transfer(Bound& bound, int id) {
+  const auto i = static_cast<std::size_t>(id);
+  return fixed_[i] ? *fixed_[i] : *bound.transfers[i];
+}
+
+Bytes Executor::communication_bytes() const {
+  Bytes bytes{};
+  for (const auto& t : fixed_)
+    if (t) bytes += t->buffer_bytes();
+  for (const auto& [batch, bound] : bound_)
+    for (const auto& t : bound->transfers)
+      if (t) bytes += t->buffer_bytes();
+  return bytes;
+}
+
+std::vector<const comm::Collective*> Executor::reductions() const {
+  std::vector<const comm::Collective*> all;
+  for (const auto& t : fixed_)
+    if (t) all.push_back(t.get());
+  return all;
+}
+
+void Executor::calibrate(std::int64_t batch) {
+  Bound& bound = bind(batch);
+  for (std::size_t i = 0; i < program_.transfers.size(); ++i) {
+    const auto operation = program_.transfers[i].operation;
+    if (operation == Operation::send || operation == Operation::receive) continue;
+    auto& axis = axes_.along(program_.transfers[i].axis);
+    auto& alone = transfer(bound, static_cast<int>(i));
+    double fastest = INFINITY;
+    for (int repetition = 0; repetition < 3; ++repetition) {
+      axis.barrier();
+      const double begin = base::now_seconds();
+      alone.start();
+      alone.wait();
+      fastest = std::min(fastest, base::now_seconds() - begin);
     }
-    bound.tensors.push_back(t);
+    alone.set_alone_seconds(fastest);
   }
-  if (workspace.value() > static_cast<std::int64_t>(workspace_.bytes().size()))
-    workspace_ = memory::HostBuffer(workspace);
-  return bound;
 }
 
-void Executor::load(Bound& bound, const BatchShare& share) {
-  const auto layout = model_.input.rank() == 3 ? backend_.image_layout() : kernels::Layout::nchw;
-  data::fill_batch(*share.dataset, share.indices, layout,
-                   slot_or_nothing(bound.slots, program_.input_slot.front()),
-                   slot_or_nothing(bound.slots, program_.labels_slot));
+void Executor::load(const step::Instruction& instruction, Bound& bound, const Batch& batch) {
+  const int target = instruction.writes.front();
+  const auto& slot = program_.slots[static_cast<std::size_t>(target)];
+  const auto range = bound.samples(instruction.microbatch, slot.batch_share);
+  const auto indices =
+      batch.indices.subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size()));
+  if (slot.role == step::SlotRole::labels) return data::fill_answers(*batch.dataset, indices, bound.slot(target));
+  data::fill_samples(*batch.dataset, indices,
+                     model_.input.rank() == 3 ? program_.layout : kernels::Layout::nchw, bound.slot(target));
 }
 
-void Executor::loss(Bound& bound, const BatchShare& share) {
-  const auto samples = static_cast<std::int64_t>(share.indices.size());
-  const auto features = model_.layers.back().output.elements().value();
-  const double scale = 1.0 / static_cast<double>(share.global_batch);
-  const ConstView outputs = slot_or_nothing(bound.slots, program_.output_slot.back());
-  const ConstView labels = slot_or_nothing(bound.slots, program_.labels_slot);
-  const View gradient = slot_or_nothing(bound.slots, program_.gradient_slot.back());
-  const auto sums = model_.loss == model::Loss::cross_entropy
-                        ? backend_.cross_entropy(samples, features, outputs, labels, scale, gradient)
-                        : backend_.mean_squared_error(samples, features, outputs, labels, scale, gradient);
-  metric_ = {sums.loss, static_cast<double>(sums.correct)};
+void Executor::loss(const step::Instruction& instruction, Bound& bound, const Batch& batch) {
+  const auto j = static_cast<std::size_t>(instruction.microbatch);
+  const auto& placement = program_.loss_placement;
+  const View logits = bound.slot(program_.loss_slot[j]), labels = bound.slot(program_.labels_slot[j]);
+  const View gradient = program_.training ? bound.slot(program_.loss_gradient_slot[j]) : View();
+  const auto n = bound.samples(instruction.microbatch, placement.spread == step::Spread::batch).size();
+  const double scale = 1.0 / static_cast<double>(batch.divisor);
+  const auto outputs = model_.layers.back().output.elements().value();
+  kernels::LossSums sums;
+  if (placement.spread == step::Spread::channel) {
+    const auto me = static_cast<std::size_t>(program_.at.tensor);
+    const auto first = placement.offsets[me], classes = placement.offsets[me + 1] - first;
+    const View statistics = bound.slot(program_.statistics_slot[j]);
+    if (instruction.phase == Phase::statistics)
+      return backend_.cross_entropy_statistics(
+          n, classes, first, logits, labels,
+          statistics.slice(Elements(3 * n * program_.at.tensor), Elements(3 * n)));
+    sums = backend_.cross_entropy_finish(n, classes, first, placement.offsets, statistics, logits, labels, scale,
+                                         gradient);
+  } else if (model_.loss == model::Loss::cross_entropy) {
+    sums = backend_.cross_entropy(n, outputs, logits, labels, scale, gradient);
+  } else {
+    sums = backend_.mean_squared_error(n, outputs, logits, labels, scale, gradient);
+  }
+  metric_[0] += sums.loss;
+  metric_[1] += static_cast<double>(sums.correct);
 }
 
-void Executor::compute(const step::Instruction& instruction, Bound& bound, const BatchShare& share,
+void Executor::move(const step::Instruction& instruction, Bound& bound) {
+  const auto& conversion = program_.conversions[static_cast<std::size_t>(instruction.conversion)];
+  const auto& moves = bound.moves[static_cast<std::size_t>(instruction.conversion)];
+  const View target = bound.slot(instruction.writes.front());
+  if (step::exchange_of(conversion.from, conversion.to) == step::Exchange::keep) {
+    if (program_.at.tensor > 0) backend_.zero(target);
+    return;
+  }
+  const bool packs = instruction.kind == Kind::pack;
+  if (!packs && step::zeroes_target(conversion)) backend_.zero(target);
+  const View source = bound.slot(instruction.reads.back());
+  const View buffer = packs ? source : bound.slot(instruction.reads.front());
+  for (const auto& m : packs ? moves.pack : moves.unpack)
+    backend_.copy_block(m.extents, m.source, m.from == step::Memory::buffer ? buffer : source, m.target, target,
+                        m.add ? Write::accumulate : Write::overwrite);
+}
+
+void Executor::compute(const step::Instruction& instruction, Bound& bound, const Batch& batch,
                        const kernels::SgdStep& optimizer) {
-  const auto u = static_cast<std::size_t>(std::max(0, instruction.unit));
   switch (instruction.kind) {
     case Kind::load:
-      return load(bound, share);
+      return load(instruction, bound, batch);
     case Kind::loss:
-      return loss(bound, share);
+      return loss(instruction, bound, batch);
+    case Kind::convert:
+    case Kind::pack:
+    case Kind::unpack:
+      return move(instruction, bound);
     case Kind::forward:
-      return bound.operators[u]->forward(bound.tensors[u], share.position, workspace_.bytes());
     case Kind::backward: {
-      auto& t = bound.tensors[u];
+      const auto i = bound.at(instruction.unit, instruction.microbatch);
+      const auto& unit = program_.units[static_cast<std::size_t>(instruction.unit)];
+      const auto& t = bound.tensors[i];
+      const nn::StepPosition position{
+          .seed = batch.seed,
+          .step = batch.step,
+          .first_sample = kernels::Samples(
+              bound.samples(instruction.microbatch, unit.variant == step::Variant::batch).begin)};
+      if (instruction.kind == Kind::forward)
+        return bound.operators[i]->forward(t, position, workspace_.bytes());
       if (instruction.phase == Phase::activation) return backend_.relu_backward(t.y, t.dy, t.dy);
       if (instruction.phase == Phase::parameters)
-        return bound.operators[u]->backward_parameters(t, workspace_.bytes());
-      return bound.operators[u]->backward_data(t, share.position, workspace_.bytes());
+        return bound.operators[i]->backward_parameters(
+            t, instruction.accumulates ? Write::accumulate : Write::overwrite, workspace_.bytes());
+      return bound.operators[i]->backward_data(t, position, workspace_.bytes());
     }
     case Kind::update: {
       const auto& bucket = program_.buckets[static_cast<std::size_t>(instruction.bucket)];
@@ -146,32 +183,71 @@ void Executor::compute(const step::Instruction& instruction, Bound& bound, const
                                  parameters_.gradients().slice(bucket.first, bucket.count),
                                  parameters_.velocities().slice(bucket.first, bucket.count));
     }
-    case Kind::all_reduce:
+    case Kind::combine:
+    case Kind::start:
     case Kind::wait:
       break;
   }
   throw base::ContractError("a compute instruction was expected");
 }
 
-kernels::LossSums Executor::run(const BatchShare& share, const kernels::SgdStep& optimizer,
-                                StepSpans& spans) {
-  Bound& bound = bind(static_cast<std::int64_t>(share.indices.size()));
-  spans.reductions.resize(reductions_.size());
+void Executor::keep_time(const step::Instruction& instruction, double begin, double end, StepSpans& spans) {
+  switch (instruction.kind) {
+    case Kind::load:
+      spans.load += end - begin;
+      return;
+    case Kind::forward:
+    case Kind::loss:
+      spans.forward += end - begin;
+      return;
+    case Kind::backward:
+      spans.backward += end - begin;
+      return;
+    case Kind::update:
+      spans.update += end - begin;
+      return;
+    case Kind::wait: {
+      auto& times = spans.transfers[static_cast<std::size_t>(instruction.transfer)];
+      times.wait_begin = begin;
+      times.wait_end = end;
+      return;
+    }
+    case Kind::start:
+      spans.transfers[static_cast<std::size_t>(instruction.transfer)].started = begin;
+      break;
+    case Kind::convert:
+    case Kind::pack:
+    case Kind::unpack:
+    case Kind::combine:
+      break;
+  }
+  spans.other += end - begin;
+}
+
+kernels::LossSums Executor::run(const Batch& batch, const kernels::SgdStep& optimizer, StepSpans& spans) {
+  Bound& bound = bind(static_cast<std::int64_t>(batch.indices.size()));
+  spans.transfers.resize(program_.transfers.size());
+  if (times_) times_->clear();
+  metric_ = {};
   int in_flight = 0;
   double begin = base::now_seconds();
   for (const auto& instruction : program_.instructions) {
-    if (instruction.kind == Kind::all_reduce) {
-      reductions_[static_cast<std::size_t>(instruction.reduction)]->start();
+    if (instruction.kind == Kind::start) {
+      transfer(bound, instruction.transfer).start();
       ++in_flight;
     } else if (instruction.kind == Kind::wait) {
-      reductions_[static_cast<std::size_t>(instruction.reduction)]->wait();
+      transfer(bound, instruction.transfer).wait();
       --in_flight;
     } else {
-      compute(instruction, bound, share, optimizer);
-      if (in_flight > 0) axis_.progress();
+      if (options_.instead_of_kernels)
+        options_.instead_of_kernels(instruction);
+      else
+        compute(instruction, bound, batch, optimizer);
+      if (in_flight > 0) axes_.world().progress();
     }
     const double end = base::now_seconds();
-    span_of(spans, instruction) += end - begin;
+    keep_time(instruction, begin, end, spans);
+    if (times_) times_->push_back({begin, end});
     begin = end;
   }
   return {.loss = metric_[0], .correct = static_cast<std::int64_t>(metric_[1])};

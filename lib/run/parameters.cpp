@@ -1,23 +1,41 @@
 #include "partita/run/parameters.hpp"
 
+#include <cstring>
+
+#include "partita/base/error.hpp"
+
 namespace partita::run {
 namespace {
 
-template <class T>
-void fill(View target, const model::ModelSpec& model, int layer, bool is_bias, model::Initializer initializer,
-          std::uint64_t seed) {
-  std::int64_t index = 0;
-  for (T& value : target.as<T>())
-    value = static_cast<T>(
-        model::initial_value(model, layer, is_bias, kernels::Elements(index++), initializer, seed));
+/// Calls `each(flat index, logical index)` for the elements of one tensor of a unit.
+template <class Each>
+void for_each_element(const step::ParameterRange& range, bool is_bias, Each each) {
+  const auto count = (is_bias ? range.bias_count : range.weight_count).value();
+  const auto first = (is_bias ? range.bias_first : range.weight_first).value();
+  for (std::int64_t i = 0; i < count; ++i)
+    each(first + i, is_bias ? range.first_row + i : range.logical_weight(i));
+}
+
+double read(View view, std::int64_t i) {
+  const auto at = static_cast<std::size_t>(i);
+  return view.type() == kernels::DataType::float64 ? view.as<double>()[at]
+                                                   : static_cast<double>(view.as<float>()[at]);
+}
+
+void write(View view, std::int64_t i, double value) {
+  const auto at = static_cast<std::size_t>(i);
+  if (view.type() == kernels::DataType::float64)
+    view.as<double>()[at] = value;
+  else
+    view.as<float>()[at] = static_cast<float>(value);
 }
 
 }  // namespace
 
-Parameters::Parameters(const step::Program& program, comm::Communicator& axis)
+Parameters::Parameters(const step::Program& program, comm::Communicator& data_axis)
     : storage_(memory::padded(bytes_of(program.type, program.parameter_count)) +
                memory::padded(bytes_of(program.type, program.trained_count))),
-      gradient_storage_(axis.allocate_shared(bytes_of(program.type, program.trained_count))) {
+      gradient_storage_(data_axis.allocate_shared(bytes_of(program.type, program.trained_count))) {
   memory::Arena arena(storage_.bytes());
   weights_ = arena.allocate(program.type, program.parameter_count);
   velocities_ = arena.allocate(program.type, program.trained_count);
@@ -26,17 +44,49 @@ Parameters::Parameters(const step::Program& program, comm::Communicator& axis)
 
 void Parameters::initialize(const step::Program& program, const model::ModelSpec& model,
                             model::Initializer initializer, std::uint64_t seed) {
-  for (std::size_t u = 0; u < program.units.size(); ++u) {
-    const int layer = program.units[u].layer;
-    const auto draw = [&](View target, bool is_bias) {
-      if (program.type == kernels::DataType::float64)
-        fill<double>(target, model, layer, is_bias, initializer, seed);
-      else
-        fill<float>(target, model, layer, is_bias, initializer, seed);
-    };
-    draw(weight_of(weights_, program.parameters[u]), false);
-    draw(bias_of(weights_, program.parameters[u]), true);
+  for (std::size_t u = 0; u < program.units.size(); ++u)
+    for (const bool is_bias : {false, true})
+      for_each_element(program.parameters[u], is_bias, [&](std::int64_t flat, std::int64_t logical) {
+        write(weights_, flat,
+              model::initial_value(model, program.units[u].layer, is_bias, Elements(logical), initializer, seed));
+      });
+}
+
+std::vector<LogicalTensor> gather_logical(comm::Communicator& world, const model::ModelSpec& model, View mine,
+                                          const std::function<step::Program(int rank)>& program_of) {
+  const std::string bytes(static_cast<const char*>(mine.data()), static_cast<std::size_t>(mine.bytes().value()));
+  auto texts = world.all_gather_text(bytes, collective::Purpose::parameter);
+  std::vector<LogicalTensor> tensors;
+  for (std::size_t l = 0; l < model.layers.size(); ++l)
+    for (const bool is_bias : {false, true}) {
+      const auto& layer = model.layers[l];
+      if (!layer.has_parameters()) continue;
+      const auto elements = is_bias ? layer.bias_elements() : layer.weight_elements();
+      tensors.push_back({.layer = static_cast<int>(l),
+                         .is_bias = is_bias,
+                         .values = std::vector<double>(static_cast<std::size_t>(elements.value()))});
+    }
+  for (int r = world.size(); r-- > 0;) {  // the lowest rank that holds a value has the last word
+    const step::Program program = program_of(r);
+    auto& text = texts[static_cast<std::size_t>(r)];
+    const View flat(text.data(), program.type, program.parameter_count);
+    base::expect(flat.bytes().value() == static_cast<std::int64_t>(text.size()), "a rank's vector fits its program", r);
+    for (std::size_t u = 0; u < program.units.size(); ++u)
+      for (auto& tensor : tensors)
+        if (tensor.layer == program.units[u].layer)
+          for_each_element(program.parameters[u], tensor.is_bias, [&](std::int64_t i, std::int64_t logical) {
+            tensor.values[static_cast<std::size_t>(logical)] = read(flat, i);
+          });
   }
+  return tensors;
+}
+
+void scatter_logical(const LogicalTensor& tensor, const step::Program& program, View flat) {
+  for (std::size_t u = 0; u < program.units.size(); ++u)
+    if (program.units[u].layer == tensor.layer)
+      for_each_element(program.parameters[u], tensor.is_bias, [&](std::int64_t i, std::int64_t logical) {
+        write(flat, i, tensor.values[static_cast<std::size_t>(logical)]);
+      });
 }
 
 }  // namespace partita::run

@@ -1,65 +1,191 @@
 #include "partita/run/record.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
+#include <map>
 #include <string>
+
+#include "partita/base/error.hpp"
 
 namespace partita::run {
 namespace {
 
-/// Numbers of one step on the wire: five spans, the step's seconds, one wait a reduction.
+using collective::Operation;
+using collective::Purpose;
+
+/// Numbers of one step on the wire: five spans, the step's seconds, three times a transfer.
 constexpr std::size_t fixed_numbers = 6;
+
+std::string bytes_of_numbers(const std::vector<double>& numbers) {
+  return {reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(double)};
+}
+
+std::vector<double> numbers_of_bytes(const std::string& text) {
+  std::vector<double> numbers(text.size() / sizeof(double));
+  std::memcpy(numbers.data(), text.data(), text.size());
+  return numbers;
+}
 
 std::string pack(const std::vector<StepRow>& steps, std::size_t first) {
   std::vector<double> numbers;
   for (std::size_t i = first; i < steps.size(); ++i) {
     const auto& s = steps[i].spans;
     numbers.insert(numbers.end(), {s.load, s.forward, s.backward, s.update, s.other, steps[i].seconds});
-    numbers.insert(numbers.end(), s.reductions.begin(), s.reductions.end());
+    for (const auto& t : s.transfers)
+      numbers.insert(numbers.end(), {t.started, t.wait_begin, t.wait_end});
   }
-  return {reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(double)};
+  return bytes_of_numbers(numbers);
+}
+
+bool is_message(const step::Transfer& t) {
+  return t.operation == Operation::send || t.operation == Operation::receive;
+}
+
+std::vector<step::Program> programs_of(const Training& training, int ranks) {
+  std::vector<step::Program> programs;
+  for (int r = 0; r < ranks; ++r)
+    programs.push_back(training.program_of(r));
+  return programs;
 }
 
 }  // namespace
 
-std::vector<GatheredStep> gather_steps(comm::Communicator& world, const std::vector<StepRow>& steps,
-                                       std::size_t first) {
-  const auto texts = world.gather_text(pack(steps, first), 0, collective::Purpose::metric);
+Counterparts::Counterparts(const std::vector<step::Program>& programs) {
+  const auto& grid = programs.front().grid;
+  // Transfers that belong together share a key: messages their two ranks and tag; collectives their group and
+  // their number among those of the group.
+  using Key = std::tuple<topology::Axis, int, int, int>;
+  std::map<Key, std::vector<Member>> groups;
+  std::vector<std::vector<Key>> keys(programs.size());
+  for (int r = 0; r < static_cast<int>(programs.size()); ++r) {
+    std::map<topology::Axis, int> number;
+    const auto& program = programs[static_cast<std::size_t>(r)];
+    for (int i = 0; i < static_cast<int>(program.transfers.size()); ++i) {
+      const auto& t = program.transfers[static_cast<std::size_t>(i)];
+      const auto group = topology::group_of(grid, r, t.axis);
+      Key key{t.axis, group.front(), -1, t.tag};
+      if (!is_message(t)) key = {t.axis, group.front(), number[t.axis]++, -1};
+      groups[key].push_back({r, i});
+      keys[static_cast<std::size_t>(r)].push_back(key);
+    }
+  }
+  for (int r = 0; r < static_cast<int>(programs.size()); ++r) {
+    members_.emplace_back();
+    for (const auto& key : keys[static_cast<std::size_t>(r)]) {
+      auto others = groups.at(key);
+      std::erase_if(others, [&](const Member& m) { return m.rank == r; });
+      members_.back().push_back(std::move(others));
+    }
+  }
+}
+
+std::vector<GatheredStep> gather_steps(comm::Communicator& world, const Training& training,
+                                       const comm::Clocks& clocks, std::size_t first) {
+  const auto& steps = training.steps();
+  const auto texts = world.gather_text(pack(steps, first), 0, Purpose::metric);
   std::vector<GatheredStep> gathered;
   if (world.rank() != 0 || first >= steps.size()) return gathered;
-  const std::size_t waits = steps[first].spans.reductions.size(), width = fixed_numbers + waits;
-  const std::size_t ranks = texts.size();
-  std::vector<std::vector<double>> numbers(ranks);
-  for (std::size_t r = 0; r < ranks; ++r) {
-    numbers[r].resize(texts[r].size() / sizeof(double));
-    std::memcpy(numbers[r].data(), texts[r].data(), texts[r].size());
-  }
+  const int ranks = world.size();
+  const auto programs = programs_of(training, ranks);
+  const Counterparts counterparts(programs);
+  std::vector<std::vector<double>> numbers;
+  for (const auto& text : texts)
+    numbers.push_back(numbers_of_bytes(text));
   for (std::size_t i = 0; first + i < steps.size(); ++i) {
     const auto& row = steps[first + i];
     GatheredStep step{.loss = row.loss, .learning_rate = row.learning_rate, .samples = row.samples};
-    const auto number = [&](std::size_t r, std::size_t k) { return numbers[r][i * width + k]; };
-    for (std::size_t r = 0; r < ranks; ++r) {
-      step.phases.push_back({.load = number(r, 0),
-                             .forward = number(r, 1),
-                             .backward = number(r, 2),
-                             .update = number(r, 3),
-                             .other = number(r, 4)});
+    const auto number = [&](int r, std::size_t k) {
+      const auto& of_rank = numbers[static_cast<std::size_t>(r)];
+      const auto width = fixed_numbers + 3 * programs[static_cast<std::size_t>(r)].transfers.size();
+      return of_rank[i * width + k];
+    };
+    // started, wait begin or wait end of a transfer, on rank 0's clock
+    const auto time = [&](int r, int transfer, std::size_t which) {
+      return number(r, fixed_numbers + 3 * static_cast<std::size_t>(transfer) + which) -
+             clocks.offset_seconds[static_cast<std::size_t>(r)];
+    };
+    for (int r = 0; r < ranks; ++r) {
+      PhaseSeconds phases{.load = number(r, 0),
+                          .forward = number(r, 1),
+                          .backward = number(r, 2),
+                          .update = number(r, 3),
+                          .other = number(r, 4)};
+      const auto& transfers = programs[static_cast<std::size_t>(r)].transfers;
+      for (int t = 0; t < static_cast<int>(transfers.size()); ++t) {
+        const double begin = time(r, t, 1), waited = time(r, t, 2) - begin;
+        double ready = begin;  // when the last of the others had come
+        for (const auto& other : counterparts.of(r, t))
+          ready = std::max(ready, time(other.rank, other.transfer, 0));
+        const double late = std::clamp(ready - begin, 0.0, std::max(0.0, waited));
+        (is_message(transfers[static_cast<std::size_t>(t)]) ? phases.dependency : phases.straggler) += late;
+        phases.exposed_transfer += waited - late;
+      }
+      step.phases.push_back(phases);
       step.rank_seconds.push_back(number(r, 5));
       step.seconds = std::max(step.seconds, number(r, 5));
-    }
-    for (std::size_t w = 0; w < waits; ++w) {
-      double shortest = INFINITY;
-      for (std::size_t r = 0; r < ranks; ++r)
-        shortest = std::min(shortest, number(r, fixed_numbers + w));
-      for (std::size_t r = 0; r < ranks; ++r) {
-        step.phases[r].exposed_transfer += shortest;
-        step.phases[r].straggler += number(r, fixed_numbers + w) - shortest;
-      }
     }
     gathered.push_back(std::move(step));
   }
   return gathered;
+}
+
+std::vector<TimelineSpan> gather_timeline(comm::Communicator& world, const Training& training,
+                                          const comm::Clocks& clocks) {
+  std::vector<double> mine;
+  for (const auto& recorded : training.recorded()) {
+    mine.push_back(static_cast<double>(recorded.step));
+    mine.push_back(static_cast<double>(recorded.batch));
+    for (const auto& times : recorded.instructions)
+      mine.insert(mine.end(), {times.begin, times.end});
+  }
+  const auto texts = world.gather_text(bytes_of_numbers(mine), 0, Purpose::metric);
+  std::vector<TimelineSpan> spans;
+  if (world.rank() != 0 || training.recorded().empty()) return spans;
+  const auto programs = programs_of(training, world.size());
+  const Counterparts counterparts(programs);
+  std::map<std::tuple<std::int64_t, int, int>, std::int64_t> flows;  // by step, rank and transfer of the send
+  for (int r = 0; r < world.size(); ++r) {
+    const auto numbers = numbers_of_bytes(texts[static_cast<std::size_t>(r)]);
+    const auto& program = programs[static_cast<std::size_t>(r)];
+    const std::size_t count = program.instructions.size(), width = 2 + 2 * count;
+    const double offset = clocks.offset_seconds[static_cast<std::size_t>(r)];
+    for (std::size_t s = 0; s + width <= numbers.size(); s += width) {
+      const auto step = static_cast<std::int64_t>(numbers[s]), batch = static_cast<std::int64_t>(numbers[s + 1]);
+      const auto begin = [&](std::size_t i) { return numbers[s + 2 + 2 * i] - offset; };
+      const auto end = [&](std::size_t i) { return numbers[s + 3 + 2 * i] - offset; };
+      std::map<int, std::size_t> started;
+      for (std::size_t i = 0; i < count; ++i) {
+        const auto& instruction = program.instructions[i];
+        TimelineSpan span{.rank = r,
+                          .step = step,
+                          .begin_seconds = begin(i),
+                          .end_seconds = end(i),
+                          .instruction = static_cast<int>(i)};
+        spans.push_back(span);
+        if (instruction.kind == step::Kind::start) started[instruction.transfer] = i;
+        if (instruction.kind != step::Kind::wait) continue;
+        const auto& t = program.transfers[static_cast<std::size_t>(instruction.transfer)];
+        const auto samples =
+            t.microbatch < 0
+                ? 0
+                : program.microbatch(t.microbatch, topology::coordinate_of(program.grid, r).data, batch).size();
+        span.begin_seconds = begin(started.at(instruction.transfer));
+        span.instruction = static_cast<int>(started.at(instruction.transfer));
+        span.in_flight = true;
+        span.bytes = bytes_of(program.slots[static_cast<std::size_t>(t.slot)].type, program.payload(t, samples));
+        if (is_message(t) && span.bytes.value() > 0) {
+          std::tuple key{step, r, instruction.transfer};
+          if (t.operation == Operation::receive) {
+            const auto& sender = counterparts.of(r, instruction.transfer).front();
+            key = {step, sender.rank, sender.transfer};
+          }
+          span.flow = flows.emplace(key, static_cast<std::int64_t>(flows.size())).first->second;
+        }
+        spans.push_back(span);
+      }
+    }
+  }
+  return spans;
 }
 
 }  // namespace partita::run

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "partita/base/clock.hpp"
-#include "partita/data/batch.hpp"
 #include "partita/data/sampler.hpp"
 #include "partita/run/snapshot_clock.hpp"
 #include "partita/step/build.hpp"
-#include "partita/topology/cut.hpp"
 
 namespace partita::run {
 namespace {
@@ -16,20 +15,24 @@ namespace {
 using collective::Activity;
 using collective::Purpose;
 
-/// Samples a rank evaluates at once; any number gives the same sums up to rounding.
+/// Samples of a data rank in one evaluation pass; any number gives the same sums up to rounding.
 constexpr std::int64_t evaluation_batch = 256;
 
-step::BuildOptions build_options(const TrainingOptions& options, const kernels::Backend& backend) {
-  return {.grid = options.grid,
-          .type = backend.type(),
-          .layout = backend.image_layout(),
-          .bucket_bytes = options.bucket_bytes};
+step::Plan plan_of(const model::ModelSpec& model, const TrainingOptions& options) {
+  std::vector<base::Violation> violations;
+  auto plan = step::plan(model, plan_options(options), violations);
+  if (!violations.empty()) throw base::ConfigError(violations);
+  return plan;
 }
 
-/// The largest share of n that any of p ranks has.
-std::int64_t largest_share(std::int64_t n, std::int64_t p) { return (n + p - 1) / p; }
-
 }  // namespace
+
+step::PlanOptions plan_options(const TrainingOptions& options) {
+  return {.grid = options.grid,
+          .batch = options.batch,
+          .pipeline = options.pipeline,
+          .bucket_bytes = options.bucket_bytes};
+}
 
 Training::Training(const model::ModelSpec& model, const TrainingOptions& options, kernels::Backend& backend,
                    comm::Communicator& world, const data::DataPair& data)
@@ -38,37 +41,36 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
       backend_(backend),
       world_(world),
       data_(data),
-      axis_(world.along(topology::Axis::data, options.grid)),
-      at_(topology::coordinate_of(options.grid, world.rank())),
-      training_program_(step::build_training_program(model, build_options(options, backend))),
-      evaluation_program_(step::build_evaluation_program(model, build_options(options, backend))),
-      parameters_(std::make_unique<Parameters>(training_program_, axis_)) {
+      plan_(plan_of(model, options)),
+      axes_(world, model, plan_),
+      format_{.type = backend.type(), .layout = backend.image_layout()},
+      training_program_(step::build_training_program(model, plan_, axes_.at(), format_)),
+      evaluation_program_(step::build_evaluation_program(model, plan_, axes_.at(), format_)),
+      parameters_(std::make_unique<Parameters>(training_program_, axes_.along(topology::Axis::data))) {
   parameters_->initialize(training_program_, model, options.initializer, options.seed);
-  const auto share = largest_share(std::min(options.batch, data.train.samples.value()), options.grid.data);
-  executor_ =
-      std::make_unique<Executor>(training_program_, model, backend, axis_, *parameters_,
-                                 Executor::Options{.largest_share = share, .algorithm = options.algorithm});
-  evaluator_ = std::make_unique<Executor>(evaluation_program_, model, backend, axis_, *parameters_,
-                                          Executor::Options{.largest_share = evaluation_batch});
-  calibrate();
+  executor_ = std::make_unique<Executor>(
+      training_program_, model, backend, axes_, *parameters_,
+      Executor::Options{.largest_batch = std::min(options.batch, data.train.samples.value()),
+                        .algorithm = options.algorithm});
+  evaluator_ = std::make_unique<Executor>(
+      evaluation_program_, model, backend, axes_, *parameters_,
+      Executor::Options{.largest_batch = std::min(evaluation_batch * options.grid.data, data.test.samples.value())});
 }
 
 Training::~Training() = default;
 
-/// Runs each reduction of the program alone a few times: what of this duration a step does not wait for is
-/// hidden.
-void Training::calibrate() {
-  for (const auto& reduction : executor_->reductions()) {
-    double fastest = INFINITY;
-    for (int repetition = 0; repetition < 5; ++repetition) {
-      axis_.barrier();
-      const double begin = base::now_seconds();
-      reduction->start();
-      reduction->wait();
-      fastest = std::min(fastest, base::now_seconds() - begin);
-    }
-    reduction->set_alone_seconds(fastest);
-  }
+void Training::calibrate() { executor_->calibrate(std::min(options_.batch, data_.train.samples.value())); }
+
+step::Program Training::program_of(int rank) const {
+  return step::build_training_program(model_, plan_, topology::coordinate_of(plan_.grid, rank), format_);
+}
+
+std::vector<LogicalTensor> Training::gather_parameters() const {
+  return gather_logical(world_, model_, parameters_->weights(), [this](int rank) { return program_of(rank); });
+}
+
+void Training::set_parameter(const LogicalTensor& tensor) {
+  scatter_logical(tensor, training_program_, parameters_->weights());
 }
 
 namespace {
@@ -88,32 +90,39 @@ void Training::one_step(std::int64_t step, std::span<const std::int64_t> batch) 
   StepRow row{.samples = static_cast<std::int64_t>(batch.size()),
               .learning_rate = options_.learning_rate.at(step)};
   const double begin = base::now_seconds();
-  const auto mine = topology::share(at_.data, options_.grid.data, row.samples);
-  const BatchShare share{
-      .dataset = &data_.train,
-      .indices = batch.subspan(static_cast<std::size_t>(mine.begin), static_cast<std::size_t>(mine.size())),
-      .global_batch = row.samples,
-      .position = {.seed = options_.seed, .step = step, .first_sample = kernels::Samples(mine.begin)}};
+  const Batch all{
+      .dataset = &data_.train, .indices = batch, .divisor = row.samples, .seed = options_.seed, .step = step};
   const kernels::SgdStep optimizer{.learning_rate = row.learning_rate,
                                    .momentum = options_.momentum,
                                    .weight_decay = options_.weight_decay};
+  const bool recorded =
+      step >= options_.timeline_first && step < options_.timeline_first + options_.timeline_steps;
+  if (recorded) {
+    recorded_.push_back({.step = step, .batch = row.samples});
+    recorded_.back().instructions.reserve(training_program_.instructions.size());
+  }
+  executor_->record_times(recorded ? &recorded_.back().instructions : nullptr);
   row.spans.other += base::now_seconds() - begin;
-  const auto sums = executor_->run(share, optimizer, row.spans);
+  const auto sums = executor_->run(all, optimizer, row.spans);
   row.loss = sums.loss / static_cast<double>(row.samples);
   row.seconds = base::now_seconds() - begin;
   steps_.push_back(std::move(row));
 }
 
-EpochRow Training::summarize(std::int64_t epoch, std::size_t first_step) {
+/// `finite`: whether all parameters of all ranks are.
+EpochRow Training::summarize(std::int64_t epoch, std::size_t first_step, bool& finite) {
   EpochRow row{.epoch = epoch};
-  double samples = 0;
+  double samples = 0, seconds = 0;
   for (std::size_t i = first_step; i < steps_.size(); ++i) {
     row.train_loss += steps_[i].loss * static_cast<double>(steps_[i].samples);
-    row.seconds += steps_[i].seconds;
+    seconds += steps_[i].seconds;
     samples += static_cast<double>(steps_[i].samples);
   }
   world_.ledger().set_activity(Activity::record);
-  world_.all_reduce(std::span(&row.seconds, 1), comm::Combine::max, Purpose::metric);
+  double most[] = {seconds, all_finite(parameters_->weights()) ? 0.0 : 1.0};
+  world_.all_reduce(std::span(most), comm::Combine::max, Purpose::metric);
+  finite = most[1] == 0;
+  row.seconds = most[0];
   row.train_loss /= samples;
   row.samples_per_second = samples / row.seconds;
   row.learning_rate = steps_.back().learning_rate;
@@ -122,21 +131,24 @@ EpochRow Training::summarize(std::int64_t epoch, std::size_t first_step) {
 
 Training::Evaluation Training::evaluate() {
   world_.ledger().set_activity(Activity::evaluate);
-  const auto mine = topology::share(at_.data, options_.grid.data, data_.test.samples.value());
+  const std::int64_t n = data_.test.samples.value(), pass = std::min(n, evaluation_batch * plan_.grid.data);
+  std::vector<std::int64_t> indices(static_cast<std::size_t>(n));
+  std::iota(indices.begin(), indices.end(), 0);
   double sums[2] = {};
-  std::vector<std::int64_t> indices;
-  for (std::int64_t begin = mine.begin; begin < mine.end; begin += evaluation_batch) {
-    indices.clear();
-    for (std::int64_t i = begin; i < std::min(mine.end, begin + evaluation_batch); ++i)
-      indices.push_back(i);
+  for (std::int64_t begin = 0; begin < n; begin += pass) {
     StepSpans spans;
     const auto batch = evaluator_->run(
-        {.dataset = &data_.test, .indices = indices, .global_batch = data_.test.samples.value()}, {}, spans);
+        {.dataset = &data_.test,
+         .indices = std::span(indices).subspan(static_cast<std::size_t>(begin),
+                                               static_cast<std::size_t>(std::min(pass, n - begin))),
+         .divisor = n},
+        {}, spans);
     sums[0] += batch.loss;
     sums[1] += static_cast<double>(batch.correct);
   }
-  axis_.all_reduce(std::span(sums), comm::Combine::sum, Purpose::metric);
-  const auto samples = static_cast<double>(data_.test.samples.value());
+  if (const auto axes = step::metric_axes(plan_); axes != topology::Axis::none)
+    axes_.along(axes).all_reduce(std::span(sums), comm::Combine::sum, Purpose::metric);
+  const auto samples = static_cast<double>(n);
   return {.loss = sums[0] / samples, .accuracy = sums[1] / samples};
 }
 
@@ -161,9 +173,10 @@ Outcome Training::run(const Observer& observer) {
       observer.on_snapshot();
       world_.ledger().set_activity(Activity::train);
     }
-    EpochRow row = summarize(epoch + 1, first_step);
+    bool finite = true;
+    EpochRow row = summarize(epoch + 1, first_step, finite);
     training_seconds += row.seconds;
-    const bool diverged = !std::isfinite(steps_.back().loss) || !all_finite(parameters_->weights());
+    const bool diverged = !std::isfinite(steps_.back().loss) || !finite;
     const bool last = step >= limit || (!options_.steps && epoch + 1 == options_.epochs);
     if (!diverged && options_.evaluate_every > 0 && (last || (epoch + 1) % options_.evaluate_every == 0)) {
       const auto evaluation = evaluate();

@@ -38,11 +38,14 @@ std::int64_t first_fit(const LiveRange& wanted, std::int64_t size, std::vector<L
 
 }  // namespace
 
-MemoryPlan plan_memory(const Program& program, std::int64_t samples, std::int64_t alignment) {
+MemoryPlan plan_memory(const Program& program, int data_rank, std::int64_t batch, std::int64_t alignment) {
   MemoryPlan plan{.offset_bytes = std::vector<std::int64_t>(program.slots.size(), -1)};
   auto ranges = live_ranges(program);
   const auto size_of_slot = [&](std::size_t s) {
-    const auto bytes = bytes_of(program.slots[s].type, program.slots[s].elements(samples)).value();
+    const auto& slot = program.slots[s];
+    const auto samples =
+        slot.microbatch < 0 ? 0 : program.microbatch(slot.microbatch, data_rank, batch).size();
+    const auto bytes = bytes_of(slot.type, program.elements(slot, samples)).value();
     return (bytes + alignment - 1) / alignment * alignment;
   };
   std::vector<std::size_t> order(program.slots.size());

@@ -15,8 +15,16 @@ std::string_view to_string(Kind kind) {
       return "loss";
     case Kind::backward:
       return "backward";
-    case Kind::all_reduce:
-      return "all_reduce";
+    case Kind::convert:
+      return "convert";
+    case Kind::pack:
+      return "pack";
+    case Kind::unpack:
+      return "unpack";
+    case Kind::combine:
+      return "combine";
+    case Kind::start:
+      return "start";
     case Kind::wait:
       return "wait";
     case Kind::update:
@@ -47,6 +55,36 @@ std::string_view to_string(Phase phase) {
       return "parameters";
     case Phase::data:
       return "data";
+    case Phase::statistics:
+      return "statistics";
+    case Phase::finish:
+      return "finish";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(SlotRole role) {
+  switch (role) {
+    case SlotRole::input:
+      return "input";
+    case SlotRole::labels:
+      return "labels";
+    case SlotRole::activation:
+      return "activation";
+    case SlotRole::winners:
+      return "winners";
+    case SlotRole::gradient:
+      return "gradient";
+    case SlotRole::message:
+      return "message";
+    case SlotRole::statistics:
+      return "statistics";
+    case SlotRole::parameters:
+      return "parameters";
+    case SlotRole::parameter_gradients:
+      return "parameter_gradients";
+    case SlotRole::metric:
+      return "metric";
   }
   return "unknown";
 }
@@ -56,18 +94,25 @@ std::string to_string(const Program& program, const model::ModelSpec& model) {
   for (std::size_t i = 0; i < program.instructions.size(); ++i) {
     const auto& instruction = program.instructions[i];
     out << std::setw(4) << i << "  " << std::left << std::setw(14) << to_string(instruction.queue)
-        << std::setw(11) << to_string(instruction.kind) << std::setw(11) << to_string(instruction.phase)
+        << std::setw(9) << to_string(instruction.kind) << std::setw(11) << to_string(instruction.phase)
         << std::right;
     if (instruction.unit >= 0) {
       const auto& unit = program.units[static_cast<std::size_t>(instruction.unit)];
       out << ' ' << model.layers[static_cast<std::size_t>(unit.layer)].name
           << (unit.fused_relu ? "+relu" : "");
     }
+    if (instruction.microbatch >= 0) out << " mb " << instruction.microbatch;
     if (instruction.bucket >= 0) out << " bucket " << instruction.bucket;
-    if (instruction.reduction >= 0) {
-      const auto& reduction = program.reductions[static_cast<std::size_t>(instruction.reduction)];
-      out << " #" << instruction.reduction << ' ' << to_string(reduction.purpose) << " of " << reduction.count
-          << " elements over " << to_string(reduction.axis);
+    if (instruction.conversion >= 0) {
+      const auto& conversion = program.conversions[static_cast<std::size_t>(instruction.conversion)];
+      out << ' ' << to_string(conversion.from) << " -> " << to_string(conversion.to);
+    }
+    if (instruction.transfer >= 0) {
+      const auto& transfer = program.transfers[static_cast<std::size_t>(instruction.transfer)];
+      out << " #" << instruction.transfer << ' ' << to_string(transfer.operation) << ' '
+          << to_string(transfer.purpose) << " over " << to_string(transfer.axis);
+      if (transfer.peer >= 0) out << " peer " << transfer.peer << " tag " << transfer.tag;
+      if (transfer.count.value() > 0) out << ", " << transfer.count << " elements";
     }
     out << '\n';
   }

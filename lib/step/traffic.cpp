@@ -2,17 +2,27 @@
 
 namespace partita::step {
 
-std::map<collective::TrafficKey, PayloadOfStep> payload_of_step(const Program& program) {
+Elements Program::payload(const Transfer& transfer, std::int64_t samples) const {
+  if (transfer.count.value() > 0) return transfer.count;
+  if (transfer.operation == collective::Operation::all_to_all)
+    return Elements(
+        send_cuts(conversions[static_cast<std::size_t>(transfer.conversion)], at.tensor, grid.tensor, samples).back());
+  return elements(slots[static_cast<std::size_t>(transfer.slot)], samples);
+}
+
+std::map<collective::TrafficKey, PayloadOfStep> payload_of_step(const Program& program, int data_rank,
+                                                                std::int64_t batch) {
   std::map<collective::TrafficKey, PayloadOfStep> payload;
-  for (const auto& instruction : program.instructions) {
-    if (instruction.kind != Kind::all_reduce) continue;
-    const auto& reduction = program.reductions[static_cast<std::size_t>(instruction.reduction)];
+  for (const auto& transfer : program.transfers) {
     auto& row = payload[{.activity = collective::Activity::train,
-                         .axis = reduction.axis,
-                         .operation = collective::Operation::all_reduce,
-                         .purpose = reduction.purpose}];
+                         .axis = transfer.axis,
+                         .operation = transfer.operation,
+                         .purpose = transfer.purpose}];
+    const auto samples =
+        transfer.microbatch < 0 ? 0 : program.microbatch(transfer.microbatch, data_rank, batch).size();
     row.calls += 1;
-    row.payload += bytes_of(program.slots[static_cast<std::size_t>(reduction.slot)].type, reduction.count);
+    row.payload += bytes_of(program.slots[static_cast<std::size_t>(transfer.slot)].type,
+                            program.payload(transfer, samples));
   }
   return payload;
 }

@@ -5,41 +5,39 @@
 #include <tuple>
 
 namespace partita::topology {
-namespace {
-
-template <class Triple>
-int pick(const Triple& triple, Axis axis, int of_world) {
-  switch (axis) {
-    case Axis::data:
-      return triple.data;
-    case Axis::pipeline:
-      return triple.pipeline;
-    case Axis::tensor:
-      return triple.tensor;
-    case Axis::world:
-      break;
-  }
-  return of_world;
-}
-
-}  // namespace
-
 std::string_view to_string(Axis axis) {
   switch (axis) {
+    case Axis::none:
+      return "none";
     case Axis::data:
       return "data";
     case Axis::pipeline:
       return "pipeline";
+    case Axis::data_pipeline:
+      return "data-pipeline";
     case Axis::tensor:
       return "tensor";
+    case Axis::data_tensor:
+      return "data-tensor";
+    case Axis::pipeline_tensor:
+      return "pipeline-tensor";
     case Axis::world:
       return "world";
   }
   return "unknown";
 }
 
-int GridExtent::along(Axis axis) const { return pick(*this, axis, static_cast<int>(size())); }
-int Coordinate::along(Axis axis) const { return pick(*this, axis, -1); }
+int GridExtent::along(Axis axis) const {
+  return (contains(axis, Axis::data) ? data : 1) * (contains(axis, Axis::pipeline) ? pipeline : 1) *
+         (contains(axis, Axis::tensor) ? tensor : 1);
+}
+
+Axis GridExtent::occupied(Axis product) const {
+  Axis left = Axis::none;
+  for (const Axis axis : {Axis::data, Axis::pipeline, Axis::tensor})
+    if (contains(product, axis) && along(axis) > 1) left = left | axis;
+  return left;
+}
 
 std::string to_string(const GridExtent& grid) {
   return "data=" + std::to_string(grid.data) + " pipeline=" + std::to_string(grid.pipeline) +
@@ -57,16 +55,15 @@ Coordinate coordinate_of(const GridExtent& grid, int rank) {
 }
 
 std::vector<int> group_of(const GridExtent& grid, int rank, Axis axis) {
+  const Coordinate mine = coordinate_of(grid, rank);
   std::vector<int> group;
-  if (axis == Axis::world) {
-    for (int r = 0; r < static_cast<int>(grid.size()); ++r)
+  for (int r = 0; r < static_cast<int>(grid.size()); ++r) {
+    const Coordinate at = coordinate_of(grid, r);
+    if ((contains(axis, Axis::data) || at.data == mine.data) &&
+        (contains(axis, Axis::pipeline) || at.pipeline == mine.pipeline) &&
+        (contains(axis, Axis::tensor) || at.tensor == mine.tensor))
       group.push_back(r);
-    return group;
   }
-  Coordinate at = coordinate_of(grid, rank);
-  int& moving = axis == Axis::data ? at.data : axis == Axis::pipeline ? at.pipeline : at.tensor;
-  for (moving = 0; moving < grid.along(axis); ++moving)
-    group.push_back(rank_of(grid, at));
   return group;
 }
 

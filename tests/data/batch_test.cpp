@@ -15,6 +15,11 @@ using kernels::Samples;
 using kernels::Shape;
 using kernels::View;
 
+void fill_batch(const Dataset& set, std::span<const std::int64_t> indices, Layout layout, View x, View y) {
+  fill_samples(set, indices, layout, x);
+  fill_answers(set, indices, y);
+}
+
 Dataset image_set(std::int64_t n, Shape shape) {
   Dataset set{.name = "made", .samples = Samples(n), .sample_shape = shape, .classes = 7};
   set.images.resize(static_cast<std::size_t>((n * shape.elements()).value()));
@@ -99,7 +104,7 @@ TEST(Batch, FeatureImagesFollowTheLayout) {
   set.features = {1, 2, 3, 4, 5, 6};
   set.targets = {0};
   std::vector<float> x(6);
-  fill_batch(set, std::vector<std::int64_t>{0}, Layout::nhwc, std::span(x), View());
+  fill_samples(set, std::vector<std::int64_t>{0}, Layout::nhwc, std::span(x));
   EXPECT_EQ(x, (std::vector<float>{1, 4, 2, 5, 3, 6}));
 }
 

@@ -35,19 +35,14 @@ std::vector<double> difference(std::vector<double> a, const std::vector<double>&
 }
 
 /// The largest ‖w_p − w₁‖ / ‖w₁ − w₀‖ over tensors; infinity when a tensor moved less than 1e-4 of its norm.
-double largest_drift(const step::Program& program, View start, View one, View many) {
+double largest_drift(const std::vector<run::LogicalTensor>& start, const std::vector<run::LogicalTensor>& one,
+                     const std::vector<run::LogicalTensor>& many) {
   double worst = 0;
-  for (const auto& range : program.parameters)
-    for (const bool bias : {false, true}) {
-      const auto part = [&](View flat) {
-        return values(bias ? run::bias_of(flat, range) : run::weight_of(flat, range));
-      };
-      const auto w0 = part(start), w1 = part(one), wp = part(many);
-      if (w0.empty()) continue;
-      const double moved = norm(difference(w1, w0));
-      if (moved < 1e-4 * norm(w0)) return INFINITY;
-      worst = std::max(worst, norm(difference(wp, w1)) / moved);
-    }
+  for (std::size_t i = 0; i < one.size(); ++i) {
+    const double moved = norm(difference(one[i].values, start[i].values));
+    if (moved < 1e-4 * norm(start[i].values)) return INFINITY;
+    worst = std::max(worst, norm(difference(many[i].values, one[i].values)) / moved);
+  }
   return worst;
 }
 

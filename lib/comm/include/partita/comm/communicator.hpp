@@ -71,6 +71,12 @@ class SharedBuffer {
   std::unique_ptr<State> state_;
 };
 
+/// What a rank's clock shows more than rank 0's, on rank 0.
+struct Clocks {
+  std::vector<double> offset_seconds;  ///< by rank
+  double uncertainty_seconds = 0;      ///< half of the shortest round trip to the farthest rank; 0 on one node
+};
+
 class Communicator {
  public:
   /// All ranks of the job. Collective.
@@ -117,6 +123,10 @@ class Communicator {
                                               View receive, std::span<const std::int64_t> receive_cuts,
                                               collective::Purpose);
   std::unique_ptr<Collective> plan_barrier();
+  /// One message to or from a rank of this communicator; `tag` tells messages between two ranks apart. An empty
+  /// buffer sends nothing. Not collective: the peer plans the other half.
+  std::unique_ptr<Collective> plan_send(View buffer, int to, int tag, collective::Purpose);
+  std::unique_ptr<Collective> plan_receive(View buffer, int from, int tag, collective::Purpose);
 
   /// Plans, runs and waits.
   void all_reduce(View buffer, Combine, collective::Purpose, Algorithm = Algorithm::automatic);
@@ -128,6 +138,10 @@ class Communicator {
   void wait_until(const std::function<bool()>& done) const;
 
   [[nodiscard]] SharedBuffer allocate_shared(Bytes) const;
+
+  /// Ranks on rank 0's node share its clock; the others exchange ping-pongs with it. Collective; complete on
+  /// rank 0.
+  Clocks measure_clocks();
 
   /// Everybody's text, by rank.
   std::vector<std::string> all_gather_text(const std::string& text, collective::Purpose);

@@ -10,14 +10,16 @@
 
 namespace partita::data {
 
-/// x[b] = (sample[indices[b]] − mean) / stddev, images first scaled to [0, 1]; y[b] = its label or target.
+/// x[b] = (sample[indices[b]] − mean) / stddev, images first scaled to [0, 1].
 ///
 /// Shapes: x [indices, sample_shape] float32 or float64, images in `layout` (sample shapes of another rank
-/// than 3 have
-///         no layout); y [indices] int32 labels, or [indices, target_shape] float32 or float64 targets.
-/// An empty `y` asks for the samples only. No indices: nothing is written. Allocates nothing.
+/// than 3 have no layout). No indices: nothing is written. Allocates nothing.
 /// Errors: `base::ContractError` for views of another size or type and for indices outside the set.
-void fill_batch(const Dataset&, std::span<const std::int64_t> indices, kernels::Layout layout,
-                kernels::View x, kernels::View y);
+void fill_samples(const Dataset&, std::span<const std::int64_t> indices, kernels::Layout layout,
+                  kernels::View x);
+
+/// y[b] = label or target of sample indices[b]; y [indices] int32 labels, or [indices, target_shape] float32 or
+/// float64 targets. Errors as above.
+void fill_answers(const Dataset&, std::span<const std::int64_t> indices, kernels::View y);
 
 }  // namespace partita::data

@@ -1,6 +1,7 @@
 /// What a model is, without running it: layers in order, their shapes, parameters and FLOPs.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,8 @@ struct Layer {
   std::int64_t kernel = 1, stride = 1, padding = 0;
   double probability = 0;  ///< of dropout
   bool frozen = false;     ///< linear and conv: the parameters stay as they are
+  std::string placement;   ///< on the tensor axis, as asked for by `placement=`; empty: the cheapest
+  std::optional<int> stage;  ///< of the pipeline, as asked for by `stage=`
   Shape input, output;
 
   [[nodiscard]] bool has_parameters() const { return kind == LayerKind::linear || kind == LayerKind::conv; }

@@ -35,15 +35,26 @@ class Operator {
   [[nodiscard]] virtual kernels::Bytes workspace() const { return kernels::Bytes(0); }
   /// y from x and the parameters.
   virtual void forward(const Tensors&, const StepPosition&, kernels::Workspace) = 0;
-  /// dweight and dbias from x and dy, overwriting: sums over the samples of this share.
-  virtual void backward_parameters(const Tensors&, kernels::Workspace) {}
+  /// dweight and dbias from x and dy, overwriting or accumulating: sums over the samples of this share.
+  virtual void backward_parameters(const Tensors&, kernels::Write, kernels::Workspace) {}
   /// dx from dy.
   virtual void backward_data(const Tensors&, const StepPosition&, kernels::Workspace) = 0;
 };
 
-/// Binds a layer to `batch` samples. With `fused_relu` the operator's result is max(0, ·); the caller masks
-/// dy by y > 0 (Backend::relu_backward) before the backward calls. `layer_index` numbers the dropout streams.
-std::unique_ptr<Operator> plan_operator(const model::Layer&, int layer_index, bool fused_relu,
-                                        std::int64_t batch, kernels::Backend&);
+/// What an operator must know of the model around it.
+struct Placing {
+  int index = 0;  ///< of the layer; numbers the dropout streams
+  /// The operator's result is max(0, ·); the caller masks dy by y > 0 (Backend::relu_backward) before the
+  /// backward calls.
+  bool fused_relu = false;
+  /// Where the operator's part of a sample begins in the whole, and the shape of that (dropout). A whole of
+  /// rank 0 says that there are no other parts.
+  std::int64_t first_channel = 0, first_row = 0;
+  kernels::Shape whole;
+};
+
+/// Binds a layer, or a rank's share of one, to `batch` samples.
+std::unique_ptr<Operator> plan_operator(const model::Layer&, const Placing&, std::int64_t batch,
+                                        kernels::Backend&);
 
 }  // namespace partita::nn

@@ -1,75 +1,103 @@
 /// Runs step programs on one rank: kernels for compute instructions, `comm` for the rest, one span per
 /// instruction.
 ///
-/// Communicates on the axes that the program names, nowhere else. After the first step with a given number of
-/// samples a step allocates nothing.
+/// Communicates on the axes that the program names, nowhere else. After the first step with a given batch size
+/// a step allocates nothing.
 #pragma once
 
 #include <array>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
 #include <vector>
 
-#include "partita/comm/communicator.hpp"
-#include "partita/data/batch.hpp"
+#include "partita/data/dataset.hpp"
 #include "partita/nn/operator.hpp"
+#include "partita/run/axes.hpp"
 #include "partita/run/parameters.hpp"
 #include "partita/step/memory.hpp"
 #include "partita/step/program.hpp"
 
 namespace partita::run {
 
-/// This rank's part of one batch.
-struct BatchShare {
+/// One batch of the whole grid; every rank takes its micro-batches of it.
+struct Batch {
   const data::Dataset* dataset = nullptr;
-  std::span<const std::int64_t> indices;  ///< of the share's samples in the data set
-  std::int64_t global_batch = 0;          ///< samples of the batch over all ranks
-  nn::StepPosition position;
+  std::span<const std::int64_t> indices;  ///< of all its samples in the data set
+  std::int64_t divisor = 0;               ///< of the gradients: samples of the batch
+  std::uint64_t seed = 0;
+  std::int64_t step = 0;
 };
 
-/// Seconds of one step on this rank by what the rank did; `reductions` holds the wait for each reduction, in
-/// program order. Their sum is the step: spans follow each other without gaps.
+/// When a transfer was started and waited for, on this rank's clock.
+struct TransferTimes {
+  double started = 0, wait_begin = 0, wait_end = 0;
+};
+
+/// Seconds of one step on this rank by what the rank did; waiting is in `transfers`, by transfer of the
+/// program. Their sum is the step: spans follow each other without gaps.
 struct StepSpans {
   double load = 0, forward = 0, backward = 0, update = 0, other = 0;
-  std::vector<double> reductions;
+  std::vector<TransferTimes> transfers;
+};
+
+/// Begin and end of one instruction, for a timeline.
+struct InstructionTimes {
+  double begin = 0, end = 0;
 };
 
 class Executor {
  public:
   struct Options {
-    std::int64_t largest_share = 0;  ///< samples; sizes the arena
+    std::int64_t largest_batch = 0;  ///< samples of the whole grid; sizes the arena
     comm::Algorithm algorithm = comm::Algorithm::automatic;
+    /// Does what a compute or copy instruction should do; for studies of schedules. Empty: kernels.
+    std::function<void(const step::Instruction&)> instead_of_kernels;
   };
-  /// Collective over `axis`, the communicator of the data axis, when the program reduces anything.
-  Executor(const step::Program&, const model::ModelSpec&, kernels::Backend&, comm::Communicator& axis,
-           Parameters&, const Options&);
+  /// Collective over the axes of the program.
+  Executor(const step::Program&, const model::ModelSpec&, kernels::Backend&, Axes&, Parameters&, Options);
   ~Executor();
 
   /// One pass over the program. Returns the loss sums: of the whole batch when the program reduces them, of
-  /// this rank's share otherwise. `optimizer` is read by updates only.
-  kernels::LossSums run(const BatchShare&, const kernels::SgdStep& optimizer, StepSpans&);
+  /// what this rank has of it otherwise. `optimizer` is read by updates only. Collective over the axes when it
+  /// runs a batch of a new size.
+  kernels::LossSums run(const Batch&, const kernels::SgdStep& optimizer, StepSpans&);
 
-  [[nodiscard]] kernels::Bytes activation_bytes() const { return activations_bytes_; }
-  [[nodiscard]] std::span<const std::unique_ptr<comm::Collective>> reductions() const { return reductions_; }
+  /// From the next step on, the times of every instruction are kept here (until called with null).
+  void record_times(std::vector<InstructionTimes>* times) { times_ = times; }
+
+  /// Runs each transfer of a batch of `batch` samples alone a few times: what of this duration a step does not
+  /// wait for is hidden. Collective.
+  void calibrate(std::int64_t batch);
+
+  [[nodiscard]] kernels::Bytes activation_bytes() const { return activation_bytes_; }
+  [[nodiscard]] kernels::Bytes communication_bytes() const;
+  /// The all-reduces that do not depend on the batch: of gradients and of the metric, in program order.
+  [[nodiscard]] std::vector<const comm::Collective*> reductions() const;
 
  private:
-  struct Bound;
-  Bound& bind(std::int64_t samples);
-  void compute(const step::Instruction&, Bound&, const BatchShare&, const kernels::SgdStep&);
-  void load(Bound&, const BatchShare&);
-  void loss(Bound&, const BatchShare&);
+  class Bound;
+  Bound& bind(std::int64_t batch);
+  void compute(const step::Instruction&, Bound&, const Batch&, const kernels::SgdStep&);
+  void load(const step::Instruction&, Bound&, const Batch&);
+  void loss(const step::Instruction&, Bound&, const Batch&);
+  void move(const step::Instruction&, Bound&);
+  comm::Collective& transfer(Bound&, int id);
+  void keep_time(const step::Instruction&, double begin, double end, StepSpans&);
 
   const step::Program& program_;
   const model::ModelSpec& model_;
   kernels::Backend& backend_;
-  comm::Communicator& axis_;
+  Axes& axes_;
   Parameters& parameters_;
+  Options options_;
   std::array<double, 2> metric_{};  ///< loss sum, correct
-  kernels::Bytes activations_bytes_{};
-  memory::HostBuffer activations_, workspace_;
-  std::map<std::int64_t, std::unique_ptr<Bound>> bound_;  ///< by samples of the share
-  std::vector<std::unique_ptr<comm::Collective>> reductions_;
+  kernels::Bytes activation_bytes_{};
+  memory::HostBuffer activations_, workspace_, no_bias_;
+  std::map<std::int64_t, std::unique_ptr<Bound>> bound_;           ///< by samples of the batch
+  std::vector<std::unique_ptr<comm::Collective>> fixed_;           ///< by transfer; null where it depends on the batch
+  std::vector<InstructionTimes>* times_ = nullptr;
 };
 
 }  // namespace partita::run

@@ -1,6 +1,8 @@
-/// The parameters of a model on one rank, with the gradients and velocities of the trained ones: three flat
+/// The parameters of a role on one rank, with the gradients and velocities of the trained ones: three flat
 /// vectors in the order of the program, so that a bucket is a slice and an update is one call.
 #pragma once
+
+#include <functional>
 
 #include "partita/comm/communicator.hpp"
 #include "partita/memory/arena.hpp"
@@ -8,13 +10,14 @@
 
 namespace partita::run {
 
+using kernels::Elements;
 using kernels::View;
 
 class Parameters {
  public:
-  /// Collective over `axis`: gradients lie in its shared window where its ranks share a node, so that a
+  /// Collective over `data_axis`: gradients lie in its shared window where its ranks share a node, so that a
   /// reduction copies nothing.
-  Parameters(const step::Program&, comm::Communicator& axis);
+  Parameters(const step::Program&, comm::Communicator& data_axis);
 
   [[nodiscard]] View weights() const { return weights_; }
   [[nodiscard]] View gradients() const { return gradients_; }
@@ -36,5 +39,21 @@ inline View weight_of(View flat, const step::ParameterRange& range) {
 inline View bias_of(View flat, const step::ParameterRange& range) {
   return flat.slice(range.bias_first, range.bias_count);
 }
+
+/// A whole tensor in PyTorch's logical layout: weight [out, in·k·k] or bias [out] of one layer.
+struct LogicalTensor {
+  int layer = 0;
+  bool is_bias = false;
+  std::vector<double> values;
+};
+
+/// The whole tensors of a model from what every rank holds of a flat vector (its weights, for example), in
+/// order of the layers, weight before bias. `program_of(rank)` gives each rank's program. Collective over
+/// `world`; complete on every rank.
+std::vector<LogicalTensor> gather_logical(comm::Communicator& world, const model::ModelSpec&, View mine,
+                                          const std::function<step::Program(int rank)>& program_of);
+
+/// This rank's part of a whole tensor into its flat vector; nothing where it holds none of the layer.
+void scatter_logical(const LogicalTensor&, const step::Program&, View flat);
 
 }  // namespace partita::run

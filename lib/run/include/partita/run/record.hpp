@@ -1,4 +1,4 @@
-/// What every rank measured, brought together on rank 0.
+/// What every rank measured, brought together on rank 0: phases of steps, and the timeline.
 #pragma once
 
 #include <vector>
@@ -7,9 +7,9 @@
 
 namespace partita::run {
 
-/// Seconds by phase of one step on one rank. Waiting in a reduction is split by what the ranks saw together:
-/// the rank that arrives last waits only while data moves, so the shortest wait of all is `exposed_transfer`
-/// and what a rank waits longer is `straggler`.
+/// Seconds by phase of one step on one rank. Waiting is split by what the ranks saw together, on aligned
+/// clocks: until the peer of a message had it ready (`dependency`: a bubble of the pipeline), until the last
+/// rank had come to a collective (`straggler`), and the rest, while data moved (`exposed_transfer`).
 struct PhaseSeconds {
   double load = 0, forward = 0, backward = 0, update = 0;
   double exposed_transfer = 0, dependency = 0, straggler = 0, other = 0;
@@ -23,8 +23,39 @@ struct GatheredStep {
   std::vector<PhaseSeconds> phases;
 };
 
+/// Which transfers of which ranks belong together: the halves of a message, the members of a collective.
+class Counterparts {
+ public:
+  struct Member {
+    int rank = 0, transfer = 0;
+  };
+  /// Programs of all ranks. A pure function of them.
+  explicit Counterparts(const std::vector<step::Program>& programs);
+  /// All others that take part in a transfer.
+  [[nodiscard]] const std::vector<Member>& of(int rank, int transfer) const {
+    return members_[static_cast<std::size_t>(rank)][static_cast<std::size_t>(transfer)];
+  }
+
+ private:
+  std::vector<std::vector<std::vector<Member>>> members_;  ///< by rank and transfer
+};
+
 /// Steps from `first` on, on rank 0; nothing elsewhere. Collective over `world`.
-std::vector<GatheredStep> gather_steps(comm::Communicator& world, const std::vector<StepRow>&,
+std::vector<GatheredStep> gather_steps(comm::Communicator& world, const Training&, const comm::Clocks&,
                                        std::size_t first);
+
+/// One span of the timeline: an instruction, or a transfer from its start to the end of its wait.
+struct TimelineSpan {
+  int rank = 0;
+  std::int64_t step = 0;
+  double begin_seconds = 0, end_seconds = 0;  ///< on rank 0's clock
+  int instruction = -1;                       ///< of the rank's program
+  bool in_flight = false;  ///< the whole transfer that the instruction starts, not the instruction itself
+  kernels::Bytes bytes{};
+  std::int64_t flow = -1;  ///< the same for both halves of a message
+};
+
+/// The recorded spans of all ranks on rank 0; nothing elsewhere. Collective over `world`.
+std::vector<TimelineSpan> gather_timeline(comm::Communicator& world, const Training&, const comm::Clocks&);
 
 }  // namespace partita::run

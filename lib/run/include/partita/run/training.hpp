@@ -17,6 +17,7 @@ namespace partita::run {
 
 struct TrainingOptions {
   topology::GridExtent grid;
+  step::PipelineOptions pipeline;
   std::int64_t epochs = 1;
   std::optional<std::int64_t> steps;  ///< limits the steps and wins over epochs; 0 only initialises
   std::int64_t batch = 64;            ///< global
@@ -26,11 +27,15 @@ struct TrainingOptions {
   bool shuffle = true;
   std::optional<double> target_accuracy;  ///< of the test set, 0 to 1
   std::int64_t evaluate_every = 1;        ///< epochs; 0: never
+  std::int64_t timeline_first = 0, timeline_steps = 0;  ///< steps whose instructions are timed
   double snapshot_seconds = 0;            ///< between calls of `on_snapshot` inside an epoch; 0: none
   model::Initializer initializer = model::Initializer::torch;
   comm::Algorithm algorithm = comm::Algorithm::automatic;
   kernels::Bytes bucket_bytes{};
 };
+
+/// How these options split a model; whoever wants to know what cannot be split asks `step::plan` before.
+step::PlanOptions plan_options(const TrainingOptions&);
 
 /// One step as this rank saw it; loss and samples are the whole batch's.
 struct StepRow {
@@ -50,6 +55,12 @@ struct EpochRow {
   double learning_rate = 0;       ///< of the last step
 };
 
+/// One step of the timeline on this rank.
+struct RecordedStep {
+  std::int64_t step = 0, batch = 0;
+  std::vector<InstructionTimes> instructions;  ///< of the program, in order
+};
+
 enum class Outcome { complete, target_reached, diverged };
 
 class Training {
@@ -67,6 +78,9 @@ class Training {
   };
   Outcome run(const Observer&);
 
+  /// Runs every transfer alone, so that the ledger knows what a step hides. Collective over the world.
+  void calibrate();
+
   /// Mean loss and accuracy over the whole test set, each sample once, over any number of ranks.
   struct Evaluation {
     double loss = 0, accuracy = 0;
@@ -75,28 +89,37 @@ class Training {
 
   [[nodiscard]] const std::vector<StepRow>& steps() const { return steps_; }
   [[nodiscard]] const std::vector<EpochRow>& epochs() const { return epochs_; }
+  [[nodiscard]] const std::vector<RecordedStep>& recorded() const { return recorded_; }
   [[nodiscard]] std::optional<double> seconds_to_target() const { return seconds_to_target_; }
+  [[nodiscard]] const step::Plan& plan() const { return plan_; }
   [[nodiscard]] const step::Program& program() const { return training_program_; }
+  /// The training program of any rank.
+  [[nodiscard]] step::Program program_of(int rank) const;
   [[nodiscard]] const Parameters& parameters() const { return *parameters_; }
   [[nodiscard]] const Executor& executor() const { return *executor_; }
-  [[nodiscard]] comm::Communicator& data_axis() { return axis_; }
+
+  /// Whole tensors, in order of the layers. Collective over the world; complete on every rank.
+  [[nodiscard]] std::vector<LogicalTensor> gather_parameters() const;
+  /// Overwrites this rank's part of one tensor.
+  void set_parameter(const LogicalTensor&);
 
  private:
   void one_step(std::int64_t step, std::span<const std::int64_t> batch);
-  EpochRow summarize(std::int64_t epoch, std::size_t first_step);
-  void calibrate();
+  EpochRow summarize(std::int64_t epoch, std::size_t first_step, bool& finite);
 
   const model::ModelSpec& model_;
   TrainingOptions options_;
   kernels::Backend& backend_;
   comm::Communicator& world_;
   const data::DataPair& data_;
-  comm::Communicator axis_;
-  topology::Coordinate at_;
+  step::Plan plan_;
+  Axes axes_;
+  step::TensorFormat format_;
   step::Program training_program_, evaluation_program_;
   std::unique_ptr<Parameters> parameters_;
   std::unique_ptr<Executor> executor_, evaluator_;
   std::vector<StepRow> steps_;
+  std::vector<RecordedStep> recorded_;
   std::vector<EpochRow> epochs_;
   std::optional<double> seconds_to_target_;
 };

@@ -1,31 +1,61 @@
-/// Builds step programs: lowers a model to units, gives every tensor a slot, cuts the parameters into
-/// buckets, and derives from the grid which gradients must be reduced.
+/// From a model to step programs: placement, partition and schedule are chosen once, alike on every rank; then
+/// a program is built for a role.
 #pragma once
 
+#include "partita/step/partition.hpp"
 #include "partita/step/program.hpp"
 #include "partita/topology/grid.hpp"
 
 namespace partita::step {
 
-struct BuildOptions {
+struct PlanOptions {
   topology::GridExtent grid;
+  std::int64_t batch = 1;  ///< nominal, of the whole grid
+  PipelineOptions pipeline;
+  /// A bucket is closed by the first unit that makes it at least this large.
+  Bytes bucket_bytes{};
+  /// Grains of the deterministic mode; 0: off. Every grain is a micro-batch.
+  int grains = 0;
+};
+
+/// How a model is split: the same for all ranks, and all that a program depends on besides its role.
+struct Plan {
+  topology::GridExtent grid;
+  PipelineOptions pipeline;
+  ModelPlacement placement;
+  Partition partition;  ///< chunk k of the model runs on stage k mod grid.pipeline
+  Bytes bucket_bytes{};
+  int grains = 0;
+};
+
+/// What cannot be split as asked is appended to `violations`; the plan must not be used then.
+Plan plan(const model::ModelSpec&, const PlanOptions&, std::vector<base::Violation>& violations);
+
+/// How a back-end wants its tensors.
+struct TensorFormat {
   DataType type = DataType::float32;
   /// Memory order of images; a flatten between equal orders moves no data.
   kernels::Layout layout = kernels::Layout::nchw;
-  /// A bucket is closed by the first unit that makes it at least this large.
-  Bytes bucket_bytes{};
 };
 
-/// One step of training: load, forward, loss, backward, gradient reductions that start as soon as the last
-/// gradient of their bucket exists, update.
+/// One step of training on one role. The data coordinate of `at` is ignored.
 ///
-/// Traffic: per bucket one all-reduce over the data axis, and one of two float64 (loss sum, correct) as
-/// metric; none when the data axis has one rank. Parameters are replicated there, so their gradients are
-/// partial sums and must be reduced; nothing else is.
-Program build_training_program(const model::ModelSpec&, const BuildOptions&);
+/// Traffic: on the pipeline axis one send and one receive a boundary, micro-batch and direction; on the tensor
+/// axis the conversions; per bucket one all-reduce over the axes on which its gradients are partial; one of two
+/// float64 (loss sum, correct) as metric over data, pipeline and, with a batch-sharded loss, tensor. Axes with
+/// one rank take no part.
+Program build_training_program(const model::ModelSpec&, const Plan&, const topology::Coordinate& at,
+                               const TensorFormat&);
 
-/// One batch of evaluation: load, forward, loss sums. Dropout is the identity. Reduces nothing: the loop that
-/// evaluates adds up the sums of all batches and reduces them once.
-Program build_evaluation_program(const model::ModelSpec&, const BuildOptions&);
+/// One batch of evaluation: load, forward, loss sums, in the same micro-batches. Dropout is the identity.
+/// Reduces nothing but activations: the loop that evaluates adds up the sums of all batches.
+Program build_evaluation_program(const model::ModelSpec&, const Plan&, const topology::Coordinate& at,
+                                 const TensorFormat&);
+
+/// The axes over which the loss sums of a program must be added, those with one rank left out.
+topology::Axis metric_axes(const Plan&);
+
+/// Whether any role communicates on this axis, or this product of axes.
+bool uses_axis(const model::ModelSpec&, const Plan&, topology::Axis);
 
 }  // namespace partita::step

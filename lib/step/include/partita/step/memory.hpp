@@ -6,14 +6,15 @@
 
 namespace partita::step {
 
-/// Offsets of the transient slots for a share of `samples` samples; −1 for slots that outlive a step.
+/// Offsets of the transient slots; −1 for slots that outlive a step.
 struct MemoryPlan {
   std::vector<std::int64_t> offset_bytes;
   Bytes total{};
 };
 
-/// First fit by decreasing size over live ranges: from the first instruction that writes a slot to the last
-/// that touches it. Offsets are multiples of `alignment`.
-MemoryPlan plan_memory(const Program&, std::int64_t samples, std::int64_t alignment);
+/// For a batch of `batch` samples on a data rank. First fit by decreasing size over live ranges: from the first
+/// instruction that writes a slot to the last that touches it, so that a schedule stashes as many micro-batches
+/// as it needs and no more. Offsets are multiples of `alignment`.
+MemoryPlan plan_memory(const Program&, int data_rank, std::int64_t batch, std::int64_t alignment);
 
 }  // namespace partita::step

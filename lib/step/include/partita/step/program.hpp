@@ -1,9 +1,10 @@
 /// The step program: what one rank does in one step, as plain data. The executor runs it, the traffic formula
-/// adds up its bytes, a simulator can cost it, a timeline names its spans; no second description of a step
+/// adds up its bytes, the simulator costs it, the timeline names its spans; no second description of a step
 /// exists.
 ///
-/// A program belongs to a role, not to a rank, and knows no batch size: slots are sized per sample, counts
-/// are bound when a share of a batch is known.
+/// A program belongs to a role (stage and tensor coordinate), not to a rank, and knows no batch size: slots
+/// are sized per sample of a micro-batch, counts are bound when a batch is known. The skeleton (kinds, order,
+/// axes, layers, micro-batches) is the same for all tensor coordinates of a stage.
 #pragma once
 
 #include <optional>
@@ -13,6 +14,8 @@
 #include "partita/collective/traffic.hpp"
 #include "partita/kernels/backend.hpp"
 #include "partita/model/model.hpp"
+#include "partita/step/conversion.hpp"
+#include "partita/step/schedule.hpp"
 
 namespace partita::step {
 
@@ -21,99 +24,168 @@ using kernels::DataType;
 using kernels::Elements;
 
 enum class Kind {
-  load,        ///< the rank's share of the batch into the input and label slots
-  forward,     ///< one unit
-  loss,        ///< loss sums of the share and, when training, the gradient of the last activation
-  backward,    ///< one phase of one unit
-  all_reduce,  ///< starts a reduction; it runs while later instructions compute
-  wait,        ///< until the named reduction is complete
-  update       ///< the optimizer on the parameters of one bucket
+  load,      ///< a micro-batch's samples or labels
+  forward,   ///< one unit
+  loss,      ///< loss sums of a micro-batch and, when training, the gradient of the last activation
+  backward,  ///< one phase of one unit
+  convert,   ///< the local part of a conversion: slices, pads or keeps
+  pack,      ///< source of a conversion into its send buffer
+  unpack,    ///< receive buffer (and source) of a conversion into its target
+  combine,   ///< gradients of one grain into the fixed tree of the deterministic mode
+  start,     ///< begins a transfer; it runs while later instructions compute
+  wait,      ///< until the named transfer is complete
+  update     ///< the optimizer on the parameters of one bucket
 };
 
 enum class Queue { compute, copy, communication };
 
-/// Which gradient a backward instruction computes. `activation` masks the gradient of a unit's output in
-/// place by the unit's own ReLU.
-enum class Phase { none, activation, parameters, data };
+/// Of backward, which gradient: `activation` masks the gradient of a unit's output in place by the unit's own
+/// ReLU. Of a class-sharded loss: local statistics, and what follows their exchange.
+enum class Phase { none, activation, parameters, data, statistics, finish };
 
 std::string_view to_string(Kind);
 std::string_view to_string(Queue);
 std::string_view to_string(Phase);
 
-/// A layer of the model, with the ReLU that its kernel applies to its result.
+/// A layer as this role computes it, with the ReLU that its kernel applies to its result.
 struct Unit {
   int layer = 0;
   bool fused_relu = false;
+  int chunk = 0;  ///< of the role's chunks
+  Variant variant = Variant::replicated;
+  model::Layer local;     ///< the layer with this role's share of its inputs and outputs
+  bool idle = false;      ///< the share is empty: nothing is computed, sums are zero
+  bool adds_bias = true;  ///< a row-parallel layer's bias is added by the first rank alone
+  std::int64_t first_channel = 0, first_row = 0;  ///< of the share, within the sample (dropout)
 };
 
-/// What a slot holds. Activations and their gradients live within a step; the others outlive it.
-enum class SlotRole { activation, gradient, winners, labels, parameters, parameter_gradients, metric };
+/// What a slot holds. Parameters, their gradients and the metric outlive a step.
+enum class SlotRole {
+  input,
+  labels,
+  activation,
+  winners,
+  gradient,
+  message,  ///< packed for a collective
+  statistics,
+  parameters,
+  parameter_gradients,
+  metric
+};
+std::string_view to_string(SlotRole);
 
-/// A tensor that instructions read and write: `per_sample` elements for each sample of the share, or `fixed`
-/// ones.
+/// A tensor that instructions read and write: `per_sample` elements for each sample that this role has of its
+/// micro-batch (of the whole micro-batch, or its share on the tensor axis), and `fixed` ones.
 struct Slot {
   SlotRole role = SlotRole::activation;
   int unit = -1;  ///< whose output it is; −1 for the network's input
+  int microbatch = -1;
   DataType type = DataType::float32;
   Elements per_sample{};
+  bool batch_share = false;
   Elements fixed{};
-  [[nodiscard]] Elements elements(std::int64_t samples) const { return per_sample * samples + fixed; }
   [[nodiscard]] bool transient() const {
     return role != SlotRole::parameters && role != SlotRole::parameter_gradients && role != SlotRole::metric;
   }
 };
 
-/// A contiguous part of the flat parameter vector whose gradients are reduced and updated together.
-struct Bucket {
-  Elements first{};
-  Elements count{};
+/// The slots that a unit works on for one micro-batch; −1 where there is none. x and y are equal when the unit
+/// moves no data.
+struct UnitSlots {
+  int x = -1, y = -1, winners = -1, dy = -1, dx = -1;
 };
 
-/// A reduction that the program starts and waits for.
-struct Reduction {
+/// A contiguous part of the flat parameter vector whose gradients are reduced (over `axis`) and updated
+/// together.
+struct Bucket {
+  Elements first{}, count{};
+  topology::Axis axis = topology::Axis::none;
+};
+
+/// A communication that the program starts and waits for.
+struct Transfer {
+  collective::Operation operation = collective::Operation::all_reduce;
   topology::Axis axis = topology::Axis::data;
   collective::Purpose purpose = collective::Purpose::gradient;
-  int slot = -1;
-  Elements first{};  ///< within the slot
-  Elements count{};
+  int microbatch = -1;
+  int slot = -1;         ///< what is sent, or reduced in place
+  int target = -1;       ///< where an all-to-all's messages arrive
+  int conversion = -1;   ///< whose pieces are exchanged
+  int peer = -1;         ///< of send and receive: coordinate on the axis
+  int tag = -1;          ///< of send and receive: (direction, boundary, micro-batch)
+  Elements first{}, count{};  ///< of a bucket or the metric, within the slot
 };
 
 struct Instruction {
   Kind kind = Kind::load;
   Queue queue = Queue::compute;
   Phase phase = Phase::none;
-  int unit = -1;                   ///< of forward and backward
-  int bucket = -1;                 ///< of update
-  int reduction = -1;              ///< of all_reduce and wait
+  int unit = -1;
+  int chunk = -1;
+  int microbatch = -1;
+  int bucket = -1;
+  int transfer = -1;
+  int conversion = -1;
+  bool accumulates = false;        ///< backward parameters: adds to what earlier micro-batches left
   std::vector<int> reads, writes;  ///< slots
 };
 
-/// Where the parameters of a unit lie in the flat parameter vector: weight, then bias. Those of trained
-/// layers come first; gradients and velocities exist for them only.
+/// Where the parameters of a unit lie in the flat parameter vector (weight, then bias), and which part of the
+/// layer's logical weight [out, in·k·k] and bias [out] they are.
 struct ParameterRange {
   bool trained = false;
   Elements weight_first{}, weight_count{};
   Elements bias_first{}, bias_count{};
+  std::int64_t first_row = 0;                        ///< of the logical weight
+  std::int64_t first_column = 0, columns = 0;        ///< of a row of it
+  std::int64_t logical_columns = 0;
+  bool replicated = true;  ///< along the tensor axis: its first rank speaks for all
+  /// The index in the logical weight of element `i` of the part.
+  [[nodiscard]] std::int64_t logical_weight(std::int64_t i) const {
+    return (first_row + i / columns) * logical_columns + first_column + i % columns;
+  }
 };
 
 struct Program {
   DataType type = DataType::float32;
+  kernels::Layout layout = kernels::Layout::nchw;
   bool training = false;
-  std::vector<Unit> units;
-  std::vector<int> input_slot, output_slot;  ///< of each unit; equal when the unit moves no data
-  std::vector<int> gradient_slot;            ///< of each unit's output; −1 where none is needed
-  std::vector<int> winners_slot;             ///< of each maximum pooling; −1 elsewhere
-  int labels_slot = -1, metric_slot = -1, parameter_slot = -1, parameter_gradient_slot = -1;
+  topology::GridExtent grid;
+  topology::Coordinate at;  ///< its data coordinate is of no matter
+  int microbatches = 1;
+  int chunks = 1;
+  std::vector<Unit> units;         ///< of the role's chunks, in order
+  std::vector<UnitSlots> tensors;  ///< of unit u and micro-batch j at u·microbatches + j
+  Placement loss_placement;
+  std::vector<int> input_slot, labels_slot, loss_slot, loss_gradient_slot,
+      statistics_slot;  ///< by micro-batch; empty in roles that have none
+  int metric_slot = -1, parameter_slot = -1, parameter_gradient_slot = -1;
   std::vector<Slot> slots;
   std::vector<ParameterRange> parameters;  ///< of each unit; empty ranges where it has none
   Elements parameter_count{};
-  Elements trained_count{};  ///< of the trained layers
+  Elements trained_count{};  ///< of the trained layers, which come first
   std::vector<Bucket> buckets;
-  std::vector<Reduction> reductions;
+  std::vector<Conversion> conversions;
+  std::vector<Transfer> transfers;
   std::vector<Instruction> instructions;
+
+  [[nodiscard]] const UnitSlots& slots_of(int unit, int microbatch) const {
+    return tensors[static_cast<std::size_t>(unit * microbatches + microbatch)];
+  }
+  /// Samples of a slot when its micro-batch has `samples`.
+  [[nodiscard]] Elements elements(const Slot& slot, std::int64_t samples) const {
+    const auto mine = slot.batch_share ? topology::share(at.tensor, grid.tensor, samples).size() : samples;
+    return slot.per_sample * mine + slot.fixed;
+  }
+  /// The samples of micro-batch j of data rank `data`, within a batch of `batch` samples.
+  [[nodiscard]] topology::Range microbatch(int j, int data, std::int64_t batch) const {
+    return topology::share(data * std::int64_t{microbatches} + j, grid.data * std::int64_t{microbatches}, batch);
+  }
+  /// Elements that a transfer asks to have moved or reduced, from this rank's point of view.
+  [[nodiscard]] Elements payload(const Transfer&, std::int64_t samples) const;
 };
 
-/// One line an instruction, for people: "  12 backward parameters  conv2  reads … writes …".
+/// One line an instruction, for people: "  12 backward parameters  conv2  mb 3".
 std::string to_string(const Program&, const model::ModelSpec&);
 
 }  // namespace partita::step

@@ -11,23 +11,39 @@
 
 namespace partita::topology {
 
-/// An axis of the grid; `world` stands for all axes together.
-enum class Axis { data, pipeline, tensor, world };
+/// An axis of the grid or a product of several: the bits say which. `world` is the product of all.
+enum class Axis {
+  none = 0,
+  data = 1,
+  pipeline = 2,
+  data_pipeline = 3,
+  tensor = 4,
+  data_tensor = 5,
+  pipeline_tensor = 6,
+  world = 7
+};
+constexpr Axis operator|(Axis a, Axis b) { return static_cast<Axis>(static_cast<int>(a) | static_cast<int>(b)); }
+constexpr bool contains(Axis product, Axis axis) {
+  return (static_cast<int>(product) & static_cast<int>(axis)) == static_cast<int>(axis);
+}
 
+/// "data", "data-tensor", "world".
 std::string_view to_string(Axis);
 
 /// How many ranks lie along each axis.
 struct GridExtent {
   int data = 1, pipeline = 1, tensor = 1;
   [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(data) * pipeline * tensor; }
+  /// Ranks along an axis or a product of axes.
   [[nodiscard]] int along(Axis) const;
+  /// The product without those axes that have one rank only.
+  [[nodiscard]] Axis occupied(Axis product) const;
   friend bool operator==(const GridExtent&, const GridExtent&) = default;
 };
 
 /// Where one rank sits.
 struct Coordinate {
   int data = 0, pipeline = 0, tensor = 0;
-  [[nodiscard]] int along(Axis) const;
   friend bool operator==(const Coordinate&, const Coordinate&) = default;
 };
 
@@ -37,7 +53,7 @@ std::string to_string(const GridExtent&);
 int rank_of(const GridExtent&, const Coordinate&);
 Coordinate coordinate_of(const GridExtent&, int rank);
 
-/// The ranks that share every coordinate with `rank` but the one on `axis`, in order of that coordinate.
+/// The ranks that share with `rank` every coordinate that is not on `axis` (or product of axes), ascending.
 std::vector<int> group_of(const GridExtent&, int rank, Axis axis);
 
 /// Grids for `world` ranks that differ least from the wanted extents, best first (at most `count`).

@@ -1,0 +1,73 @@
+/// Sends and receives along an axis, planned once and run any number of times.
+#include "booked.hpp"
+
+namespace partita::comm {
+namespace {
+
+using collective::Operation;
+using collective::TrafficCounts;
+
+/// Tags of collectives lie below.
+constexpr int first_tag = 1 << 15;
+
+TrafficCounts counts_of(bool sends, Bytes bytes) {
+  TrafficCounts counts;
+  if (sends) {
+    counts.messages = bytes.value() > 0 ? 1 : 0;
+    counts.wire_bytes = bytes;
+  } else {
+    counts.wire_bytes_received = bytes;
+  }
+  return counts;
+}
+
+/// One message; a buffer of no elements sends none, and neither does its peer's.
+class Message final : public BookedCollective {
+ public:
+  Message(std::shared_ptr<Communicator::State> owner, const Description& description, View buffer, int peer, int tag)
+      : BookedCollective(owner, description, counts_of(description.operation == Operation::send, buffer.bytes())),
+        buffer_(buffer),
+        peer_(peer),
+        tag_(first_tag + tag) {}
+
+ private:
+  void begin() override {
+    request_ = MPI_REQUEST_NULL;
+    if (buffer_.empty()) return;
+    if (description().operation == Operation::send)
+      check(MPI_Isend_c(buffer_.data(), buffer_.bytes().value(), MPI_BYTE, peer_, tag_, state().communicator.get(),
+                        &request_),
+            "MPI_Isend_c");
+    else
+      check(MPI_Irecv_c(buffer_.data(), buffer_.bytes().value(), MPI_BYTE, peer_, tag_, state().communicator.get(),
+                        &request_),
+            "MPI_Irecv_c");
+  }
+  bool step() override {
+    int complete = 0;
+    check(MPI_Test(&request_, &complete, MPI_STATUS_IGNORE), "MPI_Test");
+    return complete != 0;
+  }
+
+  View buffer_;
+  int peer_, tag_;
+  MPI_Request request_ = MPI_REQUEST_NULL;
+};
+
+}  // namespace
+
+std::unique_ptr<Collective> Communicator::plan_send(View buffer, int to, int tag, collective::Purpose purpose) {
+  base::expect(to >= 0 && to < size() && tag >= 0, "a message has a peer and a tag", to, tag);
+  const Description d{
+      .operation = Operation::send, .purpose = purpose, .elements = buffer.size(), .type = buffer.type()};
+  return std::make_unique<Message>(state_, d, buffer, to, tag);
+}
+
+std::unique_ptr<Collective> Communicator::plan_receive(View buffer, int from, int tag, collective::Purpose purpose) {
+  base::expect(from >= 0 && from < size() && tag >= 0, "a message has a peer and a tag", from, tag);
+  const Description d{
+      .operation = Operation::receive, .purpose = purpose, .elements = buffer.size(), .type = buffer.type()};
+  return std::make_unique<Message>(state_, d, buffer, from, tag);
+}
+
+}  // namespace partita::comm

@@ -1,0 +1,24 @@
+/// Which layers form which chunk of the pipeline: the cut of a chain that makes the costliest chunk cheapest.
+#pragma once
+
+#include <vector>
+
+#include "partita/base/error.hpp"
+#include "partita/step/placement.hpp"
+
+namespace partita::step {
+
+/// First layer of every chunk, then the number of layers; chunk k is [first[k], first[k + 1]), never empty.
+using Partition = std::vector<int>;
+
+/// Cost of a training step by layer, in FLOPs of a sample on the busiest rank; the passes below the lowest
+/// trained layer are not counted.
+std::vector<double> layer_costs(const model::ModelSpec&, const ModelPlacement&);
+
+/// The exact optimum for a chain (dynamic programme over cuts); among equals the one whose boundaries carry the
+/// fewest elements and part no ReLU from the layer before it. `stage=` on a layer line pins its chunk. What
+/// cannot be done is appended to `violations`, with the nearest number of chunks.
+Partition partition(const model::ModelSpec&, const ModelPlacement&, int chunks,
+                    std::vector<base::Violation>& violations);
+
+}  // namespace partita::step

@@ -1,0 +1,82 @@
+/// How tensors lie on the ranks of the tensor axis, what each layer demands of its neighbours, and the choice
+/// of a placement for every layer.
+///
+/// An edge between two layers carries a pair: the placement of the value and that of its gradient. Where a
+/// producer's and a consumer's pair differ, the program converts: the value forward, the gradient backward.
+/// Layers never communicate. Vocabulary after DTensor and GSPMD (Xu et al. 2021, arXiv:2105.04663); column and
+/// row: Shoeybi et al. 2019, arXiv:1909.08053; batch before features: Krizhevsky 2014, arXiv:1404.5997.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "partita/model/model.hpp"
+#include "partita/topology/grid.hpp"
+
+namespace partita::step {
+
+/// `window`: what output rows [offsets] of a kernel read, the zero border of its padding included; ranks hold
+/// overlapping rows of a value, and gradients whose overlaps must be added.
+enum class Spread { replicated, partial, batch, channel, height, window };
+
+struct Placement {
+  Spread spread = Spread::replicated;
+  /// ranks + 1 offsets: of channels (or features), of rows, or of the output rows of a window.
+  std::vector<std::int64_t> offsets;
+  std::int64_t kernel = 1, stride = 1, padding = 0;  ///< of a window
+  friend bool operator==(const Placement&, const Placement&) = default;
+};
+
+struct Pair {
+  Placement value, gradient;
+  friend bool operator==(const Pair&, const Pair&) = default;
+};
+
+/// What a layer does with the tensor axis. `replicated`: the same on all ranks. `lazy`: likewise, but its
+/// output's gradient is a partial sum, and so are all gradients that it computes. `batch`: a share of the
+/// samples. `column`: a share of the outputs (features, filters); of layers without parameters, a share of the
+/// channels. `row`: a share of the inputs, giving a partial output. `height`: a share of the rows.
+enum class Variant { replicated, lazy, batch, column, row, height };
+
+struct LayerPlacement {
+  Variant variant = Variant::replicated;
+  Pair in, out;
+};
+
+struct ModelPlacement {
+  int ranks = 1;                       ///< of the tensor axis
+  std::vector<LayerPlacement> layers;  ///< of each layer of the model
+  Placement loss;                      ///< of the network's output, as the loss reads it
+  double seconds = 0;                  ///< the cost by which it was chosen
+};
+
+/// What the choice of a placement weighs; only ratios matter.
+struct MachineRates {
+  double flops_per_second = 60e9;
+  double tensor_bytes_per_second = 4e9, data_bytes_per_second = 4e9;
+  double memory_bytes_per_second = 10e9;
+  double latency_seconds = 5e-6;  ///< of one collective
+};
+
+std::string_view to_string(Spread);
+std::string_view to_string(Variant);
+/// "sharded(channel 0 3 5)", "replicated".
+std::string to_string(const Placement&);
+
+/// The cheapest chain for `batch` samples of the whole grid, found by dynamic programming over the layers;
+/// `placement=` on a layer line leaves only that variant. The same on every rank: it depends on nothing local.
+ModelPlacement place(const model::ModelSpec&, const topology::GridExtent&, std::int64_t batch,
+                     const MachineRates& = {});
+
+/// Forward FLOPs of one sample on the busiest rank.
+double busiest_flops(const model::Layer&, const LayerPlacement&, int ranks);
+
+/// Whether the gradient of a layer's parameters is a partial sum along the tensor axis.
+constexpr bool gradients_are_partial(Variant v) {
+  return v == Variant::lazy || v == Variant::batch || v == Variant::height;
+}
+
+/// The lowest layer whose parameters are trained; no gradient is needed below it.
+int lowest_trained_layer(const model::ModelSpec&);
+
+}  // namespace partita::step

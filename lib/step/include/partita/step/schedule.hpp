@@ -1,0 +1,43 @@
+/// Pipeline schedules: in which order a stage works on its (chunk, micro-batch, pass). Sends, receives and
+/// waits are not their business; one common pass adds them to any order.
+///
+/// Sources: GPipe, Huang et al. 2019, arXiv:1811.06965; 1F1B and interleaving, Narayanan et al. 2021,
+/// arXiv:2104.04473; ZB-H1, Qi et al. 2023, arXiv:2401.10241.
+#pragma once
+
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace partita::step {
+
+enum class Schedule { naive, gpipe, one_f_one_b, interleaved, zb_h1 };
+
+std::string_view to_string(Schedule);
+std::optional<Schedule> parse_schedule(std::string_view);
+
+/// `backward` is the whole; `backward_input` and `backward_weight` are its halves.
+enum class Pass { forward, backward, backward_input, backward_weight };
+
+struct Action {
+  Pass pass = Pass::forward;
+  int chunk = 0;  ///< of this stage's chunks
+  int microbatch = 0;
+  friend bool operator==(const Action&, const Action&) = default;
+};
+
+struct PipelineOptions {
+  Schedule schedule = Schedule::one_f_one_b;
+  int microbatches = 1;
+  int chunks = 1;  ///< of a stage; chunk c of stage s is chunk c·stages + s of the model
+  int warmup = 1;  ///< 1F1B: forwards ahead per stage that follows; 2 hides the round trip at twice the stash
+};
+
+/// The order of one stage of a training step. Every (chunk, micro-batch) appears once forward and once
+/// backward (or once in each half).
+std::vector<Action> order_of(const PipelineOptions&, int stages, int stage);
+
+/// The order of one stage when nothing is trained: forwards only.
+std::vector<Action> forward_order_of(const PipelineOptions&, int stages, int stage);
+
+}  // namespace partita::step

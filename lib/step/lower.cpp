@@ -1,0 +1,80 @@
+#include "lower.hpp"
+
+namespace partita::step {
+namespace {
+
+using kernels::Shape;
+using model::LayerKind;
+
+bool has_relu_epilogue(LayerKind kind) {
+  return kind == LayerKind::linear || kind == LayerKind::conv || kind == LayerKind::maxpool ||
+         kind == LayerKind::avgpool;
+}
+
+/// The shape of what a rank stores, flat where the whole is flat.
+Shape local_shape(const Placement& placement, const Shape& whole, int rank, int ranks) {
+  const Box box = storage_of(placement, whole, rank, ranks, 1);
+  if (whole.rank() != 3) return {box.channels.size()};
+  return {box.channels.size(), box.rows.size(), box.columns.size()};
+}
+
+Unit lower_layer(const model::ModelSpec& model, const ModelPlacement& placement, int layer, int rank) {
+  const auto& whole = model.layers[static_cast<std::size_t>(layer)];
+  const auto& placed = placement.layers[static_cast<std::size_t>(layer)];
+  Unit unit{.layer = layer, .variant = placed.variant, .local = whole};
+  const Box share = storage_of(placed.out.value, whole.output, rank, placement.ranks, 1);
+  unit.first_channel = share.channels.begin;
+  unit.first_row = share.rows.begin;
+  unit.adds_bias = placed.variant != Variant::row || rank == 0;
+  const Shape input = local_shape(placed.in.value, whole.input, rank, placement.ranks);
+  const Shape output = local_shape(placed.out.value, whole.output, rank, placement.ranks);
+  const bool empty = output.elements().value() == 0;
+  if (empty && (!whole.has_parameters() || placed.variant == Variant::height)) {
+    unit.idle = true;  // the layer stays whole, on no samples
+    return unit;
+  }
+  unit.local.input = input;
+  unit.local.output = output;
+  if (placed.variant == Variant::column && whole.has_parameters()) unit.local.out = output[0];
+  if (placed.variant == Variant::height) unit.local.padding = 0;  // its border is stored
+  return unit;
+}
+
+}  // namespace
+
+std::vector<Unit> lower_chunk(const model::ModelSpec& model, const Plan& plan, int tensor_rank, int chunk,
+                              int role_chunk) {
+  const int begin = plan.partition[static_cast<std::size_t>(chunk)],
+            end = plan.partition[static_cast<std::size_t>(chunk) + 1];
+  const auto& placed = plan.placement.layers;
+  std::vector<Unit> units;
+  for (int l = begin; l < end; ++l) {
+    const auto i = static_cast<std::size_t>(l);
+    const bool follows = !units.empty() && units.back().layer == l - 1 && !units.back().fused_relu;
+    if (model.layers[i].kind == LayerKind::relu && follows && has_relu_epilogue(model.layers[i - 1].kind) &&
+        placed[i].in == placed[i - 1].out) {
+      units.back().fused_relu = true;
+      continue;
+    }
+    units.push_back(lower_layer(model, plan.placement, l, tensor_rank));
+    units.back().chunk = role_chunk;
+  }
+  return units;
+}
+
+const Pair& input_pair(const Plan& plan, const Unit& unit) {
+  return plan.placement.layers[static_cast<std::size_t>(unit.layer)].in;
+}
+
+const Pair& output_pair(const Plan& plan, const Unit& unit) {
+  return plan.placement.layers[static_cast<std::size_t>(unit.layer + (unit.fused_relu ? 1 : 0))].out;
+}
+
+bool moves_no_data(const model::Layer& layer, kernels::Layout layout, bool training) {
+  if (layer.kind == LayerKind::dropout) return !training;
+  if (layer.kind != LayerKind::flatten) return false;
+  const auto& in = layer.input;
+  return layout == kernels::Layout::nchw || in.rank() != 3 || in[0] == 1 || in[1] * in[2] == 1;
+}
+
+}  // namespace partita::step

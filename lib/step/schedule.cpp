@@ -1,0 +1,134 @@
+#include "partita/step/schedule.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace partita::step {
+namespace {
+
+constexpr std::array<std::pair<Schedule, std::string_view>, 5> names{{
+    {Schedule::naive, "naive"},
+    {Schedule::gpipe, "gpipe"},
+    {Schedule::one_f_one_b, "1f1b"},
+    {Schedule::interleaved, "interleaved"},
+    {Schedule::zb_h1, "zb-h1"},
+}};
+
+std::vector<Action> naive(const PipelineOptions& o) {
+  std::vector<Action> order;
+  for (int j = 0; j < o.microbatches; ++j) {
+    for (int c = 0; c < o.chunks; ++c)
+      order.push_back({Pass::forward, c, j});
+    for (int c = o.chunks; c-- > 0;)
+      order.push_back({Pass::backward, c, j});
+  }
+  return order;
+}
+
+std::vector<Action> gpipe(const PipelineOptions& o) {
+  std::vector<Action> order;
+  for (int c = 0; c < o.chunks; ++c)
+    for (int j = 0; j < o.microbatches; ++j)
+      order.push_back({Pass::forward, c, j});
+  for (int c = o.chunks; c-- > 0;)
+    for (int j = 0; j < o.microbatches; ++j)
+      order.push_back({Pass::backward, c, j});
+  return order;
+}
+
+/// The k-th (chunk, micro-batch) in groups of `stages` micro-batches, each through all chunks.
+Action grouped(int k, int stages, int chunks, Pass pass) {
+  const int in_group = k % (stages * chunks), chunk = in_group / stages;
+  return {pass, pass == Pass::forward ? chunk : chunks - 1 - chunk,
+          k / (stages * chunks) * stages + in_group % stages};
+}
+
+/// Built for a multiple of `stages` micro-batches, then the phantoms, the first ones, are deleted: a short
+/// last group would deadlock.
+std::vector<Action> interleaved(const PipelineOptions& o, int stages, int stage) {
+  const int built = (o.microbatches + stages - 1) / stages * stages, total = built * o.chunks;
+  const int warmup = std::min(total, 2 * (stages - stage - 1) + (o.chunks - 1) * stages);
+  std::vector<Action> order;
+  for (int k = 0; k < warmup; ++k)
+    order.push_back(grouped(k, stages, o.chunks, Pass::forward));
+  for (int k = warmup; k < total; ++k) {
+    order.push_back(grouped(k, stages, o.chunks, Pass::forward));
+    order.push_back(grouped(k - warmup, stages, o.chunks, Pass::backward));
+  }
+  for (int k = total - warmup; k < total; ++k)
+    order.push_back(grouped(k, stages, o.chunks, Pass::backward));
+  const int phantoms = built - o.microbatches;
+  std::erase_if(order, [&](const Action& action) { return action.microbatch < phantoms; });
+  for (auto& action : order)
+    action.microbatch -= phantoms;
+  return order;
+}
+
+std::vector<Action> one_forward_one_backward(const PipelineOptions& o, int stages, int stage) {
+  const int m = o.microbatches, warmup = std::min(m, o.warmup * (stages - stage - 1));
+  std::vector<Action> order;
+  for (int j = 0; j < warmup; ++j)
+    order.push_back({Pass::forward, 0, j});
+  for (int j = 0; j < m; ++j) {
+    if (warmup + j < m) order.push_back({Pass::forward, 0, warmup + j});
+    order.push_back({Pass::backward, 0, j});
+  }
+  return order;
+}
+
+/// 1F1B whose weight parts lag behind by the number of the stage and fill the gaps of the cool-down.
+std::vector<Action> zero_bubble(const PipelineOptions& o, int stages, int stage) {
+  const int m = o.microbatches, warmup = std::min(m, stages - stage - 1);
+  std::vector<Action> order;
+  for (int j = 0; j < warmup; ++j)
+    order.push_back({Pass::forward, 0, j});
+  int weights = 0;
+  for (int j = 0; j < m; ++j) {
+    const bool steady = warmup + j < m;
+    if (steady) order.push_back({Pass::forward, 0, warmup + j});
+    order.push_back({Pass::backward_input, 0, j});
+    if (j >= stage || !steady) order.push_back({Pass::backward_weight, 0, weights++});
+  }
+  while (weights < m)
+    order.push_back({Pass::backward_weight, 0, weights++});
+  return order;
+}
+
+}  // namespace
+
+std::string_view to_string(Schedule schedule) {
+  for (const auto& [value, name] : names)
+    if (value == schedule) return name;
+  return "unknown";
+}
+
+std::optional<Schedule> parse_schedule(std::string_view text) {
+  for (const auto& [value, name] : names)
+    if (name == text) return value;
+  return std::nullopt;
+}
+
+std::vector<Action> order_of(const PipelineOptions& options, int stages, int stage) {
+  switch (options.schedule) {
+    case Schedule::naive:
+      return naive(options);
+    case Schedule::gpipe:
+      return gpipe(options);
+    case Schedule::one_f_one_b:
+      return one_forward_one_backward(options, stages, stage);
+    case Schedule::interleaved:
+      return interleaved(options, stages, stage);
+    case Schedule::zb_h1:
+      return zero_bubble(options, stages, stage);
+  }
+  return {};
+}
+
+std::vector<Action> forward_order_of(const PipelineOptions& options, int stages, int stage) {
+  auto order = options.schedule == Schedule::interleaved ? interleaved(options, stages, stage) : gpipe(options);
+  std::erase_if(order, [](const Action& action) { return action.pass != Pass::forward; });
+  return order;
+}
+
+}  // namespace partita::step
