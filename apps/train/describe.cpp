@@ -9,37 +9,78 @@
 #include "partita/step/traffic.hpp"
 
 namespace partita::train {
+namespace {
+
+step::Plan plan_of(const config::RunOptions& options) {
+  std::vector<base::Violation> violations;
+  auto plan = step::plan(options.model,
+                         {.grid = options.grid,
+                          .batch = options.train.batch,
+                          .pipeline = config::pipeline_options(options),
+                          .bucket_bytes = options.sync.bucket_bytes,
+                          .grains = options.train.deterministic ? options.train.grains : 0},
+                         violations);
+  if (!violations.empty()) throw base::ConfigError(violations);
+  return plan;
+}
+
+/// The layers of a role, a line each: "conv1+relu  10x24x24  10x1x5x5  260  column".
+void describe_layers(std::ostream& out, const step::Program& program, const model::ModelSpec& model) {
+  out << "  " << std::left << std::setw(16) << "layer" << std::setw(14) << "output" << std::setw(18) << "weight"
+      << std::right << std::setw(12) << "parameters"
+      << "  placement\n";
+  for (const auto& unit : program.units) {
+    const auto& local = unit.local;
+    const auto name = model.layers[static_cast<std::size_t>(unit.layer)].name + (unit.fused_relu ? "+relu" : "");
+    out << "  " << std::left << std::setw(16) << name << std::setw(14)
+        << (unit.idle ? "nothing" : to_string(local.output)) << std::setw(18)
+        << (local.has_parameters() ? to_string(local.weight_shape()) : "") << std::right << std::setw(12)
+        << local.weight_elements() + local.bias_elements() << "  " << to_string(unit.variant) << "\n";
+  }
+}
+
+void describe_role(std::ostream& out, const step::Program& program, const model::ModelSpec& model,
+                   std::int64_t batch) {
+  const auto parameters = bytes_of(program.type, program.parameter_count);
+  const auto trained = bytes_of(program.type, program.trained_count);
+  const auto activations = step::plan_memory(program, 0, batch, memory::alignment).total;
+  out << "\nstage " << program.at.pipeline << ", tensor rank " << program.at.tensor << "\n";
+  describe_layers(out, program, model);
+  out << "  memory in bytes: parameters " << parameters << ", gradients " << trained * program.gradient_levels
+      << ", optimizer state " << trained << ", activations and messages " << activations << "\n"
+      << "  payload of a step by axis, operation, purpose\n";
+  const auto payload = step::payload_of_step(program, 0, batch);
+  for (const auto& [key, row] : payload)
+    out << "    " << to_string(key.axis) << ' ' << to_string(key.operation) << ' ' << to_string(key.purpose) << ": "
+        << row.calls << " calls, " << row.payload << " bytes\n";
+  if (payload.empty()) out << "    none\n";
+}
+
+}  // namespace
 
 std::string describe(const config::RunOptions& options, const kernels::Backend& backend) {
   const auto& model = options.model;
-  const auto program = step::build_training_program(model, {.grid = options.grid,
-                                                            .type = backend.type(),
-                                                            .layout = backend.image_layout(),
-                                                            .bucket_bytes = options.sync.bucket_bytes});
-  const std::int64_t share = (options.train.batch + options.grid.data - 1) / options.grid.data;
+  const auto plan = plan_of(options);
+  const std::int64_t batch = options.train.batch, share = (batch + options.grid.data - 1) / options.grid.data;
   std::ostringstream out;
-  out << "grid   " << to_string(options.grid) << "\nbatch  " << options.train.batch << " samples, at most "
-      << share << " a rank\nmodel  " << model.name << ", input " << to_string(model.input) << ", "
-      << model.parameters() << " parameters, " << model.training_flops() / 1e6 << " MFLOP a sample\n\n";
-  out << std::left << std::setw(12) << "layer" << std::setw(16) << "output" << std::setw(20) << "weight"
-      << std::right << std::setw(12) << "parameters"
-      << "\n";
-  for (const auto& layer : model.layers)
-    out << std::left << std::setw(12) << layer.name << std::setw(16) << to_string(layer.output)
-        << std::setw(20) << (layer.has_parameters() ? to_string(layer.weight_shape()) : "") << std::right
-        << std::setw(12) << layer.weight_elements() + layer.bias_elements() << "\n";
-  const auto parameters = bytes_of(program.type, program.parameter_count);
-  const auto trained = bytes_of(program.type, program.trained_count);
-  out << "\nmemory of a rank in bytes\n  parameters       " << parameters << "\n  gradients        "
-      << trained << "\n  optimizer state  " << trained << "\n  activations      "
-      << step::plan_memory(program, share, memory::alignment).total
-      << "\n\npayload of a step by axis, operation, purpose\n";
-  for (const auto& [key, row] : step::payload_of_step(program))
-    out << "  " << to_string(key.axis) << ' ' << to_string(key.operation) << ' ' << to_string(key.purpose)
-        << ": " << row.calls << " calls, " << row.payload << " bytes\n";
-  if (program.reductions.empty()) out << "  none\n";
-  if (options.print_program) out << "\nprogram of a step\n" << to_string(program, model);
+  out << "grid   " << to_string(options.grid) << "\nbatch  " << batch << " samples, at most " << share
+      << " on a data rank, in " << plan.pipeline.microbatches << " micro-batches (" << to_string(plan.pipeline.schedule)
+      << ")\nmodel  " << model.name << ", input " << to_string(model.input) << ", " << model.parameters()
+      << " parameters, " << model.training_flops() / 1e6 << " MFLOP a sample\n";
+  for (int stage = 0; stage < options.grid.pipeline; ++stage)
+    for (int tensor = 0; tensor < options.grid.tensor; ++tensor)
+      describe_role(out,
+                    step::build_training_program(model, plan, {.pipeline = stage, .tensor = tensor},
+                                                 {.type = backend.type(), .layout = backend.image_layout()}),
+                    model, batch);
   return out.str();
+}
+
+std::string describe_program(const config::RunOptions& options, const kernels::Backend& backend, int rank) {
+  const auto program =
+      step::build_training_program(options.model, plan_of(options), topology::coordinate_of(options.grid, rank),
+                                   {.type = backend.type(), .layout = backend.image_layout()});
+  return to_string(program, options.model);
 }
 
 }  // namespace partita::train

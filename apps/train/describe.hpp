@@ -1,4 +1,4 @@
-/// What a run would do, without doing it: the text of --dry-run.
+/// What a run would do, without doing it: the text of --dry-run and --print-program.
 #pragma once
 
 #include <string>
@@ -8,8 +8,11 @@
 
 namespace partita::train {
 
-/// Grid, layers with shapes and parameters, memory of a rank, payload of a step by purpose, on demand the
-/// program.
+/// Grid and model; of every role (stage and share on the tensor axis) its layers with the shapes of their
+/// shards, parameters, memory by kind, and the payload of a step by axis, operation and purpose.
 std::string describe(const config::RunOptions&, const kernels::Backend&);
+
+/// The instructions of a rank's step.
+std::string describe_program(const config::RunOptions&, const kernels::Backend&, int rank);
 
 }  // namespace partita::train

@@ -36,7 +36,12 @@ Input read_input(int argc, char** argv, int rank, int world_size) {
   const auto append = [&](const std::vector<base::Violation>& more) {
     violations.insert(violations.end(), more.begin(), more.end());
   };
-  append(config::fit_to_world(options, world_size));
+  const auto misfit = config::fit_to_world(options, world_size);
+  append(misfit);
+  if (model_is_known && misfit.empty()) append(config::check_plan(options));
+  if (options.print_program && *options.print_program >= world_size)
+    violations.push_back({"print-program", std::to_string(*options.print_program),
+                          "is no rank of this job; the nearest is " + std::to_string(world_size - 1)});
   if (!options.sync.table.empty())
     input.table = collective::AlgorithmTable::read(options.sync.table, violations);
   input.data = data::load(options.data, violations);
@@ -52,7 +57,7 @@ Input read_input(int argc, char** argv, int rank, int world_size) {
       violations.push_back({"load-model", options.load_model.string(), wrong.what()});
     }
   }
-  if (rank == 0 && !options.dry_run) {
+  if (rank == 0 && !options.dry_run && !options.print_program) {
     if (!options.output.empty())
       append(results::check_output_path("output", options.output, options.overwrite));
     if (!options.save_model.empty())
@@ -75,6 +80,8 @@ run::TrainingOptions training_options(const config::RunOptions& options, std::in
                      : t.schedule == config::LearningRateSchedule::step ? nn::Decay::step
                                                                         : nn::Decay::constant;
   return {.grid = options.grid,
+          .pipeline = config::pipeline_options(options),
+          .grains = t.deterministic ? t.grains : 0,
           .epochs = t.epochs,
           .steps = t.steps,
           .batch = t.batch,
@@ -90,6 +97,8 @@ run::TrainingOptions training_options(const config::RunOptions& options, std::in
           .shuffle = t.shuffle,
           .target_accuracy = t.target_accuracy,
           .evaluate_every = options.evaluate_every,
+          .timeline_first = options.timeline.first,
+          .timeline_steps = options.timeline.steps,
           .snapshot_seconds = options.output.empty() ? 0 : options.snapshot_seconds,
           .initializer = options.init,
           .algorithm = options.sync.algorithm,
@@ -109,14 +118,22 @@ int run_training(const Input& input, comm::MpiEnvironment& environment, comm::Co
                  int ranks_on_host, const std::string& command_line) {
   const auto& options = input.options;
   const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  const int threads = options.threads > 0 ? options.threads : std::max(1, cores / ranks_on_host);
+  // A threaded matrix product adds in another order: the deterministic mode computes with one thread.
+  const int threads = options.threads > 0           ? options.threads
+                      : options.train.deterministic ? 1
+                                                    : std::max(1, cores / ranks_on_host);
   const auto backend = make_backend(options, threads);
-  if (options.dry_run) {
-    if (world.rank() == 0) std::cout << train::describe(options, *backend);
+  if (options.dry_run || options.print_program) {
+    if (world.rank() == 0)
+      std::cout << (options.dry_run ? train::describe(options, *backend) : "")
+                << (options.print_program ? train::describe_program(options, *backend, *options.print_program) : "");
     return success;
   }
+  if (world.rank() == 0 && options.strategy != config::Strategy::none)
+    std::cerr << "strategy " << to_string(options.strategy) << ": grid " << to_string(options.grid) << std::endl;
   run::Training training(options.model, training_options(options, input.data->train.samples.value()),
                          *backend, world, *input.data);
+  training.calibrate();
   if (input.start) train::load_parameters(*input.start, options.model, training);
   auto record =
       train::begin_record(options, environment, world, *input.data, training, threads, command_line);
@@ -136,11 +153,13 @@ int run_training(const Input& input, comm::MpiEnvironment& environment, comm::Co
   const bool diverged = outcome == run::Outcome::diverged;
   record.attributes.status = diverged ? results::Status::invalid : results::Status::complete;
   train::update_record(record, world, training, recorded);
+  train::add_timeline(record, world, training);
+  const auto whole = options.save_model.empty() ? std::vector<run::LogicalTensor>{} : training.gather_parameters();
   if (world.rank() == 0) {
     record.figures = train::figures_of_merit(record, training);
     if (!options.output.empty()) results::write_snapshot(options.output, record);
     if (!options.save_model.empty())
-      results::write_model(options.save_model, train::model_file(options, training));
+      results::write_model(options.save_model, train::model_file(options, training, whole));
     for (const auto& figure : record.figures)
       std::cout << "FOM name=" << figure.name << " value=" << figure.value << " unit=" << figure.unit << "\n";
     std::cout << (diverged ? "STATUS: FAIL the loss or a parameter is not finite" : "STATUS: PASS")

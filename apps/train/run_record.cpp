@@ -48,17 +48,16 @@ results::MemoryRow memory_of(const run::Training& training) {
   // Gradients lie in the shared window where there is one: that is communication memory and gradient memory
   // in one.
   results::MemoryRow row{.parameters = parameters,
-                         .gradients = trained,
+                         .gradients = trained * program.gradient_levels,
                          .optimizer_state = trained,
-                         .activations = training.executor().activation_bytes()};
-  for (const auto& reduction : training.executor().reductions())
-    row.communication_buffers += reduction->buffer_bytes();
+                         .activations = training.executor().activation_bytes(),
+                         .communication_buffers = training.executor().communication_bytes()};
   return row;
 }
 
 std::vector<results::ReductionRow> reductions_of(const run::Training& training) {
   std::vector<results::ReductionRow> rows;
-  for (const auto& reduction : training.executor().reductions()) {
+  for (const auto* reduction : training.executor().reductions()) {
     const auto& d = reduction->description();
     rows.push_back({.purpose = d.purpose,
                     .payload = bytes_of(d.type, d.elements),
@@ -127,21 +126,27 @@ results::RunRecord begin_record(const config::RunOptions& options, comm::MpiEnvi
     record.environment.ranks.push_back(row);
   }
   bool below_lowest = true;
-  for (const auto& layer : options.model.layers) {
+  const auto& plan = training.plan();
+  for (std::size_t l = 0; l < options.model.layers.size(); ++l) {
+    const auto& layer = options.model.layers[l];
+    const auto chunk = std::upper_bound(plan.partition.begin(), plan.partition.end(), static_cast<int>(l)) -
+                       plan.partition.begin() - 1;
     const double passes = 1 + (layer.is_trained() ? 1 : 0) + (below_lowest ? 0 : 1);
     below_lowest = below_lowest && !layer.is_trained();
     record.layers.push_back({.name = layer.name,
                              .kind = std::string(to_string(layer.kind)),
                              .output = to_string(layer.output),
                              .parameters = layer.weight_elements() + layer.bias_elements(),
-                             .flops_per_sample = passes * layer.forward_flops()});
+                             .flops_per_sample = passes * layer.forward_flops(),
+                             .stage = chunk % plan.grid.pipeline,
+                             .placement = std::string(to_string(plan.placement.layers[l].variant))});
   }
   return record;
 }
 
 void update_record(results::RunRecord& record, comm::Communicator& world, const run::Training& training,
                    std::size_t first_step) {
-  for (const auto& step : run::gather_steps(world, training.steps(), first_step)) {
+  for (const auto& step : run::gather_steps(world, training, world.measure_clocks(), first_step)) {
     std::vector<results::PhaseSeconds> phases;
     for (const auto& p : step.phases)
       phases.push_back(phases_of(p));
@@ -165,6 +170,68 @@ void update_record(results::RunRecord& record, comm::Communicator& world, const 
                              .learning_rate = epoch.learning_rate});
 }
 
+namespace {
+
+/// How much of the communication a step hides, and how much of the ranks' time is idle for want of data from
+/// another stage or rank. The first five steps are left out of the latter.
+void add_anatomy(const results::RunRecord& record, std::vector<results::Figure>& figures) {
+  double hidden = 0, exposed = 0;
+  for (const auto& row : record.traffic) {
+    if (row.key.activity != collective::Activity::train) continue;
+    hidden += row.counts.hidden_seconds;
+    exposed += row.counts.exposed_seconds;
+  }
+  if (hidden + exposed > 0) figures.push_back({"overlap", hidden / (hidden + exposed), "1"});
+  double idle = 0, total = 0;
+  const auto ranks = static_cast<std::size_t>(record.steps.ranks);
+  for (std::size_t i = 5; i < record.steps.count(); ++i)
+    for (std::size_t r = 0; r < ranks; ++r) {
+      total += record.steps.rank_seconds[i * ranks + r];
+      for (const auto phase :
+           {results::Phase::dependency, results::Phase::straggler, results::Phase::exposed_transfer})
+        idle += record.steps.at(phase, i, r);
+    }
+  if (total > 0 && record.attributes.grid.pipeline > 1) figures.push_back({"bubble_fraction", idle / total, "1"});
+}
+
+}  // namespace
+
+void add_timeline(results::RunRecord& record, comm::Communicator& world, const run::Training& training) {
+  const auto clocks = world.measure_clocks();
+  const auto spans = run::gather_timeline(world, training, clocks);
+  record.timeline.clock_uncertainty_seconds = clocks.uncertainty_seconds;
+  double origin = INFINITY;
+  for (const auto& span : spans)
+    origin = std::min(origin, span.begin_seconds);
+  std::map<int, step::Program> programs;
+  for (const auto& span : spans) {
+    if (!programs.contains(span.rank)) programs.emplace(span.rank, training.program_of(span.rank));
+    const auto& program = programs.at(span.rank);
+    const auto& instruction = program.instructions[static_cast<std::size_t>(span.instruction)];
+    results::TimelineRow row{.rank = span.rank,
+                             .step = span.step,
+                             .start_seconds = span.begin_seconds - origin,
+                             .end_seconds = span.end_seconds - origin,
+                             .kind = std::string(to_string(instruction.kind)),
+                             .phase = std::string(to_string(instruction.phase)),
+                             .microbatch = instruction.microbatch,
+                             .chunk = instruction.chunk,
+                             .queue = "compute",  // one thread of control: what it does follows in one row
+                             .bytes = span.bytes,
+                             .flow = span.flow};
+    if (instruction.unit >= 0)
+      row.layer = training.layer_name(program.units[static_cast<std::size_t>(instruction.unit)]);
+    if (instruction.transfer >= 0) {
+      const auto& transfer = program.transfers[static_cast<std::size_t>(instruction.transfer)];
+      row.axis = to_string(transfer.axis);
+      row.purpose = to_string(transfer.purpose);
+      if (span.in_flight) row.kind = to_string(transfer.operation);
+      if (span.in_flight) row.queue = "communication";
+    }
+    record.timeline.rows.push_back(std::move(row));
+  }
+}
+
 std::vector<results::Figure> figures_of_merit(const results::RunRecord& record,
                                               const run::Training& training) {
   std::vector<results::Figure> figures;
@@ -174,6 +241,7 @@ std::vector<results::Figure> figures_of_merit(const results::RunRecord& record,
     seconds += record.steps.seconds[i];
   }
   if (seconds > 0) figures.push_back({"throughput", samples / seconds, "samples/s"});
+  add_anatomy(record, figures);
   if (!record.epochs.empty()) {
     figures.push_back({"train_loss", record.epochs.back().train_loss, "1"});
     if (std::isfinite(record.epochs.back().test_loss))
@@ -186,25 +254,20 @@ std::vector<results::Figure> figures_of_merit(const results::RunRecord& record,
   return figures;
 }
 
-results::ModelFile model_file(const config::RunOptions& options, const run::Training& training) {
-  const auto& program = training.program();
+results::ModelFile model_file(const config::RunOptions& options, const run::Training& training,
+                              const std::vector<run::LogicalTensor>& tensors) {
   results::ModelFile file{
       .model = options.model.name, .config_hash = config::config_hash(options), .seed = options.train.seed};
-  const auto add = [&](const model::Layer& layer, const char* name, const kernels::Shape& shape,
-                       kernels::View values) {
-    results::Parameter parameter{.layer = layer.name, .name = name, .shape = shape};
-    if (values.type() == kernels::DataType::float64)
-      parameter.values = std::vector<double>(values.as<double>().begin(), values.as<double>().end());
+  for (const auto& tensor : tensors) {
+    const auto& layer = options.model.layers[static_cast<std::size_t>(tensor.layer)];
+    results::Parameter parameter{.layer = layer.name,
+                                 .name = tensor.is_bias ? "bias" : "weight",
+                                 .shape = tensor.is_bias ? kernels::Shape{layer.out} : layer.weight_shape()};
+    if (training.program().type == kernels::DataType::float64)
+      parameter.values = tensor.values;
     else
-      parameter.values = std::vector<float>(values.as<float>().begin(), values.as<float>().end());
+      parameter.values = std::vector<float>(tensor.values.begin(), tensor.values.end());
     file.parameters.push_back(std::move(parameter));
-  };
-  for (std::size_t u = 0; u < program.units.size(); ++u) {
-    const auto& layer = options.model.layers[static_cast<std::size_t>(program.units[u].layer)];
-    if (!layer.has_parameters()) continue;
-    add(layer, "weight", layer.weight_shape(),
-        run::weight_of(training.parameters().weights(), program.parameters[u]));
-    add(layer, "bias", {layer.out}, run::bias_of(training.parameters().weights(), program.parameters[u]));
   }
   return file;
 }
@@ -227,27 +290,15 @@ std::vector<base::Violation> check_model_file(const results::ModelFile& file, co
   return violations;
 }
 
-void load_parameters(const results::ModelFile& file, const model::ModelSpec& model,
-                     const run::Training& training) {
-  const auto& program = training.program();
-  const auto weights = training.parameters().weights();
-  for (std::size_t u = 0; u < program.units.size(); ++u) {
-    const auto& layer = model.layers[static_cast<std::size_t>(program.units[u].layer)];
+void load_parameters(const results::ModelFile& file, const model::ModelSpec& model, run::Training& training) {
+  for (std::size_t l = 0; l < model.layers.size(); ++l)
     for (const auto& parameter : file.parameters) {
-      if (!layer.has_parameters() || parameter.layer != layer.name) continue;
-      const auto target = parameter.name == "weight" ? run::weight_of(weights, program.parameters[u])
-                                                     : run::bias_of(weights, program.parameters[u]);
-      std::visit(
-          [&](const auto& values) {
-            for (std::size_t i = 0; i < values.size(); ++i)
-              if (target.type() == kernels::DataType::float64)
-                target.as<double>()[i] = static_cast<double>(values[i]);
-              else
-                target.as<float>()[i] = static_cast<float>(values[i]);
-          },
-          parameter.values);
+      if (!model.layers[l].has_parameters() || parameter.layer != model.layers[l].name) continue;
+      run::LogicalTensor tensor{.layer = static_cast<int>(l), .is_bias = parameter.name == "bias"};
+      std::visit([&](const auto& values) { tensor.values.assign(values.begin(), values.end()); },
+                 parameter.values);
+      training.set_parameter(tensor);
     }
-  }
 }
 
 }  // namespace partita::train

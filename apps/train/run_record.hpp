@@ -31,9 +31,13 @@ std::vector<base::Violation> check_model_file(const results::ModelFile&, const m
                                               const std::string& path);
 
 /// Starts from the layers of the file that the model has too, by name. Every rank loads the same file.
-void load_parameters(const results::ModelFile&, const model::ModelSpec&, const run::Training&);
+void load_parameters(const results::ModelFile&, const model::ModelSpec&, run::Training&);
 
-/// The parameters in PyTorch's logical layout.
-results::ModelFile model_file(const config::RunOptions&, const run::Training&);
+/// The spans of the steps that were asked for. Collective over `world`; complete on rank 0.
+void add_timeline(results::RunRecord&, comm::Communicator& world, const run::Training&);
+
+/// The parameters, gathered from all ranks, in PyTorch's logical layout.
+results::ModelFile model_file(const config::RunOptions&, const run::Training&,
+                              const std::vector<run::LogicalTensor>&);
 
 }  // namespace partita::train

@@ -1,21 +1,134 @@
 /// What can only be checked once the world and the data are known.
+#include <algorithm>
+#include <bit>
+
 #include "partita/config/options.hpp"
 
 namespace partita::config {
 
 using base::Violation;
 
+namespace {
+
+/// The world's prime factors, largest first, dealt to data, pipeline and tensor in turn; no more stages than
+/// layers.
+topology::GridExtent hybrid_grid(int world, int layers) {
+  std::vector<int> factors;
+  for (int f = 2; world > 1; ++f)
+    for (; world % f == 0; world /= f)
+      factors.push_back(f);
+  topology::GridExtent grid;
+  int next = 0;
+  for (auto f = factors.rbegin(); f != factors.rend(); ++f, ++next) {
+    if (next % 3 == 1 && grid.pipeline * *f <= layers)
+      grid.pipeline *= *f;
+    else
+      (next % 3 == 2 ? grid.tensor : grid.data) *= *f;
+  }
+  return grid;
+}
+
+topology::GridExtent grid_of(Strategy strategy, int world, int layers) {
+  switch (strategy) {
+    case Strategy::layer:
+      return {.pipeline = world};
+    case Strategy::tensor:
+      return {.tensor = world};
+    case Strategy::hybrid:
+      return hybrid_grid(world, layers);
+    case Strategy::data:
+    case Strategy::none:
+      break;
+  }
+  return {.data = world};
+}
+
+std::int64_t largest_share(const RunOptions& options) {
+  return (options.train.batch + options.grid.data - 1) / options.grid.data;
+}
+
+std::string number(std::int64_t n) { return std::to_string(n); }
+
+/// The largest divisor of the grains that is not above the data ranks.
+int nearest_divisor(int grains, int data) {
+  int nearest = 1;
+  for (int d = 1; d <= std::min(grains, data); ++d)
+    if (grains % d == 0) nearest = d;
+  return nearest;
+}
+
+void check_deterministic(const RunOptions& options, std::vector<Violation>& violations) {
+  const int grains = options.train.grains, data = options.grid.data;
+  if (options.grid.tensor > 1)
+    violations.push_back({"train.deterministic", "true",
+                          "excludes a tensor axis, whose sums depend on the number of its ranks; the nearest is "
+                          "grid.tensor=1"});
+  if (!std::has_single_bit(static_cast<unsigned>(grains)))
+    violations.push_back({"train.grains", number(grains),
+                          "must be a power of two; the nearest is " +
+                              number(std::bit_floor(static_cast<unsigned>(grains)))});
+  else if (grains % data != 0)
+    violations.push_back({"grid.data", number(data),
+                          "must divide the " + number(grains) + " grains of the deterministic mode; the nearest is " +
+                              number(nearest_divisor(grains, data))});
+  else if (options.pipeline.microbatches && *options.pipeline.microbatches != grains / data)
+    violations.push_back({"pipeline.microbatches", number(*options.pipeline.microbatches),
+                          "in the deterministic mode each grain is a micro-batch: the nearest is " +
+                              number(grains / data)});
+}
+
+}  // namespace
+
 std::vector<Violation> fit_to_world(RunOptions& options, int world) {
-  if (!options.data_ranks) options.data_ranks = world;
+  const bool has_grid = options.data_ranks || options.grid != topology::GridExtent{};
+  if (options.strategy != Strategy::none) {
+    if (has_grid)
+      return {{"strategy", std::string(to_string(options.strategy)),
+               "excludes grid keys: it fills in the grid for the number of ranks"}};
+    options.grid = grid_of(options.strategy, world, static_cast<int>(options.model.layers.size()));
+    options.data_ranks = options.grid.data;
+  }
+  const std::int64_t others = std::int64_t{options.grid.pipeline} * options.grid.tensor;
+  if (!options.data_ranks) options.data_ranks = static_cast<int>(std::max<std::int64_t>(1, world / others));
   options.grid.data = *options.data_ranks;
   if (options.train.batch_per_rank) options.train.batch = *options.train.batch_per_rank * options.grid.data;
   if (options.grid.size() == world) return {};
   std::string nearest;
   for (const auto& grid : topology::nearest_grids(options.grid, world))
-    if (grid.pipeline == 1 && grid.tensor == 1) nearest += (nearest.empty() ? "" : ", ") + to_string(grid);
+    nearest += (nearest.empty() ? "" : ", ") + to_string(grid);
   return {{"grid", to_string(options.grid),
-           "needs " + std::to_string(options.grid.size()) + " ranks but the job has " +
-               std::to_string(world) + "; the nearest valid grid is " + nearest}};
+           "needs " + number(options.grid.size()) + " ranks but the job has " + number(world) +
+               "; the nearest valid grid is " + nearest}};
+}
+
+step::PipelineOptions pipeline_options(const RunOptions& options) {
+  const auto& pipeline = options.pipeline;
+  const int stages = options.grid.pipeline;
+  int microbatches = stages == 1 ? 1 : static_cast<int>(std::min<std::int64_t>(4 * stages, largest_share(options)));
+  if (options.train.deterministic) microbatches = std::max(1, options.train.grains / options.grid.data);
+  return {.schedule = pipeline.schedule,
+          .microbatches = pipeline.microbatches.value_or(microbatches),
+          .chunks = pipeline.chunks,
+          .warmup = pipeline.warmup};
+}
+
+std::vector<Violation> check_plan(const RunOptions& options) {
+  std::vector<Violation> violations;
+  const auto& pipeline = options.pipeline;
+  if (pipeline.microbatches && *pipeline.microbatches > largest_share(options) && !options.train.deterministic)
+    violations.push_back({"pipeline.microbatches", number(*pipeline.microbatches),
+                          "is more than the largest share of the batch on a data rank; the nearest is " +
+                              number(largest_share(options))});
+  const bool takes_chunks =
+      pipeline.schedule != step::Schedule::one_f_one_b && pipeline.schedule != step::Schedule::zb_h1;
+  if (pipeline.chunks > 1 && !takes_chunks)
+    violations.push_back({"pipeline.chunks", number(pipeline.chunks),
+                          std::string(to_string(pipeline.schedule)) +
+                              " works on one chunk a stage; the nearest is 1, or pipeline.schedule=interleaved"});
+  if (options.train.deterministic) check_deterministic(options, violations);
+  step::plan(options.model, {.grid = options.grid, .batch = options.train.batch, .pipeline = pipeline_options(options)},
+             violations);
+  return violations;
 }
 
 std::vector<Violation> check_data(const RunOptions& options, const data::DataPair& data) {

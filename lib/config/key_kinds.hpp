@@ -62,15 +62,6 @@ std::string read_number(const std::string& text, const Bounds<T>& bounds, T& tar
   return target = value, "";
 }
 
-/// A key for which only one value can work until more is built.
-inline Key with_note(Key key, const std::string& note) {
-  key.read = [read = key.read, note](RunOptions& o, const std::string& text) {
-    const auto wrong = read(o, text);
-    return wrong.empty() ? wrong : wrong + "; " + note;
-  };
-  return key;
-}
-
 template <class T, class Get>
 Key number(std::string name, std::string meaning, Bounds<T> bounds, Get get, bool decides = true) {
   meaning += " (" + allowed(bounds) + ")";

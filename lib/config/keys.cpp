@@ -12,16 +12,32 @@ std::vector<Key> grid_and_model_keys() {
   using O = RunOptions;
   return {
       optional_number<int>(
-          "grid.data", "ranks along the data axis; without grid keys: all", {1, 1 << 20},
+          "grid.data", "ranks along the data axis; default: what the others leave", {1, 1 << 20},
           [](O& o) -> auto& { return o.data_ranks; }),
-      with_note(number<int>(
-                    "grid.pipeline", "ranks along the pipeline axis", {1, 1},
-                    [](O& o) -> auto& { return o.grid.pipeline; }),
-                "pipelines are not available yet"),
-      with_note(number<int>(
-                    "grid.tensor", "ranks along the tensor axis", {1, 1},
-                    [](O& o) -> auto& { return o.grid.tensor; }),
-                "tensor parallelism is not available yet"),
+      number<int>(
+          "grid.pipeline", "stages: ranks along the pipeline axis", {1, 1 << 20},
+          [](O& o) -> auto& { return o.grid.pipeline; }),
+      number<int>(
+          "grid.tensor", "ranks along the tensor axis", {1, 1 << 20},
+          [](O& o) -> auto& { return o.grid.tensor; }),
+      choice(
+          "strategy", "fills in a grid for the number of ranks",
+          std::array{Strategy::none, Strategy::data, Strategy::layer, Strategy::tensor, Strategy::hybrid},
+          [](O& o) -> auto& { return o.strategy; }),
+      choice(
+          "pipeline.schedule", "order of the micro-batches",
+          std::array{step::Schedule::one_f_one_b, step::Schedule::naive, step::Schedule::gpipe,
+                     step::Schedule::interleaved, step::Schedule::zb_h1},
+          [](O& o) -> auto& { return o.pipeline.schedule; }),
+      optional_number<int>(
+          "pipeline.microbatches", "micro-batches of a data rank; default: 4 a stage", {1, 1 << 20},
+          [](O& o) -> auto& { return o.pipeline.microbatches; }),
+      number<int>(
+          "pipeline.chunks", "chunks of a stage (naive, gpipe, interleaved)", {1, 1 << 20},
+          [](O& o) -> auto& { return o.pipeline.chunks; }),
+      number<int>(
+          "pipeline.warmup", "1f1b: forwards ahead per stage that follows", {1, 1 << 20},
+          [](O& o) -> auto& { return o.pipeline.warmup; }),
       text(
           "model.name", "name of the model", [](O& o) -> auto& { return o.model_text.name; }, false),
       text(
@@ -91,19 +107,31 @@ std::vector<Key> train_keys() {
       boolean(
           "train.shuffle", "a new order of the samples each epoch",
           [](O& o) -> auto& { return o.train.shuffle; }),
+      boolean(
+          "train.deterministic", "the same bits on any number of data ranks and stages",
+          [](O& o) -> auto& { return o.train.deterministic; }),
+      number<int>(
+          "train.grains", "parts of a batch whose gradients are added in one fixed tree (deterministic)",
+          {1, 1 << 16}, [](O& o) -> auto& { return o.train.grains; }),
       optional_number<double>(
           "train.target-accuracy", "stop once the test accuracy reaches this", {0, 1},
           [](O& o) -> auto& { return o.train.target_accuracy; }),
       number<std::int64_t>(
           "evaluate.every", "epochs between evaluations; 0: never", {0, 1 << 20},
           [](O& o) -> auto& { return o.evaluate_every; }, false),
+      number<std::int64_t>(
+          "timeline.first", "first step of the timeline", {0, large},
+          [](O& o) -> auto& { return o.timeline.first; }, false),
+      number<std::int64_t>(
+          "timeline.steps", "steps whose every instruction is timed; 0: none", {0, 100000},
+          [](O& o) -> auto& { return o.timeline.steps; }, false),
       number<double>(
           "snapshot.seconds", "between snapshots of the result inside an epoch; 0: at epochs only",
           {0, no_limit}, [](O& o) -> auto& { return o.snapshot_seconds; }, false),
   };
 }
 
-/// Counts are read as 64-bit numbers; these two keys store another type.
+/// Read as a 64-bit number, stored as bytes.
 Key bucket_bytes() {
   const Bounds<std::int64_t> bounds{1, large};
   return {.name = "sync.bucket-bytes",
@@ -205,6 +233,10 @@ Key path(std::string name, std::string meaning, std::filesystem::path RunOptions
 }  // namespace
 
 std::string_view to_string(Backend backend) { return backend == Backend::cpu ? "cpu" : "reference"; }
+std::string_view to_string(Strategy strategy) {
+  static constexpr std::array<std::string_view, 5> names{"none", "data", "layer", "tensor", "hybrid"};
+  return names[static_cast<std::size_t>(strategy)];
+}
 std::string_view to_string(Precision precision) { return precision == Precision::fp32 ? "fp32" : "fp64"; }
 std::string_view to_string(LearningRateSchedule schedule) {
   return schedule == LearningRateSchedule::constant ? "constant"
@@ -218,6 +250,9 @@ const std::vector<Key>& keys() {
     for (auto part : {train_keys(), machine_keys(), data_keys()})
       for (auto& key : part)
         keys.push_back(std::move(key));
+    keys.push_back(optional_number<int>("print-program", "print the step program of this rank, run nothing", {0, 1 << 30},
+                                        [](RunOptions& o) -> auto& { return o.print_program; }));
+    keys.back().decides_result = false;
     keys.push_back(path("output", "result file to write (HDF5)", &RunOptions::output));
     keys.push_back(path("save-model", "model file to write at the end (HDF5)", &RunOptions::save_model));
     keys.push_back(path("load-model", "model file to start from: its layers of the same names", &RunOptions::load_model));

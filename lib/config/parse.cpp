@@ -26,7 +26,6 @@ constexpr Switch switches[] = {
     {"version", "show the version", &RunOptions::version},
     {"print-config", "print the configuration in use as an INI file, run nothing", &RunOptions::print_config},
     {"dry-run", "print grid, shapes, memory and predicted bytes, run nothing", &RunOptions::dry_run},
-    {"print-program", "with --dry-run: print the instructions of a step too", &RunOptions::print_program},
     {"overwrite", "replace an existing output", &RunOptions::overwrite},
 };
 

@@ -75,11 +75,7 @@ nn::Tensors Executor::Bound::tensors_of(Executor& executor, int u, int j) const 
                 .dx = slot(s.dx)};
   if (!program.units[static_cast<std::size_t>(u)].adds_bias)
     t.bias = executor.no_bias_.view(program.type, range.bias_count);
-  if (program.training && range.trained) {
-    t.dweight = weight_of(executor.parameters_.gradients(), range);
-    t.dbias = bias_of(executor.parameters_.gradients(), range);
-  }
-  return t;
+  return t;  // gradients of parameters are named by the instructions
 }
 
 void Executor::Bound::plan_transfers(Executor& executor) {

@@ -1,6 +1,7 @@
 #include "partita/run/executor.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "bound.hpp"
@@ -23,7 +24,8 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
       backend_(backend),
       axes_(axes),
       parameters_(parameters),
-      options_(std::move(options)) {
+      options_(std::move(options)),
+      loss_levels_(static_cast<std::size_t>(program.gradient_levels)) {
   activation_bytes_ =
       step::plan_memory(program, axes.at().data, options_.largest_batch, memory::alignment).total;
   activations_ = memory::HostBuffer(activation_bytes_);
@@ -127,8 +129,22 @@ void Executor::loss(const step::Instruction& instruction, Bound& bound, const Ba
   } else {
     sums = backend_.mean_squared_error(n, outputs, logits, labels, scale, gradient);
   }
-  metric_[0] += sums.loss;
+  add_to_metric(instruction.microbatch, sums);
+}
+
+/// In the deterministic mode in the tree of the gradients, else one after the other.
+void Executor::add_to_metric(int microbatch, const kernels::LossSums& sums) {
   metric_[1] += static_cast<double>(sums.correct);
+  if (program_.gradient_levels == 1) {
+    metric_[0] += sums.loss;
+    return;
+  }
+  const auto grain = static_cast<unsigned>(microbatch);
+  auto level = static_cast<std::size_t>(std::popcount(grain));
+  loss_levels_[level] = sums.loss;
+  for (int carries = std::countr_one(grain); carries > 0; --carries, --level)
+    loss_levels_[level - 1] += loss_levels_[level];
+  metric_[0] = loss_levels_[0];
 }
 
 void Executor::move(const step::Instruction& instruction, Bound& bound) {
@@ -172,9 +188,14 @@ void Executor::compute(const step::Instruction& instruction, Bound& bound, const
       if (instruction.kind == Kind::forward)
         return bound.operators[i]->forward(t, position, workspace_.bytes());
       if (instruction.phase == Phase::activation) return backend_.relu_backward(t.y, t.dy, t.dy);
-      if (instruction.phase == Phase::parameters)
+      if (instruction.phase == Phase::parameters) {
+        auto gradients = t;
+        const auto& range = program_.parameters[static_cast<std::size_t>(instruction.unit)];
+        gradients.dweight = weight_of(parameters_.gradients(instruction.level), range);
+        gradients.dbias = bias_of(parameters_.gradients(instruction.level), range);
         return bound.operators[i]->backward_parameters(
-            t, instruction.accumulates ? Write::accumulate : Write::overwrite, workspace_.bytes());
+            gradients, instruction.accumulates ? Write::accumulate : Write::overwrite, workspace_.bytes());
+      }
       return bound.operators[i]->backward_data(t, position, workspace_.bytes());
     }
     case Kind::update: {
@@ -183,7 +204,14 @@ void Executor::compute(const step::Instruction& instruction, Bound& bound, const
                                  parameters_.gradients().slice(bucket.first, bucket.count),
                                  parameters_.velocities().slice(bucket.first, bucket.count));
     }
-    case Kind::combine:
+    case Kind::combine: {
+      const auto& range = program_.chunk_gradients[static_cast<std::size_t>(instruction.chunk)];
+      const kernels::StridedBlock contiguous{.strides = {0, 0, 0, 1}};
+      return backend_.copy_block({1, 1, 1, range.count.value()}, contiguous,
+                                 parameters_.gradients(instruction.level).slice(range.first, range.count), contiguous,
+                                 parameters_.gradients(instruction.level - 1).slice(range.first, range.count),
+                                 Write::accumulate);
+    }
     case Kind::start:
     case Kind::wait:
       break;

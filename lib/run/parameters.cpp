@@ -35,11 +35,12 @@ void write(View view, std::int64_t i, double value) {
 Parameters::Parameters(const step::Program& program, comm::Communicator& data_axis)
     : storage_(memory::padded(bytes_of(program.type, program.parameter_count)) +
                memory::padded(bytes_of(program.type, program.trained_count))),
-      gradient_storage_(data_axis.allocate_shared(bytes_of(program.type, program.trained_count))) {
+      gradient_storage_(data_axis.allocate_shared(
+          bytes_of(program.type, program.trained_count * program.gradient_levels))) {
   memory::Arena arena(storage_.bytes());
   weights_ = arena.allocate(program.type, program.parameter_count);
   velocities_ = arena.allocate(program.type, program.trained_count);
-  gradients_ = gradient_storage_.view(program.type, program.trained_count);
+  all_gradients_ = gradient_storage_.view(program.type, program.trained_count * program.gradient_levels);
 }
 
 void Parameters::initialize(const step::Program& program, const model::ModelSpec& model,

@@ -31,7 +31,8 @@ step::PlanOptions plan_options(const TrainingOptions& options) {
   return {.grid = options.grid,
           .batch = options.batch,
           .pipeline = options.pipeline,
-          .bucket_bytes = options.bucket_bytes};
+          .bucket_bytes = options.bucket_bytes,
+          .grains = options.grains};
 }
 
 Training::Training(const model::ModelSpec& model, const TrainingOptions& options, kernels::Backend& backend,
@@ -51,7 +52,8 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
   executor_ = std::make_unique<Executor>(
       training_program_, model, backend, axes_, *parameters_,
       Executor::Options{.largest_batch = std::min(options.batch, data.train.samples.value()),
-                        .algorithm = options.algorithm});
+                        // In the deterministic mode ranks combine nearest first.
+                        .algorithm = options.grains > 0 ? comm::Algorithm::recursive_doubling : options.algorithm});
   evaluator_ = std::make_unique<Executor>(
       evaluation_program_, model, backend, axes_, *parameters_,
       Executor::Options{.largest_batch = std::min(evaluation_batch * options.grid.data, data.test.samples.value())});
@@ -63,6 +65,10 @@ void Training::calibrate() { executor_->calibrate(std::min(options_.batch, data_
 
 step::Program Training::program_of(int rank) const {
   return step::build_training_program(model_, plan_, topology::coordinate_of(plan_.grid, rank), format_);
+}
+
+std::string Training::layer_name(const step::Unit& unit) const {
+  return model_.layers[static_cast<std::size_t>(unit.layer)].name + (unit.fused_relu ? "+relu" : "");
 }
 
 std::vector<LogicalTensor> Training::gather_parameters() const {

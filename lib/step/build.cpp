@@ -7,6 +7,7 @@
 #include "partita/step/build.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <deque>
 #include <map>
 #include <utility>
@@ -36,6 +37,7 @@ class Builder {
     p_.microbatches = plan.pipeline.microbatches;
     p_.chunks = plan.pipeline.chunks;
     p_.loss_placement = plan.placement.loss;
+    if (plan.grains > 0) p_.gradient_levels = std::bit_width(static_cast<unsigned>(p_.microbatches));
     order_ = training ? order_of(plan.pipeline, plan.grid.pipeline, at.pipeline)
                       : forward_order_of(plan.pipeline, plan.grid.pipeline, at.pipeline);
     std::erase_if(order_, [&](const Action& a) { return a.pass != Pass::forward && !has_backward(a.chunk); });
@@ -98,11 +100,12 @@ class Builder {
 
   // --- parameters ---
 
-  /// Parameters lie in the order in which the last micro-batch finishes their gradients: a bucket is one
-  /// contiguous range. Frozen ones have none and come last.
+  /// Parameters lie in the order in which the last micro-batch of a training step finishes their gradients (for
+  /// evaluation too: it works on the same vector): a bucket is one contiguous range. Frozen ones come last.
   void lay_out_parameters() {
+    const auto order = order_of(plan_.pipeline, stages(), p_.at.pipeline);
     std::vector<int> units;
-    for (auto action = order_.rbegin(); action != order_.rend(); ++action) {
+    for (auto action = order.rbegin(); action != order.rend(); ++action) {
       if (action->pass != Pass::backward && action->pass != Pass::backward_weight) continue;
       if (std::any_of(units.begin(), units.end(), [&](int u) { return unit(u).chunk == action->chunk; })) continue;
       for (int u = first_unit(action->chunk); u < end_unit(action->chunk); ++u)
@@ -117,6 +120,14 @@ class Builder {
       for (const int u : units)
         if (whole(u).is_trained() == trained) place_parameters(u, trained);
       if (trained) p_.trained_count = p_.parameter_count;
+    }
+    p_.chunk_gradients.resize(static_cast<std::size_t>(p_.chunks));
+    for (const int u : units) {
+      const auto& range = p_.parameters[static_cast<std::size_t>(u)];
+      auto& gradients = p_.chunk_gradients[static_cast<std::size_t>(unit(u).chunk)];
+      if (!range.trained) continue;
+      if (gradients.count.value() == 0) gradients.first = range.weight_first;
+      gradients.count += range.weight_count + range.bias_count;
     }
   }
 
@@ -181,7 +192,9 @@ class Builder {
         add_slot({.role = SlotRole::parameters, .type = p_.type, .fixed = p_.parameter_count});
     if (p_.training)
       p_.parameter_gradient_slot =
-          add_slot({.role = SlotRole::parameter_gradients, .type = p_.type, .fixed = p_.trained_count});
+          add_slot({.role = SlotRole::parameter_gradients,
+                    .type = p_.type,
+                    .fixed = p_.trained_count * p_.gradient_levels});
     for (int j = 0; j < p_.microbatches; ++j) {
       for (int c = 0; c < p_.chunks; ++c)
         make_value_slots(c, j);
@@ -523,6 +536,7 @@ class Builder {
       if (first) parameters(u, j);
       finish(conversion);
     }
+    if (weights && plan_.grains > 0) combine(c, j);
     if (inputs && sends_gradient(c)) send(Way::backward, c, j, sent_gradient_.at({c, j}));
   }
 
@@ -572,10 +586,26 @@ class Builder {
          .unit = u,
          .chunk = unit(u).chunk,
          .microbatch = j,
-         .accumulates = j > 0,
+         .accumulates = plan_.grains == 0 && j > 0,
+         .level = plan_.grains > 0 ? std::popcount(static_cast<unsigned>(j)) : 0,
          .reads = {s.x, s.dy},
          .writes = {p_.parameter_gradient_slot}});
-    if (j == p_.microbatches - 1) extend_bucket(u);
+    if (plan_.grains == 0 && j == p_.microbatches - 1) extend_bucket(u);
+  }
+
+  /// A binary counter: each carry adds the gradients of two equal neighbours, the left one first.
+  void combine(int c, int j) {
+    int level = std::popcount(static_cast<unsigned>(j));
+    for (int carries = std::countr_one(static_cast<unsigned>(j)); carries > 0; --carries, --level)
+      add({.kind = Kind::combine,
+           .chunk = c,
+           .microbatch = j,
+           .level = level,
+           .reads = {p_.parameter_gradient_slot},
+           .writes = {p_.parameter_gradient_slot}});
+    if (j < p_.microbatches - 1) return;
+    for (int u = end_unit(c) - 1; u >= first_unit(c); --u)
+      if (whole(u).is_trained()) extend_bucket(u);
   }
 
   // --- reductions and updates ---

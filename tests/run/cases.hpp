@@ -55,8 +55,8 @@ inline std::vector<Case> cases() {
   };
 }
 
-inline run::TrainingOptions options_for(const Case& c, int data_ranks) {
-  return {.grid = {.data = data_ranks},
+inline run::TrainingOptions options_for(const Case& c, const topology::GridExtent& grid) {
+  return {.grid = grid,
           .steps = 20,
           .batch = c.batch,
           .learning_rate = {.base = 0.05},

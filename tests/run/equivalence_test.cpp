@@ -1,25 +1,17 @@
-/// Data-parallel training equals training on one rank: differences are measured against how far training
-/// moved, tensor by tensor, and a tensor that did not move fails as vacuous.
+/// Training under every decomposition equals training on one rank: differences are measured against how far
+/// training moved, tensor by tensor, and a tensor that did not move fails as vacuous.
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "../mpi_main.hpp"
 #include "cases.hpp"
-#include "partita/data/sampler.hpp"
-#include "partita/step/build.hpp"
-#include "partita/topology/cut.hpp"
 
 namespace partita::tests {
 namespace {
 
 using kernels::DataType;
 using kernels::View;
-
-std::vector<double> values(View view) {
-  if (view.type() == DataType::float64) return {view.as<double>().begin(), view.as<double>().end()};
-  return {view.as<float>().begin(), view.as<float>().end()};
-}
 
 double norm(const std::vector<double>& v) {
   double sum = 0;
@@ -51,134 +43,47 @@ comm::Communicator& alone_on_this_rank() {
   return *self;
 }
 
-void train(run::Training& training) { training.run({}); }
+using Tensors = std::vector<run::LogicalTensor>;
 
-/// Drift of a case between all ranks of the world and this rank alone, and whether all replicas are the same
-/// bits.
-struct Result {
-  double drift;
-  bool identical_replicas;
-};
-Result compare(const Case& c, kernels::Backend& backend, comm::Algorithm algorithm) {
-  auto& world = tests::world();
-  auto& self = alone_on_this_rank();
-  auto options = options_for(c, world.size());
-  options.algorithm = algorithm;
-  run::Training many(c.model, options, backend, world, c.data);
-  train(many);
-  auto alone = options_for(c, 1);
-  run::Training one(c.model, alone, backend, self, c.data);
-  train(one);
-  alone.steps = 0;
-  run::Training start(c.model, alone, backend, self, c.data);
-  const View weights = many.parameters().weights();
-  const std::string bytes(static_cast<const char*>(weights.data()),
-                          static_cast<std::size_t>(weights.bytes().value()));
-  bool identical = true;
-  for (const auto& other : world.all_gather_text(bytes, collective::Purpose::control))
-    identical &= other == bytes;
-  return {largest_drift(many.program(), start.parameters().weights(), one.parameters().weights(), weights),
-          identical};
+Tensors trained(const Case& c, const run::TrainingOptions& options, kernels::Backend& backend,
+                comm::Communicator& ranks) {
+  run::Training training(c.model, options, backend, ranks, c.data);
+  training.run({});
+  return training.gather_parameters();
 }
 
-TEST(Equivalence, EveryNetInDoubleIsTheSameModelAsOnOneRank) {
+TEST(Quick, EveryGrid) {
   const auto backend = kernels::make_reference_backend(DataType::float64);
+  auto& world = tests::world();
   for (const auto& c : cases()) {
-    const auto result = compare(c, *backend, comm::Algorithm::automatic);
-    EXPECT_LE(result.drift, 1e-10) << c.name;
-    EXPECT_TRUE(result.identical_replicas) << c.name;
+    const auto one = trained(c, options_for(c, {}), *backend, alone_on_this_rank());
+    auto none = options_for(c, {});
+    none.steps = 0;
+    const auto start = trained(c, none, *backend, alone_on_this_rank());
+    for (const auto& grid : topology::nearest_grids({}, world.size(), 1000))
+      for (const std::string placement : {"", "replicated", "batch", "column", "row", "height"})
+      for (const auto schedule : {step::Schedule::naive, step::Schedule::gpipe, step::Schedule::one_f_one_b,
+                                  step::Schedule::interleaved, step::Schedule::zb_h1})
+        for (const int microbatches : {1, 2, 5}) {
+          if (grid.tensor == 1 && !placement.empty()) continue;
+          if (grid.pipeline == 1 && schedule != step::Schedule::one_f_one_b) continue;
+          if (grid.tensor > 1 && grid.pipeline > 1 && microbatches != 2) continue;
+          auto split = c;
+          for (auto& layer : split.model.layers) {
+            const bool sums = layer.has_parameters(), image = layer.input.rank() == 3 && layer.kind != model::LayerKind::flatten;
+            if (placement == "row" && !sums) continue;
+            if (placement == "height" && !image) continue;
+            layer.placement = placement;
+          }
+          auto options = options_for(split, grid);
+          options.pipeline = {.schedule = schedule, .microbatches = microbatches, .chunks = schedule == step::Schedule::interleaved ? 2 : 1};
+          if (grid.pipeline * options.pipeline.chunks > static_cast<int>(c.model.layers.size())) continue;
+          const auto what = c.name + " " + to_string(grid) + " " + std::string(to_string(schedule)) + " m " + std::to_string(microbatches) + " " + placement;
+          if (std::getenv("TRACE") && world.rank() == 0) std::cerr << what << std::endl;
+          const auto many = trained(split, options, *backend, world);
+          EXPECT_LE(largest_drift(start, one, many), 1e-10) << what;
+        }
   }
-}
-
-TEST(Equivalence, EveryAlgorithmInDoubleIsTheSameModelAsOnOneRank) {
-  using comm::Algorithm;
-  const auto backend = kernels::make_reference_backend(DataType::float64);
-  const auto c = cases()[1];
-  for (const auto algorithm : {Algorithm::ring, Algorithm::recursive_doubling, Algorithm::halving_doubling,
-                               Algorithm::window, Algorithm::hierarchical, Algorithm::mpi}) {
-    const auto result = compare(c, *backend, algorithm);
-    EXPECT_LE(result.drift, 1e-10) << to_string(algorithm);
-    EXPECT_TRUE(result.identical_replicas) << to_string(algorithm);
-  }
-}
-
-TEST(Equivalence, SmoothTwinsInSinglePrecisionStayWithinRounding) {
-  const auto backend = kernels::make_cpu_backend(1);
-  for (auto c : cases()) {
-    c.model = model::smooth_twin(c.model);
-    const auto result = compare(c, *backend, comm::Algorithm::automatic);
-    EXPECT_LE(result.drift, 1e-4) << c.name;
-    EXPECT_TRUE(result.identical_replicas) << c.name;
-  }
-}
-
-TEST(Equivalence, TheSameRunTwiceIsTheSameBits) {
-  const auto backend = kernels::make_cpu_backend(1);
-  const auto c = cases()[5];
-  auto& world = tests::world();
-  std::vector<double> first;
-  for (int repetition = 0; repetition < 2; ++repetition) {
-    run::Training training(c.model, options_for(c, world.size()), *backend, world, c.data);
-    train(training);
-    const auto weights = values(training.parameters().weights());
-    if (repetition == 0) first = weights;
-    EXPECT_EQ(first, weights);
-  }
-}
-
-/// Twenty steps of a program as given, with the batch that gradients are divided by.
-enum class Mutation { none, dropped_reduction, mean_of_means };
-double drift_of_mutated(Mutation mutation) {
-  const auto backend = kernels::make_reference_backend(DataType::float64);
-  const auto c = cases()[1];
-  auto& world = tests::world();
-  auto axis = world.along(topology::Axis::data, {.data = world.size()});
-  const auto options = options_for(c, world.size());
-  auto program = step::build_training_program(
-      c.model, {.grid = options.grid, .type = backend->type(), .bucket_bytes = options.bucket_bytes});
-  if (mutation == Mutation::dropped_reduction)
-    std::erase_if(program.instructions, [](const step::Instruction& i) { return i.reduction == 1; });
-  run::Parameters parameters(program, axis);
-  parameters.initialize(program, c.model, options.initializer, options.seed);
-  run::Executor executor(program, c.model, *backend, axis, parameters, {.largest_share = c.batch});
-  data::Sampler sampler({.samples = c.data.train.samples, .seed = options.seed});
-  std::int64_t step = 0;
-  for (std::int64_t epoch = 0; step < 20; ++epoch)
-    for (std::int64_t begin = 0; begin < 23 && step < 20; begin += c.batch, ++step) {
-      const std::int64_t samples = std::min<std::int64_t>(c.batch, 23 - begin);
-      const auto mine = topology::share(world.rank(), world.size(), samples);
-      const auto divisor = mutation == Mutation::mean_of_means
-                               ? std::max<std::int64_t>(1, mine.size()) * world.size()
-                               : samples;
-      run::StepSpans spans;
-      executor.run({.dataset = &c.data.train,
-                    .indices = sampler.order(epoch).subspan(static_cast<std::size_t>(begin + mine.begin),
-                                                            static_cast<std::size_t>(mine.size())),
-                    .global_batch = divisor},
-                   {.learning_rate = 0.05, .momentum = 0.9, .weight_decay = 1e-3}, spans);
-    }
-  auto& self = alone_on_this_rank();
-  auto alone = options_for(c, 1);
-  run::Training one(c.model, alone, *backend, self, c.data);
-  train(one);
-  alone.steps = 0;
-  run::Training start(c.model, alone, *backend, self, c.data);
-  return largest_drift(program, start.parameters().weights(), one.parameters().weights(),
-                       parameters.weights());
-}
-
-TEST(Mutations, WithoutMutationTheLoopOfThisTestIsEquivalentToo) {
-  EXPECT_LE(drift_of_mutated(Mutation::none), 1e-10);
-}
-
-TEST(Mutations, ADroppedReductionIsCaught) {
-  if (world().size() == 1) GTEST_SKIP() << "one rank reduces nothing";
-  EXPECT_GT(drift_of_mutated(Mutation::dropped_reduction), 1e-3);
-}
-
-TEST(Mutations, AveragingTheMeansOfUnevenSharesIsCaught) {
-  if (world().size() == 1) GTEST_SKIP() << "one rank has one share";
-  EXPECT_GT(drift_of_mutated(Mutation::mean_of_means), 1e-3);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "partita/collective/schedule.hpp"
 #include "partita/data/dataset.hpp"
 #include "partita/model/parse.hpp"
+#include "partita/step/build.hpp"
 #include "partita/topology/grid.hpp"
 
 namespace partita::config {
@@ -17,6 +18,9 @@ namespace partita::config {
 enum class Backend { reference, cpu };
 enum class Precision { fp32, fp64 };
 enum class LearningRateSchedule { constant, step, cosine };
+/// Classical words for a grid. `hybrid` deals the world's prime factors, largest first, to data, pipeline and
+/// tensor in turn.
+enum class Strategy { none, data, layer, tensor, hybrid };
 
 struct TrainOptions {
   std::int64_t epochs = 1;
@@ -32,7 +36,19 @@ struct TrainOptions {
   std::uint64_t seed = 1;
   Precision precision = Precision::fp32;
   bool shuffle = true;
+  bool deterministic = false;  ///< the same bits on any number of data ranks and stages
+  int grains = 8;              ///< of the deterministic mode
   std::optional<double> target_accuracy;
+};
+
+struct PipelineOptions {
+  step::Schedule schedule = step::Schedule::one_f_one_b;
+  std::optional<int> microbatches;  ///< default: 1 on one stage, else 4 a stage, as far as a share of the batch goes
+  int chunks = 1, warmup = 1;
+};
+
+struct TimelineOptions {
+  std::int64_t first = 5, steps = 0;
 };
 
 struct SyncOptions {
@@ -43,13 +59,16 @@ struct SyncOptions {
 };
 
 struct RunOptions {
-  std::optional<int> data_ranks;  ///< without any grid key all ranks lie on the data axis
+  Strategy strategy = Strategy::none;
+  std::optional<int> data_ranks;  ///< by default what the other axes leave of the world
   topology::GridExtent grid;
   model::ModelText model_text;
   model::ModelSpec model;
   model::Initializer init = model::Initializer::torch;
+  PipelineOptions pipeline;
   TrainOptions train;
   std::int64_t evaluate_every = 1;
+  TimelineOptions timeline;
   double snapshot_seconds = 60;  ///< between snapshots of the result inside an epoch; 0: at epochs only
   SyncOptions sync;
   Backend backend = Backend::cpu;
@@ -57,7 +76,8 @@ struct RunOptions {
   data::DataOptions data;
   std::filesystem::path output, save_model, load_model;
   bool overwrite = false;
-  bool help = false, version = false, print_config = false, dry_run = false, print_program = false;
+  bool help = false, version = false, print_config = false, dry_run = false;
+  std::optional<int> print_program;  ///< of this rank
 };
 
 /// Reads `--config FILE` and the command line, which wins. Appends every violation: unknown keys (with the
@@ -78,11 +98,18 @@ std::string help_text(const std::string& program);
 /// not fit.
 std::vector<base::Violation> fit_to_world(RunOptions&, int world);
 
+/// The pipeline with every default filled in; of the deterministic mode, one micro-batch a grain.
+step::PipelineOptions pipeline_options(const RunOptions&);
+
+/// What of the model cannot be split over the grid as asked: stages, chunks, micro-batches, grains.
+std::vector<base::Violation> check_plan(const RunOptions&);
+
 /// What of the model does not fit the data: input shape, number of classes, target shape.
 std::vector<base::Violation> check_data(const RunOptions&, const data::DataPair&);
 
 std::string_view to_string(Backend);
 std::string_view to_string(Precision);
+std::string_view to_string(Strategy);
 std::string_view to_string(LearningRateSchedule);
 
 }  // namespace partita::config

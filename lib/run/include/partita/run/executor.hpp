@@ -82,6 +82,7 @@ class Executor {
   void compute(const step::Instruction&, Bound&, const Batch&, const kernels::SgdStep&);
   void load(const step::Instruction&, Bound&, const Batch&);
   void loss(const step::Instruction&, Bound&, const Batch&);
+  void add_to_metric(int microbatch, const kernels::LossSums&);
   void move(const step::Instruction&, Bound&);
   comm::Collective& transfer(Bound&, int id);
   void keep_time(const step::Instruction&, double begin, double end, StepSpans&);
@@ -93,6 +94,7 @@ class Executor {
   Parameters& parameters_;
   Options options_;
   std::array<double, 2> metric_{};  ///< loss sum, correct
+  std::vector<double> loss_levels_;  ///< open branches of the tree of losses
   kernels::Bytes activation_bytes_{};
   memory::HostBuffer activations_, workspace_, no_bias_;
   std::map<std::int64_t, std::unique_ptr<Bound>> bound_;           ///< by samples of the batch

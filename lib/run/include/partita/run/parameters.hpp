@@ -20,7 +20,10 @@ class Parameters {
   Parameters(const step::Program&, comm::Communicator& data_axis);
 
   [[nodiscard]] View weights() const { return weights_; }
-  [[nodiscard]] View gradients() const { return gradients_; }
+  /// Of the trained parameters; in the deterministic mode `level` counts the open branches of the tree.
+  [[nodiscard]] View gradients(int level = 0) const {
+    return all_gradients_.slice(velocities_.size() * level, velocities_.size());
+  }
   [[nodiscard]] View velocities() const { return velocities_; }
 
   /// Draws every parameter from (seed, layer, logical index): the same on any grid.
@@ -29,7 +32,7 @@ class Parameters {
  private:
   memory::HostBuffer storage_;
   comm::SharedBuffer gradient_storage_;
-  View weights_, gradients_, velocities_;
+  View weights_, all_gradients_, velocities_;
 };
 
 /// The part of a flat vector that belongs to one unit.

@@ -18,6 +18,7 @@ namespace partita::run {
 struct TrainingOptions {
   topology::GridExtent grid;
   step::PipelineOptions pipeline;
+  int grains = 0;  ///< of the deterministic mode: data ranks × micro-batches; 0: off
   std::int64_t epochs = 1;
   std::optional<std::int64_t> steps;  ///< limits the steps and wins over epochs; 0 only initialises
   std::int64_t batch = 64;            ///< global
@@ -93,6 +94,8 @@ class Training {
   [[nodiscard]] std::optional<double> seconds_to_target() const { return seconds_to_target_; }
   [[nodiscard]] const step::Plan& plan() const { return plan_; }
   [[nodiscard]] const step::Program& program() const { return training_program_; }
+  /// "conv1", "conv1+relu".
+  [[nodiscard]] std::string layer_name(const step::Unit&) const;
   /// The training program of any rank.
   [[nodiscard]] step::Program program_of(int rank) const;
   [[nodiscard]] const Parameters& parameters() const { return *parameters_; }

@@ -31,7 +31,7 @@ enum class Kind {
   convert,   ///< the local part of a conversion: slices, pads or keeps
   pack,      ///< source of a conversion into its send buffer
   unpack,    ///< receive buffer (and source) of a conversion into its target
-  combine,   ///< gradients of one grain into the fixed tree of the deterministic mode
+  combine,   ///< a chunk's gradients of two neighbours in the fixed tree of the deterministic mode
   start,     ///< begins a transfer; it runs while later instructions compute
   wait,      ///< until the named transfer is complete
   update     ///< the optimizer on the parameters of one bucket
@@ -126,7 +126,8 @@ struct Instruction {
   int bucket = -1;
   int transfer = -1;
   int conversion = -1;
-  bool accumulates = false;        ///< backward parameters: adds to what earlier micro-batches left
+  bool accumulates = false;  ///< backward parameters: adds to what earlier micro-batches left
+  int level = 0;  ///< of the stack of gradients (deterministic mode): written, or added to the one below
   std::vector<int> reads, writes;  ///< slots
 };
 
@@ -164,6 +165,10 @@ struct Program {
   std::vector<ParameterRange> parameters;  ///< of each unit; empty ranges where it has none
   Elements parameter_count{};
   Elements trained_count{};  ///< of the trained layers, which come first
+  std::vector<Bucket> chunk_gradients;  ///< where the gradients of each chunk lie
+  /// Copies of all gradients. In the deterministic mode every micro-batch is a grain whose gradient is written
+  /// alone and then added up in one binary tree, of which a stack holds the open branches; else 1.
+  int gradient_levels = 1;
   std::vector<Bucket> buckets;
   std::vector<Conversion> conversions;
   std::vector<Transfer> transfers;
