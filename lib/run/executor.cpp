@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 
 #include "bound.hpp"
 #include "partita/base/clock.hpp"
@@ -252,6 +253,19 @@ void Executor::keep_time(const step::Instruction& instruction, double begin, dou
   spans.other += end - begin;
 }
 
+void Executor::poison(std::size_t instruction, const Bound& bound) {
+  const auto now = static_cast<int>(instruction);
+  for (std::size_t s = 0; s < program_.slots.size(); ++s)
+    if (program_.slots[s].transient() && bound.lives[s].first == now) live_ += bound.slots[s].bytes();
+  peak_live_ = std::max(peak_live_, live_);
+  for (std::size_t s = 0; s < program_.slots.size(); ++s)
+    if (program_.slots[s].transient() && bound.lives[s].first >= 0 && bound.lives[s].last == now) {
+      live_ -= bound.slots[s].bytes();
+      if (!bound.slots[s].empty())
+        std::memset(bound.slots[s].data(), 0xFF, static_cast<std::size_t>(bound.slots[s].bytes().value()));
+    }
+}
+
 kernels::LossSums Executor::run(const Batch& batch, const kernels::SgdStep& optimizer, StepSpans& spans) {
   Bound& bound = bind(static_cast<std::int64_t>(batch.indices.size()));
   spans.transfers.resize(program_.transfers.size());
@@ -276,6 +290,7 @@ kernels::LossSums Executor::run(const Batch& batch, const kernels::SgdStep& opti
     const double end = base::now_seconds();
     keep_time(instruction, begin, end, spans);
     if (times_) times_->push_back({begin, end});
+    if (options_.poison_released) poison(static_cast<std::size_t>(&instruction - program_.instructions.data()), bound);
     begin = end;
   }
   return {.loss = metric_[0], .correct = static_cast<std::int64_t>(metric_[1])};
