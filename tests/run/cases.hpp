@@ -43,7 +43,7 @@ inline std::vector<Case> cases() {
       {"mlp, batch 10 and a ragged 3", net("13", mlp), flat(23), 10},
       {"mlp, batch 2", net("13", mlp), flat(23), 2},
       {"mlp with dropout", net("13", {"linear 11", "relu", "dropout 0.3", "linear 5"}), flat(23), 10},
-      {"mse", net("13", {"linear 6", "tanh", "linear 3"}, "mse"),
+      {"mse", net("13", {"linear 6", "tanh", "linear 4", "linear 3"}, "mse"),
        random_data(data::Task::regression, {13}, 23), 10},
       {"cnn",
        net("2x9x8", {"conv 3 kernel=3 padding=1", "relu", "maxpool 2", "conv 4 kernel=2 stride=2", "relu",
