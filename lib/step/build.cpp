@@ -39,7 +39,7 @@ class Builder {
     p_.loss_placement = plan.placement.loss;
     if (plan.grains > 0) p_.gradient_levels = std::bit_width(static_cast<unsigned>(p_.microbatches));
     order_ = training ? order_of(plan.pipeline, plan.grid.pipeline, at.pipeline)
-                      : forward_order_of(plan.pipeline, plan.grid.pipeline, at.pipeline);
+                      : forward_order_of(plan.pipeline, plan.grid.pipeline);
     std::erase_if(order_, [&](const Action& a) { return a.pass != Pass::forward && !has_backward(a.chunk); });
     make_units();
     lay_out_parameters();
