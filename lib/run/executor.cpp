@@ -36,7 +36,7 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
   no_bias_ = memory::HostBuffer(bytes_of(program.type, most));
   for (const auto& t : program.transfers) {
     fixed_.push_back(nullptr);
-    if (t.count.value() == 0) continue;
+    if (t.microbatch >= 0) continue;
     const View whole = t.slot == program.metric_slot ? View(std::span(metric_)) : parameters.gradients();
     fixed_.back() = axes.along(t.axis).plan_all_reduce(whole.slice(t.first, t.count), comm::Combine::sum,
                                                        options_.algorithm, t.purpose);
