@@ -58,6 +58,12 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
   evaluator_ = std::make_unique<Executor>(
       evaluation_program_, model, backend, axes_, *parameters_,
       Executor::Options{.largest_batch = std::min(evaluation_batch * options.grid.data, data.test.samples.value())});
+  const auto prepare = [](Executor& executor, std::int64_t n, std::int64_t batch) {
+    executor.prepare(std::min(n, batch));
+    if (n > batch && n % batch != 0) executor.prepare(n % batch);
+  };
+  prepare(*executor_, data.train.samples.value(), options.batch);
+  prepare(*evaluator_, data.test.samples.value(), evaluation_batch * options.grid.data);
 }
 
 Training::~Training() = default;
