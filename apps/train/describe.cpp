@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "partita/memory/arena.hpp"
+#include "partita/sim/rates.hpp"
 #include "partita/step/build.hpp"
 #include "partita/step/memory.hpp"
 #include "partita/step/traffic.hpp"
@@ -56,6 +57,21 @@ void describe_role(std::ostream& out, const step::Program& program, const model:
   if (payload.empty()) out << "    none\n";
 }
 
+/// What the event model says of all ranks together.
+void describe_simulation(std::ostream& out, const std::vector<step::Program>& roles, const topology::GridExtent& grid,
+                         std::int64_t batch) {
+  step::ProgramsByRank programs;
+  for (int r = 0; r < static_cast<int>(grid.size()); ++r) {
+    const auto at = topology::coordinate_of(grid, r);
+    programs.push_back(&roles[static_cast<std::size_t>(at.pipeline * grid.tensor + at.tensor)]);
+  }
+  const step::MachineRates rates;
+  const auto simulation = sim::simulate(programs, sim::costs_by_rates(programs, batch, rates), 3);
+  out << "\nevent model of a step at " << rates.flops_per_second / 1e9 << " GFLOP/s and "
+      << rates.tensor_bytes_per_second / 1e9 << " GB/s a rank: " << simulation.step_seconds() * 1e3
+      << " ms, bubble fraction " << simulation.bubble_fraction() << "\n";
+}
+
 }  // namespace
 
 std::string describe(const config::RunOptions& options, const kernels::Backend& backend) {
@@ -67,12 +83,14 @@ std::string describe(const config::RunOptions& options, const kernels::Backend& 
       << " on a data rank, in " << plan.pipeline.microbatches << " micro-batches (" << to_string(plan.pipeline.schedule)
       << ")\nmodel  " << model.name << ", input " << to_string(model.input) << ", " << model.parameters()
       << " parameters, " << model.training_flops() / 1e6 << " MFLOP a sample\n";
+  std::vector<step::Program> roles;
   for (int stage = 0; stage < options.grid.pipeline; ++stage)
     for (int tensor = 0; tensor < options.grid.tensor; ++tensor)
-      describe_role(out,
-                    step::build_training_program(model, plan, {.pipeline = stage, .tensor = tensor},
-                                                 {.type = backend.type(), .layout = backend.image_layout()}),
-                    model, batch);
+      roles.push_back(step::build_training_program(model, plan, {.pipeline = stage, .tensor = tensor},
+                                                   {.type = backend.type(), .layout = backend.image_layout()}));
+  for (const auto& role : roles)
+    describe_role(out, role, model, batch);
+  if (options.grid.size() > 1) describe_simulation(out, roles, options.grid, batch);
   return out.str();
 }
 

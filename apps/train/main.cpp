@@ -3,7 +3,6 @@
 #include <iomanip>
 #include <iostream>
 #include <memory>
-#include <thread>
 #include <utility>
 
 #include "describe.hpp"
@@ -117,11 +116,10 @@ void print_epoch(const run::EpochRow& row) {
 int run_training(const Input& input, comm::MpiEnvironment& environment, comm::Communicator& world,
                  int ranks_on_host, const std::string& command_line) {
   const auto& options = input.options;
-  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   // A threaded matrix product adds in another order: the deterministic mode computes with one thread.
   const int threads = options.threads > 0           ? options.threads
                       : options.train.deterministic ? 1
-                                                    : std::max(1, cores / ranks_on_host);
+                                                    : std::max(1, world.node_cores() / ranks_on_host);
   const auto backend = make_backend(options, threads);
   if (options.dry_run || options.print_program) {
     if (world.rank() == 0)
