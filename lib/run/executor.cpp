@@ -9,10 +9,10 @@
 #include "partita/base/clock.hpp"
 #include "partita/base/error.hpp"
 #include "partita/data/batch.hpp"
+#include "partita/step/counterparts.hpp"
 
 namespace partita::run {
 
-using collective::Operation;
 using kernels::Bytes;
 using kernels::Write;
 using step::Kind;
@@ -80,23 +80,40 @@ std::vector<const comm::Collective*> Executor::reductions() const {
   return all;
 }
 
+namespace {
+
+/// The shortest of a few runs on its own.
+double alone_seconds(comm::Collective& transfer) {
+  double fastest = INFINITY;
+  for (int repetition = 0; repetition < 3; ++repetition) {
+    const double begin = base::now_seconds();
+    transfer.start();
+    transfer.wait();
+    fastest = std::min(fastest, base::now_seconds() - begin);
+  }
+  return fastest;
+}
+
+}  // namespace
+
 void Executor::calibrate(std::int64_t batch) {
   Bound& bound = bind(batch);
-  for (std::size_t i = 0; i < program_.transfers.size(); ++i) {
-    const auto operation = program_.transfers[i].operation;
-    if (operation == Operation::send || operation == Operation::receive) continue;
-    auto& axis = axes_.along(program_.transfers[i].axis);
-    auto& alone = transfer(bound, static_cast<int>(i));
-    double fastest = INFINITY;
-    for (int repetition = 0; repetition < 3; ++repetition) {
-      axis.barrier();
-      const double begin = base::now_seconds();
-      alone.start();
-      alone.wait();
-      fastest = std::min(fastest, base::now_seconds() - begin);
+  std::map<int, double> of_boundary;  // by direction and boundary: the first micro-batch stands for all
+  std::map<int, int> messages;        // in order of their tags, which both ends go through alike
+  for (int i = 0; i < static_cast<int>(program_.transfers.size()); ++i) {
+    const auto& t = program_.transfers[static_cast<std::size_t>(i)];
+    if (step::is_message(t)) {
+      if (t.microbatch == 0) messages[t.tag] = i;
+      continue;
     }
-    alone.set_alone_seconds(fastest);
+    axes_.along(t.axis).barrier();
+    transfer(bound, i).set_alone_seconds(alone_seconds(transfer(bound, i)));
   }
+  for (const auto& [tag, i] : messages)
+    of_boundary[tag / program_.microbatches] = alone_seconds(transfer(bound, i));
+  for (int i = 0; i < static_cast<int>(program_.transfers.size()); ++i)
+    if (const auto& t = program_.transfers[static_cast<std::size_t>(i)]; step::is_message(t))
+      transfer(bound, i).set_alone_seconds(of_boundary.at(t.tag / program_.microbatches));
 }
 
 void Executor::load(const step::Instruction& instruction, Bound& bound, const Batch& batch) {
