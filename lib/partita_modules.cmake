@@ -41,12 +41,12 @@ endfunction()
 # partita_add_mpi_test(NAME x SOURCES … RANKS 1 2 3 … [LINK …] [LABELS …] [TIMEOUT s]): one CTest test per rank
 # count, "x/2ranks". The sources bring their own main (tests/mpi_main.cpp).
 function(partita_add_mpi_test)
-  cmake_parse_arguments(ARG "" "NAME;TIMEOUT" "SOURCES;LINK;LABELS;RANKS" ${ARGN})
+  cmake_parse_arguments(ARG "" "NAME;TIMEOUT" "SOURCES;LINK;LABELS;RANKS;ARGUMENTS" ${ARGN})
   add_executable(test_${ARG_NAME} ${ARG_SOURCES} ${PROJECT_SOURCE_DIR}/tests/mpi_main.cpp)
   target_link_libraries(test_${ARG_NAME} PRIVATE ${ARG_LINK} partita::comm GTest::gtest)
   foreach(ranks IN LISTS ARG_RANKS)
     add_test(NAME ${ARG_NAME}/${ranks}ranks
-             COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${ranks} $<TARGET_FILE:test_${ARG_NAME}>)
+             COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${ranks} $<TARGET_FILE:test_${ARG_NAME}> ${ARG_ARGUMENTS})
     partita_label_test(${ARG_NAME}/${ranks}ranks "${ARG_LABELS}" "${ARG_TIMEOUT}")
     set_property(TEST ${ARG_NAME}/${ranks}ranks PROPERTY PROCESSORS 2)
   endforeach()

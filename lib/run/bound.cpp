@@ -9,7 +9,10 @@ using kernels::Bytes;
 using step::Spread;
 
 Executor::Bound::Bound(Executor& executor, std::int64_t batch_samples)
-    : program(executor.program_), batch(batch_samples), data_rank(executor.axes_.at().data) {
+    : program(executor.program_),
+      batch(batch_samples),
+      data_rank(executor.axes_.at().data),
+      lives(step::live_ranges(executor.program_)) {
   place_slots(executor);
   plan_operators(executor);
   plan_transfers(executor);

@@ -26,6 +26,7 @@ class Executor::Bound {
   std::int64_t batch;
   int data_rank;
   std::vector<View> slots;
+  std::vector<step::LiveRange> lives;    ///< of each slot
   std::vector<nn::Operator*> operators;  ///< by unit and micro-batch; null where no data moves
   std::vector<nn::Tensors> tensors;
   std::vector<Moves> moves;  ///< by conversion

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 
 #include "bound.hpp"
 #include "partita/base/clock.hpp"
@@ -37,7 +38,7 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
   no_bias_ = memory::HostBuffer(bytes_of(program.type, most));
   for (const auto& t : program.transfers) {
     fixed_.push_back(nullptr);
-    if (t.count.value() == 0) continue;
+    if (t.microbatch >= 0) continue;
     const View whole = t.slot == program.metric_slot ? View(std::span(metric_)) : parameters.gradients();
     fixed_.back() = axes.along(t.axis).plan_all_reduce(whole.slice(t.first, t.count), comm::Combine::sum,
                                                        options_.algorithm, t.purpose);
@@ -256,6 +257,19 @@ void Executor::keep_time(const step::Instruction& instruction, double begin, dou
   spans.other += end - begin;
 }
 
+void Executor::poison(std::size_t instruction, const Bound& bound) {
+  const auto now = static_cast<int>(instruction);
+  for (std::size_t s = 0; s < program_.slots.size(); ++s)
+    if (program_.slots[s].transient() && bound.lives[s].first == now) live_ += bound.slots[s].bytes();
+  peak_live_ = std::max(peak_live_, live_);
+  for (std::size_t s = 0; s < program_.slots.size(); ++s)
+    if (program_.slots[s].transient() && bound.lives[s].first >= 0 && bound.lives[s].last == now) {
+      live_ -= bound.slots[s].bytes();
+      if (!bound.slots[s].empty())
+        std::memset(bound.slots[s].data(), 0xFF, static_cast<std::size_t>(bound.slots[s].bytes().value()));
+    }
+}
+
 kernels::LossSums Executor::run(const Batch& batch, const kernels::SgdStep& optimizer, StepSpans& spans) {
   Bound& bound = bind(static_cast<std::int64_t>(batch.indices.size()));
   spans.transfers.resize(program_.transfers.size());
@@ -280,6 +294,7 @@ kernels::LossSums Executor::run(const Batch& batch, const kernels::SgdStep& opti
     const double end = base::now_seconds();
     keep_time(instruction, begin, end, spans);
     if (times_) times_->push_back({begin, end});
+    if (options_.poison_released) poison(static_cast<std::size_t>(&instruction - program_.instructions.data()), bound);
     begin = end;
   }
   return {.loss = metric_[0], .correct = static_cast<std::int64_t>(metric_[1])};

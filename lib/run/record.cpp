@@ -6,11 +6,11 @@
 
 #include "numbers.hpp"
 #include "partita/base/error.hpp"
+#include "partita/step/counterparts.hpp"
 
 namespace partita::run {
 namespace {
 
-using collective::Operation;
 
 /// Numbers of one step on the wire: five spans, the step's seconds, three times a transfer.
 constexpr std::size_t fixed_numbers = 6;
@@ -26,10 +26,6 @@ std::vector<double> pack(const std::vector<StepRow>& steps, std::size_t first) {
   return numbers;
 }
 
-bool is_message(const step::Transfer& t) {
-  return t.operation == Operation::send || t.operation == Operation::receive;
-}
-
 std::vector<step::Program> programs_of(const Training& training, int ranks) {
   std::vector<step::Program> programs;
   for (int r = 0; r < ranks; ++r)
@@ -39,35 +35,6 @@ std::vector<step::Program> programs_of(const Training& training, int ranks) {
 
 }  // namespace
 
-Counterparts::Counterparts(const std::vector<step::Program>& programs) {
-  const auto& grid = programs.front().grid;
-  // Transfers that belong together share a key: messages their two ranks and tag; collectives their group and
-  // their number among those of the group.
-  using Key = std::tuple<topology::Axis, int, int, int>;
-  std::map<Key, std::vector<Member>> groups;
-  std::vector<std::vector<Key>> keys(programs.size());
-  for (int r = 0; r < static_cast<int>(programs.size()); ++r) {
-    std::map<topology::Axis, int> number;
-    const auto& program = programs[static_cast<std::size_t>(r)];
-    for (int i = 0; i < static_cast<int>(program.transfers.size()); ++i) {
-      const auto& t = program.transfers[static_cast<std::size_t>(i)];
-      const auto group = topology::group_of(grid, r, t.axis);
-      Key key{t.axis, group.front(), -1, t.tag};
-      if (!is_message(t)) key = {t.axis, group.front(), number[t.axis]++, -1};
-      groups[key].push_back({r, i});
-      keys[static_cast<std::size_t>(r)].push_back(key);
-    }
-  }
-  for (int r = 0; r < static_cast<int>(programs.size()); ++r) {
-    members_.emplace_back();
-    for (const auto& key : keys[static_cast<std::size_t>(r)]) {
-      auto others = groups.at(key);
-      std::erase_if(others, [&](const Member& m) { return m.rank == r; });
-      members_.back().push_back(std::move(others));
-    }
-  }
-}
-
 std::vector<GatheredStep> gather_steps(comm::Communicator& world, const Training& training,
                                        const comm::Clocks& clocks, std::size_t first) {
   const auto& steps = training.steps();
@@ -76,7 +43,7 @@ std::vector<GatheredStep> gather_steps(comm::Communicator& world, const Training
   if (world.rank() != 0 || first >= steps.size()) return gathered;
   const int ranks = world.size();
   const auto programs = programs_of(training, ranks);
-  const Counterparts counterparts(programs);
+  const step::Counterparts counterparts(programs);
   for (std::size_t i = 0; first + i < steps.size(); ++i) {
     const auto& row = steps[first + i];
     GatheredStep step{.loss = row.loss, .learning_rate = row.learning_rate, .samples = row.samples};
@@ -99,8 +66,8 @@ std::vector<GatheredStep> gather_steps(comm::Communicator& world, const Training
       const auto& transfers = programs[static_cast<std::size_t>(r)].transfers;
       for (int t = 0; t < static_cast<int>(transfers.size()); ++t) {
         const double begin = time(r, t, 1), waited = time(r, t, 2) - begin;
-        double ready = begin;  // when the last of the others had come
-        for (const auto& other : counterparts.of(r, t))
+        double ready = begin;  // when the last had come
+        for (const auto& other : counterparts.members(counterparts.group(r, t)))
           ready = std::max(ready, time(other.rank, other.transfer, 0));
         const double late = std::clamp(ready - begin, 0.0, std::max(0.0, waited));
         (is_message(transfers[static_cast<std::size_t>(t)]) ? phases.dependency : phases.straggler) += late;
@@ -128,7 +95,7 @@ std::vector<TimelineSpan> gather_timeline(comm::Communicator& world, const Train
   std::vector<TimelineSpan> spans;
   if (world.rank() != 0 || training.recorded().empty()) return spans;
   const auto programs = programs_of(training, world.size());
-  const Counterparts counterparts(programs);
+  const step::Counterparts counterparts(programs);
   std::map<std::tuple<std::int64_t, int, int>, std::int64_t> flows;  // by step, rank and transfer of the send
   for (int r = 0; r < world.size(); ++r) {
     const auto& numbers = gathered[static_cast<std::size_t>(r)];
@@ -160,11 +127,8 @@ std::vector<TimelineSpan> gather_timeline(comm::Communicator& world, const Train
         span.in_flight = true;
         span.bytes = bytes_of(program.slots[static_cast<std::size_t>(t.slot)].type, program.payload(t, samples));
         if (is_message(t) && span.bytes.value() > 0) {
-          std::tuple key{step, r, instruction.transfer};
-          if (t.operation == Operation::receive) {
-            const auto& sender = counterparts.of(r, instruction.transfer).front();
-            key = {step, sender.rank, sender.transfer};
-          }
+          const auto& sender = counterparts.members(counterparts.group(r, instruction.transfer)).front();
+          const std::tuple key{step, sender.rank, sender.transfer};
           span.flow = flows.emplace(key, static_cast<std::int64_t>(flows.size())).first->second;
         }
         spans.push_back(span);

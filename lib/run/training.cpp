@@ -44,7 +44,8 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
       training_program_, model, backend, axes_, *parameters_,
       Executor::Options{.largest_batch = std::min(options.batch, data.train.samples.value()),
                         // In the deterministic mode ranks combine nearest first.
-                        .algorithm = options.grains > 0 ? comm::Algorithm::recursive_doubling : options.algorithm});
+                        .algorithm = options.grains > 0 ? comm::Algorithm::recursive_doubling : options.algorithm,
+                        .poison_released = options.poison_released});
   evaluator_ = std::make_unique<Evaluator>(
       model, plan_, format_, backend, axes_, *parameters_, data.test,
       Evaluator::Options{.samples = data.test.samples.value(), .batch = evaluation_batch * options.grid.data});

@@ -39,7 +39,7 @@ class Builder {
     p_.loss_placement = plan.placement.loss;
     if (plan.grains > 0) p_.gradient_levels = std::bit_width(static_cast<unsigned>(p_.microbatches));
     order_ = training ? order_of(plan.pipeline, plan.grid.pipeline, at.pipeline)
-                      : forward_order_of(plan.pipeline, plan.grid.pipeline, at.pipeline);
+                      : forward_order_of(plan.pipeline, plan.grid.pipeline);
     std::erase_if(order_, [&](const Action& a) { return a.pass != Pass::forward && !has_backward(a.chunk); });
     make_units();
     lay_out_parameters();
@@ -136,6 +136,7 @@ class Builder {
     const auto& placed = plan_.placement.layers[static_cast<std::size_t>(unit(u).layer)];
     auto& range = p_.parameters[static_cast<std::size_t>(u)];
     range.trained = trained;
+    trained_units_left_ += trained ? 1 : 0;
     range.weight_first = p_.parameter_count;
     range.weight_count = local.weight_elements();
     range.bias_first = range.weight_first + range.weight_count;
@@ -611,15 +612,20 @@ class Builder {
   // --- reductions and updates ---
 
   /// Closes the open bucket before a unit that is reduced over other axes, and after one that makes it large
-  /// enough.
+  /// enough or is the last. Sizes are even shares, not this rank's, so that all tensor coordinates close the same
+  /// buckets; those of a rank without a share of their layers are empty.
   void extend_bucket(int u) {
     const auto& range = p_.parameters[static_cast<std::size_t>(u)];
     const Axis axes = gradient_axes(u);
-    if (open_.count.value() > 0 && open_.axis != axes) close_bucket();
+    if (open_units_ > 0 && open_.axis != axes) close_bucket();
+    ++open_units_;
     open_.axis = axes;
     open_.count += range.weight_count + range.bias_count;
-    if (bytes_of(p_.type, open_.count) >= plan_.bucket_bytes || open_.first + open_.count == p_.trained_count)
-      close_bucket();
+    const auto elements = (whole(u).weight_elements() + whole(u).bias_elements()).value();
+    const int shares = range.replicated ? 1 : plan_.grid.tensor;
+    open_share_ += Elements((elements + shares - 1) / shares);
+    --trained_units_left_;
+    if (bytes_of(p_.type, open_share_) >= plan_.bucket_bytes || trained_units_left_ == 0) close_bucket();
   }
   void close_bucket() {
     p_.buckets.push_back(open_);
@@ -635,6 +641,8 @@ class Builder {
     }
     bucket_reduction_.push_back(reduction);
     open_ = {.first = open_.first + open_.count};
+    open_share_ = {};
+    open_units_ = 0;
   }
   void start_metric() {
     const Axis axes = metric_axes(plan_);
@@ -668,6 +676,8 @@ class Builder {
   std::map<std::tuple<Way, int, int>, int> posted_;
   std::map<std::pair<Way, int>, std::deque<Sent>> sends_;
   Bucket open_;
+  Elements open_share_{};  ///< what a rank has of the open bucket when shares are even
+  int open_units_ = 0, trained_units_left_ = 0;
   std::vector<int> bucket_reduction_;
   int metric_reduction_ = -1;
 };

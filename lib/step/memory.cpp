@@ -6,11 +6,33 @@
 namespace partita::step {
 namespace {
 
-struct LiveRange {
-  int first = -1, last = -1;  ///< instructions; first = −1: never touched
+/// A slot that has its place.
+struct Placed {
+  LiveRange life;
   std::int64_t begin = 0, end = 0;
-  bool overlaps_in_time(const LiveRange& o) const { return first <= o.last && o.first <= last; }
+  [[nodiscard]] bool overlaps_in_time(const Placed& o) const {
+    return life.first <= o.life.last && o.life.first <= life.last;
+  }
 };
+
+Bytes bytes_of_slot(const Program& program, const Slot& slot, int data_rank, std::int64_t batch) {
+  const auto samples = slot.microbatch < 0 ? 0 : program.microbatch(slot.microbatch, data_rank, batch).size();
+  return bytes_of(slot.type, program.elements(slot, samples));
+}
+
+/// The lowest offset at which `size` bytes meet none of the placed ranges that live at the same time.
+std::int64_t first_fit(const Placed& wanted, std::int64_t size, std::vector<Placed> placed) {
+  std::erase_if(placed, [&](const Placed& other) { return !wanted.overlaps_in_time(other); });
+  std::sort(placed.begin(), placed.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
+  std::int64_t offset = 0;
+  for (const auto& other : placed) {
+    if (offset + size <= other.begin) break;
+    offset = std::max(offset, other.end);
+  }
+  return offset;
+}
+
+}  // namespace
 
 std::vector<LiveRange> live_ranges(const Program& program) {
   std::vector<LiveRange> ranges(program.slots.size());
@@ -24,42 +46,39 @@ std::vector<LiveRange> live_ranges(const Program& program) {
   return ranges;
 }
 
-/// The lowest offset at which `size` bytes meet none of the placed ranges that live at the same time.
-std::int64_t first_fit(const LiveRange& wanted, std::int64_t size, std::vector<LiveRange> placed) {
-  std::erase_if(placed, [&](const LiveRange& other) { return !wanted.overlaps_in_time(other); });
-  std::sort(placed.begin(), placed.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
-  std::int64_t offset = 0;
-  for (const auto& other : placed) {
-    if (offset + size <= other.begin) break;
-    offset = std::max(offset, other.end);
+Bytes peak_live_bytes(const Program& program, int data_rank, std::int64_t batch) {
+  const auto ranges = live_ranges(program);
+  std::vector<Bytes> change(program.instructions.size() + 1);
+  for (std::size_t s = 0; s < ranges.size(); ++s) {
+    if (!program.slots[s].transient() || ranges[s].first < 0) continue;
+    const Bytes bytes = bytes_of_slot(program, program.slots[s], data_rank, batch);
+    change[static_cast<std::size_t>(ranges[s].first)] += bytes;
+    change[static_cast<std::size_t>(ranges[s].last) + 1] -= bytes;
   }
-  return offset;
+  Bytes live{}, peak{};
+  for (const auto bytes : change)
+    peak = std::max(peak, live += bytes);
+  return peak;
 }
-
-}  // namespace
 
 MemoryPlan plan_memory(const Program& program, int data_rank, std::int64_t batch, std::int64_t alignment) {
   MemoryPlan plan{.offset_bytes = std::vector<std::int64_t>(program.slots.size(), -1)};
-  auto ranges = live_ranges(program);
-  const auto size_of_slot = [&](std::size_t s) {
-    const auto& slot = program.slots[s];
-    const auto samples =
-        slot.microbatch < 0 ? 0 : program.microbatch(slot.microbatch, data_rank, batch).size();
-    const auto bytes = bytes_of(slot.type, program.elements(slot, samples)).value();
-    return (bytes + alignment - 1) / alignment * alignment;
-  };
+  const auto ranges = live_ranges(program);
+  std::vector<std::int64_t> size;
+  for (const auto& slot : program.slots)
+    size.push_back((bytes_of_slot(program, slot, data_rank, batch).value() + alignment - 1) / alignment * alignment);
   std::vector<std::size_t> order(program.slots.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return size_of_slot(a) > size_of_slot(b); });
-  std::vector<LiveRange> placed;
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return size[a] > size[b]; });
+  std::vector<Placed> placed;
   for (const auto s : order) {
     if (!program.slots[s].transient() || ranges[s].first < 0) continue;
-    ranges[s].begin = first_fit(ranges[s], size_of_slot(s), placed);
-    ranges[s].end = ranges[s].begin + size_of_slot(s);
-    plan.offset_bytes[s] = ranges[s].begin;
-    plan.total = std::max(plan.total, Bytes(ranges[s].end));
-    placed.push_back(ranges[s]);
+    Placed slot{.life = ranges[s]};
+    slot.begin = first_fit(slot, size[s], placed);
+    slot.end = slot.begin + size[s];
+    plan.offset_bytes[s] = slot.begin;
+    plan.total = std::max(plan.total, Bytes(slot.end));
+    placed.push_back(slot);
   }
   return plan;
 }

@@ -26,17 +26,6 @@ std::vector<Action> naive(const PipelineOptions& o) {
   return order;
 }
 
-std::vector<Action> gpipe(const PipelineOptions& o) {
-  std::vector<Action> order;
-  for (int c = 0; c < o.chunks; ++c)
-    for (int j = 0; j < o.microbatches; ++j)
-      order.push_back({Pass::forward, c, j});
-  for (int c = o.chunks; c-- > 0;)
-    for (int j = 0; j < o.microbatches; ++j)
-      order.push_back({Pass::backward, c, j});
-  return order;
-}
-
 /// The k-th (chunk, micro-batch) in groups of `stages` micro-batches, each through all chunks.
 Action grouped(int k, int stages, int chunks, Pass pass) {
   const int in_group = k % (stages * chunks), chunk = in_group / stages;
@@ -44,25 +33,37 @@ Action grouped(int k, int stages, int chunks, Pass pass) {
           k / (stages * chunks) * stages + in_group % stages};
 }
 
-/// Built for a multiple of `stages` micro-batches, then the phantoms, the first ones, are deleted: a short
-/// last group would deadlock.
-std::vector<Action> interleaved(const PipelineOptions& o, int stages, int stage) {
-  const int built = (o.microbatches + stages - 1) / stages * stages, total = built * o.chunks;
-  const int warmup = std::min(total, 2 * (stages - stage - 1) + (o.chunks - 1) * stages);
+/// Micro-batches rounded up to groups of `stages`. Orders are built for them, then the phantoms, the first
+/// ones, are deleted: a short last group would deadlock.
+int with_phantoms(const PipelineOptions& o, int stages) {
+  return (o.microbatches + stages - 1) / stages * stages;
+}
+
+/// `warmup` forwards, then one backward after each forward, then the backwards that are left.
+std::vector<Action> in_groups(const PipelineOptions& o, int stages, int warmup) {
+  const int built = with_phantoms(o, stages), total = built * o.chunks;
   std::vector<Action> order;
-  for (int k = 0; k < warmup; ++k)
-    order.push_back(grouped(k, stages, o.chunks, Pass::forward));
-  for (int k = warmup; k < total; ++k) {
-    order.push_back(grouped(k, stages, o.chunks, Pass::forward));
-    order.push_back(grouped(k - warmup, stages, o.chunks, Pass::backward));
+  for (int k = 0; k < total + warmup; ++k) {
+    if (k < total) order.push_back(grouped(k, stages, o.chunks, Pass::forward));
+    if (k >= warmup) order.push_back(grouped(k - warmup, stages, o.chunks, Pass::backward));
   }
-  for (int k = total - warmup; k < total; ++k)
-    order.push_back(grouped(k, stages, o.chunks, Pass::backward));
   const int phantoms = built - o.microbatches;
   std::erase_if(order, [&](const Action& action) { return action.microbatch < phantoms; });
   for (auto& action : order)
     action.microbatch -= phantoms;
   return order;
+}
+
+/// All forwards, then all backwards. With several chunks in groups: chunk after chunk, a stage would wait for
+/// one to take its last micro-batches that itself waits to be rid of its first ones, as only two are under
+/// way.
+std::vector<Action> gpipe(const PipelineOptions& o, int stages) {
+  return in_groups(o, stages, with_phantoms(o, stages) * o.chunks);
+}
+
+std::vector<Action> interleaved(const PipelineOptions& o, int stages, int stage) {
+  const int total = with_phantoms(o, stages) * o.chunks;
+  return in_groups(o, stages, std::min(total, 2 * (stages - stage - 1) + (o.chunks - 1) * stages));
 }
 
 std::vector<Action> one_forward_one_backward(const PipelineOptions& o, int stages, int stage) {
@@ -114,7 +115,7 @@ std::vector<Action> order_of(const PipelineOptions& options, int stages, int sta
     case Schedule::naive:
       return naive(options);
     case Schedule::gpipe:
-      return gpipe(options);
+      return gpipe(options, stages);
     case Schedule::one_f_one_b:
       return one_forward_one_backward(options, stages, stage);
     case Schedule::interleaved:
@@ -125,8 +126,8 @@ std::vector<Action> order_of(const PipelineOptions& options, int stages, int sta
   return {};
 }
 
-std::vector<Action> forward_order_of(const PipelineOptions& options, int stages, int stage) {
-  auto order = options.schedule == Schedule::interleaved ? interleaved(options, stages, stage) : gpipe(options);
+std::vector<Action> forward_order_of(const PipelineOptions& options, int stages) {
+  auto order = gpipe(options, stages);
   std::erase_if(order, [](const Action& action) { return action.pass != Pass::forward; });
   return order;
 }

@@ -3,7 +3,7 @@
 namespace partita::step {
 
 Elements Program::payload(const Transfer& transfer, std::int64_t samples) const {
-  if (transfer.count.value() > 0) return transfer.count;
+  if (transfer.microbatch < 0) return transfer.count;
   if (transfer.operation == collective::Operation::all_to_all)
     return Elements(
         send_cuts(conversions[static_cast<std::size_t>(transfer.conversion)], at.tensor, grid.tensor, samples).back());

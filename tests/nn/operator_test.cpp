@@ -33,7 +33,7 @@ struct Bench {
     const auto model = model::parse_model({.name = "m", .input = input, .layers = lines}, violations);
     EXPECT_TRUE(violations.empty()) << line << ": " << to_string(violations.front());
     layer = model.layers.front();
-    plan = plan_operator(layer, 0, false, batch, *backend);
+    plan = plan_operator(layer, {}, batch, *backend);
     const auto size = [](std::int64_t n) { return static_cast<std::size_t>(n); };
     for (auto* values : {&x, &dx})
       values->resize(size(batch * layer.input.elements().value()));
@@ -108,7 +108,7 @@ TEST(Operators, GradientsAreFiniteDifferences) {
     bench.plan->backward_data(bench.tensors(), bench.position, {});
     bench.expect_gradient(bench.x, Doubles(bench.dx), what + ": input");
     if (!bench.layer.has_parameters()) continue;
-    bench.plan->backward_parameters(bench.tensors(), {});
+    bench.plan->backward_parameters(bench.tensors(), kernels::Write::overwrite, {});
     bench.expect_gradient(bench.weight, Doubles(bench.dweight), what + ": weight");
     bench.expect_gradient(bench.bias, Doubles(bench.dbias), what + ": bias");
   }
@@ -122,7 +122,7 @@ TEST(Operators, AFusedReluIsTheMaximumWithZero) {
     auto expected = bench.y;
     for (auto& value : expected)
       value = std::max(0.0, value);
-    plan_operator(bench.layer, 0, true, Bench::batch, *bench.backend)
+    plan_operator(bench.layer, {.fused_relu = true}, Bench::batch, *bench.backend)
         ->forward(bench.tensors(), bench.position, {});
     EXPECT_EQ(bench.y, expected) << line;
   }
@@ -131,7 +131,7 @@ TEST(Operators, AFusedReluIsTheMaximumWithZero) {
 TEST(Operators, DropoutDependsOnTheGlobalSampleNotOnTheShare) {
   Bench whole("8", "dropout 0.5");
   whole.f();
-  const auto share = plan_operator(whole.layer, 0, false, 1, *whole.backend);
+  const auto share = plan_operator(whole.layer, {}, 1, *whole.backend);
   for (std::size_t sample = 0; sample < 3; ++sample) {
     Doubles x(whole.x.begin() + static_cast<std::ptrdiff_t>(8 * sample),
               whole.x.begin() + static_cast<std::ptrdiff_t>(8 * sample + 8)),

@@ -13,7 +13,7 @@ layer = {
     "lib/topology": 2, "lib/memory": 2,
     "lib/collective": 3, "lib/model": 3,
     "lib/comm": 4, "lib/data": 4, "lib/nn": 4, "lib/step": 4,
-    "lib/results": 5,
+    "lib/results": 5, "lib/sim": 5,
     "lib/config": 6, "lib/run": 6,
     "apps": 7,
 }

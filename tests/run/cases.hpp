@@ -43,7 +43,7 @@ inline std::vector<Case> cases() {
       {"mlp, batch 10 and a ragged 3", net("13", mlp), flat(23), 10},
       {"mlp, batch 2", net("13", mlp), flat(23), 2},
       {"mlp with dropout", net("13", {"linear 11", "relu", "dropout 0.3", "linear 5"}), flat(23), 10},
-      {"mse", net("13", {"linear 6", "tanh", "linear 3"}, "mse"),
+      {"mse", net("13", {"linear 6", "tanh", "linear 4", "linear 3"}, "mse"),
        random_data(data::Task::regression, {13}, 23), 10},
       {"cnn",
        net("2x9x8", {"conv 3 kernel=3 padding=1", "relu", "maxpool 2", "conv 4 kernel=2 stride=2", "relu",
@@ -52,7 +52,45 @@ inline std::vector<Case> cases() {
       {"cnn of averages",
        net("2x9x8", {"conv 3 kernel=3", "avgpool 2", "tanh", "flatten", "linear 6", "relu", "linear 5"}),
        images(12), 6},
+      {"cnn of wide windows",
+       net("2x9x8", {"conv 7 kernel=7 padding=3", "maxpool 3 stride=2", "relu", "conv 3 kernel=1", "tanh", "avgpool 2",
+                     "flatten", "linear 5"}),
+       images(23), 10},
+      {"frozen layers",
+       net("2x9x8", {"conv 3 kernel=3 stride=2 frozen", "relu", "maxpool 2", "flatten", "linear 6", "relu",
+                     "linear 7 frozen", "tanh", "linear 5"}),
+       images(23), 10},
   };
+}
+
+/// How the layers of a net are to lie on the tensor axis: as is cheapest, all in one way where they can, or
+/// Krizhevsky's trick: images cut by samples, flat layers by features.
+enum class Placing { cheapest, replicated, batch, column, row, height, weird_trick };
+
+inline model::ModelSpec placed(model::ModelSpec model, Placing placing) {
+  static constexpr const char* names[] = {"", "replicated", "batch", "column", "row", "height", ""};
+  for (auto& layer : model.layers) {
+    const bool image = layer.input.rank() == 3, flattens = layer.kind == model::LayerKind::flatten;
+    if (placing == Placing::row && !layer.has_parameters()) continue;
+    if (placing == Placing::height && (!image || flattens)) continue;
+    layer.placement = names[static_cast<std::size_t>(placing)];
+    if (placing == Placing::weird_trick) layer.placement = image ? "batch" : "column";
+  }
+  return model;
+}
+
+/// One decomposition of one net.
+struct Decomposition {
+  std::size_t net;  ///< of `cases()`
+  topology::GridExtent grid;
+  step::Schedule schedule;
+  int microbatches;
+  Placing placing;
+};
+
+inline std::string to_string(const Decomposition& d) {
+  return cases()[d.net].name + ", " + to_string(d.grid) + ", " + std::string(step::to_string(d.schedule)) + " of " +
+         std::to_string(d.microbatches) + ", placing " + std::to_string(static_cast<int>(d.placing));
 }
 
 inline run::TrainingOptions options_for(const Case& c, const topology::GridExtent& grid) {
@@ -64,7 +102,17 @@ inline run::TrainingOptions options_for(const Case& c, const topology::GridExten
           .weight_decay = 1e-3,
           .seed = 3,
           .evaluate_every = 0,
-          .bucket_bytes = kernels::Bytes(256)};
+          .bucket_bytes = kernels::Bytes(256),
+          .poison_released = true};
+}
+
+/// Options and model of a decomposition; two chunks a stage for interleaving where there are layers enough.
+inline run::TrainingOptions options_for(const Case& c, const Decomposition& d) {
+  auto options = options_for(c, d.grid);
+  const bool twice = d.schedule == step::Schedule::interleaved &&
+                     2 * d.grid.pipeline <= static_cast<int>(c.model.layers.size());
+  options.pipeline = {.schedule = d.schedule, .microbatches = d.microbatches, .chunks = twice ? 2 : 1};
+  return options;
 }
 
 }  // namespace partita::tests

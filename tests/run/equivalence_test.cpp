@@ -2,10 +2,12 @@
 /// training moved, tensor by tensor, and a tensor that did not move fails as vacuous.
 #include <gtest/gtest.h>
 
-#include <cmath>
+#include <cstring>
+#include <map>
 
 #include "../mpi_main.hpp"
-#include "cases.hpp"
+#include "covering_array.hpp"
+#include "drift.hpp"
 
 namespace partita::tests {
 namespace {
@@ -13,77 +15,165 @@ namespace {
 using kernels::DataType;
 using kernels::View;
 
-double norm(const std::vector<double>& v) {
-  double sum = 0;
-  for (const double x : v)
-    sum += x * x;
-  return std::sqrt(sum);
-}
-
-std::vector<double> difference(std::vector<double> a, const std::vector<double>& b) {
-  for (std::size_t i = 0; i < a.size(); ++i)
-    a[i] -= b[i];
-  return a;
-}
-
-/// The largest ‖w_p − w₁‖ / ‖w₁ − w₀‖ over tensors; infinity when a tensor moved less than 1e-4 of its norm.
-double largest_drift(const std::vector<run::LogicalTensor>& start, const std::vector<run::LogicalTensor>& one,
-                     const std::vector<run::LogicalTensor>& many) {
-  double worst = 0;
-  for (std::size_t i = 0; i < one.size(); ++i) {
-    const double moved = norm(difference(one[i].values, start[i].values));
-    if (moved < 1e-4 * norm(start[i].values)) return INFINITY;
-    worst = std::max(worst, norm(difference(many[i].values, one[i].values)) / moved);
+/// Whether ranks that hold the same part of a layer hold the same bits.
+bool replicas_are_identical(const run::Training& training) {
+  const View mine = training.parameters().weights();
+  auto texts = world().all_gather_text({static_cast<const char*>(mine.data()),
+                                        static_cast<std::size_t>(mine.bytes().value())},
+                                       collective::Purpose::control);
+  const auto& program = training.program();
+  bool identical = true;
+  for (int r = 0; r < world().size(); ++r) {
+    const auto other = training.program_of(r);
+    if (other.at.pipeline != program.at.pipeline) continue;
+    const View theirs(texts[static_cast<std::size_t>(r)].data(), other.type, other.parameter_count);
+    for (std::size_t u = 0; u < program.units.size(); ++u) {
+      const auto &a = program.parameters[u], &b = other.parameters[u];
+      if (!a.replicated && other.at.tensor != program.at.tensor) continue;
+      for (const bool bias : {false, true}) {
+        const View x = bias ? run::bias_of(mine, a) : run::weight_of(mine, a);
+        const View y = bias ? run::bias_of(theirs, b) : run::weight_of(theirs, b);
+        identical &= x.size() == y.size() &&
+                     std::memcmp(x.data(), y.data(), static_cast<std::size_t>(x.bytes().value())) == 0;
+      }
+    }
   }
-  return worst;
+  return identical;
 }
 
-comm::Communicator& alone_on_this_rank() {
-  static auto* self = new comm::Communicator(comm::Communicator::self(environment()));
-  return *self;
-}
-
-using Tensors = std::vector<run::LogicalTensor>;
-
-Tensors trained(const Case& c, const run::TrainingOptions& options, kernels::Backend& backend,
-                comm::Communicator& ranks) {
-  run::Training training(c.model, options, backend, ranks, c.data);
+/// Trains one decomposition on all ranks. The memory that was alive at once is what the formula says.
+Tensors train(const Case& c, const Decomposition& d, kernels::Backend& backend) {
+  const auto model = placed(c.model, d.placing);
+  const auto options = options_for(c, d);
+  run::Training training(model, options, backend, world(), c.data);
   training.run({});
+  EXPECT_TRUE(replicas_are_identical(training)) << to_string(d);
+  const auto& program = training.program();
+  const int data = topology::coordinate_of(d.grid, world().rank()).data;
+  const auto largest = std::min(c.batch, c.data.train.samples.value());
+  EXPECT_EQ(training.executor().peak_live_bytes(), step::peak_live_bytes(program, data, largest)) << to_string(d);
   return training.gather_parameters();
 }
 
-TEST(Quick, EveryGrid) {
-  const auto backend = kernels::make_reference_backend(DataType::float64);
-  auto& world = tests::world();
-  for (const auto& c : cases()) {
-    const auto one = trained(c, options_for(c, {}), *backend, alone_on_this_rank());
-    auto none = options_for(c, {});
-    none.steps = 0;
-    const auto start = trained(c, none, *backend, alone_on_this_rank());
-    for (const auto& grid : topology::nearest_grids({}, world.size(), 1000))
-      for (const std::string placement : {"", "replicated", "batch", "column", "row", "height"})
-      for (const auto schedule : {step::Schedule::naive, step::Schedule::gpipe, step::Schedule::one_f_one_b,
-                                  step::Schedule::interleaved, step::Schedule::zb_h1})
-        for (const int microbatches : {1, 2, 5}) {
-          if (grid.tensor == 1 && !placement.empty()) continue;
-          if (grid.pipeline == 1 && schedule != step::Schedule::one_f_one_b) continue;
-          if (grid.tensor > 1 && grid.pipeline > 1 && microbatches != 2) continue;
-          auto split = c;
-          for (auto& layer : split.model.layers) {
-            const bool sums = layer.has_parameters(), image = layer.input.rank() == 3 && layer.kind != model::LayerKind::flatten;
-            if (placement == "row" && !sums) continue;
-            if (placement == "height" && !image) continue;
-            layer.placement = placement;
-          }
-          auto options = options_for(split, grid);
-          options.pipeline = {.schedule = schedule, .microbatches = microbatches, .chunks = schedule == step::Schedule::interleaved ? 2 : 1};
-          if (grid.pipeline * options.pipeline.chunks > static_cast<int>(c.model.layers.size())) continue;
-          const auto what = c.name + " " + to_string(grid) + " " + std::string(to_string(schedule)) + " m " + std::to_string(microbatches) + " " + placement;
-          if (std::getenv("TRACE") && world.rank() == 0) std::cerr << what << std::endl;
-          const auto many = trained(split, options, *backend, world);
-          EXPECT_LE(largest_drift(start, one, many), 1e-10) << what;
-        }
+void expect_equivalence(const std::vector<Decomposition>& all, kernels::Backend& backend, bool smooth,
+                        double tolerance) {
+  std::map<std::size_t, Reference> references;
+  auto nets = cases();
+  for (const auto& d : all) {
+    if (d.grid.size() != world().size()) continue;
+    auto& c = nets[d.net];
+    if (smooth) c.model = model::smooth_twin(c.model);
+    if (!references.contains(d.net)) references.emplace(d.net, reference_of(c, backend));
+    const auto& reference = references.at(d.net);
+    EXPECT_LE(largest_drift(c.model, reference.start, reference.end, train(c, d, backend)), tolerance)
+        << to_string(d);
   }
+}
+
+std::vector<Decomposition> data_parallel() {
+  std::vector<Decomposition> all;
+  for (std::size_t net = 0; net < cases().size(); ++net)
+    all.push_back({net, {.data = world().size()}, step::Schedule::one_f_one_b, 1, Placing::cheapest});
+  return all;
+}
+
+TEST(Equivalence, EveryNetInDoubleIsTheSameModelAsOnOneRank) {
+  const auto backend = kernels::make_reference_backend(DataType::float64);
+  expect_equivalence(data_parallel(), *backend, false, 1e-10);
+}
+
+TEST(Equivalence, EveryPairOfChoicesInDoubleIsTheSameModelAsOnOneRank) {
+  const auto backend = kernels::make_reference_backend(DataType::float64);
+  expect_equivalence(covering_array(), *backend, false, 1e-10);
+}
+
+TEST(Equivalence, SmoothTwinsInSinglePrecisionStayWithinRounding) {
+  const auto backend = kernels::make_cpu_backend(1);
+  expect_equivalence(data_parallel(), *backend, true, 1e-4);
+  std::vector<Decomposition> some;
+  for (std::size_t i = 0; i < covering_array().size(); i += 3)
+    some.push_back(covering_array()[i]);
+  expect_equivalence(some, *backend, true, 1e-4);
+}
+
+TEST(Equivalence, EveryAlgorithmInDoubleIsTheSameModelAsOnOneRank) {
+  using comm::Algorithm;
+  const auto backend = kernels::make_reference_backend(DataType::float64);
+  const auto c = cases()[1];
+  const auto reference = reference_of(c, *backend);
+  for (const auto algorithm : {Algorithm::ring, Algorithm::recursive_doubling, Algorithm::halving_doubling,
+                               Algorithm::window, Algorithm::hierarchical, Algorithm::mpi}) {
+    auto options = options_for(c, topology::GridExtent{.data = world().size()});
+    options.algorithm = algorithm;
+    run::Training training(c.model, options, *backend, world(), c.data);
+    training.run({});
+    EXPECT_LE(largest_drift(c.model, reference.start, reference.end, training.gather_parameters()), 1e-10)
+        << to_string(algorithm);
+    EXPECT_TRUE(replicas_are_identical(training)) << to_string(algorithm);
+  }
+}
+
+TEST(Equivalence, TheSameRunTwiceIsTheSameBits) {
+  const auto backend = kernels::make_cpu_backend(1);
+  const auto c = cases()[5];
+  for (const auto& grid : {topology::GridExtent{.data = world().size()}, {.tensor = world().size()}}) {
+    std::vector<std::vector<double>> first;
+    for (int repetition = 0; repetition < 2; ++repetition) {
+      run::Training training(c.model, options_for(c, grid), *backend, world(), c.data);
+      training.run({});
+      std::vector<std::vector<double>> values;
+      for (auto& tensor : training.gather_parameters())
+        values.push_back(std::move(tensor.values));
+      if (repetition == 0) first = values;
+      EXPECT_EQ(first, values);
+    }
+  }
+}
+
+/// In the deterministic mode every grid of data ranks and stages gives the bits of one rank.
+TEST(Deterministic, EveryGridOfDataAndPipelineGivesTheBitsOfOneRank) {
+  const auto backend = kernels::make_cpu_backend(1);
+  for (const std::size_t net : {std::size_t{1}, std::size_t{3}, std::size_t{5}}) {
+    const auto c = cases()[net];
+    const auto bits = [&](const topology::GridExtent& grid, comm::Communicator& ranks, step::Schedule schedule) {
+      auto options = options_for(c, grid);
+      options.grains = 8;
+      options.pipeline = {.schedule = schedule, .microbatches = 8 / grid.data};
+      run::Training training(c.model, options, *backend, ranks, c.data);
+      training.run({});
+      std::vector<std::vector<double>> values;
+      for (auto& tensor : training.gather_parameters())
+        values.push_back(std::move(tensor.values));
+      std::vector<double> losses;
+      for (const auto& step : training.steps())
+        losses.push_back(step.loss);
+      values.push_back(std::move(losses));
+      return values;
+    };
+    const auto one = bits({}, alone_on_this_rank(), step::Schedule::one_f_one_b);
+    for (const auto& grid : topology::nearest_grids({}, world().size(), 100)) {
+      if (grid.tensor > 1 || 8 % grid.data != 0 || grid.pipeline > 5) continue;
+      for (const auto schedule : {step::Schedule::gpipe, step::Schedule::one_f_one_b, step::Schedule::zb_h1})
+        EXPECT_EQ(bits(grid, world(), schedule), one) << c.name << ", " << to_string(grid);
+    }
+  }
+}
+
+/// Every schedule × micro-batches × placing on every grid of this many ranks; for `--full`.
+TEST(Exhaustive, EveryGridScheduleAndPlacingIsTheSameModelAsOnOneRank) {
+  const auto backend = kernels::make_reference_backend(DataType::float64);
+  std::vector<Decomposition> all;
+  for (const std::size_t net : {std::size_t{1}, std::size_t{5}, std::size_t{7}})
+    for (const auto& grid : topology::nearest_grids({}, world().size(), 1000))
+      for (int placing = 0; placing < (grid.tensor > 1 ? 7 : 1); ++placing)
+        for (const auto schedule : {step::Schedule::one_f_one_b, step::Schedule::naive, step::Schedule::gpipe,
+                                    step::Schedule::interleaved, step::Schedule::zb_h1})
+          for (const int microbatches : {1, 2, 5, 8}) {
+            if (grid.pipeline > 5 || grid.tensor > 6) continue;
+            if (grid.pipeline == 1 && schedule != step::Schedule::one_f_one_b) continue;
+            all.push_back({net, grid, schedule, microbatches, static_cast<Placing>(placing)});
+          }
+  expect_equivalence(all, *backend, false, 1e-10);
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ Sums train_and_sum(comm::Algorithm algorithm, Purpose purpose, Activity activity
   const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
   const auto c = cases()[1];
   auto world = comm::Communicator::world(environment());
-  auto options = options_for(c, world.size());
+  auto options = options_for(c, {.data = world.size()});
   options.algorithm = algorithm;
   options.bucket_bytes = kernels::Bytes(1 << 20);  // one bucket
   run::Training training(c.model, options, *backend, world, c.data);

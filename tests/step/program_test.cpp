@@ -20,14 +20,21 @@ model::ModelSpec cnn() {
                             violations);
 }
 
+Program training(const model::ModelSpec& model, const topology::GridExtent& grid, std::int64_t bucket_bytes) {
+  std::vector<base::Violation> violations;
+  const auto split = plan(model, {.grid = grid, .batch = 8, .bucket_bytes = Bytes(bucket_bytes)}, violations);
+  EXPECT_TRUE(violations.empty());
+  return build_training_program(model, split, {}, {});
+}
+
 Program training(int data, std::int64_t bucket_bytes) {
-  return build_training_program(cnn(), {.grid = {.data = data}, .bucket_bytes = Bytes(bucket_bytes)});
+  return training(cnn(), {.data = data}, bucket_bytes);
 }
 
 TEST(Program, OneRankReducesNothing) {
   const auto program = training(1, 1);
-  EXPECT_TRUE(program.reductions.empty());
-  EXPECT_TRUE(payload_of_step(program).empty());
+  EXPECT_TRUE(program.transfers.empty());
+  EXPECT_TRUE(payload_of_step(program, 0, 8).empty());
 }
 
 TEST(Program, EveryGradientIsReducedOnceAndBeforeItsUpdate) {
@@ -40,15 +47,15 @@ TEST(Program, EveryGradientIsReducedOnceAndBeforeItsUpdate) {
     }
     EXPECT_EQ(covered, program.parameter_count);
     EXPECT_EQ(program.parameter_count, cnn().parameters());
-    for (std::size_t r = 0; r < program.reductions.size(); ++r) {
+    for (std::size_t r = 0; r < program.transfers.size(); ++r) {
       const auto position = [&](Kind kind) {
         return std::find_if(
             program.instructions.begin(), program.instructions.end(),
-            [&](const Instruction& i) { return i.kind == kind && i.reduction == static_cast<int>(r); });
+            [&](const Instruction& i) { return i.kind == kind && i.transfer == static_cast<int>(r); });
       };
-      EXPECT_LT(position(Kind::all_reduce), position(Kind::wait));
+      EXPECT_LT(position(Kind::start), position(Kind::wait));
     }
-    const auto payload = payload_of_step(program);
+    const auto payload = payload_of_step(program, 0, 8);
     Bytes gradient{};
     for (const auto& [key, row] : payload)
       if (key.purpose == collective::Purpose::gradient) gradient += row.payload;
@@ -64,12 +71,12 @@ TEST(Program, FrozenLayersHaveNoGradientNoTrafficAndNoBackwardBelowThem) {
                           .layers = {"linear 7 frozen", "relu", "linear 6", "linear 5 frozen", "linear 4"}},
                          violations);
   ASSERT_TRUE(violations.empty());
-  const auto program = build_training_program(model, {.grid = {.data = 2}, .bucket_bytes = Bytes(1)});
+  const auto program = training(model, {.data = 2}, 1);
   const std::int64_t trained = 6 * 7 + 6 + 4 * 5 + 4;
   EXPECT_EQ(program.trained_count.value(), trained);
   EXPECT_EQ(program.parameter_count, model.parameters());
   Bytes gradient{};
-  for (const auto& [key, row] : payload_of_step(program))
+  for (const auto& [key, row] : payload_of_step(program, 0, 8))
     if (key.purpose == collective::Purpose::gradient) gradient += row.payload;
   EXPECT_EQ(gradient.value(), 4 * trained);
   std::vector<std::pair<int, Phase>> backward;
@@ -85,7 +92,7 @@ TEST(Program, ABucketStartsBeforeTheDataGradientOfItsLastLayer) {
   const auto program = training(2, 1);
   const auto& instructions = program.instructions;
   const auto first = std::find_if(instructions.begin(), instructions.end(), [](const Instruction& i) {
-    return i.kind == Kind::all_reduce && i.reduction == 1;
+    return i.kind == Kind::start && i.transfer == 1;
   });
   ASSERT_NE(first, instructions.end());
   EXPECT_EQ(std::prev(first)->phase, Phase::parameters);
@@ -99,7 +106,8 @@ TEST(Program, NoGradientFlowsBelowTheLowestTrainedLayer) {
 }
 
 TEST(Program, DropoutIsTheIdentityOutsideTraining) {
-  const auto program = build_evaluation_program(cnn(), {});
+  std::vector<base::Violation> violations;
+  const auto program = build_evaluation_program(cnn(), plan(cnn(), {}, violations), {}, {});
   for (const auto& i : program.instructions)
     if (i.unit >= 0) {
       EXPECT_NE(
@@ -111,7 +119,7 @@ TEST(Program, DropoutIsTheIdentityOutsideTraining) {
 TEST(Memory, TensorsThatLiveAtTheSameTimeDoNotOverlap) {
   for (const std::int64_t samples : {0, 1, 7}) {
     const auto program = training(2, 1);
-    const auto plan = plan_memory(program, samples, 64);
+    const auto plan = plan_memory(program, 0, 2 * samples, 64);
     struct Life {
       int first = 1 << 30, last = -1;
     };
@@ -124,7 +132,7 @@ TEST(Memory, TensorsThatLiveAtTheSameTimeDoNotOverlap) {
         }
     const auto end = [&](std::size_t s) {
       return plan.offset_bytes[s] +
-             bytes_of(program.slots[s].type, program.slots[s].elements(samples)).value();
+             bytes_of(program.slots[s].type, program.elements(program.slots[s], samples)).value();
     };
     for (std::size_t a = 0; a < lives.size(); ++a)
       for (std::size_t b = 0; b < a; ++b) {

@@ -59,6 +59,8 @@ class Executor {
   struct Options {
     std::int64_t largest_batch = 0;  ///< samples of the whole grid; sizes the arena
     comm::Algorithm algorithm = comm::Algorithm::automatic;
+    /// Fills slots with NaN once the last instruction that touches them is over, and counts those alive.
+    bool poison_released = false;
     /// Does what a compute or copy instruction should do; for studies of schedules. Empty: kernels.
     std::function<void(const step::Instruction&)> instead_of_kernels;
     /// Sees the outputs of every micro-batch just before the loss; for plans with whole outputs only.
@@ -80,6 +82,8 @@ class Executor {
   /// wait for is hidden. Collective.
   void calibrate(std::int64_t batch);
 
+  /// The most bytes of slots that were alive at once, when released slots are poisoned.
+  [[nodiscard]] kernels::Bytes peak_live_bytes() const { return peak_live_; }
   [[nodiscard]] kernels::Bytes activation_bytes() const { return activation_bytes_; }
   [[nodiscard]] kernels::Bytes communication_bytes() const;
   /// The all-reduces that do not depend on the batch: of gradients and of the metric, in program order.
@@ -94,6 +98,7 @@ class Executor {
   void add_to_metric(int microbatch, const kernels::LossSums&);
   void move(const step::Instruction&, Bound&);
   comm::Collective& transfer(Bound&, int id);
+  void poison(std::size_t instruction, const Bound&);
   void keep_time(const step::Instruction&, double begin, double end, StepSpans&);
 
   const step::Program& program_;
@@ -104,7 +109,7 @@ class Executor {
   Options options_;
   std::array<double, 2> metric_{};  ///< loss sum, correct
   std::vector<double> loss_levels_;  ///< open branches of the tree of losses
-  kernels::Bytes activation_bytes_{};
+  kernels::Bytes activation_bytes_{}, live_{}, peak_live_{};
   memory::HostBuffer activations_, workspace_, no_bias_;
   std::map<std::int64_t, std::unique_ptr<Bound>> bound_;           ///< by samples of the batch
   std::vector<std::unique_ptr<comm::Collective>> fixed_;           ///< by transfer; null where it depends on the batch

@@ -23,23 +23,6 @@ struct GatheredStep {
   std::vector<PhaseSeconds> phases;
 };
 
-/// Which transfers of which ranks belong together: the halves of a message, the members of a collective.
-class Counterparts {
- public:
-  struct Member {
-    int rank = 0, transfer = 0;
-  };
-  /// Programs of all ranks. A pure function of them.
-  explicit Counterparts(const std::vector<step::Program>& programs);
-  /// All others that take part in a transfer.
-  [[nodiscard]] const std::vector<Member>& of(int rank, int transfer) const {
-    return members_[static_cast<std::size_t>(rank)][static_cast<std::size_t>(transfer)];
-  }
-
- private:
-  std::vector<std::vector<std::vector<Member>>> members_;  ///< by rank and transfer
-};
-
 /// Steps from `first` on, on rank 0; nothing elsewhere. Collective over `world`.
 std::vector<GatheredStep> gather_steps(comm::Communicator& world, const Training&, const comm::Clocks&,
                                        std::size_t first);

@@ -33,6 +33,7 @@ struct TrainingOptions {
   model::Initializer initializer = model::Initializer::torch;
   comm::Algorithm algorithm = comm::Algorithm::automatic;
   kernels::Bytes bucket_bytes{};
+  bool poison_released = false;  ///< debugging: slots hold NaN once nothing reads them any more
 };
 
 /// How these options split a model; whoever wants to know what cannot be split asks `step::plan` before.

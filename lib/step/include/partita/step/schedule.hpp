@@ -37,7 +37,7 @@ struct PipelineOptions {
 /// backward (or once in each half).
 std::vector<Action> order_of(const PipelineOptions&, int stages, int stage);
 
-/// The order of one stage when nothing is trained: forwards only.
-std::vector<Action> forward_order_of(const PipelineOptions&, int stages, int stage);
+/// The order of every stage when nothing is trained: forwards only.
+std::vector<Action> forward_order_of(const PipelineOptions&, int stages);
 
 }  // namespace partita::step

@@ -1,0 +1,63 @@
+/// How far two trainings ended from each other, in units of how far training moved.
+#pragma once
+
+#include <cmath>
+
+#include "../mpi_main.hpp"
+#include "cases.hpp"
+
+namespace partita::tests {
+
+inline double norm(const std::vector<double>& v) {
+  double sum = 0;
+  for (const double x : v)
+    sum += x * x;
+  return std::sqrt(sum);
+}
+
+inline std::vector<double> difference(std::vector<double> a, const std::vector<double>& b) {
+  for (std::size_t i = 0; i < a.size(); ++i)
+    a[i] -= b[i];
+  return a;
+}
+
+using Tensors = std::vector<run::LogicalTensor>;
+
+/// The largest ‖w_p − w₁‖ / ‖w₁ − w₀‖ over trained tensors; infinity when one moved less than 1e-4 of its norm,
+/// or a frozen one at all.
+inline double largest_drift(const model::ModelSpec& model, const Tensors& start, const Tensors& one, const Tensors& many) {
+  double worst = 0;
+  for (std::size_t i = 0; i < one.size(); ++i) {
+    const bool frozen = model.layers[static_cast<std::size_t>(one[i].layer)].frozen;
+    if (frozen && many[i].values != start[i].values) return INFINITY;
+    if (frozen) continue;
+    const double moved = norm(difference(one[i].values, start[i].values));
+    if (moved < 1e-4 * norm(start[i].values)) return INFINITY;
+    worst = std::max(worst, norm(difference(many[i].values, one[i].values)) / moved);
+  }
+  return worst;
+}
+
+inline comm::Communicator& alone_on_this_rank() {
+  static auto* self = new comm::Communicator(comm::Communicator::self(environment()));
+  return *self;
+}
+
+/// What a net becomes on one rank.
+struct Reference {
+  Tensors start, end;
+};
+
+inline Reference reference_of(const Case& c, kernels::Backend& backend) {
+  Reference reference;
+  for (auto* tensors : {&reference.start, &reference.end}) {
+    auto options = options_for(c, topology::GridExtent{});
+    if (tensors == &reference.start) options.steps = 0;
+    run::Training training(c.model, options, backend, alone_on_this_rank(), c.data);
+    training.run({});
+    *tensors = training.gather_parameters();
+  }
+  return reference;
+}
+
+}  // namespace partita::tests

@@ -1,0 +1,97 @@
+/// One decomposition of one net on all ranks, step by step: its program can be changed before it runs, and its
+/// kernels replaced.
+#pragma once
+
+#include <functional>
+
+#include "../mpi_main.hpp"
+#include "cases.hpp"
+#include "partita/data/sampler.hpp"
+#include "partita/run/executor.hpp"
+
+namespace partita::tests {
+
+class Harness {
+ public:
+  using Mutate = std::function<void(step::Program&)>;
+  Harness(const Case& c, const Decomposition& d, kernels::Backend& backend, const Mutate& mutate = {},
+          std::function<void(const step::Instruction&)> instead_of_kernels = {})
+      : case_(c),
+        model_(placed(c.model, d.placing)),
+        options_(options_for(c, d)),
+        plan_(plan_of(model_, options_)),
+        axes_(world(), model_, plan_),
+        format_{.type = backend.type(), .layout = backend.image_layout()},
+        program_(step::build_training_program(model_, plan_, axes_.at(), format_)) {
+    if (mutate) mutate(program_);
+    parameters_ = std::make_unique<run::Parameters>(program_, axes_.along(topology::Axis::data));
+    parameters_->initialize(program_, model_, options_.initializer, options_.seed);
+    executor_ = std::make_unique<run::Executor>(
+        program_, model_, backend, axes_, *parameters_,
+        run::Executor::Options{.largest_batch = std::min(c.batch, c.data.train.samples.value()),
+                               .algorithm = comm::Algorithm::ring,
+                               .instead_of_kernels = std::move(instead_of_kernels)});
+  }
+
+  /// One batch: its samples in the order of the data set.
+  run::StepSpans step(std::int64_t begin, std::int64_t samples, std::int64_t divisor) {
+    std::vector<std::int64_t> indices;
+    for (std::int64_t i = 0; i < samples; ++i)
+      indices.push_back(begin + i);
+    return step(indices, divisor);
+  }
+  run::StepSpans step(std::span<const std::int64_t> indices, std::int64_t divisor) {
+    run::StepSpans spans;
+    executor_->run({.dataset = &case_.data.train,
+                    .indices = indices,
+                    .divisor = divisor,
+                    .seed = options_.seed,
+                    .step = steps_++},
+                   {.learning_rate = options_.learning_rate.base,
+                    .momentum = options_.momentum,
+                    .weight_decay = options_.weight_decay},
+                   spans);
+    return spans;
+  }
+  /// Twenty steps as `run::Training` takes them.
+  void train() {
+    data::Sampler sampler({.samples = case_.data.train.samples, .seed = options_.seed});
+    const auto n = case_.data.train.samples.value();
+    for (std::int64_t epoch = 0; steps_ < 20; ++epoch)
+      for (std::int64_t begin = 0; begin < n && steps_ < 20; begin += case_.batch) {
+        const auto samples = std::min(case_.batch, n - begin);
+        step(sampler.order(epoch).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(samples)), samples);
+      }
+  }
+
+  [[nodiscard]] step::Program program_of(int rank) const {
+    return step::build_training_program(model_, plan_, topology::coordinate_of(plan_.grid, rank), format_);
+  }
+  [[nodiscard]] std::vector<run::LogicalTensor> gather_parameters() const {
+    return run::gather_logical(world(), model_, parameters_->weights(), [this](int r) { return program_of(r); });
+  }
+  [[nodiscard]] const step::Program& program() const { return program_; }
+  [[nodiscard]] const topology::Coordinate& at() const { return axes_.at(); }
+  [[nodiscard]] const model::ModelSpec& model() const { return model_; }
+
+ private:
+  static step::Plan plan_of(const model::ModelSpec& model, const run::TrainingOptions& options) {
+    std::vector<base::Violation> violations;
+    auto plan = step::plan(model, run::plan_options(options), violations);
+    if (!violations.empty()) throw base::ConfigError(violations);
+    return plan;
+  }
+
+  const Case& case_;
+  model::ModelSpec model_;
+  run::TrainingOptions options_;
+  step::Plan plan_;
+  run::Axes axes_;
+  step::TensorFormat format_;
+  step::Program program_;
+  std::unique_ptr<run::Parameters> parameters_;
+  std::unique_ptr<run::Executor> executor_;
+  std::int64_t steps_ = 0;
+};
+
+}  // namespace partita::tests
