@@ -54,7 +54,7 @@ void Parameters::initialize(const step::Program& program, const model::ModelSpec
 }
 
 std::vector<LogicalTensor> gather_logical(comm::Communicator& world, const model::ModelSpec& model, View mine,
-                                          const std::function<step::Program(int rank)>& program_of) {
+                                          const ProgramOf& program_of) {
   const std::string bytes(static_cast<const char*>(mine.data()), static_cast<std::size_t>(mine.bytes().value()));
   auto texts = world.all_gather_text(bytes, collective::Purpose::parameter);
   std::vector<LogicalTensor> tensors;

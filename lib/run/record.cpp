@@ -26,23 +26,23 @@ std::vector<double> pack(const std::vector<StepRow>& steps, std::size_t first) {
   return numbers;
 }
 
-std::vector<step::Program> programs_of(const Training& training, int ranks) {
+std::vector<step::Program> programs_of(const ProgramOf& program_of, int ranks) {
   std::vector<step::Program> programs;
   for (int r = 0; r < ranks; ++r)
-    programs.push_back(training.program_of(r));
+    programs.push_back(program_of(r));
   return programs;
 }
 
 }  // namespace
 
-std::vector<GatheredStep> gather_steps(comm::Communicator& world, const Training& training,
-                                       const comm::Clocks& clocks, std::size_t first) {
-  const auto& steps = training.steps();
+std::vector<GatheredStep> gather_steps(comm::Communicator& world, const ProgramOf& program_of,
+                                       const std::vector<StepRow>& steps, const comm::Clocks& clocks,
+                                       std::size_t first) {
   const auto numbers = gather_numbers(world, pack(steps, first));
   std::vector<GatheredStep> gathered;
   if (world.rank() != 0 || first >= steps.size()) return gathered;
   const int ranks = world.size();
-  const auto programs = programs_of(training, ranks);
+  const auto programs = programs_of(program_of, ranks);
   const step::Counterparts counterparts(programs);
   for (std::size_t i = 0; first + i < steps.size(); ++i) {
     const auto& row = steps[first + i];
@@ -94,7 +94,7 @@ std::vector<TimelineSpan> gather_timeline(comm::Communicator& world, const Train
   const auto gathered = gather_numbers(world, mine);
   std::vector<TimelineSpan> spans;
   if (world.rank() != 0 || training.recorded().empty()) return spans;
-  const auto programs = programs_of(training, world.size());
+  const auto programs = programs_of([&](int r) { return training.program_of(r); }, world.size());
   const step::Counterparts counterparts(programs);
   std::map<std::tuple<std::int64_t, int, int>, std::int64_t> flows;  // by step, rank and transfer of the send
   for (int r = 0; r < world.size(); ++r) {

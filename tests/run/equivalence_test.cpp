@@ -96,6 +96,28 @@ TEST(Equivalence, SmoothTwinsInSinglePrecisionStayWithinRounding) {
   expect_equivalence(some, *backend, true, 1e-4);
 }
 
+/// A layer of one feature leaves all tensor ranks but one without parameters of it, in a bucket of its own.
+TEST(Equivalence, EmptyBucketsInDoubleAreTheSameModelAsOnOneRank) {
+  using comm::Algorithm;
+  const auto backend = kernels::make_reference_backend(DataType::float64);
+  auto c = cases()[1];
+  c.model = net("13", {"linear 6 placement=column", "linear 1 placement=column", "linear 4 placement=column",
+                       "linear 5 placement=row"});
+  const auto reference = reference_of(c, *backend);
+  const int ranks = world().size();
+  for (const int tensor : {2, 3, 4, ranks})
+    for (const auto algorithm : {Algorithm::ring, Algorithm::window, Algorithm::mpi}) {
+      if (ranks % tensor != 0) continue;
+      auto options = options_for(c, topology::GridExtent{.data = ranks / tensor, .tensor = tensor});
+      options.bucket_bytes = kernels::Bytes(1);
+      options.algorithm = algorithm;
+      run::Training training(c.model, options, *backend, world(), c.data);
+      training.run({});
+      EXPECT_LE(largest_drift(c.model, reference.start, reference.end, training.gather_parameters()), 1e-10)
+          << to_string(options.grid) << " algorithm " << static_cast<int>(algorithm);
+    }
+}
+
 TEST(Equivalence, EveryAlgorithmInDoubleIsTheSameModelAsOnOneRank) {
   using comm::Algorithm;
   const auto backend = kernels::make_reference_backend(DataType::float64);

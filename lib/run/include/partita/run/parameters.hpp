@@ -43,6 +43,9 @@ inline View bias_of(View flat, const step::ParameterRange& range) {
   return flat.slice(range.bias_first, range.bias_count);
 }
 
+/// The program of any rank.
+using ProgramOf = std::function<step::Program(int rank)>;
+
 /// A whole tensor in PyTorch's logical layout: weight [out, in·k·k] or bias [out] of one layer.
 struct LogicalTensor {
   int layer = 0;
@@ -51,10 +54,9 @@ struct LogicalTensor {
 };
 
 /// The whole tensors of a model from what every rank holds of a flat vector (its weights, for example), in
-/// order of the layers, weight before bias. `program_of(rank)` gives each rank's program. Collective over
-/// `world`; complete on every rank.
+/// order of the layers, weight before bias. Collective over `world`; complete on every rank.
 std::vector<LogicalTensor> gather_logical(comm::Communicator& world, const model::ModelSpec&, View mine,
-                                          const std::function<step::Program(int rank)>& program_of);
+                                          const ProgramOf&);
 
 /// This rank's part of a whole tensor into its flat vector; nothing where it holds none of the layer.
 void scatter_logical(const LogicalTensor&, const step::Program&, View flat);

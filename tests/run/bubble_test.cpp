@@ -1,0 +1,136 @@
+/// Idle time of pipelines whose compute is replaced by sleeping: the closed form where it holds, the event model
+/// elsewhere.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <thread>
+
+#include "harness.hpp"
+#include "partita/base/clock.hpp"
+#include "partita/run/record.hpp"
+#include "partita/sim/simulate.hpp"
+
+namespace partita::tests {
+namespace {
+
+using step::Instruction;
+using step::Kind;
+using step::Phase;
+using step::Program;
+using step::Schedule;
+
+/// Seconds of a forward pass and of both halves of a backward pass of one chunk.
+struct PassSeconds {
+  double forward = 0.02, input = 0.02, weight = 0.02;
+};
+
+/// Each pass of a chunk costs what its last unit is charged with; the other instructions take no time.
+double cost_of(const Program& program, const Instruction& instruction, const std::vector<PassSeconds>& stages) {
+  if (instruction.unit < 0) return 0;
+  const auto u = static_cast<std::size_t>(instruction.unit);
+  const bool last = u + 1 == program.units.size() || program.units[u + 1].chunk != program.units[u].chunk;
+  if (!last) return 0;
+  const auto& seconds = stages[static_cast<std::size_t>(program.at.pipeline)];
+  if (instruction.kind == Kind::forward) return seconds.forward;
+  return instruction.phase == Phase::data ? seconds.input : instruction.phase == Phase::parameters ? seconds.weight : 0;
+}
+
+void sleep_seconds(double seconds) {
+  if (seconds > 0) std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+}
+
+/// Sixteen small layers: two at least in every chunk.
+const Case& deep() {
+  static const Case c{"deep", net("13", {"linear 7", "linear 7", "linear 7", "linear 7", "linear 7", "linear 7", "linear 7", "linear 7",
+                                         "linear 7", "linear 7", "linear 7", "linear 7", "linear 7", "linear 7", "linear 7", "linear 5"}),
+                      random_data(data::Task::classification, {13}, 24), 24};
+  return c;
+}
+
+struct Idle {
+  double measured = 0, simulated = 0;
+};
+
+/// Idle time ÷ (ranks × step time) of a step, the median of three, and in the event model.
+Idle idle_of(Schedule schedule, int microbatches, const std::vector<PassSeconds>& stages) {
+  const auto backend = kernels::make_reference_backend(kernels::DataType::float32);
+  const int ranks = world().size();
+  const Decomposition d{0, {.pipeline = ranks}, schedule, microbatches, Placing::cheapest};
+  const Program* mine = nullptr;
+  Harness harness(deep(), d, *backend, {}, [&](const Instruction& i) { sleep_seconds(cost_of(*mine, i, stages)); });
+  mine = &harness.program();
+  constexpr int steps = 5, warm_up = 2;
+  std::vector<double> idle;
+  for (int s = 0; s < steps; ++s) {
+    const double begin = base::now_seconds();
+    const auto spans = harness.step(0, 24, 24);
+    double sums[2] = {0, base::now_seconds() - begin};
+    for (const auto& t : spans.transfers)
+      sums[0] += t.wait_end - t.wait_begin;
+    world().all_reduce(std::span(sums), comm::Combine::sum, collective::Purpose::metric);
+    if (s >= warm_up) idle.push_back(sums[0] / sums[1]);
+  }
+  std::nth_element(idle.begin(), idle.begin() + 1, idle.end());
+  std::vector<Program> programs;
+  step::ProgramsByRank by_rank;
+  for (int r = 0; r < ranks; ++r)
+    programs.push_back(harness.program_of(r));
+  for (const auto& program : programs)
+    by_rank.push_back(&program);
+  const auto simulation = sim::simulate(
+      by_rank,
+      {.instruction_seconds = [&](int r, const Instruction& i) { return cost_of(programs[static_cast<std::size_t>(r)], i, stages); },
+       .transfer_seconds = [](int, const step::Transfer&) { return 0.0; },
+       .eager_sends = true},
+      steps);
+  return {.measured = idle[1], .simulated = simulation.bubble_fraction()};
+}
+
+/// A busy machine only adds idle time: the best of three.
+void expect_idle(Schedule schedule, int microbatches, const std::vector<PassSeconds>& stages, double expected) {
+  Idle best{.measured = INFINITY};
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    const Idle idle = idle_of(schedule, microbatches, stages);
+    const double at_hand = std::isnan(expected) ? idle.simulated : expected;
+    if (std::abs(idle.measured - at_hand) < std::abs(best.measured - at_hand)) best = idle;
+    double close = std::abs(best.measured - at_hand) <= 0.03 * at_hand ? 1 : 0;
+    world().all_reduce(std::span(&close, 1), comm::Combine::max, collective::Purpose::control);
+    if (close > 0) break;
+  }
+  const double wanted = std::isnan(expected) ? best.simulated : expected;
+  const auto what = std::string(to_string(schedule)) + " of " + std::to_string(microbatches);
+  EXPECT_NEAR(best.measured, wanted, 0.03 * wanted) << what;
+  EXPECT_NEAR(best.simulated, wanted, 1e-6 * wanted) << what;
+  if (world().rank() == 0)
+    std::cout << what << " on " << world().size() << " stages: measured " << best.measured << ", expected " << wanted
+              << std::endl;
+}
+
+constexpr double by_event_model = NAN;
+
+TEST(Bubbles, EqualStagesIdleAsTheClosedFormsSay) {
+  const double p = world().size();
+  const std::vector<PassSeconds> equal(static_cast<std::size_t>(p));
+  expect_idle(Schedule::naive, 2, equal, (p - 1) / p);
+  for (const int m : {2, 8}) {
+    expect_idle(Schedule::gpipe, m, equal, (p - 1) / (m + p - 1));
+    expect_idle(Schedule::one_f_one_b, m, equal, (p - 1) / (m + p - 1));
+  }
+  const int m = 2 * world().size();
+  expect_idle(Schedule::interleaved, m, equal, (p - 1) / (2 * m + p - 1));
+  // Each rank is busy for 3m passes and idle for (p − 1)(F + I − W), here one pass a stage that follows.
+  expect_idle(Schedule::zb_h1, m, equal, (p - 1) / (3 * m + p - 1));
+}
+
+TEST(Bubbles, UnequalStagesIdleAsTheEventModelSays) {
+  std::vector<PassSeconds> stages(static_cast<std::size_t>(world().size()));
+  for (std::size_t s = 0; s < stages.size(); ++s)
+    stages[s] = {.forward = s % 2 == 0 ? 0.04 : 0.02, .input = 0.02, .weight = s % 2 == 0 ? 0.02 : 0.06};
+  for (const auto schedule : {Schedule::gpipe, Schedule::one_f_one_b, Schedule::interleaved, Schedule::zb_h1})
+    expect_idle(schedule, 3, stages, by_event_model);
+}
+
+}  // namespace
+}  // namespace partita::tests
