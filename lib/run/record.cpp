@@ -11,7 +11,6 @@
 namespace partita::run {
 namespace {
 
-
 /// Numbers of one step on the wire: five spans, the step's seconds, three times a transfer.
 constexpr std::size_t fixed_numbers = 6;
 
