@@ -18,6 +18,8 @@ Evaluator::Evaluator(const model::ModelSpec& model, const step::Plan& plan, cons
           {.largest_batch = std::min(options_.batch, options_.samples), .on_outputs = options_.on_outputs}),
       indices_(static_cast<std::size_t>(options_.samples)) {
   std::iota(indices_.begin(), indices_.end(), 0);
+  executor_.prepare(samples_of(0).size());
+  executor_.prepare(samples_of(batches() - 1).size());
 }
 
 std::int64_t Evaluator::batches() const { return (options_.samples + options_.batch - 1) / options_.batch; }

@@ -50,7 +50,11 @@ Executor::~Executor() = default;
 Executor::Bound& Executor::bind(std::int64_t batch) {
   auto& entry = bound_[batch];
   if (entry) return *entry;
+  auto& ledger = axes_.world().ledger();
+  const auto activity = ledger.activity();
+  ledger.set_activity(collective::Activity::setup);  // the ranks agree on what they plan
   entry = std::make_unique<Bound>(*this, batch);
+  ledger.set_activity(activity);
   if (entry->workspace.value() > static_cast<std::int64_t>(workspace_.bytes().size()))
     workspace_ = memory::HostBuffer(entry->workspace);
   return *entry;

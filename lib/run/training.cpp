@@ -46,6 +46,9 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
                         // In the deterministic mode ranks combine nearest first.
                         .algorithm = options.grains > 0 ? comm::Algorithm::recursive_doubling : options.algorithm,
                         .poison_released = options.poison_released});
+  const std::int64_t n = data.train.samples.value();
+  executor_->prepare(std::min(n, options.batch));
+  if (n > options.batch && n % options.batch != 0) executor_->prepare(n % options.batch);
   evaluator_ = std::make_unique<Evaluator>(
       model, plan_, format_, backend, axes_, *parameters_, data.test,
       Evaluator::Options{.samples = data.test.samples.value(), .batch = evaluation_batch * options.grid.data});

@@ -70,6 +70,10 @@ class Executor {
   Executor(const step::Program&, const model::ModelSpec&, kernels::Backend&, Axes&, Parameters&, Options);
   ~Executor();
 
+  /// Plans all that a batch of this many samples needs, which the first pass over one does otherwise.
+  /// Collective over the axes.
+  void prepare(std::int64_t batch) { bind(batch); }
+
   /// One pass over the program. Returns the loss sums: of the whole batch when the program reduces them, of
   /// what this rank has of it otherwise. `optimizer` is read by updates only. Collective over the axes when it
   /// runs a batch of a new size.
