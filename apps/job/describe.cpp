@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "partita/memory/arena.hpp"
+#include "partita/sim/rates.hpp"
 #include "partita/step/memory.hpp"
 #include "partita/step/traffic.hpp"
 
@@ -43,6 +44,21 @@ void describe_role(std::ostream& out, const step::Program& program, const model:
   if (payload.empty()) out << "    none\n";
 }
 
+/// What the event model says of all ranks together.
+void describe_simulation(std::ostream& out, const std::vector<step::Program>& roles,
+                         const topology::GridExtent& grid, std::int64_t batch) {
+  step::ProgramsByRank programs;
+  for (int r = 0; r < static_cast<int>(grid.size()); ++r) {
+    const auto at = topology::coordinate_of(grid, r);
+    programs.push_back(&roles[static_cast<std::size_t>(at.pipeline * grid.tensor + at.tensor)]);
+  }
+  const step::MachineRates rates;
+  const auto simulation = sim::simulate(programs, sim::costs_by_rates(programs, batch, rates), 3);
+  out << "\nevent model of a step at " << rates.flops_per_second / 1e9 << " GFLOP/s and "
+      << rates.tensor_bytes_per_second / 1e9 << " GB/s a rank: " << simulation.step_seconds() * 1e3
+      << " ms, bubble fraction " << simulation.bubble_fraction() << "\n";
+}
+
 void describe_roles(std::ostream& out, const Description& description) {
   const auto& [model, plan, batch] = description.split;
   const std::int64_t share = (batch + plan.grid.data - 1) / plan.grid.data;
@@ -51,9 +67,13 @@ void describe_roles(std::ostream& out, const Description& description) {
       << to_string(plan.pipeline.schedule) << ")\nmodel  " << model.name << ", input "
       << to_string(model.input) << ", " << model.parameters() << " parameters, "
       << model.training_flops() / 1e6 << " MFLOP a sample\n";
+  std::vector<step::Program> roles;
   for (int stage = 0; stage < plan.grid.pipeline; ++stage)
     for (int tensor = 0; tensor < plan.grid.tensor; ++tensor)
-      describe_role(out, description.program_at({.pipeline = stage, .tensor = tensor}), model, batch);
+      roles.push_back(description.program_at({.pipeline = stage, .tensor = tensor}));
+  for (const auto& role : roles)
+    describe_role(out, role, model, batch);
+  if (plan.grid.size() > 1) describe_simulation(out, roles, plan.grid, batch);
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <iostream>
-#include <thread>
 
 #include "partita/results/version.hpp"
 
@@ -56,8 +55,7 @@ Input read_input(int argc, const char* const* argv, int world_size) {
 }
 
 int Job::threads(int wanted) const {
-  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  return wanted > 0 ? wanted : std::max(1, cores / ranks_on_host);
+  return wanted > 0 ? wanted : std::max(1, world.node_cores() / ranks_on_host);
 }
 
 int run_main(const Program& program, int argc, char** argv) {

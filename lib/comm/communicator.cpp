@@ -13,10 +13,13 @@ namespace {
 using collective::Operation;
 using collective::Purpose;
 
-int cores_available() {
+/// Cores that any rank of the node may use: where ranks are bound, each sees only its own.
+int cores_of_node(MPI_Comm node) {
   cpu_set_t cores;
   CPU_ZERO(&cores);
-  return sched_getaffinity(0, sizeof cores, &cores) == 0 ? std::max(1, CPU_COUNT(&cores)) : 1;
+  if (sched_getaffinity(0, sizeof cores, &cores) != 0) return 1;
+  check(MPI_Allreduce(MPI_IN_PLACE, &cores, sizeof cores, MPI_BYTE, MPI_BOR, node), "MPI_Allreduce");
+  return std::max(1, CPU_COUNT(&cores));
 }
 
 void relax() {
@@ -95,7 +98,8 @@ std::shared_ptr<Communicator::State> duplicate(MPI_Comm ranks) {
   MPI_Comm copy = MPI_COMM_NULL;
   check(MPI_Comm_dup(ranks, &copy), "MPI_Comm_dup");
   auto state = make_state(copy, topology::Axis::world, 0, std::make_shared<Runtime>());
-  state->runtime->polls_before_yield = state->local_size > cores_available() ? 20 : 2000;
+  state->runtime->node_cores = cores_of_node(state->node.get());
+  state->runtime->polls_before_yield = state->local_size > state->runtime->node_cores ? 20 : 2000;
   return state;
 }
 
@@ -131,6 +135,7 @@ int Communicator::size() const { return state_->size; }
 topology::Axis Communicator::axis() const { return state_->axis; }
 int Communicator::local_rank() const { return state_->local_rank; }
 int Communicator::local_size() const { return state_->local_size; }
+int Communicator::node_cores() const { return state_->runtime->node_cores; }
 std::span<const int> Communicator::nodes() const { return state_->node_of; }
 Ledger& Communicator::ledger() const { return state_->runtime->ledger; }
 collective::Reach Communicator::reach(const void* data) const {

@@ -23,7 +23,7 @@ struct Runtime {
   collective::AlgorithmTable table = collective::AlgorithmTable::shipped();
   std::vector<Progressing*> active;
   int planned = 0;  ///< living plans: the most that can be under way
-  int polls_before_yield = 0;
+  int polls_before_yield = 0, node_cores = 1;
 
   void remove(Progressing* operation) { std::erase(active, operation); }
 };

@@ -162,6 +162,7 @@ def bad_input():
         result = run(infer, 4, "digits_mlp", *small, f"--load-model={model}", "--grid.pipeline=2", "--grid.tensor=2", "--dry-run",
                      "--print-program=0", f"--output={folder}/never.h5")
         assert result.returncode == 0 and "stage 1, tensor rank 1" in result.stdout, result
+        assert "event model of a step" in result.stdout, result.stdout
         assert "gradients 0, optimizer state 0" in result.stdout and "backward" not in result.stdout, result.stdout
         assert existing.read_text() == "precious"
         assert sorted(p.name for p in pathlib.Path(folder).iterdir()) == ["existing.h5", "m.h5"]
