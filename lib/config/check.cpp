@@ -43,8 +43,19 @@ topology::GridExtent grid_of(Strategy strategy, int world, int layers) {
   return {.data = world};
 }
 
-std::int64_t largest_share(const RunOptions& options) {
-  return (options.train.batch + options.grid.data - 1) / options.grid.data;
+std::int64_t largest_share(const RunOptions& options, std::int64_t batch) {
+  return (batch + options.grid.data - 1) / options.grid.data;
+}
+
+step::PipelineOptions pipeline_for(const RunOptions& options, std::int64_t batch) {
+  const auto& pipeline = options.pipeline;
+  const int stages = options.grid.pipeline;
+  const int microbatches =
+      stages == 1 ? 1 : static_cast<int>(std::min<std::int64_t>(4 * stages, largest_share(options, batch)));
+  return {.schedule = pipeline.schedule,
+          .microbatches = pipeline.microbatches.value_or(microbatches),
+          .chunks = pipeline.chunks,
+          .warmup = pipeline.warmup};
 }
 
 std::string number(std::int64_t n) { return std::to_string(n); }
@@ -77,6 +88,25 @@ void check_deterministic(const RunOptions& options, std::vector<Violation>& viol
                               number(grains / data)});
 }
 
+void check_microbatches(const RunOptions& options, std::int64_t batch, std::vector<Violation>& violations) {
+  const auto& microbatches = options.pipeline.microbatches;
+  const auto most = largest_share(options, batch);
+  if (microbatches && *microbatches > most)
+    violations.push_back({"pipeline.microbatches", number(*microbatches),
+                          "is more than the largest share of the batch on a data rank; the nearest is " +
+                              number(most)});
+}
+
+void check_chunks(const RunOptions& options, std::vector<Violation>& violations) {
+  const auto& pipeline = options.pipeline;
+  const bool takes_chunks =
+      pipeline.schedule != step::Schedule::one_f_one_b && pipeline.schedule != step::Schedule::zb_h1;
+  if (pipeline.chunks > 1 && !takes_chunks)
+    violations.push_back({"pipeline.chunks", number(pipeline.chunks),
+                          std::string(to_string(pipeline.schedule)) +
+                              " works on one chunk a stage; the nearest is 1, or pipeline.schedule=interleaved"});
+}
+
 }  // namespace
 
 std::vector<Violation> fit_to_world(RunOptions& options, int world) {
@@ -102,31 +132,37 @@ std::vector<Violation> fit_to_world(RunOptions& options, int world) {
 }
 
 step::PipelineOptions pipeline_options(const RunOptions& options) {
-  const auto& pipeline = options.pipeline;
-  const int stages = options.grid.pipeline;
-  int microbatches = stages == 1 ? 1 : static_cast<int>(std::min<std::int64_t>(4 * stages, largest_share(options)));
-  if (options.train.deterministic) microbatches = std::max(1, options.train.grains / options.grid.data);
-  return {.schedule = pipeline.schedule,
-          .microbatches = pipeline.microbatches.value_or(microbatches),
-          .chunks = pipeline.chunks,
-          .warmup = pipeline.warmup};
+  auto pipeline = pipeline_for(options, options.train.batch);
+  if (options.train.deterministic && !options.pipeline.microbatches)
+    pipeline.microbatches = std::max(1, options.train.grains / options.grid.data);
+  return pipeline;
 }
 
 std::vector<Violation> check_plan(const RunOptions& options) {
   std::vector<Violation> violations;
-  const auto& pipeline = options.pipeline;
-  if (pipeline.microbatches && *pipeline.microbatches > largest_share(options) && !options.train.deterministic)
-    violations.push_back({"pipeline.microbatches", number(*pipeline.microbatches),
-                          "is more than the largest share of the batch on a data rank; the nearest is " +
-                              number(largest_share(options))});
-  const bool takes_chunks =
-      pipeline.schedule != step::Schedule::one_f_one_b && pipeline.schedule != step::Schedule::zb_h1;
-  if (pipeline.chunks > 1 && !takes_chunks)
-    violations.push_back({"pipeline.chunks", number(pipeline.chunks),
-                          std::string(to_string(pipeline.schedule)) +
-                              " works on one chunk a stage; the nearest is 1, or pipeline.schedule=interleaved"});
+  if (!options.train.deterministic) check_microbatches(options, options.train.batch, violations);
+  check_chunks(options, violations);
   if (options.train.deterministic) check_deterministic(options, violations);
   step::plan(options.model, {.grid = options.grid, .batch = options.train.batch, .pipeline = pipeline_options(options)},
+             violations);
+  return violations;
+}
+
+std::int64_t inference_batch(const RunOptions& options) {
+  constexpr std::int64_t of_data_rank = 256;
+  return options.infer.batch.value_or(of_data_rank * options.grid.data);
+}
+
+step::PipelineOptions inference_pipeline(const RunOptions& options) {
+  return pipeline_for(options, inference_batch(options));
+}
+
+std::vector<Violation> check_inference_plan(const RunOptions& options) {
+  std::vector<Violation> violations;
+  check_microbatches(options, inference_batch(options), violations);
+  check_chunks(options, violations);
+  step::plan(options.model,
+             {.grid = options.grid, .batch = inference_batch(options), .pipeline = inference_pipeline(options)},
              violations);
   return violations;
 }

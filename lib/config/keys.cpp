@@ -131,6 +131,28 @@ std::vector<Key> train_keys() {
   };
 }
 
+/// They say how a trained model is measured, not what is trained.
+std::vector<Key> infer_keys() {
+  using O = RunOptions;
+  std::vector<Key> keys{
+      optional_number<std::int64_t>(
+          "infer.samples", "the first test samples; default: all", {1, large},
+          [](O& o) -> auto& { return o.infer.samples; }),
+      optional_number<std::int64_t>(
+          "infer.batch", "global batch in samples; default: 256 a data rank", {1, large},
+          [](O& o) -> auto& { return o.infer.batch; }),
+      number<std::int64_t>(
+          "infer.repetitions", "passes over the samples", {1, 1 << 20},
+          [](O& o) -> auto& { return o.infer.repetitions; }),
+      number<std::int64_t>(
+          "infer.warmup", "batches that are not timed", {0, 1 << 20},
+          [](O& o) -> auto& { return o.infer.warmup; }),
+  };
+  for (auto& key : keys)
+    key.decides_result = false;
+  return keys;
+}
+
 /// Read as a 64-bit number, stored as bytes.
 Key bucket_bytes() {
   const Bounds<std::int64_t> bounds{1, large};
@@ -247,7 +269,7 @@ std::string_view to_string(LearningRateSchedule schedule) {
 const std::vector<Key>& keys() {
   static const std::vector<Key> all = [] {
     std::vector<Key> keys = grid_and_model_keys();
-    for (auto part : {train_keys(), machine_keys(), data_keys()})
+    for (auto part : {train_keys(), infer_keys(), machine_keys(), data_keys()})
       for (auto& key : part)
         keys.push_back(std::move(key));
     keys.push_back(optional_number<int>("print-program", "print the step program of this rank, run nothing", {0, 1 << 30},

@@ -75,6 +75,31 @@ void add_quality(std::vector<MetricValue>& metrics, const RunRecord& run) {
                        .value = points_of_fraction * last.test_accuracy});
 }
 
+/// Throughput, loss and accuracy of an inference are figures: no step or epoch has them.
+void add_inference(std::vector<MetricValue>& metrics, const RunRecord& run) {
+  const auto& latency = run.inference.latency_seconds;
+  if (latency.empty()) return;
+  metrics.push_back({.name = "latency",
+                     .unit = "s",
+                     .gated = true,
+                     .value = percentile(latency, 50),
+                     .blocks = block_means(latency)});
+  for (const auto& figure : run.figures) {
+    MetricValue metric{.name = figure.name, .unit = figure.unit, .gated = true, .value = figure.value};
+    if (figure.name == "throughput") {
+      metric.direction = Direction::higher_is_better;
+    } else if (figure.name == "test_accuracy") {
+      metric.unit = "%";
+      metric.direction = Direction::higher_is_better;
+      metric.judgement = Judgement::points;
+      metric.value *= points_of_fraction;
+    } else if (figure.name != "test_loss") {
+      continue;
+    }
+    metrics.push_back(metric);
+  }
+}
+
 void add_traffic(std::vector<MetricValue>& metrics, const RunRecord& run) {
   std::map<std::string, std::int64_t> bytes;
   for (const auto& row : run.traffic) {
@@ -140,6 +165,7 @@ std::vector<MetricValue> metrics_of(const RunRecord& run) {
   add_steps(metrics, run.steps);
   add_phases(metrics, run.steps);
   add_quality(metrics, run);
+  add_inference(metrics, run);
   add_traffic(metrics, run);
   add_memory(metrics, run);
   add_benchmarks(metrics, run);

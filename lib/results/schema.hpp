@@ -247,6 +247,23 @@ void exchange_timeline(Archive& root, T& timeline) {
   });
 }
 
+template <class Archive, class T>
+void exchange_inference(Archive& root, T& inference) {
+  if (!root.begins("inference", !inference.latency_seconds.empty())) return;
+  auto group = root.group("inference");
+  const bool classifies = group.begins("prediction", !inference.prediction.empty());
+  auto batches = static_cast<std::int64_t>(inference.latency_seconds.size());
+  auto samples = static_cast<std::int64_t>(inference.prediction.size());
+  if (!classifies && inference.features > 0)
+    samples = static_cast<std::int64_t>(inference.output.size()) / inference.features;
+  group.index("batch", batches);
+  group.index("sample", samples);
+  group.column("latency_seconds", "s", inference.latency_seconds, {"batch"});
+  if (classifies) return group.column("prediction", "1", inference.prediction, {"sample"});
+  group.index("feature", inference.features);
+  group.column("output", "1", inference.output, {"sample", "feature"});
+}
+
 /// All but the attributes that say whose file this is (`schema_version`, `software`, `content`).
 template <class Archive, class Record>
 void exchange(Archive& root, Record& record) {
@@ -261,6 +278,7 @@ void exchange(Archive& root, Record& record) {
   exchange_figures(root, record.figures);
   exchange_benchmarks(root, record.benchmarks);
   exchange_timeline(root, record.timeline);
+  exchange_inference(root, record.inference);
 }
 
 }  // namespace partita::results

@@ -70,6 +70,13 @@ double median(std::span<const double> values) {
   return (v[(v.size() - 1) / 2] + v[v.size() / 2]) / 2;
 }
 
+double percentile(std::span<const double> values, double percent) {
+  if (values.empty()) return std::numeric_limits<double>::quiet_NaN();
+  const auto v = sorted(values);
+  const auto rank = std::ceil(percent * static_cast<double>(v.size()) / 100);
+  return v[static_cast<std::size_t>(std::max(1.0, rank)) - 1];
+}
+
 Interval median_interval(std::span<const double> values, double confidence) {
   if (values.empty()) return {std::nan(""), std::nan(""), 0};
   const auto v = sorted(values);

@@ -27,6 +27,8 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
       parameters_(parameters),
       options_(std::move(options)),
       loss_levels_(static_cast<std::size_t>(program.gradient_levels)) {
+  base::expect(!options_.on_outputs || program.loss_placement.spread != step::Spread::channel,
+               "outputs are seen where the plan keeps them whole");
   activation_bytes_ =
       step::plan_memory(program, axes.at().data, options_.largest_batch, memory::alignment).total;
   activations_ = memory::HostBuffer(activation_bytes_);
@@ -132,7 +134,9 @@ void Executor::loss(const step::Instruction& instruction, Bound& bound, const Ba
   const auto& placement = program_.loss_placement;
   const View logits = bound.slot(program_.loss_slot[j]), labels = bound.slot(program_.labels_slot[j]);
   const View gradient = program_.training ? bound.slot(program_.loss_gradient_slot[j]) : View();
-  const auto n = bound.samples(instruction.microbatch, placement.spread == step::Spread::batch).size();
+  const auto samples = bound.samples(instruction.microbatch, placement.spread == step::Spread::batch);
+  const auto n = samples.size();
+  if (options_.on_outputs) options_.on_outputs({.samples = samples, .values = logits});
   const double scale = 1.0 / static_cast<double>(batch.divisor);
   const auto outputs = model_.layers.back().output.elements().value();
   kernels::LossSums sums;

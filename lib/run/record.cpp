@@ -1,32 +1,20 @@
 #include "partita/run/record.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 #include <string>
 
+#include "numbers.hpp"
 #include "partita/base/error.hpp"
 #include "partita/step/counterparts.hpp"
 
 namespace partita::run {
 namespace {
 
-using collective::Purpose;
-
 /// Numbers of one step on the wire: five spans, the step's seconds, three times a transfer.
 constexpr std::size_t fixed_numbers = 6;
 
-std::string bytes_of_numbers(const std::vector<double>& numbers) {
-  return {reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(double)};
-}
-
-std::vector<double> numbers_of_bytes(const std::string& text) {
-  std::vector<double> numbers(text.size() / sizeof(double));
-  std::memcpy(numbers.data(), text.data(), text.size());
-  return numbers;
-}
-
-std::string pack(const std::vector<StepRow>& steps, std::size_t first) {
+std::vector<double> pack(const std::vector<StepRow>& steps, std::size_t first) {
   std::vector<double> numbers;
   for (std::size_t i = first; i < steps.size(); ++i) {
     const auto& s = steps[i].spans;
@@ -34,7 +22,7 @@ std::string pack(const std::vector<StepRow>& steps, std::size_t first) {
     for (const auto& t : s.transfers)
       numbers.insert(numbers.end(), {t.started, t.wait_begin, t.wait_end});
   }
-  return bytes_of_numbers(numbers);
+  return numbers;
 }
 
 std::vector<step::Program> programs_of(const ProgramOf& program_of, int ranks) {
@@ -49,15 +37,12 @@ std::vector<step::Program> programs_of(const ProgramOf& program_of, int ranks) {
 std::vector<GatheredStep> gather_steps(comm::Communicator& world, const ProgramOf& program_of,
                                        const std::vector<StepRow>& steps, const comm::Clocks& clocks,
                                        std::size_t first) {
-  const auto texts = world.gather_text(pack(steps, first), 0, Purpose::metric);
+  const auto numbers = gather_numbers(world, pack(steps, first));
   std::vector<GatheredStep> gathered;
   if (world.rank() != 0 || first >= steps.size()) return gathered;
   const int ranks = world.size();
   const auto programs = programs_of(program_of, ranks);
   const step::Counterparts counterparts(programs);
-  std::vector<std::vector<double>> numbers;
-  for (const auto& text : texts)
-    numbers.push_back(numbers_of_bytes(text));
   for (std::size_t i = 0; first + i < steps.size(); ++i) {
     const auto& row = steps[first + i];
     GatheredStep step{.loss = row.loss, .learning_rate = row.learning_rate, .samples = row.samples};
@@ -105,14 +90,14 @@ std::vector<TimelineSpan> gather_timeline(comm::Communicator& world, const Train
     for (const auto& times : recorded.instructions)
       mine.insert(mine.end(), {times.begin, times.end});
   }
-  const auto texts = world.gather_text(bytes_of_numbers(mine), 0, Purpose::metric);
+  const auto gathered = gather_numbers(world, mine);
   std::vector<TimelineSpan> spans;
   if (world.rank() != 0 || training.recorded().empty()) return spans;
   const auto programs = programs_of([&](int r) { return training.program_of(r); }, world.size());
   const step::Counterparts counterparts(programs);
   std::map<std::tuple<std::int64_t, int, int>, std::int64_t> flows;  // by step, rank and transfer of the send
   for (int r = 0; r < world.size(); ++r) {
-    const auto numbers = numbers_of_bytes(texts[static_cast<std::size_t>(r)]);
+    const auto& numbers = gathered[static_cast<std::size_t>(r)];
     const auto& program = programs[static_cast<std::size_t>(r)];
     const std::size_t count = program.instructions.size(), width = 2 + 2 * count;
     const double offset = clocks.offset_seconds[static_cast<std::size_t>(r)];

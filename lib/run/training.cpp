@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "partita/base/clock.hpp"
 #include "partita/data/sampler.hpp"
@@ -17,13 +16,6 @@ using collective::Purpose;
 
 /// Samples of a data rank in one evaluation pass; any number gives the same sums up to rounding.
 constexpr std::int64_t evaluation_batch = 256;
-
-step::Plan plan_of(const model::ModelSpec& model, const TrainingOptions& options) {
-  std::vector<base::Violation> violations;
-  auto plan = step::plan(model, plan_options(options), violations);
-  if (!violations.empty()) throw base::ConfigError(violations);
-  return plan;
-}
 
 }  // namespace
 
@@ -42,11 +34,10 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
       backend_(backend),
       world_(world),
       data_(data),
-      plan_(plan_of(model, options)),
+      plan_(step::plan(model, plan_options(options))),
       axes_(world, model, plan_),
       format_{.type = backend.type(), .layout = backend.image_layout()},
       training_program_(step::build_training_program(model, plan_, axes_.at(), format_)),
-      evaluation_program_(step::build_evaluation_program(model, plan_, axes_.at(), format_)),
       parameters_(std::make_unique<Parameters>(training_program_, axes_.along(topology::Axis::data))) {
   parameters_->initialize(training_program_, model, options.initializer, options.seed);
   executor_ = std::make_unique<Executor>(
@@ -55,15 +46,12 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
                         // In the deterministic mode ranks combine nearest first.
                         .algorithm = options.grains > 0 ? comm::Algorithm::recursive_doubling : options.algorithm,
                         .poison_released = options.poison_released});
-  evaluator_ = std::make_unique<Executor>(
-      evaluation_program_, model, backend, axes_, *parameters_,
-      Executor::Options{.largest_batch = std::min(evaluation_batch * options.grid.data, data.test.samples.value())});
-  const auto prepare = [](Executor& executor, std::int64_t n, std::int64_t batch) {
-    executor.prepare(std::min(n, batch));
-    if (n > batch && n % batch != 0) executor.prepare(n % batch);
-  };
-  prepare(*executor_, data.train.samples.value(), options.batch);
-  prepare(*evaluator_, data.test.samples.value(), evaluation_batch * options.grid.data);
+  const std::int64_t n = data.train.samples.value();
+  executor_->prepare(std::min(n, options.batch));
+  if (n > options.batch && n % options.batch != 0) executor_->prepare(n % options.batch);
+  evaluator_ = std::make_unique<Evaluator>(
+      model, plan_, format_, backend, axes_, *parameters_, data.test,
+      Evaluator::Options{.samples = data.test.samples.value(), .batch = evaluation_batch * options.grid.data});
 }
 
 Training::~Training() = default;
@@ -142,27 +130,9 @@ EpochRow Training::summarize(std::int64_t epoch, std::size_t first_step, bool& f
   return row;
 }
 
-Training::Evaluation Training::evaluate() {
+Evaluator::Means Training::evaluate() {
   world_.ledger().set_activity(Activity::evaluate);
-  const std::int64_t n = data_.test.samples.value(), pass = std::min(n, evaluation_batch * plan_.grid.data);
-  std::vector<std::int64_t> indices(static_cast<std::size_t>(n));
-  std::iota(indices.begin(), indices.end(), 0);
-  double sums[2] = {};
-  for (std::int64_t begin = 0; begin < n; begin += pass) {
-    StepSpans spans;
-    const auto batch = evaluator_->run(
-        {.dataset = &data_.test,
-         .indices = std::span(indices).subspan(static_cast<std::size_t>(begin),
-                                               static_cast<std::size_t>(std::min(pass, n - begin))),
-         .divisor = n},
-        {}, spans);
-    sums[0] += batch.loss;
-    sums[1] += static_cast<double>(batch.correct);
-  }
-  if (const auto axes = step::metric_axes(plan_); axes != topology::Axis::none)
-    axes_.along(axes).all_reduce(std::span(sums), comm::Combine::sum, Purpose::metric);
-  const auto samples = static_cast<double>(n);
-  return {.loss = sums[0] / samples, .accuracy = sums[1] / samples};
+  return evaluator_->evaluate();
 }
 
 Outcome Training::run(const Observer& observer) {

@@ -687,12 +687,19 @@ class Builder {
 Plan plan(const model::ModelSpec& model, const PlanOptions& options, std::vector<base::Violation>& violations) {
   Plan plan{.grid = options.grid,
             .pipeline = options.pipeline,
-            .placement = place(model, options.grid, options.batch),
+            .placement = place(model, options.grid, options.batch, {}, options.outputs),
             .bucket_bytes = options.bucket_bytes,
             .grains = options.grains};
   plan.partition =
       partition(model, plan.placement, options.grid.pipeline * options.pipeline.chunks, violations);
   return plan;
+}
+
+Plan plan(const model::ModelSpec& model, const PlanOptions& options) {
+  std::vector<base::Violation> violations;
+  auto planned = plan(model, options, violations);
+  if (!violations.empty()) throw base::ConfigError(violations);
+  return planned;
 }
 
 topology::Axis metric_axes(const Plan& plan) {

@@ -111,10 +111,11 @@ bool allowed(const model::Layer& layer, Variant variant) {
 class Placer {
  public:
   Placer(const model::ModelSpec& model, const topology::GridExtent& grid, std::int64_t batch,
-         const MachineRates& rates)
+         const MachineRates& rates, Outputs outputs)
       : model_(model),
         grid_(grid),
         rates_(rates),
+        outputs_(outputs),
         samples_(std::max<std::int64_t>(1, (batch + grid.data - 1) / grid.data)),
         lowest_(lowest_trained_layer(model)) {}
 
@@ -178,7 +179,7 @@ class Placer {
 
   std::vector<Placement> losses() const {
     std::vector<Placement> all{plain(Spread::replicated), plain(Spread::batch)};
-    if (model_.loss == model::Loss::cross_entropy)
+    if (model_.loss == model::Loss::cross_entropy && outputs_ == Outputs::any)
       all.push_back({.spread = Spread::channel,
                      .offsets = even_offsets(grid_.tensor, model_.layers.back().output.elements().value())});
     return all;
@@ -216,6 +217,7 @@ class Placer {
   const model::ModelSpec& model_;
   topology::GridExtent grid_;
   MachineRates rates_;
+  Outputs outputs_;
   std::int64_t samples_;
   int lowest_;
 };
@@ -298,8 +300,8 @@ int lowest_trained_layer(const model::ModelSpec& model) {
 }
 
 ModelPlacement place(const model::ModelSpec& model, const topology::GridExtent& grid, std::int64_t batch,
-                     const MachineRates& rates) {
-  if (grid.tensor > 1) return Placer(model, grid, batch, rates).cheapest();
+                     const MachineRates& rates, Outputs outputs) {
+  if (grid.tensor > 1) return Placer(model, grid, batch, rates, outputs).cheapest();
   ModelPlacement one;
   one.layers.assign(model.layers.size(), {.variant = Variant::replicated, .in = replicated, .out = replicated});
   return one;

@@ -157,6 +157,23 @@ TEST(Config, TheHashIsOfWhatDecidesTheResult) {
   EXPECT_NE(dropout("dropout 0.5"), dropout("dropout 0.5000001"));
 }
 
+TEST(Config, HowAModelIsInferredChangesNoHashOfItsTraining) {
+  const Parsed parsed({"--infer.samples=3", "--infer.batch=7", "--infer.repetitions=2", "--infer.warmup=0"});
+  EXPECT_TRUE(parsed.violations.empty());
+  EXPECT_EQ(config_hash(parsed.options), config_hash(Parsed({}).options));
+  EXPECT_EQ(inference_batch(parsed.options), 7);
+  EXPECT_TRUE(Parsed({"--infer.repetitions=0"}).names("the nearest is 1"));
+}
+
+TEST(Config, ADeterministicTrainingBindsNoInference) {
+  auto options = Parsed({"--train.deterministic=true", "--train.batch=1"}).options;
+  ASSERT_TRUE(fit_to_world(options, 3).empty());
+  EXPECT_FALSE(check_plan(options).empty());
+  EXPECT_TRUE(check_inference_plan(options).empty());
+  EXPECT_EQ(inference_batch(options), 3 * 256);
+  EXPECT_EQ(inference_pipeline(options).microbatches, 1);
+}
+
 TEST(Config, TheHashCountsEvaluationsOnlyWhereTheyEndTheTraining) {
   const auto hash = [](std::vector<std::string> arguments) { return config_hash(Parsed(arguments).options); };
   EXPECT_EQ(hash({"--evaluate.every=3"}), hash({}));

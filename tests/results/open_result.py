@@ -14,7 +14,7 @@ except ImportError as missing:
 
 path = sys.argv[1]
 groups = {"environment", "model", "steps", "epochs", "reductions", "traffic", "memory", "figures", "benchmarks",
-          "timeline"}
+          "timeline", "inference"}
 columns = 0
 
 
@@ -50,6 +50,8 @@ with h5py.File(path) as file:
     check(abs(file["timeline"].attrs["clock_uncertainty_seconds"] - 2e-6) < 1e-12, "uncertainty of the clocks")
     check(list(file["timeline/kind"].asstr()[:2]) == ["forward", "forward"], "kinds of spans")
     check(set(file["timeline/flow"][:]) == {-1, 0, 2, 4}, "flows")
+    check(list(file["inference/prediction"][:]) == [7, 0, 9], "predictions")
+    check(list(file["inference/latency_seconds"][:]) == [0.25, 0.125], "latencies")
     check(list(file["model/name"].asstr()) == ["conv1", "relu1"], "names of layers")
 
 for group in sorted(groups) + ["steps/phase"]:

@@ -46,6 +46,7 @@ void expect_same(const RunRecord& a, const RunRecord& b) {
   EXPECT_EQ(a.benchmarks, b.benchmarks);
   EXPECT_EQ(a.reductions, b.reductions);
   EXPECT_TRUE(a.timeline == b.timeline);
+  EXPECT_TRUE(a.inference == b.inference);
   EXPECT_EQ(a.steps.ranks, b.steps.ranks);
   EXPECT_EQ(a.steps.loss, b.steps.loss);
   EXPECT_EQ(a.steps.samples, b.steps.samples);
@@ -102,6 +103,12 @@ TEST_F(RoundTrip, KeepsLongTexts) {
   auto record = sample_record();
   record.attributes.config = std::string(200'000, 'c');
   record.environment.ranks[1].host = std::string(300, 'h');
+  write_snapshot(folder / "r.h5", record);
+  expect_same(read(folder / "r.h5"), record);
+}
+
+TEST_F(RoundTrip, KeepsTheOutputsOfARegression) {
+  const RunRecord record{.inference = {.features = 2, .output = {1, 2, 3, 4, 5, -0.0}, .latency_seconds = {0.5}}};
   write_snapshot(folder / "r.h5", record);
   expect_same(read(folder / "r.h5"), record);
 }

@@ -148,6 +148,7 @@ inline RunRecord sample_record(std::int64_t steps = 7, std::int64_t ranks = 2) {
   r.figures = {{"samples_per_second", 8000, "samples/s"}, {"time_to_accuracy", 3, "s"}};
   r.benchmarks = {{"all_reduce/ring", "ranks=2 bytes=64", "s", 0, 1e-6},
                   {"all_reduce/ring", "ranks=2 bytes=64", "s", 1, 2e-6}};
+  r.inference = {.prediction = {7, 0, 9}, .latency_seconds = {0.25, 0.125}};
   r.timeline = sample_timeline(std::min<std::int64_t>(steps, 3), ranks);
   return r;
 }

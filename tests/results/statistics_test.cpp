@@ -19,6 +19,24 @@ TEST(Median, IsTheMiddleOrTheMeanOfTheMiddleTwo) {
   EXPECT_EQ(median(Values{4, 1, 9, 5}), 4.5);
 }
 
+TEST(Percentile, IsTheValueAtTheNearestRank) {
+  EXPECT_TRUE(std::isnan(percentile(Values{}, 50)));
+  for (const double percent : {0.1, 50.0, 100.0})
+    EXPECT_EQ(percentile(Values{3}, percent), 3);
+  const Values five{50, 15, 40, 20, 35};
+  EXPECT_EQ(percentile(five, 5), 15);
+  EXPECT_EQ(percentile(five, 20), 15);
+  EXPECT_EQ(percentile(five, 30), 20);
+  EXPECT_EQ(percentile(five, 40), 20);
+  EXPECT_EQ(percentile(five, 50), 35);
+  EXPECT_EQ(percentile(five, 100), 50);
+  Values hundred;
+  for (int i = 100; i > 0; --i)
+    hundred.push_back(i);
+  for (const int percent : {1, 50, 90, 95, 99, 100})
+    EXPECT_EQ(percentile(hundred, percent), percent);
+}
+
 TEST(MedianInterval, HasTheBinomialCoverage) {
   const auto first = [](int n) {
     Values v;

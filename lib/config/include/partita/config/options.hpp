@@ -1,4 +1,4 @@
-/// Everything that a training run can be told, from an INI file and the command line.
+/// Everything that a run, training or inference, can be told, from an INI file and the command line.
 #pragma once
 
 #include <filesystem>
@@ -51,6 +51,14 @@ struct TimelineOptions {
   std::int64_t first = 5, steps = 0;
 };
 
+/// Of partita-infer.
+struct InferOptions {
+  std::optional<std::int64_t> samples;  ///< the first ones of the test set; default: all
+  std::optional<std::int64_t> batch;    ///< global; default: 256 a data rank
+  std::int64_t repetitions = 1;         ///< passes over the samples
+  std::int64_t warmup = 2;              ///< batches that are not timed
+};
+
 struct SyncOptions {
   collective::Algorithm algorithm = collective::Algorithm::automatic;
   std::filesystem::path table;  ///< what `automatic` stands for; empty: the shipped table
@@ -68,6 +76,7 @@ struct RunOptions {
   PipelineOptions pipeline;
   TrainOptions train;
   std::int64_t evaluate_every = 1;
+  InferOptions infer;
   TimelineOptions timeline;
   double snapshot_seconds = 60;  ///< between snapshots of the result inside an epoch; 0: at epochs only
   SyncOptions sync;
@@ -103,6 +112,12 @@ step::PipelineOptions pipeline_options(const RunOptions&);
 
 /// What of the model cannot be split over the grid as asked: stages, chunks, micro-batches, grains.
 std::vector<base::Violation> check_plan(const RunOptions&);
+
+/// The same three of an inference: its batch, its pipeline (a deterministic training changes neither), and what
+/// cannot be split or is not there.
+std::int64_t inference_batch(const RunOptions&);
+step::PipelineOptions inference_pipeline(const RunOptions&);
+std::vector<base::Violation> check_inference_plan(const RunOptions&);
 
 /// What of the model does not fit the data: input shape, number of classes, target shape.
 std::vector<base::Violation> check_data(const RunOptions&, const data::DataPair&);

@@ -192,6 +192,15 @@ struct Timeline {
   friend bool operator==(const Timeline&, const Timeline&) = default;
 };
 
+/// `/inference`, which is written only when it has batches. Either `prediction` or `output` is filled.
+struct Inference {
+  std::vector<std::int64_t> prediction;  ///< [sample]: class
+  std::int64_t features = 0;
+  std::vector<double> output;           ///< [sample, feature]
+  std::vector<double> latency_seconds;  ///< [batch], repetition after repetition
+  friend bool operator==(const Inference&, const Inference&) = default;
+};
+
 struct RunRecord {
   Attributes attributes;
   Environment environment;
@@ -204,6 +213,7 @@ struct RunRecord {
   std::vector<Figure> figures;
   std::vector<BenchmarkRow> benchmarks;
   Timeline timeline;
+  Inference inference;
 };
 
 }  // namespace partita::results

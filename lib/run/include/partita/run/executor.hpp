@@ -47,6 +47,13 @@ struct InstructionTimes {
   double begin = 0, end = 0;
 };
 
+/// The network's outputs for some samples of a batch, as the loss reads them; valid during the call that hands
+/// them over.
+struct BatchOutputs {
+  topology::Range samples;  ///< within the batch
+  View values;              ///< [samples, outputs]
+};
+
 class Executor {
  public:
   struct Options {
@@ -56,6 +63,8 @@ class Executor {
     bool poison_released = false;
     /// Does what a compute or copy instruction should do; for studies of schedules. Empty: kernels.
     std::function<void(const step::Instruction&)> instead_of_kernels;
+    /// Sees the outputs of every micro-batch just before the loss; for plans with whole outputs only.
+    std::function<void(const BatchOutputs&)> on_outputs;
   };
   /// Collective over the axes of the program.
   Executor(const step::Program&, const model::ModelSpec&, kernels::Backend&, Axes&, Parameters&, Options);

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "partita/nn/learning_rate.hpp"
-#include "partita/run/executor.hpp"
+#include "partita/run/evaluator.hpp"
 #include "partita/topology/grid.hpp"
 
 namespace partita::run {
@@ -84,10 +84,7 @@ class Training {
   void calibrate();
 
   /// Mean loss and accuracy over the whole test set, each sample once, over any number of ranks.
-  struct Evaluation {
-    double loss = 0, accuracy = 0;
-  };
-  Evaluation evaluate();
+  Evaluator::Means evaluate();
 
   [[nodiscard]] const std::vector<StepRow>& steps() const { return steps_; }
   [[nodiscard]] const std::vector<EpochRow>& epochs() const { return epochs_; }
@@ -119,9 +116,10 @@ class Training {
   step::Plan plan_;
   Axes axes_;
   step::TensorFormat format_;
-  step::Program training_program_, evaluation_program_;
+  step::Program training_program_;
   std::unique_ptr<Parameters> parameters_;
-  std::unique_ptr<Executor> executor_, evaluator_;
+  std::unique_ptr<Executor> executor_;
+  std::unique_ptr<Evaluator> evaluator_;
   std::vector<StepRow> steps_;
   std::vector<RecordedStep> recorded_;
   std::vector<EpochRow> epochs_;

@@ -16,6 +16,7 @@ struct PlanOptions {
   Bytes bucket_bytes{};
   /// Grains of the deterministic mode; 0: off. Every grain is a micro-batch.
   int grains = 0;
+  Outputs outputs = Outputs::any;  ///< `whole` for those who read them
 };
 
 /// How a model is split: the same for all ranks, and all that a program depends on besides its role.
@@ -30,6 +31,9 @@ struct Plan {
 
 /// What cannot be split as asked is appended to `violations`; the plan must not be used then.
 Plan plan(const model::ModelSpec&, const PlanOptions&, std::vector<base::Violation>& violations);
+
+/// The same; throws `base::ConfigError` with all violations.
+Plan plan(const model::ModelSpec&, const PlanOptions&);
 
 /// How a back-end wants its tensors.
 struct TensorFormat {

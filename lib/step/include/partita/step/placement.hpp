@@ -50,6 +50,10 @@ struct ModelPlacement {
   double seconds = 0;                  ///< the cost by which it was chosen
 };
 
+/// What is left of the network's outputs where the loss reads them: `any` lets the ranks of the tensor axis hold
+/// shares of the classes; `whole`: a rank that has a sample has all of its outputs.
+enum class Outputs { any, whole };
+
 /// What the choice of a placement weighs; only ratios matter.
 struct MachineRates {
   double flops_per_second = 60e9;
@@ -66,7 +70,7 @@ std::string to_string(const Placement&);
 /// The cheapest chain for `batch` samples of the whole grid, found by dynamic programming over the layers;
 /// `placement=` on a layer line leaves only that variant. The same on every rank: it depends on nothing local.
 ModelPlacement place(const model::ModelSpec&, const topology::GridExtent&, std::int64_t batch,
-                     const MachineRates& = {});
+                     const MachineRates& = {}, Outputs = Outputs::any);
 
 /// Forward FLOPs of one sample on the busiest rank.
 double busiest_flops(const model::Layer&, const LayerPlacement&, int ranks);

@@ -1,0 +1,91 @@
+#include "job/describe.hpp"
+
+#include <iomanip>
+#include <sstream>
+
+#include "partita/memory/arena.hpp"
+#include "partita/sim/rates.hpp"
+#include "partita/step/memory.hpp"
+#include "partita/step/traffic.hpp"
+
+namespace partita::job {
+namespace {
+
+/// The layers of a role, a line each: "conv1+relu  10x24x24  10x1x5x5  260  column".
+void describe_layers(std::ostream& out, const step::Program& program, const model::ModelSpec& model) {
+  out << "  " << std::left << std::setw(16) << "layer" << std::setw(14) << "output" << std::setw(18)
+      << "weight" << std::right << std::setw(12) << "parameters"
+      << "  placement\n";
+  for (const auto& unit : program.units) {
+    const auto& local = unit.local;
+    const auto name =
+        model.layers[static_cast<std::size_t>(unit.layer)].name + (unit.fused_relu ? "+relu" : "");
+    out << "  " << std::left << std::setw(16) << name << std::setw(14)
+        << (unit.idle ? "nothing" : to_string(local.output)) << std::setw(18)
+        << (local.has_parameters() ? to_string(local.weight_shape()) : "") << std::right << std::setw(12)
+        << local.weight_elements() + local.bias_elements() << "  " << to_string(unit.variant) << "\n";
+  }
+}
+
+void describe_role(std::ostream& out, const step::Program& program, const model::ModelSpec& model,
+                   std::int64_t batch) {
+  const auto parameters = bytes_of(program.type, program.parameter_count);
+  const auto trained = bytes_of(program.type, program.trained_count);
+  const auto activations = step::plan_memory(program, 0, batch, memory::alignment).total;
+  out << "\nstage " << program.at.pipeline << ", tensor rank " << program.at.tensor << "\n";
+  describe_layers(out, program, model);
+  out << "  memory in bytes: parameters " << parameters << ", gradients " << trained * program.gradient_levels
+      << ", optimizer state " << trained << ", activations and messages " << activations << "\n"
+      << "  payload of a step by axis, operation, purpose\n";
+  const auto payload = step::payload_of_step(program, 0, batch);
+  for (const auto& [key, row] : payload)
+    out << "    " << to_string(key.axis) << ' ' << to_string(key.operation) << ' ' << to_string(key.purpose)
+        << ": " << row.calls << " calls, " << row.payload << " bytes\n";
+  if (payload.empty()) out << "    none\n";
+}
+
+/// What the event model says of all ranks together.
+void describe_simulation(std::ostream& out, const std::vector<step::Program>& roles,
+                         const topology::GridExtent& grid, std::int64_t batch) {
+  step::ProgramsByRank programs;
+  for (int r = 0; r < static_cast<int>(grid.size()); ++r) {
+    const auto at = topology::coordinate_of(grid, r);
+    programs.push_back(&roles[static_cast<std::size_t>(at.pipeline * grid.tensor + at.tensor)]);
+  }
+  const step::MachineRates rates;
+  const auto simulation = sim::simulate(programs, sim::costs_by_rates(programs, batch, rates), 3);
+  out << "\nevent model of a step at " << rates.flops_per_second / 1e9 << " GFLOP/s and "
+      << rates.tensor_bytes_per_second / 1e9 << " GB/s a rank: " << simulation.step_seconds() * 1e3
+      << " ms, bubble fraction " << simulation.bubble_fraction() << "\n";
+}
+
+void describe_roles(std::ostream& out, const Description& description) {
+  const auto& [model, plan, batch] = description.split;
+  const std::int64_t share = (batch + plan.grid.data - 1) / plan.grid.data;
+  out << "grid   " << to_string(plan.grid) << "\nbatch  " << batch << " samples, at most " << share
+      << " on a data rank, in " << plan.pipeline.microbatches << " micro-batches ("
+      << to_string(plan.pipeline.schedule) << ")\nmodel  " << model.name << ", input "
+      << to_string(model.input) << ", " << model.parameters() << " parameters, "
+      << model.training_flops() / 1e6 << " MFLOP a sample\n";
+  std::vector<step::Program> roles;
+  for (int stage = 0; stage < plan.grid.pipeline; ++stage)
+    for (int tensor = 0; tensor < plan.grid.tensor; ++tensor)
+      roles.push_back(description.program_at({.pipeline = stage, .tensor = tensor}));
+  for (const auto& role : roles)
+    describe_role(out, role, model, batch);
+  if (plan.grid.size() > 1) describe_simulation(out, roles, plan.grid, batch);
+}
+
+}  // namespace
+
+std::string describe(const config::RunOptions& options, const Description& description) {
+  const auto& split = description.split;
+  std::ostringstream out;
+  if (options.dry_run) describe_roles(out, description);
+  if (options.print_program)
+    out << to_string(description.program_at(topology::coordinate_of(split.plan.grid, *options.print_program)),
+                     split.model);
+  return out.str();
+}
+
+}  // namespace partita::job

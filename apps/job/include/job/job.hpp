@@ -1,0 +1,73 @@
+/// The frame of a program that runs a model on a grid of ranks: input that is refused on all ranks together,
+/// the switches that run nothing, the back-end, the last lines.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "partita/comm/communicator.hpp"
+#include "partita/config/options.hpp"
+#include "partita/kernels/backend.hpp"
+#include "partita/results/model_file.hpp"
+#include "partita/results/record.hpp"
+
+namespace partita::job {
+
+enum ExitCode { success = 0, failed = 1, bad_input = 2 };
+
+/// Everything that can be refused, checked on one rank alone.
+struct Input {
+  config::RunOptions options;
+  std::optional<data::DataPair> data;
+  std::optional<results::ModelFile> start;  ///< what `load-model` names
+  collective::AlgorithmTable table = collective::AlgorithmTable::shipped();
+  std::vector<base::Violation> violations;
+  bool model_is_known = false;  ///< options and model could be read
+  bool grid_fits = false;       ///< the number of ranks
+
+  /// Whether something is to be run or described, rather than help or configuration printed.
+  [[nodiscard]] bool has_work() const { return !options.help && !options.version && !options.print_config; }
+  /// Whether the run writes files.
+  [[nodiscard]] bool writes() const { return !options.dry_run && !options.print_program; }
+  void append(const std::vector<base::Violation>& more) {
+    violations.insert(violations.end(), more.begin(), more.end());
+  }
+};
+
+/// Command line, run file, data, model file and table of algorithms, with what is wrong with each, whatever
+/// the program does with them. Where there is no work only the options are read.
+Input read_input(int argc, const char* const* argv, int world_size);
+
+/// A run on its ranks.
+struct Job {
+  const Input& input;
+  comm::MpiEnvironment& environment;
+  comm::Communicator& world;
+  int ranks_on_host;
+  std::string command_line;
+
+  /// Threads that a rank computes with, `wanted` (0: its share of the cores).
+  [[nodiscard]] int threads(int wanted) const;
+};
+
+struct Program {
+  std::string name;
+  /// `read_input` and what else this program refuses.
+  std::function<Input(int argc, const char* const* argv, int rank, int world_size)> read;
+  std::function<int(const Job&)> run;
+};
+
+/// `main` of the program: agrees on the violations before anything else happens, prints all of them on rank 0
+/// and ends with 2 on every rank; answers --help, --version and --print-config; else runs.
+int run_main(const Program&, int argc, char** argv);
+
+std::unique_ptr<kernels::Backend> make_backend(const config::RunOptions&, int threads);
+
+/// "FOM name=… value=… unit=…" for each figure, then the status: PASS where nothing failed.
+void print_last_lines(const std::vector<results::Figure>&, std::string_view failure);
+
+}  // namespace partita::job

@@ -1,0 +1,103 @@
+#include "job/job.hpp"
+
+#include <algorithm>
+#include <iostream>
+
+#include "partita/results/version.hpp"
+
+namespace partita::job {
+namespace {
+
+void read_start(Input& input) {
+  const auto& path = input.options.load_model;
+  try {
+    input.start = results::read_model(path);
+  } catch (const base::ConfigError& wrong) {
+    input.append(wrong.violations());
+  } catch (const base::EnvironmentError& wrong) {
+    input.violations.push_back({"load-model", path.string(), wrong.what()});
+  }
+}
+
+std::string words_of(int argc, const char* const* argv) {
+  std::string words;
+  for (int i = 0; i < argc; ++i)
+    words += (i > 0 ? " " : "") + std::string(argv[i]);
+  return words;
+}
+
+/// What a switch asks for instead of a run.
+std::string answer(const Program& program, const config::RunOptions& options) {
+  if (options.help) return config::help_text(program.name);
+  if (options.version) return program.name + " " + std::string(results::version().software_version) + "\n";
+  return config::print_config(options);
+}
+
+}  // namespace
+
+Input read_input(int argc, const char* const* argv, int world_size) {
+  Input input;
+  auto& options = input.options = config::parse(argc, argv, input.violations);
+  if (!input.has_work()) return input;
+  input.model_is_known = input.violations.empty();
+  const auto misfit = config::fit_to_world(options, world_size);
+  input.grid_fits = misfit.empty();
+  input.append(misfit);
+  if (options.print_program && *options.print_program >= world_size)
+    input.violations.push_back({"print-program", std::to_string(*options.print_program),
+                                "is no rank of this job; the nearest is " + std::to_string(world_size - 1)});
+  if (!options.sync.table.empty())
+    input.table = collective::AlgorithmTable::read(options.sync.table, input.violations);
+  input.data = data::load(options.data, input.violations);
+  if (input.data && input.model_is_known) input.append(config::check_data(options, *input.data));
+  if (!options.load_model.empty()) read_start(input);
+  return input;
+}
+
+int Job::threads(int wanted) const {
+  return wanted > 0 ? wanted : std::max(1, world.node_cores() / ranks_on_host);
+}
+
+int run_main(const Program& program, int argc, char** argv) {
+  return comm::run_program(argc, argv, std::cerr, [&](comm::MpiEnvironment& environment) -> int {
+    auto control = comm::Communicator::world(environment);
+    const Input input = program.read(argc, argv, control.rank(), control.size());
+    const auto violations = control.agree(input.violations);
+    const bool prints = control.rank() == 0;
+    if (!violations.empty()) {
+      if (prints)
+        for (const auto& violation : violations)
+          std::cerr << program.name << ": " << to_string(violation) << "\n";
+      return bad_input;
+    }
+    if (!input.has_work()) {
+      if (prints) std::cout << answer(program, input.options);
+      return success;
+    }
+    auto world = control.with_nodes_of(input.options.sync.ranks_per_node);
+    world.use(input.table);
+    if (prints && input.writes() && input.options.strategy != config::Strategy::none)
+      std::cerr << "strategy " << to_string(input.options.strategy) << ": grid "
+                << to_string(input.options.grid) << std::endl;
+    return program.run({.input = input,
+                        .environment = environment,
+                        .world = world,
+                        .ranks_on_host = control.local_size(),
+                        .command_line = words_of(argc, argv)});
+  });
+}
+
+std::unique_ptr<kernels::Backend> make_backend(const config::RunOptions& options, int threads) {
+  if (options.backend == config::Backend::cpu) return kernels::make_cpu_backend(threads);
+  return kernels::make_reference_backend(options.train.precision == config::Precision::fp64
+                                             ? kernels::DataType::float64
+                                             : kernels::DataType::float32);
+}
+
+void print_last_lines(const std::vector<results::Figure>& figures, std::string_view failure) {
+  for (const auto& figure : figures)
+    std::cout << "FOM name=" << figure.name << " value=" << figure.value << " unit=" << figure.unit << "\n";
+  std::cout << (failure.empty() ? "STATUS: PASS" : "STATUS: FAIL ") << failure << std::endl;
+}
+
+}  // namespace partita::job

@@ -1,0 +1,73 @@
+#include "job/model_file.hpp"
+
+#include <algorithm>
+
+namespace partita::job {
+namespace {
+
+using base::Violation;
+
+/// What is wrong with a tensor of a layer in the file, or nothing; `found` where it is there.
+std::string check_tensor(const results::ModelFile& file, const model::Layer& layer, const std::string& name,
+                         bool& found) {
+  const auto parameter = std::find_if(file.parameters.begin(), file.parameters.end(),
+                                      [&](const auto& p) { return p.layer == layer.name && p.name == name; });
+  found = parameter != file.parameters.end();
+  if (!found) return "has no " + name + " of this model's layer " + layer.name;
+  const auto expected = name == "weight" ? layer.weight_shape() : kernels::Shape{layer.out};
+  if (parameter->shape == expected) return "";
+  return layer.name + " " + name + " has shape " + to_string(parameter->shape) + " there and " +
+         to_string(expected) + " here";
+}
+
+}  // namespace
+
+std::vector<Violation> check_model_file(const results::ModelFile& file, const model::ModelSpec& model,
+                                        Layers wanted, const std::string& path) {
+  std::vector<Violation> violations;
+  bool any = false;
+  for (const auto& layer : model.layers)
+    for (const std::string name : {"weight", "bias"}) {
+      if (!layer.has_parameters()) continue;
+      bool found = false;
+      const auto wrong = check_tensor(file, layer, name, found);
+      any = any || found;
+      if (!wrong.empty() && (found || wanted == Layers::all))
+        violations.push_back({"load-model", path, wrong});
+    }
+  if (!any && wanted == Layers::shared)
+    violations.push_back({"load-model", path, "has no layer of this model's names"});
+  return violations;
+}
+
+std::vector<run::LogicalTensor> tensors_of(const results::ModelFile& file, const model::ModelSpec& model) {
+  std::vector<run::LogicalTensor> tensors;
+  for (std::size_t l = 0; l < model.layers.size(); ++l)
+    for (const auto& parameter : file.parameters) {
+      if (!model.layers[l].has_parameters() || parameter.layer != model.layers[l].name) continue;
+      tensors.push_back({.layer = static_cast<int>(l), .is_bias = parameter.name == "bias"});
+      std::visit([&](const auto& values) { tensors.back().values.assign(values.begin(), values.end()); },
+                 parameter.values);
+    }
+  return tensors;
+}
+
+results::ModelFile model_file(const config::RunOptions& options,
+                              const std::vector<run::LogicalTensor>& tensors) {
+  results::ModelFile file{
+      .model = options.model.name, .config_hash = config::config_hash(options), .seed = options.train.seed};
+  for (const auto& tensor : tensors) {
+    const auto& layer = options.model.layers[static_cast<std::size_t>(tensor.layer)];
+    results::Parameter parameter{.layer = layer.name,
+                                 .name = tensor.is_bias ? "bias" : "weight",
+                                 .shape = tensor.is_bias ? kernels::Shape{layer.out} : layer.weight_shape()};
+    if (options.train.precision == config::Precision::fp64)
+      parameter.values = tensor.values;
+    else
+      parameter.values = std::vector<float>(tensor.values.begin(), tensor.values.end());
+    file.parameters.push_back(std::move(parameter));
+  }
+  return file;
+}
+
+}  // namespace partita::job

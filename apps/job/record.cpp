@@ -1,0 +1,130 @@
+#include "job/record.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+#include "partita/kernels/cuda/devices.hpp"
+#include "partita/results/version.hpp"
+
+namespace partita::job {
+namespace {
+
+using collective::Purpose;
+using kernels::Bytes;
+
+std::string cpu_model() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  return "unknown";
+}
+
+/// Compiler, libraries and the scheduler's variables, by name.
+std::map<std::string, std::string> versions(const comm::MpiEnvironment& environment) {
+  std::map<std::string, std::string> entries{{"mpi", environment.library()},
+                                             {"compiler", "GCC " __VERSION__},
+                                             {"hdf5", results::hdf5_version()},
+                                             {"cuda", describe(kernels::cuda::query_devices())}};
+  for (const char* name :
+       {"SLURM_JOB_ID", "SLURM_JOB_NAME", "SLURM_NTASKS", "SLURM_JOB_NUM_NODES", "SLURM_JOB_NODELIST",
+        "SLURM_CPUS_PER_TASK", "SLURM_JOB_PARTITION", "OMP_NUM_THREADS", "OMP_PROC_BIND"})
+    if (const char* value = std::getenv(name)) entries[name] = value;
+  return entries;
+}
+
+std::vector<results::RankEnvironment> gather_ranks(const Job& job, int threads) {
+  std::ostringstream mine;
+  mine << job.environment.host() << '\n' << cpu_model() << '\n' << threads << '\n';
+  std::vector<results::RankEnvironment> ranks;
+  for (const auto& text : job.world.gather_text(mine.str(), 0, Purpose::control)) {
+    std::istringstream lines(text);
+    results::RankEnvironment row{
+        .coordinate = topology::coordinate_of(job.input.options.grid, static_cast<int>(ranks.size()))};
+    std::getline(lines, row.host);
+    std::getline(lines, row.cpu_model);
+    lines >> row.cores;
+    ranks.push_back(row);
+  }
+  return ranks;
+}
+
+std::vector<results::LayerRow> layers_of(const Split& split) {
+  std::vector<results::LayerRow> rows;
+  bool below_lowest = true;
+  const auto& partition = split.plan.partition;
+  for (std::size_t l = 0; l < split.model.layers.size(); ++l) {
+    const auto& layer = split.model.layers[l];
+    const auto chunk =
+        std::upper_bound(partition.begin(), partition.end(), static_cast<int>(l)) - partition.begin() - 1;
+    const double passes = 1 + (layer.is_trained() ? 1 : 0) + (below_lowest ? 0 : 1);
+    below_lowest = below_lowest && !layer.is_trained();
+    rows.push_back({.name = layer.name,
+                    .kind = std::string(to_string(layer.kind)),
+                    .output = to_string(layer.output),
+                    .parameters = layer.weight_elements() + layer.bias_elements(),
+                    .flops_per_sample = passes * layer.forward_flops(),
+                    .stage = chunk % split.plan.grid.pipeline,
+                    .placement = std::string(to_string(split.plan.placement.layers[l].variant))});
+  }
+  return rows;
+}
+
+template <class Row>
+std::vector<Row> gather_rows(comm::Communicator& world, const Row& mine) {
+  static_assert(std::is_trivially_copyable_v<Row>);
+  std::string bytes(sizeof(Row), '\0');
+  std::memcpy(bytes.data(), &mine, sizeof(Row));
+  std::vector<Row> rows;
+  for (const auto& text : world.gather_text(bytes, 0, Purpose::control)) {
+    rows.emplace_back();
+    std::memcpy(&rows.back(), text.data(), sizeof(Row));
+  }
+  return rows;
+}
+
+}  // namespace
+
+results::RunRecord begin_record(const Job& job, const Split& split, const kernels::Backend& backend,
+                                int threads) {
+  const auto& options = job.input.options;
+  results::RunRecord record;
+  auto& a = record.attributes = results::new_attributes();
+  a.command_line = job.command_line;
+  a.config = config::print_config(options);
+  a.config_hash = config::config_hash(options);
+  a.seed = options.train.seed;
+  a.dataset = job.input.data->train.name;
+  a.dataset_hash = job.input.data->sha256;
+  a.model = options.model.name;
+  a.precision = to_string(options.train.precision);
+  a.grid = options.grid;
+  a.algorithm = "none";
+  a.batch = split.batch;
+  record.environment.entries = versions(job.environment);
+  record.environment.entries["backend"] = to_string(options.backend);
+  record.environment.entries["math_library"] = backend.library();
+  record.environment.entries["all_reduce_table"] = job.input.table.hash();
+  record.environment.ranks = gather_ranks(job, threads);
+  record.layers = layers_of(split);
+  record.steps.ranks = job.world.size();
+  return record;
+}
+
+void update_costs(results::RunRecord& record, comm::Communicator& world, const step::Program& program,
+                  const run::Executor& executor) {
+  const Bytes trained = bytes_of(program.type, program.trained_count);
+  // Gradients lie in the shared window where there is one: that is communication memory and gradient memory
+  // in one.
+  record.memory =
+      gather_rows(world, results::MemoryRow{.parameters = bytes_of(program.type, program.parameter_count),
+                                            .gradients = trained * program.gradient_levels,
+                                            .optimizer_state = trained,
+                                            .activations = executor.activation_bytes(),
+                                            .communication_buffers = executor.communication_bytes()});
+  record.traffic = world.gather_traffic();
+}
+
+}  // namespace partita::job

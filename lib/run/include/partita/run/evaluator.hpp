@@ -1,0 +1,55 @@
+/// Runs a model forward over a data set, batch by batch and each sample once, on one rank of a grid: what the
+/// evaluation of a training and an inference have in common.
+#pragma once
+
+#include <vector>
+
+#include "partita/run/executor.hpp"
+
+namespace partita::run {
+
+class Evaluator {
+ public:
+  struct Options {
+    std::int64_t samples = 0;                             ///< the first ones of the data set
+    std::int64_t batch = 1;                               ///< of the whole grid; the last one may be smaller
+    std::function<void(const BatchOutputs&)> on_outputs;  ///< see `Executor::Options`
+  };
+  /// Plans for the sizes that batches have. What was passed outlives the evaluator. Collective over the axes of
+  /// the plan.
+  Evaluator(const model::ModelSpec&, const step::Plan&, const step::TensorFormat&, kernels::Backend&, Axes&,
+            Parameters&, const data::Dataset&, Options);
+
+  [[nodiscard]] std::int64_t batches() const;
+  /// Of batch `index`, within the data set.
+  [[nodiscard]] topology::Range samples_of(std::int64_t index) const;
+  /// One batch; what this rank has of its loss sums.
+  kernels::LossSums run(std::int64_t index);
+
+  struct Means {
+    double loss = 0, accuracy = 0;
+  };
+  /// Of all samples, from what each rank summed up over all batches. Collective over the axes.
+  Means means_of(const kernels::LossSums& sums);
+  /// All batches. Collective over the axes.
+  Means evaluate();
+
+  /// Runs every transfer alone for those sizes, so that the ledger knows what a batch hides. Collective over the
+  /// axes.
+  void calibrate();
+
+  [[nodiscard]] const step::Program& program() const { return program_; }
+  [[nodiscard]] const Executor& executor() const { return executor_; }
+
+ private:
+  const step::Plan& plan_;
+  Axes& axes_;
+  const data::Dataset& dataset_;
+  step::Program program_;
+  Options options_;
+  Executor executor_;
+  std::vector<std::int64_t> indices_;
+  StepSpans spans_;
+};
+
+}  // namespace partita::run
