@@ -27,7 +27,14 @@ topology::Range Executor::Bound::samples(int microbatch, bool share) const {
 
 void Executor::Bound::place_slots(Executor& executor) {
   const auto plan = step::plan_memory(program, data_rank, batch, memory::alignment);
-  base::expect(plan.total <= executor.activation_bytes_, "a batch is at most the largest one", batch);
+  // The largest batch has sized the arena; a smaller one may all the same need more, since cuts and first fit are
+  // not monotonous.
+  auto* storage = &executor.activations_;
+  if (plan.total > executor.activation_bytes_) {
+    own_ = memory::HostBuffer(plan.total);
+    executor.activation_bytes_ += plan.total;
+    storage = &own_;
+  }
   for (std::size_t s = 0; s < program.slots.size(); ++s) {
     const auto& slot = program.slots[s];
     if (slot.role == step::SlotRole::metric) {
@@ -38,7 +45,7 @@ void Executor::Bound::place_slots(Executor& executor) {
       slots.emplace_back();
     } else {
       const auto n = slot.microbatch < 0 ? 0 : samples(slot.microbatch, false).size();
-      slots.emplace_back(executor.activations_.bytes().data() + plan.offset_bytes[s], slot.type,
+      slots.emplace_back(storage->bytes().data() + plan.offset_bytes[s], slot.type,
                          program.elements(slot, n));
     }
   }

@@ -39,6 +39,7 @@ class Executor::Bound {
   void plan_transfers(Executor&);
   nn::Tensors tensors_of(Executor&, int unit, int microbatch) const;
 
+  memory::HostBuffer own_;  ///< where this batch needs more than the executor's arena
   std::map<std::pair<int, std::int64_t>, std::unique_ptr<nn::Operator>> planned_;  ///< by unit and samples
 };
 
