@@ -54,7 +54,7 @@ TEST(Config, NumbersThatAreNotInTheirRangeAreRefused) {
 
 TEST(Config, AllViolationsComeTogetherWithTheNearestKey) {
   const Parsed parsed(
-      {"--train.bach=3", "--train.momentum=2", "--data.std=0", "--train.shuffle=yes", "--grid.tensor=2"});
+      {"--train.bach=3", "--train.momentum=2", "--data.std=0", "--train.shuffle=yes", "--grid.tensor=0"});
   EXPECT_EQ(parsed.violations.size(), 5U);
   EXPECT_TRUE(parsed.names("did you mean train.batch"));
 }
@@ -87,7 +87,7 @@ TEST(Config, ViolationsNameTheNearestValueWhereThereIsOne) {
   EXPECT_TRUE(Parsed({"--train.seed=-3"}).names("the nearest is 0"));
   EXPECT_TRUE(Parsed({"--train.momentum=nan"}).names("the least is 0"));
   EXPECT_TRUE(Parsed({"--train.learning-rate=-nan"}).names("the least lie just above 0"));
-  EXPECT_TRUE(Parsed({"--grid.tensor=2"}).names("tensor parallelism is not available yet"));
+  EXPECT_TRUE(Parsed({"--grid.tensor=0"}).names("the nearest is 1"));
 }
 
 TEST(Config, ValuesThatAnIniFileCannotHoldAreRefused) {

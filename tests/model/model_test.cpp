@@ -78,14 +78,30 @@ TEST(Model, LinesRoundTrip) {
     EXPECT_EQ(model.layers[i].line(), lines[i]);
 }
 
-TEST(Model, PlacementsThatAreNotThereYetAreCalledSo) {
+TEST(Model, PlacementAndStageAreRead) {
   std::vector<base::Violation> violations;
-  parse_model(
-      {.name = "m", .input = "4", .layers = {"linear 3 stage=1", "relu", "linear 2 placement=column"}},
-      violations);
-  ASSERT_EQ(violations.size(), 2U);
-  for (const auto& violation : violations)
-    EXPECT_NE(violation.message.find("not available yet"), std::string::npos);
+  const auto model = parse_model({.name = "m",
+                                  .input = "2x6x6",
+                                  .layers = {"conv 3 kernel=3 placement=height stage=0", "relu placement=height",
+                                             "flatten placement=batch", "linear 2 placement=row stage=1"}},
+                                 violations);
+  ASSERT_TRUE(violations.empty());
+  EXPECT_EQ(model.layers[0].placement, "height");
+  EXPECT_EQ(model.layers[3].placement, "row");
+  EXPECT_EQ(model.layers[3].stage, 1);
+  EXPECT_FALSE(model.layers[1].stage.has_value());
+  EXPECT_EQ(model.layers[0].line(), "conv 3 kernel=3 placement=height stage=0");
+}
+
+TEST(Model, WhatALayerCannotShardIsRefusedWithTheNearest) {
+  std::vector<base::Violation> violations;
+  parse_model({.name = "m",
+               .input = "2x6x6",
+               .layers = {"conv 3 kernel=3 placement=colum", "flatten placement=row", "linear 4 placement=height",
+                          "relu placement=height", "tanh stage=-1"}},
+              violations);
+  ASSERT_GE(violations.size(), 4U);
+  EXPECT_NE(violations[0].message.find("did you mean 'column'"), std::string::npos);
 }
 
 TEST(Model, FrozenLayersHaveNoWeightGradient) {
