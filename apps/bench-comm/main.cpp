@@ -146,7 +146,8 @@ std::vector<collective::AlgorithmRule> rules_of(const Campaign& campaign, collec
     const Measurement *best = nullptr, *incumbent = nullptr;
     for (const auto& m : measurements) {
       const bool window = m.contender.algorithm == comm::Algorithm::window;
-      if (!m.contender.algorithm || !m.correct || (window && m.contender.in_window != (reach == collective::Reach::window)))
+      if (!m.contender.algorithm || !m.correct ||
+          (window && m.contender.in_window != (reach == collective::Reach::window)))
         continue;
       if (!best || m.median_seconds() < best->median_seconds()) best = &m;
       if (before && m.contender.name == before->contender.name) incumbent = &m;

@@ -50,8 +50,9 @@ results::RunRecord begin_record(const job::Job& job, const run::Training& traini
 
 void update_record(results::RunRecord& record, comm::Communicator& world, const run::Training& training,
                    std::size_t first_step) {
-  for (const auto& step : run::gather_steps(world, [&](int r) { return training.program_of(r); }, training.steps(),
-                                           world.measure_clocks(), first_step)) {
+  for (const auto& step : run::gather_steps(
+           world, [&](int r) { return training.program_of(r); }, training.steps(), world.measure_clocks(),
+           first_step)) {
     std::vector<results::PhaseSeconds> phases;
     for (const auto& p : step.phases)
       phases.push_back(phases_of(p));

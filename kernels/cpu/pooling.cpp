@@ -234,7 +234,8 @@ class CpuPooling final : public Pooling {
         for (std::int64_t q = 0; q < s_.kernel; ++q) {
           const float* tap = window + r * in_.row + q * in_.column;
           for (std::int64_t i = 0; i < c_end; ++i)
-            if (tap[i] > out[i] || tap[i] != tap[i]) out[i] = tap[i], win[i] = static_cast<std::uint8_t>(r * s_.kernel + q);
+            if (tap[i] > out[i] || tap[i] != tap[i])
+              out[i] = tap[i], win[i] = static_cast<std::uint8_t>(r * s_.kernel + q);
         }
       for (std::int64_t i = 0; i < c_end; ++i)
         out[i] = out[i] < least ? least : out[i];

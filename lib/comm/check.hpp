@@ -21,8 +21,8 @@ inline void check(int code, const char* call, std::source_location where = std::
   throw base::EnvironmentError(call, code, std::string(text, static_cast<std::size_t>(length)), where);
 }
 
-// Freeing is collective: while an exception unwinds one rank the others are elsewhere and would never join. The job is about to be
-// aborted then, so nothing is freed.
+// Freeing is collective: while an exception unwinds one rank the others are elsewhere and would never join.
+// The job is about to be aborted then, so nothing is freed.
 struct CommunicatorTraits {
   using Handle = MPI_Comm;
   static Handle null() { return MPI_COMM_NULL; }

@@ -24,8 +24,10 @@ TrafficCounts counts_of(bool sends, Bytes bytes) {
 /// One message; a buffer of no elements sends none, and neither does its peer's.
 class Message final : public BookedCollective {
  public:
-  Message(std::shared_ptr<Communicator::State> owner, const Description& description, View buffer, int peer, int tag)
-      : BookedCollective(owner, description, counts_of(description.operation == Operation::send, buffer.bytes())),
+  Message(std::shared_ptr<Communicator::State> owner, const Description& description, View buffer, int peer,
+          int tag)
+      : BookedCollective(owner, description,
+                         counts_of(description.operation == Operation::send, buffer.bytes())),
         buffer_(buffer),
         peer_(peer),
         tag_(first_tag + tag) {}
@@ -35,12 +37,12 @@ class Message final : public BookedCollective {
     request_ = MPI_REQUEST_NULL;
     if (buffer_.empty()) return;
     if (description().operation == Operation::send)
-      check(MPI_Isend_c(buffer_.data(), buffer_.bytes().value(), MPI_BYTE, peer_, tag_, state().communicator.get(),
-                        &request_),
+      check(MPI_Isend_c(buffer_.data(), buffer_.bytes().value(), MPI_BYTE, peer_, tag_,
+                        state().communicator.get(), &request_),
             "MPI_Isend_c");
     else
-      check(MPI_Irecv_c(buffer_.data(), buffer_.bytes().value(), MPI_BYTE, peer_, tag_, state().communicator.get(),
-                        &request_),
+      check(MPI_Irecv_c(buffer_.data(), buffer_.bytes().value(), MPI_BYTE, peer_, tag_,
+                        state().communicator.get(), &request_),
             "MPI_Irecv_c");
   }
   bool step() override {
@@ -56,14 +58,16 @@ class Message final : public BookedCollective {
 
 }  // namespace
 
-std::unique_ptr<Collective> Communicator::plan_send(View buffer, int to, int tag, collective::Purpose purpose) {
+std::unique_ptr<Collective> Communicator::plan_send(View buffer, int to, int tag,
+                                                    collective::Purpose purpose) {
   base::expect(to >= 0 && to < size() && tag >= 0, "a message has a peer and a tag", to, tag);
   const Description d{
       .operation = Operation::send, .purpose = purpose, .elements = buffer.size(), .type = buffer.type()};
   return std::make_unique<Message>(state_, d, buffer, to, tag);
 }
 
-std::unique_ptr<Collective> Communicator::plan_receive(View buffer, int from, int tag, collective::Purpose purpose) {
+std::unique_ptr<Collective> Communicator::plan_receive(View buffer, int from, int tag,
+                                                       collective::Purpose purpose) {
   base::expect(from >= 0 && from < size() && tag >= 0, "a message has a peer and a tag", from, tag);
   const Description d{
       .operation = Operation::receive, .purpose = purpose, .elements = buffer.size(), .type = buffer.type()};

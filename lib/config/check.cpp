@@ -71,30 +71,32 @@ int nearest_divisor(int grains, int data) {
 void check_deterministic(const RunOptions& options, std::vector<Violation>& violations) {
   const int grains = options.train.grains, data = options.grid.data;
   if (options.grid.tensor > 1)
-    violations.push_back({"train.deterministic", "true",
-                          "excludes a tensor axis, whose sums depend on the number of its ranks; the nearest is "
-                          "grid.tensor=1"});
+    violations.push_back(
+        {"train.deterministic", "true",
+         "excludes a tensor axis, whose sums depend on the number of its ranks; the nearest is "
+         "grid.tensor=1"});
   if (!std::has_single_bit(static_cast<unsigned>(grains)))
-    violations.push_back({"train.grains", number(grains),
-                          "must be a power of two; the nearest is " +
-                              number(std::bit_floor(static_cast<unsigned>(grains)))});
+    violations.push_back(
+        {"train.grains", number(grains),
+         "must be a power of two; the nearest is " + number(std::bit_floor(static_cast<unsigned>(grains)))});
   else if (grains % data != 0)
     violations.push_back({"grid.data", number(data),
-                          "must divide the " + number(grains) + " grains of the deterministic mode; the nearest is " +
+                          "must divide the " + number(grains) +
+                              " grains of the deterministic mode; the nearest is " +
                               number(nearest_divisor(grains, data))});
   else if (options.pipeline.microbatches && *options.pipeline.microbatches != grains / data)
-    violations.push_back({"pipeline.microbatches", number(*options.pipeline.microbatches),
-                          "in the deterministic mode each grain is a micro-batch: the nearest is " +
-                              number(grains / data)});
+    violations.push_back(
+        {"pipeline.microbatches", number(*options.pipeline.microbatches),
+         "in the deterministic mode each grain is a micro-batch: the nearest is " + number(grains / data)});
 }
 
 void check_microbatches(const RunOptions& options, std::int64_t batch, std::vector<Violation>& violations) {
   const auto& microbatches = options.pipeline.microbatches;
   const auto most = largest_share(options, batch);
   if (microbatches && *microbatches > most)
-    violations.push_back({"pipeline.microbatches", number(*microbatches),
-                          "is more than the largest share of the batch on a data rank; the nearest is " +
-                              number(most)});
+    violations.push_back(
+        {"pipeline.microbatches", number(*microbatches),
+         "is more than the largest share of the batch on a data rank; the nearest is " + number(most)});
 }
 
 void check_chunks(const RunOptions& options, std::vector<Violation>& violations) {
@@ -102,9 +104,10 @@ void check_chunks(const RunOptions& options, std::vector<Violation>& violations)
   const bool takes_chunks =
       pipeline.schedule != step::Schedule::one_f_one_b && pipeline.schedule != step::Schedule::zb_h1;
   if (pipeline.chunks > 1 && !takes_chunks)
-    violations.push_back({"pipeline.chunks", number(pipeline.chunks),
-                          std::string(to_string(pipeline.schedule)) +
-                              " works on one chunk a stage; the nearest is 1, or pipeline.schedule=interleaved"});
+    violations.push_back(
+        {"pipeline.chunks", number(pipeline.chunks),
+         std::string(to_string(pipeline.schedule)) +
+             " works on one chunk a stage; the nearest is 1, or pipeline.schedule=interleaved"});
 }
 
 }  // namespace
@@ -143,7 +146,8 @@ std::vector<Violation> check_plan(const RunOptions& options) {
   if (!options.train.deterministic) check_microbatches(options, options.train.batch, violations);
   check_chunks(options, violations);
   if (options.train.deterministic) check_deterministic(options, violations);
-  step::plan(options.model, {.grid = options.grid, .batch = options.train.batch, .pipeline = pipeline_options(options)},
+  step::plan(options.model,
+             {.grid = options.grid, .batch = options.train.batch, .pipeline = pipeline_options(options)},
              violations);
   return violations;
 }
@@ -161,9 +165,10 @@ std::vector<Violation> check_inference_plan(const RunOptions& options) {
   std::vector<Violation> violations;
   check_microbatches(options, inference_batch(options), violations);
   check_chunks(options, violations);
-  step::plan(options.model,
-             {.grid = options.grid, .batch = inference_batch(options), .pipeline = inference_pipeline(options)},
-             violations);
+  step::plan(
+      options.model,
+      {.grid = options.grid, .batch = inference_batch(options), .pipeline = inference_pipeline(options)},
+      violations);
   return violations;
 }
 

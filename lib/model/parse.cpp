@@ -146,12 +146,15 @@ Layer parse_layer(LineReader& reader) {
                                                                 "stage"};
   const bool pools = layer.kind == LayerKind::maxpool || layer.kind == LayerKind::avgpool;
   const auto allowed = std::span<const std::string_view>(conv_options)
-                           .subspan(layer.kind == LayerKind::conv ? 0 : pools ? 2 : 3);
+                           .subspan(layer.kind == LayerKind::conv ? 0
+                                    : pools                       ? 2
+                                                                  : 3);
   auto options = reader.options(allowed);
   const auto option = [&](const std::string& name, std::int64_t otherwise, std::int64_t least) {
     return options.contains(name) ? reader.integer(options[name], name, least, 4096) : otherwise;
   };
-  if (options.contains("placement")) layer.placement = parse_placement(layer.kind, options["placement"], reader);
+  if (options.contains("placement"))
+    layer.placement = parse_placement(layer.kind, options["placement"], reader);
   if (options.contains("stage")) layer.stage = reader.integer(options["stage"], "stage", 0, 1 << 20);
   switch (layer.kind) {
     case LayerKind::linear:

@@ -24,8 +24,8 @@ class Linear final : public Operator {
   }
 
   kernels::Bytes workspace() const override {
-    return std::max({forward_->workspace(), weight_gradient_->workspace(), added_weight_gradient_->workspace(),
-                     data_gradient_->workspace()});
+    return std::max({forward_->workspace(), weight_gradient_->workspace(),
+                     added_weight_gradient_->workspace(), data_gradient_->workspace()});
   }
   void forward(const Tensors& t, const StepPosition&, kernels::Workspace w) override {
     forward_->run(t.x, t.weight, t.bias, t.y, w);
@@ -40,12 +40,10 @@ class Linear final : public Operator {
   }
 
  private:
-  static kernels::GemmShape weight_gradient(const model::Layer& layer, std::int64_t batch, kernels::Write write) {
-    return {.m = layer.out,
-            .n = layer.input.elements().value(),
-            .k = batch,
-            .transpose_a = true,
-            .write = write};
+  static kernels::GemmShape weight_gradient(const model::Layer& layer, std::int64_t batch,
+                                            kernels::Write write) {
+    return {
+        .m = layer.out, .n = layer.input.elements().value(), .k = batch, .transpose_a = true, .write = write};
   }
 
   kernels::Backend& backend_;

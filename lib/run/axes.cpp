@@ -9,7 +9,8 @@ Axes::Axes(comm::Communicator& world, const model::ModelSpec& model, const step:
   // In one order on every rank. The data axis always exists: gradients lie in its shared window.
   for (const Axis axis : {Axis::data, Axis::pipeline, Axis::tensor, Axis::data_pipeline, Axis::data_tensor,
                           Axis::pipeline_tensor, Axis::world})
-    if (axis == Axis::data || step::uses_axis(model, plan, axis)) along_.emplace(axis, world.along(axis, plan.grid));
+    if (axis == Axis::data || step::uses_axis(model, plan, axis))
+      along_.emplace(axis, world.along(axis, plan.grid));
 }
 
 comm::Communicator& Axes::along(Axis axis) {

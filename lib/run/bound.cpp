@@ -27,8 +27,8 @@ topology::Range Executor::Bound::samples(int microbatch, bool share) const {
 
 void Executor::Bound::place_slots(Executor& executor) {
   const auto plan = step::plan_memory(program, data_rank, batch, memory::alignment);
-  // The largest batch has sized the arena; a smaller one may all the same need more, since cuts and first fit are
-  // not monotonous.
+  // The largest batch has sized the arena; a smaller one may all the same need more, since cuts and first fit
+  // are not monotonous.
   auto* storage = &executor.activations_;
   if (plan.total > executor.activation_bytes_) {
     own_ = memory::HostBuffer(plan.total);
@@ -62,12 +62,14 @@ void Executor::Bound::plan_operators(Executor& executor) {
       const auto n = unit.idle ? 0 : samples(j, unit.variant == step::Variant::batch).size();
       auto& planned = planned_[{u, n}];
       if (!planned)
-        planned = nn::plan_operator(unit.local, {.index = unit.layer,
-                                                 .fused_relu = unit.fused_relu,
-                                                 .first_channel = unit.first_channel,
-                                                 .first_row = unit.first_row,
-                                                 .whole = executor.model_.layers[static_cast<std::size_t>(unit.layer)].input},
-                                    n, executor.backend_);
+        planned =
+            nn::plan_operator(unit.local,
+                              {.index = unit.layer,
+                               .fused_relu = unit.fused_relu,
+                               .first_channel = unit.first_channel,
+                               .first_row = unit.first_row,
+                               .whole = executor.model_.layers[static_cast<std::size_t>(unit.layer)].input},
+                              n, executor.backend_);
       workspace = std::max(workspace, planned->workspace());
       operators.back() = planned.get();
     }

@@ -11,7 +11,9 @@ class Executor::Bound {
   /// Collective over the axes of the program.
   Bound(Executor&, std::int64_t batch);
 
-  [[nodiscard]] View slot(int slot) const { return slot < 0 ? View() : slots[static_cast<std::size_t>(slot)]; }
+  [[nodiscard]] View slot(int slot) const {
+    return slot < 0 ? View() : slots[static_cast<std::size_t>(slot)];
+  }
   /// The first sample of what this rank has of a micro-batch, within the batch.
   [[nodiscard]] topology::Range samples(int microbatch, bool share) const;
   [[nodiscard]] std::size_t at(int unit, int microbatch) const {
@@ -29,7 +31,7 @@ class Executor::Bound {
   std::vector<step::LiveRange> lives;    ///< of each slot
   std::vector<nn::Operator*> operators;  ///< by unit and micro-batch; null where no data moves
   std::vector<nn::Tensors> tensors;
-  std::vector<Moves> moves;  ///< by conversion
+  std::vector<Moves> moves;                                  ///< by conversion
   std::vector<std::unique_ptr<comm::Collective>> transfers;  ///< by transfer; null where it is fixed
   kernels::Bytes workspace{};
 

@@ -124,7 +124,8 @@ void Executor::load(const step::Instruction& instruction, Bound& bound, const Ba
   const auto range = bound.samples(instruction.microbatch, slot.batch_share);
   const auto indices =
       batch.indices.subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size()));
-  if (slot.role == step::SlotRole::labels) return data::fill_answers(*batch.dataset, indices, bound.slot(target));
+  if (slot.role == step::SlotRole::labels)
+    return data::fill_answers(*batch.dataset, indices, bound.slot(target));
   data::fill_samples(*batch.dataset, indices,
                      model_.input.rank() == 3 ? program_.layout : kernels::Layout::nchw, bound.slot(target));
 }
@@ -148,8 +149,8 @@ void Executor::loss(const step::Instruction& instruction, Bound& bound, const Ba
       return backend_.cross_entropy_statistics(
           n, classes, first, logits, labels,
           statistics.slice(Elements(3 * n * program_.at.tensor), Elements(3 * n)));
-    sums = backend_.cross_entropy_finish(n, classes, first, placement.offsets, statistics, logits, labels, scale,
-                                         gradient);
+    sums = backend_.cross_entropy_finish(n, classes, first, placement.offsets, statistics, logits, labels,
+                                         scale, gradient);
   } else if (model_.loss == model::Loss::cross_entropy) {
     sums = backend_.cross_entropy(n, outputs, logits, labels, scale, gradient);
   } else {
@@ -186,8 +187,8 @@ void Executor::move(const step::Instruction& instruction, Bound& bound) {
   const View source = bound.slot(instruction.reads.back());
   const View buffer = packs ? source : bound.slot(instruction.reads.front());
   for (const auto& m : packs ? moves.pack : moves.unpack)
-    backend_.copy_block(m.extents, m.source, m.from == step::Memory::buffer ? buffer : source, m.target, target,
-                        m.add ? Write::accumulate : Write::overwrite);
+    backend_.copy_block(m.extents, m.source, m.from == step::Memory::buffer ? buffer : source, m.target,
+                        target, m.add ? Write::accumulate : Write::overwrite);
 }
 
 void Executor::compute(const step::Instruction& instruction, Bound& bound, const Batch& batch,
@@ -233,10 +234,10 @@ void Executor::compute(const step::Instruction& instruction, Bound& bound, const
     case Kind::combine: {
       const auto& range = program_.chunk_gradients[static_cast<std::size_t>(instruction.chunk)];
       const kernels::StridedBlock contiguous{.strides = {0, 0, 0, 1}};
-      return backend_.copy_block({1, 1, 1, range.count.value()}, contiguous,
-                                 parameters_.gradients(instruction.level).slice(range.first, range.count), contiguous,
-                                 parameters_.gradients(instruction.level - 1).slice(range.first, range.count),
-                                 Write::accumulate);
+      return backend_.copy_block(
+          {1, 1, 1, range.count.value()}, contiguous,
+          parameters_.gradients(instruction.level).slice(range.first, range.count), contiguous,
+          parameters_.gradients(instruction.level - 1).slice(range.first, range.count), Write::accumulate);
     }
     case Kind::start:
     case Kind::wait:
@@ -315,7 +316,8 @@ kernels::LossSums Executor::run(const Batch& batch, const kernels::SgdStep& opti
     const double end = base::now_seconds();
     keep_time(instruction, begin, end, spans);
     if (times_) times_->push_back({begin, end});
-    if (options_.poison_released) poison(static_cast<std::size_t>(&instruction - program_.instructions.data()), bound);
+    if (options_.poison_released)
+      poison(static_cast<std::size_t>(&instruction - program_.instructions.data()), bound);
     begin = end;
   }
   return {.loss = metric_[0], .correct = static_cast<std::int64_t>(metric_[1])};

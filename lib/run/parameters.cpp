@@ -49,13 +49,15 @@ void Parameters::initialize(const step::Program& program, const model::ModelSpec
     for (const bool is_bias : {false, true})
       for_each_element(program.parameters[u], is_bias, [&](std::int64_t flat, std::int64_t logical) {
         write(weights_, flat,
-              model::initial_value(model, program.units[u].layer, is_bias, Elements(logical), initializer, seed));
+              model::initial_value(model, program.units[u].layer, is_bias, Elements(logical), initializer,
+                                   seed));
       });
 }
 
 std::vector<LogicalTensor> gather_logical(comm::Communicator& world, const model::ModelSpec& model, View mine,
                                           const ProgramOf& program_of) {
-  const std::string bytes(static_cast<const char*>(mine.data()), static_cast<std::size_t>(mine.bytes().value()));
+  const std::string bytes(static_cast<const char*>(mine.data()),
+                          static_cast<std::size_t>(mine.bytes().value()));
   auto texts = world.all_gather_text(bytes, collective::Purpose::parameter);
   std::vector<LogicalTensor> tensors;
   for (std::size_t l = 0; l < model.layers.size(); ++l)
@@ -71,7 +73,8 @@ std::vector<LogicalTensor> gather_logical(comm::Communicator& world, const model
     const step::Program program = program_of(r);
     auto& text = texts[static_cast<std::size_t>(r)];
     const View flat(text.data(), program.type, program.parameter_count);
-    base::expect(flat.bytes().value() == static_cast<std::int64_t>(text.size()), "a rank's vector fits its program", r);
+    base::expect(flat.bytes().value() == static_cast<std::int64_t>(text.size()),
+                 "a rank's vector fits its program", r);
     for (std::size_t u = 0; u < program.units.size(); ++u)
       for (auto& tensor : tensors)
         if (tensor.layer == program.units[u].layer)

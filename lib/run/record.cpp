@@ -102,7 +102,8 @@ std::vector<TimelineSpan> gather_timeline(comm::Communicator& world, const Train
     const std::size_t count = program.instructions.size(), width = 2 + 2 * count;
     const double offset = clocks.offset_seconds[static_cast<std::size_t>(r)];
     for (std::size_t s = 0; s + width <= numbers.size(); s += width) {
-      const auto step = static_cast<std::int64_t>(numbers[s]), batch = static_cast<std::int64_t>(numbers[s + 1]);
+      const auto step = static_cast<std::int64_t>(numbers[s]),
+                 batch = static_cast<std::int64_t>(numbers[s + 1]);
       const auto begin = [&](std::size_t i) { return numbers[s + 2 + 2 * i] - offset; };
       const auto end = [&](std::size_t i) { return numbers[s + 3 + 2 * i] - offset; };
       std::map<int, std::size_t> started;
@@ -120,11 +121,13 @@ std::vector<TimelineSpan> gather_timeline(comm::Communicator& world, const Train
         const auto samples =
             t.microbatch < 0
                 ? 0
-                : program.microbatch(t.microbatch, topology::coordinate_of(program.grid, r).data, batch).size();
+                : program.microbatch(t.microbatch, topology::coordinate_of(program.grid, r).data, batch)
+                      .size();
         span.begin_seconds = begin(started.at(instruction.transfer));
         span.instruction = static_cast<int>(started.at(instruction.transfer));
         span.in_flight = true;
-        span.bytes = bytes_of(program.slots[static_cast<std::size_t>(t.slot)].type, program.payload(t, samples));
+        span.bytes =
+            bytes_of(program.slots[static_cast<std::size_t>(t.slot)].type, program.payload(t, samples));
         if (is_message(t) && span.bytes.value() > 0) {
           const auto& sender = counterparts.members(counterparts.group(r, instruction.transfer)).front();
           const std::tuple key{step, sender.rank, sender.transfer};

@@ -42,16 +42,17 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
   parameters_->initialize(training_program_, model, options.initializer, options.seed);
   executor_ = std::make_unique<Executor>(
       training_program_, model, backend, axes_, *parameters_,
-      Executor::Options{.largest_batch = std::min(options.batch, data.train.samples.value()),
-                        // In the deterministic mode ranks combine nearest first.
-                        .algorithm = options.grains > 0 ? comm::Algorithm::recursive_doubling : options.algorithm,
-                        .poison_released = options.poison_released});
+      Executor::Options{
+          .largest_batch = std::min(options.batch, data.train.samples.value()),
+          // In the deterministic mode ranks combine nearest first.
+          .algorithm = options.grains > 0 ? comm::Algorithm::recursive_doubling : options.algorithm,
+          .poison_released = options.poison_released});
   const std::int64_t n = data.train.samples.value();
   executor_->prepare(std::min(n, options.batch));
   if (n > options.batch && n % options.batch != 0) executor_->prepare(n % options.batch);
-  evaluator_ = std::make_unique<Evaluator>(
-      model, plan_, format_, backend, axes_, *parameters_, data.test,
-      Evaluator::Options{.samples = data.test.samples.value(), .batch = evaluation_batch * options.grid.data});
+  evaluator_ = std::make_unique<Evaluator>(model, plan_, format_, backend, axes_, *parameters_, data.test,
+                                           Evaluator::Options{.samples = data.test.samples.value(),
+                                                              .batch = evaluation_batch * options.grid.data});
 }
 
 Training::~Training() = default;
@@ -67,7 +68,8 @@ std::string Training::layer_name(const step::Unit& unit) const {
 }
 
 std::vector<LogicalTensor> Training::gather_parameters() const {
-  return gather_logical(world_, model_, parameters_->weights(), [this](int rank) { return program_of(rank); });
+  return gather_logical(world_, model_, parameters_->weights(),
+                        [this](int rank) { return program_of(rank); });
 }
 
 void Training::set_parameter(const LogicalTensor& tensor) {

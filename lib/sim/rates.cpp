@@ -3,7 +3,8 @@
 namespace partita::sim {
 namespace {
 
-std::int64_t samples_of(const step::Program& program, int rank, int microbatch, bool share, std::int64_t batch) {
+std::int64_t samples_of(const step::Program& program, int rank, int microbatch, bool share,
+                        std::int64_t batch) {
   const auto at = topology::coordinate_of(program.grid, rank);
   const auto whole = program.microbatch(microbatch, at.data, batch).size();
   return share ? topology::share(at.tensor, program.grid.tensor, whole).size() : whole;
@@ -11,7 +12,8 @@ std::int64_t samples_of(const step::Program& program, int rank, int microbatch, 
 
 }  // namespace
 
-Costs costs_by_rates(const step::ProgramsByRank& programs, std::int64_t batch, const step::MachineRates& rates) {
+Costs costs_by_rates(const step::ProgramsByRank& programs, std::int64_t batch,
+                     const step::MachineRates& rates) {
   Costs costs;
   costs.instruction_seconds = [&programs, batch, rates](int rank, const step::Instruction& instruction) {
     if (instruction.unit < 0 || instruction.phase == step::Phase::activation) return 0.0;
@@ -29,7 +31,8 @@ Costs costs_by_rates(const step::ProgramsByRank& programs, std::int64_t batch, c
     const auto bytes = bytes_of(program.slots[static_cast<std::size_t>(transfer.slot)].type,
                                 program.payload(transfer, samples));
     const double passes = transfer.operation == collective::Operation::all_reduce ? 2 : 1;
-    return rates.latency_seconds + passes * static_cast<double>(bytes.value()) / rates.tensor_bytes_per_second;
+    return rates.latency_seconds +
+           passes * static_cast<double>(bytes.value()) / rates.tensor_bytes_per_second;
   };
   return costs;
 }

@@ -1,9 +1,9 @@
 /// Assembles programs: a schedule orders the passes of the role's chunks; each pass becomes instructions on
 /// slots; sends, receives and waits are added by one common rule for all schedules:
-///   a receive is posted one pass before its consumer and waited for just before it; a send is posted after its
-///   producer; an activation's send is waited for just before the backward pass of the same (chunk,
-///   micro-batch), where there is one; other sends before a third buffer of their boundary would be needed; all
-///   that remains before the update.
+///   a receive is posted one pass before its consumer and waited for just before it; a send is posted after
+///   its producer; an activation's send is waited for just before the backward pass of the same (chunk,
+///   micro-batch), where there is one; other sends before a third buffer of their boundary would be needed;
+///   all that remains before the update.
 #include "partita/step/build.hpp"
 
 #include <algorithm>
@@ -100,14 +100,16 @@ class Builder {
 
   // --- parameters ---
 
-  /// Parameters lie in the order in which the last micro-batch of a training step finishes their gradients (for
-  /// evaluation too: it works on the same vector): a bucket is one contiguous range. Frozen ones come last.
+  /// Parameters lie in the order in which the last micro-batch of a training step finishes their gradients
+  /// (for evaluation too: it works on the same vector): a bucket is one contiguous range. Frozen ones come
+  /// last.
   void lay_out_parameters() {
     const auto order = order_of(plan_.pipeline, stages(), p_.at.pipeline);
     std::vector<int> units;
     for (auto action = order.rbegin(); action != order.rend(); ++action) {
       if (action->pass != Pass::backward && action->pass != Pass::backward_weight) continue;
-      if (std::any_of(units.begin(), units.end(), [&](int u) { return unit(u).chunk == action->chunk; })) continue;
+      if (std::any_of(units.begin(), units.end(), [&](int u) { return unit(u).chunk == action->chunk; }))
+        continue;
       for (int u = first_unit(action->chunk); u < end_unit(action->chunk); ++u)
         units.push_back(u);
     }
@@ -165,9 +167,8 @@ class Builder {
   int tensor_slot(SlotRole role, int u, int j, const Placement& placement, const kernels::Shape& shape,
                   DataType type) {
     const bool share = placement.spread == Spread::batch;
-    const auto elements =
-        share ? shape.elements().value()
-              : storage_of(placement, shape, p_.at.tensor, plan_.grid.tensor, 1).elements();
+    const auto elements = share ? shape.elements().value()
+                                : storage_of(placement, shape, p_.at.tensor, plan_.grid.tensor, 1).elements();
     return add_slot({.role = role,
                      .unit = u,
                      .microbatch = j,
@@ -192,10 +193,9 @@ class Builder {
     p_.parameter_slot =
         add_slot({.role = SlotRole::parameters, .type = p_.type, .fixed = p_.parameter_count});
     if (p_.training)
-      p_.parameter_gradient_slot =
-          add_slot({.role = SlotRole::parameter_gradients,
-                    .type = p_.type,
-                    .fixed = p_.trained_count * p_.gradient_levels});
+      p_.parameter_gradient_slot = add_slot({.role = SlotRole::parameter_gradients,
+                                             .type = p_.type,
+                                             .fixed = p_.trained_count * p_.gradient_levels});
     for (int j = 0; j < p_.microbatches; ++j) {
       for (int c = 0; c < p_.chunks; ++c)
         make_value_slots(c, j);
@@ -208,7 +208,8 @@ class Builder {
   [[nodiscard]] Pair delivered(int chunk) const {
     const auto& first = plan_.placement.layers[static_cast<std::size_t>(first_layer(chunk))];
     if (!is_first(chunk)) return plan_.placement.layers[static_cast<std::size_t>(first_layer(chunk)) - 1].out;
-    const Placement loaded{.spread = first.in.value.spread == Spread::batch ? Spread::batch : Spread::replicated};
+    const Placement loaded{.spread =
+                               first.in.value.spread == Spread::batch ? Spread::batch : Spread::replicated};
     return {loaded, loaded};
   }
 
@@ -274,7 +275,8 @@ class Builder {
       if (unit(u).layer == lowest_) return;
       const auto& in = input_pair(plan_, unit(u)).gradient;
       s.dx = s.x == s.y ? s.dy : tensor_slot(SlotRole::gradient, u - 1, j, in, whole(u).input);
-      const Placement before = u > first_unit(c) ? output_pair(plan_, unit(u - 1)).gradient : delivered(c).gradient;
+      const Placement before =
+          u > first_unit(c) ? output_pair(plan_, unit(u - 1)).gradient : delivered(c).gradient;
       gradient = converted_slot(s.dx, {in, before, whole(u).input}, SlotRole::gradient, u - 1, j);
     }
     sent_gradient_[{c, j}] = gradient;
@@ -335,7 +337,8 @@ class Builder {
            .reads = {from},
            .writes = {to}});
     };
-    if (exchange == Exchange::keep || exchange == Exchange::local) return instruct(Kind::convert, source, target), Begun{};
+    if (exchange == Exchange::keep || exchange == Exchange::local)
+      return instruct(Kind::convert, source, target), Begun{};
     const bool halo = c.from.spread == Spread::window || c.to.spread == Spread::window;
     Transfer t{.axis = Axis::tensor,
                .purpose = halo       ? Purpose::halo
@@ -463,10 +466,11 @@ class Builder {
   void forward(int c, int j) {
     if (!has_backward(c) && !is_last(c)) free_a_buffer(Way::forward, c);
     Pair pair = delivered(c);
-    int value = is_first(c) ? p_.input_slot[static_cast<std::size_t>(j)]
+    int value = is_first(c)     ? p_.input_slot[static_cast<std::size_t>(j)]
                 : stages() == 1 ? slots(first_unit(c) - 1, j).y
                                 : received_value_.at({c, j});
-    if (is_first(c)) add({.kind = Kind::load, .queue = Queue::copy, .chunk = c, .microbatch = j, .writes = {value}});
+    if (is_first(c))
+      add({.kind = Kind::load, .queue = Queue::copy, .chunk = c, .microbatch = j, .writes = {value}});
     for (int u = first_unit(c); u < end_unit(c); ++u) {
       const UnitSlots s = slots(u, j);
       convert({pair.value, input_pair(plan_, unit(u)).value, whole(u).input}, value, s.x, false, c, j);
@@ -492,8 +496,11 @@ class Builder {
     const int logits = p_.loss_slot[i], labels = p_.labels_slot[i];
     add({.kind = Kind::load, .queue = Queue::copy, .chunk = c, .microbatch = j, .writes = {labels}});
     convert({pair.value, placement, output_shape()}, value, logits, false, c, j);
-    Instruction instruction{
-        .kind = Kind::loss, .chunk = c, .microbatch = j, .reads = {logits, labels}, .writes = {p_.metric_slot}};
+    Instruction instruction{.kind = Kind::loss,
+                            .chunk = c,
+                            .microbatch = j,
+                            .reads = {logits, labels},
+                            .writes = {p_.metric_slot}};
     if (p_.training) instruction.writes.push_back(p_.loss_gradient_slot[i]);
     if (placement.spread == Spread::channel) {
       const int statistics = p_.statistics_slot[i];
@@ -612,8 +619,8 @@ class Builder {
   // --- reductions and updates ---
 
   /// Closes the open bucket before a unit that is reduced over other axes, and after one that makes it large
-  /// enough or is the last. Sizes are even shares, not this rank's, so that all tensor coordinates close the same
-  /// buckets; those of a rank without a share of their layers are empty.
+  /// enough or is the last. Sizes are even shares, not this rank's, so that all tensor coordinates close the
+  /// same buckets; those of a rank without a share of their layers are empty.
   void extend_bucket(int u) {
     const auto& range = p_.parameters[static_cast<std::size_t>(u)];
     const Axis axes = gradient_axes(u);
@@ -684,7 +691,8 @@ class Builder {
 
 }  // namespace
 
-Plan plan(const model::ModelSpec& model, const PlanOptions& options, std::vector<base::Violation>& violations) {
+Plan plan(const model::ModelSpec& model, const PlanOptions& options,
+          std::vector<base::Violation>& violations) {
   Plan plan{.grid = options.grid,
             .pipeline = options.pipeline,
             .placement = place(model, options.grid, options.batch, {}, options.outputs),
@@ -720,8 +728,8 @@ bool uses_axis(const model::ModelSpec& model, const Plan& plan, Axis axis) {
   return false;
 }
 
-Program build_training_program(const model::ModelSpec& model, const Plan& plan, const topology::Coordinate& at,
-                               const TensorFormat& format) {
+Program build_training_program(const model::ModelSpec& model, const Plan& plan,
+                               const topology::Coordinate& at, const TensorFormat& format) {
   return Builder(model, plan, at, format, true).assemble();
 }
 

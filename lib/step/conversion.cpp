@@ -102,7 +102,8 @@ Exchange exchange_of(const Placement& from, const Placement& to) {
     return p.spread == Spread::replicated || p.spread == Spread::partial;
   };
   if (from == to) return Exchange::none;
-  if (from.spread == Spread::replicated) return to.spread == Spread::partial ? Exchange::keep : Exchange::local;
+  if (from.spread == Spread::replicated)
+    return to.spread == Spread::partial ? Exchange::keep : Exchange::local;
   if (to.spread == Spread::partial) return Exchange::local;
   if (from.spread == Spread::partial) {
     if (to.spread == Spread::replicated) return Exchange::all_reduce;
@@ -209,8 +210,7 @@ std::vector<BlockMove> unpack_moves(const Conversion& c, int rank, int ranks, st
                 buffer_cuts(c, ranks, samples)[static_cast<std::size_t>(rank)], false);
   if (exchange == Exchange::all_gather || exchange == Exchange::all_to_all) {
     const bool gathers = exchange == Exchange::all_gather;
-    const auto cuts =
-        gathers ? buffer_cuts(c, ranks, samples) : receive_cuts(c, rank, ranks, samples);
+    const auto cuts = gathers ? buffer_cuts(c, ranks, samples) : receive_cuts(c, rank, ranks, samples);
     for (int r = 0; r < ranks; ++r) {  // in rank order, so that sums are the same bits everywhere
       const Box box = piece(c, r, rank, ranks, samples);
       if (r == rank && !gathers)

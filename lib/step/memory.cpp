@@ -66,10 +66,12 @@ MemoryPlan plan_memory(const Program& program, int data_rank, std::int64_t batch
   const auto ranges = live_ranges(program);
   std::vector<std::int64_t> size;
   for (const auto& slot : program.slots)
-    size.push_back((bytes_of_slot(program, slot, data_rank, batch).value() + alignment - 1) / alignment * alignment);
+    size.push_back((bytes_of_slot(program, slot, data_rank, batch).value() + alignment - 1) / alignment *
+                   alignment);
   std::vector<std::size_t> order(program.slots.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return size[a] > size[b]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return size[a] > size[b]; });
   std::vector<Placed> placed;
   for (const auto s : order) {
     if (!program.slots[s].transient() || ranges[s].first < 0) continue;

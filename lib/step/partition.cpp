@@ -50,7 +50,8 @@ Partition partition(const model::ModelSpec& model, const ModelPlacement& placeme
   std::partial_sum(costs.begin(), costs.end(), sum.begin() + 1);
   const auto boundary = [&](int l) {
     const auto& layer = model.layers[static_cast<std::size_t>(l)];
-    return static_cast<double>(layer.input.elements().value()) + (layer.kind == model::LayerKind::relu ? 1 : 0);
+    return static_cast<double>(layer.input.elements().value()) +
+           (layer.kind == model::LayerKind::relu ? 1 : 0);
   };
   // best[k][l]: layers [0, l) in k chunks.
   const auto width = static_cast<std::size_t>(layers) + 1;
@@ -63,9 +64,9 @@ Partition partition(const model::ModelSpec& model, const ModelPlacement& placeme
         const auto& before = best[static_cast<std::size_t>(k) - 1][static_cast<std::size_t>(first)];
         if (before.costliest == std::numeric_limits<double>::infinity()) continue;
         if (pinned_elsewhere(model, first, end, k - 1)) continue;
-        const Cost with{
-            std::max(before.costliest, sum[static_cast<std::size_t>(end)] - sum[static_cast<std::size_t>(first)]),
-            before.carried + (first > 0 ? boundary(first) : 0)};
+        const Cost with{std::max(before.costliest,
+                                 sum[static_cast<std::size_t>(end)] - sum[static_cast<std::size_t>(first)]),
+                        before.carried + (first > 0 ? boundary(first) : 0)};
         auto& current = best[static_cast<std::size_t>(k)][static_cast<std::size_t>(end)];
         if (current <= with) continue;
         current = with;

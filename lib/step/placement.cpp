@@ -127,9 +127,9 @@ class Placer {
     Placement best_loss;
     for (const auto& chain : chains)
       for (const auto& loss : losses()) {
-        const double seconds =
-            chain.seconds + conversion_seconds(chain.out, both(loss), model_.layers.back().output, true) +
-            loss_seconds(loss);
+        const double seconds = chain.seconds +
+                               conversion_seconds(chain.out, both(loss), model_.layers.back().output, true) +
+                               loss_seconds(loss);
         if (best && seconds >= best->seconds) continue;
         best = chain;
         best->seconds = seconds;
@@ -188,10 +188,11 @@ class Placer {
   double transfer_seconds(const Placement& from, const Placement& to, const kernels::Shape& shape) const {
     const auto moved = moved_elements({from, to, shape}, grid_.tensor, samples_);
     if (moved == 0) return 0;
-    return rates_.latency_seconds + static_cast<double>(moved) * bytes_per_element / grid_.tensor /
-                                        rates_.tensor_bytes_per_second;
+    return rates_.latency_seconds +
+           static_cast<double>(moved) * bytes_per_element / grid_.tensor / rates_.tensor_bytes_per_second;
   }
-  double conversion_seconds(const Pair& from, const Pair& to, const kernels::Shape& shape, bool backward) const {
+  double conversion_seconds(const Pair& from, const Pair& to, const kernels::Shape& shape,
+                            bool backward) const {
     return transfer_seconds(from.value, to.value, shape) +
            (backward ? transfer_seconds(to.gradient, from.gradient, shape) : 0);
   }
@@ -303,7 +304,8 @@ ModelPlacement place(const model::ModelSpec& model, const topology::GridExtent& 
                      const MachineRates& rates, Outputs outputs) {
   if (grid.tensor > 1) return Placer(model, grid, batch, rates, outputs).cheapest();
   ModelPlacement one;
-  one.layers.assign(model.layers.size(), {.variant = Variant::replicated, .in = replicated, .out = replicated});
+  one.layers.assign(model.layers.size(),
+                    {.variant = Variant::replicated, .in = replicated, .out = replicated});
   return one;
 }
 

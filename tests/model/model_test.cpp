@@ -80,11 +80,12 @@ TEST(Model, LinesRoundTrip) {
 
 TEST(Model, PlacementAndStageAreRead) {
   std::vector<base::Violation> violations;
-  const auto model = parse_model({.name = "m",
-                                  .input = "2x6x6",
-                                  .layers = {"conv 3 kernel=3 placement=height stage=0", "relu placement=height",
-                                             "flatten placement=batch", "linear 2 placement=row stage=1"}},
-                                 violations);
+  const auto model =
+      parse_model({.name = "m",
+                   .input = "2x6x6",
+                   .layers = {"conv 3 kernel=3 placement=height stage=0", "relu placement=height",
+                              "flatten placement=batch", "linear 2 placement=row stage=1"}},
+                  violations);
   ASSERT_TRUE(violations.empty());
   EXPECT_EQ(model.layers[0].placement, "height");
   EXPECT_EQ(model.layers[3].placement, "row");
@@ -97,8 +98,8 @@ TEST(Model, WhatALayerCannotShardIsRefusedWithTheNearest) {
   std::vector<base::Violation> violations;
   parse_model({.name = "m",
                .input = "2x6x6",
-               .layers = {"conv 3 kernel=3 placement=colum", "flatten placement=row", "linear 4 placement=height",
-                          "relu placement=height", "tanh stage=-1"}},
+               .layers = {"conv 3 kernel=3 placement=colum", "flatten placement=row",
+                          "linear 4 placement=height", "relu placement=height", "tanh stage=-1"}},
               violations);
   ASSERT_GE(violations.size(), 4U);
   EXPECT_NE(violations[0].message.find("did you mean 'column'"), std::string::npos);

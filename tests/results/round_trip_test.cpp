@@ -108,7 +108,8 @@ TEST_F(RoundTrip, KeepsLongTexts) {
 }
 
 TEST_F(RoundTrip, KeepsTheOutputsOfARegression) {
-  const RunRecord record{.inference = {.features = 2, .output = {1, 2, 3, 4, 5, -0.0}, .latency_seconds = {0.5}}};
+  const RunRecord record{
+      .inference = {.features = 2, .output = {1, 2, 3, 4, 5, -0.0}, .latency_seconds = {0.5}}};
   write_snapshot(folder / "r.h5", record);
   expect_same(read(folder / "r.h5"), record);
 }

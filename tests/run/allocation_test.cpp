@@ -29,30 +29,33 @@ namespace {
 TEST(Step, AllocatesNothingOnceBound) {
   const auto backend = kernels::make_reference_backend(kernels::DataType::float32);
   const int ranks = world().size();
-  for (const topology::GridExtent& grid : {topology::GridExtent{.data = ranks}, {.pipeline = ranks}, {.tensor = ranks}})
-  for (const auto& c : cases()) {
-    std::vector<base::Violation> violations;
-    const auto plan = step::plan(c.model, {.grid = grid, .batch = 8, .pipeline = {.microbatches = 2}}, violations);
-    ASSERT_TRUE(violations.empty());
-    run::Axes axes(world(), c.model, plan);
-    const auto program = step::build_training_program(
-        c.model, plan, axes.at(), {.type = backend->type(), .layout = backend->image_layout()});
-    run::Parameters parameters(program, axes.along(topology::Axis::data));
-    parameters.initialize(program, c.model, model::Initializer::torch, 1);
-    run::Executor executor(program, c.model, *backend, axes, parameters, {.largest_batch = 8});
-    const std::vector<std::int64_t> indices{0, 1, 2, 3, 4, 5, 6, 7};
-    run::StepSpans spans;
-    const auto step = [&] {
-      executor.run({.dataset = &c.data.train, .indices = indices, .divisor = 8}, {.learning_rate = 0.01}, spans);
-    };
-    for (int warm_up = 0; warm_up < 3; ++warm_up)
-      step();
-    const long before = allocations;
-    EXPECT_GT(before, 0) << "the counter sees allocations";
-    for (int i = 0; i < 10; ++i)
-      step();
-    EXPECT_EQ(allocations - before, 0) << c.name << " " << to_string(grid);
-  }
+  for (const topology::GridExtent& grid :
+       {topology::GridExtent{.data = ranks}, {.pipeline = ranks}, {.tensor = ranks}})
+    for (const auto& c : cases()) {
+      std::vector<base::Violation> violations;
+      const auto plan =
+          step::plan(c.model, {.grid = grid, .batch = 8, .pipeline = {.microbatches = 2}}, violations);
+      ASSERT_TRUE(violations.empty());
+      run::Axes axes(world(), c.model, plan);
+      const auto program = step::build_training_program(
+          c.model, plan, axes.at(), {.type = backend->type(), .layout = backend->image_layout()});
+      run::Parameters parameters(program, axes.along(topology::Axis::data));
+      parameters.initialize(program, c.model, model::Initializer::torch, 1);
+      run::Executor executor(program, c.model, *backend, axes, parameters, {.largest_batch = 8});
+      const std::vector<std::int64_t> indices{0, 1, 2, 3, 4, 5, 6, 7};
+      run::StepSpans spans;
+      const auto step = [&] {
+        executor.run({.dataset = &c.data.train, .indices = indices, .divisor = 8}, {.learning_rate = 0.01},
+                     spans);
+      };
+      for (int warm_up = 0; warm_up < 3; ++warm_up)
+        step();
+      const long before = allocations;
+      EXPECT_GT(before, 0) << "the counter sees allocations";
+      for (int i = 0; i < 10; ++i)
+        step();
+      EXPECT_EQ(allocations - before, 0) << c.name << " " << to_string(grid);
+    }
 }
 
 }  // namespace

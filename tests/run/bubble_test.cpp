@@ -1,5 +1,5 @@
-/// Idle time of pipelines whose compute is replaced by sleeping: the closed form where it holds, the event model
-/// elsewhere.
+/// Idle time of pipelines whose compute is replaced by sleeping: the closed form where it holds, the event
+/// model elsewhere.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -27,14 +27,17 @@ struct PassSeconds {
 };
 
 /// Each pass of a chunk costs what its last unit is charged with; the other instructions take no time.
-double cost_of(const Program& program, const Instruction& instruction, const std::vector<PassSeconds>& stages) {
+double cost_of(const Program& program, const Instruction& instruction,
+               const std::vector<PassSeconds>& stages) {
   if (instruction.unit < 0) return 0;
   const auto u = static_cast<std::size_t>(instruction.unit);
   const bool last = u + 1 == program.units.size() || program.units[u + 1].chunk != program.units[u].chunk;
   if (!last) return 0;
   const auto& seconds = stages[static_cast<std::size_t>(program.at.pipeline)];
   if (instruction.kind == Kind::forward) return seconds.forward;
-  return instruction.phase == Phase::data ? seconds.input : instruction.phase == Phase::parameters ? seconds.weight : 0;
+  return instruction.phase == Phase::data         ? seconds.input
+         : instruction.phase == Phase::parameters ? seconds.weight
+                                                  : 0;
 }
 
 void sleep_seconds(double seconds) {
@@ -43,8 +46,10 @@ void sleep_seconds(double seconds) {
 
 /// Sixteen small layers: two at least in every chunk.
 const Case& deep() {
-  static const Case c{"deep", net("13", {"linear 7", "linear 7", "linear 7", "linear 7", "linear 7", "linear 7", "linear 7", "linear 7",
-                                         "linear 7", "linear 7", "linear 7", "linear 7", "linear 7", "linear 7", "linear 7", "linear 5"}),
+  static const Case c{"deep",
+                      net("13", {"linear 7", "linear 7", "linear 7", "linear 7", "linear 7", "linear 7",
+                                 "linear 7", "linear 7", "linear 7", "linear 7", "linear 7", "linear 7",
+                                 "linear 7", "linear 7", "linear 7", "linear 5"}),
                       random_data(data::Task::classification, {13}, 24), 24};
   return c;
 }
@@ -59,7 +64,8 @@ Idle idle_of(Schedule schedule, int microbatches, const std::vector<PassSeconds>
   const int ranks = world().size();
   const Decomposition d{0, {.pipeline = ranks}, schedule, microbatches, Placing::cheapest};
   const Program* mine = nullptr;
-  Harness harness(deep(), d, *backend, {}, [&](const Instruction& i) { sleep_seconds(cost_of(*mine, i, stages)); });
+  Harness harness(deep(), d, *backend, {},
+                  [&](const Instruction& i) { sleep_seconds(cost_of(*mine, i, stages)); });
   mine = &harness.program();
   // The ranks agree on nothing between steps: a rank that is early runs into the next one.
   constexpr std::size_t steps = 6, warm_up = 2;
@@ -82,17 +88,21 @@ Idle idle_of(Schedule schedule, int microbatches, const std::vector<PassSeconds>
     programs.push_back(harness.program_of(r));
   for (const auto& program : programs)
     by_rank.push_back(&program);
-  const auto simulation = sim::simulate(
-      by_rank,
-      {.instruction_seconds = [&](int r, const Instruction& i) { return cost_of(programs[static_cast<std::size_t>(r)], i, stages); },
-       .transfer_seconds = [](int, const step::Transfer&) { return 0.0; },
-       .eager_sends = true},
-      static_cast<int>(steps));
+  const auto simulation =
+      sim::simulate(by_rank,
+                    {.instruction_seconds =
+                         [&](int r, const Instruction& i) {
+                           return cost_of(programs[static_cast<std::size_t>(r)], i, stages);
+                         },
+                     .transfer_seconds = [](int, const step::Transfer&) { return 0.0; },
+                     .eager_sends = true},
+                    static_cast<int>(steps));
   return {.measured = idle[1], .simulated = simulation.bubble_fraction()};
 }
 
 /// A busy machine only adds idle time: the best of three.
-void expect_idle(Schedule schedule, int microbatches, const std::vector<PassSeconds>& stages, double expected) {
+void expect_idle(Schedule schedule, int microbatches, const std::vector<PassSeconds>& stages,
+                 double expected) {
   Idle best{.measured = INFINITY};
   for (int attempt = 0; attempt < 3; ++attempt) {
     const Idle idle = idle_of(schedule, microbatches, stages);
@@ -107,8 +117,8 @@ void expect_idle(Schedule schedule, int microbatches, const std::vector<PassSeco
   EXPECT_NEAR(best.measured, wanted, 0.03 * wanted) << what;
   EXPECT_NEAR(best.simulated, wanted, 1e-6 * wanted) << what;
   if (world().rank() == 0)
-    std::cout << what << " on " << world().size() << " stages: measured " << best.measured << ", expected " << wanted
-              << std::endl;
+    std::cout << what << " on " << world().size() << " stages: measured " << best.measured << ", expected "
+              << wanted << std::endl;
 }
 
 constexpr double by_event_model = NAN;

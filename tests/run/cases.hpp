@@ -53,8 +53,8 @@ inline std::vector<Case> cases() {
        net("2x9x8", {"conv 3 kernel=3", "avgpool 2", "tanh", "flatten", "linear 6", "relu", "linear 5"}),
        images(12), 6},
       {"cnn of wide windows",
-       net("2x9x8", {"conv 7 kernel=7 padding=3", "maxpool 3 stride=2", "relu", "conv 3 kernel=1", "tanh", "avgpool 2",
-                     "flatten", "linear 5"}),
+       net("2x9x8", {"conv 7 kernel=7 padding=3", "maxpool 3 stride=2", "relu", "conv 3 kernel=1", "tanh",
+                     "avgpool 2", "flatten", "linear 5"}),
        images(23), 10},
       {"frozen layers",
        net("2x9x8", {"conv 3 kernel=3 stride=2 frozen", "relu", "maxpool 2", "flatten", "linear 6", "relu",
@@ -89,8 +89,8 @@ struct Decomposition {
 };
 
 inline std::string to_string(const Decomposition& d) {
-  return cases()[d.net].name + ", " + to_string(d.grid) + ", " + std::string(step::to_string(d.schedule)) + " of " +
-         std::to_string(d.microbatches) + ", placing " + std::to_string(static_cast<int>(d.placing));
+  return cases()[d.net].name + ", " + to_string(d.grid) + ", " + std::string(step::to_string(d.schedule)) +
+         " of " + std::to_string(d.microbatches) + ", placing " + std::to_string(static_cast<int>(d.placing));
 }
 
 inline run::TrainingOptions options_for(const Case& c, const topology::GridExtent& grid) {

@@ -22,7 +22,8 @@ struct Sums {
   std::int64_t messages = 0, payload = 0, sent = 0, received = 0;
   friend bool operator==(const Sums&, const Sums&) = default;
   friend std::ostream& operator<<(std::ostream& out, const Sums& s) {
-    return out << s.messages << " messages, payload " << s.payload << ", sent " << s.sent << ", received " << s.received;
+    return out << s.messages << " messages, payload " << s.payload << ", sent " << s.sent << ", received "
+               << s.received;
   }
 };
 
@@ -65,12 +66,13 @@ void expect_rows(const Rows& seen, const Rows& expected) {
     EXPECT_EQ(there, sums) << what;
   }
   for (const auto& [key, sums] : seen)
-    EXPECT_TRUE(expected.contains(key)) << to_string(std::get<0>(key)) << ' ' << to_string(std::get<1>(key)) << ' '
-                                        << to_string(std::get<2>(key)) << ": " << sums;
+    EXPECT_TRUE(expected.contains(key)) << to_string(std::get<0>(key)) << ' ' << to_string(std::get<1>(key))
+                                        << ' ' << to_string(std::get<2>(key)) << ": " << sums;
 }
 
 /// p ranks all-reduce n elements in each of their groups by a ring, so many elements in all.
-Sums ring(std::int64_t ranks, std::int64_t elements_of_rank, std::int64_t elements_of_group, std::int64_t size = element) {
+Sums ring(std::int64_t ranks, std::int64_t elements_of_rank, std::int64_t elements_of_group,
+          std::int64_t size = element) {
   const std::int64_t sent = 2 * (ranks - 1) * elements_of_group * size;
   return {.payload = elements_of_rank * size, .sent = sent, .received = sent};
 }
@@ -84,17 +86,18 @@ TEST(DecompositionTraffic, AStageSendsItsActivationsAndReceivesTheirGradients) {
   const std::int64_t messages = (p - 1) * (14 * 4 + 6 * 3), bytes = (p - 1) * samples * width * element;
   const Sums send{.messages = messages, .payload = bytes, .sent = bytes},
       receive{.payload = bytes, .received = bytes};
-  expect_rows(rows, {{{Axis::pipeline, Operation::send, Purpose::activation}, send},
-                     {{Axis::pipeline, Operation::receive, Purpose::activation}, receive},
-                     {{Axis::pipeline, Operation::send, Purpose::activation_gradient}, send},
-                     {{Axis::pipeline, Operation::receive, Purpose::activation_gradient}, receive},
-                     {{Axis::pipeline, Operation::all_reduce, Purpose::metric}, ring(p, 2 * steps * p, 2 * steps)}});
+  expect_rows(
+      rows, {{{Axis::pipeline, Operation::send, Purpose::activation}, send},
+             {{Axis::pipeline, Operation::receive, Purpose::activation}, receive},
+             {{Axis::pipeline, Operation::send, Purpose::activation_gradient}, send},
+             {{Axis::pipeline, Operation::receive, Purpose::activation_gradient}, receive},
+             {{Axis::pipeline, Operation::all_reduce, Purpose::metric}, ring(p, 2 * steps * p, 2 * steps)}});
 }
 
 TEST(DecompositionTraffic, AColumnAndARowReduceOnceForward) {
   const std::int64_t t = world().size();
-  const auto model = net("13", {"linear 12 placement=column", "relu placement=column", "linear 6 placement=row",
-                                "linear 5 placement=replicated"});
+  const auto model = net("13", {"linear 12 placement=column", "relu placement=column",
+                                "linear 6 placement=row", "linear 5 placement=replicated"});
   const auto rows = trained(model, {.tensor = world().size()}, 2);
   expect_rows(rows, {{{Axis::tensor, Operation::all_reduce, Purpose::activation},
                       ring(t, t * samples * 6, samples * 6)}});
@@ -137,11 +140,11 @@ TEST(DecompositionTraffic, RowsOfImagesExchangeTheirHalos) {
   const std::int64_t t = world().size();
   if (t > 8) GTEST_SKIP() << "every rank has a row";
   const auto model = net("2x8x5", {"conv 3 kernel=3 padding=1 placement=height", "tanh placement=height",
-                                   "conv 2 kernel=3 padding=1 placement=height", "flatten placement=replicated",
-                                   "linear 5 placement=replicated"});
+                                   "conv 2 kernel=3 padding=1 placement=height",
+                                   "flatten placement=replicated", "linear 5 placement=replicated"});
   const auto rows = trained(model, {.tensor = world().size()}, 1);
-  // Each of the t − 1 cuts is crossed by a row of three channels each way; rows of two ranks and more are thick
-  // enough that no halo comes from further away.
+  // Each of the t − 1 cuts is crossed by a row of three channels each way; rows of two ranks and more are
+  // thick enough that no halo comes from further away.
   const std::int64_t halo = 2 * (t - 1) * 3 * 5 * samples * element;
   const std::int64_t image = 2 * 8 * 5 * samples, parameters = 3 * 2 * 9 + 3 + 2 * 3 * 9 + 2;
   expect_rows(rows, {{{Axis::tensor, Operation::all_to_all, Purpose::halo},
@@ -156,9 +159,9 @@ TEST(DecompositionTraffic, RowsOfImagesExchangeTheirHalos) {
 
 TEST(DecompositionTraffic, AHybridPaysOnEveryAxis) {
   if (world().size() != 8) GTEST_SKIP() << "2 x 2 x 2 is for eight ranks";
-  const auto model =
-      net("13", {"linear 8 placement=column stage=0", "relu placement=column stage=0", "linear 6 placement=row stage=0",
-                 "linear 8 placement=column stage=1", "relu placement=column stage=1", "linear 5 placement=row stage=1"});
+  const auto model = net("13", {"linear 8 placement=column stage=0", "relu placement=column stage=0",
+                                "linear 6 placement=row stage=0", "linear 8 placement=column stage=1",
+                                "relu placement=column stage=1", "linear 5 placement=row stage=1"});
   const auto rows = trained(model, {.data = 2, .pipeline = 2, .tensor = 2}, 2);
   // Both tensor ranks send their partial sums [n, 6], and later the whole gradients, to their peer.
   const std::int64_t crossing = 2 * samples * 6 * element;

@@ -23,9 +23,10 @@ inline std::vector<double> difference(std::vector<double> a, const std::vector<d
 
 using Tensors = std::vector<run::LogicalTensor>;
 
-/// The largest ‖w_p − w₁‖ / ‖w₁ − w₀‖ over trained tensors; infinity when one moved less than 1e-4 of its norm,
-/// or a frozen one at all.
-inline double largest_drift(const model::ModelSpec& model, const Tensors& start, const Tensors& one, const Tensors& many) {
+/// The largest ‖w_p − w₁‖ / ‖w₁ − w₀‖ over trained tensors; infinity when one moved less than 1e-4 of its
+/// norm, or a frozen one at all.
+inline double largest_drift(const model::ModelSpec& model, const Tensors& start, const Tensors& one,
+                            const Tensors& many) {
   double worst = 0;
   for (std::size_t i = 0; i < one.size(); ++i) {
     const bool frozen = model.layers[static_cast<std::size_t>(one[i].layer)].frozen;

@@ -18,9 +18,9 @@ using kernels::View;
 /// Whether ranks that hold the same part of a layer hold the same bits.
 bool replicas_are_identical(const run::Training& training) {
   const View mine = training.parameters().weights();
-  auto texts = world().all_gather_text({static_cast<const char*>(mine.data()),
-                                        static_cast<std::size_t>(mine.bytes().value())},
-                                       collective::Purpose::control);
+  auto texts = world().all_gather_text(
+      {static_cast<const char*>(mine.data()), static_cast<std::size_t>(mine.bytes().value())},
+      collective::Purpose::control);
   const auto& program = training.program();
   bool identical = true;
   for (int r = 0; r < world().size(); ++r) {
@@ -51,7 +51,8 @@ Tensors train(const Case& c, const Decomposition& d, kernels::Backend& backend) 
   const auto& program = training.program();
   const int data = topology::coordinate_of(d.grid, world().rank()).data;
   const auto largest = std::min(c.batch, c.data.train.samples.value());
-  EXPECT_EQ(training.executor().peak_live_bytes(), step::peak_live_bytes(program, data, largest)) << to_string(d);
+  EXPECT_EQ(training.executor().peak_live_bytes(), step::peak_live_bytes(program, data, largest))
+      << to_string(d);
   return training.gather_parameters();
 }
 
@@ -157,7 +158,8 @@ TEST(Deterministic, EveryGridOfDataAndPipelineGivesTheBitsOfOneRank) {
   const auto backend = kernels::make_cpu_backend(1);
   for (const std::size_t net : {std::size_t{1}, std::size_t{3}, std::size_t{5}}) {
     const auto c = cases()[net];
-    const auto bits = [&](const topology::GridExtent& grid, comm::Communicator& ranks, step::Schedule schedule) {
+    const auto bits = [&](const topology::GridExtent& grid, comm::Communicator& ranks,
+                          step::Schedule schedule) {
       auto options = options_for(c, grid);
       options.grains = 8;
       options.pipeline = {.schedule = schedule, .microbatches = 8 / grid.data};
@@ -181,8 +183,8 @@ TEST(Deterministic, EveryGridOfDataAndPipelineGivesTheBitsOfOneRank) {
   }
 }
 
-/// Every schedule × micro-batches × placing on every grid of this many ranks; for `--full`. Three nets, one where
-/// ranks far exceed cores.
+/// Every schedule × micro-batches × placing on every grid of this many ranks; for `--full`. Three nets, one
+/// where ranks far exceed cores.
 TEST(Exhaustive, EveryGridScheduleAndPlacingIsTheSameModelAsOnOneRank) {
   const auto backend = kernels::make_reference_backend(DataType::float64);
   std::vector<Decomposition> all;

@@ -1,5 +1,5 @@
-/// One decomposition of one net on all ranks, step by step: its program can be changed before it runs, and its
-/// kernels replaced.
+/// One decomposition of one net on all ranks, step by step: its program can be changed before it runs, and
+/// its kernels replaced.
 #pragma once
 
 #include <functional>
@@ -60,7 +60,8 @@ class Harness {
     for (std::int64_t epoch = 0; steps_ < 20; ++epoch)
       for (std::int64_t begin = 0; begin < n && steps_ < 20; begin += case_.batch) {
         const auto samples = std::min(case_.batch, n - begin);
-        step(sampler.order(epoch).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(samples)), samples);
+        step(sampler.order(epoch).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(samples)),
+             samples);
       }
   }
 
@@ -68,7 +69,8 @@ class Harness {
     return step::build_training_program(model_, plan_, topology::coordinate_of(plan_.grid, rank), format_);
   }
   [[nodiscard]] std::vector<run::LogicalTensor> gather_parameters() const {
-    return run::gather_logical(world(), model_, parameters_->weights(), [this](int r) { return program_of(r); });
+    return run::gather_logical(world(), model_, parameters_->weights(),
+                               [this](int r) { return program_of(r); });
   }
   [[nodiscard]] const step::Program& program() const { return program_; }
   [[nodiscard]] const topology::Coordinate& at() const { return axes_.at(); }

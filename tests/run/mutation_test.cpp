@@ -30,7 +30,8 @@ template <class Fits>
 void drop_transfer(Program& program, Fits fits) {
   for (std::size_t t = 0; t < program.transfers.size(); ++t)
     if (fits(program.transfers[t])) {
-      std::erase_if(program.instructions, [&](const Instruction& i) { return i.transfer == static_cast<int>(t); });
+      std::erase_if(program.instructions,
+                    [&](const Instruction& i) { return i.transfer == static_cast<int>(t); });
       return;
     }
   ADD_FAILURE() << "the program has no such transfer";
@@ -39,7 +40,9 @@ void drop_transfer(Program& program, Fits fits) {
 Decomposition tensor_parallel(Placing placing) {
   return {1, {.tensor = world().size()}, Schedule::one_f_one_b, 2, placing};
 }
-Decomposition pipeline() { return {1, {.pipeline = world().size()}, Schedule::one_f_one_b, 5, Placing::cheapest}; }
+Decomposition pipeline() {
+  return {1, {.pipeline = world().size()}, Schedule::one_f_one_b, 5, Placing::cheapest};
+}
 
 TEST(Mutations, WithoutMutationTheLoopOfThisTestIsEquivalentToo) {
   EXPECT_LE(drift(1, tensor_parallel(Placing::row), {}), 1e-10);
@@ -50,79 +53,89 @@ TEST(Mutations, WithoutMutationTheLoopOfThisTestIsEquivalentToo) {
 
 TEST(Mutations, ADroppedReductionIsCaught) {
   const Decomposition data{1, {.data = world().size()}, Schedule::one_f_one_b, 1, Placing::cheapest};
-  EXPECT_GT(drift(1, data, [](Program& p) {
-              drop_transfer(p, [](const auto& t) { return t.purpose == Purpose::gradient; });
-            }),
+  EXPECT_GT(drift(1, data,
+                  [](Program& p) {
+                    drop_transfer(p, [](const auto& t) { return t.purpose == Purpose::gradient; });
+                  }),
             1e-3);
 }
 
 TEST(Mutations, AForwardConversionThatIsDroppedIsCaught) {
-  EXPECT_GT(drift(1, tensor_parallel(Placing::row), [](Program& p) {
-              drop_transfer(p, [](const auto& t) { return t.purpose == Purpose::activation; });
-            }),
+  EXPECT_GT(drift(1, tensor_parallel(Placing::row),
+                  [](Program& p) {
+                    drop_transfer(p, [](const auto& t) { return t.purpose == Purpose::activation; });
+                  }),
             1e-3);
 }
 
 TEST(Mutations, AnAdjointThatIsDroppedIsCaught) {
-  EXPECT_GT(drift(1, tensor_parallel(Placing::column), [](Program& p) {
-              drop_transfer(p, [](const auto& t) { return t.purpose == Purpose::activation_gradient; });
-            }),
+  EXPECT_GT(drift(1, tensor_parallel(Placing::column),
+                  [](Program& p) {
+                    drop_transfer(p, [](const auto& t) { return t.purpose == Purpose::activation_gradient; });
+                  }),
             1e-3);
 }
 
-/// Comparing values alone: the gradient of what a column-parallel layer reads is taken for whole on every rank
-/// and sliced, where partial sums should have been reduced and scattered.
+/// Comparing values alone: the gradient of what a column-parallel layer reads is taken for whole on every
+/// rank and sliced, where partial sums should have been reduced and scattered.
 TEST(Mutations, AWrongAdjointIsCaught) {
-  EXPECT_GT(drift(1, tensor_parallel(Placing::column), [](Program& p) {
-              for (std::size_t c = 0; c < p.conversions.size(); ++c) {
-                auto& from = p.conversions[c].from;
-                if (from.spread != step::Spread::partial) continue;
-                from.spread = step::Spread::replicated;
-                for (std::size_t t = 0; t < p.transfers.size(); ++t)
-                  if (p.transfers[t].conversion == static_cast<int>(c))
-                    std::erase_if(p.instructions, [&](const Instruction& i) { return i.transfer == static_cast<int>(t); });
-                std::erase_if(p.instructions, [&](const Instruction& i) {
-                  return i.kind == Kind::pack && i.conversion == static_cast<int>(c);
-                });
-              }
-            }),
+  EXPECT_GT(drift(1, tensor_parallel(Placing::column),
+                  [](Program& p) {
+                    for (std::size_t c = 0; c < p.conversions.size(); ++c) {
+                      auto& from = p.conversions[c].from;
+                      if (from.spread != step::Spread::partial) continue;
+                      from.spread = step::Spread::replicated;
+                      for (std::size_t t = 0; t < p.transfers.size(); ++t)
+                        if (p.transfers[t].conversion == static_cast<int>(c))
+                          std::erase_if(p.instructions, [&](const Instruction& i) {
+                            return i.transfer == static_cast<int>(t);
+                          });
+                      std::erase_if(p.instructions, [&](const Instruction& i) {
+                        return i.kind == Kind::pack && i.conversion == static_cast<int>(c);
+                      });
+                    }
+                  }),
             1e-3);
 }
 
 TEST(Mutations, ABiasAddedOnEveryRankIsCaught) {
-  EXPECT_GT(drift(1, tensor_parallel(Placing::row), [](Program& p) {
-              for (auto& unit : p.units)
-                unit.adds_bias = true;
-            }),
+  EXPECT_GT(drift(1, tensor_parallel(Placing::row),
+                  [](Program& p) {
+                    for (auto& unit : p.units)
+                      unit.adds_bias = true;
+                  }),
             1e-3);
 }
 
 TEST(Mutations, AGradientOfSharesThatIsNotReducedIsCaught) {
-  EXPECT_GT(drift(1, tensor_parallel(Placing::batch), [](Program& p) {
-              drop_transfer(p, [](const auto& t) { return t.purpose == Purpose::gradient; });
-            }),
+  EXPECT_GT(drift(1, tensor_parallel(Placing::batch),
+                  [](Program& p) {
+                    drop_transfer(p, [](const auto& t) { return t.purpose == Purpose::gradient; });
+                  }),
             1e-3);
 }
 
 TEST(Mutations, ASwappedMicroBatchIsCaught) {
   const Decomposition equal{0, {.pipeline = world().size()}, Schedule::one_f_one_b, 4, Placing::cheapest};
-  EXPECT_GT(drift(0, equal, [](Program& p) {
-              if (p.labels_slot.empty()) return;  // another stage
-              for (auto& i : p.instructions)
-                if (i.kind == Kind::load && i.writes.front() == p.labels_slot[1]) i.microbatch = 2;
-            }),
+  EXPECT_GT(drift(0, equal,
+                  [](Program& p) {
+                    if (p.labels_slot.empty()) return;  // another stage
+                    for (auto& i : p.instructions)
+                      if (i.kind == Kind::load && i.writes.front() == p.labels_slot[1]) i.microbatch = 2;
+                  }),
             1e-3);
 }
 
 TEST(Mutations, AStageThatReceivesNoGradientIsCaught) {
-  EXPECT_GT(drift(1, pipeline(), [](Program& p) {
-              const bool first = p.at.pipeline == 0, second = p.at.pipeline == 1;
-              if (first || second)
-                drop_transfer(p, [&](const auto& t) {
-                  return t.purpose == Purpose::activation_gradient && t.microbatch == 0 &&
-                         t.operation == (first ? Operation::receive : Operation::send);
-                });
-            }),
+  EXPECT_GT(drift(1, pipeline(),
+                  [](Program& p) {
+                    const bool first = p.at.pipeline == 0, second = p.at.pipeline == 1;
+                    if (first || second)
+                      drop_transfer(p, [&](const auto& t) {
+                        return t.purpose == Purpose::activation_gradient && t.microbatch == 0 &&
+                               t.operation == (first ? Operation::receive : Operation::send);
+                      });
+                  }),
             1e-3);
 }
 

@@ -1,5 +1,5 @@
-/// What MPI was asked for during a step, as a witness below Partita saw it, is what the program says: messages
-/// along the pipeline in its order, and over all axes the bytes of the ledger.
+/// What MPI was asked for during a step, as a witness below Partita saw it, is what the program says:
+/// messages along the pipeline in its order, and over all axes the bytes of the ledger.
 #include <gtest/gtest.h>
 
 #include "../comm/pmpi_witness.hpp"

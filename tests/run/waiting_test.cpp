@@ -59,8 +59,8 @@ run::PhaseSeconds waiting(const topology::GridExtent& grid, int victim,
     world().barrier();
     rows.push_back({.spans = harness.step(0, c.batch, c.batch)});
   }
-  const auto steps = run::gather_steps(world(), [&](int r) { return harness.program_of(r); }, rows,
-                                       world().measure_clocks(), 1);
+  const auto steps = run::gather_steps(
+      world(), [&](int r) { return harness.program_of(r); }, rows, world().measure_clocks(), 1);
   const auto median = [&](auto get) {
     std::vector<double> all;
     for (const auto& step : steps)
@@ -74,10 +74,11 @@ run::PhaseSeconds waiting(const topology::GridExtent& grid, int victim,
 }
 
 /// At least nine tenths of the delay are in this class, and no more than one tenth in the others.
-void expect_booked(double run::PhaseSeconds::*in_class, const run::PhaseSeconds& with, const run::PhaseSeconds& without) {
+void expect_booked(double run::PhaseSeconds::*in_class, const run::PhaseSeconds& with,
+                   const run::PhaseSeconds& without) {
   if (world().rank() != 0) return;
-  for (const auto phase :
-       {&run::PhaseSeconds::dependency, &run::PhaseSeconds::straggler, &run::PhaseSeconds::exposed_transfer}) {
+  for (const auto phase : {&run::PhaseSeconds::dependency, &run::PhaseSeconds::straggler,
+                           &run::PhaseSeconds::exposed_transfer}) {
     if (phase == in_class)
       EXPECT_GE(with.*phase - without.*phase, 0.9 * delay_seconds);
     else

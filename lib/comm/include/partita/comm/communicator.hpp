@@ -74,7 +74,7 @@ class SharedBuffer {
 /// What a rank's clock shows more than rank 0's, on rank 0.
 struct Clocks {
   std::vector<double> offset_seconds;  ///< by rank
-  double uncertainty_seconds = 0;      ///< half of the shortest round trip to the farthest rank; 0 on one node
+  double uncertainty_seconds = 0;  ///< half of the shortest round trip to the farthest rank; 0 on one node
 };
 
 class Communicator {
@@ -125,8 +125,8 @@ class Communicator {
                                               View receive, std::span<const std::int64_t> receive_cuts,
                                               collective::Purpose);
   std::unique_ptr<Collective> plan_barrier();
-  /// One message to or from a rank of this communicator; `tag` tells messages between two ranks apart. An empty
-  /// buffer sends nothing. Not collective: the peer plans the other half.
+  /// One message to or from a rank of this communicator; `tag` tells messages between two ranks apart. An
+  /// empty buffer sends nothing. Not collective: the peer plans the other half.
   std::unique_ptr<Collective> plan_send(View buffer, int to, int tag, collective::Purpose);
   std::unique_ptr<Collective> plan_receive(View buffer, int from, int tag, collective::Purpose);
 

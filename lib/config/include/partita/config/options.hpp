@@ -43,7 +43,8 @@ struct TrainOptions {
 
 struct PipelineOptions {
   step::Schedule schedule = step::Schedule::one_f_one_b;
-  std::optional<int> microbatches;  ///< default: 1 on one stage, else 4 a stage, as far as a share of the batch goes
+  std::optional<int>
+      microbatches;  ///< default: 1 on one stage, else 4 a stage, as far as a share of the batch goes
   int chunks = 1, warmup = 1;
 };
 
@@ -113,8 +114,8 @@ step::PipelineOptions pipeline_options(const RunOptions&);
 /// What of the model cannot be split over the grid as asked: stages, chunks, micro-batches, grains.
 std::vector<base::Violation> check_plan(const RunOptions&);
 
-/// The same three of an inference: its batch, its pipeline (a deterministic training changes neither), and what
-/// cannot be split or is not there.
+/// The same three of an inference: its batch, its pipeline (a deterministic training changes neither), and
+/// what cannot be split or is not there.
 std::int64_t inference_batch(const RunOptions&);
 step::PipelineOptions inference_pipeline(const RunOptions&);
 std::vector<base::Violation> check_inference_plan(const RunOptions&);

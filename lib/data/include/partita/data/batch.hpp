@@ -18,8 +18,8 @@ namespace partita::data {
 void fill_samples(const Dataset&, std::span<const std::int64_t> indices, kernels::Layout layout,
                   kernels::View x);
 
-/// y[b] = label or target of sample indices[b]; y [indices] int32 labels, or [indices, target_shape] float32 or
-/// float64 targets. Errors as above.
+/// y[b] = label or target of sample indices[b]; y [indices] int32 labels, or [indices, target_shape] float32
+/// or float64 targets. Errors as above.
 void fill_answers(const Dataset&, std::span<const std::int64_t> indices, kernels::View y);
 
 }  // namespace partita::data

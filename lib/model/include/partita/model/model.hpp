@@ -31,9 +31,9 @@ struct Layer {
   std::string name;      ///< kind and number within the kind, from 1: conv1, maxpool1, conv2
   std::int64_t out = 0;  ///< features of linear, filters of conv
   std::int64_t kernel = 1, stride = 1, padding = 0;
-  double probability = 0;  ///< of dropout
-  bool frozen = false;     ///< linear and conv: the parameters stay as they are
-  std::string placement;   ///< on the tensor axis, as asked for by `placement=`; empty: the cheapest
+  double probability = 0;    ///< of dropout
+  bool frozen = false;       ///< linear and conv: the parameters stay as they are
+  std::string placement;     ///< on the tensor axis, as asked for by `placement=`; empty: the cheapest
   std::optional<int> stage;  ///< of the pipeline, as asked for by `stage=`
   Shape input, output;
 

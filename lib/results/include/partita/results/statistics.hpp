@@ -11,8 +11,8 @@ namespace partita::results {
 /// Median (mean of the middle two for an even number); NaN for none.
 double median(std::span<const double> values);
 
-/// The nearest-rank percentile: the smallest value such that at least `percent` of all are not above it; NaN for
-/// none. `percent` lies above 0, up to 100.
+/// The nearest-rank percentile: the smallest value such that at least `percent` of all are not above it; NaN
+/// for none. `percent` lies above 0, up to 100.
 double percentile(std::span<const double> values, double percent);
 
 /// Confidence interval of the median from order statistics (binomial, distribution-free): the narrowest

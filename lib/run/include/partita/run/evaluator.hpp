@@ -15,8 +15,8 @@ class Evaluator {
     std::int64_t batch = 1;                               ///< of the whole grid; the last one may be smaller
     std::function<void(const BatchOutputs&)> on_outputs;  ///< see `Executor::Options`
   };
-  /// Plans for the sizes that batches have. What was passed outlives the evaluator. Collective over the axes of
-  /// the plan.
+  /// Plans for the sizes that batches have. What was passed outlives the evaluator. Collective over the axes
+  /// of the plan.
   Evaluator(const model::ModelSpec&, const step::Plan&, const step::TensorFormat&, kernels::Backend&, Axes&,
             Parameters&, const data::Dataset&, Options);
 
@@ -34,8 +34,8 @@ class Evaluator {
   /// All batches. Collective over the axes.
   Means evaluate();
 
-  /// Runs every transfer alone for those sizes, so that the ledger knows what a batch hides. Collective over the
-  /// axes.
+  /// Runs every transfer alone for those sizes, so that the ledger knows what a batch hides. Collective over
+  /// the axes.
   void calibrate();
 
   [[nodiscard]] const step::Program& program() const { return program_; }

@@ -1,8 +1,8 @@
 /// Runs step programs on one rank: kernels for compute instructions, `comm` for the rest, one span per
 /// instruction.
 ///
-/// Communicates on the axes that the program names, nowhere else. After the first step with a given batch size
-/// a step allocates nothing.
+/// Communicates on the axes that the program names, nowhere else. After the first step with a given batch
+/// size a step allocates nothing.
 #pragma once
 
 #include <array>
@@ -47,8 +47,8 @@ struct InstructionTimes {
   double begin = 0, end = 0;
 };
 
-/// The network's outputs for some samples of a batch, as the loss reads them; valid during the call that hands
-/// them over.
+/// The network's outputs for some samples of a batch, as the loss reads them; valid during the call that
+/// hands them over.
 struct BatchOutputs {
   topology::Range samples;  ///< within the batch
   View values;              ///< [samples, outputs]
@@ -75,15 +75,15 @@ class Executor {
   void prepare(std::int64_t batch) { bind(batch); }
 
   /// One pass over the program. Returns the loss sums: of the whole batch when the program reduces them, of
-  /// what this rank has of it otherwise. `optimizer` is read by updates only. Collective over the axes when it
-  /// runs a batch of a new size.
+  /// what this rank has of it otherwise. `optimizer` is read by updates only. Collective over the axes when
+  /// it runs a batch of a new size.
   kernels::LossSums run(const Batch&, const kernels::SgdStep& optimizer, StepSpans&);
 
   /// From the next step on, the times of every instruction are kept here (until called with null).
   void record_times(std::vector<InstructionTimes>* times) { times_ = times; }
 
-  /// Runs each transfer of a batch of `batch` samples alone a few times: what of this duration a step does not
-  /// wait for is hidden. Collective.
+  /// Runs each transfer of a batch of `batch` samples alone a few times: what of this duration a step does
+  /// not wait for is hidden. Collective.
   void calibrate(std::int64_t batch);
 
   /// The most bytes of slots that were alive at once, when released slots are poisoned.
@@ -111,12 +111,12 @@ class Executor {
   Axes& axes_;
   Parameters& parameters_;
   Options options_;
-  std::array<double, 2> metric_{};  ///< loss sum, correct
+  std::array<double, 2> metric_{};   ///< loss sum, correct
   std::vector<double> loss_levels_;  ///< open branches of the tree of losses
   kernels::Bytes activation_bytes_{}, live_{}, peak_live_{};
   memory::HostBuffer activations_, workspace_, no_bias_;
-  std::map<std::int64_t, std::unique_ptr<Bound>> bound_;           ///< by samples of the batch
-  std::vector<std::unique_ptr<comm::Collective>> fixed_;           ///< by transfer; null where it depends on the batch
+  std::map<std::int64_t, std::unique_ptr<Bound>> bound_;  ///< by samples of the batch
+  std::vector<std::unique_ptr<comm::Collective>> fixed_;  ///< by transfer; null where it depends on the batch
   std::vector<InstructionTimes>* times_ = nullptr;
 };
 

@@ -26,10 +26,10 @@ struct TrainingOptions {
   double momentum = 0, weight_decay = 0;
   std::uint64_t seed = 1;
   bool shuffle = true;
-  std::optional<double> target_accuracy;  ///< of the test set, 0 to 1
-  std::int64_t evaluate_every = 1;        ///< epochs; 0: never
+  std::optional<double> target_accuracy;                ///< of the test set, 0 to 1
+  std::int64_t evaluate_every = 1;                      ///< epochs; 0: never
   std::int64_t timeline_first = 0, timeline_steps = 0;  ///< steps whose instructions are timed
-  double snapshot_seconds = 0;            ///< between calls of `on_snapshot` inside an epoch; 0: none
+  double snapshot_seconds = 0;  ///< between calls of `on_snapshot` inside an epoch; 0: none
   model::Initializer initializer = model::Initializer::torch;
   comm::Algorithm algorithm = comm::Algorithm::automatic;
   kernels::Bytes bucket_bytes{};

@@ -1,5 +1,5 @@
-/// Costs by rates: FLOPs ÷ speed and bytes ÷ bandwidth, before anything was measured. Good for comparing splits,
-/// not for seconds.
+/// Costs by rates: FLOPs ÷ speed and bytes ÷ bandwidth, before anything was measured. Good for comparing
+/// splits, not for seconds.
 #pragma once
 
 #include "partita/sim/simulate.hpp"
@@ -8,7 +8,8 @@
 namespace partita::sim {
 
 /// Costs of a batch of `batch` samples. Compute instructions cost their FLOPs, messages and collectives their
-/// payload (all-reduces twice) and a latency; copies and updates cost nothing. The programs outlive the costs.
+/// payload (all-reduces twice) and a latency; copies and updates cost nothing. The programs outlive the
+/// costs.
 Costs costs_by_rates(const step::ProgramsByRank&, std::int64_t batch, const step::MachineRates&);
 
 }  // namespace partita::sim

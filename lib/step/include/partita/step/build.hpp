@@ -1,5 +1,5 @@
-/// From a model to step programs: placement, partition and schedule are chosen once, alike on every rank; then
-/// a program is built for a role.
+/// From a model to step programs: placement, partition and schedule are chosen once, alike on every rank;
+/// then a program is built for a role.
 #pragma once
 
 #include "partita/step/partition.hpp"
@@ -44,10 +44,10 @@ struct TensorFormat {
 
 /// One step of training on one role. The data coordinate of `at` is ignored.
 ///
-/// Traffic: on the pipeline axis one send and one receive a boundary, micro-batch and direction; on the tensor
-/// axis the conversions; per bucket one all-reduce over the axes on which its gradients are partial; one of two
-/// float64 (loss sum, correct) as metric over data, pipeline and, with a batch-sharded loss, tensor. Axes with
-/// one rank take no part.
+/// Traffic: on the pipeline axis one send and one receive a boundary, micro-batch and direction; on the
+/// tensor axis the conversions; per bucket one all-reduce over the axes on which its gradients are partial;
+/// one of two float64 (loss sum, correct) as metric over data, pipeline and, with a batch-sharded loss,
+/// tensor. Axes with one rank take no part.
 Program build_training_program(const model::ModelSpec&, const Plan&, const topology::Coordinate& at,
                                const TensorFormat&);
 

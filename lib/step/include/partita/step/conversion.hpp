@@ -61,7 +61,8 @@ struct BlockMove {
 /// The copies before (source to send buffer) and after (receive buffer, or source, to target) the exchange;
 /// local conversions have the second kind only. Targets of additions, and targets with more storage than
 /// copies fill, are zeroed first.
-std::vector<BlockMove> pack_moves(const Conversion&, int rank, int ranks, std::int64_t samples, kernels::Layout);
+std::vector<BlockMove> pack_moves(const Conversion&, int rank, int ranks, std::int64_t samples,
+                                  kernels::Layout);
 std::vector<BlockMove> unpack_moves(const Conversion&, int rank, int ranks, std::int64_t samples,
                                     kernels::Layout);
 bool zeroes_target(const Conversion&);

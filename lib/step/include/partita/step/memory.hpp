@@ -21,9 +21,9 @@ std::vector<LiveRange> live_ranges(const Program&);
 /// The most bytes that transient slots alive at the same time hold: what a schedule stashes.
 Bytes peak_live_bytes(const Program&, int data_rank, std::int64_t batch);
 
-/// For a batch of `batch` samples on a data rank. First fit by decreasing size over live ranges: from the first
-/// instruction that writes a slot to the last that touches it, so that a schedule stashes as many micro-batches
-/// as it needs and no more. Offsets are multiples of `alignment`.
+/// For a batch of `batch` samples on a data rank. First fit by decreasing size over live ranges: from the
+/// first instruction that writes a slot to the last that touches it, so that a schedule stashes as many
+/// micro-batches as it needs and no more. Offsets are multiples of `alignment`.
 MemoryPlan plan_memory(const Program&, int data_rank, std::int64_t batch, std::int64_t alignment);
 
 }  // namespace partita::step

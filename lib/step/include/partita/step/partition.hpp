@@ -15,9 +15,9 @@ using Partition = std::vector<int>;
 /// trained layer are not counted.
 std::vector<double> layer_costs(const model::ModelSpec&, const ModelPlacement&);
 
-/// The exact optimum for a chain (dynamic programme over cuts); among equals the one whose boundaries carry the
-/// fewest elements and part no ReLU from the layer before it. `stage=` on a layer line pins its chunk. What
-/// cannot be done is appended to `violations`, with the nearest number of chunks.
+/// The exact optimum for a chain (dynamic programme over cuts); among equals the one whose boundaries carry
+/// the fewest elements and part no ReLU from the layer before it. `stage=` on a layer line pins its chunk.
+/// What cannot be done is appended to `violations`, with the nearest number of chunks.
 Partition partition(const model::ModelSpec&, const ModelPlacement&, int chunks,
                     std::vector<base::Violation>& violations);
 

@@ -3,8 +3,8 @@
 ///
 /// An edge between two layers carries a pair: the placement of the value and that of its gradient. Where a
 /// producer's and a consumer's pair differ, the program converts: the value forward, the gradient backward.
-/// Layers never communicate. Vocabulary after DTensor and GSPMD (Xu et al. 2021, arXiv:2105.04663); column and
-/// row: Shoeybi et al. 2019, arXiv:1909.08053; batch before features: Krizhevsky 2014, arXiv:1404.5997.
+/// Layers never communicate. Vocabulary after DTensor and GSPMD (Xu et al. 2021, arXiv:2105.04663); column
+/// and row: Shoeybi et al. 2019, arXiv:1909.08053; batch before features: Krizhevsky 2014, arXiv:1404.5997.
 #pragma once
 
 #include <string_view>
@@ -34,8 +34,8 @@ struct Pair {
 
 /// What a layer does with the tensor axis. `replicated`: the same on all ranks. `lazy`: likewise, but its
 /// output's gradient is a partial sum, and so are all gradients that it computes. `batch`: a share of the
-/// samples. `column`: a share of the outputs (features, filters); of layers without parameters, a share of the
-/// channels. `row`: a share of the inputs, giving a partial output. `height`: a share of the rows.
+/// samples. `column`: a share of the outputs (features, filters); of layers without parameters, a share of
+/// the channels. `row`: a share of the inputs, giving a partial output. `height`: a share of the rows.
 enum class Variant { replicated, lazy, batch, column, row, height };
 
 struct LayerPlacement {
@@ -50,8 +50,8 @@ struct ModelPlacement {
   double seconds = 0;                  ///< the cost by which it was chosen
 };
 
-/// What is left of the network's outputs where the loss reads them: `any` lets the ranks of the tensor axis hold
-/// shares of the classes; `whole`: a rank that has a sample has all of its outputs.
+/// What is left of the network's outputs where the loss reads them: `any` lets the ranks of the tensor axis
+/// hold shares of the classes; `whole`: a rank that has a sample has all of its outputs.
 enum class Outputs { any, whole };
 
 /// What the choice of a placement weighs; only ratios matter.
@@ -68,7 +68,8 @@ std::string_view to_string(Variant);
 std::string to_string(const Placement&);
 
 /// The cheapest chain for `batch` samples of the whole grid, found by dynamic programming over the layers;
-/// `placement=` on a layer line leaves only that variant. The same on every rank: it depends on nothing local.
+/// `placement=` on a layer line leaves only that variant. The same on every rank: it depends on nothing
+/// local.
 ModelPlacement place(const model::ModelSpec&, const topology::GridExtent&, std::int64_t batch,
                      const MachineRates& = {}, Outputs = Outputs::any);
 

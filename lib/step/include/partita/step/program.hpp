@@ -89,8 +89,8 @@ struct Slot {
   }
 };
 
-/// The slots that a unit works on for one micro-batch; −1 where there is none. x and y are equal when the unit
-/// moves no data.
+/// The slots that a unit works on for one micro-batch; −1 where there is none. x and y are equal when the
+/// unit moves no data.
 struct UnitSlots {
   int x = -1, y = -1, winners = -1, dy = -1, dx = -1;
 };
@@ -108,11 +108,11 @@ struct Transfer {
   topology::Axis axis = topology::Axis::data;
   collective::Purpose purpose = collective::Purpose::gradient;
   int microbatch = -1;
-  int slot = -1;         ///< what is sent, or reduced in place
-  int target = -1;       ///< where an all-to-all's messages arrive
-  int conversion = -1;   ///< whose pieces are exchanged
-  int peer = -1;         ///< of send and receive: coordinate on the axis
-  int tag = -1;          ///< of send and receive: (direction, boundary, micro-batch)
+  int slot = -1;              ///< what is sent, or reduced in place
+  int target = -1;            ///< where an all-to-all's messages arrive
+  int conversion = -1;        ///< whose pieces are exchanged
+  int peer = -1;              ///< of send and receive: coordinate on the axis
+  int tag = -1;               ///< of send and receive: (direction, boundary, micro-batch)
   Elements first{}, count{};  ///< of a bucket or the metric, within the slot
 };
 
@@ -137,8 +137,8 @@ struct ParameterRange {
   bool trained = false;
   Elements weight_first{}, weight_count{};
   Elements bias_first{}, bias_count{};
-  std::int64_t first_row = 0;                        ///< of the logical weight
-  std::int64_t first_column = 0, columns = 0;        ///< of a row of it
+  std::int64_t first_row = 0;                  ///< of the logical weight
+  std::int64_t first_column = 0, columns = 0;  ///< of a row of it
   std::int64_t logical_columns = 0;
   bool replicated = true;  ///< along the tensor axis: its first rank speaks for all
   /// The index in the logical weight of element `i` of the part.
@@ -164,10 +164,10 @@ struct Program {
   std::vector<Slot> slots;
   std::vector<ParameterRange> parameters;  ///< of each unit; empty ranges where it has none
   Elements parameter_count{};
-  Elements trained_count{};  ///< of the trained layers, which come first
+  Elements trained_count{};             ///< of the trained layers, which come first
   std::vector<Bucket> chunk_gradients;  ///< where the gradients of each chunk lie
-  /// Copies of all gradients. In the deterministic mode every micro-batch is a grain whose gradient is written
-  /// alone and then added up in one binary tree, of which a stack holds the open branches; else 1.
+  /// Copies of all gradients. In the deterministic mode every micro-batch is a grain whose gradient is
+  /// written alone and then added up in one binary tree, of which a stack holds the open branches; else 1.
   int gradient_levels = 1;
   std::vector<Bucket> buckets;
   std::vector<Conversion> conversions;
@@ -184,7 +184,8 @@ struct Program {
   }
   /// The samples of micro-batch j of data rank `data`, within a batch of `batch` samples.
   [[nodiscard]] topology::Range microbatch(int j, int data, std::int64_t batch) const {
-    return topology::share(data * std::int64_t{microbatches} + j, grid.data * std::int64_t{microbatches}, batch);
+    return topology::share(data * std::int64_t{microbatches} + j, grid.data * std::int64_t{microbatches},
+                           batch);
   }
   /// Elements that a transfer asks to have moved or reduced, from this rank's point of view.
   [[nodiscard]] Elements payload(const Transfer&, std::int64_t samples) const;

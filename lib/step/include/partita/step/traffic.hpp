@@ -14,6 +14,7 @@ struct PayloadOfStep {
 };
 
 /// Payload of one step by key (activity train) of a rank with this program, for a batch of `batch` samples.
-std::map<collective::TrafficKey, PayloadOfStep> payload_of_step(const Program&, int data_rank, std::int64_t batch);
+std::map<collective::TrafficKey, PayloadOfStep> payload_of_step(const Program&, int data_rank,
+                                                                std::int64_t batch);
 
 }  // namespace partita::step

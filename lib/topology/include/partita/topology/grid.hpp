@@ -22,7 +22,9 @@ enum class Axis {
   pipeline_tensor = 6,
   world = 7
 };
-constexpr Axis operator|(Axis a, Axis b) { return static_cast<Axis>(static_cast<int>(a) | static_cast<int>(b)); }
+constexpr Axis operator|(Axis a, Axis b) {
+  return static_cast<Axis>(static_cast<int>(a) | static_cast<int>(b));
+}
 constexpr bool contains(Axis product, Axis axis) {
   return (static_cast<int>(product) & static_cast<int>(axis)) == static_cast<int>(axis);
 }
