@@ -59,6 +59,9 @@ Program build_evaluation_program(const model::ModelSpec&, const Plan&, const top
 /// The axes over which the loss sums of a program must be added, those with one rank left out.
 topology::Axis metric_axes(const Plan&);
 
+/// The axes over which the gradients of a layer's parameters must be added, those with one rank left out.
+topology::Axis gradient_axes(const Plan&, int layer);
+
 /// Whether any role communicates on this axis, or this product of axes.
 bool uses_axis(const model::ModelSpec&, const Plan&, topology::Axis);
 

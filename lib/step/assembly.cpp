@@ -1,0 +1,65 @@
+#include "assembly.hpp"
+
+#include <bit>
+
+namespace partita::step {
+
+using collective::Operation;
+
+Assembly::Assembly(const model::ModelSpec& the_model, const Plan& the_plan, const topology::Coordinate& at,
+                   const TensorFormat& format, bool training)
+    : model(the_model), plan(the_plan), lowest(lowest_trained_layer(the_model)) {
+  program.type = format.type;
+  program.layout = format.layout;
+  program.training = training;
+  program.grid = plan.grid;
+  program.at = at;
+  program.microbatches = plan.pipeline.microbatches;
+  program.chunks = plan.pipeline.chunks;
+  program.loss_placement = plan.placement.loss;
+  if (plan.grains > 0) program.gradient_levels = std::bit_width(static_cast<unsigned>(program.microbatches));
+  for (int c = 0; c < program.chunks; ++c) {
+    chunk_begin_.push_back(static_cast<int>(program.units.size()));
+    for (auto& lowered : lower_chunk(model, plan, at.tensor, global_chunk(c), c))
+      program.units.push_back(std::move(lowered));
+  }
+  chunk_begin_.push_back(static_cast<int>(program.units.size()));
+}
+
+Pair Assembly::delivered(int chunk) const {
+  const auto first = static_cast<std::size_t>(first_layer(chunk));
+  if (!is_first(chunk)) return plan.placement.layers[first - 1].out;
+  const bool by_samples = plan.placement.layers[first].in.value.spread == Spread::batch;
+  const Placement loaded{.spread = by_samples ? Spread::batch : Spread::replicated};
+  return {loaded, loaded};
+}
+
+namespace {
+
+std::vector<int> touched(const Transfer& t) {
+  return t.target < 0 ? std::vector{t.slot} : std::vector{t.slot, t.target};
+}
+
+}  // namespace
+
+void Assembly::start(int transfer) {
+  const auto& t = program.transfers[static_cast<std::size_t>(transfer)];
+  add({.kind = Kind::start,
+       .queue = Queue::communication,
+       .microbatch = t.microbatch,
+       .transfer = transfer,
+       .reads = t.operation == Operation::receive ? std::vector<int>{} : std::vector{t.slot},
+       .writes = t.operation == Operation::send ? std::vector<int>{} : touched(t)});
+}
+
+void Assembly::wait(int transfer) {
+  const auto& t = program.transfers[static_cast<std::size_t>(transfer)];
+  add({.kind = Kind::wait,
+       .queue = Queue::communication,
+       .microbatch = t.microbatch,
+       .transfer = transfer,
+       .reads = touched(t),
+       .writes = t.operation == Operation::send ? std::vector<int>{} : touched(t)});
+}
+
+}  // namespace partita::step

@@ -1,0 +1,91 @@
+#include "exchange.hpp"
+
+namespace partita::step {
+
+using collective::Operation;
+using collective::Purpose;
+using topology::Axis;
+
+namespace {
+
+/// A buffer for the pieces of a conversion. Where one side is cut by samples, so are the pieces.
+int message_slot(Assembly& a, const Conversion& c, Exchange exchange, bool send, int j) {
+  Slot slot{.role = SlotRole::message, .microbatch = j, .type = a.program.type};
+  const int ranks = a.plan.grid.tensor, me = a.program.at.tensor;
+  if (exchange != Exchange::all_to_all) {
+    slot.per_sample = Elements(c.shape.elements());
+  } else if (const auto& mine = send ? c.from : c.to; mine.spread == Spread::batch) {
+    slot.per_sample = c.shape.elements();
+    slot.batch_share = true;
+  } else if (const auto& other = send ? c.to : c.from; other.spread == Spread::batch) {
+    slot.per_sample = Elements(storage_of(mine, c.shape, me, ranks, 1).elements());
+  } else {
+    const auto cuts = send ? send_cuts(c, me, ranks, 1) : receive_cuts(c, me, ranks, 1);
+    slot.per_sample = Elements(cuts.back());
+  }
+  return a.add_slot(slot);
+}
+
+}  // namespace
+
+Begun begin(Assembly& a, const Conversion& c, int source, int target, bool backward, int chunk, int j) {
+  const Exchange exchange = exchange_of(c.from, c.to);
+  if (exchange == Exchange::none) return {};
+  a.program.conversions.push_back(c);
+  Begun b{.conversion = static_cast<int>(a.program.conversions.size()) - 1,
+          .source = source,
+          .target = target,
+          .chunk = chunk,
+          .microbatch = j};
+  const auto instruct = [&](Kind kind, int from, int to) {
+    a.add({.kind = kind,
+           .queue = Queue::copy,
+           .chunk = chunk,
+           .microbatch = j,
+           .conversion = b.conversion,
+           .reads = {from},
+           .writes = {to}});
+  };
+  if (exchange == Exchange::keep || exchange == Exchange::local)
+    return instruct(Kind::convert, source, target), Begun{};
+  const bool halo = c.from.spread == Spread::window || c.to.spread == Spread::window;
+  Transfer t{.axis = Axis::tensor,
+             .purpose = halo       ? Purpose::halo
+                        : backward ? Purpose::activation_gradient
+                                   : Purpose::activation,
+             .microbatch = j,
+             .slot = source,
+             .conversion = b.conversion};
+  if (exchange == Exchange::all_reduce) {
+    t.operation = Operation::all_reduce;
+  } else {
+    t.operation = exchange == Exchange::all_gather       ? Operation::all_gather
+                  : exchange == Exchange::reduce_scatter ? Operation::reduce_scatter
+                                                         : Operation::all_to_all;
+    t.slot = message_slot(a, c, exchange, true, j);
+    if (exchange == Exchange::all_to_all) t.target = message_slot(a, c, exchange, false, j);
+    instruct(Kind::pack, source, t.slot);
+    b.received = exchange == Exchange::all_to_all ? t.target : t.slot;
+  }
+  b.transfer = a.add_transfer(t);
+  a.start(b.transfer);
+  return b;
+}
+
+void finish(Assembly& a, const Begun& b) {
+  if (b.transfer < 0) return;
+  a.wait(b.transfer);
+  if (b.received < 0) return;
+  a.add({.kind = Kind::unpack,
+         .queue = Queue::copy,
+         .chunk = b.chunk,
+         .microbatch = b.microbatch,
+         .conversion = b.conversion,
+         .reads = {b.received, b.source},
+         .writes = {b.target}});
+}
+void convert(Assembly& a, const Conversion& c, int source, int target, bool backward, int chunk, int j) {
+  finish(a, begin(a, c, source, target, backward, chunk, j));
+}
+
+}  // namespace partita::step
