@@ -56,7 +56,7 @@ void describe_simulation(std::ostream& out, const std::vector<step::Program>& ro
   const auto simulation = sim::simulate(programs, sim::costs_by_rates(programs, batch, rates), 3);
   out << "\nevent model of a step at " << rates.flops_per_second / 1e9 << " GFLOP/s and "
       << rates.tensor_bytes_per_second / 1e9 << " GB/s a rank: " << simulation.step_seconds() * 1e3
-      << " ms, bubble fraction " << simulation.bubble_fraction() << "\n";
+      << " ms, idle fraction " << simulation.idle_fraction() << "\n";
 }
 
 void describe_roles(std::ostream& out, const Description& description) {

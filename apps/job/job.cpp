@@ -61,7 +61,9 @@ int Job::threads(int wanted) const {
 int run_main(const Program& program, int argc, char** argv) {
   return comm::run_program(argc, argv, std::cerr, [&](comm::MpiEnvironment& environment) -> int {
     auto control = comm::Communicator::world(environment);
-    const Input input = program.read(argc, argv, control.rank(), control.size());
+    Input input = program.read(argc, argv, control.rank(), control.size());
+    if (input.model_is_known && input.grid_fits)
+      input.append(config::check_nodes(input.options, control.nodes()));
     const auto violations = control.agree(input.violations);
     const bool prints = control.rank() == 0;
     if (!violations.empty()) {

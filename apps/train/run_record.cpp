@@ -48,7 +48,7 @@ results::RunRecord begin_record(const job::Job& job, const run::Training& traini
   return record;
 }
 
-void update_record(results::RunRecord& record, comm::Communicator& world, const run::Training& training,
+void update_record(results::RunRecord& record, comm::Communicator& world, run::Training& training,
                    std::size_t first_step) {
   for (const auto& step : run::gather_steps(
            world, [&](int r) { return training.program_of(r); }, training.steps(), world.measure_clocks(),
@@ -63,6 +63,7 @@ void update_record(results::RunRecord& record, comm::Communicator& world, const 
                          .phases = phases,
                          .rank_seconds = step.rank_seconds});
   }
+  training.release_spans();
   job::update_costs(record, world, training.program(), training.executor());
   record.epochs.clear();
   for (const auto& epoch : training.epochs())
@@ -77,8 +78,9 @@ void update_record(results::RunRecord& record, comm::Communicator& world, const 
 
 namespace {
 
-/// How much of the communication a step hides, and how much of the ranks' time is idle for want of data from
-/// another stage or rank. The first five steps are left out of the latter.
+/// How much of the communication a step hides; how much of the ranks' time is spent on communication that it
+/// does not hide; and how much of that is the bubble, waiting for another stage. The first five steps are
+/// left out of the latter two.
 void add_anatomy(const results::RunRecord& record, std::vector<results::Figure>& figures) {
   double hidden = 0, exposed = 0;
   for (const auto& row : record.traffic) {
@@ -87,17 +89,19 @@ void add_anatomy(const results::RunRecord& record, std::vector<results::Figure>&
     exposed += row.counts.exposed_seconds;
   }
   if (hidden + exposed > 0) figures.push_back({"overlap", hidden / (hidden + exposed), "1"});
-  double idle = 0, total = 0;
+  double idle = 0, bubble = 0, total = 0;
   const auto ranks = static_cast<std::size_t>(record.steps.ranks);
   for (std::size_t i = 5; i < record.steps.count(); ++i)
     for (std::size_t r = 0; r < ranks; ++r) {
       total += record.steps.rank_seconds[i * ranks + r];
+      bubble += record.steps.at(results::Phase::dependency, i, r);
       for (const auto phase :
            {results::Phase::dependency, results::Phase::straggler, results::Phase::exposed_transfer})
         idle += record.steps.at(phase, i, r);
     }
-  if (total > 0 && record.attributes.grid.pipeline > 1)
-    figures.push_back({"bubble_fraction", idle / total, "1"});
+  if (total <= 0 || ranks == 1) return;
+  figures.push_back({"idle_fraction", idle / total, "1"});
+  if (record.attributes.grid.pipeline > 1) figures.push_back({"bubble_fraction", bubble / total, "1"});
 }
 
 }  // namespace

@@ -27,6 +27,7 @@ class BookedCollective : public Collective, private Progressing {
 
   void start() override {
     base::expect(!running_, "a collective is started when its last run is over");
+    const double begun = base::now_seconds();
     running_ = true;
     key_ = {.activity = state_->runtime->ledger.activity(),
             .axis = state_->axis,
@@ -36,6 +37,7 @@ class BookedCollective : public Collective, private Progressing {
     state_->runtime->active.push_back(this);
     begin();
     advance();
+    taken_seconds_ = base::now_seconds() - begun;
   }
   bool test() override {
     if (running_) advance();
@@ -44,7 +46,8 @@ class BookedCollective : public Collective, private Progressing {
   void wait() override {
     const double before = base::now_seconds();
     if (running_) wait_until(*state_->runtime, [this] { return !running_; });
-    const double exposed = base::now_seconds() - before;
+    const double exposed = taken_seconds_ + base::now_seconds() - before;
+    taken_seconds_ = 0;
     collective::TrafficCounts waited;
     waited.exposed_seconds = exposed;
     waited.hidden_seconds = std::max(0.0, alone_seconds_ - exposed);
@@ -59,6 +62,11 @@ class BookedCollective : public Collective, private Progressing {
   Communicator::State& state() { return *state_; }
 
  private:
+  void progress() final {
+    const double before = base::now_seconds();
+    advance();
+    taken_seconds_ += base::now_seconds() - before;
+  }
   void advance() final {
     if (!running_ || !step()) return;
     running_ = false;
@@ -70,6 +78,7 @@ class BookedCollective : public Collective, private Progressing {
   collective::TrafficCounts counts_;
   collective::TrafficKey key_;
   double alone_seconds_ = 0;
+  double taken_seconds_ = 0;  ///< of this core, by starting and moving on between kernels
   bool running_ = false;
 };
 

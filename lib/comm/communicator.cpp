@@ -145,8 +145,11 @@ void Communicator::use(collective::AlgorithmTable table) const { state_->runtime
 
 void Communicator::progress() const {
   auto& active = state_->runtime->active;
-  for (std::size_t i = 0; i < active.size(); ++i)
-    active[i]->advance();
+  for (std::size_t i = 0; i < active.size();) {
+    auto* const operation = active[i];
+    operation->progress();
+    if (i < active.size() && active[i] == operation) ++i;  // else it is complete and gone
+  }
 }
 
 void Communicator::wait_until(const std::function<bool()>& done) const {

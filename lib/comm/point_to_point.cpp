@@ -21,6 +21,14 @@ TrafficCounts counts_of(bool sends, Bytes bytes) {
   return counts;
 }
 
+void require_tag(MPI_Comm communicator, int tag) {
+  int* most = nullptr;
+  int found = 0;
+  check(MPI_Comm_get_attr(communicator, MPI_TAG_UB, &most, &found), "MPI_Comm_get_attr");
+  base::expect(found == 0 || tag <= *most - first_tag, "MPI has a tag for every message of a step; most",
+               tag);
+}
+
 /// One message; a buffer of no elements sends none, and neither does its peer's.
 class Message final : public BookedCollective {
  public:
@@ -30,7 +38,9 @@ class Message final : public BookedCollective {
                          counts_of(description.operation == Operation::send, buffer.bytes())),
         buffer_(buffer),
         peer_(peer),
-        tag_(first_tag + tag) {}
+        tag_(first_tag + tag) {
+    require_tag(owner->communicator.get(), tag);
+  }
 
  private:
   void begin() override {

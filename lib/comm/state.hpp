@@ -15,6 +15,8 @@ class Progressing {
  public:
   virtual ~Progressing() = default;
   virtual void advance() = 0;
+  /// Advances between kernels, and books the time that this takes from the core.
+  virtual void progress() = 0;
 };
 
 /// One for all communicators of a job: the ledger, what is under way, and what `automatic` stands for.

@@ -11,31 +11,34 @@ using base::Violation;
 namespace {
 
 /// The world's prime factors, largest first, dealt to data, pipeline and tensor in turn; no more stages than
-/// layers.
-topology::GridExtent hybrid_grid(int world, int layers) {
+/// the layers allow. The deterministic mode has no tensor axis, and data ranks that divide its grains.
+topology::GridExtent hybrid_grid(const RunOptions& options, int world) {
   std::vector<int> factors;
   for (int f = 2; world > 1; ++f)
     for (; world % f == 0; world /= f)
       factors.push_back(f);
+  const int most_stages = static_cast<int>(options.model.layers.size()) / options.pipeline.chunks;
+  const bool deterministic = options.train.deterministic;
   topology::GridExtent grid;
   int next = 0;
   for (auto f = factors.rbegin(); f != factors.rend(); ++f, ++next) {
-    if (next % 3 == 1 && grid.pipeline * *f <= layers)
+    const bool fits_data = !deterministic || options.train.grains % (grid.data * *f) == 0;
+    if ((next % 3 == 1 || !fits_data) && grid.pipeline * *f <= most_stages)
       grid.pipeline *= *f;
     else
-      (next % 3 == 2 ? grid.tensor : grid.data) *= *f;
+      (next % 3 == 2 && !deterministic ? grid.tensor : grid.data) *= *f;
   }
   return grid;
 }
 
-topology::GridExtent grid_of(Strategy strategy, int world, int layers) {
-  switch (strategy) {
+topology::GridExtent grid_of(const RunOptions& options, int world) {
+  switch (options.strategy) {
     case Strategy::layer:
       return {.pipeline = world};
     case Strategy::tensor:
       return {.tensor = world};
     case Strategy::hybrid:
-      return hybrid_grid(world, layers);
+      return hybrid_grid(options, world);
     case Strategy::data:
     case Strategy::none:
       break;
@@ -60,12 +63,17 @@ step::PipelineOptions pipeline_for(const RunOptions& options, std::int64_t batch
 
 std::string number(std::int64_t n) { return std::to_string(n); }
 
-/// The largest divisor of the grains that is not above the data ranks.
+/// The divisor of the grains that is nearest to the data ranks.
 int nearest_divisor(int grains, int data) {
   int nearest = 1;
-  for (int d = 1; d <= std::min(grains, data); ++d)
-    if (grains % d == 0) nearest = d;
+  for (int d = 1; d <= grains; ++d)
+    if (grains % d == 0 && std::abs(d - data) < std::abs(nearest - data)) nearest = d;
   return nearest;
+}
+
+int nearest_power_of_two(int n) {
+  const auto below = static_cast<int>(std::bit_floor(static_cast<unsigned>(n)));
+  return n - below <= 2 * below - n ? below : 2 * below;
 }
 
 void check_deterministic(const RunOptions& options, std::vector<Violation>& violations) {
@@ -76,9 +84,8 @@ void check_deterministic(const RunOptions& options, std::vector<Violation>& viol
          "excludes a tensor axis, whose sums depend on the number of its ranks; the nearest is "
          "grid.tensor=1"});
   if (!std::has_single_bit(static_cast<unsigned>(grains)))
-    violations.push_back(
-        {"train.grains", number(grains),
-         "must be a power of two; the nearest is " + number(std::bit_floor(static_cast<unsigned>(grains)))});
+    violations.push_back({"train.grains", number(grains),
+                          "must be a power of two; the nearest is " + number(nearest_power_of_two(grains))});
   else if (grains % data != 0)
     violations.push_back({"grid.data", number(data),
                           "must divide the " + number(grains) +
@@ -108,6 +115,9 @@ void check_chunks(const RunOptions& options, std::vector<Violation>& violations)
         {"pipeline.chunks", number(pipeline.chunks),
          std::string(to_string(pipeline.schedule)) +
              " works on one chunk a stage; the nearest is 1, or pipeline.schedule=interleaved"});
+  if (pipeline.warmup > 1 && pipeline.schedule != step::Schedule::one_f_one_b)
+    violations.push_back(
+        {"pipeline.warmup", number(pipeline.warmup), "belongs to pipeline.schedule=1f1b; the nearest is 1"});
 }
 
 }  // namespace
@@ -118,7 +128,7 @@ std::vector<Violation> fit_to_world(RunOptions& options, int world) {
     if (has_grid)
       return {{"strategy", std::string(to_string(options.strategy)),
                "excludes grid keys: it fills in the grid for the number of ranks"}};
-    options.grid = grid_of(options.strategy, world, static_cast<int>(options.model.layers.size()));
+    options.grid = grid_of(options, world);
     options.data_ranks = options.grid.data;
   }
   const std::int64_t others = std::int64_t{options.grid.pipeline} * options.grid.tensor;
@@ -141,14 +151,43 @@ step::PipelineOptions pipeline_options(const RunOptions& options) {
   return pipeline;
 }
 
+step::PlanOptions plan_options(const RunOptions& options) {
+  return {.grid = options.grid,
+          .batch = options.train.batch,
+          .pipeline = pipeline_options(options),
+          .bucket_bytes = options.sync.bucket_bytes,
+          .grains = options.train.deterministic ? options.train.grains : 0};
+}
+
 std::vector<Violation> check_plan(const RunOptions& options) {
   std::vector<Violation> violations;
   if (!options.train.deterministic) check_microbatches(options, options.train.batch, violations);
   check_chunks(options, violations);
   if (options.train.deterministic) check_deterministic(options, violations);
-  step::plan(options.model,
-             {.grid = options.grid, .batch = options.train.batch, .pipeline = pipeline_options(options)},
-             violations);
+  step::plan(options.model, plan_options(options), violations);
+  return violations;
+}
+
+std::vector<Violation> check_nodes(const RunOptions& options, std::span<const int> nodes) {
+  std::vector<Violation> violations, planning;
+  if (options.sync.algorithm != collective::Algorithm::window) return violations;
+  const auto plan = step::plan(options.model, plan_options(options), planning);
+  if (!planning.empty()) return violations;  // told by check_plan
+  const int per_node = options.sync.ranks_per_node;
+  const auto node = [&](int rank) {
+    return per_node > 0 ? rank / per_node : nodes[static_cast<std::size_t>(rank)];
+  };
+  using topology::Axis;
+  for (const Axis axis : {Axis::data, Axis::tensor, Axis::data_pipeline, Axis::data_tensor, Axis::pipeline,
+                          Axis::pipeline_tensor, Axis::world}) {
+    if (options.grid.along(axis) == 1 || !step::uses_axis(options.model, plan, axis)) continue;
+    for (int rank = 0; rank < static_cast<int>(options.grid.size()); ++rank)
+      for (const int other : topology::group_of(options.grid, rank, axis))
+        if (node(rank) != node(other))
+          return {{"sync.algorithm", "window",
+                   "needs the ranks of an axis on one node, but " + std::string(to_string(axis)) +
+                       " spans several; the nearest is hierarchical"}};
+  }
   return violations;
 }
 
@@ -197,6 +236,13 @@ std::vector<Violation> check_data(const RunOptions& options, const data::DataPai
                           "the last layer has " + std::to_string(outputs) + " outputs, a target of " +
                               data.train.name + " has " +
                               std::to_string(data.train.target_shape.elements().value()) + " elements"});
+  const auto& train = options.train;
+  const std::int64_t of_epoch = (data.train.samples.value() + train.batch - 1) / train.batch;
+  const std::int64_t steps = train.steps.value_or(train.epochs * of_epoch);
+  if (options.timeline.steps > 0 && options.timeline.first >= steps)
+    violations.push_back({"timeline.first", number(options.timeline.first),
+                          "the training has " + number(steps) + " steps, counted from 0; the nearest is " +
+                              number(std::max<std::int64_t>(0, steps - 1))});
   return violations;
 }
 

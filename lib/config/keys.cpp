@@ -36,7 +36,7 @@ std::vector<Key> grid_and_model_keys() {
           "pipeline.chunks", "chunks of a stage (naive, gpipe, interleaved)", {1, 1 << 20},
           [](O & o) -> auto& { return o.pipeline.chunks; }),
       number<int>(
-          "pipeline.warmup", "1f1b: forwards ahead per stage that follows", {1, 1 << 20},
+          "pipeline.warmup", "1f1b: forwards ahead per stage that follows", {1, 1024},
           [](O & o) -> auto& { return o.pipeline.warmup; }),
       text(
           "model.name", "name of the model", [](O & o) -> auto& { return o.model_text.name; }, false),
@@ -108,7 +108,7 @@ std::vector<Key> train_keys() {
           "train.shuffle", "a new order of the samples each epoch",
           [](O & o) -> auto& { return o.train.shuffle; }),
       boolean(
-          "train.deterministic", "the same bits on any number of data ranks and stages",
+          "train.deterministic", "the same parameters, bit for bit, on any number of data ranks and stages",
           [](O & o) -> auto& { return o.train.deterministic; }),
       number<int>(
           "train.grains", "parts of a batch whose gradients are added in one fixed tree (deterministic)",
@@ -173,7 +173,7 @@ std::vector<Key> machine_keys() {
   using collective::Algorithm;
   return {
       choice(
-          "sync.algorithm", "of the gradient all-reduce",
+          "sync.algorithm", "of all-reduces: of gradients, activations and the loss",
           std::array{Algorithm::automatic, Algorithm::ring, Algorithm::recursive_doubling,
                      Algorithm::halving_doubling, Algorithm::window, Algorithm::hierarchical, Algorithm::mpi},
           [](O & o) -> auto& { return o.sync.algorithm; }),

@@ -100,12 +100,15 @@ double alone_seconds(comm::Collective& transfer) {
 
 void Executor::calibrate(std::int64_t batch) {
   Bound& bound = bind(batch);
-  std::map<int, double> of_boundary;  // by direction and boundary: the first micro-batch stands for all
+  int largest = 0;  // micro-batch, which stands for all
+  for (int j = 1; j < program_.microbatches; ++j)
+    if (bound.samples(j, false).size() > bound.samples(largest, false).size()) largest = j;
+  std::map<int, double> of_boundary;  // by direction and boundary
   std::map<int, int> messages;        // in order of their tags, which both ends go through alike
   for (int i = 0; i < static_cast<int>(program_.transfers.size()); ++i) {
     const auto& t = program_.transfers[static_cast<std::size_t>(i)];
     if (step::is_message(t)) {
-      if (t.microbatch == 0) messages[t.tag] = i;
+      if (t.microbatch == largest) messages[t.tag] = i;
       continue;
     }
     axes_.along(t.axis).barrier();
@@ -295,11 +298,13 @@ void Executor::poison(std::size_t instruction, const Bound& bound) {
 kernels::LossSums Executor::run(const Batch& batch, const kernels::SgdStep& optimizer, StepSpans& spans) {
   Bound& bound = bind(static_cast<std::int64_t>(batch.indices.size()));
   spans.transfers.resize(program_.transfers.size());
+  spans.progress = 0;
   if (times_) times_->clear();
   metric_ = {};
   int in_flight = 0;
   double begin = base::now_seconds();
   for (const auto& instruction : program_.instructions) {
+    double progressed = 0;
     if (instruction.kind == Kind::start) {
       transfer(bound, instruction.transfer).start();
       ++in_flight;
@@ -311,14 +316,20 @@ kernels::LossSums Executor::run(const Batch& batch, const kernels::SgdStep& opti
         options_.instead_of_kernels(instruction);
       else
         compute(instruction, bound, batch, optimizer);
-      if (in_flight > 0) axes_.world().progress();
+      if (in_flight > 0) {
+        progressed = -base::now_seconds();
+        axes_.world().progress();
+      }
     }
-    const double end = base::now_seconds();
+    const double now = base::now_seconds();
+    if (progressed < 0) progressed += now;
+    const double end = now - progressed;  // moving data is no part of the kernel before
+    spans.progress += progressed;
     keep_time(instruction, begin, end, spans);
     if (times_) times_->push_back({begin, end});
     if (options_.poison_released)
       poison(static_cast<std::size_t>(&instruction - program_.instructions.data()), bound);
-    begin = end;
+    begin = now;
   }
   return {.loss = metric_[0], .correct = static_cast<std::int64_t>(metric_[1])};
 }

@@ -11,14 +11,15 @@
 namespace partita::run {
 namespace {
 
-/// Numbers of one step on the wire: five spans, the step's seconds, three times a transfer.
-constexpr std::size_t fixed_numbers = 6;
+/// Numbers of one step on the wire: five spans, the step's seconds, progress, three times a transfer.
+constexpr std::size_t fixed_numbers = 7;
 
 std::vector<double> pack(const std::vector<StepRow>& steps, std::size_t first) {
   std::vector<double> numbers;
   for (std::size_t i = first; i < steps.size(); ++i) {
     const auto& s = steps[i].spans;
-    numbers.insert(numbers.end(), {s.load, s.forward, s.backward, s.update, s.other, steps[i].seconds});
+    numbers.insert(numbers.end(),
+                   {s.load, s.forward, s.backward, s.update, s.other, steps[i].seconds, s.progress});
     for (const auto& t : s.transfers)
       numbers.insert(numbers.end(), {t.started, t.wait_begin, t.wait_end});
   }
@@ -61,6 +62,7 @@ std::vector<GatheredStep> gather_steps(comm::Communicator& world, const ProgramO
                           .forward = number(r, 1),
                           .backward = number(r, 2),
                           .update = number(r, 3),
+                          .exposed_transfer = number(r, 6),
                           .other = number(r, 4)};
       const auto& transfers = programs[static_cast<std::size_t>(r)].transfers;
       for (int t = 0; t < static_cast<int>(transfers.size()); ++t) {

@@ -57,6 +57,11 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
 
 Training::~Training() = default;
 
+void Training::release_spans() {
+  for (; released_ < steps_.size(); ++released_)
+    steps_[released_].spans.transfers = {};
+}
+
 void Training::calibrate() { executor_->calibrate(std::min(options_.batch, data_.train.samples.value())); }
 
 step::Program Training::program_of(int rank) const {

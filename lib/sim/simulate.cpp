@@ -86,7 +86,7 @@ double Simulation::step_seconds() const {
   return end_seconds(count - 1) - end_seconds(count - 2);
 }
 
-double Simulation::bubble_fraction() const {
+double Simulation::idle_fraction() const {
   double idle = 0;
   for (const auto& rank : steps.back())
     idle += rank.idle_seconds();

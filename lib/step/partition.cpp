@@ -14,12 +14,40 @@ struct Cost {
   friend auto operator<=>(const Cost&, const Cost&) = default;
 };
 
-bool pinned_elsewhere(const model::ModelSpec& model, int first, int end, int chunk) {
+bool pinned_elsewhere(const model::ModelSpec& model, int first, int end, int stage) {
   for (int l = first; l < end; ++l) {
-    const auto& stage = model.layers[static_cast<std::size_t>(l)].stage;
-    if (stage && *stage != chunk) return true;
+    const auto& wanted = model.layers[static_cast<std::size_t>(l)].stage;
+    if (wanted && *wanted != stage) return true;
   }
   return false;
+}
+
+std::string number(int n) { return std::to_string(n); }
+
+base::Violation too_many(const model::ModelSpec& model, int stages, int chunks_of_stage) {
+  const int layers = static_cast<int>(model.layers.size());
+  const std::string why = model.name + " has " + number(layers) + " layers, fewer than ";
+  if (stages > layers || chunks_of_stage == 1)
+    return {"grid.pipeline", number(stages), why + "stages; the nearest is " + number(layers)};
+  return {"pipeline.chunks", number(chunks_of_stage),
+          why + number(stages * chunks_of_stage) + " chunks; the nearest is " + number(layers / stages)};
+}
+
+/// The layers whose `stage=` cannot be: beyond the last stage, or, when none is, all that are pinned.
+void refuse_stages(const model::ModelSpec& model, int stages, std::vector<base::Violation>& violations) {
+  const auto before = violations.size();
+  for (const bool beyond : {true, false}) {
+    for (std::size_t l = 0; l < model.layers.size(); ++l) {
+      const auto& layer = model.layers[l];
+      if (!layer.stage || (beyond && *layer.stage < stages)) continue;
+      violations.push_back(
+          {"model.layer " + number(static_cast<int>(l) + 1), layer.line(),
+           beyond ? "there are " + number(stages) + " stages; the nearest is stage=" + number(stages - 1)
+                  : "the stages asked for cannot be cut from the chain: they must ascend with the layers "
+                    "and leave every stage a layer"});
+    }
+    if (violations.size() > before) return;
+  }
 }
 
 }  // namespace
@@ -35,16 +63,14 @@ std::vector<double> layer_costs(const model::ModelSpec& model, const ModelPlacem
   return costs;
 }
 
-Partition partition(const model::ModelSpec& model, const ModelPlacement& placement, int chunks,
-                    std::vector<base::Violation>& violations) {
+Partition partition(const model::ModelSpec& model, const ModelPlacement& placement, int stages,
+                    int chunks_of_stage, std::vector<base::Violation>& violations) {
   const int layers = static_cast<int>(model.layers.size());
-  if (chunks > layers) {
-    violations.push_back({"grid.pipeline", std::to_string(chunks),
-                          model.name + " has " + std::to_string(layers) +
-                              " layers, too few for so many stages or chunks; the nearest is " +
-                              std::to_string(layers)});
+  if (std::int64_t{stages} * chunks_of_stage > layers) {
+    violations.push_back(too_many(model, stages, chunks_of_stage));
     return {};
   }
+  const int chunks = stages * chunks_of_stage;
   const auto costs = layer_costs(model, placement);
   std::vector<double> sum(costs.size() + 1, 0);
   std::partial_sum(costs.begin(), costs.end(), sum.begin() + 1);
@@ -63,7 +89,7 @@ Partition partition(const model::ModelSpec& model, const ModelPlacement& placeme
       for (int first = k - 1; first < end; ++first) {
         const auto& before = best[static_cast<std::size_t>(k) - 1][static_cast<std::size_t>(first)];
         if (before.costliest == std::numeric_limits<double>::infinity()) continue;
-        if (pinned_elsewhere(model, first, end, k - 1)) continue;
+        if (stages > 1 && pinned_elsewhere(model, first, end, (k - 1) % stages)) continue;
         const Cost with{std::max(before.costliest,
                                  sum[static_cast<std::size_t>(end)] - sum[static_cast<std::size_t>(first)]),
                         before.carried + (first > 0 ? boundary(first) : 0)};
@@ -73,9 +99,7 @@ Partition partition(const model::ModelSpec& model, const ModelPlacement& placeme
         cut[static_cast<std::size_t>(k)][static_cast<std::size_t>(end)] = first;
       }
   if (cut.back().back() < 0) {
-    violations.push_back({"model.layer", "stage=",
-                          "the stages asked for cannot be cut from the chain: they must ascend from 0 to " +
-                              std::to_string(chunks - 1) + " and leave every stage a layer"});
+    refuse_stages(model, stages, violations);
     return {};
   }
   Partition first(static_cast<std::size_t>(chunks) + 1, layers);

@@ -74,7 +74,7 @@ class Choices {
   }
   void of_flatten() {
     of_every_layer();
-    add(Variant::row, partial, partial);
+    if (producer_ == partial) add(Variant::row, partial, partial);
     const Pair in = input_shards();
     Pair out = in;
     const std::int64_t pixels = layer_.input.elements().value() / std::max<std::int64_t>(1, input_channels());

@@ -13,7 +13,7 @@ Plan plan(const model::ModelSpec& model, const PlanOptions& options,
             .bucket_bytes = options.bucket_bytes,
             .grains = options.grains};
   plan.partition =
-      partition(model, plan.placement, options.grid.pipeline * options.pipeline.chunks, violations);
+      partition(model, plan.placement, options.grid.pipeline, options.pipeline.chunks, violations);
   return plan;
 }
 

@@ -27,9 +27,14 @@ def bad_input():
     cases = {
         # stages more than layers; micro-batches more than the share of the batch; chunks where there may be none
         (12, "--grid.pipeline=12", "--train.batch=4", "--pipeline.microbatches=5", "--pipeline.chunks=2"): (
-            "grid.pipeline = 24: cnn-mnist has 10 layers", "the nearest is 10",
+            "grid.pipeline = 12: cnn-mnist has 10 layers", "the nearest is 10",
             "pipeline.microbatches = 5: is more than the largest share of the batch on a data rank; the nearest is 4",
             "pipeline.chunks = 2: 1f1b works on one chunk a stage; the nearest is 1"),
+        (2, "--grid.pipeline=2", "--pipeline.schedule=gpipe", "--pipeline.chunks=20", "--pipeline.warmup=2"): (
+            "pipeline.chunks = 20: cnn-mnist has 10 layers, fewer than 40 chunks; the nearest is 5",
+            "pipeline.warmup = 2: belongs to pipeline.schedule=1f1b"),
+        (2, "--timeline.steps=2", "--timeline.first=50", "--train.steps=3"): ("timeline.first = 50", "the nearest is 2"),
+        (4, "--sync.algorithm=window", "--sync.ranks-per-node=2"): ("sync.algorithm = window", "the nearest is hierarchical"),
         # what a layer cannot do with the tensor axis
         (2, "--grid.tensor=2", "--model.layer=conv 10 kernel=5 placement=colum", "--model.layer=flatten placement=height",
          "--model.layer=linear 10 placement=height", "--model.layer=relu placement=row", "--model.layer=tanh stage=-1"): (
@@ -38,11 +43,13 @@ def bad_input():
             "model.layer 5 = tanh stage=-1: stage must be a whole number from 0"),
         # stages that contradict each other
         (2, "--grid.pipeline=2", "--model.layer=flatten", "--model.layer=linear 20 stage=1", "--model.layer=linear 10 stage=0"): (
-            "must ascend from 0 to 1",),
+            "model.layer 2 = linear 20 stage=1: the stages asked for cannot be cut", "model.layer 3 = linear 10 stage=0: the stages asked"),
+        (2, "--grid.pipeline=2", "--model.layer=flatten", "--model.layer=linear 10 stage=7"): (
+            "model.layer 2 = linear 10 stage=7: there are 2 stages; the nearest is stage=1",),
         # the deterministic mode: no tensor axis, grains that do not divide, other micro-batches
         (6, "--train.deterministic=true", "--grid.data=3", "--grid.tensor=2"): (
             "excludes a tensor axis", "grid.data = 3: must divide the 8 grains of the deterministic mode; the nearest is 2"),
-        (2, "--train.deterministic=true", "--train.grains=6"): ("train.grains = 6: must be a power of two; the nearest is 4",),
+        (2, "--train.deterministic=true", "--train.grains=15"): ("train.grains = 15: must be a power of two; the nearest is 16",),
         (2, "--train.deterministic=true", "--pipeline.microbatches=3"): ("the nearest is 4",),
         (6, "--grid.pipeline=4", "--grid.data=1"): ("needs 4 ranks but the job has 6", "the nearest valid grid is"),
         (2, "--strategy=layer", "--grid.tensor=2"): ("strategy = layer: excludes grid keys",),
@@ -60,7 +67,7 @@ def described():
     """--dry-run tells every role, --print-program one rank's instructions, --strategy what it chose."""
     text = run(8, "--grid.pipeline=2", "--grid.tensor=2", "--dry-run").stdout
     assert text.count("stage 0, tensor rank") == 2 and text.count("stage 1, tensor rank") == 2, text
-    for word in ("grid   data=2 pipeline=2 tensor=2", "activations and messages", "pipeline send activation: 8 calls", "bubble fraction"):
+    for word in ("grid   data=2 pipeline=2 tensor=2", "activations and messages", "pipeline send activation: 8 calls", "idle fraction"):
         assert word in text, (word, text)
     text = run(2, "--grid.pipeline=2", "--print-program=1").stdout
     assert "receive activation over pipeline peer 0 tag 0" in text and "update" in text, text
@@ -79,7 +86,7 @@ def anatomy():
         result = run(4, "--train.steps=12", "--evaluate.every=0", "--grid.pipeline=2", "--grid.tensor=2", "--timeline.steps=2",
                      f"--output={folder}/r.h5", f"--save-model={folder}/m.h5")
         assert result.returncode == 0, result
-        assert "name=bubble_fraction" in result.stdout and "name=overlap" in result.stdout, result.stdout
+        assert "name=bubble_fraction" in result.stdout and "name=idle_fraction" in result.stdout and "name=overlap" in result.stdout, result.stdout
         with h5py.File(f"{folder}/r.h5") as file:
             phases = sum(file[f"steps/phase/{name}"][:] for name in file["steps/phase"])
             seconds = file["steps/rank_seconds"][:]

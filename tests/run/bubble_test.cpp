@@ -97,7 +97,7 @@ Idle idle_of(Schedule schedule, int microbatches, const std::vector<PassSeconds>
                      .transfer_seconds = [](int, const step::Transfer&) { return 0.0; },
                      .eager_sends = true},
                     static_cast<int>(steps));
-  return {.measured = idle[1], .simulated = simulation.bubble_fraction()};
+  return {.measured = idle[1], .simulated = simulation.idle_fraction()};
 }
 
 /// A busy machine only adds idle time: the best of three.

@@ -51,7 +51,7 @@ TEST(Deadlock, NoScheduleDeadlocksAboveFrozenLayers) {
         std::vector<std::string> layers(static_cast<std::size_t>(stages * chunks), "linear 4");
         for (int l = 0; l < stages * chunks; ++l)
           layers[static_cast<std::size_t>(l)] +=
-              " stage=" + std::to_string(l) + (l < frozen ? " frozen" : "");
+              " stage=" + std::to_string(l % stages) + (l < frozen ? " frozen" : "");
         const auto model = model_of("4", layers);
         auto plan = plan_of(model, {.grid = {.pipeline = stages}, .pipeline = {.chunks = chunks}});
         for (const auto& tried : every_schedule)

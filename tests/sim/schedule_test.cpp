@@ -49,7 +49,7 @@ struct Pipeline {
 
 double bubble(int stages, const step::PipelineOptions& options, const PassSeconds& seconds) {
   const Pipeline pipeline(stages, options);
-  return simulate(pipeline.grid.by_rank, equal_chunks(pipeline.grid.by_rank, seconds), 4).bubble_fraction();
+  return simulate(pipeline.grid.by_rank, equal_chunks(pipeline.grid.by_rank, seconds), 4).idle_fraction();
 }
 
 const std::vector<PassSeconds> costs{{1, 1, 1}, {1, 1.5, 0.5}, {0.75, 1.25, 0.5}};

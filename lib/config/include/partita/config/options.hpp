@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -110,6 +111,12 @@ std::vector<base::Violation> fit_to_world(RunOptions&, int world);
 
 /// The pipeline with every default filled in; of the deterministic mode, one micro-batch a grain.
 step::PipelineOptions pipeline_options(const RunOptions&);
+
+/// How a training splits its model.
+step::PlanOptions plan_options(const RunOptions&);
+
+/// What asks for ranks on one node that are not; `nodes` of the world's ranks, unless nodes are imitated.
+std::vector<base::Violation> check_nodes(const RunOptions&, std::span<const int> nodes);
 
 /// What of the model cannot be split over the grid as asked: stages, chunks, micro-batches, grains.
 std::vector<base::Violation> check_plan(const RunOptions&);

@@ -39,6 +39,7 @@ struct TransferTimes {
 /// program. Their sum is the step: spans follow each other without gaps.
 struct StepSpans {
   double load = 0, forward = 0, backward = 0, update = 0, other = 0;
+  double progress = 0;  ///< moving transfers on between kernels
   std::vector<TransferTimes> transfers;
 };
 

@@ -80,6 +80,9 @@ class Training {
   };
   Outcome run(const Observer&);
 
+  /// Drops the spans of all steps taken so far, once somebody has brought them together.
+  void release_spans();
+
   /// Runs every transfer alone, so that the ledger knows what a step hides. Collective over the world.
   void calibrate();
 
@@ -121,6 +124,7 @@ class Training {
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<Evaluator> evaluator_;
   std::vector<StepRow> steps_;
+  std::size_t released_ = 0;  ///< steps whose spans are gone
   std::vector<RecordedStep> recorded_;
   std::vector<EpochRow> epochs_;
   std::optional<double> seconds_to_target_;

@@ -48,7 +48,7 @@ struct Simulation {
   /// Of a step in the steady state: between the ends of the last two. Wants at least three steps.
   [[nodiscard]] double step_seconds() const;
   /// Idle time of the last step ÷ (ranks × step time). Wants at least three steps.
-  [[nodiscard]] double bubble_fraction() const;
+  [[nodiscard]] double idle_fraction() const;
 };
 
 /// `steps` successive steps; a rank begins the next one as soon as it has ended one. Programs that deadlock

@@ -16,9 +16,9 @@ using Partition = std::vector<int>;
 std::vector<double> layer_costs(const model::ModelSpec&, const ModelPlacement&);
 
 /// The exact optimum for a chain (dynamic programme over cuts); among equals the one whose boundaries carry
-/// the fewest elements and part no ReLU from the layer before it. `stage=` on a layer line pins its chunk.
-/// What cannot be done is appended to `violations`, with the nearest number of chunks.
-Partition partition(const model::ModelSpec&, const ModelPlacement&, int chunks,
+/// the fewest elements and part no ReLU from the layer before it. `stage=` on a layer line pins its stage,
+/// where there are several. What cannot be done is appended to `violations`, with the nearest value.
+Partition partition(const model::ModelSpec&, const ModelPlacement&, int stages, int chunks_of_stage,
                     std::vector<base::Violation>& violations);
 
 }  // namespace partita::step
