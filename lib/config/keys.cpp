@@ -8,6 +8,17 @@ constexpr std::int64_t large = 1LL << 40;
 constexpr double no_limit = 1e30;
 
 // clang-format off: it takes the references of these lambdas for operators
+/// Printed only until it has filled in a grid, which then says everything.
+Key strategy() {
+  Key key = choice(
+      "strategy", "fills in a grid for the number of ranks",
+      std::array{Strategy::none, Strategy::data, Strategy::layer, Strategy::tensor, Strategy::hybrid},
+      [](RunOptions& o) -> auto& { return o.strategy; });
+  key.decides_result = false;
+  key.print = [plain = key.print](const RunOptions& o) { return o.data_ranks ? std::nullopt : plain(o); };
+  return key;
+}
+
 std::vector<Key> grid_and_model_keys() {
   using O = RunOptions;
   return {
@@ -20,10 +31,7 @@ std::vector<Key> grid_and_model_keys() {
       number<int>(
           "grid.tensor", "ranks along the tensor axis", {1, 1 << 20},
           [](O & o) -> auto& { return o.grid.tensor; }),
-      choice(
-          "strategy", "fills in a grid for the number of ranks",
-          std::array{Strategy::none, Strategy::data, Strategy::layer, Strategy::tensor, Strategy::hybrid},
-          [](O & o) -> auto& { return o.strategy; }),
+      strategy(),
       choice(
           "pipeline.schedule", "order of the micro-batches",
           std::array{step::Schedule::one_f_one_b, step::Schedule::naive, step::Schedule::gpipe,

@@ -95,6 +95,18 @@ TEST(Config, ValuesThatAnIniFileCannotHoldAreRefused) {
     EXPECT_TRUE(Parsed({value}).names("INI")) << value;
 }
 
+TEST(Config, AStrategyFillsInAGridAndLeavesNoTrace) {
+  Parsed hybrid({"--strategy=hybrid"}), spelled({"--grid.data=2", "--grid.pipeline=2", "--grid.tensor=2"});
+  EXPECT_TRUE(fit_to_world(spelled.options, 8).empty());
+  ASSERT_TRUE(fit_to_world(hybrid.options, 8).empty());
+  EXPECT_EQ(hybrid.options.grid.size(), 8);
+  EXPECT_EQ(print_config(hybrid.options).find("strategy"), std::string::npos);
+  Parsed layers({"--strategy=tensor"}), grid({"--grid.tensor=8", "--grid.data=1"});
+  EXPECT_TRUE(fit_to_world(layers.options, 8).empty() && fit_to_world(grid.options, 8).empty());
+  EXPECT_EQ(print_config(layers.options), print_config(grid.options));
+  EXPECT_EQ(config_hash(layers.options), config_hash(grid.options));
+}
+
 TEST(Config, KeysAreNotGuessedFromPrefixes) {
   EXPECT_TRUE(Parsed({"--train.bat=3"}).names("unknown key"));
   EXPECT_TRUE(Parsed({"--hel"}).names("unknown key"));
