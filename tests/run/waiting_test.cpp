@@ -73,17 +73,25 @@ run::PhaseSeconds waiting(const topology::GridExtent& grid, int victim,
           .straggler = median([](const auto& p) { return p.straggler; })};
 }
 
-/// At least nine tenths of the delay are in this class, and no more than one tenth in the others.
-void expect_booked(double run::PhaseSeconds::*in_class, const run::PhaseSeconds& with,
-                   const run::PhaseSeconds& without) {
-  if (world().rank() != 0) return;
-  for (const auto phase : {&run::PhaseSeconds::dependency, &run::PhaseSeconds::straggler,
-                           &run::PhaseSeconds::exposed_transfer}) {
-    if (phase == in_class)
-      EXPECT_GE(with.*phase - without.*phase, 0.9 * delay_seconds);
-    else
-      EXPECT_LE(with.*phase - without.*phase, 0.1 * delay_seconds);
+using Class = double run::PhaseSeconds::*;
+
+/// At least nine tenths of the delay are in this class, and no more than one tenth in the others. A busy
+/// machine adds waiting of its own: one quiet attempt of a few will do.
+void expect_booked(Class in_class, const std::function<run::PhaseSeconds()>& delayed,
+                   const std::function<run::PhaseSeconds()>& undisturbed) {
+  double booked = 0;
+  for (int attempt = 0; attempt < 6 && booked == 0; ++attempt) {
+    const auto with = delayed(), without = undisturbed();
+    booked = 1;
+    for (const Class phase : {&run::PhaseSeconds::dependency, &run::PhaseSeconds::straggler,
+                              &run::PhaseSeconds::exposed_transfer}) {
+      const double added = with.*phase - without.*phase;
+      if (phase == in_class ? added < 0.9 * delay_seconds : added > 0.1 * delay_seconds) booked = 0;
+    }
+    if (world().rank() != 0) booked = 0;  // rank 0 alone has seen it
+    world().all_reduce(std::span(&booked, 1), comm::Combine::max, collective::Purpose::control);
   }
+  EXPECT_EQ(booked, 1);
 }
 
 void nothing(const Instruction&) {}
@@ -93,24 +101,32 @@ void sleep(bool here) {
 }
 
 TEST(Waiting, ForAStageThatIsLateIsDependency) {
-  const auto phases = waiting({.pipeline = 2}, 1, [](const Instruction& i) {
+  const auto late = [](const Instruction& i) {
     sleep(world().rank() == 0 && i.kind == Kind::forward && i.unit == 0);
-  });
-  expect_booked(&run::PhaseSeconds::dependency, phases, waiting({.pipeline = 2}, 1, nothing));
+  };
+  expect_booked(
+      &run::PhaseSeconds::dependency, [&] { return waiting({.pipeline = 2}, 1, late); },
+      [] { return waiting({.pipeline = 2}, 1, nothing); });
 }
 
 TEST(Waiting, ForARankThatIsLateIsStraggler) {
-  const auto phases = waiting({.data = 2}, 0, [](const Instruction& i) {
+  const auto late = [](const Instruction& i) {
     sleep(world().rank() == 1 && i.kind == Kind::forward && i.unit == 0);
-  });
-  expect_booked(&run::PhaseSeconds::straggler, phases, waiting({.data = 2}, 0, nothing));
+  };
+  expect_booked(
+      &run::PhaseSeconds::straggler, [&] { return waiting({.data = 2}, 0, late); },
+      [] { return waiting({.data = 2}, 0, nothing); });
 }
 
 TEST(Waiting, WhileDataMovesIsExposedTransfer) {
-  withheld_seconds = world().rank() == 1 ? delay_seconds : 0;
-  const auto phases = waiting({.pipeline = 2}, 1, nothing);
-  withheld_seconds = 0;
-  expect_booked(&run::PhaseSeconds::exposed_transfer, phases, waiting({.pipeline = 2}, 1, nothing));
+  const auto withheld = [] {
+    withheld_seconds = world().rank() == 1 ? delay_seconds : 0;
+    const auto phases = waiting({.pipeline = 2}, 1, nothing);
+    withheld_seconds = 0;
+    return phases;
+  };
+  expect_booked(&run::PhaseSeconds::exposed_transfer, withheld,
+                [] { return waiting({.pipeline = 2}, 1, nothing); });
 }
 
 }  // namespace
