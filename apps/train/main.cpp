@@ -112,7 +112,7 @@ int run_training(const job::Job& job) {
   const bool diverged = outcome == run::Outcome::diverged;
   record.attributes.status = diverged ? results::Status::invalid : results::Status::complete;
   train::update_record(record, world, training, recorded);
-  train::add_timeline(record, world, training);
+  train::add_timeline(record, world, options.model, training);
   const auto whole =
       options.save_model.empty() ? std::vector<run::LogicalTensor>{} : training.gather_parameters();
   if (world.rank() == 0) {

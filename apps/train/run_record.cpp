@@ -106,7 +106,8 @@ void add_anatomy(const results::RunRecord& record, std::vector<results::Figure>&
 
 }  // namespace
 
-void add_timeline(results::RunRecord& record, comm::Communicator& world, const run::Training& training) {
+void add_timeline(results::RunRecord& record, comm::Communicator& world, const model::ModelSpec& model,
+                  const run::Training& training) {
   const auto clocks = world.measure_clocks();
   const auto spans = run::gather_timeline(world, training, clocks);
   record.timeline.clock_uncertainty_seconds = clocks.uncertainty_seconds;
@@ -130,7 +131,7 @@ void add_timeline(results::RunRecord& record, comm::Communicator& world, const r
                              .bytes = span.bytes,
                              .flow = span.flow};
     if (instruction.unit >= 0)
-      row.layer = training.layer_name(program.units[static_cast<std::size_t>(instruction.unit)]);
+      row.layer = name_of(program.units[static_cast<std::size_t>(instruction.unit)], model);
     if (instruction.transfer >= 0) {
       const auto& transfer = program.transfers[static_cast<std::size_t>(instruction.transfer)];
       row.axis = to_string(transfer.axis);

@@ -14,13 +14,13 @@ results::RunRecord begin_record(const job::Job&, const run::Training&, const ker
 
 /// Adds the steps from `first_step` on, and brings epochs, traffic and memory up to date. Collective over
 /// `world`; complete on rank 0.
-void update_record(results::RunRecord&, comm::Communicator& world, run::Training&,
-                   std::size_t first_step);
+void update_record(results::RunRecord&, comm::Communicator& world, run::Training&, std::size_t first_step);
 
 /// Figures of merit of the finished run, from the record on rank 0. Throughput excludes the first five steps.
 std::vector<results::Figure> figures_of_merit(const results::RunRecord&, const run::Training&);
 
 /// The spans of the steps that were asked for. Collective over `world`; complete on rank 0.
-void add_timeline(results::RunRecord&, comm::Communicator& world, const run::Training&);
+void add_timeline(results::RunRecord&, comm::Communicator& world, const model::ModelSpec&,
+                  const run::Training&);
 
 }  // namespace partita::train

@@ -7,7 +7,9 @@ namespace {
 constexpr std::int64_t large = 1LL << 40;
 constexpr double no_limit = 1e30;
 
-// clang-format off: it takes the references of these lambdas for operators
+// The references of these lambdas would be taken for operators.
+// clang-format off
+
 /// Printed only until it has filled in a grid, which then says everything.
 Key strategy() {
   Key key = choice(
@@ -24,39 +26,39 @@ std::vector<Key> grid_and_model_keys() {
   return {
       optional_number<int>(
           "grid.data", "ranks along the data axis; default: what the others leave", {1, 1 << 20},
-          [](O & o) -> auto& { return o.data_ranks; }),
+          [](O& o) -> auto& { return o.data_ranks; }),
       number<int>(
           "grid.pipeline", "stages: ranks along the pipeline axis", {1, 1 << 20},
-          [](O & o) -> auto& { return o.grid.pipeline; }),
+          [](O& o) -> auto& { return o.grid.pipeline; }),
       number<int>(
           "grid.tensor", "ranks along the tensor axis", {1, 1 << 20},
-          [](O & o) -> auto& { return o.grid.tensor; }),
+          [](O& o) -> auto& { return o.grid.tensor; }),
       strategy(),
       choice(
           "pipeline.schedule", "order of the micro-batches",
           std::array{step::Schedule::one_f_one_b, step::Schedule::naive, step::Schedule::gpipe,
                      step::Schedule::interleaved, step::Schedule::zb_h1},
-          [](O & o) -> auto& { return o.pipeline.schedule; }),
+          [](O& o) -> auto& { return o.pipeline.schedule; }),
       optional_number<int>(
           "pipeline.microbatches", "micro-batches of a data rank; default: 4 a stage", {1, 1 << 20},
-          [](O & o) -> auto& { return o.pipeline.microbatches; }),
+          [](O& o) -> auto& { return o.pipeline.microbatches; }),
       number<int>(
           "pipeline.chunks", "chunks of a stage (naive, gpipe, interleaved)", {1, 1 << 20},
-          [](O & o) -> auto& { return o.pipeline.chunks; }),
+          [](O& o) -> auto& { return o.pipeline.chunks; }),
       number<int>(
           "pipeline.warmup", "1f1b: forwards ahead per stage that follows", {1, 1024},
-          [](O & o) -> auto& { return o.pipeline.warmup; }),
+          [](O& o) -> auto& { return o.pipeline.warmup; }),
       text(
-          "model.name", "name of the model", [](O & o) -> auto& { return o.model_text.name; }, false),
+          "model.name", "name of the model", [](O& o) -> auto& { return o.model_text.name; }, false),
       text(
           "model.input", "shape of a sample, such as 784 or 1x28x28",
-          [](O & o) -> auto& { return o.model_text.input; }),
+          [](O& o) -> auto& { return o.model_text.input; }),
       text(
-          "model.loss", "cross-entropy or mse", [](O & o) -> auto& { return o.model_text.loss; }),
+          "model.loss", "cross-entropy or mse", [](O& o) -> auto& { return o.model_text.loss; }),
       choice(
           "model.init", "initial parameters",
           std::array{model::Initializer::torch, model::Initializer::kaiming},
-          [](O & o) -> auto& { return o.init; }),
+          [](O& o) -> auto& { return o.init; }),
   };
 }
 
@@ -64,7 +66,7 @@ std::vector<Key> grid_and_model_keys() {
 Key global_batch() {
   Key key = number<std::int64_t>(
       "train.batch", "global batch in samples", {1, large},
-      [](RunOptions & o) -> auto& { return o.train.batch; });
+      [](RunOptions& o) -> auto& { return o.train.batch; });
   key.print = [plain = key.print](const RunOptions& o) {
     return o.train.batch_per_rank ? std::nullopt : plain(o);
   };
@@ -76,66 +78,66 @@ std::vector<Key> train_keys() {
   return {
       number<std::int64_t>(
           "train.epochs", "passes over the training set", {0, 1 << 20},
-          [](O & o) -> auto& { return o.train.epochs; }),
+          [](O& o) -> auto& { return o.train.epochs; }),
       optional_number<std::int64_t>(
           "train.steps", "limits the steps and wins over epochs; 0 only initialises", {0, large},
-          [](O & o) -> auto& { return o.train.steps; }),
+          [](O& o) -> auto& { return o.train.steps; }),
       global_batch(),
       optional_number<std::int64_t>(
           "train.batch-per-rank", "samples a data rank, instead of train.batch (weak scaling)", {1, large},
-          [](O & o) -> auto& { return o.train.batch_per_rank; }),
+          [](O& o) -> auto& { return o.train.batch_per_rank; }),
       number<double>(
           "train.learning-rate", "η of SGD", {0, no_limit, true},
-          [](O & o) -> auto& { return o.train.learning_rate; }),
+          [](O& o) -> auto& { return o.train.learning_rate; }),
       choice(
           "train.schedule", "of the learning rate after the warm-up",
           std::array{LearningRateSchedule::constant, LearningRateSchedule::step,
                      LearningRateSchedule::cosine},
-          [](O & o) -> auto& { return o.train.schedule; }),
+          [](O& o) -> auto& { return o.train.schedule; }),
       number<std::int64_t>(
           "train.warmup-steps", "steps of linear warm-up", {0, large},
-          [](O & o) -> auto& { return o.train.warmup_steps; }),
+          [](O& o) -> auto& { return o.train.warmup_steps; }),
       number<std::int64_t>(
           "train.step-epochs", "epochs between two factors of gamma (schedule step)", {1, 1 << 20},
-          [](O & o) -> auto& { return o.train.step_epochs; }),
+          [](O& o) -> auto& { return o.train.step_epochs; }),
       number<double>(
           "train.gamma", "factor of the learning rate (schedule step)", {0, 1, true},
-          [](O & o) -> auto& { return o.train.gamma; }),
+          [](O& o) -> auto& { return o.train.gamma; }),
       number<double>(
-          "train.momentum", "µ of SGD", {0, 1}, [](O & o) -> auto& { return o.train.momentum; }),
+          "train.momentum", "µ of SGD", {0, 1}, [](O& o) -> auto& { return o.train.momentum; }),
       number<double>(
           "train.weight-decay", "added to the gradient, times the weight", {0, no_limit},
-          [](O & o) -> auto& { return o.train.weight_decay; }),
+          [](O& o) -> auto& { return o.train.weight_decay; }),
       number<std::uint64_t>(
           "train.seed", "of parameters, shuffles and dropout", {0, UINT64_MAX},
-          [](O & o) -> auto& { return o.train.seed; }),
+          [](O& o) -> auto& { return o.train.seed; }),
       choice(
           "train.precision", "of parameters and arithmetic", std::array{Precision::fp32, Precision::fp64},
-          [](O & o) -> auto& { return o.train.precision; }, "bf16 and tf32 are not available yet"),
+          [](O& o) -> auto& { return o.train.precision; }, "bf16 and tf32 are not available yet"),
       boolean(
           "train.shuffle", "a new order of the samples each epoch",
-          [](O & o) -> auto& { return o.train.shuffle; }),
+          [](O& o) -> auto& { return o.train.shuffle; }),
       boolean(
           "train.deterministic", "the same parameters, bit for bit, on any number of data ranks and stages",
-          [](O & o) -> auto& { return o.train.deterministic; }),
+          [](O& o) -> auto& { return o.train.deterministic; }),
       number<int>(
           "train.grains", "parts of a batch whose gradients are added in one fixed tree (deterministic)",
-          {1, 1 << 16}, [](O & o) -> auto& { return o.train.grains; }),
+          {1, 1 << 16}, [](O& o) -> auto& { return o.train.grains; }),
       optional_number<double>(
           "train.target-accuracy", "stop once the test accuracy reaches this", {0, 1},
-          [](O & o) -> auto& { return o.train.target_accuracy; }),
+          [](O& o) -> auto& { return o.train.target_accuracy; }),
       number<std::int64_t>(
           "evaluate.every", "epochs between evaluations; 0: never", {0, 1 << 20},
-          [](O & o) -> auto& { return o.evaluate_every; }, false),
+          [](O& o) -> auto& { return o.evaluate_every; }, false),
       number<std::int64_t>(
           "timeline.first", "first step of the timeline", {0, large},
-          [](O & o) -> auto& { return o.timeline.first; }, false),
+          [](O& o) -> auto& { return o.timeline.first; }, false),
       number<std::int64_t>(
           "timeline.steps", "steps whose every instruction is timed; 0: none", {0, 100000},
-          [](O & o) -> auto& { return o.timeline.steps; }, false),
+          [](O& o) -> auto& { return o.timeline.steps; }, false),
       number<double>(
           "snapshot.seconds", "between snapshots of the result inside an epoch; 0: at epochs only",
-          {0, no_limit}, [](O & o) -> auto& { return o.snapshot_seconds; }, false),
+          {0, no_limit}, [](O& o) -> auto& { return o.snapshot_seconds; }, false),
   };
 }
 
@@ -145,16 +147,16 @@ std::vector<Key> infer_keys() {
   std::vector<Key> keys{
       optional_number<std::int64_t>(
           "infer.samples", "the first test samples; default: all", {1, large},
-          [](O & o) -> auto& { return o.infer.samples; }),
+          [](O& o) -> auto& { return o.infer.samples; }),
       optional_number<std::int64_t>(
           "infer.batch", "global batch in samples; default: 256 a data rank", {1, large},
-          [](O & o) -> auto& { return o.infer.batch; }),
+          [](O& o) -> auto& { return o.infer.batch; }),
       number<std::int64_t>(
           "infer.repetitions", "passes over the samples", {1, 1 << 20},
-          [](O & o) -> auto& { return o.infer.repetitions; }),
+          [](O& o) -> auto& { return o.infer.repetitions; }),
       number<std::int64_t>(
           "infer.warmup", "batches that are not timed", {0, 1 << 20},
-          [](O & o) -> auto& { return o.infer.warmup; }),
+          [](O& o) -> auto& { return o.infer.warmup; }),
   };
   for (auto& key : keys)
     key.decides_result = false;
@@ -184,7 +186,7 @@ std::vector<Key> machine_keys() {
           "sync.algorithm", "of all-reduces: of gradients, activations and the loss",
           std::array{Algorithm::automatic, Algorithm::ring, Algorithm::recursive_doubling,
                      Algorithm::halving_doubling, Algorithm::window, Algorithm::hierarchical, Algorithm::mpi},
-          [](O & o) -> auto& { return o.sync.algorithm; }),
+          [](O& o) -> auto& { return o.sync.algorithm; }),
       {.name = "sync.table",
        .meaning = "table of algorithms for auto, as partita-bench-comm writes it (default: the shipped one)",
        .decides_result = false,
@@ -196,13 +198,13 @@ std::vector<Key> machine_keys() {
       bucket_bytes(),
       number<int>(
           "sync.ranks-per-node", "imitates nodes of so many ranks; 0: the real nodes", {0, 1 << 20},
-          [](O & o) -> auto& { return o.sync.ranks_per_node; }),
+          [](O& o) -> auto& { return o.sync.ranks_per_node; }),
       choice(
           "compute.backend", "kernels", std::array{Backend::cpu, Backend::reference},
-          [](O & o) -> auto& { return o.backend; }),
+          [](O& o) -> auto& { return o.backend; }),
       number<int>(
           "compute.threads", "threads a rank; 0: its share of the node's cores", {0, 4096},
-          [](O & o) -> auto& { return o.threads; }, false),
+          [](O& o) -> auto& { return o.threads; }, false),
   };
 }
 
@@ -211,7 +213,7 @@ std::vector<Key> data_keys() {
   return {
       text(
           "data.name", "digits, random, or the folder of an IDX set",
-          [](O & o) -> auto& { return o.data.name; }),
+          [](O& o) -> auto& { return o.data.name; }),
       {.name = "data.dir",
        .meaning = "folder of the data sets (default: PARTITA_DATA_DIR)",
        .decides_result = false,
@@ -220,30 +222,30 @@ std::vector<Key> data_keys() {
            [](const O& o) { return o.data.dir.empty() ? std::nullopt : std::optional(o.data.dir.string()); }},
       optional_number<double>(
           "data.mean", "subtracted from pixels in [0, 1]; default: the training set's", {-no_limit, no_limit},
-          [](O & o) -> auto& { return o.data.mean; }),
+          [](O& o) -> auto& { return o.data.mean; }),
       optional_number<double>(
           "data.std", "divides the pixels; default: the training set's", {0, no_limit, true},
-          [](O & o) -> auto& { return o.data.stddev; }),
+          [](O& o) -> auto& { return o.data.stddev; }),
       optional_number<std::int64_t>(
           "data.train-samples", "training samples used or drawn", {1, large},
-          [](O & o) -> auto& { return o.data.train_samples; }),
+          [](O& o) -> auto& { return o.data.train_samples; }),
       optional_number<std::int64_t>(
           "data.test-samples", "test samples used or drawn", {1, large},
-          [](O & o) -> auto& { return o.data.test_samples; }),
+          [](O& o) -> auto& { return o.data.test_samples; }),
       number<std::uint64_t>(
-          "data.seed", "of synthetic data", {0, UINT64_MAX}, [](O & o) -> auto& { return o.data.seed; }),
+          "data.seed", "of synthetic data", {0, UINT64_MAX}, [](O& o) -> auto& { return o.data.seed; }),
       choice(
           "data.task", "of random data", std::array{data::Task::regression, data::Task::classification},
-          [](O & o) -> auto& { return o.data.random.task; }),
+          [](O& o) -> auto& { return o.data.random.task; }),
       shape(
           "data.features", "of a sample of random data",
-          [](O & o) -> auto& { return o.data.random.features; }),
+          [](O& o) -> auto& { return o.data.random.features; }),
       shape(
           "data.targets", "of a target of random data (regression)",
-          [](O & o) -> auto& { return o.data.random.targets; }),
+          [](O& o) -> auto& { return o.data.random.targets; }),
       number<std::int64_t>(
           "data.classes", "of random data (classification)", {2, 1 << 24},
-          [](O & o) -> auto& { return o.data.random.classes; }),
+          [](O& o) -> auto& { return o.data.random.classes; }),
   };
 }
 

@@ -6,7 +6,6 @@ namespace partita::run {
 
 using collective::Operation;
 using kernels::Bytes;
-using step::Spread;
 
 Executor::Bound::Bound(Executor& executor, std::int64_t batch_samples)
     : program(executor.program_),
@@ -29,12 +28,12 @@ void Executor::Bound::place_slots(Executor& executor) {
   const auto plan = step::plan_memory(program, data_rank, batch, memory::alignment);
   // The largest batch has sized the arena; a smaller one may all the same need more, since cuts and first fit
   // are not monotonous.
-  auto* storage = &executor.activations_;
-  if (plan.total > executor.activation_bytes_) {
+  const bool fits = plan.total.value() <= static_cast<std::int64_t>(executor.activations_.bytes().size());
+  if (!fits) {
     own_ = memory::HostBuffer(plan.total);
     executor.activation_bytes_ += plan.total;
-    storage = &own_;
   }
+  const auto storage = (fits ? executor.activations_ : own_).bytes();
   for (std::size_t s = 0; s < program.slots.size(); ++s) {
     const auto& slot = program.slots[s];
     if (slot.role == step::SlotRole::metric) {
@@ -45,8 +44,7 @@ void Executor::Bound::place_slots(Executor& executor) {
       slots.emplace_back();
     } else {
       const auto n = slot.microbatch < 0 ? 0 : samples(slot.microbatch, false).size();
-      slots.emplace_back(storage->bytes().data() + plan.offset_bytes[s], slot.type,
-                         program.elements(slot, n));
+      slots.emplace_back(storage.data() + plan.offset_bytes[s], slot.type, program.elements(slot, n));
     }
   }
 }

@@ -68,10 +68,6 @@ step::Program Training::program_of(int rank) const {
   return step::build_training_program(model_, plan_, topology::coordinate_of(plan_.grid, rank), format_);
 }
 
-std::string Training::layer_name(const step::Unit& unit) const {
-  return model_.layers[static_cast<std::size_t>(unit.layer)].name + (unit.fused_relu ? "+relu" : "");
-}
-
 std::vector<LogicalTensor> Training::gather_parameters() const {
   return gather_logical(world_, model_, parameters_->weights(),
                         [this](int rank) { return program_of(rank); });

@@ -89,6 +89,10 @@ std::string_view to_string(SlotRole role) {
   return "unknown";
 }
 
+std::string name_of(const Unit& unit, const model::ModelSpec& model) {
+  return model.layers[static_cast<std::size_t>(unit.layer)].name + (unit.fused_relu ? "+relu" : "");
+}
+
 std::string to_string(const Program& program, const model::ModelSpec& model) {
   std::ostringstream out;
   for (std::size_t i = 0; i < program.instructions.size(); ++i) {
@@ -97,9 +101,7 @@ std::string to_string(const Program& program, const model::ModelSpec& model) {
         << std::setw(9) << to_string(instruction.kind) << std::setw(11) << to_string(instruction.phase)
         << std::right;
     if (instruction.unit >= 0) {
-      const auto& unit = program.units[static_cast<std::size_t>(instruction.unit)];
-      out << ' ' << model.layers[static_cast<std::size_t>(unit.layer)].name
-          << (unit.fused_relu ? "+relu" : "");
+      out << ' ' << name_of(program.units[static_cast<std::size_t>(instruction.unit)], model);
     }
     if (instruction.microbatch >= 0) out << " mb " << instruction.microbatch;
     if (instruction.bucket >= 0) out << " bucket " << instruction.bucket;

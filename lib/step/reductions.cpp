@@ -1,7 +1,5 @@
 #include "reductions.hpp"
 
-#include <algorithm>
-
 namespace partita::step {
 
 using collective::Operation;

@@ -138,7 +138,6 @@ TEST(DecompositionTraffic, OneWeirdTrickGathersBetweenSamplesAndFeatures) {
 
 TEST(DecompositionTraffic, RowsOfImagesExchangeTheirHalos) {
   const std::int64_t t = world().size();
-  if (t > 8) GTEST_SKIP() << "every rank has a row";
   const auto model = net("2x8x5", {"conv 3 kernel=3 padding=1 placement=height", "tanh placement=height",
                                    "conv 2 kernel=3 padding=1 placement=height",
                                    "flatten placement=replicated", "linear 5 placement=replicated"});
@@ -157,8 +156,8 @@ TEST(DecompositionTraffic, RowsOfImagesExchangeTheirHalos) {
                       ring(t, t * steps * parameters, steps * parameters)}});
 }
 
-TEST(DecompositionTraffic, AHybridPaysOnEveryAxis) {
-  if (world().size() != 8) GTEST_SKIP() << "2 x 2 x 2 is for eight ranks";
+/// On eight ranks; registered apart.
+TEST(HybridTraffic, PaysOnEveryAxis) {
   const auto model = net("13", {"linear 8 placement=column stage=0", "relu placement=column stage=0",
                                 "linear 6 placement=row stage=0", "linear 8 placement=column stage=1",
                                 "relu placement=column stage=1", "linear 5 placement=row stage=1"});

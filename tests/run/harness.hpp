@@ -15,7 +15,8 @@ class Harness {
  public:
   using Mutate = std::function<void(step::Program&)>;
   Harness(const Case& c, const Decomposition& d, kernels::Backend& backend, const Mutate& mutate = {},
-          std::function<void(const step::Instruction&)> instead_of_kernels = {})
+          std::function<void(const step::Instruction&)> instead_of_kernels = {},
+          std::int64_t largest_batch = 0)
       : case_(c),
         model_(placed(c.model, d.placing)),
         options_(options_for(c, d)),
@@ -28,7 +29,9 @@ class Harness {
     parameters_->initialize(program_, model_, options_.initializer, options_.seed);
     executor_ = std::make_unique<run::Executor>(
         program_, model_, backend, axes_, *parameters_,
-        run::Executor::Options{.largest_batch = std::min(c.batch, c.data.train.samples.value()),
+        run::Executor::Options{.largest_batch = largest_batch > 0
+                                                    ? largest_batch
+                                                    : std::min(c.batch, c.data.train.samples.value()),
                                .algorithm = comm::Algorithm::ring,
                                .instead_of_kernels = std::move(instead_of_kernels)});
   }

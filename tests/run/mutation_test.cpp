@@ -51,6 +51,17 @@ TEST(Mutations, WithoutMutationTheLoopOfThisTestIsEquivalentToo) {
   EXPECT_LE(drift(1, pipeline(), {}), 1e-10);
 }
 
+/// Batches that need more memory than the one the arena was sized for get their own, and leave each other
+/// alone.
+TEST(Memory, BatchesBeyondTheArenaTrainTheSameModel) {
+  const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
+  const auto c = cases()[1];
+  const auto reference = reference_of(c, *backend);
+  Harness harness(c, pipeline(), *backend, {}, {}, 1);
+  harness.train();  // of 10 samples, then of 3
+  EXPECT_LE(largest_drift(c.model, reference.start, reference.end, harness.gather_parameters()), 1e-10);
+}
+
 TEST(Mutations, ADroppedReductionIsCaught) {
   const Decomposition data{1, {.data = world().size()}, Schedule::one_f_one_b, 1, Placing::cheapest};
   EXPECT_GT(drift(1, data,

@@ -55,8 +55,8 @@ struct TrafficCounts {
   Bytes window_bytes_written{};  ///< stored into other ranks' shared-window segments
   Bytes modelled_wire_bytes{};   ///< for vendor collectives: from a formula
   Bytes staged_bytes{};          ///< host↔device copies made for communication
-  double exposed_seconds = 0;    ///< this rank's core was taken: to start, to move on between kernels, to wait
-  double hidden_seconds = 0;     ///< alone-duration − exposed, at least 0
+  double exposed_seconds = 0;  ///< this rank's core was taken: to start, to move on between kernels, to wait
+  double hidden_seconds = 0;   ///< alone-duration − exposed, at least 0
 
   TrafficCounts& operator+=(const TrafficCounts&);
 };

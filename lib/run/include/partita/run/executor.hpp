@@ -1,8 +1,8 @@
 /// Runs step programs on one rank: kernels for compute instructions, `comm` for the rest, one span per
 /// instruction.
 ///
-/// Communicates on the axes that the program names, nowhere else. After the first step with a given batch
-/// size a step allocates nothing.
+/// Communicates on the axes that the program names, nowhere else. Once a batch size is planned and the spans
+/// of a step have their size, running allocates nothing.
 #pragma once
 
 #include <array>

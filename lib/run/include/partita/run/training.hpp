@@ -95,8 +95,6 @@ class Training {
   [[nodiscard]] std::optional<double> seconds_to_target() const { return seconds_to_target_; }
   [[nodiscard]] const step::Plan& plan() const { return plan_; }
   [[nodiscard]] const step::Program& program() const { return training_program_; }
-  /// "conv1", "conv1+relu".
-  [[nodiscard]] std::string layer_name(const step::Unit&) const;
   /// The training program of any rank.
   [[nodiscard]] step::Program program_of(int rank) const;
   [[nodiscard]] const Parameters& parameters() const { return *parameters_; }

@@ -191,6 +191,9 @@ struct Program {
   [[nodiscard]] Elements payload(const Transfer&, std::int64_t samples) const;
 };
 
+/// "conv1", or "conv1+relu" where the ReLU after it is joined.
+std::string name_of(const Unit&, const model::ModelSpec&);
+
 /// One line an instruction, for people: "  12 backward parameters  conv2  mb 3".
 std::string to_string(const Program&, const model::ModelSpec&);
 
