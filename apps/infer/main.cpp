@@ -43,24 +43,22 @@ job::Input read_input(int argc, const char* const* argv, int rank, int world_siz
 }
 
 run::InferenceOptions inference_options(const config::RunOptions& options, std::int64_t test_samples) {
-  return {.grid = options.grid,
-          .pipeline = config::inference_pipeline(options),
+  return {.split = config::inference_plan_options(options),
           .samples = options.infer.samples.value_or(test_samples),
-          .batch = config::inference_batch(options),
           .repetitions = options.infer.repetitions,
           .warmup = options.infer.warmup};
 }
 
 void print_description(const config::RunOptions& options, const run::InferenceOptions& inference,
                        const kernels::Backend& backend) {
-  const auto model = run::frozen(options.model);
-  const auto plan = step::plan(model, run::plan_options(inference));
-  std::cout << job::describe(options, {.split = {.model = model, .plan = plan, .batch = inference.batch},
-                                       .program_at = [&](const topology::Coordinate& at) {
-                                         return step::build_evaluation_program(
-                                             model, plan, at,
-                                             {.type = backend.type(), .layout = backend.image_layout()});
-                                       }});
+  const auto model = model::frozen(options.model);
+  const auto plan = step::plan(model, inference.split);
+  std::cout << job::describe(
+      options, {.split = {.model = model, .plan = plan, .batch = inference.split.batch},
+                .program_at = [&](const topology::Coordinate& at) {
+                  return step::build_evaluation_program(
+                      model, plan, at, {.type = backend.type(), .layout = backend.image_layout()});
+                }});
 }
 
 std::vector<results::Figure> figures_of_merit(const run::Inferred& inferred) {
@@ -112,7 +110,8 @@ int run_inference(const job::Job& job) {
   for (const auto& tensor : job::tensors_of(*job.input.start, options.model))
     inference.set_parameter(tensor);
   auto record = job::begin_record(
-      job, {.model = inference.model(), .plan = inference.plan(), .batch = asked.batch}, *backend, threads);
+      job, {.model = inference.model(), .plan = inference.plan(), .batch = asked.split.batch}, *backend,
+      threads);
   const auto inferred = inference.run();
   const auto failure = world.rank() == 0 ? failure_of(inferred, dataset) : "";
   double fails = failure.empty() ? 0 : 1;

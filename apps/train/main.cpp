@@ -35,12 +35,9 @@ run::TrainingOptions training_options(const config::RunOptions& options, std::in
   const auto decay = t.schedule == config::LearningRateSchedule::cosine ? nn::Decay::cosine
                      : t.schedule == config::LearningRateSchedule::step ? nn::Decay::step
                                                                         : nn::Decay::constant;
-  return {.grid = options.grid,
-          .pipeline = config::pipeline_options(options),
-          .grains = t.deterministic ? t.grains : 0,
+  return {.split = config::plan_options(options),
           .epochs = t.epochs,
           .steps = t.steps,
-          .batch = t.batch,
           .learning_rate = {.base = t.learning_rate,
                             .decay = decay,
                             .warmup_steps = t.warmup_steps,
@@ -57,8 +54,7 @@ run::TrainingOptions training_options(const config::RunOptions& options, std::in
           .timeline_steps = options.timeline.steps,
           .snapshot_seconds = options.output.empty() ? 0 : options.snapshot_seconds,
           .initializer = options.init,
-          .algorithm = options.sync.algorithm,
-          .bucket_bytes = options.sync.bucket_bytes};
+          .algorithm = options.sync.algorithm};
 }
 
 void print_epoch(const run::EpochRow& row) {
@@ -72,9 +68,9 @@ void print_epoch(const run::EpochRow& row) {
 
 void print_description(const config::RunOptions& options, const run::TrainingOptions& training,
                        const kernels::Backend& backend) {
-  const auto plan = step::plan(options.model, run::plan_options(training));
+  const auto plan = step::plan(options.model, training.split);
   std::cout << job::describe(
-      options, {.split = {.model = options.model, .plan = plan, .batch = training.batch},
+      options, {.split = {.model = options.model, .plan = plan, .batch = training.split.batch},
                 .program_at = [&](const topology::Coordinate& at) {
                   return step::build_training_program(
                       options.model, plan, at, {.type = backend.type(), .layout = backend.image_layout()});

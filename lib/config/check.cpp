@@ -144,17 +144,13 @@ std::vector<Violation> fit_to_world(RunOptions& options, int world) {
                "; the nearest valid grid is " + nearest}};
 }
 
-step::PipelineOptions pipeline_options(const RunOptions& options) {
+step::PlanOptions plan_options(const RunOptions& options) {
   auto pipeline = pipeline_for(options, options.train.batch);
   if (options.train.deterministic && !options.pipeline.microbatches)
     pipeline.microbatches = std::max(1, options.train.grains / options.grid.data);
-  return pipeline;
-}
-
-step::PlanOptions plan_options(const RunOptions& options) {
   return {.grid = options.grid,
           .batch = options.train.batch,
-          .pipeline = pipeline_options(options),
+          .pipeline = pipeline,
           .bucket_bytes = options.sync.bucket_bytes,
           .grains = options.train.deterministic ? options.train.grains : 0};
 }
@@ -191,23 +187,21 @@ std::vector<Violation> check_nodes(const RunOptions& options, std::span<const in
   return violations;
 }
 
-std::int64_t inference_batch(const RunOptions& options) {
+step::PlanOptions inference_plan_options(const RunOptions& options) {
   constexpr std::int64_t of_data_rank = 256;
-  return options.infer.batch.value_or(of_data_rank * options.grid.data);
-}
-
-step::PipelineOptions inference_pipeline(const RunOptions& options) {
-  return pipeline_for(options, inference_batch(options));
+  const std::int64_t batch = options.infer.batch.value_or(of_data_rank * options.grid.data);
+  return {.grid = options.grid,
+          .batch = batch,
+          .pipeline = pipeline_for(options, batch),
+          .outputs = step::Outputs::whole};
 }
 
 std::vector<Violation> check_inference_plan(const RunOptions& options) {
+  const auto split = inference_plan_options(options);
   std::vector<Violation> violations;
-  check_microbatches(options, inference_batch(options), violations);
+  check_microbatches(options, split.batch, violations);
   check_chunks(options, violations);
-  step::plan(
-      options.model,
-      {.grid = options.grid, .batch = inference_batch(options), .pipeline = inference_pipeline(options)},
-      violations);
+  step::plan(model::frozen(options.model), split, violations);
   return violations;
 }
 

@@ -120,6 +120,12 @@ ModelSpec smooth_twin(ModelSpec model) {
   return model;
 }
 
+ModelSpec frozen(ModelSpec model) {
+  for (auto& layer : model.layers)
+    layer.frozen = true;
+  return model;
+}
+
 double initial_value(const ModelSpec& model, int layer, bool is_bias, Elements index, Initializer initializer,
                      std::uint64_t seed) {
   const auto fan_in = static_cast<double>(model.layers[static_cast<std::size_t>(layer)].fan_in());

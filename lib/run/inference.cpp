@@ -20,25 +20,12 @@ std::int64_t argmax(std::span<const T> values) {
 
 }  // namespace
 
-step::PlanOptions plan_options(const InferenceOptions& options) {
-  return {.grid = options.grid,
-          .batch = options.batch,
-          .pipeline = options.pipeline,
-          .outputs = step::Outputs::whole};
-}
-
-model::ModelSpec frozen(model::ModelSpec model) {
-  for (auto& layer : model.layers)
-    layer.frozen = true;
-  return model;
-}
-
 Inference::Inference(const model::ModelSpec& model, const InferenceOptions& options,
                      kernels::Backend& backend, comm::Communicator& world, const data::Dataset& dataset)
-    : model_(frozen(model)),
+    : model_(model::frozen(model)),
       options_(options),
       world_(world),
-      plan_(step::plan(model_, plan_options(options))),
+      plan_(step::plan(model_, options.split)),
       axes_(world, model_, plan_),
       barrier_(world.plan_barrier()),
       width_(classifies() ? 1 : model_.layers.back().output.elements().value()),
@@ -49,7 +36,7 @@ Inference::Inference(const model::ModelSpec& model, const InferenceOptions& opti
   evaluator_ = std::make_unique<Evaluator>(
       model_, plan_, format, backend, axes_, *parameters_, dataset,
       Evaluator::Options{.samples = options.samples,
-                         .batch = options.batch,
+                         .batch = options.split.batch,
                          .on_outputs = [this](const auto& outputs) { keep(outputs); }});
   ranges_.reserve(static_cast<std::size_t>(evaluator_->batches() * plan_.pipeline.microbatches));
 }

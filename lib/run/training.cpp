@@ -19,14 +19,6 @@ constexpr std::int64_t evaluation_batch = 256;
 
 }  // namespace
 
-step::PlanOptions plan_options(const TrainingOptions& options) {
-  return {.grid = options.grid,
-          .batch = options.batch,
-          .pipeline = options.pipeline,
-          .bucket_bytes = options.bucket_bytes,
-          .grains = options.grains};
-}
-
 Training::Training(const model::ModelSpec& model, const TrainingOptions& options, kernels::Backend& backend,
                    comm::Communicator& world, const data::DataPair& data)
     : model_(model),
@@ -34,7 +26,7 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
       backend_(backend),
       world_(world),
       data_(data),
-      plan_(step::plan(model, plan_options(options))),
+      plan_(step::plan(model, options.split)),
       axes_(world, model, plan_),
       format_{.type = backend.type(), .layout = backend.image_layout()},
       training_program_(step::build_training_program(model, plan_, axes_.at(), format_)),
@@ -43,16 +35,17 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
   executor_ = std::make_unique<Executor>(
       training_program_, model, backend, axes_, *parameters_,
       Executor::Options{
-          .largest_batch = std::min(options.batch, data.train.samples.value()),
+          .largest_batch = std::min(options.split.batch, data.train.samples.value()),
           // In the deterministic mode ranks combine nearest first.
-          .algorithm = options.grains > 0 ? comm::Algorithm::recursive_doubling : options.algorithm,
+          .algorithm = options.split.grains > 0 ? comm::Algorithm::recursive_doubling : options.algorithm,
           .poison_released = options.poison_released});
   const std::int64_t n = data.train.samples.value();
-  executor_->prepare(std::min(n, options.batch));
-  if (n > options.batch && n % options.batch != 0) executor_->prepare(n % options.batch);
-  evaluator_ = std::make_unique<Evaluator>(model, plan_, format_, backend, axes_, *parameters_, data.test,
-                                           Evaluator::Options{.samples = data.test.samples.value(),
-                                                              .batch = evaluation_batch * options.grid.data});
+  executor_->prepare(std::min(n, options.split.batch));
+  if (n > options.split.batch && n % options.split.batch != 0) executor_->prepare(n % options.split.batch);
+  evaluator_ =
+      std::make_unique<Evaluator>(model, plan_, format_, backend, axes_, *parameters_, data.test,
+                                  Evaluator::Options{.samples = data.test.samples.value(),
+                                                     .batch = evaluation_batch * options.split.grid.data});
 }
 
 Training::~Training() = default;
@@ -62,7 +55,9 @@ void Training::release_spans() {
     steps_[released_].spans.transfers = {};
 }
 
-void Training::calibrate() { executor_->calibrate(std::min(options_.batch, data_.train.samples.value())); }
+void Training::calibrate() {
+  executor_->calibrate(std::min(options_.split.batch, data_.train.samples.value()));
+}
 
 step::Program Training::program_of(int rank) const {
   return step::build_training_program(model_, plan_, topology::coordinate_of(plan_.grid, rank), format_);
@@ -150,9 +145,9 @@ Outcome Training::run(const Observer& observer) {
     const auto order = sampler.order(epoch);
     const std::size_t first_step = steps_.size();
     world_.ledger().set_activity(Activity::train);
-    for (std::int64_t begin = 0; begin < n && step < limit; begin += options_.batch, ++step) {
+    for (std::int64_t begin = 0; begin < n && step < limit; begin += options_.split.batch, ++step) {
       one_step(step, order.subspan(static_cast<std::size_t>(begin),
-                                   static_cast<std::size_t>(std::min(options_.batch, n - begin))));
+                                   static_cast<std::size_t>(std::min(options_.split.batch, n - begin))));
       if (!std::isfinite(steps_.back().loss)) break;
       if (!snapshots.due()) continue;
       world_.ledger().set_activity(Activity::record);

@@ -173,7 +173,7 @@ TEST(Config, HowAModelIsInferredChangesNoHashOfItsTraining) {
   const Parsed parsed({"--infer.samples=3", "--infer.batch=7", "--infer.repetitions=2", "--infer.warmup=0"});
   EXPECT_TRUE(parsed.violations.empty());
   EXPECT_EQ(config_hash(parsed.options), config_hash(Parsed({}).options));
-  EXPECT_EQ(inference_batch(parsed.options), 7);
+  EXPECT_EQ(inference_plan_options(parsed.options).batch, 7);
   EXPECT_TRUE(Parsed({"--infer.repetitions=0"}).names("the nearest is 1"));
 }
 
@@ -182,8 +182,8 @@ TEST(Config, ADeterministicTrainingBindsNoInference) {
   ASSERT_TRUE(fit_to_world(options, 3).empty());
   EXPECT_FALSE(check_plan(options).empty());
   EXPECT_TRUE(check_inference_plan(options).empty());
-  EXPECT_EQ(inference_batch(options), 3 * 256);
-  EXPECT_EQ(inference_pipeline(options).microbatches, 1);
+  EXPECT_EQ(inference_plan_options(options).batch, 3 * 256);
+  EXPECT_EQ(inference_plan_options(options).pipeline.microbatches, 1);
 }
 
 TEST(Config, TheHashCountsEvaluationsOnlyWhereTheyEndTheTraining) {

@@ -94,15 +94,13 @@ inline std::string to_string(const Decomposition& d) {
 }
 
 inline run::TrainingOptions options_for(const Case& c, const topology::GridExtent& grid) {
-  return {.grid = grid,
+  return {.split = {.grid = grid, .batch = c.batch, .bucket_bytes = kernels::Bytes(256)},
           .steps = 20,
-          .batch = c.batch,
           .learning_rate = {.base = 0.05},
           .momentum = 0.9,
           .weight_decay = 1e-3,
           .seed = 3,
           .evaluate_every = 0,
-          .bucket_bytes = kernels::Bytes(256),
           .poison_released = true};
 }
 
@@ -111,7 +109,7 @@ inline run::TrainingOptions options_for(const Case& c, const Decomposition& d) {
   auto options = options_for(c, d.grid);
   const bool twice = d.schedule == step::Schedule::interleaved &&
                      2 * d.grid.pipeline <= static_cast<int>(c.model.layers.size());
-  options.pipeline = {.schedule = d.schedule, .microbatches = d.microbatches, .chunks = twice ? 2 : 1};
+  options.split.pipeline = {.schedule = d.schedule, .microbatches = d.microbatches, .chunks = twice ? 2 : 1};
   return options;
 }
 

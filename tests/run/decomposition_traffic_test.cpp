@@ -36,8 +36,8 @@ Rows trained(const model::ModelSpec& model, const topology::GridExtent& grid, in
   auto ranks = comm::Communicator::world(environment());
   auto options = options_for(c, grid);
   options.algorithm = comm::Algorithm::ring;
-  options.bucket_bytes = kernels::Bytes(1 << 20);
-  options.pipeline.microbatches = microbatches;
+  options.split.bucket_bytes = kernels::Bytes(1 << 20);
+  options.split.pipeline.microbatches = microbatches;
   run::Training training(c.model, options, *backend, ranks, c.data);
   training.run({});
   Rows rows;

@@ -110,12 +110,12 @@ TEST(Equivalence, EmptyBucketsInDoubleAreTheSameModelAsOnOneRank) {
     for (const auto algorithm : {Algorithm::ring, Algorithm::window, Algorithm::mpi}) {
       if (ranks % tensor != 0) continue;
       auto options = options_for(c, topology::GridExtent{.data = ranks / tensor, .tensor = tensor});
-      options.bucket_bytes = kernels::Bytes(1);
+      options.split.bucket_bytes = kernels::Bytes(1);
       options.algorithm = algorithm;
       run::Training training(c.model, options, *backend, world(), c.data);
       training.run({});
       EXPECT_LE(largest_drift(c.model, reference.start, reference.end, training.gather_parameters()), 1e-10)
-          << to_string(options.grid) << " algorithm " << static_cast<int>(algorithm);
+          << to_string(options.split.grid) << " algorithm " << static_cast<int>(algorithm);
     }
 }
 
@@ -161,8 +161,8 @@ TEST(Deterministic, EveryGridOfDataAndPipelineGivesTheBitsOfOneRank) {
     const auto bits = [&](const topology::GridExtent& grid, comm::Communicator& ranks,
                           step::Schedule schedule) {
       auto options = options_for(c, grid);
-      options.grains = 8;
-      options.pipeline = {.schedule = schedule, .microbatches = 8 / grid.data};
+      options.split.grains = 8;
+      options.split.pipeline = {.schedule = schedule, .microbatches = 8 / grid.data};
       run::Training training(c.model, options, *backend, ranks, c.data);
       training.run({});
       std::vector<std::vector<double>> values;

@@ -82,7 +82,7 @@ class Harness {
  private:
   static step::Plan plan_of(const model::ModelSpec& model, const run::TrainingOptions& options) {
     std::vector<base::Violation> violations;
-    auto plan = step::plan(model, run::plan_options(options), violations);
+    auto plan = step::plan(model, options.split, violations);
     if (!violations.empty()) throw base::ConfigError(violations);
     return plan;
   }

@@ -21,7 +21,7 @@ Sums train_and_sum(comm::Algorithm algorithm, Purpose purpose, Activity activity
   auto world = comm::Communicator::world(environment());
   auto options = options_for(c, {.data = world.size()});
   options.algorithm = algorithm;
-  options.bucket_bytes = kernels::Bytes(1 << 20);  // one bucket
+  options.split.bucket_bytes = kernels::Bytes(1 << 20);  // one bucket
   run::Training training(c.model, options, *backend, world, c.data);
   training.run({});
   Sums sums;

@@ -109,22 +109,19 @@ std::string help_text(const std::string& program);
 /// not fit.
 std::vector<base::Violation> fit_to_world(RunOptions&, int world);
 
-/// The pipeline with every default filled in; of the deterministic mode, one micro-batch a grain.
-step::PipelineOptions pipeline_options(const RunOptions&);
-
-/// How a training splits its model.
+/// How a training splits its model, with every default filled in; in the deterministic mode one micro-batch a
+/// grain.
 step::PlanOptions plan_options(const RunOptions&);
+/// How an inference does, of the model with all layers frozen (a deterministic training changes nothing
+/// here).
+step::PlanOptions inference_plan_options(const RunOptions&);
 
 /// What asks for ranks on one node that are not; `nodes` of the world's ranks, unless nodes are imitated.
 std::vector<base::Violation> check_nodes(const RunOptions&, std::span<const int> nodes);
 
-/// What of the model cannot be split over the grid as asked: stages, chunks, micro-batches, grains.
+/// What of the model cannot be split over the grid as asked, for training and for inference: stages, chunks,
+/// micro-batches, grains.
 std::vector<base::Violation> check_plan(const RunOptions&);
-
-/// The same three of an inference: its batch, its pipeline (a deterministic training changes neither), and
-/// what cannot be split or is not there.
-std::int64_t inference_batch(const RunOptions&);
-step::PipelineOptions inference_pipeline(const RunOptions&);
 std::vector<base::Violation> check_inference_plan(const RunOptions&);
 
 /// What of the model does not fit the data: input shape, number of classes, target shape.

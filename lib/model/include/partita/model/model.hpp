@@ -67,6 +67,9 @@ struct ModelSpec {
 /// different decompositions can be compared closely.
 ModelSpec smooth_twin(ModelSpec);
 
+/// The model of which nothing is trained: for inference.
+ModelSpec frozen(ModelSpec);
+
 /// Initial value of one parameter, a function of (seed, layer, weight or bias, logical index) alone.
 double initial_value(const ModelSpec&, int layer, bool is_bias, Elements index, Initializer,
                      std::uint64_t seed);

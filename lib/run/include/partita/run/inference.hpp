@@ -13,19 +13,11 @@
 namespace partita::run {
 
 struct InferenceOptions {
-  topology::GridExtent grid;
-  step::PipelineOptions pipeline;
+  step::PlanOptions split;       ///< grid, batch of the whole grid, pipeline; outputs whole
   std::int64_t samples = 0;      ///< the first ones of the data set
-  std::int64_t batch = 256;      ///< of the whole grid
   std::int64_t repetitions = 1;  ///< passes over the samples: so many batch by batch, as many back to back
   std::int64_t warmup = 2;       ///< batches before them
 };
-
-/// How these options split a model; whoever wants to know what cannot be split asks `step::plan` before.
-step::PlanOptions plan_options(const InferenceOptions&);
-
-/// The model that is planned: nothing of it is trained.
-model::ModelSpec frozen(model::ModelSpec);
 
 /// What was inferred, complete on rank 0; means and throughput on every rank.
 struct Inferred {

@@ -16,12 +16,9 @@
 namespace partita::run {
 
 struct TrainingOptions {
-  topology::GridExtent grid;
-  step::PipelineOptions pipeline;
-  int grains = 0;  ///< of the deterministic mode: data ranks × micro-batches; 0: off
+  step::PlanOptions split;  ///< grid, global batch, pipeline, buckets, grains
   std::int64_t epochs = 1;
   std::optional<std::int64_t> steps;  ///< limits the steps and wins over epochs; 0 only initialises
-  std::int64_t batch = 64;            ///< global
   nn::LearningRate learning_rate;     ///< total_steps and step_length in steps
   double momentum = 0, weight_decay = 0;
   std::uint64_t seed = 1;
@@ -32,12 +29,8 @@ struct TrainingOptions {
   double snapshot_seconds = 0;  ///< between calls of `on_snapshot` inside an epoch; 0: none
   model::Initializer initializer = model::Initializer::torch;
   comm::Algorithm algorithm = comm::Algorithm::automatic;
-  kernels::Bytes bucket_bytes{};
   bool poison_released = false;  ///< debugging: slots hold NaN once nothing reads them any more
 };
-
-/// How these options split a model; whoever wants to know what cannot be split asks `step::plan` before.
-step::PlanOptions plan_options(const TrainingOptions&);
 
 /// One step as this rank saw it; loss and samples are the whole batch's.
 struct StepRow {
