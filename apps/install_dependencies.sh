@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
 # Installs what Partita needs and is missing. Debian and Ubuntu: through apt, with sudo unless run as root. Elsewhere: names
-# the packages and stops. Run by apps/demo.sh and tests/run.sh.
+# the packages and stops. Run by apps/demo.sh, and with --tests, which adds what only tests need, by tests/run.sh.
 set -euo pipefail
 
 packages=(build-essential cmake ninja-build git mpich libmpich-dev libhdf5-dev libdnnl-dev libboost-dev
           libboost-program-options-dev zlib1g-dev libssl-dev libcurl4-openssl-dev nlohmann-json3-dev librandom123-dev
-          libgtest-dev libbenchmark-dev libucx-dev python3 python3-numpy python3-h5py python3-xarray python3-h5netcdf)
+          libgtest-dev libbenchmark-dev libucx-dev python3 python3-numpy python3-h5py python3-xarray python3-h5netcdf
+          python3-matplotlib python3-pandas)
+if [ "${1:-}" = --tests ]; then
+  packages+=(slurmctld slurmd slurm-client munge chromium clang libclang-rt-14-dev)
+fi
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   # CMake names any library that is missing; here only what is needed to get that far.

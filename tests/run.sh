@@ -18,7 +18,7 @@ done
   { echo "tests/run.sh: --shard is k/n with 1 <= k <= n, such as 1/4" >&2; exit 2; }
 $full || [ "$shard" = 1/1 ] || { echo "tests/run.sh: --shard belongs to --full" >&2; exit 2; }
 
-bash apps/install_dependencies.sh
+bash apps/install_dependencies.sh --tests
 # The first interpreter that can open result files: another python3 may stand before the system's.
 python=python3
 for candidate in python3 /usr/bin/python3; do

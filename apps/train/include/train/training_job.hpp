@@ -1,0 +1,17 @@
+/// One training run on the ranks of a communicator, from its input to its result file: what partita-train
+/// does once and partita-sweep many times.
+#pragma once
+
+#include "job/job.hpp"
+
+namespace partita::train {
+
+/// `job::read_input` and what else a training run refuses: a plan that does not fit, files that it may not
+/// write. `rank` 0 checks the files.
+job::Input read_input(int argc, const char* const* argv, int rank, int world_size);
+
+/// Trains, writes snapshots, the result and the model, prints the last lines; or describes the run where
+/// nothing is written. The exit code. Collective over the job's world.
+int run_training(const job::Job&);
+
+}  // namespace partita::train
