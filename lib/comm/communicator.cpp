@@ -70,6 +70,9 @@ std::shared_ptr<Communicator::State> make_state(MPI_Comm communicator, topology:
   state->node = CommunicatorHandle(node);
   check(MPI_Comm_rank(node, &state->local_rank), "MPI_Comm_rank");
   check(MPI_Comm_size(node, &state->local_size), "MPI_Comm_size");
+  if (auto* const containment = state->runtime->containment.get())
+    for (const MPI_Comm open : {communicator, node})
+      containment->communicators.push_back(open);
   return state;
 }
 
@@ -77,6 +80,7 @@ std::shared_ptr<Communicator::State> make_state(MPI_Comm communicator, topology:
 
 void wait_until(Runtime& runtime, const std::function<bool()>& done) {
   for (int polls = 0; !done(); ++polls) {
+    if (runtime.containment) runtime.containment->check_peers();
     for (std::size_t i = 0; i < runtime.active.size(); ++i)
       runtime.active[i]->advance();
     if (polls >= runtime.polls_before_yield)
@@ -107,6 +111,21 @@ std::shared_ptr<Communicator::State> duplicate(MPI_Comm ranks) {
 
 Communicator Communicator::world(MpiEnvironment&) { return Communicator(duplicate(MPI_COMM_WORLD)); }
 Communicator Communicator::self(MpiEnvironment&) { return Communicator(duplicate(MPI_COMM_SELF)); }
+
+std::shared_ptr<Communicator::State> Communicator::part_of(int part) const {
+  MPI_Comm ranks = MPI_COMM_NULL;
+  check(MPI_Comm_split(state_->communicator.get(), part, rank(), &ranks), "MPI_Comm_split");
+  auto runtime = std::make_shared<Runtime>();
+  runtime->node_cores = state_->runtime->node_cores;  // that the parts share
+  runtime->polls_before_yield = state_->runtime->polls_before_yield;
+  return make_state(ranks, topology::Axis::world, 0, std::move(runtime));
+}
+
+std::shared_ptr<Communicator::State> Communicator::State::with(std::shared_ptr<Runtime> other) const {
+  MPI_Comm copy = MPI_COMM_NULL;
+  check(MPI_Comm_dup(communicator.get(), &copy), "MPI_Comm_dup");
+  return make_state(copy, topology::Axis::world, 0, std::move(other));
+}
 
 Communicator Communicator::with_nodes_of(int ranks_per_node) const {
   base::expect(ranks_per_node >= 0, "an imitated node has at least one rank", ranks_per_node);
@@ -144,6 +163,7 @@ collective::Reach Communicator::reach(const void* data) const {
 void Communicator::use(collective::AlgorithmTable table) const { state_->runtime->table = std::move(table); }
 
 void Communicator::progress() const {
+  if (state_->runtime->containment) state_->runtime->containment->check_peers();
   auto& active = state_->runtime->active;
   for (std::size_t i = 0; i < active.size();) {
     auto* const operation = active[i];

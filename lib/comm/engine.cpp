@@ -31,6 +31,7 @@ class RoundCollective final : public BookedCollective {
     prepare_scratch();
     prepare_window(description.in_window);
   }
+  ~RoundCollective() override { abandon(requests_[0], requests_[1]); }
 
   Bytes buffer_bytes() const override {
     const auto window = window_.region ? flag_bytes + 2 * slot_bytes_ : 0;
@@ -62,7 +63,7 @@ class RoundCollective final : public BookedCollective {
     MPI_Request request = MPI_REQUEST_NULL;
     check(MPI_Iallreduce(MPI_IN_PLACE, &most, 1, MPI_UINT64_T, MPI_MAX, state().node.get(), &request),
           "MPI_Iallreduce");
-    wait_for(request);
+    wait_for(*state().runtime, request);
     slot_bytes_ = most;
     window_ = state().lease(flag_bytes + 2 * slot_bytes_);
     if (in_window) {
@@ -70,14 +71,6 @@ class RoundCollective final : public BookedCollective {
       base::expect(buffers_ != nullptr, "a buffer planned as in the window lies there");
       buffer_offset_ = static_cast<const std::byte*>(in_.data()) - buffers_->mine;
     }
-  }
-
-  void wait_for(MPI_Request& request) {
-    wait_until(*state().runtime, [&] {
-      int flag = 0;
-      check(MPI_Test(&request, &flag, MPI_STATUS_IGNORE), "MPI_Test");
-      return flag != 0;
-    });
   }
 
   void begin() override { round_ = 0, entered_ = false; }

@@ -41,6 +41,11 @@ class Message final : public BookedCollective {
         tag_(first_tag + tag) {
     require_tag(owner->communicator.get(), tag);
   }
+  ~Message() override {
+    MPI_Request none = MPI_REQUEST_NULL;
+    const bool sends = description().operation == Operation::send;
+    abandon(sends ? none : request_, sends ? request_ : none);
+  }
 
  private:
   void begin() override {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "check.hpp"
+#include "containment.hpp"
 #include "partita/comm/communicator.hpp"
 
 namespace partita::comm {
@@ -26,12 +27,19 @@ struct Runtime {
   std::vector<Progressing*> active;
   int planned = 0;  ///< living plans: the most that can be under way
   int polls_before_yield = 0, node_cores = 1;
+  std::unique_ptr<Containment> containment;  ///< null: a failure on one rank ends MPI's job
 
   void remove(Progressing* operation) { std::erase(active, operation); }
 };
 
 /// A stretch of memory that the local ranks share: where each one's segment begins in this process.
 struct Region {
+  Region() = default;
+  ~Region();
+  Region(const Region&) = delete;
+  Region& operator=(const Region&) = delete;
+
+  Containment* containment = nullptr;  ///< of the job, where it has one
   WindowHandle window;
   std::size_t bytes = 0;             ///< of every segment
   std::vector<std::byte*> segments;  ///< by rank of the communicator; null on other nodes
@@ -48,6 +56,11 @@ struct Lease {
 };
 
 struct Communicator::State {
+  State() = default;
+  ~State();
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
   CommunicatorHandle communicator, node;
   int rank = 0, size = 1, local_rank = 0, local_size = 1;
   topology::Axis axis = topology::Axis::world;
@@ -67,6 +80,8 @@ struct Communicator::State {
   /// Cleared memory from a window that the plans of this communicator share. Collective over the node. Plans
   /// are made and destroyed in the same order on every rank, so offsets agree without communication.
   [[nodiscard]] Lease lease(std::size_t bytes);
+  /// A communicator of the same ranks for another job.
+  [[nodiscard]] std::shared_ptr<State> with(std::shared_ptr<Runtime>) const;
   /// A polled barrier of the node.
   void node_barrier() const;
   [[nodiscard]] int take_tag() { return next_tag = (next_tag + 1) % 32000; }
@@ -86,5 +101,7 @@ std::unique_ptr<Collective> make_vendor_all_reduce(std::shared_ptr<Communicator:
                                                    Combine);
 
 void wait_until(Runtime&, const std::function<bool()>& done);
+/// A request that cannot be cancelled: where a peer fails meanwhile, its failure cannot be contained.
+void wait_for(Runtime&, MPI_Request&);
 
 }  // namespace partita::comm

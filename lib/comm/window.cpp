@@ -18,6 +18,8 @@ std::unique_ptr<Region> Communicator::State::allocate(std::size_t bytes) const {
   MPI_Info_free(&info);
   check(code, "MPI_Win_allocate_shared");
   region->window = WindowHandle(window);
+  region->containment = runtime->containment.get();
+  if (region->containment) region->containment->windows.push_back(window);
   region->mine = static_cast<std::byte*>(mine);
   std::memset(mine, 0, std::max<std::size_t>(bytes, 64));
   region->segments.assign(static_cast<std::size_t>(size), nullptr);
@@ -37,11 +39,7 @@ std::unique_ptr<Region> Communicator::State::allocate(std::size_t bytes) const {
 void Communicator::State::node_barrier() const {
   MPI_Request request = MPI_REQUEST_NULL;
   check(MPI_Ibarrier(node.get(), &request), "MPI_Ibarrier");
-  comm::wait_until(*runtime, [&] {
-    int complete = 0;
-    check(MPI_Test(&request, &complete, MPI_STATUS_IGNORE), "MPI_Test");
-    return complete != 0;
-  });
+  wait_for(*runtime, request);
 }
 
 Lease Communicator::State::lease(std::size_t bytes) {
