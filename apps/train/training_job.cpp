@@ -11,15 +11,22 @@
 
 namespace partita::train {
 
-job::Input read_input(int argc, const char* const* argv, int rank, int world_size) {
-  auto input = job::read_input(argc, argv, world_size);
+job::Input read_shared_input(int argc, const char* const* argv, int world_size, job::DataSets& sets) {
+  auto input = job::read_input(argc, argv, world_size, sets);
   const auto& options = input.options;
   if (!input.has_work()) return input;
   if (input.model_is_known && input.grid_fits) input.append(config::check_plan(options));
   if (input.model_is_known && input.start)
     input.append(
         job::check_model_file(*input.start, options.model, job::Layers::shared, options.load_model.string()));
-  if (rank == 0 && input.writes()) {
+  return input;
+}
+
+job::Input read_input(int argc, const char* const* argv, int rank, int world_size) {
+  job::DataSets sets;
+  auto input = read_shared_input(argc, argv, world_size, sets);
+  const auto& options = input.options;
+  if (rank == 0 && input.has_work() && input.writes()) {
     if (!options.output.empty())
       input.append(results::check_output_path("output", options.output, options.overwrite));
     if (!options.save_model.empty())
@@ -58,12 +65,12 @@ run::TrainingOptions training_options(const config::RunOptions& options, std::in
           .algorithm = options.sync.algorithm};
 }
 
-void print_epoch(const run::EpochRow& row) {
-  std::cerr << "epoch " << row.epoch << std::fixed << std::setprecision(4) << "  train loss "
+void print_epoch(std::ostream& messages, const run::EpochRow& row) {
+  messages << "epoch " << row.epoch << std::fixed << std::setprecision(4) << "  train loss "
             << row.train_loss;
-  if (row.test_loss) std::cerr << "  test loss " << *row.test_loss;
-  if (row.test_accuracy) std::cerr << "  test accuracy " << *row.test_accuracy;
-  std::cerr << std::setprecision(0) << "  " << row.samples_per_second << " samples/s" << std::defaultfloat
+  if (row.test_loss) messages << "  test loss " << *row.test_loss;
+  if (row.test_accuracy) messages << "  test accuracy " << *row.test_accuracy;
+  messages << std::setprecision(0) << "  " << row.samples_per_second << " samples/s" << std::defaultfloat
             << std::endl;
 }
 
@@ -104,7 +111,7 @@ int run_training(const job::Job& job) {
   };
   const auto outcome = training.run({.on_epoch =
                                          [&](const run::EpochRow& row) {
-                                           if (world.rank() == 0) print_epoch(row);
+                                           if (world.rank() == 0) print_epoch(job.messages, row);
                                            snapshot();
                                          },
                                      .on_snapshot = snapshot});
@@ -119,8 +126,9 @@ int run_training(const job::Job& job) {
     if (!options.output.empty()) results::write_snapshot(options.output, record);
     if (!options.save_model.empty())
       results::write_model(options.save_model, job::model_file(options, whole));
-    job::print_last_lines(record.figures, diverged ? "the loss or a parameter is not finite" : "");
+    job::print_last_lines(job.lines, record.figures, diverged ? "the loss or a parameter is not finite" : "");
   }
+  world.barrier();  // freeing blocks: not before the files are written, and not where that failed
   return diverged ? job::failed : job::success;
 }
 

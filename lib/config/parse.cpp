@@ -32,28 +32,15 @@ constexpr Switch switches[] = {
 /// Every value given for each key, in order.
 using Values = std::map<std::string, std::vector<std::string>>;
 
-const std::set<std::string>& file_keys() {
-  static const std::set<std::string> names = [] {
-    std::set<std::string> all{"model.file", "model.layer"};
-    for (const auto& key : keys())
-      all.insert(key.name);
-    return all;
-  }();
-  return names;
-}
-
 void refuse_unknown(const std::string& name, const std::string& value, const std::string& where,
                     std::vector<Violation>& violations) {
-  std::vector<std::string_view> known(file_keys().begin(), file_keys().end());
+  std::vector<std::string_view> others;
   if (where.empty()) {
-    known.push_back("config");
+    others.push_back("config");
     for (const auto& s : switches)
-      known.push_back(s.name);
+      others.push_back(s.name);
   }
-  const auto nearest = model::nearest_word(name, known);
-  violations.push_back({name, value,
-                        "unknown key" + (where.empty() ? "" : " in " + where) +
-                            (nearest.empty() ? "" : "; did you mean " + nearest + "?")});
+  violations.push_back({name, value, unknown_key(name, std::move(others), where)});
 }
 
 /// What a file or the command line gave. `whole` is false when a part could not be read, so that what is
@@ -84,7 +71,7 @@ Source read_file(const std::filesystem::path& path, const char* option, std::vec
     try {
       for (const auto& read : po::parse_config_file(text, po::options_description{}, true).options) {
         auto& list = source.values[read.string_key];
-        if (!file_keys().contains(read.string_key))
+        if (!run_keys().contains(read.string_key))
           refuse_unknown(read.string_key, read.value.front(), path.string(), violations);
         else if (!list.empty() && read.string_key != "model.layer")
           violations.push_back({read.string_key, read.value.front(), "is given twice in " + path.string()});
@@ -105,7 +92,7 @@ po::options_description command_line_description() {
   all.add_options()("config", po::value<std::vector<std::string>>(), "");
   for (const auto& s : switches)
     all.add_options()(s.name, "");
-  for (const auto& name : file_keys())
+  for (const auto& name : run_keys())
     all.add_options()(name.c_str(), po::value<std::vector<std::string>>(), "");
   return all;
 }
@@ -253,6 +240,24 @@ std::string help_entry(const std::string& name, const std::string& meaning) {
 }
 
 }  // namespace
+
+const std::set<std::string>& run_keys() {
+  static const std::set<std::string> names = [] {
+    std::set<std::string> all{"model.file", "model.layer"};
+    for (const auto& key : keys())
+      all.insert(key.name);
+    return all;
+  }();
+  return names;
+}
+
+std::string unknown_key(const std::string& name, std::vector<std::string_view> others,
+                        const std::string& where) {
+  others.insert(others.begin(), run_keys().begin(), run_keys().end());
+  const auto nearest = model::nearest_word(name, others);
+  return "unknown key" + (where.empty() ? "" : " in " + where) +
+         (nearest.empty() ? "" : "; did you mean " + nearest + "?");
+}
 
 RunOptions parse(int argc, const char* const* argv, std::vector<Violation>& violations) {
   RunOptions options;

@@ -10,6 +10,9 @@ namespace partita::train {
 /// write. `rank` 0 checks the files.
 job::Input read_input(int argc, const char* const* argv, int rank, int world_size);
 
+/// The same for one of several runs in a process: data sets are shared, files are the caller's to check.
+job::Input read_shared_input(int argc, const char* const* argv, int world_size, job::DataSets&);
+
 /// Trains, writes snapshots, the result and the model, prints the last lines; or describes the run where
 /// nothing is written. The exit code. Collective over the job's world.
 int run_training(const job::Job&);

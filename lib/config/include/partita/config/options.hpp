@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -104,6 +105,12 @@ std::string print_config(const RunOptions&);
 std::string config_hash(const RunOptions&);
 
 std::string help_text(const std::string& program);
+
+/// The keys that a run file may hold.
+const std::set<std::string>& run_keys();
+/// "unknown key in FILE; did you mean …?", with the nearest of a run's keys and `others`.
+std::string unknown_key(const std::string& name, std::vector<std::string_view> others,
+                        const std::string& where);
 
 /// Completes the options for a world of `world` ranks (data axis, batch of weak scaling), or says what does
 /// not fit.
