@@ -162,6 +162,8 @@ std::vector<Configuration> configurations_of(const Options& options, job::DataSe
     for (const auto& word : c.words)
       argv.push_back(word.c_str());
     c.input = train::read_shared_input(static_cast<int>(argv.size()), argv.data(), options.ranks, sets);
+    c.input.options.resume = options.resume;
+    c.input.options.overwrite = options.overwrite;
     for (const auto& violation : c.input.violations)
       blame(blamed, violation, c.number);
     if (c.input.model_is_known) c.hash = config::config_hash(c.input.options);

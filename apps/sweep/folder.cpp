@@ -11,6 +11,7 @@
 
 #include "partita/results/atomic_file.hpp"
 #include "partita/results/result_file.hpp"
+#include "train/training_job.hpp"
 
 namespace partita::sweep {
 namespace {
@@ -54,12 +55,27 @@ std::optional<Row> read_row(const Options& options, const Configuration& c) {
   return row;
 }
 
-/// The row of a configuration that need not run again. The file decides: its row may have been lost.
+/// A result that lost its content on the disk: none is ever written in part.
+bool is_damaged(const fs::path& path) {
+  std::error_code none;
+  if (!fs::is_regular_file(path, none)) return false;
+  try {
+    results::read(path);
+  } catch (const base::ConfigError&) {
+    return true;
+  } catch (const base::EnvironmentError&) {
+    return true;
+  }
+  return false;
+}
+
+/// The row of a configuration that need not run again: it is complete, or would diverge again. The file
+/// decides: its row may have been lost.
 std::optional<Row> finished(const Options& options, const Configuration& c) {
   auto of_result = row_of_result(c);
-  if (of_result.status != Status::complete) return std::nullopt;
+  if (of_result.status != Status::complete && of_result.status != Status::invalid) return std::nullopt;
   const auto row = read_row(options, c);
-  return row && row->status == Status::complete && row->config_hash == c.hash ? *row : of_result;
+  return row && row->status == of_result.status && row->config_hash == c.hash ? *row : of_result;
 }
 
 std::string quoted(const std::string& text) {
@@ -80,7 +96,7 @@ std::string number_text(double value) {
 
 }  // namespace
 
-std::vector<Violation> check_folder(const Options& options) {
+std::vector<Violation> check_folder(const Options& options, const std::vector<Configuration>& all) {
   const auto& folder = options.output;
   const auto refuse = [&](const std::string& why) {
     return std::vector{Violation{"output", folder.string(), why}};
@@ -96,13 +112,20 @@ std::vector<Violation> check_folder(const Options& options) {
       fs::exists(index_path(options), none))
     return refuse("holds this shard's results already; give --resume or --overwrite");
   if (options.index_only && !exists) return refuse("does not exist: there is nothing to index");
-  return results::check_output_path("output", (exists ? folder : folder_above(folder)) / ".partita-sweep",
-                                    true);
+  auto violations =
+      results::check_output_path("output", (exists ? folder : folder_above(folder)) / ".partita-sweep", true);
+  if (!exists || options.index_only) return violations;
+  for (const auto& c : all) {
+    if (!belongs(c, options.shard) || (options.resume && (finished(options, c) || is_damaged(c.file))))
+      continue;
+    const auto more = train::check_files(c.input);
+    violations.insert(violations.end(), more.begin(), more.end());
+  }
+  return violations;
 }
 
 void open_folder(const Options& options, const std::vector<Configuration>& all) {
   fs::create_directories(rows_folder(options));
-  if (!options.resume) fs::remove(index_path(options));
   for (const auto& c : all) {
     if (!belongs(c, options.shard)) continue;
     const auto row = options.resume ? finished(options, c) : std::nullopt;
@@ -110,9 +133,12 @@ void open_folder(const Options& options, const std::vector<Configuration>& all) 
       write_row(options, *row);
       continue;
     }
+    if (options.resume && is_damaged(c.file)) fs::rename(c.file, c.file.string() + ".damaged");
     if (!options.resume) fs::remove(c.file);
     fs::remove(row_path(options, c.number));
   }
+  // Another sweep finds it from now on.
+  write_index(options, all, read_rows(options, all));
 }
 
 std::optional<int> take_next(const Options& options, const std::vector<Configuration>& all, int after) {

@@ -18,10 +18,10 @@ namespace partita::sweep {
 
 /// What of the folder stands in the sweep's way: no folder can be made or written there; results of an
 /// earlier sweep (of this shard) without leave to continue or replace them.
-std::vector<base::Violation> check_folder(const Options&);
+std::vector<base::Violation> check_folder(const Options&, const std::vector<Configuration>&);
 
 /// Makes the folder and clears what is to be run: with `resume` complete results of the same configuration
-/// stay, else nothing of this shard does.
+/// stay and damaged ones are set aside, else nothing of this shard stays.
 void open_folder(const Options&, const std::vector<Configuration>&);
 
 /// The next configuration of this shard that nobody has taken, which is then this group's; `after` is the

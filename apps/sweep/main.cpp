@@ -25,7 +25,7 @@ int run_main(int argc, char** argv) {
       };
       const bool runs = !options.dry_run && !options.index_only;
       if (runs && readable) append(check_groups(options, all, world.nodes()));
-      if (prints && !options.dry_run) append(check_folder(options));
+      if (prints && !options.dry_run) append(check_folder(options, all));
     }
     const auto violations = world.agree(mine);
     if (prints)

@@ -69,6 +69,7 @@ Row row_of_result(const Configuration& c) {
     if (record.attributes.config_hash != c.hash) return row;
     if (record.attributes.status == results::Status::complete) row.status = Status::complete;
     if (record.attributes.status == results::Status::invalid) row.status = Status::invalid;
+    if (record.attributes.status == results::Status::aborted) row.status = Status::interrupted;
     row.figures = record.figures;
   } catch (const std::exception&) {
     return row;  // it will be run again

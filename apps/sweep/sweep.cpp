@@ -8,6 +8,7 @@
 #include "folder.hpp"
 #include "partita/base/clock.hpp"
 #include "partita/comm/group.hpp"
+#include "partita/run/signals.hpp"
 #include "summary.hpp"
 #include "train/training_job.hpp"
 
@@ -70,7 +71,7 @@ class Worker {
     const auto telling =
         group_.control().plan_broadcast(kernels::View(std::span(&next, 1)), 0, Purpose::control);
     for (;;) {
-      if (is_leader()) next = stopped_ ? 0 : take(static_cast<int>(next));
+      if (is_leader()) next = stopped_ || run::StopSignals::received() ? 0 : take(static_cast<int>(next));
       telling->start();
       telling->wait();
       if (next == 0) return std::move(rows_);
@@ -96,7 +97,7 @@ class Worker {
     if (is_leader())
       say("configuration " + std::to_string(c.number) + " of " + std::to_string(all_.size()) +
           " starts on ranks " + groups_.ranks(number_) + ": " + c.values());
-    std::ostringstream lines, messages;
+    std::ostringstream lines, progress, messages;
     int code = job::failed;
     const auto failures = group_.run([&](comm::Communicator& ranks) {
       ranks.agree({});  // as partita-train does, whose ledger is the same
@@ -108,9 +109,13 @@ class Worker {
                                   .ranks_on_host = ranks_on_host_,
                                   .command_line = c.command_line(),
                                   .lines = lines,
+                                  .progress = progress,
                                   .messages = messages});
     });
     if (!is_leader()) return;
+    std::istringstream told(messages.str());
+    for (std::string line; std::getline(told, line);)
+      say("configuration " + std::to_string(c.number) + ": " + line);
     auto row = concluded(c, code, failures, lines.str());
     row.seconds = base::now_seconds() - begun;
     keep(std::move(row));
@@ -126,6 +131,10 @@ class Worker {
       for (const auto& failure : failures)
         row.reason += (row.reason.empty() ? "rank " : "; rank ") +
                       std::to_string(number_ * groups_.ranks_each + failure.rank) + ": " + failure.reason;
+    } else if (code == job::checkpointed || row.status == Status::interrupted) {
+      row.status = Status::interrupted;
+      row.reason = reason_in(lines);
+      stopped_ = true;
     } else if (code != job::success) {
       row.status = Status::invalid;
       row.reason = reason_in(lines);
@@ -146,6 +155,8 @@ class Worker {
     if (!row.reason.empty()) text << ": " << row.reason;
     try {
       write_row(options_, row);
+      // One writer; the others' rows come along.
+      if (number_ == 0) write_index(options_, all_, read_rows(options_, all_));
     } catch (const base::EnvironmentError& error) {
       text << "; its row cannot be written: " << error.what();
     }
@@ -176,14 +187,19 @@ std::vector<Row> known_rows(const Options& options, const std::vector<Configurat
   return rows;
 }
 
-/// Index, table, figures and status of this shard's part.
+/// Index, table, figures and status of this shard's part; `stopped` by a signal. The exit code.
 int summarize(const Options& options, const std::vector<Configuration>& all, const std::vector<Row>& rows,
-              double seconds) {
+              double seconds, bool stopped) {
   std::vector<Configuration> mine;
   std::vector<Row> known;
   for (std::size_t i = 0; i < all.size(); ++i)
     if (belongs(all[i], options.shard)) mine.push_back(all[i]), known.push_back(rows[i]);
+  const bool unfinished = std::any_of(known.begin(), known.end(), [](const Row& row) {
+    return row.status == Status::pending || row.status == Status::interrupted;
+  });
+  const bool interrupted = stopped && unfinished;
   auto failure = failure_of(known);
+  if (interrupted) failure = "interrupted by a signal; submit again with --resume; " + failure;
   try {
     say("index: " + write_index(options, all, rows).string());
   } catch (const base::EnvironmentError& error) {
@@ -191,7 +207,7 @@ int summarize(const Options& options, const std::vector<Configuration>& all, con
   }
   print_table(std::cout, mine, known);
   job::print_last_lines(std::cout, figures_of(mine, known, seconds), failure);
-  return failure.empty() ? job::success : job::failed;
+  return interrupted ? job::checkpointed : failure.empty() ? job::success : job::failed;
 }
 
 }  // namespace
@@ -218,6 +234,7 @@ std::vector<Violation> check_groups(const Options& options, const std::vector<Co
 int run(const Options& options, std::vector<Configuration>& all, comm::MpiEnvironment& environment,
         comm::Communicator& world) {
   const double begun = base::now_seconds();
+  const run::StopSignals listening;
   const Groups groups(options, world.size());
   if (world.rank() == 0) {
     open_folder(options, all);
@@ -234,9 +251,12 @@ int run(const Options& options, std::vector<Configuration>& all, comm::MpiEnviro
     mine += to_json(row) + '\0';
   sleep_until_all_come(world);
   const auto gathered = world.gather_text(mine, 0, Purpose::control);
+  double stopped = run::StopSignals::received() ? 1 : 0;
+  world.all_reduce(kernels::View(std::span(&stopped, 1)), comm::Combine::max, Purpose::control);
   std::int64_t code = 0;
   if (world.rank() == 0)
-    code = summarize(options, all, known_rows(options, all, gathered), base::now_seconds() - begun);
+    code =
+        summarize(options, all, known_rows(options, all, gathered), base::now_seconds() - begun, stopped > 0);
   const auto telling = world.plan_broadcast(kernels::View(std::span(&code, 1)), 0, Purpose::control);
   telling->start();
   telling->wait();
@@ -244,7 +264,7 @@ int run(const Options& options, std::vector<Configuration>& all, comm::MpiEnviro
 }
 
 int index_only(const Options& options, const std::vector<Configuration>& all) {
-  return summarize(options, all, read_rows(options, all), 0);
+  return summarize(options, all, read_rows(options, all), 0, false);
 }
 
 }  // namespace partita::sweep

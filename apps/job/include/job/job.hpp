@@ -18,7 +18,8 @@
 
 namespace partita::job {
 
-enum ExitCode { success = 0, failed = 1, bad_input = 2 };
+/// `checkpointed`: stopped on a signal, to be submitted again.
+enum ExitCode { success = 0, failed = 1, bad_input = 2, checkpointed = 75 };
 
 /// Data sets by what was asked for: each is loaded once, however many runs read it.
 class DataSets {
@@ -67,7 +68,8 @@ struct Job {
   int ranks_on_host;
   std::string command_line;
   std::ostream& lines = std::cout;     ///< for figures of merit and status
-  std::ostream& messages = std::cerr;  ///< for progress
+  std::ostream& progress = std::cerr;  ///< for epochs and checkpoints
+  std::ostream& messages = std::cerr;  ///< for what a user should know
 
   /// Threads that a rank computes with, `wanted` (0: its share of the cores).
   [[nodiscard]] int threads(int wanted) const;
