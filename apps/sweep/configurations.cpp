@@ -67,9 +67,13 @@ Configuration configuration(const Options& options, int number, Assignments vari
   Configuration c{
       .number = number, .varied = std::move(varied), .file = options.output / name_of(number, ".h5")};
   c.words = {"partita-train", "--config=" + options.config.string()};
-  for (const auto& list : {options.fixed, c.varied})
-    for (const auto& [key, value] : list)
-      c.words.push_back("--" + key + "=" + value);
+  const auto varies = [&](const std::string& key) {  // refused already, and not again here
+    return std::any_of(c.varied.begin(), c.varied.end(), [&](const auto& v) { return v.first == key; });
+  };
+  for (const auto& [key, value] : options.fixed)
+    if (!varies(key)) c.words.push_back("--" + key + "=" + value);
+  for (const auto& [key, value] : c.varied)
+    c.words.push_back("--" + key + "=" + value);
   c.words.push_back("--output=" + c.file.string());
   if (options.save_models)
     c.words.push_back("--save-model=" + (options.output / name_of(number, ".model.h5")).string());

@@ -38,6 +38,11 @@ std::string list_of(const std::vector<int>& numbers) {
   return text;
 }
 
+/// "2x1x1": data, pipeline, tensor.
+std::string grid_text(const topology::GridExtent& grid) {
+  return std::to_string(grid.data) + "x" + std::to_string(grid.pipeline) + "x" + std::to_string(grid.tensor);
+}
+
 /// Without the seed where it repeats.
 std::string values_without_seed(const Configuration& c) {
   std::string text;
@@ -76,7 +81,7 @@ void print_list(std::ostream& out, const Options& options, const std::vector<Con
   lines.front().emplace_back("file");
   for (const auto& c : all) {
     if (!belongs(c, options.shard)) continue;
-    lines.push_back({std::to_string(c.number), std::to_string(c.group), to_string(c.input.options.grid)});
+    lines.push_back({std::to_string(c.number), std::to_string(c.group), grid_text(c.input.options.grid)});
     for (const auto& [key, value] : c.varied)
       lines.back().push_back(value);
     lines.back().push_back(c.file.string());
