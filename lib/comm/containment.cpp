@@ -54,20 +54,25 @@ void Containment::end(MPI_Request& receive, MPI_Request& send) noexcept {
 }
 
 void Containment::drain() noexcept {
-  for (const MPI_Comm communicator : communicators) {
-    int arrived = 0;
-    MPI_Message message = MPI_MESSAGE_NULL;
-    MPI_Status status;
-    MPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, communicator, &arrived, &message, &status);
-    if (arrived == 0) continue;
-    MPI_Count bytes = 0;
-    MPI_Get_elements_x(&status, MPI_BYTE, &bytes);
-    std::vector<std::byte> nowhere(static_cast<std::size_t>(bytes));
-    MPI_Request request = MPI_REQUEST_NULL;
-    MPI_Imrecv_c(nowhere.data(), bytes, MPI_BYTE, &message, &request);
-    for (int complete = 0; complete == 0; sched_yield())
-      MPI_Test(&request, &complete, MPI_STATUS_IGNORE);
-  }
+  for (const MPI_Comm communicator : communicators)
+    while (drain(communicator)) {
+    }
+}
+
+bool Containment::drain(MPI_Comm communicator) noexcept {
+  int arrived = 0;
+  MPI_Message message = MPI_MESSAGE_NULL;
+  MPI_Status status;
+  MPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, communicator, &arrived, &message, &status);
+  if (arrived == 0) return false;
+  MPI_Count bytes = 0;
+  MPI_Get_elements_x(&status, MPI_BYTE, &bytes);
+  std::vector<std::byte> nowhere(static_cast<std::size_t>(bytes));
+  MPI_Request request = MPI_REQUEST_NULL;
+  MPI_Imrecv_c(nowhere.data(), bytes, MPI_BYTE, &message, &request);
+  for (int complete = 0; complete == 0; sched_yield())
+    MPI_Test(&request, &complete, MPI_STATUS_IGNORE);
+  return true;
 }
 
 void Containment::close(int announcers_beside_me) {

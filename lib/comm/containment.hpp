@@ -40,6 +40,9 @@ class Containment {
   std::vector<MPI_Win> windows;
 
  private:
+  /// One message; whether there was one.
+  static bool drain(MPI_Comm) noexcept;
+
   MPI_Comm notices_;
   int rank_ = 0, size_ = 1;
   int token_ = 0;

@@ -57,6 +57,7 @@ struct Group::State {
   CommunicatorHandle notices;
 
   std::vector<Failure> conclude(Containment& job, Ending mine);
+  void flush();
 };
 
 Group::Group(const Communicator& world, int number) {
@@ -70,6 +71,17 @@ Group& Group::operator=(Group&&) noexcept = default;
 
 Communicator& Group::control() { return state_->control; }
 
+/// A byte from everybody to everybody: it arrives behind what its sender sent before. A message of the job
+/// that came later could be taken for one of a later job, whose communicator has its number.
+void Group::State::flush() {
+  std::vector<std::uint8_t> out(static_cast<std::size_t>(shared->size)), in(out.size());
+  const auto cuts = collective::even_cuts(shared->size, shared->size);
+  const auto exchange =
+      control.plan_all_to_all(std::span(out), cuts, std::span(in), cuts, collective::Purpose::control);
+  exchange->start();
+  exchange->wait();
+}
+
 /// After this no rank has a request of the job left, and nothing of the job is on its way.
 std::vector<Group::Failure> Group::State::conclude(Containment& job, Ending mine) {
   mine.left = job.communicators.size() + job.windows.size();
@@ -78,7 +90,9 @@ std::vector<Group::Failure> Group::State::conclude(Containment& job, Ending mine
     const Drainer drainer(*shared->runtime, job);
     for (const auto& text : control.all_gather_text(mine.text(), collective::Purpose::control))
       endings.push_back(Ending::of(text));
+    flush();
   }
+  job.drain();
   std::vector<Failure> failures;
   int announcers = 0;
   bool same = true;
