@@ -108,8 +108,9 @@ void print_table(std::ostream& out, const std::vector<Configuration>& all, const
   }
   print_columns(out, lines);
   if (const auto best = best_of(all, rows)) {
-    const auto& c = all[static_cast<std::size_t>(best->numbers.front() - 1)];
-    out << "best: " << values_without_seed(c) << ", mean " << best->figure << " " << text_of(best->mean, 4)
+    const auto c = std::find_if(all.begin(), all.end(),
+                                [&](const auto& one) { return one.number == best->numbers.front(); });
+    out << "best: " << values_without_seed(*c) << ", mean " << best->figure << " " << text_of(best->mean, 4)
         << " over " << best->numbers.size() << (best->numbers.size() == 1 ? " run" : " runs") << " (group "
         << best->group << ", configuration" << (best->numbers.size() == 1 ? " " : "s ")
         << list_of(best->numbers) << ")\n";

@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -108,7 +109,15 @@ def same_result(mine, theirs):
         for kind in (b"train", b"setup"):
             mine_rows, their_rows = ([row for row in of if row[activity] in (kind, kind.decode())] for of in rows)
             assert mine_rows and mine_rows == their_rows, (kind, mine_rows, their_rows)
-        return shlex.split(a.attrs["command_line"].decode() if isinstance(a.attrs["command_line"], bytes) else a.attrs["command_line"])
+
+
+def words_of(path):
+    """Of the recorded command line."""
+    import h5py
+
+    with h5py.File(path) as file:
+        text = file.attrs["command_line"]
+    return shlex.split(text.decode() if isinstance(text, bytes) else text)
 
 
 def same_model(mine, theirs):
@@ -124,8 +133,6 @@ def same_model(mine, theirs):
 def equality():
     """Every result is that of partita-train with its recorded command line on as many ranks: hash, losses, parameters, bytes. Groups that do not fill the
     world leave ranks idle."""
-    import h5py
-
     text = digits + "[sweep]\nranks = 2\nsave-models = true\n[vary]\ngrid.pipeline = 1, 2\ntrain.learning-rate = 0.01, 0.1\n"
     result = run(5, text, "--output=s")
     assert result.returncode == 0 and "STATUS: PASS" in result.stdout, result
@@ -134,8 +141,7 @@ def equality():
     assert {row["ranks"] for row in rows} == {"0-1", "2-3"} and {row["status"] for row in rows} == {"complete"}, rows
     for row in rows:
         mine = folder / "s" / row["file"]
-        with h5py.File(mine) as file:
-            words = shlex.split(str(file.attrs["command_line"].decode() if isinstance(file.attrs["command_line"], bytes) else file.attrs["command_line"]))
+        words = words_of(mine)
         assert words[0] == "partita-train"
         replaced = [re.sub(r"^--(output|save-model)=s/", r"--\1=t-", word) for word in words[1:]]
         subprocess.run([mpiexec, "-n", "2", train, *replaced], check=True, capture_output=True, cwd=folder, timeout=60)
@@ -216,9 +222,9 @@ def resumption():
     with h5py.File(folder / "s" / "0003.h5") as file:
         assert len(file["epochs/train_loss"]) == 40
 
-    for shard in ("1/2", "2/2"):
+    for shard, best in (("1/2", "1, 3, 5"), ("2/2", "2, 4")):
         result = run(1, tiny, "--vary.train.seed=1..5", f"--shard={shard}", "--output=shards")
-        assert result.returncode == 0, result
+        assert result.returncode == 0 and f"configurations {best})" in result.stdout, result
     assert run(1, tiny, "--vary.train.seed=1..5", "--shard=1/2", "--output=shards").returncode == 2
     assert not (folder / "shards" / "index.csv").exists()
     for row in (folder / "shards" / "rows").iterdir():
@@ -269,6 +275,4 @@ def shipped():
 try:
     {f.__name__: f for f in (expansion, bad_input, equality, faults, resumption, signals, shipped)}[part]()
 finally:
-    import shutil
-
     shutil.rmtree(folder)
