@@ -98,7 +98,7 @@ Options parse(int argc, const char* const* argv, Violations& violations) {
     violations.push_back({"command line", "",
                           "name at least two result files or groups to compare, or one and a --reference "
                           "(see --help)"});
-  shorten_names(options.groups);
+  if (violations.empty()) shorten_names(options.groups);
   return options;
 }
 

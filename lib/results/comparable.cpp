@@ -82,7 +82,7 @@ std::vector<base::Violation> check_named_once(const std::vector<RunGroup>& group
   for (const auto& group : groups)
     for (const auto& run : group.runs) {
       std::error_code error;
-      if (!paths.insert(std::filesystem::weakly_canonical(run.path, error)).second)
+      if (!paths.insert(std::filesystem::weakly_canonical(std::filesystem::absolute(run.path), error)).second)
         violations.push_back({run.path.string(), "", "is named twice; every run counts once"});
     }
   return violations;
