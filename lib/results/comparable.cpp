@@ -90,7 +90,7 @@ std::vector<base::Violation> check_named_once(const std::vector<RunGroup>& group
 
 bool have_comparable_counts(const RunRecord& a, const RunRecord& b) {
   return agree(configuration_keys(), a, b) && a.attributes.batch == b.attributes.batch &&
-         a.steps.count() == b.steps.count();
+         a.steps.count() == b.steps.count() && a.attributes.first_step == b.attributes.first_step;
 }
 
 std::vector<base::Violation> check_comparable(const std::vector<RunGroup>& groups) {
