@@ -24,7 +24,8 @@ def compared(*arguments):
 
 
 def trained(name, share):
-    run(slowed_training, "--config", f"{source}/inputs/runs/digits_cnn.ini", "--train.steps=400", f"--output={name}", "--overwrite",
+    # Its steps of 0.2 ms fit a time slice, so that the median is that of undisturbed steps even on a busy machine.
+    run(slowed_training, "--config", f"{source}/inputs/runs/digits_mlp.ini", "--train.steps=1000", f"--output={name}", "--overwrite",
         PARTITA_ADDED_SHARE=str(share))
     return name
 
@@ -40,7 +41,7 @@ def slowdown():
     step = metrics["step_time"]
     print(f"step time {step['before']['median'] * 1e3:.3f} -> {step['after']['median'] * 1e3:.3f} ms, {step['change']:+.1f} %, "
           f"p = {step['p_corrected']:.2g}: {step['verdict']}", flush=True)
-    return code == 1 and step["verdict"] == "worse" and step["change"] > 10 and metrics["loss"]["verdict"] == "~"
+    return code == 1 and step["verdict"] == "worse" and 12 < step["change"] < 28 and metrics["loss"]["verdict"] == "~"
 
 
 def bytes_of(placement):
