@@ -3,9 +3,10 @@
 #include <mpi.h>
 
 #include <cstdlib>
-#include <ostream>
+#include <iostream>
 
 #include "check.hpp"
+#include "watch.hpp"
 
 namespace partita::comm {
 
@@ -13,7 +14,15 @@ MpiEnvironment::MpiEnvironment(int& argc, char**& argv) {
   int provided = 0;
   check(MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
   check(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  watch_ = std::make_shared<Watch>();
 }
+
+void MpiEnvironment::set_wait_limit(double seconds) const { watch_->set_limit(seconds); }
+Position MpiEnvironment::position() const { return watch_->position(); }
+void MpiEnvironment::name_instructions(std::function<std::string(std::uint64_t)> name) const {
+  watch_->name_instructions(std::move(name));
+}
+void MpiEnvironment::leave() const { watch_->leave(); }
 
 MpiEnvironment::~MpiEnvironment() { MPI_Finalize(); }
 
@@ -40,11 +49,21 @@ std::string MpiEnvironment::host() const {
   return {text, static_cast<std::size_t>(length)};
 }
 
+void end_job(const std::exception& cause) noexcept {
+  int rank = -1;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  std::cerr << "rank " << rank << ": " << cause.what() << std::endl;
+  MPI_Abort(MPI_COMM_WORLD, 1);
+  std::_Exit(1);
+}
+
 int run_program(int argc, char** argv, std::ostream& errors,
                 const std::function<int(MpiEnvironment&)>& program) {
   MpiEnvironment environment(argc, argv);
   try {
-    return program(environment);
+    const int code = program(environment);
+    environment.leave();
+    return code;
   } catch (const std::exception& error) {
     int rank = -1;
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
