@@ -18,7 +18,7 @@ struct Shown {
   /// Beyond `collective::Operation`: freeing shared memory, leaving the program, a condition of the caller's.
   static constexpr std::uint8_t release = 100, leave = 101, condition = 102;
 
-  std::uint8_t group = 0;  ///< id of the communicator
+  std::uint8_t group = 0;  ///< index in `Block::group`
   std::uint8_t operation = 0, axis = 0, purpose = 0;
   std::uint32_t number = 0;  ///< of collectives: on its communicator, from 1; of messages: of its plan's run
   std::int32_t peer = -1;    ///< of messages: rank of the world
@@ -46,8 +46,8 @@ struct alignas(64) Block {
   ShownWords waiting{};
   std::uint64_t started = 0;  ///< operations; the last ones are in `recent`
   std::array<ShownWords, remembered> recent{};
-  /// Of each communicator that the rank belongs to: the collectives started in the low half, a hash of its
-  /// members in the high one; 0: none.
+  /// Of each communicator that the rank belongs to: the collectives started in the low half, its key
+  /// in the high one; 0: none.
   std::array<std::uint64_t, groups> group{};
   // Of the first rank of a node only: which of its ranks reports, and to whom the node has answered.
   std::uint64_t reporter = 0, answered = 0;

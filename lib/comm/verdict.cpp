@@ -121,8 +121,13 @@ class Judge {
   static void add(std::vector<std::string>& to, const std::string& text) {
     if (std::find(to.begin(), to.end(), text) == to.end()) to.push_back(text);
   }
-  [[nodiscard]] bool belongs(const Seen& other, const Seen& to, const Shown& o) const {
-    return other.answers && (other.block.group[o.group] >> 32) == (to.block.group[o.group] >> 32);
+  /// Where another rank has the communicator of an operation; -1: nowhere.
+  static int group_of(const Seen& other, const Seen& mine, const Shown& o) {
+    if (!other.answers) return -1;
+    const auto key = mine.block.group[o.group] >> 32;
+    const auto found = std::find_if(other.block.group.begin(), other.block.group.end(),
+                                    [&](std::uint64_t g) { return g >> 32 == key && g != 0; });
+    return found == other.block.group.end() ? -1 : static_cast<int>(found - other.block.group.begin());
   }
 
   void missing(const Seen& who, const std::string& what) {
@@ -134,7 +139,7 @@ class Judge {
   }
 
   void judge_collective(const Seen& me, const Shown& o) {
-    if (!judged_.insert({o.group, me.block.group[o.group] >> 32, o.number}).second) return;
+    if (!judged_.insert({me.block.group[o.group] >> 32, o.number}).second) return;
     std::vector<int> here, differing;
     std::vector<const Seen*> late;
     const Shown* theirs = nullptr;
@@ -144,14 +149,15 @@ class Judge {
         late.push_back(&other);
         continue;
       }
-      if (!belongs(other, me, o)) continue;
-      if ((other.block.group[o.group] & 0xFFFFFFFFU) < o.number) {
+      const int group = group_of(other, me, o);
+      if (group < 0) continue;
+      if ((other.block.group[static_cast<std::size_t>(group)] & 0xFFFFFFFFU) < o.number) {
         late.push_back(&other);
         continue;
       }
       auto& at = kept[static_cast<std::size_t>(other.rank)] = o;
       for (const auto& past : recent_of(other.block))
-        if (!past.is_message() && past.group == o.group && past.number == o.number) {
+        if (!past.is_message() && past.group == group && past.number == o.number) {
           at = past;
           break;
         }
@@ -188,9 +194,9 @@ class Judge {
     if (o.peer < 0 || o.peer >= static_cast<int>(ranks_.size())) return;
     const Seen& peer = ranks_[static_cast<std::size_t>(o.peer)];
     const bool receives = o.operation == static_cast<std::uint8_t>(Operation::receive);
-    if (peer.answers)
+    if (const int group = group_of(peer, me, o); group >= 0)
       for (const auto& past : recent_of(peer.block)) {
-        if (!past.is_message() || past.operation == o.operation || past.group != o.group ||
+        if (!past.is_message() || past.operation == o.operation || past.group != group ||
             past.plan != o.plan || past.peer != me.rank || past.number != o.number)
           continue;
         if (past.elements == o.elements) return;  // it has come
@@ -207,7 +213,7 @@ class Judge {
 
   const std::vector<Seen>& ranks_;
   const NameInstruction& name_;
-  std::set<std::tuple<int, std::uint64_t, std::uint32_t>> judged_;
+  std::set<std::pair<std::uint64_t, std::uint32_t>> judged_;
   std::vector<std::string> differences_, roots_, circle_;
 };
 

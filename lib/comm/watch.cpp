@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
-#include <numeric>
 #include <sstream>
 
 #include "check.hpp"
@@ -28,7 +27,7 @@ char state_of(std::uint64_t process) {
   return name_end == std::string::npos || name_end + 2 >= line.size() ? '\0' : line[name_end + 2];
 }
 
-/// Marked where the process ends without coming back from `main`.
+/// Of a process that has not come to its end: to exit then would leave the others behind.
 Block* block_of_exit = nullptr;
 
 }  // namespace
@@ -49,7 +48,7 @@ Watch::~Watch() {
 }
 
 void Watch::share(MPI_Comm node, std::span<const int> ranks) {
-  if (is_shared_) return;
+  if (is_shared_ || size_ == 1) return;
   is_shared_ = true;
   int me = 0;
   check(MPI_Comm_rank(node, &me), "MPI_Comm_rank");
@@ -65,7 +64,8 @@ void Watch::share(MPI_Comm node, std::span<const int> ranks) {
   mine_ = place;
   block_of_exit = place;
   std::atexit([] {
-    if (block_of_exit) show(block_of_exit->state, Block::ended);
+    if (block_of_exit && block_of_exit->process == static_cast<std::uint64_t>(getpid()))
+      end_job(std::runtime_error("exits in the middle of the job, while other ranks need it"));
   });
   for (std::size_t i = 0; i < ranks.size(); ++i)
     host_[static_cast<std::size_t>(ranks[i])] = shared_.blocks() + i;
@@ -81,22 +81,24 @@ void Watch::imitate_nodes_of(int ranks_per_node) {
 }
 
 GroupId Watch::add_group(std::span<const int> world_ranks) {
+  std::uint32_t hash = 2166136261U;  // FNV-1a
+  for (const int r : world_ranks)
+    hash = (hash ^ static_cast<std::uint32_t>(r)) * 16777619U;
+  return add_group_of(((hash ^ made_[hash]++) * 16777619U) | 1U);
+}
+
+GroupId Watch::add_group_of(std::uint32_t key) {
   std::size_t id = 0;
   while (id + 1 < taken_.size() && taken_[id])
     ++id;  // the last one serves all that are too many
   taken_[id] = true;
-  std::uint32_t hash = 2166136261U;  // FNV-1a
-  for (const int r : world_ranks)
-    hash = (hash ^ static_cast<std::uint32_t>(r)) * 16777619U;
-  const GroupId group{.id = static_cast<std::uint8_t>(id), .members = hash | 1U};
-  show(mine_->group[id], std::uint64_t{group.members} << 32);
+  const GroupId group{.id = static_cast<std::uint8_t>(id), .key = key};
+  show(mine_->group[id], std::uint64_t{group.key} << 32);
   return group;
 }
 
-void Watch::remove_group(const GroupId& group) {
-  taken_[group.id] = false;
-  show(mine_->group[group.id], 0);
-}
+/// What was shown of it stays until another takes its place: others may miss this rank there.
+void Watch::remove_group(const GroupId& group) { taken_[group.id] = false; }
 
 void Watch::barrier(MPI_Comm communicator, GroupId& group, std::uint8_t operation, topology::Axis axis) {
   Shown shown{.group = group.id,
@@ -118,11 +120,10 @@ void Watch::barrier(MPI_Comm communicator, GroupId& group, std::uint8_t operatio
 }
 
 void Watch::leave() {
-  set_state(Block::ended);
+  block_of_exit = nullptr;
+  show(mine_->state, Block::ended);
   if (size_ == 1) return;
-  std::vector<int> all(static_cast<std::size_t>(size_));
-  std::iota(all.begin(), all.end(), 0);
-  GroupId group = add_group(all);
+  GroupId group = add_group_of(0);  // however many communicators a rank has made
   barrier(MPI_COMM_WORLD, group, Shown::leave, topology::Axis::world);
 }
 

@@ -10,6 +10,7 @@
 
 #include <bitset>
 #include <cmath>
+#include <map>
 #include <optional>
 #include <span>
 
@@ -22,7 +23,7 @@ namespace partita::comm {
 /// A communicator as blocks know it.
 struct GroupId {
   std::uint8_t id = 0;
-  std::uint32_t members = 0;  ///< hash of the ranks
+  std::uint32_t key = 0;      ///< the same on all members and no others
   std::uint32_t started = 0;  ///< collectives
   std::int32_t plans = 0;     ///< of collectives
 };
@@ -39,7 +40,6 @@ class Watch {
   void name_instructions(NameInstruction name) { name_ = std::move(name); }
   [[nodiscard]] Position position() const { return Position(&mine_->instruction); }
   [[nodiscard]] std::uint64_t* activity() const { return &mine_->activity; }
-  void set_state(Block::State state) const { show(mine_->state, state); }
 
   /// Puts this rank's block where the ranks of `node` see it, once in the life of the process. Collective
   /// over `node`; `ranks` are theirs in the world.
@@ -47,7 +47,7 @@ class Watch {
   /// From now on blocks of other imitated nodes are asked for by messages.
   void imitate_nodes_of(int ranks_per_node);
 
-  /// The same id on all members, which make and free their communicators in the same order.
+  /// The key counts the groups of these members, which all of them make in the same order.
   [[nodiscard]] GroupId add_group(std::span<const int> world_ranks);
   void remove_group(const GroupId&);
 
@@ -59,7 +59,7 @@ class Watch {
   /// Numbers a collective.
   void started(GroupId& group, Shown& operation) const {
     operation.number = ++group.started;
-    show(mine_->group[group.id], (std::uint64_t{group.members} << 32) | group.started);
+    show(mine_->group[group.id], (std::uint64_t{group.key} << 32) | group.started);
     started(operation);
   }
   void waits(const Shown& operation) const {
@@ -79,6 +79,7 @@ class Watch {
   void barrier(MPI_Comm, GroupId&, std::uint8_t operation, topology::Axis axis);
 
  private:
+  GroupId add_group_of(std::uint32_t key);
   [[nodiscard]] std::vector<Seen> read_node() const;
   void answer();
   void send_answer(int to);
@@ -96,6 +97,7 @@ class Watch {
   Block* mine_ = &own_;
   Block* first_ = &own_;  ///< of my node
   std::bitset<Block::groups> taken_;
+  std::map<std::uint32_t, std::uint32_t> made_;  ///< groups, by hash of their members
   bool yields_to_lower_ = false;
   std::vector<std::vector<Seen>> answers_;
 };
