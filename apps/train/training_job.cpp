@@ -110,6 +110,7 @@ int run_training(const job::Job& job) {
                                      .on_snapshot = snapshot});
   const bool diverged = outcome == run::Outcome::diverged;
   record.attributes.status = diverged ? results::Status::invalid : results::Status::complete;
+  record.attributes.status_reason = training.failure();
   update_record(record, world, training, recorded);
   add_timeline(record, world, options.model, training);
   const auto whole =
@@ -119,7 +120,7 @@ int run_training(const job::Job& job) {
     if (!options.output.empty()) results::write_snapshot(options.output, record);
     if (!options.save_model.empty())
       results::write_model(options.save_model, job::model_file(options, whole));
-    job::print_last_lines(record.figures, diverged ? "the loss or a parameter is not finite" : "");
+    job::print_last_lines(record.figures, training.failure());
   }
   return diverged ? job::failed : job::success;
 }

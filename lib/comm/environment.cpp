@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <iostream>
+#include <thread>
 
 #include "check.hpp"
 #include "watch.hpp"
@@ -49,10 +50,22 @@ std::string MpiEnvironment::host() const {
   return {text, static_cast<std::size_t>(length)};
 }
 
-void end_job(const std::exception& cause) noexcept {
+namespace {
+
+/// In one piece; launchers pass on what they have read before the abort, so they are given time to read.
+void print_cause(std::ostream& errors, const std::exception& cause) {
   int rank = -1;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-  std::cerr << "rank " << rank << ": " << cause.what() << std::endl;
+  std::string text = "rank " + std::to_string(rank) + ": " + cause.what();
+  if (text.back() != '\n') text += '\n';
+  errors.write(text.data(), static_cast<std::streamsize>(text.size())).flush();
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+}
+
+}  // namespace
+
+void end_job(const std::exception& cause) noexcept {
+  print_cause(std::cerr, cause);
   MPI_Abort(MPI_COMM_WORLD, 1);
   std::_Exit(1);
 }
@@ -65,9 +78,7 @@ int run_program(int argc, char** argv, std::ostream& errors,
     environment.leave();
     return code;
   } catch (const std::exception& error) {
-    int rank = -1;
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    errors << "rank " << rank << ": " << error.what() << std::endl;
+    print_cause(errors, error);
     environment.abort(1);
   }
 }

@@ -4,6 +4,7 @@
 /// Tables are rows of a struct stored column by column.
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <map>
 #include <numeric>
@@ -26,6 +27,7 @@ class GroupWriter {
   /// A subgroup, which sees the dimensions of this one; none is made for nothing (`present` false).
   GroupWriter group(const std::string& name) { return GroupWriter(hdf5::create_group(id(), name), this); }
   [[nodiscard]] bool begins(const std::string&, bool present) const { return present; }
+  [[nodiscard]] bool has_attribute(const std::string&, bool present) const { return present; }
 
   template <class T>
   void attribute(const std::string& name, const T& value) {
@@ -96,6 +98,10 @@ class GroupReader {
     stored_type<T> stored{};
     hdf5::read_attribute(id(), name, stored);
     from_stored(stored, value);
+  }
+  [[nodiscard]] bool has_attribute(const std::string& name, bool) const {
+    const auto names = attributes();
+    return std::find(names.begin(), names.end(), name) != names.end();
   }
   [[nodiscard]] std::vector<std::string> attributes() const { return hdf5::attributes(id()); }
 

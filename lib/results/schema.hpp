@@ -16,6 +16,8 @@ void exchange_attributes(Archive& root, T& a) {
   root.attribute("config_hash", a.config_hash);
   root.attribute("seed", a.seed);
   root.attribute("status", a.status);
+  if (root.has_attribute("status_reason", !a.status_reason.empty()))
+    root.attribute("status_reason", a.status_reason);
   root.attribute("dataset", a.dataset);
   root.attribute("dataset_hash", a.dataset_hash);
   root.attribute("model", a.model);

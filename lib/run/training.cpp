@@ -72,25 +72,19 @@ void Training::set_parameter(const LogicalTensor& tensor) {
   scatter_logical(tensor, training_program_, parameters_->weights());
 }
 
-namespace {
-
-/// A ReLU inside the library may turn NaN into 0, so that a lost model still has a finite loss: the
-/// parameters tell.
-bool all_finite(View values) {
-  const auto check = [](auto span) {
-    return std::all_of(span.begin(), span.end(), [](auto value) { return std::isfinite(value); });
-  };
-  return values.type() == kernels::DataType::float64 ? check(values.as<double>()) : check(values.as<float>());
+Batch Training::batch_of(std::int64_t step, std::span<const std::int64_t> samples) const {
+  return {.dataset = &data_.train,
+          .indices = samples,
+          .divisor = static_cast<std::int64_t>(samples.size()),
+          .seed = options_.seed,
+          .step = step};
 }
-
-}  // namespace
 
 void Training::one_step(std::int64_t step, std::span<const std::int64_t> batch) {
   StepRow row{.samples = static_cast<std::int64_t>(batch.size()),
               .learning_rate = options_.learning_rate.at(step)};
   const double begin = base::now_seconds();
-  const Batch all{
-      .dataset = &data_.train, .indices = batch, .divisor = row.samples, .seed = options_.seed, .step = step};
+  const Batch all = batch_of(step, batch);
   const kernels::SgdStep optimizer{.learning_rate = row.learning_rate,
                                    .momentum = options_.momentum,
                                    .weight_decay = options_.weight_decay};
@@ -108,7 +102,8 @@ void Training::one_step(std::int64_t step, std::span<const std::int64_t> batch) 
   steps_.push_back(std::move(row));
 }
 
-/// `finite`: whether all parameters of all ranks are.
+/// A ReLU inside the library may turn NaN into 0, so that a lost model still has a finite loss: the
+/// parameters tell. `finite`: whether all parameters of all ranks are.
 EpochRow Training::summarize(std::int64_t epoch, std::size_t first_step, bool& finite) {
   EpochRow row{.epoch = epoch};
   double samples = 0, seconds = 0;
@@ -118,7 +113,7 @@ EpochRow Training::summarize(std::int64_t epoch, std::size_t first_step, bool& f
     samples += static_cast<double>(steps_[i].samples);
   }
   world_.ledger().set_activity(Activity::record);
-  double most[] = {seconds, all_finite(parameters_->weights()) ? 0.0 : 1.0};
+  double most[] = {seconds, all_finite(parameters_->weights()) && !executor_->lost_step() ? 0.0 : 1.0};
   world_.all_reduce(std::span(most), comm::Combine::max, Purpose::metric);
   finite = most[1] == 0;
   row.seconds = most[0];
@@ -145,9 +140,12 @@ Outcome Training::run(const Observer& observer) {
     const auto order = sampler.order(epoch);
     const std::size_t first_step = steps_.size();
     world_.ledger().set_activity(Activity::train);
+    Batch last_batch;
     for (std::int64_t begin = 0; begin < n && step < limit; begin += options_.split.batch, ++step) {
-      one_step(step, order.subspan(static_cast<std::size_t>(begin),
-                                   static_cast<std::size_t>(std::min(options_.split.batch, n - begin))));
+      last_batch =
+          batch_of(step, order.subspan(static_cast<std::size_t>(begin),
+                                       static_cast<std::size_t>(std::min(options_.split.batch, n - begin))));
+      one_step(step, last_batch.indices);
       if (!std::isfinite(steps_.back().loss)) break;
       if (!snapshots.due()) continue;
       world_.ledger().set_activity(Activity::record);
@@ -158,6 +156,8 @@ Outcome Training::run(const Observer& observer) {
     EpochRow row = summarize(epoch + 1, first_step, finite);
     training_seconds += row.seconds;
     const bool diverged = !std::isfinite(steps_.back().loss) || !finite;
+    if (diverged)
+      failure_ = explain_divergence(world_, *executor_, *parameters_, training_program_, model_, last_batch);
     const bool last = step >= limit || (!options_.steps && epoch + 1 == options_.epochs);
     if (!diverged && options_.evaluate_every > 0 && (last || (epoch + 1) % options_.evaluate_every == 0)) {
       const auto evaluation = evaluate();

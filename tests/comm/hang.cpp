@@ -42,7 +42,7 @@ void run(comm::Collective& operation) {
 int hang(const std::string& how, Job job) {
   const auto sum = job.all_reduce(100), smaller = job.all_reduce(90);
   const auto broadcast =
-      job.data.plan_broadcast(std::span(job.numbers), job.data.size() - 1, Purpose::parameter);
+      job.data.plan_broadcast(std::span(job.numbers), 0, Purpose::parameter);
   for (int i = 0; i < 3; ++i)
     run(*sum);
   job.world.position().set(7);
