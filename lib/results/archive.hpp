@@ -4,7 +4,6 @@
 /// Tables are rows of a struct stored column by column.
 #pragma once
 
-#include <algorithm>
 #include <concepts>
 #include <map>
 #include <numeric>
@@ -27,11 +26,15 @@ class GroupWriter {
   /// A subgroup, which sees the dimensions of this one; none is made for nothing (`present` false).
   GroupWriter group(const std::string& name) { return GroupWriter(hdf5::create_group(id(), name), this); }
   [[nodiscard]] bool begins(const std::string&, bool present) const { return present; }
-  [[nodiscard]] bool has_attribute(const std::string&, bool present) const { return present; }
 
   template <class T>
   void attribute(const std::string& name, const T& value) {
     hdf5::write_attribute(id(), name, to_stored(value));
+  }
+  /// One that the first files of this schema lack.
+  template <class T>
+  void later_attribute(const std::string& name, const T& value) {
+    attribute(name, value);
   }
   /// A dimension numbered from 0.
   void index(const std::string& name, std::int64_t extent) {
@@ -99,9 +102,9 @@ class GroupReader {
     hdf5::read_attribute(id(), name, stored);
     from_stored(stored, value);
   }
-  [[nodiscard]] bool has_attribute(const std::string& name, bool) const {
-    const auto names = attributes();
-    return std::find(names.begin(), names.end(), name) != names.end();
+  template <class T>
+  void later_attribute(const std::string& name, T& value) {
+    if (hdf5::has_attribute(id(), name)) attribute(name, value);
   }
   [[nodiscard]] std::vector<std::string> attributes() const { return hdf5::attributes(id()); }
 

@@ -16,8 +16,7 @@ void exchange_attributes(Archive& root, T& a) {
   root.attribute("config_hash", a.config_hash);
   root.attribute("seed", a.seed);
   root.attribute("status", a.status);
-  if (root.has_attribute("status_reason", !a.status_reason.empty()))
-    root.attribute("status_reason", a.status_reason);
+  if (!Archive::writes || !a.status_reason.empty()) root.later_attribute("status_reason", a.status_reason);
   root.attribute("dataset", a.dataset);
   root.attribute("dataset_hash", a.dataset_hash);
   root.attribute("model", a.model);
@@ -25,6 +24,8 @@ void exchange_attributes(Archive& root, T& a) {
   root.attribute("grid", a.grid);
   root.attribute("algorithm", a.algorithm);
   root.attribute("batch", a.batch);
+  root.later_attribute("first_step", a.first_step);
+  root.later_attribute("restarts", a.restarts);
 }
 
 template <class Archive, class T>
