@@ -22,20 +22,20 @@ void relax() {
 }  // namespace
 
 void wait_until(Runtime& runtime, const Shown& what, const std::function<bool()>& done) {
-  if (done()) return;
-  runtime.watch->waits(what);
   WaitClock clock;
-  for (std::int64_t polls = 0; !done(); ++polls) {
+  std::int64_t polls = 0;
+  for (; !done(); ++polls) {
     for (std::size_t i = 0; i < runtime.active.size(); ++i)
       runtime.active[i]->advance();
     if (polls < runtime.polls_before_yield) {
       relax();
       continue;
     }
+    if (polls == runtime.polls_before_yield) runtime.watch->waits(what);  // short waits are not worth a word
     sched_yield();
     if (const auto report = clock.tick(*runtime.watch, base::now_seconds())) throw WaitError(*report);
   }
-  runtime.watch->waits_no_more();
+  if (polls > runtime.polls_before_yield) runtime.watch->waits_no_more();
 }
 
 Communicator::Communicator(std::shared_ptr<State> state) : state_(std::move(state)) {}

@@ -37,12 +37,34 @@ void run(comm::Collective& operation) {
     std::this_thread::sleep_for(std::chrono::seconds(1));
 }
 
+/// Outside the runs of a plan; or late, but not too late.
+int elsewhere(const std::string& how, Job& job) {
+  if (how == "planning") {
+    if (job.culprit) sleep_for_ever();
+    const auto late = job.all_reduce(10);
+  } else if (how == "setup") {
+    if (job.culprit) sleep_for_ever();
+    const auto another = job.world.with_nodes_of(0);
+  } else if (how == "condition") {
+    if (job.culprit) sleep_for_ever();
+    job.data.wait_until([] { return false; });
+  } else if (how == "slow") {
+    const auto sum = job.all_reduce(100);
+    for (int i = 0; i < 3; ++i) {
+      if (job.culprit) std::this_thread::sleep_for(std::chrono::milliseconds(600));
+      run(*sum);
+    }
+  } else if (how != "clean") {
+    throw std::invalid_argument(how);
+  }
+  return 0;
+}
+
 /// Three good rounds come first, so that the number of the missing one is known: all-reduces #1 to #3 count
 /// after the agreements on the plans.
 int hang(const std::string& how, Job job) {
   const auto sum = job.all_reduce(100), smaller = job.all_reduce(90);
-  const auto broadcast =
-      job.data.plan_broadcast(std::span(job.numbers), 0, Purpose::parameter);
+  const auto broadcast = job.data.plan_broadcast(std::span(job.numbers), 0, Purpose::parameter);
   for (int i = 0; i < 3; ++i)
     run(*sum);
   job.world.position().set(7);
@@ -65,22 +87,8 @@ int hang(const std::string& how, Job job) {
   } else if (how == "stopped") {
     if (job.culprit) raise(SIGSTOP);
     run(*sum);
-  } else if (how == "planning") {
-    if (job.culprit) sleep_for_ever();
-    const auto late = job.all_reduce(10);
-  } else if (how == "setup") {
-    if (job.culprit) sleep_for_ever();
-    const auto another = job.world.with_nodes_of(0);
-  } else if (how == "condition") {
-    if (job.culprit) sleep_for_ever();
-    job.data.wait_until([] { return false; });
-  } else if (how == "slow") {
-    for (int i = 0; i < 3; ++i) {
-      if (job.culprit) std::this_thread::sleep_for(std::chrono::milliseconds(600));
-      run(*sum);
-    }
-  } else if (how != "clean") {
-    throw std::invalid_argument(how);
+  } else {
+    return elsewhere(how, job);
   }
   return 0;
 }
