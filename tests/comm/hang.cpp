@@ -61,7 +61,7 @@ int elsewhere(const std::string& how, Job& job) {
 }
 
 /// Three good rounds come first, so that the number of the missing one is known: all-reduces #1 to #3 count
-/// after the agreements on the plans.
+/// after the agreements on the plans (all-gathers).
 int hang(const std::string& how, Job job) {
   const auto sum = job.all_reduce(100), smaller = job.all_reduce(90);
   const auto broadcast = job.data.plan_broadcast(std::span(job.numbers), 0, Purpose::parameter);
