@@ -11,6 +11,7 @@
 #include "partita/base/clock.hpp"
 #include "partita/base/error.hpp"
 #include "partita/comm/ledger.hpp"
+#include "partita/comm/position.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/results/statistics.hpp"
 #include "partita/results/version.hpp"
@@ -125,6 +126,14 @@ double ledger_seconds() {
   return time_calls([&] { ledger.add(key, counts); }, 200'000);
 }
 
+/// What tells the watchdogs of other ranks where this one is, before every instruction.
+double position_seconds() {
+  std::uint64_t shown = 0;
+  const comm::Position position(&shown);
+  std::uint64_t instruction = 0;
+  return time_calls([&] { position.set(++instruction); }, 200'000);
+}
+
 class Campaign {
  public:
   explicit Campaign(std::vector<Case> cases) : cases_(std::move(cases)) {}
@@ -141,7 +150,8 @@ class Campaign {
       double (*seconds)();
     };
     for (const auto& [name, seconds] :
-         {Cost{"recording/span", span_seconds}, Cost{"recording/ledger_entry", ledger_seconds}})
+         {Cost{"recording/span", span_seconds}, Cost{"recording/ledger_entry", ledger_seconds},
+          Cost{"recording/position", position_seconds}})
       benchmark::RegisterBenchmark(name,
                                    [this, name = name, seconds = seconds](benchmark::State& state) {
                                      auto& values = recording_[name];
