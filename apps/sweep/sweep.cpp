@@ -100,6 +100,7 @@ class Worker {
     std::ostringstream lines, progress, messages;
     int code = job::failed;
     const auto failures = group_.run([&](comm::Communicator& ranks) {
+      environment_.set_wait_limit(c.input.options.watchdog_seconds);
       ranks.agree({});  // as partita-train does, whose ledger is the same
       auto world = ranks.with_nodes_of(c.input.options.sync.ranks_per_node);
       world.use(c.input.table);

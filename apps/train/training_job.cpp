@@ -124,8 +124,8 @@ void print_report(const job::Job& job, const run::CheckpointReport& report) {
 }
 
 /// How the run ended, for the last line; empty when all is well.
-std::string failure_of(run::Outcome outcome, bool is_checkpointed) {
-  if (outcome == run::Outcome::diverged) return "the loss or a parameter is not finite";
+std::string failure_of(const run::Training& training, run::Outcome outcome, bool is_checkpointed) {
+  if (outcome == run::Outcome::diverged) return training.failure();
   if (outcome != run::Outcome::interrupted) return "";
   return is_checkpointed ? "checkpointed on a signal; submit again with --resume"
                          : "interrupted by a signal, nothing could be checkpointed";
@@ -174,6 +174,7 @@ class RecordedTraining {
   /// The final result, whichever way the run ended. Collective; complete on rank 0.
   const results::RunRecord& finish(results::Status status) {
     record_.attributes.status = status;
+    record_.attributes.status_reason = training_.failure();
     update();
     add_timeline_once();
     if (job_.world.rank() == 0) record_.figures = figures_of_merit(record_, training_);
@@ -233,8 +234,9 @@ int train(const job::Job& job, const run::TrainingOptions& asked, kernels::Backe
     const auto whole = training.gather_parameters();
     if (speaks) results::write_model(options.save_model, job::model_file(options, whole));
   }
-  if (speaks) job::print_last_lines(job.lines, record.figures, failure_of(outcome, is_checkpointed));
-  world.barrier();  // freeing blocks: not before the files are written, and not where that failed
+  if (speaks)
+    job::print_last_lines(job.lines, record.figures, failure_of(training, outcome, is_checkpointed));
+  world.barrier();  // nobody frees shared memory before the files are written, nor where that failed
   return exit_code_of(outcome, is_checkpointed);
 }
 

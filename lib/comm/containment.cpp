@@ -24,13 +24,13 @@ Containment::Containment(MPI_Comm notices) : notices_(notices) {
   check(MPI_Irecv(&token_, 1, MPI_INT, MPI_ANY_SOURCE, notice_tag, notices_, &heard_), "MPI_Irecv");
 }
 
-void Containment::check_peers() {
+bool Containment::hears_failure() {
   if (!failed_peer_ && heard_ != MPI_REQUEST_NULL && ++polls_ % polls_between_looks == 0) {
     int arrived = 0;
     check(MPI_Test(&heard_, &arrived, MPI_STATUS_IGNORE), "MPI_Test");
     failed_peer_ = arrived != 0;
   }
-  if (failed_peer_ && std::uncaught_exceptions() == 0) throw PeerFailed("another rank of the group failed");
+  return failed_peer_ && std::uncaught_exceptions() == 0;
 }
 
 void Containment::announce() noexcept {
@@ -44,6 +44,7 @@ void Containment::announce() noexcept {
 }
 
 void Containment::end(MPI_Request& receive, MPI_Request& send) noexcept {
+  if (lost_) return;  // the job ends
   announce();
   if (receive != MPI_REQUEST_NULL) MPI_Cancel(&receive);
   for (int received = 0, sent = 0; received == 0 || sent == 0; sched_yield()) {
@@ -101,26 +102,14 @@ void Containment::bury() {
   communicators.clear();
 }
 
-// What an exception leaves open, `bury` frees.
-Communicator::State::~State() {
-  if (!runtime || !runtime->containment || std::uncaught_exceptions() > 0) return;
-  for (const MPI_Comm closed : {communicator.get(), node.get()})
-    std::erase(runtime->containment->communicators, closed);
-}
-
-Region::~Region() {
-  if (containment != nullptr && std::uncaught_exceptions() == 0)
-    std::erase(containment->windows, window.get());
-}
-
-void wait_for(Runtime& runtime, MPI_Request& request) {
+void wait_for(Runtime& runtime, const Shown& what, MPI_Request& request) {
   int complete = 0;
   const auto test = [&] {
     check(MPI_Test(&request, &complete, MPI_STATUS_IGNORE), "MPI_Test");
     return complete != 0;
   };
   try {
-    wait_until(runtime, test);
+    wait_until(runtime, what, test);
   } catch (const PeerFailed&) {
     // Where every rank had come to it, before one failed, it still ends.
     constexpr double patience_seconds = 2;

@@ -63,7 +63,7 @@ class RoundCollective final : public BookedCollective {
     MPI_Request request = MPI_REQUEST_NULL;
     check(MPI_Iallreduce(MPI_IN_PLACE, &most, 1, MPI_UINT64_T, MPI_MAX, state().node.get(), &request),
           "MPI_Iallreduce");
-    wait_for(*state().runtime, request);
+    state().wait_for_node(request);
     slot_bytes_ = most;
     window_ = state().lease(flag_bytes + 2 * slot_bytes_);
     if (in_window) {

@@ -108,7 +108,8 @@ std::vector<Group::Failure> Group::State::conclude(Containment& job, Ending mine
 }
 
 std::vector<Group::Failure> Group::run(const std::function<void(Communicator& world)>& job) {
-  auto runtime = std::make_shared<Runtime>();
+  auto runtime = std::make_shared<Runtime>(state_->shared->runtime->watch);
+  runtime->ledger.show_activity_in(runtime->watch->activity());
   runtime->node_cores = state_->shared->runtime->node_cores;
   runtime->polls_before_yield = state_->shared->runtime->polls_before_yield;
   runtime->containment = std::make_unique<Containment>(state_->notices.get());
@@ -119,6 +120,8 @@ std::vector<Group::Failure> Group::run(const std::function<void(Communicator& wo
     job(world);
   } catch (const PeerFailed& failed) {
     ending.reason = failed.what();
+  } catch (const WaitError&) {
+    throw;  // whoever did not come is stuck
   } catch (const std::exception& error) {
     containment.announce();
     ending.reason = error.what();

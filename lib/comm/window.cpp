@@ -5,7 +5,8 @@
 
 namespace partita::comm {
 
-std::unique_ptr<Region> Communicator::State::allocate(std::size_t bytes) const {
+std::unique_ptr<Region> Communicator::State::allocate(std::size_t bytes) {
+  node_barrier();  // who is late is missed there and not inside MPI, which blocks
   auto region = std::make_unique<Region>();
   region->bytes = bytes;
   MPI_Info info = MPI_INFO_NULL;
@@ -19,7 +20,7 @@ std::unique_ptr<Region> Communicator::State::allocate(std::size_t bytes) const {
   check(code, "MPI_Win_allocate_shared");
   region->window = WindowHandle(window);
   region->containment = runtime->containment.get();
-  if (region->containment) region->containment->windows.push_back(window);
+  if (region->containment != nullptr) region->containment->windows.push_back(window);
   region->mine = static_cast<std::byte*>(mine);
   std::memset(mine, 0, std::max<std::size_t>(bytes, 64));
   region->segments.assign(static_cast<std::size_t>(size), nullptr);
@@ -33,13 +34,34 @@ std::unique_ptr<Region> Communicator::State::allocate(std::size_t bytes) const {
     region->segments[static_cast<std::size_t>(r)] = static_cast<std::byte*>(base);
   }
   node_barrier();  // nobody uses a segment before its owner has cleared it
+  region->before_release = [this] { node_barrier(Shown::release); };
   return region;
 }
 
-void Communicator::State::node_barrier() const {
+Region::~Region() {
+  if (containment != nullptr && std::uncaught_exceptions() == 0)
+    std::erase(containment->windows, window.get());
+  if (!before_release || std::uncaught_exceptions() > 0) return;
+  try {
+    before_release();
+  } catch (const std::exception& error) {
+    end_job(error);
+  }
+}
+
+void Communicator::State::node_barrier(std::uint8_t operation) {
   MPI_Request request = MPI_REQUEST_NULL;
   check(MPI_Ibarrier(node.get(), &request), "MPI_Ibarrier");
-  wait_for(*runtime, request);
+  wait_for_node(request, operation);
+}
+
+void Communicator::State::wait_for_node(MPI_Request& request, std::uint8_t operation) {
+  Shown shown{.group = node_group.id,
+              .operation = operation,
+              .axis = static_cast<std::uint8_t>(axis),
+              .purpose = static_cast<std::uint8_t>(collective::Purpose::control)};
+  runtime->watch->started(node_group, shown);
+  wait_for(*runtime, shown, request);
 }
 
 Lease Communicator::State::lease(std::size_t bytes) {

@@ -20,7 +20,7 @@ namespace partita::comm {
 /// On a rank whose peer failed: what takes it out of its wait. Not to be caught inside a group's job.
 class PeerFailed : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  PeerFailed() : std::runtime_error("another rank of the group failed") {}
 };
 
 class Group {
