@@ -224,6 +224,7 @@ Dataset write_column(hid_t group, const std::string& name, std::span<const T> va
               "H5Dcreate2 " + name));
   checked(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, data), "H5Dwrite " + name);
   if constexpr (!is_text<T>) write_attribute(dataset.get(), "units", units);
+  write_sum(dataset.get(), {static_cast<const std::byte*>(data), values.size() * H5Tget_size(type.get())});
   return dataset;
 }
 
@@ -244,11 +245,13 @@ std::vector<T> read_column(hid_t group, const std::string& name, Extents& extent
     std::string all(count * width, '\0');
     checked(H5Dread(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, all.data()),
             "H5Dread " + place);
+    check_sum(dataset.get(), std::as_bytes(std::span(all)), place);
     for (std::size_t i = 0; i < count; ++i)
       values[i] = without_padding(all.data() + i * width, width);
   } else {
     checked(H5Dread(dataset.get(), memory_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()),
             "H5Dread " + place);
+    check_sum(dataset.get(), std::as_bytes(std::span(values)), place);
   }
   return values;
 }

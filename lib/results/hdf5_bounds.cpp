@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "column_sum.hpp"
 #include "hdf5_check.hpp"
 
 namespace partita::results::hdf5 {
@@ -9,6 +10,7 @@ namespace {
 
 constexpr std::size_t longest_quote = 100;
 constexpr unsigned long long deflate_ratio = 1032;
+constexpr const char* sum_name = "checksum";
 
 bool is_stored_here(hid_t dataset) {
   const PropertyList creation(checked(H5Dget_create_plist(dataset), "H5Dget_create_plist"));
@@ -63,6 +65,17 @@ std::size_t require_held(hid_t dataset, const Extents& extents, std::size_t widt
   if (beyond || bytes / deflate_ratio > held)
     throw Failure(place + " claims more values than the file can hold");
   return static_cast<std::size_t>(count);
+}
+
+void write_sum(hid_t dataset, std::span<const std::byte> values) {
+  write_attribute(dataset, sum_name, sum_of(values));
+}
+
+void check_sum(hid_t dataset, std::span<const std::byte> values, const std::string& place) {
+  if (!has_attribute(dataset, sum_name)) return;
+  std::uint64_t sum = 0;
+  read_attribute(dataset, sum_name, sum);
+  if (sum != sum_of(values)) throw Failure("column " + place + " does not hold the values that were written");
 }
 
 }  // namespace partita::results::hdf5
