@@ -63,19 +63,15 @@ struct Source {
   bool whole = true;
 };
 
-/// Reads one INI file, line by line so that a bad one hides no other; refuses unknown keys and keys given
-/// twice.
-Source read_file(const std::filesystem::path& path, const char* option, std::vector<Violation>& violations) {
+/// Reads one INI file's text, line by line so that a bad one hides no other; refuses unknown keys and keys
+/// given twice.
+Source read_text(std::string_view content, const std::string& where, std::vector<Violation>& violations) {
   Source source;
-  std::ifstream file(path);
-  if (!file || std::filesystem::is_directory(path)) {
-    violations.push_back({option, path.string(), "the file cannot be read"});
-    return source.whole = false, source;
-  }
   std::string section;
   bool lost = false;  // under a header that cannot be read, keys would be blamed for the wrong section
   int number = 0;
-  for (std::string line; std::getline(file, line);) {
+  std::istringstream lines{std::string(content)};
+  for (std::string line; std::getline(lines, line);) {
     ++number;
     const auto begin = line.find_first_not_of(" \t\r");
     if (begin != std::string::npos && line[begin] == '[') section = line, lost = false;
@@ -85,19 +81,36 @@ Source read_file(const std::filesystem::path& path, const char* option, std::vec
       for (const auto& read : po::parse_config_file(text, po::options_description{}, true).options) {
         auto& list = source.values[read.string_key];
         if (!file_keys().contains(read.string_key))
-          refuse_unknown(read.string_key, read.value.front(), path.string(), violations);
+          refuse_unknown(read.string_key, read.value.front(), where, violations);
         else if (!list.empty() && read.string_key != "model.layer")
-          violations.push_back({read.string_key, read.value.front(), "is given twice in " + path.string()});
+          violations.push_back({read.string_key, read.value.front(), "is given twice in " + where});
         list.push_back(read.value.empty() ? "" : read.value.front());
       }
     } catch (const po::error&) {
       violations.push_back(
-          {path.string() + ", line " + std::to_string(number), line, "is neither [section] nor key = value"});
+          {where + ", line " + std::to_string(number), line, "is neither [section] nor key = value"});
       source.whole = false;
       lost = section == line;
     }
   }
   return source;
+}
+
+/// Far more than any run file holds, so that a device named by mistake is not read for ever.
+constexpr std::streamsize largest_file = 1 << 20;
+
+Source read_file(const std::filesystem::path& path, const char* option, std::vector<Violation>& violations) {
+  const auto refuse = [&](const char* why) {
+    violations.push_back({option, path.string(), why});
+    return Source{.values = {}, .whole = false};
+  };
+  std::ifstream file(path);
+  if (!file || std::filesystem::is_directory(path)) return refuse("the file cannot be read");
+  std::string content(static_cast<std::size_t>(largest_file) + 1, '\0');
+  file.read(content.data(), largest_file + 1);
+  if (file.gcount() > largest_file) return refuse("is larger than 1 MiB: no run or model file");
+  content.resize(static_cast<std::size_t>(file.gcount()));
+  return read_text(content, path.string(), violations);
 }
 
 po::options_description command_line_description() {
@@ -252,12 +265,9 @@ std::string help_entry(const std::string& name, const std::string& meaning) {
   return text + line + "\n";
 }
 
-}  // namespace
-
-RunOptions parse(int argc, const char* const* argv, std::vector<Violation>& violations) {
-  RunOptions options;
-  const auto [values, whole] = gather(read_command_line(argc, argv, options, violations), violations);
-  if (options.help || options.version) return options;
+/// The options of `source`; whatever is wrong with them is appended to `violations`.
+void interpret(const Source& source, RunOptions& options, std::vector<Violation>& violations) {
+  const auto& [values, whole] = source;
   refuse_unprintable(values, violations);
   for (const auto& key : keys())
     if (const auto found = values.find(key.name); found != values.end())
@@ -275,6 +285,22 @@ RunOptions parse(int argc, const char* const* argv, std::vector<Violation>& viol
   if (!has_model && whole)
     violations.push_back({"config", "", "no model given: use --config FILE or --model.file=FILE"});
   if (has_model && whole) options.model = model::parse_model(options.model_text, violations);
+}
+
+}  // namespace
+
+RunOptions parse(int argc, const char* const* argv, std::vector<Violation>& violations) {
+  RunOptions options;
+  const auto source = gather(read_command_line(argc, argv, options, violations), violations);
+  if (!options.help && !options.version) interpret(source, options, violations);
+  return options;
+}
+
+RunOptions parse_text(std::string_view run_file, std::vector<Violation>& violations) {
+  RunOptions options;
+  auto source = read_text(run_file, "the text", violations);
+  source.values.erase("model.file");
+  interpret(source, options, violations);
   return options;
 }
 
