@@ -10,7 +10,6 @@
 
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <fstream>
 #include <optional>
@@ -111,7 +110,7 @@ std::string examine_in_child(const std::function<std::string()>& examine, Readin
                                  std::strerror(errno));
   if (child == 0) answer(examine, to.get(), cost);
   to.reset();
-  const auto text = listen(from.get(), std::chrono::seconds(60 + cost.bytes / (4u << 20)));
+  const auto text = listen(from.get(), cost.patience + std::chrono::seconds(cost.bytes / (4u << 20)));
   if (!text) ::kill(child, SIGKILL);
   const auto end = end_of(child);
   if (!text) return "is damaged or hostile: reading it does not end";

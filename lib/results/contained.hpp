@@ -8,16 +8,18 @@
 /// other programs see plain HDF5.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <string>
 
 namespace partita::results {
 
-/// What a file of `bytes` may cost its reader before it is taken for a hostile one: 60 s and a second for
-/// each 4 MiB; 1 GiB of memory and 64 times its size.
+/// What a file of `bytes` may cost its reader before it is taken for a hostile one: `patience` and a second
+/// for each 4 MiB; 1 GiB of memory and 64 times its size.
 struct ReadingCost {
   std::size_t bytes = 0;
+  std::chrono::seconds patience{60};
 };
 
 /// Runs `examine` in a child process and gives what it returned: empty, or what is wrong with the file. A
