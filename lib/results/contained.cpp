@@ -15,18 +15,11 @@
 #include <optional>
 #include <span>
 
+#include "file_calls.hpp"
 #include "partita/base/error.hpp"
-#include "partita/base/handle.hpp"
 
 namespace partita::results {
 namespace {
-
-struct DescriptorTraits {
-  using Handle = int;
-  static Handle null() { return -1; }
-  static void close(Handle handle) noexcept { ::close(handle); }
-};
-using Descriptor = base::UniqueHandle<DescriptorTraits>;
 
 /// Begins every answer, so that a child that died has none.
 constexpr char answered = 'A';

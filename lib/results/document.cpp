@@ -54,6 +54,15 @@ std::string check_marks(const hdf5::File& file, const std::string& content) {
   return "";
 }
 
+/// What can be refused without HDF5.
+void check_bytes(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  if (!has_hdf5_signature(bytes)) refuse(path, bytes.empty() ? "is empty" : "is not an HDF5 file");
+  if (is_being_written(bytes))
+    refuse(path,
+           "is open for writing in another program, or that program died: close it there, or clear the mark "
+           "with h5clear --status");
+}
+
 /// Empty when `take` has taken everything, else what is wrong.
 std::string examine_bytes(std::span<const std::byte> bytes, const std::string& content,
                           const std::function<void(const hdf5::File&)>& take) {
@@ -79,19 +88,22 @@ void sign(const hdf5::File& file, const std::string& content) {
   hdf5::write_attribute(file.id(), "content", content);
 }
 
-void write_document(const std::filesystem::path& path, const std::string& content,
-                    const std::function<void(const hdf5::File&)>& fill,
-                    const std::function<void(const hdf5::File&)>& verify) {
-  std::vector<std::byte> image;
+std::vector<std::byte> build_image(const std::string& content,
+                                   const std::function<void(const hdf5::File&)>& fill) {
   try {
     auto file = hdf5::File::create();
     sign(file, content);
     fill(file);
-    image = file.close();
+    return file.close();
   } catch (const hdf5::Failure& failure) {
-    throw WriteError("building " + path.string() + " in memory", -1, failure.what());
+    throw WriteError("building a " + content + " file in memory", -1, failure.what());
   }
-  replace_file(path, image, [&](std::span<const std::byte> written) {
+}
+
+void write_document(const std::filesystem::path& path, const std::string& content,
+                    const std::function<void(const hdf5::File&)>& fill,
+                    const std::function<void(const hdf5::File&)>& verify) {
+  replace_file(path, build_image(content, fill), [&](std::span<const std::byte> written) {
     try {
       verify(hdf5::File::open(written));
     } catch (const hdf5::Failure& failure) {
@@ -103,15 +115,16 @@ void write_document(const std::filesystem::path& path, const std::string& conten
 void read_document(const std::filesystem::path& path, const std::string& content,
                    const std::function<void(const hdf5::File&)>& take) {
   const auto bytes = read_bytes(path);
-  if (!has_hdf5_signature(bytes)) refuse(path, bytes.empty() ? "is empty" : "is not an HDF5 file");
-  if (is_being_written(bytes))
-    refuse(path,
-           "is open for writing in another program, or that program died: close it there, or clear the mark "
-           "with h5clear --status");
-  const auto examine = [&] { return examine_bytes(bytes, content, take); };
-  auto wrong = examine_in_child(examine, {.bytes = bytes.size()});
-  if (wrong.empty()) wrong = examine();
+  check_bytes(path, bytes);
+  auto wrong = examine_in_child([&] { return examine_bytes(bytes, content, take); }, {.bytes = bytes.size()});
+  if (wrong.empty()) wrong = examine_bytes(bytes, content, take);
   if (!wrong.empty()) refuse(path, std::move(wrong));
+}
+
+void read_vouched_document(const std::filesystem::path& path, std::span<const std::byte> bytes,
+                           const std::string& content, const std::function<void(const hdf5::File&)>& take) {
+  check_bytes(path, bytes);
+  if (auto wrong = examine_bytes(bytes, content, take); !wrong.empty()) refuse(path, std::move(wrong));
 }
 
 }  // namespace partita::results
