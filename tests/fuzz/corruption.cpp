@@ -3,8 +3,8 @@
 /// contained and told, and what must not be: silently wrong, a crash or a hang of the reader.
 ///
 /// usage: corruption COUNT [SEED [FOLDER [CHECKPOINT]]]: COUNT files in all, where CHECKPOINT (a folder
-/// "step-…") is named its own; those that must not be are kept in FOLDER. corruption --read result|model FILE
-/// …: what is told of these files.
+/// "step-…") is named its own; those that must not be are kept in FOLDER. corruption --read
+/// result|model|checkpoint FILE …: what is told of these files.
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -202,7 +202,13 @@ int damage_many(int count, std::uint64_t seed, const fs::path& kept, const fs::p
 int tell(int argc, char** argv) {
   for (int i = 3; i < argc; ++i) {
     try {
-      std::string(argv[2]) == "model" ? void(results::read_model(argv[i])) : void(results::read(argv[i]));
+      const std::string kind = argv[2];
+      if (kind == "model")
+        results::read_model(argv[i]);
+      else if (kind == "checkpoint")
+        content_of(argv[i]);
+      else
+        results::read(argv[i]);
       std::cout << argv[i] << ": is read\n";
     } catch (const std::exception& error) {
       std::cout << error.what() << '\n';

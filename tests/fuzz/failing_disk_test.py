@@ -6,6 +6,7 @@ usage: failing_disk_test.py SHIM WRITE_SAMPLE PARTITA_TRAIN CORRUPTION SOURCE_FO
 import errno
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,7 @@ import tempfile
 shim, write_sample, train, corruption, source = map(os.path.abspath, sys.argv[1:6])
 full = sys.argv[6] == "full"
 step = 64 << 10
-counts = {}
+counts, checkpoint_counts = {}, {}
 
 
 def failing(folder, command, call, code, at, report=""):
@@ -49,7 +50,47 @@ def check(name, folder, command, call, code, at):
     counts[name, call] = counts.get((name, call), 0) + 1
 
 
+def check_checkpoints(scratch, call, code, at):
+    """Where only the checkpoints' disk fails, the training goes on and says which were not written."""
+    folder = pathlib.Path(scratch, "checkpoints")
+    command = [train, "--config", f"{source}/inputs/runs/digits_mlp.ini", "--data.train-samples=400", "--data.test-samples=50",
+               "--train.momentum=0.9", "--evaluate.every=0", "--train.steps=12", "--checkpoint.every=4", "--checkpoint.keep=9",
+               f"--checkpoint.dir={folder}"]
+    report = os.path.join(scratch, "written-checkpoint")
+    done = failing(folder, command, call, code, at, report)
+    said = f"checkpoint, {call} {errno.errorcode.get(code)} at {at}: exit {done.returncode}\n{done.stderr}"
+    assert done.returncode == 0, said
+    acknowledged = [line.split()[3].rstrip(":") for line in done.stderr.splitlines() if " bytes in " in line]
+    failed = [line for line in done.stderr.splitlines() if " FAILED: " in line]
+    assert len(acknowledged) + len(failed) == 3, said
+    assert all(os.strerror(code) in line for line in failed) and (failed or call == "none"), said
+    left = [str(path) for path in folder.rglob("*.partial")]
+    assert not left, f"{said}\nleft over: {left}"
+    for step in folder.glob("step-*") if folder.exists() else []:
+        whole = subprocess.run([corruption, "--read", "checkpoint", step], capture_output=True, text=True).stdout
+        assert whole.endswith(": is read\n") or not (step / "manifest.h5").exists(), f"{said}\n{whole}"
+    for step in acknowledged:
+        assert (folder / f"step-{step}/manifest.h5").exists(), said
+    if call != "none":
+        checkpoint_counts[call] = checkpoint_counts.get(call, 0) + 1
+    shutil.rmtree(folder, ignore_errors=True)
+    return max(int(line) for line in open(report))
+
+
+def check_all_checkpoints(scratch):
+    total = check_checkpoints(scratch, "none", 0, 0)
+    offsets = list(range(0, total, step))
+    for at in offsets if full else offsets[5 :: len(offsets) // 2]:
+        check_checkpoints(scratch, "write", errno.ENOSPC, at)
+    if full:
+        for at in (0, 1, 2, 5):
+            for call, code in (("open", errno.EROFS), ("fsync", errno.EIO), ("close", errno.ENOSPC), ("rename", errno.ENOSPC),
+                               ("fsync-folder", errno.EIO)):
+                check_checkpoints(scratch, call, code, at)
+
+
 with tempfile.TemporaryDirectory() as scratch:
+    check_all_checkpoints(scratch)
     folder = pathlib.Path(scratch, "full")
     folder.mkdir()
     result, model = folder / "r.h5", folder / "model.h5"
@@ -87,4 +128,6 @@ with tempfile.TemporaryDirectory() as scratch:
             for code in codes:
                 check(name, folder, command, call, code, trials if call in ("open", "fsync", "close") else 0)
 for (name, call), n in sorted(counts.items()):
-    print(f"{name:8} {call:14} {n:4} faults: exit 1, cause named, old files whole, nothing left over")
+    print(f"{name:10} {call:14} {n:4} faults: exit 1, cause named, old files whole, nothing left over")
+for call, n in sorted(checkpoint_counts.items()):
+    print(f"checkpoint {call:14} {n:4} faults: told, the run goes on, acknowledged checkpoints whole, nothing left over")
