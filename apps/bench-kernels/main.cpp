@@ -2,15 +2,16 @@
 /// measured peak of fused multiply-adds; and what recording a step costs.
 #include <benchmark/benchmark.h>
 
-#include <boost/program_options.hpp>
 #include <iomanip>
 #include <iostream>
 #include <map>
 
 #include "cases.hpp"
+#include "command_line/command_line.hpp"
 #include "partita/base/clock.hpp"
 #include "partita/base/error.hpp"
 #include "partita/comm/ledger.hpp"
+#include "partita/comm/position.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/results/statistics.hpp"
 #include "partita/results/version.hpp"
@@ -28,7 +29,7 @@ constexpr double sample_seconds = 0.005;
 struct Options {
   bool help = false, version = false, overwrite = false;
   std::string output;
-  std::vector<char*> benchmark_flags;
+  command_line::Words benchmark_flags;
 };
 
 po::options_description described() {
@@ -39,21 +40,14 @@ po::options_description described() {
 }
 
 Options parse(int argc, char** argv) {
-  Options options{.benchmark_flags = {argv[0]}};
-  std::vector<std::string> words;
-  for (int i = 1; i < argc; ++i) {
-    if (std::string_view(argv[i]).starts_with("--benchmark_"))
-      options.benchmark_flags.push_back(argv[i]);
-    else
-      words.emplace_back(argv[i]);
-  }
-  po::variables_map values;
-  const int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
-  po::store(po::command_line_parser(words).options(described()).positional({}).style(style).run(), values);
+  Options options;
+  auto words = command_line::words_of(argc, argv);
+  options.benchmark_flags = command_line::take_words(words, "--benchmark_");
+  const auto values = command_line::parse(words, described());
   options.help = values.count("help") > 0;
   options.version = values.count("version") > 0;
   options.overwrite = values.count("overwrite") > 0;
-  if (values.count("output")) options.output = values["output"].as<std::string>();
+  options.output = command_line::text_of(values, "output");
   if (!options.output.empty())
     if (const auto violations = results::check_output_path("output", options.output, options.overwrite);
         !violations.empty())
@@ -132,6 +126,14 @@ double ledger_seconds() {
   return time_calls([&] { ledger.add(key, counts); }, 200'000);
 }
 
+/// What tells the watchdogs of other ranks where this one is, before every instruction.
+double position_seconds() {
+  std::uint64_t shown = 0;
+  const comm::Position position(&shown);
+  std::uint64_t instruction = 0;
+  return time_calls([&] { position.set(++instruction); }, 200'000);
+}
+
 class Campaign {
  public:
   explicit Campaign(std::vector<Case> cases) : cases_(std::move(cases)) {}
@@ -148,7 +150,8 @@ class Campaign {
       double (*seconds)();
     };
     for (const auto& [name, seconds] :
-         {Cost{"recording/span", span_seconds}, Cost{"recording/ledger_entry", ledger_seconds}})
+         {Cost{"recording/span", span_seconds}, Cost{"recording/ledger_entry", ledger_seconds},
+          Cost{"recording/position", position_seconds}})
       benchmark::RegisterBenchmark(name,
                                    [this, name = name, seconds = seconds](benchmark::State& state) {
                                      auto& values = recording_[name];
@@ -242,10 +245,13 @@ int run(int argc, char** argv) {
   const auto backend = kernels::make_cpu_backend(1);
   Campaign campaign(bench_kernels::all_cases(*backend));
   campaign.register_benchmarks();
-  int count = static_cast<int>(options.benchmark_flags.size());
-  options.benchmark_flags.push_back(nullptr);
-  benchmark::Initialize(&count, options.benchmark_flags.data());
-  if (benchmark::ReportUnrecognizedArguments(count, options.benchmark_flags.data())) return bad_input;
+  std::vector<char*> flags{argv[0]};
+  for (auto& flag : options.benchmark_flags)
+    flags.push_back(flag.data());
+  int count = static_cast<int>(flags.size());
+  flags.push_back(nullptr);
+  benchmark::Initialize(&count, flags.data());
+  if (benchmark::ReportUnrecognizedArguments(count, flags.data())) return bad_input;
   benchmark::ConsoleReporter console(benchmark::ConsoleReporter::OO_Tabular);
   if (benchmark::RunSpecifiedBenchmarks(&console) == 0)
     return bad_input;  // the filter matches nothing, and says so
@@ -266,8 +272,6 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return run(argc, argv);
-  } catch (const po::error& wrong) {
-    return std::cerr << "partita-bench-kernels: " << wrong.what() << '\n', bad_input;
   } catch (const base::ConfigError& wrong) {
     return std::cerr << "partita-bench-kernels: " << wrong.what() << '\n', bad_input;
   } catch (const std::exception& wrong) {

@@ -114,8 +114,8 @@ void print_report(const run::CheckpointReport& report, const std::filesystem::pa
 }
 
 /// How the run ended, for the last line; empty when all is well.
-std::string failure_of(run::Outcome outcome, bool is_checkpointed) {
-  if (outcome == run::Outcome::diverged) return "the loss or a parameter is not finite";
+std::string failure_of(const run::Training& training, run::Outcome outcome, bool is_checkpointed) {
+  if (outcome == run::Outcome::diverged) return training.failure();
   if (outcome != run::Outcome::interrupted) return "";
   return is_checkpointed ? "checkpointed on a signal; submit again with --resume"
                          : "interrupted by a signal, nothing could be checkpointed";
@@ -166,8 +166,9 @@ class RecordedTraining {
   /// The final result, whichever way the run ended. Collective; complete on rank 0.
   const results::RunRecord& finish(results::Status status) {
     record_.attributes.status = status;
+    record_.attributes.status_reason = training_.failure();
     update();
-    add_timeline(record_, job_.world, job_.input.options.model, training_);
+    add_timeline_once();
     if (job_.world.rank() == 0) record_.figures = figures_of_merit(record_, training_);
     write();
     return record_;
@@ -177,6 +178,13 @@ class RecordedTraining {
   void update() {
     update_record(record_, job_.world, training_, std::exchange(recorded_, training_.steps().size()),
                   earlier_);
+    const auto wanted = static_cast<std::size_t>(job_.input.options.timeline.steps);
+    if (training_.recorded().size() == wanted) add_timeline_once();
+  }
+  /// When all its steps are over, so that a checkpoint's result has it; or at the end.
+  void add_timeline_once() {
+    if (std::exchange(has_timeline_, true) || training_.recorded().empty()) return;
+    add_timeline(record_, job_.world, job_.input.options.model, training_);
   }
   void write() const {
     const auto& output = job_.input.options.output;
@@ -192,6 +200,7 @@ class RecordedTraining {
   results::RunRecord record_;
   std::vector<collective::TrafficRow> earlier_;  ///< before the checkpoint
   std::size_t recorded_ = 0;                     ///< steps
+  bool has_timeline_ = false;
 };
 
 int train(const job::Job& job, const run::TrainingOptions& asked, kernels::Backend& backend, int threads) {
@@ -217,7 +226,7 @@ int train(const job::Job& job, const run::TrainingOptions& asked, kernels::Backe
     const auto whole = training.gather_parameters();
     if (speaks) results::write_model(options.save_model, job::model_file(options, whole));
   }
-  if (speaks) job::print_last_lines(record.figures, failure_of(outcome, is_checkpointed));
+  if (speaks) job::print_last_lines(record.figures, failure_of(training, outcome, is_checkpointed));
   return exit_code_of(outcome, is_checkpointed);
 }
 

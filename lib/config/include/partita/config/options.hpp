@@ -94,6 +94,7 @@ struct RunOptions {
   SyncOptions sync;
   Backend backend = Backend::cpu;
   int threads = 0;  ///< 0: the rank's share of the node's cores
+  double watchdog_seconds = 300;  ///< that a rank waits for others before the job is ended; 0: for ever
   data::DataOptions data;
   std::filesystem::path output, save_model, load_model;
   bool overwrite = false, resume = false;
