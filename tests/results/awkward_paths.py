@@ -91,7 +91,7 @@ def links(folder, one):
     one.write_bytes(before)
 
 
-def read_only_folder(folder, one):
+def read_only_folder(folder, one, two):
     closed = folder / "closed"
     closed.mkdir()
     shutil.copy(one, closed / "r.h5")
@@ -107,11 +107,11 @@ def read_only_folder(folder, one):
     for name in ("r.h5", "new.h5"):
         run([*TRAIN, "--overwrite", f"--output={closed}/{name}"], 2, "output", "Permission denied", preexec_fn=nobody)
     unchanged(closed / "r.h5", before)
-    run([compare, closed / "r.h5", closed / "r.h5", "--no-gate"], 0, preexec_fn=nobody)
+    run([compare, closed / "r.h5", two, "--no-gate"], 0, preexec_fn=nobody)
     assert [path.name for path in closed.iterdir()] == ["r.h5"]
 
 
-def folder_that_vanishes(folder):
+def folder_that_vanishes(folder, two):
     going = folder / "going"
     going.mkdir()
     errors = open(folder / "errors", "w+")
@@ -129,7 +129,7 @@ def folder_that_vanishes(folder):
     errors.seek(0)
     said = errors.read()
     assert code == 1 and "No such file or directory" in said and str(going) in said, (code, said)
-    run([compare, folder / "gone/r.h5", folder / "gone/r.h5", "--no-gate"], 0, "status running")
+    run([compare, folder / "gone/r.h5", two, "--force", "--no-gate"], 0, "status running")
 
 
 with tempfile.TemporaryDirectory() as scratch:
@@ -140,6 +140,6 @@ with tempfile.TemporaryDirectory() as scratch:
     locks(one, two)
     special_files(folder, one)
     links(folder, one)
-    read_only_folder(folder, one)
-    folder_that_vanishes(folder)
+    read_only_folder(folder, one, two)
+    folder_that_vanishes(folder, two)
 print("all hold")
