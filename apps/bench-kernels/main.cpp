@@ -8,13 +8,11 @@
 
 #include "cases.hpp"
 #include "command_line/command_line.hpp"
-#include "partita/base/clock.hpp"
 #include "partita/base/error.hpp"
-#include "partita/comm/ledger.hpp"
-#include "partita/comm/position.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/results/statistics.hpp"
 #include "partita/results/version.hpp"
+#include "recording.hpp"
 
 namespace {
 
@@ -55,14 +53,6 @@ Options parse(int argc, char** argv) {
   return options;
 }
 
-/// Seconds of one call, the mean of `calls`.
-double time_calls(const std::function<void()>& call, std::int64_t calls) {
-  const double begin = base::now_seconds();
-  for (std::int64_t i = 0; i < calls; ++i)
-    call();
-  return (base::now_seconds() - begin) / static_cast<double>(calls);
-}
-
 /// Samples of one kernel, of the yardstick and of the peak, taken in turn so that drift of the machine meets
 /// all alike.
 struct Measurement {
@@ -86,57 +76,24 @@ Measurement measure(const Case& c) {
   c.ours();
   m.error = c.error();
   const auto calls_of = [](const std::function<void()>& call) {
-    return std::max<std::int64_t>(1, static_cast<std::int64_t>(sample_seconds / time_calls(call, 3)));
+    return std::max<std::int64_t>(
+        1, static_cast<std::int64_t>(sample_seconds / bench_kernels::time_calls(call, 3)));
   };
   const auto ours = calls_of(c.ours), theirs = c.yardstick ? calls_of(c.yardstick) : 0;
   for (int sample = 0; sample < samples; ++sample) {
-    m.ours.push_back(time_calls(c.ours, ours));
-    if (c.yardstick) m.yardstick.push_back(time_calls(c.yardstick, theirs));
+    m.ours.push_back(bench_kernels::time_calls(c.ours, ours));
+    if (c.yardstick) m.yardstick.push_back(bench_kernels::time_calls(c.yardstick, theirs));
     double flops = 0;
-    const double seconds = time_calls([&] { flops = bench_kernels::fma_flops(200'000); }, 1);
+    const double seconds = bench_kernels::time_calls([&] { flops = bench_kernels::fma_flops(200'000); }, 1);
     m.peak.push_back(flops / seconds);
   }
   return m;
 }
 
-/// What the executor does around an instruction: reads the clock and adds the difference to its span.
-double span_seconds() {
-  volatile double total = 0;
-  double begin = base::now_seconds();
-  return time_calls(
-      [&] {
-        const double end = base::now_seconds();
-        total = total + (end - begin);
-        begin = end;
-      },
-      200'000);
-}
-
-/// One entry of a ledger with as many rows as a training job has.
-double ledger_seconds() {
-  comm::Ledger ledger;
-  collective::TrafficKey key;
-  for (const auto purpose :
-       {collective::Purpose::gradient, collective::Purpose::metric, collective::Purpose::control}) {
-    key.purpose = purpose;
-    ledger.add(key, {});
-  }
-  collective::TrafficCounts counts;
-  counts.calls = 1;
-  return time_calls([&] { ledger.add(key, counts); }, 200'000);
-}
-
-/// What tells the watchdogs of other ranks where this one is, before every instruction.
-double position_seconds() {
-  std::uint64_t shown = 0;
-  const comm::Position position(&shown);
-  std::uint64_t instruction = 0;
-  return time_calls([&] { position.set(++instruction); }, 200'000);
-}
-
 class Campaign {
  public:
-  explicit Campaign(std::vector<Case> cases) : cases_(std::move(cases)) {}
+  Campaign(std::vector<Case> cases, std::vector<bench_kernels::Cost> costs)
+      : cases_(std::move(cases)), costs_(std::move(costs)) {}
 
   void register_benchmarks() {
     for (const auto& c : cases_)
@@ -145,18 +102,12 @@ class Campaign {
           ->UseManualTime()
           ->Iterations(samples)
           ->Unit(benchmark::kMicrosecond);
-    struct Cost {
-      const char* name;
-      double (*seconds)();
-    };
-    for (const auto& [name, seconds] :
-         {Cost{"recording/span", span_seconds}, Cost{"recording/ledger_entry", ledger_seconds},
-          Cost{"recording/position", position_seconds}})
-      benchmark::RegisterBenchmark(name,
-                                   [this, name = name, seconds = seconds](benchmark::State& state) {
-                                     auto& values = recording_[name];
+    for (const auto& cost : costs_)
+      benchmark::RegisterBenchmark(cost.name.c_str(),
+                                   [this, &cost](benchmark::State& state) {
+                                     auto& values = recording_[cost.name];
                                      for ([[maybe_unused]] auto _ : state)
-                                       state.SetIterationTime(values.emplace_back(seconds()));
+                                       state.SetIterationTime(values.emplace_back(cost.seconds()));
                                    })
           ->UseManualTime()
           ->Iterations(samples)
@@ -224,6 +175,7 @@ class Campaign {
   }
 
   std::vector<Case> cases_;
+  std::vector<bench_kernels::Cost> costs_;
   std::map<const Case*, Measurement> measured_;
   std::map<std::string, std::vector<double>> recording_;
 };
@@ -242,8 +194,9 @@ int run(int argc, char** argv) {
   }
   if (options.version)
     return std::cout << "partita-bench-kernels " << results::version().software_version << "\n", success;
+  comm::MpiEnvironment environment(argc, argv);
   const auto backend = kernels::make_cpu_backend(1);
-  Campaign campaign(bench_kernels::all_cases(*backend));
+  Campaign campaign(bench_kernels::all_cases(*backend), bench_kernels::recording_costs(environment));
   campaign.register_benchmarks();
   std::vector<char*> flags{argv[0]};
   for (auto& flag : options.benchmark_flags)

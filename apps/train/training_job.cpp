@@ -24,7 +24,8 @@ std::vector<base::Violation> check_outputs(const config::RunOptions& options) {
     append(results::check_output_path("output", options.output, options.overwrite));
   if (!options.save_model.empty())
     append(results::check_output_path("save-model", options.save_model, options.overwrite));
-  if (const auto dir = config::checkpoint_dir(options); !dir.empty())
+  // The folder of the output says the same of a folder beside it.
+  if (const auto dir = config::checkpoint_dir(options); !dir.empty() && violations.empty())
     append(results::check_checkpoint_dir(dir, options.overwrite));
   return violations;
 }
