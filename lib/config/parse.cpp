@@ -8,27 +8,12 @@
 #include <utility>
 
 #include "keys.hpp"
-#include "partita/base/digest.hpp"
 
 namespace partita::config {
 namespace {
 
 namespace po = boost::program_options;
 using base::Violation;
-
-struct Switch {
-  const char* name;
-  const char* meaning;
-  bool RunOptions::*member;
-};
-constexpr Switch switches[] = {
-    {"help", "show this text", &RunOptions::help},
-    {"version", "show the version", &RunOptions::version},
-    {"print-config", "print the configuration in use as an INI file, run nothing", &RunOptions::print_config},
-    {"dry-run", "print grid, shapes, memory and predicted bytes, run nothing", &RunOptions::dry_run},
-    {"overwrite", "replace an existing output", &RunOptions::overwrite},
-    {"resume", "go on from the newest checkpoint, if there is one", &RunOptions::resume},
-};
 
 /// Every value given for each key, in order.
 using Values = std::map<std::string, std::vector<std::string>>;
@@ -51,19 +36,15 @@ struct Source {
   bool whole = true;
 };
 
-/// Reads one INI file, line by line so that a bad one hides no other; refuses unknown keys and keys given
-/// twice.
-Source read_file(const std::filesystem::path& path, const char* option, std::vector<Violation>& violations) {
+/// Reads one INI file's text, line by line so that a bad one hides no other; refuses unknown keys and keys
+/// given twice.
+Source read_text(std::string_view content, const std::string& where, std::vector<Violation>& violations) {
   Source source;
-  std::ifstream file(path);
-  if (!file || std::filesystem::is_directory(path)) {
-    violations.push_back({option, path.string(), "the file cannot be read"});
-    return source.whole = false, source;
-  }
   std::string section;
   bool lost = false;  // under a header that cannot be read, keys would be blamed for the wrong section
   int number = 0;
-  for (std::string line; std::getline(file, line);) {
+  std::istringstream lines{std::string(content)};
+  for (std::string line; std::getline(lines, line);) {
     ++number;
     const auto begin = line.find_first_not_of(" \t\r");
     if (begin != std::string::npos && line[begin] == '[') section = line, lost = false;
@@ -73,19 +54,36 @@ Source read_file(const std::filesystem::path& path, const char* option, std::vec
       for (const auto& read : po::parse_config_file(text, po::options_description{}, true).options) {
         auto& list = source.values[read.string_key];
         if (!run_keys().contains(read.string_key))
-          refuse_unknown(read.string_key, read.value.front(), path.string(), violations);
+          refuse_unknown(read.string_key, read.value.front(), where, violations);
         else if (!list.empty() && read.string_key != "model.layer")
-          violations.push_back({read.string_key, read.value.front(), "is given twice in " + path.string()});
+          violations.push_back({read.string_key, read.value.front(), "is given twice in " + where});
         list.push_back(read.value.empty() ? "" : read.value.front());
       }
     } catch (const po::error&) {
       violations.push_back(
-          {path.string() + ", line " + std::to_string(number), line, "is neither [section] nor key = value"});
+          {where + ", line " + std::to_string(number), line, "is neither [section] nor key = value"});
       source.whole = false;
       lost = section == line;
     }
   }
   return source;
+}
+
+/// Far more than any run file holds, so that a device named by mistake is not read for ever.
+constexpr std::streamsize largest_file = 1 << 20;
+
+Source read_file(const std::filesystem::path& path, const char* option, std::vector<Violation>& violations) {
+  const auto refuse = [&](const char* why) {
+    violations.push_back({option, path.string(), why});
+    return Source{.values = {}, .whole = false};
+  };
+  std::ifstream file(path);
+  if (!file || std::filesystem::is_directory(path)) return refuse("the file cannot be read");
+  std::string content(static_cast<std::size_t>(largest_file) + 1, '\0');
+  file.read(content.data(), largest_file + 1);
+  if (file.gcount() > largest_file) return refuse("is larger than 1 MiB: no run or model file");
+  content.resize(static_cast<std::size_t>(file.gcount()));
+  return read_text(content, path.string(), violations);
 }
 
 po::options_description command_line_description() {
@@ -188,56 +186,26 @@ void refuse_unprintable(const Values& values, std::vector<Violation>& violations
              "could not hold it"});
 }
 
-/// Evaluations leave the parameters as they are, unless one of them ends the training.
-bool decides_result(const Key& key, const RunOptions& options) {
-  return key.decides_result || (key.name == "evaluate.every" && options.train.target_accuracy);
-}
-
-/// Canonical "key = value" lines by section.
-std::string ini(const RunOptions& options, bool only_deciding) {
-  std::string text, section;
-  std::string plain;
-  for (const auto& key : keys()) {
-    if (only_deciding && !decides_result(key, options)) continue;
-    auto value = key.print(options);
-    if (!value) continue;
-    if (only_deciding && key.name == "model.input") value = to_string(options.model.input);
-    const auto dot = key.name.find('.');
-    if (dot == std::string::npos) {
-      plain += key.name + " = " + *value + "\n";
-      continue;
-    }
-    if (key.name.substr(0, dot) != section) {
-      section = key.name.substr(0, dot);
-      text += (text.empty() ? "[" : "\n[") + section + "]\n";
-    }
-    text += key.name.substr(dot + 1) + " = " + *value + "\n";
-    if (key.name != "model.input") continue;
-    // The hash must not depend on how a layer is spelled, nor on how the input above it is.
-    for (const auto& layer : options.model.layers)
-      text += only_deciding ? "layer = " + layer.line() + "\n" : "";
-    for (const auto& layer : options.model_text.layers)
-      text += only_deciding ? "" : "layer = " + layer + "\n";
-  }
-  return plain + (plain.empty() ? "" : "\n") + text;
-}
-
-/// A name and what it means beside it, broken between words so that a terminal of 100 columns shows it whole.
-std::string help_entry(const std::string& name, const std::string& meaning) {
-  constexpr std::size_t column = 38, width = 100;
-  std::string text, line = "  " + name;
-  if (line.size() + 2 > column) text = std::exchange(line, "") + "\n";
-  line.resize(column, ' ');
-  bool empty = true;
-  std::istringstream words(meaning);
-  for (std::string word; words >> word; empty = false) {
-    if (!empty && line.size() + 1 + word.size() > width) {
-      text += std::exchange(line, std::string(column, ' ')) + "\n";
-      empty = true;
-    }
-    line += (empty ? "" : " ") + word;
-  }
-  return text + line + "\n";
+/// The options of `source`; whatever is wrong with them is appended to `violations`.
+void interpret(const Source& source, RunOptions& options, std::vector<Violation>& violations) {
+  const auto& [values, whole] = source;
+  refuse_unprintable(values, violations);
+  for (const auto& key : keys())
+    if (const auto found = values.find(key.name); found != values.end())
+      if (const auto wrong = key.read(options, found->second.front()); !wrong.empty())
+        violations.push_back({key.name, found->second.front(), wrong});
+  if (const auto layers = values.find("model.layer"); layers != values.end())
+    options.model_text.layers = layers->second;
+  if (values.contains("train.batch") && values.contains("train.batch-per-rank"))
+    violations.push_back({"train.batch-per-rank", values.at("train.batch-per-rank").front(),
+                          "excludes train.batch: give the global batch or the batch of a rank"});
+  if (options.train.precision == Precision::fp64 && options.backend == Backend::cpu)
+    violations.push_back(
+        {"train.precision", "fp64", "the cpu kernels compute in fp32; use compute.backend=reference"});
+  const bool has_model = !options.model_text.input.empty() || !options.model_text.layers.empty();
+  if (!has_model && whole)
+    violations.push_back({"config", "", "no model given: use --config FILE or --model.file=FILE"});
+  if (has_model && whole) options.model = model::parse_model(options.model_text, violations);
 }
 
 }  // namespace
@@ -262,61 +230,17 @@ std::string unknown_key(const std::string& name, std::vector<std::string_view> o
 
 RunOptions parse(int argc, const char* const* argv, std::vector<Violation>& violations) {
   RunOptions options;
-  const auto [values, whole] = gather(read_command_line(argc, argv, options, violations), violations);
-  if (options.help || options.version) return options;
-  refuse_unprintable(values, violations);
-  for (const auto& key : keys())
-    if (const auto found = values.find(key.name); found != values.end())
-      if (const auto wrong = key.read(options, found->second.front()); !wrong.empty())
-        violations.push_back({key.name, found->second.front(), wrong});
-  if (const auto layers = values.find("model.layer"); layers != values.end())
-    options.model_text.layers = layers->second;
-  if (values.contains("train.batch") && values.contains("train.batch-per-rank"))
-    violations.push_back({"train.batch-per-rank", values.at("train.batch-per-rank").front(),
-                          "excludes train.batch: give the global batch or the batch of a rank"});
-  if (options.train.precision == Precision::fp64 && options.backend == Backend::cpu)
-    violations.push_back(
-        {"train.precision", "fp64", "the cpu kernels compute in fp32; use compute.backend=reference"});
-  const bool has_model = !options.model_text.input.empty() || !options.model_text.layers.empty();
-  if (!has_model && whole)
-    violations.push_back({"config", "", "no model given: use --config FILE or --model.file=FILE"});
-  if (has_model && whole) options.model = model::parse_model(options.model_text, violations);
+  const auto source = gather(read_command_line(argc, argv, options, violations), violations);
+  if (!options.help && !options.version) interpret(source, options, violations);
   return options;
 }
 
-std::string print_config(const RunOptions& options) { return ini(options, false); }
-
-std::string config_hash(const RunOptions& options) { return base::Sha256().update(ini(options, true)).hex(); }
-
-std::string help_text(const std::string& program) {
-  std::ostringstream text;
-  text
-      << "Usage: mpiexec -n RANKS " << program
-      << " --config FILE.ini [--section.key=value ...] [--output FILE.h5]\n\n"
-      << "The command line wins over the file; in a file a key stands as \"[section]\" and \"key = value\".\n"
-         "Exit codes: 0 success; 1 the run failed; 2 bad input.\n\nSwitches:\n";
-  const auto line = [&](const std::string& name, const std::string& meaning) {
-    text << help_entry(name, meaning);
-  };
-  line("--config FILE", "the run's INI file");
-  for (const auto& s : switches)
-    line(std::string("--") + s.name, s.meaning);
-  const RunOptions defaults;
-  std::string section = "none";
-  for (const auto& key : keys()) {
-    const auto dot = key.name.find('.');
-    if (const auto of_key = dot == std::string::npos ? "" : key.name.substr(0, dot); of_key != section) {
-      section = of_key;
-      text << (section.empty() ? "\nFiles:\n" : "\n[" + section + "]\n");
-      if (section == "model") {
-        line("--model.file FILE", "INI file with the [model] section, relative to the run's file");
-        line("--model.layer LINE", "one layer, such as \"conv 10 kernel=5\"; repeated");
-      }
-    }
-    const auto value = key.print(defaults);
-    line("--" + key.name + (value ? "=" + *value : ""), key.meaning);
-  }
-  return text.str();
+RunOptions parse_text(std::string_view run_file, std::vector<Violation>& violations) {
+  RunOptions options;
+  auto source = read_text(run_file, "the text", violations);
+  source.values.erase("model.file");
+  interpret(source, options, violations);
+  return options;
 }
 
 }  // namespace partita::config

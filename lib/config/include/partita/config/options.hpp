@@ -6,6 +6,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "partita/base/error.hpp"
@@ -106,6 +107,9 @@ struct RunOptions {
 /// nearest known one), keys given twice, numbers out of range, model lines. Keys that were refused keep their
 /// defaults, so that the caller can go on looking for violations.
 RunOptions parse(int argc, const char* const* argv, std::vector<base::Violation>& violations);
+
+/// The same of a run file's text alone, without command line; a model file that it names is not opened.
+RunOptions parse_text(std::string_view run_file, std::vector<base::Violation>& violations);
 
 /// The options as an INI file that `parse` reads back to the same options.
 std::string print_config(const RunOptions&);
