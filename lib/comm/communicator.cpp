@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 
 #include "state.hpp"
 
@@ -48,8 +49,8 @@ std::vector<int> nodes_of(MPI_Comm communicator, int rank, int size, int ranks_p
   return nodes;
 }
 
-/// Fills in ranks, nodes (asked for when not given) and the node communicator of a fresh MPI communicator.
-/// Blocking calls are used here only, a handful in the life of a job.
+/// Fills in ranks (as if it were the world's), nodes (asked for when not given) and the node communicator of
+/// a fresh MPI communicator. Blocking calls are used here only, a handful in the life of a job.
 std::shared_ptr<Communicator::State> make_state(MPI_Comm communicator, topology::Axis axis,
                                                 int ranks_per_node, std::shared_ptr<Runtime> runtime,
                                                 std::vector<int> nodes = {}) {
@@ -70,6 +71,9 @@ std::shared_ptr<Communicator::State> make_state(MPI_Comm communicator, topology:
   state->node = CommunicatorHandle(node);
   check(MPI_Comm_rank(node, &state->local_rank), "MPI_Comm_rank");
   check(MPI_Comm_size(node, &state->local_size), "MPI_Comm_size");
+  state->world_size = state->size;
+  state->world_rank.resize(static_cast<std::size_t>(state->size));
+  std::iota(state->world_rank.begin(), state->world_rank.end(), 0);
   return state;
 }
 
@@ -127,7 +131,10 @@ Communicator Communicator::along(topology::Axis axis, const topology::GridExtent
     nodes.push_back(
         number.emplace(state_->node_of[static_cast<std::size_t>(member)], static_cast<int>(number.size()))
             .first->second);
-  return Communicator(make_state(part, axis, state_->ranks_per_node, state_->runtime, std::move(nodes)));
+  auto state = make_state(part, axis, state_->ranks_per_node, state_->runtime, std::move(nodes));
+  state->world_rank = group;
+  state->world_size = size();
+  return Communicator(std::move(state));
 }
 
 int Communicator::rank() const { return state_->rank; }

@@ -51,7 +51,9 @@ struct Communicator::State {
   CommunicatorHandle communicator, node;
   int rank = 0, size = 1, local_rank = 0, local_size = 1;
   topology::Axis axis = topology::Axis::world;
-  std::vector<int> node_of;  ///< by rank
+  std::vector<int> node_of;     ///< by rank
+  std::vector<int> world_rank;  ///< by rank
+  int world_size = 1;
   int next_tag = 0;
   int ranks_per_node = 0;  ///< of imitated nodes
   std::shared_ptr<Runtime> runtime;
