@@ -100,11 +100,12 @@ def traffic_of(grid, steps):
     names = ("rank", "activity", "axis", "operation", "purpose", "calls", "messages", "payload_bytes", "wire_bytes",
              "wire_bytes_received", "window_bytes_read", "window_bytes_written", "modelled_wire_bytes", "staged_bytes",
              "exposed_seconds", "hidden_seconds")
-    peer_names = ("rank", "peer", "activity", "axis", "wire_bytes", "wire_bytes_received", "window_bytes_read", "window_bytes_written")
+    peer_names = ("rank", "peer", "activity", "axis", "wire_bytes", "wire_bytes_received", "window_bytes_read",
+                  "window_bytes_written")
     return table(rows, names), table(peers, peer_names)
 
 
-def make(path, data, pipeline, tensor, timeline=True, batch=1024, seconds_scale=1.0):
+def make(path, data, pipeline, tensor, timeline=True, batch=1024, seconds_scale=1.0, model="mlp-deep"):
     """`seconds_scale` slows the steps down."""
     grid, steps = (data, pipeline, tensor), 60
     ranks, random = data * pipeline * tensor, numpy.random.default_rng(1)
@@ -114,6 +115,7 @@ def make(path, data, pipeline, tensor, timeline=True, batch=1024, seconds_scale=
     own = phases.sum(axis=0)
     traffic, peers = traffic_of(grid, steps)
     stage = numpy.array([c[1] for c in where])
+    parameters = 40_000_000 + 5_000_000 * stage
     groups = {
         "environment": table([(f"node{r // 16:02}", "Xeon Platinum 8480+", 4, "cpu", *c) for r, c in enumerate(where)],
                              ("host", "cpu_model", "cores", "device", "grid_data", "grid_pipeline", "grid_tensor"), "rank"),
@@ -121,8 +123,8 @@ def make(path, data, pipeline, tensor, timeline=True, batch=1024, seconds_scale=
                   "samples": numpy.full(steps, batch), "seconds": own.max(axis=1), "learning_rate": numpy.full(steps, 0.01),
                   "rank_seconds": own},
         "steps/phase": dict(zip(PHASES, phases)),
-        "memory": {"rank": range(ranks), "parameters": 40_000_000 + 5_000_000 * stage, "gradients": 40_000_000 + 5_000_000 * stage,
-                   "optimizer_state": 40_000_000 + 5_000_000 * stage, "activations": 500_000_000 // (1 + stage),
+        "memory": {"rank": range(ranks), "parameters": parameters, "gradients": parameters,
+                   "optimizer_state": parameters, "activations": 500_000_000 // (1 + stage),
                    "communication_buffers": numpy.full(ranks, 8_000_000)},
         "figures": table([("throughput", batch / own.max(axis=1).mean(), "samples/s")], ("name", "value", "unit"), "figure"),
     }
@@ -135,8 +137,8 @@ def make(path, data, pipeline, tensor, timeline=True, batch=1024, seconds_scale=
         "schema_version": 1, "software": "partita", "content": "result", "created": "2026-01-01T00:00:00Z",
         "software_version": "0.1.0", "git_commit": "0" * 40, "git_dirty": 0, "command_line": "partita-train", "seed": 1,
         "config": f"output = {path}\n\n[grid]\ndata = {data}\n\n[train]\nbatch = {batch}\n", "config_hash": "a" * 64,
-        "status": "complete", "dataset": "digits", "dataset_hash": "b" * 64, "model": "mlp-deep", "precision": "fp32", "grid": text,
-        "algorithm": "ring", "batch": batch})
+        "status": "complete", "dataset": "digits", "dataset_hash": "b" * 64, "model": model, "precision": "fp32",
+        "grid": text, "algorithm": "ring", "batch": batch})
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ class Report:
             content = io.BytesIO()
             picture.figure.savefig(content, format=suffix, **keys)
             self.files[f"{name}.{suffix}"] = content.getvalue()
+            picture.figure.set_layout_engine("none")  # what lies where is found once
         self.page.picture(picture, self.files[f"{name}.svg"], [f"{name}.png", f"{name}.svg"])
         return True
 
@@ -67,7 +68,7 @@ class Report:
         steps = len(run.columns("steps")["seconds"]) if "steps" in run else 0
         accuracy = run.columns("epochs")["test_accuracy"] if "epochs" in run else numpy.empty(0)
         accuracy = accuracy[numpy.isfinite(accuracy)]
-        return (label, a["model"], a["dataset"], a["grid"], (run.ranks,), (a["batch"],), a["precision"], (steps,),
+        return (label, a["model"], a["dataset"], scaling.grid_text(run), (run.ranks,), (a["batch"],), a["precision"], (steps,),
                 (number(scaling.throughput(run)) if steps else "",), (f"{100 * accuracy[-1]:.2f} %" if len(accuracy) else "",),
                 a["status"])
 
@@ -131,7 +132,7 @@ class Report:
                          row.placement) for row in run.model.itertuples(index=False)])
         self.environment_tables(run)
         page.table("Attributes", ("attribute", "value"),
-                   [(name, value) for name, value in run.attributes.items() if name != "config"])
+                   [(name, value) for name, value in run.attributes.items() if name != "config"], long=True)
         page.preformatted("Configuration", run.attributes["config"])
 
     def traffic_table(self, run):
@@ -153,7 +154,7 @@ class Report:
     def environment_tables(self, run):
         rows = [(name, value) for name, value in sorted(run.environment.items())]
         if rows:
-            self.page.table("Environment", ("what", "value"), rows)
+            self.page.table("Environment", ("what", "value"), rows, long=True)
         if "environment" in run:
             grouped = run.ranks_table.reset_index().groupby(["host", "cpu_model", "cores", "device"], sort=False)["rank"]
             self.page.table("Where the ranks ran", ("ranks", "host", "CPU", "cores a rank", "device"),

@@ -20,8 +20,9 @@ figcaption, .note { color: #444; font-size: .9rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; margin: .4rem 0 1.2rem; }
 caption { text-align: left; font-weight: 600; padding-bottom: .2rem; }
-th, td { padding: .18rem .7rem; text-align: left; vertical-align: top; border-bottom: 1px solid #ddd; overflow-wrap: anywhere; }
-thead th { border-bottom: 2px solid #777; overflow-wrap: normal; }
+th, td { padding: .18rem .7rem; text-align: left; vertical-align: top; border-bottom: 1px solid #ddd; }
+thead th { border-bottom: 2px solid #777; }
+.long td { overflow-wrap: anywhere; }
 tbody th { font-weight: 500; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 pre { background: #f6f6f6; padding: .7rem; font-size: .82rem; white-space: pre-wrap; overflow-wrap: anywhere; }
@@ -69,16 +70,16 @@ class Page:
                           f' alt="{escape(picture.alt)}">\n<figcaption>{escape(picture.caption)} Files: {links}.</figcaption>'
                           "</figure>")
 
-    def table(self, caption, header, rows):
-        """Cells that are not text are numbers, given as (text,) and set to the right."""
-        def cell(value, tag="td"):
+    def table(self, caption, header, rows, long=False):
+        """Numbers are given as (text,) and set to the right; `long` texts, such as hashes, may break anywhere."""
+        def cell(value):
             if isinstance(value, tuple):
-                return f'<{tag} class="number">{escape(value[0])}</{tag}>'
-            return f"<{tag}>{escape(value)}</{tag}>"
+                return f'<td class="number">{escape(value[0])}</td>'
+            return f"<td>{escape(value)}</td>"
         head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
         body = "\n".join(f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(map(cell, row[1:])) + "</tr>" for row in rows)
-        self.parts.append(f'<div class="wide"><table><caption>{escape(caption)}</caption>\n<thead><tr>{head}</tr></thead>\n'
-                          f"<tbody>\n{body}\n</tbody></table></div>")
+        self.parts.append(f'<div class="{"wide long" if long else "wide"}"><table><caption>{escape(caption)}</caption>\n'
+                          f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>")
 
     def preformatted(self, summary, text):
         self.parts.append(f"<details><summary>{escape(summary)}</summary><pre>{escape(text)}</pre></details>")

@@ -3,7 +3,7 @@ import numpy
 
 from .curves import after_warm_up
 from .style import (BLACK, BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILLION, WIDTH, YELLOW, Picture, bytes_text,
-                    bytes_unit, legend_above, new_figure, plural, rows_height, seconds_text, seconds_unit, stacked_rows)
+                    bytes_unit, legend_above, new_figure, plain, plural, rows_height, seconds_text, seconds_unit, stacked_rows)
 
 # Name, colour and hatch by the phase's name in the file; waiting is hatched.
 PHASES = {
@@ -33,7 +33,7 @@ def draw_phases(label, run):
     axes = figure.subplots()
     total = sum(phases.values())
     factor, unit = seconds_unit(total.max())
-    unknown = [(name, (name, VERMILLION, None)) for name in phases if name not in PHASES]
+    unknown = [(name, (plain(name), VERMILLION, None)) for name in phases if name not in PHASES]
     parts = [(shown, phases[name] * factor, colour, hatch) for name, (shown, colour, hatch) in [*PHASES.items(), *unknown]
              if name in phases]
     stacked_rows(axes, rank_names(run.ranks), parts, height)
@@ -102,9 +102,9 @@ def draw_axes(label, run):
     axes = figure.subplots()
     totals = [sum(of(axis, column, purpose) for purpose in purposes) for axis, column in rows]
     factor, unit = bytes_unit(max(totals))
-    parts = [(purpose.replace("_", " "), numpy.array([of(axis, column, purpose) for axis, column in rows]) * factor,
+    parts = [(plain(purpose.replace("_", " ")), numpy.array([of(axis, column, purpose) for axis, column in rows]) * factor,
               PURPOSES.get(purpose, VERMILLION), None) for purpose in purposes]
-    ends = stacked_rows(axes, [f"{axis}: {COLUMNS[column]}" for axis, column in rows], parts, height)
+    ends = stacked_rows(axes, [plain(f"{axis}: {COLUMNS[column]}") for axis, column in rows], parts, height)
     for row, (end, total) in enumerate(zip(ends, totals)):
         axes.annotate(bytes_text(total), (end, row), (4, 0), textcoords="offset points", va="center", fontsize=9)
     axes.set_xlim(0, ends.max() * 1.14)

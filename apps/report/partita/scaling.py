@@ -32,6 +32,10 @@ def split_of(run):
     return " × ".join(axis for axis, extent in run.grid.items() if extent > 1)
 
 
+def grid_text(run):
+    return " × ".join(f"{axis} {extent}" for axis, extent in run.grid.items() if extent > 1) or "one rank"
+
+
 def points_of(runs):
     """Points of strong and weak scaling: the median of repetitions against the fewest ranks of the same series."""
     points = []
@@ -50,7 +54,7 @@ def points_of(runs):
 def points_of_series(mode, series, runs):
     by_grid = collections.defaultdict(list)
     for run in runs:
-        by_grid[run.ranks, run.attributes["grid"], run.attributes["batch"]].append(throughput(run))
+        by_grid[run.ranks, grid_text(run), run.attributes["batch"]].append(throughput(run))
     if len({ranks for ranks, _, _ in by_grid}) < 2:
         return []
     median = {key: float(numpy.median(values)) for key, values in sorted(by_grid.items())}

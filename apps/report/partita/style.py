@@ -41,8 +41,13 @@ def run_style(i):
             "linestyle": RUN_DASHES[i // len(RUN_COLOURS) % len(RUN_DASHES)]}
 
 
+def plain(text):
+    """Text of a file or a user, in which a dollar begins no formula."""
+    return text.replace("$", r"\$")
+
+
 def shorten(text, longest=36):
-    return text if len(text) <= longest else text[: longest // 2 - 1] + "…" + text[-(longest - longest // 2):]
+    return plain(text if len(text) <= longest else text[: longest // 2 - 1] + "…" + text[-(longest - longest // 2):])
 
 
 def plural(count, what):
