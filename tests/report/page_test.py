@@ -26,8 +26,8 @@ if not chromium:
     print("SKIP: no Chromium")
     sys.exit(77)
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--disable-background-networking",
-         "--disable-extensions", "--disable-component-update", "--disable-sync", "--enable-logging=stderr", "--user-data-dir=profile",
-         "--window-size=1100,3000")
+         "--disable-extensions", "--disable-component-update", "--disable-sync", "--enable-logging=stderr",
+         "--user-data-dir=profile", "--window-size=1100,3000")
 # Tells what became of the page in an element of its own, which --dump-dom prints.
 PROBE = """<script>
 addEventListener("load", () => {
