@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 
 namespace partita::train {
 namespace {
@@ -25,13 +26,19 @@ std::vector<results::ReductionRow> reductions_of(const run::Training& training) 
   return rows;
 }
 
-/// Both, rows of the same rank and key added up.
-void add_rows(std::vector<collective::TrafficRow>& rows, const std::vector<collective::TrafficRow>& more) {
-  std::map<std::pair<int, collective::TrafficKey>, std::size_t> at;
+auto place_of(const collective::TrafficRow& row) { return std::tuple(row.rank, row.key); }
+auto place_of(const collective::PeerRow& row) {
+  return std::tuple(row.rank, row.activity, row.axis, row.counts.peer);
+}
+
+/// Both, the counts of rows of the same place added up.
+template <class Row>
+void add_rows(std::vector<Row>& rows, const std::vector<Row>& more) {
+  std::map<decltype(place_of(rows[0])), std::size_t> at;
   for (std::size_t i = 0; i < rows.size(); ++i)
-    at[{rows[i].rank, rows[i].key}] = i;
+    at[place_of(rows[i])] = i;
   for (const auto& row : more)
-    if (const auto found = at.find({row.rank, row.key}); found != at.end())
+    if (const auto found = at.find(place_of(row)); found != at.end())
       rows[found->second].counts += row.counts;
     else
       rows.push_back(row);
@@ -61,7 +68,7 @@ results::RunRecord begin_record(const job::Job& job, const run::Training& traini
 }
 
 void update_record(results::RunRecord& record, comm::Communicator& world, run::Training& training,
-                   std::size_t first_step, const std::vector<collective::TrafficRow>& earlier) {
+                   std::size_t first_step, const Exchanged& earlier) {
   for (const auto& step : run::gather_steps(
            world, [&](int r) { return training.program_of(r); }, training.steps(), world.measure_clocks(),
            first_step)) {
@@ -77,7 +84,10 @@ void update_record(results::RunRecord& record, comm::Communicator& world, run::T
   }
   training.release_spans();
   job::update_costs(record, world, training.program(), training.executor());
-  if (world.rank() == 0) add_rows(record.traffic, earlier);
+  if (world.rank() == 0) {
+    add_rows(record.traffic, earlier.traffic);
+    add_rows(record.peers, earlier.peers);
+  }
   record.epochs.clear();
   for (const auto& epoch : training.epochs())
     record.epochs.push_back({.epoch = epoch.epoch,

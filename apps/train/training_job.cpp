@@ -154,7 +154,7 @@ class RecordedTraining {
   void continue_from(const Resumed& resumed) {
     if (job_.world.rank() != 0) return;
     continue_record(record_, resumed);
-    if (resumed.same_run) earlier_ = resumed.record.traffic;
+    if (resumed.same_run) earlier_ = {.traffic = resumed.record.traffic, .peers = resumed.record.peers};
   }
   run::Outcome run() {
     const bool speaks = job_.world.rank() == 0;
@@ -207,8 +207,8 @@ class RecordedTraining {
   const job::Job& job_;
   run::Training& training_;
   results::RunRecord record_;
-  std::vector<collective::TrafficRow> earlier_;  ///< before the checkpoint
-  std::size_t recorded_ = 0;                     ///< steps
+  Exchanged earlier_;         ///< before the checkpoint
+  std::size_t recorded_ = 0;  ///< steps
   bool has_timeline_ = false;
 };
 

@@ -1,6 +1,7 @@
 /// Names of algorithms, and the bytes of schedules.
 #include <array>
 #include <bit>
+#include <map>
 
 #include "partita/collective/schedule.hpp"
 
@@ -33,6 +34,22 @@ void add(TrafficCounts& counts, const WindowRound& round, int rank, Bytes elemen
       element * (round.store.size() * static_cast<std::int64_t>(round.store_to.size()));
 }
 
+using Peers = std::map<int, PeerCounts>;
+
+void add(Peers& peers, const MessageRound& round, Bytes element) {
+  if (round.send_to >= 0) peers[round.send_to].wire_bytes += element * round.send.size();
+  if (round.receive_from >= 0)
+    peers[round.receive_from].wire_bytes_received += element * round.receive.size();
+}
+
+void add(Peers& peers, const WindowRound& round, int rank, Bytes element) {
+  for (const auto& load : round.loads)
+    for (const int peer : load.from)
+      if (peer != rank) peers[peer].window_bytes_read += element * load.range.size();
+  for (const int peer : round.store_to)
+    peers[peer].window_bytes_written += element * round.store.size();
+}
+
 }  // namespace
 
 std::string_view to_string(Combine combine) {
@@ -60,6 +77,23 @@ TrafficCounts traffic_of(const Schedule& schedule, int rank, Bytes element) {
       add(counts, std::get<WindowRound>(round), rank, element);
   }
   return counts;
+}
+
+std::vector<PeerCounts> peers_of(const Schedule& schedule, int rank, Bytes element) {
+  Peers peers;
+  for (const auto& round : schedule) {
+    if (const auto* message = std::get_if<MessageRound>(&round))
+      add(peers, *message, element);
+    else
+      add(peers, std::get<WindowRound>(round), rank, element);
+  }
+  std::vector<PeerCounts> found;
+  for (auto& [peer, counts] : peers) {
+    if (counts == PeerCounts{}) continue;
+    counts.peer = peer;
+    found.push_back(counts);
+  }
+  return found;
 }
 
 Bytes modelled_vendor_all_reduce(int p, int rank, std::int64_t n, Bytes element) {

@@ -77,4 +77,12 @@ TrafficCounts& TrafficCounts::operator+=(const TrafficCounts& other) {
   return *this;
 }
 
+PeerCounts& PeerCounts::operator+=(const PeerCounts& other) {
+  wire_bytes += other.wire_bytes;
+  wire_bytes_received += other.wire_bytes_received;
+  window_bytes_read += other.window_bytes_read;
+  window_bytes_written += other.window_bytes_written;
+  return *this;
+}
+
 }  // namespace partita::collective

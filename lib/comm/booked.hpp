@@ -8,9 +8,12 @@ namespace partita::comm {
 
 class BookedCollective : public Collective, private Progressing {
  public:
+  /// `counts` and `peers` (ranks of the communicator) are what one run exchanges.
   BookedCollective(std::shared_ptr<Communicator::State> state, Description description,
-                   collective::TrafficCounts counts)
-      : state_(std::move(state)), description_(description), counts_(counts) {
+                   collective::TrafficCounts counts, std::vector<collective::PeerCounts> peers)
+      : state_(std::move(state)), description_(description), counts_(counts), peers_(std::move(peers)) {
+    for (auto& peer : peers_)
+      peer.peer = state_->job_rank[static_cast<std::size_t>(peer.peer)];
     counts_.calls = 1;
     counts_.payload_bytes = bytes_of(description.type, description.elements);
     if (description.operation == collective::Operation::barrier) counts_.payload_bytes = Bytes(0);
@@ -40,6 +43,7 @@ class BookedCollective : public Collective, private Progressing {
             .operation = description_.operation,
             .purpose = description_.purpose};
     state_->runtime->ledger.add(key_, counts_);
+    state_->runtime->ledger.add_peers(key_.activity, key_.axis, peers_, state_->job_size);
     state_->runtime->active.push_back(this);
     if (shown_.is_message()) {
       ++shown_.number;
@@ -102,6 +106,7 @@ class BookedCollective : public Collective, private Progressing {
   std::shared_ptr<Communicator::State> state_;
   Description description_;
   collective::TrafficCounts counts_;
+  std::vector<collective::PeerCounts> peers_;  ///< ranks of the world
   collective::TrafficKey key_;
   Shown shown_;  ///< to other ranks
   double alone_seconds_ = 0;

@@ -22,7 +22,8 @@ class RoundCollective final : public BookedCollective {
   RoundCollective(std::shared_ptr<Communicator::State> owner, Description description, View in, View out,
                   collective::Schedule schedule)
       : BookedCollective(owner, description,
-                         traffic_of(schedule, owner->rank, bytes_of(description.type, Elements(1)))),
+                         traffic_of(schedule, owner->rank, bytes_of(description.type, Elements(1))),
+                         peers_of(schedule, owner->rank, bytes_of(description.type, Elements(1)))),
         in_(in),
         out_(out),
         element_(kernels::size_of(description.type)),

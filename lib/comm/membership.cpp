@@ -67,6 +67,9 @@ std::shared_ptr<Communicator::State> make_state(MPI_Comm communicator, topology:
   check(MPI_Comm_set_errhandler(communicator, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   check(MPI_Comm_rank(communicator, &state->rank), "MPI_Comm_rank");
   check(MPI_Comm_size(communicator, &state->size), "MPI_Comm_size");
+  state->job_rank.resize(static_cast<std::size_t>(state->size));
+  std::iota(state->job_rank.begin(), state->job_rank.end(), 0);
+  state->job_size = state->size;
   state->axis = axis;
   state->ranks_per_node = ranks_per_node;
   state->runtime = std::move(runtime);
@@ -178,7 +181,10 @@ Communicator Communicator::along(topology::Axis axis, const topology::GridExtent
     nodes.push_back(
         number.emplace(state_->node_of[static_cast<std::size_t>(member)], static_cast<int>(number.size()))
             .first->second);
-  return Communicator(make_state(part, axis, state_->ranks_per_node, state_->runtime, std::move(nodes)));
+  auto state = make_state(part, axis, state_->ranks_per_node, state_->runtime, std::move(nodes));
+  state->job_rank = group;
+  state->job_size = size();
+  return Communicator(std::move(state));
 }
 
 }  // namespace partita::comm

@@ -21,6 +21,11 @@ TrafficCounts counts_of(bool sends, Bytes bytes) {
   return counts;
 }
 
+std::vector<collective::PeerCounts> peers_of(bool sends, Bytes bytes, int peer) {
+  if (sends) return {{.peer = peer, .wire_bytes = bytes}};
+  return {{.peer = peer, .wire_bytes_received = bytes}};
+}
+
 void require_tag(MPI_Comm communicator, int tag) {
   int* most = nullptr;
   int found = 0;
@@ -35,7 +40,8 @@ class Message final : public BookedCollective {
   Message(std::shared_ptr<Communicator::State> owner, const Description& description, View buffer, int peer,
           int tag)
       : BookedCollective(owner, description,
-                         counts_of(description.operation == Operation::send, buffer.bytes())),
+                         counts_of(description.operation == Operation::send, buffer.bytes()),
+                         peers_of(description.operation == Operation::send, buffer.bytes(), peer)),
         buffer_(buffer),
         peer_(peer),
         tag_(first_tag + tag) {

@@ -69,6 +69,8 @@ struct Communicator::State {
   topology::Axis axis = topology::Axis::world;
   std::vector<int> node_of;     ///< by rank
   std::vector<int> world_rank;  ///< by rank
+  std::vector<int> job_rank;    ///< by rank, in the communicator of the whole job
+  int job_size = 1;
   GroupId group, node_group;
   int next_tag = 0;
   int ranks_per_node = 0;  ///< of imitated nodes

@@ -33,7 +33,7 @@ class VendorAllReduce final : public BookedCollective {
  public:
   VendorAllReduce(std::shared_ptr<Communicator::State> state, Description description, View buffer,
                   Combine combine)
-      : BookedCollective(state, description, modelled(*state, description)),
+      : BookedCollective(state, description, modelled(*state, description), {}),
         buffer_(buffer),
         operation_(combine == Combine::max ? MPI_MAX : MPI_SUM) {}
   ~VendorAllReduce() override { lose(); }

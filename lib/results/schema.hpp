@@ -2,6 +2,7 @@
 #pragma once
 
 #include "archive.hpp"
+#include "schema_traffic.hpp"
 
 namespace partita::results {
 
@@ -117,58 +118,6 @@ void exchange_epochs(Archive& root, T& epochs) {
 }
 
 template <class Archive, class T>
-void exchange_traffic(Archive& root, T& traffic) {
-  exchange_table(root, "traffic", "row", true, traffic, [](auto field) {
-    field(
-        "rank", "1", [](auto& r) -> auto& { return r.rank; });
-    field(
-        "activity", "", [](auto& r) -> auto& { return r.key.activity; });
-    field(
-        "axis", "", [](auto& r) -> auto& { return r.key.axis; });
-    field(
-        "operation", "", [](auto& r) -> auto& { return r.key.operation; });
-    field(
-        "purpose", "", [](auto& r) -> auto& { return r.key.purpose; });
-    field(
-        "calls", "1", [](auto& r) -> auto& { return r.counts.calls; });
-    field(
-        "messages", "1", [](auto& r) -> auto& { return r.counts.messages; });
-    field(
-        "payload_bytes", "byte", [](auto& r) -> auto& { return r.counts.payload_bytes; });
-    field(
-        "wire_bytes", "byte", [](auto& r) -> auto& { return r.counts.wire_bytes; });
-    field(
-        "wire_bytes_received", "byte", [](auto& r) -> auto& { return r.counts.wire_bytes_received; });
-    field(
-        "window_bytes_read", "byte", [](auto& r) -> auto& { return r.counts.window_bytes_read; });
-    field(
-        "window_bytes_written", "byte", [](auto& r) -> auto& { return r.counts.window_bytes_written; });
-    field(
-        "modelled_wire_bytes", "byte", [](auto& r) -> auto& { return r.counts.modelled_wire_bytes; });
-    field(
-        "staged_bytes", "byte", [](auto& r) -> auto& { return r.counts.staged_bytes; });
-    field(
-        "exposed_seconds", "s", [](auto& r) -> auto& { return r.counts.exposed_seconds; });
-    field(
-        "hidden_seconds", "s", [](auto& r) -> auto& { return r.counts.hidden_seconds; });
-  });
-}
-
-template <class Archive, class T>
-void exchange_reductions(Archive& root, T& reductions) {
-  exchange_table(root, "reductions", "reduction", true, reductions, [](auto field) {
-    field(
-        "purpose", "", [](auto& r) -> auto& { return r.purpose; });
-    field(
-        "payload_bytes", "byte", [](auto& r) -> auto& { return r.payload; });
-    field(
-        "algorithm", "", [](auto& r) -> auto& { return r.algorithm; });
-    field(
-        "in_window", "1", [](auto& r) -> auto& { return r.in_window; });
-  });
-}
-
-template <class Archive, class T>
 void exchange_memory(Archive& root, T& memory) {
   exchange_table(root, "memory", "rank", true, memory, [](auto field) {
     field(
@@ -277,6 +226,7 @@ void exchange(Archive& root, Record& record) {
   exchange_epochs(root, record.epochs);
   exchange_reductions(root, record.reductions);
   exchange_traffic(root, record.traffic);
+  exchange_peers(root, record.peers);
   exchange_memory(root, record.memory);
   exchange_figures(root, record.figures);
   exchange_benchmarks(root, record.benchmarks);

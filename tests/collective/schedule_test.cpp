@@ -233,6 +233,42 @@ TEST(Bytes, AllReduceEqualsItsClosedFormOverTheGroup) {
     }
 }
 
+/// By peer they add up to the totals, and what one sends another the other receives.
+void expect_peers_add_up(const std::vector<Schedule>& all, const std::string& name) {
+  const auto p = static_cast<int>(all.size());
+  std::map<std::pair<int, int>, std::int64_t> sent, received;
+  for (int r = 0; r < p; ++r) {
+    TrafficCounts sums;
+    for (const auto& peer : peers_of(all[static_cast<std::size_t>(r)], r, Bytes(4))) {
+      sums.wire_bytes += peer.wire_bytes, sums.wire_bytes_received += peer.wire_bytes_received;
+      sums.window_bytes_read += peer.window_bytes_read;
+      sums.window_bytes_written += peer.window_bytes_written;
+      if (peer.wire_bytes.value() > 0) sent[{r, peer.peer}] = peer.wire_bytes.value();
+      if (peer.wire_bytes_received.value() > 0) received[{peer.peer, r}] = peer.wire_bytes_received.value();
+    }
+    const auto counts = traffic_of(all[static_cast<std::size_t>(r)], r, Bytes(4));
+    EXPECT_EQ(sums.wire_bytes, counts.wire_bytes) << name << " p " << p << " rank " << r;
+    EXPECT_EQ(sums.wire_bytes_received, counts.wire_bytes_received) << name << " p " << p << " rank " << r;
+    EXPECT_EQ(sums.window_bytes_read, counts.window_bytes_read) << name << " p " << p << " rank " << r;
+    EXPECT_EQ(sums.window_bytes_written, counts.window_bytes_written) << name << " p " << p << " rank " << r;
+  }
+  EXPECT_EQ(sent, received) << name << " p " << p;
+}
+
+TEST(Bytes, ByPeerAddUpToTheTotals) {
+  for (const auto& [name, generate] : all_reduces())
+    for (int p = 1; p <= 9; ++p)
+      for (const auto n : sizes(p))
+        expect_peers_add_up(schedules(generate, p, n), name);
+}
+
+TEST(Bytes, ByPeerOfARingGoToTheNextRankOnly) {
+  const auto peers = peers_of(ring_all_reduce(4, 1, even_cuts(4, 8), Combine::sum), 1, Bytes(4));
+  ASSERT_EQ(peers.size(), 2U);
+  EXPECT_EQ(peers[0], (PeerCounts{.peer = 0, .wire_bytes_received = Bytes(2 * 3 * 2 * 4)}));
+  EXPECT_EQ(peers[1], (PeerCounts{.peer = 2, .wire_bytes = Bytes(2 * 3 * 2 * 4)}));
+}
+
 TEST(Bytes, OtherOperationsEqualTheirClosedForms) {
   for (int p = 1; p <= 9; ++p) {
     std::vector<std::int64_t> cuts{0};  // uneven, with empty shares: 0, 1, 0, 3, 0, 5, …

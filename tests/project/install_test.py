@@ -24,5 +24,12 @@ with tempfile.TemporaryDirectory() as folder:
     assert "sum 3 schema" in run(mpiexec, "-n", "2", work / "client")
     program = prefix / "bin" / "partita-train"
     config = prefix / "share" / "partita" / "inputs" / "runs" / "digits_mlp.ini"
-    assert "STATUS: PASS" in run(mpiexec, "-n", "2", program, "--config", config, "--train.steps=2")
+    result = pathlib.Path(folder) / "result.h5"
+    assert "STATUS: PASS" in run(mpiexec, "-n", "2", program, "--config", config, "--train.steps=2", "--output", result)
+    # The Python program finds its package beside it; it needs packages that not every machine has.
+    report = subprocess.run([prefix / "bin" / "partita-report", result, "-o", folder + "/report"], capture_output=True, text=True,
+                            timeout=200)
+    written = report.returncode == 0 and (pathlib.Path(folder) / "report" / "index.html").exists()
+    assert written or " lacks " in report.stderr, report
+    print("report:", report.stderr.strip() or "written")
 print("ok")

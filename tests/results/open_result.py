@@ -13,7 +13,7 @@ except ImportError as missing:
     sys.exit(77)
 
 path = sys.argv[1]
-groups = {"environment", "model", "steps", "epochs", "reductions", "traffic", "memory", "figures", "benchmarks",
+groups = {"environment", "model", "steps", "epochs", "reductions", "traffic", "peers", "memory", "figures", "benchmarks",
           "timeline", "inference"}
 columns = 0
 

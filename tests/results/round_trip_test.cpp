@@ -57,6 +57,7 @@ void expect_same(const RunRecord& a, const RunRecord& b) {
   ASSERT_EQ(a.epochs.size(), b.epochs.size());
   for (std::size_t i = 0; i < a.epochs.size(); ++i)
     EXPECT_TRUE(same(a.epochs[i], b.epochs[i])) << i;
+  EXPECT_EQ(a.peers, b.peers);
   ASSERT_EQ(a.traffic.size(), b.traffic.size());
   for (std::size_t i = 0; i < a.traffic.size(); ++i) {
     EXPECT_EQ(a.traffic[i].rank, b.traffic[i].rank);

@@ -109,6 +109,18 @@ inline RunRecord sample_record(std::int64_t steps = 7, std::int64_t ranks = 2) {
                                       .exposed_seconds = 0.25,
                                       .hidden_seconds = 0.5}});
   }
+  // To every other rank, as of four all-reduces in a window and a ring of messages.
+  for (int rank = 0; rank < ranks; ++rank)
+    for (int peer = 0; peer < ranks; ++peer)
+      if (peer != rank)
+        r.peers.push_back({.rank = rank,
+                           .activity = collective::Activity::train,
+                           .axis = topology::Axis::data,
+                           .counts = {.peer = peer,
+                                      .wire_bytes = Bytes(peer == (rank + 1) % ranks ? 7001 : 0),
+                                      .wire_bytes_received = Bytes(rank == (peer + 1) % ranks ? 7001 : 0),
+                                      .window_bytes_read = Bytes(100 + peer),
+                                      .window_bytes_written = Bytes(200 + peer)}});
   r.layers = {{.name = "conv1",
                .kind = "conv",
                .output = "10x24x24",

@@ -102,6 +102,8 @@ Schedule hierarchical_all_reduce(int rank, std::span<const int> node_of, std::in
 
 /// Bytes and messages of one rank's schedule (payload and seconds stay 0).
 TrafficCounts traffic_of(const Schedule&, int rank, Bytes element);
+/// The same bytes by peer, in order of the peers; who exchanges nothing is left out.
+std::vector<PeerCounts> peers_of(const Schedule&, int rank, Bytes element);
 
 /// What MPICH's MPI_Iallreduce sends from `rank`: recursive doubling up to 2048 bytes or with fewer than q =
 /// 2^⌊log₂p⌋ elements, else Rabenseifner's algorithm: even ranks below 2(p−q) send n, odd ones 2(q−1)/q·n +

@@ -61,6 +61,25 @@ struct TrafficCounts {
   TrafficCounts& operator+=(const TrafficCounts&);
 };
 
+/// What one rank exchanged with one peer, itself included: the four columns of `TrafficCounts` that have a
+/// peer.
+struct PeerCounts {
+  int peer = 0;
+  Bytes wire_bytes{}, wire_bytes_received{}, window_bytes_read{}, window_bytes_written{};
+
+  PeerCounts& operator+=(const PeerCounts&);  ///< the bytes; the peer stays
+  friend bool operator==(const PeerCounts&, const PeerCounts&) = default;
+};
+
+/// A row of `/peers` as one rank reports it. Its rows of one activity and axis add up to those of `/traffic`.
+struct PeerRow {
+  int rank = 0;
+  Activity activity = Activity::setup;
+  topology::Axis axis = topology::Axis::world;
+  PeerCounts counts;
+  friend bool operator==(const PeerRow&, const PeerRow&) = default;
+};
+
 /// A row of `/traffic` as one rank reports it.
 struct TrafficRow {
   int rank = 0;

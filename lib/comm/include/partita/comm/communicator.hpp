@@ -158,6 +158,8 @@ class Communicator {
   /// Every rank's ledger on rank 0, this gather included; its own waiting time cannot be known before and is
   /// 0.
   std::vector<collective::TrafficRow> gather_traffic();
+  /// Every rank's bytes by peer on rank 0, `record` (such as this gather) left out.
+  std::vector<collective::PeerRow> gather_peers();
 
   struct State;
 

@@ -213,6 +213,7 @@ struct RunRecord {
   std::vector<EpochRow> epochs;
   std::vector<ReductionRow> reductions;
   std::vector<collective::TrafficRow> traffic;
+  std::vector<collective::PeerRow> peers;
   std::vector<MemoryRow> memory;  ///< by rank
   std::vector<Figure> figures;
   std::vector<BenchmarkRow> benchmarks;

@@ -1,0 +1,173 @@
+"""What a report says: the sections of the page in order, with their tables and pictures."""
+import io
+import re
+
+import numpy
+
+from . import curves, ranks, scaling, timeline
+from .page import Page
+from .style import bytes_text, number, plural, seconds_text, shorten
+
+RANK_PICTURES = (ranks.draw_phases, timeline.draw_timeline, ranks.draw_axes, ranks.draw_matrix, ranks.draw_memory)
+NO_TIMELINE = "This run recorded no timeline: run it again with --timeline.steps=2 to see its step, its bubbles and its waiting."
+NO_PEERS = ("This file does not say between which ranks bytes moved, as those of older versions do not: run again to see the"
+            " traffic from rank to rank.")
+
+
+def labels_of(runs):
+    """Short names that differ: the file's, with its folder or a number where needed."""
+    labels = [run.path.stem for run in runs]
+    if len(set(labels)) < len(labels):
+        labels = [f"{run.path.absolute().parent.name}/{run.path.stem}" for run in runs]
+    if len(set(labels)) < len(labels):
+        labels = [f"{i + 1}: {label}" for i, label in enumerate(labels)]
+    return labels
+
+
+class Report:
+    """The page and its pictures: `files` by name."""
+
+    def __init__(self, runs):
+        self.runs = list(zip(labels_of(runs), runs))
+        self.page = Page("Partita: " + (self.runs[0][0] if len(runs) == 1 else plural(len(runs), "run")))
+        self.files = {}
+        self.overview()
+        self.training()
+        if len(runs) > 1:
+            self.scaling()
+        for label, run in self.runs:
+            self.one_run(label, run)
+        self.files["index.html"] = self.page.html().encode("utf-8")
+
+    def add(self, picture, prefix=""):
+        if picture is None:
+            return False
+        name = prefix + picture.name
+        for suffix, keys in (("png", {}), ("svg", {"metadata": {"Date": None}})):
+            content = io.BytesIO()
+            picture.figure.savefig(content, format=suffix, **keys)
+            self.files[f"{name}.{suffix}"] = content.getvalue()
+            picture.figure.set_layout_engine("none")  # what lies where is found once
+        self.page.picture(picture, self.files[f"{name}.svg"], [f"{name}.png", f"{name}.svg"])
+        return True
+
+    def overview(self):
+        page = self.page
+        page.section("Overview")
+        page.table("Runs", ("run", "model", "data", "grid", "ranks", "batch", "precision", "steps", "samples/s", "test accuracy",
+                            "status"), [self.overview_row(label, run) for label, run in self.runs])
+        for label, run in self.runs:
+            if run.attributes["status"] != "complete":
+                meaning = {"running": "the run had not ended, or was killed, when this was written",
+                           "aborted": "the run was aborted", "invalid": "its numbers must not be used"}
+                page.note(f"{label} is {run.attributes['status']}: {meaning.get(run.attributes['status'], '')}.", wrong=True)
+
+    @staticmethod
+    def overview_row(label, run):
+        a = run.attributes
+        steps = len(run.columns("steps")["seconds"]) if "steps" in run else 0
+        accuracy = run.columns("epochs")["test_accuracy"] if "epochs" in run else numpy.empty(0)
+        accuracy = accuracy[numpy.isfinite(accuracy)]
+        return (label, a["model"], a["dataset"], scaling.grid_text(run), (run.ranks,), (a["batch"],), a["precision"], (steps,),
+                (number(scaling.throughput(run)) if steps else "",), (f"{100 * accuracy[-1]:.2f} %" if len(accuracy) else "",),
+                a["status"])
+
+    def training(self):
+        pictures = [curves.draw_curves(self.runs), curves.draw_step_times(self.runs), curves.draw_latencies(self.runs)]
+        if any(pictures):
+            self.page.section("Over time")
+            for picture in pictures:
+                self.add(picture)
+
+    def scaling(self):
+        page = self.page
+        page.section("Scaling")
+        usable = [run for _, run in self.runs if "steps" in run and run.attributes["status"] in ("complete", "running")]
+        differ = scaling.differences(usable)
+        points = [] if differ else scaling.points_of(usable)
+        if differ:
+            page.note("No scaling plot: it wants runs that differ only in the grid and the batch; these differ in "
+                      + ", ".join(differ) + ".")
+        elif not self.add(scaling.draw_scaling(points)):
+            page.note("No scaling plot: it wants runs on different numbers of ranks, with the same batch in all or on each rank.")
+        if points:
+            page.table("Speed-up and efficiency", ("series", "scaling", "grid", "ranks", "batch", "runs", "samples/s", "speed-up",
+                                                   "ideal", "efficiency"),
+                       [(p.series, p.mode, p.grid, (p.ranks,), (p.batch,), (p.runs,), (number(p.throughput),),
+                         (f"{p.speed_up:.2f}",), (f"{p.ideal:g}",), (f"{100 * p.speed_up / p.ideal:.0f} %",)) for p in points])
+
+    def one_run(self, label, run):
+        page = self.page
+        several = len(self.runs) > 1
+        page.section(f"Run {label}" if several else "Ranks")
+        place = next(i for i, (_, other) in enumerate(self.runs) if other is run)
+        prefix = f"{place + 1}_" + re.sub(r"[^A-Za-z0-9.-]+", "_", label)[:60] + "_" if several else ""
+        for draw in RANK_PICTURES:
+            drawn = self.add(draw(shorten(label, 48), run), prefix)
+            if drawn or "steps" not in run:
+                continue
+            if draw is timeline.draw_timeline:
+                page.note(NO_TIMELINE)
+            elif draw is ranks.draw_matrix and run.ranks > 1 and "peers" not in run:
+                page.note(NO_PEERS)
+        if not several:
+            page.section("Numbers")
+        self.tables(run)
+
+    def tables(self, run):
+        page = self.page
+        if "figures" in run:
+            page.table("Figures of merit", ("figure", "value", "unit"),
+                       [(row.name, (number(row.value),), row.unit) for row in run.figures.itertuples(index=False)])
+        if "traffic" in run:
+            self.traffic_table(run)
+        if "benchmarks" in run:
+            grouped = run.benchmarks.groupby(["name", "parameters", "unit"], sort=False).value
+            page.table("Benchmarks", ("benchmark", "parameters", "median", "unit", "samples"),
+                       [(name, parameters, (number(values.median()),), unit, (len(values),))
+                        for (name, parameters, unit), values in grouped])
+        if "model" in run:
+            page.table("Layers", ("layer", "kind", "output", "parameters", "FLOP per sample", "stage", "placement"),
+                       [(row.name, row.kind, row.output, (number(row.parameters),), (number(row.flops_per_sample),), (row.stage,),
+                         row.placement) for row in run.model.itertuples(index=False)])
+        self.environment_tables(run)
+        page.table("Attributes", ("attribute", "value"),
+                   [(name, value) for name, value in run.attributes.items() if name != "config"], long=True)
+        page.preformatted("Configuration", run.attributes["config"])
+
+    def traffic_table(self, run):
+        activity, divisor, per = ranks.main_activity(run)
+        table = run.traffic[run.traffic.activity == activity]
+        columns = ["calls", "messages", "payload_bytes", *ranks.COLUMNS]
+        sums = table.groupby(["axis", "operation", "purpose"])[columns].sum() / divisor
+        waited = table.groupby(["axis", "operation", "purpose"])[["exposed_seconds", "hidden_seconds"]].sum() / divisor
+        if sums.empty:
+            return
+        shown = [c for c in columns if sums[c].any()]
+        heads = {"payload_bytes": "payload", **ranks.COLUMNS}
+        self.page.table(
+            f"Traffic of all ranks {per}",
+            ("axis", "operation", "purpose", *(heads.get(c, c) for c in shown), "exposed", "hidden"),
+            [(*key, *((bytes_text(row[c]) if "bytes" in c else number(row[c]),) for c in shown),
+              *((seconds_text(value),) for value in waited.loc[key])) for key, row in sums.iterrows()])
+
+    def environment_tables(self, run):
+        rows = [(name, value) for name, value in sorted(run.environment.items())]
+        if rows:
+            self.page.table("Environment", ("what", "value"), rows, long=True)
+        if "environment" in run:
+            grouped = run.ranks_table.reset_index().groupby(["host", "cpu_model", "cores", "device"], sort=False)["rank"]
+            self.page.table("Where the ranks ran", ("ranks", "host", "CPU", "cores a rank", "device"),
+                            [(ranges_text(sorted(members)), host, cpu, (cores,), device)
+                             for (host, cpu, cores, device), members in grouped])
+
+
+def ranges_text(numbers):
+    """0–3, 6, 8–9"""
+    ranges = []
+    for value in numbers:
+        if ranges and ranges[-1][1] == value - 1:
+            ranges[-1][1] = value
+        else:
+            ranges.append([value, value])
+    return ", ".join(f"{first}" if first == last else f"{first}–{last}" for first, last in ranges)

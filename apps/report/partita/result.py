@@ -1,0 +1,203 @@
+"""Reads a result file whole and hands its groups out as pandas tables and xarray data sets."""
+import functools
+import pathlib
+
+import h5py
+import numpy
+
+SCHEMA_VERSION = 1  # the newest that is understood
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+# By group: the table's index, and what to say when it was not recorded.
+TABLES = {
+    "model": ("layer", "the run has no model"),
+    "epochs": ("epoch", "no epoch was completed"),
+    "traffic": ("row", "the run counted no traffic"),
+    "peers": ("row", "one rank exchanges nothing, and older files do not name the peers: run again"),
+    "reductions": ("reduction", "nothing was reduced between ranks"),
+    "memory": ("rank", "the run recorded no memory"),
+    "figures": ("figure", "the run ended before it had figures of merit"),
+    "benchmarks": ("row", "the file is not of a benchmark"),
+    "timeline": ("span", "record it with --timeline.steps=2"),
+}
+DATASETS = {"steps": "no training step was completed", "inference": "the file is not of partita-infer",
+            "environment": "the run recorded no environment"}
+
+
+class BadFile(Exception):
+    """A file that cannot be used as a result: the message names the file and says why."""
+
+
+class NotRecorded(KeyError):
+    """A group that the run did not record: the message says how to get it."""
+
+    def __str__(self):
+        return self.args[0]
+
+
+def _text(value):
+    return value.decode("utf-8") if isinstance(value, bytes) else value.item() if hasattr(value, "item") else value
+
+
+def _column(dataset):
+    """Numbers as they are, text as an array of str."""
+    values = dataset[()]
+    return numpy.char.decode(values, "utf-8").astype(object) if values.dtype.kind == "S" else values
+
+
+def _columns(group):
+    return {name: _column(item) for name, item in group.items() if isinstance(item, h5py.Dataset)}
+
+
+class Result:
+    """One run. Every group of the file is an attribute; a group that was not recorded raises `NotRecorded`.
+
+    pandas tables: `epochs` (by epoch), `traffic`, `peers`, `reductions`, `memory` (by rank), `figures`, `benchmarks`, `timeline`,
+    `model` (by layer), `ranks_table` (by rank: host, cpu_model, cores, device, grid_data, grid_pipeline, grid_tensor).
+    xarray data sets: `steps` (loss, samples, seconds, learning_rate [step]; rank_seconds [step, rank]; phase_seconds
+    [phase, step, rank]), `inference` (latency_seconds [batch]; prediction [sample] or output [sample, feature]).
+    Plain: `path`, `attributes` (of the file), `environment` (versions, Slurm variables), `config` (by "section.key"; `layer` is a
+    list), `grid` (extents by axis), `ranks` (their number), `clock_uncertainty_seconds` (of the timeline, or None).
+    """
+
+    def __init__(self, path, attributes, groups, environment, clock_uncertainty_seconds):
+        self.path, self.attributes, self.environment = pathlib.Path(path), attributes, environment
+        self.clock_uncertainty_seconds = clock_uncertainty_seconds
+        self._groups = groups
+        self.grid = {axis: int(extent) for axis, extent in (word.split("=") for word in attributes["grid"].split())}
+        self.ranks = self.grid["data"] * self.grid["pipeline"] * self.grid["tensor"]
+        self.config = parse_config(attributes["config"])
+
+    def __contains__(self, group):
+        return group in self._groups
+
+    def __repr__(self):
+        return f"<partita.Result {self.path}: {self.attributes['model']} on {self.ranks} ranks, {self.attributes['status']}>"
+
+    @property
+    def groups(self):
+        """Names of the groups that were recorded."""
+        return sorted(group for group in self._groups if "/" not in group)
+
+    def columns(self, group):
+        """The arrays of a group by name, as they are in the file."""
+        if group not in self._groups:
+            reason = TABLES[group][1] if group in TABLES else DATASETS.get(group, "no such group is known")
+            raise NotRecorded(f"{self.path} has no /{group}: {reason}")
+        return self._groups[group]
+
+    def __getattr__(self, name):
+        if name not in TABLES:
+            raise AttributeError(f"a result has no {name}")
+        import pandas
+        table = pandas.DataFrame(self.columns(name)).set_index(TABLES[name][0])
+        self.__dict__[name] = table
+        return table
+
+    @functools.cached_property
+    def steps(self):
+        import xarray
+        columns, phases = self.columns("steps"), self.columns("steps/phase")
+        sets = {name: ("step", columns[name]) for name in ("loss", "samples", "seconds", "learning_rate")}
+        sets["rank_seconds"] = (("step", "rank"), columns["rank_seconds"])
+        sets["phase_seconds"] = (("phase", "step", "rank"), numpy.stack(list(phases.values())))
+        return xarray.Dataset(sets, {"step": columns["step"], "rank": columns["rank"], "phase": list(phases)})
+
+    @functools.cached_property
+    def inference(self):
+        import xarray
+        columns = self.columns("inference")
+        dims = {"latency_seconds": ("batch",), "prediction": ("sample",), "output": ("sample", "feature")}
+        return xarray.Dataset({name: (dims[name], values) for name, values in columns.items() if name in dims})
+
+    @functools.cached_property
+    def ranks_table(self):
+        import pandas
+        return pandas.DataFrame(self.columns("environment")).set_index("rank")
+
+
+def parse_config(text):
+    """INI text by "section.key"; keys before the first section stand alone; `layer`, which is repeated, becomes a list."""
+    values, section = {}, ""
+    for line in text.splitlines():
+        line = line.strip()
+        if line.startswith("[") and line.endswith("]"):
+            section = line[1:-1] + "."
+        elif "=" in line and not line.startswith(("#", ";")):
+            key, value = (part.strip() for part in line.split("=", 1))
+            if section + key == "model.layer":
+                values.setdefault(section + key, []).append(value)
+            else:
+                values[section + key] = value
+    return values
+
+
+def _check(path, attributes, groups):
+    """What the rest relies on: lengths that agree, ranks that the grid has."""
+    def require(holds, what):
+        if not holds:
+            raise BadFile(f"{path}: is damaged: {what}")
+
+    extents = [int(word.split("=")[1]) for word in attributes["grid"].split()]
+    ranks = int(numpy.prod(extents, dtype=object))
+    require(len(extents) == 3 and all(0 < e < 2**31 for e in extents), f"its grid is {attributes['grid']!r}")
+    for name in TABLES:
+        columns = groups.get(name, {})
+        lengths = {values.shape for values in columns.values()}
+        require(len(lengths) <= 1 and all(len(shape) == 1 for shape in lengths), f"columns of /{name} differ in length")
+        require(not columns or TABLES[name][0] in columns, f"/{name} has no column {TABLES[name][0]}")
+        for column in ("rank", "peer"):
+            values = columns.get(column, numpy.zeros(1))
+            require(values.size == 0 or 0 <= values.min() <= values.max() < ranks, f"/{name} names a {column} outside the grid")
+    if "steps" in groups:
+        steps, phases = groups["steps"], groups.get("steps/phase", {})
+        shape = (len(steps["seconds"]), ranks)
+        require(all(steps[name].shape == shape[:1] for name in ("step", "loss", "samples", "learning_rate"))
+                and steps["rank_seconds"].shape == shape and len(steps["rank"]) == ranks, "columns of /steps differ in length")
+        require(phases and all(values.shape == shape for values in phases.values()), "columns of /steps/phase differ in length")
+    if "timeline" in groups:
+        spans = groups["timeline"]
+        require((spans["start_seconds"] <= spans["end_seconds"]).all(), "a span of /timeline ends before it starts")
+
+
+def _read(path):
+    with h5py.File(path, "r") as file:
+        attributes = {name: _text(value) for name, value in file.attrs.items()}
+        if attributes.get("software") != "partita":
+            raise BadFile(f"{path}: was not written by Partita")
+        if attributes.get("content") != "result":
+            raise BadFile(f"{path}: is not a result but a file of content {attributes.get('content')!r}")
+        if attributes["schema_version"] > SCHEMA_VERSION:
+            raise BadFile(f"{path}: has schema version {attributes['schema_version']}, newer than {SCHEMA_VERSION}, which this"
+                          " program reads: use a newer Partita")
+        groups = {}
+        for name in (*TABLES, *DATASETS):
+            if name in file and (name != "environment" or "rank" in file[name]):
+                groups[name] = _columns(file[name])
+        if "steps" in file:
+            groups["steps/phase"] = _columns(file["steps/phase"])
+        environment = {name: _text(value) for name, value in file["environment"].attrs.items()} if "environment" in file else {}
+        uncertainty = float(file["timeline"].attrs["clock_uncertainty_seconds"]) if "timeline" in file else None
+        _check(path, attributes, groups)
+        return Result(path, attributes, groups, environment, uncertainty)
+
+
+def open(path):
+    """The run of a result file, read whole; raises `BadFile`, which names the file, for whatever cannot be used."""
+    path = pathlib.Path(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(SIGNATURE))
+    except OSError as refused:
+        raise BadFile(f"{path}: cannot be read: {refused.strerror}") from None
+    if start != SIGNATURE:
+        raise BadFile(f"{path}: is not an HDF5 file")
+    try:
+        return _read(path)
+    except BadFile:
+        raise
+    except BlockingIOError:
+        raise BadFile(f"{path}: is locked by another process; HDF5_USE_FILE_LOCKING=FALSE reads it nevertheless") from None
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, IndexError, OverflowError) as wrong:
+        text = " ".join(str(wrong).split())
+        reason = "is truncated" if "truncated" in text else "is damaged or lacks parts"
+        raise BadFile(f"{path}: {reason} ({text})") from None

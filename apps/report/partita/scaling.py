@@ -1,0 +1,112 @@
+"""Several runs beside each other: what they differ in, and how the throughput grows with the ranks."""
+import collections
+
+import numpy
+
+from .curves import after_warm_up
+from .style import RUN_COLOURS, WIDTH, Picture, new_figure, plural
+
+# Keys that may differ between the runs of one study: where files go, how often they are written, repetitions, and the grid with
+# what belongs to it. The batch makes the study strong (equal) or weak (equal on each rank).
+FREE = ("output", "save-model", "grid.", "pipeline.", "checkpoint.", "snapshot.", "timeline.", "watchdog.", "evaluate.", "infer.",
+        "train.seed", "train.batch", "train.epochs", "train.steps")
+Point = collections.namedtuple("Point", "mode series grid ranks batch runs throughput speed_up ideal")
+
+
+def throughput(run):
+    """Samples per second of training without the first steps, as the figure of merit."""
+    if "steps" not in run:
+        return numpy.nan
+    steps = run.columns("steps")
+    return after_warm_up(steps["samples"]).sum() / max(after_warm_up(steps["seconds"]).sum(), 1e-30)
+
+
+def differences(runs):
+    """Keys, other than the free ones, in which runs differ: what forbids to read them as one study."""
+    keys = {key for run in runs for key in run.config if not key.startswith(FREE)}
+    found = [name for name in ("model", "dataset", "precision") if len({run.attributes[name] for run in runs}) > 1]
+    return found + sorted(key for key in keys if len({str(run.config.get(key)) for run in runs}) > 1)
+
+
+def split_of(run):
+    return " × ".join(axis for axis, extent in run.grid.items() if extent > 1)
+
+
+def grid_text(run):
+    return " × ".join(f"{axis} {extent}" for axis, extent in run.grid.items() if extent > 1) or "one rank"
+
+
+def points_of(runs):
+    """Points of strong and weak scaling: the median of repetitions against the fewest ranks of the same series."""
+    points = []
+    for mode, fixed in (("strong", lambda run: run.attributes["batch"]),
+                        ("weak", lambda run: run.attributes["batch"] / run.ranks)):
+        groups = collections.defaultdict(list)
+        for run in runs:
+            groups[fixed(run)].append(run)
+        for value, members in sorted(groups.items()):
+            for split in sorted({split_of(run) for run in members} - {""}):
+                series = f"{split}, batch {value:g}" + (" a rank" if mode == "weak" else "")
+                points += points_of_series(mode, series, [run for run in members if split_of(run) in ("", split)])
+    return points
+
+
+def points_of_series(mode, series, runs):
+    by_grid = collections.defaultdict(list)
+    for run in runs:
+        by_grid[run.ranks, grid_text(run), run.attributes["batch"]].append(throughput(run))
+    if len({ranks for ranks, _, _ in by_grid}) < 2:
+        return []
+    median = {key: float(numpy.median(values)) for key, values in sorted(by_grid.items())}
+    fewest = min(ranks for ranks, _, _ in median)
+    base = max(value for (ranks, _, _), value in median.items() if ranks == fewest)
+    return [Point(mode, series, grid, ranks, batch, len(by_grid[ranks, grid, batch]), value, value / base, ranks / fewest)
+            for (ranks, grid, batch), value in median.items()]
+
+
+def draw_scaling(points):
+    """Speed-up over ranks with the ideal line, a panel for strong and one for weak scaling."""
+    modes = [mode for mode in ("strong", "weak") if any(point.mode == mode for point in points)]
+    if not modes:
+        return None
+    figure = new_figure(4.3, "Scaling", width=WIDTH if len(modes) == 2 else 5.0)
+    panels = figure.subplots(1, len(modes), squeeze=False)[0]
+    words = []
+    for axes, mode in zip(panels, modes):
+        mine = [point for point in points if point.mode == mode]
+        ranks = sorted({point.ranks for point in mine})
+        fewest = ranks[0]
+        axes.plot([fewest, ranks[-1]], [1, ranks[-1] / fewest], color="black", linestyle=":", linewidth=1.4, label="ideal")
+        for i, series in enumerate(dict.fromkeys(point.series for point in mine)):
+            of_series = [point for point in mine if point.series == series]
+            best = {}
+            for point in of_series:
+                best[point.ranks] = max(best.get(point.ranks, 0), point.speed_up * of_series[0].ranks / fewest)
+            style = {"color": RUN_COLOURS[i % len(RUN_COLOURS)], "marker": "os^DvPX"[i % 7]}
+            axes.plot(list(best), list(best.values()), linewidth=1.6, markersize=5.5, label=series, **style)
+            last = max(best)
+            words.append(f"{mode}, {series}: {best[last]:.2f} times at {plural(last, 'rank')} (ideal {last / fewest:g})")
+        plain_log_axes(axes, ranks, [point.speed_up for point in mine] + [ranks[-1] / fewest])
+        axes.set(xlabel="ranks", ylabel=f"throughput ÷ that of {plural(fewest, 'rank')}",
+                 title="Strong scaling: the same batch" if mode == "strong" else "Weak scaling: the same batch on each rank")
+        axes.grid()
+        axes.legend(loc="upper left")
+    return Picture("scaling", "Scaling", figure, "Speed-up over the number of ranks. " + "; ".join(words) + ".",
+                   "Medians of repetitions; both axes are logarithmic, so that the ideal line is straight.")
+
+
+def plain_log_axes(axes, ranks, values):
+    """Logarithmic to the base 2 with plain numbers, ticks far enough apart to be read."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log", base=2)
+    shown = ranks[-1:]
+    for count in reversed(ranks):
+        if shown[-1] / count >= max(1.2, (ranks[-1] / ranks[0]) ** 0.08):
+            shown.append(count)
+    powers = [2.0 ** e for e in range(int(numpy.floor(numpy.log2(min(values)))), int(numpy.ceil(numpy.log2(max(values)))) + 1)]
+    for axis, ticks in ((axes.xaxis, shown), (axes.yaxis, powers)):
+        axis.set_major_locator(FixedLocator(ticks))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_ylim(min(powers[0], 0.9), max(values) * 1.35)

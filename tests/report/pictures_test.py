@@ -1,0 +1,108 @@
+"""Every picture at 1, 2, 8 and 64 ranks: no two texts overlap, none leaves the canvas, and the numbers drawn are the file's."""
+import os
+import tempfile
+
+import packages
+
+packages.require("h5py", "numpy", "pandas", "matplotlib")
+import matplotlib  # noqa: E402
+import numpy  # noqa: E402
+from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
+from matplotlib.text import Text  # noqa: E402
+
+import many_ranks  # noqa: E402
+import partita  # noqa: E402
+from partita import curves, ranks, scaling, timeline  # noqa: E402
+from partita.style import STYLE, bytes_text, seconds_text  # noqa: E402
+
+
+def shown_texts(figure):
+    """(text, box in pixels) of everything that is written."""
+    renderer = figure.canvas.get_renderer()
+    for text in figure.findobj(Text):
+        if text.get_visible() and text.get_text().strip():
+            yield text, text.get_window_extent(renderer)
+
+
+def ticks_out_of_view(figure):
+    """Labels of ticks beyond the limits are kept by matplotlib and not drawn."""
+    hidden = set()
+    for axes in figure.axes:
+        for axis, (low, high) in ((axes.xaxis, sorted(axes.get_xlim())), (axes.yaxis, sorted(axes.get_ylim()))):
+            for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+                slack = 1e-9 * (high - low)
+                if not low - slack <= tick.get_loc() <= high + slack:
+                    hidden |= {tick.label1, tick.label2}
+                hidden |= {label for label in (tick.label1, tick.label2) if not label.get_visible()}
+    return hidden
+
+
+def check_layout(picture, what):
+    figure = picture.figure
+    FigureCanvasAgg(figure)  # which knows the sizes of letters
+    figure.draw_without_rendering()
+    hidden, (width, height) = ticks_out_of_view(figure), figure.canvas.get_width_height()
+    shown = [(text.get_text(), box) for text, box in shown_texts(figure) if text not in hidden]
+    assert len(shown) >= 4, (what, shown)
+    names, (x0, y0, x1, y1) = [name for name, _ in shown], numpy.array([box.extents for _, box in shown]).T
+    inside = (x0 >= -1) & (y0 >= -1) & (x1 <= width + 1) & (y1 <= height + 1)
+    assert inside.all(), f"{what}: {names[inside.argmin()]!r} leaves the canvas"
+    across = numpy.minimum.outer(x1, x1) - numpy.maximum.outer(x0, x0)
+    down = numpy.minimum.outer(y1, y1) - numpy.maximum.outer(y0, y0)
+    overlaps = numpy.argwhere(numpy.triu((across > 1.5) & (down > 1.5), 1))
+    assert len(overlaps) == 0, f"{what}: overlapping texts: {[(names[i], names[j]) for i, j in overlaps[:5]]}"
+    assert picture.alt.endswith(".") and len(picture.alt) > 40, picture.alt
+    return len(shown)
+
+
+def check_numbers(runs):
+    run = runs["4x8x2"]
+    matrices = ranks.peer_matrices(run, "train", 60)
+    assert matrices["in messages"][0, 16] == 1_700_000 and matrices["in messages"][0, 2] == 409600
+    assert matrices["in messages"].sum() * 60 == run.traffic.wire_bytes.sum()
+    windows = matrices["through shared windows"]
+    assert windows[1, 0] == 65536 and (windows > 0).sum() == 64, "what rank 0 reads from rank 1 goes from 1 to 0"
+    assert windows.sum() * 60 == run.traffic.window_bytes_read.sum() + run.traffic.window_bytes_written.sum()
+    blocks = timeline.blocks_of(run.timeline[run.timeline["rank"] == 0].itertuples(), False, 0)
+    assert [b[3] for b in blocks if b[0] == "forward"] == list(range(16)), blocks
+    assert any(b[0] == "waiting for another stage" for b in blocks)
+    assert curves.running_mean(numpy.array([1.0, 2, 3, 4]), 2).tolist() == [1, 1.5, 2.5, 3.5]
+    assert (bytes_text(1), bytes_text(45600), seconds_text(0.00152)) == ("1 B", "45.6 kB", "1.52 ms")
+
+
+def check_scaling(folder):
+    runs, study = [], [(1, 1024, 8), (2, 1024, 4), (4, 1024, 2.5), (8, 1024, 2), (2, 2048, 8), (64, 1024, 1)]
+    for i, (data, batch, scale) in enumerate(study):
+        many_ranks.make(f"{folder}/s{i}.h5", data, 1, 1, timeline=False, batch=batch, seconds_scale=scale)
+        runs.append(partita.open(f"{folder}/s{i}.h5"))
+    assert scaling.differences(runs) == []
+    points = scaling.points_of(runs)
+    strong = {point.ranks: point for point in points if point.mode == "strong"}
+    assert sorted(strong) == [1, 2, 4, 8, 64], points
+    assert abs(strong[2].speed_up - 2) < 0.05 and strong[8].ideal == 8 and abs(strong[8].speed_up - 4) < 0.2, strong
+    weak = {point.ranks: point for point in points if point.mode == "weak"}
+    assert sorted(weak) == [1, 2] and abs(weak[2].speed_up - 2) < 0.05, weak
+    check_layout(scaling.draw_scaling(points), "scaling")
+    runs[0].config["train.learning-rate"] = "0.5"
+    assert scaling.differences(runs) == ["train.learning-rate"]
+    return runs
+
+
+with tempfile.TemporaryDirectory() as folder, matplotlib.rc_context(STYLE):
+    runs, drawn = {}, 0
+    for grid in ((1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 4, 2), (4, 8, 2), (64, 1, 1)):
+        name = "x".join(map(str, grid))
+        many_ranks.make(os.path.join(folder, name + ".h5"), *grid)
+        runs[name] = run = partita.open(os.path.join(folder, name + ".h5"))
+        pictures = [draw(name, run) for draw in (ranks.draw_phases, timeline.draw_timeline, ranks.draw_axes, ranks.draw_matrix,
+                                                 ranks.draw_memory)]
+        assert sum(picture is None for picture in pictures) == (2 if run.ranks == 1 else 0), name
+        for picture in filter(None, pictures):
+            drawn += check_layout(picture, f"{name} {picture.name}")
+    check_numbers(runs)
+    several = check_scaling(folder)
+    for chosen in (several[:1], several):
+        labelled = [(run.path.stem, run) for run in chosen]
+        for picture in (curves.draw_curves(labelled), curves.draw_step_times(labelled)):
+            drawn += check_layout(picture, picture.name)
+    print(f"{drawn} texts apart from each other")
