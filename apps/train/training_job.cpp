@@ -6,6 +6,7 @@
 
 #include "job/describe.hpp"
 #include "job/model_file.hpp"
+#include "mlperf_log.hpp"
 #include "partita/results/result_file.hpp"
 #include "run_record.hpp"
 
@@ -91,6 +92,7 @@ int run_training(const job::Job& job) {
     if (world.rank() == 0) print_description(options, asked, *backend);
     return job::success;
   }
+  MlperfLog log(options.mlperf_log && world.rank() == 0 ? &std::cout : nullptr);
   run::Training training(options.model, asked, *backend, world, *job.input.data);
   training.calibrate();
   if (job.input.start)
@@ -102,13 +104,19 @@ int run_training(const job::Job& job) {
     update_record(record, world, training, std::exchange(recorded, training.steps().size()));
     if (world.rank() == 0 && !options.output.empty()) results::write_snapshot(options.output, record);
   };
-  const auto outcome = training.run({.on_epoch =
-                                         [&](const run::EpochRow& row) {
-                                           if (world.rank() == 0) print_epoch(row);
-                                           snapshot();
-                                         },
-                                     .on_snapshot = snapshot});
+  log.begin_run(options, *job.input.data);
+  const auto outcome =
+      training.run({.on_epoch_begin = [&](std::int64_t epoch) { log.begin_epoch(epoch); },
+                    .on_evaluation_begin = [&](std::int64_t epoch) { log.begin_evaluation(epoch); },
+                    .on_epoch =
+                        [&](const run::EpochRow& row) {
+                          log.end_epoch(row);
+                          if (world.rank() == 0) print_epoch(row);
+                          snapshot();
+                        },
+                    .on_snapshot = snapshot});
   const bool diverged = outcome == run::Outcome::diverged;
+  log.end_run(options.train.target_accuracy ? outcome == run::Outcome::target_reached : !diverged);
   record.attributes.status = diverged ? results::Status::invalid : results::Status::complete;
   update_record(record, world, training, recorded);
   add_timeline(record, world, options.model, training);

@@ -144,6 +144,7 @@ Outcome Training::run(const Observer& observer) {
   for (std::int64_t epoch = 0; step < limit && (options_.steps || epoch < options_.epochs); ++epoch) {
     const auto order = sampler.order(epoch);
     const std::size_t first_step = steps_.size();
+    observer.on_epoch_begin(epoch + 1);
     world_.ledger().set_activity(Activity::train);
     for (std::int64_t begin = 0; begin < n && step < limit; begin += options_.split.batch, ++step) {
       one_step(step, order.subspan(static_cast<std::size_t>(begin),
@@ -160,6 +161,7 @@ Outcome Training::run(const Observer& observer) {
     const bool diverged = !std::isfinite(steps_.back().loss) || !finite;
     const bool last = step >= limit || (!options_.steps && epoch + 1 == options_.epochs);
     if (!diverged && options_.evaluate_every > 0 && (last || (epoch + 1) % options_.evaluate_every == 0)) {
+      observer.on_evaluation_begin(epoch + 1);
       const auto evaluation = evaluate();
       row.test_loss = evaluation.loss;
       if (model_.loss == model::Loss::cross_entropy) row.test_accuracy = evaluation.accuracy;

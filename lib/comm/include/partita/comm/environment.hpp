@@ -4,6 +4,9 @@
 #include <functional>
 #include <iosfwd>
 #include <string>
+#include <vector>
+
+#include "partita/base/error.hpp"
 
 namespace partita::comm {
 
@@ -22,6 +25,11 @@ class MpiEnvironment {
   /// This rank's host.
   [[nodiscard]] std::string host() const;
 };
+
+/// What the launcher's variables say against a world of `world_size` ranks; nothing where they agree. Slurm's
+/// srun, told to use an interface that the MPI library does not speak, starts each of its tasks as a world of
+/// one rank, and every one of them would run the whole job. Local.
+std::vector<base::Violation> check_launch(int world_size);
 
 /// Runs a program on every rank. An exception on one rank is printed to `errors` with the rank and its cause,
 /// and ends all ranks; the return value is the process's exit code.

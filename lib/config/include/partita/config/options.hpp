@@ -85,6 +85,7 @@ struct RunOptions {
   Backend backend = Backend::cpu;
   int threads = 0;  ///< 0: the rank's share of the node's cores
   data::DataOptions data;
+  bool mlperf_log = false;  ///< rank 0 prints what happens as MLPerf log lines
   std::filesystem::path output, save_model, load_model;
   bool overwrite = false;
   bool help = false, version = false, print_config = false, dry_run = false;
