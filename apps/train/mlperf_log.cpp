@@ -78,6 +78,8 @@ void MlperfLog::end_epoch(const run::EpochRow& row) {
 }
 
 void MlperfLog::end_run(bool success) {
+  if (epoch_ > 0) write(end, "epoch_stop", nothing, no_more);  // it was interrupted
+  epoch_ = 0;
   write(end, "run_stop", nothing, {{"status", success ? "success" : "aborted"}});
 }
 

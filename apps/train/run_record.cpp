@@ -25,6 +25,18 @@ std::vector<results::ReductionRow> reductions_of(const run::Training& training) 
   return rows;
 }
 
+/// Both, rows of the same rank and key added up.
+void add_rows(std::vector<collective::TrafficRow>& rows, const std::vector<collective::TrafficRow>& more) {
+  std::map<std::pair<int, collective::TrafficKey>, std::size_t> at;
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    at[{rows[i].rank, rows[i].key}] = i;
+  for (const auto& row : more)
+    if (const auto found = at.find({row.rank, row.key}); found != at.end())
+      rows[found->second].counts += row.counts;
+    else
+      rows.push_back(row);
+}
+
 /// "window", or "recursive-doubling+window" where buckets differ.
 std::string gradient_algorithms(const std::vector<results::ReductionRow>& rows) {
   std::set<std::string> used;
@@ -49,7 +61,7 @@ results::RunRecord begin_record(const job::Job& job, const run::Training& traini
 }
 
 void update_record(results::RunRecord& record, comm::Communicator& world, run::Training& training,
-                   std::size_t first_step) {
+                   std::size_t first_step, const std::vector<collective::TrafficRow>& earlier) {
   for (const auto& step : run::gather_steps(
            world, [&](int r) { return training.program_of(r); }, training.steps(), world.measure_clocks(),
            first_step)) {
@@ -65,6 +77,7 @@ void update_record(results::RunRecord& record, comm::Communicator& world, run::T
   }
   training.release_spans();
   job::update_costs(record, world, training.program(), training.executor());
+  if (world.rank() == 0) add_rows(record.traffic, earlier);
   record.epochs.clear();
   for (const auto& epoch : training.epochs())
     record.epochs.push_back({.epoch = epoch.epoch,
@@ -74,6 +87,17 @@ void update_record(results::RunRecord& record, comm::Communicator& world, run::T
                              .seconds = epoch.seconds,
                              .samples_per_second = epoch.samples_per_second,
                              .learning_rate = epoch.learning_rate});
+}
+
+run::EpochRow epoch_row(const results::EpochRow& row) {
+  const auto measured = [](double value) { return std::isnan(value) ? std::nullopt : std::optional(value); };
+  return {.epoch = row.epoch,
+          .train_loss = row.train_loss,
+          .test_loss = measured(row.test_loss),
+          .test_accuracy = measured(row.test_accuracy),
+          .seconds = row.seconds,
+          .samples_per_second = row.samples_per_second,
+          .learning_rate = row.learning_rate};
 }
 
 namespace {
@@ -160,6 +184,9 @@ std::vector<results::Figure> figures_of_merit(const results::RunRecord& record,
     if (std::isfinite(record.epochs.back().test_accuracy))
       figures.push_back({"test_accuracy", record.epochs.back().test_accuracy, "1"});
   }
+  if (training.checkpoint_seconds() > 0 && training.progress().training_seconds > 0)
+    figures.push_back(
+        {"checkpoint_overhead", training.checkpoint_seconds() / training.progress().training_seconds, "1"});
   if (const auto reached = training.seconds_to_target())
     figures.push_back({"time_to_accuracy", *reached, "s"});
   return figures;

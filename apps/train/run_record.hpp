@@ -12,9 +12,13 @@ namespace partita::train {
 /// What is known before the first step. Collective over the world; complete on rank 0.
 results::RunRecord begin_record(const job::Job&, const run::Training&, const kernels::Backend&, int threads);
 
-/// Adds the steps from `first_step` on, and brings epochs, traffic and memory up to date. Collective over
-/// `world`; complete on rank 0.
-void update_record(results::RunRecord&, comm::Communicator& world, run::Training&, std::size_t first_step);
+/// Adds the steps from `first_step` on, and brings epochs, traffic (on top of the `earlier` one of the same
+/// run) and memory up to date. Collective over `world`; complete on rank 0.
+void update_record(results::RunRecord&, comm::Communicator& world, run::Training&, std::size_t first_step,
+                   const std::vector<collective::TrafficRow>& earlier);
+
+/// A row of `/epochs` as the training keeps it.
+run::EpochRow epoch_row(const results::EpochRow&);
 
 /// Figures of merit of the finished run, from the record on rank 0. Throughput excludes the first five steps.
 std::vector<results::Figure> figures_of_merit(const results::RunRecord&, const run::Training&);

@@ -7,10 +7,30 @@
 #include "job/describe.hpp"
 #include "job/model_file.hpp"
 #include "mlperf_log.hpp"
+#include "partita/results/checkpoint.hpp"
 #include "partita/results/result_file.hpp"
+#include "partita/run/signals.hpp"
+#include "resume.hpp"
 #include "run_record.hpp"
 
 namespace partita::train {
+namespace {
+
+std::vector<base::Violation> check_outputs(const config::RunOptions& options) {
+  std::vector<base::Violation> violations;
+  const auto append = [&](const std::vector<base::Violation>& more) {
+    violations.insert(violations.end(), more.begin(), more.end());
+  };
+  if (!options.output.empty())
+    append(results::check_output_path("output", options.output, options.overwrite));
+  if (!options.save_model.empty())
+    append(results::check_output_path("save-model", options.save_model, options.overwrite));
+  if (const auto dir = config::checkpoint_dir(options); !dir.empty())
+    append(results::check_checkpoint_dir(dir, options.overwrite));
+  return violations;
+}
+
+}  // namespace
 
 job::Input read_input(int argc, const char* const* argv, int rank, int world_size) {
   auto input = job::read_input(argc, argv, world_size);
@@ -20,12 +40,10 @@ job::Input read_input(int argc, const char* const* argv, int rank, int world_siz
   if (input.model_is_known && input.start)
     input.append(
         job::check_model_file(*input.start, options.model, job::Layers::shared, options.load_model.string()));
-  if (rank == 0 && input.writes()) {
-    if (!options.output.empty())
-      input.append(results::check_output_path("output", options.output, options.overwrite));
-    if (!options.save_model.empty())
-      input.append(results::check_output_path("save-model", options.save_model, options.overwrite));
-  }
+  if (options.resume && options.overwrite)
+    input.violations.push_back({"resume", "", "goes on with what is there, --overwrite deletes it"});
+  if (rank == 0 && input.writes())
+    input.append(options.resume ? check_resume(input) : check_outputs(options));
   return input;
 }
 
@@ -55,6 +73,11 @@ run::TrainingOptions training_options(const config::RunOptions& options, std::in
           .timeline_first = options.timeline.first,
           .timeline_steps = options.timeline.steps,
           .snapshot_seconds = options.output.empty() ? 0 : options.snapshot_seconds,
+          .checkpoint = {.dir = config::checkpoint_dir(options),
+                         .every = options.checkpoint.every,
+                         .seconds = options.checkpoint.seconds,
+                         .keep = options.checkpoint.keep},
+          .interrupted = &run::StopSignals::received,
           .initializer = options.init,
           .algorithm = options.sync.algorithm};
 }
@@ -81,55 +104,160 @@ void print_description(const config::RunOptions& options, const run::TrainingOpt
 
 }  // namespace
 
-int run_training(const job::Job& job) {
+namespace {
+
+void print_report(const run::CheckpointReport& report, const std::filesystem::path& dir) {
+  std::cerr << "checkpoint of step " << report.step;
+  if (report.failure.empty())
+    std::cerr << ": " << report.bytes.value() << " bytes in " << dir.string() << std::endl;
+  else
+    std::cerr << " FAILED: " << report.failure << std::endl;
+}
+
+/// How the run ended, for the last line; empty when all is well.
+std::string failure_of(run::Outcome outcome, bool is_checkpointed) {
+  if (outcome == run::Outcome::diverged) return "the loss or a parameter is not finite";
+  if (outcome != run::Outcome::interrupted) return "";
+  return is_checkpointed ? "checkpointed on a signal; submit again with --resume"
+                         : "interrupted by a signal, nothing could be checkpointed";
+}
+
+int exit_code_of(run::Outcome outcome, bool is_checkpointed) {
+  if (outcome == run::Outcome::diverged) return job::failed;
+  if (outcome == run::Outcome::interrupted) return is_checkpointed ? job::checkpointed : job::failed;
+  return job::success;
+}
+
+results::Status status_of(run::Outcome outcome, bool is_checkpointed) {
+  if (outcome == run::Outcome::diverged) return results::Status::invalid;
+  if (outcome != run::Outcome::interrupted) return results::Status::complete;
+  return is_checkpointed ? results::Status::running : results::Status::aborted;
+}
+
+/// A training and its record, kept up to date together.
+class RecordedTraining {
+ public:
+  RecordedTraining(const job::Job& job, run::Training& training, const kernels::Backend& backend, int threads,
+                   MlperfLog& log)
+      : job_(job), training_(training), log_(log), record_(begin_record(job, training, backend, threads)) {}
+
+  /// Goes on from a checkpoint instead of the beginning.
+  void continue_from(const Resumed& resumed) {
+    if (job_.world.rank() != 0) return;
+    continue_record(record_, resumed);
+    if (resumed.same_run) earlier_ = resumed.record.traffic;
+  }
+  run::Outcome run() {
+    const bool speaks = job_.world.rank() == 0;
+    return training_.run({.on_epoch_begin = [&](std::int64_t epoch) { log_.begin_epoch(epoch); },
+                          .on_evaluation_begin = [&](std::int64_t epoch) { log_.begin_evaluation(epoch); },
+                          .on_epoch =
+                              [&](const run::EpochRow& row) {
+                                log_.end_epoch(row);
+                                if (speaks) print_epoch(row);
+                                snapshot();
+                              },
+                          .on_snapshot = [&] { snapshot(); },
+                          .on_checkpoint =
+                              [&] {
+                                update();
+                                return speaks ? results::image_of(record_) : std::vector<std::byte>{};
+                              },
+                          .on_report =
+                              [&](const run::CheckpointReport& report) {
+                                print_report(report, config::checkpoint_dir(job_.input.options));
+                              }});
+  }
+  /// The final result, whichever way the run ended. Collective; complete on rank 0.
+  const results::RunRecord& finish(results::Status status) {
+    record_.attributes.status = status;
+    update();
+    add_timeline(record_, job_.world, job_.input.options.model, training_);
+    if (job_.world.rank() == 0) record_.figures = figures_of_merit(record_, training_);
+    write();
+    return record_;
+  }
+
+ private:
+  void update() {
+    update_record(record_, job_.world, training_, std::exchange(recorded_, training_.steps().size()),
+                  earlier_);
+  }
+  void write() const {
+    const auto& output = job_.input.options.output;
+    if (job_.world.rank() == 0 && !output.empty()) results::write_snapshot(output, record_);
+  }
+  void snapshot() {
+    update();
+    write();
+  }
+
+  const job::Job& job_;
+  run::Training& training_;
+  MlperfLog& log_;
+  results::RunRecord record_;
+  std::vector<collective::TrafficRow> earlier_;  ///< before the checkpoint
+  std::size_t recorded_ = 0;                     ///< steps
+};
+
+int train(const job::Job& job, const run::TrainingOptions& asked, kernels::Backend& backend, int threads) {
   const auto& options = job.input.options;
   auto& world = job.world;
-  // A threaded matrix product adds in another order: the deterministic mode computes with one thread.
-  const int threads = job.threads(options.threads == 0 && options.train.deterministic ? 1 : options.threads);
-  const auto backend = job::make_backend(options, threads);
-  const auto asked = training_options(options, job.input.data->train.samples.value());
-  if (!job.input.writes()) {
-    if (world.rank() == 0) print_description(options, asked, *backend);
-    return job::success;
-  }
-  MlperfLog log(options.mlperf_log && world.rank() == 0 ? &std::cout : nullptr);
-  run::Training training(options.model, asked, *backend, world, *job.input.data);
+  const bool speaks = world.rank() == 0;
+  MlperfLog log(options.mlperf_log && speaks ? &std::cout : nullptr);
+  run::Training training(options.model, asked, backend, world, *job.input.data);
   training.calibrate();
   if (job.input.start)
     for (const auto& tensor : job::tensors_of(*job.input.start, options.model))
       training.set_parameter(tensor);
-  auto record = begin_record(job, training, *backend, threads);
-  std::size_t recorded = 0;
-  const auto snapshot = [&] {
-    update_record(record, world, training, std::exchange(recorded, training.steps().size()));
-    if (world.rank() == 0 && !options.output.empty()) results::write_snapshot(options.output, record);
-  };
-  log.begin_run(options, *job.input.data);
-  const auto outcome =
-      training.run({.on_epoch_begin = [&](std::int64_t epoch) { log.begin_epoch(epoch); },
-                    .on_evaluation_begin = [&](std::int64_t epoch) { log.begin_evaluation(epoch); },
-                    .on_epoch =
-                        [&](const run::EpochRow& row) {
-                          log.end_epoch(row);
-                          if (world.rank() == 0) print_epoch(row);
-                          snapshot();
-                        },
-                    .on_snapshot = snapshot});
-  const bool diverged = outcome == run::Outcome::diverged;
-  log.end_run(options.train.target_accuracy ? outcome == run::Outcome::target_reached : !diverged);
-  record.attributes.status = diverged ? results::Status::invalid : results::Status::complete;
-  update_record(record, world, training, recorded);
-  add_timeline(record, world, options.model, training);
-  const auto whole =
-      options.save_model.empty() ? std::vector<run::LogicalTensor>{} : training.gather_parameters();
-  if (world.rank() == 0) {
-    record.figures = figures_of_merit(record, training);
-    if (!options.output.empty()) results::write_snapshot(options.output, record);
-    if (!options.save_model.empty())
-      results::write_model(options.save_model, job::model_file(options, whole));
-    job::print_last_lines(record.figures, diverged ? "the loss or a parameter is not finite" : "");
+  RecordedTraining recorded(job, training, backend, threads, log);
+  if (options.resume) {
+    if (const auto from = resume(job, training)) recorded.continue_from(*from);
+  } else if (speaks) {
+    results::remove_all_checkpoints(config::checkpoint_dir(options));
   }
-  return diverged ? job::failed : job::success;
+  log.begin_run(options, *job.input.data);
+  const auto outcome = recorded.run();
+  log.end_run(outcome == run::Outcome::target_reached ||
+              (outcome == run::Outcome::complete && !options.train.target_accuracy));
+  const bool is_checkpointed = training.is_checkpointed();
+  const auto& record = recorded.finish(status_of(outcome, is_checkpointed));
+  const bool ended = outcome != run::Outcome::interrupted;
+  if (ended && !options.save_model.empty()) {
+    const auto whole = training.gather_parameters();
+    if (speaks) results::write_model(options.save_model, job::model_file(options, whole));
+  }
+  if (speaks) job::print_last_lines(record.figures, failure_of(outcome, is_checkpointed));
+  return exit_code_of(outcome, is_checkpointed);
+}
+
+}  // namespace
+
+int run_training(const job::Job& job) {
+  const auto& options = job.input.options;
+  // A threaded matrix product adds in another order: the deterministic mode computes with one thread.
+  const int threads = job.threads(options.threads == 0 && options.train.deterministic ? 1 : options.threads);
+  const auto backend = job::make_backend(options, threads);
+  auto asked = training_options(options, job.input.data->train.samples.value());
+  if (!job.input.writes()) {
+    if (job.world.rank() == 0) print_description(options, asked, *backend);
+    return job::success;
+  }
+  if (options.resume)
+    if (const auto ended = find_ended(job)) {
+      if (job.world.rank() == 0) {
+        std::cerr << options.output.string() << " has ended already: nothing to do" << std::endl;
+        job::print_last_lines(ended->record.figures,
+                              ended->exit_code == job::success ? "" : "the result is invalid");
+      }
+      return ended->exit_code;
+    }
+  asked.checkpoint.describe = [&] {
+    return results::Manifest{.identity = identity_of(options, *job.input.data),
+                             .config = config::print_config(options),
+                             .config_hash = config::config_hash(options)};
+  };
+  return train(job, asked, *backend, threads);
 }
 
 }  // namespace partita::train

@@ -240,4 +240,10 @@ std::vector<Violation> check_data(const RunOptions& options, const data::DataPai
   return violations;
 }
 
+std::filesystem::path checkpoint_dir(const RunOptions& options) {
+  if (!options.checkpoint.dir.empty() || options.output.empty()) return options.checkpoint.dir;
+  auto name = options.output;
+  return name.replace_extension(".checkpoints");
+}
+
 }  // namespace partita::config

@@ -144,6 +144,29 @@ std::vector<Key> train_keys() {
   };
 }
 
+std::vector<Key> checkpoint_keys() {
+  using O = RunOptions;
+  return {
+      {.name = "checkpoint.dir",
+       .meaning = "folder of the checkpoints (default: the output's name, ending in .checkpoints)",
+       .decides_result = false,
+       .read = [](O& o, const std::string& value) { return o.checkpoint.dir = value, std::string(); },
+       .print =
+           [](const O& o) {
+             return o.checkpoint.dir.empty() ? std::nullopt : std::optional(o.checkpoint.dir.string());
+           }},
+      number<std::int64_t>(
+          "checkpoint.every", "steps between checkpoints; 0: not by steps", {0, large},
+          [](O& o) -> auto& { return o.checkpoint.every; }, false),
+      number<double>(
+          "checkpoint.seconds", "between checkpoints; 0: not by time", {0, no_limit},
+          [](O& o) -> auto& { return o.checkpoint.seconds; }, false),
+      number<int>(
+          "checkpoint.keep", "the newest checkpoints are kept", {1, 1 << 20},
+          [](O& o) -> auto& { return o.checkpoint.keep; }, false),
+  };
+}
+
 /// They say how a trained model is measured, not what is trained.
 std::vector<Key> infer_keys() {
   using O = RunOptions;
@@ -282,7 +305,7 @@ std::string_view to_string(LearningRateSchedule schedule) {
 const std::vector<Key>& keys() {
   static const std::vector<Key> all = [] {
     std::vector<Key> keys = grid_and_model_keys();
-    for (auto part : {train_keys(), infer_keys(), machine_keys(), data_keys()})
+    for (auto part : {train_keys(), checkpoint_keys(), infer_keys(), machine_keys(), data_keys()})
       for (auto& key : part)
         keys.push_back(std::move(key));
     keys.push_back(optional_number<int>(

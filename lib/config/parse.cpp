@@ -27,6 +27,7 @@ constexpr Switch switches[] = {
     {"print-config", "print the configuration in use as an INI file, run nothing", &RunOptions::print_config},
     {"dry-run", "print grid, shapes, memory and predicted bytes, run nothing", &RunOptions::dry_run},
     {"overwrite", "replace an existing output", &RunOptions::overwrite},
+    {"resume", "go on from the newest checkpoint, if there is one", &RunOptions::resume},
 };
 
 /// Every value given for each key, in order.

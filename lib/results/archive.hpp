@@ -31,6 +31,11 @@ class GroupWriter {
   void attribute(const std::string& name, const T& value) {
     hdf5::write_attribute(id(), name, to_stored(value));
   }
+  /// One that the first files of this schema lack.
+  template <class T>
+  void later_attribute(const std::string& name, const T& value) {
+    attribute(name, value);
+  }
   /// A dimension numbered from 0.
   void index(const std::string& name, std::int64_t extent) {
     std::vector<std::int64_t> numbers(static_cast<std::size_t>(extent));
@@ -96,6 +101,10 @@ class GroupReader {
     stored_type<T> stored{};
     hdf5::read_attribute(id(), name, stored);
     from_stored(stored, value);
+  }
+  template <class T>
+  void later_attribute(const std::string& name, T& value) {
+    if (hdf5::has_attribute(id(), name)) attribute(name, value);
   }
   [[nodiscard]] std::vector<std::string> attributes() const { return hdf5::attributes(id()); }
 

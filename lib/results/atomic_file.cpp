@@ -10,84 +10,18 @@
 #include <cstring>
 #include <string>
 
-#include "partita/base/handle.hpp"
-#include "partita/results/result_file.hpp"
+#include "file_calls.hpp"
 
 namespace partita::results {
 namespace {
 
 namespace fs = std::filesystem;
 
-struct DescriptorTraits {
-  using Handle = int;
-  static Handle null() { return -1; }
-  static void close(Handle handle) noexcept { ::close(handle); }
-};
-using Descriptor = base::UniqueHandle<DescriptorTraits>;
-
-/// Beyond a file size limit write(2) raises SIGXFSZ, which ends the process: held back here, it becomes
-/// EFBIG.
-class FileSizeSignalHeld {
- public:
-  FileSizeSignalHeld() {
-    sigemptyset(&signal_);
-    sigaddset(&signal_, SIGXFSZ);
-    pthread_sigmask(SIG_BLOCK, &signal_, &before_);
-  }
-  ~FileSizeSignalHeld() {
-    const timespec now{};
-    while (sigtimedwait(&signal_, nullptr, &now) == -1 && errno == EINTR) {
-    }
-    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
-  FileSizeSignalHeld(const FileSizeSignalHeld&) = delete;
-  FileSizeSignalHeld& operator=(const FileSizeSignalHeld&) = delete;
-
- private:
-  sigset_t signal_{}, before_{};
-};
-
-[[noreturn]] void refuse(const std::string& call, const fs::path& path) {
-  const int code = errno;
-  throw WriteError(call + " " + path.string(), code, std::strerror(code));
-}
-
-void write_all(const Descriptor& file, std::span<const std::byte> bytes, const fs::path& path) {
-  const FileSizeSignalHeld held;
-  while (!bytes.empty()) {
-    const auto written = ::write(file.get(), bytes.data(), std::min<std::size_t>(bytes.size(), 1 << 30));
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) refuse("write", path);
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
-}
-
-/// Closing reports what a network file system kept back until then.
-void close_checked(Descriptor& file, const fs::path& path) {
-  if (::close(file.release()) != 0) refuse("close", path);
-}
-
 void write_temporary(const fs::path& temporary, std::span<const std::byte> bytes) {
-  Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666));
-  if (!file) refuse("open", temporary);
+  auto file = create_file(temporary);
   write_all(file, bytes, temporary);
-  if (::fsync(file.get()) != 0) refuse("fsync", temporary);
+  sync_file(file, temporary);
   close_checked(file, temporary);
-}
-
-void sync_folder(const fs::path& folder) {
-  Descriptor handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!handle) refuse("open", folder);
-  // Some file systems cannot sync a folder and say so with EINVAL; the rename itself has succeeded.
-  if (::fsync(handle.get()) != 0 && errno != EINVAL) refuse("fsync", folder);
-}
-
-fs::path folder_of(const fs::path& path) {
-  return path.has_parent_path() ? path.parent_path() : fs::path(".");
-}
-
-fs::path temporary_of(const fs::path& path) {
-  return folder_of(path) / ("." + path.filename().string() + ".partial");
 }
 
 }  // namespace

@@ -47,19 +47,22 @@ void sign(const hdf5::File& file, const std::string& content) {
   hdf5::write_attribute(file.id(), "content", content);
 }
 
-void write_document(const std::filesystem::path& path, const std::string& content,
-                    const std::function<void(const hdf5::File&)>& fill,
-                    const std::function<void(const hdf5::File&)>& verify) {
-  std::vector<std::byte> image;
+std::vector<std::byte> build_image(const std::string& content,
+                                   const std::function<void(const hdf5::File&)>& fill) {
   try {
     auto file = hdf5::File::create();
     sign(file, content);
     fill(file);
-    image = file.close();
+    return file.close();
   } catch (const hdf5::Failure& failure) {
-    throw WriteError("building " + path.string() + " in memory", -1, failure.what());
+    throw WriteError("building a " + content + " file in memory", -1, failure.what());
   }
-  replace_file(path, image, [&](std::span<const std::byte> written) {
+}
+
+void write_document(const std::filesystem::path& path, const std::string& content,
+                    const std::function<void(const hdf5::File&)>& fill,
+                    const std::function<void(const hdf5::File&)>& verify) {
+  replace_file(path, build_image(content, fill), [&](std::span<const std::byte> written) {
     try {
       verify(hdf5::File::open(written));
     } catch (const hdf5::Failure& failure) {
@@ -70,7 +73,11 @@ void write_document(const std::filesystem::path& path, const std::string& conten
 
 void read_document(const std::filesystem::path& path, const std::string& content,
                    const std::function<void(const hdf5::File&)>& take) {
-  const auto bytes = read_bytes(path);
+  read_document_bytes(path, read_bytes(path), content, take);
+}
+
+void read_document_bytes(const std::filesystem::path& path, std::span<const std::byte> bytes,
+                         const std::string& content, const std::function<void(const hdf5::File&)>& take) {
   if (!has_hdf5_signature(bytes)) refuse(path, bytes.empty() ? "is empty" : "is not an HDF5 file");
   try {
     const auto file = hdf5::File::open(bytes);

@@ -13,6 +13,10 @@ namespace partita::results {
 /// Marks a new file: `schema_version`, `software`, `content`.
 void sign(const hdf5::File&, const std::string& content);
 
+/// The bytes of a file that `fill` builds in memory. Throws `WriteError`.
+std::vector<std::byte> build_image(const std::string& content,
+                                   const std::function<void(const hdf5::File&)>& fill);
+
 /// Builds a file in memory with `fill` and replaces `path` by it; the bytes on disk pass `verify` first.
 void write_document(const std::filesystem::path& path, const std::string& content,
                     const std::function<void(const hdf5::File&)>& fill,
@@ -22,5 +26,9 @@ void write_document(const std::filesystem::path& path, const std::string& conten
 /// `base::ConfigError` that names the file.
 void read_document(const std::filesystem::path& path, const std::string& content,
                    const std::function<void(const hdf5::File&)>& take);
+
+/// The same for a file whose bytes are at hand.
+void read_document_bytes(const std::filesystem::path& path, std::span<const std::byte> bytes,
+                         const std::string& content, const std::function<void(const hdf5::File&)>& take);
 
 }  // namespace partita::results

@@ -1,6 +1,7 @@
 /// Files in memory: created ones grow in a buffer that outlives them, opened ones are copies of a file's
 /// bytes.
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 
@@ -11,6 +12,12 @@ namespace {
 
 /// First size and growth of a file in memory.
 constexpr std::size_t image_increment = 1 << 20;
+
+/// HDF5 tells files in memory apart by their names.
+std::string next_name() {
+  static std::atomic<unsigned> count = 0;
+  return "partita-image-" + std::to_string(++count);
+}
 
 /// HDF5 prints its error stack by default; a library does not.
 void silence() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
@@ -65,7 +72,7 @@ File File::create() {
   const auto creation = properties(H5P_FILE_CREATE);
   list_in_order_of_creation(creation);
   file.file_.reset(
-      checked(H5Fcreate("partita-image", H5F_ACC_TRUNC, creation.get(), access.get()), "H5Fcreate"));
+      checked(H5Fcreate(next_name().c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), "H5Fcreate"));
   return file;
 }
 
@@ -76,7 +83,7 @@ File File::open(std::span<const std::byte> image) {
   checked(H5Pset_file_image(access.get(), const_cast<std::byte*>(image.data()), image.size()),
           "H5Pset_file_image");
   File file;
-  file.file_.reset(checked(H5Fopen("partita-image", H5F_ACC_RDONLY, access.get()), "H5Fopen"));
+  file.file_.reset(checked(H5Fopen(next_name().c_str(), H5F_ACC_RDONLY, access.get()), "H5Fopen"));
   return file;
 }
 

@@ -17,6 +17,11 @@ void check_columns(const Steps& s) {
 
 GroupReader root_of(const hdf5::File& file) { return GroupReader(hdf5::open_group(file.id(), "/")); }
 
+void fill(const hdf5::File& file, const RunRecord& record) {
+  auto root = GroupWriter(hdf5::open_group(file.id(), "/"));
+  exchange(root, record);
+}
+
 RunRecord take(const hdf5::File& file) {
   RunRecord record;
   auto root = root_of(file);
@@ -36,11 +41,14 @@ void from_stored(const std::string& stored, topology::GridExtent& grid) {
 
 void write_snapshot(const std::filesystem::path& path, const RunRecord& record) {
   check_columns(record.steps);
-  const auto fill = [&](const hdf5::File& file) {
-    GroupWriter root(hdf5::open_group(file.id(), "/"));
-    exchange(root, record);
-  };
-  write_document(path, "result", fill, [](const hdf5::File& file) { take(file); });
+  write_document(
+      path, "result", [&](const hdf5::File& file) { fill(file, record); },
+      [](const hdf5::File& file) { take(file); });
+}
+
+std::vector<std::byte> image_of(const RunRecord& record) {
+  check_columns(record.steps);
+  return build_image("result", [&](const hdf5::File& file) { fill(file, record); });
 }
 
 RunRecord read(const std::filesystem::path& path) {

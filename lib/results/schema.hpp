@@ -23,6 +23,8 @@ void exchange_attributes(Archive& root, T& a) {
   root.attribute("grid", a.grid);
   root.attribute("algorithm", a.algorithm);
   root.attribute("batch", a.batch);
+  root.later_attribute("first_step", a.first_step);
+  root.later_attribute("restarts", a.restarts);
 }
 
 template <class Archive, class T>

@@ -6,6 +6,8 @@
 #include <type_traits>
 
 #include "hdf5.hpp"
+#include "partita/kernels/data_type.hpp"
+#include "partita/kernels/shape.hpp"
 #include "partita/results/record.hpp"
 
 namespace partita::results {
@@ -18,6 +20,8 @@ template <>
 inline constexpr auto last_of<topology::Axis> = topology::Axis::world;
 template <>
 inline constexpr auto last_of<collective::Operation> = collective::Operation::barrier;
+template <>
+inline constexpr auto last_of<kernels::DataType> = kernels::DataType::float64;
 template <>
 inline constexpr auto last_of<collective::Activity> = collective::Activity::record;
 template <>
@@ -36,6 +40,7 @@ inline const std::string& to_stored(const std::string& value) { return value; }
 template <class E>
 requires std::is_enum_v<E> std::string to_stored(E value) { return std::string(to_string(value)); }
 inline std::string to_stored(const topology::GridExtent& grid) { return to_string(grid); }
+inline std::string to_stored(const kernels::Shape& shape) { return to_string(shape); }
 
 template <class T>
 using stored_type = std::remove_cvref_t<decltype(to_stored(std::declval<const std::remove_cvref_t<T>&>()))>;
@@ -58,5 +63,6 @@ void from_stored(const std::string& stored, E& value) {
   throw hdf5::Failure("unknown name \"" + stored + "\"");
 }
 void from_stored(const std::string& stored, topology::GridExtent& grid);
+void from_stored(const std::string& stored, kernels::Shape& shape);
 
 }  // namespace partita::results

@@ -5,7 +5,7 @@
 
 #include "partita/base/clock.hpp"
 #include "partita/data/sampler.hpp"
-#include "partita/run/snapshot_clock.hpp"
+#include "partita/run/restore.hpp"
 #include "partita/step/build.hpp"
 
 namespace partita::run {
@@ -46,6 +46,9 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
       std::make_unique<Evaluator>(model, plan_, format_, backend, axes_, *parameters_, data.test,
                                   Evaluator::Options{.samples = data.test.samples.value(),
                                                      .batch = evaluation_batch * options.split.grid.data});
+  if (!options.checkpoint.dir.empty())
+    checkpointer_ = std::make_unique<Checkpointer>(world, model, *parameters_, options.checkpoint,
+                                                   [this](int rank) { return program_of(rank); });
 }
 
 Training::~Training() = default;
@@ -108,23 +111,17 @@ void Training::one_step(std::int64_t step, std::span<const std::int64_t> batch) 
   steps_.push_back(std::move(row));
 }
 
-/// `finite`: whether all parameters of all ranks are.
-EpochRow Training::summarize(std::int64_t epoch, std::size_t first_step, bool& finite) {
-  EpochRow row{.epoch = epoch};
-  double samples = 0, seconds = 0;
-  for (std::size_t i = first_step; i < steps_.size(); ++i) {
-    row.train_loss += steps_[i].loss * static_cast<double>(steps_[i].samples);
-    seconds += steps_[i].seconds;
-    samples += static_cast<double>(steps_[i].samples);
-  }
+/// Of the epoch under way. `finite`: whether all parameters of all ranks are.
+EpochRow Training::summarize(std::int64_t epoch, bool& finite) {
+  EpochRow row{.epoch = epoch, .learning_rate = steps_.back().learning_rate};
   world_.ledger().set_activity(Activity::record);
-  double most[] = {seconds, all_finite(parameters_->weights()) ? 0.0 : 1.0};
+  double most[] = {progress_.epoch_seconds, all_finite(parameters_->weights()) ? 0.0 : 1.0};
   world_.all_reduce(std::span(most), comm::Combine::max, Purpose::metric);
   finite = most[1] == 0;
+  const auto samples = static_cast<double>(progress_.samples);
   row.seconds = most[0];
-  row.train_loss /= samples;
+  row.train_loss = progress_.loss_sum / samples;
   row.samples_per_second = samples / row.seconds;
-  row.learning_rate = steps_.back().learning_rate;
   return row;
 }
 
@@ -133,49 +130,130 @@ Evaluator::Means Training::evaluate() {
   return evaluator_->evaluate();
 }
 
-Outcome Training::run(const Observer& observer) {
-  SnapshotClock snapshots(world_, options_.snapshot_seconds);
-  data::Sampler sampler({.samples = data_.train.samples, .seed = options_.seed, .shuffle = options_.shuffle});
-  const std::int64_t n = data_.train.samples.value();
-  const std::int64_t limit = options_.steps.value_or(INT64_MAX);
-  double training_seconds = 0;
-  std::int64_t step = 0;
-  // With a limit of steps the epochs follow from it.
-  for (std::int64_t epoch = 0; step < limit && (options_.steps || epoch < options_.epochs); ++epoch) {
-    const auto order = sampler.order(epoch);
-    const std::size_t first_step = steps_.size();
-    observer.on_epoch_begin(epoch + 1);
-    world_.ledger().set_activity(Activity::train);
-    for (std::int64_t begin = 0; begin < n && step < limit; begin += options_.split.batch, ++step) {
-      one_step(step, order.subspan(static_cast<std::size_t>(begin),
-                                   static_cast<std::size_t>(std::min(options_.split.batch, n - begin))));
-      if (!std::isfinite(steps_.back().loss)) break;
-      if (!snapshots.due()) continue;
-      world_.ledger().set_activity(Activity::record);
-      observer.on_snapshot();
-      world_.ledger().set_activity(Activity::train);
+void Training::restore(const std::filesystem::path& folder, const results::Manifest& manifest,
+                       std::vector<EpochRow> epochs) {
+  run::restore(folder, manifest, model_, training_program_, *parameters_);
+  progress_ = manifest.progress;
+  checkpointed_step_ = progress_.step;
+  checkpointed_ = true;
+  epochs_ = std::move(epochs);
+  // The row of an epoch that was cut off comes anew when the epoch is over.
+  std::erase_if(epochs_, [&](const auto& row) { return row.epoch > progress_.step / steps_per_epoch(); });
+}
+
+std::int64_t Training::steps_per_epoch() const {
+  return (data_.train.samples.value() + options_.split.batch - 1) / options_.split.batch;
+}
+
+void Training::begin_checkpoint(const Observer& observer) {
+  const double begun = base::now_seconds();
+  world_.ledger().set_activity(Activity::record);
+  checkpointed_ = false;
+  checkpointed_step_ = progress_.step;
+  checkpointer_->begin(progress_, observer.on_checkpoint());
+  world_.ledger().set_activity(Activity::train);
+  checkpoint_seconds_ += base::now_seconds() - begun;
+}
+
+void Training::finish_checkpoint() {
+  if (!checkpointer_ || checkpointed_) return;
+  const double begun = base::now_seconds();
+  checkpointed_ = checkpointer_->finish();
+  checkpoint_seconds_ += base::now_seconds() - begun;
+}
+
+/// What is due once a step, or the epoch that it ends, is over. False when somebody asked to stop.
+bool Training::between_steps(Boundary& boundary, const Observer& observer) {
+  const auto due = boundary.after_step();
+  if (checkpointer_) {
+    const double begun = base::now_seconds();
+    checkpointer_->after_step(steps_.back().seconds);
+    checkpoint_seconds_ += base::now_seconds() - begun;
+    const auto every = options_.checkpoint.every;
+    if (due.stop || due.checkpoint || (every > 0 && progress_.step % every == 0)) {
+      begin_checkpoint(observer);
+      boundary.restart_checkpoint();
     }
-    bool finite = true;
-    EpochRow row = summarize(epoch + 1, first_step, finite);
-    training_seconds += row.seconds;
-    const bool diverged = !std::isfinite(steps_.back().loss) || !finite;
-    const bool last = step >= limit || (!options_.steps && epoch + 1 == options_.epochs);
-    if (!diverged && options_.evaluate_every > 0 && (last || (epoch + 1) % options_.evaluate_every == 0)) {
-      observer.on_evaluation_begin(epoch + 1);
-      const auto evaluation = evaluate();
-      row.test_loss = evaluation.loss;
-      if (model_.loss == model::Loss::cross_entropy) row.test_accuracy = evaluation.accuracy;
-    }
-    epochs_.push_back(row);
-    const bool reached =
-        options_.target_accuracy && row.test_accuracy.value_or(0) >= *options_.target_accuracy;
-    if (reached) seconds_to_target_ = training_seconds;
-    world_.ledger().set_activity(Activity::record);
-    observer.on_epoch(row);
-    if (diverged) return Outcome::diverged;
-    if (reached) return Outcome::target_reached;
   }
-  return Outcome::complete;
+  if (due.stop) return false;
+  if (due.snapshot) {
+    world_.ledger().set_activity(Activity::record);
+    observer.on_snapshot();
+    world_.ledger().set_activity(Activity::train);
+  }
+  return true;
+}
+
+bool Training::finish_epoch(data::Sampler& sampler, std::int64_t limit, Boundary& boundary,
+                            const Observer& observer) {
+  const std::int64_t n = data_.train.samples.value(), batch = options_.split.batch;
+  const auto order = sampler.order(progress_.step / steps_per_epoch());
+  observer.on_epoch_begin(progress_.step / steps_per_epoch() + 1);
+  world_.ledger().set_activity(Activity::train);
+  while (true) {
+    const std::int64_t begin = progress_.step % steps_per_epoch() * batch;
+    one_step(progress_.step, order.subspan(static_cast<std::size_t>(begin),
+                                           static_cast<std::size_t>(std::min(batch, n - begin))));
+    const auto& row = steps_.back();
+    ++progress_.step;
+    progress_.loss_sum += row.loss * static_cast<double>(row.samples);
+    progress_.samples += row.samples;
+    progress_.epoch_seconds += row.seconds;
+    // What the end of an epoch adds belongs to the state after its last step.
+    if (progress_.step % steps_per_epoch() == 0 || progress_.step == limit || !std::isfinite(row.loss))
+      return true;
+    if (!between_steps(boundary, observer)) return false;
+  }
+}
+
+/// Sums up the epoch, evaluates where that is due, and says how the run ends if it does.
+std::optional<Outcome> Training::end_epoch(std::int64_t limit, const Observer& observer) {
+  bool finite = true;
+  const auto epoch = (progress_.step + steps_per_epoch() - 1) / steps_per_epoch();
+  EpochRow row = summarize(epoch, finite);
+  const double training_seconds = progress_.training_seconds + row.seconds;
+  if (progress_.step % steps_per_epoch() == 0)  // an epoch that a limit of steps cut off may yet go on
+    progress_ = {.step = progress_.step, .training_seconds = training_seconds};
+  const bool diverged = !std::isfinite(steps_.back().loss) || !finite, last = progress_.step >= limit;
+  if (!diverged && options_.evaluate_every > 0 && (last || epoch % options_.evaluate_every == 0)) {
+    observer.on_evaluation_begin(epoch);
+    const auto evaluation = evaluate();
+    row.test_loss = evaluation.loss;
+    if (model_.loss == model::Loss::cross_entropy) row.test_accuracy = evaluation.accuracy;
+  }
+  epochs_.push_back(row);
+  const bool reached = options_.target_accuracy && row.test_accuracy.value_or(0) >= *options_.target_accuracy;
+  if (reached) seconds_to_target_ = training_seconds;
+  world_.ledger().set_activity(Activity::record);
+  observer.on_epoch(row);
+  if (diverged) return Outcome::diverged;
+  if (reached) return Outcome::target_reached;
+  if (last) return Outcome::complete;
+  return std::nullopt;
+}
+
+Outcome Training::run(const Observer& observer) {
+  Boundary boundary(world_, {.snapshot_seconds = options_.snapshot_seconds,
+                             .checkpoint_seconds = checkpointer_ ? options_.checkpoint.seconds : 0,
+                             .interrupted = options_.interrupted});
+  if (checkpointer_) checkpointer_->on_report = observer.on_report;
+  data::Sampler sampler({.samples = data_.train.samples, .seed = options_.seed, .shuffle = options_.shuffle});
+  // A limit of steps wins over epochs.
+  const std::int64_t limit = options_.steps.value_or(options_.epochs * steps_per_epoch());
+  auto outcome = Outcome::complete;
+  while (progress_.step < limit) {
+    const bool stopped = !finish_epoch(sampler, limit, boundary, observer);
+    const auto end = stopped ? std::optional(Outcome::interrupted) : end_epoch(limit, observer);
+    if (end || !between_steps(boundary, observer)) {
+      outcome = end.value_or(Outcome::interrupted);
+      break;
+    }
+  }
+  const bool regular = options_.checkpoint.every > 0 || options_.checkpoint.seconds > 0;
+  if (checkpointer_ && regular && outcome != Outcome::diverged && checkpointed_step_ != progress_.step)
+    begin_checkpoint(observer);
+  finish_checkpoint();
+  return outcome;
 }
 
 }  // namespace partita::run

@@ -17,7 +17,8 @@
 
 namespace partita::job {
 
-enum ExitCode { success = 0, failed = 1, bad_input = 2 };
+/// `checkpointed`: stopped on a signal, to be submitted again.
+enum ExitCode { success = 0, failed = 1, bad_input = 2, checkpointed = 75 };
 
 /// Everything that can be refused, checked on one rank alone.
 struct Input {

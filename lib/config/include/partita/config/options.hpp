@@ -61,6 +61,14 @@ struct InferOptions {
   std::int64_t warmup = 2;              ///< batches that are not timed
 };
 
+/// Of partita-train.
+struct CheckpointOptions {
+  std::filesystem::path dir;  ///< empty: beside the output
+  std::int64_t every = 0;     ///< steps; 0: not by steps
+  double seconds = 0;         ///< 0: not by time
+  int keep = 2;
+};
+
 struct SyncOptions {
   collective::Algorithm algorithm = collective::Algorithm::automatic;
   std::filesystem::path table;  ///< what `automatic` stands for; empty: the shipped table
@@ -81,13 +89,14 @@ struct RunOptions {
   InferOptions infer;
   TimelineOptions timeline;
   double snapshot_seconds = 60;  ///< between snapshots of the result inside an epoch; 0: at epochs only
+  CheckpointOptions checkpoint;
   SyncOptions sync;
   Backend backend = Backend::cpu;
   int threads = 0;  ///< 0: the rank's share of the node's cores
   data::DataOptions data;
   bool mlperf_log = false;  ///< rank 0 prints what happens as MLPerf log lines
   std::filesystem::path output, save_model, load_model;
-  bool overwrite = false;
+  bool overwrite = false, resume = false;
   bool help = false, version = false, print_config = false, dry_run = false;
   std::optional<int> print_program;  ///< of this rank
 };
@@ -103,6 +112,10 @@ std::string print_config(const RunOptions&);
 /// SHA-256 of all keys that decide what is trained and how it is split; output paths, threads and switches do
 /// not.
 std::string config_hash(const RunOptions&);
+
+/// Where a training's checkpoints lie: `checkpoint.dir`, else a folder named after the output; empty without
+/// either.
+std::filesystem::path checkpoint_dir(const RunOptions&);
 
 std::string help_text(const std::string& program);
 

@@ -56,6 +56,9 @@ struct Attributes {
   topology::GridExtent grid;  ///< stored as "data=2 pipeline=1 tensor=1"
   std::string algorithm;      ///< of the gradient all-reduce
   std::int64_t batch = 0;     ///< global
+  std::int64_t first_step =
+      0;                      ///< of `/steps`; above 0 where another configuration's checkpoint was the start
+  std::int64_t restarts = 0;  ///< times that the run went on from a checkpoint of its own
 
   friend bool operator==(const Attributes&, const Attributes&) = default;
 };

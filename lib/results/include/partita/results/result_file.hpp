@@ -33,6 +33,9 @@ std::vector<base::Violation> check_output_path(std::string_view key, const std::
 /// lengths disagree.
 void write_snapshot(const std::filesystem::path& path, const RunRecord&);
 
+/// The bytes that `write_snapshot` would write.
+std::vector<std::byte> image_of(const RunRecord&);
+
 /// Reads and checks a result file. Throws `base::ConfigError` naming the file when it is not a result file,
 /// is newer than this program, truncated or damaged, and `base::EnvironmentError` when the file cannot be
 /// read at all.

@@ -1,4 +1,5 @@
-/// The training loop on one rank of a grid: epochs, steps, evaluation, the stop at a target accuracy.
+/// The training loop on one rank of a grid: epochs, steps, evaluation, checkpoints, the stop at a target
+/// accuracy or on a signal.
 ///
 /// Every rank runs the same loop and takes its cut of each batch; what depends on data (loss, accuracy, the
 /// decision to stop) is reduced over all ranks, so that all of them agree.
@@ -10,8 +11,14 @@
 #include <vector>
 
 #include "partita/nn/learning_rate.hpp"
+#include "partita/run/boundary.hpp"
+#include "partita/run/checkpointer.hpp"
 #include "partita/run/evaluator.hpp"
 #include "partita/topology/grid.hpp"
+
+namespace partita::data {
+class Sampler;
+}
 
 namespace partita::run {
 
@@ -27,6 +34,8 @@ struct TrainingOptions {
   std::int64_t evaluate_every = 1;                      ///< epochs; 0: never
   std::int64_t timeline_first = 0, timeline_steps = 0;  ///< steps whose instructions are timed
   double snapshot_seconds = 0;  ///< between calls of `on_snapshot` inside an epoch; 0: none
+  CheckpointOptions checkpoint;
+  std::function<bool()> interrupted = {};  ///< whether this rank was asked to stop; asked between steps
   model::Initializer initializer = model::Initializer::torch;
   comm::Algorithm algorithm = comm::Algorithm::automatic;
   bool poison_released = false;  ///< debugging: slots hold NaN once nothing reads them any more
@@ -56,7 +65,8 @@ struct RecordedStep {
   std::vector<InstructionTimes> instructions;  ///< of the program, in order
 };
 
-enum class Outcome { complete, target_reached, diverged };
+/// `interrupted`: somebody asked to stop; the state was checkpointed where that is possible.
+enum class Outcome { complete, target_reached, diverged, interrupted };
 
 class Training {
  public:
@@ -72,9 +82,16 @@ class Training {
     };  ///< once the epoch's steps are done
     std::function<void(const EpochRow&)> on_epoch = [](const EpochRow&) {
     };                                          ///< after each epoch with its row; may write a snapshot
-    std::function<void()> on_snapshot = [] {};  ///< inside an epoch, when a snapshot is due
+    std::function<void()> on_snapshot = [] {};  ///< between two steps, when a snapshot is due
+    /// When a checkpoint begins: brings the result up to date and gives its image, on rank 0.
+    std::function<std::vector<std::byte>()> on_checkpoint = [] { return std::vector<std::byte>{}; };
+    std::function<void(const CheckpointReport&)> on_report = [](const CheckpointReport&) {};  ///< rank 0
   };
   Outcome run(const Observer&);
+
+  /// The state that a checkpoint holds, from which `run` goes on; `epochs` are those it had been through.
+  /// Throws as the function `restore` does. Local: every rank takes the same checkpoint.
+  void restore(const std::filesystem::path& folder, const results::Manifest&, std::vector<EpochRow> epochs);
 
   /// Drops the spans of all steps taken so far, once somebody has brought them together.
   void release_spans();
@@ -88,6 +105,11 @@ class Training {
   [[nodiscard]] const std::vector<StepRow>& steps() const { return steps_; }
   [[nodiscard]] const std::vector<EpochRow>& epochs() const { return epochs_; }
   [[nodiscard]] const std::vector<RecordedStep>& recorded() const { return recorded_; }
+  [[nodiscard]] const results::TrainingProgress& progress() const { return progress_; }
+  /// Whether the last checkpoint that was begun has been committed.
+  [[nodiscard]] bool is_checkpointed() const { return checkpointed_; }
+  /// What checkpoints took from this rank's core.
+  [[nodiscard]] double checkpoint_seconds() const { return checkpoint_seconds_; }
   [[nodiscard]] std::optional<double> seconds_to_target() const { return seconds_to_target_; }
   [[nodiscard]] const step::Plan& plan() const { return plan_; }
   [[nodiscard]] const step::Program& program() const { return training_program_; }
@@ -102,8 +124,15 @@ class Training {
   void set_parameter(const LogicalTensor&);
 
  private:
+  [[nodiscard]] std::int64_t steps_per_epoch() const;
   void one_step(std::int64_t step, std::span<const std::int64_t> batch);
-  EpochRow summarize(std::int64_t epoch, std::size_t first_step, bool& finite);
+  EpochRow summarize(std::int64_t epoch, bool& finite);
+  /// The rest of the epoch; false when somebody asked to stop.
+  bool finish_epoch(data::Sampler&, std::int64_t limit, Boundary&, const Observer&);
+  std::optional<Outcome> end_epoch(std::int64_t limit, const Observer&);
+  bool between_steps(Boundary&, const Observer&);
+  void begin_checkpoint(const Observer&);
+  void finish_checkpoint();
 
   const model::ModelSpec& model_;
   TrainingOptions options_;
@@ -121,6 +150,11 @@ class Training {
   std::size_t released_ = 0;  ///< steps whose spans are gone
   std::vector<RecordedStep> recorded_;
   std::vector<EpochRow> epochs_;
+  results::TrainingProgress progress_;
+  std::unique_ptr<Checkpointer> checkpointer_;
+  std::int64_t checkpointed_step_ = -1;  ///< of the last one begun
+  bool checkpointed_ = false;
+  double checkpoint_seconds_ = 0;
   std::optional<double> seconds_to_target_;
 };
 

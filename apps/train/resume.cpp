@@ -1,0 +1,183 @@
+#include "resume.hpp"
+
+#include <iostream>
+#include <sstream>
+
+#include "partita/results/checkpoint.hpp"
+#include "partita/results/result_file.hpp"
+#include "run_record.hpp"
+
+namespace partita::train {
+namespace {
+
+using base::Violation;
+
+std::vector<std::string> lines_of(const model::ModelSpec& model) {
+  std::vector<std::string> lines;
+  for (auto layer : model.layers) {
+    layer.placement.clear();  // how it is split may change
+    layer.stage.reset();
+    layer.frozen = false;
+    lines.push_back(layer.name + " (" + layer.line() + ", output " + to_string(layer.output) + ")");
+  }
+  return lines;
+}
+
+std::vector<Violation> check_output(const config::RunOptions& options) {
+  auto violations = results::check_output_path("output", options.output, true);
+  if (!violations.empty() || !std::filesystem::exists(options.output)) return violations;
+  try {
+    if (results::read(options.output).attributes.config_hash != config::config_hash(options))
+      violations.push_back(
+          {"output", options.output.string(),
+           "is the result of another configuration, which --resume cannot go on with; name another"
+           " output"});
+  } catch (const base::ConfigError& wrong) {
+    for (const auto& v : wrong.violations())
+      violations.push_back({"output", v.key, v.message});
+  }
+  return violations;
+}
+
+std::vector<Violation> check_model_output(const config::RunOptions& options) {
+  auto violations = results::check_output_path("save-model", options.save_model, true);
+  if (!violations.empty() || !std::filesystem::exists(options.save_model)) return violations;
+  try {
+    if (results::read_model(options.save_model).config_hash == config::config_hash(options)) return {};
+  } catch (const base::ConfigError&) {
+  }
+  return {
+      {"save-model", options.save_model.string(), "exists already and is no model of this configuration"}};
+}
+
+/// The newest checkpoint whose manifest can be read.
+std::optional<std::pair<std::int64_t, results::Manifest>> newest(const std::filesystem::path& dir) {
+  for (const auto step : results::list_checkpoints(dir))
+    try {
+      return std::pair(step, results::read_manifest(results::checkpoint_folder(dir, step)));
+    } catch (const base::ConfigError&) {  // `resume` says so
+    } catch (const base::EnvironmentError&) {
+    }
+  return std::nullopt;
+}
+
+/// Takes up the state of `resumed.step`; what is damaged on the way, on this rank.
+std::vector<Violation> try_checkpoint(const job::Job& job, run::Training& training, Resumed& resumed) {
+  const auto& options = job.input.options;
+  const auto folder = results::checkpoint_folder(config::checkpoint_dir(options), resumed.step);
+  try {
+    const auto manifest = results::read_manifest(folder);
+    auto wrong = results::check_identity("checkpoint.dir", folder, manifest.identity,
+                                         identity_of(options, *job.input.data));
+    if (!wrong.empty()) return wrong;
+    resumed.same_run = manifest.config_hash == config::config_hash(options);
+    if (job.world.rank() == 0) resumed.record = results::read_partial_result(folder, manifest);
+    std::vector<run::EpochRow> epochs;
+    for (const auto& e : resumed.record.epochs)
+      epochs.push_back(epoch_row(e));
+    training.restore(folder, manifest, std::move(epochs));
+  } catch (const base::ConfigError& wrong) {
+    return wrong.violations();
+  } catch (const base::EnvironmentError& wrong) {
+    return {{folder.string(), "", wrong.what()}};
+  }
+  return {};
+}
+
+}  // namespace
+
+results::TrainingIdentity identity_of(const config::RunOptions& options, const data::DataPair& data) {
+  return {.model = options.model.name,
+          .dataset = data.train.name,
+          .dataset_hash = data.sha256,
+          .seed = options.train.seed,
+          .batch = options.train.batch,
+          .shuffle = options.train.shuffle,
+          .layers = lines_of(options.model)};
+}
+
+std::vector<Violation> check_resume(const job::Input& input) {
+  const auto& options = input.options;
+  const auto dir = config::checkpoint_dir(options);
+  std::vector<Violation> violations;
+  const auto append = [&](const std::vector<Violation>& more) {
+    violations.insert(violations.end(), more.begin(), more.end());
+  };
+  if (dir.empty())
+    violations.push_back(
+        {"resume", "", "needs checkpoint.dir, or an output beside which the checkpoints lie"});
+  if (!options.output.empty()) append(check_output(options));
+  if (!options.save_model.empty()) append(check_model_output(options));
+  if (!dir.empty()) append(results::check_checkpoint_dir(dir, true));
+  if (dir.empty() || !violations.empty() || !input.data || !input.model_is_known) return violations;
+  const auto found = newest(dir);
+  if (!found) return violations;
+  const auto folder = results::checkpoint_folder(dir, found->first);
+  append(results::check_identity("checkpoint.dir", folder, found->second.identity,
+                                 identity_of(options, *input.data)));
+  if (!options.output.empty() && std::filesystem::exists(options.output) &&
+      found->second.config_hash != config::config_hash(options))
+    violations.push_back(
+        {"output", options.output.string(),
+         "would lose its steps: " + folder.string() + " is of another configuration; name another output"});
+  return violations;
+}
+
+std::optional<Ended> find_ended(const job::Job& job) {
+  const auto& output = job.input.options.output;
+  Ended ended;
+  std::string word;
+  if (job.world.rank() == 0 && !output.empty() && std::filesystem::exists(output)) {
+    ended.record = results::read(output);
+    word = to_string(ended.record.attributes.status);
+  }
+  word = job.world.all_gather_text(word, collective::Purpose::control).front();
+  if (word != to_string(results::Status::complete) && word != to_string(results::Status::invalid))
+    return std::nullopt;
+  ended.exit_code = word == to_string(results::Status::complete) ? job::success : job::failed;
+  return ended;
+}
+
+std::optional<Resumed> resume(const job::Job& job, run::Training& training) {
+  const auto& options = job.input.options;
+  const auto dir = config::checkpoint_dir(options);
+  const bool speaks = job.world.rank() == 0;
+  std::ostringstream mine;
+  if (speaks)
+    for (const auto step : results::list_checkpoints(dir))
+      mine << step << ' ';
+  std::istringstream steps(job.world.all_gather_text(mine.str(), collective::Purpose::control).front());
+  std::vector<std::int64_t> damaged;
+  for (std::int64_t step = 0; steps >> step; damaged.push_back(step)) {
+    Resumed resumed{.step = step};
+    const auto damage = job.world.agree(try_checkpoint(job, training, resumed));
+    if (speaks)
+      for (const auto& what : damage)
+        std::cerr << "the checkpoint of step " << step << " is damaged: " << to_string(what) << std::endl;
+    if (!damage.empty()) continue;
+    if (speaks) {
+      for (const auto newer : damaged)
+        results::set_aside(dir, newer);
+      std::cerr << "going on from step " << step << " (" << results::checkpoint_folder(dir, step).string()
+                << ")" << std::endl;
+    }
+    return resumed;
+  }
+  if (!damaged.empty())
+    throw base::ConfigError({{"checkpoint.dir", dir.string(), "holds no checkpoint that is whole"}});
+  if (speaks)
+    std::cerr << "no checkpoint in " << dir.string() << ": starting from the beginning" << std::endl;
+  return std::nullopt;
+}
+
+void continue_record(results::RunRecord& record, const Resumed& resumed) {
+  auto& a = record.attributes;
+  if (!resumed.same_run) return void(a.first_step = resumed.step);
+  a.created = resumed.record.attributes.created;
+  a.first_step = resumed.record.attributes.first_step;
+  a.restarts = resumed.record.attributes.restarts + 1;
+  record.steps = resumed.record.steps;
+  record.timeline = resumed.record.timeline;
+}
+
+}  // namespace partita::train

@@ -1,0 +1,81 @@
+/// The schema of a manifest, once for writing and reading.
+#pragma once
+
+#include "archive.hpp"
+#include "partita/results/checkpoint.hpp"
+
+namespace partita::results {
+
+template <class Archive, class T>
+void exchange_identity(Archive& root, T& identity) {
+  root.attribute("model", identity.model);
+  root.attribute("dataset", identity.dataset);
+  root.attribute("dataset_hash", identity.dataset_hash);
+  root.attribute("seed", identity.seed);
+  root.attribute("batch", identity.batch);
+  root.attribute("shuffle", identity.shuffle);
+  exchange_table(root, "layers", "layer", true, identity.layers, [](auto field) {
+    field(
+        "description", "", [](auto& r) -> auto& { return r; });
+  });
+}
+
+template <class Archive, class T>
+void exchange_progress(Archive& root, T& progress) {
+  root.attribute("step", progress.step);
+  root.attribute("loss_sum", progress.loss_sum);
+  root.attribute("samples", progress.samples);
+  root.attribute("epoch_seconds", progress.epoch_seconds);
+  root.attribute("training_seconds", progress.training_seconds);
+}
+
+template <class Archive, class T>
+void exchange_files(Archive& root, const std::string& group, T& files) {
+  exchange_table(root, group, "file", true, files, [](auto field) {
+    field(
+        "name", "", [](auto& r) -> auto& { return r.name; });
+    field(
+        "bytes", "byte", [](auto& r) -> auto& { return r.bytes; });
+    field(
+        "sha256", "", [](auto& r) -> auto& { return r.sha256; });
+  });
+}
+
+template <class Archive, class T>
+void exchange_blocks(Archive& root, T& blocks) {
+  exchange_table(root, "blocks", "block", true, blocks, [](auto field) {
+    field(
+        "layer", "", [](auto& r) -> auto& { return r.layer; });
+    field(
+        "name", "", [](auto& r) -> auto& { return r.name; });
+    field(
+        "shape", "", [](auto& r) -> auto& { return r.shape; });
+    field(
+        "first_row", "1", [](auto& r) -> auto& { return r.first_row; });
+    field(
+        "rows", "1", [](auto& r) -> auto& { return r.rows; });
+    field(
+        "first_column", "1", [](auto& r) -> auto& { return r.first_column; });
+    field(
+        "columns", "1", [](auto& r) -> auto& { return r.columns; });
+    field(
+        "trained", "1", [](auto& r) -> auto& { return r.trained; });
+    field(
+        "file", "1", [](auto& r) -> auto& { return r.file; });
+  });
+}
+
+/// All but the marks and the views.
+template <class Archive, class T>
+void exchange_manifest(Archive& root, T& manifest) {
+  exchange_identity(root, manifest.identity);
+  root.attribute("config", manifest.config);
+  root.attribute("config_hash", manifest.config_hash);
+  root.attribute("type", manifest.type);
+  exchange_progress(root, manifest.progress);
+  exchange_files(root, "shards", manifest.shards);
+  exchange_files(root, "result", manifest.result);
+  exchange_blocks(root, manifest.blocks);
+}
+
+}  // namespace partita::results

@@ -1,0 +1,164 @@
+/// Writing shards, images and the manifest, a slice at a time.
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <future>
+
+#include "checkpoint_schema.hpp"
+#include "document.hpp"
+#include "file_calls.hpp"
+#include "hdf5_tensor.hpp"
+#include "partita/base/digest.hpp"
+
+namespace partita::results {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// What is summed, copied or written between two looks at the clock: well below a millisecond.
+constexpr std::size_t slice_bytes = 256 << 10;
+
+/// A call that may block for long, such as fsync, beside the caller's work.
+base::Sliced beside(std::function<void()> call) {
+  auto over = std::async(std::launch::async, std::move(call));
+  while (over.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
+    co_yield base::next_slice;
+  over.get();
+}
+
+/// Whether the temporary file is still to be removed.
+struct Temporary {
+  fs::path path;
+  bool exists = true;
+  ~Temporary() {
+    if (exists) ::unlink(path.c_str());
+  }
+};
+
+std::vector<hsize_t> extents_of(const Block& block) {
+  hdf5::Extents extents{static_cast<hsize_t>(block.rows)};
+  if (block.shape.rank() == 1) return extents;
+  std::int64_t window = 1;  // columns of one input
+  for (std::size_t i = 2; i < block.shape.rank(); ++i)
+    window *= block.shape[i];
+  extents.push_back(static_cast<hsize_t>(block.columns / window));
+  for (std::size_t i = 2; i < block.shape.rank(); ++i)
+    extents.push_back(static_cast<hsize_t>(block.shape[i]));
+  return extents;
+}
+
+hdf5::Group group_in(hid_t parent, const std::string& name) {
+  return hdf5::exists(parent, name) ? hdf5::open_group(parent, name) : hdf5::create_group(parent, name);
+}
+
+hdf5::Dataset create_block(const hdf5::File& file, const char* kind, const Block& block,
+                           kernels::DataType type) {
+  const auto all = group_in(file.id(), kind);
+  const auto layer = group_in(all.get(), block.layer);
+  auto dataset = hdf5::create_tensor(layer.get(), block.name, type, extents_of(block), slice_bytes);
+  hdf5::write_attribute(dataset.get(), "shape", to_string(block.shape));
+  hdf5::write_attribute(dataset.get(), "first_row", block.first_row);
+  hdf5::write_attribute(dataset.get(), "first_column", block.first_column);
+  return dataset;
+}
+
+base::Sliced write_block(const hdf5::File& file, const char* kind, const Block& block,
+                         kernels::ConstView values) {
+  const auto dataset = create_block(file, kind, block, values.type());
+  const auto row_bytes = static_cast<std::size_t>(block.columns) * kernels::size_of(values.type());
+  const auto rows_at_once = static_cast<std::int64_t>(std::max<std::size_t>(1, slice_bytes / row_bytes));
+  for (std::int64_t row = 0; row < block.rows; row += rows_at_once) {
+    const auto rows = std::min(rows_at_once, block.rows - row);
+    hdf5::write_rows(dataset, row, rows,
+                     values.slice(Elements(row * block.columns), Elements(rows * block.columns)));
+    co_yield base::next_slice;
+  }
+}
+
+/// Whole tensors over the files of the blocks.
+void create_views(const hdf5::File& file, const Manifest& manifest, const char* kind, bool trained_only) {
+  std::map<std::pair<std::string, std::string>, std::vector<std::size_t>> tensors;
+  for (std::size_t b = 0; b < manifest.blocks.size(); ++b)
+    if (manifest.blocks[b].trained || !trained_only)
+      tensors[{manifest.blocks[b].layer, manifest.blocks[b].name}].push_back(b);
+  if (tensors.empty()) return;
+  const auto all = hdf5::create_group(file.id(), kind);
+  for (const auto& [name, blocks] : tensors) {
+    std::vector<hdf5::VirtualPart> parts;
+    for (const auto b : blocks) {
+      const auto& block = manifest.blocks[b];
+      const auto extents = extents_of(block);
+      const std::int64_t window =
+          extents.size() > 1 ? block.columns / static_cast<std::int64_t>(extents[1]) : 1;
+      parts.push_back({.file = manifest.shards[static_cast<std::size_t>(block.file)].name,
+                       .path = "/" + std::string(kind) + "/" + name.first + "/" + name.second,
+                       .first_row = block.first_row,
+                       .rows = block.rows,
+                       .first_column = block.first_column / window,
+                       .columns = block.columns / window});
+    }
+    const auto& shape = manifest.blocks[blocks.front()].shape;
+    const auto layer = group_in(all.get(), name.first);
+    hdf5::create_virtual(layer.get(), name.second, manifest.type,
+                         {shape.extents().begin(), shape.extents().end()}, parts);
+  }
+}
+
+std::vector<std::byte> image_of(const Manifest& manifest) {
+  return build_image("checkpoint", [&](const hdf5::File& file) {
+    GroupWriter root(hdf5::open_group(file.id(), "/"));
+    exchange_manifest(root, manifest);
+    create_views(file, manifest, "parameters", false);
+    create_views(file, manifest, "velocities", true);
+  });
+}
+
+}  // namespace
+
+base::Sliced write_image(fs::path path, std::vector<std::byte> image, StoredFile& stored) {
+  Temporary temporary{temporary_of(path)};
+  auto file = create_file(temporary.path);
+  base::Sha256 sum;
+  for (std::span<const std::byte> rest = image; !rest.empty();) {
+    const auto slice = rest.first(std::min(slice_bytes, rest.size()));
+    sum.update(slice);
+    write_all(file, slice, temporary.path);
+    rest = rest.subspan(slice.size());
+    co_yield base::next_slice;
+  }
+  for (auto sync = beside([&] { sync_file(file, temporary.path); }); !sync.advance();)
+    co_yield base::next_slice;
+  close_checked(file, temporary.path);
+  if (::rename(temporary.path.c_str(), path.c_str()) != 0)
+    refuse("rename " + temporary.path.string() + " to", path);
+  temporary.exists = false;
+  for (auto sync = beside([&] { sync_folder(folder_of(path)); }); !sync.advance();)
+    co_yield base::next_slice;
+  stored = {.name = path.filename().string(),
+            .bytes = Bytes(static_cast<std::int64_t>(image.size())),
+            .sha256 = sum.hex()};
+}
+
+base::Sliced write_shard(fs::path folder, int rank, std::vector<FilledBlock> blocks, StoredFile& stored) {
+  auto file = hdf5::File::create();
+  sign(file, "checkpoint shard");
+  for (const auto& block : blocks) {
+    for (auto part = write_block(file, "parameters", block.block, block.weights); !part.advance();)
+      co_yield base::next_slice;
+    if (!block.block.trained) continue;
+    for (auto part = write_block(file, "velocities", block.block, block.velocities); !part.advance();)
+      co_yield base::next_slice;
+  }
+  const auto path = folder / ("shard-" + std::to_string(rank) + ".h5");
+  for (auto part = write_image(path, file.close(), stored); !part.advance();)
+    co_yield base::next_slice;
+}
+
+base::Sliced write_manifest(fs::path folder, Manifest manifest) {
+  StoredFile stored;
+  for (auto part = write_image(folder / "manifest.h5", image_of(manifest), stored); !part.advance();)
+    co_yield base::next_slice;
+}
+
+}  // namespace partita::results

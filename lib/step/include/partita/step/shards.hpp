@@ -1,0 +1,29 @@
+/// Which part of which tensor a rank holds, and which of it is its own to store: every element of the model
+/// has exactly one owner, and ranks that hold the same part share it by rows.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "partita/step/program.hpp"
+
+namespace partita::step {
+
+/// A rectangle of a layer's logical weight [out, in·k·k], or rows of its bias [out] (one column).
+struct Piece {
+  int layer = -1;  ///< of the model
+  bool is_bias = false;
+  bool trained = false;  ///< velocities belong to it
+  std::int64_t first_row = 0, rows = 0;
+  std::int64_t first_column = 0, columns = 1;
+  Elements flat{};  ///< where it begins in the rank's flat vectors, row by row
+  [[nodiscard]] Elements elements() const { return Elements(rows * columns); }
+};
+
+/// All that the program's rank holds, in order of its flat vector.
+std::vector<Piece> held_pieces(const Program&);
+
+/// By rank of the grid, what is its own to store; `programs` of all ranks.
+std::vector<std::vector<Piece>> owned_pieces(std::span<const Program> programs);
+
+}  // namespace partita::step

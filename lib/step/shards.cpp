@@ -1,0 +1,71 @@
+#include "partita/step/shards.hpp"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "partita/topology/cut.hpp"
+
+namespace partita::step {
+namespace {
+
+/// Elements; a smaller piece has one owner, and the ranks take turns.
+constexpr std::int64_t smallest_share = 1 << 14;
+
+}  // namespace
+
+std::vector<Piece> held_pieces(const Program& program) {
+  std::vector<Piece> pieces;
+  for (std::size_t u = 0; u < program.units.size(); ++u) {
+    const auto& range = program.parameters[u];
+    const int layer = program.units[u].layer;
+    if (range.weight_count.value() > 0)
+      pieces.push_back({.layer = layer,
+                        .trained = range.trained,
+                        .first_row = range.first_row,
+                        .rows = range.weight_count.value() / range.columns,
+                        .first_column = range.first_column,
+                        .columns = range.columns,
+                        .flat = range.weight_first});
+    if (range.bias_count.value() > 0)
+      pieces.push_back({.layer = layer,
+                        .is_bias = true,
+                        .trained = range.trained,
+                        .first_row = range.first_row,
+                        .rows = range.bias_count.value(),
+                        .flat = range.bias_first});
+  }
+  return pieces;
+}
+
+std::vector<std::vector<Piece>> owned_pieces(std::span<const Program> programs) {
+  using Key = std::tuple<int, bool, std::int64_t, std::int64_t, std::int64_t, std::int64_t>;
+  struct Holder {
+    std::size_t rank;
+    Piece piece;
+  };
+  std::map<Key, std::vector<Holder>> holders;
+  for (std::size_t r = 0; r < programs.size(); ++r)
+    for (const auto& p : held_pieces(programs[r]))
+      holders[{p.layer, p.is_bias, p.first_row, p.rows, p.first_column, p.columns}].push_back({r, p});
+  std::vector<std::vector<Piece>> owned(programs.size());
+  std::int64_t turn = 0;
+  for (const auto& [key, sharing] : holders) {
+    const auto ranks = static_cast<std::int64_t>(sharing.size());
+    const auto shares =
+        std::clamp<std::int64_t>(sharing.front().piece.elements().value() / smallest_share, 1, ranks);
+    for (std::int64_t i = 0; i < shares; ++i, ++turn) {
+      const auto& [rank, piece] = sharing[static_cast<std::size_t>(turn % ranks)];
+      const auto rows = topology::share(i, shares, piece.rows);
+      if (rows.size() == 0) continue;
+      owned[rank].push_back(piece);
+      auto& own = owned[rank].back();
+      own.first_row += rows.begin;
+      own.rows = rows.size();
+      own.flat += Elements(rows.begin * own.columns);
+    }
+  }
+  return owned;
+}
+
+}  // namespace partita::step
