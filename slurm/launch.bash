@@ -41,12 +41,13 @@ partita_program() {
 }
 
 # Starts a command on so many nodes and tasks and waits for it; the exit code. A signal of the batch shell's (sbatch
-# --signal=B:USR1@…, as mpiexec needs it) is handed on to the launcher, and by it to the ranks.
+# --signal=B:USR1@…) is handed on to the launcher, and by it to the ranks.
 #
 # -K1 ends the step when a rank dies, else the others would wait for ever. Since Slurm 22.05 a step does not inherit the CPUs
-# of a task from its job, so that they are named.
+# of a task from its job, so that they are named. Not every launcher hands the ranks' exit code on after a signal (MPICH's
+# mpiexec may answer 0), so that a checkpoint is known by the last line.
 partita_launch() {
-  local nodes=$1 tasks=$2 launcher status=0
+  local nodes=$1 tasks=$2 launcher folder printer process status
   shift 2
   case "$PARTITA_LAUNCHER" in
     srun)
@@ -55,8 +56,12 @@ partita_launch() {
     mpiexec) launcher=(mpiexec -n "$tasks" -ppn $(((tasks + nodes - 1) / nodes))) ;;
     *) partita_refuse "PARTITA_LAUNCHER = $PARTITA_LAUNCHER: must be srun or mpiexec" ;;
   esac
-  "${launcher[@]}" "$@" &
-  local process=$!
+  folder=$(mktemp -d)
+  mkfifo "$folder/pipe"
+  (trap '' USR1 && exec tee "$folder/printed" <"$folder/pipe") &
+  printer=$!
+  "${launcher[@]}" "$@" >"$folder/pipe" &
+  process=$!
   trap 'kill -USR1 "$process" 2>/dev/null || true' USR1
   # wait returns early when a signal was handed on.
   while true; do
@@ -65,6 +70,9 @@ partita_launch() {
     kill -0 "$process" 2>/dev/null || break
   done
   trap - USR1
+  wait "$printer"
+  ! grep -q '^STATUS: FAIL checkpointed' "$folder/printed" || status=$partita_checkpointed
+  rm -r "$folder"
   return "$status"
 }
 

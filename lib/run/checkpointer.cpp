@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "partita/base/clock.hpp"
+#include "partita/base/error.hpp"
 
 namespace partita::run {
 namespace {
@@ -30,6 +31,19 @@ std::vector<step::Program> programs_of(const ProgramOf& program_of, int ranks) {
   for (int r = 0; r < ranks; ++r)
     programs.push_back(program_of(r));
   return programs;
+}
+
+/// Shards on another rank's own disk would be of no use.
+void check_shared(const std::filesystem::path& folder, const results::Manifest& manifest) {
+  for (const auto& shard : manifest.shards) {
+    std::error_code error;
+    const auto bytes = std::filesystem::file_size(folder / shard.name, error);
+    if (error || static_cast<std::int64_t>(bytes) != shard.bytes.value())
+      throw base::EnvironmentError(
+          "stat " + (folder / shard.name).string(), error.value(),
+          "rank 0 does not see it as it was written; checkpoint.dir must be a folder that all"
+          " ranks share");
+  }
 }
 
 /// Of a checkpoint, in the ledger.
@@ -182,6 +196,7 @@ base::Sliced Checkpointer::commit(results::TrainingProgress progress, std::vecto
       const auto folder = results::checkpoint_folder(options_.dir, progress.step);
       std::filesystem::create_directories(folder);
       auto vouched = manifest(progress);
+      check_shared(folder, vouched);
       vouched.result.emplace_back();
       for (auto part = results::write_image(folder / "result.h5", std::move(result), vouched.result.back());
            !part.advance();)

@@ -1,0 +1,266 @@
+"""Checkpoints as a user meets them: signals, --resume on the same and on other grids, refusals, damage, kill -9 at any moment.
+
+Usage: checkpoint_test.py signals|refusals|damaged|other_grid|killed[=TIMES] MPIEXEC PARTITA_TRAIN SOURCE_FOLDER
+"""
+import hashlib
+import os
+import pathlib
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import h5py
+import numpy as np
+
+part, mpiexec, train, source = sys.argv[1:5]
+config = pathlib.Path(source) / "inputs" / "runs" / "digits_mlp.ini"
+short = ("--train.epochs=3", "--data.train-samples=3000", "--data.test-samples=200")
+
+
+def command(ranks, *arguments):
+    return [mpiexec, "-n", str(ranks), train, f"--config={config}", *map(str, arguments)]
+
+
+def run(ranks, *arguments):
+    return subprocess.run(command(ranks, *arguments), capture_output=True, text=True, timeout=120)
+
+
+def datasets(path):
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: found.__setitem__(name, item[()]) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def train_bytes(path):
+    with h5py.File(path) as file:
+        table = file["traffic"]
+        keys = zip(table["rank"], *(table[c].asstr()[()] for c in ("activity", "axis", "operation", "purpose")))
+        values = zip(*(table[c][()] for c in ("calls", "messages", "payload_bytes", "wire_bytes", "window_bytes_read")))
+        return {key: value for key, value in zip(keys, values) if key[1] == "train"}
+
+
+def newest(folder):
+    steps = sorted((int(p.name[5:]), p) for p in folder.glob("step-*") if (p / "manifest.h5").exists())
+    return steps[-1] if steps else (-1, None)
+
+
+def check_whole(folder):
+    """Every file is the one that the manifest vouches for, and the views show whole tensors."""
+    with h5py.File(folder / "manifest.h5") as manifest:
+        for group in ("shards", "result"):
+            for name, sha in zip(manifest[group]["name"].asstr(), manifest[group]["sha256"].asstr()):
+                assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == sha, folder / name
+        for layer in manifest["parameters"].values():
+            for tensor in layer.values():
+                assert np.isfinite(tensor[()]).all() and tensor[()].any()
+
+
+def descendants(pid):
+    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
+    try:
+        found = [int(child) for child in children.read_text().split()]
+    except OSError:
+        found = []
+    return found + [grandchild for child in found for grandchild in descendants(child)]
+
+
+def ranks_of(job):
+    """Processes of the program that this job started."""
+    def runs_train(pid):
+        try:
+            return os.readlink(f"/proc/{pid}/exe") == os.path.realpath(train)
+        except OSError:
+            return False
+    return [pid for pid in descendants(job.pid) if runs_train(pid)]
+
+
+def signals():
+    """A signal checkpoints at a step boundary; --resume ends with the very bits of an uninterrupted run."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        long = ("--train.epochs=40", "--data.train-samples=3000", "--data.test-samples=200")
+        whole = run(2, *long, f"--output={folder}/whole.h5", f"--save-model={folder}/whole-model.h5")
+        assert whole.returncode == 0, whole
+        files = (f"--output={folder}/r.h5", f"--save-model={folder}/model.h5")
+        stopped = 0
+        for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT):
+            job = subprocess.Popen(command(2, *long, *files, "--resume"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            for line in job.stderr:
+                if line.startswith("epoch"):
+                    break
+            if number == signal.SIGINT:  # the launcher keeps this one for itself: it ends the job
+                for pid in ranks_of(job)[:1]:
+                    os.kill(pid, number)
+            else:
+                job.send_signal(number)
+            out, _ = job.communicate(timeout=60)
+            if "STATUS: PASS" in out:  # the signal came after the last step
+                break
+            stopped += 1
+            assert "STATUS: FAIL checkpointed on a signal; submit again with --resume" in out, out
+            # hydra 4.0 sometimes answers 0 after it has forwarded a signal.
+            assert job.returncode in (75, 0), job.returncode
+            with h5py.File(folder / "r.h5") as file:
+                assert file.attrs["status"] in (b"running", "running")
+                assert len(file["steps/loss"]) == newest(folder / "r.checkpoints")[0]
+            check_whole(newest(folder / "r.checkpoints")[1])
+        assert stopped > 0
+        result = run(2, *long, *files, "--resume")
+        assert result.returncode == 0 and "STATUS: PASS" in result.stdout, result
+        with h5py.File(folder / "r.h5") as file:
+            assert file.attrs["restarts"] == stopped and file.attrs["status"] in (b"complete", "complete")
+        expected, found = datasets(folder / "whole-model.h5"), datasets(folder / "model.h5")
+        assert expected.keys() == found.keys() and all((expected[k] == found[k]).all() for k in expected)
+        expected, found = datasets(folder / "whole.h5"), datasets(folder / "r.h5")
+        for name in ("steps/loss", "steps/samples", "epochs/epoch", "epochs/train_loss", "epochs/test_loss", "epochs/test_accuracy"):
+            assert np.array_equal(expected[name], found[name]), name
+        assert train_bytes(folder / "whole.h5") == train_bytes(folder / "r.h5")
+        again = run(2, *long, *files, "--resume")
+        assert again.returncode == 0 and "has ended already" in again.stderr and "STATUS: PASS" in again.stdout, again
+
+
+def refusals():
+    """What cannot be gone on with is refused before anything is written, and says why."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        output = f"--output={folder}/r.h5"
+        assert run(2, *short, output, "--checkpoint.every=20").returncode == 0
+        before = {p: p.read_bytes() for p in folder.rglob("*.h5")}
+        dir_only = f"--checkpoint.dir={folder}/r.checkpoints"
+        for arguments, texts in (
+                ((dir_only,), ["holds the checkpoint of step", "--resume", "--overwrite"]),
+                ((output, "--resume", "--overwrite"), ["resume"]),
+                (("--resume",), ["needs checkpoint.dir"]),
+                ((dir_only, "--resume", "--train.seed=2", "--train.batch=50"), ["train.seed 1, not 2", "train.batch 100, not 50"]),
+                ((dir_only, "--resume", "--data.seed=9"), ["SHA-256"]),
+                ((dir_only, "--resume", "--model.layer=flatten", "--model.layer=linear 99", "--model.layer=relu",
+                  "--model.layer=linear 10"), ["another model", "linear1"]),
+                ((output, "--resume", "--train.learning-rate=0.5"), ["another configuration", "name another output"]),
+                ((f"--checkpoint.dir={folder}/r.h5", "--resume"), ["is not a folder"]),
+                ((f"--checkpoint.dir={folder}/no/where",), ["does not exist"])):
+            result = run(2, *short, *arguments)
+            assert result.returncode == 2, (arguments, result)
+            for text in texts:
+                assert text in result.stderr, (arguments, text, result.stderr)
+        assert before == {p: p.read_bytes() for p in folder.rglob("*.h5")}
+        # A new run does not leave an old one's checkpoints to be gone on from.
+        assert run(2, *short, output, "--overwrite", "--train.steps=3").returncode == 0
+        assert newest(folder / "r.checkpoints") == (-1, None)
+
+
+def damaged():
+    """The newest whole checkpoint is used; what is damaged is named and set aside; without a whole one nothing is lost."""
+    chosen = random.Random(3)
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        checkpoints = folder / "r.checkpoints"
+        arguments = (*short, f"--output={folder}/r.h5")
+        assert run(2, *arguments, "--checkpoint.every=20", "--checkpoint.keep=3").returncode == 0
+        (folder / "r.h5").unlink()
+        steps = sorted(int(p.name[5:]) for p in checkpoints.iterdir())
+        assert len(steps) == 3, steps
+        for step, name in zip(steps[1:], ("shard-1.h5", "result.h5")):
+            victim = checkpoints / f"step-{step}" / name
+            content = bytearray(victim.read_bytes())
+            content[chosen.randrange(len(content))] ^= 1 << chosen.randrange(8)
+            victim.write_bytes(content)
+        result = run(2, *arguments, "--resume")
+        assert result.returncode == 0, result
+        assert "shard-1.h5" in result.stderr and "result.h5" in result.stderr and "SHA-256" in result.stderr, result.stderr
+        assert f"going on from step {steps[0]}" in result.stderr, result.stderr
+        assert (checkpoints / f"damaged-step-{steps[2]}").exists() and not (checkpoints / f"step-{steps[2]}").exists()
+        for manifest in checkpoints.glob("step-*/manifest.h5"):
+            os.truncate(manifest, os.path.getsize(manifest) // 2)
+        (folder / "r.h5").unlink()
+        left = sorted(checkpoints.iterdir())
+        result = run(2, *arguments, "--resume")
+        assert result.returncode == 1 and "holds no checkpoint that is whole" in result.stderr, result
+        assert left == sorted(checkpoints.iterdir())
+
+
+def other_grid():
+    """From data to tensor and to one rank, as another run: its own output begins at the checkpoint's step."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        common = ("--train.epochs=3", "--data.train-samples=1000", "--data.test-samples=100", "--train.precision=fp64",
+                  "--compute.backend=reference")
+        whole = run(1, *common, f"--output={folder}/whole.h5", f"--save-model={folder}/whole-model.h5")
+        assert whole.returncode == 0, whole
+        stop = run(2, *common, f"--output={folder}/data.h5", "--checkpoint.every=8", "--train.steps=16")
+        assert stop.returncode == 0, stop
+        expected = datasets(folder / "whole-model.h5")
+        for ranks, grid in ((2, "--grid.tensor=2"), (1, "--grid.data=1"), (2, "--grid.pipeline=2")):
+            for path in folder.glob("other*"):
+                path.unlink()
+            result = run(ranks, *common, grid, f"--checkpoint.dir={folder}/data.checkpoints", "--resume",
+                         f"--output={folder}/other.h5", f"--save-model={folder}/other-model.h5")
+            assert result.returncode == 0 and "going on from step 16" in result.stderr, result
+            with h5py.File(folder / "other.h5") as file:
+                assert file.attrs["first_step"] == 16 and len(file["steps/loss"]) == 30 - 16 and len(file["epochs/epoch"]) == 3
+            found = datasets(folder / "other-model.h5")
+            for name in expected:
+                assert np.abs(found[name] - expected[name]).max() < 1e-12, (grid, name)
+
+
+def killed(times):
+    """kill -9 of a rank or of the launcher at a random moment: no acknowledged checkpoint is lost, none is torn, the others end."""
+    chosen = random.Random(11)
+    acknowledged = resumed = 0
+    longest = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        arguments = ("--train.epochs=1000000", "--data.train-samples=2000", "--data.test-samples=100", "--checkpoint.every=7",
+                     f"--output={folder}/r.h5", "--snapshot.seconds=0", "--evaluate.every=100000")
+        for attempt in range(times):
+            log = folder / "log"
+            with open(log, "w") as messages:
+                job = subprocess.Popen(command(2, *arguments, "--resume"), stdout=subprocess.DEVNULL, stderr=messages)
+                try:
+                    # Half of them early in a run, half around a checkpoint.
+                    if chosen.random() < 0.5:
+                        time.sleep(chosen.uniform(0.05, 1.5))
+                    else:
+                        wanted, until = chosen.randrange(1, 9), time.monotonic() + 30
+                        while log.read_text().count("checkpoint of step") < wanted and time.monotonic() < until:
+                            time.sleep(0.001)
+                        time.sleep(chosen.uniform(0, 0.01))
+                    ranks = ranks_of(job)
+                    victim = job.pid if chosen.random() < 0.3 or not ranks else chosen.choice(ranks)
+                    os.kill(victim, signal.SIGKILL)
+                    begin = time.monotonic()
+                    job.wait(timeout=15)
+                    while any(os.path.exists(f"/proc/{pid}") for pid in ranks):
+                        assert time.monotonic() - begin < 10, f"attempt {attempt}: ranks outlive the killed one by 10 s"
+                        time.sleep(0.02)
+                    longest = max(longest, time.monotonic() - begin)
+                finally:
+                    job.kill()
+                    job.wait()
+            text = log.read_text()
+            assert "damaged" not in text and "FAILED" not in text, text
+            said = [int(step) for step in re.findall(r"^checkpoint of step (\d+): ", text, re.M)]
+            step, checkpoint = newest(folder / "r.checkpoints")
+            if said:
+                acknowledged += len(said)
+                assert step >= said[-1], (attempt, step, said[-1])
+            going_on = re.search(r"going on from step (\d+)", text)
+            resumed += going_on is not None
+            if checkpoint:
+                check_whole(checkpoint)
+                if (folder / "r.h5").exists():
+                    with h5py.File(folder / "r.h5") as file:
+                        file["steps/loss"][:]
+    print(f"{times} kills, {acknowledged} acknowledged checkpoints, {resumed} restarts, the others ended within {longest:.2f} s")
+    assert acknowledged > times and resumed >= times // 4
+
+
+name, _, times = part.partition("=")
+if name == "killed":
+    killed(int(times or 10))
+else:
+    {"signals": signals, "refusals": refusals, "damaged": damaged, "other_grid": other_grid}[name]()

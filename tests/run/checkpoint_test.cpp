@@ -1,0 +1,162 @@
+/// A training that goes on from a checkpoint ends where it would have ended without: bit by bit on the same
+/// grid, within rounding on any other.
+#include "partita/results/checkpoint.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <map>
+
+#include "drift.hpp"
+
+namespace partita::tests {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The step at which trainings are cut: within an epoch of every net.
+constexpr std::int64_t cut = 8;
+
+/// A folder that all ranks see, gone at the end.
+class SharedFolder {
+ public:
+  SharedFolder() {
+    const auto mine = fs::temp_directory_path() / ("partita-checkpoints-" + std::to_string(getpid()));
+    path_ = world().all_gather_text(mine.string(), collective::Purpose::control).front();
+    if (world().rank() == 0) fs::create_directory(path_);
+    world().barrier();
+  }
+  ~SharedFolder() {
+    world().barrier();
+    if (world().rank() == 0) fs::remove_all(path_);
+  }
+  [[nodiscard]] const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+std::vector<Decomposition> decompositions(std::size_t net) {
+  const int p = world().size();
+  using step::Schedule;
+  std::vector<Decomposition> all{{net, {.data = p}, Schedule::one_f_one_b, 1, Placing::cheapest},
+                                 {net, {.pipeline = p}, Schedule::one_f_one_b, 3, Placing::cheapest},
+                                 {net, {.tensor = p}, Schedule::one_f_one_b, 1, Placing::column},
+                                 {net, {.tensor = p}, Schedule::one_f_one_b, 1, Placing::row},
+                                 {net, {.tensor = p}, Schedule::one_f_one_b, 1, Placing::weird_trick}};
+  if (p % 2 == 0) all.push_back({net, {.data = 2, .tensor = p / 2}, Schedule::one_f_one_b, 2, Placing::row});
+  if (p == 4) all.push_back({net, {.pipeline = 2, .tensor = 2}, Schedule::zb_h1, 2, Placing::column});
+  if (p == 4) all.push_back({net, {.data = 2, .pipeline = 2}, Schedule::gpipe, 2, Placing::cheapest});
+  return all;
+}
+
+/// Takes `steps` steps of a decomposition, from the checkpoint of `cut` steps in `from` unless that is empty,
+/// and leaves one in `to` unless that is. Parameters and losses.
+struct Trained {
+  Tensors tensors;
+  std::vector<double> losses;
+};
+Trained train(const Case& c, const Decomposition& d, kernels::Backend& backend, std::int64_t steps,
+              const fs::path& from, const fs::path& to) {
+  const auto model = placed(c.model, d.placing);
+  auto options = options_for(c, d);
+  options.steps = steps;
+  options.checkpoint = {.dir = to, .every = cut};
+  run::Training training(model, options, backend, world(), c.data);
+  if (!from.empty()) {
+    const auto folder = results::checkpoint_folder(from, cut);
+    training.restore(folder, results::read_manifest(folder), {});
+  }
+  EXPECT_EQ(training.run({}), run::Outcome::complete);
+  EXPECT_EQ(training.is_checkpointed(), !to.empty() || !from.empty());
+  Trained trained{.tensors = training.gather_parameters()};
+  for (const auto& row : training.steps())
+    trained.losses.push_back(row.loss);
+  return trained;
+}
+
+void expect_restarts(std::initializer_list<std::size_t> chosen) {
+  const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
+  const auto nets = cases();
+  for (const std::size_t net : chosen) {
+    const auto& c = nets[net];
+    const SharedFolder folder;
+    const auto reference = reference_of(c, *backend);
+    const auto all = decompositions(net);
+    for (std::size_t i = 0; i < all.size(); ++i)
+      train(c, all[i], *backend, cut, {}, folder.path() / std::to_string(i));
+    for (std::size_t i = 0; i < all.size(); ++i)
+      for (const auto& d : all)
+        EXPECT_LE(largest_drift(c.model, reference.start, reference.end,
+                                train(c, d, *backend, 20, folder.path() / std::to_string(i), {}).tensors),
+                  1e-10)
+            << "from " << to_string(all[i]) << " to " << to_string(d);
+  }
+}
+
+TEST(Restart, EveryDecompositionGoesOnFromEveryOther) { expect_restarts({5}); }
+
+/// Dropout, frozen layers, ragged batches; for `--full`.
+TEST(Exhaustive, EveryDecompositionGoesOnFromEveryOther) { expect_restarts({1, 3, 7, 8}); }
+
+TEST(Restart, TheSameGridGoesOnBitByBit) {
+  const auto backend = kernels::make_cpu_backend(1);
+  const auto nets = cases();
+  for (const std::size_t net : {std::size_t{1}, std::size_t{5}})
+    for (const auto& d : decompositions(net)) {
+      const SharedFolder folder;
+      const auto whole = train(nets[net], d, *backend, 20, {}, {});
+      train(nets[net], d, *backend, cut, {}, folder.path());
+      const auto rest = train(nets[net], d, *backend, 20, folder.path(), {});
+      for (std::size_t t = 0; t < whole.tensors.size(); ++t)
+        EXPECT_EQ(whole.tensors[t].values, rest.tensors[t].values) << to_string(d);
+      EXPECT_EQ(std::vector(whole.losses.begin() + cut, whole.losses.end()), rest.losses) << to_string(d);
+    }
+}
+
+/// The shards of any grid hold every element once, as the manifest says.
+TEST(Shards, EveryElementOfTheModelHasOneOwner) {
+  for (std::size_t net = 0; net < cases().size(); ++net)
+    for (const auto& d : decompositions(net)) {
+      const auto c = cases()[net];
+      const auto model = placed(c.model, d.placing);
+      std::vector<base::Violation> violations;
+      const auto plan = step::plan(model, options_for(c, d).split, violations);
+      if (!violations.empty()) continue;  // more stages than layers
+      std::vector<step::Program> programs;
+      for (int r = 0; r < world().size(); ++r)
+        programs.push_back(step::build_training_program(
+            model, plan, topology::coordinate_of(plan.grid, r),
+            {.type = kernels::DataType::float32, .layout = kernels::Layout::nchw}));
+      std::map<std::tuple<int, bool, std::int64_t, std::int64_t>, int> owners;
+      for (const auto& pieces : step::owned_pieces(programs))
+        for (const auto& p : pieces)
+          for (std::int64_t row = p.first_row; row < p.first_row + p.rows; ++row)
+            for (std::int64_t column = p.first_column; column < p.first_column + p.columns; ++column)
+              ++owners[{p.layer, p.is_bias, row, column}];
+      EXPECT_EQ(static_cast<std::int64_t>(owners.size()), model.parameters().value()) << to_string(d);
+      for (const auto& [element, count] : owners)
+        EXPECT_EQ(count, 1) << to_string(d);
+    }
+}
+
+TEST(Restart, AFailedCheckpointIsReportedAndTheTrainingGoesOn) {
+  const auto backend = kernels::make_cpu_backend(1);
+  const auto c = cases()[1];
+  auto options =
+      options_for(c, {1, {.data = world().size()}, step::Schedule::one_f_one_b, 1, Placing::cheapest});
+  options.checkpoint = {.dir = "/proc/nowhere", .every = cut};
+  run::Training training(c.model, options, *backend, world(), c.data);
+  std::vector<run::CheckpointReport> reports;
+  run::Training::Observer observer;
+  observer.on_report = [&](const run::CheckpointReport& report) { reports.push_back(report); };
+  EXPECT_EQ(training.run(observer), run::Outcome::complete);
+  EXPECT_FALSE(training.is_checkpointed());
+  EXPECT_EQ(reports.size(), world().rank() == 0 ? 3u : 0u);  // steps 8, 16 and the end
+  for (const auto& report : reports)
+    EXPECT_NE(report.failure.find("/proc/nowhere"), std::string::npos) << report.failure;
+}
+
+}  // namespace
+}  // namespace partita::tests
