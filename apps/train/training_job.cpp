@@ -172,7 +172,7 @@ class RecordedTraining {
   const results::RunRecord& finish(results::Status status) {
     record_.attributes.status = status;
     update();
-    add_timeline(record_, job_.world, job_.input.options.model, training_);
+    add_timeline_once();
     if (job_.world.rank() == 0) record_.figures = figures_of_merit(record_, training_);
     write();
     return record_;
@@ -182,6 +182,13 @@ class RecordedTraining {
   void update() {
     update_record(record_, job_.world, training_, std::exchange(recorded_, training_.steps().size()),
                   earlier_);
+    const auto wanted = static_cast<std::size_t>(job_.input.options.timeline.steps);
+    if (training_.recorded().size() == wanted) add_timeline_once();
+  }
+  /// When all its steps are over, so that a checkpoint's result has it; or at the end.
+  void add_timeline_once() {
+    if (std::exchange(has_timeline_, true) || training_.recorded().empty()) return;
+    add_timeline(record_, job_.world, job_.input.options.model, training_);
   }
   void write() const {
     const auto& output = job_.input.options.output;
@@ -198,6 +205,7 @@ class RecordedTraining {
   results::RunRecord record_;
   std::vector<collective::TrafficRow> earlier_;  ///< before the checkpoint
   std::size_t recorded_ = 0;                     ///< steps
+  bool has_timeline_ = false;
 };
 
 int train(const job::Job& job, const run::TrainingOptions& asked, kernels::Backend& backend, int threads) {

@@ -59,7 +59,6 @@ class Checkpointer {
   base::Sliced commit(results::TrainingProgress progress, std::vector<std::byte> result);
   [[nodiscard]] std::vector<results::FilledBlock> copy_owned();
   [[nodiscard]] results::Manifest manifest(const results::TrainingProgress&) const;
-  void exchange(comm::Collective&);
 
   comm::Communicator& world_;
   const model::ModelSpec& model_;
