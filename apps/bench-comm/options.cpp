@@ -1,8 +1,8 @@
 #include "options.hpp"
 
-#include <boost/program_options.hpp>
-#include <charconv>
 #include <sstream>
+
+#include "command_line/command_line.hpp"
 
 namespace partita::bench_comm {
 namespace {
@@ -31,14 +31,7 @@ po::options_description described() {
 
 std::int64_t number(const std::string& key, const std::string& text, std::int64_t least, std::int64_t most,
                     Violations& violations) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value < least || value > most) {
-    violations.push_back(
-        {key, text, "must be a whole number from " + std::to_string(least) + " to " + std::to_string(most)});
-    return least;
-  }
-  return value;
+  return command_line::whole_number(key, text, least, most, violations).value_or(least);
 }
 
 std::vector<comm::Bytes> parse_sizes(const std::string& text, Violations& violations) {
@@ -61,22 +54,16 @@ std::vector<comm::Bytes> parse_sizes(const std::string& text, Violations& violat
 
 Options parse(int argc, char** argv, Violations& violations) {
   Options options;
-  std::vector<std::string> words;
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    (word.starts_with("--benchmark_") ? options.benchmark_flags : words).push_back(word);
-  }
+  auto words = command_line::words_of(argc, argv);
+  options.benchmark_flags = command_line::take_words(words, "--benchmark_");
   po::variables_map values;
   try {
-    const int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
-    po::store(po::command_line_parser(words).options(described()).positional({}).style(style).run(), values);
-  } catch (const po::error& wrong) {
-    violations.push_back({"command line", "", wrong.what()});
+    values = command_line::parse(words, described());
+  } catch (const base::ConfigError& wrong) {
+    violations.insert(violations.end(), wrong.violations().begin(), wrong.violations().end());
     return options;
   }
-  const auto text = [&](const char* key) {
-    return values.count(key) ? values[key].as<std::string>() : std::string();
-  };
+  const auto text = [&](const char* key) { return command_line::text_of(values, key); };
   options.help = values.count("help") > 0;
   options.version = values.count("version") > 0;
   options.overwrite = values.count("overwrite") > 0;

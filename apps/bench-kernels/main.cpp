@@ -2,18 +2,17 @@
 /// measured peak of fused multiply-adds; and what recording a step costs.
 #include <benchmark/benchmark.h>
 
-#include <boost/program_options.hpp>
 #include <iomanip>
 #include <iostream>
 #include <map>
 
 #include "cases.hpp"
-#include "partita/base/clock.hpp"
+#include "command_line/command_line.hpp"
 #include "partita/base/error.hpp"
-#include "partita/comm/ledger.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/results/statistics.hpp"
 #include "partita/results/version.hpp"
+#include "recording.hpp"
 
 namespace {
 
@@ -28,7 +27,7 @@ constexpr double sample_seconds = 0.005;
 struct Options {
   bool help = false, version = false, overwrite = false;
   std::string output;
-  std::vector<char*> benchmark_flags;
+  command_line::Words benchmark_flags;
 };
 
 po::options_description described() {
@@ -39,34 +38,19 @@ po::options_description described() {
 }
 
 Options parse(int argc, char** argv) {
-  Options options{.benchmark_flags = {argv[0]}};
-  std::vector<std::string> words;
-  for (int i = 1; i < argc; ++i) {
-    if (std::string_view(argv[i]).starts_with("--benchmark_"))
-      options.benchmark_flags.push_back(argv[i]);
-    else
-      words.emplace_back(argv[i]);
-  }
-  po::variables_map values;
-  const int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
-  po::store(po::command_line_parser(words).options(described()).positional({}).style(style).run(), values);
+  Options options;
+  auto words = command_line::words_of(argc, argv);
+  options.benchmark_flags = command_line::take_words(words, "--benchmark_");
+  const auto values = command_line::parse(words, described());
   options.help = values.count("help") > 0;
   options.version = values.count("version") > 0;
   options.overwrite = values.count("overwrite") > 0;
-  if (values.count("output")) options.output = values["output"].as<std::string>();
+  options.output = command_line::text_of(values, "output");
   if (!options.output.empty())
     if (const auto violations = results::check_output_path("output", options.output, options.overwrite);
         !violations.empty())
       throw base::ConfigError(violations);
   return options;
-}
-
-/// Seconds of one call, the mean of `calls`.
-double time_calls(const std::function<void()>& call, std::int64_t calls) {
-  const double begin = base::now_seconds();
-  for (std::int64_t i = 0; i < calls; ++i)
-    call();
-  return (base::now_seconds() - begin) / static_cast<double>(calls);
 }
 
 /// Samples of one kernel, of the yardstick and of the peak, taken in turn so that drift of the machine meets
@@ -92,49 +76,24 @@ Measurement measure(const Case& c) {
   c.ours();
   m.error = c.error();
   const auto calls_of = [](const std::function<void()>& call) {
-    return std::max<std::int64_t>(1, static_cast<std::int64_t>(sample_seconds / time_calls(call, 3)));
+    return std::max<std::int64_t>(
+        1, static_cast<std::int64_t>(sample_seconds / bench_kernels::time_calls(call, 3)));
   };
   const auto ours = calls_of(c.ours), theirs = c.yardstick ? calls_of(c.yardstick) : 0;
   for (int sample = 0; sample < samples; ++sample) {
-    m.ours.push_back(time_calls(c.ours, ours));
-    if (c.yardstick) m.yardstick.push_back(time_calls(c.yardstick, theirs));
+    m.ours.push_back(bench_kernels::time_calls(c.ours, ours));
+    if (c.yardstick) m.yardstick.push_back(bench_kernels::time_calls(c.yardstick, theirs));
     double flops = 0;
-    const double seconds = time_calls([&] { flops = bench_kernels::fma_flops(200'000); }, 1);
+    const double seconds = bench_kernels::time_calls([&] { flops = bench_kernels::fma_flops(200'000); }, 1);
     m.peak.push_back(flops / seconds);
   }
   return m;
 }
 
-/// What the executor does around an instruction: reads the clock and adds the difference to its span.
-double span_seconds() {
-  volatile double total = 0;
-  double begin = base::now_seconds();
-  return time_calls(
-      [&] {
-        const double end = base::now_seconds();
-        total = total + (end - begin);
-        begin = end;
-      },
-      200'000);
-}
-
-/// One entry of a ledger with as many rows as a training job has.
-double ledger_seconds() {
-  comm::Ledger ledger;
-  collective::TrafficKey key;
-  for (const auto purpose :
-       {collective::Purpose::gradient, collective::Purpose::metric, collective::Purpose::control}) {
-    key.purpose = purpose;
-    ledger.add(key, {});
-  }
-  collective::TrafficCounts counts;
-  counts.calls = 1;
-  return time_calls([&] { ledger.add(key, counts); }, 200'000);
-}
-
 class Campaign {
  public:
-  explicit Campaign(std::vector<Case> cases) : cases_(std::move(cases)) {}
+  Campaign(std::vector<Case> cases, std::vector<bench_kernels::Cost> costs)
+      : cases_(std::move(cases)), costs_(std::move(costs)) {}
 
   void register_benchmarks() {
     for (const auto& c : cases_)
@@ -143,17 +102,12 @@ class Campaign {
           ->UseManualTime()
           ->Iterations(samples)
           ->Unit(benchmark::kMicrosecond);
-    struct Cost {
-      const char* name;
-      double (*seconds)();
-    };
-    for (const auto& [name, seconds] :
-         {Cost{"recording/span", span_seconds}, Cost{"recording/ledger_entry", ledger_seconds}})
-      benchmark::RegisterBenchmark(name,
-                                   [this, name = name, seconds = seconds](benchmark::State& state) {
-                                     auto& values = recording_[name];
+    for (const auto& cost : costs_)
+      benchmark::RegisterBenchmark(cost.name.c_str(),
+                                   [this, &cost](benchmark::State& state) {
+                                     auto& values = recording_[cost.name];
                                      for ([[maybe_unused]] auto _ : state)
-                                       state.SetIterationTime(values.emplace_back(seconds()));
+                                       state.SetIterationTime(values.emplace_back(cost.seconds()));
                                    })
           ->UseManualTime()
           ->Iterations(samples)
@@ -221,6 +175,7 @@ class Campaign {
   }
 
   std::vector<Case> cases_;
+  std::vector<bench_kernels::Cost> costs_;
   std::map<const Case*, Measurement> measured_;
   std::map<std::string, std::vector<double>> recording_;
 };
@@ -239,13 +194,17 @@ int run(int argc, char** argv) {
   }
   if (options.version)
     return std::cout << "partita-bench-kernels " << results::version().software_version << "\n", success;
+  comm::MpiEnvironment environment(argc, argv);
   const auto backend = kernels::make_cpu_backend(1);
-  Campaign campaign(bench_kernels::all_cases(*backend));
+  Campaign campaign(bench_kernels::all_cases(*backend), bench_kernels::recording_costs(environment));
   campaign.register_benchmarks();
-  int count = static_cast<int>(options.benchmark_flags.size());
-  options.benchmark_flags.push_back(nullptr);
-  benchmark::Initialize(&count, options.benchmark_flags.data());
-  if (benchmark::ReportUnrecognizedArguments(count, options.benchmark_flags.data())) return bad_input;
+  std::vector<char*> flags{argv[0]};
+  for (auto& flag : options.benchmark_flags)
+    flags.push_back(flag.data());
+  int count = static_cast<int>(flags.size());
+  flags.push_back(nullptr);
+  benchmark::Initialize(&count, flags.data());
+  if (benchmark::ReportUnrecognizedArguments(count, flags.data())) return bad_input;
   benchmark::ConsoleReporter console(benchmark::ConsoleReporter::OO_Tabular);
   if (benchmark::RunSpecifiedBenchmarks(&console) == 0)
     return bad_input;  // the filter matches nothing, and says so
@@ -266,8 +225,6 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return run(argc, argv);
-  } catch (const po::error& wrong) {
-    return std::cerr << "partita-bench-kernels: " << wrong.what() << '\n', bad_input;
   } catch (const base::ConfigError& wrong) {
     return std::cerr << "partita-bench-kernels: " << wrong.what() << '\n', bad_input;
   } catch (const std::exception& wrong) {

@@ -1,6 +1,7 @@
 /// partita-compare: lays the result files of two or more runs beside each other.
 ///
-/// Data on stdout, messages on stderr. Exit 0; 1 when a gated metric became worse; 2 for bad input.
+/// Data on stdout, messages on stderr. Exit 0; 1 when a gated metric became worse or a reference does
+/// not hold; 2 for bad input.
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,12 +19,14 @@ namespace {
 
 using namespace partita;
 
-constexpr int exit_regression = 1, exit_bad_input = 2;
+constexpr int exit_failed = 1, exit_bad_input = 2;
 
-/// Reads all files of all groups, or throws with every file that cannot be read.
-std::vector<results::RunGroup> read_groups(const std::vector<compare::GroupArgument>& arguments) {
+using Violations = std::vector<base::Violation>;
+
+/// Reads all files of all groups; every file that cannot be read is a violation.
+std::vector<results::RunGroup> read_groups(const std::vector<compare::GroupArgument>& arguments,
+                                           Violations& violations) {
   std::vector<results::RunGroup> groups;
-  std::vector<base::Violation> violations;
   for (const auto& argument : arguments) {
     auto& group = groups.emplace_back(results::RunGroup{.name = argument.name, .runs = {}});
     for (const auto& file : argument.files) {
@@ -37,8 +40,39 @@ std::vector<results::RunGroup> read_groups(const std::vector<compare::GroupArgum
       }
     }
   }
-  if (!violations.empty()) throw base::ConfigError(violations);
   return groups;
+}
+
+/// Selected metrics that a file lacks; one that no file has is named once, with the nearest that some have.
+void check_metrics(const std::vector<std::string>& selected, const std::vector<results::RunGroup>& groups,
+                   Violations& violations) {
+  const auto names_of = [](const results::Run& run) {
+    std::vector<std::string> names;
+    for (const auto& metric : results::metrics_of(run.record))
+      names.push_back(metric.name);
+    return names;
+  };
+  for (const auto& wanted : selected) {
+    std::vector<std::string> lacking, all;
+    bool found = false;
+    for (const auto& group : groups)
+      for (const auto& run : group.runs) {
+        const auto names = names_of(run);
+        all.insert(all.end(), names.begin(), names.end());
+        const bool has = std::ranges::any_of(
+            names, [&](const std::string& name) { return results::names_metric(wanted, name); });
+        found = found || has;
+        if (!has) lacking.push_back(run.path.string());
+      }
+    if (found)
+      for (const auto& path : lacking)
+        violations.push_back({path, "", "has no metric " + wanted});
+    else
+      violations.push_back(
+          {"--metric", wanted,
+           "no file has it" +
+               (all.empty() ? std::string() : "; the nearest is " + results::nearest_name(wanted, all))});
+  }
 }
 
 void note_unfinished(const std::vector<results::RunGroup>& groups) {
@@ -51,45 +85,66 @@ void note_unfinished(const std::vector<results::RunGroup>& groups) {
 
 bool wants_color() { return isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr; }
 
-void print(const compare::Options& options, const std::vector<compare::Comparison>& comparisons) {
-  const double threshold = options.comparison.threshold_percent;
+void print(const compare::Options& options, const compare::Report& report) {
   switch (options.format) {
     case compare::Format::table:
-      return compare::print_table(std::cout, comparisons, threshold, wants_color());
+      return compare::print_table(std::cout, report, wants_color());
     case compare::Format::csv:
-      return compare::print_csv(std::cout, comparisons);
+      return compare::print_csv(std::cout, report);
     case compare::Format::json:
-      return compare::print_json(std::cout, comparisons, threshold);
+      return compare::print_json(std::cout, report);
+    case compare::Format::markdown:
+      return compare::print_markdown(std::cout, report);
   }
 }
 
-int run(int argc, char** argv) {
-  const auto options = compare::parse(argc, argv);
-  if (options.help) return std::cout << compare::usage(), EXIT_SUCCESS;
-  if (options.version) {
-    const auto build = results::version();
-    std::cout << "partita-compare " << build.software_version << " (" << build.git_commit
-              << (build.git_dirty ? ", modified" : "") << ")\n";
-    return EXIT_SUCCESS;
-  }
-  const auto groups = read_groups(options.groups);
+void print_version() {
+  const auto build = results::version();
+  std::cout << "partita-compare " << build.software_version << " (" << build.git_commit
+            << (build.git_dirty ? ", modified" : "") << ")\n";
+}
+
+/// Groups that can be laid beside each other, or an error that names all that is wrong.
+std::vector<results::RunGroup> checked_groups(const compare::Options& options, Violations violations) {
+  auto groups = read_groups(options.groups, violations);
+  for (auto& twice : results::check_named_once(groups))
+    violations.push_back(std::move(twice));
+  if (!violations.empty()) throw base::ConfigError(violations);
+  check_metrics(options.comparison.metrics, groups, violations);
   auto differences = results::check_comparable(groups);
   if (!differences.empty() && !options.force) {
     differences.push_back({"--force", "", "shows such runs beside each other nevertheless"});
-    throw base::ConfigError(differences);
+    violations.insert(violations.end(), differences.begin(), differences.end());
   }
+  if (!violations.empty()) throw base::ConfigError(violations);
+  return groups;
+}
+
+int run(int argc, char** argv) {
+  Violations violations;
+  const auto options = compare::parse(argc, argv, violations);
+  if (options.help) return std::cout << compare::usage(), EXIT_SUCCESS;
+  if (options.version) return print_version(), EXIT_SUCCESS;
+  const auto groups = checked_groups(options, violations);
+  compare::Report report{.threshold_percent = options.comparison.threshold_percent};
+  for (std::size_t g = groups.size() == 1 ? 0 : 1; g < groups.size(); ++g) {
+    const auto checked = results::check_references(options.references, groups[g], violations);
+    report.references.insert(report.references.end(), checked.begin(), checked.end());
+  }
+  if (!violations.empty()) throw base::ConfigError(violations);
   note_unfinished(groups);
-  std::vector<compare::Comparison> comparisons;
-  bool regression = false;
+  bool worse = false;
   for (std::size_t g = 1; g < groups.size(); ++g) {
-    comparisons.push_back({.before = &groups[0],
-                           .after = &groups[g],
-                           .metrics = results::compare(groups[0], groups[g], options.comparison)});
-    regression = regression || results::has_regression(comparisons.back().metrics);
+    report.comparisons.push_back({.before = &groups[0],
+                                  .after = &groups[g],
+                                  .metrics = results::compare(groups[0], groups[g], options.comparison)});
+    worse = worse || results::has_regression(report.comparisons.back().metrics);
   }
-  print(options, comparisons);
+  report.scaling = results::scaling_table(groups);
+  print(options, report);
   if (!std::cout.flush()) throw base::EnvironmentError("write", EIO, "standard output");
-  return regression && options.gate ? exit_regression : EXIT_SUCCESS;
+  const bool holds = std::ranges::all_of(report.references, &results::CheckedReference::holds);
+  return (worse && options.gate) || !holds ? exit_failed : EXIT_SUCCESS;
 }
 
 }  // namespace

@@ -1,23 +1,30 @@
 #include "options.hpp"
 
-#include <boost/program_options.hpp>
 #include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <set>
 #include <sstream>
 
+#include "command_line/command_line.hpp"
+
 namespace partita::compare {
 namespace {
 
-namespace po = boost::program_options;
+namespace po = command_line::po;
 using Violations = std::vector<base::Violation>;
 
 po::options_description described() {
-  po::options_description options("Options");
-  options.add_options()("format", po::value<std::string>()->default_value("table"), "table, csv or json")(
-      "threshold", po::value<std::string>()->default_value("5"), "percent below which no change is flagged")(
-      "no-gate", "report only: exit 0 even when something became worse")(
+  po::options_description options("Options", 100);
+  options.add_options()("format", po::value<std::string>()->default_value("table"),
+                        "table, csv, json or markdown")(
+      "metric", po::value<command_line::Words>()->value_name("NAME"),
+      "compare this metric only, or this family (phase, wire_bytes.data); may be repeated")(
+      "threshold", po::value<std::string>()->default_value("2"), "percent below which no change is flagged")(
+      "reference", po::value<command_line::Words>()->value_name("METRIC=TARGET,LOWER,UPPER[,UNIT]"),
+      "what the median must be, as ReFrame writes it: bounds are fractions of the target such as -0.05 and "
+      "0.05, either may be empty or None; may be repeated. Applies to every group but the first, or to the "
+      "only one")("no-gate", "report only: exit 0 even when something became worse")(
       "force", "show runs of different workloads beside each other; their verdicts are `incomparable`")(
       "help,h", "this text")("version", "version and commit");
   return options;
@@ -57,50 +64,41 @@ double parse_threshold(const std::string& text, Violations& violations) {
 Format parse_format(const std::string& text, Violations& violations) {
   if (text == "csv") return Format::csv;
   if (text == "json") return Format::json;
-  if (text != "table") violations.push_back({"--format", text, "must be table, csv or json"});
+  if (text == "markdown") return Format::markdown;
+  if (text != "table") violations.push_back({"--format", text, "must be table, csv, json or markdown"});
   return Format::table;
-}
-
-po::variables_map stored(int argc, const char* const* argv) {
-  auto all = described();
-  all.add_options()("groups", po::value<std::vector<std::string>>());
-  po::positional_options_description positions;
-  positions.add("groups", -1);
-  namespace style = po::command_line_style;
-  po::variables_map values;
-  try {
-    po::store(po::command_line_parser(argc, argv)
-                  .options(all)
-                  .positional(positions)
-                  .style(style::unix_style & ~style::allow_guessing)
-                  .run(),
-              values);
-  } catch (const po::error& wrong) {
-    throw base::ConfigError({{"command line", "", wrong.what()}});
-  }
-  return values;
 }
 
 }  // namespace
 
-Options parse(int argc, const char* const* argv) {
-  const auto values = stored(argc, argv);
+Options parse(int argc, const char* const* argv, Violations& violations) {
+  po::variables_map values;
+  try {
+    values = command_line::parse(command_line::words_of(argc, argv), described(), "groups");
+  } catch (const base::ConfigError& wrong) {
+    violations = wrong.violations();
+    return {};
+  }
   Options options{.gate = values.count("no-gate") == 0,
                   .force = values.count("force") > 0,
                   .help = values.count("help") > 0,
                   .version = values.count("version") > 0};
   if (options.help || options.version) return options;
-  Violations violations;
-  options.format = parse_format(values["format"].as<std::string>(), violations);
-  options.comparison.threshold_percent = parse_threshold(values["threshold"].as<std::string>(), violations);
-  if (values.count("groups") > 0)
-    for (const auto& text : values["groups"].as<std::vector<std::string>>())
-      options.groups.push_back(group_of(text, violations));
-  if (options.groups.size() < 2)
-    violations.push_back(
-        {"command line", "", "name at least two result files or groups to compare (see --help)"});
-  if (!violations.empty()) throw base::ConfigError(violations);
-  shorten_names(options.groups);
+  options.format = parse_format(command_line::text_of(values, "format"), violations);
+  options.comparison.threshold_percent =
+      parse_threshold(command_line::text_of(values, "threshold"), violations);
+  options.comparison.metrics = command_line::words_of(values, "metric");
+  for (const auto& text : command_line::words_of(values, "reference"))
+    if (auto reference = results::parse_reference("--reference", text, violations))
+      options.references.push_back(std::move(*reference));
+  for (const auto& text : command_line::words_of(values, "groups"))
+    options.groups.push_back(group_of(text, violations));
+  const std::size_t least = values.count("reference") > 0 ? 1 : 2;
+  if (options.groups.size() < least)
+    violations.push_back({"command line", "",
+                          "name at least two result files or groups to compare, or one and a --reference "
+                          "(see --help)"});
+  if (violations.empty()) shorten_names(options.groups);
   return options;
 }
 
@@ -108,14 +106,19 @@ std::string usage() {
   std::ostringstream text;
   text
       << "partita-compare A.h5 B.h5 [C.h5 …]             one run each: the spread within a run, no verdict\n"
-         "partita-compare old=a1.h5,a2.h5,… new=b1.h5,…  repetitions: verdicts from five runs a side\n\n"
-         "Compares every later run or group with the first. A change is flagged as better or worse when the\n"
-         "Mann–Whitney test over runs gives p < 0.05 and the median moves beyond the threshold (accuracy: "
-         "0.15\n"
-         "percentage points). Bytes are compared exactly where grid, algorithm, batch and steps agree.\n\n"
+         "partita-compare old=a1.h5,a2.h5,… new=b1.h5,…  repetitions: verdicts from five runs a side\n"
+         "partita-compare new=b1.h5,… --reference …      against absolute targets\n\n"
+         "Compares every later run or group with the first; the unit is a run. A change is better or worse\n"
+         "when the Mann–Whitney test over runs gives p < 0.05 and the median moves beyond the threshold\n"
+         "(accuracy: 0.15 percentage points). The p values of the gated metrics (*) are corrected together\n"
+         "(Holm: sound however they depend on each other), so that equal runs are flagged in at most 5 % of\n"
+         "all comparisons; the other metrics explain, each with its own p. Bytes are compared exactly where\n"
+         "grid, algorithm, batch and steps agree. The geometric mean is over the gated times and rates, as\n"
+         "times. Runs that differ in their grid only get a table of speed-up and efficiency: strong scaling\n"
+         "where the global batch is equal, weak where the batch of a data rank is.\n\n"
       << described()
-      << "\nExit status: 0; 1 when a metric marked with * became worse (not with --no-gate); 2 for bad "
-         "input.\n";
+      << "\nExit status: 0; 1 when a metric marked with * became worse (not with --no-gate) or "
+         "a reference does not hold; 2 for bad input.\n";
   return text.str();
 }
 

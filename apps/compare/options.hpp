@@ -5,10 +5,11 @@
 #include <vector>
 
 #include "partita/results/comparison.hpp"
+#include "partita/results/reference.hpp"
 
 namespace partita::compare {
 
-enum class Format { table, csv, json };
+enum class Format { table, csv, json, markdown };
 
 /// A group as named on the command line: "fast=a.h5,b.h5", or one file.
 struct GroupArgument {
@@ -20,13 +21,14 @@ struct Options {
   std::vector<GroupArgument> groups;
   Format format = Format::table;
   results::ComparisonOptions comparison;
+  std::vector<results::Reference> references;
   bool gate = true;
   bool force = false;
   bool help = false, version = false;
 };
 
-/// Throws `base::ConfigError` with everything that is wrong.
-Options parse(int argc, const char* const* argv);
+/// Everything that is wrong is appended to `violations`; the files of the groups can be tried nevertheless.
+Options parse(int argc, const char* const* argv, std::vector<base::Violation>& violations);
 
 std::string usage();
 

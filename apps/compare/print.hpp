@@ -1,10 +1,12 @@
-/// What partita-compare shows: an aligned table for people, CSV and JSON for programs.
+/// What partita-compare shows: an aligned table for people, Markdown for reports, CSV and JSON for programs.
 #pragma once
 
 #include <ostream>
 #include <vector>
 
 #include "partita/results/comparison.hpp"
+#include "partita/results/reference.hpp"
+#include "partita/results/scaling.hpp"
 
 namespace partita::compare {
 
@@ -15,10 +17,21 @@ struct Comparison {
   std::vector<results::ComparedMetric> metrics;
 };
 
+struct Report {
+  double threshold_percent = 0;
+  std::vector<Comparison> comparisons;
+  std::vector<results::ScalingRow> scaling;
+  std::vector<results::CheckedReference> references;
+};
+
 /// `color`: verdicts in green and red (ANSI).
-void print_table(std::ostream&, const std::vector<Comparison>&, double threshold_percent, bool color);
-/// One line a metric and pair of groups; numbers unrounded, empty where there is none.
-void print_csv(std::ostream&, const std::vector<Comparison>&);
-void print_json(std::ostream&, const std::vector<Comparison>&, double threshold_percent);
+void print_table(std::ostream&, const Report&, bool color);
+/// The tables of `print_table` as GitHub writes them.
+void print_markdown(std::ostream&, const Report&);
+/// One line a metric and pair of groups; numbers unrounded, empty where there is none. Speed-up and
+/// efficiency are lines of their own, and so is each reference, whose bounds stand as the first side's
+/// interval.
+void print_csv(std::ostream&, const Report&);
+void print_json(std::ostream&, const Report&);
 
 }  // namespace partita::compare

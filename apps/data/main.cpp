@@ -1,10 +1,9 @@
 /// partita-data: makes, checks and fetches data sets in IDX format.
 
-#include <boost/program_options.hpp>
-#include <charconv>
 #include <iostream>
 #include <optional>
 
+#include "command_line/command_line.hpp"
 #include "commands.hpp"
 #include "fetch.hpp"
 
@@ -55,18 +54,9 @@ po::options_description common_options() {
   return options;
 }
 
-/// A whole number in [least, most]; anything else is a violation.
 std::optional<std::int64_t> parse_number(const std::string& key, const std::string& text, std::int64_t least,
                                          std::int64_t most, Violations& violations) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error == std::errc() && end == text.data() + text.size() && value >= least && value <= most)
-    return value;
-  violations.push_back(
-      {.key = "--" + key,
-       .value = text,
-       .message = "must be a whole number from " + std::to_string(least) + " to " + std::to_string(most)});
-  return std::nullopt;
+  return command_line::whole_number("--" + key, text, least, most, violations);
 }
 
 /// "1x28x28".
@@ -86,22 +76,6 @@ kernels::Shape parse_shape(const std::string& key, const std::string& text, Viol
     return {1, 1, 1};
   }
   return {extents[0], extents[1], extents[2]};
-}
-
-/// Parses one command's words; names are never guessed from their beginnings.
-po::variables_map parse(const Words& words, const po::options_description& visible,
-                        const char* positional = nullptr) {
-  po::options_description all;
-  all.add(visible).add(common_options());
-  po::positional_options_description positions;
-  if (positional) {
-    all.add_options()(positional, po::value<std::string>());
-    positions.add(positional, 1);
-  }
-  const int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
-  po::variables_map values;
-  po::store(po::command_line_parser(words).options(all).positional(positions).style(style).run(), values);
-  return values;
 }
 
 int run_generate(const po::variables_map& values) {
@@ -131,16 +105,17 @@ int run_generate(const po::variables_map& values) {
 }
 
 int run_verify(const po::variables_map& values) {
-  if (!values.count("folder"))
+  const auto folder = command_line::words_of(values, "folder");
+  if (folder.empty())
     throw base::ConfigError({{.key = "verify", .value = "", .message = "must be followed by a folder"}});
-  return app::verify({.folder = values["folder"].as<std::string>()});
+  return app::verify({.folder = folder.front()});
 }
 
 int run_fetch(const po::variables_map& values) {
   app::FetchCommand command;
-  if (values.count("set")) command.name = values["set"].as<std::string>();
+  if (const auto set = command_line::words_of(values, "set"); !set.empty()) command.name = set.front();
   if (values.count("dir")) command.dir = values["dir"].as<std::string>();
-  if (values.count("mirror")) command.mirrors = values["mirror"].as<Words>();
+  command.mirrors = command_line::words_of(values, "mirror");
   return app::fetch(command);
 }
 
@@ -159,15 +134,17 @@ int run_command(const std::string& command, const Words& rest) {
   struct Known {
     const char* name;
     po::options_description options;
-    const char* positional;
+    const char* positional;  ///< "": none
     int (*run)(const po::variables_map&);
   };
-  const Known commands[] = {{"generate", generate_options(), nullptr, run_generate},
+  const Known commands[] = {{"generate", generate_options(), "", run_generate},
                             {"verify", po::options_description(), "folder", run_verify},
                             {"fetch", fetch_options(), "set", run_fetch}};
   for (const auto& known : commands) {
     if (command != known.name) continue;
-    const auto values = parse(rest, known.options, known.positional);
+    po::options_description all;
+    all.add(known.options).add(common_options());
+    const auto values = command_line::parse(rest, all, known.positional, 1);
     if (values.count("help")) return print_help(), 0;
     if (values.count("version")) return std::cout << "partita-data " PARTITA_VERSION "\n", 0;
     return known.run(values);
@@ -188,11 +165,8 @@ int run(const Words& words) {
 
 int main(int argc, char** argv) {
   try {
-    return run(Words(argv + 1, argv + argc));
+    return run(command_line::words_of(argc, argv));
   } catch (const base::ConfigError& error) {
-    std::cerr << "partita-data: bad input\n" << error.what() << '\n';
-    return bad_input;
-  } catch (const po::error& error) {
     std::cerr << "partita-data: bad input\n" << error.what() << '\n';
     return bad_input;
   } catch (const std::exception& error) {

@@ -77,6 +77,7 @@ int run_main(const Program& program, int argc, char** argv) {
       if (prints) std::cout << answer(program, input.options);
       return success;
     }
+    environment.set_wait_limit(input.options.watchdog_seconds);
     auto world = control.with_nodes_of(input.options.sync.ranks_per_node);
     world.use(input.table);
     if (prints && input.writes() && input.options.strategy != config::Strategy::none)

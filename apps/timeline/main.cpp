@@ -2,18 +2,17 @@
 ///
 /// Data on stdout or in a file, messages on stderr. Exit 0; 1 when the trace cannot be written; 2 for bad
 /// input.
-#include <boost/program_options.hpp>
 #include <cerrno>
-#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
-#include <optional>
+#include <limits>
 #include <span>
 #include <sstream>
 #include <string>
 #include <utility>
 
+#include "command_line/command_line.hpp"
 #include "partita/results/atomic_file.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/results/version.hpp"
@@ -46,38 +45,14 @@ std::string usage() {
   return text.str();
 }
 
-po::variables_map parse(int argc, const char* const* argv) {
-  auto all = described();
-  all.add_options()("result", po::value<std::string>());
-  po::positional_options_description positions;
-  positions.add("result", 1);
-  namespace style = po::command_line_style;
-  po::variables_map values;
-  try {
-    po::store(po::command_line_parser(argc, argv)
-                  .options(all)
-                  .positional(positions)
-                  .style(style::unix_style & ~style::allow_guessing)
-                  .run(),
-              values);
-  } catch (const po::error& wrong) {
-    throw base::ConfigError({{"command line", "", wrong.what()}});
-  }
-  return values;
-}
-
-std::optional<std::int64_t> step_of(std::string_view text) {
-  std::int64_t step = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), step);
-  if (error != std::errc{} || end != text.data() + text.size() || step < 0) return std::nullopt;
-  return step;
-}
-
 timeline::StepRange parse_steps(const std::string& text, Violations& violations) {
   const auto colon = text.find(':');
   if (colon != std::string::npos) {
-    const auto first = step_of(std::string_view(text).substr(0, colon));
-    const auto last = step_of(std::string_view(text).substr(colon + 1));
+    Violations unused;
+    const auto step = [&](const std::string& word) {
+      return command_line::whole_number("", word, 0, std::numeric_limits<std::int64_t>::max(), unused);
+    };
+    const auto first = step(text.substr(0, colon)), last = step(text.substr(colon + 1));
     if (first && last && *first <= *last) return {.first = *first, .last = *last};
   }
   violations.push_back({"--steps", text, "must be FIRST:LAST with 0 <= FIRST <= LAST, such as 10:19"});
@@ -117,10 +92,10 @@ std::size_t write_file(const std::string& path, const results::RunRecord& record
 }
 
 int run(int argc, const char* const* argv) {
-  const auto values = parse(argc, argv);
+  const auto values = command_line::parse(command_line::words_of(argc, argv), described(), "result", 1);
   if (values.count("help") > 0) return std::cout << usage(), EXIT_SUCCESS;
   if (values.count("version") > 0) return print_version(), EXIT_SUCCESS;
-  const auto text = [&](const char* key) { return values.count(key) ? values[key].as<std::string>() : ""; };
+  const auto text = [&](const char* key) { return command_line::text_of(values, key); };
   Violations violations;
   timeline::StepRange steps;
   if (values.count("steps") > 0) steps = parse_steps(text("steps"), violations);
@@ -130,7 +105,7 @@ int run(int argc, const char* const* argv) {
       violations.push_back(std::move(refused));
   results::RunRecord record;
   if (values.count("result") > 0)
-    record = read(text("result"), steps, violations);
+    record = read(command_line::words_of(values, "result").front(), steps, violations);
   else
     violations.push_back({"command line", "", "name a result file (see --help)"});
   if (!violations.empty()) throw base::ConfigError(violations);

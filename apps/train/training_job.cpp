@@ -25,7 +25,8 @@ std::vector<base::Violation> check_outputs(const config::RunOptions& options) {
     append(results::check_output_path("output", options.output, options.overwrite));
   if (!options.save_model.empty())
     append(results::check_output_path("save-model", options.save_model, options.overwrite));
-  if (const auto dir = config::checkpoint_dir(options); !dir.empty())
+  // The folder of the output says the same of a folder beside it.
+  if (const auto dir = config::checkpoint_dir(options); !dir.empty() && violations.empty())
     append(results::check_checkpoint_dir(dir, options.overwrite));
   return violations;
 }
@@ -115,8 +116,8 @@ void print_report(const run::CheckpointReport& report, const std::filesystem::pa
 }
 
 /// How the run ended, for the last line; empty when all is well.
-std::string failure_of(run::Outcome outcome, bool is_checkpointed) {
-  if (outcome == run::Outcome::diverged) return "the loss or a parameter is not finite";
+std::string failure_of(const run::Training& training, run::Outcome outcome, bool is_checkpointed) {
+  if (outcome == run::Outcome::diverged) return training.failure();
   if (outcome != run::Outcome::interrupted) return "";
   return is_checkpointed ? "checkpointed on a signal; submit again with --resume"
                          : "interrupted by a signal, nothing could be checkpointed";
@@ -171,6 +172,7 @@ class RecordedTraining {
   /// The final result, whichever way the run ended. Collective; complete on rank 0.
   const results::RunRecord& finish(results::Status status) {
     record_.attributes.status = status;
+    record_.attributes.status_reason = training_.failure();
     update();
     add_timeline_once();
     if (job_.world.rank() == 0) record_.figures = figures_of_merit(record_, training_);
@@ -235,7 +237,7 @@ int train(const job::Job& job, const run::TrainingOptions& asked, kernels::Backe
     const auto whole = training.gather_parameters();
     if (speaks) results::write_model(options.save_model, job::model_file(options, whole));
   }
-  if (speaks) job::print_last_lines(record.figures, failure_of(outcome, is_checkpointed));
+  if (speaks) job::print_last_lines(record.figures, failure_of(training, outcome, is_checkpointed));
   return exit_code_of(outcome, is_checkpointed);
 }
 

@@ -15,6 +15,12 @@ class BookedCollective : public Collective, private Progressing {
     counts_.payload_bytes = bytes_of(description.type, description.elements);
     if (description.operation == collective::Operation::barrier) counts_.payload_bytes = Bytes(0);
     auto& runtime = *state_->runtime;
+    shown_ = {.group = state_->group.id,
+              .operation = static_cast<std::uint8_t>(description_.operation),
+              .axis = static_cast<std::uint8_t>(state_->axis),
+              .purpose = static_cast<std::uint8_t>(description_.purpose),
+              .elements = description_.elements.value()};
+    if (!shown_.is_message()) shown_.plan = ++state_->group.plans;
     runtime.active.reserve(static_cast<std::size_t>(++runtime.planned));
   }
   ~BookedCollective() override {
@@ -35,6 +41,12 @@ class BookedCollective : public Collective, private Progressing {
             .purpose = description_.purpose};
     state_->runtime->ledger.add(key_, counts_);
     state_->runtime->active.push_back(this);
+    if (shown_.is_message()) {
+      ++shown_.number;
+      state_->runtime->watch->started(shown_);
+    } else {
+      state_->runtime->watch->started(state_->group, shown_);
+    }
     begin();
     advance();
     taken_seconds_ = base::now_seconds() - begun;
@@ -45,7 +57,7 @@ class BookedCollective : public Collective, private Progressing {
   }
   void wait() override {
     const double before = base::now_seconds();
-    if (running_) wait_until(*state_->runtime, [this] { return !running_; });
+    if (running_) wait_until(*state_->runtime, shown_, [this] { return !running_; });
     const double exposed = taken_seconds_ + base::now_seconds() - before;
     taken_seconds_ = 0;
     collective::TrafficCounts waited;
@@ -60,6 +72,11 @@ class BookedCollective : public Collective, private Progressing {
   /// Moves the run on; true when it is complete.
   virtual bool step() = 0;
   Communicator::State& state() { return *state_; }
+  void show_message(int peer, int tag) {
+    shown_.peer = state_->world_rank[static_cast<std::size_t>(peer)];
+    shown_.plan = tag;
+  }
+  [[nodiscard]] const Shown& shown() const { return shown_; }
 
  private:
   void progress() final {
@@ -77,6 +94,7 @@ class BookedCollective : public Collective, private Progressing {
   Description description_;
   collective::TrafficCounts counts_;
   collective::TrafficKey key_;
+  Shown shown_;  ///< to other ranks
   double alone_seconds_ = 0;
   double taken_seconds_ = 0;  ///< of this core, by starting and moving on between kernels
   bool running_ = false;

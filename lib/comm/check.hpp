@@ -21,6 +21,9 @@ inline void check(int code, const char* call, std::source_location where = std::
   throw base::EnvironmentError(call, code, std::string(text, static_cast<std::size_t>(length)), where);
 }
 
+/// Prints this rank and the cause, and ends every rank of the job with 1: for where nothing can be thrown.
+[[noreturn]] void end_job(const std::exception& cause) noexcept;
+
 // Freeing is collective: while an exception unwinds one rank the others are elsewhere and would never join.
 // The job is about to be aborted then, so nothing is freed.
 struct CommunicatorTraits {

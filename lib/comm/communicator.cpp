@@ -3,8 +3,8 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <map>
 
+#include "partita/base/clock.hpp"
 #include "state.hpp"
 
 namespace partita::comm {
@@ -13,122 +13,35 @@ namespace {
 using collective::Operation;
 using collective::Purpose;
 
-/// Cores that any rank of the node may use: where ranks are bound, each sees only its own.
-int cores_of_node(MPI_Comm node) {
-  cpu_set_t cores;
-  CPU_ZERO(&cores);
-  if (sched_getaffinity(0, sizeof cores, &cores) != 0) return 1;
-  check(MPI_Allreduce(MPI_IN_PLACE, &cores, sizeof cores, MPI_BYTE, MPI_BOR, node), "MPI_Allreduce");
-  return std::max(1, CPU_COUNT(&cores));
-}
-
 void relax() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
 #endif
 }
 
-/// Numbers the nodes 0, 1, … in order of their first rank.
-std::vector<int> nodes_of(MPI_Comm communicator, int rank, int size, int ranks_per_node) {
-  int leader = rank / std::max(1, ranks_per_node);
-  if (ranks_per_node == 0) {
-    MPI_Comm local = MPI_COMM_NULL;
-    check(MPI_Comm_split_type(communicator, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &local),
-          "MPI_Comm_split_type");
-    const CommunicatorHandle owner(local);
-    leader = rank;
-    check(MPI_Bcast(&leader, 1, MPI_INT, 0, local), "MPI_Bcast");
-  }
-  std::vector<int> leaders(static_cast<std::size_t>(size));
-  check(MPI_Allgather(&leader, 1, MPI_INT, leaders.data(), 1, MPI_INT, communicator), "MPI_Allgather");
-  std::map<int, int> number;
-  std::vector<int> nodes;
-  for (const int value : leaders)
-    nodes.push_back(number.emplace(value, static_cast<int>(number.size())).first->second);
-  return nodes;
-}
-
-/// Fills in ranks, nodes (asked for when not given) and the node communicator of a fresh MPI communicator.
-/// Blocking calls are used here only, a handful in the life of a job.
-std::shared_ptr<Communicator::State> make_state(MPI_Comm communicator, topology::Axis axis,
-                                                int ranks_per_node, std::shared_ptr<Runtime> runtime,
-                                                std::vector<int> nodes = {}) {
-  auto state = std::make_shared<Communicator::State>();
-  state->communicator = CommunicatorHandle(communicator);
-  check(MPI_Comm_set_errhandler(communicator, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-  check(MPI_Comm_rank(communicator, &state->rank), "MPI_Comm_rank");
-  check(MPI_Comm_size(communicator, &state->size), "MPI_Comm_size");
-  state->axis = axis;
-  state->ranks_per_node = ranks_per_node;
-  state->runtime = std::move(runtime);
-  state->node_of =
-      nodes.empty() ? nodes_of(communicator, state->rank, state->size, ranks_per_node) : std::move(nodes);
-  MPI_Comm node = MPI_COMM_NULL;
-  check(
-      MPI_Comm_split(communicator, state->node_of[static_cast<std::size_t>(state->rank)], state->rank, &node),
-      "MPI_Comm_split");
-  state->node = CommunicatorHandle(node);
-  check(MPI_Comm_rank(node, &state->local_rank), "MPI_Comm_rank");
-  check(MPI_Comm_size(node, &state->local_size), "MPI_Comm_size");
-  return state;
-}
-
 }  // namespace
 
-void wait_until(Runtime& runtime, const std::function<bool()>& done) {
-  for (int polls = 0; !done(); ++polls) {
+void wait_until(Runtime& runtime, const Shown& what, const std::function<bool()>& done) {
+  WaitClock clock;
+  std::int64_t polls = 0;
+  for (; !done(); ++polls) {
     for (std::size_t i = 0; i < runtime.active.size(); ++i)
       runtime.active[i]->advance();
-    if (polls >= runtime.polls_before_yield)
-      sched_yield();
-    else
+    if (polls < runtime.polls_before_yield) {
       relax();
+      continue;
+    }
+    if (polls == runtime.polls_before_yield) runtime.watch->waits(what);  // short waits are not worth a word
+    sched_yield();
+    if (const auto report = clock.tick(*runtime.watch, base::now_seconds())) throw WaitError(*report);
   }
+  if (polls > runtime.polls_before_yield) runtime.watch->waits_no_more();
 }
 
 Communicator::Communicator(std::shared_ptr<State> state) : state_(std::move(state)) {}
 Communicator::~Communicator() = default;
 Communicator::Communicator(Communicator&&) noexcept = default;
 Communicator& Communicator::operator=(Communicator&&) noexcept = default;
-
-namespace {
-
-/// A communicator of its own over the ranks of `ranks`, on the real nodes.
-std::shared_ptr<Communicator::State> duplicate(MPI_Comm ranks) {
-  MPI_Comm copy = MPI_COMM_NULL;
-  check(MPI_Comm_dup(ranks, &copy), "MPI_Comm_dup");
-  auto state = make_state(copy, topology::Axis::world, 0, std::make_shared<Runtime>());
-  state->runtime->node_cores = cores_of_node(state->node.get());
-  state->runtime->polls_before_yield = state->local_size > state->runtime->node_cores ? 20 : 2000;
-  return state;
-}
-
-}  // namespace
-
-Communicator Communicator::world(MpiEnvironment&) { return Communicator(duplicate(MPI_COMM_WORLD)); }
-Communicator Communicator::self(MpiEnvironment&) { return Communicator(duplicate(MPI_COMM_SELF)); }
-
-Communicator Communicator::with_nodes_of(int ranks_per_node) const {
-  base::expect(ranks_per_node >= 0, "an imitated node has at least one rank", ranks_per_node);
-  MPI_Comm copy = MPI_COMM_NULL;
-  check(MPI_Comm_dup(state_->communicator.get(), &copy), "MPI_Comm_dup");
-  return Communicator(make_state(copy, axis(), ranks_per_node, state_->runtime));
-}
-
-Communicator Communicator::along(topology::Axis axis, const topology::GridExtent& grid) const {
-  base::expect(grid.size() == size() && this->axis() == topology::Axis::world,
-               "axes are cut from the world communicator of the same size", size());
-  const auto group = topology::group_of(grid, rank(), axis);
-  MPI_Comm part = MPI_COMM_NULL;
-  check(MPI_Comm_split(state_->communicator.get(), group.front(), rank(), &part), "MPI_Comm_split");
-  std::map<int, int> number;
-  std::vector<int> nodes;
-  for (const int member : group)
-    nodes.push_back(
-        number.emplace(state_->node_of[static_cast<std::size_t>(member)], static_cast<int>(number.size()))
-            .first->second);
-  return Communicator(make_state(part, axis, state_->ranks_per_node, state_->runtime, std::move(nodes)));
-}
 
 int Communicator::rank() const { return state_->rank; }
 int Communicator::size() const { return state_->size; }
@@ -140,6 +53,10 @@ std::span<const int> Communicator::nodes() const { return state_->node_of; }
 Ledger& Communicator::ledger() const { return state_->runtime->ledger; }
 collective::Reach Communicator::reach(const void* data) const {
   return collective::reach_of(state_->node_of, state_->region_of(data) != nullptr);
+}
+Position Communicator::position() const { return state_->runtime->watch->position(); }
+void Communicator::name_instructions(std::function<std::string(std::uint64_t)> name) const {
+  state_->runtime->watch->name_instructions(std::move(name));
 }
 void Communicator::use(collective::AlgorithmTable table) const { state_->runtime->table = std::move(table); }
 
@@ -153,7 +70,10 @@ void Communicator::progress() const {
 }
 
 void Communicator::wait_until(const std::function<bool()>& done) const {
-  comm::wait_until(*state_->runtime, done);
+  comm::wait_until(
+      *state_->runtime,
+      {.group = state_->group.id, .operation = Shown::condition, .axis = static_cast<std::uint8_t>(axis())},
+      done);
 }
 
 std::unique_ptr<Collective> Communicator::plan(Description description, View in, View out,

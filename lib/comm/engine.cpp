@@ -62,7 +62,7 @@ class RoundCollective final : public BookedCollective {
     MPI_Request request = MPI_REQUEST_NULL;
     check(MPI_Iallreduce(MPI_IN_PLACE, &most, 1, MPI_UINT64_T, MPI_MAX, state().node.get(), &request),
           "MPI_Iallreduce");
-    wait_for(request);
+    state().wait_for_node(request);
     slot_bytes_ = most;
     window_ = state().lease(flag_bytes + 2 * slot_bytes_);
     if (in_window) {
@@ -70,14 +70,6 @@ class RoundCollective final : public BookedCollective {
       base::expect(buffers_ != nullptr, "a buffer planned as in the window lies there");
       buffer_offset_ = static_cast<const std::byte*>(in_.data()) - buffers_->mine;
     }
-  }
-
-  void wait_for(MPI_Request& request) {
-    wait_until(*state().runtime, [&] {
-      int flag = 0;
-      check(MPI_Test(&request, &flag, MPI_STATUS_IGNORE), "MPI_Test");
-      return flag != 0;
-    });
   }
 
   void begin() override { round_ = 0, entered_ = false; }

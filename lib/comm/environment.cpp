@@ -3,9 +3,11 @@
 #include <mpi.h>
 
 #include <cstdlib>
-#include <ostream>
+#include <iostream>
+#include <thread>
 
 #include "check.hpp"
+#include "watch.hpp"
 
 namespace partita::comm {
 
@@ -13,7 +15,15 @@ MpiEnvironment::MpiEnvironment(int& argc, char**& argv) {
   int provided = 0;
   check(MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
   check(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  watch_ = std::make_shared<Watch>();
 }
+
+void MpiEnvironment::set_wait_limit(double seconds) const { watch_->set_limit(seconds); }
+Position MpiEnvironment::position() const { return watch_->position(); }
+void MpiEnvironment::name_instructions(std::function<std::string(std::uint64_t)> name) const {
+  watch_->name_instructions(std::move(name));
+}
+void MpiEnvironment::leave() const { watch_->leave(); }
 
 MpiEnvironment::~MpiEnvironment() { MPI_Finalize(); }
 
@@ -53,15 +63,35 @@ std::vector<base::Violation> check_launch(int world_size) {
        "with mpiexec"}};
 }
 
+namespace {
+
+/// In one piece; launchers pass on what they have read before the abort, so they are given time to read.
+void print_cause(std::ostream& errors, const std::exception& cause) {
+  int rank = -1;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  std::string text = "rank " + std::to_string(rank) + ": " + cause.what();
+  if (text.back() != '\n') text += '\n';
+  errors.write(text.data(), static_cast<std::streamsize>(text.size())).flush();
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+}
+
+}  // namespace
+
+void end_job(const std::exception& cause) noexcept {
+  print_cause(std::cerr, cause);
+  MPI_Abort(MPI_COMM_WORLD, 1);
+  std::_Exit(1);
+}
+
 int run_program(int argc, char** argv, std::ostream& errors,
                 const std::function<int(MpiEnvironment&)>& program) {
   MpiEnvironment environment(argc, argv);
   try {
-    return program(environment);
+    const int code = program(environment);
+    environment.leave();
+    return code;
   } catch (const std::exception& error) {
-    int rank = -1;
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    errors << "rank " << rank << ": " << error.what() << std::endl;
+    print_cause(errors, error);
     environment.abort(1);
   }
 }

@@ -40,6 +40,7 @@ class Message final : public BookedCollective {
         peer_(peer),
         tag_(first_tag + tag) {
     require_tag(owner->communicator.get(), tag);
+    show_message(peer, tag);
   }
 
  private:
@@ -57,8 +58,30 @@ class Message final : public BookedCollective {
   }
   bool step() override {
     int complete = 0;
-    check(MPI_Test(&request_, &complete, MPI_STATUS_IGNORE), "MPI_Test");
-    return complete != 0;
+    MPI_Status status;
+    const int code = MPI_Test(&request_, &complete, &status);
+    const bool receives = description().operation == Operation::receive && !buffer_.empty();
+    if (code == MPI_SUCCESS && (complete == 0 || !receives)) return complete != 0;
+    if (!receives) check(code, "MPI_Test");
+    require_whole(code, status);
+    return true;
+  }
+
+  /// The sender's buffer has the length of this one; once a run is complete, or has failed, that is known.
+  void require_whole(int code, MPI_Status& status) {
+    int kind = MPI_SUCCESS;
+    if (code != MPI_SUCCESS) MPI_Error_class(code, &kind);
+    if (code != MPI_SUCCESS && kind != MPI_ERR_TRUNCATE) check(code, "MPI_Test");
+    MPI_Count got = 0;
+    check(MPI_Get_elements_x(&status, MPI_BYTE, &got), "MPI_Get_elements_x");
+    if (code == MPI_SUCCESS && got == buffer_.bytes().value()) return;
+    const std::string sender = std::to_string(shown().peer);
+    throw base::ContractError(
+        "counts differ: rank " + sender + " sends " +
+        (code == MPI_SUCCESS ? std::to_string(got) : "more than " + std::to_string(buffer_.bytes().value())) +
+        " bytes, this rank expects " + std::to_string(buffer_.bytes().value()) + " (" +
+        std::to_string(buffer_.size().value()) + " elements) in receive #" + std::to_string(shown().number) +
+        " from rank " + sender + " on " + std::string(to_string(state().axis)));
   }
 
   View buffer_;

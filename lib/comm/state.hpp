@@ -7,6 +7,7 @@
 
 #include "check.hpp"
 #include "partita/comm/communicator.hpp"
+#include "watch.hpp"
 
 namespace partita::comm {
 
@@ -21,6 +22,8 @@ class Progressing {
 
 /// One for all communicators of a job: the ledger, what is under way, and what `automatic` stands for.
 struct Runtime {
+  explicit Runtime(std::shared_ptr<Watch> w) : watch(std::move(w)) {}
+  std::shared_ptr<Watch> watch;
   Ledger ledger;
   collective::AlgorithmTable table = collective::AlgorithmTable::shipped();
   std::vector<Progressing*> active;
@@ -32,9 +35,11 @@ struct Runtime {
 
 /// A stretch of memory that the local ranks share: where each one's segment begins in this process.
 struct Region {
+  ~Region();
   WindowHandle window;
-  std::size_t bytes = 0;             ///< of every segment
-  std::vector<std::byte*> segments;  ///< by rank of the communicator; null on other nodes
+  std::function<void()> before_release;  ///< until all ranks that share it have come to release it
+  std::size_t bytes = 0;                 ///< of every segment
+  std::vector<std::byte*> segments;      ///< by rank of the communicator; null on other nodes
   std::byte* mine = nullptr;
 };
 
@@ -48,10 +53,16 @@ struct Lease {
 };
 
 struct Communicator::State {
+  State() = default;
+  ~State();
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
   CommunicatorHandle communicator, node;
   int rank = 0, size = 1, local_rank = 0, local_size = 1;
   topology::Axis axis = topology::Axis::world;
-  std::vector<int> node_of;  ///< by rank
+  std::vector<int> node_of;     ///< by rank
+  std::vector<int> world_rank;  ///< by rank
+  GroupId group, node_group;
   int next_tag = 0;
   int ranks_per_node = 0;  ///< of imitated nodes
   std::shared_ptr<Runtime> runtime;
@@ -63,12 +74,17 @@ struct Communicator::State {
   [[nodiscard]] const Region* region_of(const void* data) const;
   /// A window with a cleared segment of `bytes` on every rank. Collective over the node; costs MPI many
   /// blocking calls.
-  [[nodiscard]] std::unique_ptr<Region> allocate(std::size_t bytes) const;
+  [[nodiscard]] std::unique_ptr<Region> allocate(std::size_t bytes);
   /// Cleared memory from a window that the plans of this communicator share. Collective over the node. Plans
   /// are made and destroyed in the same order on every rank, so offsets agree without communication.
   [[nodiscard]] Lease lease(std::size_t bytes);
-  /// A polled barrier of the node.
-  void node_barrier() const;
+  /// A polled barrier of the node, shown as `operation`.
+  void node_barrier(std::uint8_t operation = static_cast<std::uint8_t>(collective::Operation::barrier));
+  /// Until a collective of MPI's on the node is complete, shown as `operation`.
+  void wait_for_node(MPI_Request& request,
+                     std::uint8_t operation = static_cast<std::uint8_t>(collective::Operation::barrier));
+  /// Until all ranks are here: what blocks inside MPI, out of the watchdog's reach, is called together.
+  void meet();
   [[nodiscard]] int take_tag() { return next_tag = (next_tag + 1) % 32000; }
 };
 
@@ -85,6 +101,7 @@ std::unique_ptr<Collective> make_round_collective(std::shared_ptr<Communicator::
 std::unique_ptr<Collective> make_vendor_all_reduce(std::shared_ptr<Communicator::State>, Description, View,
                                                    Combine);
 
-void wait_until(Runtime&, const std::function<bool()>& done);
+/// What is waited for is shown to the other ranks. Throws `WaitError` on one rank when the limit is over.
+void wait_until(Runtime&, const Shown&, const std::function<bool()>& done);
 
 }  // namespace partita::comm

@@ -5,7 +5,8 @@
 
 namespace partita::comm {
 
-std::unique_ptr<Region> Communicator::State::allocate(std::size_t bytes) const {
+std::unique_ptr<Region> Communicator::State::allocate(std::size_t bytes) {
+  node_barrier();  // who is late is missed there and not inside MPI, which blocks
   auto region = std::make_unique<Region>();
   region->bytes = bytes;
   MPI_Info info = MPI_INFO_NULL;
@@ -31,13 +32,32 @@ std::unique_ptr<Region> Communicator::State::allocate(std::size_t bytes) const {
     region->segments[static_cast<std::size_t>(r)] = static_cast<std::byte*>(base);
   }
   node_barrier();  // nobody uses a segment before its owner has cleared it
+  region->before_release = [this] { node_barrier(Shown::release); };
   return region;
 }
 
-void Communicator::State::node_barrier() const {
+Region::~Region() {
+  if (!before_release || std::uncaught_exceptions() > 0) return;
+  try {
+    before_release();
+  } catch (const std::exception& error) {
+    end_job(error);
+  }
+}
+
+void Communicator::State::node_barrier(std::uint8_t operation) {
   MPI_Request request = MPI_REQUEST_NULL;
   check(MPI_Ibarrier(node.get(), &request), "MPI_Ibarrier");
-  comm::wait_until(*runtime, [&] {
+  wait_for_node(request, operation);
+}
+
+void Communicator::State::wait_for_node(MPI_Request& request, std::uint8_t operation) {
+  Shown shown{.group = node_group.id,
+              .operation = operation,
+              .axis = static_cast<std::uint8_t>(axis),
+              .purpose = static_cast<std::uint8_t>(collective::Purpose::control)};
+  runtime->watch->started(node_group, shown);
+  comm::wait_until(*runtime, shown, [&] {
     int complete = 0;
     check(MPI_Test(&request, &complete, MPI_STATUS_IGNORE), "MPI_Test");
     return complete != 0;

@@ -231,6 +231,9 @@ std::vector<Key> machine_keys() {
       number<int>(
           "compute.threads", "threads a rank; 0: its share of the node's cores", {0, 4096},
           [](O& o) -> auto& { return o.threads; }, false),
+      number<double>(
+          "watchdog.seconds", "a rank waits for others so long before the job is ended with a report; 0: for ever",
+          {0, no_limit}, [](O& o) -> auto& { return o.watchdog_seconds; }, false),
   };
 }
 

@@ -3,69 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
-#include <set>
+#include <optional>
 
 namespace partita::results {
 namespace {
 
 /// Accuracies of two configurations differ by at most this (means over seeds 1 to 5).
 constexpr double accuracy_points = 0.15;
-
-struct Key {
-  std::string name;
-  std::function<std::string(const RunRecord&)> value;
-};
-
-std::string layers_of(const RunRecord& r) {
-  std::string text;
-  for (const auto& layer : r.layers)
-    text += (text.empty() ? "" : ", ") + layer.name + " " + layer.output;
-  return text;
-}
-
-const std::vector<Key>& workload_keys() {
-  static const std::vector<Key> keys = {
-      {"schema_version", [](const auto& r) { return std::to_string(r.attributes.schema); }},
-      {"dataset", [](const auto& r) { return r.attributes.dataset; }},
-      {"dataset_hash", [](const auto& r) { return r.attributes.dataset_hash; }},
-      {"model", [](const auto& r) { return r.attributes.model; }},
-      {"layers", layers_of},
-      {"precision", [](const auto& r) { return r.attributes.precision; }}};
-  return keys;
-}
-
-/// What must agree, besides, inside a group of repetitions, and (with the number of steps) for bytes to be
-/// compared.
-const std::vector<Key>& configuration_keys() {
-  static const std::vector<Key> keys = {{"grid", [](const auto& r) { return to_string(r.attributes.grid); }},
-                                        {"algorithm", [](const auto& r) { return r.attributes.algorithm; }}};
-  return keys;
-}
-
-void report_difference(std::vector<base::Violation>& violations, const std::vector<Key>& keys, const Run& a,
-                       const Run& b) {
-  for (const auto& key : keys) {
-    const auto x = key.value(a.record), y = key.value(b.record);
-    if (x != y)
-      violations.push_back(
-          {key.name, "",
-           "is \"" + x + "\" in " + a.path.string() + " but \"" + y + "\" in " + b.path.string()});
-  }
-}
-
-/// The global batch must agree (strong scaling), or the batch of a data rank (weak scaling).
-void report_batch(std::vector<base::Violation>& violations, const Run& a, const Run& b) {
-  const auto &x = a.record.attributes, &y = b.record.attributes;
-  if (x.batch == y.batch || x.batch * y.grid.data == y.batch * x.grid.data) return;
-  violations.push_back({"batch", "",
-                        "is " + std::to_string(x.batch) + " in " + a.path.string() + " but " +
-                            std::to_string(y.batch) + " in " + b.path.string() +
-                            ", and a data rank's share differs too"});
-}
-
-bool agree(const std::vector<Key>& keys, const RunRecord& a, const RunRecord& b) {
-  return std::ranges::all_of(keys, [&](const Key& key) { return key.value(a) == key.value(b); });
-}
 
 /// All metrics that any run has, in the order of the runs: one that only some have stands behind its
 /// predecessor.
@@ -83,6 +27,12 @@ std::vector<MetricValue> kinds_of(const std::vector<std::vector<MetricValue>>& r
 
 bool is_count(const MetricValue& kind) {
   return kind.judgement == Judgement::exact || kind.judgement == Judgement::tolerant;
+}
+
+bool is_selected(const std::string& metric, const ComparisonOptions& options) {
+  return options.metrics.empty() || std::ranges::any_of(options.metrics, [&](const std::string& selected) {
+           return names_metric(selected, metric);
+         });
 }
 
 /// The values of one metric over the runs of a group. No bytes are zero bytes; anything else missing is not
@@ -143,17 +93,97 @@ ComparedMetric compare_metric(const MetricValue& kind, Side before, Side after, 
   if (std::isfinite(difference) && row.change_in_points) row.change = difference;
   if (std::isfinite(difference) && !row.change_in_points && (difference == 0 || row.before.median != 0))
     row.change = difference == 0 ? 0 : 100 * difference / std::abs(row.before.median);
-  const double threshold = threshold_of(kind, row.before.median, options);
+  row.threshold = threshold_of(kind, row.before.median, options);
   const bool within_run = row.before.within_run || row.after.within_run;
   if (!same_workload || !std::isfinite(difference) || (is_count(kind) && !same_configuration)) {
     row.verdict = Verdict::incomparable;
   } else if (is_count(kind)) {
-    row.verdict = judge_counts(row.before, row.after, threshold);
-  } else if (!within_run) {
-    row.verdict = judge(row.before.values, row.after.values, kind.direction, threshold);
-    if (row.before.runs > 1 && row.after.runs > 1)
-      row.p = mann_whitney_p(row.before.values, row.after.values);
+    row.verdict = judge_counts(row.before, row.after, row.threshold);
+  } else if (!within_run && row.before.runs > 1 && row.after.runs > 1) {
+    row.p = mann_whitney_p(row.before.values, row.after.values);
   }
+  return row;
+}
+
+bool all_equal(const ComparedMetric& row) {
+  const double value = row.before.values.front();
+  const auto equal = [&](double other) { return other == value; };
+  return std::ranges::all_of(row.before.values, equal) && std::ranges::all_of(row.after.values, equal);
+}
+
+/// Corrects the p values of the gated metrics as one family. A metric whose values are all equal cannot be
+/// flagged by chance and does not count (Tarone 1990).
+void correct(std::vector<ComparedMetric>& rows) {
+  std::vector<ComparedMetric*> family;
+  std::vector<double> p;
+  for (auto& row : rows)
+    if (row.gated && row.p && !all_equal(row)) {
+      family.push_back(&row);
+      p.push_back(*row.p);
+    }
+  const auto corrected = holm(p);
+  for (std::size_t i = 0; i < family.size(); ++i) {
+    family[i]->p_corrected = corrected[i];
+    family[i]->tested_together = family.size();
+  }
+}
+
+/// From five runs a side on, and where so many metrics are tested together that these runs could flag none of
+/// them alone, nothing is concluded from a change that would be flagged otherwise.
+Verdict verdict_of(const ComparedMetric& row) {
+  const auto judged = [&](double p) {
+    return judge(row.before.values, row.after.values, row.direction, row.threshold, p);
+  };
+  const auto verdict = judged(row.p_corrected.value_or(*row.p));
+  const double least = least_mann_whitney_p(row.before.runs, row.after.runs);
+  const bool hopeless = static_cast<double>(row.tested_together) * least >= significance;
+  if (verdict == Verdict::same && hopeless && judged(*row.p) != Verdict::same) return Verdict::inconclusive;
+  return verdict;
+}
+
+void judge_times(std::vector<ComparedMetric>& rows) {
+  correct(rows);
+  for (auto& row : rows)
+    if (row.p) row.verdict = verdict_of(row);
+}
+
+/// How a value of the metric reads as a time: itself, or for a rate its inverse; 0 for what is no time.
+double time_exponent(const ComparedMetric& row) {
+  if (!row.gated) return 0;
+  return row.unit == "s" ? 1 : row.unit.ends_with("/s") ? -1 : 0;
+}
+
+/// The geometric mean, over the gated times and rates that both sides have, of value over the first side's
+/// median; one score a run, so that it has a spread and a p of its own. It sums up what gates already.
+std::optional<ComparedMetric> geometric_mean_row(const std::vector<ComparedMetric>& rows,
+                                                 const ComparisonOptions& options) {
+  std::vector<std::vector<double>> ratios[2];
+  for (const auto& row : rows) {
+    const double exponent = time_exponent(row);
+    if (exponent == 0 || row.verdict == Verdict::incomparable || !(row.before.median > 0)) continue;
+    for (const auto* side : {&row.before, &row.after}) {
+      auto values = side->within_run ? std::vector{side->median} : side->values;
+      for (auto& value : values)
+        value = std::pow(value / row.before.median, exponent);
+      ratios[side == &row.after].push_back(std::move(values));
+    }
+  }
+  if (ratios[0].size() < 2) return std::nullopt;
+  const auto scores = [](const std::vector<std::vector<double>>& of_metric) {
+    Side side{.runs = of_metric.front().size()};
+    for (std::size_t run = 0; run < side.runs; ++run) {
+      std::vector<double> of_run;
+      for (const auto& values : of_metric)
+        of_run.push_back(values[run]);
+      side.values.push_back(geometric_mean(of_run));
+    }
+    side.median = median(side.values);
+    side.interval = median_interval(side.values);
+    return side;
+  };
+  auto row = compare_metric({.name = "geometric_mean", .unit = "1"}, scores(ratios[0]), scores(ratios[1]),
+                            true, true, options);
+  if (row.p) row.verdict = verdict_of(row);
   return row;
 }
 
@@ -166,24 +196,8 @@ std::vector<std::vector<MetricValue>> metrics_of_runs(const RunGroup& group) {
 
 }  // namespace
 
-std::vector<base::Violation> check_comparable(const std::vector<RunGroup>& groups) {
-  std::vector<base::Violation> violations;
-  for (const auto& group : groups) {
-    std::set<std::filesystem::path> paths;
-    for (const auto& run : group.runs) {
-      std::error_code error;
-      if (!paths.insert(std::filesystem::weakly_canonical(run.path, error)).second)
-        violations.push_back({run.path.string(), "",
-                              "is named twice in group " + group.name + "; repetitions are separate runs"});
-      if (run.record.attributes.status == Status::invalid)
-        violations.push_back(
-            {"status", "invalid", "of " + run.path.string() + ": its numbers must not be used"});
-      report_difference(violations, configuration_keys(), group.runs.front(), run);
-      report_difference(violations, workload_keys(), groups.front().runs.front(), run);
-      report_batch(violations, groups.front().runs.front(), run);
-    }
-  }
-  return violations;
+bool names_metric(std::string_view selected, std::string_view metric) {
+  return metric == selected || (metric.starts_with(selected) && metric[selected.size()] == '.');
 }
 
 std::vector<ComparedMetric> compare(const RunGroup& before, const RunGroup& after,
@@ -194,15 +208,17 @@ std::vector<ComparedMetric> compare(const RunGroup& before, const RunGroup& afte
   both.insert(both.end(), b.begin(), b.end());
   const bool same_workload = check_comparable({before, after}).empty();
   const bool same_configuration =
-      agree(configuration_keys(), before.runs.front().record, after.runs.front().record) &&
-      before.runs.front().record.steps.count() == after.runs.front().record.steps.count();
+      have_comparable_counts(before.runs.front().record, after.runs.front().record);
   std::vector<ComparedMetric> rows;
   for (const auto& kind : kinds_of(both)) {
+    if (!is_selected(kind.name, options)) continue;
     auto row =
         compare_metric(kind, side_of(kind, a), side_of(kind, b), same_workload, same_configuration, options);
     const bool nothing = row.before.median == 0 && row.after.median == 0;
     if (!nothing) rows.push_back(std::move(row));
   }
+  judge_times(rows);
+  if (auto mean = geometric_mean_row(rows, options)) rows.push_back(std::move(*mean));
   return rows;
 }
 

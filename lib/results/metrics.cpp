@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "partita/results/comparison.hpp"
 
@@ -75,8 +76,7 @@ void add_quality(std::vector<MetricValue>& metrics, const RunRecord& run) {
                        .value = points_of_fraction * last.test_accuracy});
 }
 
-/// Throughput, loss and accuracy of an inference are figures: no step or epoch has them.
-void add_inference(std::vector<MetricValue>& metrics, const RunRecord& run) {
+void add_latency(std::vector<MetricValue>& metrics, const RunRecord& run) {
   const auto& latency = run.inference.latency_seconds;
   if (latency.empty()) return;
   metrics.push_back({.name = "latency",
@@ -84,17 +84,26 @@ void add_inference(std::vector<MetricValue>& metrics, const RunRecord& run) {
                      .gated = true,
                      .value = percentile(latency, 50),
                      .blocks = block_means(latency)});
+}
+
+/// Figures that the steps and epochs do not give already. Of an inference these are throughput, loss and
+/// accuracy. Fractions of the step time (bubble, idle) and of the communication (overlap) explain it and do
+/// not gate.
+void add_figures(std::vector<MetricValue>& metrics, const RunRecord& run) {
+  static const std::set<std::string> gated{"throughput", "test_loss", "test_accuracy", "time_to_accuracy"};
+  const bool trains = run.steps.count() > 0;
   for (const auto& figure : run.figures) {
-    MetricValue metric{.name = figure.name, .unit = figure.unit, .gated = true, .value = figure.value};
-    if (figure.name == "throughput") {
-      metric.direction = Direction::higher_is_better;
-    } else if (figure.name == "test_accuracy") {
+    const bool known = std::ranges::find(metrics, figure.name, &MetricValue::name) != metrics.end();
+    if (known || (trains && figure.name == "throughput")) continue;
+    MetricValue metric{.name = figure.name, .unit = figure.unit, .value = figure.value};
+    metric.gated = gated.contains(figure.name);
+    const bool rises = figure.unit.ends_with("/s") || figure.name == "overlap";
+    metric.direction = rises ? Direction::higher_is_better : Direction::lower_is_better;
+    if (figure.name == "test_accuracy") {
       metric.unit = "%";
       metric.direction = Direction::higher_is_better;
       metric.judgement = Judgement::points;
       metric.value *= points_of_fraction;
-    } else if (figure.name != "test_loss") {
-      continue;
     }
     metrics.push_back(metric);
   }
@@ -165,7 +174,8 @@ std::vector<MetricValue> metrics_of(const RunRecord& run) {
   add_steps(metrics, run.steps);
   add_phases(metrics, run.steps);
   add_quality(metrics, run);
-  add_inference(metrics, run);
+  add_latency(metrics, run);
+  add_figures(metrics, run);
   add_traffic(metrics, run);
   add_memory(metrics, run);
   add_benchmarks(metrics, run);

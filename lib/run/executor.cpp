@@ -10,6 +10,7 @@
 #include "partita/base/error.hpp"
 #include "partita/data/batch.hpp"
 #include "partita/step/counterparts.hpp"
+#include "partita/step/position.hpp"
 
 namespace partita::run {
 
@@ -26,7 +27,15 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
       axes_(axes),
       parameters_(parameters),
       options_(std::move(options)),
-      loss_levels_(static_cast<std::size_t>(program.gradient_levels)) {
+      loss_levels_(static_cast<std::size_t>(program.gradient_levels)),
+      position_(axes.world().position()) {
+  std::vector<std::string> layers;
+  for (const auto& layer : model.layers)
+    layers.push_back(layer.name);
+  axes.world().name_instructions(
+      [layers](std::uint64_t position) { return step::name_of_position(position, layers); });
+  for (const auto& instruction : program.instructions)
+    positions_.push_back(step::position_of(program, instruction));
   base::expect(!options_.on_outputs || program.loss_placement.spread != step::Spread::channel,
                "outputs are seen where the plan keeps them whole");
   activation_bytes_ =
@@ -174,7 +183,7 @@ void Executor::add_to_metric(int microbatch, const kernels::LossSums& sums) {
   loss_levels_[level] = sums.loss;
   for (int carries = std::countr_one(grain); carries > 0; --carries, --level)
     loss_levels_[level - 1] += loss_levels_[level];
-  metric_[0] = loss_levels_[0];
+  metric_[0] = lost_step_ ? NAN : loss_levels_[0];
 }
 
 void Executor::move(const step::Instruction& instruction, Bound& bound) {
@@ -194,6 +203,15 @@ void Executor::move(const step::Instruction& instruction, Bound& bound) {
                         target, m.add ? Write::accumulate : Write::overwrite);
 }
 
+nn::StepPosition Executor::position_in(const Bound& bound, const step::Instruction& instruction,
+                                       const Batch& batch) const {
+  const auto& unit = program_.units[static_cast<std::size_t>(instruction.unit)];
+  return {.seed = batch.seed,
+          .step = batch.step,
+          .first_sample = kernels::Samples(
+              bound.samples(instruction.microbatch, unit.variant == step::Variant::batch).begin)};
+}
+
 void Executor::compute(const step::Instruction& instruction, Bound& bound, const Batch& batch,
                        const kernels::SgdStep& optimizer) {
   switch (instruction.kind) {
@@ -208,13 +226,8 @@ void Executor::compute(const step::Instruction& instruction, Bound& bound, const
     case Kind::forward:
     case Kind::backward: {
       const auto i = bound.at(instruction.unit, instruction.microbatch);
-      const auto& unit = program_.units[static_cast<std::size_t>(instruction.unit)];
       const auto& t = bound.tensors[i];
-      const nn::StepPosition position{
-          .seed = batch.seed,
-          .step = batch.step,
-          .first_sample = kernels::Samples(
-              bound.samples(instruction.microbatch, unit.variant == step::Variant::batch).begin)};
+      const auto position = position_in(bound, instruction, batch);
       if (instruction.kind == Kind::forward)
         return bound.operators[i]->forward(t, position, workspace_.bytes());
       if (instruction.phase == Phase::activation) return backend_.relu_backward(t.y, t.dy, t.dy);
@@ -228,12 +241,8 @@ void Executor::compute(const step::Instruction& instruction, Bound& bound, const
       }
       return bound.operators[i]->backward_data(t, position, workspace_.bytes());
     }
-    case Kind::update: {
-      const auto& bucket = program_.buckets[static_cast<std::size_t>(instruction.bucket)];
-      return backend_.sgd_update(optimizer, parameters_.weights().slice(bucket.first, bucket.count),
-                                 parameters_.gradients().slice(bucket.first, bucket.count),
-                                 parameters_.velocities().slice(bucket.first, bucket.count));
-    }
+    case Kind::update:
+      return update(instruction, batch, optimizer);
     case Kind::combine: {
       const auto& range = program_.chunk_gradients[static_cast<std::size_t>(instruction.chunk)];
       const kernels::StridedBlock contiguous{.strides = {0, 0, 0, 1}};
@@ -300,10 +309,12 @@ kernels::LossSums Executor::run(const Batch& batch, const kernels::SgdStep& opti
   spans.transfers.resize(program_.transfers.size());
   spans.progress = 0;
   if (times_) times_->clear();
-  metric_ = {};
+  metric_ = {lost_step_ ? NAN : 0.0, 0.0};
   int in_flight = 0;
   double begin = base::now_seconds();
+  const std::uint64_t* where = positions_.data();
   for (const auto& instruction : program_.instructions) {
+    position_.set(*where++);
     double progressed = 0;
     if (instruction.kind == Kind::start) {
       transfer(bound, instruction.transfer).start();
@@ -316,6 +327,7 @@ kernels::LossSums Executor::run(const Batch& batch, const kernels::SgdStep& opti
         options_.instead_of_kernels(instruction);
       else
         compute(instruction, bound, batch, optimizer);
+      if (inspects_) inspect(instruction, bound, batch);
       if (in_flight > 0) {
         progressed = -base::now_seconds();
         axes_.world().progress();

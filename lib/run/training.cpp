@@ -75,25 +75,19 @@ void Training::set_parameter(const LogicalTensor& tensor) {
   scatter_logical(tensor, training_program_, parameters_->weights());
 }
 
-namespace {
-
-/// A ReLU inside the library may turn NaN into 0, so that a lost model still has a finite loss: the
-/// parameters tell.
-bool all_finite(View values) {
-  const auto check = [](auto span) {
-    return std::all_of(span.begin(), span.end(), [](auto value) { return std::isfinite(value); });
-  };
-  return values.type() == kernels::DataType::float64 ? check(values.as<double>()) : check(values.as<float>());
+Batch Training::batch_of(std::int64_t step, std::span<const std::int64_t> samples) const {
+  return {.dataset = &data_.train,
+          .indices = samples,
+          .divisor = static_cast<std::int64_t>(samples.size()),
+          .seed = options_.seed,
+          .step = step};
 }
-
-}  // namespace
 
 void Training::one_step(std::int64_t step, std::span<const std::int64_t> batch) {
   StepRow row{.samples = static_cast<std::int64_t>(batch.size()),
               .learning_rate = options_.learning_rate.at(step)};
   const double begin = base::now_seconds();
-  const Batch all{
-      .dataset = &data_.train, .indices = batch, .divisor = row.samples, .seed = options_.seed, .step = step};
+  const Batch all = batch_of(step, batch);
   const kernels::SgdStep optimizer{.learning_rate = row.learning_rate,
                                    .momentum = options_.momentum,
                                    .weight_decay = options_.weight_decay};
@@ -111,11 +105,13 @@ void Training::one_step(std::int64_t step, std::span<const std::int64_t> batch) 
   steps_.push_back(std::move(row));
 }
 
-/// Of the epoch under way. `finite`: whether all parameters of all ranks are.
+/// Of the epoch under way. A ReLU inside the library may turn NaN into 0, so that a lost model still has a
+/// finite loss: the parameters tell. `finite`: whether all parameters of all ranks are.
 EpochRow Training::summarize(std::int64_t epoch, bool& finite) {
   EpochRow row{.epoch = epoch, .learning_rate = steps_.back().learning_rate};
   world_.ledger().set_activity(Activity::record);
-  double most[] = {progress_.epoch_seconds, all_finite(parameters_->weights()) ? 0.0 : 1.0};
+  double most[] = {progress_.epoch_seconds,
+                   all_finite(parameters_->weights()) && !executor_->lost_step() ? 0.0 : 1.0};
   world_.all_reduce(std::span(most), comm::Combine::max, Purpose::metric);
   finite = most[1] == 0;
   const auto samples = static_cast<double>(progress_.samples);
@@ -148,6 +144,10 @@ std::int64_t Training::steps_per_epoch() const {
 void Training::begin_checkpoint(const Observer& observer) {
   const double begun = base::now_seconds();
   world_.ledger().set_activity(Activity::record);
+  double lost = executor_->lost_step() ? 1 : 0;
+  world_.all_reduce(std::span(&lost, 1), comm::Combine::max, Purpose::metric);
+  if (lost > 0)
+    return world_.ledger().set_activity(Activity::train);  // as the next step's loss tells all ranks
   checkpointed_ = false;
   checkpointed_step_ = progress_.step;
   checkpointer_->begin(progress_, observer.on_checkpoint());
@@ -192,8 +192,9 @@ bool Training::finish_epoch(data::Sampler& sampler, std::int64_t limit, Boundary
   world_.ledger().set_activity(Activity::train);
   while (true) {
     const std::int64_t begin = progress_.step % steps_per_epoch() * batch;
-    one_step(progress_.step, order.subspan(static_cast<std::size_t>(begin),
-                                           static_cast<std::size_t>(std::min(batch, n - begin))));
+    last_batch_ =
+        order.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(std::min(batch, n - begin)));
+    one_step(progress_.step, last_batch_);
     const auto& row = steps_.back();
     ++progress_.step;
     progress_.loss_sum += row.loss * static_cast<double>(row.samples);
@@ -215,6 +216,9 @@ std::optional<Outcome> Training::end_epoch(std::int64_t limit, const Observer& o
   if (progress_.step % steps_per_epoch() == 0)  // an epoch that a limit of steps cut off may yet go on
     progress_ = {.step = progress_.step, .training_seconds = training_seconds};
   const bool diverged = !std::isfinite(steps_.back().loss) || !finite, last = progress_.step >= limit;
+  if (diverged)
+    failure_ = explain_divergence(world_, *executor_, *parameters_, training_program_, model_,
+                                  batch_of(progress_.step - 1, last_batch_));
   if (!diverged && options_.evaluate_every > 0 && (last || epoch % options_.evaluate_every == 0)) {
     observer.on_evaluation_begin(epoch);
     const auto evaluation = evaluate();

@@ -22,7 +22,8 @@ with tempfile.TemporaryDirectory() as folder:
         assert text in result.stdout, (text, result.stdout)
     with h5py.File(output) as file:
         names = {name.decode() for name in file["benchmarks/name"][:]}
-        assert {"linear_forward/cpu", "linear_forward/sgemm", "linear_forward/fma_peak", "recording/ledger_entry"} <= names, names
+        assert {"linear_forward/cpu", "linear_forward/sgemm", "linear_forward/fma_peak", "recording/ledger_entry",
+                "recording/position", "recording/instruction"} <= names, names
         assert (file["benchmarks/value"][:] > 0).all()
     assert run(f"--output={output}", "--benchmark_filter=none").returncode == 2
     assert run("--benchmark_filter=nothing").returncode == 2

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -59,7 +60,7 @@ with tempfile.TemporaryDirectory() as folder:
     text, _ = compare(old, slow, "--format", "json", code=1)
     document = json.loads(text)
     metrics = {m["metric"]: m for m in document["comparisons"][0]["metrics"]}
-    assert metrics.keys() == rows.keys() and document["threshold_percent"] == 5
+    assert metrics.keys() == rows.keys() and document["threshold_percent"] == 2
     for name, metric in metrics.items():
         assert metric["verdict"] == rows[name]["verdict"], name
         assert metric["before"]["median"] == float(rows[name]["before_median"]), name
@@ -85,11 +86,68 @@ with tempfile.TemporaryDirectory() as folder:
     _, message = compare(one, sample("running.h5", steps=45, status="running"))
     assert "status running" in message
 
+    # The summary, in all formats: a row of the gated times, and what the correction made of p.
+    # Step time and throughput are slower, latency and time to accuracy are not.
+    assert abs(float(rows_of(old, slow, code=1)["geometric_mean"]["change"]) - 100 * (1.3 ** (2 / 4) - 1)) < 1
+    assert float(rows_of(old, slow, code=1)["step_time"]["p_corrected"]) > float(rows_of(old, slow, code=1)["step_time"]["p"])
+    assert metrics["step_time"]["tested_together"] >= 2 and metrics["phase.load"]["p_corrected"] is None
+
+    # Markdown has the rows of the table as cells.
+    text, _ = compare(old, slow, "--format", "markdown", code=1)
+    tables = [line for line in text.splitlines() if line.startswith("|")]
+    assert any(line.startswith("| step\\_time \\* | lower | ms |") and line.endswith("| worse |") for line in tables), text
+    heads = [line for line, under in zip(tables, tables[1:]) if under.startswith("|---")]
+    assert [head.split(" | ")[0] for head in heads] == ["| ", "| metric"], heads
+    table, _ = compare(old, slow, code=1)
+    assert len([line for line in table.splitlines() if line]) == len([line for line in text.splitlines() if line]) - 2
+
+    # Selected metrics; one that only some files have, one that none has.
+    assert set(rows_of(old, slow, "--metric", "samples_per_second", "--metric=phase.load", code=1)) == {
+        "samples_per_second", "phase.load"}
+    assert len(rows_of(old, slow, "--metric", "phase")) == 8
+    _, message = compare(one, two, "--metric", "step_tme", "--metric", "latency_p9", code=2)
+    assert "--metric = step_tme: no file has it; the nearest is step_time" in message and "latency_p9" in message, message
+    lacking = sample("lacking.h5", steps=0)
+    _, message = compare(one, lacking, "--metric", "step_time", code=2)
+    assert "lacking.h5: has no metric step_time" in message, message
+
+    # References: held, violated (also by the only group), wrong in several ways at once.
+    text, _ = compare(one, "--reference", "step_time=0.002,-0.05,0.05,s", "--reference=test_accuracy=97,None,")
+    assert text.count("holds") == 2 and "violated" not in text, text
+    text, _ = compare(one, "--reference", "step_time=0.001,-0.05,0.05", code=1)
+    assert "violated" in text
+    compare(old, again, "--reference", "step_time=0.001,-0.05,0.05", "--no-gate", code=1)
+    document = json.loads(compare(slow, old, "--reference", "step_time=0.002,,0.05", "--format=json")[0])
+    assert document["references"] == [{"group": "old", "metric": "step_time", "unit": "s", "target": 0.002, "least": None,
+                                       "most": 0.0021, "median": document["references"][0]["median"], "runs": 5,
+                                       "holds": True}], document["references"]
+    text, _ = compare(one, "--reference", "step_time=0.001,-0.05,0.05", "--format=csv", code=1)
+    assert text.splitlines()[1].startswith("reference,one,step_time,s,,yes,0.001") and text.endswith(",violated\n"), text
+    _, message = compare(one, "--reference", "step_time=x,0.1,-0.1", "--reference", "loss", code=2)
+    assert message.count("--reference") == 4 and "missing" not in message, message
+    _, message = compare(one, "--reference", "step_tim=1,,0.1", "--reference", "step_time=1,,0.1,ms", code=2)
+    assert "the nearest is step_time" in message and "the unit is s" in message, message
+
+    # Scaling, where only the grid differs.
+    grids = [sample(f"ranks{n}.h5", steps=45, ranks=n, seconds=2.2 / n) for n in (2, 4)]
+    text, _ = compare(*grids, "--no-gate")
+    assert "speed-up" in text and "91.7 %" not in text and "100.0 %" in text, text
+    document = json.loads(compare(*grids, "--format=json", "--no-gate")[0])
+    assert [round(row["speed_up"], 3) for row in document["scaling"]] == [1, 2] and document["scaling"][1]["scaling"] == "strong"
+    assert abs(float(rows_of(*grids, "--no-gate")["efficiency.strong"]["after_median"]) - 1) < 1e-9
+    assert "speed-up" not in compare(one, two)[0]
+
     # Bad input: everything wrong is named at once.
     with open("text.h5", "w") as file:
         file.write("no HDF5")
-    _, message = compare("text.h5", "missing.h5", one, code=2)
-    assert "text.h5: is not an HDF5 file" in message and "missing.h5: cannot be read" in message, message
+    with open(one, "rb") as whole, open("truncated.h5", "wb") as file:
+        file.write(whole.read()[:20000])
+    open("empty.h5", "w").close()
+    _, message = compare("text.h5", "missing.h5", "truncated.h5", "empty.h5", one, "--threshold=-1", "--format", "xml",
+                         "--reference=loss", f"g={two},./{one}", code=2)
+    for expected in ("text.h5: is not an HDF5 file", "missing.h5: cannot be read: No such file", "truncated.h5: is truncated",
+                     "empty.h5: is empty", "--threshold", "--format", "--reference", "./one.h5: is named twice"):
+        assert expected in message, (expected, message)
     _, message = compare(one, "--threshold", "-1", "--format", "xml", code=2)
     assert "--threshold" in message and "--format" in message and "at least two" in message, message
     for threshold in ("nan", "inf", "5x", ""):
@@ -99,6 +157,21 @@ with tempfile.TemporaryDirectory() as folder:
     compare("=a.h5", two, code=2)
     compare("g=", two, code=2)
     compare(code=2)
+
+    # Files of others and of a newer schema, where Python can make them.
+    try:
+        import h5py
+    except ImportError:
+        print("no h5py: foreign files are not tried")
+    else:
+        with h5py.File("foreign.h5", "w") as file:
+            file["x"] = [1, 2, 3]
+        shutil.copy(one, "newer.h5")
+        with h5py.File("newer.h5", "r+") as file:
+            file.attrs.modify("schema_version", 99)
+        _, message = compare("foreign.h5", "newer.h5", code=2)
+        assert "foreign.h5: is an HDF5 file, but none that Partita wrote" in message, message
+        assert "newer.h5: has schema_version 99" in message, message
 
     assert "partita-compare" in compare("--help")[0]
     assert compare("--version")[0].startswith("partita-compare 0")

@@ -1,78 +1,13 @@
-/// Which runs may be compared, and what becomes of their metrics.
-#include "partita/results/comparison.hpp"
-
+/// What becomes of the metrics of two groups.
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
-#include "sample_record.hpp"
+#include "groups.hpp"
 
 namespace partita::results::test {
 namespace {
-
-/// `runs` runs whose step times are `seconds`, `seconds` + 1 µs, …
-RunGroup group(const std::string& name, std::size_t runs, double seconds = 0.002, std::int64_t steps = 45) {
-  RunGroup g{.name = name, .runs = {}};
-  for (std::size_t i = 0; i < runs; ++i) {
-    auto record = sample_record(steps);
-    for (auto& s : record.steps.seconds)
-      s = seconds + 1e-6 * static_cast<double>(i);
-    g.runs.push_back({.path = name + std::to_string(i) + ".h5", .record = record});
-  }
-  return g;
-}
-
-const ComparedMetric& row(const std::vector<ComparedMetric>& rows, const std::string& name) {
-  const auto found = std::ranges::find(rows, name, &ComparedMetric::name);
-  if (found == rows.end()) throw std::out_of_range(name);
-  return *found;
-}
-
-std::vector<std::string> keys_of(const std::vector<base::Violation>& violations) {
-  std::vector<std::string> keys;
-  for (const auto& v : violations)
-    keys.push_back(v.key);
-  return keys;
-}
-
-using Keys = std::vector<std::string>;
-
-TEST(Comparable, NamesTheKeysThatDiffer) {
-  auto a = group("a", 1), b = group("b", 1);
-  EXPECT_TRUE(check_comparable({a, b}).empty());
-  b.runs[0].record.attributes.precision = "bf16";
-  b.runs[0].record.attributes.dataset_hash = "other";
-  EXPECT_EQ(keys_of(check_comparable({a, b})), (Keys{"dataset_hash", "precision"}));
-  b = group("b", 1);
-  b.runs[0].record.layers[0].output = "11x24x24";
-  EXPECT_EQ(keys_of(check_comparable({a, b})), Keys{"layers"});
-}
-
-TEST(Comparable, AllowsOtherGridsAndAlgorithmsBetweenGroupsOnly) {
-  auto a = group("a", 2), b = group("b", 2);
-  for (auto& run : b.runs) {
-    run.record.attributes.grid = {.data = 4};
-    run.record.attributes.algorithm = "window";
-  }
-  EXPECT_TRUE(check_comparable({a, b}).empty());
-  b.runs[1].record.attributes.algorithm = "ring";
-  EXPECT_EQ(keys_of(check_comparable({a, b})), Keys{"algorithm"});
-}
-
-TEST(Comparable, RefusesAnotherBatchOnceAFile) {
-  auto a = group("a", 1), b = group("b", 2);
-  for (auto& run : b.runs)
-    run.record.attributes.batch = 128;
-  EXPECT_EQ(keys_of(check_comparable({a, b})), (Keys{"batch", "batch"}));
-  EXPECT_EQ(keys_of(check_comparable({b})), Keys{});
-}
-
-TEST(Comparable, RefusesInvalidRunsAndAFileNamedTwice) {
-  auto a = group("a", 1), b = group("b", 2);
-  a.runs[0].record.attributes.status = Status::invalid;
-  b.runs[1].path = b.runs[0].path;
-  EXPECT_EQ(keys_of(check_comparable({a, b})), (Keys{"status", "b0.h5"}));
-}
 
 TEST(Compare, GivesVerdictsFromFiveRunsASideOn) {
   const auto slow = compare(group("a", 5), group("b", 5, 0.003), {});
@@ -125,22 +60,6 @@ TEST(Compare, TakesBytesExactly) {
   EXPECT_EQ(row(rows, "wire_bytes.data.barrier.gradient").verdict, Verdict::same);
   EXPECT_TRUE(has_regression(rows));
   EXPECT_EQ(row(compare(b, a, {}), "wire_bytes.data.all_reduce.gradient").verdict, Verdict::better);
-}
-
-TEST(Comparable, AcceptsWeakScalingAndJudgesItsThroughput) {
-  auto a = group("a", 5), b = group("b", 5);
-  for (auto& run : b.runs) {
-    run.record.attributes.batch *= 2;
-    run.record.attributes.grid.data *= 2;
-    for (auto& seconds : run.record.steps.seconds)
-      seconds *= 2;
-  }
-  EXPECT_TRUE(check_comparable({a, b}).empty());
-  const auto rows = compare(a, b, {});
-  EXPECT_EQ(row(rows, "wire_bytes.data.all_reduce.gradient").verdict, Verdict::incomparable);
-  EXPECT_EQ(row(rows, "step_time").verdict, Verdict::worse);
-  b.runs[0].record.attributes.batch += 1;
-  EXPECT_FALSE(check_comparable({a, b}).empty());
 }
 
 TEST(Compare, ChecksBytesOnlyWhereGridAlgorithmBatchAndStepsAgree) {
@@ -236,6 +155,98 @@ TEST(Compare, SaysIncomparableForNaN) {
   for (auto& run : b.runs)
     run.record.epochs.back().train_loss = not_measured;
   EXPECT_EQ(row(compare(a, b, {}), "train_loss").verdict, Verdict::incomparable);
+}
+
+TEST(Compare, CorrectsTheGatedMetricsTogether) {
+  auto a = group("a", 5), b = group("b", 5);
+  const std::vector<double> slow{0.0020025, 0.0031, 0.0032, 0.0033, 0.0034};  // two inversions
+  for (std::size_t i = 0; i < 5; ++i)
+    for (auto& s : b.runs[i].record.steps.seconds)
+      s = slow[i];
+  const auto rows = compare(a, b, {});
+  const auto& step = row(rows, "step_time");
+  // Losses, accuracy and time to accuracy are the same everywhere: only step time and throughput are tested.
+  EXPECT_EQ(step.tested_together, 2u);
+  EXPECT_NEAR(step.p.value(), 8.0 / 252, 1e-12);
+  EXPECT_NEAR(step.p_corrected.value(), 16.0 / 252, 1e-12);
+  EXPECT_EQ(step.verdict, Verdict::same) << "alone its p would be small";
+  EXPECT_FALSE(row(rows, "phase.forward").p_corrected.has_value()) << "it does not gate";
+}
+
+TEST(Compare, FlagsASmallPOnlyWhereItOutlastsTheCorrection) {
+  auto a = group("a", 6), b = group("b", 6, 0.003);
+  for (auto* g : {&a, &b})
+    for (std::size_t i = 0; i < 6; ++i)
+      g->runs[i].record.epochs.back().train_loss = 0.25 + 0.001 * static_cast<double>(i * 5 % 7);
+  const auto rows = compare(a, b, {});
+  EXPECT_EQ(row(rows, "step_time").tested_together, 3u);
+  EXPECT_NEAR(row(rows, "step_time").p_corrected.value(), 3 * 2.0 / 924, 1e-12);
+  EXPECT_EQ(row(rows, "step_time").verdict, Verdict::worse);
+  EXPECT_EQ(row(rows, "train_loss").verdict, Verdict::same);
+}
+
+TEST(Compare, ConcludesNothingWhereSoManyMetricsCannotBeToldApart) {
+  auto a = group("a", 5), b = group("b", 5);
+  const auto set = [](RunGroup& g, double first) {
+    for (std::size_t i = 0; i < 5; ++i)
+      for (int n = 0; n < 7; ++n)
+        g.runs[i].record.benchmarks.push_back(
+            {"gemm", "n=" + std::to_string(n), "s", 0, (n == 0 ? first : 1) + 0.01 * static_cast<double>(i)});
+  };
+  set(a, 1);
+  set(b, 2);
+  // Seven benchmarks, step time and throughput: 9 · 2/252 > 0.05.
+  EXPECT_EQ(row(compare(a, b, {}), "gemm n=0").verdict, Verdict::inconclusive);
+  EXPECT_EQ(row(compare(a, b, {}), "gemm n=1").verdict, Verdict::same);
+  EXPECT_EQ(row(compare(a, b, {.metrics = {"gemm n=0"}}), "gemm n=0").verdict, Verdict::worse);
+}
+
+TEST(Compare, SumsUpTimesAsAGeometricMean) {
+  auto a = group("a", 1), b = group("b", 1);
+  const auto set = [](RunGroup& g, double seconds, double rate) {
+    g.runs[0].record.steps = {};
+    g.runs[0].record.figures.clear();
+    g.runs[0].record.benchmarks = {{"copy", "", "s", 0, seconds}, {"gemm", "", "GFLOP/s", 0, rate}};
+  };
+  set(a, 1, 100);
+  set(b, 4, 50);
+  const auto& mean = compare(a, b, {}).back();
+  EXPECT_EQ(mean.name, "geometric_mean");
+  EXPECT_NEAR(mean.before.median, 1, 1e-12);
+  EXPECT_NEAR(mean.after.median, std::sqrt(4.0 * 2), 1e-12) << "a rate counts as its inverse";
+  EXPECT_FALSE(mean.gated);
+  const auto many = compare(group("a", 5), group("b", 5, 0.003), {}).back();
+  // Step time and throughput are half as slow again, time to accuracy is not: 1.5^(2/3).
+  EXPECT_NEAR(many.change.value(), 100 * (std::pow(1.5, 2.0 / 3) - 1), 0.1);
+  EXPECT_EQ(many.verdict, Verdict::worse);
+  EXPECT_NE(compare(group("a", 5), group("b", 5), {.metrics = {"step_time"}}).back().name, "geometric_mean");
+}
+
+TEST(Compare, TakesTheFiguresOfARun) {
+  auto a = group("a", 5), b = group("b", 5);
+  const auto set = [](RunGroup& g, double seconds, double overlap) {
+    for (std::size_t i = 0; i < 5; ++i)
+      g.runs[i].record.figures = {{"throughput", 1, "samples/s"},
+                                  {"time_to_accuracy", seconds + 0.01 * static_cast<double>(i), "s"},
+                                  {"overlap", overlap + 0.001 * static_cast<double>(i), "1"},
+                                  {"bubble_fraction", 0.1, "1"}};
+  };
+  set(a, 3, 0.5);
+  set(b, 4, 0.7);
+  const auto rows = compare(a, b, {});
+  EXPECT_EQ(row(rows, "time_to_accuracy").verdict, Verdict::worse);
+  EXPECT_TRUE(row(rows, "time_to_accuracy").gated);
+  EXPECT_EQ(row(rows, "overlap").verdict, Verdict::better);
+  EXPECT_EQ(row(rows, "bubble_fraction").verdict, Verdict::same);
+  EXPECT_THROW(row(rows, "throughput"), std::out_of_range) << "it is samples_per_second";
+}
+
+TEST(Compare, SelectsMetricsByNameOrFamily) {
+  const auto rows = compare(group("a", 1), group("b", 1), {.metrics = {"loss", "phase"}});
+  EXPECT_EQ(rows.size(), 9u);
+  EXPECT_TRUE(names_metric("wire_bytes.data", "wire_bytes.data.all_reduce.gradient"));
+  EXPECT_FALSE(names_metric("wire", "wire_bytes.data.all_reduce.gradient"));
+  EXPECT_FALSE(names_metric("phase.forward.", "phase.forward"));
 }
 
 }  // namespace

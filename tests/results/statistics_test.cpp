@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
@@ -99,6 +100,56 @@ TEST(BlockMeans, CutAsEverywhere) {
   EXPECT_EQ(block_means(Values{1, 2, 3, 4, 5}, 2), (Values{1.5, 4}));
   EXPECT_EQ(block_means(Values{1, 2, 3}, 20), (Values{1, 2, 3}));
   EXPECT_TRUE(block_means(Values{}, 20).empty());
+}
+
+Verdict judge(std::span<const double> before, std::span<const double> after, Direction direction,
+              double threshold) {
+  return results::judge(before, after, direction, threshold, mann_whitney_p(before, after));
+}
+
+TEST(MannWhitney, CannotFallBelowItsLeast) {
+  EXPECT_NEAR(least_mann_whitney_p(5, 5), 2.0 / 252, 1e-15);
+  EXPECT_NEAR(least_mann_whitney_p(6, 4), 2.0 / 210, 1e-15);
+  EXPECT_EQ(least_mann_whitney_p(1, 1), 1);
+  EXPECT_EQ(least_mann_whitney_p(0, 3), 1);
+}
+
+TEST(Holm, MultipliesTheSmallestByAllAndTheLargestByOne) {
+  // R: p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm").
+  const auto corrected = holm(Values{0.01, 0.04, 0.03, 0.005});
+  const Values expected{0.03, 0.06, 0.06, 0.02};
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    EXPECT_NEAR(corrected[i], expected[i], 1e-15) << i;
+  EXPECT_EQ(holm(Values{0.04}), Values{0.04});
+  EXPECT_EQ(holm(Values{0.7, 0.6}), (Values{1, 1}));
+  EXPECT_TRUE(holm(Values{}).empty());
+}
+
+/// Of many families of tests without any effect, however dependent, at most 5 % have a small corrected p.
+TEST(Holm, KeepsTheLevelOfAFamily) {
+  std::mt19937 random(5);
+  std::uniform_real_distribution<double> uniform;
+  int independent = 0, dependent = 0, uncorrected = 0;
+  constexpr int trials = 4000;
+  for (int t = 0; t < trials; ++t) {
+    Values p(6);
+    for (auto& v : p)
+      v = uniform(random);
+    const auto flagged = [](const Values& values) { return std::ranges::min(values) < significance; };
+    uncorrected += flagged(p);
+    independent += flagged(holm(p));
+    dependent += flagged(holm(Values(6, p[0])));
+  }
+  // 1 − (1 − 0.05/6)⁶ = 4.9 %, four standard deviations are 1.4 %; without correction 26 %.
+  EXPECT_NEAR(independent / double(trials), 0.049, 0.014);
+  EXPECT_LT(dependent, independent);
+  EXPECT_NEAR(uncorrected / double(trials), 0.265, 0.03);
+}
+
+TEST(GeometricMean, IsTheRootOfTheProduct) {
+  EXPECT_NEAR(geometric_mean(Values{1, 4}), 2, 1e-15);
+  EXPECT_NEAR(geometric_mean(Values{0.5, 2, 8}), 2, 1e-15);
+  EXPECT_TRUE(std::isnan(geometric_mean(Values{})));
 }
 
 TEST(Judge, FlagsOnlySignificantChangesBeyondTheThreshold) {

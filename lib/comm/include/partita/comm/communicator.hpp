@@ -104,6 +104,9 @@ class Communicator {
   /// The node of each rank, numbered from 0.
   [[nodiscard]] std::span<const int> nodes() const;
   [[nodiscard]] Ledger& ledger() const;
+  /// Where this rank is in its program, for the watchdogs of the others.
+  [[nodiscard]] Position position() const;
+  void name_instructions(std::function<std::string(std::uint64_t)> name) const;
   /// How these ranks, and a buffer at `data`, lie on the nodes.
   [[nodiscard]] collective::Reach reach(const void* data) const;
   /// What `automatic` stands for from now on, in all communicators of this job; the shipped table until then.

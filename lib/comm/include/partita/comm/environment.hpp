@@ -1,14 +1,27 @@
 /// MPI's life time, and how a program ends: together or not at all.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <iosfwd>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "partita/base/error.hpp"
 
+#include "partita/comm/position.hpp"
+
 namespace partita::comm {
+
+/// A rank has waited longer than the limit: what every rank does, and why.
+class WaitError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+class Watch;
 
 /// Initialises MPI (FUNNELED); the first object of `main`. Every MPI error becomes an EnvironmentError.
 class MpiEnvironment {
@@ -20,10 +33,22 @@ class MpiEnvironment {
 
   /// Ends every rank of the job at once.
   [[noreturn]] void abort(int code) const;
+  /// The longest that a rank waits for others before the job is ended with a report of what every rank does;
+  /// 300 until set, 0: for ever.
+  void set_wait_limit(double seconds) const;
+  /// Where this rank is in its program, as the report tells, and what its words mean: the same on all ranks.
+  [[nodiscard]] Position position() const;
+  void name_instructions(std::function<std::string(std::uint64_t)> name) const;
+  /// Until every rank has come to the end of its program: one that ends early is missed by the others.
+  void leave() const;
   /// "MPICH 4.0.2", from MPI_Get_library_version's first line.
   [[nodiscard]] std::string library() const;
   /// This rank's host.
   [[nodiscard]] std::string host() const;
+  [[nodiscard]] const std::shared_ptr<Watch>& watch() const { return watch_; }
+
+ private:
+  std::shared_ptr<Watch> watch_;
 };
 
 /// What the launcher's variables say against a world of `world_size` ranks; nothing where they agree. Slurm's

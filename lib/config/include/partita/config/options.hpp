@@ -93,6 +93,7 @@ struct RunOptions {
   SyncOptions sync;
   Backend backend = Backend::cpu;
   int threads = 0;  ///< 0: the rank's share of the node's cores
+  double watchdog_seconds = 300;  ///< that a rank waits for others before the job is ended; 0: for ever
   data::DataOptions data;
   bool mlperf_log = false;  ///< rank 0 prints what happens as MLPerf log lines
   std::filesystem::path output, save_model, load_model;

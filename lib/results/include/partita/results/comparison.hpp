@@ -28,7 +28,7 @@ struct RunGroup {
 
 /// How changes of a metric are judged.
 enum class Judgement {
-  statistical,  ///< median over runs; flagged when p < 0.05 and beyond the relative threshold
+  statistical,  ///< median over runs; flagged when p < 0.05, corrected, and beyond the relative threshold
   points,       ///< as above, the threshold is 0.15 percentage points (accuracy)
   exact,        ///< every byte counts; only with equal grid, algorithm, batch and number of steps
   tolerant      ///< as exact, but flagged only beyond the relative threshold (memory)
@@ -65,20 +65,42 @@ struct ComparedMetric {
   Side before, after;
   std::optional<double> change;  ///< of the median, in percent; for accuracy in percentage points
   bool change_in_points = false;
-  std::optional<double> p;
+  double threshold = 0;               ///< in the unit of the values
+  std::optional<double> p;            ///< of this metric alone
+  std::optional<double> p_corrected;  ///< of a gated metric among those tested together
+  std::size_t tested_together = 1;
   Verdict verdict = Verdict::inconclusive;
 };
 
 struct ComparisonOptions {
-  double threshold_percent = 5;
+  /// The smallest change worth a verdict. Below the changes that are to be found: of runs that differ by
+  /// exactly the threshold one half would be missed.
+  double threshold_percent = 2;
+  /// Names of metrics ("step_time") or of families ("phase", "wire_bytes.data"); empty: all.
+  std::vector<std::string> metrics;
 };
 
+/// Whether `selected` is the name of the metric or of a family that it belongs to: its first words up to a
+/// point.
+bool names_metric(std::string_view selected, std::string_view metric);
+
+/// Files that stand twice among all groups, by whatever path: every run counts once.
+std::vector<base::Violation> check_named_once(const std::vector<RunGroup>&);
+
 /// Keys in which runs differ that must not: between groups schema, dataset, model, precision, and the global
-/// batch unless the batch of a data rank is the same; inside a group also grid and algorithm; runs marked
-/// invalid; a file named twice in one group.
+/// batch unless the batch of a data rank is the same; inside a group also grid, algorithm and every key of
+/// the configuration; runs marked invalid. Where groups must not be compared, all keys of their
+/// configurations that differ are named as well.
 std::vector<base::Violation> check_comparable(const std::vector<RunGroup>&);
 
-/// All metrics of two groups that have any. With `check_comparable` violated every verdict is `incomparable`.
+/// Whether bytes and memory of two runs may be held against each other: grid, algorithm, batch, number of
+/// steps.
+bool have_comparable_counts(const RunRecord&, const RunRecord&);
+
+/// The selected metrics of two groups, and behind them the geometric mean of the changes of all gated times
+/// and rates, where there are two or more. The p values of the gated metrics are corrected as one family
+/// (Holm), so that a comparison of equal runs is flagged in at most 5 % of all cases; the others explain, and
+/// each stands alone. With `check_comparable` violated every verdict is `incomparable`.
 std::vector<ComparedMetric> compare(const RunGroup& before, const RunGroup& after, const ComparisonOptions&);
 
 /// Whether a gated metric became worse.

@@ -48,6 +48,7 @@ struct Attributes {
   std::string config_hash;
   std::uint64_t seed = 0;
   Status status = Status::running;
+  std::string status_reason;  ///< why the numbers must not be used; stored where it says something
   std::string dataset, dataset_hash;
   // What two runs must share to be compared (model, precision), and to have their bytes compared (the
   // others).

@@ -29,6 +29,17 @@ Interval median_interval(std::span<const double> values, double confidence = 0.9
 /// ed., 4.1). 1 when a side is empty or all values are equal.
 double mann_whitney_p(std::span<const double> a, std::span<const double> b);
 
+/// The smallest p that the exact test can give with n and m values: 2 / C(n + m, n); five a side: 0.0079.
+double least_mann_whitney_p(std::size_t n, std::size_t m);
+
+/// Corrects the p values of tests that are read together (Holm 1979): the i-th smallest of m is multiplied by
+/// m − i + 1, rising, at most 1. The chance that any of them falls below 0.05 without a reason is then at
+/// most 5 %, however the tests depend on each other.
+std::vector<double> holm(std::span<const double> p);
+
+/// (Π values)^(1/n) of positive values; NaN for none.
+double geometric_mean(std::span<const double> values);
+
 /// Means of `blocks` consecutive blocks (cut as everywhere: ⌊i·n/blocks⌋); as many blocks as values when
 /// fewer.
 std::vector<double> block_means(std::span<const double> values, std::size_t blocks = 20);
@@ -43,8 +54,9 @@ enum class Direction { lower_is_better, higher_is_better };
 inline constexpr std::size_t least_runs = 5;
 inline constexpr double significance = 0.05;
 
-/// Judges the change from `before` to `after`: flagged only when p < 0.05 and |change of the median| exceeds
-/// `threshold` (in the unit of the values).
-Verdict judge(std::span<const double> before, std::span<const double> after, Direction, double threshold);
+/// Judges the change from `before` to `after`: flagged only when `p` (of the two, corrected where several are
+/// tested) lies below 0.05 and |change of the median| exceeds `threshold` (in the unit of the values).
+Verdict judge(std::span<const double> before, std::span<const double> after, Direction, double threshold,
+              double p);
 
 }  // namespace partita::results

@@ -9,12 +9,14 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "partita/data/dataset.hpp"
 #include "partita/nn/operator.hpp"
 #include "partita/run/axes.hpp"
+#include "partita/run/divergence.hpp"
 #include "partita/run/parameters.hpp"
 #include "partita/step/memory.hpp"
 #include "partita/step/program.hpp"
@@ -87,6 +89,13 @@ class Executor {
   /// not wait for is hidden. Collective.
   void calibrate(std::int64_t batch);
 
+  /// The step, from 0, in which this rank met a gradient or parameter that is not finite and stopped
+  /// updating; the loss of the next step is NaN on all ranks then.
+  [[nodiscard]] std::optional<std::int64_t> lost_step() const { return lost_step_; }
+  /// Runs the batch without updates and gives the first result of this rank's that is not finite. Collective
+  /// over the axes.
+  std::optional<Finding> find_divergence(const Batch&);
+
   /// The most bytes of slots that were alive at once, when released slots are poisoned.
   [[nodiscard]] kernels::Bytes peak_live_bytes() const { return peak_live_; }
   [[nodiscard]] kernels::Bytes activation_bytes() const { return activation_bytes_; }
@@ -98,6 +107,12 @@ class Executor {
   class Bound;
   Bound& bind(std::int64_t batch);
   void compute(const step::Instruction&, Bound&, const Batch&, const kernels::SgdStep&);
+  void update(const step::Instruction&, const Batch&, const kernels::SgdStep&);
+  /// After an instruction: is what it wrote finite?
+  void inspect(const step::Instruction&, Bound&, const Batch&);
+  void note(Quantity, int layer, kernels::ConstView);
+  [[nodiscard]] bool output_is_finite(const step::Instruction&, Bound&, const nn::StepPosition&);
+  [[nodiscard]] nn::StepPosition position_in(const Bound&, const step::Instruction&, const Batch&) const;
   void load(const step::Instruction&, Bound&, const Batch&);
   void loss(const step::Instruction&, Bound&, const Batch&);
   void add_to_metric(int microbatch, const kernels::LossSums&);
@@ -119,6 +134,11 @@ class Executor {
   std::map<std::int64_t, std::unique_ptr<Bound>> bound_;  ///< by samples of the batch
   std::vector<std::unique_ptr<comm::Collective>> fixed_;  ///< by transfer; null where it depends on the batch
   std::vector<InstructionTimes>* times_ = nullptr;
+  comm::Position position_;
+  std::vector<std::uint64_t> positions_;  ///< by instruction
+  std::optional<std::int64_t> lost_step_;
+  bool inspects_ = false;
+  std::optional<Finding> finding_;
 };
 
 }  // namespace partita::run

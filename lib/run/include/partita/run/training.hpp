@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "partita/nn/learning_rate.hpp"
@@ -102,6 +103,8 @@ class Training {
   /// Mean loss and accuracy over the whole test set, each sample once, over any number of ranks.
   Evaluator::Means evaluate();
 
+  /// Why the run diverged: the step and the layer, the same on every rank; empty where it did not.
+  [[nodiscard]] const std::string& failure() const { return failure_; }
   [[nodiscard]] const std::vector<StepRow>& steps() const { return steps_; }
   [[nodiscard]] const std::vector<EpochRow>& epochs() const { return epochs_; }
   [[nodiscard]] const std::vector<RecordedStep>& recorded() const { return recorded_; }
@@ -124,6 +127,7 @@ class Training {
   void set_parameter(const LogicalTensor&);
 
  private:
+  [[nodiscard]] Batch batch_of(std::int64_t step, std::span<const std::int64_t> samples) const;
   [[nodiscard]] std::int64_t steps_per_epoch() const;
   void one_step(std::int64_t step, std::span<const std::int64_t> batch);
   EpochRow summarize(std::int64_t epoch, bool& finite);
@@ -156,6 +160,8 @@ class Training {
   bool checkpointed_ = false;
   double checkpoint_seconds_ = 0;
   std::optional<double> seconds_to_target_;
+  std::string failure_;
+  std::span<const std::int64_t> last_batch_;  ///< of the epoch under way
 };
 
 }  // namespace partita::run

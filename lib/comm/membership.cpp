@@ -1,0 +1,152 @@
+/// How communicators are made: of the world, of imitated nodes, along an axis. MPI's calls for that block,
+/// out of the watchdog's reach, so that all ranks meet before.
+#include <sched.h>
+
+#include <map>
+#include <numeric>
+
+#include "state.hpp"
+
+namespace partita::comm {
+namespace {
+
+using collective::Operation;
+
+/// Cores that any rank of the node may use: where ranks are bound, each sees only its own.
+int cores_of_node(MPI_Comm node) {
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  if (sched_getaffinity(0, sizeof cores, &cores) != 0) return 1;
+  check(MPI_Allreduce(MPI_IN_PLACE, &cores, sizeof cores, MPI_BYTE, MPI_BOR, node), "MPI_Allreduce");
+  return std::max(1, CPU_COUNT(&cores));
+}
+
+/// Numbers the nodes 0, 1, … in order of their first rank.
+std::vector<int> nodes_of(MPI_Comm communicator, int rank, int size, int ranks_per_node) {
+  int leader = rank / std::max(1, ranks_per_node);
+  if (ranks_per_node == 0) {
+    MPI_Comm local = MPI_COMM_NULL;
+    check(MPI_Comm_split_type(communicator, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &local),
+          "MPI_Comm_split_type");
+    const CommunicatorHandle owner(local);
+    leader = rank;
+    check(MPI_Bcast(&leader, 1, MPI_INT, 0, local), "MPI_Bcast");
+  }
+  std::vector<int> leaders(static_cast<std::size_t>(size));
+  check(MPI_Allgather(&leader, 1, MPI_INT, leaders.data(), 1, MPI_INT, communicator), "MPI_Allgather");
+  std::map<int, int> number;
+  std::vector<int> nodes;
+  for (const int value : leaders)
+    nodes.push_back(number.emplace(value, static_cast<int>(number.size())).first->second);
+  return nodes;
+}
+
+std::vector<int> world_ranks_of(MPI_Comm communicator) {
+  int size = 0;
+  check(MPI_Comm_size(communicator, &size), "MPI_Comm_size");
+  std::vector<int> ranks(static_cast<std::size_t>(size)), world(ranks.size());
+  std::iota(ranks.begin(), ranks.end(), 0);
+  MPI_Group mine = MPI_GROUP_NULL, all = MPI_GROUP_NULL;
+  check(MPI_Comm_group(communicator, &mine), "MPI_Comm_group");
+  check(MPI_Comm_group(MPI_COMM_WORLD, &all), "MPI_Comm_group");
+  check(MPI_Group_translate_ranks(mine, size, ranks.data(), all, world.data()), "MPI_Group_translate_ranks");
+  MPI_Group_free(&mine);
+  MPI_Group_free(&all);
+  return world;
+}
+
+/// Fills in ranks, nodes (asked for when not given) and the node communicator of a fresh MPI communicator.
+/// Blocking calls are used here only, a handful in the life of a job.
+std::shared_ptr<Communicator::State> make_state(MPI_Comm communicator, topology::Axis axis,
+                                                int ranks_per_node, std::shared_ptr<Runtime> runtime,
+                                                std::vector<int> nodes = {}) {
+  auto state = std::make_shared<Communicator::State>();
+  state->world_rank = world_ranks_of(communicator);
+  state->communicator = CommunicatorHandle(communicator);
+  check(MPI_Comm_set_errhandler(communicator, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  check(MPI_Comm_rank(communicator, &state->rank), "MPI_Comm_rank");
+  check(MPI_Comm_size(communicator, &state->size), "MPI_Comm_size");
+  state->axis = axis;
+  state->ranks_per_node = ranks_per_node;
+  state->runtime = std::move(runtime);
+  state->node_of =
+      nodes.empty() ? nodes_of(communicator, state->rank, state->size, ranks_per_node) : std::move(nodes);
+  MPI_Comm node = MPI_COMM_NULL;
+  check(
+      MPI_Comm_split(communicator, state->node_of[static_cast<std::size_t>(state->rank)], state->rank, &node),
+      "MPI_Comm_split");
+  state->node = CommunicatorHandle(node);
+  check(MPI_Comm_rank(node, &state->local_rank), "MPI_Comm_rank");
+  check(MPI_Comm_size(node, &state->local_size), "MPI_Comm_size");
+  state->group = state->runtime->watch->add_group(state->world_rank);
+  state->node_group = state->runtime->watch->add_group(world_ranks_of(node));
+  return state;
+}
+
+}  // namespace
+
+Communicator::State::~State() {
+  if (!runtime) return;
+  pool.reset();  // while its node group lives
+  runtime->watch->remove_group(group);
+  runtime->watch->remove_group(node_group);
+}
+
+/// Shown as a barrier of the communicator.
+void Communicator::State::meet() {
+  if (size > 1)
+    runtime->watch->barrier(communicator.get(), group, static_cast<std::uint8_t>(Operation::barrier), axis);
+}
+
+namespace {
+
+/// A communicator of its own over the ranks of `ranks`, on the real nodes.
+std::shared_ptr<Communicator::State> duplicate(MPI_Comm ranks, const std::shared_ptr<Watch>& watch) {
+  auto first = watch->add_group(world_ranks_of(ranks));
+  watch->barrier(ranks, first, static_cast<std::uint8_t>(Operation::barrier), topology::Axis::world);
+  watch->remove_group(first);
+  MPI_Comm copy = MPI_COMM_NULL;
+  check(MPI_Comm_dup(ranks, &copy), "MPI_Comm_dup");
+  auto state = make_state(copy, topology::Axis::world, 0, std::make_shared<Runtime>(watch));
+  if (ranks == MPI_COMM_WORLD) watch->share(state->node.get(), world_ranks_of(state->node.get()));
+  state->runtime->ledger.show_activity_in(watch->activity());
+  state->runtime->node_cores = cores_of_node(state->node.get());
+  state->runtime->polls_before_yield = state->local_size > state->runtime->node_cores ? 20 : 2000;
+  return state;
+}
+
+}  // namespace
+
+Communicator Communicator::world(MpiEnvironment& environment) {
+  return Communicator(duplicate(MPI_COMM_WORLD, environment.watch()));
+}
+Communicator Communicator::self(MpiEnvironment& environment) {
+  return Communicator(duplicate(MPI_COMM_SELF, environment.watch()));
+}
+
+Communicator Communicator::with_nodes_of(int ranks_per_node) const {
+  base::expect(ranks_per_node >= 0, "an imitated node has at least one rank", ranks_per_node);
+  state_->meet();
+  state_->runtime->watch->imitate_nodes_of(ranks_per_node);
+  MPI_Comm copy = MPI_COMM_NULL;
+  check(MPI_Comm_dup(state_->communicator.get(), &copy), "MPI_Comm_dup");
+  return Communicator(make_state(copy, axis(), ranks_per_node, state_->runtime));
+}
+
+Communicator Communicator::along(topology::Axis axis, const topology::GridExtent& grid) const {
+  base::expect(grid.size() == size() && this->axis() == topology::Axis::world,
+               "axes are cut from the world communicator of the same size", size());
+  state_->meet();
+  const auto group = topology::group_of(grid, rank(), axis);
+  MPI_Comm part = MPI_COMM_NULL;
+  check(MPI_Comm_split(state_->communicator.get(), group.front(), rank(), &part), "MPI_Comm_split");
+  std::map<int, int> number;
+  std::vector<int> nodes;
+  for (const int member : group)
+    nodes.push_back(
+        number.emplace(state_->node_of[static_cast<std::size_t>(member)], static_cast<int>(number.size()))
+            .first->second);
+  return Communicator(make_state(part, axis, state_->ranks_per_node, state_->runtime, std::move(nodes)));
+}
+
+}  // namespace partita::comm

@@ -1,0 +1,116 @@
+/// Which runs may be compared: the keys that must agree, and those that differ.
+#include <algorithm>
+#include <functional>
+#include <set>
+
+#include "partita/results/comparison.hpp"
+#include "partita/results/configuration.hpp"
+
+namespace partita::results {
+namespace {
+
+struct Key {
+  std::string name;
+  std::function<std::string(const RunRecord&)> value;
+};
+
+std::string layers_of(const RunRecord& r) {
+  std::string text;
+  for (const auto& layer : r.layers)
+    text += (text.empty() ? "" : ", ") + layer.name + " " + layer.output;
+  return text;
+}
+
+const std::vector<Key>& workload_keys() {
+  static const std::vector<Key> keys = {
+      {"schema_version", [](const auto& r) { return std::to_string(r.attributes.schema); }},
+      {"dataset", [](const auto& r) { return r.attributes.dataset; }},
+      {"dataset_hash", [](const auto& r) { return r.attributes.dataset_hash; }},
+      {"model", [](const auto& r) { return r.attributes.model; }},
+      {"layers", layers_of},
+      {"precision", [](const auto& r) { return r.attributes.precision; }}};
+  return keys;
+}
+
+/// What must agree, besides, inside a group of repetitions, and (with the number of steps) for bytes to be
+/// compared.
+const std::vector<Key>& configuration_keys() {
+  static const std::vector<Key> keys = {{"grid", [](const auto& r) { return to_string(r.attributes.grid); }},
+                                        {"algorithm", [](const auto& r) { return r.attributes.algorithm; }}};
+  return keys;
+}
+
+void report_difference(std::vector<base::Violation>& violations, const std::vector<Key>& keys, const Run& a,
+                       const Run& b) {
+  for (const auto& key : keys) {
+    const auto x = key.value(a.record), y = key.value(b.record);
+    if (x != y)
+      violations.push_back(
+          {key.name, "",
+           "is \"" + x + "\" in " + a.path.string() + " but \"" + y + "\" in " + b.path.string()});
+  }
+}
+
+/// The global batch must agree (strong scaling), or the batch of a data rank (weak scaling).
+void report_batch(std::vector<base::Violation>& violations, const Run& a, const Run& b) {
+  const auto &x = a.record.attributes, &y = b.record.attributes;
+  if (x.batch == y.batch || x.batch * y.grid.data == y.batch * x.grid.data) return;
+  violations.push_back({"batch", "",
+                        "is " + std::to_string(x.batch) + " in " + a.path.string() + " but " +
+                            std::to_string(y.batch) + " in " + b.path.string() +
+                            ", and a data rank's share differs too"});
+}
+
+/// Every key of the configuration that differs, but those of the grid, which stand in `configuration_keys`.
+void report_configuration(std::vector<base::Violation>& violations, const Run& a, const Run& b) {
+  for (const auto& d : configuration_differences(a.record, b.record))
+    if (!d.key.starts_with("grid."))
+      violations.push_back({d.key, "",
+                            "is configured as \"" + d.before + "\" in " + a.path.string() + " but \"" +
+                                d.after + "\" in " + b.path.string()});
+}
+
+bool agree(const std::vector<Key>& keys, const RunRecord& a, const RunRecord& b) {
+  return std::ranges::all_of(keys, [&](const Key& key) { return key.value(a) == key.value(b); });
+}
+
+}  // namespace
+
+std::vector<base::Violation> check_named_once(const std::vector<RunGroup>& groups) {
+  std::vector<base::Violation> violations;
+  std::set<std::filesystem::path> paths;
+  for (const auto& group : groups)
+    for (const auto& run : group.runs) {
+      std::error_code error;
+      if (!paths.insert(std::filesystem::weakly_canonical(std::filesystem::absolute(run.path), error)).second)
+        violations.push_back({run.path.string(), "", "is named twice; every run counts once"});
+    }
+  return violations;
+}
+
+bool have_comparable_counts(const RunRecord& a, const RunRecord& b) {
+  return agree(configuration_keys(), a, b) && a.attributes.batch == b.attributes.batch &&
+         a.steps.count() == b.steps.count() && a.attributes.first_step == b.attributes.first_step;
+}
+
+std::vector<base::Violation> check_comparable(const std::vector<RunGroup>& groups) {
+  std::vector<base::Violation> violations;
+  for (const auto& group : groups) {
+    for (const auto& run : group.runs) {
+      if (run.record.attributes.status == Status::invalid)
+        violations.push_back(
+            {"status", "invalid", "of " + run.path.string() + ": its numbers must not be used"});
+      const auto& first = groups.front().runs.front();
+      report_difference(violations, configuration_keys(), group.runs.front(), run);
+      report_configuration(violations, group.runs.front(), run);
+      const auto known = violations.size();
+      report_difference(violations, workload_keys(), first, run);
+      report_batch(violations, first, run);
+      const bool reported = &run != &group.runs.front() || &group == &groups.front();
+      if (violations.size() > known && !reported) report_configuration(violations, first, run);
+    }
+  }
+  return violations;
+}
+
+}  // namespace partita::results

@@ -1,0 +1,29 @@
+/// How throughput grows with the ranks, of runs that differ in their grid only.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "partita/results/comparison.hpp"
+
+namespace partita::results {
+
+/// `strong`: the global batch is that of the first group; `weak`: the batch of a data rank is.
+enum class Scaling { strong, weak };
+std::string_view to_string(Scaling);
+
+struct ScalingRow {
+  std::string name;
+  topology::GridExtent grid;
+  std::int64_t ranks = 1, batch = 0;
+  Scaling kind = Scaling::strong;
+  double samples_per_second = not_measured;  ///< median over runs
+  double speed_up = not_measured;    ///< throughput over that of the first group; strong: its time over ours
+  double efficiency = not_measured;  ///< speed-up over the growth of the ranks
+};
+
+/// A row a group, the first with speed-up 1; empty unless the groups train the same thing (`check_comparable`
+/// finds nothing), are configured alike but for grid and batch, and have more than one grid among them.
+std::vector<ScalingRow> scaling_table(const std::vector<RunGroup>&);
+
+}  // namespace partita::results

@@ -1,0 +1,144 @@
+#include "partita/results/reference.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <numeric>
+#include <utility>
+
+namespace partita::results {
+namespace {
+
+/// The whole text as a finite number.
+std::optional<double> finite_number(const std::string& text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
+  return value;
+}
+
+/// One metric over the runs of a group that have it.
+struct GroupMetric {
+  std::string name, unit;
+  std::vector<double> values;
+};
+
+std::vector<GroupMetric> group_metrics(const RunGroup& group) {
+  std::vector<GroupMetric> metrics;
+  for (const auto& run : group.runs)
+    for (const auto& metric : metrics_of(run.record)) {
+      auto found = std::ranges::find(metrics, metric.name, &GroupMetric::name);
+      if (found == metrics.end()) found = metrics.insert(found, {metric.name, metric.unit, {}});
+      found->values.push_back(metric.value);
+    }
+  return metrics;
+}
+
+/// Empty fields count: "1,,0.1" has three.
+std::vector<std::string> fields_of(const std::string& text) {
+  std::vector<std::string> fields;
+  for (std::size_t at = 0; at <= text.size();) {
+    const auto comma = std::min(text.find(',', at), text.size());
+    fields.push_back(text.substr(at, comma - at));
+    at = comma + 1;
+  }
+  return fields;
+}
+
+/// A bound on the side of `sign`; none where nothing or None is written.
+std::optional<double> bound_of(const std::string& key, const std::string& whole, const std::string& text,
+                               int sign, std::vector<base::Violation>& violations) {
+  if (text.empty() || text == "None") return std::nullopt;
+  const auto value = finite_number(text);
+  if (value && *value * sign >= 0) return value;
+  violations.push_back({key, whole,
+                        sign < 0 ? "the lower bound is a fraction of at most 0, such as -0.05, or None"
+                                 : "the upper bound is a fraction of at least 0, such as 0.05, or None"});
+  return std::nullopt;
+}
+
+std::size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j)
+      diagonal = std::exchange(
+          row[j], std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)}));
+  }
+  return row.back();
+}
+
+}  // namespace
+
+std::optional<Reference> parse_reference(const std::string& key, const std::string& text,
+                                         std::vector<base::Violation>& violations) {
+  const auto known = violations.size();
+  // A benchmark's name has equals signs of its own: "copy bytes=64".
+  const auto equals = text.rfind('=');
+  const auto fields = fields_of(equals == std::string::npos ? "" : text.substr(equals + 1));
+  if (equals == std::string::npos || equals == 0 || fields.size() < 3 || fields.size() > 4) {
+    violations.push_back(
+        {key, text, "must be METRIC=TARGET,LOWER,UPPER[,UNIT], such as step_time=0.002,,0.05,s"});
+    return std::nullopt;
+  }
+  Reference reference{.metric = text.substr(0, equals), .unit = fields.size() == 4 ? fields[3] : ""};
+  if (const auto target = finite_number(fields[0]))
+    reference.target = *target;
+  else
+    violations.push_back({key, text, "the target must be a number"});
+  reference.lower = bound_of(key, text, fields[1], -1, violations);
+  reference.upper = bound_of(key, text, fields[2], 1, violations);
+  if (violations.size() > known) return std::nullopt;
+  return reference;
+}
+
+std::vector<CheckedReference> check_references(std::span<const Reference> references, const RunGroup& group,
+                                               std::vector<base::Violation>& violations) {
+  const auto metrics = group_metrics(group);
+  std::vector<std::string> names;
+  for (const auto& metric : metrics)
+    names.push_back(metric.name);
+  std::vector<CheckedReference> checked;
+  for (const auto& reference : references) {
+    const auto metric = std::ranges::find(metrics, reference.metric, &GroupMetric::name);
+    if (metric == metrics.end()) {
+      const auto nearest = nearest_name(reference.metric, names);
+      violations.push_back(
+          {"--reference", reference.metric,
+           "is no metric of " + group.name + (nearest.empty() ? "" : "; the nearest is " + nearest)});
+      continue;
+    }
+    if (!reference.unit.empty() && reference.unit != metric->unit) {
+      violations.push_back(
+          {"--reference", reference.metric + " in " + reference.unit, "the unit is " + metric->unit});
+      continue;
+    }
+    CheckedReference c{
+        .reference = reference, .group = group.name, .runs = group.runs.size(), .unit = metric->unit};
+    c.median = metric->values.size() == group.runs.size() ? median(metric->values) : not_measured;
+    const auto bound = [&](std::optional<double> fraction) {
+      return fraction ? std::optional(reference.target + std::abs(reference.target) * *fraction)
+                      : std::nullopt;
+    };
+    c.least = bound(reference.lower);
+    c.most = bound(reference.upper);
+    c.holds =
+        std::isfinite(c.median) && (!c.least || c.median >= *c.least) && (!c.most || c.median <= *c.most);
+    checked.push_back(std::move(c));
+  }
+  return checked;
+}
+
+std::string nearest_name(const std::string& wanted, std::span<const std::string> names) {
+  std::string nearest;
+  std::size_t least = std::numeric_limits<std::size_t>::max();
+  for (const auto& name : names)
+    if (const auto distance = edit_distance(wanted, name); distance < least) {
+      least = distance;
+      nearest = name;
+    }
+  return nearest;
+}
+
+}  // namespace partita::results

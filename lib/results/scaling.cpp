@@ -1,0 +1,55 @@
+#include "partita/results/scaling.hpp"
+
+#include <algorithm>
+
+#include "partita/results/configuration.hpp"
+
+namespace partita::results {
+namespace {
+
+bool differ_in_the_grid_only(const RunRecord& a, const RunRecord& b) {
+  return std::ranges::all_of(configuration_differences(a, b), [](const Difference& d) {
+    return d.key.starts_with("grid.") || d.key == "strategy" || d.key == "train.batch" ||
+           d.key == "train.batch-per-rank";
+  });
+}
+
+const RunRecord& first_of(const RunGroup& group) { return group.runs.front().record; }
+
+double throughput_of(const RunGroup& group) {
+  std::vector<double> rates;
+  for (const auto& run : group.runs)
+    for (const auto& metric : metrics_of(run.record))
+      if (metric.name == "samples_per_second") rates.push_back(metric.value);
+  return rates.size() == group.runs.size() ? median(rates) : not_measured;
+}
+
+}  // namespace
+
+std::string_view to_string(Scaling kind) { return kind == Scaling::strong ? "strong" : "weak"; }
+
+std::vector<ScalingRow> scaling_table(const std::vector<RunGroup>& groups) {
+  const auto& base = first_of(groups.front());
+  const auto grid = [](const RunGroup& group) { return first_of(group).attributes.grid; };
+  const bool scaled =
+      std::ranges::any_of(groups, [&](const RunGroup& group) { return grid(group) != base.attributes.grid; });
+  const bool alike = std::ranges::all_of(
+      groups, [&](const RunGroup& group) { return differ_in_the_grid_only(base, first_of(group)); });
+  if (!scaled || !alike || !check_comparable(groups).empty()) return {};
+  std::vector<ScalingRow> rows;
+  for (const auto& group : groups) {
+    const auto& a = first_of(group).attributes;
+    ScalingRow row{.name = group.name, .grid = a.grid, .ranks = a.grid.size(), .batch = a.batch};
+    row.kind = a.batch == base.attributes.batch ? Scaling::strong : Scaling::weak;
+    row.samples_per_second = throughput_of(group);
+    const auto& first = rows.empty() ? row : rows.front();
+    row.speed_up = row.samples_per_second / first.samples_per_second;
+    row.efficiency = row.speed_up * static_cast<double>(first.ranks) / static_cast<double>(row.ranks);
+    rows.push_back(std::move(row));
+  }
+  if (std::ranges::none_of(rows, [](const ScalingRow& row) { return std::isfinite(row.speed_up); }))
+    return {};
+  return rows;
+}
+
+}  // namespace partita::results

@@ -1,0 +1,102 @@
+"""A training that cannot go on: lost numbers name the step and the layer, a rank that stands still is named with what it did.
+
+Usage: faults_test.py divergence|stopped_rank MPIEXEC PARTITA_TRAIN PARTITA_COMPARE SOURCE_DIR
+"""
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import h5py
+
+part, mpiexec, train, compare, source = sys.argv[1:]
+RUN = pathlib.Path(source) / "inputs/runs/digits_cnn.ini"
+
+
+def command(ranks, *arguments):
+    return [mpiexec, "-n", str(ranks), train, "--config", str(RUN), "--evaluate.every=0", "--data.train-samples=640", *arguments]
+
+
+def lost(folder, ranks, wanted, *arguments):
+    """Runs into infinity: the last line and the file say where, alike on every grid."""
+    output = pathlib.Path(folder) / "lost.h5"
+    run = subprocess.run(command(ranks, f"--output={output}", "--overwrite", *arguments), capture_output=True, text=True, timeout=100)
+    last = run.stdout.splitlines()[-1]
+    assert run.returncode == 1 and last == f"STATUS: FAIL {wanted}", (arguments, run.returncode, last, run.stderr)
+    with h5py.File(output) as file:
+        assert file.attrs["status"].decode() == "invalid" and file.attrs["status_reason"].decode() == wanted, dict(file.attrs)
+        return output, file["steps/loss"].shape[0]
+
+
+def divergence():
+    with tempfile.TemporaryDirectory() as folder:
+        # One update makes the parameters about 1e29, whose products are beyond float32 in the second layer.
+        output_lost = "step 1 was lost: the output of layer conv2 is the first that is not finite"
+        for ranks, grid in (1, []), (2, []), (2, ["--grid.pipeline=2"]), (2, ["--grid.tensor=2"]), (4, ["--grid.pipeline=2", "--grid.tensor=2"]):
+            _, steps = lost(folder, ranks, output_lost, "--train.learning-rate=1e30", *grid)
+            # A kernel may turn NaN into 0, so that the loss of that step is finite: the next one is not.
+            assert 2 <= steps <= 3, f"{steps} steps on {ranks} ranks {grid}"
+        # The first update itself overflows; the step after it would be the second.
+        parameter_lost = "step 0 was lost: a parameter of layer conv1 is the first that is not finite"
+        for ranks, more in (1, []), (2, ["--train.steps=1"]), (2, ["--grid.pipeline=2"]), (2, ["--train.deterministic=true"]):
+            file, steps = lost(folder, ranks, parameter_lost, "--train.learning-rate=1e30", "--train.weight-decay=1e30", *more)
+            assert steps <= 2, steps
+        refused = subprocess.run([compare, str(file), str(file)], capture_output=True, text=True)
+        assert refused.returncode == 2 and "invalid" in refused.stderr, refused
+
+
+def ranks_below(process):
+    """Process ids of the training's ranks."""
+    parents = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text()
+            except OSError:
+                continue
+            name, rest = stat[stat.index("(") + 1:stat.rindex(")")], stat[stat.rindex(")") + 2:].split()
+            parents[int(entry.name)] = (name, int(rest[1]))
+
+    def descends(pid):
+        while pid in parents and pid != process:
+            pid = parents[pid][1]
+        return pid == process
+    return sorted(pid for pid, (name, _) in parents.items() if name.startswith("partita-train") and descends(pid))
+
+
+def stopped_rank():
+    limit = 3.0
+    job = subprocess.Popen(command(3, "--grid.pipeline=3", "--train.epochs=1000000", f"--watchdog.seconds={limit}"),
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        time.sleep(6)
+        ranks = ranks_below(job.pid)
+        assert len(ranks) == 3, ranks
+        # All together for longer than the limit: nothing is wrong then.
+        for pid in ranks:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(limit + 1.5)
+        for pid in ranks:
+            os.kill(pid, signal.SIGCONT)
+        time.sleep(1)
+        assert job.poll() is None, job.stderr.read()
+        begin = time.time()
+        os.kill(ranks[1], signal.SIGSTOP)
+        _, text = job.communicate(timeout=60)
+        seconds = time.time() - begin
+    finally:
+        job.kill()
+    assert job.returncode == 1, (job.returncode, text)
+    assert seconds < limit + 5, f"{seconds:.1f} s after the stop"
+    stuck = [line for line in text.splitlines() if re.match(r"watchdog: verdict: rank \d has not .*its process is stopped, in `\w+", line)]
+    assert stuck, text
+    for rank in range(3):
+        assert re.search(rf"^  rank {rank}: .* on (pipeline|world)", text, re.M), text
+    print(f"{seconds:.1f} s after the stop: {stuck[0]}")
+
+
+{"divergence": divergence, "stopped_rank": stopped_rank}[part]()

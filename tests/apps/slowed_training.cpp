@@ -1,0 +1,124 @@
+/// Trains as partita-train does on one rank, with work added inside every step: before each update the
+/// back-end computes for PARTITA_ADDED_SHARE (0.2: a fifth) of the processor time that it has used since the
+/// last one. So the step is longer by that share however fast or busy the machine is, and nothing that
+/// measures knows of it.
+#include <cstdlib>
+#include <ctime>
+
+#include "job/job.hpp"
+#include "job/record.hpp"
+#include "partita/results/result_file.hpp"
+#include "partita/run/training.hpp"
+#include "train/training_job.hpp"
+
+namespace {
+
+using namespace partita;
+using namespace partita::kernels;
+
+/// Of the processor, by this thread: does not grow while another process runs.
+double used_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+class SlowedBackend final : public Backend {
+ public:
+  SlowedBackend(std::unique_ptr<Backend> fast, double share) : fast_(std::move(fast)), share_(share) {}
+
+  void sgd_update(const SgdStep& step, View w, ConstView g, View v) override {
+    const double until = used_seconds() + share_ * (used_seconds() - last_);
+    while (used_seconds() < until) {
+    }
+    last_ = used_seconds();
+    fast_->sgd_update(step, w, g, v);
+  }
+
+  std::string_view name() const override { return fast_->name(); }
+  DataType type() const override { return fast_->type(); }
+  Layout image_layout() const override { return fast_->image_layout(); }
+  std::unique_ptr<Gemm> plan_gemm(const GemmShape& s) override { return fast_->plan_gemm(s); }
+  std::unique_ptr<Convolution> plan_convolution(const ConvolutionShape& s) override {
+    return fast_->plan_convolution(s);
+  }
+  std::unique_ptr<Pooling> plan_pooling(const PoolingShape& s) override { return fast_->plan_pooling(s); }
+  void relu_forward(ConstView x, View y) override { fast_->relu_forward(x, y); }
+  void relu_backward(ConstView y, ConstView dy, View dx) override { fast_->relu_backward(y, dy, dx); }
+  void tanh_forward(ConstView x, View y) override { fast_->tanh_forward(x, y); }
+  void tanh_backward(ConstView y, ConstView dy, View dx) override { fast_->tanh_backward(y, dy, dx); }
+  void dropout(const DropoutShape& s, RandomStream r, Samples n, ConstView x, View y) override {
+    fast_->dropout(s, r, n, x, y);
+  }
+  void reorder(std::int64_t n, const Shape& s, Layout from, Layout to, ConstView x, View y) override {
+    fast_->reorder(n, s, from, to, x, y);
+  }
+  void copy_block(const BlockExtents& e, const StridedBlock& from, ConstView x, const StridedBlock& to,
+                  View y, Write write) override {
+    fast_->copy_block(e, from, x, to, y, write);
+  }
+  void zero(View y) override { fast_->zero(y); }
+  void sum_rows(std::int64_t m, std::int64_t n, ConstView x, View b, Write write) override {
+    fast_->sum_rows(m, n, x, b, write);
+  }
+  LossSums cross_entropy(std::int64_t b, std::int64_t k, ConstView x, ConstView labels, double scale,
+                         View dx) override {
+    return fast_->cross_entropy(b, k, x, labels, scale, dx);
+  }
+  void cross_entropy_statistics(std::int64_t b, std::int64_t k, std::int64_t first, ConstView x,
+                                ConstView labels, View statistics) override {
+    fast_->cross_entropy_statistics(b, k, first, x, labels, statistics);
+  }
+  LossSums cross_entropy_finish(std::int64_t b, std::int64_t k, std::int64_t first,
+                                std::span<const std::int64_t> offsets, ConstView statistics, ConstView x,
+                                ConstView labels, double scale, View dx) override {
+    return fast_->cross_entropy_finish(b, k, first, offsets, statistics, x, labels, scale, dx);
+  }
+  LossSums mean_squared_error(std::int64_t b, std::int64_t n, ConstView y, ConstView target, double scale,
+                              View dy) override {
+    return fast_->mean_squared_error(b, n, y, target, scale, dy);
+  }
+
+ private:
+  std::unique_ptr<Backend> fast_;
+  double share_;
+  double last_ = used_seconds();
+};
+
+int train_slowly(const job::Job& job) {
+  const auto& options = job.input.options;
+  const char* share = std::getenv("PARTITA_ADDED_SHARE");
+  SlowedBackend backend(job::make_backend(options, 1), share ? std::atof(share) : 0);
+  run::Training training(options.model,
+                         {.split = config::plan_options(options),
+                          .epochs = options.train.epochs,
+                          .steps = options.train.steps,
+                          .learning_rate = {.base = options.train.learning_rate},
+                          .momentum = options.train.momentum,
+                          .seed = options.train.seed,
+                          .evaluate_every = 0},
+                         backend, job.world, *job.input.data);
+  training.run({});
+  auto record = job::begin_record(
+      job, {.model = options.model, .plan = training.plan(), .batch = options.train.batch}, backend, 1);
+  for (const auto& step : training.steps()) {
+    const results::PhaseSeconds phases{step.spans.load, step.spans.forward, step.spans.backward,
+                                       step.spans.update};
+    record.steps.append({.loss = step.loss,
+                         .samples = step.samples,
+                         .seconds = step.seconds,
+                         .learning_rate = step.learning_rate,
+                         .phases = std::span(&phases, 1),
+                         .rank_seconds = std::span(&step.seconds, 1)});
+  }
+  record.attributes.status = results::Status::complete;
+  results::write_snapshot(options.output, record);
+  return job::success;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return job::run_main({.name = "slowed_training", .read = train::read_input, .run = train_slowly}, argc,
+                       argv);
+}
