@@ -107,15 +107,21 @@ partita_requeue() {
   fi
 }
 
-# Trains on all tasks of the job: partita_train STRATEGY OUTPUT ARGUMENT… A checkpoint on a signal requeues the job.
-partita_train() {
-  local strategy=$1 output=$2 program split status=0
-  shift 2
-  program=$(partita_program partita-train)
-  readarray -t split < <(partita_split "$strategy")
-  local arguments=("--config=$PARTITA_CONFIG" "--output=$output" "--compute.threads=${SLURM_CPUS_PER_TASK:-1}" "${split[@]}" "$@")
+# Runs a program on all tasks of the job, after a restart with --resume: partita_run PROGRAM ARGUMENT… A checkpoint on a
+# signal requeues the job.
+partita_run() {
+  local program status=0
+  program=$(partita_program "$1")
+  local arguments=("${@:2}")
   if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] || [ "${PARTITA_RESUME:-0}" = 1 ]; then arguments+=(--resume); fi
   partita_launch "$SLURM_JOB_NUM_NODES" "$SLURM_NTASKS" "$program" "${arguments[@]}" || status=$?
   [ "$status" -ne "$partita_checkpointed" ] || partita_requeue
   return "$status"
+}
+
+# Trains on all tasks of the job: partita_train STRATEGY OUTPUT ARGUMENT…
+partita_train() {
+  local split
+  readarray -t split < <(partita_split "$1")
+  partita_run partita-train "--config=$PARTITA_CONFIG" "--output=$2" "--compute.threads=${SLURM_CPUS_PER_TASK:-1}" "${split[@]}" "${@:3}"
 }

@@ -26,7 +26,8 @@ void check_samples(job::Input& input) {
 }
 
 job::Input read_input(int argc, const char* const* argv, int rank, int world_size) {
-  auto input = job::read_input(argc, argv, world_size);
+  job::DataSets sets;
+  auto input = job::read_input(argc, argv, world_size, sets);
   const auto& options = input.options;
   if (!input.has_work()) return input;
   if (input.model_is_known && input.grid_fits) input.append(config::check_inference_plan(options));
@@ -122,7 +123,7 @@ int run_inference(const job::Job& job) {
     record.figures = figures_of_merit(inferred);
     record.inference = stored(inferred, inference);
     if (!options.output.empty()) results::write_snapshot(options.output, record);
-    job::print_last_lines(record.figures, failure);
+    job::print_last_lines(job.lines, record.figures, failure);
   }
   return fails > 0 ? job::failed : job::success;
 }

@@ -19,13 +19,6 @@ void read_start(Input& input) {
   }
 }
 
-std::string words_of(int argc, const char* const* argv) {
-  std::string words;
-  for (int i = 0; i < argc; ++i)
-    words += (i > 0 ? " " : "") + std::string(argv[i]);
-  return words;
-}
-
 /// What a switch asks for instead of a run.
 std::string answer(const Program& program, const config::RunOptions& options) {
   if (options.help) return config::help_text(program.name);
@@ -35,7 +28,27 @@ std::string answer(const Program& program, const config::RunOptions& options) {
 
 }  // namespace
 
-Input read_input(int argc, const char* const* argv, int world_size) {
+std::string words_of(int argc, const char* const* argv) {
+  std::string words;
+  for (int i = 0; i < argc; ++i)
+    words += (i > 0 ? " " : "") + std::string(argv[i]);
+  return words;
+}
+
+std::shared_ptr<const data::DataPair> DataSets::load(const data::DataOptions& options,
+                                                     std::vector<base::Violation>& violations) {
+  auto found = std::find_if(loaded_.begin(), loaded_.end(),
+                            [&](const Loaded& loaded) { return loaded.options == options; });
+  if (found == loaded_.end()) {
+    found = loaded_.insert(found, {.options = options});
+    if (auto data = data::load(options, found->violations))
+      found->data = std::make_shared<const data::DataPair>(std::move(*data));
+  }
+  violations.insert(violations.end(), found->violations.begin(), found->violations.end());
+  return found->data;
+}
+
+Input read_input(int argc, const char* const* argv, int world_size, DataSets& sets) {
   Input input;
   auto& options = input.options = config::parse(argc, argv, input.violations);
   if (!input.has_work()) return input;
@@ -48,7 +61,7 @@ Input read_input(int argc, const char* const* argv, int world_size) {
                                 "is no rank of this job; the nearest is " + std::to_string(world_size - 1)});
   if (!options.sync.table.empty())
     input.table = collective::AlgorithmTable::read(options.sync.table, input.violations);
-  input.data = data::load(options.data, input.violations);
+  input.data = sets.load(options.data, input.violations);
   if (input.data && input.model_is_known) input.append(config::check_data(options, *input.data));
   if (!options.load_model.empty()) read_start(input);
   return input;
@@ -98,10 +111,10 @@ std::unique_ptr<kernels::Backend> make_backend(const config::RunOptions& options
                                              : kernels::DataType::float32);
 }
 
-void print_last_lines(const std::vector<results::Figure>& figures, std::string_view failure) {
+void print_last_lines(std::ostream& lines, const std::vector<results::Figure>& figures, std::string_view failure) {
   for (const auto& figure : figures)
-    std::cout << "FOM name=" << figure.name << " value=" << figure.value << " unit=" << figure.unit << "\n";
-  std::cout << (failure.empty() ? "STATUS: PASS" : "STATUS: FAIL ") << failure << std::endl;
+    lines << "FOM name=" << figure.name << " value=" << figure.value << " unit=" << figure.unit << "\n";
+  lines << (failure.empty() ? "STATUS: PASS" : "STATUS: FAIL ") << failure << std::endl;
 }
 
 }  // namespace partita::job

@@ -1,6 +1,5 @@
 #include "resume.hpp"
 
-#include <iostream>
 #include <sstream>
 
 #include "partita/results/checkpoint.hpp"
@@ -153,20 +152,20 @@ std::optional<Resumed> resume(const job::Job& job, run::Training& training) {
     const auto damage = job.world.agree(try_checkpoint(job, training, resumed));
     if (speaks)
       for (const auto& what : damage)
-        std::cerr << "the checkpoint of step " << step << " is damaged: " << to_string(what) << std::endl;
+        job.messages << "the checkpoint of step " << step << " is damaged: " << to_string(what) << std::endl;
     if (!damage.empty()) continue;
     if (speaks) {
       for (const auto newer : damaged)
         results::set_aside(dir, newer);
-      std::cerr << "going on from step " << step << " (" << results::checkpoint_folder(dir, step).string()
-                << ")" << std::endl;
+      job.messages << "going on from step " << step << " (" << results::checkpoint_folder(dir, step).string()
+                   << ")" << std::endl;
     }
     return resumed;
   }
   if (!damaged.empty())
     throw base::ConfigError({{"checkpoint.dir", dir.string(), "holds no checkpoint that is whole"}});
   if (speaks)
-    std::cerr << "no checkpoint in " << dir.string() << ": starting from the beginning" << std::endl;
+    job.messages << "no checkpoint in " << dir.string() << ": starting from the beginning" << std::endl;
   return std::nullopt;
 }
 

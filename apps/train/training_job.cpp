@@ -33,8 +33,8 @@ std::vector<base::Violation> check_outputs(const config::RunOptions& options) {
 
 }  // namespace
 
-job::Input read_input(int argc, const char* const* argv, int rank, int world_size) {
-  auto input = job::read_input(argc, argv, world_size);
+job::Input read_shared_input(int argc, const char* const* argv, int world_size, job::DataSets& sets) {
+  auto input = job::read_input(argc, argv, world_size, sets);
   const auto& options = input.options;
   if (!input.has_work()) return input;
   if (input.model_is_known && input.grid_fits) input.append(config::check_plan(options));
@@ -43,8 +43,18 @@ job::Input read_input(int argc, const char* const* argv, int rank, int world_siz
         job::check_model_file(*input.start, options.model, job::Layers::shared, options.load_model.string()));
   if (options.resume && options.overwrite)
     input.violations.push_back({"resume", "", "goes on with what is there, --overwrite deletes it"});
-  if (rank == 0 && input.writes())
-    input.append(options.resume ? check_resume(input) : check_outputs(options));
+  return input;
+}
+
+std::vector<base::Violation> check_files(const job::Input& input) {
+  if (!input.has_work() || !input.writes()) return {};
+  return input.options.resume ? check_resume(input) : check_outputs(input.options);
+}
+
+job::Input read_input(int argc, const char* const* argv, int rank, int world_size) {
+  job::DataSets sets;
+  auto input = read_shared_input(argc, argv, world_size, sets);
+  if (rank == 0) input.append(check_files(input));
   return input;
 }
 
@@ -83,13 +93,13 @@ run::TrainingOptions training_options(const config::RunOptions& options, std::in
           .algorithm = options.sync.algorithm};
 }
 
-void print_epoch(const run::EpochRow& row) {
-  std::cerr << "epoch " << row.epoch << std::fixed << std::setprecision(4) << "  train loss "
-            << row.train_loss;
-  if (row.test_loss) std::cerr << "  test loss " << *row.test_loss;
-  if (row.test_accuracy) std::cerr << "  test accuracy " << *row.test_accuracy;
-  std::cerr << std::setprecision(0) << "  " << row.samples_per_second << " samples/s" << std::defaultfloat
-            << std::endl;
+void print_epoch(std::ostream& progress, const run::EpochRow& row) {
+  progress << "epoch " << row.epoch << std::fixed << std::setprecision(4) << "  train loss "
+           << row.train_loss;
+  if (row.test_loss) progress << "  test loss " << *row.test_loss;
+  if (row.test_accuracy) progress << "  test accuracy " << *row.test_accuracy;
+  progress << std::setprecision(0) << "  " << row.samples_per_second << " samples/s" << std::defaultfloat
+           << std::endl;
 }
 
 void print_description(const config::RunOptions& options, const run::TrainingOptions& training,
@@ -107,12 +117,12 @@ void print_description(const config::RunOptions& options, const run::TrainingOpt
 
 namespace {
 
-void print_report(const run::CheckpointReport& report, const std::filesystem::path& dir) {
-  std::cerr << "checkpoint of step " << report.step;
-  if (report.failure.empty())
-    std::cerr << ": " << report.bytes.value() << " bytes in " << dir.string() << std::endl;
+void print_report(const job::Job& job, const run::CheckpointReport& report) {
+  if (!report.failure.empty())
+    job.messages << "checkpoint of step " << report.step << " FAILED: " << report.failure << std::endl;
   else
-    std::cerr << " FAILED: " << report.failure << std::endl;
+    job.progress << "checkpoint of step " << report.step << ": " << report.bytes.value() << " bytes in "
+                 << config::checkpoint_dir(job.input.options).string() << std::endl;
 }
 
 /// How the run ended, for the last line; empty when all is well.
@@ -150,24 +160,22 @@ class RecordedTraining {
   }
   run::Outcome run() {
     const bool speaks = job_.world.rank() == 0;
-    return training_.run({.on_epoch_begin = [&](std::int64_t epoch) { log_.begin_epoch(epoch); },
-                          .on_evaluation_begin = [&](std::int64_t epoch) { log_.begin_evaluation(epoch); },
-                          .on_epoch =
-                              [&](const run::EpochRow& row) {
-                                log_.end_epoch(row);
-                                if (speaks) print_epoch(row);
-                                snapshot();
-                              },
-                          .on_snapshot = [&] { snapshot(); },
-                          .on_checkpoint =
-                              [&] {
-                                update();
-                                return speaks ? results::image_of(record_) : std::vector<std::byte>{};
-                              },
-                          .on_report =
-                              [&](const run::CheckpointReport& report) {
-                                print_report(report, config::checkpoint_dir(job_.input.options));
-                              }});
+    return training_.run(
+        {.on_epoch_begin = [&](std::int64_t epoch) { log_.begin_epoch(epoch); },
+         .on_evaluation_begin = [&](std::int64_t epoch) { log_.begin_evaluation(epoch); },
+         .on_epoch =
+             [&](const run::EpochRow& row) {
+               log_.end_epoch(row);
+               if (speaks) print_epoch(job_.progress, row);
+               snapshot();
+             },
+         .on_snapshot = [&] { snapshot(); },
+         .on_checkpoint =
+             [&] {
+               update();
+               return speaks ? results::image_of(record_) : std::vector<std::byte>{};
+             },
+         .on_report = [&](const run::CheckpointReport& report) { print_report(job_, report); }});
   }
   /// The final result, whichever way the run ended. Collective; complete on rank 0.
   const results::RunRecord& finish(results::Status status) {
@@ -214,7 +222,7 @@ int train(const job::Job& job, const run::TrainingOptions& asked, kernels::Backe
   const auto& options = job.input.options;
   auto& world = job.world;
   const bool speaks = world.rank() == 0;
-  MlperfLog log(options.mlperf_log && speaks ? &std::cout : nullptr);
+  MlperfLog log(options.mlperf_log && speaks ? &job.lines : nullptr);
   run::Training training(options.model, asked, backend, world, *job.input.data);
   training.calibrate();
   if (job.input.start)
@@ -237,7 +245,9 @@ int train(const job::Job& job, const run::TrainingOptions& asked, kernels::Backe
     const auto whole = training.gather_parameters();
     if (speaks) results::write_model(options.save_model, job::model_file(options, whole));
   }
-  if (speaks) job::print_last_lines(record.figures, failure_of(training, outcome, is_checkpointed));
+  if (speaks)
+    job::print_last_lines(job.lines, record.figures, failure_of(training, outcome, is_checkpointed));
+  world.barrier();  // nobody frees shared memory before the files are written, nor where that failed
   return exit_code_of(outcome, is_checkpointed);
 }
 
@@ -256,8 +266,8 @@ int run_training(const job::Job& job) {
   if (options.resume)
     if (const auto ended = find_ended(job)) {
       if (job.world.rank() == 0) {
-        std::cerr << options.output.string() << " has ended already: nothing to do" << std::endl;
-        job::print_last_lines(ended->record.figures,
+        job.messages << options.output.string() << " has ended already: nothing to do" << std::endl;
+        job::print_last_lines(job.lines, ended->record.figures,
                               ended->exit_code == job::success ? "" : "the result is invalid");
       }
       return ended->exit_code;

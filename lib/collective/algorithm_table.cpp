@@ -147,7 +147,8 @@ AlgorithmTable AlgorithmTable::parse(std::string_view text, Violations& violatio
 AlgorithmTable AlgorithmTable::read(const std::filesystem::path& path, Violations& violations) {
   std::ifstream file(path);
   std::ostringstream text;
-  if (!(text << file.rdbuf())) {
+  std::error_code error;  // a device or a pipe might never end
+  if (!std::filesystem::is_regular_file(path, error) || !(text << file.rdbuf())) {
     violations.push_back({path.string(), "", "cannot be read as a table of algorithms"});
     return {};
   }

@@ -72,6 +72,15 @@ class BookedCollective : public Collective, private Progressing {
   /// Moves the run on; true when it is complete.
   virtual bool step() = 0;
   Communicator::State& state() { return *state_; }
+  /// For destructors, before the buffers go: where an exception destroys the operation under way, its job is
+  /// contained and nothing may be written or read here any more.
+  void abandon(MPI_Request& receive, MPI_Request& send) noexcept {
+    if (running_ && state_->runtime->containment) state_->runtime->containment->end(receive, send);
+  }
+  /// The same for requests that cannot be ended.
+  void lose() noexcept {
+    if (running_ && state_->runtime->containment) state_->runtime->containment->lose();
+  }
   void show_message(int peer, int tag) {
     shown_.peer = state_->world_rank[static_cast<std::size_t>(peer)];
     shown_.plan = tag;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "partita/base/clock.hpp"
+#include "partita/comm/group.hpp"
 #include "state.hpp"
 
 namespace partita::comm {
@@ -25,6 +26,10 @@ void wait_until(Runtime& runtime, const Shown& what, const std::function<bool()>
   WaitClock clock;
   std::int64_t polls = 0;
   for (; !done(); ++polls) {
+    if (runtime.containment && runtime.containment->hears_failure()) {
+      runtime.watch->waits_no_more();
+      throw PeerFailed();
+    }
     for (std::size_t i = 0; i < runtime.active.size(); ++i)
       runtime.active[i]->advance();
     if (polls < runtime.polls_before_yield) {
@@ -33,7 +38,10 @@ void wait_until(Runtime& runtime, const Shown& what, const std::function<bool()>
     }
     if (polls == runtime.polls_before_yield) runtime.watch->waits(what);  // short waits are not worth a word
     sched_yield();
-    if (const auto report = clock.tick(*runtime.watch, base::now_seconds())) throw WaitError(*report);
+    if (const auto report = clock.tick(*runtime.watch, base::now_seconds())) {
+      if (runtime.containment) runtime.containment->lose();
+      throw WaitError(*report);
+    }
   }
   if (polls > runtime.polls_before_yield) runtime.watch->waits_no_more();
 }
@@ -61,6 +69,7 @@ void Communicator::name_instructions(std::function<std::string(std::uint64_t)> n
 void Communicator::use(collective::AlgorithmTable table) const { state_->runtime->table = std::move(table); }
 
 void Communicator::progress() const {
+  if (state_->runtime->containment && state_->runtime->containment->hears_failure()) throw PeerFailed();
   auto& active = state_->runtime->active;
   for (std::size_t i = 0; i < active.size();) {
     auto* const operation = active[i];

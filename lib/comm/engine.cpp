@@ -31,6 +31,7 @@ class RoundCollective final : public BookedCollective {
     prepare_scratch();
     prepare_window(description.in_window);
   }
+  ~RoundCollective() override { abandon(requests_[0], requests_[1]); }
 
   Bytes buffer_bytes() const override {
     const auto window = window_.region ? flag_bytes + 2 * slot_bytes_ : 0;

@@ -2,6 +2,7 @@
 /// out of the watchdog's reach, so that all ranks meet before.
 #include <sched.h>
 
+#include <exception>
 #include <map>
 #include <numeric>
 
@@ -78,6 +79,9 @@ std::shared_ptr<Communicator::State> make_state(MPI_Comm communicator, topology:
   state->node = CommunicatorHandle(node);
   check(MPI_Comm_rank(node, &state->local_rank), "MPI_Comm_rank");
   check(MPI_Comm_size(node, &state->local_size), "MPI_Comm_size");
+  if (auto* const containment = state->runtime->containment.get())
+    for (const MPI_Comm open : {communicator, node})
+      containment->communicators.push_back(open);
   state->group = state->runtime->watch->add_group(state->world_rank);
   state->node_group = state->runtime->watch->add_group(world_ranks_of(node));
   return state;
@@ -85,17 +89,28 @@ std::shared_ptr<Communicator::State> make_state(MPI_Comm communicator, topology:
 
 }  // namespace
 
+// What an exception leaves open, the job's containment frees.
 Communicator::State::~State() {
   if (!runtime) return;
   pool.reset();  // while its node group lives
   runtime->watch->remove_group(group);
   runtime->watch->remove_group(node_group);
+  if (!runtime->containment || std::uncaught_exceptions() > 0) return;
+  for (const MPI_Comm closed : {communicator.get(), node.get()})
+    std::erase(runtime->containment->communicators, closed);
 }
 
 /// Shown as a barrier of the communicator.
 void Communicator::State::meet() {
-  if (size > 1)
-    runtime->watch->barrier(communicator.get(), group, static_cast<std::uint8_t>(Operation::barrier), axis);
+  if (size == 1) return;
+  Shown shown{.group = group.id,
+              .operation = static_cast<std::uint8_t>(Operation::barrier),
+              .axis = static_cast<std::uint8_t>(axis),
+              .purpose = static_cast<std::uint8_t>(collective::Purpose::control)};
+  runtime->watch->started(group, shown);
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Ibarrier(communicator.get(), &request), "MPI_Ibarrier");
+  wait_for(*runtime, shown, request);
 }
 
 namespace {
@@ -122,6 +137,23 @@ Communicator Communicator::world(MpiEnvironment& environment) {
 }
 Communicator Communicator::self(MpiEnvironment& environment) {
   return Communicator(duplicate(MPI_COMM_SELF, environment.watch()));
+}
+
+std::shared_ptr<Communicator::State> Communicator::part_of(int part) const {
+  state_->meet();
+  MPI_Comm ranks = MPI_COMM_NULL;
+  check(MPI_Comm_split(state_->communicator.get(), part, rank(), &ranks), "MPI_Comm_split");
+  auto runtime = std::make_shared<Runtime>(state_->runtime->watch);
+  runtime->node_cores = state_->runtime->node_cores;  // that the parts share
+  runtime->polls_before_yield = state_->runtime->polls_before_yield;
+  return make_state(ranks, topology::Axis::world, 0, std::move(runtime));
+}
+
+std::shared_ptr<Communicator::State> Communicator::State::with(std::shared_ptr<Runtime> other) {
+  meet();
+  MPI_Comm copy = MPI_COMM_NULL;
+  check(MPI_Comm_dup(communicator.get(), &copy), "MPI_Comm_dup");
+  return make_state(copy, topology::Axis::world, 0, std::move(other));
 }
 
 Communicator Communicator::with_nodes_of(int ranks_per_node) const {

@@ -42,6 +42,11 @@ class Message final : public BookedCollective {
     require_tag(owner->communicator.get(), tag);
     show_message(peer, tag);
   }
+  ~Message() override {
+    MPI_Request none = MPI_REQUEST_NULL;
+    const bool sends = description().operation == Operation::send;
+    abandon(sends ? none : request_, sends ? request_ : none);
+  }
 
  private:
   void begin() override {

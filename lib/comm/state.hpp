@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "check.hpp"
+#include "containment.hpp"
 #include "partita/comm/communicator.hpp"
 #include "watch.hpp"
 
@@ -29,13 +30,19 @@ struct Runtime {
   std::vector<Progressing*> active;
   int planned = 0;  ///< living plans: the most that can be under way
   int polls_before_yield = 0, node_cores = 1;
+  std::unique_ptr<Containment> containment;  ///< null: a failure on one rank ends MPI's job
 
   void remove(Progressing* operation) { std::erase(active, operation); }
 };
 
 /// A stretch of memory that the local ranks share: where each one's segment begins in this process.
 struct Region {
+  Region() = default;
   ~Region();
+  Region(const Region&) = delete;
+  Region& operator=(const Region&) = delete;
+
+  Containment* containment = nullptr;  ///< of the job, where it has one
   WindowHandle window;
   std::function<void()> before_release;  ///< until all ranks that share it have come to release it
   std::size_t bytes = 0;                 ///< of every segment
@@ -83,6 +90,8 @@ struct Communicator::State {
   /// Until a collective of MPI's on the node is complete, shown as `operation`.
   void wait_for_node(MPI_Request& request,
                      std::uint8_t operation = static_cast<std::uint8_t>(collective::Operation::barrier));
+  /// A communicator of the same ranks for another job.
+  [[nodiscard]] std::shared_ptr<State> with(std::shared_ptr<Runtime>);
   /// Until all ranks are here: what blocks inside MPI, out of the watchdog's reach, is called together.
   void meet();
   [[nodiscard]] int take_tag() { return next_tag = (next_tag + 1) % 32000; }
@@ -103,5 +112,7 @@ std::unique_ptr<Collective> make_vendor_all_reduce(std::shared_ptr<Communicator:
 
 /// What is waited for is shown to the other ranks. Throws `WaitError` on one rank when the limit is over.
 void wait_until(Runtime&, const Shown&, const std::function<bool()>& done);
+/// A request that cannot be cancelled: where a peer fails meanwhile, its failure may not be contained.
+void wait_for(Runtime&, const Shown&, MPI_Request&);
 
 }  // namespace partita::comm

@@ -36,6 +36,7 @@ class VendorAllReduce final : public BookedCollective {
       : BookedCollective(state, description, modelled(*state, description)),
         buffer_(buffer),
         operation_(combine == Combine::max ? MPI_MAX : MPI_SUM) {}
+  ~VendorAllReduce() override { lose(); }
 
  private:
   void begin() override {

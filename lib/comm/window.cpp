@@ -19,6 +19,8 @@ std::unique_ptr<Region> Communicator::State::allocate(std::size_t bytes) {
   MPI_Info_free(&info);
   check(code, "MPI_Win_allocate_shared");
   region->window = WindowHandle(window);
+  region->containment = runtime->containment.get();
+  if (region->containment != nullptr) region->containment->windows.push_back(window);
   region->mine = static_cast<std::byte*>(mine);
   std::memset(mine, 0, std::max<std::size_t>(bytes, 64));
   region->segments.assign(static_cast<std::size_t>(size), nullptr);
@@ -37,6 +39,8 @@ std::unique_ptr<Region> Communicator::State::allocate(std::size_t bytes) {
 }
 
 Region::~Region() {
+  if (containment != nullptr && std::uncaught_exceptions() == 0)
+    std::erase(containment->windows, window.get());
   if (!before_release || std::uncaught_exceptions() > 0) return;
   try {
     before_release();
@@ -57,11 +61,7 @@ void Communicator::State::wait_for_node(MPI_Request& request, std::uint8_t opera
               .axis = static_cast<std::uint8_t>(axis),
               .purpose = static_cast<std::uint8_t>(collective::Purpose::control)};
   runtime->watch->started(node_group, shown);
-  comm::wait_until(*runtime, shown, [&] {
-    int complete = 0;
-    check(MPI_Test(&request, &complete, MPI_STATUS_IGNORE), "MPI_Test");
-    return complete != 0;
-  });
+  wait_for(*runtime, shown, request);
 }
 
 Lease Communicator::State::lease(std::size_t bytes) {

@@ -22,4 +22,19 @@ struct Key {
 
 const std::vector<Key>& keys();
 
+/// An option without a value, of the command line only.
+struct Switch {
+  const char* name;
+  const char* meaning;
+  bool RunOptions::*member;
+};
+inline constexpr Switch switches[] = {
+    {"help", "show this text", &RunOptions::help},
+    {"version", "show the version", &RunOptions::version},
+    {"print-config", "print the configuration in use as an INI file, run nothing", &RunOptions::print_config},
+    {"dry-run", "print grid, shapes, memory and predicted bytes, run nothing", &RunOptions::dry_run},
+    {"overwrite", "replace an existing output", &RunOptions::overwrite},
+    {"resume", "go on from the newest checkpoint, if there is one", &RunOptions::resume},
+};
+
 }  // namespace partita::config

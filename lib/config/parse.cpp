@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "keys.hpp"
-#include "partita/base/digest.hpp"
 
 namespace partita::config {
 namespace {
@@ -16,45 +15,18 @@ namespace {
 namespace po = boost::program_options;
 using base::Violation;
 
-struct Switch {
-  const char* name;
-  const char* meaning;
-  bool RunOptions::*member;
-};
-constexpr Switch switches[] = {
-    {"help", "show this text", &RunOptions::help},
-    {"version", "show the version", &RunOptions::version},
-    {"print-config", "print the configuration in use as an INI file, run nothing", &RunOptions::print_config},
-    {"dry-run", "print grid, shapes, memory and predicted bytes, run nothing", &RunOptions::dry_run},
-    {"overwrite", "replace an existing output", &RunOptions::overwrite},
-    {"resume", "go on from the newest checkpoint, if there is one", &RunOptions::resume},
-};
-
 /// Every value given for each key, in order.
 using Values = std::map<std::string, std::vector<std::string>>;
 
-const std::set<std::string>& file_keys() {
-  static const std::set<std::string> names = [] {
-    std::set<std::string> all{"model.file", "model.layer"};
-    for (const auto& key : keys())
-      all.insert(key.name);
-    return all;
-  }();
-  return names;
-}
-
 void refuse_unknown(const std::string& name, const std::string& value, const std::string& where,
                     std::vector<Violation>& violations) {
-  std::vector<std::string_view> known(file_keys().begin(), file_keys().end());
+  std::vector<std::string_view> others;
   if (where.empty()) {
-    known.push_back("config");
+    others.push_back("config");
     for (const auto& s : switches)
-      known.push_back(s.name);
+      others.push_back(s.name);
   }
-  const auto nearest = model::nearest_word(name, known);
-  violations.push_back({name, value,
-                        "unknown key" + (where.empty() ? "" : " in " + where) +
-                            (nearest.empty() ? "" : "; did you mean " + nearest + "?")});
+  violations.push_back({name, value, unknown_key(name, std::move(others), where)});
 }
 
 /// What a file or the command line gave. `whole` is false when a part could not be read, so that what is
@@ -64,19 +36,15 @@ struct Source {
   bool whole = true;
 };
 
-/// Reads one INI file, line by line so that a bad one hides no other; refuses unknown keys and keys given
-/// twice.
-Source read_file(const std::filesystem::path& path, const char* option, std::vector<Violation>& violations) {
+/// Reads one INI file's text, line by line so that a bad one hides no other; refuses unknown keys and keys
+/// given twice.
+Source read_text(std::string_view content, const std::string& where, std::vector<Violation>& violations) {
   Source source;
-  std::ifstream file(path);
-  if (!file || std::filesystem::is_directory(path)) {
-    violations.push_back({option, path.string(), "the file cannot be read"});
-    return source.whole = false, source;
-  }
   std::string section;
   bool lost = false;  // under a header that cannot be read, keys would be blamed for the wrong section
   int number = 0;
-  for (std::string line; std::getline(file, line);) {
+  std::istringstream lines{std::string(content)};
+  for (std::string line; std::getline(lines, line);) {
     ++number;
     const auto begin = line.find_first_not_of(" \t\r");
     if (begin != std::string::npos && line[begin] == '[') section = line, lost = false;
@@ -85,15 +53,15 @@ Source read_file(const std::filesystem::path& path, const char* option, std::vec
     try {
       for (const auto& read : po::parse_config_file(text, po::options_description{}, true).options) {
         auto& list = source.values[read.string_key];
-        if (!file_keys().contains(read.string_key))
-          refuse_unknown(read.string_key, read.value.front(), path.string(), violations);
+        if (!run_keys().contains(read.string_key))
+          refuse_unknown(read.string_key, read.value.front(), where, violations);
         else if (!list.empty() && read.string_key != "model.layer")
-          violations.push_back({read.string_key, read.value.front(), "is given twice in " + path.string()});
+          violations.push_back({read.string_key, read.value.front(), "is given twice in " + where});
         list.push_back(read.value.empty() ? "" : read.value.front());
       }
     } catch (const po::error&) {
       violations.push_back(
-          {path.string() + ", line " + std::to_string(number), line, "is neither [section] nor key = value"});
+          {where + ", line " + std::to_string(number), line, "is neither [section] nor key = value"});
       source.whole = false;
       lost = section == line;
     }
@@ -101,12 +69,29 @@ Source read_file(const std::filesystem::path& path, const char* option, std::vec
   return source;
 }
 
+/// Far more than any run file holds, so that a device named by mistake is not read for ever.
+constexpr std::streamsize largest_file = 1 << 20;
+
+Source read_file(const std::filesystem::path& path, const char* option, std::vector<Violation>& violations) {
+  const auto refuse = [&](const char* why) {
+    violations.push_back({option, path.string(), why});
+    return Source{.values = {}, .whole = false};
+  };
+  std::ifstream file(path);
+  if (!file || std::filesystem::is_directory(path)) return refuse("the file cannot be read");
+  std::string content(static_cast<std::size_t>(largest_file) + 1, '\0');
+  file.read(content.data(), largest_file + 1);
+  if (file.gcount() > largest_file) return refuse("is larger than 1 MiB: no run or model file");
+  content.resize(static_cast<std::size_t>(file.gcount()));
+  return read_text(content, path.string(), violations);
+}
+
 po::options_description command_line_description() {
   po::options_description all;
   all.add_options()("config", po::value<std::vector<std::string>>(), "");
   for (const auto& s : switches)
     all.add_options()(s.name, "");
-  for (const auto& name : file_keys())
+  for (const auto& name : run_keys())
     all.add_options()(name.c_str(), po::value<std::vector<std::string>>(), "");
   return all;
 }
@@ -201,64 +186,9 @@ void refuse_unprintable(const Values& values, std::vector<Violation>& violations
              "could not hold it"});
 }
 
-/// Evaluations leave the parameters as they are, unless one of them ends the training.
-bool decides_result(const Key& key, const RunOptions& options) {
-  return key.decides_result || (key.name == "evaluate.every" && options.train.target_accuracy);
-}
-
-/// Canonical "key = value" lines by section.
-std::string ini(const RunOptions& options, bool only_deciding) {
-  std::string text, section;
-  std::string plain;
-  for (const auto& key : keys()) {
-    if (only_deciding && !decides_result(key, options)) continue;
-    auto value = key.print(options);
-    if (!value) continue;
-    if (only_deciding && key.name == "model.input") value = to_string(options.model.input);
-    const auto dot = key.name.find('.');
-    if (dot == std::string::npos) {
-      plain += key.name + " = " + *value + "\n";
-      continue;
-    }
-    if (key.name.substr(0, dot) != section) {
-      section = key.name.substr(0, dot);
-      text += (text.empty() ? "[" : "\n[") + section + "]\n";
-    }
-    text += key.name.substr(dot + 1) + " = " + *value + "\n";
-    if (key.name != "model.input") continue;
-    // The hash must not depend on how a layer is spelled, nor on how the input above it is.
-    for (const auto& layer : options.model.layers)
-      text += only_deciding ? "layer = " + layer.line() + "\n" : "";
-    for (const auto& layer : options.model_text.layers)
-      text += only_deciding ? "" : "layer = " + layer + "\n";
-  }
-  return plain + (plain.empty() ? "" : "\n") + text;
-}
-
-/// A name and what it means beside it, broken between words so that a terminal of 100 columns shows it whole.
-std::string help_entry(const std::string& name, const std::string& meaning) {
-  constexpr std::size_t column = 38, width = 100;
-  std::string text, line = "  " + name;
-  if (line.size() + 2 > column) text = std::exchange(line, "") + "\n";
-  line.resize(column, ' ');
-  bool empty = true;
-  std::istringstream words(meaning);
-  for (std::string word; words >> word; empty = false) {
-    if (!empty && line.size() + 1 + word.size() > width) {
-      text += std::exchange(line, std::string(column, ' ')) + "\n";
-      empty = true;
-    }
-    line += (empty ? "" : " ") + word;
-  }
-  return text + line + "\n";
-}
-
-}  // namespace
-
-RunOptions parse(int argc, const char* const* argv, std::vector<Violation>& violations) {
-  RunOptions options;
-  const auto [values, whole] = gather(read_command_line(argc, argv, options, violations), violations);
-  if (options.help || options.version) return options;
+/// The options of `source`; whatever is wrong with them is appended to `violations`.
+void interpret(const Source& source, RunOptions& options, std::vector<Violation>& violations) {
+  const auto& [values, whole] = source;
   refuse_unprintable(values, violations);
   for (const auto& key : keys())
     if (const auto found = values.find(key.name); found != values.end())
@@ -276,42 +206,41 @@ RunOptions parse(int argc, const char* const* argv, std::vector<Violation>& viol
   if (!has_model && whole)
     violations.push_back({"config", "", "no model given: use --config FILE or --model.file=FILE"});
   if (has_model && whole) options.model = model::parse_model(options.model_text, violations);
+}
+
+}  // namespace
+
+const std::set<std::string>& run_keys() {
+  static const std::set<std::string> names = [] {
+    std::set<std::string> all{"model.file", "model.layer"};
+    for (const auto& key : keys())
+      all.insert(key.name);
+    return all;
+  }();
+  return names;
+}
+
+std::string unknown_key(const std::string& name, std::vector<std::string_view> others,
+                        const std::string& where) {
+  others.insert(others.begin(), run_keys().begin(), run_keys().end());
+  const auto nearest = model::nearest_word(name, others);
+  return "unknown key" + (where.empty() ? "" : " in " + where) +
+         (nearest.empty() ? "" : "; did you mean " + nearest + "?");
+}
+
+RunOptions parse(int argc, const char* const* argv, std::vector<Violation>& violations) {
+  RunOptions options;
+  const auto source = gather(read_command_line(argc, argv, options, violations), violations);
+  if (!options.help && !options.version) interpret(source, options, violations);
   return options;
 }
 
-std::string print_config(const RunOptions& options) { return ini(options, false); }
-
-std::string config_hash(const RunOptions& options) { return base::Sha256().update(ini(options, true)).hex(); }
-
-std::string help_text(const std::string& program) {
-  std::ostringstream text;
-  text
-      << "Usage: mpiexec -n RANKS " << program
-      << " --config FILE.ini [--section.key=value ...] [--output FILE.h5]\n\n"
-      << "The command line wins over the file; in a file a key stands as \"[section]\" and \"key = value\".\n"
-         "Exit codes: 0 success; 1 the run failed; 2 bad input.\n\nSwitches:\n";
-  const auto line = [&](const std::string& name, const std::string& meaning) {
-    text << help_entry(name, meaning);
-  };
-  line("--config FILE", "the run's INI file");
-  for (const auto& s : switches)
-    line(std::string("--") + s.name, s.meaning);
-  const RunOptions defaults;
-  std::string section = "none";
-  for (const auto& key : keys()) {
-    const auto dot = key.name.find('.');
-    if (const auto of_key = dot == std::string::npos ? "" : key.name.substr(0, dot); of_key != section) {
-      section = of_key;
-      text << (section.empty() ? "\nFiles:\n" : "\n[" + section + "]\n");
-      if (section == "model") {
-        line("--model.file FILE", "INI file with the [model] section, relative to the run's file");
-        line("--model.layer LINE", "one layer, such as \"conv 10 kernel=5\"; repeated");
-      }
-    }
-    const auto value = key.print(defaults);
-    line("--" + key.name + (value ? "=" + *value : ""), key.meaning);
-  }
-  return text.str();
+RunOptions parse_text(std::string_view run_file, std::vector<Violation>& violations) {
+  RunOptions options;
+  auto source = read_text(run_file, "the text", violations);
+  source.values.erase("model.file");
+  interpret(source, options, violations);
+  return options;
 }
 
 }  // namespace partita::config

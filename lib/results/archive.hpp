@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "hdf5.hpp"
+#include "hdf5_bounds.hpp"
 #include "stored.hpp"
 
 namespace partita::results {
@@ -100,7 +100,7 @@ class GroupReader {
   void attribute(const std::string& name, T& value) {
     stored_type<T> stored{};
     hdf5::read_attribute(id(), name, stored);
-    from_stored(stored, value);
+    convert(stored, value, "attribute " + name);
   }
   template <class T>
   void later_attribute(const std::string& name, T& value) {
@@ -111,6 +111,7 @@ class GroupReader {
   void index(const std::string& name, std::int64_t& extent) {
     hdf5::Extents extents;
     extent = static_cast<std::int64_t>(hdf5::read_column<std::int64_t>(id(), name, extents).size());
+    if (extents.size() != 1) throw hdf5::Failure("dimension " + hdf5::place_of(id(), name) + " is no list");
     scales_[name] = static_cast<hsize_t>(extent);
   }
   template <class T>
@@ -120,7 +121,8 @@ class GroupReader {
     for (const auto& d : dimensions)
       wanted.push_back(find(d));
     values = hdf5::read_column<T>(id(), name, extents);
-    if (extents != wanted) throw hdf5::Failure("column " + name + " has another shape than its dimensions");
+    if (extents != wanted)
+      throw hdf5::Failure("column " + hdf5::place_of(id(), name) + " has another shape than its dimensions");
   }
   template <class Row, class Get>
   void field(const std::string& name, const std::string&, std::vector<Row>& rows,
@@ -132,14 +134,23 @@ class GroupReader {
       rows.resize(values.size());
     }
     if (extents != hdf5::Extents{rows.size()})
-      throw hdf5::Failure("column " + name + " has another length than its table");
+      throw hdf5::Failure("column " + hdf5::place_of(id(), name) + " has another length than its table");
+    const auto place = "column " + hdf5::place_of(id(), name);
     for (std::size_t i = 0; i < rows.size(); ++i)
-      from_stored(values[i], get(rows[i]));
+      convert(values[i], get(rows[i]), place);
   }
 
  private:
   GroupReader(hdf5::Group group, const GroupReader* parent) : group_(std::move(group)), parent_(parent) {}
   [[nodiscard]] hid_t id() const { return group_.get(); }
+  template <class Stored, class T>
+  static void convert(const Stored& stored, T& value, const std::string& place) {
+    try {
+      from_stored(stored, value);
+    } catch (const hdf5::Failure& failure) {
+      throw hdf5::Failure(place + ": " + failure.what());
+    }
+  }
   [[nodiscard]] hsize_t find(const std::string& name) const {
     const auto found = scales_.find(name);
     return found != scales_.end() || !parent_ ? scales_.at(name) : parent_->find(name);

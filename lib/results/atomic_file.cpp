@@ -2,11 +2,13 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 
@@ -24,16 +26,52 @@ void write_temporary(const fs::path& temporary, std::span<const std::byte> bytes
   close_checked(file, temporary);
 }
 
+/// Whether another process has the file open for writing and says so by HDF5's lock, which this one takes for
+/// reading until it closes the file. File systems without locks say so with another error; nothing depends on
+/// them.
+bool is_locked(const Descriptor& file) {
+  const char* wanted = std::getenv("HDF5_USE_FILE_LOCKING");
+  const std::string locking = wanted ? wanted : "";
+  if (locking == "FALSE" || locking == "0") return false;
+  return ::flock(file.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+constexpr const char* locked_text =
+    "is locked: another process has it open for writing; close it there, or set "
+    "HDF5_USE_FILE_LOCKING=FALSE where the lock is known to be stale or wrong";
+
+/// What a symbolic link leads to is replaced, not the link.
+fs::path behind_links(const fs::path& path) {
+  std::error_code error;
+  const auto target = fs::is_symlink(path, error) ? fs::canonical(path, error) : path;
+  return error ? path : target;
+}
+
+/// What keeps an existing file from being replaced; empty where nothing does.
+std::string obstacle(const fs::path& path, bool overwrite) {
+  std::error_code error;
+  const auto status = fs::status(path, error);
+  if (!fs::exists(status) && fs::is_symlink(fs::symlink_status(path, error)))
+    return "is a symbolic link to " + fs::read_symlink(path, error).string() + ", which does not exist";
+  if (!fs::exists(status)) return "";
+  if (!fs::is_regular_file(status)) return "exists and is not a regular file";
+  if (!overwrite) return "exists already; name another file or allow it to be replaced with --overwrite";
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  return file && is_locked(file) ? locked_text : "";
+}
+
 }  // namespace
 
 std::vector<std::byte> read_bytes(const fs::path& path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // Without waiting for somebody to write into what may be a pipe.
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!file) throw base::EnvironmentError("open " + path.string(), errno, std::strerror(errno));
   struct stat status {};
   if (::fstat(file.get(), &status) != 0)
     throw base::EnvironmentError("stat " + path.string(), errno, std::strerror(errno));
   if (!S_ISREG(status.st_mode))
     throw base::EnvironmentError("open " + path.string(), EISDIR, "not a regular file");
+  if (is_locked(file)) throw base::ConfigError({{path.string(), "", locked_text}});
   std::vector<std::byte> bytes(static_cast<std::size_t>(status.st_size));
   std::size_t have = 0;
   while (have < bytes.size()) {
@@ -48,8 +86,9 @@ std::vector<std::byte> read_bytes(const fs::path& path) {
   return bytes;
 }
 
-void replace_file(const fs::path& path, std::span<const std::byte> bytes,
+void replace_file(const fs::path& named, std::span<const std::byte> bytes,
                   const std::function<void(std::span<const std::byte>)>& verify) {
+  const auto path = behind_links(named);
   const auto temporary = temporary_of(path);
   try {
     write_temporary(temporary, bytes);
@@ -73,18 +112,15 @@ std::vector<base::Violation> check_output_path(std::string_view key, const fs::p
   std::error_code error;
   const auto folder = folder_of(path);
   if (!fs::is_directory(folder, error)) return violation("the folder " + folder.string() + " does not exist");
-  const auto status = fs::status(path, error);
-  if (fs::exists(status) && !fs::is_regular_file(status))
-    return violation("exists and is not a regular file");
-  if (fs::exists(status) && !overwrite)
-    return violation("exists already; name another file or allow it to be replaced with --overwrite");
+  if (const auto wrong = obstacle(path, overwrite); !wrong.empty()) return violation(wrong);
+  const auto temporary = temporary_of(behind_links(path));
   try {
-    write_temporary(temporary_of(path), std::vector<std::byte>(4096));
+    write_temporary(temporary, std::vector<std::byte>(4096));
   } catch (const WriteError& refused) {
-    ::unlink(temporary_of(path).c_str());
+    ::unlink(temporary.c_str());
     return violation("cannot be written: " + std::string(std::strerror(static_cast<int>(refused.code()))));
   }
-  ::unlink(temporary_of(path).c_str());
+  ::unlink(temporary.c_str());
   return {};
 }
 

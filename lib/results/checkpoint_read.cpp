@@ -1,4 +1,6 @@
 /// Reading what a manifest vouches for, and saying what a checkpoint does not fit.
+#include <cmath>
+
 #include "checkpoint_schema.hpp"
 #include "document.hpp"
 #include "hdf5_tensor.hpp"
@@ -26,6 +28,9 @@ std::vector<std::byte> read_vouched(const fs::path& folder, const StoredFile& st
     refuse_file(path, "is damaged: its SHA-256 is not the manifest's");
   return bytes;
 }
+
+/// As of a model's text: no count of elements can overflow.
+constexpr double most_elements = 0x1p40;
 
 void check_blocks(const Manifest& manifest) {
   if (manifest.type != kernels::DataType::float32 && manifest.type != kernels::DataType::float64)
@@ -70,7 +75,11 @@ void from_stored(const std::string& stored, kernels::Shape& shape) {
           : rank == 2 ? kernels::Shape{extents[0], extents[1]}
           : rank == 3 ? kernels::Shape{extents[0], extents[1], extents[2]}
                       : kernels::Shape{extents[0], extents[1], extents[2], extents[3]};
-  if (rank == 0 || to_string(shape) != stored) throw hdf5::Failure("shape \"" + stored + "\"");
+  double elements = 1;
+  for (std::size_t i = 0; i < rank; ++i)
+    elements *= extents[i] < 1 ? INFINITY : static_cast<double>(extents[i]);
+  if (rank == 0 || elements > most_elements || to_string(shape) != stored)
+    throw hdf5::Failure("shape " + hdf5::quoted(stored));
 }
 
 Manifest read_manifest(const fs::path& folder) {
@@ -86,26 +95,26 @@ Manifest read_manifest(const fs::path& folder) {
 void read_shard(const fs::path& folder, const Manifest& manifest, std::int64_t file_index,
                 const std::function<void(const FilledBlock&)>& take) {
   const auto& stored = manifest.shards[static_cast<std::size_t>(file_index)];
-  read_document_bytes(folder / stored.name, read_vouched(folder, stored), "checkpoint shard",
-                      [&](const hdf5::File& file) {
-                        for (const auto& block : manifest.blocks) {
-                          if (block.file != file_index) continue;
-                          if (manifest.type == kernels::DataType::float64)
-                            take_values<double>(file, block, take);
-                          else
-                            take_values<float>(file, block, take);
-                        }
-                      });
+  read_vouched_document(folder / stored.name, read_vouched(folder, stored), "checkpoint shard",
+                        [&](const hdf5::File& file) {
+                          for (const auto& block : manifest.blocks) {
+                            if (block.file != file_index) continue;
+                            if (manifest.type == kernels::DataType::float64)
+                              take_values<double>(file, block, take);
+                            else
+                              take_values<float>(file, block, take);
+                          }
+                        });
 }
 
 RunRecord read_partial_result(const fs::path& folder, const Manifest& manifest) {
   RunRecord record;
   for (const auto& stored : manifest.result)
-    read_document_bytes(folder / stored.name, read_vouched(folder, stored), "result",
-                        [&](const hdf5::File& file) {
-                          GroupReader root(hdf5::open_group(file.id(), "/"));
-                          exchange(root, record);
-                        });
+    read_vouched_document(folder / stored.name, read_vouched(folder, stored), "result",
+                          [&](const hdf5::File& file) {
+                            GroupReader root(hdf5::open_group(file.id(), "/"));
+                            exchange(root, record);
+                          });
   return record;
 }
 

@@ -4,6 +4,8 @@
 #include <array>
 #include <new>
 
+#include "contained.hpp"
+#include "hdf5_bounds.hpp"
 #include "partita/results/atomic_file.hpp"
 #include "partita/results/result_file.hpp"
 
@@ -21,6 +23,19 @@ bool has_hdf5_signature(std::span<const std::byte> bytes) {
                     [](unsigned char a, std::byte b) { return std::byte{a} == b; });
 }
 
+/// HDF5 marks a file of our format while a program has it open for writing, and leaves the mark when that
+/// program dies.
+bool is_being_written(std::span<const std::byte> bytes) {
+  constexpr std::size_t version_at = 8, flags_at = 11;
+  return bytes.size() > flags_at && bytes[version_at] == std::byte{3} &&
+         (bytes[flags_at] & std::byte{5}) != std::byte{};
+}
+
+std::string unquoted(const std::string& text) {
+  const auto quote = hdf5::quoted(text);
+  return quote.substr(1, quote.size() - 2);
+}
+
 /// Empty when the marks are right, else what is wrong.
 std::string check_marks(const hdf5::File& file, const std::string& content) {
   if (!hdf5::has_attribute(file.id(), "software") || !hdf5::has_attribute(file.id(), "schema_version") ||
@@ -31,11 +46,37 @@ std::string check_marks(const hdf5::File& file, const std::string& content) {
   hdf5::read_attribute(file.id(), "software", software);
   hdf5::read_attribute(file.id(), "content", found);
   hdf5::read_attribute(file.id(), "schema_version", schema);
-  if (software != "partita") return "is an HDF5 file of " + software + ", not of Partita";
+  if (software != "partita") return "is an HDF5 file of " + hdf5::quoted(software) + ", not of Partita";
   if (schema > schema_version || schema < 1)
     return "has schema_version " + std::to_string(schema) + "; this program reads versions 1 to " +
            std::to_string(schema_version) + ": use a newer Partita";
-  if (found != content) return "is a " + found + " file, not a " + content + " file";
+  if (found != content) return "is a " + unquoted(found) + " file, not a " + content + " file";
+  return "";
+}
+
+/// What can be refused without HDF5.
+void check_bytes(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  if (!has_hdf5_signature(bytes)) refuse(path, bytes.empty() ? "is empty" : "is not an HDF5 file");
+  if (is_being_written(bytes))
+    refuse(path,
+           "is open for writing in another program, or that program died: close it there, or clear the mark "
+           "with h5clear --status");
+}
+
+/// Empty when `take` has taken everything, else what is wrong.
+std::string examine_bytes(std::span<const std::byte> bytes, const std::string& content,
+                          const std::function<void(const hdf5::File&)>& take) {
+  try {
+    const auto file = hdf5::File::open(bytes);
+    if (auto wrong = check_marks(file, content); !wrong.empty()) return wrong;
+    take(file);
+  } catch (const hdf5::Failure& failure) {
+    return std::string("is truncated or damaged: ") + failure.what();
+  } catch (const std::bad_alloc&) {
+    return "is damaged: it names a size that no memory holds";
+  } catch (const std::exception& other) {  // of a container, which only a hostile file reaches
+    return std::string("is damaged: ") + other.what();
+  }
   return "";
 }
 
@@ -73,23 +114,17 @@ void write_document(const std::filesystem::path& path, const std::string& conten
 
 void read_document(const std::filesystem::path& path, const std::string& content,
                    const std::function<void(const hdf5::File&)>& take) {
-  read_document_bytes(path, read_bytes(path), content, take);
+  const auto bytes = read_bytes(path);
+  check_bytes(path, bytes);
+  auto wrong = examine_in_child([&] { return examine_bytes(bytes, content, take); }, {.bytes = bytes.size()});
+  if (wrong.empty()) wrong = examine_bytes(bytes, content, take);
+  if (!wrong.empty()) refuse(path, std::move(wrong));
 }
 
-void read_document_bytes(const std::filesystem::path& path, std::span<const std::byte> bytes,
-                         const std::string& content, const std::function<void(const hdf5::File&)>& take) {
-  if (!has_hdf5_signature(bytes)) refuse(path, bytes.empty() ? "is empty" : "is not an HDF5 file");
-  try {
-    const auto file = hdf5::File::open(bytes);
-    if (auto wrong = check_marks(file, content); !wrong.empty()) refuse(path, std::move(wrong));
-    take(file);
-  } catch (const hdf5::Failure& failure) {
-    refuse(path, std::string("is truncated or damaged: ") + failure.what());
-  } catch (const std::bad_alloc&) {
-    refuse(path, "is damaged: it names a size that no memory holds");
-  } catch (const std::length_error&) {
-    refuse(path, "is damaged: it names a size that no memory holds");
-  }
+void read_vouched_document(const std::filesystem::path& path, std::span<const std::byte> bytes,
+                           const std::string& content, const std::function<void(const hdf5::File&)>& take) {
+  check_bytes(path, bytes);
+  if (auto wrong = examine_bytes(bytes, content, take); !wrong.empty()) refuse(path, std::move(wrong));
 }
 
 }  // namespace partita::results

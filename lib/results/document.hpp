@@ -22,13 +22,13 @@ void write_document(const std::filesystem::path& path, const std::string& conten
                     const std::function<void(const hdf5::File&)>& fill,
                     const std::function<void(const hdf5::File&)>& verify);
 
-/// Opens `path`, checks the marks, and gives the file to `take`. Whatever HDF5 refuses becomes a
-/// `base::ConfigError` that names the file.
+/// Opens `path`, checks the marks, and gives the file to `take`, in a child process first. Whatever HDF5
+/// refuses, or crashes on there, becomes a `base::ConfigError` that names the file.
 void read_document(const std::filesystem::path& path, const std::string& content,
                    const std::function<void(const hdf5::File&)>& take);
 
-/// The same for a file whose bytes are at hand.
-void read_document_bytes(const std::filesystem::path& path, std::span<const std::byte> bytes,
-                         const std::string& content, const std::function<void(const hdf5::File&)>& take);
+/// The same for bytes that somebody vouches for (by their SHA-256), without the child.
+void read_vouched_document(const std::filesystem::path& path, std::span<const std::byte> bytes,
+                           const std::string& content, const std::function<void(const hdf5::File&)>& take);
 
 }  // namespace partita::results

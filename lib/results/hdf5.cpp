@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "hdf5_bounds.hpp"
 #include "hdf5_check.hpp"
 #include "partita/results/version.hpp"
 
@@ -83,19 +84,30 @@ void write_scalar(hid_t object, const std::string& name, hid_t on_file, hid_t in
   checked(H5Awrite(attribute.get(), in_memory_type, value), "H5Awrite " + name);
 }
 
-void check_class(const Type& type, H5T_class_t wanted, const std::string& name) {
+void check_class(const Type& type, H5T_class_t wanted, const std::string& place) {
   if (H5Tget_class(type.get()) != wanted || (wanted == H5T_STRING && H5Tis_variable_str(type.get()) != 0))
-    throw Failure(name + " has another type than expected");
+    throw Failure(place + " has another type than expected");
 }
+
+/// Attributes hold names, counts and a configuration.
+constexpr std::size_t largest_attribute = 16 << 20;
 
 /// Opens a scalar attribute of the class wanted.
 std::pair<Attribute, Type> open_attribute(hid_t object, const std::string& name, H5T_class_t wanted) {
-  Attribute attribute(checked(H5Aopen(object, name.c_str(), H5P_DEFAULT), "attribute " + name + ": H5Aopen"));
+  const auto place = "attribute " + name + " of " + place_of(object, "");
+  Attribute attribute(checked(H5Aopen(object, name.c_str(), H5P_DEFAULT), place + ": H5Aopen"));
   Type type(checked(H5Aget_type(attribute.get()), "H5Aget_type"));
-  check_class(type, wanted, "attribute " + name);
+  check_class(type, wanted, place);
   const Space space(checked(H5Aget_space(attribute.get()), "H5Aget_space"));
-  if (H5Sget_simple_extent_npoints(space.get()) != 1) throw Failure("attribute " + name + " is not a scalar");
+  if (H5Sget_simple_extent_npoints(space.get()) != 1) throw Failure(place + " is not a scalar");
+  if (H5Tget_size(type.get()) > largest_attribute) throw Failure(place + " is larger than 16 MiB");
   return {std::move(attribute), std::move(type)};
+}
+
+Dataset open_dataset(hid_t group, const std::string& name) {
+  require_own_member(group, name);
+  return Dataset(
+      checked(H5Dopen2(group, name.c_str(), H5P_DEFAULT), "column " + place_of(group, name) + ": H5Dopen2"));
 }
 
 template <class T>
@@ -125,7 +137,9 @@ Group create_group(hid_t parent, const std::string& name) {
 }
 
 Group open_group(hid_t parent, const std::string& name) {
-  return Group(checked(H5Gopen2(parent, name.c_str(), H5P_DEFAULT), "group " + name + ": H5Gopen2"));
+  if (name != "/") require_own_member(parent, name);
+  return Group(
+      checked(H5Gopen2(parent, name.c_str(), H5P_DEFAULT), "group " + place_of(parent, name) + ": H5Gopen2"));
 }
 
 bool exists(hid_t parent, const std::string& name) {
@@ -210,30 +224,34 @@ Dataset write_column(hid_t group, const std::string& name, std::span<const T> va
               "H5Dcreate2 " + name));
   checked(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, data), "H5Dwrite " + name);
   if constexpr (!is_text<T>) write_attribute(dataset.get(), "units", units);
+  write_sum(dataset.get(), {static_cast<const std::byte*>(data), values.size() * H5Tget_size(type.get())});
   return dataset;
 }
 
 template <class T>
 std::vector<T> read_column(hid_t group, const std::string& name, Extents& extents) {
-  const Dataset dataset(checked(H5Dopen2(group, name.c_str(), H5P_DEFAULT), "column " + name + ": H5Dopen2"));
+  const auto place = place_of(group, name);
+  const auto dataset = open_dataset(group, name);
   const Type type(checked(H5Dget_type(dataset.get()), "H5Dget_type"));
-  check_class(type, type_class<T>, "column " + name);
+  check_class(type, type_class<T>, "column " + place);
   const Space space(checked(H5Dget_space(dataset.get()), "H5Dget_space"));
   extents.resize(static_cast<std::size_t>(
       checked(H5Sget_simple_extent_ndims(space.get()), "H5Sget_simple_extent_ndims")));
   checked(H5Sget_simple_extent_dims(space.get(), extents.data(), nullptr), "H5Sget_simple_extent_dims");
-  const auto count = static_cast<std::size_t>(
-      checked(H5Sget_simple_extent_npoints(space.get()), "H5Sget_simple_extent_npoints"));
+  const auto count = require_held(dataset.get(), extents, H5Tget_size(type.get()), "column " + place);
   std::vector<T> values(count);
   if constexpr (is_text<T>) {
     const std::size_t width = H5Tget_size(type.get());
     std::string all(count * width, '\0');
-    checked(H5Dread(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, all.data()), "H5Dread " + name);
+    checked(H5Dread(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, all.data()),
+            "H5Dread " + place);
+    check_sum(dataset.get(), std::as_bytes(std::span(all)), place);
     for (std::size_t i = 0; i < count; ++i)
       values[i] = without_padding(all.data() + i * width, width);
   } else {
     checked(H5Dread(dataset.get(), memory_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()),
-            "H5Dread " + name);
+            "H5Dread " + place);
+    check_sum(dataset.get(), std::as_bytes(std::span(values)), place);
   }
   return values;
 }
@@ -260,7 +278,7 @@ void attach_scale(hid_t dataset, hid_t scale, unsigned dimension) {
 }
 
 bool is_single_precision(hid_t group, const std::string& name) {
-  const Dataset dataset(checked(H5Dopen2(group, name.c_str(), H5P_DEFAULT), "column " + name + ": H5Dopen2"));
+  const auto dataset = open_dataset(group, name);
   const Type type(checked(H5Dget_type(dataset.get()), "H5Dget_type"));
   return H5Tget_size(type.get()) == sizeof(float);
 }

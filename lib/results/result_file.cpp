@@ -36,7 +36,7 @@ void from_stored(const std::string& stored, topology::GridExtent& grid) {
   if (std::sscanf(stored.c_str(), "data=%d pipeline=%d tensor=%d%n", &grid.data, &grid.pipeline, &grid.tensor,
                   &end) != 3 ||
       static_cast<std::size_t>(end) != stored.size())
-    throw hdf5::Failure("attribute grid is \"" + stored + "\"");
+    throw hdf5::Failure("attribute grid is " + hdf5::quoted(stored));
 }
 
 void write_snapshot(const std::filesystem::path& path, const RunRecord& record) {

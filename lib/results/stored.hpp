@@ -4,8 +4,9 @@
 #include <cstdint>
 #include <string>
 #include <type_traits>
+#include <utility>
 
-#include "hdf5.hpp"
+#include "hdf5_bounds.hpp"
 #include "partita/kernels/data_type.hpp"
 #include "partita/kernels/shape.hpp"
 #include "partita/results/record.hpp"
@@ -47,10 +48,15 @@ using stored_type = std::remove_cvref_t<decltype(to_stored(std::declval<const st
 
 template <class Tag>
 void from_stored(std::int64_t stored, kernels::Count<Tag>& value) {
+  if (stored < 0) throw hdf5::Failure("a count is negative (" + std::to_string(stored) + ")");
   value = kernels::Count<Tag>(stored);
 }
 inline void from_stored(std::int64_t stored, std::int64_t& value) { value = stored; }
-inline void from_stored(std::int64_t stored, int& value) { value = static_cast<int>(stored); }
+inline void from_stored(std::int64_t stored, int& value) {
+  if (!std::in_range<int>(stored))
+    throw hdf5::Failure("a number is out of range (" + std::to_string(stored) + ")");
+  value = static_cast<int>(stored);
+}
 inline void from_stored(std::int64_t stored, bool& value) { value = stored != 0; }
 inline void from_stored(std::uint64_t stored, std::uint64_t& value) { value = stored; }
 inline void from_stored(double stored, double& value) { value = stored; }
@@ -60,7 +66,7 @@ requires std::is_enum_v<E>
 void from_stored(const std::string& stored, E& value) {
   for (int i = 0; i <= static_cast<int>(last_of<E>); ++i)
     if (to_string(static_cast<E>(i)) == stored) return void(value = static_cast<E>(i));
-  throw hdf5::Failure("unknown name \"" + stored + "\"");
+  throw hdf5::Failure("unknown name " + hdf5::quoted(stored));
 }
 void from_stored(const std::string& stored, topology::GridExtent& grid);
 void from_stored(const std::string& stored, kernels::Shape& shape);

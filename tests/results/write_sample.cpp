@@ -2,11 +2,13 @@
 /// script tests.
 ///
 /// write_sample FILE [key=value …]: seconds (factor on step times), seed (of ±1 % noise), precision, batch,
-/// steps, status, wire (added wire bytes), ranks, accuracy, timeline (none, backwards, alone).
+/// steps, status, wire (added wire bytes), ranks, accuracy, timeline (none, backwards, alone); model (a model
+/// of so many parameters instead).
 #include <cstdlib>
 #include <iostream>
 #include <map>
 
+#include "partita/results/model_file.hpp"
 #include "sample_record.hpp"
 
 namespace {
@@ -21,6 +23,13 @@ void write_sample(int argc, char** argv) {
   const auto number = [&](const char* key, double otherwise) {
     return keys.count(key) ? std::atof(keys[key].c_str()) : otherwise;
   };
+  if (keys.count("model")) {
+    const auto values = static_cast<std::int64_t>(number("model", 1));
+    return write_model(
+        argv[1],
+        {.parameters = {
+             {"linear1", "weight", {values}, std::vector<double>(static_cast<std::size_t>(values), 0.5)}}});
+  }
   auto record = test::sample_record(static_cast<std::int64_t>(number("steps", 7)),
                                     static_cast<std::int64_t>(number("ranks", 2)));
   if (keys.empty()) return write_snapshot(argv[1], record);

@@ -81,16 +81,22 @@ def scripts(slurm):
 
 
 def array(slurm):
-    """An array of four tasks: four seeds, four results."""
-    job = slurm.submit("--array=1-4", script("sweep"), "--train.steps=10", env=environment(PARTITA_OUTPUT=str(slurm.work / "seeds")))
-    printed = passed(slurm, job)
-    assert printed.count("STATUS: PASS") == 4, printed
-    seeds = {}
-    for path in (slurm.work / "seeds").glob("seeds.*.h5"):
+    """An array of four tasks shares the configurations of a sweep; each result names its task, and one index holds all."""
+    folder = slurm.work / "swept"
+    four = ("--sweep.seeds=1..2", "--vary.train.learning-rate=0.01, 0.03", "--vary.train.batch=64", "--data.train-samples=500")
+    job = slurm.submit("--array=1-4", script("sweep"), *four, env=environment(PARTITA_OUTPUT=str(folder)))
+    tasks = slurm.wait_for(job, seconds=120)
+    assert len(tasks) == 4 and all(task["JobState"] == "COMPLETED" for task in tasks), (tasks, slurm.printed(job))
+    runs = {}
+    for path in folder.glob("0*.h5"):
         with h5py.File(path) as result:
             entries = result["environment"].attrs
-            seeds[int(result.attrs["seed"])] = (int(entries["SLURM_ARRAY_TASK_ID"]), int(entries["SLURM_ARRAY_JOB_ID"]))
-    assert seeds == {n: (n, job) for n in (1, 2, 3, 4)}, seeds
+            assert int(entries["SLURM_ARRAY_JOB_ID"]) == job
+            runs[path.stem] = (int(entries["SLURM_ARRAY_TASK_ID"]), int(result.attrs["seed"]))
+    assert runs == {"0001": (1, 1), "0002": (2, 2), "0003": (3, 1), "0004": (4, 2)}, runs
+    sweep = source / "inputs/sweeps/digits_learning_rate_batch.ini"
+    index = slurm.run(programs / "partita-sweep", f"--config={sweep}", f"--output={folder}", "--index-only", "--compute.threads=1", *four)
+    assert index.returncode == 0 and len((folder / "index.csv").read_text().splitlines()) == 5, index
 
 
 def study(slurm):

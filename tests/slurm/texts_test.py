@@ -38,7 +38,7 @@ def scripts():
             for needed in ("--requeue", "--signal=USR1@180", "--open-mode=append", "--cpus-per-task"):
                 assert any(d.startswith(needed) for d in directives), (path, needed)
         assert path.stem.endswith("_gpu") == ("--gpus-per-task=1" in directives) == ("compute.backend=cuda" in text), path
-    documented = set(re.findall(r"^#   (PARTITA_\w+)", (slurm / "launch.bash").read_text() + (slurm / "scaling.sbatch").read_text(), re.M))
+    documented = set(re.findall(r"^#   (PARTITA_\w+)", (slurm / "launch.bash").read_text() + "".join(p.read_text() for p in paths), re.M))
     used = set(re.findall(r"\b(PARTITA_[A-Z_]+)\b", "".join(p.read_text() for p in [*paths, slurm / "launch.bash"])))
     assert used == documented, used ^ documented
 

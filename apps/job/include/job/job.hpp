@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,10 +21,26 @@ namespace partita::job {
 /// `checkpointed`: stopped on a signal, to be submitted again.
 enum ExitCode { success = 0, failed = 1, bad_input = 2, checkpointed = 75 };
 
+/// Data sets by what was asked for: each is loaded once, however many runs read it.
+class DataSets {
+ public:
+  /// Null with everything that is wrong appended to `violations`.
+  std::shared_ptr<const data::DataPair> load(const data::DataOptions&,
+                                             std::vector<base::Violation>& violations);
+
+ private:
+  struct Loaded {
+    data::DataOptions options;
+    std::shared_ptr<const data::DataPair> data;
+    std::vector<base::Violation> violations;
+  };
+  std::vector<Loaded> loaded_;
+};
+
 /// Everything that can be refused, checked on one rank alone.
 struct Input {
   config::RunOptions options;
-  std::optional<data::DataPair> data;
+  std::shared_ptr<const data::DataPair> data;
   std::optional<results::ModelFile> start;  ///< what `load-model` names
   collective::AlgorithmTable table = collective::AlgorithmTable::shipped();
   std::vector<base::Violation> violations;
@@ -41,7 +58,7 @@ struct Input {
 
 /// Command line, run file, data, model file and table of algorithms, with what is wrong with each, whatever
 /// the program does with them. Where there is no work only the options are read.
-Input read_input(int argc, const char* const* argv, int world_size);
+Input read_input(int argc, const char* const* argv, int world_size, DataSets&);
 
 /// A run on its ranks.
 struct Job {
@@ -50,6 +67,9 @@ struct Job {
   comm::Communicator& world;
   int ranks_on_host;
   std::string command_line;
+  std::ostream& lines = std::cout;     ///< for figures of merit and status
+  std::ostream& progress = std::cerr;  ///< for epochs and checkpoints
+  std::ostream& messages = std::cerr;  ///< for what a user should know
 
   /// Threads that a rank computes with, `wanted` (0: its share of the cores).
   [[nodiscard]] int threads(int wanted) const;
@@ -69,6 +89,9 @@ int run_main(const Program&, int argc, char** argv);
 std::unique_ptr<kernels::Backend> make_backend(const config::RunOptions&, int threads);
 
 /// "FOM name=… value=… unit=…" for each figure, then the status: PASS where nothing failed.
-void print_last_lines(const std::vector<results::Figure>&, std::string_view failure);
+void print_last_lines(std::ostream&, const std::vector<results::Figure>&, std::string_view failure);
+
+/// The words of a command line, with a blank between each two.
+std::string words_of(int argc, const char* const* argv);
 
 }  // namespace partita::job

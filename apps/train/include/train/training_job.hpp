@@ -10,6 +10,12 @@ namespace partita::train {
 /// write. `rank` 0 checks the files.
 job::Input read_input(int argc, const char* const* argv, int rank, int world_size);
 
+/// The same without the files that are written, for one of several runs in a process, which share data sets.
+job::Input read_shared_input(int argc, const char* const* argv, int world_size, job::DataSets&);
+
+/// What of the files that a run would write stands in its way.
+std::vector<base::Violation> check_files(const job::Input&);
+
 /// Trains, writes snapshots, the result and the model, prints the last lines; or describes the run where
 /// nothing is written. The exit code. Collective over the job's world.
 int run_training(const job::Job&);

@@ -163,9 +163,12 @@ class Communicator {
 
  private:
   friend void stock_all_reduce(const Communicator&, View, Combine);
+  friend class Group;
   explicit Communicator(std::shared_ptr<State> state);
   std::unique_ptr<Collective> plan(Description, View in, View out, collective::Schedule);
   void require_agreement(const Description&, std::span<const std::int64_t> cuts);
+  /// The ranks that give the same number, with a runtime of their own. Collective.
+  [[nodiscard]] std::shared_ptr<State> part_of(int part) const;
   std::shared_ptr<State> state_;
 };
 

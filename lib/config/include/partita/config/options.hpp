@@ -3,8 +3,10 @@
 
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "partita/base/error.hpp"
@@ -107,6 +109,9 @@ struct RunOptions {
 /// defaults, so that the caller can go on looking for violations.
 RunOptions parse(int argc, const char* const* argv, std::vector<base::Violation>& violations);
 
+/// The same of a run file's text alone, without command line; a model file that it names is not opened.
+RunOptions parse_text(std::string_view run_file, std::vector<base::Violation>& violations);
+
 /// The options as an INI file that `parse` reads back to the same options.
 std::string print_config(const RunOptions&);
 
@@ -119,6 +124,12 @@ std::string config_hash(const RunOptions&);
 std::filesystem::path checkpoint_dir(const RunOptions&);
 
 std::string help_text(const std::string& program);
+
+/// The keys that a run file may hold.
+const std::set<std::string>& run_keys();
+/// "unknown key in FILE; did you mean …?", with the nearest of a run's keys and `others`.
+std::string unknown_key(const std::string& name, std::vector<std::string_view> others,
+                        const std::string& where);
 
 /// Completes the options for a world of `world` ranks (data axis, batch of weak scaling), or says what does
 /// not fit.

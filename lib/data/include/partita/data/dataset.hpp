@@ -30,6 +30,7 @@ struct RandomOptions {
   kernels::Shape features{10};  ///< of one sample, e.g. {3, 32, 32}
   kernels::Shape targets{10};   ///< of one sample (regression)
   std::int64_t classes = 10;    ///< of classification
+  friend bool operator==(const RandomOptions&, const RandomOptions&) = default;
 };
 
 /// Which data a run reads; the keys `data.*`.
@@ -44,6 +45,7 @@ struct DataOptions {
                                         ///< of known size, else the largest training label + 1
   std::uint64_t seed = 1;               ///< of synthetic data
   RandomOptions random;
+  friend bool operator==(const DataOptions&, const DataOptions&) = default;
 };
 
 /// One half of a data set. Either `images` or `features`, and either `labels` or `targets`, are filled.

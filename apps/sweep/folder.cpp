@@ -1,0 +1,207 @@
+#include "folder.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <sstream>
+
+#include "partita/results/atomic_file.hpp"
+#include "partita/results/result_file.hpp"
+#include "train/training_job.hpp"
+
+namespace partita::sweep {
+namespace {
+
+namespace fs = std::filesystem;
+using base::Violation;
+
+fs::path rows_folder(const Options& options) { return options.output / "rows"; }
+
+fs::path row_path(const Options& options, int number) {
+  const std::string digits = std::to_string(number);
+  return rows_folder(options) /
+         (std::string(digits.size() < 4 ? 4 - digits.size() : 0, '0') + digits + ".json");
+}
+
+fs::path index_path(const Options& options) {
+  const auto& shard = options.shard;
+  const std::string part =
+      shard.n == 1 ? "" : "-" + std::to_string(shard.k) + "-of-" + std::to_string(shard.n);
+  return options.output / ("index" + part + ".csv");
+}
+
+fs::path folder_above(const fs::path& folder) {
+  const auto absolute = fs::absolute(folder).lexically_normal();
+  return absolute.has_filename() ? absolute.parent_path() : absolute.parent_path().parent_path();
+}
+
+void write_text(const fs::path& path, const std::string& text) {
+  results::replace_file(path, std::as_bytes(std::span(text)), [](std::span<const std::byte>) {});
+}
+
+/// What a row's file says; a file that is empty or damaged says that the configuration had begun.
+std::optional<Row> read_row(const Options& options, const Configuration& c) {
+  std::error_code none;
+  const auto path = row_path(options, c.number);
+  if (!fs::exists(path, none)) return std::nullopt;
+  const auto bytes = results::read_bytes(path);
+  const auto row = from_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  if (!row || row->number != c.number)
+    return Row{.number = c.number, .config_hash = c.hash, .status = Status::running};
+  return row;
+}
+
+/// A result that lost its content on the disk: none is ever written in part.
+bool is_damaged(const fs::path& path) {
+  std::error_code none;
+  if (!fs::is_regular_file(path, none)) return false;
+  try {
+    results::read(path);
+  } catch (const base::ConfigError&) {
+    return true;
+  } catch (const base::EnvironmentError&) {
+    return true;
+  }
+  return false;
+}
+
+/// The row of a configuration that need not run again: it is complete, or would diverge again. The file
+/// decides: its row may have been lost.
+std::optional<Row> finished(const Options& options, const Configuration& c) {
+  auto of_result = row_of_result(c);
+  if (of_result.status != Status::complete && of_result.status != Status::invalid) return std::nullopt;
+  const auto row = read_row(options, c);
+  return row && row->status == of_result.status && row->config_hash == c.hash ? *row : of_result;
+}
+
+std::string quoted(const std::string& text) {
+  if (text.find_first_of(",\"\n") == std::string::npos) return text;
+  std::string inside;
+  for (const char c : text)
+    inside += c == '"' ? "\"\"" : std::string(1, c == '\n' ? ' ' : c);
+  return "\"" + inside + "\"";
+}
+
+std::string number_text(double value) {
+  if (!std::isfinite(value)) return "";
+  std::ostringstream text;
+  text.precision(9);
+  text << value;
+  return text.str();
+}
+
+}  // namespace
+
+std::vector<Violation> check_folder(const Options& options, const std::vector<Configuration>& all) {
+  const auto& folder = options.output;
+  const auto refuse = [&](const std::string& why) {
+    return std::vector{Violation{"output", folder.string(), why}};
+  };
+  std::error_code none;
+  if (folder.empty()) return refuse("must name a folder");
+  const bool exists = fs::exists(folder, none);
+  if (exists && !fs::is_directory(folder, none)) return refuse("exists and is not a folder");
+  if (exists && options.shard.n == 1 && !options.resume && !options.overwrite && !options.index_only &&
+      fs::exists(index_path(options), none))
+    return refuse("holds a sweep already; name another folder, or give --resume or --overwrite");
+  if (exists && options.shard.n > 1 && !options.resume && !options.overwrite &&
+      fs::exists(index_path(options), none))
+    return refuse("holds this shard's results already; give --resume or --overwrite");
+  if (options.index_only && !exists) return refuse("does not exist: there is nothing to index");
+  auto violations =
+      results::check_output_path("output", (exists ? folder : folder_above(folder)) / ".partita-sweep", true);
+  if (!exists || options.index_only) return violations;
+  for (const auto& c : all) {
+    if (!belongs(c, options.shard) || (options.resume && (finished(options, c) || is_damaged(c.file))))
+      continue;
+    const auto more = train::check_files(c.input);
+    violations.insert(violations.end(), more.begin(), more.end());
+  }
+  return violations;
+}
+
+void open_folder(const Options& options, const std::vector<Configuration>& all) {
+  fs::create_directories(rows_folder(options));
+  for (const auto& c : all) {
+    if (!belongs(c, options.shard)) continue;
+    const auto row = options.resume ? finished(options, c) : std::nullopt;
+    if (row) {
+      write_row(options, *row);
+      continue;
+    }
+    if (options.resume && is_damaged(c.file)) fs::rename(c.file, c.file.string() + ".damaged");
+    if (!options.resume) fs::remove(c.file);
+    fs::remove(row_path(options, c.number));
+  }
+  // Another sweep finds it from now on.
+  write_index(options, all, read_rows(options, all));
+}
+
+std::optional<int> take_next(const Options& options, const std::vector<Configuration>& all, int after) {
+  for (auto i = static_cast<std::size_t>(after); i < all.size(); ++i) {
+    if (!belongs(all[i], options.shard)) continue;
+    const auto path = row_path(options, all[i].number);
+    const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (file >= 0) {
+      ::close(file);
+      return all[i].number;
+    }
+    if (errno != EEXIST) throw base::EnvironmentError("open " + path.string(), errno, std::strerror(errno));
+  }
+  return std::nullopt;
+}
+
+void write_row(const Options& options, const Row& row) {
+  write_text(row_path(options, row.number), to_json(row));
+}
+
+std::vector<Row> read_rows(const Options& options, const std::vector<Configuration>& all) {
+  std::vector<Row> rows;
+  for (const auto& c : all) {
+    auto row = read_row(options, c).value_or(Row{});
+    // Of another sweep, lost, or killed after its result: the result decides.
+    if (row.config_hash != c.hash || row.status == Status::running || row.status == Status::pending) {
+      const bool begun = row.status == Status::running;
+      row = row_of_result(c);
+      if (row.status == Status::pending && begun) row.status = Status::running;
+    }
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+fs::path write_index(const Options& options, const std::vector<Configuration>& all,
+                     const std::vector<Row>& rows) {
+  constexpr std::string_view figures[] = {"throughput", "train_loss", "test_loss", "test_accuracy"};
+  std::ostringstream text;
+  text << "number,group";
+  for (const auto& [key, value] : all.front().varied)
+    text << ',' << key;
+  text << ",status,reason,file,config_hash,ranks,seconds";
+  for (const auto name : figures)
+    text << ',' << name;
+  text << '\n';
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const auto& c = all[i];
+    const auto& row = rows[i];
+    if (!belongs(c, options.shard)) continue;
+    text << c.number << ',' << c.group;
+    for (const auto& [key, value] : c.varied)
+      text << ',' << quoted(value);
+    const bool has_file = row.status == Status::complete || row.status == Status::invalid;
+    text << ',' << to_string(row.status) << ',' << quoted(row.reason) << ','
+         << (has_file ? c.file.filename().string() : "") << ',' << c.hash << ',' << row.ranks << ','
+         << number_text(row.seconds);
+    for (const auto name : figures)
+      text << ',' << number_text(row.figure(name));
+    text << '\n';
+  }
+  write_text(index_path(options), text.str());
+  return index_path(options);
+}
+
+}  // namespace partita::sweep

@@ -1,0 +1,61 @@
+/// partita-sweep: trains many configurations of a run on groups of ranks side by side.
+#include <iostream>
+
+#include "folder.hpp"
+#include "partita/results/version.hpp"
+#include "partita/run/signals.hpp"
+#include "summary.hpp"
+#include "sweep.hpp"
+
+namespace partita::sweep {
+namespace {
+
+int run_main(int argc, char** argv) {
+  return comm::run_program(argc, argv, std::cerr, [&](comm::MpiEnvironment& environment) -> int {
+    auto world = comm::Communicator::world(environment);
+    const bool prints = world.rank() == 0;
+    std::vector<base::Violation> mine;
+    const auto options = parse(argc, argv, mine);
+    job::DataSets sets;
+    std::vector<Configuration> all;
+    if (options.has_work()) {
+      const bool readable = mine.empty();
+      all = configurations_of(options, sets, mine);
+      const auto append = [&](const std::vector<base::Violation>& more) {
+        mine.insert(mine.end(), more.begin(), more.end());
+      };
+      const bool runs = !options.dry_run && !options.index_only;
+      append(comm::check_launch(world.size()));
+      if (runs && readable) append(check_groups(options, all, world.nodes()));
+      if (prints && !options.dry_run) append(check_folder(options, all));
+    }
+    const auto violations = world.agree(mine);
+    if (prints)
+      for (const auto& violation : violations)
+        std::cerr << "partita-sweep: " << to_string(violation) << "\n";
+    if (!violations.empty()) return job::bad_input;
+    if (options.has_work() && !options.dry_run && !options.index_only)
+      return run(options, all, environment, world);
+    if (!prints) return job::success;
+    if (options.index_only && options.has_work()) return index_only(options, all);
+    if (options.help)
+      std::cout << help_text();
+    else if (options.version)
+      std::cout << "partita-sweep " << results::version().software_version << "\n";
+    else if (options.print_config)
+      std::cout << print_config(options);
+    else
+      print_list(std::cout, options, all);
+    return job::success;
+  });
+}
+
+}  // namespace
+}  // namespace partita::sweep
+
+int main(int argc, char** argv) {
+  // Also while MPI starts and ends: once the first rank has left with the code of a stopped sweep, srun -K1
+  // sends SIGTERM to the others.
+  const partita::run::StopSignals listening;
+  return partita::sweep::run_main(argc, argv);
+}

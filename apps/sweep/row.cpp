@@ -1,0 +1,80 @@
+#include "row.hpp"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "partita/results/result_file.hpp"
+
+namespace partita::sweep {
+namespace {
+
+constexpr std::array<std::string_view, 6> words{"pending", "running", "complete",
+                                                "invalid", "failed",  "interrupted"};
+
+}  // namespace
+
+std::string_view to_string(Status status) { return words[static_cast<std::size_t>(status)]; }
+
+double Row::figure(std::string_view name) const {
+  const auto found =
+      std::find_if(figures.begin(), figures.end(), [&](const auto& f) { return f.name == name; });
+  return found == figures.end() ? results::not_measured : found->value;
+}
+
+std::string to_json(const Row& row) {
+  nlohmann::ordered_json figures = nlohmann::ordered_json::array();
+  for (const auto& figure : row.figures)
+    figures.push_back({{"name", figure.name}, {"value", figure.value}, {"unit", figure.unit}});
+  const nlohmann::ordered_json json{{"number", row.number},
+                                    {"config_hash", row.config_hash},
+                                    {"status", to_string(row.status)},
+                                    {"reason", row.reason},
+                                    {"ranks", row.ranks},
+                                    {"seconds", row.seconds},
+                                    {"figures", figures}};
+  return json.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+std::optional<Row> from_json(const std::string& text) {
+  try {
+    const auto json = nlohmann::json::parse(text);
+    const auto number = [](const nlohmann::json& value) {  // JSON writes what is not finite as null
+      return value.is_null() ? results::not_measured : value.get<double>();
+    };
+    const auto word = std::find(words.begin(), words.end(), json.at("status").get<std::string>());
+    if (word == words.end()) return std::nullopt;
+    Row row{.number = json.at("number").get<int>(),
+            .config_hash = json.at("config_hash").get<std::string>(),
+            .status = static_cast<Status>(word - words.begin()),
+            .reason = json.at("reason").get<std::string>(),
+            .ranks = json.at("ranks").get<std::string>(),
+            .seconds = number(json.at("seconds"))};
+    for (const auto& figure : json.at("figures"))
+      row.figures.push_back({.name = figure.at("name").get<std::string>(),
+                             .value = number(figure.at("value")),
+                             .unit = figure.at("unit").get<std::string>()});
+    return row;
+  } catch (const nlohmann::json::exception&) {
+    return std::nullopt;
+  }
+}
+
+Row row_of_result(const Configuration& c) {
+  Row row{.number = c.number, .config_hash = c.hash};
+  std::error_code none;
+  if (!std::filesystem::exists(c.file, none)) return row;
+  try {
+    const auto record = results::read(c.file);
+    if (record.attributes.config_hash != c.hash) return row;
+    if (record.attributes.status == results::Status::complete) row.status = Status::complete;
+    if (record.attributes.status == results::Status::invalid) row.status = Status::invalid;
+    if (record.attributes.status == results::Status::aborted) row.status = Status::interrupted;
+    row.figures = record.figures;
+  } catch (const std::exception&) {
+    return row;  // it will be run again
+  }
+  return row;
+}
+
+}  // namespace partita::sweep
