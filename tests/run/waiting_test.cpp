@@ -17,7 +17,11 @@ namespace {
 /// Messages that have come are withheld for so long on this rank.
 double withheld_seconds = 0;
 std::set<const MPI_Request*> receives;
-std::map<const MPI_Request*, double> withheld_until;
+struct Withheld {
+  double until;
+  MPI_Status status;
+};
+std::map<const MPI_Request*, Withheld> withheld;
 
 }  // namespace
 
@@ -30,13 +34,15 @@ extern "C" int MPI_Irecv_c(void* data, MPI_Count count, MPI_Datatype type, int f
 extern "C" int MPI_Test(MPI_Request* request, int* flag, MPI_Status* status) {
   if (!receives.contains(request)) return PMPI_Test(request, flag, status);
   const double now = partita::base::now_seconds();
-  if (const auto held = withheld_until.find(request); held != withheld_until.end()) {
-    *flag = now >= held->second;
-    if (*flag != 0) withheld_until.erase(held), receives.erase(request);
+  if (const auto held = withheld.find(request); held != withheld.end()) {
+    *flag = now >= held->second.until;
+    if (*flag == 0) return MPI_SUCCESS;
+    *status = held->second.status;
+    withheld.erase(held), receives.erase(request);
     return MPI_SUCCESS;
   }
   const int code = PMPI_Test(request, flag, status);
-  if (*flag != 0) withheld_until[request] = now + withheld_seconds, *flag = 0;
+  if (*flag != 0) withheld[request] = {now + withheld_seconds, *status}, *flag = 0;
   return code;
 }
 
