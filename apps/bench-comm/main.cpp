@@ -217,6 +217,8 @@ int main(int argc, char** argv) {
     const bool prints = control.rank() == 0;
     std::vector<base::Violation> violations;
     const auto options = bench_comm::parse(argc, argv, violations);
+    for (auto& violation : comm::check_launch(control.size()))
+      violations.push_back(std::move(violation));
     const auto table = prints ? base_table(options.table, violations) : collective::AlgorithmTable::shipped();
     const auto check_output = [&](const char* key, const std::filesystem::path& path, bool overwrite) {
       if (path.empty() || !prints) return;

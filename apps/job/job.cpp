@@ -75,6 +75,7 @@ int run_main(const Program& program, int argc, char** argv) {
   return comm::run_program(argc, argv, std::cerr, [&](comm::MpiEnvironment& environment) -> int {
     auto control = comm::Communicator::world(environment);
     Input input = program.read(argc, argv, control.rank(), control.size());
+    if (input.has_work()) input.append(comm::check_launch(control.size()));
     if (input.model_is_known && input.grid_fits)
       input.append(config::check_nodes(input.options, control.nodes()));
     const auto violations = control.agree(input.violations);

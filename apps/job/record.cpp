@@ -22,15 +22,26 @@ std::string cpu_model() {
   return "unknown";
 }
 
+/// Which job and which part of it this was, what it was given, how its tasks were laid out and bound. Under
+/// mpiexec those of the step would be its proxies', so that only the job's are kept.
+// clang-format off
+constexpr const char* recorded_variables[] = {
+    "SLURM_CLUSTER_NAME", "SLURM_JOB_PARTITION", "SLURM_JOB_ID", "SLURM_JOB_NAME", "SLURM_RESTART_COUNT",
+    "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_JOB_NUM_NODES",
+    "SLURM_JOB_NODELIST", "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "SLURM_TASKS_PER_NODE",
+    "SLURM_CPUS_PER_TASK", "SLURM_JOB_CPUS_PER_NODE", "SLURM_CPUS_ON_NODE", "SLURM_CPU_BIND",
+    "SLURM_DISTRIBUTION", "SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU", "SLURM_CPU_FREQ_REQ", "SLURM_GPUS",
+    "SLURM_GPUS_PER_NODE", "SLURM_GPUS_PER_TASK", "SLURM_GPUS_ON_NODE", "SLURM_GPU_BIND", "SLURM_JOB_GPUS",
+    "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES"};
+// clang-format on
+
 /// Compiler, libraries and the scheduler's variables, by name.
 std::map<std::string, std::string> versions(const comm::MpiEnvironment& environment) {
   std::map<std::string, std::string> entries{{"mpi", environment.library()},
                                              {"compiler", "GCC " __VERSION__},
                                              {"hdf5", results::hdf5_version()},
                                              {"cuda", describe(kernels::cuda::query_devices())}};
-  for (const char* name :
-       {"SLURM_JOB_ID", "SLURM_JOB_NAME", "SLURM_NTASKS", "SLURM_JOB_NUM_NODES", "SLURM_JOB_NODELIST",
-        "SLURM_CPUS_PER_TASK", "SLURM_JOB_PARTITION", "OMP_NUM_THREADS", "OMP_PROC_BIND"})
+  for (const char* name : recorded_variables)
     if (const char* value = std::getenv(name)) entries[name] = value;
   return entries;
 }

@@ -3,6 +3,7 @@
 
 #include "folder.hpp"
 #include "partita/results/version.hpp"
+#include "partita/run/signals.hpp"
 #include "summary.hpp"
 #include "sweep.hpp"
 
@@ -24,6 +25,7 @@ int run_main(int argc, char** argv) {
         mine.insert(mine.end(), more.begin(), more.end());
       };
       const bool runs = !options.dry_run && !options.index_only;
+      append(comm::check_launch(world.size()));
       if (runs && readable) append(check_groups(options, all, world.nodes()));
       if (prints && !options.dry_run) append(check_folder(options, all));
     }
@@ -51,4 +53,9 @@ int run_main(int argc, char** argv) {
 }  // namespace
 }  // namespace partita::sweep
 
-int main(int argc, char** argv) { return partita::sweep::run_main(argc, argv); }
+int main(int argc, char** argv) {
+  // Also while MPI starts and ends: once the first rank has left with the code of a stopped sweep, srun -K1
+  // sends SIGTERM to the others.
+  const partita::run::StopSignals listening;
+  return partita::sweep::run_main(argc, argv);
+}

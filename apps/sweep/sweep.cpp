@@ -235,7 +235,6 @@ std::vector<Violation> check_groups(const Options& options, const std::vector<Co
 int run(const Options& options, std::vector<Configuration>& all, comm::MpiEnvironment& environment,
         comm::Communicator& world) {
   const double begun = base::now_seconds();
-  const run::StopSignals listening;
   const Groups groups(options, world.size());
   if (world.rank() == 0) {
     open_folder(options, all);

@@ -4,9 +4,9 @@
 
 int main(int argc, char** argv) {
   using namespace partita;
-  const auto run = [](const job::Job& job) {
-    const run::StopSignals listening;
-    return train::run_training(job);
-  };
-  return job::run_main({.name = "partita-train", .read = train::read_input, .run = run}, argc, argv);
+  // Also while MPI starts and ends: once the first rank has left with the code of a checkpoint, srun -K1 sends
+  // SIGTERM to the others.
+  const run::StopSignals listening;
+  return job::run_main({.name = "partita-train", .read = train::read_input, .run = train::run_training}, argc,
+                       argv);
 }

@@ -6,6 +6,7 @@
 
 #include "job/describe.hpp"
 #include "job/model_file.hpp"
+#include "mlperf_log.hpp"
 #include "partita/results/checkpoint.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/run/signals.hpp"
@@ -147,8 +148,9 @@ results::Status status_of(run::Outcome outcome, bool is_checkpointed) {
 /// A training and its record, kept up to date together.
 class RecordedTraining {
  public:
-  RecordedTraining(const job::Job& job, run::Training& training, const kernels::Backend& backend, int threads)
-      : job_(job), training_(training), record_(begin_record(job, training, backend, threads)) {}
+  RecordedTraining(const job::Job& job, run::Training& training, const kernels::Backend& backend, int threads,
+                   MlperfLog& log)
+      : job_(job), training_(training), log_(log), record_(begin_record(job, training, backend, threads)) {}
 
   /// Goes on from a checkpoint instead of the beginning.
   void continue_from(const Resumed& resumed) {
@@ -159,8 +161,11 @@ class RecordedTraining {
   run::Outcome run() {
     const bool speaks = job_.world.rank() == 0;
     return training_.run(
-        {.on_epoch =
+        {.on_epoch_begin = [&](std::int64_t epoch) { log_.begin_epoch(epoch); },
+         .on_evaluation_begin = [&](std::int64_t epoch) { log_.begin_evaluation(epoch); },
+         .on_epoch =
              [&](const run::EpochRow& row) {
+               log_.end_epoch(row);
                if (speaks) print_epoch(job_.progress, row);
                snapshot();
              },
@@ -206,6 +211,7 @@ class RecordedTraining {
 
   const job::Job& job_;
   run::Training& training_;
+  MlperfLog& log_;
   results::RunRecord record_;
   Exchanged earlier_;         ///< before the checkpoint
   std::size_t recorded_ = 0;  ///< steps
@@ -216,18 +222,22 @@ int train(const job::Job& job, const run::TrainingOptions& asked, kernels::Backe
   const auto& options = job.input.options;
   auto& world = job.world;
   const bool speaks = world.rank() == 0;
+  MlperfLog log(options.mlperf_log && speaks ? &job.lines : nullptr);
   run::Training training(options.model, asked, backend, world, *job.input.data);
   training.calibrate();
   if (job.input.start)
     for (const auto& tensor : job::tensors_of(*job.input.start, options.model))
       training.set_parameter(tensor);
-  RecordedTraining recorded(job, training, backend, threads);
+  RecordedTraining recorded(job, training, backend, threads, log);
   if (options.resume) {
     if (const auto from = resume(job, training)) recorded.continue_from(*from);
   } else if (speaks) {
     results::remove_all_checkpoints(config::checkpoint_dir(options));
   }
+  log.begin_run(options, *job.input.data);
   const auto outcome = recorded.run();
+  log.end_run(outcome == run::Outcome::target_reached ||
+              (outcome == run::Outcome::complete && !options.train.target_accuracy));
   const bool is_checkpointed = training.is_checkpointed();
   const auto& record = recorded.finish(status_of(outcome, is_checkpointed));
   const bool ended = outcome != run::Outcome::interrupted;

@@ -50,6 +50,19 @@ std::string MpiEnvironment::host() const {
   return {text, static_cast<std::size_t>(length)};
 }
 
+std::vector<base::Violation> check_launch(int world_size) {
+  // A process manager that the library spoke to says how many it started: mpiexec inside an allocation starts
+  // its proxies as a step whose variables the ranks inherit, and they say nothing of the world.
+  if (world_size > 1 || std::getenv("PMI_SIZE") || std::getenv("OMPI_COMM_WORLD_SIZE")) return {};
+  const char* const tasks = std::getenv("SLURM_STEP_NUM_TASKS");
+  if (!tasks || std::atoi(tasks) <= 1) return {};
+  return {
+      {"SLURM_STEP_NUM_TASKS", tasks,
+       "srun started so many tasks, but MPI sees only one rank in this one's world, so that each would run "
+       "the whole job alone; start them with srun --mpi=pmi2 (srun --mpi=list names what this site has), or "
+       "with mpiexec"}};
+}
+
 namespace {
 
 /// In one piece; launchers pass on what they have read before the abort, so they are given time to read.

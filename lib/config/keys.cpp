@@ -138,6 +138,9 @@ std::vector<Key> train_keys() {
       number<double>(
           "snapshot.seconds", "between snapshots of the result inside an epoch; 0: at epochs only",
           {0, no_limit}, [](O& o) -> auto& { return o.snapshot_seconds; }, false),
+      boolean(
+          "log.mlperf", "rank 0 prints the events of the training as MLPerf log lines (:::MLLOG)",
+          [](O& o) -> auto& { return o.mlperf_log; }, false),
   };
 }
 

@@ -188,6 +188,7 @@ bool Training::finish_epoch(data::Sampler& sampler, std::int64_t limit, Boundary
                             const Observer& observer) {
   const std::int64_t n = data_.train.samples.value(), batch = options_.split.batch;
   const auto order = sampler.order(progress_.step / steps_per_epoch());
+  observer.on_epoch_begin(progress_.step / steps_per_epoch() + 1);
   world_.ledger().set_activity(Activity::train);
   while (true) {
     const std::int64_t begin = progress_.step % steps_per_epoch() * batch;
@@ -219,6 +220,7 @@ std::optional<Outcome> Training::end_epoch(std::int64_t limit, const Observer& o
     failure_ = explain_divergence(world_, *executor_, *parameters_, training_program_, model_,
                                   batch_of(progress_.step - 1, last_batch_));
   if (!diverged && options_.evaluate_every > 0 && (last || epoch % options_.evaluate_every == 0)) {
+    observer.on_evaluation_begin(epoch);
     const auto evaluation = evaluate();
     row.test_loss = evaluation.loss;
     if (model_.loss == model::Loss::cross_entropy) row.test_accuracy = evaluation.accuracy;

@@ -7,6 +7,9 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <vector>
+
+#include "partita/base/error.hpp"
 
 #include "partita/comm/position.hpp"
 
@@ -47,6 +50,11 @@ class MpiEnvironment {
  private:
   std::shared_ptr<Watch> watch_;
 };
+
+/// What the launcher's variables say against a world of `world_size` ranks; nothing where they agree. Slurm's
+/// srun, told to use an interface that the MPI library does not speak, starts each of its tasks as a world of
+/// one rank, and every one of them would run the whole job. Local.
+std::vector<base::Violation> check_launch(int world_size);
 
 /// Runs a program on every rank. An exception on one rank is printed to `errors` with the rank and its cause,
 /// and ends all ranks; the return value is the process's exit code.

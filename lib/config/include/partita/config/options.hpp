@@ -97,6 +97,7 @@ struct RunOptions {
   int threads = 0;  ///< 0: the rank's share of the node's cores
   double watchdog_seconds = 300;  ///< that a rank waits for others before the job is ended; 0: for ever
   data::DataOptions data;
+  bool mlperf_log = false;  ///< rank 0 prints what happens as MLPerf log lines
   std::filesystem::path output, save_model, load_model;
   bool overwrite = false, resume = false;
   bool help = false, version = false, print_config = false, dry_run = false;

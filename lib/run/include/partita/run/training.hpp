@@ -78,6 +78,9 @@ class Training {
 
   /// Called on every rank, at the same step.
   struct Observer {
+    std::function<void(std::int64_t)> on_epoch_begin = [](std::int64_t) {};  ///< epochs count from 1
+    std::function<void(std::int64_t)> on_evaluation_begin = [](std::int64_t) {
+    };  ///< once the epoch's steps are done
     std::function<void(const EpochRow&)> on_epoch = [](const EpochRow&) {
     };                                          ///< after each epoch with its row; may write a snapshot
     std::function<void()> on_snapshot = [] {};  ///< between two steps, when a snapshot is due
