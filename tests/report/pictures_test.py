@@ -1,6 +1,7 @@
 """Every picture at 1, 2, 8 and 64 ranks: no two texts overlap, none leaves the canvas, and the numbers drawn are the file's."""
 import os
 import tempfile
+import types
 
 import packages
 
@@ -61,8 +62,15 @@ def check_numbers(runs):
     assert matrices["in messages"][0, 16] == 1_700_000 and matrices["in messages"][0, 2] == 409600
     assert matrices["in messages"].sum() * 60 == run.traffic.wire_bytes.sum()
     windows = matrices["through shared windows"]
-    assert windows[1, 0] == 65536 and (windows > 0).sum() == 64, "what rank 0 reads from rank 1 goes from 1 to 0"
+    assert windows[1, 0] == 65536 and (windows > 0).sum() == 64
     assert windows.sum() * 60 == run.traffic.window_bytes_read.sum() + run.traffic.window_bytes_written.sum()
+    # What rank 0 reads from rank 1 goes from 1 to 0; what it sends or writes goes from 0 to 1.
+    peers = {"rank": [0, 0], "peer": [1, 1], "activity": ["train", "setup"], "wire_bytes": [10, 1], "window_bytes_read": [30, 1],
+             "window_bytes_written": [50, 1]}
+    one_way = types.SimpleNamespace(ranks=2, columns=lambda _: {name: numpy.array(values) for name, values in peers.items()})
+    matrices = ranks.peer_matrices(one_way, "train", 10)
+    assert matrices["in messages"].tolist() == [[0, 1], [0, 0]], matrices
+    assert matrices["through shared windows"].tolist() == [[0, 5], [3, 0]], matrices
     blocks = timeline.blocks_of(run.timeline[run.timeline["rank"] == 0].itertuples(), False, 0)
     assert [b[3] for b in blocks if b[0] == "forward"] == list(range(16)), blocks
     assert any(b[0] == "waiting for another stage" for b in blocks)
