@@ -134,8 +134,9 @@ class Campaign {
     }
     for (const auto& [name, values] : recording_)
       out << name << ": " << std::setprecision(1) << results::median(values) * 1e9 << " ns\n";
+    if (measured_.empty()) return;
     out << "of peak: of fused multiply-adds on this core, measured in the same samples (median "
-        << (measured_.empty() ? 0 : results::median(measured_.begin()->second.peak) * 1e-9)
+        << results::median(measured_.begin()->second.peak) * 1e-9
         << " GFLOP/s).\nerror: largest, against the double reference; 1 is what rounding allows.\n";
   }
 

@@ -19,6 +19,9 @@ namespace fs = std::filesystem;
 /// What is summed, copied or written between two looks at the clock: well below a millisecond.
 constexpr std::size_t slice_bytes = 256 << 10;
 
+/// What a shard has besides its values.
+constexpr std::int64_t least_shard = 1 << 20;
+
 /// A call that may block for long, such as fsync, beside the caller's work.
 base::Sliced beside(std::function<void()> call) {
   auto over = std::async(std::launch::async, std::move(call));
@@ -141,7 +144,10 @@ base::Sliced write_image(fs::path path, std::vector<std::byte> image, StoredFile
 }
 
 base::Sliced write_shard(fs::path folder, int rank, std::vector<FilledBlock> blocks, StoredFile& stored) {
-  auto file = hdf5::File::create();
+  Bytes expected(least_shard);
+  for (const auto& block : blocks)
+    expected += block.weights.bytes() + block.velocities.bytes();
+  auto file = hdf5::File::create(static_cast<std::size_t>(expected.value()));
   sign(file, "checkpoint shard");
   for (const auto& block : blocks) {
     for (auto part = write_block(file, "parameters", block.block, block.weights); !part.advance();)

@@ -45,7 +45,8 @@ using Extents = std::vector<hsize_t>;
 /// is.
 class File {
  public:
-  static File create();
+  /// `expected_bytes`: memory is taken in pieces of this size, so that a large file is not moved as it grows.
+  static File create(std::size_t expected_bytes = 0);
   /// Opens a whole file for reading; the bytes are copied.
   static File open(std::span<const std::byte> image);
 

@@ -11,7 +11,7 @@ namespace partita::results::hdf5 {
 namespace {
 
 /// First size and growth of a file in memory.
-constexpr std::size_t image_increment = 1 << 20;
+constexpr std::size_t least_increment = 1 << 20;
 
 /// HDF5 tells files in memory apart by their names.
 std::string next_name() {
@@ -22,9 +22,9 @@ std::string next_name() {
 /// HDF5 prints its error stack by default; a library does not.
 void silence() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
 
-PropertyList in_memory() {
+PropertyList in_memory(std::size_t increment = least_increment) {
   auto access = properties(H5P_FILE_ACCESS);
-  checked(H5Pset_fapl_core(access.get(), image_increment, false), "H5Pset_fapl_core");
+  checked(H5Pset_fapl_core(access.get(), increment, false), "H5Pset_fapl_core");
   checked(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110), "H5Pset_libver_bounds");
   return access;
 }
@@ -56,11 +56,11 @@ void File::FreeImage::operator()(Image* image) const {
   delete image;
 }
 
-File File::create() {
+File File::create(std::size_t expected_bytes) {
   silence();
   File file;
   file.image_.reset(new Image);
-  const auto access = in_memory();
+  const auto access = in_memory(std::max(expected_bytes, least_increment));
   H5FD_file_image_callbacks_t callbacks{.image_malloc = nullptr,
                                         .image_memcpy = nullptr,
                                         .image_realloc = &Image::grow,

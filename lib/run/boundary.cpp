@@ -29,7 +29,8 @@ Boundary::Due Boundary::after_step() {
   if (!most_ || ++steps_ < ask_at_) return {};
   const auto activity = world_.ledger().activity();
   world_.ledger().set_activity(collective::Activity::record);
-  asked_ = {base::now_seconds() - begin_seconds_, options_.interrupted && options_.interrupted() ? 1.0 : 0.0};
+  asked_ = {base::now_seconds() - begin_seconds_, options_.interrupted && options_.interrupted() ? 1.0 : 0.0,
+            options_.is_writing && options_.is_writing() ? 1.0 : 0.0};
   most_->start();
   most_->wait();
   world_.ledger().set_activity(activity);
@@ -38,7 +39,7 @@ Boundary::Due Boundary::after_step() {
   const double per_step = std::max(agreed_seconds_, 1e-9) / static_cast<double>(steps_);
   ask_at_ = steps_ + static_cast<std::int64_t>(std::clamp(interval_seconds / per_step, 1.0, 1e9));
   return {.snapshot = is_over(options_.snapshot_seconds, snapshot_begin_),
-          .checkpoint = is_over(options_.checkpoint_seconds, checkpoint_begin_),
+          .checkpoint = asked_[2] == 0 && is_over(options_.checkpoint_seconds, checkpoint_begin_),
           .stop = asked_[1] > 0};
 }
 

@@ -239,7 +239,8 @@ std::optional<Outcome> Training::end_epoch(std::int64_t limit, const Observer& o
 Outcome Training::run(const Observer& observer) {
   Boundary boundary(world_, {.snapshot_seconds = options_.snapshot_seconds,
                              .checkpoint_seconds = checkpointer_ ? options_.checkpoint.seconds : 0,
-                             .interrupted = options_.interrupted});
+                             .interrupted = options_.interrupted,
+                             .is_writing = [this] { return checkpointer_ && checkpointer_->is_writing(); }});
   if (checkpointer_) checkpointer_->on_report = observer.on_report;
   data::Sampler sampler({.samples = data_.train.samples, .seed = options_.seed, .shuffle = options_.shuffle});
   // A limit of steps wins over epochs.

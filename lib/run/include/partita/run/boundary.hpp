@@ -17,6 +17,8 @@ class Boundary {
     double snapshot_seconds = 0;             ///< between snapshots of the result; 0: none
     double checkpoint_seconds = 0;           ///< between checkpoints; 0: none
     std::function<bool()> interrupted = {};  ///< whether this rank was asked to stop; empty: never
+    /// Whether this rank still writes the last checkpoint, so that none is due by time; empty: never.
+    std::function<bool()> is_writing = {};
   };
   /// Collective over `world`, which outlives the boundary. Without anything to agree on it never
   /// communicates.
@@ -38,7 +40,7 @@ class Boundary {
   double begin_seconds_;
   double agreed_seconds_ = 0;  ///< since the start, the longest of all ranks'
   double snapshot_begin_ = 0, checkpoint_begin_ = 0;
-  std::array<double, 2> asked_{};  ///< seconds, whether to stop; reduced in place
+  std::array<double, 3> asked_{};  ///< seconds, whether to stop, whether writing; reduced in place
   std::int64_t steps_ = 0, ask_at_ = 1;
   std::unique_ptr<comm::Collective> most_;
 };

@@ -43,6 +43,8 @@ class Checkpointer {
   void begin(const results::TrainingProgress&, std::vector<std::byte> result);
   /// Spends at most about 1 % of the time of the steps on what is left to do. After every step.
   void after_step(double step_seconds);
+  /// Whether this rank has something left to do.
+  [[nodiscard]] bool is_writing() const { return !work_.is_done(); }
   /// All that is left. Afterwards every rank knows whether the checkpoint was committed.
   bool finish();
   /// Called on rank 0 whenever a checkpoint is committed or has failed.
