@@ -20,6 +20,10 @@ std::string text_of(T value) {
   }
 }
 
+/// Beyond any count, and any number, that is meant.
+inline constexpr std::int64_t large = 1LL << 40;
+inline constexpr double no_limit = 1e30;
+
 /// Bounds of a number; `open` excludes the lower one.
 template <class T>
 struct Bounds {

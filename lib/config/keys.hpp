@@ -22,6 +22,11 @@ struct Key {
 
 const std::vector<Key>& keys();
 
+/// Parts of the table.
+std::vector<Key> train_keys();
+std::vector<Key> checkpoint_keys();
+std::vector<Key> infer_keys();
+
 /// An option without a value, of the command line only.
 struct Switch {
   const char* name;

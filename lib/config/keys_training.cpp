@@ -1,0 +1,141 @@
+/// Keys of training and inference: what is computed, and what is kept of it.
+#include "key_kinds.hpp"
+
+namespace partita::config {
+namespace {
+
+// The references of these lambdas would be taken for operators.
+// clang-format off
+
+/// Printed only where it is not derived from the batch of a rank.
+Key global_batch() {
+  Key key = number<std::int64_t>(
+      "train.batch", "global batch in samples", {1, large},
+      [](RunOptions& o) -> auto& { return o.train.batch; });
+  key.print = [plain = key.print](const RunOptions& o) {
+    return o.train.batch_per_rank ? std::nullopt : plain(o);
+  };
+  return key;
+}
+
+}  // namespace
+
+std::vector<Key> train_keys() {
+  using O = RunOptions;
+  return {
+      number<std::int64_t>(
+          "train.epochs", "passes over the training set", {0, 1 << 20},
+          [](O& o) -> auto& { return o.train.epochs; }),
+      optional_number<std::int64_t>(
+          "train.steps", "limits the steps and wins over epochs; 0 only initialises", {0, large},
+          [](O& o) -> auto& { return o.train.steps; }),
+      global_batch(),
+      optional_number<std::int64_t>(
+          "train.batch-per-rank", "samples a data rank, instead of train.batch (weak scaling)", {1, large},
+          [](O& o) -> auto& { return o.train.batch_per_rank; }),
+      number<double>(
+          "train.learning-rate", "η of SGD", {0, no_limit, true},
+          [](O& o) -> auto& { return o.train.learning_rate; }),
+      choice(
+          "train.schedule", "of the learning rate after the warm-up",
+          std::array{LearningRateSchedule::constant, LearningRateSchedule::step,
+                     LearningRateSchedule::cosine},
+          [](O& o) -> auto& { return o.train.schedule; }),
+      number<std::int64_t>(
+          "train.warmup-steps", "steps of linear warm-up", {0, large},
+          [](O& o) -> auto& { return o.train.warmup_steps; }),
+      number<std::int64_t>(
+          "train.step-epochs", "epochs between two factors of gamma (schedule step)", {1, 1 << 20},
+          [](O& o) -> auto& { return o.train.step_epochs; }),
+      number<double>(
+          "train.gamma", "factor of the learning rate (schedule step)", {0, 1, true},
+          [](O& o) -> auto& { return o.train.gamma; }),
+      number<double>(
+          "train.momentum", "µ of SGD", {0, 1}, [](O& o) -> auto& { return o.train.momentum; }),
+      number<double>(
+          "train.weight-decay", "added to the gradient, times the weight", {0, no_limit},
+          [](O& o) -> auto& { return o.train.weight_decay; }),
+      number<std::uint64_t>(
+          "train.seed", "of parameters, shuffles and dropout", {0, UINT64_MAX},
+          [](O& o) -> auto& { return o.train.seed; }),
+      choice(
+          "train.precision", "of parameters and arithmetic", std::array{Precision::fp32, Precision::fp64},
+          [](O& o) -> auto& { return o.train.precision; }, "bf16 and tf32 are not available yet"),
+      boolean(
+          "train.shuffle", "a new order of the samples each epoch",
+          [](O& o) -> auto& { return o.train.shuffle; }),
+      boolean(
+          "train.deterministic", "the same parameters, bit for bit, on any number of data ranks and stages",
+          [](O& o) -> auto& { return o.train.deterministic; }),
+      number<int>(
+          "train.grains", "parts of a batch whose gradients are added in one fixed tree (deterministic)",
+          {1, 1 << 16}, [](O& o) -> auto& { return o.train.grains; }),
+      optional_number<double>(
+          "train.target-accuracy", "stop once the test accuracy reaches this", {0, 1},
+          [](O& o) -> auto& { return o.train.target_accuracy; }),
+      number<std::int64_t>(
+          "evaluate.every", "epochs between evaluations; 0: never", {0, 1 << 20},
+          [](O& o) -> auto& { return o.evaluate_every; }, false),
+      number<std::int64_t>(
+          "timeline.first", "first step of the timeline", {0, large},
+          [](O& o) -> auto& { return o.timeline.first; }, false),
+      number<std::int64_t>(
+          "timeline.steps", "steps whose every instruction is timed; 0: none", {0, 100000},
+          [](O& o) -> auto& { return o.timeline.steps; }, false),
+      number<double>(
+          "snapshot.seconds", "between snapshots of the result inside an epoch; 0: at epochs only",
+          {0, no_limit}, [](O& o) -> auto& { return o.snapshot_seconds; }, false),
+      boolean(
+          "log.mlperf", "rank 0 prints the events of the training as MLPerf log lines (:::MLLOG)",
+          [](O& o) -> auto& { return o.mlperf_log; }, false),
+  };
+}
+
+std::vector<Key> checkpoint_keys() {
+  using O = RunOptions;
+  return {
+      {.name = "checkpoint.dir",
+       .meaning = "folder of the checkpoints (default: the output's name, ending in .checkpoints)",
+       .decides_result = false,
+       .read = [](O& o, const std::string& value) { return o.checkpoint.dir = value, std::string(); },
+       .print =
+           [](const O& o) {
+             return o.checkpoint.dir.empty() ? std::nullopt : std::optional(o.checkpoint.dir.string());
+           }},
+      number<std::int64_t>(
+          "checkpoint.every", "steps between checkpoints; 0: not by steps", {0, large},
+          [](O& o) -> auto& { return o.checkpoint.every; }, false),
+      number<double>(
+          "checkpoint.seconds", "between checkpoints; 0: not by time", {0, no_limit},
+          [](O& o) -> auto& { return o.checkpoint.seconds; }, false),
+      number<int>(
+          "checkpoint.keep", "the newest checkpoints are kept", {1, 1 << 20},
+          [](O& o) -> auto& { return o.checkpoint.keep; }, false),
+  };
+}
+
+/// They say how a trained model is measured, not what is trained.
+std::vector<Key> infer_keys() {
+  using O = RunOptions;
+  std::vector<Key> keys{
+      optional_number<std::int64_t>(
+          "infer.samples", "the first test samples; default: all", {1, large},
+          [](O& o) -> auto& { return o.infer.samples; }),
+      optional_number<std::int64_t>(
+          "infer.batch", "global batch in samples; default: 256 a data rank", {1, large},
+          [](O& o) -> auto& { return o.infer.batch; }),
+      number<std::int64_t>(
+          "infer.repetitions", "passes over the samples", {1, 1 << 20},
+          [](O& o) -> auto& { return o.infer.repetitions; }),
+      number<std::int64_t>(
+          "infer.warmup", "batches that are not timed", {0, 1 << 20},
+          [](O& o) -> auto& { return o.infer.warmup; }),
+  };
+  for (auto& key : keys)
+    key.decides_result = false;
+  return keys;
+}
+
+// clang-format on
+
+}  // namespace partita::config
