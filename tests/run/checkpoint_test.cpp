@@ -41,10 +41,12 @@ std::vector<Decomposition> decompositions(std::size_t net) {
   const int p = world().size();
   using step::Schedule;
   std::vector<Decomposition> all{{net, {.data = p}, Schedule::one_f_one_b, 1, Placing::cheapest},
-                                 {net, {.pipeline = p}, Schedule::one_f_one_b, 3, Placing::cheapest},
                                  {net, {.tensor = p}, Schedule::one_f_one_b, 1, Placing::column},
                                  {net, {.tensor = p}, Schedule::one_f_one_b, 1, Placing::row},
                                  {net, {.tensor = p}, Schedule::one_f_one_b, 1, Placing::weird_trick}};
+  if (p <= 4)  // the smallest net has as many layers
+    all.push_back({net, {.pipeline = p}, Schedule::one_f_one_b, 3, Placing::cheapest});
+  if (p == 6) all.push_back({net, {.data = 2, .pipeline = 3}, Schedule::one_f_one_b, 2, Placing::cheapest});
   if (p % 2 == 0) all.push_back({net, {.data = 2, .tensor = p / 2}, Schedule::one_f_one_b, 2, Placing::row});
   if (p == 4) all.push_back({net, {.pipeline = 2, .tensor = 2}, Schedule::zb_h1, 2, Placing::column});
   if (p == 4) all.push_back({net, {.data = 2, .pipeline = 2}, Schedule::gpipe, 2, Placing::cheapest});
