@@ -4,8 +4,8 @@
 
 int main(int argc, char** argv) {
   using namespace partita;
-  // Also while MPI starts and ends: once the first rank has left with the code of a checkpoint, srun -K1 sends
-  // SIGTERM to the others.
+  // Also while MPI starts and ends: once the first rank has left with the code of a checkpoint, srun -K1
+  // sends SIGTERM to the others.
   const run::StopSignals listening;
   return job::run_main({.name = "partita-train", .read = train::read_input, .run = train::run_training}, argc,
                        argv);

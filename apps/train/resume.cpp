@@ -1,5 +1,6 @@
 #include "resume.hpp"
 
+#include <cerrno>
 #include <sstream>
 
 #include "partita/results/checkpoint.hpp"
@@ -60,15 +61,21 @@ std::optional<std::pair<std::int64_t, results::Manifest>> newest(const std::file
   return std::nullopt;
 }
 
-/// Takes up the state of `resumed.step`; what is damaged on the way, on this rank.
-std::vector<Violation> try_checkpoint(const job::Job& job, run::Training& training, Resumed& resumed) {
+/// What kept this rank from taking up a checkpoint: it is damaged, or (`refused`) whole and of no use, or out
+/// of reach.
+struct Trouble {
+  std::vector<Violation> damaged, refused;
+};
+
+/// Takes up the state of `resumed.step`.
+Trouble try_checkpoint(const job::Job& job, run::Training& training, Resumed& resumed) {
   const auto& options = job.input.options;
   const auto folder = results::checkpoint_folder(config::checkpoint_dir(options), resumed.step);
   try {
     const auto manifest = results::read_manifest(folder);
     auto wrong = results::check_identity("checkpoint.dir", folder, manifest.identity,
                                          identity_of(options, *job.input.data));
-    if (!wrong.empty()) return wrong;
+    if (!wrong.empty()) return {.refused = std::move(wrong)};
     resumed.same_run = manifest.config_hash == config::config_hash(options);
     if (job.world.rank() == 0) resumed.record = results::read_partial_result(folder, manifest);
     std::vector<run::EpochRow> epochs;
@@ -76,9 +83,11 @@ std::vector<Violation> try_checkpoint(const job::Job& job, run::Training& traini
       epochs.push_back(epoch_row(e));
     training.restore(folder, manifest, std::move(epochs));
   } catch (const base::ConfigError& wrong) {
-    return wrong.violations();
+    return {.damaged = wrong.violations()};
   } catch (const base::EnvironmentError& wrong) {
-    return {{folder.string(), "", wrong.what()}};
+    std::vector<Violation> what{{folder.string(), "", wrong.what()}};
+    if (wrong.code() == ENOENT) return {.damaged = std::move(what)};  // a file is missing
+    return {.refused = std::move(what)};
   }
   return {};
 }
@@ -114,6 +123,16 @@ std::vector<Violation> check_resume(const job::Input& input) {
   const auto folder = results::checkpoint_folder(dir, found->first);
   append(results::check_identity("checkpoint.dir", folder, found->second.identity,
                                  identity_of(options, *input.data)));
+  const auto steps_per_epoch =
+      (input.data->train.samples.value() + options.train.batch - 1) / options.train.batch;
+  const auto limit = options.train.steps.value_or(options.train.epochs * steps_per_epoch);
+  const bool other = found->second.config_hash != config::config_hash(options);
+  if (found->first > limit || (found->first == limit && other))
+    violations.push_back({options.train.steps ? "train.steps" : "train.epochs",
+                          std::to_string(options.train.steps.value_or(options.train.epochs)),
+                          "nothing is left to train: " + folder.string() + " is of step " +
+                              std::to_string(found->first) + ", the run ends with step " +
+                              std::to_string(limit)});
   if (!options.output.empty() && std::filesystem::exists(options.output) &&
       found->second.config_hash != config::config_hash(options))
     violations.push_back(
@@ -129,6 +148,11 @@ std::optional<Ended> find_ended(const job::Job& job) {
   if (job.world.rank() == 0 && !output.empty() && std::filesystem::exists(output)) {
     ended.record = results::read(output);
     word = to_string(ended.record.attributes.status);
+    const auto& model = job.input.options.save_model;
+    if (word == to_string(results::Status::complete) && !model.empty() && !std::filesystem::exists(model)) {
+      job.messages << output.string() << " is complete, but " << model.string() << " is missing" << std::endl;
+      word.clear();
+    }
   }
   word = job.world.all_gather_text(word, collective::Purpose::control).front();
   if (word != to_string(results::Status::complete) && word != to_string(results::Status::invalid))
@@ -149,7 +173,9 @@ std::optional<Resumed> resume(const job::Job& job, run::Training& training) {
   std::vector<std::int64_t> damaged;
   for (std::int64_t step = 0; steps >> step; damaged.push_back(step)) {
     Resumed resumed{.step = step};
-    const auto damage = job.world.agree(try_checkpoint(job, training, resumed));
+    const auto trouble = try_checkpoint(job, training, resumed);
+    const auto damage = job.world.agree(trouble.damaged), refused = job.world.agree(trouble.refused);
+    if (!refused.empty()) throw base::ConfigError(refused);
     if (speaks)
       for (const auto& what : damage)
         job.messages << "the checkpoint of step " << step << " is damaged: " << to_string(what) << std::endl;

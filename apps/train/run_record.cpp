@@ -148,6 +148,13 @@ void add_timeline(results::RunRecord& record, comm::Communicator& world, const m
   double origin = INFINITY;
   for (const auto& span : spans)
     origin = std::min(origin, span.begin_seconds);
+  std::int64_t first_flow = 0;  // steps before a restart come first
+  double earlier_end = 0;
+  for (const auto& row : record.timeline.rows) {
+    first_flow = std::max(first_flow, row.flow + 1);
+    earlier_end = std::max(earlier_end, row.end_seconds);
+  }
+  origin -= earlier_end;
   std::map<int, step::Program> programs;
   for (const auto& span : spans) {
     if (!programs.contains(span.rank)) programs.emplace(span.rank, training.program_of(span.rank));
@@ -163,7 +170,7 @@ void add_timeline(results::RunRecord& record, comm::Communicator& world, const m
                              .chunk = instruction.chunk,
                              .queue = "compute",  // one thread of control: what it does follows in one row
                              .bytes = span.bytes,
-                             .flow = span.flow};
+                             .flow = span.flow < 0 ? -1 : first_flow + span.flow};
     if (instruction.unit >= 0)
       row.layer = name_of(program.units[static_cast<std::size_t>(instruction.unit)], model);
     if (instruction.transfer >= 0) {
@@ -194,9 +201,11 @@ std::vector<results::Figure> figures_of_merit(const results::RunRecord& record,
     if (std::isfinite(record.epochs.back().test_accuracy))
       figures.push_back({"test_accuracy", record.epochs.back().test_accuracy, "1"});
   }
-  if (training.checkpoint_seconds() > 0 && training.progress().training_seconds > 0)
-    figures.push_back(
-        {"checkpoint_overhead", training.checkpoint_seconds() / training.progress().training_seconds, "1"});
+  double stepped = 0;  // since the start, or the restart, of this process
+  for (const auto& step : training.steps())
+    stepped += step.seconds;
+  if (training.checkpoint_seconds() > 0 && stepped > 0)
+    figures.push_back({"checkpoint_overhead", training.checkpoint_seconds() / stepped, "1"});
   if (const auto reached = training.seconds_to_target())
     figures.push_back({"time_to_accuracy", *reached, "s"});
   return figures;

@@ -113,10 +113,6 @@ void print_description(const config::RunOptions& options, const run::TrainingOpt
                 }});
 }
 
-}  // namespace
-
-namespace {
-
 void print_report(const job::Job& job, const run::CheckpointReport& report) {
   if (!report.failure.empty())
     job.messages << "checkpoint of step " << report.step << " FAILED: " << report.failure << std::endl;
@@ -126,23 +122,25 @@ void print_report(const job::Job& job, const run::CheckpointReport& report) {
 }
 
 /// How the run ended, for the last line; empty when all is well.
-std::string failure_of(const run::Training& training, run::Outcome outcome, bool is_checkpointed) {
+std::string failure_of(const run::Training& training, run::Outcome outcome) {
   if (outcome == run::Outcome::diverged) return training.failure();
   if (outcome != run::Outcome::interrupted) return "";
-  return is_checkpointed ? "checkpointed on a signal; submit again with --resume"
-                         : "interrupted by a signal, nothing could be checkpointed";
+  if (training.is_checkpointed()) return "checkpointed on a signal; submit again with --resume";
+  if (training.committed_step() < 0) return "interrupted by a signal, nothing could be checkpointed";
+  return "checkpointed on a signal at step " + std::to_string(training.committed_step()) +
+         " only; submit again with --resume";
 }
 
-int exit_code_of(run::Outcome outcome, bool is_checkpointed) {
+int exit_code_of(run::Outcome outcome, bool can_go_on) {
   if (outcome == run::Outcome::diverged) return job::failed;
-  if (outcome == run::Outcome::interrupted) return is_checkpointed ? job::checkpointed : job::failed;
+  if (outcome == run::Outcome::interrupted) return can_go_on ? job::checkpointed : job::failed;
   return job::success;
 }
 
-results::Status status_of(run::Outcome outcome, bool is_checkpointed) {
+results::Status status_of(run::Outcome outcome, bool can_go_on) {
   if (outcome == run::Outcome::diverged) return results::Status::invalid;
   if (outcome != run::Outcome::interrupted) return results::Status::complete;
-  return is_checkpointed ? results::Status::running : results::Status::aborted;
+  return can_go_on ? results::Status::running : results::Status::aborted;
 }
 
 /// A training and its record, kept up to date together.
@@ -156,6 +154,7 @@ class RecordedTraining {
   void continue_from(const Resumed& resumed) {
     if (job_.world.rank() != 0) return;
     continue_record(record_, resumed);
+    earlier_timeline_ = record_.timeline;
     if (resumed.same_run) earlier_ = {.traffic = resumed.record.traffic, .peers = resumed.record.peers};
   }
   run::Outcome run() {
@@ -182,7 +181,6 @@ class RecordedTraining {
     record_.attributes.status = status;
     record_.attributes.status_reason = training_.failure();
     update();
-    add_timeline_once();
     if (job_.world.rank() == 0) record_.figures = figures_of_merit(record_, training_);
     write();
     return record_;
@@ -192,12 +190,10 @@ class RecordedTraining {
   void update() {
     update_record(record_, job_.world, training_, std::exchange(recorded_, training_.steps().size()),
                   earlier_);
-    const auto wanted = static_cast<std::size_t>(job_.input.options.timeline.steps);
-    if (training_.recorded().size() == wanted) add_timeline_once();
-  }
-  /// When all its steps are over, so that a checkpoint's result has it; or at the end.
-  void add_timeline_once() {
-    if (std::exchange(has_timeline_, true) || training_.recorded().empty()) return;
+    // A checkpoint's result has the steps of the timeline that are over.
+    if (timed_ == training_.recorded().size()) return;
+    timed_ = training_.recorded().size();
+    record_.timeline = earlier_timeline_;
     add_timeline(record_, job_.world, job_.input.options.model, training_);
   }
   void write() const {
@@ -215,8 +211,26 @@ class RecordedTraining {
   results::RunRecord record_;
   Exchanged earlier_;         ///< before the checkpoint
   std::size_t recorded_ = 0;  ///< steps
-  bool has_timeline_ = false;
+  results::Timeline earlier_timeline_;
+  std::size_t timed_ = 0;  ///< steps
 };
+
+/// Rank 0's hold on the checkpoints, once there are or will be any. Throws `base::ConfigError` on every rank
+/// when another job has them. Collective.
+std::unique_ptr<results::CheckpointLock> lock_checkpoints(const job::Job& job) {
+  const auto& options = job.input.options;
+  const auto dir = config::checkpoint_dir(options);
+  const bool regular = options.checkpoint.every > 0 || options.checkpoint.seconds > 0;
+  std::unique_ptr<results::CheckpointLock> lock;
+  if (job.world.rank() == 0 && !dir.empty() && (regular || std::filesystem::exists(dir)))
+    lock = std::make_unique<results::CheckpointLock>(dir);
+  std::vector<base::Violation> violations;
+  if (lock && lock->is_taken())
+    violations.push_back({"checkpoint.dir", dir.string(), "is in use by another job"});
+  violations = job.world.agree(violations);
+  if (!violations.empty()) throw base::ConfigError(violations);
+  return lock;
+}
 
 int train(const job::Job& job, const run::TrainingOptions& asked, kernels::Backend& backend, int threads) {
   const auto& options = job.input.options;
@@ -229,6 +243,7 @@ int train(const job::Job& job, const run::TrainingOptions& asked, kernels::Backe
     for (const auto& tensor : job::tensors_of(*job.input.start, options.model))
       training.set_parameter(tensor);
   RecordedTraining recorded(job, training, backend, threads, log);
+  const auto lock = lock_checkpoints(job);
   if (options.resume) {
     if (const auto from = resume(job, training)) recorded.continue_from(*from);
   } else if (speaks) {
@@ -238,22 +253,22 @@ int train(const job::Job& job, const run::TrainingOptions& asked, kernels::Backe
   const auto outcome = recorded.run();
   log.end_run(outcome == run::Outcome::target_reached ||
               (outcome == run::Outcome::complete && !options.train.target_accuracy));
-  const bool is_checkpointed = training.is_checkpointed();
-  const auto& record = recorded.finish(status_of(outcome, is_checkpointed));
-  const bool ended = outcome != run::Outcome::interrupted;
-  if (ended && !options.save_model.empty()) {
+  // Before the result says that the run is complete.
+  if (outcome != run::Outcome::interrupted && !options.save_model.empty()) {
     const auto whole = training.gather_parameters();
     if (speaks) results::write_model(options.save_model, job::model_file(options, whole));
   }
-  if (speaks)
-    job::print_last_lines(job.lines, record.figures, failure_of(training, outcome, is_checkpointed));
+  const bool can_go_on = training.committed_step() >= 0;
+  const auto& record = recorded.finish(status_of(outcome, can_go_on));
+  if (speaks) job::print_last_lines(job.lines, record.figures, failure_of(training, outcome));
   world.barrier();  // nobody frees shared memory before the files are written, nor where that failed
-  return exit_code_of(outcome, is_checkpointed);
+  return exit_code_of(outcome, can_go_on);
 }
 
 }  // namespace
 
 int run_training(const job::Job& job) {
+  run::StopSignals::reclaim();
   const auto& options = job.input.options;
   // A threaded matrix product adds in another order: the deterministic mode computes with one thread.
   const int threads = job.threads(options.threads == 0 && options.train.deterministic ? 1 : options.threads);

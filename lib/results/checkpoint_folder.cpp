@@ -1,4 +1,6 @@
 /// The folders of checkpoints: which count, which go.
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -61,6 +63,10 @@ void remove_old_checkpoints(const fs::path& dir, int keep) {
 }
 
 void remove_all_checkpoints(const fs::path& dir) {
+  std::error_code error;
+  for (fs::directory_iterator i(dir, error), end; !error && i != end; i.increment(error))
+    if (i->path().filename().string().starts_with("damaged-" + std::string(prefix)))
+      remove_checkpoint(i->path());
   for (const auto step : steps_in(dir, false))
     remove_checkpoint(checkpoint_folder(dir, step));
 }
@@ -72,6 +78,17 @@ void set_aside(const fs::path& dir, std::int64_t step) {
   fs::remove_all(aside, error);
   fs::rename(folder, aside, error);
   if (error) throw WriteError("rename " + folder.string(), error.value(), error.message());
+}
+
+CheckpointLock::CheckpointLock(const fs::path& dir) {
+  std::error_code error;
+  fs::create_directories(dir, error);  // whoever writes there says why it cannot
+  descriptor_ = ::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  taken_ = descriptor_ >= 0 && ::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+CheckpointLock::~CheckpointLock() {
+  if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 std::vector<base::Violation> check_checkpoint_dir(const fs::path& dir, bool may_exist) {

@@ -27,6 +27,7 @@ void exchange_progress(Archive& root, T& progress) {
   root.attribute("samples", progress.samples);
   root.attribute("epoch_seconds", progress.epoch_seconds);
   root.attribute("training_seconds", progress.training_seconds);
+  root.attribute("test_accuracy", progress.test_accuracy);
 }
 
 template <class Archive, class T>

@@ -77,7 +77,7 @@ Checkpointer::Checkpointer(comm::Communicator& world, const model::ModelSpec& mo
     cuts[r] = static_cast<std::int64_t>(r * sizeof(Receipt));
   const kernels::View receipts(receipts_.data(), kernels::DataType::uint8, kernels::Elements(cuts.back()));
   gather_receipts_ = world.plan_all_gather(receipts, cuts, collective::Purpose::control);
-  tell_committed_ = world.plan_broadcast(std::span(&committed_, 1), 0, collective::Purpose::control);
+  tell_committed_ = world.plan_broadcast(std::span(&committed_step_, 1), 0, collective::Purpose::control);
 }
 
 Checkpointer::~Checkpointer() = default;
@@ -125,16 +125,15 @@ void Checkpointer::after_step(double step_seconds) {
   }
 }
 
-bool Checkpointer::finish() {
-  if (work_.is_done()) return committed_ > 0;
+std::int64_t Checkpointer::finish() {
+  if (work_.is_done()) return committed_step_;
   world_.wait_until([this] { return work_.advance(); });
-  return committed_ > 0;
+  return committed_step_;
 }
 
 base::Sliced Checkpointer::write(results::TrainingProgress progress, std::vector<std::byte> result) {
   auto& mine = receipts_[static_cast<std::size_t>(world_.rank())];
   mine = {};
-  committed_ = 0;
   auto blocks = copy_owned();
   co_yield base::next_slice;
   results::StoredFile shard;
@@ -206,7 +205,7 @@ base::Sliced Checkpointer::commit(results::TrainingProgress progress, std::vecto
       report.bytes += vouched.result.back().bytes;
       for (auto part = results::write_manifest(folder, std::move(vouched)); !part.advance();)
         co_yield base::next_slice;
-      committed_ = 1;
+      committed_step_ = progress.step;
       results::remove_old_checkpoints(options_.dir, options_.keep);
     } catch (const std::exception& error) {
       report.failure = error.what();

@@ -130,8 +130,7 @@ void Training::restore(const std::filesystem::path& folder, const results::Manif
                        std::vector<EpochRow> epochs) {
   run::restore(folder, manifest, model_, training_program_, *parameters_);
   progress_ = manifest.progress;
-  checkpointed_step_ = progress_.step;
-  checkpointed_ = true;
+  checkpointed_step_ = committed_step_ = progress_.step;
   epochs_ = std::move(epochs);
   // The row of an epoch that was cut off comes anew when the epoch is over.
   std::erase_if(epochs_, [&](const auto& row) { return row.epoch > progress_.step / steps_per_epoch(); });
@@ -148,7 +147,6 @@ void Training::begin_checkpoint(const Observer& observer) {
   world_.all_reduce(std::span(&lost, 1), comm::Combine::max, Purpose::metric);
   if (lost > 0)
     return world_.ledger().set_activity(Activity::train);  // as the next step's loss tells all ranks
-  checkpointed_ = false;
   checkpointed_step_ = progress_.step;
   checkpointer_->begin(progress_, observer.on_checkpoint());
   world_.ledger().set_activity(Activity::train);
@@ -156,9 +154,9 @@ void Training::begin_checkpoint(const Observer& observer) {
 }
 
 void Training::finish_checkpoint() {
-  if (!checkpointer_ || checkpointed_) return;
+  if (!checkpointer_) return;
   const double begun = base::now_seconds();
-  checkpointed_ = checkpointer_->finish();
+  committed_step_ = std::max(committed_step_, checkpointer_->finish());
   checkpoint_seconds_ += base::now_seconds() - begun;
 }
 
@@ -226,6 +224,7 @@ std::optional<Outcome> Training::end_epoch(std::int64_t limit, const Observer& o
     if (model_.loss == model::Loss::cross_entropy) row.test_accuracy = evaluation.accuracy;
   }
   epochs_.push_back(row);
+  if (progress_.samples == 0) progress_.test_accuracy = row.test_accuracy.value_or(results::not_measured);
   const bool reached = options_.target_accuracy && row.test_accuracy.value_or(0) >= *options_.target_accuracy;
   if (reached) seconds_to_target_ = training_seconds;
   world_.ledger().set_activity(Activity::record);
@@ -246,6 +245,10 @@ Outcome Training::run(const Observer& observer) {
   // A limit of steps wins over epochs.
   const std::int64_t limit = options_.steps.value_or(options_.epochs * steps_per_epoch());
   auto outcome = Outcome::complete;
+  if (options_.target_accuracy && progress_.test_accuracy >= *options_.target_accuracy) {
+    seconds_to_target_ = progress_.training_seconds;
+    return Outcome::target_reached;
+  }
   while (progress_.step < limit) {
     const bool stopped = !finish_epoch(sampler, limit, boundary, observer);
     const auto end = stopped ? std::optional(Outcome::interrupted) : end_epoch(limit, observer);

@@ -1,6 +1,6 @@
 """Checkpoints as a user meets them: signals, --resume on the same and on other grids, refusals, damage, kill -9 at any moment.
 
-Usage: checkpoint_test.py signals|refusals|damaged|other_grid|killed[=TIMES] MPIEXEC PARTITA_TRAIN SOURCE_FOLDER
+Usage: checkpoint_test.py signals|refusals|damaged|other_grid|endings|killed[=TIMES] MPIEXEC PARTITA_TRAIN SOURCE_FOLDER
 """
 import hashlib
 import os
@@ -207,6 +207,64 @@ def other_grid():
                 assert np.abs(found[name] - expected[name]).max() < 1e-12, (grid, name)
 
 
+def endings():
+    """What has ended stays ended; what is missing is made good; what another job holds is left alone; a launcher is not needed."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        alone = subprocess.Popen([train, f"--config={config}", "--train.epochs=100000", "--compute.threads=1", f"--output={folder}/k.h5"],
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            for line in alone.stderr:
+                if line.startswith("epoch"):
+                    break
+            alone.send_signal(signal.SIGUSR1)
+            out, _ = alone.communicate(timeout=20)
+            assert alone.returncode == 75 and "STATUS: FAIL checkpointed" in out, (alone.returncode, out)
+        finally:
+            alone.kill()
+
+        target = ("--train.epochs=6", "--train.target-accuracy=0.6", "--checkpoint.every=60")
+        files = (f"--output={folder}/t.h5", f"--save-model={folder}/t-model.h5")
+        assert run(2, *target, *files).returncode == 0
+        before = datasets(folder / "t-model.h5")
+        (folder / "t.h5").unlink()
+        (folder / "t-model.h5").unlink()
+        result = run(2, *target, *files, "--resume")
+        assert result.returncode == 0 and "epoch" not in result.stderr.replace("epochs", ""), result
+        after = datasets(folder / "t-model.h5")
+        assert all((before[k] == after[k]).all() for k in before) and "time_to_accuracy" in result.stdout
+
+        few = ("--train.steps=12", "--timeline.steps=4", "--checkpoint.every=1", "--checkpoint.keep=20")
+        files = (f"--output={folder}/w.h5", f"--save-model={folder}/w-model.h5")
+        assert run(2, *few, *files).returncode == 0
+        (folder / "w-model.h5").unlink()
+        result = run(2, *few, *files, "--resume")
+        assert result.returncode == 0 and "is missing" in result.stderr and (folder / "w-model.h5").exists(), result
+        (folder / "w.h5").unlink()
+        for step in range(8, 13):
+            (folder / "w.checkpoints" / f"step-{step}" / "manifest.h5").unlink()
+        assert run(2, *few, *files, "--resume").returncode == 0
+        with h5py.File(folder / "w.h5") as file:
+            table = file["timeline"]
+            assert set(table["step"][()]) == {5, 6, 7, 8}
+            assert (np.sort(table["flow"][()][table["flow"][()] >= 0]) >= 0).all() and (table["end_seconds"][()] >= table["start_seconds"][()]).all()
+
+        result = run(2, "--train.steps=5", f"--checkpoint.dir={folder}/w.checkpoints", "--resume")
+        assert result.returncode == 2 and "nothing is left to train" in result.stderr, result
+
+        holder = subprocess.Popen(command(2, "--train.epochs=100000", f"--checkpoint.dir={folder}/one", "--checkpoint.every=1000"),
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        try:
+            for line in holder.stderr:
+                if line.startswith("checkpoint of step"):
+                    break
+            result = run(2, "--train.epochs=100000", f"--checkpoint.dir={folder}/one", "--resume")
+            assert result.returncode != 0 and "is in use by another job" in result.stderr, result
+        finally:
+            holder.terminate()
+            holder.communicate(timeout=20)
+
+
 def killed(times):
     """kill -9 of a rank or of the launcher at a random moment: no acknowledged checkpoint is lost, none is torn, the others end."""
     chosen = random.Random(11)
@@ -263,4 +321,4 @@ name, _, times = part.partition("=")
 if name == "killed":
     killed(int(times or 10))
 else:
-    {"signals": signals, "refusals": refusals, "damaged": damaged, "other_grid": other_grid}[name]()
+    {"signals": signals, "refusals": refusals, "damaged": damaged, "other_grid": other_grid, "endings": endings}[name]()

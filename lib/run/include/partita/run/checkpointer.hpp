@@ -45,8 +45,9 @@ class Checkpointer {
   void after_step(double step_seconds);
   /// Whether this rank has something left to do.
   [[nodiscard]] bool is_writing() const { return !work_.is_done(); }
-  /// All that is left. Afterwards every rank knows whether the checkpoint was committed.
-  bool finish();
+  /// All that is left. The step of the newest checkpoint that this object committed, the same on every rank;
+  /// -1: none.
+  std::int64_t finish();
   /// Called on rank 0 whenever a checkpoint is committed or has failed.
   std::function<void(const CheckpointReport&)> on_report = [](const CheckpointReport&) {};
 
@@ -69,7 +70,7 @@ class Checkpointer {
   std::vector<std::vector<step::Piece>> owned_;  ///< by rank
   memory::HostBuffer copy_;
   std::vector<Receipt> receipts_;
-  std::int64_t committed_ = 0;  ///< rank 0's word, given to all
+  std::int64_t committed_step_ = -1;  ///< rank 0's word, given to all
   std::unique_ptr<comm::Collective> gather_receipts_, tell_committed_;
   base::Sliced work_;
   double allowance_seconds_ = 0;

@@ -14,6 +14,9 @@ class StopSignals {
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;
 
+  /// Takes the signals back from MPI, which installs a handler of its own for USR1 as it starts; that one
+  /// would wait for a launcher that a process without one does not have.
+  static void reclaim();
   /// Whether one has come to this process.
   [[nodiscard]] static bool received();
 

@@ -109,8 +109,10 @@ class Training {
   [[nodiscard]] const std::vector<EpochRow>& epochs() const { return epochs_; }
   [[nodiscard]] const std::vector<RecordedStep>& recorded() const { return recorded_; }
   [[nodiscard]] const results::TrainingProgress& progress() const { return progress_; }
-  /// Whether the last checkpoint that was begun has been committed.
-  [[nodiscard]] bool is_checkpointed() const { return checkpointed_; }
+  /// Whether the state as it is now has been checkpointed, and the newest step that has (-1: none), once
+  /// `run` is over.
+  [[nodiscard]] bool is_checkpointed() const { return committed_step_ == progress_.step; }
+  [[nodiscard]] std::int64_t committed_step() const { return committed_step_; }
   /// What checkpoints took from this rank's core.
   [[nodiscard]] double checkpoint_seconds() const { return checkpoint_seconds_; }
   [[nodiscard]] std::optional<double> seconds_to_target() const { return seconds_to_target_; }
@@ -157,7 +159,7 @@ class Training {
   results::TrainingProgress progress_;
   std::unique_ptr<Checkpointer> checkpointer_;
   std::int64_t checkpointed_step_ = -1;  ///< of the last one begun
-  bool checkpointed_ = false;
+  std::int64_t committed_step_ = -1;
   double checkpoint_seconds_ = 0;
   std::optional<double> seconds_to_target_;
   std::string failure_;
