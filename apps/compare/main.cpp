@@ -1,7 +1,7 @@
 /// partita-compare: lays the result files of two or more runs beside each other.
 ///
 /// Data on stdout, messages on stderr. Exit 0; 1 when a gated metric became worse or a reference does
-/// not hold; 2 for bad input.
+/// not hold, or when the report cannot be written; 2 for bad input.
 #include <unistd.h>
 
 #include <algorithm>
@@ -98,6 +98,13 @@ void print(const compare::Options& options, const compare::Report& report) {
   }
 }
 
+/// What is shown is gone: a failure of the environment, not of the input.
+int report_unwritten(int code) {
+  std::cerr << "partita-compare: cannot write to standard output: " << std::strerror(code == 0 ? EIO : code)
+            << '\n';
+  return exit_failed;
+}
+
 void print_version() {
   const auto build = results::version();
   std::cout << "partita-compare " << build.software_version << " (" << build.git_commit
@@ -142,7 +149,8 @@ int run(int argc, char** argv) {
   }
   report.scaling = results::scaling_table(groups);
   print(options, report);
-  if (!std::cout.flush()) throw base::EnvironmentError("write", EIO, "standard output");
+  errno = 0;
+  if (!std::cout.flush()) return report_unwritten(errno);
   const bool holds = std::ranges::all_of(report.references, &results::CheckedReference::holds);
   return (worse && options.gate) || !holds ? exit_failed : EXIT_SUCCESS;
 }
@@ -152,8 +160,11 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return run(argc, argv);
-  } catch (const std::exception& wrong) {
+  } catch (const base::ConfigError& wrong) {
     std::cerr << "partita-compare: " << wrong.what() << '\n';
     return exit_bad_input;
+  } catch (const std::exception& failure) {
+    std::cerr << "partita-compare: " << failure.what() << '\n';
+    return exit_failed;
   }
 }
