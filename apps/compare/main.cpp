@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
+#include <sstream>
+#include <string>
 
 #include "options.hpp"
 #include "partita/results/result_file.hpp"
@@ -85,30 +87,32 @@ void note_unfinished(const std::vector<results::RunGroup>& groups) {
 
 bool wants_color() { return isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr; }
 
-void print(const compare::Options& options, const compare::Report& report) {
+void print(std::ostream& out, const compare::Options& options, const compare::Report& report) {
   switch (options.format) {
     case compare::Format::table:
-      return compare::print_table(std::cout, report, wants_color());
+      return compare::print_table(out, report, wants_color());
     case compare::Format::csv:
-      return compare::print_csv(std::cout, report);
+      return compare::print_csv(out, report);
     case compare::Format::json:
-      return compare::print_json(std::cout, report);
+      return compare::print_json(out, report);
     case compare::Format::markdown:
-      return compare::print_markdown(std::cout, report);
+      return compare::print_markdown(out, report);
   }
 }
 
-/// What is shown is gone: a failure of the environment, not of the input.
-int report_unwritten(int code) {
-  std::cerr << "partita-compare: cannot write to standard output: " << std::strerror(code == 0 ? EIO : code)
+/// Writes the whole to standard output. Where that fails, what is shown is lost: a failure, not bad input.
+bool shown(const std::string& text) {
+  errno = 0;
+  if (std::cout << text << std::flush) return true;
+  std::cerr << "partita-compare: cannot write to standard output: " << std::strerror(errno == 0 ? EIO : errno)
             << '\n';
-  return exit_failed;
+  return false;
 }
 
-void print_version() {
+std::string version_text() {
   const auto build = results::version();
-  std::cout << "partita-compare " << build.software_version << " (" << build.git_commit
-            << (build.git_dirty ? ", modified" : "") << ")\n";
+  return "partita-compare " + std::string(build.software_version) + " (" + std::string(build.git_commit) +
+         (build.git_dirty ? ", modified" : "") + ")\n";
 }
 
 /// Groups that can be laid beside each other, or an error that names all that is wrong.
@@ -130,8 +134,8 @@ std::vector<results::RunGroup> checked_groups(const compare::Options& options, V
 int run(int argc, char** argv) {
   Violations violations;
   const auto options = compare::parse(argc, argv, violations);
-  if (options.help) return std::cout << compare::usage(), EXIT_SUCCESS;
-  if (options.version) return print_version(), EXIT_SUCCESS;
+  if (options.help) return shown(compare::usage()) ? EXIT_SUCCESS : exit_failed;
+  if (options.version) return shown(version_text()) ? EXIT_SUCCESS : exit_failed;
   const auto groups = checked_groups(options, violations);
   compare::Report report{.threshold_percent = options.comparison.threshold_percent};
   for (std::size_t g = groups.size() == 1 ? 0 : 1; g < groups.size(); ++g) {
@@ -148,9 +152,9 @@ int run(int argc, char** argv) {
     worse = worse || results::has_regression(report.comparisons.back().metrics);
   }
   report.scaling = results::scaling_table(groups);
-  print(options, report);
-  errno = 0;
-  if (!std::cout.flush()) return report_unwritten(errno);
+  std::ostringstream text;
+  print(text, options, report);
+  if (!shown(text.str())) return exit_failed;
   const bool holds = std::ranges::all_of(report.references, &results::CheckedReference::holds);
   return (worse && options.gate) || !holds ? exit_failed : EXIT_SUCCESS;
 }
