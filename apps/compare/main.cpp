@@ -1,7 +1,7 @@
 /// partita-compare: lays the result files of two or more runs beside each other.
 ///
 /// Data on stdout, messages on stderr. Exit 0; 1 when a gated metric became worse or a reference does
-/// not hold; 2 for bad input.
+/// not hold, or when the report cannot be written; 2 for bad input.
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
+#include <sstream>
+#include <string>
 
 #include "options.hpp"
 #include "partita/results/result_file.hpp"
@@ -85,23 +87,32 @@ void note_unfinished(const std::vector<results::RunGroup>& groups) {
 
 bool wants_color() { return isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr; }
 
-void print(const compare::Options& options, const compare::Report& report) {
+void print(std::ostream& out, const compare::Options& options, const compare::Report& report) {
   switch (options.format) {
     case compare::Format::table:
-      return compare::print_table(std::cout, report, wants_color());
+      return compare::print_table(out, report, wants_color());
     case compare::Format::csv:
-      return compare::print_csv(std::cout, report);
+      return compare::print_csv(out, report);
     case compare::Format::json:
-      return compare::print_json(std::cout, report);
+      return compare::print_json(out, report);
     case compare::Format::markdown:
-      return compare::print_markdown(std::cout, report);
+      return compare::print_markdown(out, report);
   }
 }
 
-void print_version() {
+/// Writes the whole to standard output. Where that fails, what is shown is lost: a failure, not bad input.
+bool shown(const std::string& text) {
+  errno = 0;
+  if (std::cout << text << std::flush) return true;
+  std::cerr << "partita-compare: cannot write to standard output: " << std::strerror(errno == 0 ? EIO : errno)
+            << '\n';
+  return false;
+}
+
+std::string version_text() {
   const auto build = results::version();
-  std::cout << "partita-compare " << build.software_version << " (" << build.git_commit
-            << (build.git_dirty ? ", modified" : "") << ")\n";
+  return "partita-compare " + std::string(build.software_version) + " (" + std::string(build.git_commit) +
+         (build.git_dirty ? ", modified" : "") + ")\n";
 }
 
 /// Groups that can be laid beside each other, or an error that names all that is wrong.
@@ -123,8 +134,8 @@ std::vector<results::RunGroup> checked_groups(const compare::Options& options, V
 int run(int argc, char** argv) {
   Violations violations;
   const auto options = compare::parse(argc, argv, violations);
-  if (options.help) return std::cout << compare::usage(), EXIT_SUCCESS;
-  if (options.version) return print_version(), EXIT_SUCCESS;
+  if (options.help) return shown(compare::usage()) ? EXIT_SUCCESS : exit_failed;
+  if (options.version) return shown(version_text()) ? EXIT_SUCCESS : exit_failed;
   const auto groups = checked_groups(options, violations);
   compare::Report report{.threshold_percent = options.comparison.threshold_percent};
   for (std::size_t g = groups.size() == 1 ? 0 : 1; g < groups.size(); ++g) {
@@ -141,8 +152,9 @@ int run(int argc, char** argv) {
     worse = worse || results::has_regression(report.comparisons.back().metrics);
   }
   report.scaling = results::scaling_table(groups);
-  print(options, report);
-  if (!std::cout.flush()) throw base::EnvironmentError("write", EIO, "standard output");
+  std::ostringstream text;
+  print(text, options, report);
+  if (!shown(text.str())) return exit_failed;
   const bool holds = std::ranges::all_of(report.references, &results::CheckedReference::holds);
   return (worse && options.gate) || !holds ? exit_failed : EXIT_SUCCESS;
 }
@@ -152,8 +164,11 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return run(argc, argv);
-  } catch (const std::exception& wrong) {
+  } catch (const base::ConfigError& wrong) {
     std::cerr << "partita-compare: " << wrong.what() << '\n';
     return exit_bad_input;
+  } catch (const std::exception& failure) {
+    std::cerr << "partita-compare: " << failure.what() << '\n';
+    return exit_failed;
   }
 }

@@ -118,7 +118,7 @@ std::string usage() {
          "where the global batch is equal, weak where the batch of a data rank is.\n\n"
       << described()
       << "\nExit status: 0; 1 when a metric marked with * became worse (not with --no-gate) or "
-         "a reference does not hold; 2 for bad input.\n";
+         "a reference does not hold\nor the output cannot be written; 2 for bad input.\n";
   return text.str();
 }
 

@@ -207,8 +207,8 @@ void print_notes(std::ostream& out, const Comparison& c, double threshold_percen
       << printed("%g", threshold_percent) << " % (accuracy: 0.15 pp).\n";
   if (family > 1) out << "p of gated metrics: corrected for " << family << " tests (Holm).\n";
   if (any([](const auto& m) { return m.before.within_run || m.after.within_run; }))
-    out << "within run: spread over 20 blocks of one run's steps or its repetitions; says nothing about "
-           "other runs.\n";
+    out << "within run: the interval is from 20 blocks of one run's steps or its repetitions; it says "
+           "nothing about other runs.\n";
   const auto least = std::min(c.before->runs.size(), c.after->runs.size());
   if (least < results::least_runs)
     out << "inconclusive: a verdict needs " << results::least_runs << " runs a side (NAME=a.h5,b.h5,…).\n";

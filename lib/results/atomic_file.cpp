@@ -70,7 +70,8 @@ std::vector<std::byte> read_bytes(const fs::path& path) {
   if (::fstat(file.get(), &status) != 0)
     throw base::EnvironmentError("stat " + path.string(), errno, std::strerror(errno));
   if (!S_ISREG(status.st_mode))
-    throw base::EnvironmentError("open " + path.string(), EISDIR, "not a regular file");
+    throw base::ConfigError(
+        {{path.string(), "", S_ISDIR(status.st_mode) ? "is a directory" : "is not a regular file"}});
   if (is_locked(file)) throw base::ConfigError({{path.string(), "", locked_text}});
   std::vector<std::byte> bytes(static_cast<std::size_t>(status.st_size));
   std::size_t have = 0;

@@ -44,9 +44,11 @@ Side side_of(const MetricValue& kind, const std::vector<std::vector<MetricValue>
     const double missing = is_count(kind) ? 0.0 : not_measured;
     side.values.push_back(found == metrics.end() ? missing : found->value);
     if (runs.size() == 1 && found != metrics.end() && !found->blocks.empty()) {
-      side.within_run = true;
-      side.values = found->blocks;
-      break;
+      return {.runs = 1,
+              .median = found->value,
+              .interval = found->interval,
+              .within_run = true,
+              .values = found->blocks};
     }
   }
   const bool measured = std::ranges::none_of(side.values, [](double v) { return std::isnan(v); });

@@ -9,8 +9,8 @@ namespace partita::results {
 namespace {
 
 /// A name that ends in a dot stands for its whole section.
-constexpr std::array<std::string_view, 8> not_compared{"train.seed",  "output",    "save-model", "load-model",
-                                                       "checkpoint.", "snapshot.", "watchdog.",  "timeline."};
+constexpr std::array<std::string_view, 7> not_compared{"train.seed", "output",    "save-model", "checkpoint.",
+                                                       "snapshot.",  "watchdog.", "timeline."};
 
 bool is_compared(std::string_view key) {
   return std::ranges::none_of(

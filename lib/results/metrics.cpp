@@ -21,24 +21,33 @@ double mean(std::span<const double> values) {
   return sum / static_cast<double>(values.size());
 }
 
+/// A metric whose value is one statistic of a series and whose blocks are the same of its blocks.
+MetricValue sectioned(MetricValue metric) {
+  metric.interval = sectioned_interval(metric.value, metric.blocks);
+  return metric;
+}
+
 void add_steps(std::vector<MetricValue>& metrics, const Steps& steps) {
   if (steps.count() == 0) return;
   const auto seconds = std::span(steps.seconds).subspan(first_step(steps));
   std::vector<double> samples;
   for (std::size_t i = first_step(steps); i < steps.count(); ++i)
     samples.push_back(static_cast<double>(steps.samples[i]));
-  auto block_seconds = block_means(seconds);
+  const auto block_seconds = block_means(seconds);
   auto rates = block_means(samples);
   for (std::size_t i = 0; i < rates.size(); ++i)
     rates[i] /= block_seconds[i];
-  metrics.push_back(
-      {.name = "step_time", .unit = "s", .gated = true, .value = median(seconds), .blocks = block_seconds});
-  metrics.push_back({.name = "samples_per_second",
-                     .unit = "samples/s",
-                     .direction = Direction::higher_is_better,
-                     .gated = true,
-                     .value = mean(samples) / mean(seconds),
-                     .blocks = rates});
+  metrics.push_back(sectioned({.name = "step_time",
+                               .unit = "s",
+                               .gated = true,
+                               .value = median(seconds),
+                               .blocks = block_medians(seconds)}));
+  metrics.push_back(sectioned({.name = "samples_per_second",
+                               .unit = "samples/s",
+                               .direction = Direction::higher_is_better,
+                               .gated = true,
+                               .value = mean(samples) / mean(seconds),
+                               .blocks = rates}));
 }
 
 /// Time moves between phases without a loss: they explain the step time and do not gate.
@@ -53,10 +62,10 @@ void add_phases(std::vector<MetricValue>& metrics, const Steps& steps) {
       over_ranks.push_back(sum / static_cast<double>(steps.ranks));
     }
     if (!over_ranks.empty())
-      metrics.push_back({.name = "phase." + std::string(to_string(phase)),
-                         .unit = "s",
-                         .value = mean(over_ranks),
-                         .blocks = block_means(over_ranks)});
+      metrics.push_back(sectioned({.name = "phase." + std::string(to_string(phase)),
+                                   .unit = "s",
+                                   .value = mean(over_ranks),
+                                   .blocks = block_means(over_ranks)}));
   }
 }
 
@@ -79,11 +88,11 @@ void add_quality(std::vector<MetricValue>& metrics, const RunRecord& run) {
 void add_latency(std::vector<MetricValue>& metrics, const RunRecord& run) {
   const auto& latency = run.inference.latency_seconds;
   if (latency.empty()) return;
-  metrics.push_back({.name = "latency",
-                     .unit = "s",
-                     .gated = true,
-                     .value = percentile(latency, 50),
-                     .blocks = block_means(latency)});
+  metrics.push_back(sectioned({.name = "latency",
+                               .unit = "s",
+                               .gated = true,
+                               .value = percentile(latency, 50),
+                               .blocks = block_medians(latency)}));
 }
 
 /// Figures that the steps and epochs do not give already. Of an inference these are throughput, loss and
@@ -150,7 +159,8 @@ void add_memory(std::vector<MetricValue>& metrics, const RunRecord& run) {
   largest("communication_buffers", &MemoryRow::communication_buffers);
 }
 
-/// Repetitions inside one process are blocks of one run. Rates end in "/s" and want to be high.
+/// Repetitions inside one process stand for blocks of one run, whose value is their median. Rates end in "/s"
+/// and want to be high.
 void add_benchmarks(std::vector<MetricValue>& metrics, const RunRecord& run) {
   std::map<std::string, MetricValue> by_name;
   for (const auto& row : run.benchmarks) {
@@ -163,6 +173,7 @@ void add_benchmarks(std::vector<MetricValue>& metrics, const RunRecord& run) {
     metric.gated = true;
     metric.direction = metric.unit.ends_with("/s") ? Direction::higher_is_better : Direction::lower_is_better;
     metric.value = median(metric.blocks);
+    metric.interval = median_interval(metric.blocks);
     metrics.push_back(metric);
   }
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/math/distributions/binomial.hpp>
 #include <boost/math/distributions/normal.hpp>
+#include <boost/math/distributions/students_t.hpp>
 #include <boost/math/special_functions/binomial.hpp>
 #include <cmath>
 #include <limits>
@@ -62,6 +63,20 @@ double exact_cumulative(std::size_t n, std::size_t m, double u) {
 }
 
 constexpr std::size_t exact_limit = 50;
+
+/// `of` each of the blocks of equal size (to one), in order.
+template <class Statistic>
+std::vector<double> over_blocks(std::span<const double> values, std::size_t blocks, Statistic of) {
+  const auto count = static_cast<std::int64_t>(values.size());
+  const auto used = std::min(static_cast<std::int64_t>(blocks), count);
+  std::vector<double> results;
+  for (std::int64_t i = 0; i < used; ++i) {
+    const auto range = topology::share(i, used, count);
+    results.push_back(
+        of(values.subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size()))));
+  }
+  return results;
+}
 
 }  // namespace
 
@@ -133,16 +148,25 @@ double geometric_mean(std::span<const double> values) {
 }
 
 std::vector<double> block_means(std::span<const double> values, std::size_t blocks) {
-  const auto count = static_cast<std::int64_t>(values.size());
-  const auto used = std::min(static_cast<std::int64_t>(blocks), count);
-  std::vector<double> means;
-  for (std::int64_t i = 0; i < used; ++i) {
-    const auto range = topology::share(i, used, count);
-    const auto block =
-        values.subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size()));
-    means.push_back(std::accumulate(block.begin(), block.end(), 0.0) / static_cast<double>(range.size()));
-  }
-  return means;
+  return over_blocks(values, blocks, [](std::span<const double> block) {
+    return std::accumulate(block.begin(), block.end(), 0.0) / static_cast<double>(block.size());
+  });
+}
+
+std::vector<double> block_medians(std::span<const double> values, std::size_t blocks) {
+  return over_blocks(values, blocks, median);
+}
+
+Interval sectioned_interval(double value, std::span<const double> blocks, double confidence) {
+  if (blocks.size() < 2) return {std::nan(""), std::nan(""), 0};
+  const auto n = static_cast<double>(blocks.size());
+  double squares = 0;
+  for (double block : blocks)
+    squares += (block - value) * (block - value);
+  const boost::math::students_t_distribution<double> t(n - 1);
+  const double half = boost::math::quantile(t, (1 + confidence) / 2) * std::sqrt(squares / (n - 1) / n);
+  const bool negative = value < 0 || std::ranges::any_of(blocks, [](double block) { return block < 0; });
+  return {negative ? value - half : std::max(0.0, value - half), value + half, confidence};
 }
 
 std::string_view to_string(Verdict verdict) {

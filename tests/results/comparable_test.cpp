@@ -71,6 +71,9 @@ TEST(Comparable, WantsRepetitionsToBeConfiguredAlike) {
   a.runs[0].record.attributes.config = "[sync]\nbucket-bytes = 1\n\n[train]\nseed = 1\n";
   a.runs[1].record.attributes.config = "[sync]\nbucket-bytes = 2\n\n[train]\nseed = 2\n";
   EXPECT_EQ(keys_of(check_comparable({a})), Keys{"sync.bucket-bytes"});
+  a.runs[0].record.attributes.config = "load-model = trained.h5\noutput = a.h5\n";
+  a.runs[1].record.attributes.config = "output = b.h5\n";
+  EXPECT_EQ(keys_of(check_comparable({a})), Keys{"load-model"}) << "where it starts changes the loss";
 }
 
 TEST(Comparable, AcceptsWeakScalingAndJudgesItsThroughput) {

@@ -175,6 +175,15 @@ with tempfile.TemporaryDirectory() as folder:
 
     assert "partita-compare" in compare("--help")[0]
     assert compare("--version")[0].startswith("partita-compare 0")
-    with open("/dev/full", "w") as full:
-        assert subprocess.run([compare_program, one, two], stdout=full, stderr=subprocess.DEVNULL).returncode == 2
+    for options in ([], ["--format=csv"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([compare_program, one, two, *options], stdout=full, stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 1 and done.stderr.endswith("standard output: No space left on device\n"), done.stderr
+        assert ".cpp" not in done.stderr, done.stderr
+    done = subprocess.run(["sh", "-c", '"$@" >&-', "sh", compare_program, one, two], stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and "Bad file descriptor" in done.stderr, done
+    os.mkfifo("pipe")
+    os.mkdir("folder.h5")
+    _, message = compare("pipe", "folder.h5", code=2)
+    assert "pipe: is not a regular file" in message and "folder.h5: is a directory" in message, message
 print("all hold")

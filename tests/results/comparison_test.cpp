@@ -5,6 +5,8 @@
 #include <cmath>
 
 #include "groups.hpp"
+#include "partita/results/reference.hpp"
+#include "partita/results/scaling.hpp"
 
 namespace partita::results::test {
 namespace {
@@ -43,6 +45,42 @@ TEST(Compare, ShowsTwentyBlocksOfASingleRunWithoutAVerdict) {
   EXPECT_EQ(step.verdict, Verdict::inconclusive);
   EXPECT_FALSE(step.p.has_value());
   EXPECT_FALSE(has_regression(rows));
+}
+
+/// Steps whose times jump, so that means, medians and medians of block means all differ.
+RunGroup uneven(const std::string& name, int data) {
+  auto g = group(name, 1, 0.002, 65);
+  auto& record = g.runs[0].record;
+  record.attributes.grid.data = data;
+  for (std::size_t s = 0; s < record.steps.count(); ++s)
+    record.steps.seconds[s] = s % 3 == 0 ? 0.020 : 0.002 + 1e-5 * static_cast<double>(s);
+  return g;
+}
+
+TEST(Compare, GivesARunOneValueOfAMetricEverywhere) {
+  const auto a = uneven("a", 1), b = uneven("b", 2);
+  const auto rows = compare(a, b, {});
+  const auto scaling = scaling_table({a, b});
+  ASSERT_EQ(scaling.size(), 2u);
+  EXPECT_EQ(row(rows, "samples_per_second").before.median, scaling[0].samples_per_second);
+  EXPECT_EQ(row(rows, "samples_per_second").after.median, scaling[1].samples_per_second);
+  for (const auto& metric : metrics_of(b.runs[0].record)) {
+    if (metric.value == 0 || std::isnan(metric.value)) continue;
+    std::vector<base::Violation> violations;
+    const auto checked =
+        check_references(std::vector{Reference{.metric = metric.name, .target = 1}}, b, violations);
+    const auto& side = row(rows, metric.name).after;
+    EXPECT_EQ(side.median, metric.value) << metric.name;
+    EXPECT_EQ(side.median, checked.at(0).median) << metric.name;
+    if (!side.within_run) continue;
+    EXPECT_LE(side.interval.low, side.median) << metric.name;
+    EXPECT_GE(side.interval.high, side.median) << metric.name;
+  }
+  const auto step = row(rows, "step_time").after, rate = row(rows, "samples_per_second").after;
+  EXPECT_NE(rate.median, median(rate.values)) << "or the times above tell nothing apart";
+  EXPECT_NE(step.median, median(step.values));
+  const auto mean = row(rows, "geometric_mean");
+  EXPECT_EQ(mean.change.value(), 0) << "both are the same run";
 }
 
 TEST(Compare, LeavesOutTheFirstFiveSteps) {

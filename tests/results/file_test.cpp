@@ -52,7 +52,7 @@ TEST_F(ResultFile, RefusesWhatIsNotOurs) {
   write_snapshot(folder / "result.h5", sample_record());
   EXPECT_THROW(read_model(folder / "result.h5"), base::ConfigError);
   EXPECT_THROW(read(folder / "missing.h5"), base::EnvironmentError);
-  EXPECT_THROW(read(folder), base::EnvironmentError);
+  EXPECT_THROW(read(folder), base::ConfigError);
 }
 
 TEST_F(ResultFile, IsNotReadWhenCutShort) {

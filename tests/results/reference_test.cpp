@@ -28,13 +28,22 @@ TEST(Reference, IsATargetWithFractions) {
   EXPECT_FALSE(parsed("step_time=0.002,None,0.05").lower.has_value());
   EXPECT_FALSE(parsed("step_time=2e-3,-0.5,None").upper.has_value());
   EXPECT_EQ(parsed("copy bytes=64=1,,0.1").metric, "copy bytes=64");
+  EXPECT_EQ(parsed("step_time=1,-1,9").upper, 9) << "a value may be many times the target";
+  EXPECT_EQ(parsed("step_time=-1,-9,1").lower, -9);
+  const auto spaced = parsed("step_time = +100, -0.05, +0.05 , s ");
+  EXPECT_EQ(spaced.metric, "step_time");
+  EXPECT_EQ(spaced.target, 100);
+  EXPECT_EQ(spaced.lower, -0.05);
+  EXPECT_EQ(spaced.upper, 0.05);
+  EXPECT_EQ(spaced.unit, "s");
 }
 
 TEST(Reference, SaysWhatIsWrong) {
   for (const auto* text :
        {"", "step_time", "=1,2,3", "step_time=", "step_time=1", "step_time=1,-0.1", "step_time=x,-0.1,0.1",
         "step_time=nan,-0.1,0.1", "step_time=1,0.1,0.1", "step_time=1,-0.1,-0.1", "step_time=1,-0.1,inf",
-        "step_time=1,-0.1,5%", "step_time=1,-0.1,0.1,s,s"}) {
+        "step_time=1,-0.1,5%", "step_time=1,-0.1,0.1,s,s", "step_time=1e9,-5,None", "step_time=0,-1.01,0.1",
+        "step_time=-1,-0.1,5", "step_time=1,-0.1,+-0.1", " =1,-0.1,0.1"}) {
     Violations violations;
     EXPECT_FALSE(parse_reference("--reference", text, violations).has_value()) << text;
     EXPECT_EQ(violations.size(), 1u) << text;
@@ -42,6 +51,9 @@ TEST(Reference, SaysWhatIsWrong) {
   Violations violations;
   parse_reference("--reference", "step_time=x,0.1,-0.1", violations);
   EXPECT_EQ(violations.size(), 3u) << "all of it at once";
+  violations.clear();
+  parse_reference("--reference", "step_time=1,-5,0.1", violations);
+  EXPECT_NE(violations.at(0).message.find("[-1, 0]: -5 % is -0.05"), std::string::npos);
 }
 
 /// Three runs with step times of 1.9, 2.0 and 2.5 ms.
@@ -86,6 +98,13 @@ TEST(Reference, NamesMissingMetricsAndOtherUnitsTogether) {
   ASSERT_EQ(violations.size(), 2u);
   EXPECT_NE(violations[0].message.find("the nearest is step_time"), std::string::npos);
   EXPECT_EQ(violations[1].message, "the unit is s");
+}
+
+TEST(Reference, OffersTheMembersOfAFamily) {
+  Violations violations;
+  check_references(std::vector{parsed("phase=1,,0.1")}, three(), violations);
+  EXPECT_NE(violations.at(0).message.find("phase.load, phase.forward"), std::string::npos)
+      << violations.at(0).message;
 }
 
 TEST(Reference, DoesNotHoldWhereARunLacksTheMetric) {

@@ -100,6 +100,17 @@ TEST(BlockMeans, CutAsEverywhere) {
   EXPECT_EQ(block_means(Values{1, 2, 3, 4, 5}, 2), (Values{1.5, 4}));
   EXPECT_EQ(block_means(Values{1, 2, 3}, 20), (Values{1, 2, 3}));
   EXPECT_TRUE(block_means(Values{}, 20).empty());
+  EXPECT_EQ(block_medians(Values{1, 2, 9, 4, 5, 6}, 2), (Values{2, 5}));
+}
+
+TEST(SectionedInterval, LiesAboutTheValueOfTheWholeSeries) {
+  // s² = (1 + 1 + 4) / 2 about 3, t(2) = 4.302653 at 97.5 %.
+  const auto interval = sectioned_interval(3, Values{2, 4, 5});
+  EXPECT_NEAR(interval.high, 3 + 4.302653, 1e-5);
+  EXPECT_EQ(interval.low, 0) << "a time is not negative";
+  EXPECT_EQ(interval.coverage, 0.95);
+  EXPECT_NEAR(sectioned_interval(3, Values{2, 4, -5}).low, 3 - 4.302653 * std::sqrt(66.0 / 2 / 3), 1e-4);
+  EXPECT_TRUE(std::isnan(sectioned_interval(3, Values{3}).low));
 }
 
 Verdict judge(std::span<const double> before, std::span<const double> after, Direction direction,

@@ -1,8 +1,8 @@
 /// Compares runs: which may be compared at all, by which metrics, and with which verdicts.
 ///
-/// A group is one configuration, run once or several times; the unit of every statistic is a run. With one
-/// run a side the spread over 20 blocks of its steps is shown, marked as "within run", and nothing is
-/// concluded from it.
+/// A group is one configuration, run once or several times; the unit of every statistic is a run, and a run
+/// has one value of a metric wherever it is shown. With one run a side the interval of this value from 20
+/// blocks of its steps is shown, marked as "within run", and nothing is concluded from it.
 #pragma once
 
 #include <filesystem>
@@ -41,7 +41,8 @@ struct MetricValue {
   Judgement judgement = Judgement::statistical;
   bool gated = false;  ///< a change for the worse fails the comparison
   double value = 0;
-  std::vector<double> blocks;  ///< the same over 20 blocks of steps; empty where that has no meaning
+  std::vector<double> blocks;  ///< the same statistic over 20 blocks of steps, or the repetitions; or empty
+  Interval interval{};         ///< of `value` within the run; where there are blocks
 };
 
 /// Step time (median), throughput and phases (means over ranks) without the first five steps; losses and
@@ -52,9 +53,9 @@ std::vector<MetricValue> metrics_of(const RunRecord&);
 /// One side of a row.
 struct Side {
   std::size_t runs = 0;
-  double median = not_measured;
+  double median = not_measured;  ///< over runs; of a single run its value
   Interval interval;
-  bool within_run = false;     ///< median and interval are over `blocks` of the only run
+  bool within_run = false;     ///< the interval is from `blocks` of the only run
   std::vector<double> values;  ///< one a run, or the blocks
 };
 

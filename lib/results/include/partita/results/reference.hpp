@@ -18,8 +18,10 @@ struct Reference {
   std::string unit;                    ///< of the target; empty: the metric's
 };
 
-/// "METRIC=TARGET,LOWER,UPPER[,UNIT]". Either bound may be empty or None. A lower bound is at most 0, an
-/// upper one at least 0, both finite. Appends what is wrong under `key`.
+/// "METRIC=TARGET,LOWER,UPPER[,UNIT]". Either bound may be empty or None; blanks about a field do not
+/// count. A lower bound is at most 0, an upper one at least 0, both finite, and as in ReFrame none lies
+/// beyond 0: the lower one is at least -1 for a target of at least 0, the upper one at most 1 for a negative
+/// target. Appends what is wrong under `key`.
 std::optional<Reference> parse_reference(const std::string& key, const std::string& text,
                                          std::vector<base::Violation>& violations);
 
@@ -34,7 +36,7 @@ struct CheckedReference {
 };
 
 /// Lays the references against the medians of a group. Appends to `violations` metrics that the group does
-/// not have (with the nearest name) and units that are not the metric's.
+/// not have (with the members of that family, or the nearest name) and units that are not the metric's.
 std::vector<CheckedReference> check_references(std::span<const Reference>, const RunGroup&,
                                                std::vector<base::Violation>& violations);
 

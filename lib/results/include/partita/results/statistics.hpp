@@ -43,6 +43,14 @@ double geometric_mean(std::span<const double> values);
 /// Means of `blocks` consecutive blocks (cut as everywhere: ⌊i·n/blocks⌋); as many blocks as values when
 /// fewer.
 std::vector<double> block_means(std::span<const double> values, std::size_t blocks = 20);
+/// As `block_means`, with the median of each block.
+std::vector<double> block_medians(std::span<const double> values, std::size_t blocks = 20);
+
+/// Confidence interval of `value`, any one statistic of a series, by sectioning (Asmussen and Glynn 2007,
+/// chapter III): `value` ± t(n − 1)·s/√n, where s is the spread about `value` of the same statistic over n
+/// consecutive blocks. It has `value` in its midst; where nothing is negative it ends at 0. NaN with coverage
+/// 0 for fewer than two blocks.
+Interval sectioned_interval(double value, std::span<const double> blocks, double confidence = 0.95);
 
 enum class Verdict { better, worse, same, inconclusive, incomparable };
 /// "better" "worse" "~" "inconclusive" "incomparable".
