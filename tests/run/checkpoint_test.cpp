@@ -71,7 +71,8 @@ Trained train(const Case& c, const Decomposition& d, kernels::Backend& backend, 
     training.restore(folder, results::read_manifest(folder), {});
   }
   EXPECT_EQ(training.run({}), run::Outcome::complete);
-  EXPECT_EQ(training.is_checkpointed(), !to.empty() || !from.empty());
+  EXPECT_EQ(training.is_checkpointed(), !to.empty());
+  EXPECT_EQ(training.committed_step(), !to.empty() ? steps : !from.empty() ? cut : -1);
   Trained trained{.tensors = training.gather_parameters()};
   for (const auto& row : training.steps())
     trained.losses.push_back(row.loss);
