@@ -72,6 +72,8 @@ def check_numbers(runs):
     assert matrices["in messages"].tolist() == [[0, 1], [0, 0]], matrices
     assert matrices["through shared windows"].tolist() == [[0, 5], [3, 0]], matrices
     check_timeline(run)
+    panels = [axes for axes in ranks.draw_matrix("run", run).figure.axes if axes.images]
+    assert len(panels) == 2 and panels[0].images[0].norm is panels[1].images[0].norm, "one scale"
     assert curves.running_mean(numpy.array([1.0, 2, 3, 4]), 2).tolist() == [1, 1.5, 2.5, 3.5]
     assert (bytes_text(1), bytes_text(45600), seconds_text(0.00152)) == ("1 B", "45.6 kB", "1.52 ms")
 
@@ -113,8 +115,21 @@ def check_scaling(folder):
     weak = {point.ranks: point for point in points if point.mode == "weak"}
     assert sorted(weak) == [1, 2] and abs(weak[2].speed_up - 2) < 0.05, weak
     check_layout(scaling.draw_scaling(points), "scaling")
-    runs[0].config["train.learning-rate"] = "0.5"
-    assert scaling.differences(runs) == ["train.learning-rate"]
+    # Weak: the batch of a data rank, whatever the other axes; where every batch is the same there is but strong scaling.
+    for name, grid, batch in (("w0", (1, 2, 1), 1024), ("w1", (2, 2, 1), 2048)):
+        many_ranks.make(f"{folder}/{name}.h5", *grid, timeline=False, batch=batch)
+    modes = {(point.mode, point.series) for point in scaling.points_of([partita.open(f"{folder}/w{i}.h5") for i in (0, 1)] + runs[:1])}
+    assert ("weak", "data × pipeline, batch 1024 a data rank") in modes, modes
+    assert {point.mode for point in scaling.points_of(runs[:4])} == {"strong"}
+    for key, value in {"train.learning-rate": "0.5", "train.steps": "7", "pipeline.microbatches": "2", "output-x": "y"}.items():
+        runs[0].config[key] = value
+        assert scaling.differences(runs) == [key], key
+        del runs[0].config[key]
+    for key in ("strategy", "train.batch-per-rank", "train.seed", "grid.tensor", "load-model", "checkpoint.every", "timeline.steps"):
+        runs[0].config[key] = "1"
+    assert scaling.differences(runs) == []
+    loss = curves.draw_curves([("one", runs[0])]).figure.axes[0]
+    assert len(loss.get_legend().get_texts()) == 1 + (len(runs[0].columns("steps")["loss"]) >= 80)
     return runs
 
 

@@ -65,7 +65,8 @@ def draw_epochs(figure, grid, runs, accurate):
         if "epochs" not in run:
             continue
         epochs = run.columns("epochs")
-        style = {**run_style(i), "linewidth": 1.5, "markersize": 4 + 1.5 * min(5, len(runs) - 1 - i)}
+        # Each run's points within those of the runs before it.
+        style = {**run_style(i), "linewidth": 1.5, "markersize": 4.5 + 1.5 * min(5, len(runs) - 1 - i), "zorder": 2 + i / 100}
         losses.plot(epochs["epoch"], epochs["train_loss"], marker="o", **style)
         measured = numpy.isfinite(epochs["test_loss"])
         tested = tested or measured.any()
