@@ -74,8 +74,8 @@ def messages(made, spans, grid, rank, replica, stage, share):
         if s == stage and kind == "wait":
             after = next(other[1] for other in spans[i + 1:] if other[0] == s)
             sender = stage - 1 if after == "forward" else stage + 1
-            rows.append((rank, 5, begin + late, end + late, "receive", "", "", m, -1, "communication", "pipeline", "activation", 409600,
-                         flow(after, m, sender)))
+            rows.append((rank, 5, begin + late, end + late, "receive", "", "", m, -1, "communication", "pipeline", "activation",
+                         409600, flow(after, m, sender)))
     for (s, kind, m), end in made.items():
         if s == stage and kind != "wait" and 0 <= s + (1 if kind == "forward" else -1) < grid[1]:
             rows.append((rank, 5, end + late, end + late + 1e-4, "send", "", "", m, -1, "communication", "pipeline", "activation",

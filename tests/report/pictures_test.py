@@ -95,7 +95,8 @@ def check_timeline(run):
     assert abs(sum(last - first for _, first, last, _, _ in blocks) - (blocks[-1][2] - blocks[0][1])) < 1e-9, "no time is blank"
     lone = timeline.blocks_of(spans, False, 0, {}, spans[0].start_seconds, spans[-1].end_seconds)
     assert sum(b[0] == timeline.MESSAGE for b in lone) == waits and not any(b[0] == timeline.BUBBLE for b in lone)
-    own = types.SimpleNamespace(kind="send", flow=3, rank=0, purpose="activation", microbatch=2, start_seconds=1.0, end_seconds=5.0)
+    own = types.SimpleNamespace(kind="send", flow=3, rank=0, purpose="activation", microbatch=2, start_seconds=1.0,
+                                end_seconds=5.0)
     own = timeline.ready_times(types.SimpleNamespace(itertuples=lambda: [own]))
     wait = types.SimpleNamespace(kind="wait", phase="", axis="pipeline", rank=0, purpose="activation", microbatch=2,
                                  start_seconds=4.0, end_seconds=5.0)
@@ -118,14 +119,16 @@ def check_scaling(folder):
     # Weak: the batch of a data rank, whatever the other axes; where every batch is the same there is but strong scaling.
     for name, grid, batch in (("w0", (1, 2, 1), 1024), ("w1", (2, 2, 1), 2048)):
         many_ranks.make(f"{folder}/{name}.h5", *grid, timeline=False, batch=batch)
-    modes = {(point.mode, point.series) for point in scaling.points_of([partita.open(f"{folder}/w{i}.h5") for i in (0, 1)] + runs[:1])}
+    weak = [partita.open(f"{folder}/w{i}.h5") for i in (0, 1)]
+    modes = {(point.mode, point.series) for point in scaling.points_of(weak + runs[:1])}
     assert ("weak", "data × pipeline, batch 1024 a data rank") in modes, modes
     assert {point.mode for point in scaling.points_of(runs[:4])} == {"strong"}
     for key, value in {"train.learning-rate": "0.5", "train.steps": "7", "pipeline.microbatches": "2", "output-x": "y"}.items():
         runs[0].config[key] = value
         assert scaling.differences(runs) == [key], key
         del runs[0].config[key]
-    for key in ("strategy", "train.batch-per-rank", "train.seed", "grid.tensor", "load-model", "checkpoint.every", "timeline.steps"):
+    for key in ("strategy", "train.batch-per-rank", "train.seed", "grid.tensor", "load-model", "checkpoint.every",
+                "timeline.steps"):
         runs[0].config[key] = "1"
     assert scaling.differences(runs) == []
     loss = curves.draw_curves([("one", runs[0])]).figure.axes[0]

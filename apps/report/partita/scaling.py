@@ -8,8 +8,8 @@ from .style import RUN_COLOURS, RUN_MARKERS, WIDTH, Picture, new_figure, plural
 
 # Keys that may differ between the runs of one study, as partita-compare has it: the grid and the batch, which make the study, and
 # what changes no speed: repetitions, where files go and how often. A name that ends in a dot stands for its section.
-FREE = ("grid.", "strategy", "train.batch", "train.batch-per-rank", "train.seed", "output", "save-model", "load-model", "checkpoint.",
-        "snapshot.", "watchdog.", "timeline.")
+FREE = ("grid.", "strategy", "train.batch", "train.batch-per-rank", "train.seed", "output", "save-model", "load-model",
+        "checkpoint.", "snapshot.", "watchdog.", "timeline.")
 Point = collections.namedtuple("Point", "mode series grid ranks batch runs throughput speed_up ideal")
 
 
@@ -25,7 +25,8 @@ def differences(runs):
     """Keys, other than the free ones, in which runs differ: what forbids to read them as one study."""
     sections = tuple(name for name in FREE if name.endswith("."))
     keys = {key for run in runs for key in run.config if key not in FREE and not key.startswith(sections)}
-    found = [name for name in ("model", "dataset", "dataset_hash", "precision") if len({run.attributes[name] for run in runs}) > 1]
+    found = [name for name in ("model", "dataset", "dataset_hash", "precision")
+             if len({run.attributes[name] for run in runs}) > 1]
     return found + sorted(key for key in keys if len({str(run.config.get(key)) for run in runs}) > 1)
 
 

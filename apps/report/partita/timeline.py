@@ -11,7 +11,8 @@ COLLECTIVE, OUTSIDE = "waiting: collective", "not in this step"
 # Colour, hatch and colour of the number, in the order of the legend.
 KINDS = {
     "forward": (SKY, None, INK), "backward": (BLUE, None, "white"), "backward: parameters": (GREEN, None, "white"),
-    "update": (ORANGE, None, INK), "other": (GREY, None, INK), BUBBLE: ("#F7F7F7", "....", INK), MESSAGE: ("#F7F7F7", "....", INK),
+    "update": (ORANGE, None, INK), "other": (GREY, None, INK), BUBBLE: ("#F7F7F7", "....", INK),
+    MESSAGE: ("#F7F7F7", "....", INK),
     TRANSFER: ("#FBE7C0", "////", INK), COLLECTIVE: ("#F3DCE9", "\\\\\\\\", INK), OUTSIDE: ("#ECECEC", None, INK),
 }
 LETTERS = {"forward": INK, "backward": BLUE, "backward: parameters": "#00704F"}  # of numbers on white
@@ -32,8 +33,8 @@ def message_key(span):
 
 
 def ready_times(messages):
-    """When what a wait ends with was ready, by `message_key` of the wait: the begin of the peer's send, which bears the same flow;
-    no time (None) for a rank's own send, which only has to leave."""
+    """When what a wait ends with was ready, by `message_key` of the wait: the begin of the peer's send, which bears the same
+    flow; no time (None) for a rank's own send, which only has to leave."""
     begins = {span.flow: span.start_seconds for span in messages.itertuples() if span.kind == "send"}
     return {message_key(span): begins.get(span.flow) if span.kind == "receive" else None for span in messages.itertuples()
             if span.kind == "send" or span.flow in begins}
@@ -62,8 +63,8 @@ def rows_of(run):
 
 
 def blocks_of(spans, splits_backward, least, ready, begin, end):
-    """Consecutive spans of one kind and micro-batch as one block: [kind, begin, end, microbatch, chunk]; before and after them the
-    rank is not in the step, which lasts from `begin` to `end`. Waits shorter than `least` are left out."""
+    """Consecutive spans of one kind and micro-batch as one block: [kind, begin, end, microbatch, chunk]; before and after them
+    the rank is not in the step, which lasts from `begin` to `end`. Waits shorter than `least` are left out."""
     blocks, spans = [], list(spans)
     if spans[0].start_seconds - begin > least:
         blocks.append([OUTSIDE, begin, spans[0].start_seconds, -1, -1])
@@ -106,7 +107,8 @@ def draw_timeline(label, run):
     absent = [[OUTSIDE, begin, end, -1, -1]]
 
     def blocks(least):
-        return [blocks_of(spans[rank], splits_backward, least, ready, begin, end) if rank in spans else absent for _, rank in rows]
+        return [blocks_of(spans[rank], splits_backward, least, ready, begin, end) if rank in spans else absent
+                for _, rank in rows]
 
     drawn = blocks(0.001 * (end - begin))
     few = len(rows) <= 8  # room for numbers above the blocks
@@ -142,8 +144,8 @@ def draw_blocks(axes, rows, begin, factor, above):
 
 
 def number_blocks(axes, rows, begin, factor, row_inches, duration, above):
-    """Micro-batches by number where they fit, else, with `above`, on two lines over the row; a later chunk of the same stage bears a
-    prime for each. How many numbers are shown, and how many are not."""
+    """Micro-batches by number where they fit, else, with `above`, on two lines over the row; a later chunk of the same stage
+    bears a prime for each. How many numbers are shown, and how many are not."""
     inches_per_second = (WIDTH - 1.1) / duration
     numbers, last_of_row = [], {}
     for row, blocks in enumerate(rows):
@@ -183,11 +185,12 @@ def number_blocks(axes, rows, begin, factor, row_inches, duration, above):
 def describe(run, rows, blocks, step, begin, end, left_out, shown, missing):
     """Alternative text and caption."""
     what = "stage" if run.grid["pipeline"] > 1 else "rank"
-    shares = {kind: numpy.array([sum(last - first for k, first, last, _, _ in row if k == kind) for row in blocks]) / (end - begin)
-              for kind in IDLE}
+    shares = {kind: numpy.array([sum(last - first for k, first, last, _, _ in row if k == kind) for row in blocks])
+              / (end - begin) for kind in IDLE}
     idle = sum(shares.values())
     microbatches = {block[3] for row in blocks for block in row} - {-1}
-    means = ", ".join(f"{kind.removeprefix('waiting: ')} {100 * share.mean():.0f} %" for kind, share in shares.items() if share.any())
+    means = ", ".join(f"{kind.removeprefix('waiting: ')} {100 * share.mean():.0f} %"
+                      for kind, share in shares.items() if share.any())
     alt = (f"Step {step} took {seconds_text(end - begin)}; {plural(len(rows), what)} as rows;"
            f" micro-batches: {max(1, len(microbatches))}; a {what} waits or is not in the step for {100 * idle.min():.0f} to"
            f" {100 * idle.max():.0f} % of it" + (f" (on average: {means})." if means else "."))
