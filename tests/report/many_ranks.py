@@ -64,17 +64,38 @@ def one_f_one_b(stages):
     return spans
 
 
+def messages(made, spans, grid, rank, replica, stage, share):
+    """Rows of what a stage receives where it waits, and of what it sends: at once when it is made, 0.1 ms long."""
+    def flow(kind, m, sender):
+        return (((replica * grid[2] + share) * grid[1] + sender) * MICROBATCHES + m) * 2 + (kind == "forward")
+
+    rows, late = [], 2e-5 * (rank % 5)
+    for i, (s, kind, begin, end, m) in enumerate(spans):
+        if s == stage and kind == "wait":
+            after = next(other[1] for other in spans[i + 1:] if other[0] == s)
+            sender = stage - 1 if after == "forward" else stage + 1
+            rows.append((rank, 5, begin + late, end + late, "receive", "", "", m, -1, "communication", "pipeline", "activation",
+                         409600, flow(after, m, sender)))
+    for (s, kind, m), end in made.items():
+        if s == stage and kind != "wait" and 0 <= s + (1 if kind == "forward" else -1) < grid[1]:
+            rows.append((rank, 5, end + late, end + late + 1e-4, "send", "", "", m, -1, "communication", "pipeline", "activation",
+                         409600, flow(kind, m, stage)))
+    return rows
+
+
 def timeline_of(grid):
     names = ("rank", "step", "start_seconds", "end_seconds", "kind", "phase", "layer", "microbatch", "chunk", "queue", "axis",
              "purpose", "bytes", "flow")
     spans, rows = one_f_one_b(grid[1]), []
-    for rank, (_, stage, _) in enumerate(coordinates(grid)):
+    made = {(s, kind, m): end for s, kind, _, end, m in spans}
+    for rank, (replica, stage, share) in enumerate(coordinates(grid)):
         late = 2e-5 * (rank % 5)
         for s, kind, begin, end, m in spans:
             if s == stage:
                 waits = kind == "wait"
                 rows.append((rank, 5, begin + late, end + late, kind, "", "", m, -1 if waits else 0, "compute",
                              "pipeline" if waits else "", "activation" if waits else "", 0, -1))
+        rows += messages(made, spans, grid, rank, replica, stage, share)
         last = max(end for s, _, _, end, _ in spans if s == stage) + late
         rows.append((rank, 5, last, last + 5e-4, "update", "", "", -1, -1, "compute", "", "", 0, -1))
     return table(rows, names, "span")

@@ -123,7 +123,10 @@ class Open(unittest.TestCase):
             return change
 
         def put(name, place, value):
-            return lambda file: file[name].__setitem__(place, value)
+            def change(file):
+                file[name][place] = value
+                del file[name].attrs["checksum"]
+            return change
 
         self.refuses(self.changed(shorten("traffic/wire_bytes")), "/traffic")
         self.refuses(self.changed(shorten("steps/loss")), "/steps")
@@ -143,6 +146,16 @@ class Open(unittest.TestCase):
         with open("flipped.h5", "wb") as file:
             file.write(content)
         self.refuses("flipped.h5", "damaged")
+
+    def test_values_other_than_were_written_are_found(self):
+        for name, place, value in (("steps/loss", 1, 9.0), ("steps/phase/load", (0, 1), 9.0), ("timeline/kind", 0, b"wait"),
+                                   ("inference/prediction", 2, 8), ("environment/host", 0, b"x")):
+            self.refuses(self.changed(lambda file: file[name].__setitem__(place, value)), f"column /{name} does not hold")
+
+    def test_what_is_no_regular_file(self):
+        os.mkfifo("fifo.h5")
+        for name in ("fifo.h5", "/dev/null", "."):
+            self.refuses(name, "not a regular file")
 
 
 unittest.main(verbosity=1)

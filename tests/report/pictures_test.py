@@ -71,11 +71,36 @@ def check_numbers(runs):
     matrices = ranks.peer_matrices(one_way, "train", 10)
     assert matrices["in messages"].tolist() == [[0, 1], [0, 0]], matrices
     assert matrices["through shared windows"].tolist() == [[0, 5], [3, 0]], matrices
-    blocks = timeline.blocks_of(run.timeline[run.timeline["rank"] == 0].itertuples(), False, 0)
-    assert [b[3] for b in blocks if b[0] == "forward"] == list(range(16)), blocks
-    assert any(b[0] == "waiting for another stage" for b in blocks)
+    check_timeline(run)
+    panels = [axes for axes in ranks.draw_matrix("run", run).figure.axes if axes.images]
+    assert len(panels) == 2 and panels[0].images[0].norm is panels[1].images[0].norm, "one scale"
     assert curves.running_mean(numpy.array([1.0, 2, 3, 4]), 2).tolist() == [1, 1.5, 2.5, 3.5]
     assert (bytes_text(1), bytes_text(45600), seconds_text(0.00152)) == ("1 B", "45.6 kB", "1.52 ms")
+
+
+def check_timeline(run):
+    """Stage 2 of 8 begins late, and each of its waits is a bubble until 0.1 ms before its end, when the message was sent."""
+    table = run.timeline
+    ready = timeline.ready_times(table[table.kind.isin(("send", "receive"))])
+    spans = list(table[(table["rank"] == 4) & (table.queue == "compute")].sort_values("start_seconds").itertuples())
+    blocks = timeline.blocks_of(spans, False, 0, ready, spans[0].start_seconds - 1, spans[-1].end_seconds + 2)
+    assert [b[3] for b in blocks if b[0] == "forward"] == list(range(16)), blocks
+    of = {kind: [last - first for shown, first, last, _, _ in blocks if shown == kind] for kind in timeline.KINDS}
+    waits = sum(span.kind == "wait" for span in spans)
+    assert numpy.allclose(of[timeline.OUTSIDE], [1, 2]) and not of[timeline.MESSAGE], of
+    # 0.1 ms, and what the clocks of the ranks lie apart
+    assert waits > 5 and 0.8e-4 < numpy.median(of[timeline.TRANSFER]) and max(of[timeline.TRANSFER]) < 1.9e-4, of
+    waited = sum(span.end_seconds - span.start_seconds for span in spans if span.kind == "wait")
+    assert abs(sum(of[timeline.BUBBLE]) + sum(of[timeline.TRANSFER]) - waited) < 1e-9 and sum(of[timeline.BUBBLE]) > 0.9 * waited
+    assert abs(sum(last - first for _, first, last, _, _ in blocks) - (blocks[-1][2] - blocks[0][1])) < 1e-9, "no time is blank"
+    lone = timeline.blocks_of(spans, False, 0, {}, spans[0].start_seconds, spans[-1].end_seconds)
+    assert sum(b[0] == timeline.MESSAGE for b in lone) == waits and not any(b[0] == timeline.BUBBLE for b in lone)
+    own = types.SimpleNamespace(kind="send", flow=3, rank=0, purpose="activation", microbatch=2, start_seconds=1.0,
+                                end_seconds=5.0)
+    own = timeline.ready_times(types.SimpleNamespace(itertuples=lambda: [own]))
+    wait = types.SimpleNamespace(kind="wait", phase="", axis="pipeline", rank=0, purpose="activation", microbatch=2,
+                                 start_seconds=4.0, end_seconds=5.0)
+    assert timeline.pieces_of(wait, False, own) == [(timeline.TRANSFER, 4.0, 5.0)], own
 
 
 def check_scaling(folder):
@@ -91,8 +116,23 @@ def check_scaling(folder):
     weak = {point.ranks: point for point in points if point.mode == "weak"}
     assert sorted(weak) == [1, 2] and abs(weak[2].speed_up - 2) < 0.05, weak
     check_layout(scaling.draw_scaling(points), "scaling")
-    runs[0].config["train.learning-rate"] = "0.5"
-    assert scaling.differences(runs) == ["train.learning-rate"]
+    # Weak: the batch of a data rank, whatever the other axes; where every batch is the same there is but strong scaling.
+    for name, grid, batch in (("w0", (1, 2, 1), 1024), ("w1", (2, 2, 1), 2048)):
+        many_ranks.make(f"{folder}/{name}.h5", *grid, timeline=False, batch=batch)
+    weak = [partita.open(f"{folder}/w{i}.h5") for i in (0, 1)]
+    modes = {(point.mode, point.series) for point in scaling.points_of(weak + runs[:1])}
+    assert ("weak", "data × pipeline, batch 1024 a data rank") in modes, modes
+    assert {point.mode for point in scaling.points_of(runs[:4])} == {"strong"}
+    for key, value in {"train.learning-rate": "0.5", "train.steps": "7", "pipeline.microbatches": "2", "output-x": "y"}.items():
+        runs[0].config[key] = value
+        assert scaling.differences(runs) == [key], key
+        del runs[0].config[key]
+    for key in ("strategy", "train.batch-per-rank", "train.seed", "grid.tensor", "load-model", "checkpoint.every",
+                "timeline.steps"):
+        runs[0].config[key] = "1"
+    assert scaling.differences(runs) == []
+    loss = curves.draw_curves([("one", runs[0])]).figure.axes[0]
+    assert len(loss.get_legend().get_texts()) == 1 + (len(runs[0].columns("steps")["loss"]) >= 80)
     return runs
 
 

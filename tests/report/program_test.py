@@ -94,9 +94,14 @@ def folders():
     before = pathlib.Path("r/index.html").read_bytes()
     _, stderr = report("small.h5", "-o", "r", code=2)
     assert "r: exists" in stderr and "--overwrite" in stderr, stderr
-    pathlib.Path("r/stale.png").write_text("of an older report")
+    pathlib.Path("r/1_older_phases.png").write_text("of an older report")
     report("$a_$.h5", "-o", "r", "--overwrite")
-    assert not os.path.exists("r/stale.png") and pathlib.Path("r/index.html").read_bytes() == before, "the same again"
+    assert not os.path.exists("r/1_older_phases.png") and pathlib.Path("r/index.html").read_bytes() == before, "the same again"
+    for mine in ("notes.txt", "photo.png", "phases.svg.orig"):
+        pathlib.Path("r", mine).write_text("years")
+        _, stderr = report("$a_$.h5", "-o", "r", "--overwrite", code=2)
+        assert f"holds {mine}" in stderr and pathlib.Path("r", mine).read_text() == "years", stderr
+        os.remove(f"r/{mine}")
     os.mkdir("thesis")
     pathlib.Path("thesis/chapter.txt").write_text("years")
     for keys in ((), ("--overwrite",)):
@@ -124,6 +129,10 @@ def bad_input():
     for words in ("text.h5: is not an HDF5 file", "missing.h5: cannot be read", "cut.h5: is truncated", "thesis: exists"):
         assert words in stderr, stderr
     assert "small.h5" not in stderr, stderr
+    _, stderr = report("small.h5", "text.h5", "./small.h5", "$a_$.h5", code=2)
+    assert stderr.count("is named twice") == 2 and "./small.h5" in stderr and "text.h5: is not" in stderr, stderr
+    os.mkfifo("fifo.h5")
+    assert "fifo.h5: is not a regular file" in report("fifo.h5", code=2)[1]
     for arguments in ((), ("small.h5", "--nonsense"), ("small.h5", "--over"), ("-o",)):
         report(*arguments, code=2)
     assert "RESULT.h5" in report("--help")[0] and report("--version")[0].startswith("partita-report 0")

@@ -89,7 +89,12 @@ class Report:
             page.note("No scaling plot: it wants runs that differ only in the grid and the batch; these differ in "
                       + ", ".join(differ) + ".")
         elif not self.add(scaling.draw_scaling(points)):
-            page.note("No scaling plot: it wants runs on different numbers of ranks, with the same batch in all or on each rank.")
+            page.note("No scaling plot: it wants runs on different numbers of ranks, with the same batch in all or on each"
+                      " data rank.")
+        counts = sorted({len(run.columns("steps")["seconds"]) for run in usable})
+        if points and len(counts) > 1:
+            page.note(f"The runs did different numbers of steps, {counts[0]:,} to {counts[-1]:,}: the throughput of a few steps is"
+                      " less certain.")
         if points:
             page.table("Speed-up and efficiency", ("series", "scaling", "grid", "ranks", "batch", "runs", "samples/s", "speed-up",
                                                    "ideal", "efficiency"),

@@ -1,7 +1,7 @@
 """Pictures of numbers over time: loss and accuracy, the distribution of step times and of latencies."""
 import numpy
 
-from .style import (Picture, new_figure, number, plural, run_style, seconds_text, seconds_unit, shorten)
+from .style import (RUN_MARKERS, Picture, new_figure, number, plural, run_style, seconds_text, seconds_unit, shorten)
 
 SKIPPED = 5  # steps at the beginning, which warm up: as in the figures of merit
 
@@ -33,10 +33,15 @@ def draw_curves(runs):
     for i, (label, run) in enumerate(runs):
         values = run.columns("steps")["loss"]
         width = max(1, len(values) // 40)
-        if not several:
+        marks = {}
+        if several:  # shapes at steps of its own keep a run in sight where others cover its line
+            every = max(1, len(values) // 8)
+            marks = {"marker": RUN_MARKERS[i % len(RUN_MARKERS)], "markevery": (every * i // len(runs), every), "markersize": 4.5}
+        elif width > 1:
             loss.plot(values, color="#9CC7E3", linewidth=0.8, label="every step")
-            label = f"mean of {plural(width, 'step')}"
-        loss.plot(running_mean(values, width), linewidth=1.7, label=shorten(label), **run_style(i))
+        if not several:
+            label = f"mean of {plural(width, 'step')}" if width > 1 else "every step"
+        loss.plot(running_mean(values, width), linewidth=1.7, label=shorten(label), **marks, **run_style(i))
         words.append(f"{runs[i][0]}: training loss from {number(values[0])} to {number(values[-1])} in"
                      f" {plural(len(values), 'step')}")
     loss.set(xlabel="step", ylabel="training loss", title="Training loss" + (", running mean" if several else ""))
@@ -60,7 +65,8 @@ def draw_epochs(figure, grid, runs, accurate):
         if "epochs" not in run:
             continue
         epochs = run.columns("epochs")
-        style = {**run_style(i), "linewidth": 1.5, "markersize": 4.5}
+        # Each run's points within those of the runs before it.
+        style = {**run_style(i), "linewidth": 1.5, "markersize": 4.5 + 1.5 * min(5, len(runs) - 1 - i), "zorder": 2 + i / 100}
         losses.plot(epochs["epoch"], epochs["train_loss"], marker="o", **style)
         measured = numpy.isfinite(epochs["test_loss"])
         tested = tested or measured.any()

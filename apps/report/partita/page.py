@@ -32,6 +32,8 @@ pre { background: #f6f6f6; padding: .7rem; font-size: .82rem; white-space: pre-w
   nav { display: none; }
   h2, h3, caption { break-after: avoid; }
   .wide { overflow: visible; }
+  table { max-width: 100%; font-size: 7.5pt; }
+  th, td, td.number { padding: .12rem .3rem; white-space: normal; overflow-wrap: anywhere; }
 }
 """
 

@@ -138,19 +138,19 @@ def draw_matrix(label, run):
     colours = LinearSegmentedColormap.from_list("bytes", ["#DCEBF7", "#56A0D3", "#08306B"])
     figure = new_figure(3.9, f"Traffic from rank to rank: {label}", width=WIDTH if len(matrices) == 2 else 4.7)
     panels = figure.subplots(1, len(matrices), squeeze=False)[0]
+    amounts = numpy.concatenate([matrix[matrix > 0] for matrix in matrices.values()])  # one scale for both panels
+    wide = amounts.max() > 100 * amounts.min()
+    factor, unit = (1, "") if wide else bytes_unit(amounts.max())
+    norm = LogNorm(amounts.min(), amounts.max()) if wide else Normalize(0, amounts.max() * factor)
     words = []
     for axes, (kind, matrix) in zip(panels, matrices.items()):
         used = matrix[matrix > 0]
-        factor, unit = bytes_unit(used.max())
-        wide = used.max() > 100 * used.min()
-        norm = LogNorm(used.min() * factor, used.max() * factor) if wide else Normalize(0, used.max() * factor)
         image = axes.imshow(numpy.ma.masked_equal(matrix, 0) * factor, cmap=colours, norm=norm, interpolation="nearest")
         axes.set_facecolor("#F7F7F7")
         axes.set(xlabel="to rank", ylabel="from rank", title=kind.capitalize())
         every = max(1, 2 ** int(numpy.ceil(numpy.log2(run.ranks / 9))))
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_ticks(numpy.arange(0, run.ranks, every))
-        figure.colorbar(image, ax=axes, shrink=0.82, label=f"bytes {per} / {unit}")
         if run.ranks <= 8:
             for i, j in zip(*numpy.nonzero(matrix)):
                 dark = norm(matrix[i, j] * factor) > 0.45
@@ -158,5 +158,12 @@ def draw_matrix(label, run):
                           fontsize=9 if run.ranks <= 4 else 7, color="white" if dark else INK)
         words.append(f"{kind}: {plural(len(used), 'pair')} of ranks, {bytes_text(used.min())} to {bytes_text(used.max())} a pair,"
                      f" {bytes_text(matrix.sum())} in all")
+    if wide:
+        powers = numpy.arange(numpy.ceil(numpy.log10(amounts.min())), numpy.floor(numpy.log10(amounts.max())) + 1)
+        bar = figure.colorbar(image, ax=list(panels), shrink=0.82, label=f"bytes {per}, logarithmic",
+                              ticks=10.0 ** powers[::-(-len(powers) // 7) or 1], format=lambda value, _: bytes_text(value))
+        bar.ax.minorticks_off()
+    else:
+        figure.colorbar(image, ax=list(panels), shrink=0.82, label=f"bytes {per} / {unit}")
     return Picture("matrix", "Traffic from rank to rank", figure, f"Bytes {per}, from row to column. " + "; ".join(words) + ".",
                    "From row to column; empty fields: nothing. What MPI sends inside its own collectives has no peer here.")

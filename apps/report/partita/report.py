@@ -2,6 +2,7 @@
 import argparse
 import os
 import pathlib
+import re
 import shutil
 import signal
 import sys
@@ -11,6 +12,8 @@ from .page import GENERATOR
 from .result import BadFile, open as open_result
 
 FAILED, BAD_INPUT = 1, 2
+# The names of all pictures; of several runs, those of one have its number and name before them.
+PICTURES = ("curves", "step_time", "latency", "scaling", "phases", "timeline", "axes", "matrix", "memory")
 DESCRIPTION = """Draws result files: loss and accuracy, step times, phases, memory and traffic by rank, the timeline of a step,
 scaling over several files. Writes a folder with every picture as PNG and SVG, and index.html, which holds them all and needs
 nothing else."""
@@ -37,6 +40,9 @@ def check_folder(folder, overwrite):
         return None
     if not is_report(folder):
         return f"{folder}: exists and is not a report: name another with -o"
+    foreign = sorted(path.name for path in folder.iterdir() if not is_of_report(path))
+    if foreign:
+        return f"{folder}: holds {foreign[0]}, which no report makes: move it away, or name another folder with -o"
     return None if overwrite else f"{folder}: exists: --overwrite replaces it"
 
 
@@ -47,6 +53,25 @@ def is_report(folder):
         return True
     page = folder / "index.html"
     return page.is_file() and GENERATOR.encode() in page.read_bytes()[:2000]
+
+
+def is_of_report(path):
+    """Whether a report makes a file of this name."""
+    name, _, suffix = path.name.rpartition(".")
+    made = path.name == "index.html" or suffix in ("png", "svg") and (name in PICTURES or re.fullmatch(
+        rf"\d+_[A-Za-z0-9._-]*_({'|'.join(PICTURES)})", name))
+    return bool(made) and path.is_file() and not path.is_symlink()
+
+
+def named_twice(paths):
+    """The paths that name a file once more."""
+    seen, twice = set(), []
+    for path in paths:
+        place = os.path.realpath(path)
+        if place in seen:
+            twice.append(f"{path}: is named twice; every run counts once")
+        seen.add(place)
+    return twice
 
 
 def write_folder(folder, files):
@@ -84,7 +109,7 @@ def current_umask():
 
 def make_report(paths, folder, overwrite):
     """Reads all, draws all, then writes. Raises BadFile with everything that is wrong."""
-    runs, wrong = [], []
+    runs, wrong = [], named_twice(paths)
     for path in paths:
         try:
             runs.append(open_result(path))

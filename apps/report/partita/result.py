@@ -38,9 +38,21 @@ def _text(value):
     return value.decode("utf-8") if isinstance(value, bytes) else value.item() if hasattr(value, "item") else value
 
 
+def column_sum(content):
+    """Of a column's bytes, as lib/results/column_sum.hpp makes it; each word goes into the state that the last one left."""
+    odd, mask = 0x9e3779b97f4a7c15, 2**64 - 1
+    state = odd ^ len(content)
+    for word in numpy.frombuffer(content + bytes(-len(content) % 8), "<u8").tolist():
+        state ^= word
+        state = ((state << 29 | state >> 35) & mask) * odd & mask
+    return state ^ state >> 32
+
+
 def _column(dataset):
-    """Numbers as they are, text as an array of str."""
+    """Numbers as they are, text as an array of str; both as they were written, or `BadFile`."""
     values = dataset[()]
+    if "checksum" in dataset.attrs and int(dataset.attrs["checksum"]) != column_sum(values.tobytes()):
+        raise BadFile(f"{dataset.file.filename}: is damaged: column {dataset.name} does not hold the values that were written")
     return numpy.char.decode(values, "utf-8").astype(object) if values.dtype.kind == "S" else values
 
 
@@ -185,6 +197,8 @@ def open(path):
     """The run of a result file, read whole; raises `BadFile`, which names the file, for whatever cannot be used."""
     path = pathlib.Path(path)
     try:
+        if path.exists() and not path.is_file():  # a FIFO would be waited for
+            raise BadFile(f"{path}: is not a regular file")
         with path.open("rb") as file:
             start = file.read(len(SIGNATURE))
     except OSError as refused:

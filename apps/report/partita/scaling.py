@@ -4,12 +4,12 @@ import collections
 import numpy
 
 from .curves import after_warm_up
-from .style import RUN_COLOURS, WIDTH, Picture, new_figure, plural
+from .style import RUN_COLOURS, RUN_MARKERS, WIDTH, Picture, new_figure, plural
 
-# Keys that may differ between the runs of one study: where files go, how often they are written, repetitions, and the grid with
-# what belongs to it. The batch makes the study strong (equal) or weak (equal on each rank).
-FREE = ("output", "save-model", "grid.", "pipeline.", "checkpoint.", "snapshot.", "timeline.", "watchdog.", "evaluate.", "infer.",
-        "train.seed", "train.batch", "train.epochs", "train.steps")
+# Keys that may differ between the runs of one study, as partita-compare has it: the grid and the batch, which make the study, and
+# what changes no speed: repetitions, where files go and how often. A name that ends in a dot stands for its section.
+FREE = ("grid.", "strategy", "train.batch", "train.batch-per-rank", "train.seed", "output", "save-model", "load-model",
+        "checkpoint.", "snapshot.", "watchdog.", "timeline.")
 Point = collections.namedtuple("Point", "mode series grid ranks batch runs throughput speed_up ideal")
 
 
@@ -23,8 +23,10 @@ def throughput(run):
 
 def differences(runs):
     """Keys, other than the free ones, in which runs differ: what forbids to read them as one study."""
-    keys = {key for run in runs for key in run.config if not key.startswith(FREE)}
-    found = [name for name in ("model", "dataset", "precision") if len({run.attributes[name] for run in runs}) > 1]
+    sections = tuple(name for name in FREE if name.endswith("."))
+    keys = {key for run in runs for key in run.config if key not in FREE and not key.startswith(sections)}
+    found = [name for name in ("model", "dataset", "dataset_hash", "precision")
+             if len({run.attributes[name] for run in runs}) > 1]
     return found + sorted(key for key in keys if len({str(run.config.get(key)) for run in runs}) > 1)
 
 
@@ -40,13 +42,15 @@ def points_of(runs):
     """Points of strong and weak scaling: the median of repetitions against the fewest ranks of the same series."""
     points = []
     for mode, fixed in (("strong", lambda run: run.attributes["batch"]),
-                        ("weak", lambda run: run.attributes["batch"] / run.ranks)):
+                        ("weak", lambda run: run.attributes["batch"] / run.grid["data"])):
         groups = collections.defaultdict(list)
         for run in runs:
             groups[fixed(run)].append(run)
         for value, members in sorted(groups.items()):
+            if mode == "weak" and len({run.attributes["batch"] for run in members}) == 1:
+                continue  # the same as strong
             for split in sorted({split_of(run) for run in members} - {""}):
-                series = f"{split}, batch {value:g}" + (" a rank" if mode == "weak" else "")
+                series = f"{split}, batch {value:g}" + (" a data rank" if mode == "weak" else "")
                 points += points_of_series(mode, series, [run for run in members if split_of(run) in ("", split)])
     return points
 
@@ -82,13 +86,13 @@ def draw_scaling(points):
             best = {}
             for point in of_series:
                 best[point.ranks] = max(best.get(point.ranks, 0), point.speed_up * of_series[0].ranks / fewest)
-            style = {"color": RUN_COLOURS[i % len(RUN_COLOURS)], "marker": "os^DvPX"[i % 7]}
+            style = {"color": RUN_COLOURS[i % len(RUN_COLOURS)], "marker": RUN_MARKERS[i % len(RUN_MARKERS)]}
             axes.plot(list(best), list(best.values()), linewidth=1.6, markersize=5.5, label=series, **style)
             last = max(best)
             words.append(f"{mode}, {series}: {best[last]:.2f} times at {plural(last, 'rank')} (ideal {last / fewest:g})")
         plain_log_axes(axes, ranks, [point.speed_up for point in mine] + [ranks[-1] / fewest])
         axes.set(xlabel="ranks", ylabel=f"throughput ÷ that of {plural(fewest, 'rank')}",
-                 title="Strong scaling: the same batch" if mode == "strong" else "Weak scaling: the same batch on each rank")
+                 title="Strong scaling: the same batch" if mode == "strong" else "Weak scaling: the same batch on each data rank")
         axes.grid()
         axes.legend(loc="upper left")
     return Picture("scaling", "Scaling", figure, "Speed-up over the number of ranks. " + "; ".join(words) + ".",

@@ -9,6 +9,7 @@ YELLOW, BLUE, VERMILLION, PURPLE, GREY = "#F0E442", "#0072B2", "#D55E00", "#CC79
 INK, FRAME, LINES = "#1A1A1A", "#555555", "#E4E4E4"
 RUN_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 RUN_DASHES = ("-", "--", "-.", ":")
+RUN_MARKERS = "os^DvPX"
 WIDTH = 8.5  # inches, of every picture
 STYLE = {
     "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 10.5, "axes.titlelocation": "left", "axes.labelsize": 10,
@@ -36,9 +37,9 @@ def new_figure(height, title, width=WIDTH):
 
 
 def run_style(i):
-    """Colour and dashes of the i-th run: 28 that differ."""
-    return {"color": RUN_COLOURS[i % len(RUN_COLOURS)],
-            "linestyle": RUN_DASHES[i // len(RUN_COLOURS) % len(RUN_DASHES)]}
+    """Colour and dashes of the i-th run: 28 that differ. Solid lines lie below the others, through which they are seen."""
+    dashes = i % len(RUN_DASHES)
+    return {"color": RUN_COLOURS[i % len(RUN_COLOURS)], "linestyle": RUN_DASHES[dashes], "zorder": 2 + dashes / 10}
 
 
 def plain(text):

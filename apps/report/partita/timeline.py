@@ -6,24 +6,52 @@ from .style import (BLUE, FRAME, GREEN, GREY, INK, ORANGE, PURPLE, SKY, WIDTH, P
                     plural, rows_height, seconds_text, seconds_unit)
 
 MOST_ROWS = 64
+BUBBLE, TRANSFER, MESSAGE = "waiting: bubble", "waiting: transfer", "waiting: bubble or transfer"
+COLLECTIVE, OUTSIDE = "waiting: collective", "not in this step"
 # Colour, hatch and colour of the number, in the order of the legend.
 KINDS = {
     "forward": (SKY, None, INK), "backward": (BLUE, None, "white"), "backward: parameters": (GREEN, None, "white"),
-    "update": (ORANGE, None, INK), "other": (GREY, None, INK), "waiting for another stage": ("#F7F7F7", "....", INK),
-    "waiting for a collective": ("#F3DCE9", "\\\\\\\\", INK),
+    "update": (ORANGE, None, INK), "other": (GREY, None, INK), BUBBLE: ("#F7F7F7", "....", INK),
+    MESSAGE: ("#F7F7F7", "....", INK),
+    TRANSFER: ("#FBE7C0", "////", INK), COLLECTIVE: ("#F3DCE9", "\\\\\\\\", INK), OUTSIDE: ("#ECECEC", None, INK),
 }
+LETTERS = {"forward": INK, "backward": BLUE, "backward: parameters": "#00704F"}  # of numbers on white
+IDLE = (BUBBLE, MESSAGE, TRANSFER, COLLECTIVE, OUTSIDE)
 
 
-def kind_of(kind, phase, axis, purpose, splits_backward):
-    """The kind that a span is drawn as."""
-    if kind == "wait":
-        message = "pipeline" in axis and purpose.startswith("activation")
-        return "waiting for another stage" if message else "waiting for a collective"
+def kind_of(kind, phase, splits_backward):
+    """The kind that work is drawn as."""
     if kind in ("forward", "load", "loss"):
         return "forward"
     if kind == "backward":
         return "backward: parameters" if splits_backward and phase == "parameters" else "backward"
     return "update" if kind == "update" else "other"
+
+
+def message_key(span):
+    return span.rank, span.purpose, span.microbatch, span.end_seconds
+
+
+def ready_times(messages):
+    """When what a wait ends with was ready, by `message_key` of the wait: the begin of the peer's send, which bears the same
+    flow; no time (None) for a rank's own send, which only has to leave."""
+    begins = {span.flow: span.start_seconds for span in messages.itertuples() if span.kind == "send"}
+    return {message_key(span): begins.get(span.flow) if span.kind == "receive" else None for span in messages.itertuples()
+            if span.kind == "send" or span.flow in begins}
+
+
+def pieces_of(span, splits_backward, ready):
+    """(kind, begin, end) of a span; a wait for a message is a bubble until the message is ready, then a transfer."""
+    begin, end = span.start_seconds, span.end_seconds
+    if span.kind != "wait":
+        return [(kind_of(span.kind, span.phase, splits_backward), begin, end)]
+    if not ("pipeline" in span.axis and span.purpose.startswith("activation")):
+        return [(COLLECTIVE, begin, end)]
+    key = message_key(span)
+    if key not in ready:
+        return [(MESSAGE, begin, end)]
+    sent = begin if ready[key] is None else min(max(ready[key], begin), end)
+    return [piece for piece in ((BUBBLE, begin, sent), (TRANSFER, sent, end)) if piece[2] > piece[1]]
 
 
 def rows_of(run):
@@ -34,18 +62,24 @@ def rows_of(run):
     return [(f"rank {rank}" if run.ranks <= 16 else str(rank), rank) for rank in range(run.ranks)]
 
 
-def blocks_of(spans, splits_backward, least):
-    """Consecutive spans of one kind and micro-batch as one block: [kind, begin, end, microbatch, chunk]."""
-    blocks = []
+def blocks_of(spans, splits_backward, least, ready, begin, end):
+    """Consecutive spans of one kind and micro-batch as one block: [kind, begin, end, microbatch, chunk]; before and after them
+    the rank is not in the step, which lasts from `begin` to `end`. Waits shorter than `least` are left out."""
+    blocks, spans = [], list(spans)
+    if spans[0].start_seconds - begin > least:
+        blocks.append([OUTSIDE, begin, spans[0].start_seconds, -1, -1])
     for span in spans:
-        kind = kind_of(span.kind, span.phase, span.axis, span.purpose, splits_backward)
-        chunk = span.chunk if kind.startswith(("forward", "backward")) else -1
-        microbatch = span.microbatch if chunk >= 0 else -1
-        last = blocks[-1] if blocks else None
-        if last and last[0] == kind and last[3:] == [microbatch, chunk]:
-            last[2] = span.end_seconds
-        elif span.end_seconds - span.start_seconds >= least or not kind.startswith("waiting"):
-            blocks.append([kind, span.start_seconds, span.end_seconds, microbatch, chunk])
+        for kind, first, last in pieces_of(span, splits_backward, ready):
+            chunk = span.chunk if kind.startswith(("forward", "backward")) else -1
+            microbatch = span.microbatch if chunk >= 0 else -1
+            before = blocks[-1] if blocks else None
+            if before and before[0] == kind and before[3:] == [microbatch, chunk]:
+                before[2] = last
+            elif last - first >= least or kind not in IDLE:
+                blocks.append([kind, first, last, microbatch, chunk])
+    latest = max(span.end_seconds for span in spans)
+    if end - latest > least:
+        blocks.append([OUTSIDE, latest, end, -1, -1])
     return blocks
 
 
@@ -64,68 +98,116 @@ def draw_timeline(label, run):
         return None
     step, begin, end = quickest_step(table)
     table = table[table.step == step].sort_values(["rank", "start_seconds"], kind="stable")
+    everything = run.timeline[run.timeline.step == step]
+    ready = ready_times(everything[everything.kind.isin(("send", "receive")) & (everything.flow >= 0)])
     rows = rows_of(run)
     left_out, rows = max(0, len(rows) - MOST_ROWS), rows[:MOST_ROWS]
     splits_backward = run.config.get("pipeline.schedule", "").startswith("zb") and run.grid["pipeline"] > 1
-    least = 0.001 * (end - begin)
-    by_rank = {rank: blocks_of(spans.itertuples(), splits_backward, least) for rank, spans in table.groupby("rank")}
-    height = rows_height(len(rows), tallest_row=0.55, most=12)
-    figure = new_figure(height + 1.5, f"Step {step}: {label}")
+    spans = {rank: list(of_rank.itertuples()) for rank, of_rank in table.groupby("rank")}
+    absent = [[OUTSIDE, begin, end, -1, -1]]
+
+    def blocks(least):
+        return [blocks_of(spans[rank], splits_backward, least, ready, begin, end) if rank in spans else absent
+                for _, rank in rows]
+
+    drawn = blocks(0.001 * (end - begin))
+    few = len(rows) <= 8  # room for numbers above the blocks
+    height = rows_height(len(rows), tallest_row=0.75 if few else 0.55, most=12)
+    figure = new_figure(height + 1.6, f"Step {step}: {label}")
     axes = figure.subplots()
     factor, unit = seconds_unit(end - begin)
-    draw_blocks(axes, [by_rank.get(rank, []) for _, rank in rows], begin, factor)
+    draw_blocks(axes, drawn, begin, factor, 0.16 if few else 0.4)
     label_rows(axes, [name for name, _ in rows], height)
     axes.set_xlim(0, (end - begin) * factor)
     axes.set_xlabel(f"time since the step's begin / {unit}")
     if run.grid["pipeline"] == 1 and run.ranks > 16:
         axes.set_ylabel("rank")
-    number_blocks(axes, [by_rank.get(rank, []) for _, rank in rows], begin, factor, height / len(rows), end - begin)
+    shown, missing = number_blocks(axes, drawn, begin, factor, height / len(rows), end - begin, few)
     legend_above(axes, columns=5)
-    return Picture("timeline", "Timeline of one step", figure, *describe(run, rows, by_rank, step, begin, end, left_out))
+    return Picture("timeline", "Timeline of one step", figure,
+                   *describe(run, rows, blocks(0), step, begin, end, left_out, shown, missing))
 
 
-def draw_blocks(axes, rows, begin, factor):
+def draw_blocks(axes, rows, begin, factor, above):
+    """`above`: how far the blocks reach above the middle of their row."""
     for kind, (colour, hatch, _) in KINDS.items():
         corners = []
         for row, blocks in enumerate(rows):
             for shown, first, last, _, _ in blocks:
                 if shown == kind:
                     x0, x1 = (first - begin) * factor, (last - begin) * factor
-                    corners.append([(x0, row - 0.4), (x1, row - 0.4), (x1, row + 0.4), (x0, row + 0.4)])
+                    corners.append([(x0, row - above), (x1, row - above), (x1, row + 0.4), (x0, row + 0.4)])
         if corners:
             # White edges part the micro-batches; they would swallow the many short spans of "other".
             axes.add_collection(PolyCollection(corners, facecolors=colour, hatch=hatch, label=kind, linewidths=0.4,
                                                edgecolors=FRAME if hatch else colour if kind == "other" else "white"))
 
 
-def number_blocks(axes, rows, begin, factor, row_inches, duration):
-    """Micro-batches by number where they fit; a later chunk of the same stage bears a prime for each."""
+def number_blocks(axes, rows, begin, factor, row_inches, duration, above):
+    """Micro-batches by number where they fit, else, with `above`, on two lines over the row; a later chunk of the same stage
+    bears a prime for each. How many numbers are shown, and how many are not."""
     inches_per_second = (WIDTH - 1.1) / duration
-    numbers = [(row, kind, (first + last) / 2, f"{microbatch}" + "′" * chunk, (last - first) * inches_per_second)
-               for row, blocks in enumerate(rows) for kind, first, last, microbatch, chunk in blocks if microbatch >= 0]
+    numbers, last_of_row = [], {}
+    for row, blocks in enumerate(rows):
+        for kind, first, last, microbatch, chunk in blocks:
+            if microbatch < 0:
+                continue
+            same = last_of_row.get(row) == (kind, microbatch, chunk)  # parted by a short other span
+            last_of_row[row] = kind, microbatch, chunk
+            if not same:
+                numbers.append((row, kind, (first + last) / 2, f"{microbatch}" + "′" * chunk, (last - first) * inches_per_second))
+
+    def width(text, size):
+        return len(text) * 0.64 * size / 72 + 0.012
 
     def fits(text, inches, size):
-        return len(text) * 0.64 * size / 72 + 0.012 < inches and size / 72 < 0.8 * row_inches
+        return width(text, size) < inches and size / 72 < (0.5 if above else 0.8) * row_inches
 
     size = 8 if sum(fits(text, inches, 8) for *_, text, inches in numbers) > 0.8 * len(numbers) else 6.5
+    shown, taken = 0, {}
     for row, kind, middle, text, inches in numbers:
-        if fits(text, inches, size):
-            axes.text((middle - begin) * factor, row, text, ha="center", va="center_baseline", fontsize=size,
-                      color=KINDS[kind][2], clip_on=True)
+        x, y, colour = (middle - begin) * inches_per_second, row + (0.12 if above else 0), KINDS[kind][2]
+        if not fits(text, inches, size):
+            wide = width(text, 6.5) + 0.02
+            free = [line for line in (0, 1) if above and taken.get((row, line), 0) <= x - wide / 2 + 0.5 * wide
+                    and x + wide < WIDTH - 1.1]
+            if not free:
+                continue
+            x = max(x, taken.get((row, free[0]), 0) + wide / 2)
+            taken[row, free[0]] = x + wide / 2
+            y, colour = row - 0.25 - 0.17 * free[0], LETTERS[kind]
+        shown += 1
+        axes.text(x / inches_per_second * factor, y, text, ha="center", va="center_baseline", color=colour, clip_on=True,
+                  fontsize=size if fits(text, inches, size) else 6.5)
+    return shown, len(numbers) - shown
 
 
-def describe(run, rows, by_rank, step, begin, end, left_out):
+def describe(run, rows, blocks, step, begin, end, left_out, shown, missing):
     """Alternative text and caption."""
     what = "stage" if run.grid["pipeline"] > 1 else "rank"
-    waiting = numpy.array([sum(last - first for kind, first, last, _, _ in by_rank.get(rank, []) if kind.startswith("waiting"))
-                           for _, rank in rows]) / (end - begin)
-    microbatches = {block[3] for blocks in by_rank.values() for block in blocks} - {-1}
+    shares = {kind: numpy.array([sum(last - first for k, first, last, _, _ in row if k == kind) for row in blocks])
+              / (end - begin) for kind in IDLE}
+    idle = sum(shares.values())
+    microbatches = {block[3] for row in blocks for block in row} - {-1}
+    means = ", ".join(f"{kind.removeprefix('waiting: ')} {100 * share.mean():.0f} %"
+                      for kind, share in shares.items() if share.any())
     alt = (f"Step {step} took {seconds_text(end - begin)}; {plural(len(rows), what)} as rows;"
-           f" micro-batches: {max(1, len(microbatches))}; a {what} waits {100 * waiting.min():.0f} to {100 * waiting.max():.0f} %"
-           " of the step.")
+           f" micro-batches: {max(1, len(microbatches))}; a {what} waits or is not in the step for {100 * idle.min():.0f} to"
+           f" {100 * idle.max():.0f} % of it" + (f" (on average: {means})." if means else "."))
     recorded = len(set(run.columns("timeline")["step"]))
     caption = f"The quickest of {recorded} recorded steps. " if recorded > 1 else ""
-    caption += "Numbers are micro-batches (forward with loading and loss); dotted stretches are bubbles."
+    caption += "Numbers are micro-batches (forward with loading and loss)" if shown else ""
+    caption += f"; {missing} of {shown + missing} do not fit and are not shown. " if missing and shown else ". " if shown else ""
+    if shares[BUBBLE].any() or shares[TRANSFER].any():
+        caption += ("Dotted: bubbles, until the other stage begins to send; striped: while a message comes or leaves."
+                    " ")
+    if shares[MESSAGE].any():
+        caption += "Dotted: waiting for a message whose sending was not recorded, in a bubble or while it moves. "
+    if shares[OUTSIDE].any():
+        caption += f"Grey ends: the {what} is not in this step yet, or no more. "
+    if means:
+        caption += f"Of the step, on average: {means}."
+    caption = caption.rstrip()
     if run.grid["pipeline"] > 1 and run.ranks > len(rows):
         caption += " The stages of the first pipeline; the others do the same with other samples or shares."
     if left_out:
