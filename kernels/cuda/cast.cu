@@ -1,5 +1,6 @@
-/// Between float32 and bfloat16. Operands of bfloat16 products are cast where they are used: what training keeps is
-/// float32. Rows may be padded on the way, since 16-byte copies and tensor maps want rows on 16-byte boundaries.
+/// Between float32 and bfloat16. Operands of bfloat16 products are cast where they are used: what training
+/// keeps is float32. Rows may be padded on the way, since 16-byte copies and tensor maps want rows on 16-byte
+/// boundaries.
 #include "issue.hpp"
 #include "vectors.hpp"
 
@@ -33,8 +34,8 @@ __global__ void widen(std::int64_t n, const __nv_bfloat16* from, float* to) {
 
 }  // namespace
 
-void to_bf16(std::int64_t rows, std::int64_t columns, const float* from, std::int64_t row_from, __nv_bfloat16* to,
-             std::int64_t row_to, cudaStream_t stream) {
+void to_bf16(std::int64_t rows, std::int64_t columns, const float* from, std::int64_t row_from,
+             __nv_bfloat16* to, std::int64_t row_to, cudaStream_t stream) {
   if (rows == 0 || columns == 0) return;
   const dim3 block(elementwise_threads);
   if (row_from == columns && row_to == columns && rows * columns % 8 == 0 && on_vector_boundary(from, to)) {

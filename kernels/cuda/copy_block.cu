@@ -1,8 +1,9 @@
-/// Copies of strided blocks (packing and unpacking what ranks exchange) and changes of an image's memory order.
+/// Copies of strided blocks (packing and unpacking what ranks exchange) and changes of an image's memory
+/// order.
 ///
-/// The block becomes the fewest loops in the order of the target's memory; every thread takes one element, or one
-/// float4 where the innermost loop is contiguous on both sides and everything lies on 16-byte boundaries, and finds its
-/// place by dividing. Writes are coalesced wherever the target's innermost stride is 1.
+/// The block becomes the fewest loops in the order of the target's memory; every thread takes one element, or
+/// one float4 where the innermost loop is contiguous on both sides and everything lies on 16-byte boundaries,
+/// and finds its place by dividing. Writes are coalesced wherever the target's innermost stride is 1.
 #include <stdexcept>
 
 #include "issue.hpp"
@@ -47,10 +48,10 @@ void issue_copy(const Loops& loops, const T* x, T* y, Write write, cudaStream_t 
   const LaunchShape shape{.grid = dim3(blocks_for(n)), .block = dim3(elementwise_threads)};
   const bool add = write == Write::accumulate;
   if (n > INT32_MAX)
-    return launch(add ? copy_elements<T, std::uint64_t, true> : copy_elements<T, std::uint64_t, false>, shape, stream,
-                  loops, static_cast<std::uint64_t>(n), x, y);
-  launch(add ? copy_elements<T, std::uint32_t, true> : copy_elements<T, std::uint32_t, false>, shape, stream, loops,
-         static_cast<std::uint32_t>(n), x, y);
+    return launch(add ? copy_elements<T, std::uint64_t, true> : copy_elements<T, std::uint64_t, false>, shape,
+                  stream, loops, static_cast<std::uint64_t>(n), x, y);
+  launch(add ? copy_elements<T, std::uint32_t, true> : copy_elements<T, std::uint32_t, false>, shape, stream,
+         loops, static_cast<std::uint32_t>(n), x, y);
 }
 
 /// The same loops in units of four elements, if that is possible.
@@ -68,9 +69,11 @@ bool in_vectors(Loops& loops) {
 constexpr int tile = 32, tile_rows = 8;
 
 /// y[n, c, r] = x[n, r, c] through a tile in shared memory, so that both sides are contiguous along a warp.
-__global__ void transpose(std::int64_t batch, std::int64_t rows, std::int64_t columns, const float* x, float* y) {
+__global__ void transpose(std::int64_t batch, std::int64_t rows, std::int64_t columns, const float* x,
+                          float* y) {
   __shared__ float values[tile][tile + 1];
-  const std::int64_t row = static_cast<std::int64_t>(blockIdx.y) * tile, column = static_cast<std::int64_t>(blockIdx.x) * tile;
+  const std::int64_t row = static_cast<std::int64_t>(blockIdx.y) * tile,
+                     column = static_cast<std::int64_t>(blockIdx.x) * tile;
   const auto tx = static_cast<int>(threadIdx.x);
   for (std::int64_t n = blockIdx.z; n < batch; n += gridDim.z) {
     const float* in = x + n * rows * columns;
@@ -86,8 +89,8 @@ __global__ void transpose(std::int64_t batch, std::int64_t rows, std::int64_t co
 
 }  // namespace
 
-void copy_block(const BlockExtents& extents, const StridedBlock& from, const float* x, const StridedBlock& to, float* y,
-                Write write, cudaStream_t stream) {
+void copy_block(const BlockExtents& extents, const StridedBlock& from, const float* x, const StridedBlock& to,
+                float* y, Write write, cudaStream_t stream) {
   const auto found = loops_of(extents, from, to);
   Loops loops{.outer = {found[0], found[1], found[2]}, .inner = found[3]};
   x += from.offset, y += to.offset;
@@ -101,9 +104,11 @@ void reorder(std::int64_t batch, const Shape& image, Layout from, Layout to, con
   const std::int64_t channels = image[0], pixels = image[1] * image[2], n = batch * channels * pixels;
   if (n == 0) return;
   if (from == to || channels == 1 || pixels == 1)
-    return check(cudaMemcpyAsync(y, x, static_cast<std::size_t>(n) * sizeof(float), cudaMemcpyDeviceToDevice, stream),
-                 "cudaMemcpyAsync");
-  const std::int64_t rows = from == Layout::nchw ? channels : pixels, columns = from == Layout::nchw ? pixels : channels;
+    return check(
+        cudaMemcpyAsync(y, x, static_cast<std::size_t>(n) * sizeof(float), cudaMemcpyDeviceToDevice, stream),
+        "cudaMemcpyAsync");
+  const std::int64_t rows = from == Layout::nchw ? channels : pixels,
+                     columns = from == Layout::nchw ? pixels : channels;
   const auto tiles = [](std::int64_t extent) { return static_cast<unsigned>((extent + tile - 1) / tile); };
   if (tiles(rows) > 65535) throw std::length_error("an image of more than 2^21 pixels");
   const dim3 grid(tiles(columns), tiles(rows), static_cast<unsigned>(std::min<std::int64_t>(batch, 65535)));

@@ -42,6 +42,7 @@ class CudaDevice final : public kernels::Device {
   [[nodiscard]] double seconds_between(const Event& from, const Event& to) override;
   void synchronize() override;
 
+  [[nodiscard]] bool records() const override { return true; }
   void begin_recording() override;
   [[nodiscard]] std::unique_ptr<Graph> end_recording() override;
   void issue(Graph&) override;

@@ -1,9 +1,9 @@
-/// Dropout: y = x where this sample's draw of the logical element says so, scaled, else 0. A draw is Philox4x32-10 of
-/// (seed, layer, logical element), so a shard draws what the whole would have drawn; nothing is kept for the backward
-/// pass, which draws again.
+/// Dropout: y = x where this sample's draw of the logical element says so, scaled, else 0. A draw is
+/// Philox4x32-10 of (seed, layer, logical element), so a shard draws what the whole would have drawn; nothing
+/// is kept for the backward pass, which draws again.
 ///
-/// The host keeps an element where random_uniform(…) = bits·2⁻⁵³ ≥ p. Both sides of bits ≥ p·2⁵³ are exact in float64,
-/// so comparing the integer bits with ⌈p·2⁵³⌉ decides the same without float64 arithmetic.
+/// The host keeps an element where random_uniform(…) = bits·2⁻⁵³ ≥ p. Both sides of bits ≥ p·2⁵³ are exact in
+/// float64, so comparing the integer bits with ⌈p·2⁵³⌉ decides the same without float64 arithmetic.
 #include <cmath>
 #include <stdexcept>
 
@@ -13,7 +13,8 @@
 namespace partita::kernels::cuda {
 namespace {
 
-/// How elements of a stored sample, in memory order, are numbered logically. 32-bit: divisions of 64 bits are slow.
+/// How elements of a stored sample, in memory order, are numbered logically. 32-bit: divisions of 64 bits are
+/// slow.
 struct Numbering {
   std::uint32_t elements = 0;  ///< stored, of a sample
   std::uint32_t inner = 1;     ///< in memory order [outer, inner]
@@ -26,7 +27,8 @@ __device__ std::int64_t logical_of(const Numbering& by, std::uint32_t i) {
 }
 
 __global__ void drop(Numbering by, std::int64_t batch, const StepValues* step, std::uint32_t layer,
-                     std::int64_t first_sample, std::uint64_t threshold, float scale, const float* x, float* y) {
+                     std::int64_t first_sample, std::uint64_t threshold, float scale, const float* x,
+                     float* y) {
   const RandomStream stream = random_stream(step->dropout_seed, RandomPurpose::dropout, layer);
   for (std::int64_t n = blockIdx.y; n < batch; n += gridDim.y) {
     const std::int64_t origin = (first_sample + n) * by.full_elements, at = n * by.elements;
@@ -40,8 +42,8 @@ __global__ void drop(Numbering by, std::int64_t batch, const StepValues* step, s
 
 }  // namespace
 
-void dropout(const DropoutShape& s, const StepValues* step, std::uint32_t layer, Samples first_sample, const float* x,
-             float* y, cudaStream_t stream) {
+void dropout(const DropoutShape& s, const StepValues* step, std::uint32_t layer, Samples first_sample,
+             const float* x, float* y, cudaStream_t stream) {
   const std::int64_t pixels = s.height * s.width, elements = s.channels * pixels;
   if (elements > INT32_MAX) throw std::length_error("dropout of a sample of more than 2^31 elements");
   if (s.batch == 0 || elements == 0) return;

@@ -1,5 +1,5 @@
-/// Activations: y[i] = f(x[i]) and dx[i] = f(y[i], dy[i]), at the speed of memory. Four elements a thread (one 16-byte
-/// load and store each way) where the views allow it.
+/// Activations: y[i] = f(x[i]) and dx[i] = f(y[i], dy[i]), at the speed of memory. Four elements a thread
+/// (one 16-byte load and store each way) where the views allow it.
 #include "issue.hpp"
 #include "vectors.hpp"
 
@@ -37,7 +37,8 @@ void issue_map(std::int64_t n, const float* a, const float* b, float* out, cudaS
   if (n == 0) return;
   const std::int64_t vectors = on_vector_boundary(a, b, out) ? n / 4 : 0;
   const std::int64_t work = std::max(vectors, n - 4 * vectors);
-  launch(map<F>, {.grid = dim3(blocks_for(work)), .block = dim3(elementwise_threads)}, stream, n, vectors, a, b, out);
+  launch(map<F>, {.grid = dim3(blocks_for(work)), .block = dim3(elementwise_threads)}, stream, n, vectors, a,
+         b, out);
 }
 
 }  // namespace

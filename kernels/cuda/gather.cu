@@ -1,5 +1,5 @@
-/// Rows of a table picked by index: samples of a data set that lives on the device become a batch, converted and
-/// normalised on the way. One block row a sample, its elements along the threads.
+/// Rows of a table picked by index: samples of a data set that lives on the device become a batch, converted
+/// and normalised on the way. One block row a sample, its elements along the threads.
 #include <limits>
 
 #include "issue.hpp"
@@ -38,15 +38,16 @@ void gather(std::int64_t table_rows, const In* table, std::int64_t columns, std:
   const bool real = std::numeric_limits<Out>::has_quiet_NaN;
   const Out missing = real ? std::numeric_limits<Out>::quiet_NaN() : static_cast<Out>(-1);
   const dim3 grid(blocks_for(columns, 1024), static_cast<unsigned>(std::min<std::int64_t>(rows, 65535)));
-  launch(pick<In, Out>, {.grid = grid, .block = dim3(elementwise_threads)}, stream, table_rows, table, columns, rows,
-         indices, Normalisation{static_cast<float>(scale), static_cast<float>(shift)}, missing, out);
+  launch(pick<In, Out>, {.grid = grid, .block = dim3(elementwise_threads)}, stream, table_rows, table,
+         columns, rows, indices, Normalisation{static_cast<float>(scale), static_cast<float>(shift)}, missing,
+         out);
 }
 
-template void gather(std::int64_t, const std::uint8_t*, std::int64_t, std::int64_t, const std::int64_t*, double, double,
-                     float*, cudaStream_t);
-template void gather(std::int64_t, const float*, std::int64_t, std::int64_t, const std::int64_t*, double, double,
-                     float*, cudaStream_t);
-template void gather(std::int64_t, const std::int32_t*, std::int64_t, std::int64_t, const std::int64_t*, double, double,
-                     std::int32_t*, cudaStream_t);
+template void gather(std::int64_t, const std::uint8_t*, std::int64_t, std::int64_t, const std::int64_t*,
+                     double, double, float*, cudaStream_t);
+template void gather(std::int64_t, const float*, std::int64_t, std::int64_t, const std::int64_t*, double,
+                     double, float*, cudaStream_t);
+template void gather(std::int64_t, const std::int32_t*, std::int64_t, std::int64_t, const std::int64_t*,
+                     double, double, std::int32_t*, cudaStream_t);
 
 }  // namespace partita::kernels::cuda

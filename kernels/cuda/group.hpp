@@ -23,8 +23,8 @@ struct Lower {
   __device__ std::int64_t operator()(std::int64_t a, std::int64_t b) const { return b < a ? b : a; }
 };
 
-/// 1, 32 or all 256 threads of a block that work on one row. All threads of the block call `reduce` together; `room`
-/// is shared memory for one T a warp.
+/// 1, 32 or all 256 threads of a block that work on one row. All threads of the block call `reduce` together;
+/// `room` is shared memory for one T a warp.
 template <int Threads>
 struct Group {
   static constexpr int rows = block_threads / Threads;  ///< at a time in a block

@@ -1,7 +1,7 @@
 /// Softmax cross-entropy and mean squared error with their gradients, and the sums of losses.
 ///
-/// A row of logits belongs to one thread where classes are few (a batch of MNIST is one launch of one block), to a warp
-/// or to a block where they are many. Exponentials are float32, their sums and the loss float64.
+/// A row of logits belongs to one thread where classes are few (a batch of MNIST is one launch of one block),
+/// to a warp or to a block where they are many. Exponentials are float32, their sums and the loss float64.
 #include <limits>
 
 #include "loss_sums.hpp"
@@ -13,7 +13,8 @@ namespace {
 constexpr std::int64_t no_class = INT64_MAX;
 
 template <int Threads>
-__global__ void softmax_loss(Logits l, std::int64_t of_block, double gradient_scale, float* dlogits, double* sums) {
+__global__ void softmax_loss(Logits l, std::int64_t of_block, double gradient_scale, float* dlogits,
+                             double* sums) {
   using Row = Group<Threads>;
   __shared__ double doubles[block_warps];
   __shared__ float floats[block_warps];
@@ -53,17 +54,17 @@ __global__ void softmax_loss(Logits l, std::int64_t of_block, double gradient_sc
 }
 
 template <int Threads>
-void issue_softmax(const Logits& l, double gradient_scale, float* dlogits, double* sums, const Scratch& scratch,
-                   cudaStream_t stream) {
+void issue_softmax(const Logits& l, double gradient_scale, float* dlogits, double* sums,
+                   const Scratch& scratch, cudaStream_t stream) {
   const auto cut = cut_loss(l.batch, Group<Threads>::rows);
   issue_loss(cut, sums, scratch, stream, [&](double* parts) {
-    launch(softmax_loss<Threads>, {.grid = dim3(cut.blocks), .block = dim3(block_threads)}, stream, l, cut.of_block,
-           gradient_scale, dlogits, parts);
+    launch(softmax_loss<Threads>, {.grid = dim3(cut.blocks), .block = dim3(block_threads)}, stream, l,
+           cut.of_block, gradient_scale, dlogits, parts);
   });
 }
 
-__global__ void squares(std::int64_t n, std::int64_t of_block, double per_feature, float scale, const float* output,
-                        const float* target, float* doutput, double* sums) {
+__global__ void squares(std::int64_t n, std::int64_t of_block, double per_feature, float scale,
+                        const float* output, const float* target, float* doutput, double* sums) {
   __shared__ double room[block_warps];
   const std::int64_t begin = blockIdx.x * of_block, end = begin + of_block < n ? begin + of_block : n;
   LossPart part;
@@ -85,8 +86,8 @@ __global__ void sum_parts(unsigned blocks, const double* parts, double* sums) {
   write_part(part, room, sums);
 }
 
-/// One thread: grains and micro-batches are few. The tree is that of a binary counter: what is complete on a level is
-/// added to its left neighbour.
+/// One thread: grains and micro-batches are few. The tree is that of a binary counter: what is complete on a
+/// level is added to its left neighbour.
 __global__ void add_parts(std::int64_t n, const double* parts, bool in_tree, double* total) {
   double loss = 0, correct = 0, waiting[64];
   int depth = 0;
@@ -111,9 +112,11 @@ void finish_sums(unsigned blocks, const double* parts, double* sums, cudaStream_
   launch(sum_parts, {.block = dim3(block_threads)}, stream, blocks, parts, sums);
 }
 
-void cross_entropy(const Logits& l, double gradient_scale, float* dlogits, double* sums, const Scratch& scratch,
-                   cudaStream_t stream) {
-  const auto issue = l.classes <= 32 ? issue_softmax<1> : l.classes <= 2048 ? issue_softmax<32> : issue_softmax<256>;
+void cross_entropy(const Logits& l, double gradient_scale, float* dlogits, double* sums,
+                   const Scratch& scratch, cudaStream_t stream) {
+  const auto issue = l.classes <= 32     ? issue_softmax<1>
+                     : l.classes <= 2048 ? issue_softmax<32>
+                                         : issue_softmax<256>;
   issue(l, gradient_scale, dlogits, sums, scratch, stream);
 }
 
@@ -125,8 +128,8 @@ void mean_squared_error(std::int64_t batch, std::int64_t features, const float* 
   const auto scale = static_cast<float>(2.0 * per_feature * gradient_scale);
   const auto cut = cut_loss(n, 4 * block_threads);
   issue_loss(cut, sums, scratch, stream, [&](double* parts) {
-    launch(squares, {.grid = dim3(cut.blocks), .block = dim3(block_threads)}, stream, n, cut.of_block, per_feature,
-           scale, output, target, doutput, parts);
+    launch(squares, {.grid = dim3(cut.blocks), .block = dim3(block_threads)}, stream, n, cut.of_block,
+           per_feature, scale, output, target, doutput, parts);
   });
 }
 

@@ -1,5 +1,5 @@
-/// How the kernels of losses add up (loss, correct): each block its rows or elements, in double and in fixed order;
-/// then one block the sums of all blocks. A loss of one block writes the result itself.
+/// How the kernels of losses add up (loss, correct): each block its rows or elements, in double and in fixed
+/// order; then one block the sums of all blocks. A loss of one block writes the result itself.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,8 @@ struct LossPart {
 
 /// sums[2·block] = Σ over the block's threads. `room` is shared, [block_warps].
 __device__ inline void write_part(LossPart part, double* room, double* sums) {
-  const double loss = Block::reduce(part.loss, Sum(), room), correct = Block::reduce(part.correct, Sum(), room);
+  const double loss = Block::reduce(part.loss, Sum(), room),
+               correct = Block::reduce(part.correct, Sum(), room);
   if (threadIdx.x == 0) sums[2 * blockIdx.x] = loss, sums[2 * blockIdx.x + 1] = correct;
 }
 
@@ -38,7 +39,8 @@ void finish_sums(unsigned blocks, const double* parts, double* sums, cudaStream_
 
 /// Where the blocks write, and the launch that makes one of many.
 template <class Launch>
-void issue_loss(const LossCut& cut, double* sums, const Scratch& scratch, cudaStream_t stream, Launch&& launch_blocks) {
+void issue_loss(const LossCut& cut, double* sums, const Scratch& scratch, cudaStream_t stream,
+                Launch&& launch_blocks) {
   if (cut.blocks == 1) return launch_blocks(sums);
   launch_blocks(scratch.sums);
   finish_sums(cut.blocks, scratch.sums, sums, stream);

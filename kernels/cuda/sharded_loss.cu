@@ -1,7 +1,8 @@
 /// Softmax cross-entropy over classes that are cut into shards, in the two halves of the contract.
 ///
-/// All that the loss of a row is made of are the shards' statistics, and how rows are given to threads depends on the
-/// number of classes of the whole only: so every shard issues the same instructions for it and gets the same bits.
+/// All that the loss of a row is made of are the shards' statistics, and how rows are given to threads
+/// depends on the number of classes of the whole only: so every shard issues the same instructions for it and
+/// gets the same bits.
 #include <limits>
 #include <stdexcept>
 
@@ -55,7 +56,8 @@ struct Whole {
   bool correct = false;
 };
 
-__device__ Whole combine(const float* statistics, std::int64_t batch, const Shards& shards, std::int64_t label) {
+__device__ Whole combine(const float* statistics, std::int64_t batch, const Shards& shards,
+                         std::int64_t label) {
   const std::int64_t step = batch * per_sample;
   Whole whole{.largest = lowest()};
   for (int s = 0; s < shards.count; ++s)
@@ -65,7 +67,8 @@ __device__ Whole combine(const float* statistics, std::int64_t batch, const Shar
   for (int s = 0; s < shards.count; ++s) {
     const float* shard = statistics + s * step;
     // An empty shard adds 0 · exp(−∞ − largest) = 0.
-    whole.total = fma(fabs(static_cast<double>(shard[1])), static_cast<double>(expf(shard[0] - whole.largest)), whole.total);
+    whole.total = fma(fabs(static_cast<double>(shard[1])),
+                      static_cast<double>(expf(shard[0] - whole.largest)), whole.total);
     if (label >= shards.offsets[s] && label < shards.offsets[s + 1]) owner = s;
     if (owner < 0 && shards.offsets[s] < shards.offsets[s + 1])
       lower_shard_as_large = lower_shard_as_large || shard[0] == whole.largest;
@@ -93,7 +96,8 @@ __global__ void shard_finish(Logits l, Shards shards, const float* statistics, s
     const Whole whole = combine(statistics + i * per_sample, l.batch, shards, label);
     if (Row::lane() == 0) part.loss += whole.loss, part.correct += whole.correct ? 1.0 : 0.0;
     if (dlogits == nullptr) continue;
-    const auto factor = static_cast<float>(gradient_scale / whole.total), one = static_cast<float>(gradient_scale);
+    const auto factor = static_cast<float>(gradient_scale / whole.total),
+               one = static_cast<float>(gradient_scale);
     for (std::int64_t j = Row::lane(); j < l.classes; j += Threads) {
       const float e = expf(l.logits[i * l.classes + j] - whole.largest);
       dlogits[i * l.classes + j] = fmaf(e, factor, j + l.first_class == label ? -one : 0.0F);
@@ -106,13 +110,13 @@ template <int Threads>
 void issue_statistics(const Logits& l, float* statistics, cudaStream_t stream) {
   constexpr std::int64_t rows = Group<Threads>::rows;
   launch(shard_statistics<Threads>,
-         {.grid = dim3(static_cast<unsigned>((l.batch + rows - 1) / rows)), .block = dim3(block_threads)}, stream, l,
-         statistics);
+         {.grid = dim3(static_cast<unsigned>((l.batch + rows - 1) / rows)), .block = dim3(block_threads)},
+         stream, l, statistics);
 }
 
 template <int Threads>
-void issue_finish(const Logits& l, const Shards& shards, const float* statistics, double gradient_scale, float* dlogits,
-                  double* sums, const Scratch& scratch, cudaStream_t stream) {
+void issue_finish(const Logits& l, const Shards& shards, const float* statistics, double gradient_scale,
+                  float* dlogits, double* sums, const Scratch& scratch, cudaStream_t stream) {
   const auto cut = cut_loss(l.batch, Group<Threads>::rows);
   issue_loss(cut, sums, scratch, stream, [&](double* parts) {
     launch(shard_finish<Threads>, {.grid = dim3(cut.blocks), .block = dim3(block_threads)}, stream, l, shards,
@@ -123,14 +127,16 @@ void issue_finish(const Logits& l, const Shards& shards, const float* statistics
 }  // namespace
 
 void cross_entropy_statistics(const Logits& l, float* statistics, cudaStream_t stream) {
-  (l.classes <= 32 ? issue_statistics<1> : l.classes <= 2048 ? issue_statistics<32> : issue_statistics<256>)(
-      l, statistics, stream);
+  (l.classes <= 32     ? issue_statistics<1>
+   : l.classes <= 2048 ? issue_statistics<32>
+                       : issue_statistics<256>)(l, statistics, stream);
 }
 
-void cross_entropy_finish(const Logits& l, std::span<const std::int64_t> class_offsets, const float* statistics,
-                          double gradient_scale, float* dlogits, double* sums, const Scratch& scratch,
-                          cudaStream_t stream) {
-  if (class_offsets.size() > most_shards + 1) throw std::length_error("classes are cut into more shards than 512");
+void cross_entropy_finish(const Logits& l, std::span<const std::int64_t> class_offsets,
+                          const float* statistics, double gradient_scale, float* dlogits, double* sums,
+                          const Scratch& scratch, cudaStream_t stream) {
+  if (class_offsets.size() > most_shards + 1)
+    throw std::length_error("classes are cut into more shards than 512");
   Shards shards{.count = static_cast<int>(class_offsets.size()) - 1};
   for (std::size_t s = 0; s < class_offsets.size(); ++s)
     shards.offsets[s] = static_cast<std::int32_t>(class_offsets[s]);

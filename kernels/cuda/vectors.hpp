@@ -1,4 +1,5 @@
-/// Element-wise work four elements at a time: one thread a float4 where every pointer allows it, and the rest singly.
+/// Element-wise work four elements at a time: one thread a float4 where every pointer allows it, and the rest
+/// singly.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +13,8 @@ inline constexpr unsigned elementwise_threads = 256;
 
 /// Blocks for `work` threads' worth of work; threads of more than so many blocks go round.
 inline unsigned blocks_for(std::int64_t work, std::int64_t most = 4096) {
-  return static_cast<unsigned>(std::clamp<std::int64_t>((work + elementwise_threads - 1) / elementwise_threads, 1, most));
+  return static_cast<unsigned>(
+      std::clamp<std::int64_t>((work + elementwise_threads - 1) / elementwise_threads, 1, most));
 }
 
 /// Whether float4 may be read at all of these.
