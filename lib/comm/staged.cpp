@@ -7,7 +7,7 @@ Staged::Staged(const Buffer& in, const Buffer& out, std::vector<collective::Stag
   base::expect(in.mirror && out.mirror, "both buffers of an operation lie on the device, or none");
   in_ = in.mirror, out_ = out.mirror;
   rounds_ = std::move(rounds);
-  elements_ = collective::staged_elements(rounds_);
+  if (in_->copies()) elements_ = collective::staged_elements(rounds_);
   std::vector<topology::Range> fetches;
   for (const auto& round : rounds_) {
     fetches.insert(fetches.end(), round.fetch.begin(), round.fetch.end());

@@ -12,7 +12,7 @@ Executor::Bound::Bound(Executor& executor, std::int64_t batch_samples)
       batch(batch_samples),
       data_rank(executor.axes_.at().data),
       lives(step::live_ranges(executor.program_)),
-      mirrors(executor.device_) {
+      mirrors(executor.device_, executor.options_.direct_messages) {
   place_slots(executor);
   plan_operators(executor);
   plan_transfers(executor);
@@ -112,30 +112,29 @@ void Executor::Bound::plan_transfers(Executor& executor) {
     const auto cuts = conversion ? step::buffer_cuts(*conversion, ranks, n)
                                  : collective::even_cuts(axis.size(), view.size().value());
     auto& planned = transfers.back();
-    const auto buffer = [&] { return mirrors.buffer(view); };
     switch (t.operation) {
       case Operation::send:
-        planned = axis.plan_send(buffer(), t.peer, t.tag, t.purpose);
+        planned = axis.plan_send(mirrors.moved(view), t.peer, t.tag, t.purpose);
         break;
       case Operation::receive:
-        planned = axis.plan_receive(buffer(), t.peer, t.tag, t.purpose);
+        planned = axis.plan_receive(mirrors.moved(view), t.peer, t.tag, t.purpose);
         break;
       case Operation::all_reduce:
-        planned = axis.plan_all_reduce(buffer(), comm::Combine::sum, executor.options_.algorithm, t.purpose);
+        planned = axis.plan_all_reduce(mirrors.reduced(view), comm::Combine::sum, executor.options_.algorithm,
+                                       t.purpose);
         break;
       case Operation::reduce_scatter:
-        planned = axis.plan_reduce_scatter(buffer(), cuts, comm::Combine::sum, t.purpose);
+        planned = axis.plan_reduce_scatter(mirrors.reduced(view), cuts, comm::Combine::sum, t.purpose);
         break;
       case Operation::all_gather:
-        planned = axis.plan_all_gather(buffer(), cuts, t.purpose);
+        planned = axis.plan_all_gather(mirrors.moved(view), cuts, t.purpose);
         break;
       case Operation::all_to_all: {
         const auto sends = step::send_cuts(*conversion, rank, ranks, n),
                    receives = step::receive_cuts(*conversion, rank, ranks, n);
-        planned =
-            axis.plan_all_to_all(mirrors.buffer(view.slice(Elements(0), Elements(sends.back()))), sends,
-                                 mirrors.buffer(slot(t.target).slice(Elements(0), Elements(receives.back()))),
-                                 receives, t.purpose);
+        planned = axis.plan_all_to_all(
+            mirrors.moved(view.slice(Elements(0), Elements(sends.back()))), sends,
+            mirrors.moved(slot(t.target).slice(Elements(0), Elements(receives.back()))), receives, t.purpose);
         break;
       }
       default:

@@ -27,6 +27,7 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
       options_(std::move(options)),
       step_memory_(device_, program.microbatches, options_.largest_batch),
       done_(device_.make_event()),
+      mirrors_(device_, options_.direct_messages),
       position_(axes.world().position()) {
   std::vector<std::string> layers;
   for (const auto& layer : model.layers)
@@ -52,7 +53,7 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
     const bool of_metric = t.slot == program.metric_slot;
     const View whole = of_metric ? step_memory_.metric() : parameters.gradients();
     const View image = of_metric ? View() : parameters.image_of_gradients().slice(t.first, t.count);
-    fixed_.back() = axes.along(t.axis).plan_all_reduce(mirrors_.buffer(whole.slice(t.first, t.count), image),
+    fixed_.back() = axes.along(t.axis).plan_all_reduce(mirrors_.reduced(whole.slice(t.first, t.count), image),
                                                        comm::Combine::sum, options_.algorithm, t.purpose);
   }
 }

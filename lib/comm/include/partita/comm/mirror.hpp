@@ -12,8 +12,10 @@ namespace partita::comm {
 class Mirror {
  public:
   virtual ~Mirror() = default;
-  /// The image: host memory of the buffer's size and type.
+  /// The image: memory of the buffer's size and type that messages leave and reach.
   [[nodiscard]] virtual kernels::View host() const = 0;
+  /// Whether ranges are copied between the two; else the image is the buffer itself.
+  [[nodiscard]] virtual bool copies() const = 0;
   /// When planned: what each run brings to the host, in the order in which it is needed.
   virtual void plan_fetches(std::span<const topology::Range>) = 0;
   /// Begins a run: issues all fetches. The run touches the image once `idle`: earlier stores have left it.

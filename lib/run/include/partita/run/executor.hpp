@@ -72,6 +72,8 @@ class Executor {
   struct Options {
     std::int64_t largest_batch = 0;  ///< samples of the whole grid; sizes the arena
     comm::Algorithm algorithm = comm::Algorithm::automatic;
+    /// Messages go from and to the device's memory without a copy on the host.
+    bool direct_messages = comm::reaches_device_memory();
     /// Fills slots with NaN once the last instruction that touches them is over, and counts those alive.
     bool poison_released = false;
     /// Does what a compute or copy instruction should do; for studies of schedules. Empty: kernels.
@@ -161,7 +163,7 @@ class Executor {
   memory::DeviceBuffer activations_, workspace_, no_bias_;
   memory::PinnedBuffer nan_, image_;
   std::map<const data::Dataset*, std::unique_ptr<ResidentData>> resident_;
-  Mirrors mirrors_{device_};
+  Mirrors mirrors_;
   std::map<std::int64_t, std::unique_ptr<Bound>> bound_;  ///< by samples of the batch
   std::vector<std::unique_ptr<comm::Collective>> fixed_;  ///< by transfer; null where it depends on the batch
   std::vector<InstructionTimes>* times_ = nullptr;

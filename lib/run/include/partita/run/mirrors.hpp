@@ -12,10 +12,20 @@ namespace partita::run {
 /// Owns the mirrors; outlives the transfers that are planned with them.
 class Mirrors {
  public:
-  explicit Mirrors(kernels::Device& device) : device_(device) {}
+  /// `direct`: messages reach the device's memory.
+  Mirrors(kernels::Device& device, bool direct) : device_(device), direct_(direct) {}
 
-  /// `image`: host memory for it that somebody else owns; empty: its own.
-  comm::Buffer buffer(kernels::View view, kernels::View image = {}) {
+  /// For an operation that only moves data.
+  comm::Buffer moved(kernels::View view) {
+    if (device_.is_host()) return view;
+    if (!direct_) return reduced(view);
+    mirrors_.push_back(std::make_unique<DirectMirror>(device_, view));
+    return comm::Buffer(*mirrors_.back());
+  }
+
+  /// For one that reduces, which the host does. `image`: memory for it that somebody else owns; empty: its
+  /// own.
+  comm::Buffer reduced(kernels::View view, kernels::View image = {}) {
     if (device_.is_host()) return view;
     if (image.empty() && !view.empty()) {
       images_.emplace_back(device_, view.bytes());
@@ -28,8 +38,9 @@ class Mirrors {
 
  private:
   kernels::Device& device_;
+  bool direct_;
   std::vector<memory::PinnedBuffer> images_;
-  std::vector<std::unique_ptr<DeviceMirror>> mirrors_;
+  std::vector<std::unique_ptr<comm::Mirror>> mirrors_;
 };
 
 }  // namespace partita::run
