@@ -1,8 +1,8 @@
 /// What a back-end computes on: its memory, the queues in which its work is done, and how to wait for them.
 ///
-/// Work is *issued* to a queue and done there later, in the order of issue. A host does it at once, so that all
-/// waiting is over before it begins; a program written for a device is right on a host too. Nothing here knows of
-/// ranks: several processes may use one device.
+/// Work is *issued* to a queue and done there later, in the order of issue. A host does it at once, so that
+/// all waiting is over before it begins; a program written for a device is right on a host too. Nothing here
+/// knows of ranks: several processes may use one device.
 #pragma once
 
 #include <memory>
@@ -34,15 +34,15 @@ class Device {
   /// Name and what else a reader of results should know: "NVIDIA H200 (9.0)"; empty for a host.
   [[nodiscard]] virtual std::string name() const = 0;
 
-  /// Memory of the device, zeroed, on a boundary of 256 bytes; and host memory that copies reach without a detour.
-  /// Throw std::bad_alloc where there is not enough. None of this inside a step.
+  /// Memory of the device, zeroed, on a boundary of 256 bytes; and host memory that copies reach without a
+  /// detour. Throw std::bad_alloc where there is not enough. None of this inside a step.
   [[nodiscard]] virtual std::byte* allocate(Bytes) = 0;
   virtual void release(std::byte*) noexcept = 0;
   [[nodiscard]] virtual std::byte* allocate_host(Bytes) = 0;
   virtual void release_host(std::byte*) noexcept = 0;
 
-  /// Copies between views of the same size and type, either of them here or on the host. Both stay as they are until
-  /// the queue has done it.
+  /// Copies between views of the same size and type, either of them here or on the host. Both stay as they
+  /// are until the queue has done it.
   virtual void copy(Queue, View to, ConstView from) = 0;
 
   [[nodiscard]] virtual std::unique_ptr<Event> make_event() = 0;
@@ -57,8 +57,11 @@ class Device {
   /// Waits for all queues, blocking: for set-up and ends only.
   virtual void synchronize() = 0;
 
-  /// Between these calls work issued to the compute queue is recorded instead of done. Events of a recording keep
-  /// their meaning each time the graph is issued; `after` joins what other queues were given inside the recording.
+  /// Whether work can be recorded; a host's cannot, and the calls below are a broken contract there.
+  [[nodiscard]] virtual bool records() const = 0;
+  /// Between these calls work issued to the compute queue is recorded instead of done. Events of a recording
+  /// keep their meaning each time the graph is issued; `after` joins what other queues were given inside the
+  /// recording.
   virtual void begin_recording() = 0;
   [[nodiscard]] virtual std::unique_ptr<Graph> end_recording() = 0;
   virtual void issue(Graph&) = 0;
