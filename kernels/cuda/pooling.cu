@@ -4,7 +4,7 @@
 /// windows that cover it, in their order, so that overlapping windows need no atomics and dX needs no zeroing
 /// before. Both are bound by memory: forward reads X and writes Y (and a byte of winner each); backward reads
 /// dY (and the winners) and writes dX. Neighbouring threads read the same lines, which L1 serves. Not
-/// measured yet.
+/// measured here yet.
 #include <stdexcept>
 
 #include "images.hpp"

@@ -7,7 +7,7 @@
 /// vectors of filters (the same for most of a warp).
 ///
 /// Traffic: X once, and the rows under the borders of blocks twice; Y once. Sums run over taps in order. Not
-/// measured yet.
+/// measured here yet.
 #include "convolution/few_channels.hpp"
 #include "launch.hpp"
 #include "ptx/shared_memory.hpp"

@@ -7,10 +7,11 @@
 /// 4-byte `cp.async`, several slices ahead of the arithmetic: neighbouring pixels lie at no particular
 /// alignment. Padding is zero-filled by the copy itself.
 ///
-/// Traffic: out is written once; the image is read up to ⌈rows / tile rows⌉ · taps / channels times, from L1
-/// and L2 but for the first. Sums run over taps in order, so the same call gives the same bits. Implicit GEMM
-/// reached 93 % of the speed of the plain product in cuDNN's evaluation on a K40 (Chetlur et al. 2014,
-/// section 4, "up to 96 % of GEMM's utilisation" for large batches); this kernel has not been measured yet.
+/// Traffic: out is written once; the image is read up to ⌈rows / tile rows⌉ · taps / channels times, from L1 and
+/// L2 but for the first. Sums run over taps in order, so the same call gives the same bits.
+///
+/// Reported: using a library of convolutions computed in this way made Caffe 36 % faster on a standard model,
+/// with less memory (Chetlur et al. 2014, abstract). Not measured here yet.
 #include "convolution/gather.hpp"
 #include "convolution/register_tile.hpp"
 #include "launch.hpp"

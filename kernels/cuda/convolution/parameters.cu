@@ -10,7 +10,7 @@
 /// Here the taps of a block stay the same, so their table is made once, while pixels move: a thread has one
 /// pixel of each slice. Traffic: dY is read ⌈taps / tile taps⌉ times, the image ⌈filters / tile filters⌉ ·
 /// taps / channels times (from L1 and L2 but for the first), the sums of the splits written and read once.
-/// Not measured yet.
+/// Not measured here yet.
 #include "convolution/parameters.hpp"
 #include "convolution/register_tile.hpp"
 #include "launch.hpp"
