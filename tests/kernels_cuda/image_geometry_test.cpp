@@ -74,10 +74,13 @@ TEST(ImageGeometry, ForwardTapsAreTheInputsUnderAWindow) {
             for (int r = 0; r < s.kernel_h; ++r)
               for (int q = 0; q < s.kernel_w; ++q, ++index) {
                 const auto h = oh * s.stride - s.padding + r, w = ow * s.stride - s.padding + q;
-                const Source from = source<false>(g, anchor(g, pixel), tap(g, index));
+                const Anchor at = anchor(g, pixel);
+                const Source from = source<false>(g, at, tap(g, index));
                 const bool present = h >= 0 && h < s.height && w >= 0 && w < s.width;
                 ASSERT_EQ(from.present, present);
-                if (present) ASSERT_EQ(from.offset, ((n * s.channels + c) * s.height + h) * s.width + w);
+                if (present) {
+                  ASSERT_EQ(at.offset + from.offset, ((n * s.channels + c) * s.height + h) * s.width + w);
+                }
                 ASSERT_EQ(tap(g, index).weight, index);
               }
         }
@@ -111,7 +114,7 @@ TEST(ImageGeometry, TapsOfTheDataGradientAreTheWindowsOverAnInput) {
                                      top / s.stride < s.out_height() && left / s.stride < s.out_width();
                 ASSERT_EQ(from.present, present);
                 if (present) {
-                  ASSERT_EQ(from.offset,
+                  ASSERT_EQ(at.offset + from.offset,
                             ((n * s.filters + k) * s.out_height() + top / s.stride) * s.out_width() +
                                 left / s.stride);
                 }

@@ -51,9 +51,9 @@ struct alignas(16) Tap {
   int offset = 0, h = outside, w = outside, weight = -1;
 };
 
-/// An element of the image, if there is one.
+/// An element of the image, if there is one, counted from the anchor's offset.
 struct Source {
-  std::int64_t offset = 0;
+  int offset = 0;
   bool present = false;
 };
 
@@ -82,13 +82,13 @@ template <bool Divided>
   if constexpr (!Divided) {
     const bool present = static_cast<unsigned>(h) < static_cast<unsigned>(g.height) &&
                          static_cast<unsigned>(w) < static_cast<unsigned>(g.width);
-    return {at.offset + tap.offset, present};
+    return {tap.offset, present};
   } else {
     if (h < 0 || w < 0) return {};
     const auto [row, row_rest] = divide(h, g.stride);
     const auto [column, column_rest] = divide(w, g.stride);
     const bool present = row_rest == 0 && column_rest == 0 && row < g.height && column < g.width;
-    return {at.offset + tap.offset + row * g.width + column, present};
+    return {tap.offset + row * g.width + column, present};
   }
 }
 

@@ -35,7 +35,8 @@ __host__ __device__ constexpr int first_slice(int split, int splits, int slices)
   return static_cast<int>(static_cast<std::int64_t>(split) * slices / splits);
 }
 
-/// Starts the copies of one slice: the thread's pixel of it, for some filters and some taps.
+/// Starts the copies of one slice: the thread's pixel of it, for some filters and some taps. What
+/// is not there is not read, wherever its address leads.
 template <class T>
 __device__ __forceinline__ void copy_slice(const ParameterProduct& p, Shared<T>& shared, int slice,
                                            int slot) {
@@ -50,14 +51,15 @@ __device__ __forceinline__ void copy_slice(const ParameterProduct& p, Shared<T>&
 #pragma unroll
   for (int i = 0; i < T::M; i += lines_at_once) {
     const bool present = pixel_present && row + i < p.filters;
-    ptx::copy_async_4(to + i, present ? from + i * plane : p.dy, present);
+    ptx::copy_async_4(to + i, from + i * plane, present);
   }
   const Anchor at = anchor(p.g, pixel);
+  const float* corner = p.image + at.offset;
   to = shared.b[slot] + k * Shared<T>::row_b;
 #pragma unroll
   for (int i = first; i < T::N; i += lines_at_once) {
     const Source element = source<false>(p.g, at, shared.taps[i]);
-    ptx::copy_async_4(to + i, p.image + (element.present ? element.offset : 0), element.present);
+    ptx::copy_async_4(to + i, corner + element.offset, element.present);
   }
 }
 
