@@ -185,11 +185,14 @@ TEST(ImageTiling, TilesCoverEveryGradient) {
       for (const std::int64_t pixels : {1, 63, 4096, 131072})
         for (const int multiprocessors : {1, 108, 132}) {
           const auto t = parameter_tiling(filters, taps, pixels, multiprocessors);
-          const auto [m, n, k] = extents(t.tile);
+          const auto [m, n, k, blocks] = extents(t.tile);
           EXPECT_GE(t.row_tiles * m, filters);
           EXPECT_GE(t.column_tiles * n, taps);
           EXPECT_GE(std::int64_t(t.slices) * k, pixels);
           EXPECT_GE(t.splits, 1);
+          if (t.splits > 1) {
+            EXPECT_LE(t.row_tiles * t.column_tiles * t.splits, blocks * multiprocessors);
+          }
           EXPECT_LE(t.splits, std::max(1, t.slices / 4));
         }
 }

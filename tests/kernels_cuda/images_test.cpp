@@ -119,7 +119,7 @@ TEST(GpuConvolution, LargeTiles) {
 
 TEST(GpuConvolution, ReferenceWorkloads) {
   const ConvolutionShape first{
-      .batch = 3, .channels = 1, .height = 28, .width = 28, .filters = 10, .kernel_h = 5, .kernel_w = 5};
+      .batch = 20, .channels = 1, .height = 28, .width = 28, .filters = 10, .kernel_h = 5, .kernel_w = 5};
   const ConvolutionShape second{
       .batch = 4, .channels = 10, .height = 12, .width = 12, .filters = 20, .kernel_h = 5, .kernel_w = 5};
   const ConvolutionShape lenet{.batch = 2,

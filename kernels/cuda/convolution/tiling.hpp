@@ -27,27 +27,28 @@ constexpr GatherTile gather_tile(std::int64_t rows, std::int64_t pixels, int mul
   return rows > 16 ? GatherTile::rows32 : GatherTile::rows16;
 }
 
-/// Tiles of the weight gradient (parameters.cu), filters × taps, and the pixels of a slice.
+/// Tiles of the weight gradient (parameters.cu), filters × taps, and the pixels of a slice; how many blocks a
+/// multiprocessor is given.
 enum class ParameterTile { filters16, filters32, filters64, filters64_wide, filters128 };
 
 struct ParameterTileExtents {
-  int filters, taps, pixels;
+  int filters, taps, pixels, blocks;
 };
 
 constexpr ParameterTileExtents extents(ParameterTile tile) {
   switch (tile) {
     case ParameterTile::filters16:
-      return {16, 32, 32};
+      return {16, 32, 32, 2};
     case ParameterTile::filters32:
-      return {32, 64, 32};
+      return {32, 64, 32, 2};
     case ParameterTile::filters64:
-      return {64, 32, 16};
+      return {64, 32, 16, 4};
     case ParameterTile::filters64_wide:
-      return {64, 128, 16};
+      return {64, 128, 16, 4};
     case ParameterTile::filters128:
       break;
   }
-  return {128, 128, 16};
+  return {128, 128, 16, 2};
 }
 
 /// A weight gradient [filters, taps] and its sums over pixels, cut into tiles and, along the pixels, into
@@ -55,8 +56,8 @@ constexpr ParameterTileExtents extents(ParameterTile tile) {
 struct ParameterTiling {
   ParameterTile tile = ParameterTile::filters16;
   int row_tiles = 0, column_tiles = 0, splits = 1;
-  int slices =
-      0;  ///< of all splits together; split i has the slices [⌊i·slices/splits⌋, ⌊(i+1)·slices/splits⌋)
+  /// Of all splits together; split i has the slices [⌊i·slices/splits⌋, ⌊(i+1)·slices/splits⌋).
+  int slices = 0;
 };
 
 constexpr ParameterTile parameter_tile(std::int64_t filters, std::int64_t taps) {
@@ -66,15 +67,15 @@ constexpr ParameterTile parameter_tile(std::int64_t filters, std::int64_t taps) 
   return filters <= 64 ? ParameterTile::filters64_wide : ParameterTile::filters128;
 }
 
-/// Splits until every multiprocessor has two blocks, but not below four slices a split: less is all overhead.
+/// As many splits as all multiprocessors hold at a time, not one more, which would make the others wait; but
+/// not below four slices a split: less is all overhead.
 constexpr ParameterTiling parameter_tiling(std::int64_t filters, std::int64_t taps, std::int64_t pixels,
                                            int multiprocessors) {
   const ParameterTile tile = parameter_tile(filters, taps);
-  const auto [m, n, k] = extents(tile);
+  const auto [m, n, k, blocks] = extents(tile);
   const auto rows = ceil_divide(filters, m), columns = std::max<std::int64_t>(1, ceil_divide(taps, n));
   const auto slices = ceil_divide(pixels, k);
-  const auto wanted =
-      ceil_divide(2 * std::max(1, multiprocessors), std::max<std::int64_t>(1, rows * columns));
+  const auto wanted = blocks * std::max(1, multiprocessors) / std::max<std::int64_t>(1, rows * columns);
   const auto splits = std::max<std::int64_t>(1, std::min(wanted, slices / 4));
   return {tile, static_cast<int>(rows), static_cast<int>(columns), static_cast<int>(splits),
           static_cast<int>(slices)};
