@@ -7,7 +7,7 @@
 
 namespace partita::kernels::cuda::gemm {
 
-extern const Kernel naive, shared_tile;
+extern const Kernel naive, shared_tile, register_tile, warp_tile, split_k, tf32, bf16;
 
 /// A block for each tile of each of `pieces` of the sum.
 inline LaunchShape tile_launch(const TileGrid& grid, int threads, int shared_bytes, int pieces = 1) {
