@@ -92,6 +92,11 @@ TEST(CopyBlock, RepeatsAndTurnsRound) {
         {.offset = 11, .strides = {0, 0, -4, -1}}, integers(12, 0), Write::overwrite, "both turned");
   check({1, 2, 3, 4}, {.offset = 0, .strides = {0, 12, 4, 1}}, integers(24, 1),
         {.offset = 0, .strides = {0, 20, 6, 1}}, integers(40, 0), Write::overwrite, "spread");
+  // Runs of four, but the rows of only one side lie a multiple of four apart.
+  check({1, 1, 3, 4}, {.offset = 0, .strides = {0, 0, 5, 1}}, integers(16, 1),
+        {.offset = 0, .strides = {0, 0, 8, 1}}, integers(24, 0), Write::overwrite, "ragged source");
+  check({1, 1, 3, 4}, {.offset = 0, .strides = {0, 0, 8, 1}}, integers(24, 1),
+        {.offset = 0, .strides = {0, 0, 5, 1}}, integers(16, 0), Write::overwrite, "ragged target");
 }
 
 TEST(CopyBlock, PutsAHaloOfAnImageInPlace) {
