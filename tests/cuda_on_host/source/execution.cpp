@@ -20,8 +20,12 @@ using boost::context::detail::jump_fcontext;
 using boost::context::detail::make_fcontext;
 using boost::context::detail::transfer_t;
 
-/// Stacks that are free: used again while they are warm. Below each lies a page that cannot be touched.
+/// Ends of stacks that are free: used again while they are warm. Below each stack lies a page that cannot be
+/// touched. Their ends lie at different offsets, or all threads would compete for the same lines of the
+/// caches.
 std::vector<std::byte*> free_stacks;
+constexpr std::size_t stagger = 64 * 5, staggered = 64;
+std::size_t stacks_made = 0;
 
 std::byte* take_stack() {
   if (!free_stacks.empty()) {
@@ -33,7 +37,7 @@ std::byte* take_stack() {
       mmap(nullptr, stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
   mprotect(memory, 4096, PROT_NONE);
-  return static_cast<std::byte*>(memory);
+  return static_cast<std::byte*>(memory) + stack_bytes - stacks_made++ % staggered * stagger;
 }
 
 void enter(transfer_t transfer) {
@@ -58,7 +62,7 @@ void run(Thread& thread) {
   blockIdx = thread.block->index;
   if (!thread.context) {
     thread.stack = take_stack();
-    thread.context = make_fcontext(thread.stack + stack_bytes, stack_bytes - 4096, enter);
+    thread.context = make_fcontext(thread.stack, stack_bytes - staggered * stagger - 4096, enter);
     ++m.counts.threads;
   }
   ++m.counts.switches;

@@ -17,6 +17,10 @@ namespace cuda_on_host {
 namespace {
 
 constexpr std::size_t page = 4096, boundary = 256;
+constexpr std::size_t large_page = std::size_t{2}
+                                   << 20;  ///< where there are such, protecting much memory costs little
+constexpr std::size_t protected_file = std::size_t{8}
+                                       << 20;  ///< files' pages are small: larger ones stay open
 constexpr std::size_t device_bytes = std::size_t{8} << 30;
 
 constexpr std::size_t up(std::size_t n, std::size_t step) { return (n + step - 1) / step * step; }
@@ -28,22 +32,49 @@ struct IpcContent {
 };
 constexpr char ipc_magic[8] = "onhost1";
 
-/// Reserves `mapped` bytes of pages, and one page on either side.
+/// Reserves `mapped` bytes of pages, and at least one page on either side.
 Allocation reserve(std::size_t mapped) {
   Allocation a;
   a.mapped_bytes = mapped;
-  a.reserved_bytes = mapped + 2 * page;
+  a.reserved_bytes = mapped + 2 * page + (mapped >= large_page ? large_page : 0);
   void* memory =
       mmap(nullptr, a.reserved_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
   a.reserved = static_cast<std::byte*>(memory);
-  a.mapped = a.reserved + page;
+  const auto first = reinterpret_cast<std::uintptr_t>(memory) + page;
+  a.mapped = a.reserved + page + (mapped >= large_page ? up(first, large_page) - first : 0);
   return a;
 }
 
 bool map(Allocation& a, int file) {
   const int flags = MAP_FIXED | (file >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS);
-  return mmap(a.mapped, a.mapped_bytes, PROT_READ | PROT_WRITE, flags, file, 0) != MAP_FAILED;
+  if (mmap(a.mapped, a.mapped_bytes, PROT_READ | PROT_WRITE, flags, file, 0) == MAP_FAILED) return false;
+  if (file < 0 && a.mapped_bytes >= large_page) madvise(a.mapped, a.mapped_bytes, MADV_HUGEPAGE);
+  return true;
+}
+
+/// Lets a file take the place of memory that only this process can map.
+bool move_to_file(Allocation& a) {
+  const Access access;
+  const int file = memfd_create("cuda_on_host", MFD_CLOEXEC);
+  if (file < 0) return false;
+  const auto bytes = static_cast<off_t>(a.mapped_bytes);
+  void* const copy = ftruncate(file, bytes) == 0
+                         ? mmap(nullptr, a.mapped_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0)
+                         : MAP_FAILED;
+  if (copy == MAP_FAILED) {
+    close(file);
+    return false;
+  }
+  std::memcpy(copy, a.mapped, a.mapped_bytes);
+  munmap(copy, a.mapped_bytes);
+  a.file = file;
+  return map(a, file);
+}
+
+bool is_protected(const Allocation& a) {
+  return (a.kind == MemoryKind::device || a.kind == MemoryKind::opened) &&
+         (a.file < 0 || a.mapped_bytes <= protected_file);
 }
 
 void unmap(const Allocation& a) {
@@ -64,20 +95,13 @@ cudaError_t allocate(void** memory, std::size_t bytes, MemoryKind kind) {
   Allocation a = reserve(up(up(bytes, boundary), page));
   a.bytes = bytes;
   a.kind = kind;
-  if (kind == MemoryKind::device) {
-    a.file = memfd_create("cuda_on_host", MFD_CLOEXEC);
-    if (a.file < 0 || ftruncate(a.file, static_cast<off_t>(a.mapped_bytes)) != 0) {
-      unmap(a);
-      return cudaErrorMemoryAllocation;
-    }
-  }
-  if (!map(a, a.file)) {
+  if (!map(a, -1)) {
     unmap(a);
     return cudaErrorMemoryAllocation;
   }
   std::memset(a.mapped, poison, a.mapped_bytes);
   a.data = a.mapped + a.mapped_bytes - up(bytes, boundary);
-  if (kind == MemoryKind::device && !r.accessible) mprotect(a.mapped, a.mapped_bytes, PROT_NONE);
+  if (is_protected(a) && !r.accessible) mprotect(a.mapped, a.mapped_bytes, PROT_NONE);
   if (on_device) r.allocated += bytes;
   r.allocations[reinterpret_cast<std::uintptr_t>(a.data)] = a;
   *memory = a.data;
@@ -103,7 +127,7 @@ cudaError_t release(void* memory, bool pinned) {
 
 void protect(int how) {
   for (const auto& [begin, a] : runtime().allocations)
-    if (a.kind == MemoryKind::device || a.kind == MemoryKind::opened) mprotect(a.mapped, a.mapped_bytes, how);
+    if (is_protected(a)) mprotect(a.mapped, a.mapped_bytes, how);
 }
 
 }  // namespace
@@ -233,8 +257,9 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
 
 cudaError_t cudaIpcGetMemHandle(cudaIpcMemHandle_t* handle, void* memory) {
   return api([&] {
-    const Allocation* const a = allocation_of(memory);
+    Allocation* const a = allocation_of(memory);
     if (!handle || !a || a->kind != MemoryKind::device) return cudaErrorInvalidValue;
+    if (a->file < 0 && !move_to_file(*a)) return cudaErrorMemoryAllocation;
     IpcContent content{.magic = {},
                        .process = getpid(),
                        .file = a->file,
@@ -272,7 +297,7 @@ cudaError_t cudaIpcOpenMemHandle(void** memory, cudaIpcMemHandle_t handle, unsig
       unmap(a);
       return cudaErrorInvalidValue;
     }
-    if (!runtime().accessible) mprotect(a.mapped, a.mapped_bytes, PROT_NONE);
+    if (is_protected(a) && !runtime().accessible) mprotect(a.mapped, a.mapped_bytes, PROT_NONE);
     runtime().allocations[reinterpret_cast<std::uintptr_t>(a.data)] = a;
     *memory = a.data;
     return cudaSuccess;
