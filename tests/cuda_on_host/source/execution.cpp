@@ -40,9 +40,15 @@ std::byte* take_stack() {
   return static_cast<std::byte*>(memory) + stack_bytes - stacks_made++ % staggered * stagger;
 }
 
+/// Keeps where the fiber (null: the scheduler) that jumped here goes on.
+void keep(Machine& m, transfer_t transfer) {
+  auto* const from = static_cast<Thread*>(transfer.data);
+  (from ? from->context : m.scheduler) = transfer.fctx;
+}
+
 void enter(transfer_t transfer) {
   Machine& m = machine();
-  m.scheduler = transfer.fctx;
+  keep(m, transfer);
   Thread& thread = *m.current;
   try {
     m.launch->body();
@@ -51,11 +57,11 @@ void enter(transfer_t transfer) {
     if (!m.error) m.error = std::current_exception();
   }
   thread.done = true;
-  jump_fcontext(m.scheduler, nullptr);
+  jump_fcontext(m.scheduler, &thread);
 }
 
-void run(Thread& thread) {
-  Machine& m = machine();
+/// From `from` (null: the scheduler) to `thread`; returns when somebody jumps back.
+void jump_to(Machine& m, Thread* from, Thread& thread) {
   m.current = &thread;
   thread.waits_for = nullptr;
   threadIdx = thread.index;
@@ -66,8 +72,13 @@ void run(Thread& thread) {
     ++m.counts.threads;
   }
   ++m.counts.switches;
-  thread.context = jump_fcontext(thread.context, nullptr).fctx;
-  m.current = nullptr;
+  keep(m, jump_fcontext(thread.context, from));
+}
+
+/// Runs threads, first this one, until one of them ends or none can go on.
+void run(Machine& m, Thread& first) {
+  jump_to(m, nullptr, first);
+  Thread& thread = *std::exchange(m.current, nullptr);
   if (!thread.done) return;
   free_stacks.push_back(thread.stack);
   thread.stack = nullptr;
@@ -193,7 +204,7 @@ void run_cluster(Machine& m, unsigned first_block, const Windows& windows) {
   }
   while (m.live > 0) {
     if (any_ready(m))
-      run(take_ready(m));
+      run(m, take_ready(m));
     else if (!m.engine.empty())
       run_engine(m);
     else
@@ -220,18 +231,15 @@ void abandon(Machine& m) {
 
 }  // namespace
 
-Machine& machine() {
-  static Machine one = [] {
-    Machine m;
-    const char* text = std::getenv("CUDA_ON_HOST_ORDER");
-    const std::string order = text ? text : "forward";
-    if (order.starts_with("reverse")) m.order = Order::reverse;
-    if (order.starts_with("random")) m.order = Order::random;
-    if (const auto colon = order.find(':'); colon != std::string::npos)
-      m.random.seed(std::stoull(order.substr(colon + 1)));
-    return m;
-  }();
-  return one;
+Machine& make_machine() {
+  the_machine = new Machine;
+  const char* const text = std::getenv("CUDA_ON_HOST_ORDER");
+  const std::string order = text ? text : "forward";
+  if (order.starts_with("reverse")) the_machine->order = Order::reverse;
+  if (order.starts_with("random")) the_machine->order = Order::random;
+  if (const auto colon = order.find(':'); colon != std::string::npos)
+    the_machine->random.seed(std::stoull(order.substr(colon + 1)));
+  return *the_machine;
 }
 
 void set_order(Order order, std::uint64_t seed) {
@@ -243,11 +251,7 @@ Counts counts() { return machine().counts; }
 
 bool Machine::at_once() { return order == Order::reverse || (order == Order::random && pick(2) == 0); }
 
-Thread& this_thread() {
-  Machine& m = machine();
-  if (!m.current) throw Fault("device code was called outside a kernel");
-  return *m.current;
-}
+void fault_outside_kernel() { throw Fault("device code was called outside a kernel"); }
 
 void fault(const std::string& what) {
   const Machine& m = machine();
@@ -258,7 +262,9 @@ void block_on(const char* what) {
   Machine& m = machine();
   Thread& thread = *m.current;
   thread.waits_for = what;
-  m.scheduler = jump_fcontext(m.scheduler, nullptr).fctx;
+  if (m.error || !any_ready(m)) return keep(m, jump_fcontext(m.scheduler, &thread));
+  Thread& next = take_ready(m);
+  if (&next != &thread) jump_to(m, &thread, next);
 }
 
 void make_ready(Thread* thread) { machine().ready.push_back(thread); }
