@@ -2,6 +2,10 @@
 /// other.
 #include <sys/mman.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -9,6 +13,7 @@
 #include <numeric>
 
 #include "machine.hpp"
+#include "windows.hpp"
 
 uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
@@ -31,6 +36,10 @@ std::byte* take_stack() {
   if (!free_stacks.empty()) {
     std::byte* stack = free_stacks.back();
     free_stacks.pop_back();
+#ifdef __SANITIZE_ADDRESS__  // what frames of an abandoned fiber left behind
+    __asan_unpoison_memory_region(stack - stack_bytes + staggered * stagger + 4096,
+                                  stack_bytes - staggered * stagger - 4096);
+#endif
     return stack;
   }
   void* memory =
@@ -152,36 +161,6 @@ void prepare_block(Block& block, uint3 index, unsigned rank, std::byte* window, 
     t.index = {i % launch.block.x, i / launch.block.x % launch.block.y, i / launch.block.x / launch.block.y};
   }
 }
-
-/// Shared memory of all blocks of a cluster, each between guards.
-struct Windows {
-  std::size_t stride;
-  std::byte* memory;
-  explicit Windows(const Launch& launch)
-      : stride((launch.shared_bytes + 1023) / 1024 * 1024 + 2 * guard_bytes),
-        memory(static_cast<std::byte*>(std::aligned_alloc(1024, stride * launch.cluster))) {
-    if (!memory) throw std::bad_alloc();
-  }
-  ~Windows() { std::free(memory); }
-  Windows(const Windows&) = delete;
-  Windows& operator=(const Windows&) = delete;
-
-  std::byte* window(unsigned rank) const { return memory + rank * stride + guard_bytes; }
-  void fill(unsigned rank) const { std::memset(memory + rank * stride, poison, stride); }
-  void check(unsigned rank, const Launch& launch) const {
-    const auto* const begin = reinterpret_cast<const unsigned char*>(memory + rank * stride);
-    const auto* const inside = begin + guard_bytes;
-    const auto untouched = [](unsigned char c) { return c == poison; };
-    const auto* const before = std::find_if_not(begin, inside, untouched);
-    if (before != inside)
-      throw Fault("kernel " + launch.name + ": wrote " + std::to_string(inside - before) +
-                  " bytes before its dynamic shared memory");
-    const auto* const after = std::find_if_not(inside + launch.shared_bytes, begin + stride, untouched);
-    if (after != begin + stride)
-      throw Fault("kernel " + launch.name + ": wrote at byte " + std::to_string(after - inside) + " of " +
-                  std::to_string(launch.shared_bytes) + " bytes of dynamic shared memory");
-  }
-};
 
 void run_cluster(Machine& m, unsigned first_block, const Windows& windows) {
   const Launch& launch = *m.launch;
