@@ -1,0 +1,11 @@
+/// The Hopper kernel's entry for the family.
+#pragma once
+
+#include "family.hpp"
+
+namespace partita::kernels::cuda::gemm {
+
+/// See hopper_bf16.cu. Not for k = 0, row sums, or matrices whose data or rows do not lie on 16 bytes.
+extern const Kernel hopper_bf16;
+
+}  // namespace partita::kernels::cuda::gemm
