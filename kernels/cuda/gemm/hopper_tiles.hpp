@@ -31,14 +31,16 @@ inline constexpr int threads = 384;       ///< one producer warpgroup, two consu
 ///   bytes, 8
 ///                      rows of k, then `stride` to the next 8 of k and `leading` to the next 64 of M or N.
 /// Both strides to 8 further rows of a panel are 8·128 bytes; the next 64 of M or N are the next panel.
-__host__ __device__ constexpr std::uint64_t matrix_descriptor(std::uint32_t address, bool k_innermost) {
-  const std::uint64_t leading = k_innermost ? 1 : panel_bytes / 16, stride = 8 * 128 / 16;
-  return ((address & 0x3FFFFu) >> 4) | leading << 16 | stride << 32 | std::uint64_t{1} << 62;
+__host__ __device__ constexpr std::uint32_t descriptor_low(std::uint32_t address, bool k_innermost) {
+  return ((address & 0x3FFFFu) >> 4) | (k_innermost ? 1u : panel_bytes / 16u) << 16;
+}
+__host__ __device__ constexpr std::uint64_t matrix_descriptor(std::uint32_t low) {
+  return std::uint64_t{1} << 62 | std::uint64_t{8 * 128 / 16} << 32 | low;
 }
 
-/// How far the descriptor of the next 16 of k is: 32 bytes along the row, where the hardware applies the
+/// What the low word of the next 16 of k has more: 32 bytes along the row, where the hardware applies the
 /// swizzle to the address that it computes (so do CUTLASS's DescriptorIterator and DeepGEMM), or 16 rows.
-__host__ __device__ constexpr std::uint64_t descriptor_step(bool k_innermost) {
+__host__ __device__ constexpr std::uint32_t descriptor_step(bool k_innermost) {
   return (k_innermost ? instruction_k * 2 : instruction_k * 128) / 16;
 }
 
@@ -65,31 +67,31 @@ __host__ __device__ constexpr Storage storage(int tile_n) {
   return {stage_bytes, stages, panels_of_c, barriers, barriers + 2 * stages * 8};
 }
 
-/// Tiles of C as clusters compute them: `rows` × `columns` of (cluster · tile_m) × tile_n elements.
+/// Tiles of C as clusters compute them: `rows` × `columns` of (cluster · tile_m) × tile_n elements, fewer
+/// than 2³¹.
 struct Raster {
-  std::int64_t rows, columns;
-  __host__ __device__ constexpr std::int64_t tiles() const { return rows * columns; }
+  int rows, columns;
+  __host__ __device__ constexpr int tiles() const { return rows * columns; }
 };
 struct Tile {
-  std::int64_t row, column;
+  int row, column;
 };
 __host__ __device__ constexpr std::int64_t quotient_up(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
 }
 __host__ __device__ constexpr Raster raster(std::int64_t m, std::int64_t n, int tile_n) {
-  return {quotient_up(m, cluster * tile_m), quotient_up(n, tile_n)};
+  return {static_cast<int>(quotient_up(m, cluster * tile_m)), static_cast<int>(quotient_up(n, tile_n))};
 }
 
 /// The index-th tile: bands of `band` rows, each passed column by column, every other band backwards. What is
 /// computed at the same time so is nearly square, and its operands fit the L2: 66 clusters with tiles of 256
 /// × 256 in bands of 8 work on about 8 × 8 tiles, 2,048 rows of op(A) and as many columns of op(B).
-inline constexpr std::int64_t band = 8;
-__host__ __device__ constexpr Tile tile_at(std::int64_t index, const Raster& raster) {
-  const std::int64_t first = index / (band * raster.columns) * band;
-  const std::int64_t height = raster.rows - first < band ? raster.rows - first : band;
-  const std::int64_t within = index - first * raster.columns, column = within / height;
-  const bool backwards = first / band % 2 == 1;
-  return {first + within % height, backwards ? raster.columns - 1 - column : column};
+inline constexpr int band = 8;
+__host__ __device__ constexpr Tile tile_at(int index, const Raster& raster) {
+  const int first = index / (band * raster.columns) * band;
+  const int height = raster.rows - first < band ? raster.rows - first : band;
+  const int within = index - first * raster.columns, column = within / height;
+  return {first + within % height, first / band % 2 == 1 ? raster.columns - 1 - column : column};
 }
 
 /// Tiles of 256 columns read less per product and are the faster ones where they fill the chip as well. Time

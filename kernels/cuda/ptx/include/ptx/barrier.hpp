@@ -41,12 +41,14 @@ __device__ __forceinline__ void barrier_arrive(Barrier* barrier) {
 }
 
 /// Arrives at the barrier that lies at the same place in block `cta` of the cluster (which may be this one).
+/// It publishes no writes to the other block (`.release.cluster` would, at the price of a fence of the whole
+/// device): it says that this thread has done reading.
 __device__ __forceinline__ void barrier_arrive_at(Barrier* barrier, unsigned cta) {
   asm volatile(
       "{\n"
       ".reg .b32 remote;\n"
       "mapa.shared::cluster.u32 remote, %0, %1;\n"
-      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n"
+      "mbarrier.arrive.shared::cluster.b64 _, [remote];\n"
       "}" ::"r"(shared_address(barrier)),
       "r"(cta)
       : "memory");
