@@ -9,38 +9,57 @@ namespace partita::tests {
 namespace {
 
 void check_gemm(Backend& backend, Backend& reference, const GemmShape& s) {
-  Values a(s.m * s.k), b(s.k * s.n), bias(s.n);
-  Output c(s.m * s.n);
-  if (s.write == Write::accumulate) {
-    const Values start(s.m * s.n);
-    std::copy(start.single.begin(), start.single.end(), c.single.begin());
-    c.twice = start.twice;
-  }
+  const std::int64_t rows_a = s.transpose_a ? s.k : s.m, rows_b = s.transpose_b ? s.n : s.k;
+  Values a(rows_a * s.leading_a()), b(rows_b * s.leading_b()), bias(s.n), mask(s.m * s.leading_c());
+  Output c(s.m * s.leading_c()), sums(s.m);
+  if (s.beta != 0)
+    for (Output* output : {&c, &sums})
+      output->start_from(Values(static_cast<std::int64_t>(output->n)));
   const auto plan = backend.plan_gemm(s);
-  plan->run(a.f(), b.f(), s.bias ? ConstView(bias.f()) : ConstView(), c.view(), Scratch(*plan));
-  reference.plan_gemm(s)->run(a.d(), b.d(), bias.d(), c.d(), {});
-  c.expect_close(static_cast<double>(s.k + 1),
-                 text(backend, "gemm",
-                      {s.m, s.n, s.k, s.transpose_a, s.transpose_b, s.bias, s.epilogue == Epilogue::relu,
-                       s.write == Write::accumulate}));
+  plan->run(
+      {.a = a.f(), .b = b.f(), .bias = bias.f(), .mask = mask.f(), .c = c.view(), .row_sums = sums.view()},
+      Scratch(*plan));
+  reference.plan_gemm(s)->run(
+      {.a = a.d(), .b = b.d(), .bias = bias.d(), .mask = mask.d(), .c = c.d(), .row_sums = sums.d()}, {});
+  const auto what = text(backend, "gemm",
+                         {s.m, s.n, s.k, s.transpose_a, s.transpose_b, s.row_c, s.bias,
+                          static_cast<std::int64_t>(s.epilogue), s.beta != 0, s.alpha != 1});
+  if (s.row_c == 0) c.expect_close(static_cast<double>(s.k + 1), what);
+  if (s.row_c > 0) c.expect_close_within(s.m, s.n, s.row_c, static_cast<double>(s.k + 1), what);
+  if (s.row_sums) sums.expect_close(static_cast<double>(s.k + 1), what + ", row sums");
 }
 
 TEST(Kernels, GemmOverRaggedSizesTranspositionsAndEpilogues) {
   const auto reference = oracle();
+  int turn = 0;
   for (const auto& backend : backends())
     for (const std::int64_t m : {0, 1, 17, 33})
       for (const std::int64_t n : {0, 1, 10, 31})
         for (const std::int64_t k : {0, 1, 13, 64})
-          for (int flags = 0; flags < 32; ++flags)
+          for (int flags = 0; flags < 32; ++flags) {
+            // Not all combinations of the rest: the next one of each list, whose lengths have no common
+            // divisor.
+            constexpr double alphas[] = {1, 1, -0.5}, betas[] = {1, 0.25, 1, 1, -2};
+            constexpr std::int64_t beyond[] = {0, 0, 3, 0, 0, 8, 0};
+            ++turn;
+            const auto more = beyond[turn % 7];
             check_gemm(*backend, *reference,
                        {.m = m,
                         .n = n,
                         .k = k,
                         .transpose_a = (flags & 1) != 0,
                         .transpose_b = (flags & 2) != 0,
+                        .row_a = more > 0 ? ((flags & 1) != 0 ? m : k) + more : 0,
+                        .row_b = more > 0 ? ((flags & 2) != 0 ? k : n) + more : 0,
+                        .row_c = more > 0 ? n + more : 0,
+                        .alpha = alphas[turn % 3],
+                        .beta = (flags & 16) != 0 ? betas[turn % 5] : 0,
                         .bias = (flags & 4) != 0,
-                        .epilogue = (flags & 8) != 0 ? Epilogue::relu : Epilogue::none,
-                        .write = (flags & 16) != 0 ? Write::accumulate : Write::overwrite});
+                        .epilogue = (flags & 8) == 0 ? Epilogue::none
+                                    : turn % 2 == 0  ? Epilogue::relu
+                                                     : Epilogue::relu_mask,
+                        .row_sums = turn % 2 == 1});
+          }
 }
 
 TEST(Kernels, GemmOfTheReferenceWorkloads) {
@@ -154,7 +173,7 @@ TEST(Kernels, AreRepeatableBitForBit) {
         const GemmShape product{.m = 20, .n = 25, .k = 64, .transpose_a = true};
         const auto gemm = backend->plan_gemm(product);
         std::vector<float> c(500);
-        gemm->run(std::span(y).first(1280), std::span(dy.single).first(1600), {}, std::span(c),
+        gemm->run({.a = std::span(y).first(1280), .b = std::span(dy.single).first(1600), .c = std::span(c)},
                   Scratch(*gemm));
         for (const auto* part : {&dx, &dw, &db, &c})
           y.insert(y.end(), part->begin(), part->end());
@@ -244,9 +263,12 @@ TEST(Kernels, SumsOfRowsUpdatesAndReorders) {
     Output w(1001), v(1001);
     std::fill_n(w.single.begin(), 1001, 0.5F), std::fill(w.twice.begin(), w.twice.end(), 0.5);
     std::fill_n(v.single.begin(), 1001, 0.25F), std::fill(v.twice.begin(), v.twice.end(), 0.25);
-    const SgdStep step{.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.01};
-    backend->sgd_update(step, w.view(), g.f(), v.view());
-    reference->sgd_update(step, w.d(), g.d(), v.d());
+    const StepValues step{.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.01};
+    const std::array<double, 2> sums{};
+    std::int64_t lost = -1;
+    backend->sgd_update(&step, std::span(sums), w.view(), g.f(), v.view(), &lost);
+    reference->sgd_update(&step, std::span(sums), w.d(), g.d(), v.d(), &lost);
+    EXPECT_EQ(lost, -1);
     w.expect_close(4, text(*backend, "weights of sgd", {}));
     v.expect_close(4, text(*backend, "velocity of sgd", {}));
     for (const Layout from : {Layout::nchw, Layout::nhwc})
@@ -271,19 +293,74 @@ TEST(Kernels, Losses) {
         for (std::size_t i = 0; i < labels.size(); ++i)
           labels[i] = static_cast<std::int32_t>(i * 7 % static_cast<std::size_t>(classes));
         const std::span<const std::int32_t> l(labels);
-        const auto ours = backend->cross_entropy(batch, classes, logits.f(), l, 0.1, gradient.view());
-        const auto theirs = reference->cross_entropy(batch, classes, logits.d(), l, 0.1, gradient.d());
+        const auto ours = cross_entropy(*backend, batch, classes, logits.f(), l, 0.1, gradient.view());
+        const auto theirs = cross_entropy(*reference, batch, classes, logits.d(), l, 0.1, gradient.d());
         EXPECT_NEAR(ours.loss, theirs.loss, 1e-5 * (1 + theirs.loss));
         EXPECT_EQ(ours.correct, theirs.correct);
-        EXPECT_EQ(backend->cross_entropy(batch, classes, logits.f(), l, 0.1, {}).correct, theirs.correct);
+        EXPECT_EQ(cross_entropy(*backend, batch, classes, logits.f(), l, 0.1, {}).correct, theirs.correct);
         gradient.expect_close(8, text(*backend, "cross-entropy", {batch, classes}));
         const auto mse =
-            backend->mean_squared_error(batch, classes, logits.f(), targets.f(), 0.1, difference.view());
+            mean_squared_error(*backend, batch, classes, logits.f(), targets.f(), 0.1, difference.view());
         const auto exact =
-            reference->mean_squared_error(batch, classes, logits.d(), targets.d(), 0.1, difference.d());
+            mean_squared_error(*reference, batch, classes, logits.d(), targets.d(), 0.1, difference.d());
         EXPECT_NEAR(mse.loss, exact.loss, 1e-5 * (1 + exact.loss));
         difference.expect_close(4, text(*backend, "mse", {batch, classes}));
       }
+}
+
+TEST(Kernels, ALostStepUpdatesNothingMore) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const auto& backend : backends())
+    for (const std::string what : {"loss", "gradient", "weight", "nothing"}) {
+      std::vector<float> w(1000, 1.0F), g(1000, 1.0F), v(1000, 0.0F);
+      StepValues step{.learning_rate = 0.5, .step = 7};
+      std::array<double, 2> sums{what == "loss" ? NAN : 1.0, 0};
+      if (what == "gradient") std::fill(g.begin(), g.end(), nan);
+      if (what == "weight") std::fill(w.begin(), w.end(), std::numeric_limits<float>::infinity());
+      std::int64_t lost = -1;
+      const auto update = [&] {
+        backend->sgd_update(&step, std::span(sums), std::span(w), std::span(g), std::span(v), &lost);
+      };
+      update();
+      EXPECT_EQ(lost, what == "nothing" ? -1 : 7) << backend->name() << ' ' << what;
+      const auto before = w;
+      step.step = 8, sums = {}, std::fill(g.begin(), g.end(), 1.0F);
+      update();
+      EXPECT_EQ(lost, what == "nothing" ? -1 : 7) << "a lost step stays the first";
+      EXPECT_EQ(std::memcmp(w.data(), before.data(), w.size() * sizeof(float)) == 0, what != "nothing")
+          << backend->name() << ' ' << what;
+    }
+}
+
+TEST(Kernels, GatherPicksConvertsAndScales) {
+  const std::vector<std::uint8_t> bytes{0, 51, 255, 1, 2, 3};
+  const std::vector<float> numbers{1, -2, 3, 4, 5, 6};
+  const std::vector<std::int32_t> labels{7, 8, 9};
+  const std::vector<std::int64_t> indices{2, 0, 2};
+  for (const auto& backend : backends()) {
+    std::vector<float> out(6);
+    std::vector<std::int32_t> picked(3);
+    const ConstView at{std::span(indices)};
+    backend->gather(std::span(bytes), 2, at, 0.5, 1, std::span(out));
+    EXPECT_EQ(out, (std::vector<float>{2, 2.5, 1, 26.5, 2, 2.5})) << backend->name();
+    backend->gather(std::span(numbers), 2, at, 1, 0, std::span(out));
+    EXPECT_EQ(out, (std::vector<float>{5, 6, 1, -2, 5, 6})) << backend->name();
+    backend->gather(std::span(labels), 1, at, 1, 0, std::span(picked));
+    EXPECT_EQ(picked, (std::vector<std::int32_t>{9, 7, 9})) << backend->name();
+  }
+}
+
+TEST(Kernels, SumsAreAddedInOrderOrInATree) {
+  const std::vector<double> parts{1e16, 1, 1, 2, -1e16, 3, 1, 4};
+  for (const auto& backend : backends()) {
+    std::array<double, 2> total{};
+    backend->add_sums(std::span(parts), false, std::span(total));
+    EXPECT_EQ(total[0], ((1e16 + 1) - 1e16) + 1) << backend->name();
+    EXPECT_EQ(total[1], 10);
+    backend->add_sums(std::span(parts), true, std::span(total));
+    EXPECT_EQ(total[0], (1e16 + 1) + (-1e16 + 1)) << backend->name();
+    EXPECT_EQ(total[1], 10);
+  }
 }
 
 /// df/dx by central differences against the gradient that a kernel gave.
@@ -334,12 +411,12 @@ TEST(Reference, LossesAndPoolingAreFiniteDifferences) {
   Values logits(3 * 4), gradient(3 * 4), targets(3 * 4);
   const std::vector<std::int32_t> labels{1, 3, 0};
   const std::span<const std::int32_t> l(labels);
-  backend->cross_entropy(3, 4, logits.d(), l, 1.0, gradient.d());
+  cross_entropy(*backend, 3, 4, logits.d(), l, 1.0, gradient.d());
   expect_gradient(logits.twice, gradient.twice,
-                  [&] { return backend->cross_entropy(3, 4, logits.d(), l, 1.0, {}).loss; });
-  backend->mean_squared_error(3, 4, logits.d(), targets.d(), 1.0, gradient.d());
+                  [&] { return cross_entropy(*backend, 3, 4, logits.d(), l, 1.0, {}).loss; });
+  mean_squared_error(*backend, 3, 4, logits.d(), targets.d(), 1.0, gradient.d());
   expect_gradient(logits.twice, gradient.twice,
-                  [&] { return backend->mean_squared_error(3, 4, logits.d(), targets.d(), 1.0, {}).loss; });
+                  [&] { return mean_squared_error(*backend, 3, 4, logits.d(), targets.d(), 1.0, {}).loss; });
   for (const auto kind : {PoolingKind::maximum, PoolingKind::average}) {
     const auto plan = backend->plan_pooling(
         {.kind = kind, .batch = 1, .channels = 2, .height = 5, .width = 5, .kernel = 3, .stride = 2});

@@ -8,9 +8,9 @@
 /// says; matrices and parameters are row-major in PyTorch's logical order: Linear weight [out, in], Conv2d
 /// weight [out, in, kh, kw].
 ///
-/// Work may be *issued*: the call returns before the work is done (`device.hpp`). What changes from step to step
-/// is therefore read from the back-end's memory when the work is done (`StepValues`), never from an argument,
-/// so that issued work can be recorded once and repeated.
+/// Work may be *issued*: the call returns before the work is done (`device.hpp`). What changes from step to
+/// step is therefore read from the back-end's memory when the work is done (`StepValues`), never from an
+/// argument, so that issued work can be recorded once and repeated.
 ///
 /// Symbols: B batch (samples of this rank), C channels, H W image, K filters, M N K matrix extents.
 #pragma once
@@ -45,9 +45,9 @@ class Plan {
   [[nodiscard]] virtual Bytes workspace() const { return Bytes(0); }
 };
 
-/// C = epilogue(alpha·op(A)·op(B) + beta·C [+ bias, one value per column]); op(A) is [m, k], op(B) is [k, n], C
-/// is [m, n]. Transposed operands are stored as [k, m] and [n, k]. With beta = 0 C is not read. k = 0 leaves
-/// epilogue(beta·C [+ bias]).
+/// C = epilogue(alpha·op(A)·op(B) + beta·C [+ bias, one value per column]); op(A) is [m, k], op(B) is [k, n],
+/// C is [m, n]. Transposed operands are stored as [k, m] and [n, k]. With beta = 0 C is not read. k = 0
+/// leaves epilogue(beta·C [+ bias]).
 ///
 /// With `row_sums` also r[i] = alpha·Σ_k op(A)[i, k] + beta·r[i], r [m]: the bias gradient, where A is dYᵀ.
 struct GemmShape {
@@ -131,8 +131,8 @@ class Pooling : public Plan {
   virtual void backward(ConstView dy, ConstView winners, View dx, Workspace) = 0;
 };
 
-/// What softmax cross-entropy and mean squared error report of a batch, as sums (never means). In a back-end's
-/// memory it is a view of two float64: (loss, correct).
+/// What softmax cross-entropy and mean squared error report of a batch, as sums (never means). In a
+/// back-end's memory it is a view of two float64: (loss, correct).
 struct LossSums {
   double loss = 0;           ///< Σ over this rank's samples
   std::int64_t correct = 0;  ///< samples whose largest output is the label (classification only)
@@ -147,12 +147,12 @@ struct StepValues {
   std::int64_t step = 0;           ///< from 0
 };
 
-/// Elements of a gradient, and of what an update left, that are looked at for values that are not finite. A lost
-/// step has lost more of a tensor than that leaves unseen.
+/// Elements of a gradient, and of what an update left, that are looked at for values that are not finite. A
+/// lost step has lost more of a tensor than that leaves unseen.
 inline constexpr std::int64_t looked_at = 64;
 
-/// A dropout draw depends on (the step's seed, layer, sample, logical element) only. `elements` per sample are stored
-/// as [channels, height, width] in `layout`; flat tensors have height = width = 1.
+/// A dropout draw depends on (the step's seed, layer, sample, logical element) only. `elements` per sample
+/// are stored as [channels, height, width] in `layout`; flat tensors have height = width = 1.
 ///
 /// The stored block may be a shard of the sample: channels [first_channel, first_channel + channels) of
 /// full_channels and rows [first_row, first_row + height) of full_height, of the whole width. Its element (c,
@@ -218,8 +218,8 @@ class Backend {
   virtual void sum_rows(std::int64_t rows, std::int64_t columns, ConstView x, View b, Write) = 0;
 
   /// logits [batch, classes], labels [batch, int32]; dlogits = (softmax − onehot) · gradient_scale. An empty
-  /// dlogits asks for the sums only. `sums` (see `LossSums`) is overwritten, loss summed in double; ties of the
-  /// largest logit go to the lowest class.
+  /// dlogits asks for the sums only. `sums` (see `LossSums`) is overwritten, loss summed in double; ties of
+  /// the largest logit go to the lowest class.
   virtual void cross_entropy(std::int64_t batch, std::int64_t classes, ConstView logits, ConstView labels,
                              double gradient_scale, View dlogits, View sums) = 0;
   /// The first half of `cross_entropy` over classes that are cut into shards: logits [batch, classes] are the
@@ -244,8 +244,8 @@ class Backend {
   /// doutput = 2 (output − target) / features · gradient_scale. An empty doutput asks for the sums only.
   virtual void mean_squared_error(std::int64_t batch, std::int64_t features, ConstView output,
                                   ConstView target, double gradient_scale, View doutput, View sums) = 0;
-  /// total = Σ parts; parts [n, 2] and total [2] float64, as `LossSums`. One after the other, or `in_tree`: the
-  /// losses of n (a power of two) grains in the binary tree in which their gradients are added.
+  /// total = Σ parts; parts [n, 2] and total [2] float64, as `LossSums`. One after the other, or `in_tree`:
+  /// the losses of n (a power of two) grains in the binary tree in which their gradients are added.
   virtual void add_sums(ConstView parts, bool in_tree, View total) = 0;
 
   /// One update of w with gradient g and velocity v, all [n], unless a step was lost: *lost >= 0. Where the
