@@ -9,6 +9,7 @@
 namespace partita::kernels::cuda::gemm {
 namespace {
 
+/// Structures that the library fills belong to its major version.
 const std::string file = "libcublasLt.so." + std::to_string(CUBLAS_VER_MAJOR);
 
 /// Where it may lie, in the order of trying.
@@ -42,11 +43,13 @@ void bind_all(void* library, CublasLibrary& lt) {
   bind(library, "cublasLtMatmulPreferenceSetAttribute", lt.preference_set, lt.problem);
 }
 
-CublasLibrary load() {
+}  // namespace
+
+CublasLibrary CublasLibrary::load(std::span<const std::string> places) {
   CublasLibrary lt;
   void* library = nullptr;
-  for (const auto& place : places()) {
-    library = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);  // stays loaded until the process ends
+  for (const auto& place : places) {
+    library = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (library != nullptr) break;
     const char* error = dlerror();
     lt.problem += (lt.problem.empty() ? "" : "; ") + std::string(error != nullptr ? error : place);
@@ -57,10 +60,8 @@ CublasLibrary load() {
   return lt;
 }
 
-}  // namespace
-
 const CublasLibrary& CublasLibrary::get() {
-  static const CublasLibrary library = load();
+  static const CublasLibrary library = load(places());
   return library;
 }
 

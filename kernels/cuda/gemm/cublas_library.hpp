@@ -3,6 +3,7 @@
 
 #include <cublasLt.h>
 
+#include <span>
 #include <string>
 
 namespace partita::kernels::cuda::gemm {
@@ -26,6 +27,8 @@ struct CublasLibrary {
   /// The library of the major version of our headers, loaded once: as the system finds it, else from the
   /// toolkit that CUDA_HOME or CUDA_PATH names, else from /usr/local/cuda.
   static const CublasLibrary& get();
+  /// The first of these files that can be loaded. It stays loaded until the process ends.
+  static CublasLibrary load(std::span<const std::string> places);
 };
 
 }  // namespace partita::kernels::cuda::gemm

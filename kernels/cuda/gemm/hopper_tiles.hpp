@@ -7,6 +7,8 @@
 /// of k.
 #pragma once
 
+#include <cuda_runtime.h>
+
 #include <cstdint>
 
 namespace partita::kernels::cuda::gemm::hopper {

@@ -26,7 +26,8 @@ std::vector<std::string> fields_of(const std::string& line) {
 template <class T>
 bool read_positive(const std::string& text, T& value) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc{} && end == text.data() + text.size() && value > 0 && value < T(1LL << 40);
+  return error == std::errc{} && end == text.data() + text.size() && value > 0 &&
+         static_cast<double>(value) < 1e12;
 }
 
 bool read_arithmetic(const std::string& text, Arithmetic& value) {
