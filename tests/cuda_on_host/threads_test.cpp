@@ -1,0 +1,179 @@
+/// Threads, shared memory, barriers, warps: right kernels give right results in every order, wrong ones are
+/// found.
+#include <cuda_runtime.h>
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "cuda_on_host/control.hpp"
+#include "ptx/async_copy.hpp"
+#include "ptx/shared_memory.hpp"
+
+namespace {
+
+using namespace partita;
+
+/// Issues a kernel on the legacy stream and waits.
+template <class... Parameters, class... Arguments>
+void run(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
+         Arguments... arguments) {
+  cudaLaunchConfig_t configuration{};
+  configuration.gridDim = grid;
+  configuration.blockDim = block;
+  configuration.dynamicSmemBytes = shared_bytes;
+  ASSERT_EQ(cudaSuccess, cudaLaunchKernelEx(&configuration, kernel, arguments...));
+  ASSERT_EQ(cudaSuccess, cudaDeviceSynchronize());
+}
+
+/// Device memory for a test.
+struct Floats {
+  float* data = nullptr;
+  std::size_t count;
+  explicit Floats(const std::vector<float>& values) : count(values.size()) {
+    cudaMalloc(&data, count * sizeof(float));
+    cudaMemcpy(data, values.data(), count * sizeof(float), cudaMemcpyHostToDevice);
+  }
+  ~Floats() { cudaFree(data); }
+  Floats(const Floats&) = delete;
+  Floats& operator=(const Floats&) = delete;
+  std::vector<float> get() const {
+    std::vector<float> values(count);
+    cudaMemcpy(values.data(), data, count * sizeof(float), cudaMemcpyDeviceToHost);
+    return values;
+  }
+};
+
+std::vector<float> ramp(int n) {
+  std::vector<float> v(n);
+  for (int i = 0; i < n; ++i)
+    v[i] = static_cast<float>(i % 97) - 31;
+  return v;
+}
+
+__global__ void add(int n, const float* a, const float* b, float* c) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < n) c[i] = a[i] + b[i];
+}
+
+TEST(Threads, AddVectors) {
+  const int n = 100003;
+  const auto values = ramp(n);
+  const Floats a(values), b(values), c(std::vector<float>(n, 0));
+  run(add, 391 + 1, 256, 0, n, a.data, b.data, c.data);
+  const auto result = c.get();
+  for (int i = 0; i < n; ++i)
+    ASSERT_EQ(2 * values[i], result[i]);
+}
+
+template <bool Wait>
+__global__ void reverse(float* values) {
+  float* const shared = ptx::shared_memory<float>();
+  shared[threadIdx.x] = values[threadIdx.x];
+  if (Wait) __syncthreads();
+  values[threadIdx.x] = shared[blockDim.x - 1 - threadIdx.x];
+}
+
+TEST(Threads, SharedMemoryBehindABarrier) {
+  const auto values = ramp(128);
+  const Floats right(values), wrong(values);
+  run(reverse<true>, 1, 128, 512, right.data);
+  EXPECT_EQ(std::vector<float>(values.rbegin(), values.rend()), right.get());
+  run(reverse<false>, 1, 128, 512, wrong.data);
+  EXPECT_NE(std::vector<float>(values.rbegin(), values.rend()), wrong.get());
+}
+
+__global__ void sum(int n, const float* values, float* result) {
+  __shared__ float of_warp[32];
+  float s = 0;
+  for (int i = threadIdx.x; i < n; i += blockDim.x)
+    s += values[i];
+  for (int lanes = 16; lanes > 0; lanes /= 2)
+    s += __shfl_xor_sync(0xFFFFFFFF, s, lanes);
+  if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = s;
+  __syncthreads();
+  if (threadIdx.x < 32) {
+    s = threadIdx.x < blockDim.x / 32 ? of_warp[threadIdx.x] : 0;
+    for (int lanes = 16; lanes > 0; lanes /= 2)
+      s += __shfl_down_sync(0xFFFFFFFF, s, lanes);
+    if (threadIdx.x == 0) *result = s;
+  }
+}
+
+TEST(Threads, SumOfABlock) {
+  const auto values = ramp(5000);
+  float expected = 0;
+  for (const float v : values)
+    expected += v;
+  const Floats in(values), out({0});
+  for (const unsigned threads : {32, 256, 1024}) {
+    run(sum, 1, threads, 0, 5000, in.data, out.data);
+    EXPECT_EQ(expected, out.get()[0]);
+  }
+}
+
+template <class Body>
+std::string fault_of(Body&& body) {
+  try {
+    body();
+  } catch (const cuda_on_host::Fault& fault) {
+    return fault.what();
+  }
+  return "";
+}
+
+__global__ void half_waits() {
+  if (threadIdx.x < 32) __syncthreads();
+}
+
+TEST(Threads, ABarrierThatSomeNeverReachIsFound) {
+  const auto text = fault_of([] { run(half_waits, 2, 64, 0); });
+  EXPECT_NE(std::string::npos, text.find("deadlock: 32 threads wait, 32 have ended")) << text;
+}
+
+__global__ void write_shared_at(int i) { ptx::shared_memory<char>()[i] = 1; }
+__global__ void write_at(float* p) { *p = 1; }
+__global__ void read_at(const float* p, float* to) { *to = *p; }
+
+TEST(Threads, WritesBesideSharedMemoryAreFound) {
+  EXPECT_EQ("", fault_of([] { run(write_shared_at, 1, 1, 100, 99); }));
+  for (const int i : {100, 128, -1})
+    EXPECT_NE("", fault_of([=] { run(write_shared_at, 1, 1, 100, i); })) << i;
+}
+
+TEST(Threads, AccessesBesideAllocationsAreFound) {
+  const Floats a(ramp(100)), b(ramp(100));
+  EXPECT_NE("", fault_of([&] { run(read_at, 1, 1, 0, a.data + 128, b.data); }));
+  EXPECT_NE("", fault_of([&] { run(write_at, 1, 1, 0, a.data + 128); }));
+  run(write_at, 1, 1, 0, a.data + 99);
+  EXPECT_EQ(1, a.get()[99]);
+}
+
+TEST(ThreadsDeathTest, TheHostCannotTouchDeviceMemory) {
+  const Floats a(ramp(100));
+  EXPECT_DEATH(*a.data = 1, "host access to byte 0 of an allocation of 400 bytes on the device");
+}
+
+template <bool Wait>
+__global__ void through_async_copy(const float* from, float* to) {
+  float* const shared = ptx::shared_memory<float>();
+  ptx::copy_async_4(shared + threadIdx.x, from + threadIdx.x, threadIdx.x != 5);
+  ptx::copy_async_commit();
+  if (Wait) ptx::copy_async_wait<0>();
+  __syncthreads();
+  to[threadIdx.x] = shared[threadIdx.x ^ 1];
+}
+
+TEST(Threads, AsynchronousCopiesAreSeenAfterAWait) {
+  auto expected = ramp(64);
+  const Floats from(expected), to(expected);
+  expected[5] = 0;
+  for (std::size_t i = 0; i < 64; i += 2)
+    std::swap(expected[i], expected[i + 1]);
+  run(through_async_copy<true>, 1, 64, 256, from.data, to.data);
+  EXPECT_EQ(expected, to.get());
+  cuda_on_host::set_order(cuda_on_host::Order::forward);
+  run(through_async_copy<false>, 1, 64, 256, from.data, to.data);
+  EXPECT_NE(expected, to.get());
+}
+
+}  // namespace
