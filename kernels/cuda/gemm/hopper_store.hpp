@@ -24,7 +24,7 @@ __device__ __forceinline__ void put(float* to, float first, float second) {
   *reinterpret_cast<Pair<float>*>(to) = {first, second};
 }
 __device__ __forceinline__ void put(__nv_bfloat16* to, float first, float second) {
-  *reinterpret_cast<Pair<__nv_bfloat16>*>(to) = {__float2bfloat16_rn(first), __float2bfloat16_rn(second)};
+  *reinterpret_cast<__nv_bfloat162*>(to) = __floats2bfloat162_rn(first, second);
 }
 
 /// Reads what lies under `Count` sums of this thread, which begin with sum `from`, in a matrix that lies as
