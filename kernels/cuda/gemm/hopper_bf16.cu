@@ -16,6 +16,7 @@
 /// - Persistent blocks take tiles in bands (`tile_at`), so that what is worked on fits the L2; while
 /// consumers write C
 ///   the producer already fills the ring with the next tile.
+/// - The row sums of op(A) (the bias gradient) are added up by the warps that wait for the tensor cores.
 /// - C leaves through swizzled panels of shared memory by TMA stores, which overlap what follows.
 ///
 /// Published for H100 by P. Shankhdhar ("Outperforming cuBLAS on H100", 2024), whose ladder ends with the
@@ -47,9 +48,12 @@ __device__ __forceinline__ void consume(const TensorMap& c, const Arguments& p,
   const int steps = hopper::steps_of(p);
   for (hopper::Tiles<TileN> tiles(p); tiles.left(); tiles.next()) {
     float sums[TileN / 2] = {};
-    hopper::multiply<TileN, TransposeA, TransposeB>(sums, shared, at, steps, consumer, thread);
     const hopper::Tile begin = tiles.begin();
     const int row = begin.row + static_cast<int>(consumer) * hopper::panel;
+    hopper::RowSums rows{.wanted = p.row_sums != nullptr && begin.column == 0};
+    hopper::multiply<TileN, TransposeA, TransposeB>(sums, rows, shared, at, steps, consumer, thread);
+    if (rows.wanted)
+      hopper::store_row_sums<TransposeA>(rows, p, shared.row_sums(consumer), row, consumer, thread);
     if (p.c_is_bf16)
       hopper::store<TileN, __nv_bfloat16>(sums, c, p, shared.c(consumer), row, begin.column, consumer,
                                           thread);
@@ -68,7 +72,7 @@ __global__ void __launch_bounds__(hopper::threads, 1)
   if (threadIdx.x == 0) {
     for (int i = 0; i < hopper::Shared<TileN>::places.stages; ++i) {
       ptx::barrier_init(shared.full(i), 1);
-      ptx::barrier_init(shared.empty(i), 2 * hopper::cluster);  // consumers of both blocks
+      ptx::barrier_init(shared.empty(i), 2 * 4 * hopper::cluster);  // warps of both blocks' consumers
     }
     ptx::barrier_init_fence();
     ptx::prefetch(a);
@@ -121,8 +125,7 @@ MatrixBoxes boxes_of_c(const Arguments& p) {
 bool is_empty(const Arguments& p) { return p.m == 0 || p.n == 0; }
 
 bool supports(const Arguments& p) {
-  if (p.row_sums != nullptr) return false;
-  if (is_empty(p)) return true;
+  if (is_empty(p)) return p.row_sums == nullptr || p.m == 0;
   constexpr std::int64_t most = std::int64_t{1} << 30;
   if (hopper::quotient_up(p.m, 256) * hopper::quotient_up(p.n, 128) > most) return false;
   const bool operands = p.k == 0 || (has_tensor_map(boxes_of_a(p)) && has_tensor_map(boxes_of_b(p, 256)));

@@ -29,6 +29,9 @@ struct Shared {
   __device__ __forceinline__ unsigned char* c(int consumer) const {
     return base + places.panels_of_c + consumer * 2 * panel_bytes;
   }
+  __device__ __forceinline__ float* row_sums(int consumer) const {
+    return reinterpret_cast<float*>(base + places.row_sums) + consumer * 4 * panel;
+  }
   __device__ __forceinline__ Barrier* full(int stage) const {
     return reinterpret_cast<Barrier*>(base + places.barriers) + stage;
   }
@@ -113,31 +116,57 @@ __device__ __forceinline__ void produce(const TensorMap& a, const TensorMap& b, 
   }
 }
 
-/// Tells the producers of both blocks that this warpgroup has left a stage.
+/// Tells the producers of both blocks that this warp has left a stage. Each warp speaks for itself: nothing
+/// is said of whether four warps' products end together.
 __device__ __forceinline__ void release(Barrier* empty, unsigned thread) {
-  if (thread < cluster) ptx::barrier_arrive_at(empty, thread);
+  __syncwarp();
+  if (thread % 32 < cluster) ptx::barrier_arrive_at(empty, thread % 32);
 }
+
+/// What a thread adds up of op(A)'s rows, beside the products and while they are in flight: `row_sums` costs
+/// no time of its own. Where k is innermost a thread has half of a row, k in eight parts; else every
+/// sixteenth k of eight rows.
+struct RowSums {
+  bool wanted = false;
+  float parts[8] = {};
+
+  template <bool TransposeA>
+  __device__ __forceinline__ void add(const unsigned char* panel_of_a, unsigned thread) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int row = static_cast<int>(TransposeA ? thread / 8 + 16 * i : thread / 2);
+      const int piece = static_cast<int>(TransposeA ? thread % 8 : thread % 2 * 4 + i);
+      const uint4 eight = *reinterpret_cast<const uint4*>(panel_of_a + swizzled(row, piece));
+      const unsigned words[4] = {eight.x, eight.y, eight.z, eight.w};
+#pragma unroll
+      for (int word = 0; word < 4; ++word) {  // a bfloat16 is the upper half of a float32
+        parts[2 * word] += __uint_as_float(words[word] << 16);
+        parts[2 * word + 1] += __uint_as_float(words[word] & 0xFFFF0000u);
+      }
+    }
+  }
+};
 
 /// A consumer's half of a tile: its 64 rows of op(A) times op(B). One group of products stays in flight; a
 /// stage is left once the group after its own has been issued.
 template <int TileN, bool TransposeA, bool TransposeB>
-__device__ __forceinline__ void multiply(float (&sums)[TileN / 2], const Shared<TileN>& shared,
+__device__ __forceinline__ void multiply(float (&sums)[TileN / 2], RowSums& rows, const Shared<TileN>& shared,
                                          Position<TileN>& at, int steps, unsigned consumer, unsigned thread) {
   constexpr auto step_a = descriptor_step(!TransposeA), step_b = descriptor_step(TransposeB);
   const auto first_a = descriptor_low(ptx::shared_address(shared.a(0) + consumer * panel_bytes), !TransposeA);
   const auto first_b = descriptor_low(ptx::shared_address(shared.b(0)), TransposeB);
   int before = 0;
   for (int step = 0; step < steps; ++step) {
-    const std::uint64_t offset =
-        static_cast<std::uint64_t>(at.stage) * (Shared<TileN>::places.stage_bytes / 16);
+    const auto offset = static_cast<std::uint32_t>(at.stage * (Shared<TileN>::places.stage_bytes / 16));
     ptx::barrier_wait(shared.full(at.stage), at.parity);
     ptx::warpgroup_fence();
 #pragma unroll
-    for (int i = 0; i < tile_k / instruction_k; ++i)
+    for (unsigned i = 0; i < tile_k / instruction_k; ++i)
       ptx::warpgroup_mma<TileN, TransposeA, !TransposeB>(
           sums, matrix_descriptor(first_a + offset + i * step_a),
           matrix_descriptor(first_b + offset + i * step_b), true);
     ptx::warpgroup_commit();
+    if (rows.wanted) rows.add<TransposeA>(shared.a(at.stage) + consumer * panel_bytes, thread);
     ptx::warpgroup_wait<1>();
     if (step > 0) release(shared.empty(before), thread);
     before = at.stage;

@@ -4,13 +4,12 @@
 #include <cuda_bf16.h>
 
 #include "family.hpp"
+#include "hopper_pipeline.hpp"
 #include "hopper_tiles.hpp"
 #include "ptx/barrier.hpp"
 #include "ptx/tensor_copy.hpp"
 
 namespace partita::kernels::cuda::gemm::hopper {
-
-using ptx::TensorMap;
 
 __device__ __forceinline__ float as_float(float value) { return value; }
 __device__ __forceinline__ float as_float(__nv_bfloat16 value) { return __bfloat162float(value); }
@@ -80,6 +79,35 @@ __device__ __forceinline__ void finish(float (&values)[Count], const Arguments& 
 #pragma unroll
     for (int i = 0; i < Count; ++i)
       values[i] = other[i] > 0 ? values[i] : 0;
+  }
+}
+
+/// Writes r = alpha·Σ op(A) + beta·r for a consumer's 64 rows; `warps` is room for 4 × 64 sums.
+template <bool TransposeA>
+__device__ __forceinline__ void store_row_sums(RowSums& sums, const Arguments& p, float* warps, int row,
+                                               unsigned consumer, unsigned thread) {
+  float total = 0;
+  if constexpr (TransposeA) {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      sums.parts[i] += __shfl_xor_sync(0xFFFFFFFFu, sums.parts[i], 8);
+      sums.parts[i] += __shfl_xor_sync(0xFFFFFFFFu, sums.parts[i], 16);
+      if (thread % 32 < 8) warps[thread / 32 * panel + thread % 8 * 8 + i] = sums.parts[i];
+    }
+    ptx::named_barrier(1 + static_cast<int>(consumer), 128);
+    for (unsigned warp = 0; warp < 4 && thread < panel; ++warp)
+      total += warps[warp * panel + thread];
+  } else {
+#pragma unroll
+    for (int i = 0; i < 8; ++i)
+      total += sums.parts[i];
+    total += __shfl_xor_sync(0xFFFFFFFFu, total, 1);
+  }
+  const int own = static_cast<int>(TransposeA ? thread : thread / 2);
+  const bool writes = TransposeA ? thread < panel : thread % 2 == 0;
+  if (writes && row + own < p.m) {
+    float& result = p.row_sums[row + own];
+    result = p.alpha * total + (p.beta != 0 ? p.beta * result : 0);
   }
 }
 

@@ -58,15 +58,16 @@ __host__ __device__ constexpr int fragment_row(int t, int i) {
 }
 __host__ __device__ constexpr int fragment_column(int t, int i) { return i / 4 * 8 + t % 4 * 2 + i % 2; }
 
-/// A block's shared memory: `stages` of op(A)'s and op(B)'s panels, two panels of C for each consumer,
-/// barriers.
+/// A block's shared memory: `stages` of op(A)'s and op(B)'s panels; for each consumer two panels of C and 4
+/// warps' sums of 64 rows; barriers.
 struct Storage {
-  int stage_bytes, stages, panels_of_c, barriers, bytes;
+  int stage_bytes, stages, panels_of_c, row_sums, barriers, bytes;
 };
 __host__ __device__ constexpr Storage storage(int tile_n) {
   const int stage_bytes = (tile_m + tile_n) * tile_k * 2, stages = tile_n == 256 ? 4 : 6;
-  const int panels_of_c = stages * stage_bytes, barriers = panels_of_c + 4 * panel_bytes;
-  return {stage_bytes, stages, panels_of_c, barriers, barriers + 2 * stages * 8};
+  const int panels_of_c = stages * stage_bytes, row_sums = panels_of_c + 4 * panel_bytes;
+  const int barriers = row_sums + 2 * 4 * panel * 4;
+  return {stage_bytes, stages, panels_of_c, row_sums, barriers, barriers + 2 * stages * 8};
 }
 
 /// Tiles of C as clusters compute them: `rows` × `columns` of (cluster · tile_m) × tile_n elements, fewer
