@@ -26,7 +26,7 @@ struct Case {
   std::int64_t m, n, k;
   bool transpose_a = false, transpose_b = false, c_is_bf16 = false;
   float alpha = 1, beta = 0;
-  bool bias = false, relu = false, mask = false;
+  bool bias = false, relu = false, mask = false, row_sums = false;
   int multiprocessors = 4;
   std::int64_t padding = 0;  ///< of rows, in elements; a multiple of 8
 };
@@ -35,7 +35,7 @@ std::ostream& operator<<(std::ostream& out, const Case& c) {
   return out << c.m << "x" << c.n << "x" << c.k << (c.transpose_a ? " t" : " n")
              << (c.transpose_b ? "t" : "n") << (c.c_is_bf16 ? " bf16" : " fp32") << " alpha " << c.alpha
              << " beta " << c.beta << (c.bias ? " bias" : "") << (c.relu ? " relu" : "")
-             << (c.mask ? " mask" : "") << " on " << c.multiprocessors;
+             << (c.mask ? " mask" : "") << (c.row_sums ? " row sums" : "") << " on " << c.multiprocessors;
 }
 
 /// Device memory with values that the test knows on the host.
@@ -109,7 +109,8 @@ class Trial {
         b_(random_bf16((c.transpose_b ? c.n : c.k) * row_b_, random_)),
         c_(random_c<Element>(c.m * row_c_, random_)),
         mask_(random_c<Element>(c.m * row_c_, random_)),
-        bias_(random_fp32(c.n, random_)) {}
+        bias_(random_fp32(c.n, random_)),
+        row_sums_(random_fp32(c.m, random_)) {}
 
   Arguments arguments() {
     return {.a = a_.data(),
@@ -117,6 +118,7 @@ class Trial {
             .c = c_.data(),
             .bias = case_.bias ? bias_.data() : nullptr,
             .mask = case_.mask ? mask_.data() : nullptr,
+            .row_sums = case_.row_sums ? row_sums_.data() : nullptr,
             .m = case_.m,
             .n = case_.n,
             .k = case_.k,
@@ -161,16 +163,37 @@ class Trial {
       }
   }
 
+  void compare_row_sums() const {
+    const auto found = row_sums_.fetch();
+    for (std::int64_t i = 0; i < case_.m; ++i) {
+      Sum sum;
+      for (std::int64_t k = 0; k < case_.k; ++k) {
+        sum.value += a(i, k);
+        sum.magnitude += std::abs(a(i, k));
+      }
+      const auto at = static_cast<std::size_t>(i);
+      double expected = row_sums_.host()[at];  // untouched where nobody asks
+      if (case_.row_sums) expected = double{case_.alpha} * sum.value + double{case_.beta} * expected;
+      const double bound = 2.0 * static_cast<double>(case_.k + 4) * std::ldexp(1, -24) * (sum.magnitude + 4);
+      ASSERT_LE(std::abs(found[at] - expected), case_.row_sums ? bound : 0) << case_ << " row sum " << i;
+    }
+  }
+
  private:
+  double a(std::int64_t i, std::int64_t k) const {
+    return static_cast<float>(
+        a_.host()[static_cast<std::size_t>(case_.transpose_a ? k * row_a_ + i : i * row_a_ + k)]);
+  }
+  double b(std::int64_t k, std::int64_t j) const {
+    return static_cast<float>(
+        b_.host()[static_cast<std::size_t>(case_.transpose_b ? j * row_b_ + k : k * row_b_ + j)]);
+  }
+
   Sum product(std::int64_t i, std::int64_t j) const {
     Sum sum;
     for (std::int64_t k = 0; k < case_.k; ++k) {
-      const double a = static_cast<float>(
-          a_.host()[static_cast<std::size_t>(case_.transpose_a ? k * row_a_ + i : i * row_a_ + k)]);
-      const double b = static_cast<float>(
-          b_.host()[static_cast<std::size_t>(case_.transpose_b ? j * row_b_ + k : k * row_b_ + j)]);
-      sum.value += a * b;
-      sum.magnitude += std::abs(a * b);
+      sum.value += a(i, k) * b(k, j);
+      sum.magnitude += std::abs(a(i, k) * b(k, j));
     }
     return sum;
   }
@@ -190,13 +213,14 @@ class Trial {
   std::int64_t row_a_, row_b_, row_c_;
   Memory<__nv_bfloat16> a_, b_;
   Memory<Element> c_, mask_;
-  Memory<float> bias_;
+  Memory<float> bias_, row_sums_;
 };
 
 template <class Element>
 void check_elements(const Case& c, unsigned seed) {
   Trial<Element> trial(c, seed);
   trial.compare(trial.run());
+  trial.compare_row_sums();
 }
 
 void check_case(const Case& c) {
@@ -262,6 +286,26 @@ TEST(HopperBf16, Epilogues) {
       {.m = 140, .n = 250, .k = 64, .alpha = 2, .beta = 1, .bias = true, .relu = true, .multiprocessors = 2});
 }
 
+TEST(HopperBf16, RowSums) {
+  for (const bool transpose_a : {false, true}) {
+    check_case({.m = 150,
+                .n = 139,
+                .k = 200,
+                .transpose_a = transpose_a,
+                .alpha = 0.5f,
+                .beta = 1,
+                .row_sums = true});
+    check_case({.m = 600,
+                .n = 260,
+                .k = 70,
+                .transpose_a = transpose_a,
+                .c_is_bf16 = true,
+                .row_sums = true,
+                .multiprocessors = 2});
+  }
+  check_case({.m = 100, .n = 3, .k = 0, .transpose_b = true, .beta = 3, .row_sums = true});
+}
+
 TEST(HopperBf16, WithoutProductsTheEpilogueStays) {
   check_case({.m = 70, .n = 30, .k = 0, .beta = 2, .bias = true});
   check_case({.m = 0, .n = 30, .k = 5});
@@ -302,7 +346,10 @@ TEST(HopperBf16, SaysWhatItCannotCompute) {
     return !hopper_bf16.supports(p);
   };
   float sums = 0;
-  EXPECT_TRUE(refuses([&](Arguments& p) { p.row_sums = &sums; }));
+  EXPECT_TRUE(refuses([&](Arguments& p) {
+    p.row_sums = &sums;
+    p.n = 0;
+  }));
   EXPECT_TRUE(refuses([](Arguments& p) { p.row_a = 65; }));
   EXPECT_TRUE(refuses([](Arguments& p) { p.row_b = 66; }));
   EXPECT_TRUE(refuses([](Arguments& p) { p.row_c = 67; }));

@@ -63,6 +63,8 @@ TEST(HopperTiles, StorageFitsABlockAndPatternsLieOnTheirBoundaries) {
     EXPECT_EQ(s.stage_bytes % 1024, 0);
     EXPECT_EQ(s.panels_of_c % 1024, 0);
     EXPECT_GE(s.panels_of_c, s.stages * (tile_m + tile_n) * tile_k * 2);
+    EXPECT_GE(s.row_sums, s.panels_of_c + 4 * panel_bytes);
+    EXPECT_GE(s.barriers, s.row_sums + 2 * 4 * panel * 4);
     EXPECT_EQ(s.barriers % 8, 0);
     EXPECT_LT(s.stage_bytes, 1 << 20);  // what an mbarrier can count
   }
