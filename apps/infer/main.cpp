@@ -100,7 +100,7 @@ int run_inference(const job::Job& job) {
   const auto& options = job.input.options;
   auto& world = job.world;
   const int threads = job.threads(options.threads);
-  const auto backend = job::make_backend(options, threads);
+  const auto backend = job::make_backend(job, threads);
   const auto& dataset = job.input.data->test;
   const auto asked = inference_options(options, dataset.samples.value());
   if (!job.input.writes()) {

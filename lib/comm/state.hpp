@@ -106,10 +106,10 @@ struct SharedBuffer::State {
 };
 
 /// The one engine that runs rounds. `in` and `out` differ for all-to-all only.
-std::unique_ptr<Collective> make_round_collective(std::shared_ptr<Communicator::State>, Description, View in,
-                                                  View out, collective::Schedule);
+std::unique_ptr<Collective> make_round_collective(std::shared_ptr<Communicator::State>, Description,
+                                                  Buffer in, Buffer out, collective::Schedule);
 /// MPI_Iallreduce, polled.
-std::unique_ptr<Collective> make_vendor_all_reduce(std::shared_ptr<Communicator::State>, Description, View,
+std::unique_ptr<Collective> make_vendor_all_reduce(std::shared_ptr<Communicator::State>, Description, Buffer,
                                                    Combine);
 
 /// What is waited for is shown to the other ranks. Throws `WaitError` on one rank when the limit is over.

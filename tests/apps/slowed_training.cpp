@@ -98,7 +98,7 @@ class SlowedBackend final : public Backend {
 int train_slowly(const job::Job& job) {
   const auto& options = job.input.options;
   const char* share = std::getenv("PARTITA_ADDED_SHARE");
-  SlowedBackend backend(job::make_backend(options, 1), share ? std::atof(share) : 0);
+  SlowedBackend backend(job::make_backend(job, 1), share ? std::atof(share) : 0);
   run::Training training(options.model,
                          {.split = config::plan_options(options),
                           .epochs = options.train.epochs,

@@ -64,17 +64,18 @@ TEST(Kernels, GemmOverRaggedSizesTranspositionsAndEpilogues) {
 
 TEST(Kernels, GemmOfTheReferenceWorkloads) {
   const auto reference = oracle();
-  const auto backend = make_cpu_backend(1);
-  check_gemm(*backend, *reference,
-             {.m = 100, .n = 128, .k = 784, .transpose_b = true, .bias = true, .epilogue = Epilogue::relu});
-  check_gemm(*backend, *reference, {.m = 128, .n = 784, .k = 100, .transpose_a = true});
-  check_gemm(*backend, *reference, {.m = 100, .n = 784, .k = 128});
+  for (const auto& backend : backends()) {
+    check_gemm(*backend, *reference,
+               {.m = 100, .n = 128, .k = 784, .transpose_b = true, .bias = true, .epilogue = Epilogue::relu});
+    check_gemm(*backend, *reference, {.m = 128, .n = 784, .k = 100, .transpose_a = true});
+    check_gemm(*backend, *reference, {.m = 100, .n = 784, .k = 128});
+  }
 }
 
 TEST(Kernels, ConvolutionOverRaggedShapes) {
   const auto reference = oracle();
   for (const auto& backend : backends())
-    for (const Layout layout : {Layout::nchw, Layout::nhwc})
+    for (const Layout layout : layouts_of(*backend))
       for (const auto& [batch, channels, height, width, filters, kernel, stride, padding] :
            std::vector<std::array<std::int64_t, 8>>{
                {0, 1, 8, 8, 4, 3, 1, 0},
@@ -113,8 +114,12 @@ TEST(Kernels, ConvolutionOverRaggedShapes) {
 TEST(Kernels, OwnLoopsLetNaNThrough) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   for (const auto& backend : backends()) {
+    const Layout layout = backend->image_layout();
+    const auto at = [&](std::size_t channel, std::size_t pixels) {  // its first pixel
+      return layout == Layout::nchw ? channel * pixels : channel;
+    };
     std::vector<float> x(4 * 4 * 10, 1.0F), y(2 * 2 * 10);
-    x[3] = nan;
+    x[at(3, 16)] = nan;
     std::vector<std::uint8_t> winners(y.size());
     for (const auto kind : {PoolingKind::maximum, PoolingKind::average})
       for (const auto epilogue : {Epilogue::none, Epilogue::relu}) {
@@ -123,11 +128,11 @@ TEST(Kernels, OwnLoopsLetNaNThrough) {
                                                  .channels = 10,
                                                  .height = 4,
                                                  .width = 4,
-                                                 .layout = Layout::nhwc,
+                                                 .layout = layout,
                                                  .epilogue = epilogue});
         plan->forward(std::span(x), std::span(y), std::span(winners), Scratch(*plan));
-        EXPECT_TRUE(std::isnan(y[3])) << backend->name();
-        EXPECT_FALSE(std::isnan(y[4])) << backend->name();
+        EXPECT_TRUE(std::isnan(y[at(3, 4)])) << backend->name();
+        EXPECT_FALSE(std::isnan(y[at(4, 4)])) << backend->name();
       }
     const ConvolutionShape s{.batch = 1,
                              .channels = 10,
@@ -136,51 +141,76 @@ TEST(Kernels, OwnLoopsLetNaNThrough) {
                              .filters = 2,
                              .kernel_h = 4,
                              .kernel_w = 4,
-                             .layout = Layout::nhwc,
+                             .layout = layout,
                              .epilogue = Epilogue::relu};
     const auto plan = backend->plan_convolution(s);
     std::vector<float> w(2 * 160, 1.0F), b(2), out(2);
     plan->forward(std::span(x), std::span(w), std::span(b), std::span(out), Scratch(*plan));
     EXPECT_TRUE(std::isnan(out[0]) && std::isnan(out[1])) << backend->name();
     backend->relu_forward(std::span(x), std::span(x));
-    EXPECT_TRUE(std::isnan(x[3])) << backend->name();
+    EXPECT_TRUE(std::isnan(x[at(3, 16)])) << backend->name();
   }
 }
 
+/// What a convolution in all directions and a product with row sums give, one behind the other.
+std::vector<float> images_and_product(Backend& backend, std::int64_t channels, Values& x, Values& w,
+                                      Values& b, Values& dy) {
+  const ConvolutionShape s{.batch = 7,
+                           .channels = channels,
+                           .height = 12,
+                           .width = 12,
+                           .filters = 20,
+                           .kernel_h = 5,
+                           .kernel_w = 5,
+                           .layout = backend.image_layout()};
+  const auto plan = backend.plan_convolution(s);
+  std::vector<float> y(dy.single.size()), dx(x.single.size()), dw(w.single.size()), db(20);
+  plan->forward(x.f(), w.f(), b.f(), std::span(y), Scratch(*plan));
+  plan->backward_data(dy.f(), w.f(), std::span(dx), Scratch(*plan));
+  plan->backward_parameters(x.f(), dy.f(), std::span(dw), std::span(db), Write::overwrite, Scratch(*plan));
+  const auto gemm = backend.plan_gemm({.m = 20, .n = 25, .k = 64, .transpose_a = true, .row_sums = true});
+  std::vector<float> c(500), sums(20);
+  gemm->run({.a = std::span(y).first(1280),
+             .b = std::span(dy.single).first(1600),
+             .c = std::span(c),
+             .row_sums = std::span(sums)},
+            Scratch(*gemm));
+  for (const auto* part : {&dx, &dw, &db, &c, &sums})
+    y.insert(y.end(), part->begin(), part->end());
+  return y;
+}
+
+/// What the reductions over rows give, one behind the other.
+std::vector<double> reductions(Backend& backend, std::int64_t batch, std::int64_t classes, Values& x,
+                               Values& target, const std::vector<std::int32_t>& labels) {
+  std::vector<float> b(static_cast<std::size_t>(classes)), dx(x.single.size());
+  backend.sum_rows(batch, classes, x.f(), std::span(b), Write::overwrite);
+  std::vector<double> all(b.begin(), b.end());
+  for (const auto& sums :
+       {cross_entropy(backend, batch, classes, x.f(), std::span(labels), 0.1, std::span(dx)),
+        mean_squared_error(backend, batch, classes, x.f(), target.f(), 0.1, {})})
+    all.push_back(sums.loss);
+  all.insert(all.end(), dx.begin(), dx.end());
+  return all;
+}
+
+template <class T>
+bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+}
+
 TEST(Kernels, AreRepeatableBitForBit) {
-  for (const int threads : {1, 2}) {
-    const auto backend = make_cpu_backend(threads);
+  for (const auto& backend : backends()) {
     for (const std::int64_t channels : {1, 10, 32}) {
-      const ConvolutionShape s{.batch = 7,
-                               .channels = channels,
-                               .height = 12,
-                               .width = 12,
-                               .filters = 20,
-                               .kernel_h = 5,
-                               .kernel_w = 5,
-                               .layout = backend->image_layout()};
-      const auto inputs = s.batch * channels * 144, outputs = s.batch * 20 * 64, weights = 20 * channels * 25;
-      Values x(inputs), w(weights), b(20), dy(outputs);
-      std::vector<std::vector<float>> results;
-      for (int time = 0; time < 2; ++time) {
-        const auto plan = backend->plan_convolution(s);
-        std::vector<float> y(static_cast<std::size_t>(outputs)), dx(static_cast<std::size_t>(inputs)),
-            dw(static_cast<std::size_t>(weights)), db(20);
-        plan->forward(x.f(), w.f(), b.f(), std::span(y), Scratch(*plan));
-        plan->backward_data(dy.f(), w.f(), std::span(dx), Scratch(*plan));
-        plan->backward_parameters(x.f(), dy.f(), std::span(dw), std::span(db), Write::overwrite,
-                                  Scratch(*plan));
-        const GemmShape product{.m = 20, .n = 25, .k = 64, .transpose_a = true};
-        const auto gemm = backend->plan_gemm(product);
-        std::vector<float> c(500);
-        gemm->run({.a = std::span(y).first(1280), .b = std::span(dy.single).first(1600), .c = std::span(c)},
-                  Scratch(*gemm));
-        for (const auto* part : {&dx, &dw, &db, &c})
-          y.insert(y.end(), part->begin(), part->end());
-        results.push_back(std::move(y));
-      }
-      EXPECT_EQ(0, std::memcmp(results[0].data(), results[1].data(), results[0].size() * sizeof(float)))
-          << channels << ' ' << threads;
+      Values x(7 * channels * 144), w(20 * channels * 25), b(20), dy(7 * 20 * 64);
+      const auto run = [&] { return images_and_product(*backend, channels, x, w, b, dy); };
+      EXPECT_TRUE(same_bits(run(), run())) << backend->name() << ' ' << channels;
+    }
+    for (const std::int64_t classes : {10, 100, 2100}) {
+      const std::vector<std::int32_t> labels(600, 3);
+      Values x(600 * classes), target(600 * classes);
+      const auto run = [&] { return reductions(*backend, 600, classes, x, target, labels); };
+      EXPECT_TRUE(same_bits(run(), run())) << backend->name() << ' ' << classes;
     }
   }
 }
@@ -189,7 +219,7 @@ TEST(Kernels, PoolingOverRaggedShapes) {
   const auto reference = oracle();
   for (const auto& backend : backends())
     for (const auto kind : {PoolingKind::maximum, PoolingKind::average})
-      for (const Layout layout : {Layout::nchw, Layout::nhwc})
+      for (const Layout layout : layouts_of(*backend))
         for (const Epilogue epilogue : {Epilogue::none, Epilogue::relu})
           for (const std::int64_t channels : {1, 3, 10, 16, 17, 40})
             for (const auto& [batch, height, width, kernel, stride] :
@@ -215,8 +245,8 @@ TEST(Kernels, PoolingOverRaggedShapes) {
 
 TEST(Kernels, EqualMaximaGiveTheirGradientToTheFirst) {
   for (const auto& backend : backends()) {
-    const auto plan =
-        backend->plan_pooling({.batch = 1, .channels = 1, .height = 2, .width = 2, .layout = Layout::nhwc});
+    const auto plan = backend->plan_pooling(
+        {.batch = 1, .channels = 1, .height = 2, .width = 2, .layout = backend->image_layout()});
     std::vector<float> x{1, 3, 3, 3}, y(1), dy{5}, dx(4);
     std::vector<std::uint8_t> winners(1);
     plan->forward(std::span(x), std::span(y), std::span(winners), Scratch(*plan));
@@ -246,10 +276,36 @@ TEST(Kernels, ElementWise) {
     }
 }
 
+/// Parameters of a bucket begin anywhere: singly or in vectors, an element gets the same bits.
+TEST(Kernels, AnUpdateGivesTheSameBitsWhereverItsElementsLie) {
+  const StepValues step{.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.01};
+  const std::array<double, 2> sums{};
+  for (const auto& backend : backends()) {
+    Values w(1003), g(1003), v(1003);
+    std::vector<std::vector<float>> results;
+    for (std::int64_t first = 0; first < 4; ++first) {
+      auto W = w.single, V = v.single;
+      std::int64_t lost = -1;
+      for (const auto& [from, count] :
+           {std::pair<std::int64_t, std::int64_t>{0, first}, {first, 1003 - first}})
+        backend->sgd_update(&step, std::span(sums), View(std::span(W)).slice(Elements(from), Elements(count)),
+                            ConstView(g.f()).slice(Elements(from), Elements(count)),
+                            View(std::span(V)).slice(Elements(from), Elements(count)), &lost);
+      EXPECT_EQ(lost, -1) << backend->name();
+      W.insert(W.end(), V.begin(), V.end());
+      EXPECT_NE(W.front(), w.single.front());
+      results.push_back(std::move(W));
+      if (!backend->device().is_host()) {
+        EXPECT_EQ(results.back(), results.front()) << backend->name() << " from " << first;
+      }
+    }
+  }
+}
+
 TEST(Kernels, SumsOfRowsUpdatesAndReorders) {
   const auto reference = oracle();
   for (const auto& backend : backends()) {
-    for (const std::int64_t rows : {0, 1, 15, 16, 37})
+    for (const std::int64_t rows : {0, 1, 15, 16, 37, 700})
       for (const std::int64_t columns : {0, 1, 10, 63, 64, 130}) {
         Values x(rows * columns);
         Output b(columns);
@@ -285,8 +341,9 @@ TEST(Kernels, SumsOfRowsUpdatesAndReorders) {
 TEST(Kernels, Losses) {
   const auto reference = oracle();
   for (const auto& backend : backends())
-    for (const std::int64_t batch : {0, 1, 7, 64})
-      for (const std::int64_t classes : {1, 2, 10, 33}) {
+    for (const std::int64_t batch : {0, 1, 7, 64, 300})
+      for (const std::int64_t classes : {1, 2, 10, 33, 2100}) {
+        if (batch * classes > 100'000) continue;
         Values logits(batch * classes), targets(batch * classes);
         Output gradient(batch * classes), difference(batch * classes);
         std::vector<std::int32_t> labels(static_cast<std::size_t>(batch));

@@ -10,22 +10,13 @@
 #include <random>
 #include <vector>
 
-#include "partita/kernels/backend.hpp"
+#include "backends.hpp"
 
 namespace partita::tests {
 
 using namespace kernels;
 
 inline std::unique_ptr<Backend> oracle() { return make_reference_backend(DataType::float64); }
-
-/// The back-ends under test.
-inline std::vector<std::unique_ptr<Backend>> backends() {
-  std::vector<std::unique_ptr<Backend>> all;
-  all.push_back(make_cpu_backend(1));
-  all.push_back(make_cpu_backend(2));
-  all.push_back(make_reference_backend(DataType::float32));
-  return all;
-}
 
 /// Calls whose sums the back-end leaves in its memory.
 inline LossSums sums_of(const std::function<void(View)>& loss) {

@@ -9,7 +9,7 @@ import sys
 # Higher includes strictly lower. The README names the same order.
 layer = {
     "kernels/include": 0,
-    "kernels/reference": 1, "kernels/cpu": 1, "kernels/cuda": 1, "lib/base": 1,
+    "kernels/host": 1, "kernels/reference": 1, "kernels/cpu": 1, "kernels/cuda": 1, "lib/base": 1,
     "lib/topology": 2, "lib/memory": 2,
     "lib/collective": 3, "lib/model": 3,
     "lib/comm": 4, "lib/data": 4, "lib/nn": 4, "lib/step": 4,

@@ -17,7 +17,7 @@ using kernels::View;
 
 /// Whether ranks that hold the same part of a layer hold the same bits.
 bool replicas_are_identical(const run::Training& training) {
-  const View mine = training.parameters().weights();
+  const kernels::ConstView mine = training.parameters().weights_on_host();
   auto texts = world().all_gather_text(
       {static_cast<const char*>(mine.data()), static_cast<std::size_t>(mine.bytes().value())},
       collective::Purpose::control);
@@ -31,7 +31,7 @@ bool replicas_are_identical(const run::Training& training) {
       const auto &a = program.parameters[u], &b = other.parameters[u];
       if (!a.replicated && other.at.tensor != program.at.tensor) continue;
       for (const bool bias : {false, true}) {
-        const View x = bias ? run::bias_of(mine, a) : run::weight_of(mine, a);
+        const kernels::ConstView x = bias ? run::bias_of(mine, a) : run::weight_of(mine, a);
         const View y = bias ? run::bias_of(theirs, b) : run::weight_of(theirs, b);
         identical &= x.size() == y.size() &&
                      std::memcmp(x.data(), y.data(), static_cast<std::size_t>(x.bytes().value())) == 0;

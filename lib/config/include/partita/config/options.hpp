@@ -18,8 +18,9 @@
 
 namespace partita::config {
 
-enum class Backend { reference, cpu };
-enum class Precision { fp32, fp64 };
+enum class Backend { reference, cpu, cuda };
+/// In which numbers a run computes; tf32 and bf16 round the operands of products, all else stays fp32.
+enum class Precision { fp32, fp64, tf32, bf16 };
 enum class LearningRateSchedule { constant, step, cosine };
 /// Classical words for a grid. `hybrid` deals the world's prime factors, largest first, to data, pipeline and
 /// tensor in turn.
@@ -94,6 +95,7 @@ struct RunOptions {
   CheckpointOptions checkpoint;
   SyncOptions sync;
   Backend backend = Backend::cpu;
+  std::string gemm = "auto";  ///< of the cuda kernels: how matrices are multiplied
   int threads = 0;  ///< 0: the rank's share of the node's cores
   double watchdog_seconds = 300;  ///< that a rank waits for others before the job is ended; 0: for ever
   data::DataOptions data;

@@ -129,7 +129,7 @@ class Training {
   void set_parameter(const LogicalTensor&);
 
  private:
-  [[nodiscard]] Batch batch_of(std::int64_t step, std::span<const std::int64_t> samples) const;
+  [[nodiscard]] Batch batch_of(std::span<const std::int64_t> samples) const;
   [[nodiscard]] std::int64_t steps_per_epoch() const;
   void one_step(std::int64_t step, std::span<const std::int64_t> batch);
   EpochRow summarize(std::int64_t epoch, bool& finite);
