@@ -4,6 +4,7 @@
 #include <random>
 #include <sstream>
 #include <stdexcept>
+
 #include "selector.hpp"
 
 namespace partita::kernels::cuda::gemm {
@@ -120,6 +121,30 @@ TEST(GemmSelector, ANameIsTakenWhereItCanBe) {
   } catch (const std::invalid_argument& error) {
     EXPECT_STREQ(error.what(), "there is no bf16 product named tile; there are auto, cores, hopper");
   }
+}
+
+std::string ran;
+bool on_boundary(const Arguments& p) { return reinterpret_cast<std::uintptr_t>(p.c) % 16 == 0; }
+template <char name>
+void note(const Arguments&, std::byte*, const Chip&, cudaStream_t) {
+  ran += name;
+}
+Bytes much(const Arguments&, const Chip&) { return Bytes(4096); }
+
+TEST(GemmSelector, AChoiceBeforeOperandsAreKnownServesAnyOfThem) {
+  const Kernel two[] = {{"any", Arithmetic::fp32, 80, any, much, note<'a'>},
+                        {"boundary", Arithmetic::fp32, 80, on_boundary, nothing, note<'b'>}};
+  auto p = planned({.m = 5, .n = 6, .k = 7, .transpose_b = true, .row_a = 9, .row_sums = true});
+  EXPECT_TRUE(p.row_sums != nullptr && p.bias == nullptr && p.mask == nullptr && p.a != nullptr);
+  EXPECT_TRUE(p.row_a == 9 && p.row_b == 7 && p.row_c == 6);
+  const Choice choice = choose(p, Arithmetic::fp32, h200, "auto", empty_table, two);
+  EXPECT_EQ(choice.workspace, Bytes(4096));
+  alignas(16) static float memory[8];
+  p.c = memory;
+  choice.run(p, nullptr, h200, nullptr);
+  p.c = memory + 1;
+  choice.run(p, nullptr, h200, nullptr);
+  EXPECT_EQ(ran, "ba");
 }
 
 TEST(GemmSelector, SaysWhenNoKernelCan) {

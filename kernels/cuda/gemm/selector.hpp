@@ -61,6 +61,20 @@ void check_name(std::string_view wanted, Arithmetic, std::span<const Kernel>);
 const Kernel& select(const Arguments&, Arithmetic, const Chip&, std::string_view wanted, const Table&,
                      std::span<const Kernel>);
 
+/// A choice before the operands are known: a kernel for operands on boundaries of 256 bytes and one for any.
+struct Choice {
+  const Kernel* aligned = nullptr;
+  const Kernel* any = nullptr;
+  Bytes workspace{};  ///< enough for both
+  void run(const Arguments&, std::byte* memory, const Chip&, cudaStream_t) const;
+};
+
+/// The shape as arguments, with pointers that stand for whatever it has: not to be followed.
+Arguments planned(const GemmShape&);
+/// Two selections for `planned` arguments, whose leading dimensions and type of C may be changed.
+Choice choose(const Arguments& planned, Arithmetic, const Chip&, std::string_view wanted, const Table&,
+              std::span<const Kernel>);
+
 /// The ladder's kernels and the library's: what `--compute.gemm` may name.
 std::span<const Kernel> all_kernels();
 
