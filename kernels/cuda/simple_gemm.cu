@@ -65,8 +65,8 @@ Bytes none(const gemm::Arguments&, const gemm::Chip&) { return Bytes(0); }
 }  // namespace
 
 const gemm::Kernel& simple_gemm(gemm::Arithmetic arithmetic) {
-  static constexpr gemm::Kernel single{"simple", gemm::Arithmetic::fp32, 80, any, none, run<float>},
-      bf16{"simple-bf16", gemm::Arithmetic::bf16, 80, any, none, run<__nv_bfloat16>};
+  static constexpr gemm::Kernel single{"simple", gemm::Arithmetic::tf32, 80, any, none, run<float>},
+      bf16{"simple", gemm::Arithmetic::bf16, 80, any, none, run<__nv_bfloat16>};
   return arithmetic == gemm::Arithmetic::bf16 ? bf16 : single;
 }
 
