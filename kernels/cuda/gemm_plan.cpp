@@ -91,6 +91,8 @@ class CudaGemm final : public Gemm {
 
 }  // namespace
 
+std::vector<std::string> gemm_names() { return {"auto"}; }
+
 std::unique_ptr<Gemm> plan_gemm(const GemmShape& shape, const BackendOptions& options, CudaDevice& device) {
   return std::make_unique<CudaGemm>(shape, options, device);
 }
