@@ -6,7 +6,6 @@
 
 #include "gemm/selector.hpp"
 #include "issue.hpp"
-#include "simple_gemm.hpp"
 
 namespace partita::kernels::cuda {
 namespace {
@@ -35,17 +34,6 @@ gemm::Arithmetic arithmetic_of(Precision precision) {
   throw std::logic_error("an unknown precision");
 }
 
-/// The family, behind what computes anything in any arithmetic.
-std::span<const gemm::Kernel> products() {
-  static const std::vector<gemm::Kernel> all = [] {
-    std::vector<gemm::Kernel> list{simple_gemm(gemm::Arithmetic::tf32), simple_gemm(gemm::Arithmetic::bf16)};
-    const auto family = gemm::all_kernels();
-    list.insert(list.end(), family.begin(), family.end());
-    return list;
-  }();
-  return all;
-}
-
 class CudaGemm final : public Gemm {
  public:
   CudaGemm(const GemmShape& s, const BackendOptions& options, CudaDevice& device)
@@ -60,7 +48,7 @@ class CudaGemm final : public Gemm {
       casts_ = true;
     }
     choice_ = gemm::choose(arguments_, arithmetic_of(options.precision), device.chip(), options.gemm,
-                           gemm::Table::shipped(), products());
+                           gemm::Table::shipped(), gemm::all_kernels());
   }
 
   Bytes workspace() const override { return Bytes(cast_bytes_) + choice_.workspace; }
@@ -98,7 +86,7 @@ class CudaGemm final : public Gemm {
 
 std::vector<std::string> gemm_names() {
   std::vector<std::string> names{"auto"};
-  for (const auto& kernel : products())
+  for (const auto& kernel : gemm::all_kernels())
     if (std::ranges::find(names, kernel.name) == names.end()) names.emplace_back(kernel.name);
   return names;
 }

@@ -1,5 +1,4 @@
 #include "cublas.hpp"
-#include "hopper_bf16.hpp"
 #include "selector.hpp"
 
 namespace partita::kernels::cuda::gemm {
@@ -8,7 +7,6 @@ std::span<const Kernel> all_kernels() {
   static const std::vector<Kernel> all = [] {
     const auto own = kernels(), library = cublas_kernels();
     std::vector<Kernel> both(own.begin(), own.end());
-    both.push_back(hopper_bf16);
     both.insert(both.end(), library.begin(), library.end());
     return both;
   }();

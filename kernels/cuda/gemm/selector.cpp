@@ -75,7 +75,7 @@ const Kernel* preferred(const Arguments& p, Arithmetic arithmetic, const Chip& c
   const Kernel* last = nullptr;
   for (const Kernel& kernel : kernels) {
     if (kernel.name == "cublas" || !fits(kernel, p, arithmetic, chip)) continue;
-    if (kernel.name.starts_with("split-k")) {
+    if (kernel.name.starts_with("split_k")) {
       if (split) return &kernel;
       if (last != nullptr) continue;
     }

@@ -28,7 +28,7 @@ struct Measurement {
 
 /// Comma-separated text: a line of names of columns, then a row a line; '#' begins a comment.
 ///     architecture,arithmetic,m,n,k,transpositions,kernel,microseconds
-///     90,bf16,4096,4096,4096,nn,hopper-bf16,-
+///     90,bf16,4096,4096,4096,nn,hopper_bf16,-
 /// transpositions: of A, then of B, n or t. microseconds: `-` where the row is a preference by reasoning. Of
 /// one product's rows the fastest kernel counts, among preferences the first; a time counts before a
 /// preference.
@@ -84,7 +84,7 @@ bool fits(const Kernel&, const Arguments&, Arithmetic, const Chip&);
 /// Whether C has too few tiles to keep the chip busy while sums are long: then k should be split.
 bool is_long_and_thin(const Arguments&, const Chip&);
 
-/// Without a table: a kernel that splits k ("split-k…") where the product is long and thin, else the last of
+/// Without a table: a kernel that splits k ("split_k…") where the product is long and thin, else the last of
 /// the ladder that fits. The library ("cublas") is never chosen so. Null where none fits.
 const Kernel* preferred(const Arguments&, Arithmetic, const Chip&, std::span<const Kernel>);
 

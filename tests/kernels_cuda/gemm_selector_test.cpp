@@ -23,7 +23,7 @@ void run(const Arguments&, std::byte*, const Chip&, cudaStream_t) {}
 const Kernel ladder[] = {
     {"plain", Arithmetic::fp32, 50, any, nothing, run},
     {"tile", Arithmetic::fp32, 80, without_row_sums, nothing, run},
-    {"split-k", Arithmetic::fp32, 80, any, nothing, run},
+    {"split_k", Arithmetic::fp32, 80, any, nothing, run},
     {"cores", Arithmetic::bf16, 80, any, nothing, run},
     {"hopper", Arithmetic::bf16, 90, on_sixteen_bytes, nothing, run, 90},
     {"broken", Arithmetic::tf32, 80, never, nothing, run},
@@ -76,7 +76,7 @@ TEST(GemmSelector, KernelsOfOneArchitectureStayThere) {
 }
 
 TEST(GemmSelector, RulesSplitLongThinProductsOnly) {
-  EXPECT_EQ(chosen(product(128, 10, 65536), Arithmetic::fp32, h200, empty_table), "split-k");
+  EXPECT_EQ(chosen(product(128, 10, 65536), Arithmetic::fp32, h200, empty_table), "split_k");
   EXPECT_EQ(chosen(product(128, 10, 256), Arithmetic::fp32, h200, empty_table), "tile");
   EXPECT_EQ(chosen(product(4096, 4096, 4096), Arithmetic::fp32, h200, empty_table), "tile");
 }
@@ -99,9 +99,9 @@ TEST(GemmSelector, TheNearestRowWithAFittingKernelDecides) {
 
 TEST(GemmSelector, TimesCountBeforePreferencesAndOwnArchitectureBeforeOlder) {
   const Table table = Table::parse(header +
-                                       "80,fp32,64,64,64,nn,plain,-\n80,fp32,64,64,64,nn,split-k,-\n"
+                                       "80,fp32,64,64,64,nn,plain,-\n80,fp32,64,64,64,nn,split_k,-\n"
                                        "90,fp32,64,64,64,nn,tile,-\n90,fp32,64,64,64,nn,plain,-\n"
-                                       "90,fp32,64,64,64,tn,plain,3\n90,fp32,64,64,64,tn,split-k,2.5\n"
+                                       "90,fp32,64,64,64,tn,plain,3\n90,fp32,64,64,64,tn,split_k,2.5\n"
                                        "90,fp32,64,64,64,tn,tile,-\n",
                                    "test");
   EXPECT_EQ(chosen(product(64, 64, 64), Arithmetic::fp32, a100, table), "plain");
@@ -109,7 +109,7 @@ TEST(GemmSelector, TimesCountBeforePreferencesAndOwnArchitectureBeforeOlder) {
   EXPECT_EQ(chosen(product(64, 64, 64), Arithmetic::fp32, b200, table), "tile");
   auto transposed = product(64, 64, 64);
   transposed.transpose_a = true;
-  EXPECT_EQ(chosen(transposed, Arithmetic::fp32, h200, table), "split-k");
+  EXPECT_EQ(chosen(transposed, Arithmetic::fp32, h200, table), "split_k");
 }
 
 TEST(GemmSelector, ANameIsTakenWhereItCanBe) {
