@@ -42,8 +42,8 @@ struct TensorFragments {
       load_left<Element, order_a, S::m>(a[half][i], tile_a, row + i * 16, step, lane);
 #pragma unroll
     for (int j = 0; j < right; j += 2)
-      load_right<Element, order_b, S::n>(reinterpret_cast<std::uint32_t(&)[2][2]>(b[half][j]), tile_b,
-                                         column + j * 8, step, lane);
+      load_right<Element, order_b, S::n>(b[half][j], b[half][j + 1], tile_b, column + j * 8, step,
+                                         lane);
   }
 
   __device__ __forceinline__ void multiply(float (&sums)[left][right][4], float (&row_sums)[left][4],
