@@ -29,48 +29,63 @@ constexpr bool takes_large_tile(const Arguments& p, int multiprocessors) {
   return static_cast<double>(static_cast<std::int64_t>(large + 0.999)) * 8 <= small * 2;
 }
 
-/// A warp's fragments for a step of k, twice: while one is multiplied, the other is read.
+/// A warp's fragments: op(A)'s of two steps of k, op(B)'s of two halves of a step. While one is multiplied,
+/// the other is read.
 template <class Element, class S, Order order_a, Order order_b>
 struct TensorFragments {
-  static constexpr int left = S::warp_m / 16, right = S::warp_n / 8;
-  std::uint32_t a[2][left][4], b[2][right][2];
+  static constexpr int left = S::warp_m / 16, right = S::warp_n / 8, half = right / 2;
+  std::uint32_t a[2][left][4], b[2][half][2];
 
-  __device__ __forceinline__ void load(int half, const unsigned char* tile_a, const unsigned char* tile_b,
-                                       int row, int column, int step, int lane) {
+  __device__ __forceinline__ void load_a(int buffer, const unsigned char* tile, int row, int step, int lane) {
 #pragma unroll
     for (int i = 0; i < left; ++i)
-      load_left<Element, order_a, S::m>(a[half][i], tile_a, row + i * 16, step, lane);
-#pragma unroll
-    for (int j = 0; j < right; j += 2)
-      load_right<Element, order_b, S::n>(b[half][j], b[half][j + 1], tile_b, column + j * 8, step,
-                                         lane);
+      load_left<Element, order_a, S::m>(a[buffer][i], tile, row + i * 16, step, lane);
   }
-
-  __device__ __forceinline__ void multiply(float (&sums)[left][right][4], float (&row_sums)[left][4],
-                                           int half, bool sums_rows) {
-    if (sums_rows)
+  __device__ __forceinline__ void load_b(int part, const unsigned char* tile, int column, int step,
+                                         int lane) {
 #pragma unroll
-      for (int i = 0; i < left; ++i)
-        add_rows<Element>(row_sums[i], a[half][i]);
+    for (int j = 0; j < half; j += 2)
+      load_right<Element, order_b, S::n>(b[part][j], b[part][j + 1], tile, column + (part * half + j) * 8,
+                                         step, lane);
+  }
+  __device__ __forceinline__ void multiply(float (&sums)[left][right][4], int buffer, int part) {
 #pragma unroll
-    for (int j = 0; j < right; ++j)
+    for (int j = 0; j < half; ++j)
 #pragma unroll
-      for (int part = 0; part < 2; ++part)
-        b[half][j][part] = operand_bits<Element>(b[half][j][part]);
+      for (int i = 0; i < 2; ++i)
+        b[part][j][i] = operand_bits<Element>(b[part][j][i]);
 #pragma unroll
     for (int i = 0; i < left; ++i) {
-      std::uint32_t rounded[4];
+      if (part == 0)
 #pragma unroll
-      for (int part = 0; part < 4; ++part)
-        rounded[part] = operand_bits<Element>(a[half][i][part]);
+        for (int r = 0; r < 4; ++r)
+          a[buffer][i][r] = operand_bits<Element>(a[buffer][i][r]);
 #pragma unroll
-      for (int j = 0; j < right; ++j) {
-        const int turned = i % 2 == 0 ? j : right - 1 - j;
-        multiply_add<Element>(sums[i][turned], rounded, b[half][turned]);
+      for (int j = 0; j < half; ++j) {
+        const int turned = i % 2 == 0 ? j : half - 1 - j;
+        multiply_add<Element>(sums[i][part * half + turned], a[buffer][i], b[part][turned]);
       }
     }
   }
 };
+
+/// Adds a whole tile's rows of op(A) to the row sums; only the warps that have them read their fragments once
+/// more for it, since a condition among the products would cost all of them registers.
+template <class Element, class S, Order order>
+__device__ __forceinline__ void add_tile_rows(float (&row_sums)[S::warp_m / 16][2], const unsigned char* tile,
+                                              int row, int lane) {
+#pragma unroll 1
+  for (int step = 0; step < 4; ++step)
+#pragma unroll
+    for (int i = 0; i < S::warp_m / 16; ++i) {
+      std::uint32_t a[4];
+      load_left<Element, order, S::m>(a, tile, row + i * 16, step, lane);
+      float d[4] = {row_sums[i][0], 0, row_sums[i][1], 0};  // all columns are alike: one is enough
+      add_rows<Element>(d, a);
+      row_sums[i][0] = d[0];
+      row_sums[i][1] = d[2];
+    }
+}
 
 /// A warp's sums to shared memory, [m][n] of the block in rows of `tensor_pitch`.
 template <class S>
@@ -101,17 +116,17 @@ __device__ __forceinline__ void store_shared_sums(const Arguments& p, const floa
   }
 }
 
-/// With B of ones all columns of the row sums' fragments are the same.
+/// A lane of four has the sums of its fragments' first columns.
 template <class S>
 __device__ __forceinline__ void store_tensor_row_sums(const Arguments& p, int row, int lane,
-                                                      const float (&row_sums)[S::warp_m / 16][4]) {
+                                                      const float (&row_sums)[S::warp_m / 16][2]) {
   if (lane % 4 != 0) return;
 #pragma unroll
   for (int i = 0; i < S::warp_m / 16; ++i)
 #pragma unroll
     for (int half = 0; half < 2; ++half)
       if (const int at = row + i * 16 + half * 8 + lane / 4; at < p.m)
-        store_row_sum(p, at, row_sums[i][2 * half]);
+        store_row_sum(p, at, row_sums[i][half]);
 }
 
 template <class Element, class S, Order order_a, Order order_b>
@@ -142,21 +157,26 @@ __global__ void __launch_bounds__(S::threads, S::blocks) tensor_tile_kernel(cons
   __syncthreads();
 
   const bool sums_rows = p.row_sums != nullptr && tile.column == 0 && column == 0;
-  float sums[S::warp_m / 16][S::warp_n / 8][4] = {}, row_sums[S::warp_m / 16][4] = {};
+  float sums[S::warp_m / 16][S::warp_n / 8][4] = {}, row_sums[S::warp_m / 16][2] = {};
   TensorFragments<Element, S, order_a, order_b> fragments;
-  fragments.load(0, shared, shared + b_offset, row, column, 0, lane);
+  fragments.load_a(0, shared, row, 0, lane);
+  fragments.load_b(0, shared + b_offset, column, 0, lane);
   for (int done = 0; done < k; done += depth) {
+    if (sums_rows) add_tile_rows<Element, S, order_a>(row_sums, shared + read * stage_bytes, row, lane);
 #pragma unroll
     for (int i = 0; i < steps; ++i) {
+      fragments.load_b(1, shared + read * stage_bytes + b_offset, column, i, lane);
+      if (i == 0) copy();
+      fragments.multiply(sums, i % 2, 0);
       if (i + 1 == steps) {  // the next tile is there, and this one's place will be written
         ptx::copy_async_wait<S::stages - 2>();
         __syncthreads();
         read = read + 1 == S::stages ? 0 : read + 1;
       }
       const unsigned char* stage = shared + read * stage_bytes;
-      fragments.load((i + 1) % 2, stage, stage + b_offset, row, column, (i + 1) % steps, lane);
-      if (i == 0) copy();
-      fragments.multiply(sums, row_sums, i % 2, sums_rows);
+      fragments.load_a((i + 1) % 2, stage, row, (i + 1) % steps, lane);
+      fragments.load_b(0, stage + b_offset, column, (i + 1) % steps, lane);
+      fragments.multiply(sums, i % 2, 1);
     }
   }
   ptx::copy_async_wait<0>();

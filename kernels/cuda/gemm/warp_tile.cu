@@ -39,8 +39,6 @@ struct ShapeOf;
 template <>
 struct ShapeOf<TileShape::wide> : Shape<2, 4, 8, 4, 8, 16, 3, 1> {};
 template <>
-struct ShapeOf<TileShape::square> : Shape<4, 2, 4, 8, 8, 8, 3, 1> {};
-template <>
 struct ShapeOf<TileShape::medium> : Shape<2, 2, 4, 8, 8, 4, 4, 4> {};
 template <>
 struct ShapeOf<TileShape::small> : Shape<2, 1, 4, 8, 4, 4, 4, 8> {};
@@ -215,10 +213,9 @@ void issue_warp_tiles(const Arguments& p, TileShape shape, int pieces, cudaStrea
   switch (shape) {
     case TileShape::wide:
       return issue_fast<TileShape::wide>(p, pieces, stream);
-    case TileShape::square:
-      return issue<TileShape::square, Order::any, Order::any>(p, pieces, stream);
     case TileShape::medium:
-      if (copies_fast(p)) return issue_fast<TileShape::medium>(p, pieces, stream);
+      if (copies_fast(p) && !operand_a(p).k_innermost && !operand_b(p).k_innermost)
+        return issue<TileShape::medium, Order::vectors, Order::vectors>(p, pieces, stream);
       return issue<TileShape::medium, Order::any, Order::any>(p, pieces, stream);
     case TileShape::small:
       return issue<TileShape::small, Order::any, Order::any>(p, pieces, stream);
