@@ -25,7 +25,7 @@ __device__ __forceinline__ void load_left(std::uint32_t (&a)[4], const unsigned 
   }
 }
 
-/// Reads op(B)'s [32 bytes, 16] from column r: b[0] its first eight columns, b[1] the others.
+/// Reads op(B)'s [32 bytes, 16] from column r: b0 its first eight columns, b1 the others.
 template <class Element, Order order, int Extent>
 __device__ __forceinline__ void load_right(std::uint32_t (&b0)[2], std::uint32_t (&b1)[2],
                                            const unsigned char* tile, int r, int step, int lane) {
