@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <iostream>
 
+#include "partita/kernels/cuda/backend.hpp"
+#include "partita/kernels/cuda/devices.hpp"
 #include "partita/results/version.hpp"
 
 namespace partita::job {

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "partita/kernels/backend.hpp"
 
@@ -17,6 +18,9 @@ struct BackendOptions {
   Precision precision = Precision::fp32;
   std::string gemm = "auto";  ///< a kernel of the family by name, or the best measured one for each shape
 };
+
+/// What `BackendOptions::gemm` may be.
+std::vector<std::string> gemm_names();
 
 /// Throws std::runtime_error in one line that names the driver's problem where there is no such device, and
 /// std::invalid_argument for a product kernel that does not exist.
