@@ -45,8 +45,8 @@ struct TensorFragments {
                                          int lane) {
 #pragma unroll
     for (int j = 0; j < half; j += 2)
-      load_right<Element, order_b, S::n>(reinterpret_cast<std::uint32_t(&)[2][2]>(b[part][j]), tile,
-                                         column + (part * half + j) * 8, step, lane);
+      load_right<Element, order_b, S::n>(b[part][j], b[part][j + 1], tile, column + (part * half + j) * 8,
+                                         step, lane);
   }
   __device__ __forceinline__ void multiply(float (&sums)[left][right][4], int buffer, int part) {
 #pragma unroll
