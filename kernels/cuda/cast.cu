@@ -1,6 +1,8 @@
 /// Between float32 and bfloat16. Operands of bfloat16 products are cast where they are used: what training
 /// keeps is float32. Rows may be padded on the way, since 16-byte copies and tensor maps want rows on 16-byte
 /// boundaries.
+#include <cstring>
+
 #include "issue.hpp"
 #include "vectors.hpp"
 
@@ -19,11 +21,13 @@ __global__ void cast_vectors(std::int64_t n, const float4* from, uint4* to) {
   for (std::int64_t i = thread_index(); i < n / 8; i += thread_count()) {
     const float4 low = from[2 * i], high = from[2 * i + 1];
     const float values[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
-    alignas(16) __nv_bfloat16 out[8];
+    __nv_bfloat16 out[8];
 #pragma unroll
     for (int j = 0; j < 8; ++j)
       out[j] = __float2bfloat16_rn(values[j]);
-    to[i] = *reinterpret_cast<const uint4*>(out);
+    uint4 whole;
+    memcpy(&whole, out, sizeof(whole));
+    to[i] = whole;
   }
 }
 

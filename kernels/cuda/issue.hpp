@@ -12,7 +12,7 @@ namespace partita::kernels::cuda {
 /// Memory for parts of sums, of one back-end: its kernels run one after the other on one stream and may all
 /// use it.
 struct Scratch {
-  static constexpr std::int64_t floats = 1 << 20;
+  static constexpr std::int64_t floats = 1 << 18;
   static constexpr std::int64_t blocks = 1024;  ///< that a loss is summed over at most
   float* rows = nullptr;                        ///< [floats]: parts of sums over rows
   double* sums = nullptr;                       ///< [blocks, 2]: parts of `LossSums`

@@ -6,6 +6,8 @@
 /// each tells so when it adds itself to a counter, and the last one writes it down; until then *lost is as
 /// all blocks found it. Fused multiply-adds are written out, so that an element gets the same bits singly and
 /// in a vector.
+#include <cmath>
+
 #include "issue.hpp"
 #include "vectors.hpp"
 
@@ -21,7 +23,7 @@ struct Rates {
 __device__ bool update(const Rates& by, float& w, float g, float& v) {
   v = fmaf(by.momentum, v, fmaf(by.decay, w, g));
   w = fmaf(-by.rate, v, w);
-  return isfinite(w);
+  return std::isfinite(w);
 }
 
 /// Updates this thread's share; whether those of its elements that are looked at (every `stride`-th) are
@@ -48,11 +50,11 @@ __global__ void sgd(const StepValues* step, const double* sums, std::int64_t n, 
                     float* w, const float* g, float* v, std::int64_t* lost, unsigned long long* done) {
   __shared__ int seen_bad, left_bad;
   const bool lost_before = *lost >= 0;
-  if (threadIdx.x == 0) seen_bad = sums != nullptr && !isfinite(sums[0]), left_bad = 0;
+  if (threadIdx.x == 0) seen_bad = sums != nullptr && !std::isfinite(sums[0]), left_bad = 0;
   __syncthreads();
   const std::int64_t stride = n > looked_at ? n / looked_at : 1;
   for (std::int64_t i = threadIdx.x * stride; i < n; i += blockDim.x * stride)
-    if (!isfinite(g[i])) seen_bad = 1;
+    if (!std::isfinite(g[i])) seen_bad = 1;
   __syncthreads();
   const bool updates = !lost_before && seen_bad == 0;
   const Rates by{static_cast<float>(step->learning_rate), static_cast<float>(step->momentum),

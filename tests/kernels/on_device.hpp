@@ -22,7 +22,7 @@ class OnDevice final : public kernels::Backend {
   /// Memory of the device for the views of one call at a time.
   class Memory {
    public:
-    static constexpr std::int64_t size = std::int64_t{64} << 20;
+    static constexpr std::int64_t size = std::int64_t{4} << 20;
     explicit Memory(kernels::Device& device) : device(device), data(device.allocate(kernels::Bytes(size))) {}
     ~Memory() { device.release(data); }
     Memory(const Memory&) = delete;

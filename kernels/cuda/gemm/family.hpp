@@ -49,6 +49,7 @@ struct Kernel {
   /// Device memory that a run needs besides its operands.
   Bytes (*workspace)(const Arguments&, const Chip&);
   void (*run)(const Arguments&, std::byte* workspace, const Chip&, cudaStream_t);
+  int maximum_architecture = 0;  ///< 0: none; instructions of one architecture's own do not run on later ones
 };
 
 /// All of them, in the order of the ladder: each adds one technique to those before it.

@@ -69,6 +69,7 @@ void run(Thread& thread) {
   thread.stack = nullptr;
   --thread.block->live;
   --m.live;
+  settle_cluster_barrier();
 }
 
 Thread& take_ready(Machine& m) {
@@ -195,8 +196,8 @@ void run_cluster(Machine& m, unsigned first_block, const Windows& windows) {
       report_deadlock(m);
     if (m.error) std::rethrow_exception(std::exchange(m.error, nullptr));
   }
-  while (!m.engine.empty())
-    run_engine(m);
+  if (!m.engine.empty())
+    throw Fault("kernel " + launch.name + ": ended while tensor copies to its shared memory were under way");
   for (unsigned rank = 0; rank < launch.cluster; ++rank)
     windows.check(rank, launch);
 }

@@ -75,7 +75,7 @@ struct Thread {
   Groups<DeferredCopy> copies;
   Groups<std::function<void()>> stores;
   std::uint64_t products_committed = 0;
-  std::uint64_t products_issued = 0;  ///< of the group that is open
+  bool fenced = false;  ///< warpgroup_fence since it may have touched its sums
   std::vector<Registers> registers;
 };
 
@@ -91,7 +91,8 @@ struct WarpCollective {
 };
 
 struct BarrierUse {
-  bool fenced = false;
+  Thread* by = nullptr;  ///< who prepared it
+  bool fenced = false;   ///< whether that is known to the copy engine and to other blocks
   std::vector<Thread*> waiting;
 };
 
@@ -152,8 +153,22 @@ void block_on(const char* what);
 void make_ready(Thread*);
 /// Makes all of them ready, in an order by the machine's.
 void make_ready(std::vector<Thread*>& waiting);
-void arrive_at_cluster_barrier(bool thread_ended);
-/// Computes what a warpgroup's threads no longer may find unfinished, and gives them their sums.
+/// Throws a Fault where a thread ends with work of its own under way.
 void end_of_thread(Thread&);
+/// Lets those who wait at the cluster's barrier go on once all its threads that have not ended are there.
+void settle_cluster_barrier();
+/// Where `pointer` of the running block's dynamic shared memory lies in another block of the cluster, which
+/// must not have ended.
+void* in_block(const void* pointer, Block&);
+Block& block_of_cluster(unsigned rank);
+/// Counts copied bytes on a barrier of that block.
+void complete_bytes(Block&, std::uint64_t* barrier, std::size_t bytes);
+/// Faults unless the copy engine may use this barrier.
+void need_fenced_barrier(Block&, std::uint64_t* barrier);
+/// An address of shared memory with the bits that a swizzle of `span` bytes (0, 32, 64, 128) exchanges.
+constexpr std::uint32_t swizzled(std::uint32_t address, unsigned span) {
+  const std::uint32_t rows = span == 128 ? 7 : span == 64 ? 3 : span == 32 ? 1 : 0;
+  return address ^ (address >> 7 & rows) << 4;
+}
 
 }  // namespace cuda_on_host

@@ -131,17 +131,19 @@ Allocation* allocation_of(const void* pointer) {
 
 void check_guards() {
   const Access access;
-  const auto touched = [](std::byte b) { return b != std::byte{poison}; };
+  // What is found is mended, so that it is told once.
+  const auto find = [](std::byte* begin, std::byte* end) {
+    std::byte* const at = std::find_if(begin, end, [](std::byte b) { return b != std::byte{poison}; });
+    if (at != end) std::memset(begin, poison, static_cast<std::size_t>(end - begin));
+    return at == end ? nullptr : at;
+  };
   for (const auto& [begin, a] : runtime().allocations) {
     if (!a.mapped || a.kind == MemoryKind::opened) continue;
-    const std::byte* const end = a.mapped + a.mapped_bytes;
-    if (std::any_of(a.mapped, a.data, touched))
-      throw Fault("something wrote before an allocation of " + std::to_string(a.bytes) + " bytes");
-    if (const auto* const at = std::find_if(a.data + a.bytes, a.data + up(a.bytes, boundary), touched);
-        at != end)
-      if (at != a.data + up(a.bytes, boundary))
-        throw Fault("something wrote at byte " + std::to_string(at - a.data) + " of an allocation of " +
-                    std::to_string(a.bytes) + " bytes");
+    const std::byte* at = find(a.mapped, a.data);
+    if (!at) at = find(a.data + a.bytes, a.mapped + a.mapped_bytes);
+    if (at)
+      throw Fault("something wrote at byte " + std::to_string(at - a.data) + " of an allocation of " +
+                  std::to_string(a.bytes) + " bytes");
   }
 }
 

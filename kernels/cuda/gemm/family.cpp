@@ -1,0 +1,14 @@
+#include "family.hpp"
+
+#include <array>
+
+#include "ladder.hpp"
+
+namespace partita::kernels::cuda::gemm {
+
+std::span<const Kernel> kernels() {
+  static const std::array list{naive, shared_tile};
+  return list;
+}
+
+}  // namespace partita::kernels::cuda::gemm
