@@ -31,7 +31,7 @@ constexpr std::array described{
     Described{"split_k", "blocks that share a long sum; pieces added in their order", ""},
     Described{"tf32", "tensor cores by mma.sync on TF32, fragments by ldmatrix", ""},
     Described{"bf16", "tensor cores by mma.sync on bfloat16", ""},
-    Described{"hopper-bf16",
+    Described{"hopper_bf16",
               "wgmma, TMA loads and stores, producer and consumers, clusters of 2, persistent blocks",
               "107 % of cuBLAS (P. Shankhdhar 2024, H100, 8192³)"},
 };

@@ -21,30 +21,39 @@ void read_start(Input& input) {
   }
 }
 
+kernels::cuda::Precision cuda_precision(const config::RunOptions& options) {
+  using kernels::cuda::Precision;
+  switch (options.train.precision) {
+    case config::Precision::tf32:
+      return Precision::tf32;
+    case config::Precision::bf16:
+      return Precision::bf16;
+    default:
+      return Precision::fp32;
+  }
+}
+
 /// A driver, a device, and a kernel of that name.
 void check_cuda(Input& input) {
   const auto query = kernels::cuda::query_devices();
   if (query.devices.empty())
     input.violations.push_back({"compute.backend", "cuda", "no CUDA device to compute on: " + query.problem});
-  const auto names = kernels::cuda::gemm_names();
+  const auto names = kernels::cuda::gemm_names(cuda_precision(input.options));
   const auto& gemm = input.options.gemm;
   if (std::find(names.begin(), names.end(), gemm) != names.end()) return;
   std::string known;
   for (const auto& name : names)
     known += (known.empty() ? "" : ", ") + name;
-  input.violations.push_back({"compute.gemm", gemm, "is no kernel of the family; it has " + known});
+  input.violations.push_back({"compute.gemm", gemm, "is no product of this precision; there are " + known});
 }
 
 /// Ranks of one host take its devices in turn; where there are more ranks, several share one.
 std::unique_ptr<kernels::Backend> make_cuda_backend(const Job& job) {
   const auto& options = job.input.options;
   const auto devices = static_cast<int>(kernels::cuda::query_devices().devices.size());
-  using kernels::cuda::Precision;
-  const auto precision = options.train.precision == config::Precision::tf32   ? Precision::tf32
-                         : options.train.precision == config::Precision::bf16 ? Precision::bf16
-                                                                              : Precision::fp32;
-  return kernels::cuda::make_cuda_backend(
-      {.device = job.rank_on_host % std::max(1, devices), .precision = precision, .gemm = options.gemm});
+  return kernels::cuda::make_cuda_backend({.device = job.rank_on_host % std::max(1, devices),
+                                           .precision = cuda_precision(options),
+                                           .gemm = options.gemm});
 }
 
 /// What a switch asks for instead of a run.

@@ -3,7 +3,7 @@
 #include <stdexcept>
 
 #include "issue.hpp"
-#include "simple_gemm.hpp"
+#include "selector.hpp"
 
 namespace partita::kernels::cuda {
 namespace {
@@ -40,24 +40,17 @@ class CudaGemm final : public Gemm {
         shape_(s),
         a_{s.transpose_a ? s.k : s.m, s.transpose_a ? s.m : s.k, s.leading_a()},
         b_{s.transpose_b ? s.n : s.k, s.transpose_b ? s.k : s.n, s.leading_b()} {
-    arguments_ = {.m = s.m,
-                  .n = s.n,
-                  .k = s.k,
-                  .row_a = casts_ ? a_.cast_leading() : a_.leading,
-                  .row_b = casts_ ? b_.cast_leading() : b_.leading,
-                  .row_c = s.leading_c(),
-                  .alpha = static_cast<float>(s.alpha),
-                  .beta = static_cast<float>(s.beta),
-                  .transpose_a = s.transpose_a,
-                  .transpose_b = s.transpose_b,
-                  .relu = s.epilogue == Epilogue::relu};
+    arguments_ = gemm::planned(s);
+    if (casts_) {
+      arguments_.row_a = a_.cast_leading();
+      arguments_.row_b = b_.cast_leading();
+    }
     cast_bytes_ = casts_ ? a_.cast_bytes() + b_.cast_bytes() : 0;
-    kernel_ = &simple_gemm(arithmetic_of(options.precision));
+    choice_ = gemm::choose(arguments_, arithmetic_of(options.precision), device.chip(), options.gemm,
+                           gemm::Table::shipped(), gemm::all_kernels());
   }
 
-  Bytes workspace() const override {
-    return Bytes(cast_bytes_) + kernel_->workspace(arguments_, device_.chip());
-  }
+  Bytes workspace() const override { return Bytes(cast_bytes_) + choice_.workspace; }
 
   void run(const GemmViews& v, Workspace workspace) override {
     if (static_cast<std::int64_t>(workspace.size()) < this->workspace().value())
@@ -76,7 +69,7 @@ class CudaGemm final : public Gemm {
       to_bf16(b_.rows, b_.columns, v.b.as<float>().data(), b_.leading, b, b_.cast_leading(), stream);
       arguments.a = a, arguments.b = b;
     }
-    kernel_->run(arguments, workspace.data() + cast_bytes_, device_.chip(), stream);
+    choice_.run(arguments, workspace.data() + cast_bytes_, device_.chip(), stream);
   }
 
  private:
@@ -86,12 +79,21 @@ class CudaGemm final : public Gemm {
   Operand a_, b_;
   gemm::Arguments arguments_;
   std::int64_t cast_bytes_ = 0;
-  const gemm::Kernel* kernel_ = nullptr;
+  gemm::Choice choice_;
 };
 
 }  // namespace
 
-std::vector<std::string> gemm_names() { return {"auto"}; }
+std::vector<std::string> gemm_names(Precision precision) {
+  std::vector<std::string> names{"auto"};
+  for (const auto& kernel : gemm::all_kernels())
+    if (kernel.arithmetic == arithmetic_of(precision)) names.emplace_back(kernel.name);
+  return names;
+}
+
+void check_gemm_name(const BackendOptions& options) {
+  gemm::check_name(options.gemm, arithmetic_of(options.precision), gemm::all_kernels());
+}
 
 std::unique_ptr<Gemm> plan_gemm(const GemmShape& shape, const BackendOptions& options, CudaDevice& device) {
   return std::make_unique<CudaGemm>(shape, options, device);

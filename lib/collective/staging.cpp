@@ -62,8 +62,8 @@ void append(std::vector<Range>& to, const std::vector<Range>& ranges) {
 
 std::vector<StagedRound> staging_of(const Schedule& schedule, std::int64_t elements, bool in_place) {
   std::vector<StagedRound> staged(schedule.size());
-  if (elements == 0 || schedule.empty()) return staged;
   if (std::any_of(schedule.begin(), schedule.end(), stores_into_others)) {
+    if (elements == 0) return staged;
     staged.front().fetch = {{0, elements}};
     staged.back().store = {{0, elements}};
     return staged;

@@ -160,7 +160,7 @@ void run(const Arguments& p, std::byte*, const Chip& chip, cudaStream_t stream) 
 
 }  // namespace
 
-const Kernel hopper_bf16{.name = "hopper-bf16",
+const Kernel hopper_bf16{.name = "hopper_bf16",
                          .arithmetic = Arithmetic::bf16,
                          .minimum_architecture = 90,
                          .supports = supports,

@@ -75,7 +75,7 @@ const Kernel* preferred(const Arguments& p, Arithmetic arithmetic, const Chip& c
   const Kernel* last = nullptr;
   for (const Kernel& kernel : kernels) {
     if (kernel.name == "cublas" || !fits(kernel, p, arithmetic, chip)) continue;
-    if (kernel.name.starts_with("split-k")) {
+    if (kernel.name.starts_with("split_k")) {
       if (split) return &kernel;
       if (last != nullptr) continue;
     }
@@ -85,6 +85,8 @@ const Kernel* preferred(const Arguments& p, Arithmetic arithmetic, const Chip& c
 }
 
 void check_name(std::string_view wanted, Arithmetic arithmetic, std::span<const Kernel> kernels) {
+  if (wanted == "cublas" && !cublas_problem().empty())
+    throw std::runtime_error("the product cublas cannot be used: " + cublas_problem());
   if (wanted == "auto" || find(wanted, arithmetic, kernels) != nullptr) return;
   std::string names = "auto";
   for (const Kernel& kernel : kernels)
@@ -96,8 +98,6 @@ void check_name(std::string_view wanted, Arithmetic arithmetic, std::span<const 
 const Kernel& select(const Arguments& p, Arithmetic arithmetic, const Chip& chip, std::string_view wanted,
                      const Table& table, std::span<const Kernel> kernels) {
   check_name(wanted, arithmetic, kernels);
-  if (wanted == "cublas" && !cublas_problem().empty())
-    throw std::runtime_error("the product cublas cannot be used: " + cublas_problem());
   if (const Kernel* named = find(wanted, arithmetic, kernels);
       named != nullptr && fits(*named, p, arithmetic, chip))
     return *named;
@@ -107,6 +107,56 @@ const Kernel& select(const Arguments& p, Arithmetic arithmetic, const Chip& chip
                            std::to_string(p.m) + " x " + std::to_string(p.n) + " x " + std::to_string(p.k) +
                            " on compute capability " + std::to_string(chip.architecture / 10) + "." +
                            std::to_string(chip.architecture % 10));
+}
+
+Arguments planned(const GemmShape& s) {
+  const auto stands_for = [](bool there) {
+    return reinterpret_cast<void*>(std::uintptr_t{there ? 256u : 0u});
+  };
+  const bool mask = s.epilogue == Epilogue::relu_mask;
+  return {.a = stands_for(true),
+          .b = stands_for(true),
+          .c = stands_for(true),
+          .bias = static_cast<float*>(stands_for(s.bias)),
+          .mask = stands_for(mask),
+          .row_sums = static_cast<float*>(stands_for(s.row_sums)),
+          .m = s.m,
+          .n = s.n,
+          .k = s.k,
+          .row_a = s.leading_a(),
+          .row_b = s.leading_b(),
+          .row_c = s.leading_c(),
+          .alpha = static_cast<float>(s.alpha),
+          .beta = static_cast<float>(s.beta),
+          .transpose_a = s.transpose_a,
+          .transpose_b = s.transpose_b,
+          .relu = s.epilogue == Epilogue::relu};
+}
+
+Choice choose(const Arguments& p, Arithmetic arithmetic, const Chip& chip, std::string_view wanted,
+              const Table& table, std::span<const Kernel> kernels) {
+  const auto displaced = [](auto* pointer, int bytes) {
+    const auto address = reinterpret_cast<std::uintptr_t>(pointer);
+    return reinterpret_cast<decltype(pointer)>(address == 0 ? 0
+                                                            : address + static_cast<std::uintptr_t>(bytes));
+  };
+  const int of_operand = arithmetic == Arithmetic::bf16 ? 2 : 4, of_c = p.c_is_bf16 ? 2 : 4;
+  Arguments odd = p;
+  odd.a = displaced(p.a, of_operand);
+  odd.b = displaced(p.b, of_operand);
+  odd.c = displaced(p.c, of_c);
+  odd.mask = displaced(p.mask, of_c);
+  odd.bias = displaced(p.bias, 4);
+  odd.row_sums = displaced(p.row_sums, 4);
+  const Kernel& aligned = select(p, arithmetic, chip, wanted, table, kernels);
+  const Kernel& any = select(odd, arithmetic, chip, wanted, table, kernels);
+  return {.aligned = &aligned,
+          .any = &any,
+          .workspace = std::max(aligned.workspace(p, chip), any.workspace(odd, chip))};
+}
+
+void Choice::run(const Arguments& p, std::byte* memory, const Chip& chip, cudaStream_t stream) const {
+  (aligned->supports(p) ? aligned : any)->run(p, memory, chip, stream);
 }
 
 }  // namespace partita::kernels::cuda::gemm

@@ -28,7 +28,7 @@ struct Measurement {
 
 /// Comma-separated text: a line of names of columns, then a row a line; '#' begins a comment.
 ///     architecture,arithmetic,m,n,k,transpositions,kernel,microseconds
-///     90,bf16,4096,4096,4096,nn,hopper-bf16,-
+///     90,bf16,4096,4096,4096,nn,hopper_bf16,-
 /// transpositions: of A, then of B, n or t. microseconds: `-` where the row is a preference by reasoning. Of
 /// one product's rows the fastest kernel counts, among preferences the first; a time counts before a
 /// preference.
@@ -50,7 +50,7 @@ class Table {
 };
 
 /// Throws std::invalid_argument with the list of names unless `wanted` is `auto` or names a kernel of this
-/// arithmetic.
+/// arithmetic, and std::runtime_error where it is `cublas` and the library is not there.
 void check_name(std::string_view wanted, Arithmetic, std::span<const Kernel>);
 
 /// The kernel for a product. `wanted` names one, which is taken wherever it can compute the product on this
@@ -61,6 +61,20 @@ void check_name(std::string_view wanted, Arithmetic, std::span<const Kernel>);
 const Kernel& select(const Arguments&, Arithmetic, const Chip&, std::string_view wanted, const Table&,
                      std::span<const Kernel>);
 
+/// A choice before the operands are known: a kernel for operands on boundaries of 256 bytes and one for any.
+struct Choice {
+  const Kernel* aligned = nullptr;
+  const Kernel* any = nullptr;
+  Bytes workspace{};  ///< enough for both
+  void run(const Arguments&, std::byte* memory, const Chip&, cudaStream_t) const;
+};
+
+/// The shape as arguments, with pointers that stand for whatever it has: not to be followed.
+Arguments planned(const GemmShape&);
+/// Two selections for `planned` arguments, whose leading dimensions and type of C may be changed.
+Choice choose(const Arguments& planned, Arithmetic, const Chip&, std::string_view wanted, const Table&,
+              std::span<const Kernel>);
+
 /// The ladder's kernels and the library's: what `--compute.gemm` may name.
 std::span<const Kernel> all_kernels();
 
@@ -70,7 +84,7 @@ bool fits(const Kernel&, const Arguments&, Arithmetic, const Chip&);
 /// Whether C has too few tiles to keep the chip busy while sums are long: then k should be split.
 bool is_long_and_thin(const Arguments&, const Chip&);
 
-/// Without a table: a kernel that splits k ("split-k…") where the product is long and thin, else the last of
+/// Without a table: a kernel that splits k ("split_k…") where the product is long and thin, else the last of
 /// the ladder that fits. The library ("cublas") is never chosen so. Null where none fits.
 const Kernel* preferred(const Arguments&, Arithmetic, const Chip&, std::span<const Kernel>);
 

@@ -4,6 +4,7 @@
 #include <random>
 #include <sstream>
 #include <stdexcept>
+
 #include "selector.hpp"
 
 namespace partita::kernels::cuda::gemm {
@@ -22,7 +23,7 @@ void run(const Arguments&, std::byte*, const Chip&, cudaStream_t) {}
 const Kernel ladder[] = {
     {"plain", Arithmetic::fp32, 50, any, nothing, run},
     {"tile", Arithmetic::fp32, 80, without_row_sums, nothing, run},
-    {"split-k", Arithmetic::fp32, 80, any, nothing, run},
+    {"split_k", Arithmetic::fp32, 80, any, nothing, run},
     {"cores", Arithmetic::bf16, 80, any, nothing, run},
     {"hopper", Arithmetic::bf16, 90, on_sixteen_bytes, nothing, run, 90},
     {"broken", Arithmetic::tf32, 80, never, nothing, run},
@@ -75,7 +76,7 @@ TEST(GemmSelector, KernelsOfOneArchitectureStayThere) {
 }
 
 TEST(GemmSelector, RulesSplitLongThinProductsOnly) {
-  EXPECT_EQ(chosen(product(128, 10, 65536), Arithmetic::fp32, h200, empty_table), "split-k");
+  EXPECT_EQ(chosen(product(128, 10, 65536), Arithmetic::fp32, h200, empty_table), "split_k");
   EXPECT_EQ(chosen(product(128, 10, 256), Arithmetic::fp32, h200, empty_table), "tile");
   EXPECT_EQ(chosen(product(4096, 4096, 4096), Arithmetic::fp32, h200, empty_table), "tile");
 }
@@ -98,9 +99,9 @@ TEST(GemmSelector, TheNearestRowWithAFittingKernelDecides) {
 
 TEST(GemmSelector, TimesCountBeforePreferencesAndOwnArchitectureBeforeOlder) {
   const Table table = Table::parse(header +
-                                       "80,fp32,64,64,64,nn,plain,-\n80,fp32,64,64,64,nn,split-k,-\n"
+                                       "80,fp32,64,64,64,nn,plain,-\n80,fp32,64,64,64,nn,split_k,-\n"
                                        "90,fp32,64,64,64,nn,tile,-\n90,fp32,64,64,64,nn,plain,-\n"
-                                       "90,fp32,64,64,64,tn,plain,3\n90,fp32,64,64,64,tn,split-k,2.5\n"
+                                       "90,fp32,64,64,64,tn,plain,3\n90,fp32,64,64,64,tn,split_k,2.5\n"
                                        "90,fp32,64,64,64,tn,tile,-\n",
                                    "test");
   EXPECT_EQ(chosen(product(64, 64, 64), Arithmetic::fp32, a100, table), "plain");
@@ -108,7 +109,7 @@ TEST(GemmSelector, TimesCountBeforePreferencesAndOwnArchitectureBeforeOlder) {
   EXPECT_EQ(chosen(product(64, 64, 64), Arithmetic::fp32, b200, table), "tile");
   auto transposed = product(64, 64, 64);
   transposed.transpose_a = true;
-  EXPECT_EQ(chosen(transposed, Arithmetic::fp32, h200, table), "split-k");
+  EXPECT_EQ(chosen(transposed, Arithmetic::fp32, h200, table), "split_k");
 }
 
 TEST(GemmSelector, ANameIsTakenWhereItCanBe) {
@@ -120,6 +121,30 @@ TEST(GemmSelector, ANameIsTakenWhereItCanBe) {
   } catch (const std::invalid_argument& error) {
     EXPECT_STREQ(error.what(), "there is no bf16 product named tile; there are auto, cores, hopper");
   }
+}
+
+std::string ran;
+bool on_boundary(const Arguments& p) { return reinterpret_cast<std::uintptr_t>(p.c) % 16 == 0; }
+template <char name>
+void note(const Arguments&, std::byte*, const Chip&, cudaStream_t) {
+  ran += name;
+}
+Bytes much(const Arguments&, const Chip&) { return Bytes(4096); }
+
+TEST(GemmSelector, AChoiceBeforeOperandsAreKnownServesAnyOfThem) {
+  const Kernel two[] = {{"any", Arithmetic::fp32, 80, any, much, note<'a'>},
+                        {"boundary", Arithmetic::fp32, 80, on_boundary, nothing, note<'b'>}};
+  auto p = planned({.m = 5, .n = 6, .k = 7, .transpose_b = true, .row_a = 9, .row_sums = true});
+  EXPECT_TRUE(p.row_sums != nullptr && p.bias == nullptr && p.mask == nullptr && p.a != nullptr);
+  EXPECT_TRUE(p.row_a == 9 && p.row_b == 7 && p.row_c == 6);
+  const Choice choice = choose(p, Arithmetic::fp32, h200, "auto", empty_table, two);
+  EXPECT_EQ(choice.workspace, Bytes(4096));
+  alignas(16) static float memory[8];
+  p.c = memory;
+  choice.run(p, nullptr, h200, nullptr);
+  p.c = memory + 1;
+  choice.run(p, nullptr, h200, nullptr);
+  EXPECT_EQ(ran, "ba");
 }
 
 TEST(GemmSelector, SaysWhenNoKernelCan) {
