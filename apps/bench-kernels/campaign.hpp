@@ -1,7 +1,9 @@
 /// A set of measurements that Google Benchmark selects from and runs, and what came of them.
 #pragma once
 
+#include <cstdint>
 #include <iosfwd>
+#include <string>
 #include <vector>
 
 #include "partita/results/record.hpp"

@@ -1,7 +1,6 @@
 /// Races on one CUDA device.
 #pragma once
 
-#include <list>
 #include <map>
 
 #include "campaign.hpp"
