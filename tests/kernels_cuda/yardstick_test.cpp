@@ -87,6 +87,23 @@ TEST(Yardstick, CoversItsWorkingSetWithSetsOfOperands) {
   EXPECT_EQ(plan_race(*backend, product, {.working_set = Bytes(10 * 3 * 4096)})->sets(), 10);
 }
 
+/// Floats in device memory.
+class OnDevice {
+ public:
+  OnDevice(kernels::cuda::CudaDevice& device, const std::vector<float>& values)
+      : memory_(device, Bytes(static_cast<std::int64_t>(values.size()) * 4)) {
+    set(values);
+  }
+  void set(const std::vector<float>& values) const {
+    kernels::cuda::check(cudaMemcpy(memory_.data(), values.data(), values.size() * 4, cudaMemcpyHostToDevice),
+                         "cudaMemcpy");
+  }
+  [[nodiscard]] void* data() const { return memory_.data(); }
+
+ private:
+  kernels::cuda::yardstick::Memory memory_;
+};
+
 TEST(Yardstick, SeesOneWrongElementAndWhatIsNoNumber) {
   kernels::cuda::CudaDevice device(0);
   const auto stream = device.stream(kernels::Device::Queue::compute);
@@ -100,28 +117,32 @@ TEST(Yardstick, SeesOneWrongElementAndWhatIsNoNumber) {
     for (std::int64_t j = 0; j < n; ++j)
       for (std::int64_t l = 0; l < k; ++l)
         c[i * n + j] += a[i * k + l] * b[l * n + j];
+  const OnDevice on_a(device, a), on_b(device, b), on_c(device, c);
   const kernels::cuda::gemm::Arguments p{
-      .a = a.data(), .b = b.data(), .m = m, .n = n, .k = k, .row_a = k, .row_b = n, .row_c = n};
+      .a = on_a.data(), .b = on_b.data(), .m = m, .n = n, .k = k, .row_a = k, .row_b = n, .row_c = n};
   const kernels::cuda::yardstick::ExpectedElements expected(p, kernels::cuda::gemm::Arithmetic::fp32, stream);
-  EXPECT_EQ(expected.error_of(c.data(), stream), 0);
+  EXPECT_EQ(expected.error_of(on_c.data(), stream), 0);
   c[11] += 1e-3F;
-  EXPECT_GT(expected.error_of(c.data(), stream), 1);
+  on_c.set(c);
+  EXPECT_GT(expected.error_of(on_c.data(), stream), 1);
   c[11] = std::nanf("");
-  EXPECT_EQ(expected.error_of(c.data(), stream), std::numeric_limits<double>::infinity());
+  on_c.set(c);
+  EXPECT_EQ(expected.error_of(on_c.data(), stream), std::numeric_limits<double>::infinity());
 }
 
 TEST(Yardstick, FillsWithNormalNumbers) {
   kernels::cuda::CudaDevice device(0);
   constexpr std::int64_t n = 20'000;
-  const kernels::cuda::yardstick::Memory memory(device, Bytes(4 * n));
+  std::vector<float> values(n);
+  const OnDevice memory(device, values);
   kernels::cuda::yardstick::fill_normal(memory.data(), n, false, 3,
                                         device.stream(kernels::Device::Queue::compute));
   device.synchronize();
-  const auto* values = reinterpret_cast<const float*>(memory.data());
+  kernels::cuda::check(cudaMemcpy(values.data(), memory.data(), n * 4, cudaMemcpyDeviceToHost), "cudaMemcpy");
   double sum = 0, squares = 0;
-  for (std::int64_t i = 0; i < n; ++i) {
-    sum += values[i];
-    squares += values[i] * values[i];
+  for (const double value : values) {
+    sum += value;
+    squares += value * value;
   }
   EXPECT_NEAR(sum / n, 0, 5 / std::sqrt(n));
   EXPECT_NEAR(squares / n, 1, 5 * std::sqrt(2.0 / n));
