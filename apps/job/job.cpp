@@ -44,7 +44,7 @@ void check_cuda(Input& input) {
   std::string known;
   for (const auto& name : names)
     known += (known.empty() ? "" : ", ") + name;
-  input.violations.push_back({"compute.gemm", gemm, "is no product of this precision; there are " + known});
+  input.violations.push_back({"compute.gemm", gemm, "is no kernel of the family; it has " + known});
 }
 
 /// Ranks of one host take its devices in turn; where there are more ranks, several share one.
