@@ -50,13 +50,13 @@ int calls_for(double seconds_of_one, const Race& race, const Effort& effort) {
   return (std::max(calls, 1) + race.sets - 1) / race.sets * race.sets;
 }
 
-/// Rounds of the peak's loop that take about `seconds`.
+/// Rounds of the peak's loop that take about as long as a sample.
 int peak_rounds(kernels::Backend& backend, kernels::cuda::Precision precision, Stopwatch& watch,
-                double seconds) {
-  constexpr int few = 64;
+                const Effort& effort) {
+  const int few = effort.trial_rounds;
   watch.seconds([&] { kernels::cuda::issue_peak(backend, precision, few); });
   const double taken = watch.seconds([&] { kernels::cuda::issue_peak(backend, precision, few); });
-  return std::clamp(static_cast<int>(few * seconds / std::max(taken, 1e-6)), 1, 1 << 20);
+  return std::clamp(static_cast<int>(few * effort.sample_seconds / std::max(taken, 1e-6)), 1, 1 << 20);
 }
 
 }  // namespace
@@ -76,7 +76,7 @@ RaceResult run_race(kernels::Backend& backend, kernels::cuda::Precision precisio
     graphs.push_back(record(device, way, race.sets, calls_for(estimates.back(), race, effort)));
     if (estimates.back() < 1) watch.seconds([&] { device.issue(*graphs.back().graph); });
   }
-  const int rounds = peak_rounds(backend, precision, watch, effort.sample_seconds);
+  const int rounds = peak_rounds(backend, precision, watch, effort);
   const double fastest = estimates.empty() ? 0 : *std::ranges::min_element(estimates);
   for (int repetition = 0; repetition < effort.repetitions; ++repetition) {
     for (std::size_t i = 0; i < graphs.size(); ++i) {

@@ -32,6 +32,7 @@ struct Effort {
   int repetitions = 20, slow_repetitions = 3;
   double sample_seconds = 1e-3;
   int most_calls = 1024;
+  int trial_rounds = 64;  ///< of the peak's loop, by whose time the sampled rounds are chosen
   std::optional<kernels::Bytes> working_set;  ///< of all sets together; twice the level-2 cache if not given
 };
 
