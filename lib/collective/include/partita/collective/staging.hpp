@@ -7,6 +7,13 @@
 
 namespace partita::collective {
 
+/// How messages leave buffers on a device and reach them: `staged` through images on the host, `direct` by a
+/// library that reaches the device's memory itself, `ipc` by no message at all, ranks of a node load from
+/// each other's memory. `automatic` is the last of these that works.
+enum class DeviceMessages { automatic, staged, direct, ipc };
+
+std::string_view to_string(DeviceMessages);
+
 /// Copies around one round; ranges count elements of the buffer.
 struct StagedRound {
   std::vector<Range> fetch;  ///< device → host, before the round begins
