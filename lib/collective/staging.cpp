@@ -67,8 +67,8 @@ std::string_view to_string(DeviceMessages way) {
 
 std::vector<StagedRound> staging_of(const Schedule& schedule, std::int64_t elements, bool in_place) {
   std::vector<StagedRound> staged(schedule.size());
-  if (elements == 0 || schedule.empty()) return staged;
   if (std::any_of(schedule.begin(), schedule.end(), stores_into_others)) {
+    if (elements == 0) return staged;
     staged.front().fetch = {{0, elements}};
     staged.back().store = {{0, elements}};
     return staged;

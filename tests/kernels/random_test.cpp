@@ -47,6 +47,22 @@ TEST(Dropout, DependsOnTheGlobalSampleAndTheLogicalElementOnly) {
             static_cast<std::ptrdiff_t>(whole.size()));
 }
 
+TEST(Dropout, KeepsADrawThatEqualsTheProbabilityAndNoneBelow) {
+  constexpr std::int64_t n = 40;
+  const std::vector<float> x(n, 1.0F);
+  for (const auto& backend : backends())
+    for (std::int64_t i = 0; i < n; i += 3) {
+      const double draw = random_uniform(random_stream(step.dropout_seed, RandomPurpose::dropout, 2),
+                                         static_cast<std::uint64_t>(i));
+      for (const bool above : {false, true}) {
+        std::vector<float> y(n, -1.0F);
+        backend->dropout({.batch = 1, .channels = n, .probability = above ? std::nextafter(draw, 1.0) : draw},
+                         &step, 2, Samples(0), std::span(x), std::span(y));
+        EXPECT_EQ(y[static_cast<std::size_t>(i)] == 0, above) << backend->name() << " draw " << draw;
+      }
+    }
+}
+
 /// Elements [first, first + count) of one dimension of tensors [batch, channels, height, width], by their own
 /// plain loops.
 struct Cut {

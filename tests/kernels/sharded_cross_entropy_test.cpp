@@ -93,7 +93,9 @@ void check(Backend& backend, std::int64_t batch, std::int64_t classes, int kind,
   const auto reference = oracle();
   const auto whole = cross_entropy(*reference, batch, classes, random.d(), l, 0.1, gradient.d());
   EXPECT_EQ(cross_entropy(backend, batch, classes, std::span(logits), l, 0.1, {}).correct, whole.correct);
+  int turn = 0;
   for (const auto& cut : cuts_of(classes)) {
+    if (turn++ % every_case() != 0) continue;
     const auto sharded = run(backend, batch, classes, cut, logits, labels);
     std::string what = std::string(backend.name()) + " batch " + std::to_string(batch) + " kind " +
                        std::to_string(kind) + " cut";

@@ -7,7 +7,7 @@
 namespace partita::kernels::cuda::gemm {
 
 std::span<const Kernel> kernels() {
-  static const std::array list{naive, shared_tile};
+  static const std::array list{naive, shared_tile, register_tile, warp_tile, split_k};
   return list;
 }
 

@@ -71,9 +71,9 @@ __device__ __forceinline__ void store(const Arguments& p, const float (&sums)[pe
                  {sums[i][j], sums[i][j + 1], sums[i][j + 2], sums[i][j + 3]}, vectors);
 }
 
-__global__ void __launch_bounds__(threads, 2)
+__global__ void __launch_bounds__(threads)
     register_tile_kernel(const Arguments p, bool vectors_a, bool vectors_b) {
-  __shared__ alignas(16) float a[depth][pitch], b[depth][pitch];
+  alignas(16) __shared__ float a[depth][pitch], b[depth][pitch];
   const TilePlace tile = tile_at(static_cast<int>(blockIdx.x), tile_grid(p, side, side), 1);
   const std::int64_t first_row = static_cast<std::int64_t>(tile.row) * side;
   const std::int64_t first_column = static_cast<std::int64_t>(tile.column) * side;

@@ -4,9 +4,8 @@
 ///
 /// No atomics: the same call gives the same bits. Traffic besides the product's own: each piece's [m, n]
 /// written and read once. Not measured here yet.
-#include "split_k.hpp"
-
 #include "epilogue.hpp"
+#include "split_k.hpp"
 
 namespace partita::kernels::cuda::gemm {
 namespace {
@@ -61,8 +60,8 @@ void run(const Arguments& p, std::byte* workspace, const Chip& chip, cudaStream_
   issue_warp_tiles(partial(p, sums, row_sums), split.shape, split.pieces, stream);
   const std::int64_t items = p.m * p.n + (p.row_sums != nullptr ? p.m : 0);
   launch(add_pieces_kernel,
-         {.grid = dim3(static_cast<unsigned>(quotient_up(items, threads))), .block = dim3(threads)}, stream, p,
-         sums, row_sums, split.pieces);
+         {.grid = dim3(static_cast<unsigned>(quotient_up(items, threads))), .block = dim3(threads)}, stream,
+         p, sums, row_sums, split.pieces);
 }
 
 }  // namespace

@@ -16,7 +16,8 @@ constexpr Split split_of(const Arguments& p, int multiprocessors) {
   const TileShape shape = p.m <= 32 || p.n <= 32 ? TileShape::small : TileShape::medium;
   const TileExtent extent = extent_of(shape);
   const std::int64_t tiles = tile_grid(p, extent.m, extent.n).tiles();
-  const std::int64_t blocks = static_cast<std::int64_t>(multiprocessors) * (shape == TileShape::small ? 8 : 4);
+  const std::int64_t blocks =
+      static_cast<std::int64_t>(multiprocessors) * (shape == TileShape::small ? 8 : 4);
   std::int64_t pieces = tiles > 0 ? blocks / tiles : 1;
   if (pieces > p.k / 64) pieces = p.k / 64;
   if (pieces > 64) pieces = 64;
