@@ -107,6 +107,10 @@ int run_main(const Program& program, int argc, char** argv) {
     if (input.has_work()) input.append(comm::check_launch(control.size()));
     if (input.model_is_known && input.grid_fits)
       input.append(config::check_nodes(input.options, control.nodes()));
+    if (input.options.sync.device_messages == collective::DeviceMessages::direct &&
+        !comm::reaches_device_memory())
+      input.append({{"sync.device-messages", "direct",
+                     "needs an MPI library that reaches the memory of devices; the nearest is auto"}});
     const auto violations = control.agree(input.violations);
     const bool prints = control.rank() == 0;
     if (!violations.empty()) {

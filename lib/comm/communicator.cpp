@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "partita/base/clock.hpp"
+#include "partita/collective/staging.hpp"
 #include "partita/comm/group.hpp"
 #include "shared_rounds.hpp"
 #include "state.hpp"
@@ -110,8 +111,8 @@ std::unique_ptr<Collective> Communicator::plan_all_reduce(Buffer buffer, Combine
   else if (algorithm == Algorithm::automatic)
     d.algorithm = state_->runtime->table.choose(reach(buffer.view.data()), size(), buffer.view.bytes());
   const bool one_node = state_->local_size == size();
-  base::expect(!buffer.shared || works_on_shared(d.algorithm), "an algorithm that works on shared buffers;",
-               to_string(d.algorithm));
+  base::expect(!buffer.shared || collective::works_on_shared(d.algorithm),
+               "an algorithm that works on shared buffers;", to_string(d.algorithm));
   d.in_window =
       buffer.shared || (d.algorithm == Algorithm::window && state_->region_of(buffer.view.data()) != nullptr);
   require_agreement(d, {});

@@ -95,6 +95,7 @@ void Communicator::connect_shared() {
     const auto other = find(theirs, mine, rank());
     messages[i]->connect(lease, line(rank(), i), line(mine.peer, other), theirs[other].address);
   }
+  state_->node_barrier();  // as for collectives
 }
 
 }  // namespace partita::comm

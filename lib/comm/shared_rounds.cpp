@@ -65,6 +65,7 @@ void SharedRounds::connect_all(std::span<const std::string> addresses) {
     pairs_[r] = {.mine = lines(me) + 1 + r, .theirs = lines(r) + 1 + me};
     out_->open(static_cast<int>(r), addresses[r]);
   }
+  state().node_barrier();  // a rank that fails from here on may take its memory with it
 }
 
 void SharedRounds::begin() { round_ = 0, entered_ = false; }
@@ -125,7 +126,7 @@ bool SharedRounds::receive(const MessageRound& round) {
   return true;
 }
 
-void SharedRounds::require_same(int sender, std::int64_t sent, std::int64_t expected) const {
+void SharedRounds::require_same(int sender, std::int64_t sent, std::int64_t expected) {
   if (sent == expected) return;
   throw base::ContractError("counts differ: rank " + std::to_string(sender) + " of " +
                             std::string(to_string(state().axis)) + " sends " + std::to_string(sent) +

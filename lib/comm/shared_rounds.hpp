@@ -54,7 +54,7 @@ class SharedRounds final : public BookedCollective {
   bool receive(const collective::MessageRound&);
   void enter(const collective::WindowRound&);
   bool run(const collective::WindowRound&);
-  void require_same(int sender, std::int64_t sent, std::int64_t expected) const;
+  void require_same(int sender, std::int64_t sent, std::int64_t expected);
   /// What one side has said to the other.
   struct Pair {
     Line *mine = nullptr, *theirs = nullptr;

@@ -77,6 +77,7 @@ Key bucket_bytes() {
 std::vector<Key> machine_keys() {
   using O = RunOptions;
   using collective::Algorithm;
+  using Messages = collective::DeviceMessages;
   return {
       choice(
           "sync.algorithm", "of all-reduces: of gradients, activations and the loss",
@@ -95,6 +96,12 @@ std::vector<Key> machine_keys() {
       number<int>(
           "sync.ranks-per-node", "imitates nodes of so many ranks; 0: the real nodes", {0, 1 << 20},
           [](O& o) -> auto& { return o.sync.ranks_per_node; }),
+      choice(
+          "sync.device-messages",
+          "from buffers of the cuda kernels: through the host, from the device's memory, or loaded by the ranks of a "
+          "node from each other's; auto: the last of these that works",
+          std::array{Messages::automatic, Messages::staged, Messages::direct, Messages::ipc},
+          [](O& o) -> auto& { return o.sync.device_messages; }),
       choice(
           "compute.backend", "kernels", std::array{Backend::cpu, Backend::reference, Backend::cuda},
           [](O& o) -> auto& { return o.backend; }),

@@ -28,13 +28,6 @@ using kernels::DataType;
 using kernels::Elements;
 using kernels::View;
 
-/// Whether an all-reduce of shared buffers can be done so: the others need memory beside the buffer, or the
-/// host. `automatic` is `window` there.
-constexpr bool works_on_shared(Algorithm algorithm) {
-  return algorithm == Algorithm::automatic || algorithm == Algorithm::window ||
-         algorithm == Algorithm::ring || algorithm == Algorithm::halving_doubling;
-}
-
 /// What a planned collective is; `algorithm` is the one in use, never `automatic`.
 struct Description {
   collective::Operation operation = collective::Operation::all_reduce;

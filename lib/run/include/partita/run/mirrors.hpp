@@ -31,7 +31,8 @@ class Mirrors {
   comm::Buffer reduced(topology::Axis axis, kernels::View view, comm::Algorithm algorithm,
                        kernels::View image = {}) {
     if (device_.is_host()) return view;
-    const bool reaches = links_.along(axis) == DeviceLinks::Way::ipc && comm::works_on_shared(algorithm);
+    const bool reaches =
+        links_.along(axis) == DeviceLinks::Way::ipc && collective::works_on_shared(algorithm);
     return reaches ? reached(view) : staged(view, image);
   }
 
