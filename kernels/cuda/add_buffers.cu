@@ -41,6 +41,7 @@ __global__ void add(std::int64_t n, std::int64_t vectors, Terms<T> terms, T* out
   const std::int64_t first = thread_index(), step = thread_count();
   for (std::int64_t i = first; i < vectors; i += step) {
     V sum = reinterpret_cast<const V*>(terms.at[0])[i];
+#pragma unroll 4
     for (int t = 1; t < terms.count; ++t)
       sum = Vector<T>::sum(sum, reinterpret_cast<const V*>(terms.at[t])[i]);
     reinterpret_cast<V*>(out)[i] = sum;

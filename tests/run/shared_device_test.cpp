@@ -85,7 +85,7 @@ class Shared {
 
 std::vector<std::int64_t> sizes() {
   const std::int64_t p = world().size();
-  return {0, 1, p - 1, p, p + 1, 1000, 5003};
+  return {0, 1, p - 1, p + 1, 5003};
 }
 
 std::vector<float> values_of(int rank, int run, std::int64_t n) {
@@ -134,7 +134,7 @@ Moved booked(collective::Operation operation, Run run) {
           .written = (after.window_bytes_written - before.window_bytes_written).value()};
 }
 
-constexpr int runs = 4;
+constexpr int runs = 3;
 
 TEST_F(SharedDevice, MessagesAreCopiedByTheirReceiver) {
   const int p = world().size(), me = world().rank();
@@ -221,10 +221,9 @@ TEST_F(SharedDevice, AllReducesGiveTheSameBitsEverywhereAndMoveWhatTheirSchedule
   const int p = world().size(), me = world().rank();
   for (const auto n : sizes()) {
     const auto share = [&](int r) { return (r + 1) * n / p - r * n / p; };
-    for (const auto algorithm :
-         {Algorithm::automatic, Algorithm::window, Algorithm::ring, Algorithm::halving_doubling}) {
-      const bool window = algorithm == Algorithm::window || algorithm == Algorithm::automatic;
-      Shared buffer(cuda_->device(), world(), {n});
+    Shared buffer(cuda_->device(), world(), {n});
+    for (const auto algorithm : {Algorithm::automatic, Algorithm::ring, Algorithm::halving_doubling}) {
+      const bool window = algorithm == Algorithm::automatic;
       const auto reduce =
           world().plan_all_reduce(buffer.buffer(), comm::Combine::sum, algorithm, Purpose::gradient);
       EXPECT_EQ(reduce->description().algorithm, window ? Algorithm::window : algorithm);
@@ -262,8 +261,8 @@ TEST_F(SharedDevice, GathersScattersAndExchanges) {
   for (const auto n : sizes()) {
     const auto cuts = collective::even_cuts(p, n);
     const auto mine = cuts[i + 1] - cuts[i];
+    Shared buffer(cuda_->device(), world(), {n});
     {
-      Shared buffer(cuda_->device(), world(), {n});
       const auto gather = world().plan_all_gather(buffer.buffer(), cuts, Purpose::activation);
       const auto moved = booked(collective::Operation::all_gather, [&] {
         for (int run = 0; run < runs; ++run) {
@@ -280,7 +279,6 @@ TEST_F(SharedDevice, GathersScattersAndExchanges) {
       EXPECT_EQ(moved.read, runs * 4 * (n - mine));
     }
     {
-      Shared buffer(cuda_->device(), world(), {n});
       const auto scatter =
           world().plan_reduce_scatter(buffer.buffer(), cuts, comm::Combine::sum, Purpose::activation);
       for (int run = 0; run < runs; ++run) {
