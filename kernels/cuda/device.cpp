@@ -101,6 +101,17 @@ std::byte* CudaDevice::allocate_host(Bytes bytes) {
 
 void CudaDevice::release_host(std::byte* memory) noexcept { cudaFreeHost(memory); }
 
+/// Memory that cannot be registered is copied all the same, through the driver's own buffers.
+void CudaDevice::pin(std::span<std::byte> memory) {
+  if (memory.empty()) return;
+  if (cudaHostRegister(memory.data(), memory.size(), cudaHostRegisterDefault) != cudaSuccess)
+    cudaGetLastError();
+}
+
+void CudaDevice::unpin(std::byte* memory) noexcept {
+  if (memory && cudaHostUnregister(memory) != cudaSuccess) cudaGetLastError();
+}
+
 CudaDevice::SharedMemory CudaDevice::share(std::byte* memory) {
   cudaIpcMemHandle_t handle{};
   SharedMemory shared;

@@ -29,6 +29,8 @@ class CudaDevice final : public kernels::Device {
   void release(std::byte*) noexcept override;
   [[nodiscard]] std::byte* allocate_host(Bytes) override;
   void release_host(std::byte*) noexcept override;
+  void pin(std::span<std::byte>) override;
+  void unpin(std::byte*) noexcept override;
   [[nodiscard]] SharedMemory share(std::byte*) override;
   [[nodiscard]] std::byte* open(const SharedMemory&) override;
   void close(std::byte*) noexcept override;

@@ -1,9 +1,11 @@
 #include "gemm_plan.hpp"
 
+#include <algorithm>
 #include <stdexcept>
+#include <vector>
 
+#include "gemm/selector.hpp"
 #include "issue.hpp"
-#include "simple_gemm.hpp"
 
 namespace partita::kernels::cuda {
 namespace {
@@ -36,62 +38,58 @@ class CudaGemm final : public Gemm {
  public:
   CudaGemm(const GemmShape& s, const BackendOptions& options, CudaDevice& device)
       : device_(device),
-        casts_(options.precision == Precision::bf16),
         shape_(s),
         a_{s.transpose_a ? s.k : s.m, s.transpose_a ? s.m : s.k, s.leading_a()},
-        b_{s.transpose_b ? s.n : s.k, s.transpose_b ? s.k : s.n, s.leading_b()} {
-    arguments_ = {.m = s.m,
-                  .n = s.n,
-                  .k = s.k,
-                  .row_a = casts_ ? a_.cast_leading() : a_.leading,
-                  .row_b = casts_ ? b_.cast_leading() : b_.leading,
-                  .row_c = s.leading_c(),
-                  .alpha = static_cast<float>(s.alpha),
-                  .beta = static_cast<float>(s.beta),
-                  .transpose_a = s.transpose_a,
-                  .transpose_b = s.transpose_b,
-                  .relu = s.epilogue == Epilogue::relu};
-    cast_bytes_ = casts_ ? a_.cast_bytes() + b_.cast_bytes() : 0;
-    kernel_ = &simple_gemm(arithmetic_of(options.precision));
+        b_{s.transpose_b ? s.n : s.k, s.transpose_b ? s.k : s.n, s.leading_b()},
+        arguments_(gemm::planned(s)) {
+    if (options.precision == Precision::bf16) {
+      arguments_.row_a = a_.cast_leading(), arguments_.row_b = b_.cast_leading();
+      cast_bytes_ = a_.cast_bytes() + b_.cast_bytes();
+      casts_ = true;
+    }
+    choice_ = gemm::choose(arguments_, arithmetic_of(options.precision), device.chip(), options.gemm,
+                           gemm::Table::shipped(), gemm::all_kernels());
   }
 
-  Bytes workspace() const override {
-    return Bytes(cast_bytes_) + kernel_->workspace(arguments_, device_.chip());
-  }
+  Bytes workspace() const override { return Bytes(cast_bytes_) + choice_.workspace; }
 
   void run(const GemmViews& v, Workspace workspace) override {
     if (static_cast<std::int64_t>(workspace.size()) < this->workspace().value())
       throw std::logic_error("a product was given too small a workspace");
-    auto arguments = arguments_;
+    auto p = arguments_;
     const auto stream = device_.stream(kernels::Device::Queue::compute);
-    arguments.a = v.a.as<float>().data(), arguments.b = v.b.as<float>().data();
-    arguments.c = v.c.as<float>().data();
-    if (shape_.bias) arguments.bias = v.bias.as<float>().data();
-    if (shape_.epilogue == Epilogue::relu_mask) arguments.mask = v.mask.as<float>().data();
-    if (shape_.row_sums) arguments.row_sums = v.row_sums.as<float>().data();
+    p.a = v.a.as<float>().data(), p.b = v.b.as<float>().data(), p.c = v.c.as<float>().data();
+    if (shape_.bias) p.bias = v.bias.as<float>().data();
+    if (shape_.epilogue == Epilogue::relu_mask) p.mask = v.mask.as<float>().data();
+    if (shape_.row_sums) p.row_sums = v.row_sums.as<float>().data();
     if (casts_) {
       auto* const a = reinterpret_cast<__nv_bfloat16*>(workspace.data());
       auto* const b = reinterpret_cast<__nv_bfloat16*>(workspace.data() + a_.cast_bytes());
       to_bf16(a_.rows, a_.columns, v.a.as<float>().data(), a_.leading, a, a_.cast_leading(), stream);
       to_bf16(b_.rows, b_.columns, v.b.as<float>().data(), b_.leading, b, b_.cast_leading(), stream);
-      arguments.a = a, arguments.b = b;
+      p.a = a, p.b = b;
     }
-    kernel_->run(arguments, workspace.data() + cast_bytes_, device_.chip(), stream);
+    choice_.run(p, workspace.data() + cast_bytes_, device_.chip(), stream);
   }
 
  private:
   CudaDevice& device_;
-  bool casts_;
   GemmShape shape_;
   Operand a_, b_;
   gemm::Arguments arguments_;
+  bool casts_ = false;
   std::int64_t cast_bytes_ = 0;
-  const gemm::Kernel* kernel_ = nullptr;
+  gemm::Choice choice_;
 };
 
 }  // namespace
 
-std::vector<std::string> gemm_names() { return {"auto"}; }
+std::vector<std::string> gemm_names() {
+  std::vector<std::string> names{"auto"};
+  for (const auto& kernel : gemm::all_kernels())
+    if (std::ranges::find(names, kernel.name) == names.end()) names.emplace_back(kernel.name);
+  return names;
+}
 
 std::unique_ptr<Gemm> plan_gemm(const GemmShape& shape, const BackendOptions& options, CudaDevice& device) {
   return std::make_unique<CudaGemm>(shape, options, device);

@@ -50,7 +50,13 @@ Parameters::Parameters(const step::Program& program, kernels::Device& device, co
   all_gradients_ = gradient_storage_.view(program.type, all_levels);
   shared_gradients_ = data_axis.allocate_shared(bytes_of(program.type, program.trained_count));
   gradient_image_ = shared_gradients_.view(program.type, program.trained_count);
+  device.pin({static_cast<std::byte*>(gradient_image_.data()),
+              static_cast<std::size_t>(gradient_image_.bytes().value())});
   image_ = memory::PinnedBuffer(device, storage_.size());
+}
+
+Parameters::~Parameters() {
+  if (!device_.is_host()) device_.unpin(static_cast<std::byte*>(gradient_image_.data()));
 }
 
 /// The part of the image that a view of the storage has.

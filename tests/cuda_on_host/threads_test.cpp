@@ -165,6 +165,16 @@ TEST(Threads, AccessesBesideAllocationsAreFound) {
   EXPECT_EQ(1, a.get()[99]);
 }
 
+__global__ void copy_four(const float* from, float* to) {
+  *reinterpret_cast<float4*>(to) = *reinterpret_cast<const float4*>(from);
+}
+
+TEST(Threads, VectorsOnWrongBoundariesAreFound) {
+  const Floats a(ramp(100)), b(ramp(100));
+  EXPECT_EQ("", fault_of([&] { run(copy_four, {}, a.data + 4, b.data); }));
+  EXPECT_NE("", fault_of([&] { run(copy_four, {}, a.data + 2, b.data); }));
+}
+
 TEST(ThreadsDeathTest, TheHostCannotTouchDeviceMemory) {
   const Floats a(ramp(100));
   EXPECT_DEATH(*a.data = 1, "host access to byte 0 of an allocation of 400 bytes on the device");

@@ -43,7 +43,6 @@ std::vector<Kernel> kernels_under_test() {
   const Chip chip = chip_of_device();
   std::vector<Kernel> kernels(gemm::kernels().begin(), gemm::kernels().end());
   kernels.push_back(with_tile<TileShape::wide>("warp_tile_wide"));
-  kernels.push_back(with_tile<TileShape::square>("warp_tile_square"));
   kernels.push_back(with_tile<TileShape::medium>("warp_tile_medium"));
   kernels.push_back(with_tile<TileShape::small>("warp_tile_small"));
   std::erase_if(kernels, [&](const Kernel& k) {

@@ -112,7 +112,7 @@ TEST(GemmTiles, SplitsDependOnShapeAndChip) {
 TEST(GemmTiles, LargeProductsGetWideTilesAndNarrowOnesSmall) {
   EXPECT_EQ(TileShape::wide, choose_tile(product(4096, 4096, 4096), true, 132));
   EXPECT_EQ(TileShape::wide, choose_tile(product(8192, 8192, 8192), true, 132));
-  EXPECT_EQ(TileShape::square, choose_tile(product(8192, 8192, 8192), false, 132));
+  EXPECT_EQ(TileShape::medium, choose_tile(product(8192, 8192, 8192), false, 132));
   EXPECT_EQ(TileShape::small, choose_tile(product(100, 10, 128), true, 132));
   EXPECT_EQ(TileShape::small, choose_tile(product(100, 128, 784), true, 132));
   EXPECT_EQ(TileShape::medium, choose_tile(product(4096, 128, 784), true, 132));

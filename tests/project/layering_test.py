@@ -18,7 +18,7 @@ layer = {
     "apps": 7,
 }
 only_in = {r"mpi\.h": "lib/comm", r"hdf5(_hl)?\.h": "lib/results", r"(oneapi/)?dnnl.*": "kernels/cpu",
-           r"cuda.*\.h": "kernels/cuda", r"zlib\.h": "lib/data", r"openssl/.*": "lib/base"}
+           r"(cuda|cublas).*\.h": "kernels/cuda", r"zlib\.h": "lib/data", r"openssl/.*": "lib/base"}
 source = pathlib.Path(sys.argv[1])
 wrong, files, includes = [], 0, 0
 

@@ -39,29 +39,49 @@ __device__ __forceinline__ void store_row_sum(const Arguments& p, std::int64_t r
   p.row_sums[row] = p.alpha * sum + (p.beta != 0 ? p.beta * p.row_sums[row] : 0);
 }
 
-/// Whether rows of float32 C and mask can be read and written 16 bytes at a time.
-__host__ __device__ inline bool stores_vectors(const Arguments& p) {
-  return p.row_c % 4 == 0 && on_16_bytes(p.c) && on_16_bytes(p.mask);
+/// Four neighbours of a row, as memory holds them.
+template <class Element>
+struct alignas(4 * sizeof(Element)) Quad {
+  Element elements[4];
+};
+
+/// Whether rows of C and mask can be read and written four elements at a time.
+template <class Element>
+__host__ __device__ inline bool stores_quads(const Arguments& p) {
+  return p.row_c % 4 == 0 && reinterpret_cast<std::uintptr_t>(p.c) % sizeof(Quad<Element>) == 0 &&
+         reinterpret_cast<std::uintptr_t>(p.mask) % sizeof(Quad<Element>) == 0;
 }
 
-/// Finishes four neighbours of a row of float32 C as far as it has them; `vectors` as `stores_vectors`.
+template <class Element>
+__device__ __forceinline__ float4 read_quad(const void* matrix, std::int64_t index) {
+  const auto quad = *reinterpret_cast<const Quad<Element>*>(static_cast<const Element*>(matrix) + index);
+  return {read_element(&quad.elements[0]), read_element(&quad.elements[1]), read_element(&quad.elements[2]),
+          read_element(&quad.elements[3])};
+}
+
+/// Finishes four neighbours of a row of C as far as it has them; `quads` as `stores_quads`.
+template <class Element>
 __device__ __forceinline__ void store_four(const Arguments& p, std::int64_t row, std::int64_t column,
-                                           const float (&sums)[4], bool vectors) {
-  if (row >= p.m) return;
-  if (!vectors || column + 4 > p.n) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i)
-      if (column + i < p.n) store_element<float>(p, row, column + i, sums[i]);
+                                           const float4& sums, bool quads) {
+  if (row >= p.m || column >= p.n) return;
+  if (!quads || column + 4 > p.n) {
+    store_element<Element>(p, row, column, sums.x);
+    if (column + 1 < p.n) store_element<Element>(p, row, column + 1, sums.y);
+    if (column + 2 < p.n) store_element<Element>(p, row, column + 2, sums.z);
+    if (column + 3 < p.n) store_element<Element>(p, row, column + 3, sums.w);
     return;
   }
   const std::int64_t index = row * p.row_c + column;
-  auto* c = reinterpret_cast<float4*>(static_cast<float*>(p.c) + index);
   float4 before{0, 0, 0, 0}, mask{0, 0, 0, 0}, bias{0, 0, 0, 0};
-  if (p.beta != 0) before = *c;
-  if (p.mask != nullptr) mask = *reinterpret_cast<const float4*>(static_cast<const float*>(p.mask) + index);
+  if (p.beta != 0) before = read_quad<Element>(p.c, index);
+  if (p.mask != nullptr) mask = read_quad<Element>(p.mask, index);
   if (p.bias != nullptr) bias = {p.bias[column], p.bias[column + 1], p.bias[column + 2], p.bias[column + 3]};
-  *c = {finish(p, sums[0], before.x, bias.x, mask.x), finish(p, sums[1], before.y, bias.y, mask.y),
-        finish(p, sums[2], before.z, bias.z, mask.z), finish(p, sums[3], before.w, bias.w, mask.w)};
+  Quad<Element> result;
+  write_element(&result.elements[0], finish(p, sums.x, before.x, bias.x, mask.x));
+  write_element(&result.elements[1], finish(p, sums.y, before.y, bias.y, mask.y));
+  write_element(&result.elements[2], finish(p, sums.z, before.z, bias.z, mask.z));
+  write_element(&result.elements[3], finish(p, sums.w, before.w, bias.w, mask.w));
+  *reinterpret_cast<Quad<Element>*>(static_cast<Element*>(p.c) + index) = result;
 }
 
 }  // namespace partita::kernels::cuda::gemm

@@ -67,8 +67,8 @@ __device__ __forceinline__ void store(const Arguments& p, const float (&sums)[pe
   for (int i = 0; i < per_thread; ++i)
 #pragma unroll
     for (int j = 0; j < per_thread; j += 4)
-      store_four(p, row + i / 4 * (side / 2) + i % 4, column + j / 4 * (side / 2),
-                 {sums[i][j], sums[i][j + 1], sums[i][j + 2], sums[i][j + 3]}, vectors);
+      store_four<float>(p, row + i / 4 * (side / 2) + i % 4, column + j / 4 * (side / 2),
+                        float4{sums[i][j], sums[i][j + 1], sums[i][j + 2], sums[i][j + 3]}, vectors);
 }
 
 __global__ void __launch_bounds__(threads)
@@ -92,7 +92,7 @@ __global__ void __launch_bounds__(threads)
         row_sum += a[k][t];
     __syncthreads();
   }
-  store(p, sums, first_row + y, first_column + x, stores_vectors(p));
+  store(p, sums, first_row + y, first_column + x, stores_quads<float>(p));
   if (sums_row && first_row + t < p.m) store_row_sum(p, first_row + t, row_sum);
 }
 

@@ -71,7 +71,7 @@ class TileCopy<Order::vectors, Extent, Depth, Threads> {
 
  public:
   __device__ __forceinline__ TileCopy(const Operand& operand, int first, int k0, int thread)
-      : row_(static_cast<std::uint32_t>(operand.row)),
+      : step_(step * operand.row),
         k_(thread / pieces),
         shared_(k_ * tile_pitch(Extent) + thread % pieces * 4) {
     const int r = clamped(first + thread % pieces * 4, operand.extent) / 4 * 4;
@@ -80,15 +80,15 @@ class TileCopy<Order::vectors, Extent, Depth, Threads> {
 
   __device__ __forceinline__ void copy(float* stage, int left) {
 #pragma unroll
-    for (int i = 0; i < count; ++i)
-      ptx::copy_async_16(stage + shared_ + i * step * tile_pitch(Extent),
-                         next_ + static_cast<std::uint32_t>(i * step) * row_, k_ + i * step < left);
-    next_ += static_cast<std::uint64_t>(Depth) * row_;
+    for (int i = 0; i < count; ++i) {
+      ptx::copy_async_16(stage + shared_ + i * step * tile_pitch(Extent), next_, k_ + i * step < left);
+      next_ += step_;
+    }
   }
 
  private:
   const float* next_;
-  std::uint32_t row_;
+  std::int64_t step_;
   int k_, shared_;
 };
 

@@ -39,8 +39,6 @@ struct ShapeOf;
 template <>
 struct ShapeOf<TileShape::wide> : Shape<2, 4, 8, 4, 8, 16, 3, 1> {};
 template <>
-struct ShapeOf<TileShape::square> : Shape<4, 2, 4, 8, 8, 8, 3, 1> {};
-template <>
 struct ShapeOf<TileShape::medium> : Shape<2, 2, 4, 8, 8, 4, 4, 4> {};
 template <>
 struct ShapeOf<TileShape::small> : Shape<2, 1, 4, 8, 4, 4, 4, 8> {};
@@ -95,25 +93,32 @@ struct Place {
   }
 };
 
-/// Stores a block's sums, each piece's in a matrix of its own, one after the other, as its row sums.
+/// Stores a block's sums, each piece's in a matrix of its own, one after the other: a row of every thread at
+/// a time goes to shared memory, from where whole rows are finished and written.
 template <class S>
-__device__ __forceinline__ void store(Arguments p, const Place<S>& place,
-                                      const float (&sums)[S::thread_m][S::thread_n], bool sums_row,
-                                      float row_sum) {
+__device__ __forceinline__ void store(Arguments p, const Place<S>& place, float* shared,
+                                      const float (&sums)[S::thread_m][S::thread_n]) {
+  constexpr int rows = S::m / S::thread_m, pitch = S::n + 16, fours = S::n / 4;
+  const int thread = static_cast<int>(threadIdx.x);
+  const int own = place.thread_row / S::warp_m * S::lanes_m + place.thread_row % S::warp_m / 4;
   p.c = static_cast<float*>(p.c) + place.piece * p.m * p.row_c;
-  const bool vectors = stores_vectors(p);
+  const bool quads = stores_quads<float>(p);
 #pragma unroll
-  for (int i = 0; i < S::thread_m; ++i)
+  for (int i = 0; i < S::thread_m; ++i) {
+    float* buffer = shared + i % 2 * rows * pitch;  // the other one may still be read
 #pragma unroll
-    for (int j = 0; j < S::thread_n; j += 4) {
-      const int row = place.row + place.thread_row + i / 4 * 4 * S::lanes_m + i % 4;
-      const int column = place.column + place.thread_column + j * S::lanes_n;
-      store_four(p, row, column, {sums[i][j], sums[i][j + 1], sums[i][j + 2], sums[i][j + 3]}, vectors);
+    for (int j = 0; j < S::thread_n; j += 4)
+      *reinterpret_cast<float4*>(buffer + own * pitch + place.thread_column + j * S::lanes_n) = {
+          sums[i][j], sums[i][j + 1], sums[i][j + 2], sums[i][j + 3]};
+    __syncthreads();
+#pragma unroll 4
+    for (int four = thread; four < rows * fours; four += S::threads) {
+      const int y = four / fours, x = four % fours * 4;
+      const int row = y / S::lanes_m * S::warp_m + y % S::lanes_m * 4 + i / 4 * 4 * S::lanes_m + i % 4;
+      store_four<float>(p, place.row + row, place.column + x,
+                        *reinterpret_cast<const float4*>(buffer + y * pitch + x), quads);
     }
-  const int row = place.row + static_cast<int>(threadIdx.x);
-  if (!sums_row || row >= p.m) return;
-  p.row_sums += place.piece * p.m;
-  store_row_sum(p, row, row_sum);
+  }
 }
 
 template <class S, Order order_a, Order order_b>
@@ -164,7 +169,13 @@ __global__ void __launch_bounds__(S::threads, S::blocks) warp_tile_kernel(const 
     }
   }
   ptx::copy_async_wait<0>();
-  store<S>(p, place, fragments.sums, sums_row, row_sum);
+  __syncthreads();
+  store<S>(p, place, shared, fragments.sums);
+  if (const int row = place.row + thread; sums_row && row < p.m) {
+    Arguments piece = p;
+    piece.row_sums += place.piece * p.m;
+    store_row_sum(piece, row, row_sum);
+  }
 }
 
 template <TileShape shape, Order order_a, Order order_b>
@@ -202,9 +213,9 @@ void issue_warp_tiles(const Arguments& p, TileShape shape, int pieces, cudaStrea
   switch (shape) {
     case TileShape::wide:
       return issue_fast<TileShape::wide>(p, pieces, stream);
-    case TileShape::square:
-      return issue<TileShape::square, Order::any, Order::any>(p, pieces, stream);
     case TileShape::medium:
+      if (copies_fast(p) && !operand_a(p).k_innermost && !operand_b(p).k_innermost)
+        return issue<TileShape::medium, Order::vectors, Order::vectors>(p, pieces, stream);
       return issue<TileShape::medium, Order::any, Order::any>(p, pieces, stream);
     case TileShape::small:
       return issue<TileShape::small, Order::any, Order::any>(p, pieces, stream);

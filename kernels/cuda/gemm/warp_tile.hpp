@@ -6,13 +6,13 @@
 namespace partita::kernels::cuda::gemm {
 
 /// Shapes of a block's tile.
-enum class TileShape { wide, square, medium, small };
+enum class TileShape { wide, medium, small };
 
 struct TileExtent {
   int m, n;
 };
 constexpr TileExtent extent_of(TileShape shape) {
-  constexpr TileExtent extents[] = {{128, 256}, {128, 128}, {64, 64}, {32, 32}};
+  constexpr TileExtent extents[] = {{128, 256}, {64, 64}, {32, 32}};
   return extents[static_cast<int>(shape)];
 }
 inline constexpr int warp_tile_depth = 16;
@@ -22,7 +22,7 @@ inline constexpr int warp_tile_depth = 16;
 /// smaller a tile, the more of its instructions are loads. By reasoning, not measured.
 constexpr double estimated_cost(const Arguments& p, TileShape shape, int pieces, int multiprocessors) {
   const TileExtent extent = extent_of(shape);
-  constexpr double overhead[] = {1.08, 1.12, 1.35, 1.8}, latency[] = {4000, 3000, 2000, 1500};
+  constexpr double overhead[] = {1.08, 1.35, 1.8}, latency[] = {4000, 2000, 1500};
   const double blocks =
       static_cast<double>(tile_grid(p, extent.m, extent.n).tiles()) * static_cast<double>(pieces);
   const double rounds = blocks <= multiprocessors ? 1 : blocks / multiprocessors;
@@ -32,14 +32,14 @@ constexpr double estimated_cost(const Arguments& p, TileShape shape, int pieces,
   // A block alone on its multiprocessor cannot hide the latency of its steps.
   const double per_step = extent.m * extent.n / 128.0 * overhead[index] * warp_tile_depth;
   const double step = per_step < 400 && blocks <= multiprocessors ? 400 : per_step;
-  const double filled = index < 2 ? whole : rounds;
+  const double filled = index == 0 ? whole : rounds;
   return filled * (k / warp_tile_depth * step + latency[index]);
 }
 
 /// The shape for a product whose operands are copied in 16 bytes or along k (`aligned`), or 4 bytes.
 constexpr TileShape choose_tile(const Arguments& p, bool aligned, int multiprocessors) {
   TileShape best = TileShape::small;
-  for (const TileShape shape : {TileShape::medium, TileShape::square, TileShape::wide}) {
+  for (const TileShape shape : {TileShape::medium, TileShape::wide}) {
     if (shape == TileShape::wide && !aligned) continue;
     if (estimated_cost(p, shape, 1, multiprocessors) < estimated_cost(p, best, 1, multiprocessors))
       best = shape;

@@ -2,6 +2,10 @@
 /// other.
 #include <sys/mman.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -9,6 +13,7 @@
 #include <numeric>
 
 #include "machine.hpp"
+#include "windows.hpp"
 
 uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
@@ -20,25 +25,39 @@ using boost::context::detail::jump_fcontext;
 using boost::context::detail::make_fcontext;
 using boost::context::detail::transfer_t;
 
-/// Stacks that are free: used again while they are warm. Below each lies a page that cannot be touched.
+/// Ends of stacks that are free: used again while they are warm. Below each stack lies a page that cannot be
+/// touched. Their ends lie at different offsets, or all threads would compete for the same lines of the
+/// caches.
 std::vector<std::byte*> free_stacks;
+constexpr std::size_t stagger = 64 * 5, staggered = 64;
+std::size_t stacks_made = 0;
 
 std::byte* take_stack() {
   if (!free_stacks.empty()) {
     std::byte* stack = free_stacks.back();
     free_stacks.pop_back();
+#ifdef __SANITIZE_ADDRESS__  // what frames of an abandoned fiber left behind
+    __asan_unpoison_memory_region(stack - stack_bytes + staggered * stagger + 4096,
+                                  stack_bytes - staggered * stagger - 4096);
+#endif
     return stack;
   }
   void* memory =
       mmap(nullptr, stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
   mprotect(memory, 4096, PROT_NONE);
-  return static_cast<std::byte*>(memory);
+  return static_cast<std::byte*>(memory) + stack_bytes - stacks_made++ % staggered * stagger;
+}
+
+/// Keeps where the fiber (null: the scheduler) that jumped here goes on.
+void keep(Machine& m, transfer_t transfer) {
+  auto* const from = static_cast<Thread*>(transfer.data);
+  (from ? from->context : m.scheduler) = transfer.fctx;
 }
 
 void enter(transfer_t transfer) {
   Machine& m = machine();
-  m.scheduler = transfer.fctx;
+  keep(m, transfer);
   Thread& thread = *m.current;
   try {
     m.launch->body();
@@ -47,23 +66,28 @@ void enter(transfer_t transfer) {
     if (!m.error) m.error = std::current_exception();
   }
   thread.done = true;
-  jump_fcontext(m.scheduler, nullptr);
+  jump_fcontext(m.scheduler, &thread);
 }
 
-void run(Thread& thread) {
-  Machine& m = machine();
+/// From `from` (null: the scheduler) to `thread`; returns when somebody jumps back.
+void jump_to(Machine& m, Thread* from, Thread& thread) {
   m.current = &thread;
   thread.waits_for = nullptr;
   threadIdx = thread.index;
   blockIdx = thread.block->index;
   if (!thread.context) {
     thread.stack = take_stack();
-    thread.context = make_fcontext(thread.stack + stack_bytes, stack_bytes - 4096, enter);
+    thread.context = make_fcontext(thread.stack, stack_bytes - staggered * stagger - 4096, enter);
     ++m.counts.threads;
   }
   ++m.counts.switches;
-  thread.context = jump_fcontext(thread.context, nullptr).fctx;
-  m.current = nullptr;
+  keep(m, jump_fcontext(thread.context, from));
+}
+
+/// Runs threads, first this one, until one of them ends or none can go on.
+void run(Machine& m, Thread& first) {
+  jump_to(m, nullptr, first);
+  Thread& thread = *std::exchange(m.current, nullptr);
   if (!thread.done) return;
   free_stacks.push_back(thread.stack);
   thread.stack = nullptr;
@@ -138,36 +162,6 @@ void prepare_block(Block& block, uint3 index, unsigned rank, std::byte* window, 
   }
 }
 
-/// Shared memory of all blocks of a cluster, each between guards.
-struct Windows {
-  std::size_t stride;
-  std::byte* memory;
-  explicit Windows(const Launch& launch)
-      : stride((launch.shared_bytes + 1023) / 1024 * 1024 + 2 * guard_bytes),
-        memory(static_cast<std::byte*>(std::aligned_alloc(1024, stride * launch.cluster))) {
-    if (!memory) throw std::bad_alloc();
-  }
-  ~Windows() { std::free(memory); }
-  Windows(const Windows&) = delete;
-  Windows& operator=(const Windows&) = delete;
-
-  std::byte* window(unsigned rank) const { return memory + rank * stride + guard_bytes; }
-  void fill(unsigned rank) const { std::memset(memory + rank * stride, poison, stride); }
-  void check(unsigned rank, const Launch& launch) const {
-    const auto* const begin = reinterpret_cast<const unsigned char*>(memory + rank * stride);
-    const auto* const inside = begin + guard_bytes;
-    const auto untouched = [](unsigned char c) { return c == poison; };
-    const auto* const before = std::find_if_not(begin, inside, untouched);
-    if (before != inside)
-      throw Fault("kernel " + launch.name + ": wrote " + std::to_string(inside - before) +
-                  " bytes before its dynamic shared memory");
-    const auto* const after = std::find_if_not(inside + launch.shared_bytes, begin + stride, untouched);
-    if (after != begin + stride)
-      throw Fault("kernel " + launch.name + ": wrote at byte " + std::to_string(after - inside) + " of " +
-                  std::to_string(launch.shared_bytes) + " bytes of dynamic shared memory");
-  }
-};
-
 void run_cluster(Machine& m, unsigned first_block, const Windows& windows) {
   const Launch& launch = *m.launch;
   m.blocks.resize(launch.cluster);
@@ -189,7 +183,7 @@ void run_cluster(Machine& m, unsigned first_block, const Windows& windows) {
   }
   while (m.live > 0) {
     if (any_ready(m))
-      run(take_ready(m));
+      run(m, take_ready(m));
     else if (!m.engine.empty())
       run_engine(m);
     else
@@ -216,18 +210,15 @@ void abandon(Machine& m) {
 
 }  // namespace
 
-Machine& machine() {
-  static Machine one = [] {
-    Machine m;
-    const char* text = std::getenv("CUDA_ON_HOST_ORDER");
-    const std::string order = text ? text : "forward";
-    if (order.starts_with("reverse")) m.order = Order::reverse;
-    if (order.starts_with("random")) m.order = Order::random;
-    if (const auto colon = order.find(':'); colon != std::string::npos)
-      m.random.seed(std::stoull(order.substr(colon + 1)));
-    return m;
-  }();
-  return one;
+Machine& make_machine() {
+  the_machine = new Machine;
+  const char* const text = std::getenv("CUDA_ON_HOST_ORDER");
+  const std::string order = text ? text : "forward";
+  if (order.starts_with("reverse")) the_machine->order = Order::reverse;
+  if (order.starts_with("random")) the_machine->order = Order::random;
+  if (const auto colon = order.find(':'); colon != std::string::npos)
+    the_machine->random.seed(std::stoull(order.substr(colon + 1)));
+  return *the_machine;
 }
 
 void set_order(Order order, std::uint64_t seed) {
@@ -239,11 +230,7 @@ Counts counts() { return machine().counts; }
 
 bool Machine::at_once() { return order == Order::reverse || (order == Order::random && pick(2) == 0); }
 
-Thread& this_thread() {
-  Machine& m = machine();
-  if (!m.current) throw Fault("device code was called outside a kernel");
-  return *m.current;
-}
+void fault_outside_kernel() { throw Fault("device code was called outside a kernel"); }
 
 void fault(const std::string& what) {
   const Machine& m = machine();
@@ -254,7 +241,9 @@ void block_on(const char* what) {
   Machine& m = machine();
   Thread& thread = *m.current;
   thread.waits_for = what;
-  m.scheduler = jump_fcontext(m.scheduler, nullptr).fctx;
+  if (m.error || !any_ready(m)) return keep(m, jump_fcontext(m.scheduler, &thread));
+  Thread& next = take_ready(m);
+  if (&next != &thread) jump_to(m, &thread, next);
 }
 
 void make_ready(Thread* thread) { machine().ready.push_back(thread); }

@@ -145,8 +145,17 @@ struct Machine {
   std::uint64_t pick(std::uint64_t below) { return random() % below; }
 };
 
-Machine& machine();
-Thread& this_thread();
+/// The only one; made at the first call, never destroyed.
+inline Machine* the_machine = nullptr;
+Machine& make_machine();
+inline Machine& machine() { return the_machine ? *the_machine : make_machine(); }
+
+[[noreturn]] void fault_outside_kernel();
+inline Thread& this_thread() {
+  Thread* const thread = machine().current;
+  if (!thread) fault_outside_kernel();
+  return *thread;
+}
 
 /// The running thread waits until somebody makes it ready.
 void block_on(const char* what);

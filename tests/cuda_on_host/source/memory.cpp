@@ -2,54 +2,21 @@
 /// to 256) directly before the upper one; filled with NaN patterns; and, on the device, out of the host's
 /// reach but for kernels and copies. Device memory lies in a file without a name so that other processes can
 /// map it (CUDA IPC).
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
 #include "machine.hpp"
+#include "pages.hpp"
 #include "runtime.hpp"
 
 namespace cuda_on_host {
 namespace {
 
-constexpr std::size_t page = 4096, boundary = 256;
+constexpr std::size_t boundary = 256;
 constexpr std::size_t device_bytes = std::size_t{8} << 30;
-
-constexpr std::size_t up(std::size_t n, std::size_t step) { return (n + step - 1) / step * step; }
-
-struct IpcContent {
-  char magic[8];
-  std::int64_t process, file;
-  std::uint64_t mapped_bytes, offset, bytes;
-};
-constexpr char ipc_magic[8] = "onhost1";
-
-/// Reserves `mapped` bytes of pages, and one page on either side.
-Allocation reserve(std::size_t mapped) {
-  Allocation a;
-  a.mapped_bytes = mapped;
-  a.reserved_bytes = mapped + 2 * page;
-  void* memory =
-      mmap(nullptr, a.reserved_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) throw std::bad_alloc();
-  a.reserved = static_cast<std::byte*>(memory);
-  a.mapped = a.reserved + page;
-  return a;
-}
-
-bool map(Allocation& a, int file) {
-  const int flags = MAP_FIXED | (file >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS);
-  return mmap(a.mapped, a.mapped_bytes, PROT_READ | PROT_WRITE, flags, file, 0) != MAP_FAILED;
-}
-
-void unmap(const Allocation& a) {
-  munmap(a.reserved, a.reserved_bytes);
-  if (a.file >= 0) close(a.file);
-}
 
 cudaError_t allocate(void** memory, std::size_t bytes, MemoryKind kind) {
   Runtime& r = runtime();
@@ -64,20 +31,13 @@ cudaError_t allocate(void** memory, std::size_t bytes, MemoryKind kind) {
   Allocation a = reserve(up(up(bytes, boundary), page));
   a.bytes = bytes;
   a.kind = kind;
-  if (kind == MemoryKind::device) {
-    a.file = memfd_create("cuda_on_host", MFD_CLOEXEC);
-    if (a.file < 0 || ftruncate(a.file, static_cast<off_t>(a.mapped_bytes)) != 0) {
-      unmap(a);
-      return cudaErrorMemoryAllocation;
-    }
-  }
-  if (!map(a, a.file)) {
+  if (!map(a, -1)) {
     unmap(a);
     return cudaErrorMemoryAllocation;
   }
   std::memset(a.mapped, poison, a.mapped_bytes);
   a.data = a.mapped + a.mapped_bytes - up(bytes, boundary);
-  if (kind == MemoryKind::device && !r.accessible) mprotect(a.mapped, a.mapped_bytes, PROT_NONE);
+  if (is_protected(a) && !r.accessible) mprotect(a.mapped, a.mapped_bytes, PROT_NONE);
   if (on_device) r.allocated += bytes;
   r.allocations[reinterpret_cast<std::uintptr_t>(a.data)] = a;
   *memory = a.data;
@@ -101,24 +61,7 @@ cudaError_t release(void* memory, bool pinned) {
   return cudaSuccess;
 }
 
-void protect(int how) {
-  for (const auto& [begin, a] : runtime().allocations)
-    if (a.kind == MemoryKind::device || a.kind == MemoryKind::opened) mprotect(a.mapped, a.mapped_bytes, how);
-}
-
 }  // namespace
-
-Access::Access() : outermost_(!runtime().accessible) {
-  if (!outermost_) return;
-  runtime().accessible = true;
-  protect(PROT_READ | PROT_WRITE);
-}
-
-Access::~Access() {
-  if (!outermost_) return;
-  protect(PROT_NONE);
-  runtime().accessible = false;
-}
 
 Allocation* allocation_of(const void* pointer) {
   auto& all = runtime().allocations;
@@ -229,71 +172,4 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
     *free = device_bytes - runtime().allocated;
     return cudaSuccess;
   });
-}
-
-cudaError_t cudaIpcGetMemHandle(cudaIpcMemHandle_t* handle, void* memory) {
-  return api([&] {
-    const Allocation* const a = allocation_of(memory);
-    if (!handle || !a || a->kind != MemoryKind::device) return cudaErrorInvalidValue;
-    IpcContent content{.magic = {},
-                       .process = getpid(),
-                       .file = a->file,
-                       .mapped_bytes = a->mapped_bytes,
-                       .offset = static_cast<std::uint64_t>(a->data - a->mapped),
-                       .bytes = a->bytes};
-    std::memcpy(content.magic, ipc_magic, sizeof(ipc_magic));
-    static_assert(sizeof(content) <= sizeof(*handle));
-    *handle = {};
-    std::memcpy(handle, &content, sizeof(content));
-    return cudaSuccess;
-  });
-}
-
-cudaError_t cudaIpcOpenMemHandle(void** memory, cudaIpcMemHandle_t handle, unsigned flags) {
-  return api([&] {
-    IpcContent content;
-    std::memcpy(&content, &handle, sizeof(content));
-    if (!memory || flags != cudaIpcMemLazyEnablePeerAccess ||
-        std::memcmp(content.magic, ipc_magic, sizeof(ipc_magic)) != 0)
-      return cudaErrorInvalidValue;
-    if (content.process == getpid())
-      return cudaErrorDeviceUninitialized;  // as CUDA: not in the process itself
-    const std::string path =
-        "/proc/" + std::to_string(content.process) + "/fd/" + std::to_string(content.file);
-    const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
-    if (file < 0) return cudaErrorInvalidResourceHandle;
-    watch_for_stray_accesses();
-    Allocation a = reserve(content.mapped_bytes);
-    a.kind = MemoryKind::opened;
-    a.file = file;
-    a.bytes = content.bytes;
-    a.data = a.mapped + content.offset;
-    if (!map(a, file)) {
-      unmap(a);
-      return cudaErrorInvalidValue;
-    }
-    if (!runtime().accessible) mprotect(a.mapped, a.mapped_bytes, PROT_NONE);
-    runtime().allocations[reinterpret_cast<std::uintptr_t>(a.data)] = a;
-    *memory = a.data;
-    return cudaSuccess;
-  });
-}
-
-cudaError_t cudaIpcCloseMemHandle(void* memory) {
-  return api([&] {
-    const auto found = runtime().allocations.find(reinterpret_cast<std::uintptr_t>(memory));
-    if (found == runtime().allocations.end() || found->second.kind != MemoryKind::opened)
-      return cudaErrorInvalidValue;
-    force_everything();
-    unmap(found->second);
-    runtime().allocations.erase(found);
-    return cudaSuccess;
-  });
-}
-
-cudaError_t cudaIpcGetEventHandle(cudaIpcEventHandle_t*, cudaEvent_t) {
-  return api([] { return cudaErrorNotSupported; });
-}
-cudaError_t cudaIpcOpenEventHandle(cudaEvent_t*, cudaIpcEventHandle_t) {
-  return api([] { return cudaErrorNotSupported; });
 }

@@ -106,6 +106,12 @@ cudaError_t api(Call&& call) {
 Stream& stream_of(cudaStream_t);
 /// Issues work; into the graph where the stream is captured.
 cudaError_t issue(Stream&, std::function<void()> run);
+/// Work that must be done before what `stream` is given next: its own, and by the legacy stream's rule.
+std::vector<OperationPtr> dependencies(Stream&);
+/// Adds a node behind what a captured stream was given.
+void add_node(Stream&, Node);
+/// cudaSuccess where it is done; else does some of the work towards it, the more the oftener it was `asked`.
+cudaError_t query(const OperationPtr&, unsigned& asked);
 /// Does at most `count` operations towards `target`.
 void progress(const OperationPtr& target, std::size_t count);
 void force(const OperationPtr& target);

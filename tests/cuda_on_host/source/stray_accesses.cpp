@@ -12,7 +12,10 @@ namespace {
 struct sigaction before;
 
 void handle(int number, siginfo_t* info, void*) {
-  const std::string what = describe_address(info->si_addr);
+  // Vector instructions on a wrong boundary come without an address.
+  const std::string what = info->si_code == SI_KERNEL
+                               ? "an access that is not on its type's boundary, or wild"
+                               : describe_address(info->si_addr);
   Machine& m = machine();
   if (!what.empty() && m.current) {
     // The thread is left as it is: the scheduler ends the kernel with this error.

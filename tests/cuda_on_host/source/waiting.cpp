@@ -64,19 +64,25 @@ void warp_collective(unsigned mask, const char* name, void* argument,
   if (in_warp < 32) mask &= (1U << in_warp) - 1;
   if ((mask & own) == 0) fault(std::string(name) + " with a mask that lacks the calling lane");
   auto& open = block.warps[warp];
-  std::size_t i = 0;
-  while (i < open.size() && (open[i].mask & mask) == 0)
-    ++i;
-  if (i == open.size()) open.push_back({.mask = mask, .arrived = 0, .name = name, .arguments = {}});
-  if (open[i].mask != mask || open[i].name != name)
-    fault(std::string(name) + " while other lanes of the warp are at " + open[i].name +
+  WarpCollective* here = nullptr;
+  WarpCollective* free = nullptr;
+  for (WarpCollective& c : open)
+    if (c.arrived == 0)
+      free = &c;
+    else if ((c.mask & mask) != 0)
+      here = &c;
+  if (!here) {
+    here = free ? free : &open.emplace_back();
+    *here = {.mask = mask, .arrived = 0, .name = name, .arguments = {}};
+  }
+  if (here->mask != mask || here->name != name)
+    fault(std::string(name) + " while other lanes of the warp are at " + here->name +
           " or have another mask");
-  open[i].arrived |= own;
-  open[i].arguments[thread.linear % 32] = argument;
-  if (open[i].arrived != mask) return block_on(name);
-  const WarpCollective whole = open[i];
-  open.erase(open.begin() + static_cast<std::ptrdiff_t>(i));
-  if (complete) complete(whole.arguments.data());
+  here->arrived |= own;
+  here->arguments[thread.linear % 32] = argument;
+  if (here->arrived != mask) return block_on(name);
+  here->arrived = 0;
+  if (complete) complete(here->arguments.data());
   for (unsigned l = 0; l < in_warp && l < 32; ++l)
     if ((mask >> l & 1) != 0 && (own >> l & 1) == 0) make_ready(&block.threads[warp * 32 + l]);
 }

@@ -51,6 +51,11 @@ class Device {
   [[nodiscard]] virtual std::byte* allocate_host(Bytes) = 0;
   virtual void release_host(std::byte*) noexcept = 0;
 
+  /// Lets copies reach host memory of somebody else's without a detour, until `unpin`, where the system
+  /// allows that.
+  virtual void pin(std::span<std::byte>) {}
+  virtual void unpin(std::byte*) noexcept {}
+
   /// `share` takes what `allocate` gave and holds until its release; another process, never the same one,
   /// opens it and closes it before that release. Whatever one of them writes the other may read once both
   /// have agreed that the writing is done: nothing here orders their queues.

@@ -1,6 +1,8 @@
 /// CUDA's built-in device functions, as far as the kernels use them.
 #pragma once
 
+#include <math.h>  // beside <cmath>: CUDA has its overloads in the global namespace too
+
 #include <algorithm>
 #include <bit>
 #include <cmath>

@@ -20,6 +20,10 @@ class Parameters {
   /// so that a reduction copies nothing; those of a device have their image there.
   Parameters(const step::Program&, kernels::Device&, comm::Communicator& data_axis);
 
+  ~Parameters();
+  Parameters(const Parameters&) = delete;
+  Parameters& operator=(const Parameters&) = delete;
+
   /// In the device's memory, as everything that kernels work on.
   [[nodiscard]] View weights() const { return weights_; }
   /// Of the trained parameters; in the deterministic mode `level` counts the open branches of the tree.
