@@ -21,11 +21,16 @@ void read_start(Input& input) {
   }
 }
 
-/// A driver, a device, and a kernel of that name.
+/// A driver, a device, messages that MPI can send from it, and a kernel of that name.
 void check_cuda(Input& input) {
   const auto query = kernels::cuda::query_devices();
   if (query.devices.empty())
     input.violations.push_back({"compute.backend", "cuda", "no CUDA device to compute on: " + query.problem});
+  if (input.options.sync.device_messages == collective::DeviceMessages::direct &&
+      !comm::reaches_device_memory())
+    input.violations.push_back(
+        {"sync.device-messages", "direct",
+         "needs an MPI library that reaches the memory of devices; the nearest is auto"});
   const auto names = kernels::cuda::gemm_names();
   const auto& gemm = input.options.gemm;
   if (std::find(names.begin(), names.end(), gemm) != names.end()) return;
@@ -107,10 +112,6 @@ int run_main(const Program& program, int argc, char** argv) {
     if (input.has_work()) input.append(comm::check_launch(control.size()));
     if (input.model_is_known && input.grid_fits)
       input.append(config::check_nodes(input.options, control.nodes()));
-    if (input.options.sync.device_messages == collective::DeviceMessages::direct &&
-        !comm::reaches_device_memory())
-      input.append({{"sync.device-messages", "direct",
-                     "needs an MPI library that reaches the memory of devices; the nearest is auto"}});
     const auto violations = control.agree(input.violations);
     const bool prints = control.rank() == 0;
     if (!violations.empty()) {

@@ -38,6 +38,7 @@ SharedRounds::SharedRounds(std::shared_ptr<Communicator::State> owner, Descripti
       out_(out.shared),
       schedule_(std::move(schedule)),
       pairs_(static_cast<std::size_t>(owner->size)) {
+  sources_.reserve(pairs_.size() + 1);
   base::expect(in_ && out_, "both buffers of an operation are shared, or none");
   base::expect(owner->local_size == owner->size, "ranks that share buffers are on one node; ranks",
                owner->size);

@@ -9,7 +9,8 @@ namespace partita::run {
 SharedMemory::SharedMemory(kernels::Device& device, comm::Communicator& world)
     : device_(device), rank_(world.rank()), together_(world.allocate_shared(kernels::Bytes(64))) {}
 
-/// Where an exception unwinds this rank nobody is waited for: the job, or this part of it, is over.
+/// Where an exception unwinds this rank nobody is waited for: the job, or this part of it, is over. What it
+/// goes on to release may then still be open on other ranks, which unwind too once they hear of it.
 SharedMemory::~SharedMemory() {
   if (open_.empty()) return;
   try {
