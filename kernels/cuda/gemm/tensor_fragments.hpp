@@ -25,10 +25,10 @@ __device__ __forceinline__ void load_left(std::uint32_t (&a)[4], const unsigned 
   }
 }
 
-/// Reads op(B)'s [32 bytes, 16] from column r: b[0] its first eight columns, b[1] the others.
+/// Reads op(B)'s [32 bytes, 16] from column r: its first eight columns and the others.
 template <class Element, Order order, int Extent>
-__device__ __forceinline__ void load_right(std::uint32_t (&b)[2][2], const unsigned char* tile, int r,
-                                           int step, int lane) {
+__device__ __forceinline__ void load_right(std::uint32_t (&first)[2], std::uint32_t (&second)[2],
+                                           const unsigned char* tile, int r, int step, int lane) {
   std::uint32_t four[4];
   if constexpr (order != Order::vectors) {
     ptx::load_matrix_x4(four,
@@ -43,9 +43,10 @@ __device__ __forceinline__ void load_right(std::uint32_t (&b)[2][2], const unsig
       four[i] = *reinterpret_cast<const std::uint32_t*>(
           tile + outer_place<Element>(k + i % 2 * 4, r + lane / 4 + i / 2 * 8, Extent));
   }
-#pragma unroll
-  for (int i = 0; i < 4; ++i)
-    b[i / 2][i % 2] = four[i];
+  first[0] = four[0];
+  first[1] = four[1];
+  second[0] = four[2];
+  second[1] = four[3];
 }
 
 /// As the tensor cores want them: float32 rounded to tf32, bfloat16 as it is.

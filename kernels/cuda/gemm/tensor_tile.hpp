@@ -29,6 +29,13 @@ constexpr bool takes_large_tile(const Arguments& p, int multiprocessors) {
   return static_cast<double>(static_cast<std::int64_t>(large + 0.999)) * 8 <= small * 2;
 }
 
+/// Whether a block may have the large tile's 144 KiB of shared memory and more: chips of compute
+/// capability 8.6, 8.9 and from 12.0 on give 99 KiB at most (CUDA C++ Programming Guide, "Compute
+/// Capabilities").
+constexpr bool has_large_shared_memory(const Chip& chip) {
+  return chip.architecture != 86 && chip.architecture != 89 && chip.architecture < 120;
+}
+
 /// A warp's fragments: op(A)'s of two steps of k, op(B)'s of two halves of a step. While one is multiplied,
 /// the other is read.
 template <class Element, class S, Order order_a, Order order_b>
@@ -45,8 +52,8 @@ struct TensorFragments {
                                          int lane) {
 #pragma unroll
     for (int j = 0; j < half; j += 2)
-      load_right<Element, order_b, S::n>(reinterpret_cast<std::uint32_t(&)[2][2]>(b[part][j]), tile,
-                                         column + (part * half + j) * 8, step, lane);
+      load_right<Element, order_b, S::n>(b[part][j], b[part][j + 1], tile, column + (part * half + j) * 8,
+                                         step, lane);
   }
   __device__ __forceinline__ void multiply(float (&sums)[left][right][4], int buffer, int part) {
 #pragma unroll
@@ -216,7 +223,7 @@ void run_tensor_tiles(const Arguments& p, std::byte*, const Chip& chip, cudaStre
   const bool pieces = p.n > 0 && in_vectors(operand_a(p), p.k, sizeof(Element)) &&
                       in_vectors(operand_b(p), p.k, sizeof(Element));
   if (!pieces) return issue_tensor_tiles<Element, SmallTensorTile, Order::any, Order::any>(p, stream);
-  if (takes_large_tile(p, chip.multiprocessors))
+  if (has_large_shared_memory(chip) && takes_large_tile(p, chip.multiprocessors))
     return issue_tensor_tiles_in_pieces<Element, LargeTensorTile>(p, stream);
   issue_tensor_tiles_in_pieces<Element, SmallTensorTile>(p, stream);
 }

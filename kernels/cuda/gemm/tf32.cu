@@ -4,8 +4,9 @@
 /// Tiles of 128×256 by 32 k in three stages of cp.async; a warp's 64×64 needs 8 ldmatrix for 32 products.
 /// Operands with k innermost are read by ldmatrix, which moves 4 bytes a lane as tf32 fragments want them;
 /// the others by single loads, for ldmatrix transposes elements of 2 bytes only. Row sums are products with
-/// ones. On Hopper mma.sync does not reach the tensor cores' whole rate: about 62 % of it are reported for an
-/// H100 (W. Luo et al. 2024, arXiv:2402.13499); wgmma would. Not measured here yet.
+/// ones. Rounding costs two instructions an element on sm_90, about two for each product. On Hopper mma.sync
+/// does not reach the tensor cores' whole rate, which wgmma does (W. Luo et al. 2024, arXiv:2402.13499): a
+/// library that uses wgmma should be the faster one there. Not measured here yet.
 #include "tensor_tile.hpp"
 
 namespace partita::kernels::cuda::gemm {

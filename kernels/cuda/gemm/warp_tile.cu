@@ -162,8 +162,8 @@ __global__ void __launch_bounds__(S::threads, S::blocks) warp_tile_kernel(const 
         __syncthreads();
         read = read + 1 == S::stages ? 0 : read + 1;
       }
+      __syncwarp();  // else the compiler moves loads down to where they are used
       fragments.load((i + 1) % 2, a + read * S::stage, b + read * S::stage, (i + 1) % S::depth);
-      __syncwarp();  // the compiler would move the loads down to where they are used
       if (i == 0) copy();
       fragments.multiply(i % 2);
     }
