@@ -21,6 +21,18 @@ void read_start(Input& input) {
   }
 }
 
+kernels::cuda::Precision cuda_precision(const config::RunOptions& options) {
+  using kernels::cuda::Precision;
+  switch (options.train.precision) {
+    case config::Precision::tf32:
+      return Precision::tf32;
+    case config::Precision::bf16:
+      return Precision::bf16;
+    default:
+      return Precision::fp32;
+  }
+}
+
 /// A driver, a device, messages that MPI can send from it, and a kernel of that name.
 void check_cuda(Input& input) {
   const auto query = kernels::cuda::query_devices();
@@ -31,7 +43,7 @@ void check_cuda(Input& input) {
     input.violations.push_back(
         {"sync.device-messages", "direct",
          "needs an MPI library that reaches the memory of devices; the nearest is auto"});
-  const auto names = kernels::cuda::gemm_names();
+  const auto names = kernels::cuda::gemm_names(cuda_precision(input.options));
   const auto& gemm = input.options.gemm;
   if (std::find(names.begin(), names.end(), gemm) != names.end()) return;
   std::string known;
@@ -44,12 +56,9 @@ void check_cuda(Input& input) {
 std::unique_ptr<kernels::Backend> make_cuda_backend(const Job& job) {
   const auto& options = job.input.options;
   const auto devices = static_cast<int>(kernels::cuda::query_devices().devices.size());
-  using kernels::cuda::Precision;
-  const auto precision = options.train.precision == config::Precision::tf32   ? Precision::tf32
-                         : options.train.precision == config::Precision::bf16 ? Precision::bf16
-                                                                              : Precision::fp32;
-  return kernels::cuda::make_cuda_backend(
-      {.device = job.rank_on_host % std::max(1, devices), .precision = precision, .gemm = options.gemm});
+  return kernels::cuda::make_cuda_backend({.device = job.rank_on_host % std::max(1, devices),
+                                           .precision = cuda_precision(options),
+                                           .gemm = options.gemm});
 }
 
 /// What a switch asks for instead of a run.

@@ -179,6 +179,7 @@ std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options) {
   if (options.device < 0 || options.device >= count)
     throw std::runtime_error("the CUDA back-end: there is no device " + std::to_string(options.device) +
                              ", only " + std::to_string(count) + " (" + describe(query) + ")");
+  check_gemm_name(options);
   return std::make_unique<CudaBackend>(options);
 }
 

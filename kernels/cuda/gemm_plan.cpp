@@ -1,6 +1,5 @@
 #include "gemm_plan.hpp"
 
-#include <algorithm>
 #include <stdexcept>
 #include <vector>
 
@@ -84,11 +83,15 @@ class CudaGemm final : public Gemm {
 
 }  // namespace
 
-std::vector<std::string> gemm_names() {
+std::vector<std::string> gemm_names(Precision precision) {
   std::vector<std::string> names{"auto"};
   for (const auto& kernel : gemm::all_kernels())
-    if (std::ranges::find(names, kernel.name) == names.end()) names.emplace_back(kernel.name);
+    if (kernel.arithmetic == arithmetic_of(precision)) names.emplace_back(kernel.name);
   return names;
+}
+
+void check_gemm_name(const BackendOptions& options) {
+  gemm::check_name(options.gemm, arithmetic_of(options.precision), gemm::all_kernels());
 }
 
 std::unique_ptr<Gemm> plan_gemm(const GemmShape& shape, const BackendOptions& options, CudaDevice& device) {

@@ -7,7 +7,7 @@ namespace partita::kernels::cuda {
 
 DeviceQuery query_devices() { return {.runtime = "none", .problem = "built without CUDA"}; }
 
-std::vector<std::string> gemm_names() { return {"auto"}; }
+std::vector<std::string> gemm_names(Precision) { return {"auto"}; }
 
 std::unique_ptr<Backend> make_cuda_backend(const BackendOptions&) {
   throw std::runtime_error("the CUDA back-end: " + describe(query_devices()));

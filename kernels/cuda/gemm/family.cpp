@@ -8,7 +8,8 @@
 namespace partita::kernels::cuda::gemm {
 
 std::span<const Kernel> kernels() {
-  static const std::array list{naive, shared_tile, register_tile, warp_tile, split_k, tf32, bf16, hopper_bf16};
+  static const std::array list{naive,   shared_tile, register_tile, warp_tile,
+                               split_k, tf32,        bf16,          hopper_bf16};
   return list;
 }
 

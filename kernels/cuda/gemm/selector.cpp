@@ -85,6 +85,8 @@ const Kernel* preferred(const Arguments& p, Arithmetic arithmetic, const Chip& c
 }
 
 void check_name(std::string_view wanted, Arithmetic arithmetic, std::span<const Kernel> kernels) {
+  if (wanted == "cublas" && !cublas_problem().empty())
+    throw std::runtime_error("the product cublas cannot be used: " + cublas_problem());
   if (wanted == "auto" || find(wanted, arithmetic, kernels) != nullptr) return;
   std::string names = "auto";
   for (const Kernel& kernel : kernels)
@@ -96,8 +98,6 @@ void check_name(std::string_view wanted, Arithmetic arithmetic, std::span<const 
 const Kernel& select(const Arguments& p, Arithmetic arithmetic, const Chip& chip, std::string_view wanted,
                      const Table& table, std::span<const Kernel> kernels) {
   check_name(wanted, arithmetic, kernels);
-  if (wanted == "cublas" && !cublas_problem().empty())
-    throw std::runtime_error("the product cublas cannot be used: " + cublas_problem());
   if (const Kernel* named = find(wanted, arithmetic, kernels);
       named != nullptr && fits(*named, p, arithmetic, chip))
     return *named;

@@ -50,7 +50,7 @@ class Table {
 };
 
 /// Throws std::invalid_argument with the list of names unless `wanted` is `auto` or names a kernel of this
-/// arithmetic.
+/// arithmetic, and std::runtime_error where it is `cublas` and the library is not there.
 void check_name(std::string_view wanted, Arithmetic, std::span<const Kernel>);
 
 /// The kernel for a product. `wanted` names one, which is taken wherever it can compute the product on this

@@ -19,11 +19,11 @@ struct BackendOptions {
   std::string gemm = "auto";  ///< a kernel of the family by name, or the best measured one for each shape
 };
 
-/// What `BackendOptions::gemm` may be.
-std::vector<std::string> gemm_names();
+/// What `BackendOptions::gemm` may be with this precision.
+std::vector<std::string> gemm_names(Precision);
 
 /// Throws std::runtime_error in one line that names the driver's problem where there is no such device, and
-/// std::invalid_argument for a product kernel that does not exist.
+/// std::invalid_argument for a product kernel that does not exist with this precision.
 std::unique_ptr<Backend> make_cuda_backend(const BackendOptions&);
 
 }  // namespace partita::kernels::cuda
