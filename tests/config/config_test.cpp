@@ -147,6 +147,7 @@ TEST(Config, DeviceMessagesAreForBuffersOnDevicesAndForWhatRanksCanDoThere) {
   EXPECT_TRUE(with("--train.deterministic=true").names("excludes train.deterministic"));
   EXPECT_TRUE(with("--sync.algorithm=ring").violations.empty());
   auto options = with("--grid.data=4").options;
+  EXPECT_TRUE(fit_to_world(options, 4).empty());
   EXPECT_TRUE(check_nodes(options, std::vector{0, 0, 0, 0}).empty());
   const auto spread = check_nodes(options, std::vector{0, 0, 1, 1});
   ASSERT_EQ(spread.size(), 1U);
