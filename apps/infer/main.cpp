@@ -47,7 +47,8 @@ run::InferenceOptions inference_options(const config::RunOptions& options, std::
   return {.split = config::inference_plan_options(options),
           .samples = options.infer.samples.value_or(test_samples),
           .repetitions = options.infer.repetitions,
-          .warmup = options.infer.warmup};
+          .warmup = options.infer.warmup,
+          .device_messages = options.sync.device_messages};
 }
 
 void print_description(const config::RunOptions& options, const run::InferenceOptions& inference,

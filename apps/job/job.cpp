@@ -33,11 +33,16 @@ kernels::cuda::Precision cuda_precision(const config::RunOptions& options) {
   }
 }
 
-/// A driver, a device, and a kernel of that name.
+/// A driver, a device, messages that MPI can send from it, and a kernel of that name.
 void check_cuda(Input& input) {
   const auto query = kernels::cuda::query_devices();
   if (query.devices.empty())
     input.violations.push_back({"compute.backend", "cuda", "no CUDA device to compute on: " + query.problem});
+  if (input.options.sync.device_messages == collective::DeviceMessages::direct &&
+      !comm::reaches_device_memory())
+    input.violations.push_back(
+        {"sync.device-messages", "direct",
+         "needs an MPI library that reaches the memory of devices; the nearest is auto"});
   const auto names = kernels::cuda::gemm_names(cuda_precision(input.options));
   const auto& gemm = input.options.gemm;
   if (std::find(names.begin(), names.end(), gemm) != names.end()) return;

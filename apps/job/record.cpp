@@ -140,6 +140,8 @@ void update_costs(results::RunRecord& record, comm::Communicator& world, const s
                                             .optimizer_state = trained,
                                             .activations = executor.activation_bytes(),
                                             .communication_buffers = executor.communication_bytes()});
+  if (const auto way = executor.device_messages(); !way.empty())
+    record.environment.entries["device_messages"] = way;
   record.peers = world.gather_peers();  // first: the traffic holds this gather too
   record.traffic = world.gather_traffic();
 }

@@ -90,7 +90,8 @@ run::TrainingOptions training_options(const config::RunOptions& options, std::in
                          .keep = options.checkpoint.keep},
           .interrupted = &run::StopSignals::received,
           .initializer = options.init,
-          .algorithm = options.sync.algorithm};
+          .algorithm = options.sync.algorithm,
+          .device_messages = options.sync.device_messages};
 }
 
 void print_epoch(std::ostream& progress, const run::EpochRow& row) {

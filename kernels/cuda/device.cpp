@@ -3,6 +3,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "add_buffers.hpp"
 #include "launch.hpp"
 #include "ranges.hpp"
 
@@ -136,6 +137,14 @@ std::byte* CudaDevice::open(const SharedMemory& shared) {
 }
 
 void CudaDevice::close(std::byte* memory) noexcept { cudaIpcCloseMemHandle(memory); }
+
+void CudaDevice::add(Queue queue, View to, std::span<const ConstView> terms) {
+  if (to.empty()) return;
+  if (to.type() == DataType::float64)
+    add_buffers<double>(to, terms, stream(queue));
+  else
+    add_buffers<float>(to, terms, stream(queue));
+}
 
 void CudaDevice::copy(Queue queue, View to, ConstView from) {
   if (to.size() != from.size() || to.type() != from.type())

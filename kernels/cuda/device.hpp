@@ -34,6 +34,7 @@ class CudaDevice final : public kernels::Device {
   [[nodiscard]] SharedMemory share(std::byte*) override;
   [[nodiscard]] std::byte* open(const SharedMemory&) override;
   void close(std::byte*) noexcept override;
+  void add(Queue, View to, std::span<const ConstView> terms) override;
 
   void copy(Queue, View to, ConstView from) override;
 

@@ -60,6 +60,11 @@ void append(std::vector<Range>& to, const std::vector<Range>& ranges) {
 
 }  // namespace
 
+std::string_view to_string(DeviceMessages way) {
+  static constexpr std::string_view names[] = {"auto", "staged", "direct", "ipc"};
+  return names[static_cast<std::size_t>(way)];
+}
+
 std::vector<StagedRound> staging_of(const Schedule& schedule, std::int64_t elements, bool in_place) {
   std::vector<StagedRound> staged(schedule.size());
   if (std::any_of(schedule.begin(), schedule.end(), stores_into_others)) {

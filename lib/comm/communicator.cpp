@@ -5,7 +5,9 @@
 #include <algorithm>
 
 #include "partita/base/clock.hpp"
+#include "partita/collective/staging.hpp"
 #include "partita/comm/group.hpp"
+#include "shared_rounds.hpp"
 #include "state.hpp"
 
 namespace partita::comm {
@@ -87,6 +89,13 @@ void Communicator::wait_until(const std::function<bool()>& done) const {
 
 std::unique_ptr<Collective> Communicator::plan(Description description, Buffer in, Buffer out,
                                                collective::Schedule schedule) {
+  if (in.shared || out.shared) {
+    auto rounds = std::make_unique<SharedRounds>(state_, description, in, out, std::move(schedule));
+    std::vector<std::string> addresses =
+        all_gather_text(in.shared ? in.shared->address() : std::string(), Purpose::control);
+    rounds->connect_all(addresses);
+    return rounds;
+  }
   return make_round_collective(state_, description, in, out, std::move(schedule));
 }
 
@@ -97,10 +106,15 @@ std::unique_ptr<Collective> Communicator::plan_all_reduce(Buffer buffer, Combine
                 .purpose = purpose,
                 .elements = buffer.view.size(),
                 .type = buffer.view.type()};
-  if (algorithm == Algorithm::automatic)
+  if (algorithm == Algorithm::automatic && buffer.shared)
+    d.algorithm = Algorithm::window;
+  else if (algorithm == Algorithm::automatic)
     d.algorithm = state_->runtime->table.choose(reach(buffer.view.data()), size(), buffer.view.bytes());
   const bool one_node = state_->local_size == size();
-  d.in_window = d.algorithm == Algorithm::window && state_->region_of(buffer.view.data()) != nullptr;
+  base::expect(!buffer.shared || collective::works_on_shared(d.algorithm),
+               "an algorithm that works on shared buffers;", to_string(d.algorithm));
+  d.in_window =
+      buffer.shared || (d.algorithm == Algorithm::window && state_->region_of(buffer.view.data()) != nullptr);
   require_agreement(d, {});
   base::expect(d.algorithm != Algorithm::window || one_node,
                "a window all-reduce needs all ranks on one node; ranks", size());

@@ -1,5 +1,5 @@
 /// Sends and receives along an axis, planned once and run any number of times.
-#include "booked.hpp"
+#include "shared_rounds.hpp"
 
 namespace partita::comm {
 namespace {
@@ -111,6 +111,14 @@ class Message final : public BookedCollective {
   bool posted_ = false;
 };
 
+/// Where peers reach each other's buffers no message is sent.
+std::unique_ptr<Collective> message(std::shared_ptr<Communicator::State> state, const Description& d,
+                                    const Buffer& buffer, int peer, int tag) {
+  if (buffer.shared && peer != state->rank)
+    return SharedRounds::message(std::move(state), d, buffer, peer, tag);
+  return std::make_unique<Message>(std::move(state), d, buffer, peer, tag);
+}
+
 }  // namespace
 
 std::unique_ptr<Collective> Communicator::plan_send(Buffer buffer, int to, int tag,
@@ -120,7 +128,7 @@ std::unique_ptr<Collective> Communicator::plan_send(Buffer buffer, int to, int t
                       .purpose = purpose,
                       .elements = buffer.view.size(),
                       .type = buffer.view.type()};
-  return std::make_unique<Message>(state_, d, buffer, to, tag);
+  return message(state_, d, buffer, to, tag);
 }
 
 std::unique_ptr<Collective> Communicator::plan_receive(Buffer buffer, int from, int tag,
@@ -130,7 +138,7 @@ std::unique_ptr<Collective> Communicator::plan_receive(Buffer buffer, int from, 
                       .purpose = purpose,
                       .elements = buffer.view.size(),
                       .type = buffer.view.type()};
-  return std::make_unique<Message>(state_, d, buffer, from, tag);
+  return message(state_, d, buffer, from, tag);
 }
 
 }  // namespace partita::comm

@@ -59,6 +59,8 @@ struct Lease {
   }
 };
 
+class SharedRounds;
+
 struct Communicator::State {
   State() = default;
   ~State();
@@ -77,6 +79,8 @@ struct Communicator::State {
   std::shared_ptr<Runtime> runtime;
   std::shared_ptr<Region> pool;
   std::size_t pool_used = 0;
+  std::vector<SharedRounds*>
+      unconnected;                     ///< messages through shared memory that do not know their peer's end
   std::vector<const Region*> regions;  ///< of the living shared buffers, in order of allocation
 
   /// The region and offset in which a view lies; null when in none.

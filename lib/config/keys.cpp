@@ -74,6 +74,22 @@ Key bucket_bytes() {
           .print = [](const RunOptions& o) { return text_of(o.sync.bucket_bytes.value()); }};
 }
 
+/// Printed where it is chosen: it says nothing of other kernels.
+Key device_messages() {
+  using Way = collective::DeviceMessages;
+  auto key = choice(
+      "sync.device-messages",
+      "from buffers of the cuda kernels: through the host, from the device's memory, or loaded by the ranks of a node "
+      "from each other's; auto: the last of these that works",
+      std::array{Way::automatic, Way::staged, Way::direct, Way::ipc},
+      [](RunOptions& o) -> auto& { return o.sync.device_messages; });
+  key.print = [](const RunOptions& o) {
+    const auto way = o.sync.device_messages;
+    return way == Way::automatic ? std::nullopt : std::optional(std::string(to_string(way)));
+  };
+  return key;
+}
+
 std::vector<Key> machine_keys() {
   using O = RunOptions;
   using collective::Algorithm;
@@ -95,6 +111,7 @@ std::vector<Key> machine_keys() {
       number<int>(
           "sync.ranks-per-node", "imitates nodes of so many ranks; 0: the real nodes", {0, 1 << 20},
           [](O& o) -> auto& { return o.sync.ranks_per_node; }),
+      device_messages(),
       choice(
           "compute.backend", "kernels", std::array{Backend::cpu, Backend::reference, Backend::cuda},
           [](O& o) -> auto& { return o.backend; }),

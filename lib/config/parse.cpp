@@ -199,6 +199,17 @@ void check_precision(const RunOptions& options, std::vector<Violation>& violatio
     violations.push_back({"train.precision", std::string(to_string(precision)),
                           kernels + (options.backend == Backend::cpu ? "fp32" : "fp32 or fp64") +
                               "; use compute.backend=cuda"});
+  const auto messages = options.sync.device_messages;
+  if (messages != collective::DeviceMessages::automatic && options.backend != Backend::cuda)
+    violations.push_back({"sync.device-messages", std::string(to_string(messages)),
+                          "is about the buffers of the cuda kernels; use compute.backend=cuda"});
+  if (messages == collective::DeviceMessages::ipc && options.train.deterministic)
+    violations.push_back({"sync.device-messages", "ipc",
+                          "excludes train.deterministic, whose tree needs the host; the nearest is auto"});
+  if (messages == collective::DeviceMessages::ipc && !collective::works_on_shared(options.sync.algorithm))
+    violations.push_back({"sync.device-messages", "ipc",
+                          "excludes sync.algorithm=" + std::string(to_string(options.sync.algorithm)) +
+                              ", which needs the host; the nearest is sync.algorithm=window"});
   if (options.gemm != "auto" && options.backend != Backend::cuda)
     violations.push_back(
         {"compute.gemm", options.gemm, "chooses among the cuda kernels; use compute.backend=cuda"});

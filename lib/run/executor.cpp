@@ -27,7 +27,8 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
       options_(std::move(options)),
       step_memory_(device_, program.microbatches, options_.largest_batch),
       done_(device_.make_event()),
-      mirrors_(device_, options_.direct_messages),
+      links_(device_, axes, options_.device_messages, step_memory_.memory()),
+      mirrors_(device_, links_),
       position_(axes.world().position()) {
   std::vector<std::string> layers;
   for (const auto& layer : model.layers)
@@ -43,6 +44,8 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
   activation_bytes_ =
       step::plan_memory(program, axes.at().data, options_.largest_batch, memory::alignment).total;
   activations_ = memory::DeviceBuffer(device_, activation_bytes_);
+  links_.share(activations_.bytes());
+  links_.share(parameters.gradient_memory());
   Elements most{};
   for (const auto& range : program.parameters)
     most = std::max(most, range.bias_count);
@@ -53,8 +56,9 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
     const bool of_metric = t.slot == program.metric_slot;
     const View whole = of_metric ? step_memory_.metric() : parameters.gradients();
     const View image = of_metric ? View() : parameters.image_of_gradients().slice(t.first, t.count);
-    fixed_.back() = axes.along(t.axis).plan_all_reduce(mirrors_.reduced(whole.slice(t.first, t.count), image),
-                                                       comm::Combine::sum, options_.algorithm, t.purpose);
+    fixed_.back() = axes.along(t.axis).plan_all_reduce(
+        mirrors_.reduced(t.axis, whole.slice(t.first, t.count), options_.algorithm, image),
+        comm::Combine::sum, options_.algorithm, t.purpose);
   }
 }
 

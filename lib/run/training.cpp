@@ -39,6 +39,7 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
           .largest_batch = std::min(options.split.batch, data.train.samples.value()),
           // In the deterministic mode ranks combine nearest first.
           .algorithm = options.split.grains > 0 ? comm::Algorithm::recursive_doubling : options.algorithm,
+          .device_messages = options.device_messages,
           .poison_released = options.poison_released});
   const std::int64_t n = data.train.samples.value();
   executor_->prepare(std::min(n, options.split.batch));
@@ -46,7 +47,8 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
   evaluator_ =
       std::make_unique<Evaluator>(model, plan_, format_, backend, axes_, *parameters_, data.test,
                                   Evaluator::Options{.samples = data.test.samples.value(),
-                                                     .batch = evaluation_batch * options.split.grid.data});
+                                                     .batch = evaluation_batch * options.split.grid.data,
+                                                     .device_messages = options.device_messages});
   if (!options.checkpoint.dir.empty())
     checkpointer_ = std::make_unique<Checkpointer>(world, model, *parameters_, options.checkpoint,
                                                    [this](int rank) { return program_of(rank); });

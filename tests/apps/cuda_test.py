@@ -43,7 +43,7 @@ def close(path, other, tolerance):
         assert numpy.allclose(a[name], b[name], rtol=0, atol=tolerance), (name, numpy.abs(a[name] - b[name]).max())
 
 
-def check_result(path, ranks):
+def check_result(path, ranks, way):
     with h5py.File(path) as file:
         assert file.attrs["status"] == b"complete"
         environment = file["environment"]
@@ -58,8 +58,10 @@ def check_result(path, ranks):
             assert (steps["phase"][name][:] > 0).all(), name
         traffic = file["traffic"]
         trained = traffic["activity"][:] == b"train"
-        staged = traffic["staged_bytes"][:][trained].sum()
-        assert (staged > 0) == (ranks > 1), staged
+        staged, sent, read = (traffic[name][:][trained].sum() for name in ("staged_bytes", "wire_bytes", "window_bytes_read"))
+        assert entries.get("device_messages", b"") == (way.encode() if ranks > 1 else b""), entries
+        assert (staged > 0) == (ranks > 1 and way == "staged"), staged
+        assert ranks == 1 or way == "staged" or (sent == 0 and read > 0), (sent, read)
         return steps["loss"][:]
 
 
@@ -71,11 +73,14 @@ with tempfile.TemporaryDirectory() as name:
             losses, accuracy = file["steps/loss"][:], file["epochs/test_accuracy"][:]
         for grid in grids:
             ranks = 2 if grid else 1
-            run(train, ranks, config, *small, *grid, f"--output={folder}/gpu.h5", f"--save-model={folder}/gpu_model.h5", "--overwrite")
-            assert numpy.allclose(check_result(folder / "gpu.h5", ranks), losses, rtol=1e-4), grid
-            close(folder / "gpu_model.h5", folder / "cpu_model.h5", 1e-4)
-            with h5py.File(folder / "gpu.h5") as file:
-                assert numpy.abs(file["epochs/test_accuracy"][:] - accuracy).max() <= 1 / 40 + 1e-9
+            for way in ("ipc", "staged") if grid else ("ipc",):
+                messages = ("--sync.device-messages=staged",) if way == "staged" else ()  # ipc is what auto finds
+                run(train, ranks, config, *small, *grid, *messages, f"--output={folder}/gpu.h5",
+                    f"--save-model={folder}/gpu_model.h5", "--overwrite")
+                assert numpy.allclose(check_result(folder / "gpu.h5", ranks, way), losses, rtol=1e-4), grid
+                close(folder / "gpu_model.h5", folder / "cpu_model.h5", 1e-4)
+                with h5py.File(folder / "gpu.h5") as file:
+                    assert numpy.abs(file["epochs/test_accuracy"][:] - accuracy).max() <= 1 / 40 + 1e-9
     # The timeline has every instruction of the step.
     run(train, 2, "digits_mlp", *small, "--grid.data=2", "--timeline.first=2", "--timeline.steps=1", f"--output={folder}/timed.h5")
     with h5py.File(folder / "timed.h5") as file:
@@ -104,6 +109,12 @@ with tempfile.TemporaryDirectory() as name:
     wrong = run(train, 1, "digits_mlp", "--compute.gemm=fastest", "--train.precision=fp64", expect=2)
     assert "compute.gemm = fastest: is no kernel of the family; it has auto" in wrong.stderr, wrong
     assert "train.precision = fp64: the cuda kernels compute in fp32, tf32 or bf16" in wrong.stderr, wrong
+    wrong = run(train, 2, "digits_mlp", *small, "--grid.data=2", "--sync.device-messages=ipc", "--sync.ranks-per-node=1",
+                "--sync.algorithm=mpi", expect=2)
+    assert "sync.device-messages = ipc: excludes sync.algorithm=mpi" in wrong.stderr, wrong
+    assert "sync.device-messages = ipc: needs the ranks of an axis on one node, but data spans several" in wrong.stderr, wrong
+    wrong = run(train, 1, "digits_mlp", "--sync.device-messages=direct", expect=2)
+    assert "sync.device-messages = direct: needs an MPI library that reaches the memory of devices" in wrong.stderr, wrong
     lost = run(train, 1, "digits_mlp", *small, "--train.learning-rate=1e30", f"--output={folder}/lost.h5", expect=1)
     assert "STATUS: FAIL" in lost.stdout and "is the first that is not finite" in lost.stdout + lost.stderr, lost
 print("ok")

@@ -65,6 +65,11 @@ class Device {
     throw std::logic_error("this device shares no memory between processes");
   }
   virtual void close(std::byte*) noexcept {}
+  /// to = Σ terms, of one size and floating-point type, added in their order: the same bits wherever it is
+  /// done. `to` may be one of the terms. For devices that share memory.
+  virtual void add(Queue, View /*to*/, std::span<const ConstView> /*terms*/) {
+    throw std::logic_error("this device adds nothing beside its back-end");
+  }
 
   /// Copies between views of the same size and type, either of them here or on the host. Both stay as they
   /// are until the queue has done it.

@@ -7,6 +7,20 @@
 
 namespace partita::collective {
 
+/// How messages leave buffers on a device and reach them: `staged` through images on the host, `direct` by a
+/// library that reaches the device's memory itself, `ipc` by no message at all, ranks of a node load from
+/// each other's memory. `automatic` is the last of these that works.
+enum class DeviceMessages { automatic, staged, direct, ipc };
+
+std::string_view to_string(DeviceMessages);
+
+/// Whether an all-reduce of buffers that ranks reach in each other's memory can be done so: the others need
+/// memory beside the buffer, or the host. `automatic` is `window` there.
+constexpr bool works_on_shared(Algorithm algorithm) {
+  return algorithm == Algorithm::automatic || algorithm == Algorithm::window ||
+         algorithm == Algorithm::ring || algorithm == Algorithm::halving_doubling;
+}
+
 /// Copies around one round; ranges count elements of the buffer.
 struct StagedRound {
   std::vector<Range> fetch;  ///< device → host, before the round begins

@@ -35,7 +35,8 @@ struct Description {
   collective::Purpose purpose = collective::Purpose::control;
   Elements elements{};
   DataType type = DataType::float32;
-  bool in_window = false;  ///< the buffer lies in a shared window: nothing is staged
+  bool in_window =
+      false;  ///< the ranks reach each other's buffers, in a window or on devices: nothing is staged
 };
 
 /// A collective bound to its buffer, started any number of times; starting allocates nothing. The buffer
@@ -116,7 +117,7 @@ class Communicator {
 
   /// Plans are collective over this communicator: every rank plans the same operations in the same order, and
   /// a difference in operation, size, type, algorithm or purpose throws on every rank. Negative counts throw.
-  /// Mirrors outlive the plans.
+  /// Mirrors outlive the plans; where one rank's buffer is shared, all ranks' are.
   std::unique_ptr<Collective> plan_all_reduce(Buffer buffer, Combine, Algorithm, collective::Purpose);
   /// Reduces in place; afterwards this rank's share of `cuts` (size() + 1 offsets) holds the result.
   std::unique_ptr<Collective> plan_reduce_scatter(Buffer buffer, std::span<const std::int64_t> cuts, Combine,
@@ -134,6 +135,9 @@ class Communicator {
   /// empty buffer sends nothing. Not collective: the peer plans the other half.
   std::unique_ptr<Collective> plan_send(Buffer buffer, int to, int tag, collective::Purpose);
   std::unique_ptr<Collective> plan_receive(Buffer buffer, int from, int tag, collective::Purpose);
+  /// Brings together both ends of the messages planned since the last call whose buffers are shared; they run
+  /// afterwards. Collective, over ranks of one node.
+  void connect_shared();
 
   /// Plans, runs and waits.
   void all_reduce(View buffer, Combine, collective::Purpose, Algorithm = Algorithm::automatic);

@@ -1,8 +1,11 @@
-/// A buffer on a device, and its image on the host through which messages go.
+/// A buffer on a device, and how its content reaches other ranks: through an image on the host, by messages
+/// from the device's memory, or by loads from it where ranks of a node reach each other's memory.
 #pragma once
 
 #include <span>
+#include <string>
 
+#include "partita/collective/schedule.hpp"
 #include "partita/kernels/view.hpp"
 #include "partita/topology/cut.hpp"
 
@@ -32,6 +35,28 @@ class Mirror {
   virtual void release() = 0;
 };
 
+/// A buffer that other ranks of the node reach: no message carries its content, ranks load from and store
+/// into each other's. `host` is the buffer itself, which the host does not touch.
+class SharedMirror : public Mirror {
+ public:
+  /// A stretch of a rank's buffer (this one's own among them) that begins with element `first`.
+  struct Source {
+    int rank = 0;
+    std::int64_t first = 0;
+  };
+  /// When planned: what another rank needs to reach this buffer; empty where it holds nothing.
+  [[nodiscard]] virtual std::string address() const = 0;
+  /// When planned: what is loaded from and stored into at `rank`. May block shortly.
+  virtual void open(int rank, const std::string& address) = 0;
+  /// Issues: `range` of this buffer becomes the sources, combined in their order. No other source overlaps
+  /// it.
+  virtual void load(topology::Range range, std::span<const Source> sources, collective::Combine) = 0;
+  /// Issues, behind all loads: `range` of this buffer goes to the same place of another rank's.
+  virtual void store_to(int rank, topology::Range range) = 0;
+  /// Whether the device has done all loads and stores.
+  [[nodiscard]] virtual bool moved() = 0;
+};
+
 /// Where an operation's data lie: memory of the host's, or a device's with its mirror.
 struct Buffer {
   // NOLINTNEXTLINE(google-explicit-constructor): a view of host memory is a buffer
@@ -39,9 +64,11 @@ struct Buffer {
   template <class T, std::size_t Extent>
   Buffer(std::span<T, Extent> values) : view(values) {}
   explicit Buffer(Mirror& of_device) : view(of_device.host()), mirror(&of_device) {}
+  explicit Buffer(SharedMirror& reached) : view(reached.host()), mirror(&reached), shared(&reached) {}
 
-  kernels::View view;  ///< on the host
+  kernels::View view;  ///< on the host; of the device where `shared`, or where messages leave its memory
   Mirror* mirror = nullptr;
+  SharedMirror* shared = nullptr;  ///< where ranks of the node reach it
 };
 
 }  // namespace partita::comm

@@ -11,6 +11,7 @@
 
 #include "partita/base/error.hpp"
 #include "partita/collective/schedule.hpp"
+#include "partita/collective/staging.hpp"
 #include "partita/data/dataset.hpp"
 #include "partita/model/parse.hpp"
 #include "partita/step/build.hpp"
@@ -77,6 +78,8 @@ struct SyncOptions {
   std::filesystem::path table;  ///< what `automatic` stands for; empty: the shipped table
   kernels::Bytes bucket_bytes{1 << 20};
   int ranks_per_node = 0;  ///< imitated nodes; 0: the real ones
+  /// How messages leave the memory of devices.
+  collective::DeviceMessages device_messages = collective::DeviceMessages::automatic;
 };
 
 struct RunOptions {
@@ -95,8 +98,8 @@ struct RunOptions {
   CheckpointOptions checkpoint;
   SyncOptions sync;
   Backend backend = Backend::cpu;
-  std::string gemm = "auto";  ///< of the cuda kernels: how matrices are multiplied
-  int threads = 0;  ///< 0: the rank's share of the node's cores
+  std::string gemm = "auto";      ///< of the cuda kernels: how matrices are multiplied
+  int threads = 0;                ///< 0: the rank's share of the node's cores
   double watchdog_seconds = 300;  ///< that a rank waits for others before the job is ended; 0: for ever
   data::DataOptions data;
   bool mlperf_log = false;  ///< rank 0 prints what happens as MLPerf log lines

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -72,8 +73,8 @@ class Executor {
   struct Options {
     std::int64_t largest_batch = 0;  ///< samples of the whole grid; sizes the arena
     comm::Algorithm algorithm = comm::Algorithm::automatic;
-    /// Messages go from and to the device's memory without a copy on the host.
-    bool direct_messages = comm::reaches_device_memory();
+    /// How messages leave and reach the memory of a device.
+    collective::DeviceMessages device_messages = collective::DeviceMessages::automatic;
     /// Fills slots with NaN once the last instruction that touches them is over, and counts those alive.
     bool poison_released = false;
     /// Does what a compute or copy instruction should do; for studies of schedules. Empty: kernels.
@@ -112,6 +113,8 @@ class Executor {
   [[nodiscard]] kernels::Bytes peak_live_bytes() const { return peak_live_; }
   [[nodiscard]] kernels::Bytes activation_bytes() const { return activation_bytes_; }
   [[nodiscard]] kernels::Bytes communication_bytes() const;
+  /// How messages leave and reach the device's memory; empty for a host or a single rank.
+  [[nodiscard]] std::string device_messages() const { return links_.describe(); }
   /// The all-reduces that do not depend on the batch: of gradients and of the metric, in program order.
   [[nodiscard]] std::vector<const comm::Collective*> reductions() const;
 
@@ -161,8 +164,10 @@ class Executor {
   const step::Instruction* last_loss_ = nullptr;
   kernels::Bytes activation_bytes_{}, live_{}, peak_live_{};
   memory::DeviceBuffer activations_, workspace_, no_bias_;
+  std::list<memory::DeviceBuffer> more_activations_;  ///< of batches that need more than the arena
   memory::PinnedBuffer nan_, image_;
   std::map<const data::Dataset*, std::unique_ptr<ResidentData>> resident_;
+  DeviceLinks links_;  ///< behind all memory that other ranks reach, which is released when it has ended
   Mirrors mirrors_;
   std::map<std::int64_t, std::unique_ptr<Bound>> bound_;  ///< by samples of the batch
   std::vector<std::unique_ptr<comm::Collective>> fixed_;  ///< by transfer; null where it depends on the batch

@@ -5,28 +5,45 @@
 #include <vector>
 
 #include "partita/memory/buffer.hpp"
+#include "partita/run/device_links.hpp"
 #include "partita/run/device_mirror.hpp"
+#include "partita/run/reached_mirror.hpp"
 
 namespace partita::run {
 
 /// Owns the mirrors; outlives the transfers that are planned with them.
 class Mirrors {
  public:
-  /// `direct`: messages reach the device's memory.
-  Mirrors(kernels::Device& device, bool direct) : device_(device), direct_(direct) {}
+  Mirrors(kernels::Device& device, DeviceLinks& links) : device_(device), links_(links) {}
 
-  /// For an operation that only moves data.
-  comm::Buffer moved(kernels::View view) {
+  /// For an operation along `axis` that only moves data.
+  comm::Buffer moved(topology::Axis axis, kernels::View view) {
     if (device_.is_host()) return view;
-    if (!direct_) return reduced(view);
+    const auto way = links_.along(axis);
+    if (way == DeviceLinks::Way::ipc) return reached(view);
+    if (way == DeviceLinks::Way::staged) return staged(view, {});
     mirrors_.push_back(std::make_unique<DirectMirror>(device_, view));
     return comm::Buffer(*mirrors_.back());
   }
 
-  /// For one that reduces, which the host does. `image`: memory for it that somebody else owns; empty: its
-  /// own.
-  comm::Buffer reduced(kernels::View view, kernels::View image = {}) {
+  /// For one that reduces by `algorithm`, which the host does where ranks do not reach each other's memory.
+  /// `image`: memory for it that somebody else owns; empty: its own.
+  comm::Buffer reduced(topology::Axis axis, kernels::View view, comm::Algorithm algorithm,
+                       kernels::View image = {}) {
     if (device_.is_host()) return view;
+    const bool reaches =
+        links_.along(axis) == DeviceLinks::Way::ipc && collective::works_on_shared(algorithm);
+    return reaches ? reached(view) : staged(view, image);
+  }
+
+ private:
+  comm::Buffer reached(kernels::View view) {
+    auto mirror = std::make_unique<ReachedMirror>(device_, links_.memory(), view);
+    auto& reached = *mirror;
+    mirrors_.push_back(std::move(mirror));
+    return comm::Buffer(static_cast<comm::SharedMirror&>(reached));
+  }
+  comm::Buffer staged(kernels::View view, kernels::View image) {
     if (image.empty() && !view.empty()) {
       images_.emplace_back(device_, view.bytes());
       image = images_.back().view(view.type(), view.size());
@@ -36,9 +53,8 @@ class Mirrors {
     return comm::Buffer(*mirrors_.back());
   }
 
- private:
   kernels::Device& device_;
-  bool direct_;
+  DeviceLinks& links_;
   std::vector<memory::PinnedBuffer> images_;
   std::vector<std::unique_ptr<comm::Mirror>> mirrors_;
 };

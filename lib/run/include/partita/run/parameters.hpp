@@ -31,6 +31,8 @@ class Parameters {
     return all_gradients_.slice(velocities_.size() * level, velocities_.size());
   }
   [[nodiscard]] View velocities() const { return velocities_; }
+  /// The allocation of a device in which all gradients lie; empty on a host.
+  [[nodiscard]] std::span<std::byte> gradient_memory() const { return gradient_storage_.bytes(); }
   /// Host memory that the gradients (of level 0) are sent from and received in.
   [[nodiscard]] View image_of_gradients() const { return gradient_image_; }
 

@@ -31,6 +31,8 @@ class StepMemory {
   [[nodiscard]] kernels::View sums_of(int microbatch) const;  ///< float64 [2]
   [[nodiscard]] kernels::View sums_of_all() const;            ///< float64 [microbatches, 2]
   [[nodiscard]] std::int64_t* lost() const;
+  /// All of the device's memory but the indices.
+  [[nodiscard]] std::span<std::byte> memory() const { return storage_.bytes(); }
 
  private:
   kernels::Device& device_;

@@ -39,6 +39,7 @@ struct TrainingOptions {
   std::function<bool()> interrupted = {};  ///< whether this rank was asked to stop; asked between steps
   model::Initializer initializer = model::Initializer::torch;
   comm::Algorithm algorithm = comm::Algorithm::automatic;
+  collective::DeviceMessages device_messages = collective::DeviceMessages::automatic;
   bool poison_released = false;  ///< debugging: slots hold NaN once nothing reads them any more
 };
 
