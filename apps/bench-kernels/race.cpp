@@ -79,7 +79,9 @@ RaceResult run_race(kernels::Backend& backend, kernels::cuda::Precision precisio
   const int rounds = peak_rounds(backend, precision, watch, effort);
   const double fastest = estimates.empty() ? 0 : *std::ranges::min_element(estimates);
   for (int repetition = 0; repetition < effort.repetitions; ++repetition) {
-    for (std::size_t i = 0; i < graphs.size(); ++i) {
+    for (std::size_t place = 0; place < graphs.size(); ++place) {
+      // Another one is first each time: none always follows the same one, which leaves it caches and a clock.
+      const std::size_t i = (place + static_cast<std::size_t>(repetition)) % graphs.size();
       if (estimates[i] > 10 * fastest && repetition >= effort.slow_repetitions) continue;
       const double taken = watch.seconds([&] { device.issue(*graphs[i].graph); });
       result.ways[i].seconds.push_back(taken / graphs[i].calls);
