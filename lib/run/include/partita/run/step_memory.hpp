@@ -28,7 +28,7 @@ class StepMemory {
   [[nodiscard]] const kernels::StepValues* values() const;
   [[nodiscard]] kernels::ConstView indices(std::int64_t first, std::int64_t count) const;
   [[nodiscard]] kernels::View metric() const;                 ///< float64 [2]
-  [[nodiscard]] kernels::View sums_of(int microbatch) const;  ///< float64 [2]
+  [[nodiscard]] kernels::View sums_of(int microbatch) const;  ///< float64 [2]; of a single one `metric`
   [[nodiscard]] kernels::View sums_of_all() const;            ///< float64 [microbatches, 2]
   [[nodiscard]] std::int64_t* lost() const;
   /// All of the device's memory but the indices.
