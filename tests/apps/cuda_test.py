@@ -109,9 +109,10 @@ with tempfile.TemporaryDirectory() as name:
     wrong = run(train, 1, "digits_mlp", "--compute.gemm=fastest", "--train.precision=fp64", expect=2)
     assert "compute.gemm = fastest: is no kernel of the family; it has auto" in wrong.stderr, wrong
     assert "train.precision = fp64: the cuda kernels compute in fp32, tf32 or bf16" in wrong.stderr, wrong
-    wrong = run(train, 2, "digits_mlp", *small, "--grid.data=2", "--sync.device-messages=ipc", "--sync.ranks-per-node=1",
-                "--sync.algorithm=mpi", expect=2)
+    shared = (*small, "--grid.data=2", "--sync.device-messages=ipc")
+    wrong = run(train, 2, "digits_mlp", *shared, "--sync.algorithm=mpi", expect=2)
     assert "sync.device-messages = ipc: excludes sync.algorithm=mpi" in wrong.stderr, wrong
+    wrong = run(train, 2, "digits_mlp", *shared, "--sync.ranks-per-node=1", expect=2)
     assert "sync.device-messages = ipc: needs the ranks of an axis on one node, but data spans several" in wrong.stderr, wrong
     wrong = run(train, 1, "digits_mlp", "--sync.device-messages=direct", expect=2)
     assert "sync.device-messages = direct: needs an MPI library that reaches the memory of devices" in wrong.stderr, wrong
