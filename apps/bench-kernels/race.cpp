@@ -16,9 +16,11 @@ class Stopwatch {
  public:
   explicit Stopwatch(Device& device)
       : device_(device), begin_(device.make_event()), end_(device.make_event()) {}
-  /// Seconds on the device between the first and the last of what `issue` issues.
-  template <class Issue>
-  double seconds(const Issue& issue) {
+  /// Seconds on the device between the first and the last of what `issue` issues. What `ahead` issues keeps
+  /// the device busy meanwhile: else the clock starts while the host still issues.
+  template <class Ahead, class Issue>
+  double seconds(const Ahead& ahead, const Issue& issue) {
+    ahead();
     device_.record(*begin_, Queue::compute);
     issue();
     device_.record(*end_, Queue::compute);
@@ -54,8 +56,8 @@ int calls_for(double seconds_of_one, const Race& race, const Effort& effort) {
 int peak_rounds(kernels::Backend& backend, kernels::cuda::Precision precision, Stopwatch& watch,
                 const Effort& effort) {
   const int few = effort.trial_rounds;
-  watch.seconds([&] { kernels::cuda::issue_peak(backend, precision, few); });
-  const double taken = watch.seconds([&] { kernels::cuda::issue_peak(backend, precision, few); });
+  const auto trial = [&] { kernels::cuda::issue_peak(backend, precision, few); };
+  const double taken = watch.seconds(trial, trial);
   return std::clamp(static_cast<int>(few * effort.sample_seconds / std::max(taken, 1e-6)), 1, 1 << 20);
 }
 
@@ -68,25 +70,28 @@ RaceResult run_race(kernels::Backend& backend, kernels::cuda::Precision precisio
   RaceResult result{.flops = race.flops};
   std::vector<Recorded> graphs;
   std::vector<double> estimates;
+  const auto ahead = [&] { kernels::cuda::issue_peak(backend, precision, effort.trial_rounds); };
   for (const auto& way : race.ways) {
     result.ways.push_back({.name = way.name, .own = way.own, .error = way.error ? way.error() : 0});
     const auto once = record(device, way, race.sets, 1);
-    watch.seconds([&] { device.issue(*once.graph); });
-    estimates.push_back(watch.seconds([&] { device.issue(*once.graph); }));
+    watch.seconds(ahead, [&] { device.issue(*once.graph); });
+    estimates.push_back(watch.seconds(ahead, [&] { device.issue(*once.graph); }));
     graphs.push_back(record(device, way, race.sets, calls_for(estimates.back(), race, effort)));
-    if (estimates.back() < 1) watch.seconds([&] { device.issue(*graphs.back().graph); });
+    if (estimates.back() < 1) watch.seconds(ahead, [&] { device.issue(*graphs.back().graph); });
   }
   const int rounds = peak_rounds(backend, precision, watch, effort);
   const double fastest = estimates.empty() ? 0 : *std::ranges::min_element(estimates);
   for (int repetition = 0; repetition < effort.repetitions; ++repetition) {
-    for (std::size_t i = 0; i < graphs.size(); ++i) {
+    for (std::size_t place = 0; place < graphs.size(); ++place) {
+      // Another one is first each time: none always follows the same one, which leaves it caches and a clock.
+      const std::size_t i = (place + static_cast<std::size_t>(repetition)) % graphs.size();
       if (estimates[i] > 10 * fastest && repetition >= effort.slow_repetitions) continue;
-      const double taken = watch.seconds([&] { device.issue(*graphs[i].graph); });
+      const double taken = watch.seconds(ahead, [&] { device.issue(*graphs[i].graph); });
       result.ways[i].seconds.push_back(taken / graphs[i].calls);
     }
     double flops = 0;
     const double taken =
-        watch.seconds([&] { flops = kernels::cuda::issue_peak(backend, precision, rounds); });
+        watch.seconds(ahead, [&] { flops = kernels::cuda::issue_peak(backend, precision, rounds); });
     result.peak.push_back(flops / taken);
   }
   return result;

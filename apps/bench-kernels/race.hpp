@@ -32,7 +32,9 @@ struct Effort {
   int repetitions = 20, slow_repetitions = 3;
   double sample_seconds = 1e-3;
   int most_calls = 1024;
-  int trial_rounds = 64;  ///< of the peak's loop, by whose time the sampled rounds are chosen
+  /// Of the peak's loop, by whose time the sampled rounds are chosen and which run ahead of every sample:
+  /// longer than the host takes to issue one.
+  int trial_rounds = 256;
   std::optional<kernels::Bytes> working_set;  ///< of all sets together; twice the level-2 cache if not given
 };
 

@@ -57,9 +57,11 @@ void Executor::loss(const step::Instruction& instruction, Bound& bound, const Ba
   if (&instruction == last_loss_) add_losses();
 }
 
-/// Of all micro-batches; in the deterministic mode in the tree of the gradients.
+/// Of all micro-batches, in the deterministic mode in the tree of the gradients; the sums of a single one lie
+/// where those of all belong.
 void Executor::add_losses() {
-  backend_.add_sums(step_memory_.sums_of_all(), program_.gradient_levels > 1, step_memory_.metric());
+  if (program_.microbatches > 1)
+    backend_.add_sums(step_memory_.sums_of_all(), program_.gradient_levels > 1, step_memory_.metric());
   if (lost_step_) step_memory_.lose_sums();
 }
 

@@ -72,8 +72,11 @@ Executor::Bound& Executor::bind(std::int64_t batch) {
   ledger.set_activity(collective::Activity::setup);  // the ranks agree on what they plan
   entry = std::make_unique<Bound>(*this, batch);
   ledger.set_activity(activity);
-  if (entry->workspace.value() > static_cast<std::int64_t>(workspace_.bytes().size()))
+  if (entry->workspace.value() > static_cast<std::int64_t>(workspace_.bytes().size())) {
+    for (auto& [size, other] : bound_)  // what was recorded works in the memory that goes
+      if (other) other->graphs.clear();
     workspace_ = memory::DeviceBuffer(device_, entry->workspace);
+  }
   return *entry;
 }
 

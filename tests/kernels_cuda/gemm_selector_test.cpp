@@ -78,6 +78,8 @@ TEST(GemmSelector, KernelsOfOneArchitectureStayThere) {
 TEST(GemmSelector, RulesSplitLongThinProductsOnly) {
   EXPECT_EQ(chosen(product(128, 10, 65536), Arithmetic::fp32, h200, empty_table), "split_k");
   EXPECT_EQ(chosen(product(128, 10, 256), Arithmetic::fp32, h200, empty_table), "tile");
+  EXPECT_EQ(chosen(product(100, 128, 784), Arithmetic::fp32, h200, empty_table), "split_k");
+  EXPECT_EQ(chosen(product(1024, 128, 784), Arithmetic::fp32, h200, empty_table), "tile");
   EXPECT_EQ(chosen(product(4096, 4096, 4096), Arithmetic::fp32, h200, empty_table), "tile");
 }
 

@@ -6,6 +6,7 @@
 
 #include "after_product.hpp"
 #include "cublas_library.hpp"
+#include "launch.hpp"
 
 namespace partita::kernels::cuda::gemm {
 namespace {
@@ -22,9 +23,25 @@ const CublasLibrary& library() {
   return lt;
 }
 
-/// One for the process; made once a device is chosen.
+/// Lets this thread do what a recording of its own forbids otherwise, such as taking memory of the device.
+class BesidesRecording {
+ public:
+  BesidesRecording() {
+    check(cudaThreadExchangeStreamCaptureMode(&mode_), "cudaThreadExchangeStreamCaptureMode");
+  }
+  ~BesidesRecording() { cudaThreadExchangeStreamCaptureMode(&mode_); }
+  BesidesRecording(const BesidesRecording&) = delete;
+  BesidesRecording& operator=(const BesidesRecording&) = delete;
+
+ private:
+  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
+};
+
+/// One for the process; made once a device is chosen, at the first product, which may be one that is
+/// recorded.
 cublasLtHandle_t handle() {
   static const cublasLtHandle_t one = [] {
+    const BesidesRecording making;
     cublasLtHandle_t made = nullptr;
     check_library(library().create(&made), "cublasLtCreate");
     return made;

@@ -65,8 +65,11 @@ bool fits(const Kernel& kernel, const Arguments& p, Arithmetic arithmetic, const
 }
 
 bool is_long_and_thin(const Arguments& p, const Chip& chip) {
-  const std::int64_t tiles = ((p.m + 127) / 128) * ((p.n + 127) / 128);
-  return tiles * 2 <= chip.multiprocessors && p.k >= 1024;
+  const auto fill_half_at_most = [&](std::int64_t extent) {
+    const std::int64_t tiles = ((p.m + extent - 1) / extent) * ((p.n + extent - 1) / extent);
+    return tiles * 2 <= chip.multiprocessors;
+  };
+  return (p.k >= 1024 && fill_half_at_most(128)) || (p.k >= 512 && fill_half_at_most(32));
 }
 
 const Kernel* preferred(const Arguments& p, Arithmetic arithmetic, const Chip& chip,

@@ -81,7 +81,9 @@ std::span<const Kernel> all_kernels();
 /// Whether this kernel runs on the chip and can compute the product.
 bool fits(const Kernel&, const Arguments&, Arithmetic, const Chip&);
 
-/// Whether C has too few tiles to keep the chip busy while sums are long: then k should be split.
+/// Whether C has too few tiles to keep the chip busy while sums are long: then k should be split. Where even
+/// the smallest tiles are too few, shorter sums are worth the second launch: a block alone on its
+/// multiprocessor goes from step to step at the pace of memory. By reasoning, not measured.
 bool is_long_and_thin(const Arguments&, const Chip&);
 
 /// Without a table: a kernel that splits k ("split_k…") where the product is long and thin, else the last of

@@ -28,17 +28,18 @@ class StepMemory {
   [[nodiscard]] const kernels::StepValues* values() const;
   [[nodiscard]] kernels::ConstView indices(std::int64_t first, std::int64_t count) const;
   [[nodiscard]] kernels::View metric() const;                 ///< float64 [2]
-  [[nodiscard]] kernels::View sums_of(int microbatch) const;  ///< float64 [2]
+  [[nodiscard]] kernels::View sums_of(int microbatch) const;  ///< float64 [2]; of a single one `metric`
   [[nodiscard]] kernels::View sums_of_all() const;            ///< float64 [microbatches, 2]
   [[nodiscard]] std::int64_t* lost() const;
-  /// All of the device's memory but the indices.
+  /// All of the device's memory.
   [[nodiscard]] std::span<std::byte> memory() const { return storage_.bytes(); }
 
  private:
   kernels::Device& device_;
   int microbatches_;
-  memory::DeviceBuffer storage_, indices_;
-  memory::PinnedBuffer to_device_, from_device_, indices_image_;
+  kernels::Bytes sums_at_;
+  memory::DeviceBuffer storage_;
+  memory::PinnedBuffer to_device_, from_device_;
 };
 
 }  // namespace partita::run
