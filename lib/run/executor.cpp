@@ -73,8 +73,16 @@ Executor::Bound& Executor::bind(std::int64_t batch) {
   entry = std::make_unique<Bound>(*this, batch);
   ledger.set_activity(activity);
   if (entry->workspace.value() > static_cast<std::int64_t>(workspace_.bytes().size()))
-    workspace_ = memory::DeviceBuffer(device_, entry->workspace);
+    grow_workspace(entry->workspace);
   return *entry;
+}
+
+/// What was recorded names the memory that goes.
+void Executor::grow_workspace(Bytes bytes) {
+  device_.synchronize();
+  for (const auto& [batch, bound] : bound_)
+    bound->graphs.clear();
+  workspace_ = memory::DeviceBuffer(device_, bytes);
 }
 
 comm::Collective& Executor::transfer(Bound& bound, int id) {
