@@ -117,9 +117,10 @@ with tempfile.TemporaryDirectory() as name:
     if train.endswith("-on-host"):
         wrong = run(train, 1, "digits_mlp", "--compute.gemm=cublas", expect=2)
         assert "compute.gemm = cublas: cannot be used: built without cuBLASLt" in wrong.stderr, wrong
-    wrong = run(train, 2, "digits_mlp", *small, "--grid.data=2", "--sync.device-messages=ipc", "--sync.algorithm=mpi", expect=2)
+    shared = (*small, "--grid.data=2", "--sync.device-messages=ipc")
+    wrong = run(train, 2, "digits_mlp", *shared, "--sync.algorithm=mpi", expect=2)
     assert "sync.device-messages = ipc: excludes sync.algorithm=mpi" in wrong.stderr, wrong
-    wrong = run(train, 2, "digits_mlp", *small, "--grid.data=2", "--sync.device-messages=ipc", "--sync.ranks-per-node=1", expect=2)
+    wrong = run(train, 2, "digits_mlp", *shared, "--sync.ranks-per-node=1", expect=2)
     assert "sync.device-messages = ipc: needs the ranks of an axis on one node, but data spans several" in wrong.stderr, wrong
     wrong = run(train, 1, "digits_mlp", "--sync.device-messages=direct", expect=2)
     assert "sync.device-messages = direct: needs an MPI library that reaches the memory of devices" in wrong.stderr, wrong

@@ -133,7 +133,15 @@ TEST(Config, AFileIsCheckedLikeTheCommandLine) {
 TEST(Config, ContradictionsAreRefused) {
   EXPECT_TRUE(Parsed({"--train.batch=3", "--train.batch-per-rank=3"}).names("excludes train.batch"));
   EXPECT_TRUE(Parsed({"--train.precision=fp64"}).names("compute.backend=reference"));
-  EXPECT_TRUE(Parsed({"--train.precision=bf16"}).names("not available yet"));
+  for (const std::string precision : {"bf16", "tf32"}) {
+    EXPECT_TRUE(Parsed({"--train.precision=" + precision})
+                    .names("the cpu kernels compute in fp32; use compute.backend=cuda"));
+    EXPECT_FALSE(
+        Parsed({"--train.precision=" + precision, "--compute.backend=cuda"}).names("kernels compute in"));
+  }
+  EXPECT_TRUE(
+      Parsed({"--train.precision=fp64", "--compute.backend=cuda"}).names("the cuda kernels compute in"));
+  EXPECT_TRUE(Parsed({"--compute.gemm=naive"}).names("chooses among the cuda kernels"));
 }
 
 TEST(Config, DeviceMessagesAreForBuffersOnDevicesAndForWhatRanksCanDoThere) {
