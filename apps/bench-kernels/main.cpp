@@ -25,12 +25,16 @@ using bench_kernels::Options;
 
 enum ExitCode { success = 0, failed = 1, bad_input = 2 };
 
-/// Says why there is no GPU; true where there is one.
-bool has_device() {
+/// Says why there is no such GPU; true where there is one.
+bool has_device(int device) {
   const auto query = kernels::cuda::query_devices();
-  if (query.devices.empty())
+  const auto devices = static_cast<int>(query.devices.size());
+  if (devices == 0)
     std::cerr << "partita-bench-kernels: --backend=cuda: " << describe(query) << '\n';
-  return !query.devices.empty();
+  else if (device >= devices)
+    std::cerr << "partita-bench-kernels: device = " << device << ": there is none; the nearest is "
+              << devices - 1 << '\n';
+  return device < devices;
 }
 
 /// Runs what Google Benchmark's flags select; false where they select nothing, which it says.
@@ -67,7 +71,7 @@ int run(int argc, char** argv) {
   if (options.help) return bench_kernels::print_help(std::cout), success;
   if (options.version)
     return std::cout << "partita-bench-kernels " << results::version().software_version << "\n", success;
-  if (options.cuda && !has_device()) return bad_input;
+  if (options.cuda && !has_device(options.device)) return bad_input;
   if (options.table && !options.cuda) return bench_kernels::print_ladder(std::cout, nullptr), success;
   comm::MpiEnvironment environment(argc, argv);
   std::unique_ptr<Campaign> campaign;

@@ -38,6 +38,10 @@ void check_cuda(Input& input) {
   const auto query = kernels::cuda::query_devices();
   if (query.devices.empty())
     input.violations.push_back({"compute.backend", "cuda", "no CUDA device to compute on: " + query.problem});
+  for (const auto& device : query.devices)
+    if (device.major < 8)
+      input.violations.push_back(
+          {"compute.backend", "cuda", device.name + " has not the compute capability 8.0 that is needed"});
   if (input.options.sync.device_messages == collective::DeviceMessages::direct &&
       !comm::reaches_device_memory())
     input.violations.push_back(
@@ -45,11 +49,18 @@ void check_cuda(Input& input) {
          "needs an MPI library that reaches the memory of devices; the nearest is auto"});
   const auto names = kernels::cuda::gemm_names(cuda_precision(input.options));
   const auto& gemm = input.options.gemm;
-  if (std::find(names.begin(), names.end(), gemm) != names.end()) return;
+  if (std::find(names.begin(), names.end(), gemm) != names.end()) {
+    if (const auto problem = gemm == "cublas" ? kernels::cuda::cublas_problem() : ""; !problem.empty())
+      input.violations.push_back({"compute.gemm", gemm, "cannot be used: " + problem});
+    return;
+  }
   std::string known;
   for (const auto& name : names)
     known += (known.empty() ? "" : ", ") + name;
-  input.violations.push_back({"compute.gemm", gemm, "is no kernel of the family; it has " + known});
+  input.violations.push_back({"compute.gemm", gemm,
+                              "is no kernel of the family for train.precision=" +
+                                  std::string(to_string(input.options.train.precision)) + "; it has " +
+                                  known});
 }
 
 /// Ranks of one host take its devices in turn; where there are more ranks, several share one.

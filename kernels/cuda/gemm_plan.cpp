@@ -3,6 +3,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "gemm/cublas.hpp"
 #include "gemm/selector.hpp"
 #include "issue.hpp"
 
@@ -89,6 +90,8 @@ std::vector<std::string> gemm_names(Precision precision) {
     if (kernel.arithmetic == arithmetic_of(precision)) names.emplace_back(kernel.name);
   return names;
 }
+
+std::string cublas_problem() { return gemm::cublas_problem(); }
 
 void check_gemm_name(const BackendOptions& options) {
   gemm::check_name(options.gemm, arithmetic_of(options.precision), gemm::all_kernels());

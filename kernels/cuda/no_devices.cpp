@@ -9,6 +9,8 @@ DeviceQuery query_devices() { return {.runtime = "none", .problem = "built witho
 
 std::vector<std::string> gemm_names(Precision) { return {"auto"}; }
 
+std::string cublas_problem() { return "built without CUDA"; }
+
 std::unique_ptr<Backend> make_cuda_backend(const BackendOptions&) {
   throw std::runtime_error("the CUDA back-end: " + describe(query_devices()));
 }

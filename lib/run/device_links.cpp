@@ -48,19 +48,21 @@ std::string DeviceLinks::why_not(comm::Communicator& axis, kernels::View sample)
   return {};
 }
 
-std::string DeviceLinks::describe() const {
+std::string DeviceLinks::describe(collective::Algorithm of_reductions) const {
   if (device_.is_host() || axes_.world().size() == 1) return {};
   std::string each;
-  bool same = true;
+  bool same = true, reaches = false;
   std::optional<Way> first;
   for (auto& [axis, communicator] : axes_.all()) {
     if (communicator.size() == 1) continue;
     const Way way = along(axis);
     same = same && way == first.value_or(way);
+    reaches = reaches || way == Way::ipc;
     first = first.value_or(way);
     each += (each.empty() ? "" : ", ") + std::string(to_string(axis)) + ": " + std::string(to_string(way));
   }
-  return same && first ? std::string(to_string(*first)) : each;
+  const std::string ways = same && first ? std::string(to_string(*first)) : each;
+  return reaches && !collective::works_on_shared(of_reductions) ? ways + ", all-reduces staged" : ways;
 }
 
 void DeviceLinks::share(std::span<std::byte> allocation) {

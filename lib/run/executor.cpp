@@ -72,12 +72,17 @@ Executor::Bound& Executor::bind(std::int64_t batch) {
   ledger.set_activity(collective::Activity::setup);  // the ranks agree on what they plan
   entry = std::make_unique<Bound>(*this, batch);
   ledger.set_activity(activity);
-  if (entry->workspace.value() > static_cast<std::int64_t>(workspace_.bytes().size())) {
-    for (auto& [size, other] : bound_)  // what was recorded works in the memory that goes
-      if (other) other->graphs.clear();
-    workspace_ = memory::DeviceBuffer(device_, entry->workspace);
-  }
+  if (entry->workspace.value() > static_cast<std::int64_t>(workspace_.bytes().size()))
+    grow_workspace(entry->workspace);
   return *entry;
+}
+
+/// What was recorded names the memory that goes.
+void Executor::grow_workspace(Bytes bytes) {
+  device_.synchronize();
+  for (const auto& [batch, bound] : bound_)
+    if (bound) bound->graphs.clear();
+  workspace_ = memory::DeviceBuffer(device_, bytes);
 }
 
 comm::Collective& Executor::transfer(Bound& bound, int id) {

@@ -81,6 +81,11 @@ with tempfile.TemporaryDirectory() as name:
                 close(folder / "gpu_model.h5", folder / "cpu_model.h5", 1e-4)
                 with h5py.File(folder / "gpu.h5") as file:
                     assert numpy.abs(file["epochs/test_accuracy"][:] - accuracy).max() <= 1 / 40 + 1e-9
+    # What the host reduces is staged, and the result says so.
+    run(train, 2, "digits_mlp", *small, "--grid.data=2", "--train.deterministic=true", f"--output={folder}/same_bits.h5")
+    with h5py.File(folder / "same_bits.h5") as file:
+        assert file["environment"].attrs["device_messages"] == b"ipc, all-reduces staged"
+        assert file["traffic"]["staged_bytes"][:].sum() > 0
     # The timeline has every instruction of the step.
     run(train, 2, "digits_mlp", *small, "--grid.data=2", "--timeline.first=2", "--timeline.steps=1", f"--output={folder}/timed.h5")
     with h5py.File(folder / "timed.h5") as file:
@@ -107,8 +112,11 @@ with tempfile.TemporaryDirectory() as name:
         assert names and all((a["inference"][n][:] == b["inference"][n][:]).all() for n in names), names
     # What cannot be is named.
     wrong = run(train, 1, "digits_mlp", "--compute.gemm=fastest", "--train.precision=fp64", expect=2)
-    assert "compute.gemm = fastest: is no kernel of the family; it has auto" in wrong.stderr, wrong
+    assert "compute.gemm = fastest: is no kernel of the family for train.precision=fp64; it has auto" in wrong.stderr, wrong
     assert "train.precision = fp64: the cuda kernels compute in fp32, tf32 or bf16" in wrong.stderr, wrong
+    if train.endswith("-on-host"):
+        wrong = run(train, 1, "digits_mlp", "--compute.gemm=cublas", expect=2)
+        assert "compute.gemm = cublas: cannot be used: built without cuBLASLt" in wrong.stderr, wrong
     shared = (*small, "--grid.data=2", "--sync.device-messages=ipc")
     wrong = run(train, 2, "digits_mlp", *shared, "--sync.algorithm=mpi", expect=2)
     assert "sync.device-messages = ipc: excludes sync.algorithm=mpi" in wrong.stderr, wrong

@@ -21,8 +21,9 @@ class DeviceLinks {
 
   /// Never `automatic`; the same on all ranks.
   [[nodiscard]] Way along(topology::Axis axis) const { return ways_.at(axis); }
-  /// "ipc", or where axes differ "data: ipc, world: staged"; empty for a host or a single rank.
-  [[nodiscard]] std::string describe() const;
+  /// "ipc", or where axes differ "data: ipc, world: staged"; with ", all-reduces staged" where reductions by
+  /// this algorithm do not reach other memory. Empty for a host or a single rank.
+  [[nodiscard]] std::string describe(collective::Algorithm of_reductions) const;
 
   /// Makes buffers in an allocation reachable, before they are planned with.
   void share(std::span<std::byte> allocation);

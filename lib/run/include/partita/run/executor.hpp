@@ -114,13 +114,14 @@ class Executor {
   [[nodiscard]] kernels::Bytes activation_bytes() const { return activation_bytes_; }
   [[nodiscard]] kernels::Bytes communication_bytes() const;
   /// How messages leave and reach the device's memory; empty for a host or a single rank.
-  [[nodiscard]] std::string device_messages() const { return links_.describe(); }
+  [[nodiscard]] std::string device_messages() const { return links_.describe(options_.algorithm); }
   /// The all-reduces that do not depend on the batch: of gradients and of the metric, in program order.
   [[nodiscard]] std::vector<const comm::Collective*> reductions() const;
 
  private:
   class Bound;
   Bound& bind(std::int64_t batch);
+  void grow_workspace(kernels::Bytes);
   /// The instructions in order, each done when the next begins.
   void walk(Bound&, const Batch&, double begin, StepSpans&);
   /// The same on a device, to which they are issued.

@@ -21,6 +21,8 @@ struct BackendOptions {
 
 /// What `BackendOptions::gemm` may be with this precision.
 std::vector<std::string> gemm_names(Precision);
+/// Why none of them is to be `cublas` on this machine, in the loader's words; empty if it can be.
+std::string cublas_problem();
 
 /// Throws std::runtime_error in one line that names the driver's problem where there is no such device, and
 /// std::invalid_argument for a product kernel that does not exist with this precision.
