@@ -8,7 +8,7 @@ packages=(build-essential cmake ninja-build git mpich libmpich-dev libhdf5-dev l
           libgtest-dev libbenchmark-dev libucx-dev python3 python3-numpy python3-h5py python3-xarray python3-h5netcdf
           python3-matplotlib python3-pandas)
 if [ "${1:-}" = --tests ]; then
-  packages+=(slurmctld slurmd slurm-client munge shellcheck chromium clang libclang-rt-14-dev)
+  packages+=(slurmctld slurmd slurm-client munge shellcheck chromium clang libclang-rt-14-dev libboost-context-dev)
 fi
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then

@@ -86,13 +86,13 @@ partita_split() {
   esac
 }
 
-# Ends the job where these programs were built without a back-end, before any node is kept waiting for it.
+# Ends the job where a back-end cannot be had (a build without it, a node without a device), before other nodes are kept waiting for it.
 partita_require_backend() {
   local program message
   program=$(partita_program partita-train)
-  message=$("$program" "--config=$PARTITA_CONFIG" "--compute.backend=$1" --print-config 2>&1 >/dev/null) && return
+  message=$("$program" "--config=$PARTITA_CONFIG" "--compute.backend=$1" --dry-run 2>&1 >/dev/null) && return
   case "$message" in
-    *compute.backend*) partita_refuse "$program has no back-end $1, which this script is for: $message" ;;
+    *compute.backend*) partita_refuse "$program cannot compute with back-end $1, which this script is for: $message" ;;
   esac
 }
 

@@ -70,7 +70,8 @@ Case gemm_case(Backend& backend, std::string name, std::string parameters, const
       .flops = 2 * m * n * k,
       .ours =
           [state] {
-            state->plan->run(state->a.view, state->b.view, {}, state->c.view, state->workspace.bytes());
+            state->plan->run({.a = state->a.view, .b = state->b.view, .c = state->c.view},
+                             state->workspace.bytes());
           },
       .yardstick = [state] { cpu::library_sgemm(state->shape, state->a.view, state->b.view, state->c.view); },
       .error =
@@ -78,7 +79,7 @@ Case gemm_case(Backend& backend, std::string name, std::string parameters, const
             auto a = state->a.twice(), b = state->b.twice(), c = state->c.twice();
             make_reference_backend(DataType::float64)
                 ->plan_gemm(state->shape)
-                ->run(view_of(a), view_of(b), {}, view_of(c), {});
+                ->run({.a = view_of(a), .b = view_of(b), .c = view_of(c)}, {});
             return error_of(state->c.view.as<float>(), c, k, mean_magnitude(a) * mean_magnitude(b));
           }};
 }

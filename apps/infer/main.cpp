@@ -47,7 +47,8 @@ run::InferenceOptions inference_options(const config::RunOptions& options, std::
   return {.split = config::inference_plan_options(options),
           .samples = options.infer.samples.value_or(test_samples),
           .repetitions = options.infer.repetitions,
-          .warmup = options.infer.warmup};
+          .warmup = options.infer.warmup,
+          .device_messages = options.sync.device_messages};
 }
 
 void print_description(const config::RunOptions& options, const run::InferenceOptions& inference,
@@ -100,7 +101,7 @@ int run_inference(const job::Job& job) {
   const auto& options = job.input.options;
   auto& world = job.world;
   const int threads = job.threads(options.threads);
-  const auto backend = job::make_backend(options, threads);
+  const auto backend = job::make_backend(job, threads);
   const auto& dataset = job.input.data->test;
   const auto asked = inference_options(options, dataset.samples.value());
   if (!job.input.writes()) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <iostream>
 
+#include "partita/kernels/cuda/backend.hpp"
+#include "partita/kernels/cuda/devices.hpp"
 #include "partita/results/version.hpp"
 
 namespace partita::job {
@@ -17,6 +19,57 @@ void read_start(Input& input) {
   } catch (const base::EnvironmentError& wrong) {
     input.violations.push_back({"load-model", path.string(), wrong.what()});
   }
+}
+
+kernels::cuda::Precision cuda_precision(const config::RunOptions& options) {
+  using kernels::cuda::Precision;
+  switch (options.train.precision) {
+    case config::Precision::tf32:
+      return Precision::tf32;
+    case config::Precision::bf16:
+      return Precision::bf16;
+    default:
+      return Precision::fp32;
+  }
+}
+
+/// A driver, a device, messages that MPI can send from it, and a kernel of that name.
+void check_cuda(Input& input) {
+  const auto query = kernels::cuda::query_devices();
+  if (query.devices.empty())
+    input.violations.push_back({"compute.backend", "cuda", "no CUDA device to compute on: " + query.problem});
+  for (const auto& device : query.devices)
+    if (device.major < 8)
+      input.violations.push_back(
+          {"compute.backend", "cuda", device.name + " has not the compute capability 8.0 that is needed"});
+  if (input.options.sync.device_messages == collective::DeviceMessages::direct &&
+      !comm::reaches_device_memory())
+    input.violations.push_back(
+        {"sync.device-messages", "direct",
+         "needs an MPI library that reaches the memory of devices; the nearest is auto"});
+  const auto names = kernels::cuda::gemm_names(cuda_precision(input.options));
+  const auto& gemm = input.options.gemm;
+  if (std::find(names.begin(), names.end(), gemm) != names.end()) {
+    if (const auto problem = gemm == "cublas" ? kernels::cuda::cublas_problem() : ""; !problem.empty())
+      input.violations.push_back({"compute.gemm", gemm, "cannot be used: " + problem});
+    return;
+  }
+  std::string known;
+  for (const auto& name : names)
+    known += (known.empty() ? "" : ", ") + name;
+  input.violations.push_back({"compute.gemm", gemm,
+                              "is no kernel of the family for train.precision=" +
+                                  std::string(to_string(input.options.train.precision)) + "; it has " +
+                                  known});
+}
+
+/// Ranks of one host take its devices in turn; where there are more ranks, several share one.
+std::unique_ptr<kernels::Backend> make_cuda_backend(const Job& job) {
+  const auto& options = job.input.options;
+  const auto devices = static_cast<int>(kernels::cuda::query_devices().devices.size());
+  return kernels::cuda::make_cuda_backend({.device = job.rank_on_host % std::max(1, devices),
+                                           .precision = cuda_precision(options),
+                                           .gemm = options.gemm});
 }
 
 /// What a switch asks for instead of a run.
@@ -64,6 +117,7 @@ Input read_input(int argc, const char* const* argv, int world_size, DataSets& se
   input.data = sets.load(options.data, input.violations);
   if (input.data && input.model_is_known) input.append(config::check_data(options, *input.data));
   if (!options.load_model.empty()) read_start(input);
+  if (options.backend == config::Backend::cuda) check_cuda(input);
   return input;
 }
 
@@ -100,18 +154,22 @@ int run_main(const Program& program, int argc, char** argv) {
                         .environment = environment,
                         .world = world,
                         .ranks_on_host = control.local_size(),
+                        .rank_on_host = control.local_rank(),
                         .command_line = words_of(argc, argv)});
   });
 }
 
-std::unique_ptr<kernels::Backend> make_backend(const config::RunOptions& options, int threads) {
+std::unique_ptr<kernels::Backend> make_backend(const Job& job, int threads) {
+  const auto& options = job.input.options;
+  if (options.backend == config::Backend::cuda) return make_cuda_backend(job);
   if (options.backend == config::Backend::cpu) return kernels::make_cpu_backend(threads);
   return kernels::make_reference_backend(options.train.precision == config::Precision::fp64
                                              ? kernels::DataType::float64
                                              : kernels::DataType::float32);
 }
 
-void print_last_lines(std::ostream& lines, const std::vector<results::Figure>& figures, std::string_view failure) {
+void print_last_lines(std::ostream& lines, const std::vector<results::Figure>& figures,
+                      std::string_view failure) {
   for (const auto& figure : figures)
     lines << "FOM name=" << figure.name << " value=" << figure.value << " unit=" << figure.unit << "\n";
   lines << (failure.empty() ? "STATUS: PASS" : "STATUS: FAIL ") << failure << std::endl;

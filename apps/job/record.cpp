@@ -46,9 +46,9 @@ std::map<std::string, std::string> versions(const comm::MpiEnvironment& environm
   return entries;
 }
 
-std::vector<results::RankEnvironment> gather_ranks(const Job& job, int threads) {
+std::vector<results::RankEnvironment> gather_ranks(const Job& job, const std::string& device, int threads) {
   std::ostringstream mine;
-  mine << job.environment.host() << '\n' << cpu_model() << '\n' << threads << '\n';
+  mine << job.environment.host() << '\n' << cpu_model() << '\n' << device << '\n' << threads << '\n';
   std::vector<results::RankEnvironment> ranks;
   for (const auto& text : job.world.gather_text(mine.str(), 0, Purpose::control)) {
     std::istringstream lines(text);
@@ -56,6 +56,7 @@ std::vector<results::RankEnvironment> gather_ranks(const Job& job, int threads) 
         .coordinate = topology::coordinate_of(job.input.options.grid, static_cast<int>(ranks.size()))};
     std::getline(lines, row.host);
     std::getline(lines, row.cpu_model);
+    std::getline(lines, row.device);
     lines >> row.cores;
     ranks.push_back(row);
   }
@@ -98,9 +99,9 @@ std::vector<Row> gather_rows(comm::Communicator& world, const Row& mine) {
 
 }  // namespace
 
-results::RunRecord begin_record(const Job& job, const Split& split, const kernels::Backend& backend,
-                                int threads) {
+results::RunRecord begin_record(const Job& job, const Split& split, kernels::Backend& backend, int threads) {
   const auto& options = job.input.options;
+  auto& device = backend.device();
   results::RunRecord record;
   auto& a = record.attributes = results::new_attributes();
   a.command_line = job.command_line;
@@ -116,9 +117,13 @@ results::RunRecord begin_record(const Job& job, const Split& split, const kernel
   a.batch = split.batch;
   record.environment.entries = versions(job.environment);
   record.environment.entries["backend"] = to_string(options.backend);
+  if (options.backend == config::Backend::cuda) {
+    record.environment.entries["gemm"] = options.gemm;
+    record.environment.entries["mpi_reaches_device_memory"] = comm::reaches_device_memory() ? "yes" : "no";
+  }
   record.environment.entries["math_library"] = backend.library();
   record.environment.entries["all_reduce_table"] = job.input.table.hash();
-  record.environment.ranks = gather_ranks(job, threads);
+  record.environment.ranks = gather_ranks(job, device.is_host() ? "cpu" : device.name(), threads);
   record.layers = layers_of(split);
   record.steps.ranks = job.world.size();
   return record;
@@ -135,6 +140,8 @@ void update_costs(results::RunRecord& record, comm::Communicator& world, const s
                                             .optimizer_state = trained,
                                             .activations = executor.activation_bytes(),
                                             .communication_buffers = executor.communication_bytes()});
+  if (const auto way = executor.device_messages(); !way.empty())
+    record.environment.entries["device_messages"] = way;
   record.peers = world.gather_peers();  // first: the traffic holds this gather too
   record.traffic = world.gather_traffic();
 }

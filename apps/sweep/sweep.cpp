@@ -60,6 +60,7 @@ class Worker {
         all_(all),
         environment_(environment),
         ranks_on_host_(world.local_size()),
+        rank_on_host_(world.local_rank()),
         groups_(options, world.size()),
         number_(groups_.of(world.rank())),
         group_(world, number_) {}
@@ -108,6 +109,7 @@ class Worker {
                                   .environment = environment_,
                                   .world = world,
                                   .ranks_on_host = ranks_on_host_,
+                                  .rank_on_host = rank_on_host_,
                                   .command_line = c.command_line(),
                                   .lines = lines,
                                   .progress = progress,
@@ -168,7 +170,7 @@ class Worker {
   const Options& options_;
   std::vector<Configuration>& all_;
   comm::MpiEnvironment& environment_;
-  int ranks_on_host_;
+  int ranks_on_host_, rank_on_host_;
   Groups groups_;
   int number_;
   comm::Group group_;

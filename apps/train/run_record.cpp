@@ -57,8 +57,8 @@ std::string gradient_algorithms(const std::vector<results::ReductionRow>& rows) 
 
 }  // namespace
 
-results::RunRecord begin_record(const job::Job& job, const run::Training& training,
-                                const kernels::Backend& backend, int threads) {
+results::RunRecord begin_record(const job::Job& job, const run::Training& training, kernels::Backend& backend,
+                                int threads) {
   const auto& options = job.input.options;
   auto record = job::begin_record(
       job, {.model = options.model, .plan = training.plan(), .batch = options.train.batch}, backend, threads);

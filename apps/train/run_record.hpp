@@ -10,7 +10,7 @@
 namespace partita::train {
 
 /// What is known before the first step. Collective over the world; complete on rank 0.
-results::RunRecord begin_record(const job::Job&, const run::Training&, const kernels::Backend&, int threads);
+results::RunRecord begin_record(const job::Job&, const run::Training&, kernels::Backend&, int threads);
 
 /// What the ranks exchanged.
 struct Exchanged {

@@ -90,7 +90,8 @@ run::TrainingOptions training_options(const config::RunOptions& options, std::in
                          .keep = options.checkpoint.keep},
           .interrupted = &run::StopSignals::received,
           .initializer = options.init,
-          .algorithm = options.sync.algorithm};
+          .algorithm = options.sync.algorithm,
+          .device_messages = options.sync.device_messages};
 }
 
 void print_epoch(std::ostream& progress, const run::EpochRow& row) {
@@ -103,7 +104,7 @@ void print_epoch(std::ostream& progress, const run::EpochRow& row) {
 }
 
 void print_description(const config::RunOptions& options, const run::TrainingOptions& training,
-                       const kernels::Backend& backend) {
+                       kernels::Backend& backend) {
   const auto plan = step::plan(options.model, training.split);
   std::cout << job::describe(
       options, {.split = {.model = options.model, .plan = plan, .batch = training.split.batch},
@@ -146,7 +147,7 @@ results::Status status_of(run::Outcome outcome, bool can_go_on) {
 /// A training and its record, kept up to date together.
 class RecordedTraining {
  public:
-  RecordedTraining(const job::Job& job, run::Training& training, const kernels::Backend& backend, int threads,
+  RecordedTraining(const job::Job& job, run::Training& training, kernels::Backend& backend, int threads,
                    MlperfLog& log)
       : job_(job), training_(training), log_(log), record_(begin_record(job, training, backend, threads)) {}
 
@@ -272,7 +273,7 @@ int run_training(const job::Job& job) {
   const auto& options = job.input.options;
   // A threaded matrix product adds in another order: the deterministic mode computes with one thread.
   const int threads = job.threads(options.threads == 0 && options.train.deterministic ? 1 : options.threads);
-  const auto backend = job::make_backend(options, threads);
+  const auto backend = job::make_backend(job, threads);
   auto asked = training_options(options, job.input.data->train.samples.value());
   if (!job.input.writes()) {
     if (job.world.rank() == 0) print_description(options, asked, *backend);

@@ -6,6 +6,7 @@
 
 #include "elementwise.hpp"
 #include "engine.hpp"
+#include "partita/kernels/host_loops.hpp"
 
 namespace partita::kernels {
 namespace cpu {
@@ -21,6 +22,7 @@ class CpuBackend final : public Backend {
     return "oneDNN " + std::to_string(v.major) + "." + std::to_string(v.minor) + "." +
            std::to_string(v.patch);
   }
+  Device& device() override { return host_device(); }
   Layout image_layout() const override { return Layout::nhwc; }
 
   std::unique_ptr<Gemm> plan_gemm(const GemmShape& s) override { return cpu::plan_gemm(s); }
@@ -53,8 +55,14 @@ class CpuBackend final : public Backend {
   void tanh_backward(ConstView y, ConstView dy, View dx) override {
     tanh_gradient(y.as<float>(), dy.as<float>(), dx.as<float>());
   }
-  void dropout(const DropoutShape& s, RandomStream stream, Samples first, ConstView x, View y) override {
-    cpu::dropout(s, stream, first, x.as<float>(), y.as<float>());
+  void dropout(const DropoutShape& s, const StepValues* step, std::uint32_t layer, Samples first, ConstView x,
+               View y) override {
+    cpu::dropout(s, random_stream(step->dropout_seed, RandomPurpose::dropout, layer), first, x.as<float>(),
+                 y.as<float>());
+  }
+  void gather(ConstView table, std::int64_t columns, ConstView indices, double scale, double shift,
+              View out) override {
+    host::gather<float>(table, columns, indices, scale, shift, out);
   }
   void reorder(std::int64_t batch, const Shape& image, Layout from, Layout to, ConstView x, View y) override {
     cpu::reorder(batch, image, from, to, x.as<float>(), y.as<float>());
@@ -70,10 +78,11 @@ class CpuBackend final : public Backend {
   void sum_rows(std::int64_t rows, std::int64_t columns, ConstView x, View b, Write write) override {
     cpu::sum_rows(rows, columns, x.as<float>(), b.as<float>(), write);
   }
-  LossSums cross_entropy(std::int64_t batch, std::int64_t classes, ConstView logits, ConstView labels,
-                         double scale, View dlogits) override {
-    return cpu::cross_entropy(batch, classes, logits.as<float>(), labels.as<std::int32_t>(), scale,
-                              dlogits.empty() ? std::span<float>() : dlogits.as<float>());
+  void cross_entropy(std::int64_t batch, std::int64_t classes, ConstView logits, ConstView labels,
+                     double scale, View dlogits, View sums) override {
+    host::store_sums(cpu::cross_entropy(batch, classes, logits.as<float>(), labels.as<std::int32_t>(), scale,
+                                        floats_of(dlogits)),
+                     sums);
   }
   void cross_entropy_statistics(std::int64_t batch, std::int64_t classes, std::int64_t first_class,
                                 ConstView logits, ConstView labels, View statistics) override {
@@ -81,24 +90,36 @@ class CpuBackend final : public Backend {
     cpu::cross_entropy_statistics({batch, classes, first_class}, logits.as<float>(),
                                   labels.as<std::int32_t>(), statistics.as<float>());
   }
-  LossSums cross_entropy_finish(std::int64_t batch, std::int64_t classes, std::int64_t first_class,
-                                std::span<const std::int64_t> class_offsets, ConstView statistics,
-                                ConstView logits, ConstView labels, double scale, View dlogits) override {
-    if (batch == 0) return {};
-    return cpu::cross_entropy_finish({batch, classes, first_class}, class_offsets, statistics.as<float>(),
-                                     logits.as<float>(), labels.as<std::int32_t>(), scale,
-                                     dlogits.empty() ? std::span<float>() : dlogits.as<float>());
+  void cross_entropy_finish(std::int64_t batch, std::int64_t classes, std::int64_t first_class,
+                            std::span<const std::int64_t> class_offsets, ConstView statistics,
+                            ConstView logits, ConstView labels, double scale, View dlogits,
+                            View sums) override {
+    LossSums found;
+    if (batch > 0)
+      found =
+          cpu::cross_entropy_finish({batch, classes, first_class}, class_offsets, statistics.as<float>(),
+                                    logits.as<float>(), labels.as<std::int32_t>(), scale, floats_of(dlogits));
+    host::store_sums(found, sums);
   }
-  LossSums mean_squared_error(std::int64_t, std::int64_t features, ConstView output, ConstView target,
-                              double scale, View doutput) override {
-    return cpu::mean_squared_error(features, output.as<float>(), target.as<float>(), scale,
-                                   doutput.empty() ? std::span<float>() : doutput.as<float>());
+  void mean_squared_error(std::int64_t, std::int64_t features, ConstView output, ConstView target,
+                          double scale, View doutput, View sums) override {
+    host::store_sums(
+        cpu::mean_squared_error(features, output.as<float>(), target.as<float>(), scale, floats_of(doutput)),
+        sums);
   }
-  void sgd_update(const SgdStep& step, View w, ConstView g, View v) override {
-    sgd(step, w.as<float>(), g.as<float>(), v.as<float>());
+  void add_sums(ConstView parts, bool in_tree, View total) override { host::add_sums(parts, in_tree, total); }
+  void sgd_update(const StepValues* step, ConstView sums, View w, ConstView g, View v,
+                  std::int64_t* lost) override {
+    host::unless_lost<float>(*step, sums, w, g, lost,
+                             [&] { sgd(*step, w.as<float>(), g.as<float>(), v.as<float>()); });
   }
 
  private:
+  /// Nothing where nothing is asked for.
+  static std::span<float> floats_of(View view) {
+    return view.empty() ? std::span<float>() : view.as<float>();
+  }
+
   int threads_;
   std::map<std::int64_t, Bound> tanh_;
 };

@@ -126,7 +126,7 @@ LossSums mean_squared_error(std::int64_t features, std::span<const float> output
   return {.loss = squares / static_cast<double>(features)};
 }
 
-void sgd(const SgdStep& step, std::span<float> w, std::span<const float> g, std::span<float> v) {
+void sgd(const StepValues& step, std::span<float> w, std::span<const float> g, std::span<float> v) {
   const float rate = static_cast<float>(step.learning_rate), momentum = static_cast<float>(step.momentum),
               decay = static_cast<float>(step.weight_decay);
   float* __restrict W = w.data();

@@ -1,4 +1,6 @@
-/// Matrix products by oneDNN's matmul on plain row-major operands, with bias, ReLU and accumulation fused.
+/// Matrix products by oneDNN's matmul on plain row-major operands, with alpha, beta, bias and ReLU fused;
+/// masks and row sums are passes of their own.
+#include "elementwise.hpp"
 #include "engine.hpp"
 #include "partita/kernels/cpu/yardstick.hpp"
 
@@ -7,49 +9,97 @@ namespace {
 
 using dnnl::memory;
 
+/// Sums of the rows of op(A): its columns where A is stored transposed and dense.
+void sum_rows_of(const GemmShape& s, ConstView a, View sums) {
+  const auto A = a.as<float>();
+  const auto r = sums.as<float>();
+  if (s.transpose_a && s.leading_a() == s.m && s.alpha == 1 && (s.beta == 0 || s.beta == 1))
+    return sum_rows(s.k, s.m, A, r, s.beta == 0 ? Write::overwrite : Write::accumulate);
+  const std::int64_t to_row = s.transpose_a ? 1 : s.leading_a(), to_next = s.transpose_a ? s.leading_a() : 1;
+  for (std::int64_t i = 0; i < s.m; ++i) {
+    float sum = 0;
+    for (std::int64_t k = 0; k < s.k; ++k)
+      sum += A[static_cast<std::size_t>(i * to_row + k * to_next)];
+    float& target = r[static_cast<std::size_t>(i)];
+    target = static_cast<float>(s.alpha) * sum + (s.beta == 0 ? 0.0F : static_cast<float>(s.beta) * target);
+  }
+}
+
 class CpuGemm final : public Gemm {
  public:
   explicit CpuGemm(const GemmShape& s) : s_(s) {
     if (s.m == 0 || s.n == 0 || s.k == 0) return;
-    const auto matrix = [](std::int64_t rows, std::int64_t columns, bool transposed) {
+    const auto matrix = [](std::int64_t rows, std::int64_t columns, bool transposed, std::int64_t leading) {
       return memory::desc({rows, columns}, f32,
-                          transposed ? memory::dims{1, rows} : memory::dims{columns, 1});
+                          transposed ? memory::dims{1, leading} : memory::dims{leading, 1});
     };
-    const auto a = matrix(s.m, s.k, s.transpose_a), b = matrix(s.k, s.n, s.transpose_b),
-               c = matrix(s.m, s.n, false);
+    const auto a = matrix(s.m, s.k, s.transpose_a, s.leading_a()),
+               b = matrix(s.k, s.n, s.transpose_b, s.leading_b()), c = matrix(s.m, s.n, false, s.leading_c());
     const memory::desc bias({1, s.n}, f32, memory::dims{s.n, 1});
-    auto attributes = user_scratchpad();
-    dnnl::post_ops after;
-    if (s.write == Write::accumulate) after.append_sum(1.0F);
-    if (s.epilogue == Epilogue::relu) after.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
-    attributes.set_post_ops(after);
-    const auto operation = s.bias ? dnnl::matmul::desc(a, b, bias, c) : dnnl::matmul::desc(a, b, c);
+    const auto attributes = attributes_of(s, bias);
+    const auto operation =
+        s.bias && !adds_bias_afterwards() ? dnnl::matmul::desc(a, b, bias, c) : dnnl::matmul::desc(a, b, c);
     const dnnl::matmul::primitive_desc primitive(operation, attributes, engine());
     product_ = Bound(dnnl::matmul(primitive));
     product_.argument(DNNL_ARG_SRC, a).argument(DNNL_ARG_WEIGHTS, b).argument(DNNL_ARG_DST, c);
-    if (s.bias) product_.argument(DNNL_ARG_BIAS, bias);
+    if (s.bias) product_.argument(bias_argument(), bias);
     product_.argument(DNNL_ARG_SCRATCHPAD, primitive.scratchpad_desc());
     layout_.add(primitive.scratchpad_desc().get_size());
   }
 
   Bytes workspace() const override { return layout_.total(); }
 
-  void run(ConstView a, ConstView b, ConstView bias, View c, Workspace workspace) override {
+  void run(const GemmViews& views, Workspace workspace) override {
+    if (s_.row_sums) sum_rows_of(s_, views.a, views.row_sums);
     if (s_.m == 0 || s_.n == 0) return;
-    if (s_.k == 0) return without_product(bias, c);
-    product_.at(DNNL_ARG_SRC, a.data()).at(DNNL_ARG_WEIGHTS, b.data()).at(DNNL_ARG_DST, c.data());
-    if (s_.bias) product_.at(DNNL_ARG_BIAS, bias.data());
-    product_.at(DNNL_ARG_SCRATCHPAD, workspace.data()).run();
+    if (s_.k == 0) {
+      without_product(views.bias, views.c);
+    } else {
+      product_.at(DNNL_ARG_SRC, views.a.data())
+          .at(DNNL_ARG_WEIGHTS, views.b.data())
+          .at(DNNL_ARG_DST, views.c.data());
+      if (s_.bias) product_.at(bias_argument(), views.bias.data());
+      product_.at(DNNL_ARG_SCRATCHPAD, workspace.data()).run();
+    }
+    if (s_.epilogue == Epilogue::relu_mask) apply_mask(views.mask, views.c);
   }
 
  private:
-  /// k = 0: only the bias and the epilogue remain.
+  /// oneDNN adds its own bias before it scales; with an alpha the bias is an operation after the product.
+  [[nodiscard]] bool adds_bias_afterwards() const { return s_.alpha != 1; }
+  [[nodiscard]] int bias_argument() const {
+    if (!adds_bias_afterwards()) return DNNL_ARG_BIAS;
+    return DNNL_ARG_ATTR_MULTIPLE_POST_OP(s_.beta != 0 ? 1 : 0) | DNNL_ARG_SRC_1;
+  }
+
+  [[nodiscard]] dnnl::primitive_attr attributes_of(const GemmShape& s, const memory::desc& bias) const {
+    auto attributes = user_scratchpad();
+    if (s.alpha != 1) attributes.set_output_scales(0, {static_cast<float>(s.alpha)});
+    dnnl::post_ops after;
+    if (s.beta != 0) after.append_sum(static_cast<float>(s.beta));
+    if (s.bias && adds_bias_afterwards()) after.append_binary(dnnl::algorithm::binary_add, bias);
+    if (s.epilogue == Epilogue::relu) after.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
+    attributes.set_post_ops(after);
+    return attributes;
+  }
+
+  /// k = 0: only beta·C, the bias and the epilogue remain.
   void without_product(ConstView bias, View c) const {
     const auto C = c.as<float>();
-    for (std::size_t i = 0; i < C.size(); ++i) {
-      float value = s_.bias ? bias.as<float>()[i % static_cast<std::size_t>(s_.n)] : 0.0F;
-      if (s_.write == Write::accumulate) value += C[i];
-      C[i] = s_.epilogue == Epilogue::relu && value < 0 ? 0.0F : value;
+    for (std::int64_t i = 0; i < s_.m; ++i)
+      for (std::int64_t j = 0; j < s_.n; ++j) {
+        float& target = C[static_cast<std::size_t>(i * s_.leading_c() + j)];
+        float value = s_.bias ? bias.as<float>()[static_cast<std::size_t>(j)] : 0.0F;
+        if (s_.beta != 0) value += static_cast<float>(s_.beta) * target;
+        target = s_.epilogue == Epilogue::relu && value < 0 ? 0.0F : value;
+      }
+  }
+
+  void apply_mask(ConstView mask, View c) const {
+    for (std::int64_t i = 0; i < s_.m; ++i) {
+      const auto row = static_cast<std::size_t>(i * s_.leading_c()), n = static_cast<std::size_t>(s_.n);
+      const auto part = c.as<float>().subspan(row, n);
+      mask_by_positive(mask.as<float>().subspan(row, n), part, part);
     }
   }
 
@@ -62,8 +112,7 @@ class CpuGemm final : public Gemm {
 
 void library_sgemm(const GemmShape& s, ConstView a, ConstView b, View c) {
   dnnl::sgemm(s.transpose_a ? 'T' : 'N', s.transpose_b ? 'T' : 'N', s.m, s.n, s.k, 1.0F, a.as<float>().data(),
-              s.transpose_a ? s.m : s.k, b.as<float>().data(), s.transpose_b ? s.k : s.n, 0.0F,
-              c.as<float>().data(), s.n);
+              s.leading_a(), b.as<float>().data(), s.leading_b(), 0.0F, c.as<float>().data(), s.leading_c());
 }
 
 std::unique_ptr<Gemm> plan_gemm(const GemmShape& shape) { return std::make_unique<CpuGemm>(shape); }

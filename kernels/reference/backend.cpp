@@ -5,6 +5,7 @@
 
 #include "convolution.hpp"
 #include "gemm.hpp"
+#include "partita/kernels/host_loops.hpp"
 #include "pooling.hpp"
 #include "sharded_cross_entropy.hpp"
 
@@ -16,6 +17,7 @@ class ReferenceBackend final : public Backend {
  public:
   std::string_view name() const override { return "reference"; }
   DataType type() const override { return data_type_of<T>(); }
+  Device& device() override { return host_device(); }
   Layout image_layout() const override { return Layout::nchw; }
 
   std::unique_ptr<Gemm> plan_gemm(const GemmShape& s) override {
@@ -41,8 +43,9 @@ class ReferenceBackend final : public Backend {
     map(y, dy, dx, [](T value, T gradient) { return gradient * (T(1) - value * value); });
   }
 
-  void dropout(const DropoutShape& s, RandomStream stream, Samples first_sample, ConstView x,
-               View y) override {
+  void dropout(const DropoutShape& s, const StepValues* step, std::uint32_t layer, Samples first_sample,
+               ConstView x, View y) override {
+    const auto stream = random_stream(step->dropout_seed, RandomPurpose::dropout, layer);
     const ImageIndex index{s.channels, s.height, s.width, s.layout};
     const auto X = x.as<T>();
     const auto Y = y.as<T>();
@@ -56,6 +59,11 @@ class ReferenceBackend final : public Backend {
             const bool kept = random_uniform(stream, static_cast<std::uint64_t>(logical)) >= s.probability;
             Y[index(n, c, h, w)] = kept ? X[index(n, c, h, w)] * scale : T(0);
           }
+  }
+
+  void gather(ConstView table, std::int64_t columns, ConstView indices, double scale, double shift,
+              View out) override {
+    host::gather<T>(table, columns, indices, scale, shift, out);
   }
 
   void reorder(std::int64_t batch, const Shape& image, Layout from, Layout to, ConstView x, View y) override {
@@ -100,8 +108,8 @@ class ReferenceBackend final : public Backend {
         B[j] += X[static_cast<std::size_t>(i * columns + j)];
   }
 
-  LossSums cross_entropy(std::int64_t batch, std::int64_t classes, ConstView logits, ConstView labels,
-                         double gradient_scale, View dlogits) override {
+  void cross_entropy(std::int64_t batch, std::int64_t classes, ConstView logits, ConstView labels,
+                     double gradient_scale, View dlogits, View stored) override {
     LossSums sums;
     for (std::int64_t i = 0; i < batch; ++i) {
       const auto row =
@@ -120,7 +128,7 @@ class ReferenceBackend final : public Backend {
         gradient[j] = static_cast<T>((p - (j == label ? 1.0 : 0.0)) * gradient_scale);
       }
     }
-    return sums;
+    host::store_sums(sums, stored);
   }
 
   void cross_entropy_statistics(std::int64_t batch, std::int64_t classes, std::int64_t first_class,
@@ -128,17 +136,19 @@ class ReferenceBackend final : public Backend {
     if (batch > 0)
       ShardedCrossEntropy<T>{batch, classes, first_class}.statistics(logits, labels, statistics.as<T>());
   }
-  LossSums cross_entropy_finish(std::int64_t batch, std::int64_t classes, std::int64_t first_class,
-                                std::span<const std::int64_t> class_offsets, ConstView statistics,
-                                ConstView logits, ConstView labels, double gradient_scale,
-                                View dlogits) override {
-    if (batch == 0) return {};
-    return ShardedCrossEntropy<T>{batch, classes, first_class}.finish(
-        class_offsets, statistics.as<T>(), logits, labels, gradient_scale, dlogits);
+  void cross_entropy_finish(std::int64_t batch, std::int64_t classes, std::int64_t first_class,
+                            std::span<const std::int64_t> class_offsets, ConstView statistics,
+                            ConstView logits, ConstView labels, double gradient_scale, View dlogits,
+                            View total) override {
+    LossSums sums;
+    if (batch > 0)
+      sums = ShardedCrossEntropy<T>{batch, classes, first_class}.finish(
+          class_offsets, statistics.as<T>(), logits, labels, gradient_scale, dlogits);
+    host::store_sums(sums, total);
   }
 
-  LossSums mean_squared_error(std::int64_t batch, std::int64_t features, ConstView output, ConstView target,
-                              double gradient_scale, View doutput) override {
+  void mean_squared_error(std::int64_t batch, std::int64_t features, ConstView output, ConstView target,
+                          double gradient_scale, View doutput, View total) override {
     LossSums sums;
     for (std::size_t i = 0; i < static_cast<std::size_t>(batch * features); ++i) {
       const double difference =
@@ -147,18 +157,23 @@ class ReferenceBackend final : public Backend {
       if (!doutput.empty())
         doutput.as<T>()[i] = static_cast<T>(2 * difference / static_cast<double>(features) * gradient_scale);
     }
-    return sums;
+    host::store_sums(sums, total);
   }
 
-  void sgd_update(const SgdStep& step, View w, ConstView g, View v) override {
-    const auto W = w.as<T>(), V = v.as<T>();
-    const auto G = g.as<T>();
-    const T rate = static_cast<T>(step.learning_rate), momentum = static_cast<T>(step.momentum),
-            decay = static_cast<T>(step.weight_decay);
-    for (std::size_t i = 0; i < W.size(); ++i) {
-      V[i] = momentum * V[i] + (G[i] + decay * W[i]);
-      W[i] -= rate * V[i];
-    }
+  void add_sums(ConstView parts, bool in_tree, View total) override { host::add_sums(parts, in_tree, total); }
+
+  void sgd_update(const StepValues* step, ConstView sums, View w, ConstView g, View v,
+                  std::int64_t* lost) override {
+    host::unless_lost<T>(*step, sums, w, g, lost, [&] {
+      const auto W = w.as<T>(), V = v.as<T>();
+      const auto G = g.as<T>();
+      const T rate = static_cast<T>(step->learning_rate), momentum = static_cast<T>(step->momentum),
+              decay = static_cast<T>(step->weight_decay);
+      for (std::size_t i = 0; i < W.size(); ++i) {
+        V[i] = momentum * V[i] + (G[i] + decay * W[i]);
+        W[i] -= rate * V[i];
+      }
+    });
   }
 
  private:

@@ -68,6 +68,18 @@ std::optional<Algorithm> parse_algorithm(std::string_view text) {
   return std::nullopt;
 }
 
+Schedule with_loads(const Schedule& schedule) {
+  Schedule loads;
+  for (const auto& round : schedule) {
+    const auto* message = std::get_if<MessageRound>(&round);
+    if (!message)
+      loads.push_back(round);
+    else if (message->receive_from >= 0)
+      loads.push_back(WindowRound{.loads = {{.from = {message->receive_from}, .range = message->receive}}});
+  }
+  return loads;
+}
+
 TrafficCounts traffic_of(const Schedule& schedule, int rank, Bytes element) {
   TrafficCounts counts;
   for (const auto& round : schedule) {

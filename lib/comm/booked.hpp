@@ -1,7 +1,10 @@
 /// What every collective does around its run: the state machine of start, test and wait, and the booking.
 #pragma once
 
+#include <cmath>
+
 #include "partita/base/clock.hpp"
+#include "staged.hpp"
 #include "state.hpp"
 
 namespace partita::comm {
@@ -10,8 +13,13 @@ class BookedCollective : public Collective, private Progressing {
  public:
   /// `counts` and `peers` (ranks of the communicator) are what one run exchanges.
   BookedCollective(std::shared_ptr<Communicator::State> state, Description description,
-                   collective::TrafficCounts counts, std::vector<collective::PeerCounts> peers)
-      : state_(std::move(state)), description_(description), counts_(counts), peers_(std::move(peers)) {
+                   collective::TrafficCounts counts, std::vector<collective::PeerCounts> peers, Staged staged)
+      : staged_(std::move(staged)),
+        state_(std::move(state)),
+        description_(description),
+        counts_(counts),
+        peers_(std::move(peers)) {
+    counts_.staged_bytes = bytes_of(description.type, staged_.elements());
     for (auto& peer : peers_)
       peer.peer = state_->job_rank[static_cast<std::size_t>(peer.peer)];
     counts_.calls = 1;
@@ -38,6 +46,7 @@ class BookedCollective : public Collective, private Progressing {
     base::expect(!running_, "a collective is started when its last run is over");
     const double begun = base::now_seconds();
     running_ = true;
+    staged_.begin();
     key_ = {.activity = state_->runtime->ledger.activity(),
             .axis = state_->axis,
             .operation = description_.operation,
@@ -60,9 +69,7 @@ class BookedCollective : public Collective, private Progressing {
     return !running_;
   }
   void wait() override {
-    const double before = base::now_seconds();
-    if (running_) wait_until(*state_->runtime, shown_, [this] { return !running_; });
-    const double exposed = taken_seconds_ + base::now_seconds() - before;
+    const double exposed = staged_.is_used() ? wait_beside_device() : wait_on_core();
     taken_seconds_ = 0;
     collective::TrafficCounts waited;
     waited.exposed_seconds = exposed;
@@ -91,7 +98,28 @@ class BookedCollective : public Collective, private Progressing {
   }
   [[nodiscard]] const Shown& shown() const { return shown_; }
 
+  Staged staged_;
+
  private:
+  /// Exposed is what the run took of this core: to start, to move on, to wait.
+  double wait_on_core() {
+    const double before = base::now_seconds();
+    if (running_) wait_until(*state_->runtime, shown_, [this] { return !running_; });
+    return taken_seconds_ + base::now_seconds() - before;
+  }
+  /// Exposed is how long the device has nothing to do: since it has come to the wait, too.
+  double wait_beside_device() {
+    staged_.await();
+    double idle_since = INFINITY;
+    if (running_)
+      wait_until(*state_->runtime, shown_, [&] {
+        if (std::isinf(idle_since) && staged_.caught_up()) idle_since = base::now_seconds();
+        return !running_;
+      });
+    staged_.release();
+    return std::max(0.0, base::now_seconds() - idle_since);
+  }
+
   void progress() final {
     const double before = base::now_seconds();
     advance();

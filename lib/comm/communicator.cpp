@@ -5,7 +5,9 @@
 #include <algorithm>
 
 #include "partita/base/clock.hpp"
+#include "partita/collective/staging.hpp"
 #include "partita/comm/group.hpp"
+#include "shared_rounds.hpp"
 #include "state.hpp"
 
 namespace partita::comm {
@@ -85,27 +87,39 @@ void Communicator::wait_until(const std::function<bool()>& done) const {
       done);
 }
 
-std::unique_ptr<Collective> Communicator::plan(Description description, View in, View out,
+std::unique_ptr<Collective> Communicator::plan(Description description, Buffer in, Buffer out,
                                                collective::Schedule schedule) {
+  if (in.shared || out.shared) {
+    auto rounds = std::make_unique<SharedRounds>(state_, description, in, out, std::move(schedule));
+    std::vector<std::string> addresses =
+        all_gather_text(in.shared ? in.shared->address() : std::string(), Purpose::control);
+    rounds->connect_all(addresses);
+    return rounds;
+  }
   return make_round_collective(state_, description, in, out, std::move(schedule));
 }
 
-std::unique_ptr<Collective> Communicator::plan_all_reduce(View buffer, Combine combine, Algorithm algorithm,
+std::unique_ptr<Collective> Communicator::plan_all_reduce(Buffer buffer, Combine combine, Algorithm algorithm,
                                                           Purpose purpose) {
   Description d{.operation = Operation::all_reduce,
                 .algorithm = algorithm,
                 .purpose = purpose,
-                .elements = buffer.size(),
-                .type = buffer.type()};
-  if (algorithm == Algorithm::automatic)
-    d.algorithm = state_->runtime->table.choose(reach(buffer.data()), size(), buffer.bytes());
+                .elements = buffer.view.size(),
+                .type = buffer.view.type()};
+  if (algorithm == Algorithm::automatic && buffer.shared)
+    d.algorithm = Algorithm::window;
+  else if (algorithm == Algorithm::automatic)
+    d.algorithm = state_->runtime->table.choose(reach(buffer.view.data()), size(), buffer.view.bytes());
   const bool one_node = state_->local_size == size();
-  d.in_window = d.algorithm == Algorithm::window && state_->region_of(buffer.data()) != nullptr;
+  base::expect(!buffer.shared || collective::works_on_shared(d.algorithm),
+               "an algorithm that works on shared buffers;", to_string(d.algorithm));
+  d.in_window =
+      buffer.shared || (d.algorithm == Algorithm::window && state_->region_of(buffer.view.data()) != nullptr);
   require_agreement(d, {});
   base::expect(d.algorithm != Algorithm::window || one_node,
                "a window all-reduce needs all ranks on one node; ranks", size());
-  const std::int64_t n = buffer.size().value();
-  const auto element = kernels::size_of(buffer.type());
+  const std::int64_t n = buffer.view.size().value();
+  const auto element = kernels::size_of(buffer.view.type());
   const collective::WindowTuning tuning{.chunk = (256 << 10) / element, .gather = 4096 / element};
   switch (d.algorithm) {
     case Algorithm::mpi:
@@ -129,38 +143,41 @@ std::unique_ptr<Collective> Communicator::plan_all_reduce(View buffer, Combine c
               collective::ring_all_reduce(size(), rank(), collective::even_cuts(size(), n), combine));
 }
 
-std::unique_ptr<Collective> Communicator::plan_reduce_scatter(View buffer, std::span<const std::int64_t> cuts,
+std::unique_ptr<Collective> Communicator::plan_reduce_scatter(Buffer buffer,
+                                                              std::span<const std::int64_t> cuts,
                                                               Combine combine, Purpose purpose) {
   const Description d{.operation = Operation::reduce_scatter,
                       .purpose = purpose,
-                      .elements = buffer.size(),
-                      .type = buffer.type()};
+                      .elements = buffer.view.size(),
+                      .type = buffer.view.type()};
   require_agreement(d, cuts);
   return plan(d, buffer, buffer, collective::ring_reduce_scatter(size(), rank(), cuts, combine));
 }
 
-std::unique_ptr<Collective> Communicator::plan_all_gather(View buffer, std::span<const std::int64_t> cuts,
+std::unique_ptr<Collective> Communicator::plan_all_gather(Buffer buffer, std::span<const std::int64_t> cuts,
                                                           Purpose purpose) {
   const Description d{.operation = Operation::all_gather,
                       .purpose = purpose,
-                      .elements = buffer.size(),
-                      .type = buffer.type()};
+                      .elements = buffer.view.size(),
+                      .type = buffer.view.type()};
   require_agreement(d, cuts);
   return plan(d, buffer, buffer, collective::ring_all_gather(size(), rank(), cuts));
 }
 
-std::unique_ptr<Collective> Communicator::plan_broadcast(View buffer, int root, Purpose purpose) {
+std::unique_ptr<Collective> Communicator::plan_broadcast(Buffer buffer, int root, Purpose purpose) {
   const Description d{.operation = Operation::broadcast,
                       .purpose = purpose,
-                      .elements = buffer.size(),
-                      .type = buffer.type()};
+                      .elements = buffer.view.size(),
+                      .type = buffer.view.type()};
   const std::int64_t root_as_cut = root;
   require_agreement(d, {&root_as_cut, 1});
-  return plan(d, buffer, buffer, collective::binomial_broadcast(size(), rank(), root, buffer.size().value()));
+  return plan(d, buffer, buffer,
+              collective::binomial_broadcast(size(), rank(), root, buffer.view.size().value()));
 }
 
-std::unique_ptr<Collective> Communicator::plan_all_to_all(View send, std::span<const std::int64_t> send_cuts,
-                                                          View receive,
+std::unique_ptr<Collective> Communicator::plan_all_to_all(Buffer send,
+                                                          std::span<const std::int64_t> send_cuts,
+                                                          Buffer receive,
                                                           std::span<const std::int64_t> receive_cuts,
                                                           Purpose purpose) {
   base::expect(static_cast<int>(send_cuts.size()) == size() + 1 && send_cuts.size() == receive_cuts.size(),
@@ -168,8 +185,10 @@ std::unique_ptr<Collective> Communicator::plan_all_to_all(View send, std::span<c
   const auto me = static_cast<std::size_t>(rank());
   base::expect(send_cuts[me + 1] - send_cuts[me] == receive_cuts[me + 1] - receive_cuts[me],
                "what a rank sends itself is what it gets from itself");
-  const Description d{
-      .operation = Operation::all_to_all, .purpose = purpose, .elements = send.size(), .type = send.type()};
+  const Description d{.operation = Operation::all_to_all,
+                      .purpose = purpose,
+                      .elements = send.view.size(),
+                      .type = send.view.type()};
   auto schedule = collective::pairwise_all_to_all(size(), rank(), send_cuts, receive_cuts);
   schedule.insert(schedule.begin(),
                   collective::MessageRound{.send_to = rank(),

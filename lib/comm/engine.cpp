@@ -19,13 +19,15 @@ constexpr std::size_t flag_bytes = 64;
 
 class RoundCollective final : public BookedCollective {
  public:
-  RoundCollective(std::shared_ptr<Communicator::State> owner, Description description, View in, View out,
-                  collective::Schedule schedule)
-      : BookedCollective(owner, description,
-                         traffic_of(schedule, owner->rank, bytes_of(description.type, Elements(1))),
-                         peers_of(schedule, owner->rank, bytes_of(description.type, Elements(1)))),
-        in_(in),
-        out_(out),
+  RoundCollective(std::shared_ptr<Communicator::State> owner, Description description, const Buffer& in,
+                  const Buffer& out, collective::Schedule schedule)
+      : BookedCollective(
+            owner, description, traffic_of(schedule, owner->rank, bytes_of(description.type, Elements(1))),
+            peers_of(schedule, owner->rank, bytes_of(description.type, Elements(1))),
+            {in, out,
+             collective::staging_of(schedule, in.view.size().value(), in.view.data() == out.view.data())}),
+        in_(in.view),
+        out_(out.view),
         element_(kernels::size_of(description.type)),
         tag_(owner->take_tag()),
         schedule_(std::move(schedule)) {
@@ -78,9 +80,11 @@ class RoundCollective final : public BookedCollective {
 
   bool step() override {
     while (round_ < schedule_.size()) {
+      if (!entered_ && !staged_.ready(round_)) return false;
       const auto& round = schedule_[round_];
       const auto* message = std::get_if<MessageRound>(&round);
       if (!(message ? run(*message) : run(std::get<WindowRound>(round)))) return false;
+      staged_.store(round_);
       ++round_;
       entered_ = false;
     }
@@ -183,7 +187,7 @@ class RoundCollective final : public BookedCollective {
 }  // namespace
 
 std::unique_ptr<Collective> make_round_collective(std::shared_ptr<Communicator::State> state,
-                                                  Description description, View in, View out,
+                                                  Description description, Buffer in, Buffer out,
                                                   collective::Schedule schedule) {
   return std::make_unique<RoundCollective>(std::move(state), description, in, out, std::move(schedule));
 }

@@ -9,6 +9,9 @@
 #include "check.hpp"
 #include "watch.hpp"
 
+/// An extension: libraries without it do not reach a device's memory.
+extern "C" int MPIX_Query_cuda_support(void) __attribute__((weak));
+
 namespace partita::comm {
 
 MpiEnvironment::MpiEnvironment(int& argc, char**& argv) {
@@ -76,6 +79,8 @@ void print_cause(std::ostream& errors, const std::exception& cause) {
 }
 
 }  // namespace
+
+bool reaches_device_memory() { return MPIX_Query_cuda_support != nullptr && MPIX_Query_cuda_support() == 1; }
 
 void end_job(const std::exception& cause) noexcept {
   print_cause(std::cerr, cause);

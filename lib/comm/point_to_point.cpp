@@ -1,5 +1,5 @@
 /// Sends and receives along an axis, planned once and run any number of times.
-#include "booked.hpp"
+#include "shared_rounds.hpp"
 
 namespace partita::comm {
 namespace {
@@ -37,12 +37,14 @@ void require_tag(MPI_Comm communicator, int tag) {
 /// One message; a buffer of no elements sends none, and neither does its peer's.
 class Message final : public BookedCollective {
  public:
-  Message(std::shared_ptr<Communicator::State> owner, const Description& description, View buffer, int peer,
-          int tag)
+  Message(std::shared_ptr<Communicator::State> owner, const Description& description, const Buffer& buffer,
+          int peer, int tag)
       : BookedCollective(owner, description,
-                         counts_of(description.operation == Operation::send, buffer.bytes()),
-                         peers_of(description.operation == Operation::send, buffer.bytes(), peer)),
-        buffer_(buffer),
+                         counts_of(description.operation == Operation::send, buffer.view.bytes()),
+                         peers_of(description.operation == Operation::send, buffer.view.bytes(), peer),
+                         Staged::whole(buffer, description.operation == Operation::send,
+                                       description.operation == Operation::receive)),
+        buffer_(buffer.view),
         peer_(peer),
         tag_(first_tag + tag) {
     require_tag(owner->communicator.get(), tag);
@@ -55,9 +57,14 @@ class Message final : public BookedCollective {
   }
 
  private:
-  void begin() override {
-    request_ = MPI_REQUEST_NULL;
-    if (buffer_.empty()) return;
+  void begin() override { request_ = MPI_REQUEST_NULL, posted_ = false; }
+
+  /// False while the buffer is on its way from the device.
+  bool post() {
+    if (posted_) return true;
+    if (!staged_.ready(0)) return false;
+    posted_ = true;
+    if (buffer_.empty()) return true;
     if (description().operation == Operation::send)
       check(MPI_Isend_c(buffer_.data(), buffer_.bytes().value(), MPI_BYTE, peer_, tag_,
                         state().communicator.get(), &request_),
@@ -66,8 +73,10 @@ class Message final : public BookedCollective {
       check(MPI_Irecv_c(buffer_.data(), buffer_.bytes().value(), MPI_BYTE, peer_, tag_,
                         state().communicator.get(), &request_),
             "MPI_Irecv_c");
+    return true;
   }
   bool step() override {
+    if (!post()) return false;
     int complete = 0;
     MPI_Status status;
     const int code = MPI_Test(&request_, &complete, &status);
@@ -75,6 +84,7 @@ class Message final : public BookedCollective {
     if (code == MPI_SUCCESS && (complete == 0 || !receives)) return complete != 0;
     if (!receives) check(code, "MPI_Test");
     require_whole(code, status);
+    staged_.store(0);
     return true;
   }
 
@@ -98,24 +108,37 @@ class Message final : public BookedCollective {
   View buffer_;
   int peer_, tag_;
   MPI_Request request_ = MPI_REQUEST_NULL;
+  bool posted_ = false;
 };
+
+/// Where peers reach each other's buffers no message is sent.
+std::unique_ptr<Collective> message(std::shared_ptr<Communicator::State> state, const Description& d,
+                                    const Buffer& buffer, int peer, int tag) {
+  if (buffer.shared && peer != state->rank)
+    return SharedRounds::message(std::move(state), d, buffer, peer, tag);
+  return std::make_unique<Message>(std::move(state), d, buffer, peer, tag);
+}
 
 }  // namespace
 
-std::unique_ptr<Collective> Communicator::plan_send(View buffer, int to, int tag,
+std::unique_ptr<Collective> Communicator::plan_send(Buffer buffer, int to, int tag,
                                                     collective::Purpose purpose) {
   base::expect(to >= 0 && to < size() && tag >= 0, "a message has a peer and a tag", to, tag);
-  const Description d{
-      .operation = Operation::send, .purpose = purpose, .elements = buffer.size(), .type = buffer.type()};
-  return std::make_unique<Message>(state_, d, buffer, to, tag);
+  const Description d{.operation = Operation::send,
+                      .purpose = purpose,
+                      .elements = buffer.view.size(),
+                      .type = buffer.view.type()};
+  return message(state_, d, buffer, to, tag);
 }
 
-std::unique_ptr<Collective> Communicator::plan_receive(View buffer, int from, int tag,
+std::unique_ptr<Collective> Communicator::plan_receive(Buffer buffer, int from, int tag,
                                                        collective::Purpose purpose) {
   base::expect(from >= 0 && from < size() && tag >= 0, "a message has a peer and a tag", from, tag);
-  const Description d{
-      .operation = Operation::receive, .purpose = purpose, .elements = buffer.size(), .type = buffer.type()};
-  return std::make_unique<Message>(state_, d, buffer, from, tag);
+  const Description d{.operation = Operation::receive,
+                      .purpose = purpose,
+                      .elements = buffer.view.size(),
+                      .type = buffer.view.type()};
+  return message(state_, d, buffer, from, tag);
 }
 
 }  // namespace partita::comm

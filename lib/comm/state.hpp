@@ -59,6 +59,8 @@ struct Lease {
   }
 };
 
+class SharedRounds;
+
 struct Communicator::State {
   State() = default;
   ~State();
@@ -77,6 +79,8 @@ struct Communicator::State {
   std::shared_ptr<Runtime> runtime;
   std::shared_ptr<Region> pool;
   std::size_t pool_used = 0;
+  std::vector<SharedRounds*>
+      unconnected;                     ///< messages through shared memory that do not know their peer's end
   std::vector<const Region*> regions;  ///< of the living shared buffers, in order of allocation
 
   /// The region and offset in which a view lies; null when in none.
@@ -106,10 +110,10 @@ struct SharedBuffer::State {
 };
 
 /// The one engine that runs rounds. `in` and `out` differ for all-to-all only.
-std::unique_ptr<Collective> make_round_collective(std::shared_ptr<Communicator::State>, Description, View in,
-                                                  View out, collective::Schedule);
+std::unique_ptr<Collective> make_round_collective(std::shared_ptr<Communicator::State>, Description,
+                                                  Buffer in, Buffer out, collective::Schedule);
 /// MPI_Iallreduce, polled.
-std::unique_ptr<Collective> make_vendor_all_reduce(std::shared_ptr<Communicator::State>, Description, View,
+std::unique_ptr<Collective> make_vendor_all_reduce(std::shared_ptr<Communicator::State>, Description, Buffer,
                                                    Combine);
 
 /// What is waited for is shown to the other ranks. Throws `WaitError` on one rank when the limit is over.

@@ -31,34 +31,45 @@ collective::TrafficCounts modelled(const Communicator::State& state, const Descr
 
 class VendorAllReduce final : public BookedCollective {
  public:
-  VendorAllReduce(std::shared_ptr<Communicator::State> state, Description description, View buffer,
+  VendorAllReduce(std::shared_ptr<Communicator::State> state, Description description, const Buffer& buffer,
                   Combine combine)
-      : BookedCollective(state, description, modelled(*state, description), {}),
-        buffer_(buffer),
+      : BookedCollective(state, description, modelled(*state, description), {},
+                         Staged::whole(buffer, true, true)),
+        buffer_(buffer.view),
         operation_(combine == Combine::max ? MPI_MAX : MPI_SUM) {}
   ~VendorAllReduce() override { lose(); }
 
  private:
-  void begin() override {
+  void begin() override { posted_ = false; }
+
+  /// False while the buffer is on its way from the device.
+  bool post() {
+    if (posted_) return true;
+    if (!staged_.ready(0)) return false;
+    posted_ = true;
     check(MPI_Iallreduce_c(MPI_IN_PLACE, buffer_.data(), buffer_.size().value(), datatype_of(buffer_.type()),
                            operation_, state().communicator.get(), &request_),
           "MPI_Iallreduce_c");
+    return true;
   }
   bool step() override {
+    if (!post()) return false;
     int complete = 0;
     check(MPI_Test(&request_, &complete, MPI_STATUS_IGNORE), "MPI_Test");
+    if (complete != 0) staged_.store(0);
     return complete != 0;
   }
 
   View buffer_;
   MPI_Op operation_;
   MPI_Request request_ = MPI_REQUEST_NULL;
+  bool posted_ = false;
 };
 
 }  // namespace
 
 std::unique_ptr<Collective> make_vendor_all_reduce(std::shared_ptr<Communicator::State> state,
-                                                   Description description, View buffer, Combine combine) {
+                                                   Description description, Buffer buffer, Combine combine) {
   return std::make_unique<VendorAllReduce>(std::move(state), description, buffer, combine);
 }
 

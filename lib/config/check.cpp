@@ -164,11 +164,13 @@ std::vector<Violation> check_plan(const RunOptions& options) {
   return violations;
 }
 
-std::vector<Violation> check_nodes(const RunOptions& options, std::span<const int> nodes) {
-  std::vector<Violation> violations, planning;
-  if (options.sync.algorithm != collective::Algorithm::window) return violations;
+namespace {
+
+/// The first axis of a run whose ranks are not all on one node; none: nullopt.
+std::optional<topology::Axis> spread_axis(const RunOptions& options, std::span<const int> nodes) {
+  std::vector<Violation> planning;
   const auto plan = step::plan(options.model, plan_options(options), planning);
-  if (!planning.empty()) return violations;  // told by check_plan
+  if (!planning.empty()) return {};  // told by check_plan
   const int per_node = options.sync.ranks_per_node;
   const auto node = [&](int rank) {
     return per_node > 0 ? rank / per_node : nodes[static_cast<std::size_t>(rank)];
@@ -179,11 +181,24 @@ std::vector<Violation> check_nodes(const RunOptions& options, std::span<const in
     if (options.grid.along(axis) == 1 || !step::uses_axis(options.model, plan, axis)) continue;
     for (int rank = 0; rank < static_cast<int>(options.grid.size()); ++rank)
       for (const int other : topology::group_of(options.grid, rank, axis))
-        if (node(rank) != node(other))
-          return {{"sync.algorithm", "window",
-                   "needs the ranks of an axis on one node, but " + std::string(to_string(axis)) +
-                       " spans several; the nearest is hierarchical"}};
+        if (node(rank) != node(other)) return axis;
   }
+  return {};
+}
+
+}  // namespace
+
+std::vector<Violation> check_nodes(const RunOptions& options, std::span<const int> nodes) {
+  std::vector<Violation> violations;
+  const bool window = options.sync.algorithm == collective::Algorithm::window;
+  const bool ipc = options.sync.device_messages == collective::DeviceMessages::ipc;
+  if (!window && !ipc) return violations;
+  const auto spread = spread_axis(options, nodes);
+  if (!spread) return violations;
+  const std::string needs = "needs the ranks of an axis on one node, but " + std::string(to_string(*spread)) +
+                            " spans several; the nearest is ";
+  if (window) violations.push_back({"sync.algorithm", "window", needs + "hierarchical"});
+  if (ipc) violations.push_back({"sync.device-messages", "ipc", needs + "auto"});
   return violations;
 }
 

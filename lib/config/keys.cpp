@@ -74,6 +74,22 @@ Key bucket_bytes() {
           .print = [](const RunOptions& o) { return text_of(o.sync.bucket_bytes.value()); }};
 }
 
+/// Printed where it is chosen: it says nothing of other kernels.
+Key device_messages() {
+  using Way = collective::DeviceMessages;
+  auto key = choice(
+      "sync.device-messages",
+      "from buffers of the cuda kernels: through the host, from the device's memory, or loaded by the ranks of a node "
+      "from each other's; auto: the last of these that works",
+      std::array{Way::automatic, Way::staged, Way::direct, Way::ipc},
+      [](RunOptions& o) -> auto& { return o.sync.device_messages; });
+  key.print = [](const RunOptions& o) {
+    const auto way = o.sync.device_messages;
+    return way == Way::automatic ? std::nullopt : std::optional(std::string(to_string(way)));
+  };
+  return key;
+}
+
 std::vector<Key> machine_keys() {
   using O = RunOptions;
   using collective::Algorithm;
@@ -95,9 +111,14 @@ std::vector<Key> machine_keys() {
       number<int>(
           "sync.ranks-per-node", "imitates nodes of so many ranks; 0: the real nodes", {0, 1 << 20},
           [](O& o) -> auto& { return o.sync.ranks_per_node; }),
+      device_messages(),
       choice(
-          "compute.backend", "kernels", std::array{Backend::cpu, Backend::reference},
+          "compute.backend", "kernels", std::array{Backend::cpu, Backend::reference, Backend::cuda},
           [](O& o) -> auto& { return o.backend; }),
+      {.name = "compute.gemm",
+       .meaning = "matrix products of the cuda kernels: auto, a kernel's name, or cublas",
+       .read = [](O& o, const std::string& value) { return o.gemm = value, std::string(); },
+       .print = [](const O& o) { return o.gemm == "auto" ? std::nullopt : std::optional(o.gemm); }},
       number<int>(
           "compute.threads", "threads a rank; 0: its share of the node's cores", {0, 4096},
           [](O& o) -> auto& { return o.threads; }, false),
@@ -163,12 +184,18 @@ Key path(std::string name, std::string meaning, std::filesystem::path RunOptions
 
 }  // namespace
 
-std::string_view to_string(Backend backend) { return backend == Backend::cpu ? "cpu" : "reference"; }
+std::string_view to_string(Backend backend) {
+  static constexpr std::array<std::string_view, 3> names{"reference", "cpu", "cuda"};
+  return names[static_cast<std::size_t>(backend)];
+}
 std::string_view to_string(Strategy strategy) {
   static constexpr std::array<std::string_view, 5> names{"none", "data", "layer", "tensor", "hybrid"};
   return names[static_cast<std::size_t>(strategy)];
 }
-std::string_view to_string(Precision precision) { return precision == Precision::fp32 ? "fp32" : "fp64"; }
+std::string_view to_string(Precision precision) {
+  static constexpr std::array<std::string_view, 4> names{"fp32", "fp64", "tf32", "bf16"};
+  return names[static_cast<std::size_t>(precision)];
+}
 std::string_view to_string(LearningRateSchedule schedule) {
   return schedule == LearningRateSchedule::constant ? "constant"
          : schedule == LearningRateSchedule::step   ? "step"

@@ -59,8 +59,8 @@ std::vector<Key> train_keys() {
           "train.seed", "of parameters, shuffles and dropout", {0, UINT64_MAX},
           [](O& o) -> auto& { return o.train.seed; }),
       choice(
-          "train.precision", "of parameters and arithmetic", std::array{Precision::fp32, Precision::fp64},
-          [](O& o) -> auto& { return o.train.precision; }, "bf16 and tf32 are not available yet"),
+          "train.precision", "of parameters and arithmetic", std::array{Precision::fp32, Precision::fp64, Precision::tf32, Precision::bf16},
+          [](O& o) -> auto& { return o.train.precision; }),
       boolean(
           "train.shuffle", "a new order of the samples each epoch",
           [](O& o) -> auto& { return o.train.shuffle; }),

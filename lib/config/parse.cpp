@@ -187,6 +187,34 @@ void refuse_unprintable(const Values& values, std::vector<Violation>& violations
 }
 
 /// The options of `source`; whatever is wrong with them is appended to `violations`.
+/// Which kernels compute in which numbers.
+void check_precision(const RunOptions& options, std::vector<Violation>& violations) {
+  const auto precision = options.train.precision;
+  const std::string kernels = "the " + std::string(to_string(options.backend)) + " kernels compute in ";
+  if (precision == Precision::fp64 && options.backend != Backend::reference)
+    violations.push_back({"train.precision", "fp64",
+                          kernels + (options.backend == Backend::cuda ? "fp32, tf32 or bf16" : "fp32") +
+                              "; use compute.backend=reference"});
+  if ((precision == Precision::tf32 || precision == Precision::bf16) && options.backend != Backend::cuda)
+    violations.push_back({"train.precision", std::string(to_string(precision)),
+                          kernels + (options.backend == Backend::cpu ? "fp32" : "fp32 or fp64") +
+                              "; use compute.backend=cuda"});
+  const auto messages = options.sync.device_messages;
+  if (messages != collective::DeviceMessages::automatic && options.backend != Backend::cuda)
+    violations.push_back({"sync.device-messages", std::string(to_string(messages)),
+                          "is about the buffers of the cuda kernels; use compute.backend=cuda"});
+  if (messages == collective::DeviceMessages::ipc && options.train.deterministic)
+    violations.push_back({"sync.device-messages", "ipc",
+                          "excludes train.deterministic, whose tree needs the host; the nearest is auto"});
+  if (messages == collective::DeviceMessages::ipc && !collective::works_on_shared(options.sync.algorithm))
+    violations.push_back({"sync.device-messages", "ipc",
+                          "excludes sync.algorithm=" + std::string(to_string(options.sync.algorithm)) +
+                              ", which needs the host; the nearest is sync.algorithm=window"});
+  if (options.gemm != "auto" && options.backend != Backend::cuda)
+    violations.push_back(
+        {"compute.gemm", options.gemm, "chooses among the cuda kernels; use compute.backend=cuda"});
+}
+
 void interpret(const Source& source, RunOptions& options, std::vector<Violation>& violations) {
   const auto& [values, whole] = source;
   refuse_unprintable(values, violations);
@@ -199,9 +227,7 @@ void interpret(const Source& source, RunOptions& options, std::vector<Violation>
   if (values.contains("train.batch") && values.contains("train.batch-per-rank"))
     violations.push_back({"train.batch-per-rank", values.at("train.batch-per-rank").front(),
                           "excludes train.batch: give the global batch or the batch of a rank"});
-  if (options.train.precision == Precision::fp64 && options.backend == Backend::cpu)
-    violations.push_back(
-        {"train.precision", "fp64", "the cpu kernels compute in fp32; use compute.backend=reference"});
+  check_precision(options, violations);
   const bool has_model = !options.model_text.input.empty() || !options.model_text.layers.empty();
   if (!has_model && whole)
     violations.push_back({"config", "", "no model given: use --config FILE or --model.file=FILE"});

@@ -74,12 +74,7 @@ class Dropout final : public Operator {
 
  private:
   void draw(const StepPosition& at, ConstView from, View to) {
-    // The step is mixed into the key: a layer has one stream, a step one key.
-    const std::uint64_t key = at.seed ^ (static_cast<std::uint64_t>(at.step) * 0x9E3779B97F4A7C15ULL);
-    backend_.dropout(shape_,
-                     kernels::random_stream(key, kernels::RandomPurpose::dropout,
-                                            static_cast<std::uint32_t>(layer_index_)),
-                     at.first_sample, from, to);
+    backend_.dropout(shape_, at.values, static_cast<std::uint32_t>(layer_index_), at.first_sample, from, to);
   }
   kernels::Backend& backend_;
   int layer_index_;

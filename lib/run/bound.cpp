@@ -11,7 +11,8 @@ Executor::Bound::Bound(Executor& executor, std::int64_t batch_samples)
     : program(executor.program_),
       batch(batch_samples),
       data_rank(executor.axes_.at().data),
-      lives(step::live_ranges(executor.program_)) {
+      lives(step::live_ranges(executor.program_)),
+      mirrors(executor.device_, executor.links_) {
   place_slots(executor);
   plan_operators(executor);
   plan_transfers(executor);
@@ -30,14 +31,15 @@ void Executor::Bound::place_slots(Executor& executor) {
   // are not monotonous.
   const bool fits = plan.total.value() <= static_cast<std::int64_t>(executor.activations_.bytes().size());
   if (!fits) {
-    own_ = memory::HostBuffer(plan.total);
+    executor.more_activations_.emplace_back(executor.device_, plan.total);
+    executor.links_.share(executor.more_activations_.back().bytes());
     executor.activation_bytes_ += plan.total;
   }
-  const auto storage = (fits ? executor.activations_ : own_).bytes();
+  const auto storage = (fits ? executor.activations_ : executor.more_activations_.back()).bytes();
   for (std::size_t s = 0; s < program.slots.size(); ++s) {
     const auto& slot = program.slots[s];
     if (slot.role == step::SlotRole::metric) {
-      slots.emplace_back(std::span(executor.metric_));
+      slots.push_back(executor.step_memory_.metric());
     } else if (slot.role == step::SlotRole::parameter_gradients) {
       slots.push_back(executor.parameters_.gradients());
     } else if (plan.offset_bytes[s] < 0) {
@@ -113,32 +115,36 @@ void Executor::Bound::plan_transfers(Executor& executor) {
     auto& planned = transfers.back();
     switch (t.operation) {
       case Operation::send:
-        planned = axis.plan_send(view, t.peer, t.tag, t.purpose);
+        planned = axis.plan_send(mirrors.moved(t.axis, view), t.peer, t.tag, t.purpose);
         break;
       case Operation::receive:
-        planned = axis.plan_receive(view, t.peer, t.tag, t.purpose);
+        planned = axis.plan_receive(mirrors.moved(t.axis, view), t.peer, t.tag, t.purpose);
         break;
       case Operation::all_reduce:
-        planned = axis.plan_all_reduce(view, comm::Combine::sum, executor.options_.algorithm, t.purpose);
+        planned = axis.plan_all_reduce(mirrors.reduced(t.axis, view, executor.options_.algorithm),
+                                       comm::Combine::sum, executor.options_.algorithm, t.purpose);
         break;
       case Operation::reduce_scatter:
-        planned = axis.plan_reduce_scatter(view, cuts, comm::Combine::sum, t.purpose);
+        planned = axis.plan_reduce_scatter(mirrors.reduced(t.axis, view, comm::Algorithm::ring), cuts,
+                                           comm::Combine::sum, t.purpose);
         break;
       case Operation::all_gather:
-        planned = axis.plan_all_gather(view, cuts, t.purpose);
+        planned = axis.plan_all_gather(mirrors.moved(t.axis, view), cuts, t.purpose);
         break;
       case Operation::all_to_all: {
         const auto sends = step::send_cuts(*conversion, rank, ranks, n),
                    receives = step::receive_cuts(*conversion, rank, ranks, n);
-        planned = axis.plan_all_to_all(view.slice(Elements(0), Elements(sends.back())), sends,
-                                       slot(t.target).slice(Elements(0), Elements(receives.back())), receives,
-                                       t.purpose);
+        planned = axis.plan_all_to_all(
+            mirrors.moved(t.axis, view.slice(Elements(0), Elements(sends.back()))), sends,
+            mirrors.moved(t.axis, slot(t.target).slice(Elements(0), Elements(receives.back()))), receives,
+            t.purpose);
         break;
       }
       default:
         throw base::ContractError("a program has no such transfer");
     }
   }
+  executor.links_.connect();
 }
 
 }  // namespace partita::run

@@ -31,9 +31,16 @@ class Executor::Bound {
   std::vector<step::LiveRange> lives;    ///< of each slot
   std::vector<nn::Operator*> operators;  ///< by unit and micro-batch; null where no data moves
   std::vector<nn::Tensors> tensors;
-  std::vector<Moves> moves;                                  ///< by conversion
+  std::vector<Moves> moves;  ///< by conversion
+  Mirrors mirrors;
   std::vector<std::unique_ptr<comm::Collective>> transfers;  ///< by transfer; null where it is fixed
   kernels::Bytes workspace{};
+
+  // Of a device: how often this was run, the time before each instruction, and what was recorded of the
+  // instructions behind a first one, for a divisor of the gradients.
+  std::int64_t runs = 0;
+  std::vector<std::unique_ptr<kernels::Device::Event>> marks;
+  std::map<std::pair<std::size_t, std::int64_t>, std::unique_ptr<kernels::Device::Graph>> graphs;
 
  private:
   void place_slots(Executor&);
@@ -41,7 +48,6 @@ class Executor::Bound {
   void plan_transfers(Executor&);
   nn::Tensors tensors_of(Executor&, int unit, int microbatch) const;
 
-  memory::HostBuffer own_;  ///< where this batch needs more than the executor's arena
   std::map<std::pair<int, std::int64_t>, std::unique_ptr<nn::Operator>> planned_;  ///< by unit and samples
 };
 

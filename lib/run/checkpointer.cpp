@@ -85,13 +85,14 @@ Checkpointer::~Checkpointer() = default;
 /// The pieces that this rank owns, and their velocities, one after the other.
 std::vector<results::FilledBlock> Checkpointer::copy_owned() {
   const auto& pieces = owned_[static_cast<std::size_t>(world_.rank())];
-  const kernels::View weights = parameters_.weights(), velocities = parameters_.velocities();
+  const kernels::ConstView weights = parameters_.weights_on_host(),
+                           velocities = parameters_.velocities_on_host();
   kernels::Bytes total{};
   for (const auto& p : pieces)
     total += bytes_of(weights.type(), p.elements() * (p.trained ? 2 : 1));
   if (static_cast<std::int64_t>(copy_.bytes().size()) < total.value()) copy_ = memory::HostBuffer(total);
   char* next = reinterpret_cast<char*>(copy_.bytes().data());
-  const auto copy = [&](kernels::View source) {
+  const auto copy = [&](kernels::ConstView source) {
     const kernels::ConstView target(next, source.type(), source.size());
     std::memcpy(next, source.data(), static_cast<std::size_t>(source.bytes().value()));
     next += source.bytes().value();

@@ -66,47 +66,20 @@ bool all_finite(ConstView values) {
   });
 }
 
-bool some_finite(ConstView values, std::int64_t count) {
-  return check_values(values, [count](auto span) {
-    const auto n = static_cast<std::int64_t>(span.size());
-    const std::int64_t stride = std::max<std::int64_t>(1, n / std::max<std::int64_t>(1, count));
-    bool finite = true;
-    for (std::int64_t i = 0; i < n; i += stride)
-      finite = finite && std::isfinite(span[static_cast<std::size_t>(i)]);
-    return finite;
-  });
-}
-
 std::optional<Finding> lost_parameters(const step::Program& program, const model::ModelSpec& model,
                                        const Parameters& parameters) {
   std::optional<Finding> first;
+  const ConstView weights = parameters.weights_on_host();
   for (std::size_t u = 0; u < program.units.size(); ++u) {
     const auto& range = program.parameters[u];
-    if (!all_finite(weight_of(parameters.weights(), range)) ||
-        !all_finite(bias_of(parameters.weights(), range)))
+    if (!all_finite(weight_of(weights, range)) || !all_finite(bias_of(weights, range)))
       keep_first(first, {Quantity::parameters, program.units[u].layer}, model);
   }
   return first;
 }
 
-void Executor::update(const step::Instruction& instruction, const Batch& batch,
-                      const kernels::SgdStep& optimizer) {
-  constexpr std::int64_t looked_at = 64;  // a lost step has lost more of a bucket than that leaves unseen
-  if (lost_step_ || inspects_) return;
-  const auto& bucket = program_.buckets[static_cast<std::size_t>(instruction.bucket)];
-  const View weights = parameters_.weights().slice(bucket.first, bucket.count);
-  const View gradients = parameters_.gradients().slice(bucket.first, bucket.count);
-  if (!std::isfinite(metric_[0]) || !some_finite(gradients, looked_at)) {
-    lost_step_ = batch.step;
-    return;
-  }
-  backend_.sgd_update(optimizer, weights, gradients,
-                      parameters_.velocities().slice(bucket.first, bucket.count));
-  if (!some_finite(weights, looked_at)) lost_step_ = batch.step;
-}
-
 void Executor::note(Quantity quantity, int layer, ConstView values) {
-  if (!all_finite(values)) keep_first(finding_, {quantity, layer}, model_);
+  if (!all_finite(on_host(values))) keep_first(finding_, {quantity, layer}, model_);
 }
 
 /// A ReLU inside a kernel may turn NaN into 0: the layer is computed once more without it, beside its place.
@@ -115,7 +88,7 @@ bool Executor::output_is_finite(const step::Instruction& instruction, Bound& bou
   const auto i = bound.at(instruction.unit, instruction.microbatch);
   const auto& unit = program_.units[static_cast<std::size_t>(instruction.unit)];
   auto t = bound.tensors[i];
-  if (!unit.fused_relu || t.y.empty()) return all_finite(t.y);
+  if (!unit.fused_relu || t.y.empty()) return all_finite(on_host(t.y));
   const auto n = bound.samples(instruction.microbatch, unit.variant == step::Variant::batch).size();
   const auto plain = nn::plan_operator(unit.local,
                                        {.index = unit.layer,
@@ -123,23 +96,24 @@ bool Executor::output_is_finite(const step::Instruction& instruction, Bound& bou
                                         .first_row = unit.first_row,
                                         .whole = model_.layers[static_cast<std::size_t>(unit.layer)].input},
                                        n, backend_);
-  const memory::HostBuffer beside(t.y.bytes()), workspace(plain->workspace());
+  const memory::DeviceBuffer beside(device_, t.y.bytes()), workspace(device_, plain->workspace());
   t.y = beside.view(t.y.type(), t.y.size());
   plain->forward(t, position, workspace.bytes());
-  return all_finite(t.y);
+  return all_finite(on_host(t.y));
 }
 
-void Executor::inspect(const step::Instruction& instruction, Bound& bound, const Batch& batch) {
+void Executor::inspect(const step::Instruction& instruction, Bound& bound) {
   const int last = static_cast<int>(model_.layers.size()) - 1;
   if (instruction.kind == Kind::loss) {
-    if (!std::isfinite(metric_[0])) keep_first(finding_, {Quantity::loss, last}, model_);
+    if (!all_finite(on_host(step_memory_.sums_of(instruction.microbatch))))
+      keep_first(finding_, {Quantity::loss, last}, model_);
     return;
   }
   if (instruction.kind != Kind::forward && instruction.kind != Kind::backward) return;
   const int layer = program_.units[static_cast<std::size_t>(instruction.unit)].layer;
   const auto& t = bound.tensors[bound.at(instruction.unit, instruction.microbatch)];
   if (instruction.kind == Kind::forward) {
-    if (!output_is_finite(instruction, bound, position_in(bound, instruction, batch)))
+    if (!output_is_finite(instruction, bound, position_in(bound, instruction)))
       keep_first(finding_, {Quantity::output, layer}, model_);
   } else if (instruction.phase == Phase::data) {
     note(Quantity::input_gradient, layer, t.dx);
@@ -150,13 +124,13 @@ void Executor::inspect(const step::Instruction& instruction, Bound& bound, const
   }
 }
 
-std::optional<Finding> Executor::find_divergence(const Batch& batch) {
+std::optional<Finding> Executor::find_divergence(const Batch& batch, const kernels::StepValues& values) {
   StepSpans spans;
   const auto lost = std::exchange(lost_step_, std::nullopt);  // its mark on the loss is not to be found again
   times_ = nullptr;
   finding_.reset();
   inspects_ = true;
-  run(batch, {}, spans);
+  run(batch, values, spans);
   inspects_ = false;
   lost_step_ = lost;
   return finding_;
@@ -164,13 +138,13 @@ std::optional<Finding> Executor::find_divergence(const Batch& batch) {
 
 std::string explain_divergence(comm::Communicator& world, Executor& executor, const Parameters& parameters,
                                const step::Program& program, const model::ModelSpec& model,
-                               const Batch& batch) {
+                               const Batch& batch, const kernels::StepValues& values) {
   auto first = first_of_all(world, lost_parameters(program, model, parameters), model);
-  if (!first) first = first_of_all(world, executor.find_divergence(batch), model);
+  if (!first) first = first_of_all(world, executor.find_divergence(batch, values), model);
   double since = executor.lost_step() ? -static_cast<double>(*executor.lost_step()) : -INFINITY;
   world.all_reduce(std::span(&since, 1), comm::Combine::max, collective::Purpose::metric);
-  const auto step = std::isfinite(since) ? static_cast<std::int64_t>(-since) : batch.step;
-  const std::string in_step = "step " + std::to_string(std::min(step, batch.step)) + " was lost: ";
+  const auto step = std::isfinite(since) ? static_cast<std::int64_t>(-since) : values.step;
+  const std::string in_step = "step " + std::to_string(std::min(step, values.step)) + " was lost: ";
   if (!first) return in_step + "gradients or parameters are not finite";
   if (first->quantity == Quantity::loss) return in_step + "the loss is the first that is not finite";
   static constexpr const char* names[] = {"a parameter of layer ", "the output of layer ", "the loss",

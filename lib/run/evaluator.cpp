@@ -13,9 +13,10 @@ Evaluator::Evaluator(const model::ModelSpec& model, const step::Plan& plan, cons
       dataset_(dataset),
       program_(step::build_evaluation_program(model, plan, axes.at(), format)),
       options_(std::move(options)),
-      executor_(
-          program_, model, backend, axes, parameters,
-          {.largest_batch = std::min(options_.batch, options_.samples), .on_outputs = options_.on_outputs}),
+      executor_(program_, model, backend, axes, parameters,
+                {.largest_batch = std::min(options_.batch, options_.samples),
+                 .device_messages = options_.device_messages,
+                 .on_outputs = options_.on_outputs}),
       indices_(static_cast<std::size_t>(options_.samples)) {
   std::iota(indices_.begin(), indices_.end(), 0);
   executor_.prepare(samples_of(0).size());

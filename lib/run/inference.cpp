@@ -31,18 +31,21 @@ Inference::Inference(const model::ModelSpec& model, const InferenceOptions& opti
       width_(classifies() ? 1 : model_.layers.back().output.elements().value()),
       kept_(static_cast<std::size_t>(options.samples * width_)) {
   const step::TensorFormat format{.type = backend.type(), .layout = backend.image_layout()};
-  parameters_ = std::make_unique<Parameters>(
-      step::build_evaluation_program(model_, plan_, axes_.at(), format), axes_.along(topology::Axis::data));
+  parameters_ =
+      std::make_unique<Parameters>(step::build_evaluation_program(model_, plan_, axes_.at(), format),
+                                   backend.device(), axes_.along(topology::Axis::data));
   evaluator_ = std::make_unique<Evaluator>(
       model_, plan_, format, backend, axes_, *parameters_, dataset,
       Evaluator::Options{.samples = options.samples,
                          .batch = options.split.batch,
+                         .device_messages = options.device_messages,
                          .on_outputs = [this](const auto& outputs) { keep(outputs); }});
   ranges_.reserve(static_cast<std::size_t>(evaluator_->batches() * plan_.pipeline.microbatches));
 }
 
 void Inference::set_parameter(const LogicalTensor& tensor) {
-  scatter_logical(tensor, evaluator_->program(), parameters_->weights());
+  parameters_->edit(
+      [&](kernels::View weights, kernels::View) { scatter_logical(tensor, evaluator_->program(), weights); });
 }
 
 void Inference::keep(const BatchOutputs& outputs) {

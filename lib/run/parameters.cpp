@@ -16,7 +16,7 @@ void for_each_element(const step::ParameterRange& range, bool is_bias, Each each
     each(first + i, is_bias ? range.first_row + i : range.logical_weight(i));
 }
 
-double read(View view, std::int64_t i) {
+double read(kernels::ConstView view, std::int64_t i) {
   const auto at = static_cast<std::size_t>(i);
   return view.type() == kernels::DataType::float64 ? view.as<double>()[at]
                                                    : static_cast<double>(view.as<float>()[at]);
@@ -32,30 +32,67 @@ void write(View view, std::int64_t i, double value) {
 
 }  // namespace
 
-Parameters::Parameters(const step::Program& program, comm::Communicator& data_axis)
-    : storage_(memory::padded(bytes_of(program.type, program.parameter_count)) +
-               memory::padded(bytes_of(program.type, program.trained_count))),
-      gradient_storage_(data_axis.allocate_shared(
-          bytes_of(program.type, program.trained_count * program.gradient_levels))) {
+Parameters::Parameters(const step::Program& program, kernels::Device& device, comm::Communicator& data_axis)
+    : device_(device),
+      storage_(device, memory::padded(bytes_of(program.type, program.parameter_count)) +
+                           memory::padded(bytes_of(program.type, program.trained_count))) {
   memory::Arena arena(storage_.bytes());
   weights_ = arena.allocate(program.type, program.parameter_count);
   velocities_ = arena.allocate(program.type, program.trained_count);
-  all_gradients_ = gradient_storage_.view(program.type, program.trained_count * program.gradient_levels);
+  const auto all_levels = program.trained_count * program.gradient_levels;
+  if (device.is_host()) {
+    shared_gradients_ = data_axis.allocate_shared(bytes_of(program.type, all_levels));
+    all_gradients_ = shared_gradients_.view(program.type, all_levels);
+    gradient_image_ = gradients();
+    return;
+  }
+  gradient_storage_ = memory::DeviceBuffer(device, bytes_of(program.type, all_levels));
+  all_gradients_ = gradient_storage_.view(program.type, all_levels);
+  shared_gradients_ = data_axis.allocate_shared(bytes_of(program.type, program.trained_count));
+  gradient_image_ = shared_gradients_.view(program.type, program.trained_count);
+  device.pin({static_cast<std::byte*>(gradient_image_.data()),
+              static_cast<std::size_t>(gradient_image_.bytes().value())});
+  image_ = memory::PinnedBuffer(device, storage_.size());
+}
+
+Parameters::~Parameters() {
+  if (!device_.is_host()) device_.unpin(static_cast<std::byte*>(gradient_image_.data()));
+}
+
+/// The part of the image that a view of the storage has.
+View Parameters::on_host(View view) const {
+  if (device_.is_host()) return view;
+  const auto offset = static_cast<std::byte*>(view.data()) - storage_.bytes().data();
+  const View image = image_.view(view.type(), view.size(), kernels::Bytes(offset));
+  device_.copy(kernels::Device::Queue::compute, image, view);
+  device_.synchronize();
+  return image;
+}
+
+void Parameters::edit(const std::function<void(View, View)>& change) {
+  const View weights = on_host(weights_), velocities = on_host(velocities_);
+  change(weights, velocities);
+  if (device_.is_host()) return;
+  device_.copy(kernels::Device::Queue::compute, weights_, weights);
+  device_.copy(kernels::Device::Queue::compute, velocities_, velocities);
+  device_.synchronize();
 }
 
 void Parameters::initialize(const step::Program& program, const model::ModelSpec& model,
                             model::Initializer initializer, std::uint64_t seed) {
-  for (std::size_t u = 0; u < program.units.size(); ++u)
-    for (const bool is_bias : {false, true})
-      for_each_element(program.parameters[u], is_bias, [&](std::int64_t flat, std::int64_t logical) {
-        write(weights_, flat,
-              model::initial_value(model, program.units[u].layer, is_bias, Elements(logical), initializer,
-                                   seed));
-      });
+  edit([&](View weights, View) {
+    for (std::size_t u = 0; u < program.units.size(); ++u)
+      for (const bool is_bias : {false, true})
+        for_each_element(program.parameters[u], is_bias, [&](std::int64_t flat, std::int64_t logical) {
+          write(weights, flat,
+                model::initial_value(model, program.units[u].layer, is_bias, Elements(logical), initializer,
+                                     seed));
+        });
+  });
 }
 
-std::vector<LogicalTensor> gather_logical(comm::Communicator& world, const model::ModelSpec& model, View mine,
-                                          const ProgramOf& program_of) {
+std::vector<LogicalTensor> gather_logical(comm::Communicator& world, const model::ModelSpec& model,
+                                          kernels::ConstView mine, const ProgramOf& program_of) {
   const std::string bytes(static_cast<const char*>(mine.data()),
                           static_cast<std::size_t>(mine.bytes().value()));
   auto texts = world.all_gather_text(bytes, collective::Purpose::parameter);

@@ -54,11 +54,8 @@ void copy_area(View to, const Piece& piece, kernels::ConstView from, const Block
     typed(to.as<float>());
 }
 
-}  // namespace
-
-void restore(const std::filesystem::path& folder, const results::Manifest& manifest,
-             const model::ModelSpec& model, const step::Program& program, Parameters& parameters) {
-  const View velocities = parameters.velocities();
+void fill(const std::filesystem::path& folder, const results::Manifest& manifest,
+          const model::ModelSpec& model, const step::Program& program, View weights, View velocities) {
   if (!velocities.empty())
     std::memset(velocities.data(), 0, static_cast<std::size_t>(velocities.bytes().value()));
   const auto pieces = step::held_pieces(program);
@@ -78,7 +75,7 @@ void restore(const std::filesystem::path& folder, const results::Manifest& manif
                             const auto area = common(piece, filled.block, model);
                             if (area.empty()) continue;
                             missing -= area.elements();
-                            copy_area(parameters.weights(), piece, filled.weights, filled.block, area);
+                            copy_area(weights, piece, filled.weights, filled.block, area);
                             if (piece.trained && filled.block.trained)
                               copy_area(velocities, piece, filled.velocities, filled.block, area);
                           }
@@ -88,6 +85,14 @@ void restore(const std::filesystem::path& folder, const results::Manifest& manif
     throw base::ConfigError({{.key = (folder / "manifest.h5").string(),
                               .value = "",
                               .message = "is damaged: its blocks do not make up the model"}});
+}
+
+}  // namespace
+
+void restore(const std::filesystem::path& folder, const results::Manifest& manifest,
+             const model::ModelSpec& model, const step::Program& program, Parameters& parameters) {
+  parameters.edit(
+      [&](View weights, View velocities) { fill(folder, manifest, model, program, weights, velocities); });
 }
 
 }  // namespace partita::run

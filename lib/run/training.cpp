@@ -30,7 +30,8 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
       axes_(world, model, plan_),
       format_{.type = backend.type(), .layout = backend.image_layout()},
       training_program_(step::build_training_program(model, plan_, axes_.at(), format_)),
-      parameters_(std::make_unique<Parameters>(training_program_, axes_.along(topology::Axis::data))) {
+      parameters_(std::make_unique<Parameters>(training_program_, backend.device(),
+                                               axes_.along(topology::Axis::data))) {
   parameters_->initialize(training_program_, model, options.initializer, options.seed);
   executor_ = std::make_unique<Executor>(
       training_program_, model, backend, axes_, *parameters_,
@@ -38,6 +39,7 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
           .largest_batch = std::min(options.split.batch, data.train.samples.value()),
           // In the deterministic mode ranks combine nearest first.
           .algorithm = options.split.grains > 0 ? comm::Algorithm::recursive_doubling : options.algorithm,
+          .device_messages = options.device_messages,
           .poison_released = options.poison_released});
   const std::int64_t n = data.train.samples.value();
   executor_->prepare(std::min(n, options.split.batch));
@@ -45,7 +47,8 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
   evaluator_ =
       std::make_unique<Evaluator>(model, plan_, format_, backend, axes_, *parameters_, data.test,
                                   Evaluator::Options{.samples = data.test.samples.value(),
-                                                     .batch = evaluation_batch * options.split.grid.data});
+                                                     .batch = evaluation_batch * options.split.grid.data,
+                                                     .device_messages = options.device_messages});
   if (!options.checkpoint.dir.empty())
     checkpointer_ = std::make_unique<Checkpointer>(world, model, *parameters_, options.checkpoint,
                                                    [this](int rank) { return program_of(rank); });
@@ -67,30 +70,28 @@ step::Program Training::program_of(int rank) const {
 }
 
 std::vector<LogicalTensor> Training::gather_parameters() const {
-  return gather_logical(world_, model_, parameters_->weights(),
+  return gather_logical(world_, model_, parameters_->weights_on_host(),
                         [this](int rank) { return program_of(rank); });
 }
 
 void Training::set_parameter(const LogicalTensor& tensor) {
-  scatter_logical(tensor, training_program_, parameters_->weights());
+  parameters_->edit(
+      [&](kernels::View weights, kernels::View) { scatter_logical(tensor, training_program_, weights); });
 }
 
-Batch Training::batch_of(std::int64_t step, std::span<const std::int64_t> samples) const {
-  return {.dataset = &data_.train,
-          .indices = samples,
-          .divisor = static_cast<std::int64_t>(samples.size()),
-          .seed = options_.seed,
-          .step = step};
+Batch Training::batch_of(std::span<const std::int64_t> samples) const {
+  return {.dataset = &data_.train, .indices = samples, .divisor = static_cast<std::int64_t>(samples.size())};
 }
 
 void Training::one_step(std::int64_t step, std::span<const std::int64_t> batch) {
   StepRow row{.samples = static_cast<std::int64_t>(batch.size()),
               .learning_rate = options_.learning_rate.at(step)};
   const double begin = base::now_seconds();
-  const Batch all = batch_of(step, batch);
-  const kernels::SgdStep optimizer{.learning_rate = row.learning_rate,
+  const Batch all = batch_of(batch);
+  const auto values = step_values({.learning_rate = row.learning_rate,
                                    .momentum = options_.momentum,
-                                   .weight_decay = options_.weight_decay};
+                                   .weight_decay = options_.weight_decay},
+                                  options_.seed, step);
   const bool recorded =
       step >= options_.timeline_first && step < options_.timeline_first + options_.timeline_steps;
   if (recorded) {
@@ -99,7 +100,7 @@ void Training::one_step(std::int64_t step, std::span<const std::int64_t> batch) 
   }
   executor_->record_times(recorded ? &recorded_.back().instructions : nullptr);
   row.spans.other += base::now_seconds() - begin;
-  const auto sums = executor_->run(all, optimizer, row.spans);
+  const auto sums = executor_->run(all, values, row.spans);
   row.loss = sums.loss / static_cast<double>(row.samples);
   row.seconds = base::now_seconds() - begin;
   steps_.push_back(std::move(row));
@@ -111,7 +112,7 @@ EpochRow Training::summarize(std::int64_t epoch, bool& finite) {
   EpochRow row{.epoch = epoch, .learning_rate = steps_.back().learning_rate};
   world_.ledger().set_activity(Activity::record);
   double most[] = {progress_.epoch_seconds,
-                   all_finite(parameters_->weights()) && !executor_->lost_step() ? 0.0 : 1.0};
+                   all_finite(parameters_->weights_on_host()) && !executor_->lost_step() ? 0.0 : 1.0};
   world_.all_reduce(std::span(most), comm::Combine::max, Purpose::metric);
   finite = most[1] == 0;
   const auto samples = static_cast<double>(progress_.samples);
@@ -216,7 +217,7 @@ std::optional<Outcome> Training::end_epoch(std::int64_t limit, const Observer& o
   const bool diverged = !std::isfinite(steps_.back().loss) || !finite, last = progress_.step >= limit;
   if (diverged)
     failure_ = explain_divergence(world_, *executor_, *parameters_, training_program_, model_,
-                                  batch_of(progress_.step - 1, last_batch_));
+                                  batch_of(last_batch_), step_values({}, options_.seed, progress_.step - 1));
   if (!diverged && options_.evaluate_every > 0 && (last || epoch % options_.evaluate_every == 0)) {
     observer.on_evaluation_begin(epoch);
     const auto evaluation = evaluate();

@@ -3,6 +3,7 @@
 Usage: bench_kernels_test.py PARTITA_BENCH_KERNELS
 """
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -28,4 +29,14 @@ with tempfile.TemporaryDirectory() as folder:
     assert run(f"--output={output}", "--benchmark_filter=none").returncode == 2
     assert run("--benchmark_filter=nothing").returncode == 2
     assert run("--outptu=x").returncode == 2 and run("--help").returncode == 0 and run("--version").returncode == 0
+    assert run("--backend=gpu").returncode == 2 and run("--gemm-table=x").returncode == 2
+    # On a GPU, or why there is none.
+    listed = run("--backend=cuda", "--benchmark_list_tests")
+    if listed.returncode == 2:
+        assert re.search(r"--backend=cuda: (CUDA [\d.]+: no device: .+|built without CUDA)$", listed.stderr, re.M), listed
+        assert "gemm/" not in listed.stdout and not pathlib.Path(folder, "gpu.h5").exists()
+    else:
+        assert "gemm/bf16/m=8192 n=8192 k=8192 ab=nn" in listed.stdout, listed
+    ladder = run("--table")
+    assert ladder.returncode == 0 and ladder.stdout.startswith("| kernel | arithmetic | adds |"), ladder
 print("ok")

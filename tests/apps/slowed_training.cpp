@@ -27,16 +27,18 @@ class SlowedBackend final : public Backend {
  public:
   SlowedBackend(std::unique_ptr<Backend> fast, double share) : fast_(std::move(fast)), share_(share) {}
 
-  void sgd_update(const SgdStep& step, View w, ConstView g, View v) override {
+  void sgd_update(const StepValues* step, ConstView sums, View w, ConstView g, View v,
+                  std::int64_t* lost) override {
     const double until = used_seconds() + share_ * (used_seconds() - last_);
     while (used_seconds() < until) {
     }
     last_ = used_seconds();
-    fast_->sgd_update(step, w, g, v);
+    fast_->sgd_update(step, sums, w, g, v, lost);
   }
 
   std::string_view name() const override { return fast_->name(); }
   DataType type() const override { return fast_->type(); }
+  Device& device() override { return fast_->device(); }
   Layout image_layout() const override { return fast_->image_layout(); }
   std::unique_ptr<Gemm> plan_gemm(const GemmShape& s) override { return fast_->plan_gemm(s); }
   std::unique_ptr<Convolution> plan_convolution(const ConvolutionShape& s) override {
@@ -47,8 +49,13 @@ class SlowedBackend final : public Backend {
   void relu_backward(ConstView y, ConstView dy, View dx) override { fast_->relu_backward(y, dy, dx); }
   void tanh_forward(ConstView x, View y) override { fast_->tanh_forward(x, y); }
   void tanh_backward(ConstView y, ConstView dy, View dx) override { fast_->tanh_backward(y, dy, dx); }
-  void dropout(const DropoutShape& s, RandomStream r, Samples n, ConstView x, View y) override {
-    fast_->dropout(s, r, n, x, y);
+  void dropout(const DropoutShape& s, const StepValues* step, std::uint32_t layer, Samples n, ConstView x,
+               View y) override {
+    fast_->dropout(s, step, layer, n, x, y);
+  }
+  void gather(ConstView table, std::int64_t columns, ConstView indices, double scale, double shift,
+              View out) override {
+    fast_->gather(table, columns, indices, scale, shift, out);
   }
   void reorder(std::int64_t n, const Shape& s, Layout from, Layout to, ConstView x, View y) override {
     fast_->reorder(n, s, from, to, x, y);
@@ -61,22 +68,25 @@ class SlowedBackend final : public Backend {
   void sum_rows(std::int64_t m, std::int64_t n, ConstView x, View b, Write write) override {
     fast_->sum_rows(m, n, x, b, write);
   }
-  LossSums cross_entropy(std::int64_t b, std::int64_t k, ConstView x, ConstView labels, double scale,
-                         View dx) override {
-    return fast_->cross_entropy(b, k, x, labels, scale, dx);
+  void cross_entropy(std::int64_t b, std::int64_t k, ConstView x, ConstView labels, double scale, View dx,
+                     View sums) override {
+    fast_->cross_entropy(b, k, x, labels, scale, dx, sums);
   }
   void cross_entropy_statistics(std::int64_t b, std::int64_t k, std::int64_t first, ConstView x,
                                 ConstView labels, View statistics) override {
     fast_->cross_entropy_statistics(b, k, first, x, labels, statistics);
   }
-  LossSums cross_entropy_finish(std::int64_t b, std::int64_t k, std::int64_t first,
-                                std::span<const std::int64_t> offsets, ConstView statistics, ConstView x,
-                                ConstView labels, double scale, View dx) override {
-    return fast_->cross_entropy_finish(b, k, first, offsets, statistics, x, labels, scale, dx);
+  void cross_entropy_finish(std::int64_t b, std::int64_t k, std::int64_t first,
+                            std::span<const std::int64_t> offsets, ConstView statistics, ConstView x,
+                            ConstView labels, double scale, View dx, View sums) override {
+    fast_->cross_entropy_finish(b, k, first, offsets, statistics, x, labels, scale, dx, sums);
   }
-  LossSums mean_squared_error(std::int64_t b, std::int64_t n, ConstView y, ConstView target, double scale,
-                              View dy) override {
-    return fast_->mean_squared_error(b, n, y, target, scale, dy);
+  void mean_squared_error(std::int64_t b, std::int64_t n, ConstView y, ConstView target, double scale,
+                          View dy, View sums) override {
+    fast_->mean_squared_error(b, n, y, target, scale, dy, sums);
+  }
+  void add_sums(ConstView parts, bool in_tree, View total) override {
+    fast_->add_sums(parts, in_tree, total);
   }
 
  private:
@@ -88,7 +98,7 @@ class SlowedBackend final : public Backend {
 int train_slowly(const job::Job& job) {
   const auto& options = job.input.options;
   const char* share = std::getenv("PARTITA_ADDED_SHARE");
-  SlowedBackend backend(job::make_backend(options, 1), share ? std::atof(share) : 0);
+  SlowedBackend backend(job::make_backend(job, 1), share ? std::atof(share) : 0);
   run::Training training(options.model,
                          {.split = config::plan_options(options),
                           .epochs = options.train.epochs,

@@ -133,7 +133,37 @@ TEST(Config, AFileIsCheckedLikeTheCommandLine) {
 TEST(Config, ContradictionsAreRefused) {
   EXPECT_TRUE(Parsed({"--train.batch=3", "--train.batch-per-rank=3"}).names("excludes train.batch"));
   EXPECT_TRUE(Parsed({"--train.precision=fp64"}).names("compute.backend=reference"));
-  EXPECT_TRUE(Parsed({"--train.precision=bf16"}).names("not available yet"));
+  for (const std::string precision : {"bf16", "tf32"}) {
+    EXPECT_TRUE(Parsed({"--train.precision=" + precision})
+                    .names("the cpu kernels compute in fp32; use compute.backend=cuda"));
+    EXPECT_FALSE(
+        Parsed({"--train.precision=" + precision, "--compute.backend=cuda"}).names("kernels compute in"));
+  }
+  EXPECT_TRUE(
+      Parsed({"--train.precision=fp64", "--compute.backend=cuda"}).names("the cuda kernels compute in"));
+  EXPECT_TRUE(Parsed({"--compute.gemm=naive"}).names("chooses among the cuda kernels"));
+}
+
+TEST(Config, DeviceMessagesAreForBuffersOnDevicesAndForWhatRanksCanDoThere) {
+  EXPECT_TRUE(Parsed({"--sync.device-messages=ipc"}).names("use compute.backend=cuda"));
+  EXPECT_TRUE(Parsed({"--sync.device-messages=fast"}).names("auto | staged | direct | ipc"));
+  const auto with = [](const char* argument) {
+    return Parsed({"--compute.backend=cuda", "--sync.device-messages=ipc", argument});
+  };
+  EXPECT_TRUE(with("--sync.algorithm=mpi").names("the nearest is sync.algorithm=window"));
+  EXPECT_TRUE(with("--sync.algorithm=recursive-doubling").names("the nearest is sync.algorithm=window"));
+  EXPECT_TRUE(with("--train.deterministic=true").names("excludes train.deterministic"));
+  EXPECT_TRUE(with("--sync.algorithm=ring").violations.empty());
+  auto options = with("--grid.data=4").options;
+  EXPECT_TRUE(fit_to_world(options, 4).empty());
+  EXPECT_TRUE(check_nodes(options, std::vector{0, 0, 0, 0}).empty());
+  const auto spread = check_nodes(options, std::vector{0, 0, 1, 1});
+  ASSERT_EQ(spread.size(), 1U);
+  EXPECT_EQ(spread.front().key, "sync.device-messages");
+  options.sync.ranks_per_node = 2;
+  EXPECT_EQ(check_nodes(options, std::vector{0, 0, 0, 0}).size(), 1U);
+  EXPECT_EQ(print_config(Parsed({"--seed=1"}).options).find("device-messages"), std::string::npos);
+  EXPECT_NE(print_config(options).find("device-messages = ipc"), std::string::npos);
 }
 
 TEST(Config, EveryInputFileParsesAndPrintsItselfBack) {

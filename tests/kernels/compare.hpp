@@ -3,12 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <random>
 #include <vector>
 
-#include "partita/kernels/backend.hpp"
+#include "backends.hpp"
 
 namespace partita::tests {
 
@@ -16,13 +18,30 @@ using namespace kernels;
 
 inline std::unique_ptr<Backend> oracle() { return make_reference_backend(DataType::float64); }
 
-/// The back-ends under test.
-inline std::vector<std::unique_ptr<Backend>> backends() {
-  std::vector<std::unique_ptr<Backend>> all;
-  all.push_back(make_cpu_backend(1));
-  all.push_back(make_cpu_backend(2));
-  all.push_back(make_reference_backend(DataType::float32));
-  return all;
+/// Calls whose sums the back-end leaves in its memory.
+inline LossSums sums_of(const std::function<void(View)>& loss) {
+  std::array<double, 2> sums{NAN, NAN};
+  loss(std::span(sums));
+  return {.loss = sums[0], .correct = static_cast<std::int64_t>(sums[1])};
+}
+inline LossSums cross_entropy(Backend& backend, std::int64_t batch, std::int64_t classes, ConstView logits,
+                              ConstView labels, double scale, View dlogits) {
+  return sums_of(
+      [&](View sums) { backend.cross_entropy(batch, classes, logits, labels, scale, dlogits, sums); });
+}
+inline LossSums mean_squared_error(Backend& backend, std::int64_t batch, std::int64_t features,
+                                   ConstView output, ConstView target, double scale, View doutput) {
+  return sums_of(
+      [&](View sums) { backend.mean_squared_error(batch, features, output, target, scale, doutput, sums); });
+}
+inline LossSums finish_cross_entropy(Backend& backend, std::int64_t batch, std::int64_t classes,
+                                     std::int64_t first_class, std::span<const std::int64_t> class_offsets,
+                                     ConstView statistics, ConstView logits, ConstView labels, double scale,
+                                     View dlogits) {
+  return sums_of([&](View sums) {
+    backend.cross_entropy_finish(batch, classes, first_class, class_offsets, statistics, logits, labels,
+                                 scale, dlogits, sums);
+  });
 }
 
 /// The same values in both precisions.
@@ -44,10 +63,32 @@ struct Values {
 struct Output : Values {
   static constexpr std::size_t guard = 64;
   std::size_t n;
+  bool started = false;  ///< from values of the caller's instead of poison
   explicit Output(std::int64_t size) : Values(size, true), n(static_cast<std::size_t>(size)) {
     single.resize(n + guard, -7.5F);
   }
+  void start_from(const Values& values) {
+    std::copy(values.single.begin(), values.single.end(), single.begin());
+    twice = values.twice;
+    started = true;
+  }
   [[nodiscard]] View view() { return std::span(single.data(), n); }
+
+  /// The same of a matrix [rows, columns] whose rows are `leading` apart; what lies between stays poisoned.
+  void expect_close_within(std::int64_t rows, std::int64_t columns, std::int64_t leading, double length,
+                           const std::string& what) {
+    for (std::int64_t i = 0; i < rows; ++i)
+      for (std::int64_t j = columns; j < leading; ++j) {
+        const auto at = static_cast<std::size_t>(i * leading + j);
+        if (started) {
+          ASSERT_EQ(static_cast<double>(single[at]), twice[at]) << what << " wrote between rows";
+        } else {
+          ASSERT_TRUE(std::isnan(single[at])) << what << " wrote between rows";
+        }
+        single[at] = 0, twice[at] = 0;
+      }
+    expect_close(length, what);
+  }
 
   /// |float − double| ≤ 8·length·ε·scale element by element, length the number of terms of a sum.
   void expect_close(double length, const std::string& what) const {

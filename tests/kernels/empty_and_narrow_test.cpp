@@ -4,13 +4,12 @@
 namespace partita::tests {
 namespace {
 
-constexpr Layout layouts[] = {Layout::nchw, Layout::nhwc};
 constexpr Epilogue epilogues[] = {Epilogue::none, Epilogue::relu};
 
 TEST(Kernels, ConvolutionWithoutBatchChannelsFiltersOrRows) {
   const auto reference = oracle();
   for (const auto& backend : backends())
-    for (const Layout layout : layouts)
+    for (const Layout layout : layouts_of(*backend))
       for (const Epilogue epilogue : epilogues)
         for (const auto& [batch, channels, height, filters, stride, padding] :
              std::vector<std::array<std::int64_t, 6>>{{0, 3, 6, 5, 1, 0},
@@ -40,7 +39,7 @@ TEST(Kernels, ConvolutionWithoutBatchChannelsFiltersOrRows) {
 
 TEST(Kernels, ConvolutionWithoutChannelsIsTheBias) {
   for (const auto& backend : backends())
-    for (const Layout layout : layouts) {
+    for (const Layout layout : layouts_of(*backend)) {
       const ConvolutionShape s{
           .batch = 1, .height = 3, .width = 2, .filters = 2, .kernel_h = 3, .layout = layout};
       const auto plan = backend->plan_convolution(s);
@@ -58,7 +57,7 @@ TEST(Kernels, ConvolutionOfOneRowOfOutputs) {
   const auto reference = oracle();
   int turn = 0;
   for (const auto& backend : backends())
-    for (const Layout layout : layouts)
+    for (const Layout layout : layouts_of(*backend))
       for (std::int64_t kernel_h = 1; kernel_h <= 7; ++kernel_h)
         for (std::int64_t kernel_w = 1; kernel_w <= 7; ++kernel_w)
           for (const std::int64_t stride : {1, 2, 3}) {
@@ -85,7 +84,7 @@ TEST(Kernels, ConvolutionOfOneRowOfOutputs) {
 TEST(Kernels, ConvolutionOfAFewRowsOfManyColumns) {
   const auto reference = oracle();
   for (const auto& backend : backends())
-    for (const Layout layout : layouts)
+    for (const Layout layout : layouts_of(*backend))
       for (const auto& [channels, filters] :
            std::vector<std::array<std::int64_t, 2>>{{1, 10}, {10, 20}, {3, 8}, {17, 33}})
         for (const std::int64_t stride : {1, 2, 3})
@@ -106,7 +105,7 @@ TEST(Kernels, PoolingWithoutChannelsOrRows) {
   const auto reference = oracle();
   for (const auto& backend : backends())
     for (const auto kind : {PoolingKind::maximum, PoolingKind::average})
-      for (const Layout layout : layouts)
+      for (const Layout layout : layouts_of(*backend))
         for (const auto& [batch, channels, height, kernel, stride] :
              std::vector<std::array<std::int64_t, 5>>{{2, 0, 4, 2, 2},
                                                       {2, 3, 0, 2, 2},
@@ -143,12 +142,15 @@ TEST(Kernels, AnEmptyBatchDoesNothing) {
     std::vector<float> none;
     const std::span<float> x(none);
     const std::vector<std::int32_t> labels;
-    backend->dropout({.batch = 0, .channels = 3}, {1, 2}, Samples(0), x, x);
+    const StepValues step;
+    const std::array<double, 2> sums{};
+    std::int64_t lost = -1;
+    backend->dropout({.batch = 0, .channels = 3}, &step, 2, Samples(0), x, x);
     backend->reorder(0, {3, 4, 5}, Layout::nchw, Layout::nhwc, x, x);
     backend->reorder(2, {0, 4, 5}, Layout::nchw, Layout::nchw, x, x);
-    backend->sgd_update({}, x, x, x);
-    EXPECT_EQ(backend->cross_entropy(0, 10, x, std::span(labels), 1, x).loss, 0);
-    EXPECT_EQ(backend->mean_squared_error(0, 10, x, x, 1, x).loss, 0);
+    backend->sgd_update(&step, std::span(sums), x, x, x, &lost);
+    EXPECT_EQ(cross_entropy(*backend, 0, 10, x, std::span(labels), 1, x).loss, 0);
+    EXPECT_EQ(mean_squared_error(*backend, 0, 10, x, x, 1, x).loss, 0);
   }
 }
 

@@ -17,12 +17,14 @@ TEST(Philox, MatchesThePublishedVectors) {
   EXPECT_EQ(ones[3], 0x6d5451fdU);
 }
 
+constexpr StepValues step{.dropout_seed = 1};
+
 std::vector<float> dropped(Backend& backend, Layout layout, std::int64_t first, std::int64_t batch) {
   const std::vector<float> x(static_cast<std::size_t>(batch * 3 * 4 * 5), 1.0F);
   std::vector<float> y(x.size(), -1.0F), logical(x.size());
   backend.dropout(
-      {.batch = batch, .channels = 3, .height = 4, .width = 5, .layout = layout, .probability = 0.4}, {1, 2},
-      Samples(first), std::span(x), std::span(y));
+      {.batch = batch, .channels = 3, .height = 4, .width = 5, .layout = layout, .probability = 0.4}, &step,
+      2, Samples(first), std::span(x), std::span(y));
   const auto reference = make_reference_backend(DataType::float32);
   reference->reorder(batch, {3, 4, 5}, layout, Layout::nchw, std::span<const float>(y), std::span(logical));
   return logical;
@@ -43,6 +45,22 @@ TEST(Dropout, DependsOnTheGlobalSampleAndTheLogicalElementOnly) {
   EXPECT_NEAR(static_cast<double>(zeros) / static_cast<double>(whole.size()), 0.4, 0.1);
   EXPECT_EQ(std::count(whole.begin(), whole.end(), 1.0F / 0.6F) + zeros,
             static_cast<std::ptrdiff_t>(whole.size()));
+}
+
+TEST(Dropout, KeepsADrawThatEqualsTheProbabilityAndNoneBelow) {
+  constexpr std::int64_t n = 40;
+  const std::vector<float> x(n, 1.0F);
+  for (const auto& backend : backends())
+    for (std::int64_t i = 0; i < n; i += 3) {
+      const double draw = random_uniform(random_stream(step.dropout_seed, RandomPurpose::dropout, 2),
+                                         static_cast<std::uint64_t>(i));
+      for (const bool above : {false, true}) {
+        std::vector<float> y(n, -1.0F);
+        backend->dropout({.batch = 1, .channels = n, .probability = above ? std::nextafter(draw, 1.0) : draw},
+                         &step, 2, Samples(0), std::span(x), std::span(y));
+        EXPECT_EQ(y[static_cast<std::size_t>(i)] == 0, above) << backend->name() << " draw " << draw;
+      }
+    }
 }
 
 /// Elements [first, first + count) of one dimension of tensors [batch, channels, height, width], by their own
@@ -83,7 +101,7 @@ std::vector<float> dropped_shard(Backend& backend, Layout layout, std::int64_t b
                    .first_row = cut.of_rows ? cut.first : 0,
                    .full_channels = image[0],
                    .full_height = image[1]},
-                  {1, 2}, Samples(3), std::span(x), std::span(y));
+                  &step, 2, Samples(3), std::span(x), std::span(y));
   make_reference_backend(DataType::float32)
       ->reorder(batch, block, layout, Layout::nchw, std::span<const float>(y), std::span(logical));
   return logical;
@@ -97,7 +115,7 @@ TEST(Dropout, OfAShardIsTheSliceOfTheWhole) {
     std::vector<float> whole(ones.size());
     reference->dropout(
         {.batch = batch, .channels = image[0], .height = image[1], .width = image[2], .probability = 0.4},
-        {1, 2}, Samples(3), std::span(ones), std::span(whole));
+        &step, 2, Samples(3), std::span(ones), std::span(whole));
     for (const auto& backend : backends())
       for (const Layout layout : {Layout::nchw, Layout::nhwc})
         for (const bool of_rows : {false, true})

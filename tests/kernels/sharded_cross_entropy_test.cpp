@@ -60,9 +60,9 @@ Sharded<T> run(Backend& backend, std::int64_t batch, std::int64_t classes, const
     const auto part = columns(logits, classes, cut[s], cut[s + 1]);
     std::vector<T> gradient(part.size(), nan);
     for (const View out : {View(std::span(gradient)), View()})
-      result.sums.push_back(backend.cross_entropy_finish(batch, cut[s + 1] - cut[s], cut[s], cut,
-                                                         std::span(std::as_const(result.statistics)),
-                                                         std::span(part), l, 0.1, out));
+      result.sums.push_back(finish_cross_entropy(backend, batch, cut[s + 1] - cut[s], cut[s], cut,
+                                                 std::span(std::as_const(result.statistics)), std::span(part),
+                                                 l, 0.1, out));
     std::size_t next = 0;
     for (std::size_t i = 0; i < logits.size(); ++i) {
       const auto column = static_cast<std::int64_t>(i) % classes;
@@ -91,9 +91,11 @@ void check(Backend& backend, std::int64_t batch, std::int64_t classes, int kind,
   const std::vector<T> logits(random.twice.begin(), random.twice.end());
   const std::span<const std::int32_t> l(labels);
   const auto reference = oracle();
-  const auto whole = reference->cross_entropy(batch, classes, random.d(), l, 0.1, gradient.d());
-  EXPECT_EQ(backend.cross_entropy(batch, classes, std::span(logits), l, 0.1, {}).correct, whole.correct);
+  const auto whole = cross_entropy(*reference, batch, classes, random.d(), l, 0.1, gradient.d());
+  EXPECT_EQ(cross_entropy(backend, batch, classes, std::span(logits), l, 0.1, {}).correct, whole.correct);
+  int turn = 0;
   for (const auto& cut : cuts_of(classes)) {
+    if (turn++ % every_case() != 0) continue;
     const auto sharded = run(backend, batch, classes, cut, logits, labels);
     std::string what = std::string(backend.name()) + " batch " + std::to_string(batch) + " kind " +
                        std::to_string(kind) + " cut";
@@ -160,13 +162,16 @@ TEST(ShardedCrossEntropy, RefusesStatisticsOfAnotherShapeAndUnknownLabels) {
   for (const auto& backend : backends()) {
     const auto finish = [&](std::size_t values, std::int32_t label) {
       const std::vector<std::int32_t> labels{label};
-      backend->cross_entropy_finish(1, 3, 0, cut, std::span(statistics).first(values), std::span(logits),
-                                    std::span(labels), 1, {});
+      return finish_cross_entropy(*backend, 1, 3, 0, cut, std::span(statistics).first(values),
+                                  std::span(logits), std::span(labels), 1, {});
     };
     EXPECT_NO_THROW(finish(3, 2));
     EXPECT_THROW(finish(6, 2), std::logic_error) << backend->name();
-    EXPECT_THROW(finish(3, 3), std::logic_error) << backend->name();
-    EXPECT_THROW(finish(3, -1), std::logic_error) << backend->name();
+    for (const std::int32_t label : {3, -1})
+      if (backend->device().is_host())
+        EXPECT_THROW(finish(3, label), std::logic_error) << backend->name();
+      else
+        EXPECT_TRUE(std::isnan(finish(3, label).loss)) << backend->name();
   }
 }
 
@@ -179,7 +184,7 @@ TEST(ShardedCrossEntropy, OfAShardWithoutClassesNeedsNoLogits) {
     const auto part = std::span(statistics);
     backend.cross_entropy_statistics(1, 2, 0, std::span(logits), std::span(labels), part.first(3));
     backend.cross_entropy_statistics(1, 0, 2, {}, std::span(labels), part.last(3));
-    const auto sums = backend.cross_entropy_finish(1, 0, 2, cut, part, {}, std::span(labels), 1, {});
+    const auto sums = finish_cross_entropy(backend, 1, 0, 2, cut, part, {}, std::span(labels), 1, {});
     EXPECT_NEAR(sums.loss, std::log(1 + std::exp(-1.0)), 1e-6);
     EXPECT_EQ(sums.correct, 1);
   };

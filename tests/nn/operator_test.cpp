@@ -21,7 +21,8 @@ struct Bench {
   std::unique_ptr<Operator> plan;
   Doubles x, weight, bias, y, dy, dx, dweight, dbias;
   std::vector<std::uint8_t> winners;
-  StepPosition position{.seed = 5, .step = 7, .first_sample = kernels::Samples(11)};
+  kernels::StepValues values{.dropout_seed = 5, .step = 7};
+  StepPosition position{.values = &values, .first_sample = kernels::Samples(11)};
 
   Bench(const std::string& input, const std::string& line) {
     std::vector<base::Violation> violations;

@@ -9,7 +9,7 @@ import sys
 # Higher includes strictly lower. The README names the same order.
 layer = {
     "kernels/include": 0,
-    "kernels/reference": 1, "kernels/cpu": 1, "kernels/cuda": 1, "lib/base": 1,
+    "kernels/host": 1, "kernels/reference": 1, "kernels/cpu": 1, "kernels/cuda": 1, "lib/base": 1,
     "lib/topology": 2, "lib/memory": 2,
     "lib/collective": 3, "lib/model": 3,
     "lib/comm": 4, "lib/data": 4, "lib/nn": 4, "lib/step": 4,
@@ -18,7 +18,7 @@ layer = {
     "apps": 7,
 }
 only_in = {r"mpi\.h": "lib/comm", r"hdf5(_hl)?\.h": "lib/results", r"(oneapi/)?dnnl.*": "kernels/cpu",
-           r"cuda.*\.h": "kernels/cuda", r"zlib\.h": "lib/data", r"openssl/.*": "lib/base"}
+           r"(cuda|cublas).*\.h": "kernels/cuda", r"zlib\.h": "lib/data", r"openssl/.*": "lib/base"}
 source = pathlib.Path(sys.argv[1])
 wrong, files, includes = [], 0, 0
 

@@ -39,7 +39,7 @@ TEST(Step, AllocatesNothingOnceBound) {
       run::Axes axes(world(), c.model, plan);
       const auto program = step::build_training_program(
           c.model, plan, axes.at(), {.type = backend->type(), .layout = backend->image_layout()});
-      run::Parameters parameters(program, axes.along(topology::Axis::data));
+      run::Parameters parameters(program, backend->device(), axes.along(topology::Axis::data));
       parameters.initialize(program, c.model, model::Initializer::torch, 1);
       run::Executor executor(program, c.model, *backend, axes, parameters, {.largest_batch = 8});
       const std::vector<std::int64_t> indices{0, 1, 2, 3, 4, 5, 6, 7};

@@ -25,7 +25,8 @@ class Harness {
         format_{.type = backend.type(), .layout = backend.image_layout()},
         program_(step::build_training_program(model_, plan_, axes_.at(), format_)) {
     if (mutate) mutate(program_);
-    parameters_ = std::make_unique<run::Parameters>(program_, axes_.along(topology::Axis::data));
+    parameters_ =
+        std::make_unique<run::Parameters>(program_, backend.device(), axes_.along(topology::Axis::data));
     parameters_->initialize(program_, model_, options_.initializer, options_.seed);
     executor_ = std::make_unique<run::Executor>(
         program_, model_, backend, axes_, *parameters_,
@@ -45,14 +46,11 @@ class Harness {
   }
   run::StepSpans step(std::span<const std::int64_t> indices, std::int64_t divisor) {
     run::StepSpans spans;
-    executor_->run({.dataset = &case_.data.train,
-                    .indices = indices,
-                    .divisor = divisor,
-                    .seed = options_.seed,
-                    .step = steps_++},
-                   {.learning_rate = options_.learning_rate.base,
-                    .momentum = options_.momentum,
-                    .weight_decay = options_.weight_decay},
+    executor_->run({.dataset = &case_.data.train, .indices = indices, .divisor = divisor},
+                   run::step_values({.learning_rate = options_.learning_rate.base,
+                                     .momentum = options_.momentum,
+                                     .weight_decay = options_.weight_decay},
+                                    options_.seed, steps_++),
                    spans);
     return spans;
   }
@@ -72,7 +70,7 @@ class Harness {
     return step::build_training_program(model_, plan_, topology::coordinate_of(plan_.grid, rank), format_);
   }
   [[nodiscard]] std::vector<run::LogicalTensor> gather_parameters() const {
-    return run::gather_logical(world(), model_, parameters_->weights(),
+    return run::gather_logical(world(), model_, parameters_->weights_on_host(),
                                [this](int r) { return program_of(r); });
   }
   [[nodiscard]] const step::Program& program() const { return program_; }

@@ -60,7 +60,7 @@ def without_pmi2(slurm):
 
 
 def scripts(slurm):
-    """Every script runs; those for GPUs say that there is no such back-end, as long as there is none."""
+    """Every script runs; those for GPUs say why they cannot where there is none."""
     grids = {"data": "data=4 pipeline=1 tensor=1", "layer": "data=1 pipeline=4 tensor=1", "tensor": "data=1 pipeline=1 tensor=4",
              "hybrid": "data=2 pipeline=2 tensor=1"}
     for name, grid in grids.items():
@@ -76,7 +76,7 @@ def scripts(slurm):
         job = slurm.submit("--cpus-per-task=1", script(f"{name}_gpu"), "--train.steps=10", env=environment())
         task, = slurm.wait_for(job)
         printed = slurm.printed(job)
-        assert task["ExitCode"] == "2:0" and "has no back-end cuda" in printed and "compute.backend" in printed, (task, printed)
+        assert task["ExitCode"] == "2:0" and "cannot compute with back-end cuda" in printed and "compute.backend" in printed, (task, printed)
         assert "gres/gpu=2" in task["TresPerNode" if "TresPerNode" in task else "TRES"] or "gres:gpu" in task["TresPerTask"], task
 
 

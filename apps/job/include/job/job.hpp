@@ -65,7 +65,7 @@ struct Job {
   const Input& input;
   comm::MpiEnvironment& environment;
   comm::Communicator& world;
-  int ranks_on_host;
+  int ranks_on_host, rank_on_host;
   std::string command_line;
   std::ostream& lines = std::cout;     ///< for figures of merit and status
   std::ostream& progress = std::cerr;  ///< for epochs and checkpoints
@@ -86,7 +86,8 @@ struct Program {
 /// and ends with 2 on every rank; answers --help, --version and --print-config; else runs.
 int run_main(const Program&, int argc, char** argv);
 
-std::unique_ptr<kernels::Backend> make_backend(const config::RunOptions&, int threads);
+/// The kernels that the options name; of CUDA devices the one that this rank of its host is to use.
+std::unique_ptr<kernels::Backend> make_backend(const Job&, int threads);
 
 /// "FOM name=… value=… unit=…" for each figure, then the status: PASS where nothing failed.
 void print_last_lines(std::ostream&, const std::vector<results::Figure>&, std::string_view failure);

@@ -16,7 +16,7 @@ struct Split {
 };
 
 /// What is known before the run. Collective over the world; complete on rank 0.
-results::RunRecord begin_record(const Job&, const Split&, const kernels::Backend&, int threads);
+results::RunRecord begin_record(const Job&, const Split&, kernels::Backend&, int threads);
 
 /// Brings memory and traffic up to date. Collective over the world; complete on rank 0.
 void update_costs(results::RunRecord&, comm::Communicator& world, const step::Program&, const run::Executor&);

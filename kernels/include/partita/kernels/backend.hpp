@@ -8,6 +8,10 @@
 /// says; matrices and parameters are row-major in PyTorch's logical order: Linear weight [out, in], Conv2d
 /// weight [out, in, kh, kw].
 ///
+/// Work may be *issued*: the call returns before the work is done (`device.hpp`). What changes from step to
+/// step is therefore read from the back-end's memory when the work is done (`StepValues`), never from an
+/// argument, so that issued work can be recorded once and repeated.
+///
 /// Symbols: B batch (samples of this rank), C channels, H W image, K filters, M N K matrix extents.
 #pragma once
 
@@ -17,6 +21,7 @@
 #include <string>
 #include <string_view>
 
+#include "partita/kernels/device.hpp"
 #include "partita/kernels/philox.hpp"
 #include "partita/kernels/shape.hpp"
 #include "partita/kernels/strided_block.hpp"
@@ -27,8 +32,9 @@ namespace partita::kernels {
 /// Whether a result replaces what its view holds or is added to it (gradients over micro-batches).
 enum class Write { overwrite, accumulate };
 
-/// What a producer does to its result before storing it: nothing, or max(0, ·).
-enum class Epilogue { none, relu };
+/// What a producer does to its result before storing it: nothing; max(0, ·); or keep it where a mask is
+/// positive and store 0 elsewhere (products only: the gradient of a ReLU whose result is the mask).
+enum class Epilogue { none, relu, relu_mask };
 
 using Workspace = std::span<std::byte>;
 
@@ -39,22 +45,35 @@ class Plan {
   [[nodiscard]] virtual Bytes workspace() const { return Bytes(0); }
 };
 
-/// C = op(A)·op(B) [+ bias, one value per column] then epilogue; op(A) is [m, k], op(B) is [k, n], C is [m,
-/// n]. Transposed operands are stored as [k, m] and [n, k]. k = 0 gives C = bias (or 0). Accumulating, C =
-/// epilogue(C + op(A)·op(B) [+ bias]).
+/// C = epilogue(alpha·op(A)·op(B) + beta·C [+ bias, one value per column]); op(A) is [m, k], op(B) is [k, n],
+/// C is [m, n]. Transposed operands are stored as [k, m] and [n, k]. With beta = 0 C is not read. k = 0
+/// leaves epilogue(beta·C [+ bias]).
+///
+/// With `row_sums` also r[i] = alpha·Σ_k op(A)[i, k] + beta·r[i], r [m]: the bias gradient, where A is dYᵀ.
 struct GemmShape {
   std::int64_t m = 0, n = 0, k = 0;
   bool transpose_a = false, transpose_b = false;
+  /// Elements from a row of the stored A, B, C (and the mask, which lies as C) to the next; 0: dense.
+  std::int64_t row_a = 0, row_b = 0, row_c = 0;
+  double alpha = 1, beta = 0;
   bool bias = false;
   Epilogue epilogue = Epilogue::none;
-  Write write = Write::overwrite;
+  bool row_sums = false;
+  [[nodiscard]] std::int64_t leading_a() const { return row_a > 0 ? row_a : transpose_a ? m : k; }
+  [[nodiscard]] std::int64_t leading_b() const { return row_b > 0 ? row_b : transpose_b ? k : n; }
+  [[nodiscard]] std::int64_t leading_c() const { return row_c > 0 ? row_c : n; }
   friend bool operator==(const GemmShape&, const GemmShape&) = default;
+};
+
+/// What a product works on; `bias` [n], `mask` and `row_sums` [m] only where the shape asks for them.
+struct GemmViews {
+  ConstView a, b, bias, mask;
+  View c, row_sums;
 };
 
 class Gemm : public Plan {
  public:
-  /// `bias` [n] is read only when the shape asks for it.
-  virtual void run(ConstView a, ConstView b, ConstView bias, View c, Workspace) = 0;
+  virtual void run(const GemmViews&, Workspace) = 0;
 };
 
 /// Windows of `kernel` elements, `stride` apart, that fit `extent` elements.
@@ -112,19 +131,28 @@ class Pooling : public Plan {
   virtual void backward(ConstView dy, ConstView winners, View dx, Workspace) = 0;
 };
 
-/// What softmax cross-entropy and mean squared error report of a batch, as sums (never means).
+/// What softmax cross-entropy and mean squared error report of a batch, as sums (never means). In a
+/// back-end's memory it is a view of two float64: (loss, correct).
 struct LossSums {
   double loss = 0;           ///< Σ over this rank's samples
   std::int64_t correct = 0;  ///< samples whose largest output is the label (classification only)
 };
 
-/// Momentum SGD as PyTorch's: g ← g + weight_decay·w; v ← momentum·v + g; w ← w − learning_rate·v.
-struct SgdStep {
+/// What changes from step to step. Lies in the back-end's memory, where kernels read it when they run.
+///
+/// Momentum SGD is PyTorch's: g ← g + weight_decay·w; v ← momentum·v + g; w ← w − learning_rate·v.
+struct StepValues {
   double learning_rate = 0, momentum = 0, weight_decay = 0;
+  std::uint64_t dropout_seed = 0;  ///< a seed of this step's own
+  std::int64_t step = 0;           ///< from 0
 };
 
-/// A dropout draw depends on (stream, global sample, logical element) only. `elements` per sample are stored
-/// as [channels, height, width] in `layout`; flat tensors have height = width = 1.
+/// Elements of a gradient, and of what an update left, that are looked at for values that are not finite. A
+/// lost step has lost more of a tensor than that leaves unseen.
+inline constexpr std::int64_t looked_at = 64;
+
+/// A dropout draw depends on (the step's seed, layer, sample, logical element) only. `elements` per sample
+/// are stored as [channels, height, width] in `layout`; flat tensors have height = width = 1.
 ///
 /// The stored block may be a shard of the sample: channels [first_channel, first_channel + channels) of
 /// full_channels and rows [first_row, first_row + height) of full_height, of the whole width. Its element (c,
@@ -150,6 +178,8 @@ class Backend {
   [[nodiscard]] virtual DataType type() const = 0;
   /// Name and version of the library that it computes with; "none" where there is none.
   [[nodiscard]] virtual std::string library() const { return "none"; }
+  /// Where its views lie and how its work is waited for.
+  [[nodiscard]] virtual Device& device() = 0;
   /// The memory order this back-end wants image tensors in.
   [[nodiscard]] virtual Layout image_layout() const = 0;
 
@@ -165,9 +195,14 @@ class Backend {
   virtual void tanh_forward(ConstView x, View y) = 0;
   /// dx = dy · (1 − y²).
   virtual void tanh_backward(ConstView y, ConstView dy, View dx) = 0;
-  /// y = x with elements zeroed by (stream, first_sample + sample, logical element) and the rest scaled; the
-  /// same call on dy gives dx.
-  virtual void dropout(const DropoutShape&, RandomStream, Samples first_sample, ConstView x, View y) = 0;
+  /// y = x with elements zeroed by (random_stream(step->dropout_seed, dropout, layer), first_sample + sample,
+  /// logical element) and the rest scaled; the same call on dy gives dx.
+  virtual void dropout(const DropoutShape&, const StepValues* step, std::uint32_t layer, Samples first_sample,
+                       ConstView x, View y) = 0;
+  /// out[i, j] = table[indices[i], j]·scale + shift, j < columns; indices int64. A table of uint8 or float32
+  /// goes to elements of `type()`; one of int32 is copied as it is.
+  virtual void gather(ConstView table, std::int64_t columns, ConstView indices, double scale, double shift,
+                      View out) = 0;
   /// Images [batch, channels, height, width] from one memory order to another. x and y are distinct.
   virtual void reorder(std::int64_t batch, const Shape& image, Layout from, Layout to, ConstView x,
                        View y) = 0;
@@ -183,10 +218,11 @@ class Backend {
   virtual void sum_rows(std::int64_t rows, std::int64_t columns, ConstView x, View b, Write) = 0;
 
   /// logits [batch, classes], labels [batch, int32]; dlogits = (softmax − onehot) · gradient_scale. An empty
-  /// dlogits asks for the sums only. Sums of loss are in double; ties of the largest logit go to the lowest
-  /// class.
-  virtual LossSums cross_entropy(std::int64_t batch, std::int64_t classes, ConstView logits, ConstView labels,
-                                 double gradient_scale, View dlogits) = 0;
+  /// dlogits asks for the sums only. `sums` (see `LossSums`) is overwritten, loss summed in double; ties of
+  /// the largest logit go to the lowest class. A label that is no class is a broken contract; where it is seen
+  /// when nobody can be told any more, on a device, the loss is NaN.
+  virtual void cross_entropy(std::int64_t batch, std::int64_t classes, ConstView logits, ConstView labels,
+                             double gradient_scale, View dlogits, View sums) = 0;
   /// The first half of `cross_entropy` over classes that are cut into shards: logits [batch, classes] are the
   /// columns [first_class, first_class + classes) of the whole, labels [batch, int32] are class numbers of
   /// the whole. statistics [batch, 3] = (max, Σ exp(logit − max), the label's logit if this shard holds it,
@@ -201,17 +237,23 @@ class Backend {
   /// classes] = (softmax − onehot) · gradient_scale in the shard's columns; an empty dlogits asks for the
   /// sums only. The sums are those of the whole, the same to the bit on every shard: loss = Σ (log Σexp + max
   /// − label's logit) in double, `correct` just as `cross_entropy` of the whole counts it.
-  virtual LossSums cross_entropy_finish(std::int64_t batch, std::int64_t classes, std::int64_t first_class,
-                                        std::span<const std::int64_t> class_offsets, ConstView statistics,
-                                        ConstView logits, ConstView labels, double gradient_scale,
-                                        View dlogits) = 0;
+  virtual void cross_entropy_finish(std::int64_t batch, std::int64_t classes, std::int64_t first_class,
+                                    std::span<const std::int64_t> class_offsets, ConstView statistics,
+                                    ConstView logits, ConstView labels, double gradient_scale, View dlogits,
+                                    View sums) = 0;
   /// output and target [batch, features]; loss sum = Σ (output − target)² / features;
   /// doutput = 2 (output − target) / features · gradient_scale. An empty doutput asks for the sums only.
-  virtual LossSums mean_squared_error(std::int64_t batch, std::int64_t features, ConstView output,
-                                      ConstView target, double gradient_scale, View doutput) = 0;
+  virtual void mean_squared_error(std::int64_t batch, std::int64_t features, ConstView output,
+                                  ConstView target, double gradient_scale, View doutput, View sums) = 0;
+  /// total = Σ parts; parts [n, 2] and total [2] float64, as `LossSums`. One after the other, or `in_tree`:
+  /// the losses of n (a power of two) grains in the binary tree in which their gradients are added.
+  virtual void add_sums(ConstView parts, bool in_tree, View total) = 0;
 
-  /// One update of w with gradient g and velocity v, all [n].
-  virtual void sgd_update(const SgdStep&, View w, ConstView g, View v) = 0;
+  /// One update of w with gradient g and velocity v, all [n], unless a step was lost: *lost >= 0. Where the
+  /// loss or one of `looked_at` evenly spaced elements of g is not finite, nothing is updated, and
+  /// *lost = step->step; so it is where one of w is not finite afterwards. `sums` as the loss left them.
+  virtual void sgd_update(const StepValues* step, ConstView sums, View w, ConstView g, View v,
+                          std::int64_t* lost) = 0;
 };
 
 /// Plain loops in `type` (float32 or float64): the oracle.

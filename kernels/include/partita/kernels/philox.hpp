@@ -2,7 +2,7 @@
 /// tensor is a slice of the whole one, on any grid.
 ///
 /// Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011
-/// (Philox4x32-10).
+/// (Philox4x32-10). What R123_CUDA_DEVICE marks may be called from CUDA kernels too, with the same bits.
 #pragma once
 
 #include <Random123/philox.h>
@@ -27,7 +27,7 @@ constexpr RandomStream random_stream(std::uint64_t seed, RandomPurpose purpose, 
 }
 
 /// Four independent 32-bit words for one counter value.
-inline r123::Philox4x32::ctr_type random_words(RandomStream s, std::uint64_t index) {
+R123_CUDA_DEVICE inline r123::Philox4x32::ctr_type random_words(RandomStream s, std::uint64_t index) {
   const r123::Philox4x32::ctr_type counter{
       {static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32),
        static_cast<std::uint32_t>(s.stream), static_cast<std::uint32_t>(s.stream >> 32)}};
@@ -37,13 +37,13 @@ inline r123::Philox4x32::ctr_type random_words(RandomStream s, std::uint64_t ind
 }
 
 /// 64 random bits.
-inline std::uint64_t random_bits(RandomStream s, std::uint64_t index) {
+R123_CUDA_DEVICE inline std::uint64_t random_bits(RandomStream s, std::uint64_t index) {
   const auto w = random_words(s, index);
   return (static_cast<std::uint64_t>(w[1]) << 32) | w[0];
 }
 
 /// Uniform in [0, 1) with 53 random bits.
-inline double random_uniform(RandomStream s, std::uint64_t index) {
+R123_CUDA_DEVICE inline double random_uniform(RandomStream s, std::uint64_t index) {
   return static_cast<double>(random_bits(s, index) >> 11) * 0x1.0p-53;
 }
 

@@ -100,6 +100,10 @@ Schedule direct_window_all_reduce(int p, int rank, std::int64_t n, Combine);
 /// Window inside each node, ring across the first ranks of the nodes. `node_of[rank]` numbers the nodes.
 Schedule hierarchical_all_reduce(int rank, std::span<const int> node_of, std::int64_t n, Combine);
 
+/// The same schedule where ranks reach each other's buffers: what a rank would receive it loads from the
+/// sender's buffer, and nobody sends. For counting; what a rank has from itself crosses nothing.
+Schedule with_loads(const Schedule&);
+
 /// Bytes and messages of one rank's schedule (payload and seconds stay 0).
 TrafficCounts traffic_of(const Schedule&, int rank, Bytes element);
 /// The same bytes by peer, in order of the peers; who exchanges nothing is left out.

@@ -51,8 +51,8 @@ struct TrafficCounts {
   Bytes payload_bytes{};         ///< what the program asked to have moved or reduced
   Bytes wire_bytes{};            ///< passed to MPI point-to-point sends
   Bytes wire_bytes_received{};   ///< got from MPI point-to-point receives
-  Bytes window_bytes_read{};     ///< loaded from other ranks' shared-window segments
-  Bytes window_bytes_written{};  ///< stored into other ranks' shared-window segments
+  Bytes window_bytes_read{};     ///< loaded from other ranks' window segments or device buffers
+  Bytes window_bytes_written{};  ///< stored into them
   Bytes modelled_wire_bytes{};   ///< for vendor collectives: from a formula
   Bytes staged_bytes{};          ///< host↔device copies made for communication
   double exposed_seconds = 0;  ///< this rank's core was taken: to start, to move on between kernels, to wait

@@ -16,6 +16,7 @@
 #include "partita/collective/schedule.hpp"
 #include "partita/comm/environment.hpp"
 #include "partita/comm/ledger.hpp"
+#include "partita/comm/mirror.hpp"
 #include "partita/kernels/view.hpp"
 
 namespace partita::comm {
@@ -34,7 +35,8 @@ struct Description {
   collective::Purpose purpose = collective::Purpose::control;
   Elements elements{};
   DataType type = DataType::float32;
-  bool in_window = false;  ///< the buffer lies in a shared window: nothing is staged
+  bool in_window =
+      false;  ///< the ranks reach each other's buffers, in a window or on devices: nothing is staged
 };
 
 /// A collective bound to its buffer, started any number of times; starting allocates nothing. The buffer
@@ -115,23 +117,27 @@ class Communicator {
 
   /// Plans are collective over this communicator: every rank plans the same operations in the same order, and
   /// a difference in operation, size, type, algorithm or purpose throws on every rank. Negative counts throw.
-  std::unique_ptr<Collective> plan_all_reduce(View buffer, Combine, Algorithm, collective::Purpose);
+  /// Mirrors outlive the plans; where one rank's buffer is shared, all ranks' are.
+  std::unique_ptr<Collective> plan_all_reduce(Buffer buffer, Combine, Algorithm, collective::Purpose);
   /// Reduces in place; afterwards this rank's share of `cuts` (size() + 1 offsets) holds the result.
-  std::unique_ptr<Collective> plan_reduce_scatter(View buffer, std::span<const std::int64_t> cuts, Combine,
+  std::unique_ptr<Collective> plan_reduce_scatter(Buffer buffer, std::span<const std::int64_t> cuts, Combine,
                                                   collective::Purpose);
-  std::unique_ptr<Collective> plan_all_gather(View buffer, std::span<const std::int64_t> cuts,
+  std::unique_ptr<Collective> plan_all_gather(Buffer buffer, std::span<const std::int64_t> cuts,
                                               collective::Purpose);
-  std::unique_ptr<Collective> plan_broadcast(View buffer, int root, collective::Purpose);
+  std::unique_ptr<Collective> plan_broadcast(Buffer buffer, int root, collective::Purpose);
   /// Share i of `send` goes to rank i; what rank i sends here arrives as share i of `receive`. Cuts may
   /// differ by rank.
-  std::unique_ptr<Collective> plan_all_to_all(View send, std::span<const std::int64_t> send_cuts,
-                                              View receive, std::span<const std::int64_t> receive_cuts,
+  std::unique_ptr<Collective> plan_all_to_all(Buffer send, std::span<const std::int64_t> send_cuts,
+                                              Buffer receive, std::span<const std::int64_t> receive_cuts,
                                               collective::Purpose);
   std::unique_ptr<Collective> plan_barrier();
   /// One message to or from a rank of this communicator; `tag` tells messages between two ranks apart. An
   /// empty buffer sends nothing. Not collective: the peer plans the other half.
-  std::unique_ptr<Collective> plan_send(View buffer, int to, int tag, collective::Purpose);
-  std::unique_ptr<Collective> plan_receive(View buffer, int from, int tag, collective::Purpose);
+  std::unique_ptr<Collective> plan_send(Buffer buffer, int to, int tag, collective::Purpose);
+  std::unique_ptr<Collective> plan_receive(Buffer buffer, int from, int tag, collective::Purpose);
+  /// Brings together both ends of the messages planned since the last call whose buffers are shared; they run
+  /// afterwards. Collective, over ranks of one node.
+  void connect_shared();
 
   /// Plans, runs and waits.
   void all_reduce(View buffer, Combine, collective::Purpose, Algorithm = Algorithm::automatic);
@@ -167,7 +173,7 @@ class Communicator {
   friend void stock_all_reduce(const Communicator&, View, Combine);
   friend class Group;
   explicit Communicator(std::shared_ptr<State> state);
-  std::unique_ptr<Collective> plan(Description, View in, View out, collective::Schedule);
+  std::unique_ptr<Collective> plan(Description, Buffer in, Buffer out, collective::Schedule);
   void require_agreement(const Description&, std::span<const std::int64_t> cuts);
   /// The ranks that give the same number, with a runtime of their own. Collective.
   [[nodiscard]] std::shared_ptr<State> part_of(int part) const;

@@ -51,6 +51,9 @@ class MpiEnvironment {
   std::shared_ptr<Watch> watch_;
 };
 
+/// Whether messages may be sent from and received in the memory of a CUDA device (MPIX_Query_cuda_support). Local.
+[[nodiscard]] bool reaches_device_memory();
+
 /// What the launcher's variables say against a world of `world_size` ranks; nothing where they agree. Slurm's
 /// srun, told to use an interface that the MPI library does not speak, starts each of its tasks as a world of
 /// one rank, and every one of them would run the whole job. Local.

@@ -11,6 +11,7 @@
 
 #include "partita/base/error.hpp"
 #include "partita/collective/schedule.hpp"
+#include "partita/collective/staging.hpp"
 #include "partita/data/dataset.hpp"
 #include "partita/model/parse.hpp"
 #include "partita/step/build.hpp"
@@ -18,8 +19,9 @@
 
 namespace partita::config {
 
-enum class Backend { reference, cpu };
-enum class Precision { fp32, fp64 };
+enum class Backend { reference, cpu, cuda };
+/// In which numbers a run computes; tf32 and bf16 round the operands of products, all else stays fp32.
+enum class Precision { fp32, fp64, tf32, bf16 };
 enum class LearningRateSchedule { constant, step, cosine };
 /// Classical words for a grid. `hybrid` deals the world's prime factors, largest first, to data, pipeline and
 /// tensor in turn.
@@ -76,6 +78,8 @@ struct SyncOptions {
   std::filesystem::path table;  ///< what `automatic` stands for; empty: the shipped table
   kernels::Bytes bucket_bytes{1 << 20};
   int ranks_per_node = 0;  ///< imitated nodes; 0: the real ones
+  /// How messages leave the memory of devices.
+  collective::DeviceMessages device_messages = collective::DeviceMessages::automatic;
 };
 
 struct RunOptions {
@@ -94,7 +98,8 @@ struct RunOptions {
   CheckpointOptions checkpoint;
   SyncOptions sync;
   Backend backend = Backend::cpu;
-  int threads = 0;  ///< 0: the rank's share of the node's cores
+  std::string gemm = "auto";      ///< of the cuda kernels: how matrices are multiplied
+  int threads = 0;                ///< 0: the rank's share of the node's cores
   double watchdog_seconds = 300;  ///< that a rank waits for others before the job is ended; 0: for ever
   data::DataOptions data;
   bool mlperf_log = false;  ///< rank 0 prints what happens as MLPerf log lines

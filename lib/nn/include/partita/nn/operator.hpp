@@ -15,9 +15,8 @@ using kernels::View;
 /// What the draws of a step depend on besides the layer: dropout is a function of these and never of the
 /// grid.
 struct StepPosition {
-  std::uint64_t seed = 0;
-  std::int64_t step = 0;
-  kernels::Samples first_sample{};  ///< of this share within the global batch
+  const kernels::StepValues* values = nullptr;  ///< in the back-end's memory
+  kernels::Samples first_sample{};              ///< of this share within the global batch
 };
 
 /// The tensors of one operator; those that it does not need are empty. x [batch, input], y [batch, output],

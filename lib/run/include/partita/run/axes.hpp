@@ -15,6 +15,8 @@ class Axes {
 
   /// The communicator of an axis; a broken contract where the plan has none.
   [[nodiscard]] comm::Communicator& along(topology::Axis);
+  /// All there are, in the same order on every rank.
+  [[nodiscard]] std::map<topology::Axis, comm::Communicator>& all() { return along_; }
   [[nodiscard]] comm::Communicator& world() { return world_; }
   [[nodiscard]] const topology::GridExtent& grid() const { return grid_; }
   [[nodiscard]] const topology::Coordinate& at() const { return at_; }

@@ -31,8 +31,6 @@ struct Finding {
 };
 
 [[nodiscard]] bool all_finite(kernels::ConstView);
-/// Looks at `count` elements, evenly spread.
-[[nodiscard]] bool some_finite(kernels::ConstView, std::int64_t count);
 
 /// The first layer of this rank's whose parameters are not finite.
 std::optional<Finding> lost_parameters(const step::Program&, const model::ModelSpec&, const Parameters&);
@@ -40,6 +38,6 @@ std::optional<Finding> lost_parameters(const step::Program&, const model::ModelS
 /// In words, the same on every rank: "the output of layer conv2 is the first that is not finite". Collective
 /// over the executor's axes and `world`.
 std::string explain_divergence(comm::Communicator& world, Executor&, const Parameters&, const step::Program&,
-                               const model::ModelSpec&, const Batch&);
+                               const model::ModelSpec&, const Batch&, const kernels::StepValues&);
 
 }  // namespace partita::run

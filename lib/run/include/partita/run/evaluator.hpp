@@ -11,8 +11,9 @@ namespace partita::run {
 class Evaluator {
  public:
   struct Options {
-    std::int64_t samples = 0;                             ///< the first ones of the data set
-    std::int64_t batch = 1;                               ///< of the whole grid; the last one may be smaller
+    std::int64_t samples = 0;  ///< the first ones of the data set
+    std::int64_t batch = 1;    ///< of the whole grid; the last one may be smaller
+    collective::DeviceMessages device_messages = collective::DeviceMessages::automatic;
     std::function<void(const BatchOutputs&)> on_outputs;  ///< see `Executor::Options`
   };
   /// Plans for the sizes that batches have. What was passed outlives the evaluator. Collective over the axes

@@ -5,8 +5,8 @@
 /// of a step have their size, running allocates nothing.
 #pragma once
 
-#include <array>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,7 +17,9 @@
 #include "partita/nn/operator.hpp"
 #include "partita/run/axes.hpp"
 #include "partita/run/divergence.hpp"
+#include "partita/run/mirrors.hpp"
 #include "partita/run/parameters.hpp"
+#include "partita/run/step_memory.hpp"
 #include "partita/step/memory.hpp"
 #include "partita/step/program.hpp"
 
@@ -28,9 +30,16 @@ struct Batch {
   const data::Dataset* dataset = nullptr;
   std::span<const std::int64_t> indices;  ///< of all its samples in the data set
   std::int64_t divisor = 0;               ///< of the gradients: samples of the batch
-  std::uint64_t seed = 0;
-  std::int64_t step = 0;
 };
+
+/// The values of step `step` of a run with this seed; `optimizer` has those of the optimizer.
+[[nodiscard]] inline kernels::StepValues step_values(kernels::StepValues optimizer, std::uint64_t seed,
+                                                     std::int64_t step) {
+  // The step is mixed into the seed of dropout: a layer has one stream, a step one seed.
+  optimizer.dropout_seed = seed ^ (static_cast<std::uint64_t>(step) * 0x9E3779B97F4A7C15ULL);
+  optimizer.step = step;
+  return optimizer;
+}
 
 /// When a transfer was started and waited for, on this rank's clock.
 struct TransferTimes {
@@ -53,15 +62,19 @@ struct InstructionTimes {
 /// The network's outputs for some samples of a batch, as the loss reads them; valid during the call that
 /// hands them over.
 struct BatchOutputs {
-  topology::Range samples;  ///< within the batch
-  View values;              ///< [samples, outputs]
+  topology::Range samples;    ///< within the batch
+  kernels::ConstView values;  ///< [samples, outputs], on the host
 };
+
+class ResidentData;
 
 class Executor {
  public:
   struct Options {
     std::int64_t largest_batch = 0;  ///< samples of the whole grid; sizes the arena
     comm::Algorithm algorithm = comm::Algorithm::automatic;
+    /// How messages leave and reach the memory of a device.
+    collective::DeviceMessages device_messages = collective::DeviceMessages::automatic;
     /// Fills slots with NaN once the last instruction that touches them is over, and counts those alive.
     bool poison_released = false;
     /// Does what a compute or copy instruction should do; for studies of schedules. Empty: kernels.
@@ -78,9 +91,9 @@ class Executor {
   void prepare(std::int64_t batch) { bind(batch); }
 
   /// One pass over the program. Returns the loss sums: of the whole batch when the program reduces them, of
-  /// what this rank has of it otherwise. `optimizer` is read by updates only. Collective over the axes when
-  /// it runs a batch of a new size.
-  kernels::LossSums run(const Batch&, const kernels::SgdStep& optimizer, StepSpans&);
+  /// what this rank has of it otherwise. `values` are of this step; updates and dropout read them. Collective
+  /// over the axes when it runs a batch of a new size.
+  kernels::LossSums run(const Batch&, const kernels::StepValues& values, StepSpans&);
 
   /// From the next step on, the times of every instruction are kept here (until called with null).
   void record_times(std::vector<InstructionTimes>* times) { times_ = times; }
@@ -94,43 +107,69 @@ class Executor {
   [[nodiscard]] std::optional<std::int64_t> lost_step() const { return lost_step_; }
   /// Runs the batch without updates and gives the first result of this rank's that is not finite. Collective
   /// over the axes.
-  std::optional<Finding> find_divergence(const Batch&);
+  std::optional<Finding> find_divergence(const Batch&, const kernels::StepValues&);
 
   /// The most bytes of slots that were alive at once, when released slots are poisoned.
   [[nodiscard]] kernels::Bytes peak_live_bytes() const { return peak_live_; }
   [[nodiscard]] kernels::Bytes activation_bytes() const { return activation_bytes_; }
   [[nodiscard]] kernels::Bytes communication_bytes() const;
+  /// How messages leave and reach the device's memory; empty for a host or a single rank.
+  [[nodiscard]] std::string device_messages() const { return links_.describe(options_.algorithm); }
   /// The all-reduces that do not depend on the batch: of gradients and of the metric, in program order.
   [[nodiscard]] std::vector<const comm::Collective*> reductions() const;
 
  private:
   class Bound;
   Bound& bind(std::int64_t batch);
-  void compute(const step::Instruction&, Bound&, const Batch&, const kernels::SgdStep&);
-  void update(const step::Instruction&, const Batch&, const kernels::SgdStep&);
+  void grow_workspace(kernels::Bytes);
+  /// The instructions in order, each done when the next begins.
+  void walk(Bound&, const Batch&, double begin, StepSpans&);
+  /// The same on a device, to which they are issued.
+  void issue(Bound&, const Batch&, double begin, StepSpans&);
+  void issue_segment(Bound&, const Batch&, std::size_t first, std::size_t end);
+  void issue_one_by_one(Bound&, const Batch&, std::size_t first, std::size_t end);
+  /// Whether the device's time before instruction `boundary` is taken.
+  [[nodiscard]] bool marks(std::size_t boundary) const;
+  void mark(Bound&, std::size_t boundary);
+  void read_marks(const Bound&, double issued, StepSpans&);
+
+  void do_compute(const step::Instruction&, Bound&, const Batch&);
+  void compute(const step::Instruction&, Bound&, const Batch&);
+  void update(const step::Instruction&);
   /// After an instruction: is what it wrote finite?
-  void inspect(const step::Instruction&, Bound&, const Batch&);
+  void inspect(const step::Instruction&, Bound&);
   void note(Quantity, int layer, kernels::ConstView);
   [[nodiscard]] bool output_is_finite(const step::Instruction&, Bound&, const nn::StepPosition&);
-  [[nodiscard]] nn::StepPosition position_in(const Bound&, const step::Instruction&, const Batch&) const;
+  [[nodiscard]] nn::StepPosition position_in(const Bound&, const step::Instruction&) const;
   void load(const step::Instruction&, Bound&, const Batch&);
   void loss(const step::Instruction&, Bound&, const Batch&);
-  void add_to_metric(int microbatch, const kernels::LossSums&);
+  void add_losses();
   void move(const step::Instruction&, Bound&);
   comm::Collective& transfer(Bound&, int id);
+  const ResidentData& resident(const data::Dataset&);
+  /// A copy of a view on the host, once all that was issued is done; until the next call.
+  kernels::ConstView on_host(kernels::ConstView);
   void poison(std::size_t instruction, const Bound&);
+  void fill_with_nan(View slot);
   void keep_time(const step::Instruction&, double begin, double end, StepSpans&);
 
   const step::Program& program_;
   const model::ModelSpec& model_;
   kernels::Backend& backend_;
+  kernels::Device& device_;
   Axes& axes_;
   Parameters& parameters_;
   Options options_;
-  std::array<double, 2> metric_{};   ///< loss sum, correct
-  std::vector<double> loss_levels_;  ///< open branches of the tree of losses
+  StepMemory step_memory_;
+  std::unique_ptr<kernels::Device::Event> done_;
+  const step::Instruction* last_loss_ = nullptr;
   kernels::Bytes activation_bytes_{}, live_{}, peak_live_{};
-  memory::HostBuffer activations_, workspace_, no_bias_;
+  memory::DeviceBuffer activations_, workspace_, no_bias_;
+  std::list<memory::DeviceBuffer> more_activations_;  ///< of batches that need more than the arena
+  memory::PinnedBuffer nan_, image_;
+  std::map<const data::Dataset*, std::unique_ptr<ResidentData>> resident_;
+  DeviceLinks links_;  ///< behind all memory that other ranks reach, which is released when it has ended
+  Mirrors mirrors_;
   std::map<std::int64_t, std::unique_ptr<Bound>> bound_;  ///< by samples of the batch
   std::vector<std::unique_ptr<comm::Collective>> fixed_;  ///< by transfer; null where it depends on the batch
   std::vector<InstructionTimes>* times_ = nullptr;

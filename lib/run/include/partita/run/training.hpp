@@ -39,6 +39,7 @@ struct TrainingOptions {
   std::function<bool()> interrupted = {};  ///< whether this rank was asked to stop; asked between steps
   model::Initializer initializer = model::Initializer::torch;
   comm::Algorithm algorithm = comm::Algorithm::automatic;
+  collective::DeviceMessages device_messages = collective::DeviceMessages::automatic;
   bool poison_released = false;  ///< debugging: slots hold NaN once nothing reads them any more
 };
 
@@ -129,7 +130,7 @@ class Training {
   void set_parameter(const LogicalTensor&);
 
  private:
-  [[nodiscard]] Batch batch_of(std::int64_t step, std::span<const std::int64_t> samples) const;
+  [[nodiscard]] Batch batch_of(std::span<const std::int64_t> samples) const;
   [[nodiscard]] std::int64_t steps_per_epoch() const;
   void one_step(std::int64_t step, std::span<const std::int64_t> batch);
   EpochRow summarize(std::int64_t epoch, bool& finite);

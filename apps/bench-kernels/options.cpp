@@ -1,0 +1,75 @@
+#include "options.hpp"
+
+#include <ostream>
+
+#include "partita/base/error.hpp"
+#include "partita/results/result_file.hpp"
+
+namespace partita::bench_kernels {
+namespace {
+
+namespace po = boost::program_options;
+
+po::options_description described() {
+  po::options_description options("Options", 100);
+  options.add_options()("backend", po::value<std::string>()->default_value("cpu"),
+                        "cpu: kernels on one core; cuda: races on a GPU")(
+      "device", po::value<std::string>()->default_value("0"), "which GPU")(
+      "output", po::value<std::string>(), "result file to write (HDF5): every sample")(
+      "overwrite", "replace an existing --output")(
+      "gemm-table", po::value<std::string>(),
+      "file to write: the products' times, as compute.gemm chooses by (needs --backend=cuda)")(
+      "table", "print the ladder of product kernels as Markdown; with --backend=cuda measured at 4096³")(
+      "help", "this text")("version", "version and commit");
+  return options;
+}
+
+}  // namespace
+
+Options parse(int argc, char** argv) {
+  Options options;
+  auto words = command_line::words_of(argc, argv);
+  options.benchmark_flags = command_line::take_words(words, "--benchmark_");
+  const auto values = command_line::parse(words, described());
+  std::vector<base::Violation> violations;
+  options.help = values.count("help") > 0;
+  options.version = values.count("version") > 0;
+  options.overwrite = values.count("overwrite") > 0;
+  options.table = values.count("table") > 0;
+  options.output = command_line::text_of(values, "output");
+  options.gemm_table = command_line::text_of(values, "gemm-table");
+  const auto backend = command_line::text_of(values, "backend");
+  options.cuda = backend == "cuda";
+  if (backend != "cpu" && backend != "cuda")
+    violations.push_back({.key = "backend", .value = backend, .message = "must be cpu or cuda"});
+  if (!options.gemm_table.empty() && !options.cuda)
+    violations.push_back(
+        {.key = "gemm-table", .value = options.gemm_table, .message = "needs --backend=cuda"});
+  if (const auto device =
+          command_line::whole_number("device", command_line::text_of(values, "device"), 0, 1023, violations))
+    options.device = static_cast<int>(*device);
+  if (!options.output.empty())
+    for (const auto& violation : results::check_output_path("output", options.output, options.overwrite))
+      violations.push_back(violation);
+  if (!violations.empty()) throw base::ConfigError(violations);
+  return options;
+}
+
+void print_help(std::ostream& out) {
+  out << "Usage: partita-bench-kernels [OPTIONS]\n\nTimes the kernels of the reference workloads on one "
+         "core, in turn "
+         "with dnnl_sgemm and a loop of\nfused multiply-adds; or with --backend=cuda every matrix product of "
+         "the "
+         "CUDA kernels in turn with\ncuBLASLt's proposals and the arithmetic units' peak, fused layers with "
+         "unfused "
+         "ones, and convolutions,\non operands that together exceed the level-2 cache. Checks every result "
+         "against "
+         "double.\n\n"
+      << described()
+      << "\nFlags that begin with --benchmark_ go to Google Benchmark: --benchmark_list_tests, "
+         "--benchmark_filter=REGEX\n(^gemm/, ^layer/, ^conv_, …).\n"
+         "Exit codes: 0 success; 1 a result was wrong, or a fault; 2 bad input, or no GPU for "
+         "--backend=cuda.\n";
+}
+
+}  // namespace partita::bench_kernels

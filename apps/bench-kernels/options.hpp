@@ -1,0 +1,24 @@
+/// The command line of partita-bench-kernels.
+#pragma once
+
+#include <iosfwd>
+#include <string>
+
+#include "command_line/command_line.hpp"
+
+namespace partita::bench_kernels {
+
+struct Options {
+  bool help = false, version = false, overwrite = false;
+  bool cuda = false;   ///< races on a GPU instead of kernels on a core
+  bool table = false;  ///< the ladder instead of a campaign
+  int device = 0;
+  std::string output, gemm_table;
+  command_line::Words benchmark_flags;
+};
+
+/// Throws base::ConfigError.
+Options parse(int argc, char** argv);
+void print_help(std::ostream&);
+
+}  // namespace partita::bench_kernels

@@ -1,0 +1,78 @@
+/// What back-ends on the host do alike, as plain loops: too little work to be worth more than one version.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <vector>
+
+#include "partita/kernels/backend.hpp"
+
+namespace partita::kernels::host {
+
+/// Whether `count` evenly spaced values are all finite.
+template <class T>
+bool some_finite(std::span<const T> values, std::int64_t count) {
+  const auto n = static_cast<std::int64_t>(values.size());
+  const std::int64_t stride = std::max<std::int64_t>(1, n / std::max<std::int64_t>(1, count));
+  bool finite = true;
+  for (std::int64_t i = 0; i < n; i += stride)
+    finite = finite && std::isfinite(values[static_cast<std::size_t>(i)]);
+  return finite;
+}
+
+/// Does `update` unless a step was lost or is lost now, as `Backend::sgd_update` says.
+template <class T, class Update>
+void unless_lost(const StepValues& step, ConstView sums, View w, ConstView g, std::int64_t* lost,
+                 Update update) {
+  if (*lost >= 0) return;
+  if (!std::isfinite(sums.as<double>()[0]) || !some_finite(g.as<T>(), looked_at)) {
+    *lost = step.step;
+    return;
+  }
+  update();
+  if (!some_finite(std::span<const T>(w.as<T>()), looked_at)) *lost = step.step;
+}
+
+template <class T>
+void gather(ConstView table, std::int64_t columns, ConstView indices, double scale, double shift, View out) {
+  const auto from = [&](auto rows, auto to, auto convert) {
+    std::size_t at = 0;
+    for (const std::int64_t index : indices.as<std::int64_t>())
+      for (std::int64_t j = 0; j < columns; ++j, ++at)
+        to[at] = convert(rows[static_cast<std::size_t>(index * columns + j)]);
+  };
+  const auto scaled = [&](auto value) {
+    return static_cast<T>(static_cast<T>(value) * static_cast<T>(scale) + static_cast<T>(shift));
+  };
+  if (table.type() == DataType::int32)
+    return from(table.as<std::int32_t>(), out.as<std::int32_t>(), [](std::int32_t v) { return v; });
+  if (table.type() == DataType::uint8) return from(table.as<std::uint8_t>(), out.as<T>(), scaled);
+  from(table.as<float>(), out.as<T>(), scaled);
+}
+
+inline void store_sums(const LossSums& sums, View to) {
+  to.as<double>()[0] = sums.loss;
+  to.as<double>()[1] = static_cast<double>(sums.correct);
+}
+
+/// Grain g enters the tree at the level popcount(g); as many levels close as g has trailing ones.
+inline void add_sums(ConstView parts, bool in_tree, View total) {
+  const auto values = parts.as<double>();
+  const auto n = static_cast<unsigned>(values.size() / 2);
+  double levels[32] = {}, loss = 0, correct = 0;
+  for (unsigned i = 0; i < n; ++i) {
+    correct += values[2 * i + 1];
+    loss += values[2 * i];
+    auto level = static_cast<std::size_t>(std::popcount(i));
+    levels[level] = values[2 * i];
+    for (int carries = std::countr_one(i); carries > 0; --carries, --level)
+      levels[level - 1] += levels[level];
+  }
+  total.as<double>()[0] = in_tree ? levels[0] : loss;
+  total.as<double>()[1] = correct;
+}
+
+}  // namespace partita::kernels::host

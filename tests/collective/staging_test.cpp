@@ -1,0 +1,106 @@
+/// What schedules copy between a device and the host, against plain arithmetic.
+#include "partita/collective/staging.hpp"
+
+#include <gtest/gtest.h>
+
+namespace partita::collective {
+namespace {
+
+constexpr int ranks[] = {1, 2, 3, 4, 5, 7, 8};
+constexpr std::int64_t sizes[] = {0, 1, 2, 3, 7, 8, 100};
+
+struct Copied {
+  std::vector<int> fetched, stored;  ///< by element, how often
+  bool in_time = true;               ///< each range was on the host when a round read it
+};
+
+/// Follows a schedule whose rounds are messages, in place.
+Copied follow(const Schedule& schedule, std::int64_t n) {
+  const auto staged = staging_of(schedule, n, true);
+  Copied copied{std::vector<int>(static_cast<std::size_t>(n)), std::vector<int>(static_cast<std::size_t>(n))};
+  std::vector<bool> on_host(static_cast<std::size_t>(n)), clean(static_cast<std::size_t>(n), true);
+  const auto each = [](const Range& range, auto visit) {
+    for (auto i = range.begin; i < range.end; ++i)
+      visit(static_cast<std::size_t>(i));
+  };
+  for (std::size_t r = 0; r < schedule.size(); ++r) {
+    const auto& round = std::get<MessageRound>(schedule[r]);
+    for (const auto& range : staged[r].fetch)
+      each(range, [&](auto i) { ++copied.fetched[i], on_host[i] = true; });
+    if (round.send_to >= 0) each(round.send, [&](auto i) { copied.in_time &= on_host[i]; });
+    if (round.receive_from >= 0) {
+      if (round.combine != Combine::copy) each(round.receive, [&](auto i) { copied.in_time &= on_host[i]; });
+      each(round.receive, [&](auto i) { on_host[i] = true, clean[i] = false; });
+    }
+    for (const auto& range : staged[r].store)
+      each(range, [&](auto i) { ++copied.stored[i], clean[i] = true; });
+  }
+  for (const bool element : clean)
+    copied.in_time &= element;  // what was written last has come to the device
+  return copied;
+}
+
+TEST(Staging, OfARingAllReduceCopiesEveryElementOnceEachWay) {
+  for (const int p : ranks)
+    for (const auto n : sizes)
+      for (int rank = 0; rank < p; ++rank) {
+        const auto schedule = ring_all_reduce(p, rank, even_cuts(p, n), Combine::sum);
+        const auto copied = follow(schedule, n);
+        EXPECT_TRUE(copied.in_time);
+        const std::vector<int> once(static_cast<std::size_t>(n), p > 1 ? 1 : 0);
+        EXPECT_EQ(copied.fetched, once) << p << " ranks, " << n;
+        EXPECT_EQ(copied.stored, once) << p << " ranks, " << n;
+        EXPECT_EQ(staged_elements(staging_of(schedule, n, true)).value(), p > 1 ? 2 * n : 0);
+      }
+}
+
+TEST(Staging, OfARingOverlapsCopiesWithRounds) {
+  const auto staged = staging_of(ring_all_reduce(4, 0, even_cuts(4, 100), Combine::sum), 100, true);
+  std::int64_t first = 0;
+  for (const auto& range : staged.front().fetch)
+    first += range.size();
+  EXPECT_EQ(first, 50) << "the first round needs what it sends and what it adds to, no more";
+}
+
+TEST(Staging, OfEveryAlgorithmIsInTimeAndCopiesNothingTwice) {
+  for (const int p : ranks)
+    for (const auto n : sizes)
+      for (int rank = 0; rank < p; ++rank)
+        for (const auto& schedule :
+             {recursive_doubling_all_reduce(p, rank, n, Combine::sum),
+              halving_doubling_all_reduce(p, rank, n, Combine::sum),
+              ring_reduce_scatter(p, rank, even_cuts(p, n), Combine::sum),
+              ring_all_gather(p, rank, even_cuts(p, n)), binomial_broadcast(p, rank, p / 2, n)}) {
+          const auto copied = follow(schedule, n);
+          EXPECT_TRUE(copied.in_time) << p << ' ' << rank << ' ' << n;
+          for (const int times : copied.fetched)
+            EXPECT_LE(times, 1);
+          for (const int times : copied.stored)
+            EXPECT_LE(times, 1);
+        }
+}
+
+/// A rank that sends nothing may get something all the same.
+TEST(Staging, OfAnAllToAllFetchesWhatIsSentAndStoresWhatIsReceived) {
+  const std::vector<std::int64_t> sends{0, 0, 0}, receives{0, 5, 5};
+  const auto staged = staging_of(pairwise_all_to_all(2, 1, sends, receives), 0, false);
+  std::int64_t stored = 0;
+  for (const auto& round : staged) {
+    EXPECT_TRUE(round.fetch.empty());
+    for (const auto& range : round.store)
+      stored += range.size();
+  }
+  EXPECT_EQ(stored, 5);
+}
+
+TEST(Staging, OfADirectWindowIsTheWholeBufferBeforeAndAfter) {
+  for (const int p : {2, 3, 4}) {
+    const auto schedule = direct_window_all_reduce(p, 0, 100, Combine::sum);
+    const auto staged = staging_of(schedule, 100, true);
+    EXPECT_EQ(staged.front().fetch, (std::vector<Range>{{0, 100}}));
+    EXPECT_EQ(staged.back().store, (std::vector<Range>{{0, 100}}));
+  }
+}
+
+}  // namespace
+}  // namespace partita::collective

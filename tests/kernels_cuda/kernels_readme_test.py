@@ -1,0 +1,26 @@
+"""The tables of kernels/README.md are what the commands beside them print; measured columns are left out.
+
+Usage: kernels_readme_test.py README BENCH_KERNELS LIBRARY [--write]
+"""
+import pathlib
+import re
+import subprocess
+import sys
+
+readme, bench, library = map(pathlib.Path, sys.argv[1:4])
+commands = {"ladder": ([bench, "--table"], 4),
+            "resources": ([sys.executable, pathlib.Path(__file__).parent / "gpu_resources_test.py", "--markdown", library], None)}
+text = readme.read_text()
+for name, (command, columns) in commands.items():
+    printed = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60)
+    assert printed.returncode == 0, printed
+    block = re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", re.S)
+    if sys.argv[4:] == ["--write"]:
+        text = block.sub(lambda _: printed.stdout, text)
+        continue
+    # Registers may change with the compiler's version: then only the kernels must be the same.
+    compare = columns or 2
+    shown = block.search(text).group(0)
+    cells = [[line.split(" | ")[:compare] for line in table.strip().splitlines()] for table in (shown, printed.stdout)]
+    assert cells[0] == cells[1], f"{name} is out of date: run this test with --write"
+readme.write_text(text) if sys.argv[4:] else print("ok")

@@ -1,0 +1,53 @@
+/// A decomposition trained on all ranks, with what must hold of any of them.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "drift.hpp"
+
+namespace partita::tests {
+
+/// Whether ranks that hold the same part of a layer hold the same bits.
+inline bool replicas_are_identical(const run::Training& training) {
+  const kernels::ConstView mine = training.parameters().weights_on_host();
+  auto texts = world().all_gather_text(
+      {static_cast<const char*>(mine.data()), static_cast<std::size_t>(mine.bytes().value())},
+      collective::Purpose::control);
+  const auto& program = training.program();
+  bool identical = true;
+  for (int r = 0; r < world().size(); ++r) {
+    const auto other = training.program_of(r);
+    if (other.at.pipeline != program.at.pipeline) continue;
+    const kernels::View theirs(texts[static_cast<std::size_t>(r)].data(), other.type, other.parameter_count);
+    for (std::size_t u = 0; u < program.units.size(); ++u) {
+      const auto &a = program.parameters[u], &b = other.parameters[u];
+      if (!a.replicated && other.at.tensor != program.at.tensor) continue;
+      for (const bool bias : {false, true}) {
+        const kernels::ConstView x = bias ? run::bias_of(mine, a) : run::weight_of(mine, a);
+        const kernels::View y = bias ? run::bias_of(theirs, b) : run::weight_of(theirs, b);
+        identical &= x.size() == y.size() &&
+                     std::memcmp(x.data(), y.data(), static_cast<std::size_t>(x.bytes().value())) == 0;
+      }
+    }
+  }
+  return identical;
+}
+
+/// Trains one decomposition on all ranks. The memory that was alive at once is what the formula says.
+inline Tensors train(const Case& c, const Decomposition& d, kernels::Backend& backend) {
+  const auto model = placed(c.model, d.placing);
+  const auto options = options_for(c, d);
+  run::Training training(model, options, backend, world(), c.data);
+  training.run({});
+  EXPECT_TRUE(replicas_are_identical(training)) << to_string(d);
+  const auto& program = training.program();
+  const int data = topology::coordinate_of(d.grid, world().rank()).data;
+  const auto largest = std::min(c.batch, c.data.train.samples.value());
+  EXPECT_EQ(training.executor().peak_live_bytes(), step::peak_live_bytes(program, data, largest))
+      << to_string(d);
+  return training.gather_parameters();
+}
+
+}  // namespace partita::tests
