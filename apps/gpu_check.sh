@@ -187,7 +187,7 @@ piece_training() {
       for strategy in data layer tensor hybrid; do
         [ "$ranks" -gt 1 ] || [ "$strategy" = data ] || continue
         train "$ranks" "train_${config}_${strategy}_$ranks" "--config=inputs/runs/$config.ini" "--strategy=$strategy" \
-              --train.steps=40 --evaluate.every=0 || failed=1
+              --train.steps=20 --evaluate.every=0 || failed=1
       done
     done
   done

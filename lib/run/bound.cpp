@@ -31,7 +31,7 @@ void Executor::Bound::place_slots(Executor& executor) {
   // are not monotonous.
   const bool fits = plan.total.value() <= static_cast<std::int64_t>(executor.activations_.bytes().size());
   if (!fits) {
-    executor.more_activations_.emplace_back(executor.device_, plan.total);
+    executor.more_activations_.push_back(memory::shareable(executor.device_, plan.total));
     executor.links_.share(executor.more_activations_.back().bytes());
     executor.activation_bytes_ += plan.total;
   }

@@ -43,7 +43,7 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
                "outputs are seen where the plan keeps them whole");
   activation_bytes_ =
       step::plan_memory(program, axes.at().data, options_.largest_batch, memory::alignment).total;
-  activations_ = memory::DeviceBuffer(device_, activation_bytes_);
+  activations_ = memory::shareable(device_, activation_bytes_);
   links_.share(activations_.bytes());
   links_.share(parameters.gradient_memory());
   Elements most{};

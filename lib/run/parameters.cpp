@@ -46,7 +46,7 @@ Parameters::Parameters(const step::Program& program, kernels::Device& device, co
     gradient_image_ = gradients();
     return;
   }
-  gradient_storage_ = memory::DeviceBuffer(device, bytes_of(program.type, all_levels));
+  gradient_storage_ = memory::shareable(device, bytes_of(program.type, all_levels));
   all_gradients_ = gradient_storage_.view(program.type, all_levels);
   shared_gradients_ = data_axis.allocate_shared(bytes_of(program.type, program.trained_count));
   gradient_image_ = shared_gradients_.view(program.type, program.trained_count);

@@ -43,7 +43,7 @@ StepMemory::StepMemory(kernels::Device& device, int microbatches, std::int64_t l
     : device_(device),
       microbatches_(microbatches),
       sums_at_(all + bytes_of(DataType::int64, Elements(device.is_host() ? 0 : largest_batch))),
-      storage_(device, sums_at_ + bytes_of(DataType::float64, Elements(2 * microbatches))),
+      storage_(memory::shareable(device, sums_at_ + bytes_of(DataType::float64, Elements(2 * microbatches)))),
       to_device_(device, sums_at_),
       from_device_(device, values_at) {
   *reinterpret_cast<Layout*>(to_device_.bytes().data()) = {};

@@ -59,4 +59,13 @@ class Buffer {
 using DeviceBuffer = Buffer<Place::device>;
 using PinnedBuffer = Buffer<Place::host>;
 
+/// A buffer of at least `bytes` that other processes may open. On a device it takes whole blocks of 2 MiB, as
+/// the CUDA documentation asks of memory that is shared: what is opened is the block, with whatever else of
+/// this process lies in it.
+inline DeviceBuffer shareable(kernels::Device& device, kernels::Bytes bytes) {
+  constexpr std::int64_t block = std::int64_t{2} << 20;
+  if (device.is_host()) return {device, bytes};
+  return {device, kernels::Bytes((bytes.value() + block - 1) / block * block)};
+}
+
 }  // namespace partita::memory
