@@ -4,11 +4,11 @@
 set -euo pipefail
 
 packages=(build-essential cmake ninja-build git mpich libmpich-dev libhdf5-dev libdnnl-dev libboost-dev
-          libboost-program-options-dev zlib1g-dev libssl-dev libcurl4-openssl-dev nlohmann-json3-dev librandom123-dev
+          libboost-program-options-dev libboost-context-dev zlib1g-dev libssl-dev libcurl4-openssl-dev nlohmann-json3-dev librandom123-dev
           libgtest-dev libbenchmark-dev libucx-dev python3 python3-numpy python3-h5py python3-xarray python3-h5netcdf
           python3-matplotlib python3-pandas)
 if [ "${1:-}" = --tests ]; then
-  packages+=(slurmctld slurmd slurm-client munge shellcheck chromium clang libclang-rt-14-dev libboost-context-dev)
+  packages+=(slurmctld slurmd slurm-client munge shellcheck chromium clang libclang-rt-14-dev)
 fi
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then

@@ -31,11 +31,6 @@ __global__ void cast_vectors(std::int64_t n, const float4* from, uint4* to) {
   }
 }
 
-__global__ void widen(std::int64_t n, const __nv_bfloat16* from, float* to) {
-  for (std::int64_t i = thread_index(); i < n; i += thread_count())
-    to[i] = __bfloat162float(from[i]);
-}
-
 }  // namespace
 
 void to_bf16(std::int64_t rows, std::int64_t columns, const float* from, std::int64_t row_from,
@@ -49,11 +44,6 @@ void to_bf16(std::int64_t rows, std::int64_t columns, const float* from, std::in
   }
   const dim3 grid(blocks_for(row_to, 1024), static_cast<unsigned>(std::min<std::int64_t>(rows, 65535)));
   launch(cast_rows, {.grid = grid, .block = block}, stream, rows, columns, from, row_from, to, row_to);
-}
-
-void to_float(std::int64_t n, const __nv_bfloat16* from, float* to, cudaStream_t stream) {
-  if (n == 0) return;
-  launch(widen, {.grid = dim3(blocks_for(n)), .block = dim3(elementwise_threads)}, stream, n, from, to);
 }
 
 }  // namespace partita::kernels::cuda

@@ -44,7 +44,6 @@ void sum_rows(std::int64_t rows, std::int64_t columns, const float* x, float* b,
 /// to even) with rows of `row_to` ≥ columns elements; what lies behind a row is set to 0.
 void to_bf16(std::int64_t rows, std::int64_t columns, const float* from, std::int64_t row_from,
              __nv_bfloat16* to, std::int64_t row_to, cudaStream_t);
-void to_float(std::int64_t n, const __nv_bfloat16* from, float* to, cudaStream_t);
 
 /// The columns [first_class, first_class + classes) of the logits of a batch, and the labels.
 struct Logits {

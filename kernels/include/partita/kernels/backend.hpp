@@ -219,8 +219,8 @@ class Backend {
 
   /// logits [batch, classes], labels [batch, int32]; dlogits = (softmax − onehot) · gradient_scale. An empty
   /// dlogits asks for the sums only. `sums` (see `LossSums`) is overwritten, loss summed in double; ties of
-  /// the largest logit go to the lowest class. A label that is no class is a broken contract; where it is seen
-  /// when nobody can be told any more, on a device, the loss is NaN.
+  /// the largest logit go to the lowest class. A label that is no class is a broken contract; where it is
+  /// seen when nobody can be told any more, on a device, the loss is NaN.
   virtual void cross_entropy(std::int64_t batch, std::int64_t classes, ConstView logits, ConstView labels,
                              double gradient_scale, View dlogits, View sums) = 0;
   /// The first half of `cross_entropy` over classes that are cut into shards: logits [batch, classes] are the

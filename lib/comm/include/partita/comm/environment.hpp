@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "partita/base/error.hpp"
-
 #include "partita/comm/position.hpp"
 
 namespace partita::comm {
@@ -51,7 +50,8 @@ class MpiEnvironment {
   std::shared_ptr<Watch> watch_;
 };
 
-/// Whether messages may be sent from and received in the memory of a CUDA device (MPIX_Query_cuda_support). Local.
+/// Whether messages may be sent from and received in the memory of a CUDA device (MPIX_Query_cuda_support).
+/// Local.
 [[nodiscard]] bool reaches_device_memory();
 
 /// What the launcher's variables say against a world of `world_size` ranks; nothing where they agree. Slurm's
