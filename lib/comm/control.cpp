@@ -1,4 +1,5 @@
 /// The control exchanges of a program: agreement on plans and on bad input, texts, the ledger itself.
+#include <algorithm>
 #include <cstring>
 #include <numeric>
 #include <sstream>
