@@ -18,7 +18,7 @@ class CpuBackend final : public Backend {
   std::string_view name() const override { return "cpu"; }
   DataType type() const override { return DataType::float32; }
   std::string library() const override {
-    const auto& v = *dnnl::version();
+    const auto& v = *onednn::version();
     return "oneDNN " + std::to_string(v.major) + "." + std::to_string(v.minor) + "." +
            std::to_string(v.patch);
   }
@@ -43,10 +43,10 @@ class CpuBackend final : public Backend {
     if (n == 0) return;
     auto found = tanh_.find(n);
     if (found == tanh_.end()) {
-      const dnnl::memory::desc line({n}, f32, dnnl::memory::format_tag::x);
-      const dnnl::eltwise_forward::desc d(dnnl::prop_kind::forward_inference, dnnl::algorithm::eltwise_tanh,
-                                          line, 0, 0);
-      Bound bound{dnnl::primitive(dnnl::eltwise_forward({d, engine()}))};
+      const onednn::memory::desc line({n}, f32, onednn::memory::format_tag::x);
+      const onednn::eltwise_forward::primitive_desc p(engine(), onednn::prop_kind::forward_inference,
+                                                      onednn::algorithm::eltwise_tanh, line, line, 0, 0);
+      Bound bound{onednn::eltwise_forward(p)};
       bound.argument(DNNL_ARG_SRC, line).argument(DNNL_ARG_DST, line);
       found = tanh_.emplace(n, std::move(bound)).first;
     }

@@ -11,8 +11,9 @@
 namespace partita::kernels::cpu {
 namespace {
 
-using dnnl::memory;
+using onednn::memory;
 using Tag = memory::format_tag;
+constexpr auto direct = onednn::algorithm::convolution_direct;
 
 /// A reorder between two descriptors, or nothing when they are equal.
 class Repack {
@@ -20,7 +21,7 @@ class Repack {
   Repack() = default;
   Repack(const memory::desc& from, const memory::desc& to) : needed_(from != to) {
     if (!needed_) return;
-    reorder_ = Bound(dnnl::reorder(dnnl::reorder::primitive_desc(engine(), from, engine(), to)));
+    reorder_ = Bound(onednn::reorder(onednn::reorder::primitive_desc(engine(), from, engine(), to)));
     reorder_.argument(DNNL_ARG_FROM, from).argument(DNNL_ARG_TO, to);
   }
   [[nodiscard]] bool needed() const { return needed_; }
@@ -39,7 +40,7 @@ class CpuConvolution final : public Convolution {
     x_ = memory::desc({s.batch, s.channels, s.height, s.width}, f32, tag);
     y_ = memory::desc({s.batch, s.filters, s.out_height(), s.out_width()}, f32, tag);
     plain_ = memory::desc({s.filters, s.channels, s.kernel_h, s.kernel_w}, f32, Tag::oihw);
-    any_ = memory::desc(plain_.dims(), f32, Tag::any);
+    any_ = memory::desc({s.filters, s.channels, s.kernel_h, s.kernel_w}, f32, Tag::any);
     bias_ = memory::desc({s.filters}, f32, Tag::x);
     if (DirectForward::suits(s)) {
       direct_forward_.emplace(s, threads);
@@ -144,10 +145,13 @@ class CpuConvolution final : public Convolution {
     return w.data() + weights_;
   }
 
-  dnnl::convolution_forward::desc description(dnnl::prop_kind kind) const {
-    const memory::dims strides{s_.stride, s_.stride}, padding{s_.padding, s_.padding};
-    return {kind, dnnl::algorithm::convolution_direct, x_, any_, bias_, y_, strides, padding, far_padding()};
+  using Forward = onednn::convolution_forward::primitive_desc;
+  [[nodiscard]] Forward describe_forward(const onednn::primitive_attr& attributes = {}) const {
+    return Forward(engine(), onednn::prop_kind::forward_training, direct, x_, any_, bias_, y_, strides(),
+                   padding(), far_padding(), attributes);
   }
+  [[nodiscard]] memory::dims strides() const { return {s_.stride, s_.stride}; }
+  [[nodiscard]] memory::dims padding() const { return {s_.padding, s_.padding}; }
   /// Rows and columns that no window reaches need no padding: oneDNN wants the exact amount on the far side.
   [[nodiscard]] memory::dims far_padding() const {
     return {(s_.out_height() - 1) * s_.stride + s_.kernel_h - s_.height - s_.padding,
@@ -166,13 +170,12 @@ class CpuConvolution final : public Convolution {
   void plan_forward() {
     auto attributes = user_scratchpad();
     if (s_.epilogue == Epilogue::relu) {
-      dnnl::post_ops after;
-      after.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
+      onednn::post_ops after;
+      after.append_eltwise(onednn::algorithm::eltwise_relu, 0, 0);
       attributes.set_post_ops(after);
     }
-    const dnnl::convolution_forward::primitive_desc p(description(dnnl::prop_kind::forward_training),
-                                                      attributes, engine());
-    forward_ = Bound(dnnl::convolution_forward(p));
+    const Forward p = describe_forward(attributes);
+    forward_ = Bound(onednn::convolution_forward(p));
     forward_.argument(DNNL_ARG_SRC, x_)
         .argument(DNNL_ARG_WEIGHTS, p.weights_desc())
         .argument(DNNL_ARG_BIAS, bias_);
@@ -182,13 +185,10 @@ class CpuConvolution final : public Convolution {
   }
 
   void plan_backward_data() {
-    const dnnl::convolution_forward::primitive_desc hint(description(dnnl::prop_kind::forward_training),
-                                                         engine());
-    const memory::dims strides{s_.stride, s_.stride}, padding{s_.padding, s_.padding};
-    const dnnl::convolution_backward_data::desc d(dnnl::algorithm::convolution_direct, x_, any_, y_, strides,
-                                                  padding, far_padding());
-    const dnnl::convolution_backward_data::primitive_desc p(d, user_scratchpad(), engine(), hint);
-    data_ = Bound(dnnl::convolution_backward_data(p));
+    const onednn::convolution_backward_data::primitive_desc p(engine(), direct, x_, any_, y_, strides(),
+                                                              padding(), far_padding(), describe_forward(),
+                                                              user_scratchpad());
+    data_ = Bound(onednn::convolution_backward_data(p));
     data_.argument(DNNL_ARG_DIFF_DST, y_)
         .argument(DNNL_ARG_WEIGHTS, p.weights_desc())
         .argument(DNNL_ARG_DIFF_SRC, x_);
@@ -198,13 +198,10 @@ class CpuConvolution final : public Convolution {
   }
 
   void plan_backward_parameters() {
-    const dnnl::convolution_forward::primitive_desc hint(description(dnnl::prop_kind::forward_training),
-                                                         engine());
-    const memory::dims strides{s_.stride, s_.stride}, padding{s_.padding, s_.padding};
-    const dnnl::convolution_backward_weights::desc d(dnnl::algorithm::convolution_direct, x_, any_, y_,
-                                                     strides, padding, far_padding());
-    const dnnl::convolution_backward_weights::primitive_desc p(d, user_scratchpad(), engine(), hint);
-    parameters_ = Bound(dnnl::convolution_backward_weights(p));
+    const onednn::convolution_backward_weights::primitive_desc p(engine(), direct, x_, any_, y_, strides(),
+                                                                 padding(), far_padding(), describe_forward(),
+                                                                 user_scratchpad());
+    parameters_ = Bound(onednn::convolution_backward_weights(p));
     parameters_.argument(DNNL_ARG_SRC, x_).argument(DNNL_ARG_DIFF_DST, y_);
     parameters_.argument(DNNL_ARG_DIFF_WEIGHTS, p.diff_weights_desc())
         .argument(DNNL_ARG_SCRATCHPAD, p.scratchpad_desc());

@@ -2,21 +2,21 @@
 /// running one builds nothing anew (the library itself allocates its argument table in each execute call).
 #pragma once
 
-#include <dnnl.hpp>
 #include <unordered_map>
-#include <vector>
+#include <utility>
 
+#include "onednn.hpp"
 #include "partita/kernels/backend.hpp"
 
 namespace partita::kernels::cpu {
 
-inline dnnl::engine& engine() {
-  static dnnl::engine the(dnnl::engine::kind::cpu, 0);
+inline onednn::engine& engine() {
+  static onednn::engine the(onednn::engine::kind::cpu, 0);
   return the;
 }
 
-inline dnnl::stream& stream() {
-  static dnnl::stream the(engine());
+inline onednn::stream& stream() {
+  static onednn::stream the(engine());
   return the;
 }
 
@@ -24,10 +24,10 @@ inline dnnl::stream& stream() {
 class Bound {
  public:
   Bound() = default;
-  explicit Bound(dnnl::primitive primitive) : primitive_(std::move(primitive)) {}
+  explicit Bound(onednn::primitive primitive) : primitive_(std::move(primitive)) {}
 
-  Bound& argument(int id, const dnnl::memory::desc& description) {
-    arguments_.emplace(id, dnnl::memory(description, engine(), DNNL_MEMORY_NONE));
+  Bound& argument(int id, const onednn::memory::desc& description) {
+    arguments_.emplace(id, onednn::memory(description, engine(), DNNL_MEMORY_NONE));
     return *this;
   }
   /// Points one argument at its data; constness is oneDNN's matter.
@@ -38,14 +38,14 @@ class Bound {
   void run() { primitive_.execute(stream(), arguments_); }
 
  private:
-  dnnl::primitive primitive_;
-  std::unordered_map<int, dnnl::memory> arguments_;
+  onednn::primitive primitive_;
+  std::unordered_map<int, onednn::memory> arguments_;
 };
 
 /// Primitives take their scratch memory from the caller.
-inline dnnl::primitive_attr user_scratchpad() {
-  dnnl::primitive_attr attributes;
-  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+inline onednn::primitive_attr user_scratchpad() {
+  onednn::primitive_attr attributes;
+  attributes.set_scratchpad_mode(onednn::scratchpad_mode::user);
   return attributes;
 }
 
@@ -63,7 +63,7 @@ class WorkspaceLayout {
   std::size_t total_ = 0;
 };
 
-inline constexpr auto f32 = dnnl::memory::data_type::f32;
+inline constexpr auto f32 = onednn::memory::data_type::f32;
 
 std::unique_ptr<Gemm> plan_gemm(const GemmShape&);
 std::unique_ptr<Convolution> plan_convolution(const ConvolutionShape&, int threads);

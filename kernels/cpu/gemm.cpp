@@ -7,7 +7,7 @@
 namespace partita::kernels::cpu {
 namespace {
 
-using dnnl::memory;
+using onednn::memory;
 
 /// Sums of the rows of op(A): its columns where A is stored transposed and dense.
 void sum_rows_of(const GemmShape& s, ConstView a, View sums) {
@@ -25,6 +25,31 @@ void sum_rows_of(const GemmShape& s, ConstView a, View sums) {
   }
 }
 
+/// A vector whose values lie apart. oneDNN 3.7 reads such a row of A as if it were dense and, given such a
+/// column C, writes between its values: the library gets a dense copy in the workspace instead.
+class Apart {
+ public:
+  Apart() = default;
+  Apart(std::int64_t count, std::int64_t stride, WorkspaceLayout& layout)
+      : count_(count), stride_(stride), at_(layout.add(static_cast<std::size_t>(count) * sizeof(float))) {}
+  [[nodiscard]] bool needed() const { return count_ > 0; }
+  float* gather(std::span<const float> from, Workspace w) const {
+    float* const dense = in(w);
+    for (std::int64_t i = 0; i < count_; ++i)
+      dense[i] = from[static_cast<std::size_t>(i * stride_)];
+    return dense;
+  }
+  void scatter(Workspace w, std::span<float> to) const {
+    for (std::int64_t i = 0; i < count_; ++i)
+      to[static_cast<std::size_t>(i * stride_)] = in(w)[i];
+  }
+  float* in(Workspace w) const { return reinterpret_cast<float*>(w.data() + at_); }
+
+ private:
+  std::int64_t count_ = 0, stride_ = 1;
+  std::size_t at_ = 0;
+};
+
 class CpuGemm final : public Gemm {
  public:
   explicit CpuGemm(const GemmShape& s) : s_(s) {
@@ -33,18 +58,21 @@ class CpuGemm final : public Gemm {
       return memory::desc({rows, columns}, f32,
                           transposed ? memory::dims{1, leading} : memory::dims{leading, 1});
     };
-    const auto a = matrix(s.m, s.k, s.transpose_a, s.leading_a()),
-               b = matrix(s.k, s.n, s.transpose_b, s.leading_b()), c = matrix(s.m, s.n, false, s.leading_c());
+    if (s.m == 1 && s.transpose_a && s.leading_a() > 1) row_ = Apart(s.k, s.leading_a(), layout_);
+    if (s.n == 1 && s.leading_c() > 1) column_ = Apart(s.m, s.leading_c(), layout_);
+    const auto a = matrix(s.m, s.k, s.transpose_a, row_.needed() ? 1 : s.leading_a()),
+               b = matrix(s.k, s.n, s.transpose_b, s.leading_b()),
+               c = matrix(s.m, s.n, false, column_.needed() ? 1 : s.leading_c());
     const memory::desc bias({1, s.n}, f32, memory::dims{s.n, 1});
     const auto attributes = attributes_of(s, bias);
-    const auto operation =
-        s.bias && !adds_bias_afterwards() ? dnnl::matmul::desc(a, b, bias, c) : dnnl::matmul::desc(a, b, c);
-    const dnnl::matmul::primitive_desc primitive(operation, attributes, engine());
-    product_ = Bound(dnnl::matmul(primitive));
+    using Product = onednn::matmul::primitive_desc;
+    const auto primitive = s.bias && !adds_bias_afterwards() ? Product(engine(), a, b, bias, c, attributes)
+                                                             : Product(engine(), a, b, c, attributes);
+    product_ = Bound(onednn::matmul(primitive));
     product_.argument(DNNL_ARG_SRC, a).argument(DNNL_ARG_WEIGHTS, b).argument(DNNL_ARG_DST, c);
     if (s.bias) product_.argument(bias_argument(), bias);
     product_.argument(DNNL_ARG_SCRATCHPAD, primitive.scratchpad_desc());
-    layout_.add(primitive.scratchpad_desc().get_size());
+    scratch_ = layout_.add(primitive.scratchpad_desc().get_size());
   }
 
   Bytes workspace() const override { return layout_.total(); }
@@ -55,32 +83,39 @@ class CpuGemm final : public Gemm {
     if (s_.k == 0) {
       without_product(views.bias, views.c);
     } else {
-      product_.at(DNNL_ARG_SRC, views.a.data())
-          .at(DNNL_ARG_WEIGHTS, views.b.data())
-          .at(DNNL_ARG_DST, views.c.data());
-      if (s_.bias) product_.at(bias_argument(), views.bias.data());
-      product_.at(DNNL_ARG_SCRATCHPAD, workspace.data()).run();
+      multiply(views, workspace);
     }
     if (s_.epilogue == Epilogue::relu_mask) apply_mask(views.mask, views.c);
   }
 
  private:
-  /// oneDNN adds its own bias before it scales; with an alpha the bias is an operation after the product.
+  /// oneDNN adds its own bias to the product, before all else; with an alpha it must come after the scaling.
   [[nodiscard]] bool adds_bias_afterwards() const { return s_.alpha != 1; }
   [[nodiscard]] int bias_argument() const {
     if (!adds_bias_afterwards()) return DNNL_ARG_BIAS;
-    return DNNL_ARG_ATTR_MULTIPLE_POST_OP(s_.beta != 0 ? 1 : 0) | DNNL_ARG_SRC_1;
+    return DNNL_ARG_ATTR_MULTIPLE_POST_OP(s_.beta != 0 ? 2 : 1) | DNNL_ARG_SRC_1;
   }
 
-  [[nodiscard]] dnnl::primitive_attr attributes_of(const GemmShape& s, const memory::desc& bias) const {
+  [[nodiscard]] onednn::primitive_attr attributes_of(const GemmShape& s, const memory::desc& bias) const {
     auto attributes = user_scratchpad();
-    if (s.alpha != 1) attributes.set_output_scales(0, {static_cast<float>(s.alpha)});
-    dnnl::post_ops after;
+    onednn::post_ops after;
+    if (s.alpha != 1) after.append_eltwise(onednn::algorithm::eltwise_linear, static_cast<float>(s.alpha), 0);
     if (s.beta != 0) after.append_sum(static_cast<float>(s.beta));
-    if (s.bias && adds_bias_afterwards()) after.append_binary(dnnl::algorithm::binary_add, bias);
-    if (s.epilogue == Epilogue::relu) after.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
+    if (s.bias && adds_bias_afterwards()) after.append_binary(onednn::algorithm::binary_add, bias);
+    if (s.epilogue == Epilogue::relu) after.append_eltwise(onednn::algorithm::eltwise_relu, 0, 0);
     attributes.set_post_ops(after);
     return attributes;
+  }
+
+  void multiply(const GemmViews& views, Workspace w) {
+    const void* a = views.a.data();
+    void* c = views.c.data();
+    if (row_.needed()) a = row_.gather(views.a.as<float>(), w);
+    if (column_.needed()) c = s_.beta != 0 ? column_.gather(views.c.as<float>(), w) : column_.in(w);
+    product_.at(DNNL_ARG_SRC, a).at(DNNL_ARG_WEIGHTS, views.b.data()).at(DNNL_ARG_DST, c);
+    if (s_.bias) product_.at(bias_argument(), views.bias.data());
+    product_.at(DNNL_ARG_SCRATCHPAD, w.data() + scratch_).run();
+    if (column_.needed()) column_.scatter(w, views.c.as<float>());
   }
 
   /// k = 0: only beta·C, the bias and the epilogue remain.
@@ -106,13 +141,16 @@ class CpuGemm final : public Gemm {
   GemmShape s_;
   Bound product_;
   WorkspaceLayout layout_;
+  Apart row_, column_;  ///< A or C where they are that
+  std::size_t scratch_ = 0;
 };
 
 }  // namespace
 
 void library_sgemm(const GemmShape& s, ConstView a, ConstView b, View c) {
-  dnnl::sgemm(s.transpose_a ? 'T' : 'N', s.transpose_b ? 'T' : 'N', s.m, s.n, s.k, 1.0F, a.as<float>().data(),
-              s.leading_a(), b.as<float>().data(), s.leading_b(), 0.0F, c.as<float>().data(), s.leading_c());
+  onednn::sgemm(s.transpose_a ? 'T' : 'N', s.transpose_b ? 'T' : 'N', s.m, s.n, s.k, 1.0F,
+                a.as<float>().data(), s.leading_a(), b.as<float>().data(), s.leading_b(), 0.0F,
+                c.as<float>().data(), s.leading_c());
 }
 
 std::unique_ptr<Gemm> plan_gemm(const GemmShape& shape) { return std::make_unique<CpuGemm>(shape); }

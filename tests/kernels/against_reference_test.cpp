@@ -62,6 +62,28 @@ TEST(Kernels, GemmOverRaggedSizesTranspositionsAndEpilogues) {
           }
 }
 
+/// One row, one column or one term, dense and inside wider matrices: libraries confuse the two strides there.
+TEST(Kernels, GemmOfVectors) {
+  const auto reference = oracle();
+  int turn = 0;
+  for (const auto& backend : backends())
+    for (const auto& [m, n, k] : std::vector<std::array<std::int64_t, 3>>{
+             {1, 300, 70}, {300, 1, 70}, {300, 70, 1}, {1, 1, 300}, {1, 300, 1}, {300, 1, 1}, {1, 1, 1}})
+      for (const std::int64_t more : {0, 5})
+        for (int flags = 0; flags < 8; ++flags)
+          check_gemm(*backend, *reference,
+                     {.m = m,
+                      .n = n,
+                      .k = k,
+                      .transpose_a = (flags & 1) != 0,
+                      .transpose_b = (flags & 2) != 0,
+                      .row_a = more > 0 ? ((flags & 1) != 0 ? m : k) + more : 0,
+                      .row_b = more > 0 ? ((flags & 2) != 0 ? k : n) + more : 0,
+                      .row_c = more > 0 ? n + more : 0,
+                      .beta = (flags & 4) != 0 ? 0.5 : 0,
+                      .bias = ++turn % 3 == 0});
+}
+
 TEST(Kernels, GemmOfTheReferenceWorkloads) {
   const auto reference = oracle();
   for (const auto& backend : backends()) {
