@@ -74,7 +74,7 @@ std::unique_ptr<kernels::Backend> make_cuda_backend(const Job& job) {
 
 /// What a switch asks for instead of a run.
 std::string answer(const Program& program, const config::RunOptions& options) {
-  if (options.help) return config::help_text(program.name);
+  if (options.help) return config::help_text(program.name, options.help_topic);
   if (options.version) return program.name + " " + std::string(results::version().software_version) + "\n";
   return config::print_config(options);
 }

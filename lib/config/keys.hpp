@@ -34,12 +34,15 @@ struct Switch {
   bool RunOptions::*member;
 };
 inline constexpr Switch switches[] = {
-    {"help", "show this text", &RunOptions::help},
+    {"help", "show this text; --help layers: how a model is written", &RunOptions::help},
     {"version", "show the version", &RunOptions::version},
     {"print-config", "print the configuration in use as an INI file, run nothing", &RunOptions::print_config},
     {"dry-run", "print grid, shapes, memory and predicted bytes, run nothing", &RunOptions::dry_run},
     {"overwrite", "replace an existing output", &RunOptions::overwrite},
     {"resume", "go on from the newest checkpoint, if there is one", &RunOptions::resume},
 };
+
+/// What --help explains beside the keys.
+inline constexpr std::string_view layers_topic = "layers";
 
 }  // namespace partita::config

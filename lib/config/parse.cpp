@@ -107,6 +107,13 @@ std::vector<std::vector<std::string>> split_by_option(int argc, const char* cons
   return groups;
 }
 
+/// The word behind --help.
+void read_topic(const std::string& topic, RunOptions& options, std::vector<Violation>& violations) {
+  options.help_topic = topic;
+  if (topic != layers_topic)
+    violations.push_back({"help", topic, "is no topic; there are --help and --help layers"});
+}
+
 /// Option by option, so that a bad one hides no other.
 Values read_command_line(int argc, const char* const* argv, RunOptions& options,
                          std::vector<Violation>& violations) {
@@ -122,13 +129,15 @@ Values read_command_line(int argc, const char* const* argv, RunOptions& options,
       violations.push_back({words.front(), "", error.what()});
       continue;
     }
-    bool unknown = false;
+    bool unknown = false, is_help = false;
     for (const auto& option : parsed.options) {
       const auto* known = std::find_if(std::begin(switches), std::end(switches),
                                        [&](const Switch& s) { return option.string_key == s.name; });
       const std::string value = option.value.empty() ? "" : option.value.front();
       if (known != std::end(switches))
-        options.*(known->member) = true;
+        options.*(known->member) = true, is_help = option.string_key == "help";
+      else if (option.position_key >= 0 && is_help)
+        read_topic(value, options, violations);
       else if (option.position_key >= 0 && unknown)
         continue;  // the value of what was refused
       else if (option.position_key >= 0)

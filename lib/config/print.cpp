@@ -4,6 +4,7 @@
 
 #include "keys.hpp"
 #include "partita/base/digest.hpp"
+#include "partita/model/grammar.hpp"
 
 namespace partita::config {
 namespace {
@@ -66,7 +67,8 @@ std::string print_config(const RunOptions& options) { return ini(options, false)
 
 std::string config_hash(const RunOptions& options) { return base::Sha256().update(ini(options, true)).hex(); }
 
-std::string help_text(const std::string& program) {
+std::string help_text(const std::string& program, const std::string& topic) {
+  if (topic == layers_topic) return model::grammar_text();
   std::ostringstream text;
   text
       << "Usage: mpiexec -n RANKS " << program
@@ -89,7 +91,8 @@ std::string help_text(const std::string& program) {
       text << (section.empty() ? "\nFiles:\n" : "\n[" + section + "]\n");
       if (section == "model") {
         line("--model.file FILE", "INI file with the [model] section, relative to the run's file");
-        line("--model.layer LINE", "one layer, such as \"conv 10 kernel=5\"; repeated");
+        line("--model.layer LINE",
+             "one layer, such as \"conv 10 kernel=5\"; repeated (--help layers: the grammar)");
       }
     }
     const auto value = key.print(defaults);

@@ -33,6 +33,10 @@ std::string_view to_string(LayerKind kind) {
 std::string_view to_string(Loss loss) { return loss == Loss::mse ? "mse" : "cross-entropy"; }
 std::string_view to_string(Initializer init) { return init == Initializer::torch ? "torch" : "kaiming"; }
 
+std::string numbered_name(LayerKind kind, int number) {
+  return std::string(to_string(kind)) + std::to_string(number);
+}
+
 std::int64_t Layer::fan_in() const {
   if (kind == LayerKind::linear) return input.elements().value();
   return kind == LayerKind::conv ? input[0] * kernel * kernel : 0;
@@ -75,7 +79,7 @@ std::string Layer::line() const {
     if (stride != 1) text += " stride=" + number(stride);
     if (padding != 0) text += " padding=" + number(padding);
   }
-  if (kind == LayerKind::maxpool || kind == LayerKind::avgpool) {
+  if (is_pooling()) {
     text += " " + number(kernel);
     if (stride != kernel) text += " stride=" + number(stride);
   }
@@ -84,6 +88,7 @@ std::string Layer::line() const {
     text.append(" ").append(digits, std::to_chars(digits, digits + sizeof digits, probability).ptr);
   }
   if (frozen) text += " frozen";
+  if (is_named) text += " name=" + name;
   if (!placement.empty()) text += " placement=" + placement;
   if (stage) text += " stage=" + number(*stage);
   return text;
@@ -115,7 +120,8 @@ ModelSpec smooth_twin(ModelSpec model) {
   for (auto& layer : model.layers) {
     if (layer.kind == LayerKind::relu) layer.kind = LayerKind::tanh;
     if (layer.kind == LayerKind::maxpool) layer.kind = LayerKind::avgpool;
-    layer.name = std::string(to_string(layer.kind)) + std::to_string(++count[layer.kind]);
+    ++count[layer.kind];
+    if (!layer.is_named) layer.name = numbered_name(layer.kind, count[layer.kind]);
   }
   return model;
 }

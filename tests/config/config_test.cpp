@@ -234,7 +234,7 @@ TEST(Config, TheHashIsOfTheInputsShapeNotItsSpelling) {
 }
 
 TEST(Config, TheHelpFitsATerminalAndTellsEveryRange) {
-  std::istringstream text(help_text("partita-train"));
+  std::istringstream text(help_text("partita-train", "") + help_text("partita-train", "layers"));
   std::string whole;
   for (std::string line; std::getline(text, line); whole += line + "\n") {
     // Code points, not bytes.
@@ -244,6 +244,17 @@ TEST(Config, TheHelpFitsATerminalAndTellsEveryRange) {
   for (const char* part :
        {"[grid]", "[model]", "[train]", "[sync]", "[data]", "--train.batch=64", "1099511627776"})
     EXPECT_NE(whole.find(part), std::string::npos) << part;
+}
+
+TEST(Config, TheHelpHasATopicForLayers) {
+  const Parsed parsed({"--help", "layers"});
+  EXPECT_TRUE(parsed.violations.empty());
+  EXPECT_TRUE(parsed.options.help);
+  EXPECT_EQ(parsed.options.help_topic, "layers");
+  EXPECT_NE(help_text("partita-infer", "layers").find("maxpool WINDOW [stride=STRIDE]"), std::string::npos);
+  EXPECT_NE(help_text("partita-train", "").find("--help layers"), std::string::npos);
+  EXPECT_TRUE(Parsed({"--help", "lyers"}).names("--help layers"));
+  EXPECT_TRUE(Parsed({"--dry-run", "layers"}).names("is not an option"));
 }
 
 TEST(Config, DataMustFitTheModel) {

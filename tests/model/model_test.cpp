@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "partita/model/grammar.hpp"
 #include "partita/model/parse.hpp"
 
 namespace partita::model {
@@ -145,6 +146,89 @@ TEST(Model, TheSmoothTwinNamesItsLayersByTheirKind) {
   EXPECT_EQ(twin.layers[1].name, "tanh2");
   EXPECT_EQ(twin.layers[2].name, "avgpool1");
   EXPECT_EQ(twin.layers[3].name, "avgpool2");
+}
+
+/// What is wrong with `line` as a layer of an image or, where it must be flat, of a vector.
+std::string refusal(const LayerGrammar& grammar, const std::string& line) {
+  std::vector<base::Violation> violations;
+  if (grammar.kind == LayerKind::linear)
+    parse("100", {line, "linear 2"}, violations);
+  else
+    parse("1x100x100", {line, "flatten", "linear 2"}, violations);
+  std::string messages;
+  for (const auto& violation : violations)
+    messages += violation.message + "\n";
+  return messages;
+}
+
+TEST(Grammar, EveryKindIsReadAsItIsExplained) {
+  const auto text = grammar_text();
+  for (const auto& grammar : layer_grammar()) {
+    EXPECT_EQ(refusal(grammar, std::string(grammar.example)), "") << grammar.example;
+    EXPECT_NE(text.find("layer = " + std::string(grammar.example)), std::string::npos);
+    const std::string kind(to_string(grammar.kind));
+    const auto unknown = refusal(grammar, kind + " 2 kernel=2 wide=3 name=a");
+    for (const auto& option : grammar.options) {
+      EXPECT_NE(unknown.find(option.name), std::string::npos) << unknown;
+      EXPECT_NE(text.find(allowed(option)), std::string::npos);
+    }
+    for (const auto& option : common_options())
+      EXPECT_NE(refusal(grammar, kind + " wide=3").find(option.name), std::string::npos) << kind;
+    for (const auto placement : grammar.placements)
+      EXPECT_EQ(refusal(grammar, std::string(grammar.example).substr(0, grammar.example.find(" name=")) +
+                                     " placement=" + std::string(placement)),
+                "")
+          << kind << ' ' << placement;
+    EXPECT_EQ(refusal(grammar, std::string(grammar.example) + " frozen").empty(), grammar.has_parameters);
+  }
+}
+
+TEST(Grammar, BoundsHoldWhereTheyAreExplained) {
+  const auto bounds = [](const LayerGrammar& grammar, const LayerNumber& number, std::string before) {
+    const auto text = [](double n) { return std::to_string(static_cast<std::int64_t>(n)); };
+    for (const auto& outside :
+         {text(number.least - 1), text(number.most + 1), std::string("x"), std::string()})
+      EXPECT_NE(refusal(grammar, before + outside).find(allowed(number)), std::string::npos)
+          << before + outside;
+    for (const auto inside : {number.least, number.most})
+      EXPECT_EQ(refusal(grammar, before + text(inside)).find(std::string(number.name) + " must"),
+                std::holds_alternative<double Layer::*>(number.field) && inside == number.most
+                    ? 0
+                    : std::string::npos)
+          << before + text(inside);
+  };
+  for (const auto& grammar : layer_grammar()) {
+    std::string line(to_string(grammar.kind));
+    if (grammar.argument) bounds(grammar, *grammar.argument, line + " ");
+    if (grammar.argument) line += " 1";
+    for (const auto& option : grammar.options) {
+      bounds(grammar, option, line + " " + std::string(option.name) + "=");
+      if (option.otherwise.empty()) line += " " + std::string(option.name) + "=1";
+    }
+  }
+}
+
+TEST(Grammar, ALayerIsCalledAsItsLineSays) {
+  std::vector<base::Violation> violations;
+  const auto model =
+      parse("4", {"linear 3 name=features.0", "relu", "linear 2", "linear 2 name=head"}, violations);
+  ASSERT_TRUE(violations.empty());
+  EXPECT_EQ(model.layers[0].name, "features.0");
+  EXPECT_EQ(model.layers[2].name, "linear2");  // naming one renames no other
+  EXPECT_EQ(model.layers[3].name, "head");
+  EXPECT_EQ(model.layers[3].line(), "linear 2 name=head");
+  EXPECT_EQ(smooth_twin(model).layers[3].name, "head");
+  for (const auto& name :
+       {std::string(), std::string("a/b"), std::string("."), std::string(".."), std::string("-x"),
+        std::string("a+b"), std::string("a,b"), std::string("\xc3\xa4"), std::string(65, 'x')}) {
+    parse("4", {"linear 2 name=" + name}, violations);
+    EXPECT_EQ(violations.size(), 1U) << name;
+    violations.clear();
+  }
+  parse("4", {"linear 3", "relu name=linear1", "linear 2 name=x", "linear 2 name=x"}, violations);
+  ASSERT_EQ(violations.size(), 2U);
+  EXPECT_NE(violations[0].message.find("linear1 like layer 1"), std::string::npos);
+  EXPECT_NE(violations[1].message.find("x like layer 3"), std::string::npos);
 }
 
 TEST(Model, TheNearestWordIsNear) {

@@ -107,6 +107,7 @@ struct RunOptions {
   bool overwrite = false, resume = false;
   bool help = false, version = false, print_config = false, dry_run = false;
   std::optional<int> print_program;  ///< of this rank
+  std::string help_topic;            ///< behind --help: empty for the keys, or `layers`
 };
 
 /// Reads `--config FILE` and the command line, which wins. Appends every violation: unknown keys (with the
@@ -128,7 +129,8 @@ std::string config_hash(const RunOptions&);
 /// either.
 std::filesystem::path checkpoint_dir(const RunOptions&);
 
-std::string help_text(const std::string& program);
+/// The keys of `program`, or what the topic behind --help is about.
+std::string help_text(const std::string& program, const std::string& topic);
 
 /// The keys that a run file may hold.
 const std::set<std::string>& run_keys();

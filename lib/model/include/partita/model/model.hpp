@@ -24,12 +24,15 @@ enum class Initializer { torch, kaiming };
 std::string_view to_string(LayerKind);
 std::string_view to_string(Loss);
 std::string_view to_string(Initializer);
+/// Kind and number within the kind, from 1: conv1, maxpool1, conv2.
+std::string numbered_name(LayerKind, int number);
 
 /// One layer. Shapes are per sample: [features] or [channels, height, width].
 struct Layer {
   LayerKind kind = LayerKind::relu;
-  std::string name;      ///< kind and number within the kind, from 1: conv1, maxpool1, conv2
-  std::int64_t out = 0;  ///< features of linear, filters of conv
+  std::string name;       ///< once in a model: as its line says, else `numbered_name`
+  bool is_named = false;  ///< by its line
+  std::int64_t out = 0;   ///< features of linear, filters of conv
   std::int64_t kernel = 1, stride = 1, padding = 0;
   double probability = 0;    ///< of dropout
   bool frozen = false;       ///< linear and conv: the parameters stay as they are
@@ -38,6 +41,7 @@ struct Layer {
   Shape input, output;
 
   [[nodiscard]] bool has_parameters() const { return kind == LayerKind::linear || kind == LayerKind::conv; }
+  [[nodiscard]] bool is_pooling() const { return kind == LayerKind::maxpool || kind == LayerKind::avgpool; }
   /// Whether a step changes its parameters.
   [[nodiscard]] bool is_trained() const { return has_parameters() && !frozen; }
   /// PyTorch's logical shapes: [out, in] or [out, in, k, k], and [out]; empty for layers without parameters.

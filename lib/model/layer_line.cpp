@@ -1,0 +1,151 @@
+#include "layer_line.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <sstream>
+
+#include "partita/model/parse.hpp"
+
+namespace partita::model {
+namespace {
+
+constexpr std::string_view frozen_word = "frozen";
+
+template <class T>
+bool read_whole(const std::string& text, T& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
+std::string listed(const std::vector<std::string_view>& names) {
+  std::string text;
+  for (const auto name : names)
+    text += (text.empty() ? "" : ", ") + std::string(name);
+  return text;
+}
+
+std::string did_you_mean(const std::string& word, const std::vector<std::string_view>& names) {
+  const auto nearest = nearest_word(word, names);
+  return nearest.empty() ? "" : "; did you mean '" + nearest + "'?";
+}
+
+std::vector<std::string_view> options_of(const LayerGrammar& grammar) {
+  std::vector<std::string_view> names;
+  for (const auto& option : grammar.options)
+    names.push_back(option.name);
+  for (const auto& option : common_options())
+    names.push_back(option.name);
+  return names;
+}
+
+}  // namespace
+
+LayerLine::LayerLine(std::size_t index, const std::string& line, std::vector<base::Violation>& violations)
+    : key_("model.layer " + std::to_string(index + 1)), line_(line), violations_(violations) {
+  std::istringstream words(line);
+  for (std::string word; words >> word;)
+    words_.push_back(word);
+}
+
+void LayerLine::refuse(const std::string& message) {
+  violations_.push_back({key_, line_, message});
+  good_ = false;
+}
+
+const LayerGrammar* LayerLine::grammar() {
+  if (words_.empty()) return refuse("is empty"), nullptr;
+  std::vector<std::string_view> names;
+  for (const auto& known : layer_grammar()) {
+    if (words_.front() == to_string(known.kind)) return &known;
+    names.push_back(to_string(known.kind));
+  }
+  refuse("unknown layer '" + words_.front() + "'" + did_you_mean(words_.front(), names) + "; known are " +
+         listed(names) + " (--help layers)");
+  return nullptr;
+}
+
+void LayerLine::read_number(const LayerNumber& number, const std::string& text, Layer& layer) {
+  const auto read = [&]<class T>(T Layer::*field) {
+    T value{};
+    const bool whole = read_whole(text, value);
+    const auto n = static_cast<double>(value);
+    if (!whole || !(n >= number.least) || (std::is_integral_v<T> ? n > number.most : !(n < number.most)))
+      return refuse(std::string(number.name) + " must be " + allowed(number));
+    layer.*field = value;
+  };
+  std::visit(read, number.field);
+}
+
+void LayerLine::read_argument(const LayerGrammar& grammar, Layer& layer) {
+  std::vector<std::string> bare;
+  for (std::size_t i = 1; i < words_.size(); ++i)
+    if (words_[i] != frozen_word && words_[i].find('=') == std::string::npos) bare.push_back(words_[i]);
+  if (!grammar.argument) {
+    if (!bare.empty()) refuse("takes no number");
+    return;
+  }
+  if (bare.size() != 1)
+    refuse("needs exactly one number, the " + std::string(grammar.argument->name) + ": " +
+           allowed(*grammar.argument));
+  else
+    read_number(*grammar.argument, bare.front(), layer);
+}
+
+std::map<std::string, std::string> LayerLine::read_options(const LayerGrammar& grammar) {
+  const auto known = options_of(grammar);
+  std::map<std::string, std::string> result;
+  for (std::size_t i = 1; i < words_.size(); ++i) {
+    const auto equals = words_[i].find('=');
+    if (equals == std::string::npos) continue;
+    const std::string name = words_[i].substr(0, equals);
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      refuse("unknown option '" + name + "'" + did_you_mean(name, known) + "; " +
+             std::string(to_string(grammar.kind)) + " takes " + listed(known));
+    else if (!result.emplace(name, words_[i].substr(equals + 1)).second)
+      refuse("option '" + name + "' is given twice");
+  }
+  return result;
+}
+
+void LayerLine::read_placement(const LayerGrammar& grammar, const std::string& value, Layer& layer) {
+  const auto& known = grammar.placements;
+  if (std::find(known.begin(), known.end(), value) != known.end())
+    layer.placement = value;
+  else
+    refuse("cannot be placed as '" + value + "'; it takes " + listed(known) + did_you_mean(value, known));
+}
+
+Layer LayerLine::read() {
+  Layer layer;
+  const auto* const known = grammar();
+  if (known == nullptr) return layer;
+  layer.kind = known->kind;
+  layer.frozen = std::find(words_.begin() + 1, words_.end(), frozen_word) != words_.end();
+  if (layer.frozen && !known->has_parameters) refuse("has no parameters that could be frozen");
+  read_argument(*known, layer);
+  if (layer.is_pooling()) layer.stride = layer.kernel;
+  const auto options = read_options(*known);
+  for (const auto& number : known->options) {
+    if (const auto given = options.find(std::string(number.name)); given != options.end())
+      read_number(number, given->second, layer);
+    else if (number.otherwise.empty())
+      refuse("needs " + std::string(number.name) + "=SIZE, " + allowed(number));
+  }
+  if (const auto given = options.find("placement"); given != options.end())
+    read_placement(*known, given->second, layer);
+  if (const auto given = options.find("stage"); given != options.end()) {
+    int stage = 0;
+    if (!read_whole(given->second, stage) || stage < 0 || stage > most_stages)
+      refuse("stage must be a whole number from 0 to " + std::to_string(most_stages));
+    layer.stage = stage;
+  }
+  if (const auto given = options.find("name"); given != options.end()) {
+    layer.name = given->second;
+    layer.is_named = true;
+    if (!is_layer_name(layer.name))
+      refuse("a name has letters, digits, '_', '-' and '.', at most 64, and none of the last two first");
+  }
+  return layer;
+}
+
+}  // namespace partita::model

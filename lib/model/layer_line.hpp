@@ -1,0 +1,38 @@
+/// One line of a model, read by the grammar.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "partita/base/error.hpp"
+#include "partita/model/grammar.hpp"
+
+namespace partita::model {
+
+/// One line being read: collects violations under its own key.
+class LayerLine {
+ public:
+  LayerLine(std::size_t index, const std::string& line, std::vector<base::Violation>& violations);
+
+  /// The layer, without shapes; without a name where the line gives none.
+  Layer read();
+  void refuse(const std::string& message);
+  [[nodiscard]] bool good() const { return good_; }
+
+ private:
+  const LayerGrammar* grammar();
+  void read_argument(const LayerGrammar&, Layer&);
+  std::map<std::string, std::string> read_options(const LayerGrammar&);
+  void read_number(const LayerNumber&, const std::string& text, Layer&);
+  void read_placement(const LayerGrammar&, const std::string& value, Layer&);
+
+  std::string key_;
+  const std::string& line_;
+  std::vector<base::Violation>& violations_;
+  std::vector<std::string> words_;
+  bool good_ = true;
+};
+
+}  // namespace partita::model
