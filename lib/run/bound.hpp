@@ -6,6 +6,10 @@
 
 namespace partita::run {
 
+constexpr bool communicates(const step::Instruction& instruction) {
+  return instruction.kind == step::Kind::start || instruction.kind == step::Kind::wait;
+}
+
 class Executor::Bound {
  public:
   /// Collective over the axes of the program.

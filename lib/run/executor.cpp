@@ -235,6 +235,7 @@ void Executor::walk(Bound& bound, const Batch& batch, double begin, StepSpans& s
   for (const auto& instruction : program_.instructions) {
     position_.set(*where++);
     double progressed = 0;
+    if (communicates(instruction) && options_.instead_of_kernels) options_.instead_of_kernels(instruction);
     if (instruction.kind == Kind::start) {
       transfer(bound, instruction.transfer).start();
       ++in_flight;

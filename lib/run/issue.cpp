@@ -14,10 +14,6 @@ using Queue = kernels::Device::Queue;
 
 namespace {
 
-bool communicates(const step::Instruction& instruction) {
-  return instruction.kind == Kind::start || instruction.kind == Kind::wait;
-}
-
 /// What `StepSpans` tells apart of the instructions between two communications.
 enum class Part { load, forward, backward, update, other, communication };
 
@@ -104,6 +100,7 @@ void Executor::issue(Bound& bound, const Batch& batch, double begin, StepSpans& 
     if (communicates(all[i])) {
       position_.set(positions_[i]);
       mark(bound, i);
+      if (options_.instead_of_kernels) options_.instead_of_kernels(all[i]);
       auto& operation = transfer(bound, all[i].transfer);
       if (all[i].kind == Kind::start)
         operation.start(), ++in_flight;

@@ -77,7 +77,8 @@ class Executor {
     collective::DeviceMessages device_messages = collective::DeviceMessages::automatic;
     /// Fills slots with NaN once the last instruction that touches them is over, and counts those alive.
     bool poison_released = false;
-    /// Does what a compute or copy instruction should do; for studies of schedules. Empty: kernels.
+    /// Does what a compute or copy instruction should do, and is told of every start and wait before it; for
+    /// studies of schedules. Empty: kernels.
     std::function<void(const step::Instruction&)> instead_of_kernels;
     /// Sees the outputs of every micro-batch just before the loss; for plans with whole outputs only.
     std::function<void(const BatchOutputs&)> on_outputs;

@@ -1,0 +1,131 @@
+/// Time that only instructions take. Ranks agree on it as Lamport's clocks do: with every message of a step
+/// goes the time at which it was sent, and who waits for the message goes on then, or is late already.
+///
+/// A message that has come is withheld while it is not time for it and something else is done or waited for,
+/// so that collectives in flight beside others move on only when they are waited for. Shared windows carry no
+/// time.
+#include <mpi.h>
+
+#include <list>
+#include <map>
+#include <utility>
+
+#include "partita/base/clock.hpp"
+#include "passing_time.hpp"
+
+namespace partita {
+namespace {
+
+using step::Kind;
+
+double now = 0, delay = 0;
+Kind doing = Kind::load;
+int transfer_at_hand = -1;
+
+/// Of the step's transfers, by communicator and tag: known from their first message, which `start` posts.
+std::map<std::pair<MPI_Comm, int>, int> transfers;
+
+/// The time of sending, under way beside its message.
+struct Sent {
+  double seconds;
+  MPI_Request request = MPI_REQUEST_NULL;
+};
+std::list<Sent> sent;
+
+struct Receive {
+  int transfer = -1;
+  double sent_seconds = 0;
+  MPI_Request sent_request = MPI_REQUEST_NULL;
+  bool message_is_here = false, time_is_here = false;
+  MPI_Status status{};
+};
+std::map<const MPI_Request*, Receive> receives;
+
+constexpr int tag_of_time(int tag) { return tag + (1 << 18); }
+
+/// Whether a message belongs to a transfer of the step.
+bool belongs(MPI_Comm communicator, int tag) {
+  if (doing == Kind::start) transfers[{communicator, tag}] = transfer_at_hand;
+  return transfers.contains({communicator, tag});
+}
+
+int test(MPI_Request* request, int* flag, MPI_Status* status) {
+  const auto found = receives.find(request);
+  if (found == receives.end()) return PMPI_Test(request, flag, status);
+  Receive& receive = found->second;
+  *flag = 0;
+  int here = 1;
+  if (!receive.message_is_here)
+    if (const int code = PMPI_Test(request, &here, &receive.status); code != MPI_SUCCESS) return code;
+  if (here == 0) return MPI_SUCCESS;
+  receive.message_is_here = true;
+  if (!receive.time_is_here) PMPI_Test(&receive.sent_request, &here, MPI_STATUS_IGNORE);
+  if (here == 0) return MPI_SUCCESS;
+  receive.time_is_here = true;
+  const double arrival = receive.sent_seconds + delay;
+  const bool waited_for = doing == Kind::wait && transfer_at_hand == receive.transfer;
+  if (arrival > now && !waited_for) return MPI_SUCCESS;
+  now = arrival > now ? arrival : now;
+  if (status != MPI_STATUS_IGNORE) *status = receive.status;
+  receives.erase(found);
+  *flag = 1;
+  return MPI_SUCCESS;
+}
+
+}  // namespace
+
+double base::now_seconds() { return now; }
+
+void tests::pass(double seconds) { now += seconds; }
+
+void tests::tell(const step::Instruction& instruction) {
+  doing = instruction.kind;
+  transfer_at_hand = instruction.transfer;
+  for (int done = 1; !sent.empty() && done != 0;) {
+    PMPI_Test(&sent.front().request, &done, MPI_STATUS_IGNORE);
+    if (done != 0) sent.pop_front();
+  }
+}
+
+void tests::delay_messages(double seconds) { delay = seconds; }
+
+tests::Patience tests::patience() { return {.tolerance = 1e-9, .attempts = 1}; }
+
+std::string tests::state_of_machine() { return "in virtual time"; }
+
+}  // namespace partita
+
+extern "C" int MPI_Isend_c(const void* data, MPI_Count count, MPI_Datatype type, int to, int tag,
+                           MPI_Comm comm, MPI_Request* request) {
+  using namespace partita;
+  if (belongs(comm, tag)) {
+    auto& time = sent.emplace_back(Sent{.seconds = now});
+    PMPI_Isend(&time.seconds, 1, MPI_DOUBLE, to, tag_of_time(tag), comm, &time.request);
+  }
+  return PMPI_Isend_c(data, count, type, to, tag, comm, request);
+}
+
+extern "C" int MPI_Irecv_c(void* data, MPI_Count count, MPI_Datatype type, int from, int tag, MPI_Comm comm,
+                           MPI_Request* request) {
+  using namespace partita;
+  if (belongs(comm, tag)) {
+    auto& receive = receives[request] = {.transfer = transfers.at({comm, tag})};
+    PMPI_Irecv(&receive.sent_seconds, 1, MPI_DOUBLE, from, tag_of_time(tag), comm, &receive.sent_request);
+  }
+  return PMPI_Irecv_c(data, count, type, from, tag, comm, request);
+}
+
+extern "C" int MPI_Test(MPI_Request* request, int* flag, MPI_Status* status) {
+  return partita::test(request, flag, status);
+}
+
+extern "C" int MPI_Testall(int count, MPI_Request* requests, int* flag, MPI_Status*) {
+  *flag = 1;
+  for (int i = 0; i < count; ++i) {
+    int done = 0;
+    if (const int code = partita::test(&requests[i], &done, MPI_STATUS_IGNORE); code != MPI_SUCCESS)
+      return code;
+    if (done == 0) *flag = 0;
+  }
+  return MPI_SUCCESS;
+}
