@@ -216,7 +216,7 @@ kernels::LossSums Executor::run(const Batch& batch, const kernels::StepValues& v
   spans.transfers.resize(program_.transfers.size());
   spans.progress = 0;
   if (times_) times_->clear();
-  const double begin = base::now_seconds();
+  const double begin = spans.begin = base::now_seconds();
   step_memory_.begin(values, batch.indices);
   if (lost_step_) step_memory_.lose_sums();
   if (device_.is_host()) {
@@ -259,6 +259,7 @@ void Executor::walk(Bound& bound, const Batch& batch, double begin, StepSpans& s
       poison(static_cast<std::size_t>(&instruction - program_.instructions.data()), bound);
     begin = now;
   }
+  spans.end = begin;
 }
 
 void Executor::do_compute(const step::Instruction& instruction, Bound& bound, const Batch& batch) {

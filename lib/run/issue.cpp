@@ -141,7 +141,8 @@ void Executor::read_marks(const Bound& bound, double issued, StepSpans& spans) {
     if (times_) times_->push_back({from, to});
     from = to, i = next;
   }
-  spans.other += std::max(0.0, base::now_seconds() - from);
+  spans.end = std::max(from, base::now_seconds());
+  spans.other += spans.end - from;
 }
 
 }  // namespace partita::run

@@ -99,10 +99,10 @@ void Training::one_step(std::int64_t step, std::span<const std::int64_t> batch) 
     recorded_.back().instructions.reserve(training_program_.instructions.size());
   }
   executor_->record_times(recorded ? &recorded_.back().instructions : nullptr);
-  row.spans.other += base::now_seconds() - begin;
   const auto sums = executor_->run(all, values, row.spans);
+  row.spans.other += row.spans.begin - begin;
   row.loss = sums.loss / static_cast<double>(row.samples);
-  row.seconds = base::now_seconds() - begin;
+  row.seconds = row.spans.end - begin;
   steps_.push_back(std::move(row));
 }
 

@@ -16,6 +16,9 @@ import time
 import h5py
 import numpy as np
 
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
+
 part, mpiexec, train, source = sys.argv[1:5]
 config = pathlib.Path(source) / "inputs" / "runs" / "digits_mlp.ini"
 short = ("--train.epochs=3", "--data.train-samples=3000", "--data.test-samples=200")
@@ -26,7 +29,7 @@ def command(ranks, *arguments):
 
 
 def run(ranks, *arguments):
-    return subprocess.run(command(ranks, *arguments), capture_output=True, text=True, timeout=120)
+    return jobs.run(command(ranks, *arguments))
 
 
 def datasets(path):
@@ -60,45 +63,24 @@ def check_whole(folder):
                 assert np.isfinite(tensor[()]).all() and tensor[()].any()
 
 
-def descendants(pid):
-    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
-    try:
-        found = [int(child) for child in children.read_text().split()]
-    except OSError:
-        found = []
-    return found + [grandchild for child in found for grandchild in descendants(child)]
-
-
-def ranks_of(job):
-    """Processes of the program that this job started."""
-    def runs_train(pid):
-        try:
-            return os.readlink(f"/proc/{pid}/exe") == os.path.realpath(train)
-        except OSError:
-            return False
-    return [pid for pid in descendants(job.pid) if runs_train(pid)]
-
-
 def signals():
     """A signal checkpoints at a step boundary; --resume ends with the very bits of an uninterrupted run."""
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        long = ("--train.epochs=40", "--data.train-samples=3000", "--data.test-samples=200")
+        long = ("--train.epochs=80", "--train.batch=1000", "--data.train-samples=3000", "--data.test-samples=200")  # few steps that take long
         whole = run(2, *long, f"--output={folder}/whole.h5", f"--save-model={folder}/whole-model.h5")
         assert whole.returncode == 0, whole
         files = (f"--output={folder}/r.h5", f"--save-model={folder}/model.h5")
         stopped = 0
         for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT):
             job = subprocess.Popen(command(2, *long, *files, "--resume"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            for line in job.stderr:
-                if line.startswith("epoch"):
-                    break
+            jobs.wait_for_line(job, "epoch")
             if number == signal.SIGINT:  # the launcher keeps this one for itself: it ends the job
-                for pid in ranks_of(job)[:1]:
+                for pid in jobs.ranks_of(job, train)[:1]:
                     os.kill(pid, number)
             else:
                 job.send_signal(number)
-            out, _ = job.communicate(timeout=60)
+            out, _ = job.communicate(timeout=jobs.LIMIT_SECONDS)
             if "STATUS: PASS" in out:  # the signal came after the last step
                 break
             stopped += 1
@@ -214,14 +196,12 @@ def endings():
         alone = subprocess.Popen([train, f"--config={config}", "--train.epochs=100000", "--compute.threads=1", f"--output={folder}/k.h5"],
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
-            for line in alone.stderr:
-                if line.startswith("epoch"):
-                    break
+            jobs.wait_for_line(alone, "epoch")
             alone.send_signal(signal.SIGUSR1)
-            out, _ = alone.communicate(timeout=20)
+            out, _ = alone.communicate(timeout=jobs.LIMIT_SECONDS)
             assert alone.returncode == 75 and "STATUS: FAIL checkpointed" in out, (alone.returncode, out)
         finally:
-            alone.kill()
+            jobs.end(alone)
 
         target = ("--train.epochs=6", "--train.target-accuracy=0.6", "--checkpoint.every=60")
         files = (f"--output={folder}/t.h5", f"--save-model={folder}/t-model.h5")
@@ -255,21 +235,17 @@ def endings():
         holder = subprocess.Popen(command(2, "--train.epochs=100000", f"--checkpoint.dir={folder}/one", "--checkpoint.every=1000"),
                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         try:
-            for line in holder.stderr:
-                if line.startswith("checkpoint of step"):
-                    break
+            jobs.wait_for_line(holder, "checkpoint of step")
             result = run(2, "--train.epochs=100000", f"--checkpoint.dir={folder}/one", "--resume")
             assert result.returncode != 0 and "is in use by another job" in result.stderr, result
         finally:
-            holder.terminate()
-            holder.communicate(timeout=20)
+            jobs.end(holder)
 
 
 def killed(times):
-    """kill -9 of a rank or of the launcher at a random moment: no acknowledged checkpoint is lost, none is torn, the others end."""
+    """kill -9 of a rank or of the launcher, early or around a checkpoint: no acknowledged checkpoint is lost, none is torn, the others end."""
     chosen = random.Random(11)
     acknowledged = resumed = 0
-    longest = 0.0
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         arguments = ("--train.epochs=1000000", "--data.train-samples=2000", "--data.test-samples=100", "--checkpoint.every=7",
@@ -279,26 +255,17 @@ def killed(times):
             with open(log, "w") as messages:
                 job = subprocess.Popen(command(2, *arguments, "--resume"), stdout=subprocess.DEVNULL, stderr=messages)
                 try:
-                    # Half of them early in a run, half around a checkpoint.
-                    if chosen.random() < 0.5:
-                        time.sleep(chosen.uniform(0.05, 1.5))
-                    else:
-                        wanted, until = chosen.randrange(1, 9), time.monotonic() + 30
-                        while log.read_text().count("checkpoint of step") < wanted and time.monotonic() < until:
-                            time.sleep(0.001)
+                    ranks = jobs.wait_for_ranks(job, train, 2)
+                    if attempt % 2 == 0:
+                        wanted = chosen.randrange(1, 9)
+                        jobs.wait_for(f"{wanted} checkpoints", lambda: log.read_text().count("checkpoint of step") >= wanted, job, 0.001)
                         time.sleep(chosen.uniform(0, 0.01))
-                    ranks = ranks_of(job)
-                    victim = job.pid if chosen.random() < 0.3 or not ranks else chosen.choice(ranks)
-                    os.kill(victim, signal.SIGKILL)
-                    begin = time.monotonic()
-                    job.wait(timeout=15)
-                    while any(os.path.exists(f"/proc/{pid}") for pid in ranks):
-                        assert time.monotonic() - begin < 10, f"attempt {attempt}: ranks outlive the killed one by 10 s"
-                        time.sleep(0.02)
-                    longest = max(longest, time.monotonic() - begin)
+                    else:
+                        time.sleep(chosen.uniform(0, 0.5))  # another moment each time
+                    os.kill(job.pid if chosen.random() < 0.3 else chosen.choice(ranks), signal.SIGKILL)
+                    jobs.wait_for_end(job, ranks)
                 finally:
-                    job.kill()
-                    job.wait()
+                    jobs.end(job)
             text = log.read_text()
             assert "damaged" not in text and "FAILED" not in text, text
             said = [int(step) for step in re.findall(r"^checkpoint of step (\d+): ", text, re.M)]
@@ -313,12 +280,12 @@ def killed(times):
                 if (folder / "r.h5").exists():
                     with h5py.File(folder / "r.h5") as file:
                         file["steps/loss"][:]
-    print(f"{times} kills, {acknowledged} acknowledged checkpoints, {resumed} restarts, the others ended within {longest:.2f} s")
-    assert acknowledged > times and resumed >= times // 4
+    print(f"{times} kills, {acknowledged} acknowledged checkpoints, {resumed} restarts")
+    assert acknowledged >= (times + 1) // 2 and resumed >= (times - 1) // 2
 
 
 name, _, times = part.partition("=")
 if name == "killed":
-    killed(int(times or 10))
+    killed(int(times or 4))
 else:
     {"signals": signals, "refusals": refusals, "damaged": damaged, "other_grid": other_grid, "endings": endings}[name]()

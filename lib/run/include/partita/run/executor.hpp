@@ -47,8 +47,9 @@ struct TransferTimes {
 };
 
 /// Seconds of one step on this rank by what the rank did; waiting is in `transfers`, by transfer of the
-/// program. Their sum is the step: spans follow each other without gaps.
+/// program. Their sum is the step, from `begin` to `end`: spans follow each other without gaps.
 struct StepSpans {
+  double begin = 0, end = 0;  ///< on this rank's clock
   double load = 0, forward = 0, backward = 0, update = 0, other = 0;
   double progress = 0;  ///< moving transfers on between kernels
   std::vector<TransferTimes> transfers;
