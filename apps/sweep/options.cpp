@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <boost/program_options.hpp>
 #include <charconv>
-#include <fstream>
 #include <map>
-#include <sstream>
 
+#include "partita/config/ini.hpp"
 #include "partita/config/options.hpp"
 #include "switches.hpp"
 #include "values.hpp"
@@ -45,31 +44,12 @@ bool is_known(const std::string& name) {
   return name == "config" || std::find(std::begin(own_keys), std::end(own_keys), name) != std::end(own_keys);
 }
 
-/// Line by line, so that a bad one hides no other.
 Given read_file(const std::filesystem::path& path, Violations& violations) {
   Given given;
-  std::ifstream file(path);
-  if (!file || std::filesystem::is_directory(path)) {
-    violations.push_back({"config", path.string(), "the file cannot be read"});
-    return given;
-  }
-  std::string section;
-  int number = 0;
-  for (std::string line; std::getline(file, line);) {
-    ++number;
-    const auto begin = line.find_first_not_of(" \t\r");
-    if (begin != std::string::npos && line[begin] == '[') section = line;
-    std::istringstream text(section + "\n" + line);
-    try {
-      for (const auto& read : po::parse_config_file(text, po::options_description{}, true).options)
-        given.emplace_back(read.string_key, read.value.empty() ? "" : read.value.front());
-    } catch (const po::error&) {
-      violations.push_back(
-          {path.string() + ", line " + std::to_string(number), line, "is neither [section] nor key = value"});
-    }
-  }
-  for (const auto& [key, value] : given)
+  for (const auto& [key, value, line] : config::read_ini(path, "config", violations).assignments) {
+    given.emplace_back(key, value);
     if (!is_known(key)) refuse_unknown(key, value, path.string(), true, violations);
+  }
   return given;
 }
 

@@ -3,17 +3,19 @@
 #include <map>
 #include <sstream>
 
+#include "partita/config/ini.hpp"
 #include "switches.hpp"
 
 namespace partita::sweep {
 
 std::string print_config(const Options& options) {
   std::ostringstream text;
+  const auto ini = config::ini_value;
   // Seen from a file in the working folder.
-  text << "config = " << std::filesystem::absolute(options.config).lexically_normal().string() << "\n"
-       << "output = " << options.output.string() << "\n\n[sweep]\nranks = " << options.ranks
+  text << "config = " << ini(std::filesystem::absolute(options.config).lexically_normal().string()) << "\n"
+       << "output = " << ini(options.output.string()) << "\n\n[sweep]\nranks = " << options.ranks
        << "\ncombine = " << (options.combine == Combine::zip ? "zip" : "cartesian") << "\n";
-  if (options.seeds) text << "seeds = " << options.seeds->list << "\n";
+  if (options.seeds) text << "seeds = " << ini(options.seeds->list) << "\n";
   text << "save-models = " << (options.save_models ? "true" : "false") << "\n";
   const auto absolute = [](const std::string& key, const std::string& value) {
     return key == "model.file" ? std::filesystem::absolute(value).lexically_normal().string() : value;
@@ -23,18 +25,18 @@ std::string print_config(const Options& options) {
   for (const auto& [key, value] : options.fixed) {
     const auto dot = key.find('.');
     if (dot == std::string::npos)
-      plain += key + " = " + value + "\n";
+      plain += key + " = " + ini(value) + "\n";
     else
-      sections[key.substr(0, dot)] += key.substr(dot + 1) + " = " + absolute(key, value) + "\n";
+      sections[key.substr(0, dot)] += key.substr(dot + 1) + " = " + ini(absolute(key, value)) + "\n";
   }
   for (const auto& [section, lines] : sections)
     text << "\n[" << section << "]\n" << lines;
   text << "\n[vary]\n";
   for (const auto& varied : options.vary) {
-    text << varied.key << " = ";
-    for (std::size_t i = 0; i < varied.values.size(); ++i)
-      text << (i > 0 ? ", " : "") << absolute(varied.key, varied.values[i]);
-    text << "\n";
+    std::string list;
+    for (const auto& value : varied.values)
+      list += (list.empty() ? "" : ", ") + absolute(varied.key, value);
+    text << varied.key << " = " << ini(list) << "\n";
   }
   return (plain.empty() ? "" : plain) + text.str();
 }

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
 #include <map>
 #include <set>
 #include <sstream>
 
 #include "partita/base/digest.hpp"
+#include "partita/base/text.hpp"
 #include "shipped_table.hpp"
 
 namespace partita::collective {
@@ -145,15 +145,17 @@ AlgorithmTable AlgorithmTable::parse(std::string_view text, Violations& violatio
 }
 
 AlgorithmTable AlgorithmTable::read(const std::filesystem::path& path, Violations& violations) {
-  std::ifstream file(path);
-  std::ostringstream text;
+  constexpr std::size_t largest = 16 << 20;
   std::error_code error;  // a device or a pipe might never end
-  if (!std::filesystem::is_regular_file(path, error) || !(text << file.rdbuf())) {
-    violations.push_back({path.string(), "", "cannot be read as a table of algorithms"});
+  const auto content = std::filesystem::is_regular_file(path, error)
+                           ? base::read_text(path, largest)
+                           : base::Text{.text = "", .wrong = "the file cannot be read"};
+  if (!content.wrong.empty()) {
+    violations.push_back({path.string(), "", "is no table of algorithms: " + content.wrong});
     return {};
   }
   const auto first = violations.size();
-  auto table = parse(text.str(), violations);
+  auto table = parse(content.text, violations);
   for (auto i = first; i < violations.size(); ++i)
     violations[i].key = path.string() + ", " + violations[i].key;
   return table;

@@ -1,13 +1,11 @@
 #include <algorithm>
 #include <boost/program_options.hpp>
-#include <cctype>
-#include <fstream>
 #include <map>
 #include <set>
-#include <sstream>
 #include <utility>
 
 #include "keys.hpp"
+#include "partita/config/ini.hpp"
 
 namespace partita::config {
 namespace {
@@ -36,54 +34,25 @@ struct Source {
   bool whole = true;
 };
 
-/// Reads one INI file's text, line by line so that a bad one hides no other; refuses unknown keys and keys
-/// given twice.
-Source read_text(std::string_view content, const std::string& where, std::vector<Violation>& violations) {
-  Source source;
-  std::string section;
-  bool lost = false;  // under a header that cannot be read, keys would be blamed for the wrong section
-  int number = 0;
-  std::istringstream lines{std::string(content)};
-  for (std::string line; std::getline(lines, line);) {
-    ++number;
-    const auto begin = line.find_first_not_of(" \t\r");
-    if (begin != std::string::npos && line[begin] == '[') section = line, lost = false;
-    if (lost) continue;
-    std::istringstream text(section + "\n" + line);
-    try {
-      for (const auto& read : po::parse_config_file(text, po::options_description{}, true).options) {
-        auto& list = source.values[read.string_key];
-        if (!run_keys().contains(read.string_key))
-          refuse_unknown(read.string_key, read.value.front(), where, violations);
-        else if (!list.empty() && read.string_key != "model.layer")
-          violations.push_back({read.string_key, read.value.front(), "is given twice in " + where});
-        list.push_back(read.value.empty() ? "" : read.value.front());
-      }
-    } catch (const po::error&) {
-      violations.push_back(
-          {where + ", line " + std::to_string(number), line, "is neither [section] nor key = value"});
-      source.whole = false;
-      lost = section == line;
-    }
+/// Takes the keys of a file; refuses unknown ones and those given twice.
+Source source_of(const Ini& ini, const std::string& where, std::vector<Violation>& violations) {
+  Source source{.values = {}, .whole = ini.whole};
+  std::map<std::string, int> first;
+  for (const auto& [key, value, line] : ini.assignments) {
+    const auto [before, is_new] = first.emplace(key, line);
+    if (!run_keys().contains(key))
+      refuse_unknown(key, value, where, violations);
+    else if (!is_new && key != "model.layer")
+      violations.push_back({key, value,
+                            "is given twice in " + where + ", in lines " + std::to_string(before->second) +
+                                " and " + std::to_string(line)});
+    source.values[key].push_back(value);
   }
   return source;
 }
 
-/// Far more than any run file holds, so that a device named by mistake is not read for ever.
-constexpr std::streamsize largest_file = 1 << 20;
-
 Source read_file(const std::filesystem::path& path, const char* option, std::vector<Violation>& violations) {
-  const auto refuse = [&](const char* why) {
-    violations.push_back({option, path.string(), why});
-    return Source{.values = {}, .whole = false};
-  };
-  std::ifstream file(path);
-  if (!file || std::filesystem::is_directory(path)) return refuse("the file cannot be read");
-  std::string content(static_cast<std::size_t>(largest_file) + 1, '\0');
-  file.read(content.data(), largest_file + 1);
-  if (file.gcount() > largest_file) return refuse("is larger than 1 MiB: no run or model file");
-  content.resize(static_cast<std::size_t>(file.gcount()));
-  return read_text(content, path.string(), violations);
+  return source_of(read_ini(path, option, violations), path.string(), violations);
 }
 
 po::options_description command_line_description() {
@@ -183,19 +152,16 @@ Source gather(Values command_line, std::vector<Violation>& violations) {
   return all;
 }
 
-/// An INI file has no quotes: '#' begins a comment and blanks around a value are lost.
 void refuse_unprintable(const Values& values, std::vector<Violation>& violations) {
   for (const auto& [name, list] : values)
     for (const auto& value : list)
-      if (value.find_first_of("#\n\r") != std::string::npos ||
-          (!value.empty() && (std::isspace(value.front()) != 0 || std::isspace(value.back()) != 0)))
+      if (!fits_ini(value))
         violations.push_back(
             {name, value,
-             "must not contain '#' or line breaks, nor begin or end with a blank: an INI file "
-             "could not hold it"});
+             "must not hold line breaks, nor both kinds of quotes where it needs some: an INI file could "
+             "not hold it"});
 }
 
-/// The options of `source`; whatever is wrong with them is appended to `violations`.
 /// Which kernels compute in which numbers.
 void check_precision(const RunOptions& options, std::vector<Violation>& violations) {
   const auto precision = options.train.precision;
@@ -224,6 +190,7 @@ void check_precision(const RunOptions& options, std::vector<Violation>& violatio
         {"compute.gemm", options.gemm, "chooses among the cuda kernels; use compute.backend=cuda"});
 }
 
+/// The options of `source`; whatever is wrong with them is appended to `violations`.
 void interpret(const Source& source, RunOptions& options, std::vector<Violation>& violations) {
   const auto& [values, whole] = source;
   refuse_unprintable(values, violations);
@@ -272,7 +239,7 @@ RunOptions parse(int argc, const char* const* argv, std::vector<Violation>& viol
 
 RunOptions parse_text(std::string_view run_file, std::vector<Violation>& violations) {
   RunOptions options;
-  auto source = read_text(run_file, "the text", violations);
+  auto source = source_of(parse_ini(run_file, "the text", violations), "the text", violations);
   source.values.erase("model.file");
   interpret(source, options, violations);
   return options;

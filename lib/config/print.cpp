@@ -4,6 +4,7 @@
 
 #include "keys.hpp"
 #include "partita/base/digest.hpp"
+#include "partita/config/ini.hpp"
 #include "partita/model/grammar.hpp"
 
 namespace partita::config {
@@ -23,6 +24,7 @@ std::string ini(const RunOptions& options, bool only_deciding) {
     auto value = key.print(options);
     if (!value) continue;
     if (only_deciding && key.name == "model.input") value = to_string(options.model.input);
+    if (!only_deciding) value = ini_value(*value);
     const auto dot = key.name.find('.');
     if (dot == std::string::npos) {
       plain += key.name + " = " + *value + "\n";
@@ -38,7 +40,7 @@ std::string ini(const RunOptions& options, bool only_deciding) {
     for (const auto& layer : options.model.layers)
       text += only_deciding ? "layer = " + layer.line() + "\n" : "";
     for (const auto& layer : options.model_text.layers)
-      text += only_deciding ? "" : "layer = " + layer + "\n";
+      text += only_deciding ? "" : "layer = " + ini_value(layer) + "\n";
   }
   return plain + (plain.empty() ? "" : "\n") + text;
 }

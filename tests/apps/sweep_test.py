@@ -52,6 +52,8 @@ def expansion():
     expected = [(b, l, s) for b in ("32", "64", "128", "256") for l in ("0.1", "0.2", "0.3", "1e-3") for s in ("3", "5", "6")]
     assert [(c["train.batch"], c["train.learning-rate"], c["train.seed"]) for c in found] == expected
     assert [c["group"] for c in found] == [str(i // 3 + 1) for i in range(48)], "repetitions form groups"
+    edited = "\ufeff" + text.replace("seeds = 3, 5..6", "seeds = '3, 5..6' ; repetitions").replace("\n", "\r\n")
+    assert listed(edited) == found, "a byte-order mark, CR LF, quotes and comments change nothing"
     found = listed(digits + "[sweep]\ncombine = zip\nseeds = 1..2\n[vary]\ntrain.batch = 8, 16\ntrain.learning-rate = 0.1, 0.2\n")
     assert [(c["train.batch"], c["train.learning-rate"], c["train.seed"]) for c in found] == \
         [("8", "0.1", "1"), ("8", "0.1", "2"), ("16", "0.2", "1"), ("16", "0.2", "2")]
@@ -85,6 +87,8 @@ def bad_input():
                  "train.learning-rate = nan", "(configurations 2, 4, 6, 8, 10)", "is the same as configuration 1 (configuration 9)", "nearest valid grid",
                  "the folder /nonexistent does not exist"):
         assert result.stderr.count(text) == 1, (text, result.stderr)
+    result = run(1, digits + "[sweep]\nranks = '1\n[sweep]\ncombine = zip\ncombine = zip\n")
+    assert result.returncode == 2 and "a quote that does not end" in result.stderr and "given twice" in result.stderr, result
     for arguments, text in ((["--sweep.combine=zip", "--vary.train.batch=1,2", "--vary.train.seed=1..3"], "zipped lists have one length"),
                             (["--vary.train.seed=1..2", "--sweep.seeds=1..2"], "the seed varies or repeats"),
                             (["--output=file"], "is not a folder"), (["--shard=3/2"], "must be k/n"), (["--resume", "--overwrite"], "excludes"),

@@ -3,6 +3,10 @@
 #include "partita/collective/algorithm_table.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
 
 namespace partita::collective {
 namespace {
@@ -79,6 +83,24 @@ TEST(AlgorithmTable, names_every_wrong_line) {
   ASSERT_EQ(wrong.size(), 6U);
   EXPECT_EQ(wrong[0].key, "line 1");
   EXPECT_EQ(wrong[1].key, "line 3");
+}
+
+TEST(AlgorithmTable, is_read_whatever_editor_wrote_it) {
+  const auto path = std::filesystem::temp_directory_path() / ("partita-table-" + std::to_string(getpid()));
+  const auto read = [&](const std::string& bytes, std::vector<base::Violation>& violations) {
+    std::ofstream(path, std::ios::binary) << bytes;
+    return AlgorithmTable::read(path, violations);
+  };
+  std::string carriage_returns = "\xEF\xBB\xBF";
+  for (const char c : std::string(sound))
+    carriage_returns += c == '\n' ? std::string("\r\n") : std::string(1, c);
+  std::vector<base::Violation> violations;
+  EXPECT_EQ(read(carriage_returns, violations).hash(), read(std::string(sound), violations).hash());
+  EXPECT_TRUE(violations.empty());
+  read("\xFF\xFEr", violations);
+  ASSERT_EQ(violations.size(), 1U);
+  EXPECT_NE(violations[0].message.find("UTF-16"), std::string::npos);
+  std::filesystem::remove(path);
 }
 
 TEST(AlgorithmTable, needs_every_reach_and_an_end_for_each_rank_count) {
