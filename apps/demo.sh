@@ -4,17 +4,31 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+echo "== 1/4 what Partita needs" >&2
 bash apps/install_dependencies.sh
-[ -f build/release/build.ninja ] || cmake --preset release >build-configure.log 2>&1 ||
-  { cat build-configure.log >&2; exit 1; }
-rm -f build-configure.log
-cmake --build --preset release --target partita-train partita-compare
+
+echo "== 2/4 building the two programs that run here (about three minutes on two cores)" >&2
+if [ ! -f build/release/build.ninja ]; then
+  # Only what runs here: tests and CUDA kernels come with tests/run.sh, or with a build of one's own.
+  cmake --preset release -DPARTITA_TESTS=OFF -DPARTITA_CUDA=OFF >build-configure.log 2>&1 || { cat build-configure.log >&2; exit 1; }
+  rm -f build-configure.log
+fi
+# On a terminal Ninja shows its progress itself; elsewhere a line at each tenth, and all that is not progress.
+build=(cmake --build --preset release --target partita-train partita-compare)
+if [ -t 1 ]; then
+  "${build[@]}"
+else
+  "${build[@]}" | awk '/^\[[0-9]+\/[0-9]+\]/ { split(substr($1, 2), of, "[/\\]]"); tenth = int(10 * of[1] / of[2])
+                                               if (tenth > last) { print "  " of[1] " of " of[2] " steps"; last = tenth; fflush() }; next }
+                       { print; fflush() }' >&2
+fi
 
 bin=build/release/bin
 out=results/demo
 mkdir -p "$out"
 for ranks in 1 2; do
-  echo "== $ranks rank(s)" >&2
+  echo "== $((2 + ranks))/4 training the CNN on $ranks rank(s)" >&2
   mpiexec -n "$ranks" "$bin/partita-train" --config inputs/runs/digits_cnn.ini --output "$out/ranks-$ranks.h5" --overwrite
 done
 "$bin/partita-compare" "$out/ranks-1.h5" "$out/ranks-2.h5" --no-gate
+echo "All programs: cmake --preset release && cmake --build --preset release. The results: $out" >&2

@@ -39,7 +39,7 @@ cases = sorted(xml.parse(sys.argv[1]).getroot().findall("testcase"), key=lambda 
 print("slowest:", ", ".join(f"{case.get('name')} {float(case.get('time')):.1f} s" for case in cases[:10]))
 END
 if $full; then
-  name=full-tests
+  name="full-tests"
   [ "$shard" = 1/1 ] || name="full-tests-${shard/\//-of-}"
   mkdir -p results/reference
   "$python" tests/record.py build/release/tests.xml "$shard" >build/release/record.json &&

@@ -20,12 +20,14 @@ options = set(re.findall(r"(?:option|set)\((PARTITA_\w+)", cmake))
 
 
 def scripts():
-    """Job scripts pass ShellCheck, name no site, survive their time limit and share launch.bash; there is one for each split."""
+    """All shell scripts pass ShellCheck; job scripts name no site, survive their time limit and share launch.bash; there is one
+    for each split."""
     if not shutil.which("shellcheck"):
         print("SKIPPED: shellcheck is not installed")
         sys.exit(77)
     paths = sorted(slurm.glob("*.sbatch"))
-    subprocess.run(["shellcheck", "-x", *paths, slurm / "launch.bash"], check=True, cwd=source)
+    others = [path for folder in ("apps", "scripts", "tests") for path in sorted((source / folder).rglob("*.sh"))]
+    subprocess.run(["shellcheck", "-x", "--severity=warning", *paths, slurm / "launch.bash", source / ".ci/run", *others], check=True, cwd=source)
     splits = {"data", "layer", "tensor", "hybrid"}
     assert {p.stem for p in paths} == splits | {f"{s}_gpu" for s in splits} | {"sweep", "scaling", "report"}, paths
     for path in paths:

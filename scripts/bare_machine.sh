@@ -1,0 +1,135 @@
+#!/usr/bin/env bash
+# Proves the README's two commands on machines that have nothing: for each suite of Debian a new minimal root, a clone of
+# this checkout's HEAD in it, `bash apps/demo.sh`, `bash tests/run.sh`, and a record in results/reference/bare-<suite>[-<case>].txt.
+#
+# Usage: scripts/bare_machine.sh [--user] [--nvcc] [--openmpi] [--quick] [suite…]      (suites: bookworm trixie)
+#   --user     as a user with sudo instead of root
+#   --nvcc     with this machine's CUDA toolkit (/usr/local/cuda) laid into the root, read-only
+#   --openmpi  with Debian's Open MPI installed beforehand
+#   --quick    only: install, configure with tests, build partita-train, run `partita-train --version`; leaves no record, and does
+#              nothing where this passed before with the same files
+# Roots and what passed are kept in PARTITA_BARE_DIR (default: ~/.cache/partita/bare), some 6 GB for each suite while it runs.
+# Needs: root, mmdebstrap, unshare and chroot, a Debian mirror (PARTITA_BARE_MIRROR, default: this machine's), and for suites newer than
+# this machine's keys debian-archive-keyring of that suite.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+user=root
+nvcc=false
+openmpi=false
+quick=false
+suites=()
+for argument in "$@"; do
+  case "$argument" in
+    --user) user=partita ;;
+    --nvcc) nvcc=true ;;
+    --openmpi) openmpi=true ;;
+    --quick) quick=true ;;
+    -*) echo "bare_machine.sh: unknown option $argument; see the head of this script" >&2; exit 2 ;;
+    *) suites+=("$argument") ;;
+  esac
+done
+[ ${#suites[@]} -gt 0 ] || suites=(bookworm trixie)
+
+lacking=()
+[ "$(id -u)" -eq 0 ] || lacking+=("root (it makes a root file system and enters it)")
+for tool in mmdebstrap unshare chroot git; do command -v "$tool" >/dev/null || lacking+=("the program $tool"); done
+$nvcc && [ ! -x /usr/local/cuda/bin/nvcc ] && lacking+=("nvcc in /usr/local/cuda/bin")
+if [ ${#lacking[@]} -gt 0 ]; then
+  printf 'bare_machine.sh needs %s\n' "${lacking[@]}" >&2
+  exit 2
+fi
+
+cache=${PARTITA_BARE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/partita/bare}
+mirror=${PARTITA_BARE_MIRROR:-$(sed -n 's/^URIs: //p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\).*/\2/p' /etc/apt/sources.list \
+                                /etc/apt/sources.list.d/* 2>/dev/null | head -n 1 || true)}
+case_name=""
+[ "$user" = root ] || case_name+=-user
+! $nvcc || case_name+=-nvcc
+! $openmpi || case_name+=-openmpi
+mkdir -p "$cache"
+
+# A minimal root of one suite; packages come later, as on a new machine. Releases of testing expire where a mirror lags behind.
+make_root() {  # suite, folder
+  [ -f "$cache/$1.tar" ] || {
+    mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' "$1" "$cache/$1.tar.partial" "$mirror"
+    mv "$cache/$1.tar.partial" "$cache/$1.tar"
+  }
+  rm -rf --one-file-system "$2"
+  mkdir -p "$2"
+  tar -C "$2" -xf "$cache/$1.tar"
+  cp -L /etc/resolv.conf "$2/etc/resolv.conf"
+}
+
+# Runs a command in the root as $user, in namespaces that end with it. Nothing of this machine's environment gets in but proxies.
+inside() {  # folder, command…
+  local root=$1
+  shift
+  local environment=("HOME=$home" "USER=$user" PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin LANG=C.UTF-8 "CI=${CI:-}")
+  for name in http_proxy https_proxy no_proxy; do [ -z "${!name:-}" ] || environment+=("$name=${!name}"); done
+  if $nvcc; then environment+=("PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/cuda/bin"); fi
+  # shellcheck disable=SC2016  # expanded inside
+  unshare --mount --pid --fork --kill-child --mount-proc="$root/proc" bash -c '
+    root=$1 nvcc=$2 user=$3; shift 3
+    mount --rbind /dev "$root/dev" && mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm" && mount -t tmpfs tmpfs "$root/run"
+    mount --rbind /sys "$root/sys" 2>/dev/null || true
+    if $nvcc; then mkdir -p "$root/usr/local/cuda" && mount --rbind "$(realpath /usr/local/cuda)" "$root/usr/local/cuda"; fi
+    exec chroot --userspec="$user" --groups= "$root" /usr/bin/env -i "$@"' \
+    inside "$root" "$nvcc" "$user" "${environment[@]}" bash -c "cd $home/partita && $*" </dev/null
+}
+
+timed() {  # name, command…: its output to the log, its seconds and exit code to the record
+  local start=$SECONDS status=0
+  inside "$folder" "$2" >>"$log" 2>&1 || status=$?
+  printf '%-24s exit %d, %d s\n' "$1" "$status" $((SECONDS - start)) | tee -a "$record" >&2
+  return "$status"
+}
+
+failed=0
+for suite in "${suites[@]}"; do
+  files=$(git ls-files -s CMakeLists.txt CMakePresets.json apps lib kernels tests inputs slurm scripts | git hash-object --stdin)
+  passed="$cache/passed-$suite$case_name-$files"
+  if $quick && [ -e "$passed" ]; then
+    echo "bare $suite: passed before with the same files" >&2
+    continue
+  fi
+  folder="$cache/$suite$case_name"
+  log="$folder.log"
+  record="$folder.record"
+  home=/root
+  make_root "$suite" "$folder"
+  printf '%s, %s, %s cores, load %s\n' "Debian $suite$case_name" "$(git rev-parse --short HEAD)" "$(nproc)" "$(cut -d' ' -f1 /proc/loadavg)" >"$record"
+  : >"$log"
+  if [ "$user" != root ]; then
+    home=/home/$user
+    chroot "$folder" bash -c "apt-get update -qq && apt-get install -y -qq --no-install-recommends sudo && useradd -m -s /bin/bash $user &&
+      echo '$user ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/$user" >>"$log" 2>&1
+  fi
+  if $openmpi; then
+    chroot "$folder" bash -c "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends openmpi-bin libopenmpi-dev" >>"$log" 2>&1
+  fi
+  git clone --quiet --no-hardlinks . "$folder$home/partita"
+  chroot "$folder" chown -R "$user:" "$home/partita"
+  status=0
+  if $quick; then
+    timed install "bash apps/install_dependencies.sh --tests" && timed configure "cmake --preset release" &&
+      timed build "cmake --build --preset release --target partita-train" &&
+      timed version "build/release/bin/partita-train --version" || status=$?
+  else
+    timed apps/demo.sh "bash apps/demo.sh" || status=$?
+    timed tests/run.sh "bash tests/run.sh" || status=$?
+    { inside "$folder" "build/release/bin/partita-train --version" || true
+      grep -E '^STATUS:|tests passed|The following tests (FAILED|did not run)|^\s+[0-9]+ - |slowest:' "$log" || true; } >>"$record" 2>&1
+    mkdir -p results/reference
+    cp "$record" "results/reference/bare-$suite$case_name.txt"
+  fi
+  if [ "$status" -eq 0 ]; then
+    touch "$passed"
+    rm -rf --one-file-system "$folder"
+  else
+    failed=1
+    tail -n 40 "$log" >&2
+    echo "bare $suite: failed; the root is left in $folder, the whole log in $log" >&2
+  fi
+done
+exit $failed
