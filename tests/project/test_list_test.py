@@ -1,0 +1,28 @@
+"""The list of tests itself: each is fast or full, no limit judges a machine, and what needs the cores says so.
+
+Usage: test_list_test.py CTEST BUILD_FOLDER
+"""
+import json
+import pathlib
+import subprocess
+import sys
+
+ctest, build = sys.argv[1:3]
+LEAST_LIMIT = 1200  # seconds, a hundred times what most tests take
+
+listed = json.loads(subprocess.run([ctest, "--test-dir", build, "--show-only=json-v1"], capture_output=True, text=True, check=True).stdout)
+tests = [(test["name"], {p["name"]: p["value"] for p in test["properties"]}, test.get("command", [])) for test in listed["tests"]]
+wrong = []
+for name, properties, command in tests:
+    labels = properties.get("LABELS", [])
+    if len({"fast", "full"} & set(labels)) != 1:
+        wrong.append(f"{name}: is neither fast nor full, or both: {labels}")
+    if properties.get("TIMEOUT", 0) < LEAST_LIMIT:
+        wrong.append(f"{name}: a limit of {properties.get('TIMEOUT', 'no')} s, below {LEAST_LIMIT}")
+    if "fast" in labels and properties.get("RUN_SERIAL"):
+        wrong.append(f"{name}: wants the machine for itself, which a fast test cannot have")
+    if command and pathlib.Path(command[0]).name.startswith("mpiexec") and command[2] != "1" and properties.get("PROCESSORS", 1) < 2:
+        wrong.append(f"{name}: starts {command[2]} ranks without PROCESSORS")
+assert len(tests) > 100, len(tests)
+assert not wrong, "\n".join(wrong)
+print(f"{len(tests)} tests")
