@@ -2,18 +2,21 @@
 
 Usage: bench_comm_test.py MPIEXEC PARTITA_BENCH_COMM PARTITA_TRAIN SOURCE_FOLDER
 """
+import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 
 import h5py
 
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
+
 mpiexec, bench, train, source = sys.argv[1:5]
 
 
 def run(ranks, program, *arguments):
-    return subprocess.run([mpiexec, "-n", str(ranks), program, *arguments], capture_output=True, text=True, timeout=100)
+    return jobs.run([mpiexec, "-n", ranks, program, *arguments])
 
 
 with tempfile.TemporaryDirectory() as folder:

@@ -2,17 +2,20 @@
 
 Usage: bench_kernels_test.py PARTITA_BENCH_KERNELS
 """
+import os
 import pathlib
 import re
-import subprocess
 import sys
 import tempfile
 
 import h5py
 
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
+
 
 def run(*arguments):
-    return subprocess.run([sys.argv[1], *arguments], capture_output=True, text=True, timeout=100)
+    return jobs.run([sys.argv[1], *arguments])
 
 
 with tempfile.TemporaryDirectory() as folder:

@@ -4,14 +4,17 @@ On a device, or with programs whose kernels are executed on the host. Ends with 
 
 Usage: cuda_test.py MPIEXEC PARTITA_TRAIN PARTITA_INFER SOURCE_FOLDER
 """
+import os
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 
 import h5py
 import numpy
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
 
 mpiexec, train, infer, source = sys.argv[1:5]
 runs = pathlib.Path(source) / "inputs" / "runs"
@@ -21,7 +24,7 @@ small = ("--data.train-samples=96", "--data.test-samples=40", "--train.batch=24"
 
 def run(program, ranks, config, *arguments, backend="cuda", expect=0):
     command = [mpiexec, "-n", str(ranks), program, f"--config={runs / config}.ini", f"--compute.backend={backend}", *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    result = jobs.run(command)
     if "no CUDA device" in result.stderr:
         print(f"skipped: {result.stderr.strip()}")
         sys.exit(77)

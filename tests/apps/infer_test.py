@@ -2,15 +2,18 @@
 
 Usage: infer_test.py grids|regression|bad_input MPIEXEC PARTITA_TRAIN PARTITA_INFER SOURCE_FOLDER
 """
+import os
 import math
 import pathlib
 import re
-import subprocess
 import sys
 import tempfile
 
 import h5py
 import numpy
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
 
 part, mpiexec, train, infer, source = sys.argv[1:6]
 runs = pathlib.Path(source) / "inputs" / "runs"
@@ -20,7 +23,7 @@ small = ("--data.train-samples=640", f"--data.test-samples={samples}")
 
 def run(program, ranks, config, *arguments):
     command = [mpiexec, "-n", str(ranks), program, f"--config={runs / config}.ini", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100)
+    return jobs.run(command)
 
 
 def figures(result):

@@ -4,9 +4,11 @@ The launcher's variables are set by hand, so that no scheduler is needed. Usage:
 """
 import os
 import pathlib
-import subprocess
 import sys
 import tempfile
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
 
 mpiexec, train, infer, bench, sweep, source = sys.argv[1:7]
 clean = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "PMI"))}
@@ -14,7 +16,7 @@ config = f"--config={source}/inputs/runs/digits_mlp.ini"
 
 
 def run(*command, **variables):
-    return subprocess.run(command, env=clean | variables, capture_output=True, text=True, timeout=60)
+    return jobs.run(command, env=clean | variables)
 
 
 with tempfile.TemporaryDirectory() as folder:

@@ -3,16 +3,19 @@
 Usage: layers_test.py MPIEXEC PARTITA_TRAIN PARTITA_INFER SOURCE_FOLDER
 To bring the document up to date: put the program's text between its two fences.
 """
+import os
 import pathlib
-import subprocess
 import sys
 import tempfile
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
 
 mpiexec, train, infer, source = sys.argv[1:5]
 
 
 def run(program, *arguments):
-    return subprocess.run([mpiexec, "-n", "1", program, *arguments], capture_output=True, text=True, timeout=60)
+    return jobs.run([mpiexec, "-n", "1", program, *arguments])
 
 
 help_text = run(train, "--help", "layers")

@@ -2,10 +2,13 @@
 
 Usage: mlperf_log_test.py MPIEXEC PARTITA_TRAIN SOURCE_FOLDER
 """
+import os
 import json
 import re
-import subprocess
 import sys
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
 
 mpiexec, train, source = sys.argv[1:4]
 
@@ -13,7 +16,7 @@ mpiexec, train, source = sys.argv[1:4]
 def run(*arguments, config="digits_mlp"):
     """Events in the order printed, and the figures of merit."""
     command = [mpiexec, "-n", "2", train, f"--config={source}/inputs/runs/{config}.ini", *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    result = jobs.run(command)
     lines = result.stdout.splitlines()
     events = [json.loads(line.removeprefix(":::MLLOG ")) for line in lines if line.startswith(":::MLLOG ")]
     assert sum("MLLOG" in line for line in lines) == len(events) and "MLLOG" not in result.stderr, result

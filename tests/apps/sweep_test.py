@@ -13,7 +13,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
 
 part, mpiexec, sweep, train, source = sys.argv[1:6]
 runs = pathlib.Path(source) / "inputs" / "runs"
@@ -29,7 +31,7 @@ def command(ranks, text, *arguments, name="s.ini"):
 
 
 def run(ranks, text, *arguments):
-    return subprocess.run(command(ranks, text, *arguments), capture_output=True, text=True, timeout=100, cwd=folder)
+    return jobs.run(command(ranks, text, *arguments), cwd=folder)
 
 
 def index(output):
@@ -148,7 +150,7 @@ def equality():
         words = words_of(mine)
         assert words[0] == "partita-train"
         replaced = [re.sub(r"^--(output|save-model)=s/", r"--\1=t-", word) for word in words[1:]]
-        subprocess.run([mpiexec, "-n", "2", train, *replaced], check=True, capture_output=True, cwd=folder, timeout=60)
+        jobs.run([mpiexec, "-n", "2", train, *replaced], check=True, cwd=folder)
         same_result(mine, folder / f"t-{row['file']}")
         same_model(mine.with_suffix(".model.h5"), folder / f"t-{mine.stem}.model.h5")
 
@@ -158,11 +160,11 @@ def faults():
     text = base + "[sweep]\nranks = 2\n[vary]\ntrain.learning-rate = 0.01, 1e6, 0.02\ntrain.batch = 10, 20\n"
     job = started(text)
     try:
-        wait_for((folder / "s" / "index.csv").exists, job)
+        jobs.wait_for("index", (folder / "s" / "index.csv").exists, job)
         (folder / "s" / ".0005.h5.partial").mkdir()  # where the snapshots of the fifth are written
-        out, errors = job.communicate(timeout=60)
+        out, errors = job.communicate(timeout=jobs.LIMIT_SECONDS)
     finally:
-        job.kill()
+        jobs.end(job)
     assert job.returncode == 1, (job.returncode, out, errors)
     rows = index("s")
     assert [row["status"] for row in rows] == ["complete", "complete", "invalid", "invalid", "failed", "complete"], (rows, errors)
@@ -180,51 +182,32 @@ def faults():
     assert result.returncode == 0 and len(index("s")) == 1, result
 
 
-def descendants(pid):
-    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
-    found = [int(child) for child in children.read_text().split()] if children.exists() else []
-    return found + [grandchild for child in found for grandchild in descendants(child)]
-
-
 def started(text, *arguments, ranks=4):
     return subprocess.Popen(command(ranks, text, *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder)
 
 
-def wait_for(condition, job, seconds=30):
-    until = time.monotonic() + seconds
-    while not condition() and job.poll() is None and time.monotonic() < until:
-        time.sleep(0.02)
-    assert condition(), (job.poll(), job.communicate() if job.poll() is not None else None)
-
-
-def results():
-    return sorted(path.name for path in (folder / "s").glob("????.h5"))
-
-
-# The second configuration of each pair takes long: it is under way when the job ends.
-long = base + "[sweep]\nranks = 2\n[vary]\ntrain.epochs = 1, 40, 2\ntrain.batch = 50, 20\n"
+# The second pair of configurations takes long, in few steps: it is under way when the job ends.
+long = base + "[model]\nfile = wide.ini\n[sweep]\nranks = 2\n[vary]\ntrain.epochs = 1, 20, 2\ntrain.batch = 300, 200\n"
+(folder / "wide.ini").write_text("[model]\nname = wide\ninput = 1x28x28\nlayer = flatten\nlayer = linear 1000\nlayer = relu\nlayer = linear 10\n")
 
 
 def resumption():
     """kill -9 of the whole job: what was complete stays as it is, what had a checkpoint goes on from it, the rest is run; shards share a folder."""
     import h5py
 
-    job = started(long, "--checkpoint.every=50")
+    job = started(long, "--checkpoint.every=10")
     try:
-        wait_for(lambda: len(list((folder / "s").glob("000[34].checkpoints/*/manifest.h5"))) > 0, job)
-        for pid in [job.pid, *descendants(job.pid)]:
-            os.kill(pid, signal.SIGKILL)
-        job.communicate(timeout=20)
+        jobs.wait_for("checkpoint", lambda: list((folder / "s").glob("000[34].checkpoints/*/manifest.h5")), job)
     finally:
-        job.kill()
+        jobs.end(job)
     complete = {name: (folder / "s" / name).stat().st_mtime_ns for name in ("0001.h5", "0002.h5")}
-    result = run(4, long, "--checkpoint.every=50", "--resume")
+    result = run(4, long, "--checkpoint.every=10", "--resume")
     assert result.returncode == 0, result
     assert "going on from step" in result.stderr and result.stderr.count(" starts on ranks ") == 4, result.stderr
     assert all((folder / "s" / name).stat().st_mtime_ns == at for name, at in complete.items())
     assert [row["status"] for row in index("s")] == ["complete"] * 6
     with h5py.File(folder / "s" / "0003.h5") as file:
-        assert len(file["epochs/train_loss"]) == 40
+        assert len(file["epochs/train_loss"]) == 20
 
     for shard, best in (("1/2", "1, 3, 5"), ("2/2", "2, 4")):
         result = run(1, tiny, "--vary.train.seed=1..5", f"--shard={shard}", "--output=shards")
@@ -238,16 +221,19 @@ def resumption():
     assert result.returncode == 0 and [row["status"] for row in index("shards")] == ["complete"] * 5, result
 
 
+def count(pattern):
+    return len(list((folder / "s").glob(pattern)))
+
+
 def signals():
     """TERM: running configurations checkpoint, no further one begins, exit 75; --resume ends with the parameters of an uninterrupted sweep."""
     job = started(long, "--sweep.save-models=true")
     try:
-        wait_for(lambda: len(results()) >= 2 and len(list((folder / "s" / "rows").glob("*.json"))) >= 3, job)
-        time.sleep(0.3)
+        jobs.wait_for("two results and a third configuration under way", lambda: count("????.h5") >= 2 and count("rows/*.json") >= 3, job)
         os.kill(job.pid, signal.SIGTERM)
-        out, errors = job.communicate(timeout=30)
+        out, errors = job.communicate(timeout=jobs.LIMIT_SECONDS)
     finally:
-        job.kill()
+        jobs.end(job)
     assert job.returncode == 75 and "STATUS: FAIL interrupted by a signal; submit again with --resume" in out, (job.returncode, out, errors)
     statuses = [row["status"] for row in index("s")]
     assert "interrupted" in statuses and "pending" in statuses, statuses
@@ -261,8 +247,8 @@ def signals():
 
 def shipped():
     """The sweep that comes along, on 8 ranks as 4 groups of 2: the best configuration and the repetitions that partita-compare takes."""
-    result = subprocess.run([mpiexec, "-n", "8", sweep, f"--config={source}/inputs/sweeps/digits_learning_rate_batch.ini", "--data.train-samples=1000",
-                             "--data.test-samples=200", "--output=s"], capture_output=True, text=True, timeout=100, cwd=folder)
+    result = jobs.run([mpiexec, "-n", "8", sweep, f"--config={source}/inputs/sweeps/digits_learning_rate_batch.ini", "--data.train-samples=1000",
+                             "--data.test-samples=200", "--output=s"], cwd=folder)
     assert result.returncode == 0 and "4 groups of 2 ranks" in result.stderr, result
     rows = index("s")
     assert len(rows) == 27 and {row["ranks"] for row in rows} == {"0-1", "2-3", "4-5", "6-7"}

@@ -2,13 +2,16 @@
 
 Usage: transfer_test.py MPIEXEC PARTITA_TRAIN
 """
+import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 
 import h5py
 import numpy
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
 
 mpiexec, train = sys.argv[1:3]
 data = ["--data.name=random", "--data.task=classification", "--data.features=13", "--data.classes=5", "--data.train-samples=23",
@@ -17,7 +20,7 @@ data = ["--data.name=random", "--data.task=classification", "--data.features=13"
 
 def run(ranks, layers, *arguments):
     command = [mpiexec, "-n", str(ranks), train, *data, *(f"--model.layer={layer}" for layer in layers), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return jobs.run(command)
 
 
 def parameters(path):

@@ -1,5 +1,6 @@
 /// A job in which one rank leaves the others waiting, in the way that the first argument names; the second is
-/// the limit of the watchdog, the third imitates nodes of so many ranks (0: none).
+/// the limit of the watchdog from when all have found each other, the third imitates nodes of so many ranks
+/// (0: none).
 #include <unistd.h>
 
 #include <csignal>
@@ -51,7 +52,7 @@ int elsewhere(const std::string& how, Job& job) {
   } else if (how == "slow") {
     const auto sum = job.all_reduce(100);
     for (int i = 0; i < 3; ++i) {
-      if (job.culprit) std::this_thread::sleep_for(std::chrono::milliseconds(600));
+      if (job.culprit) std::this_thread::sleep_for(std::chrono::milliseconds(900));
       run(*sum);
     }
   } else if (how != "clean") {
@@ -113,12 +114,13 @@ int main(int argc, char** argv) {
   const double limit = argc > 2 ? std::stod(argv[2]) : 2;
   const int ranks_per_node = argc > 3 ? std::stoi(argv[3]) : 0;
   return comm::run_program(argc, argv, std::cerr, [&](comm::MpiEnvironment& environment) {
-    environment.set_wait_limit(limit);
     environment.name_instructions(
         [](std::uint64_t word) { return "in `instruction " + std::to_string(word) + "`"; });
     auto all = comm::Communicator::world(environment);
     auto world = all.with_nodes_of(ranks_per_node);
     auto data = world.along(topology::Axis::data, {.data = world.size()});
+    world.barrier();
+    environment.set_wait_limit(limit);
     Job job{.world = world, .data = data, .culprit = world.rank() == world.size() - 1};
     return how.find("message") != std::string::npos ? messages(how, job) : hang(how, job);
   });

@@ -10,18 +10,20 @@ import os
 import pathlib
 import shutil
 import struct
-import subprocess
 import sys
 import tempfile
 import threading
 import unittest
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
 
 PROGRAM = sys.argv[1]
 STEMS = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
 
 
 def partita_data(*words, environment=None):
-    return subprocess.run([PROGRAM, *map(str, words)], capture_output=True, text=True, timeout=60, env=environment)
+    return jobs.run([PROGRAM, *words], env=environment)
 
 
 def values(text):

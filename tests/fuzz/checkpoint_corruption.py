@@ -11,6 +11,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
+
 try:
     import h5py
 except ImportError:
@@ -24,7 +27,7 @@ reads, runs = map(int, sys.argv[4:6])
 def run(folder, *arguments, code=0):
     command = [train, "--config", f"{source}/inputs/runs/digits_mlp.ini", "--data.train-samples=400", "--data.test-samples=50",
                "--train.momentum=0.9", "--evaluate.every=0", f"--checkpoint.dir={folder}/checkpoints", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = jobs.run(command)
     assert done.returncode == code, f"{command}: exit {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stderr
 

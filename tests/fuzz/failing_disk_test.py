@@ -11,6 +11,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
+
 shim, write_sample, train, corruption, source = map(os.path.abspath, sys.argv[1:6])
 full = sys.argv[6] == "full"
 step = 64 << 10
@@ -20,7 +23,7 @@ counts, checkpoint_counts = {}, {}
 def failing(folder, command, call, code, at, report=""):
     environment = dict(os.environ, LD_PRELOAD=shim, FAILING_FOLDER=str(folder), FAILING_CALL=call, FAILING_ERRNO=str(code),
                        FAILING_AT=str(at), FAILING_REPORT=report)
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    return jobs.run(command, env=environment)
 
 
 def content(folder):

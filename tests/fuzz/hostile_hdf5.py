@@ -15,6 +15,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
+
 try:
     import h5py
     import numpy as np
@@ -213,7 +216,7 @@ def limits():
 def run(*command):
     """Exit code, what was said, and the most memory of the readers so far (KiB)."""
     try:
-        done = subprocess.run(command, capture_output=True, timeout=100, preexec_fn=limits)
+        done = subprocess.run(command, capture_output=True, timeout=jobs.LIMIT_SECONDS, preexec_fn=limits)
     except subprocess.TimeoutExpired:
         return -999, b""
     return done.returncode, done.stdout + done.stderr

@@ -2,17 +2,20 @@
 
 Usage: kernels_readme_test.py README BENCH_KERNELS LIBRARY [--write]
 """
+import os
 import pathlib
 import re
-import subprocess
 import sys
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
 
 readme, bench, library = map(pathlib.Path, sys.argv[1:4])
 commands = {"ladder": ([bench, "--table"], 4),
             "resources": ([sys.executable, pathlib.Path(__file__).parent / "gpu_resources_test.py", "--markdown", library], None)}
 text = readme.read_text()
 for name, (command, columns) in commands.items():
-    printed = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60)
+    printed = jobs.run(command)
     assert printed.returncode == 0, printed
     block = re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", re.S)
     if sys.argv[4:] == ["--write"]:

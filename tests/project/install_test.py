@@ -2,16 +2,19 @@
 
 Usage: install_test.py CMAKE BUILD_FOLDER CLIENT_FOLDER MPIEXEC
 """
+import os
 import pathlib
-import subprocess
 import sys
 import tempfile
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
 
 cmake, build, client, mpiexec = sys.argv[1:5]
 
 
 def run(*command):
-    result = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=200)
+    result = jobs.run(command)
     assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
     return result.stdout
 
@@ -27,8 +30,7 @@ with tempfile.TemporaryDirectory() as folder:
     result = pathlib.Path(folder) / "result.h5"
     assert "STATUS: PASS" in run(mpiexec, "-n", "2", program, "--config", config, "--train.steps=2", "--output", result)
     # The Python program finds its package beside it; it needs packages that not every machine has.
-    report = subprocess.run([prefix / "bin" / "partita-report", result, "-o", folder + "/report"], capture_output=True, text=True,
-                            timeout=200)
+    report = jobs.run([prefix / "bin" / "partita-report", result, "-o", folder + "/report"])
     written = report.returncode == 0 and (pathlib.Path(folder) / "report" / "index.html").exists()
     assert written or " lacks " in report.stderr, report
     print("report:", report.stderr.strip() or "written")

@@ -6,9 +6,11 @@ Usage: readme_test.py SOURCE_FOLDER BUILD_FOLDER
 import os
 import pathlib
 import re
-import subprocess
 import sys
 import tempfile
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
 
 source, build = map(pathlib.Path, sys.argv[1:3])
 # They build and test; this test is part of one of them, and the demo is a script of commands that run here too.
@@ -31,7 +33,7 @@ with tempfile.TemporaryDirectory() as folder:
     (root / "build").mkdir()
     (root / "build" / "release").symlink_to(build)
     for command in commands:
-        result = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120)
+        result = jobs.run(command, cwd=root)
         print("ok" if result.returncode == 0 else "FAIL", command[-1].strip().splitlines()[0])
         if result.returncode != 0:
             print(result.stdout, result.stderr)

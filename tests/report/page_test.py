@@ -13,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
 import packages
 
 packages.require("h5py", "numpy", "pandas", "matplotlib", "PIL")
@@ -46,8 +48,7 @@ addEventListener("load", () => {
 
 def browse(page, *flags):
     """(standard output, lines of the console) of a page from a file."""
-    done = subprocess.run([chromium, *FLAGS, *flags, page.absolute().as_uri()], capture_output=True, text=True, timeout=110,
-                          env={**os.environ, "DBUS_SESSION_BUS_ADDRESS": "disabled:"})
+    done = jobs.run([chromium, *FLAGS, *flags, page.absolute().as_uri()], env={**os.environ, "DBUS_SESSION_BUS_ADDRESS": "disabled:"})
     assert done.returncode == 0, done.stderr
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
@@ -86,7 +87,7 @@ def check_seen(page):
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
     many_ranks.make("hybrid.h5", 1, 4, 2)
-    subprocess.run([sys.argv[1], "hybrid.h5", "-o", "report"], check=True, timeout=100, stdout=subprocess.DEVNULL)
+    subprocess.run([sys.argv[1], "hybrid.h5", "-o", "report"], check=True, stdout=subprocess.DEVNULL)
     page = pathlib.Path("report/index.html")
     check_text(page.read_text())
     check_loaded(page, 7)

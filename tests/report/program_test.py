@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
 import packages
 
 packages.require("h5py", "numpy", "pandas", "matplotlib", "PIL")
@@ -26,13 +28,13 @@ PICTURES = {"curves", "step_time", "phases", "timeline", "axes", "matrix", "memo
 
 def run_training(output, ranks, *keys):
     command = [mpiexec, "-n", str(ranks), train, "--config", f"{source}/inputs/runs/digits_cnn.ini", "--output", output, *keys]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    done = jobs.run(command)
     assert done.returncode == 0, done.stdout + done.stderr
     return output
 
 
 def report(*arguments, code=0, **keys):
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=100, **keys)
+    done = jobs.run([program, *arguments], **keys)
     assert done.returncode == code, f"{arguments}: exit {done.returncode}, not {code}\n{done.stdout}\n{done.stderr}"
     if code != 0:
         assert "Traceback" not in done.stderr and done.stdout == "", done

@@ -10,7 +10,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
 
 try:
     import h5py
@@ -24,8 +26,7 @@ TRAIN = [train, "--config", f"{source}/inputs/runs/digits_mlp.ini", "--data.trai
 
 
 def run(command, code, *words, preexec_fn=None, **environment):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=dict(os.environ, **environment),
-                          preexec_fn=preexec_fn)
+    done = jobs.run(command, env=dict(os.environ, **environment), preexec_fn=preexec_fn)
     said = f"{command[0]} {command[-1]}: exit {done.returncode}\n{done.stdout}{done.stderr}"
     assert done.returncode == code, said
     for word in words:
@@ -118,14 +119,11 @@ def folder_that_vanishes(folder, two):
     running = subprocess.Popen([*TRAIN[:-1], "--train.epochs=100000", f"--output={going}/r.h5"],
                                stdout=subprocess.DEVNULL, stderr=errors)
     try:
-        until = time.monotonic() + 60
-        while not (going / "r.h5").exists():
-            assert running.poll() is None and time.monotonic() < until, "no first snapshot"
-            time.sleep(0.01)
+        jobs.wait_for("first snapshot", (going / "r.h5").exists, running)
         os.rename(going, folder / "gone")
-        code = running.wait(60)
+        code = jobs.wait_for_end(running)
     finally:
-        running.kill()
+        jobs.end(running)
     errors.seek(0)
     said = errors.read()
     assert code == 1 and "No such file or directory" in said and str(going) in said, (code, said)

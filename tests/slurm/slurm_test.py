@@ -19,7 +19,7 @@ from two_nodes import TwoNodes, Unavailable, descendants
 
 part, source, programs, mpiexec = sys.argv[1], *map(pathlib.Path, sys.argv[2:5])
 part, _, times = part.partition("=")
-seconds = {"end_to_end": 100, "requeued": 850, "killed": 850}.get(part, 350)  # before CTest would kill it
+seconds = 1100  # before CTest would kill it
 
 
 def environment(**more):
@@ -246,7 +246,7 @@ def killed(slurm):
         os.kill(chosen.choice(ranks), signal.SIGKILL)
         begin = time.monotonic()
         while ranks_below(os.getpid()) or job.poll() is None:
-            assert time.monotonic() - begin < 10, f"attempt {attempt}: ranks outlive the killed one by 10 s"
+            assert time.monotonic() - begin < 10, f"attempt {attempt}: ranks outlive the killed one by 10 s; load average {os.getloadavg()}"
             time.sleep(0.02)
         longest = max(longest, time.monotonic() - begin)
         text = log.read_text()

@@ -20,6 +20,7 @@ import tempfile
 import time
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "srun", "sbatch", "scontrol", "scancel", "squeue", "sinfo")
+LIMIT_SECONDS = 600  # ends what hangs; no machine is too slow for it
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 libc = ctypes.CDLL(None)
 
@@ -134,7 +135,7 @@ class TwoNodes:
                                    preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0))
         self.daemons.append((name, process))
 
-    def wait(self, what, happened, seconds=20):
+    def wait(self, what, happened, seconds=LIMIT_SECONDS):
         deadline = time.monotonic() + seconds
         while not happened():
             ended = [name for name, process in self.daemons if process.poll() is not None]
@@ -142,7 +143,7 @@ class TwoNodes:
                 raise TimeoutError(f"{', '.join(ended)} ended" if ended else f"no {what} in {seconds} s")
             time.sleep(0.05)
 
-    def run(self, *command, timeout=60, env=None, **options):
+    def run(self, *command, timeout=LIMIT_SECONDS, env=None, **options):
         """A command of the user's, with this Slurm as its Slurm."""
         return subprocess.run(command, env=self.environment | (env or {}), capture_output=True, text=True, timeout=timeout, **options)
 
@@ -157,7 +158,7 @@ class TwoNodes:
         lines = self.run("scontrol", "show", "job", "-o", str(number)).stdout.splitlines()
         return [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in lines]
 
-    def wait_for(self, number, states=FINAL, seconds=60):
+    def wait_for(self, number, states=FINAL, seconds=LIMIT_SECONDS):
         """Until all tasks of a job are in one of these states; what Slurm knows of them."""
         self.wait(f"job {number} in {states}", lambda: all(task["JobState"] in states for task in self.job(number)), seconds)
         return self.job(number)
