@@ -20,7 +20,20 @@ def lines_of(*command):
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
+def owners(path):
+    """The packages that a file belongs to; a file of a merged /usr may be listed under its old place."""
+    for name in (path, path.removeprefix("/usr"), os.path.realpath(path)):
+        lines = subprocess.run(["dpkg-query", "-S", name], capture_output=True, text=True).stdout.splitlines()
+        packages = {part.strip().split(":")[0] for line in lines if not line.startswith("diversion")
+                    for part in line.rsplit(": ", 1)[0].split(",")}
+        if packages:
+            return packages
+    return set()
+
+
 listed = lines_of("bash", source / "apps/install_dependencies.sh", "--tests", "--list")
+# A machine's own MPI is used.
+listed += sorted(owners(shutil.which("mpicxx")) | owners(shutil.which("mpiexec")))
 closure = set(listed)
 for line in lines_of("apt-cache", "depends", "--recurse", "--no-recommends", "--no-suggests", "--no-conflicts", "--no-breaks",
                      "--no-replaces", "--no-enhances", "--installed", *listed):
@@ -36,14 +49,7 @@ for entry in (build / "CMakeCache.txt").read_text().splitlines():
         path = pathlib.Path(text)
         if not text.startswith(("/usr/", "/lib", "/bin")) or text.startswith("/usr/local/") or not path.exists():
             continue
-        # A link such as libz.so belongs to the package that one builds with; those of alternatives to none. Files of a merged /usr
-        # may be listed under their old place.
-        for name in (text, text.removeprefix("/usr"), os.path.realpath(text)):
-            owner = subprocess.run(["dpkg-query", "-S", name], capture_output=True, text=True).stdout.splitlines()
-            packages = {part.strip().split(":")[0] for line in owner if not line.startswith("diversion")
-                        for part in line.rsplit(": ", 1)[0].split(",")}
-            if packages:
-                break
+        packages = owners(text)
         if not packages:
             continue
         found += 1
