@@ -1,6 +1,6 @@
-"""Turns CTest's JUnit file into a record of a full test run: commit, machine, counts, failures and durations.
+"""Turns CTest's JUnit file into a record of a test run: commit, machine, load, counts, failures and durations.
 
-Usage: record.py TESTS.xml SHARD
+Usage: record.py TESTS.xml wall_seconds=N load_before=X [shard=k/n | busy_processes=N]; run when the tests have just ended.
 """
 import datetime
 import json
@@ -21,6 +21,7 @@ def cpu_model():
     return names[0] if names else platform.machine()
 
 
+told = dict(word.split("=", 1) for word in sys.argv[2:])
 suite = xml.parse(sys.argv[1]).getroot()
 cases = suite.findall("testcase")
 status = {case.get("name"): case.get("status") for case in cases}
@@ -30,7 +31,9 @@ json.dump(
         "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "machine": {"cpu": cpu_model(), "cores": os.cpu_count()},
-        "shard": sys.argv[2],
+        **{key: told[key] for key in ("shard", "busy_processes") if key in told},
+        "load_average": {"before": float(told["load_before"]), "after": round(os.getloadavg()[0], 2)},
+        "wall_seconds": float(told["wall_seconds"]),
         "total_seconds": round(sum(float(case.get("time")) for case in cases), 1),
         "tests": len(cases),
         "passed": sum(s == "run" for s in status.values()),

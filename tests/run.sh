@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# Tests, with all set-up. Usage: tests/run.sh [--full [--shard k/n]]
-# Without options: the tests labelled fast. --full: all, or the k-th of n parts; the record goes to results/reference/.
+# Tests, with all set-up. Usage: tests/run.sh [--full [--shard k/n] | --beside N]
+# Without options: the tests labelled fast. --full: all, or the k-th of n parts. --beside: the fast ones beside N processes
+# that compute all the time; 0: for the record only. Records of both go to results/reference/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 full=false
 shard=1/1
+beside=
 while [ $# -gt 0 ]; do
   case "$1" in
     --full) full=true ;;
     --shard) shard="${2:?--shard needs k/n}"; shift ;;
+    --beside) beside="${2:?--beside needs a number of processes}"; shift ;;
     *) echo "tests/run.sh: unknown option $1" >&2; exit 2 ;;
   esac
   shift
@@ -17,6 +20,8 @@ done
 [[ "$shard" =~ ^[1-9][0-9]{0,3}/[1-9][0-9]{0,3}$ ]] && [ "${shard%/*}" -le "${shard#*/}" ] ||
   { echo "tests/run.sh: --shard is k/n with 1 <= k <= n, such as 1/4" >&2; exit 2; }
 $full || [ "$shard" = 1/1 ] || { echo "tests/run.sh: --shard belongs to --full" >&2; exit 2; }
+[[ "$beside" =~ ^[0-9]{0,3}$ ]] || { echo "tests/run.sh: --beside is a number of processes below 1000, such as 8" >&2; exit 2; }
+! $full || [ -z "$beside" ] || { echo "tests/run.sh: --beside is for the fast tests, without --full" >&2; exit 2; }
 
 bash apps/install_dependencies.sh --tests
 # The first interpreter that can open result files: another python3 may stand before the system's.
@@ -30,7 +35,10 @@ cmake --build --preset release
 arguments=(--test-dir build/release --output-on-failure --no-tests=error --output-junit tests.xml -j "$(nproc)")
 if $full; then arguments+=(-I "${shard%/*},,${shard#*/}"); else arguments+=(-L '^fast$'); fi
 status=0
-ctest "${arguments[@]}" || status=$?
+read -r -a load </proc/loadavg
+SECONDS=0
+bash tests/beside.sh "${beside:-0}" ctest "${arguments[@]}" || status=$?
+taken=$SECONDS
 # The slowest tests, so that a set that grows too long is seen.
 "$python" - build/release/tests.xml <<'END' >&2
 import sys
@@ -38,11 +46,19 @@ import xml.etree.ElementTree as xml
 cases = sorted(xml.parse(sys.argv[1]).getroot().findall("testcase"), key=lambda case: -float(case.get("time")))
 print("slowest:", ", ".join(f"{case.get('name')} {float(case.get('time')):.1f} s" for case in cases[:10]))
 END
-if $full; then
-  name="full-tests"
-  [ "$shard" = 1/1 ] || name="full-tests-${shard/\//-of-}"
+
+keep_record() {  # name, then what record.py is told
   mkdir -p results/reference
-  "$python" tests/record.py build/release/tests.xml "$shard" >build/release/record.json &&
-    mv build/release/record.json "results/reference/$name.json" || status=1
+  "$python" tests/record.py build/release/tests.xml "wall_seconds=$taken" "load_before=${load[0]}" "${@:2}" >build/release/record.json &&
+    mv build/release/record.json "results/reference/$1.json" || status=1
+}
+if $full; then
+  name=full-tests
+  [ "$shard" = 1/1 ] || name="full-tests-${shard/\//-of-}"
+  keep_record "$name" "shard=$shard"
+elif [ -n "$beside" ]; then
+  run=1
+  while [ -e "results/reference/fast-tests-beside-$beside-run-$run.json" ]; do run=$((run + 1)); done
+  keep_record "fast-tests-beside-$beside-run-$run" "busy_processes=$beside"
 fi
 exit $status
