@@ -122,7 +122,7 @@ std::vector<results::RunGroup> checked_groups(const compare::Options& options, V
     violations.push_back(std::move(twice));
   if (!violations.empty()) throw base::ConfigError(violations);
   check_metrics(options.comparison.metrics, groups, violations);
-  auto differences = results::check_comparable(groups);
+  auto differences = results::check_comparable(groups, options.comparison.role_of);
   if (!differences.empty() && !options.force) {
     differences.push_back({"--force", "", "shows such runs beside each other nevertheless"});
     violations.insert(violations.end(), differences.begin(), differences.end());
@@ -146,12 +146,15 @@ int run(int argc, char** argv) {
   note_unfinished(groups);
   bool worse = false;
   for (std::size_t g = 1; g < groups.size(); ++g) {
-    report.comparisons.push_back({.before = &groups[0],
-                                  .after = &groups[g],
-                                  .metrics = results::compare(groups[0], groups[g], options.comparison)});
+    report.comparisons.push_back(
+        {.before = &groups[0],
+         .after = &groups[g],
+         .metrics = results::compare(groups[0], groups[g], options.comparison),
+         .differences = results::configuration_differences(
+             groups[0].runs.front().record, groups[g].runs.front().record, options.comparison.role_of)});
     worse = worse || results::has_regression(report.comparisons.back().metrics);
   }
-  report.scaling = results::scaling_table(groups);
+  report.scaling = results::scaling_table(groups, options.comparison.role_of);
   std::ostringstream text;
   print(text, options, report);
   if (!shown(text.str())) return exit_failed;

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "command_line/command_line.hpp"
+#include "partita/config/options.hpp"
 
 namespace partita::compare {
 namespace {
@@ -88,6 +89,7 @@ Options parse(int argc, const char* const* argv, Violations& violations) {
   options.comparison.threshold_percent =
       parse_threshold(command_line::text_of(values, "threshold"), violations);
   options.comparison.metrics = command_line::words_of(values, "metric");
+  options.comparison.role_of = config::role_of;
   for (const auto& text : command_line::words_of(values, "reference"))
     if (auto reference = results::parse_reference("--reference", text, violations))
       options.references.push_back(std::move(*reference));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "partita/results/comparison.hpp"
+#include "partita/results/configuration.hpp"
 #include "partita/results/reference.hpp"
 #include "partita/results/scaling.hpp"
 
@@ -15,12 +16,13 @@ struct Comparison {
   const results::RunGroup* before = nullptr;
   const results::RunGroup* after = nullptr;
   std::vector<results::ComparedMetric> metrics;
+  std::vector<results::Difference> differences;  ///< of the configurations of their first runs
 };
 
 struct Report {
   double threshold_percent = 0;
   std::vector<Comparison> comparisons;
-  std::vector<results::ScalingRow> scaling;
+  results::ScalingTable scaling;
   std::vector<results::CheckedReference> references;
 };
 

@@ -2,7 +2,6 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "partita/results/configuration.hpp"
 #include "print.hpp"
 
 namespace partita::compare {
@@ -121,8 +120,7 @@ nlohmann::json json_of(const Comparison& c) {
   auto metrics = nlohmann::json::array(), differences = nlohmann::json::array();
   for (const auto& m : c.metrics)
     metrics.push_back(json_of(m));
-  for (const auto& d :
-       results::configuration_differences(c.before->runs.front().record, c.after->runs.front().record))
+  for (const auto& d : c.differences)
     differences.push_back({{"key", d.key}, {"before", d.before}, {"after", d.after}});
   return {{"before", c.before->name},
           {"after", c.after->name},
@@ -137,9 +135,10 @@ void print_csv(std::ostream& out, const Report& report) {
   for (const auto& c : report.comparisons)
     for (const auto& m : c.metrics)
       csv_line(out, c, m);
-  for (std::size_t g = 1; g < report.scaling.size(); ++g) {
-    csv_scaling(out, report.scaling[0], report.scaling[g], "speed_up", &results::ScalingRow::speed_up);
-    csv_scaling(out, report.scaling[0], report.scaling[g], "efficiency", &results::ScalingRow::efficiency);
+  const auto& rows = report.scaling.rows;
+  for (std::size_t g = 1; g < rows.size(); ++g) {
+    csv_scaling(out, rows[0], rows[g], "speed_up", &results::ScalingRow::speed_up);
+    csv_scaling(out, rows[0], rows[g], "efficiency", &results::ScalingRow::efficiency);
   }
   for (const auto& c : report.references)
     csv_reference(out, c);
@@ -149,10 +148,11 @@ void print_json(std::ostream& out, const Report& report) {
   nlohmann::json document{{"threshold_percent", report.threshold_percent},
                           {"comparisons", nlohmann::json::array()},
                           {"scaling", nlohmann::json::array()},
+                          {"scaling_obstacles", report.scaling.obstacles},
                           {"references", nlohmann::json::array()}};
   for (const auto& c : report.comparisons)
     document["comparisons"].push_back(json_of(c));
-  for (const auto& row : report.scaling)
+  for (const auto& row : report.scaling.rows)
     document["scaling"].push_back(json_of(row));
   for (const auto& c : report.references)
     document["references"].push_back(json_of(c));

@@ -2,7 +2,6 @@
 #include <cmath>
 #include <cstdio>
 
-#include "partita/results/configuration.hpp"
 #include "print.hpp"
 
 namespace partita::compare {
@@ -147,8 +146,7 @@ Table heads(const Comparison& c) {
 
 Table differences(const Comparison& c) {
   Table table{.right = {false, false, false}, .rows = {{"configured", c.before->name, c.after->name}}};
-  for (const auto& d :
-       results::configuration_differences(c.before->runs.front().record, c.after->runs.front().record))
+  for (const auto& d : c.differences)
     table.rows.push_back({d.key, d.before, d.after});
   return table;
 }
@@ -230,10 +228,15 @@ void print_all(std::ostream& out, const Report& report, bool color, Draw draw) {
     draw(out, metrics(c, color));
     print_notes(out, c, report.threshold_percent);
   }
-  if (!report.scaling.empty()) {
+  if (!report.scaling.rows.empty()) {
     out << "\nAgainst the first (strong: same global batch, weak: same batch a data rank):\n\n";
-    draw(out, scaling(report.scaling));
+    draw(out, scaling(report.scaling.rows));
   }
+  for (const auto& key : report.scaling.obstacles)
+    out << (&key == &report.scaling.obstacles.front()
+                ? "\nno table of scaling: besides the grid, these differ: "
+                : ", ")
+        << key << (&key == &report.scaling.obstacles.back() ? "\n" : "");
   if (!report.references.empty()) {
     if (!report.comparisons.empty()) out << '\n';
     draw(out, references(report.references, color));

@@ -114,6 +114,7 @@ int run_inference(const job::Job& job) {
   auto record = job::begin_record(
       job, {.model = inference.model(), .plan = inference.plan(), .batch = asked.split.batch}, *backend,
       threads);
+  record.attributes.load_model_hash = options.load_model_hash;
   const auto inferred = inference.run();
   const auto failure = world.rank() == 0 ? failure_of(inferred, dataset) : "";
   double fails = failure.empty() ? 0 : 1;

@@ -14,6 +14,7 @@ void read_start(Input& input) {
   const auto& path = input.options.load_model;
   try {
     input.start = results::read_model(path);
+    input.options.load_model_hash = results::content_hash(*input.start);
   } catch (const base::ConfigError& wrong) {
     input.append(wrong.violations());
   } catch (const base::EnvironmentError& wrong) {

@@ -64,6 +64,7 @@ results::RunRecord begin_record(const job::Job& job, const run::Training& traini
       job, {.model = options.model, .plan = training.plan(), .batch = options.train.batch}, backend, threads);
   record.reductions = reductions_of(training);
   record.attributes.algorithm = gradient_algorithms(record.reductions);
+  record.attributes.load_model_hash = options.load_model_hash;
   return record;
 }
 

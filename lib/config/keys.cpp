@@ -1,8 +1,12 @@
 /// The table of all keys.
+#include <algorithm>
+
 #include "key_kinds.hpp"
 
 namespace partita::config {
 namespace {
+
+using base::KeyRole;
 
 // The references of these lambdas would be taken for operators.
 // clang-format off
@@ -14,6 +18,7 @@ Key strategy() {
       std::array{Strategy::none, Strategy::data, Strategy::layer, Strategy::tensor, Strategy::hybrid},
       [](RunOptions& o) -> auto& { return o.strategy; });
   key.decides_result = false;
+  key.role = KeyRole::split;
   key.print = [plain = key.print](const RunOptions& o) { return o.data_ranks ? std::nullopt : plain(o); };
   return key;
 }
@@ -23,13 +28,13 @@ std::vector<Key> grid_and_model_keys() {
   return {
       optional_number<int>(
           "grid.data", "ranks along the data axis; default: what the others leave", {1, 1 << 20},
-          [](O& o) -> auto& { return o.data_ranks; }),
+          [](O& o) -> auto& { return o.data_ranks; }).as(KeyRole::split),
       number<int>(
           "grid.pipeline", "stages: ranks along the pipeline axis", {1, 1 << 20},
-          [](O& o) -> auto& { return o.grid.pipeline; }),
+          [](O& o) -> auto& { return o.grid.pipeline; }).as(KeyRole::split),
       number<int>(
           "grid.tensor", "ranks along the tensor axis", {1, 1 << 20},
-          [](O& o) -> auto& { return o.grid.tensor; }),
+          [](O& o) -> auto& { return o.grid.tensor; }).as(KeyRole::split),
       strategy(),
       choice(
           "pipeline.schedule", "order of the micro-batches",
@@ -102,6 +107,7 @@ std::vector<Key> machine_keys() {
       {.name = "sync.table",
        .meaning = "table of algorithms for auto, as partita-bench-comm writes it (default: the shipped one)",
        .decides_result = false,
+       .role = KeyRole::table,
        .read = [](O& o, const std::string& value) { return o.sync.table = value, std::string(); },
        .print =
            [](const O& o) {
@@ -124,7 +130,7 @@ std::vector<Key> machine_keys() {
           [](O& o) -> auto& { return o.threads; }, false),
       number<double>(
           "watchdog.seconds", "a rank waits for others so long before the job is ended with a report; 0: for ever",
-          {0, no_limit}, [](O& o) -> auto& { return o.watchdog_seconds; }, false),
+          {0, no_limit}, [](O& o) -> auto& { return o.watchdog_seconds; }, false).as(KeyRole::none),
   };
 }
 
@@ -133,10 +139,11 @@ std::vector<Key> data_keys() {
   return {
       text(
           "data.name", "digits, random, or the folder of an IDX set",
-          [](O& o) -> auto& { return o.data.name; }),
+          [](O& o) -> auto& { return o.data.name; }).as(KeyRole::data_set),
       {.name = "data.dir",
        .meaning = "folder of the data sets (default: PARTITA_DATA_DIR)",
        .decides_result = false,
+       .role = KeyRole::data_set,
        .read = [](O& o, const std::string& value) { return o.data.dir = value, std::string(); },
        .print =
            [](const O& o) { return o.data.dir.empty() ? std::nullopt : std::optional(o.data.dir.string()); }},
@@ -148,24 +155,24 @@ std::vector<Key> data_keys() {
           [](O& o) -> auto& { return o.data.stddev; }),
       optional_number<std::int64_t>(
           "data.train-samples", "training samples used or drawn", {1, large},
-          [](O& o) -> auto& { return o.data.train_samples; }),
+          [](O& o) -> auto& { return o.data.train_samples; }).as(KeyRole::data_set),
       optional_number<std::int64_t>(
           "data.test-samples", "test samples used or drawn", {1, large},
-          [](O& o) -> auto& { return o.data.test_samples; }),
+          [](O& o) -> auto& { return o.data.test_samples; }).as(KeyRole::data_set),
       number<std::uint64_t>(
-          "data.seed", "of synthetic data", {0, UINT64_MAX}, [](O& o) -> auto& { return o.data.seed; }),
+          "data.seed", "of synthetic data", {0, UINT64_MAX}, [](O& o) -> auto& { return o.data.seed; }).as(KeyRole::data_set),
       choice(
           "data.task", "of random data", std::array{data::Task::regression, data::Task::classification},
-          [](O& o) -> auto& { return o.data.random.task; }),
+          [](O& o) -> auto& { return o.data.random.task; }).as(KeyRole::data_set),
       shape(
           "data.features", "of a sample of random data",
-          [](O& o) -> auto& { return o.data.random.features; }),
+          [](O& o) -> auto& { return o.data.random.features; }).as(KeyRole::data_set),
       shape(
           "data.targets", "of a target of random data (regression)",
-          [](O& o) -> auto& { return o.data.random.targets; }),
+          [](O& o) -> auto& { return o.data.random.targets; }).as(KeyRole::data_set),
       number<std::int64_t>(
           "data.classes", "of random data (classification)", {2, 1 << 24},
-          [](O& o) -> auto& { return o.data.random.classes; }),
+          [](O& o) -> auto& { return o.data.random.classes; }).as(KeyRole::data_set),
   };
 }
 
@@ -173,6 +180,7 @@ Key path(std::string name, std::string meaning, std::filesystem::path RunOptions
   return {.name = std::move(name),
           .meaning = std::move(meaning),
           .decides_result = false,
+          .role = KeyRole::none,
           .read = [=](RunOptions& o, const std::string& value) { return o.*member = value, std::string(); },
           .print =
               [=](const RunOptions& o) {
@@ -212,14 +220,22 @@ const std::vector<Key>& keys() {
         "print-program", "print the step program of this rank, run nothing", {0, 1 << 30},
         [](RunOptions & o) -> auto& { return o.print_program; }));
     keys.back().decides_result = false;
+    keys.back().role = KeyRole::none;
     keys.push_back(path("output", "result file to write (HDF5)", &RunOptions::output));
     keys.push_back(path("save-model", "model file to write at the end (HDF5)", &RunOptions::save_model));
     keys.push_back(path("load-model", "model file to start from: its layers of the same names",
                         &RunOptions::load_model));
     keys.back().decides_result = true;
+    keys.back().role = KeyRole::start;
     return keys;
   }();
   return all;
+}
+
+base::KeyRole role_of(std::string_view name, base::RunKind kind) {
+  const auto found = std::ranges::find(keys(), name, &Key::name);
+  if (found == keys().end()) return KeyRole::choice;
+  return found->only.value_or(kind) == kind ? found->role : KeyRole::none;
 }
 
 }  // namespace partita::config

@@ -1,11 +1,14 @@
-/// The table of keys: name, meaning, how a text becomes a value and a value a text. Help, parsing, printing
-/// and the hash all come from it.
+/// The table of keys: name, meaning, how a text becomes a value and a value a text, what the key means for
+/// runs that are laid beside each other. Help, parsing, printing, the hash and comparisons all come from it.
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "partita/base/key_role.hpp"
 #include "partita/config/options.hpp"
 
 namespace partita::config {
@@ -14,10 +17,15 @@ struct Key {
   std::string name;
   std::string meaning;
   bool decides_result = true;
+  base::KeyRole role = base::KeyRole::choice;
+  std::optional<base::RunKind> only = std::nullopt;  ///< runs that use it; nothing: all
   /// Reads a text into the options; returns what is wrong with it, or nothing.
   std::function<std::string(RunOptions&, const std::string&)> read;
   /// The value as text; nothing when unset.
   std::function<std::optional<std::string>(const RunOptions&)> print;
+
+  /// The same key in this role.
+  Key as(base::KeyRole its) && { return role = its, std::move(*this); }
 };
 
 const std::vector<Key>& keys();

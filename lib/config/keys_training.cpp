@@ -4,6 +4,9 @@
 namespace partita::config {
 namespace {
 
+using base::KeyRole;
+using base::RunKind;
+
 // The references of these lambdas would be taken for operators.
 // clang-format off
 
@@ -11,7 +14,7 @@ namespace {
 Key global_batch() {
   Key key = number<std::int64_t>(
       "train.batch", "global batch in samples", {1, large},
-      [](RunOptions& o) -> auto& { return o.train.batch; });
+      [](RunOptions& o) -> auto& { return o.train.batch; }).as(KeyRole::batch);
   key.print = [plain = key.print](const RunOptions& o) {
     return o.train.batch_per_rank ? std::nullopt : plain(o);
   };
@@ -22,7 +25,7 @@ Key global_batch() {
 
 std::vector<Key> train_keys() {
   using O = RunOptions;
-  return {
+  std::vector<Key> keys{
       number<std::int64_t>(
           "train.epochs", "passes over the training set", {0, 1 << 20},
           [](O& o) -> auto& { return o.train.epochs; }),
@@ -32,7 +35,7 @@ std::vector<Key> train_keys() {
       global_batch(),
       optional_number<std::int64_t>(
           "train.batch-per-rank", "samples a data rank, instead of train.batch (weak scaling)", {1, large},
-          [](O& o) -> auto& { return o.train.batch_per_rank; }),
+          [](O& o) -> auto& { return o.train.batch_per_rank; }).as(KeyRole::batch),
       number<double>(
           "train.learning-rate", "η of SGD", {0, no_limit, true},
           [](O& o) -> auto& { return o.train.learning_rate; }),
@@ -57,7 +60,7 @@ std::vector<Key> train_keys() {
           [](O& o) -> auto& { return o.train.weight_decay; }),
       number<std::uint64_t>(
           "train.seed", "of parameters, shuffles and dropout", {0, UINT64_MAX},
-          [](O& o) -> auto& { return o.train.seed; }),
+          [](O& o) -> auto& { return o.train.seed; }).as(KeyRole::draw),
       choice(
           "train.precision", "of parameters and arithmetic", std::array{Precision::fp32, Precision::fp64, Precision::tf32, Precision::bf16},
           [](O& o) -> auto& { return o.train.precision; }),
@@ -78,17 +81,20 @@ std::vector<Key> train_keys() {
           [](O& o) -> auto& { return o.evaluate_every; }, false),
       number<std::int64_t>(
           "timeline.first", "first step of the timeline", {0, large},
-          [](O& o) -> auto& { return o.timeline.first; }, false),
+          [](O& o) -> auto& { return o.timeline.first; }, false).as(KeyRole::none),
       number<std::int64_t>(
           "timeline.steps", "steps whose every instruction is timed; 0: none", {0, 100000},
-          [](O& o) -> auto& { return o.timeline.steps; }, false),
+          [](O& o) -> auto& { return o.timeline.steps; }, false).as(KeyRole::none),
       number<double>(
           "snapshot.seconds", "between snapshots of the result inside an epoch; 0: at epochs only",
-          {0, no_limit}, [](O& o) -> auto& { return o.snapshot_seconds; }, false),
+          {0, no_limit}, [](O& o) -> auto& { return o.snapshot_seconds; }, false).as(KeyRole::none),
       boolean(
           "log.mlperf", "rank 0 prints the events of the training as MLPerf log lines (:::MLLOG)",
-          [](O& o) -> auto& { return o.mlperf_log; }, false),
+          [](O& o) -> auto& { return o.mlperf_log; }, false).as(KeyRole::none),
   };
+  for (auto& key : keys)
+    if (key.name != "train.precision") key.only = RunKind::training;
+  return keys;
 }
 
 std::vector<Key> checkpoint_keys() {
@@ -97,6 +103,7 @@ std::vector<Key> checkpoint_keys() {
       {.name = "checkpoint.dir",
        .meaning = "folder of the checkpoints (default: the output's name, ending in .checkpoints)",
        .decides_result = false,
+       .role = KeyRole::none,
        .read = [](O& o, const std::string& value) { return o.checkpoint.dir = value, std::string(); },
        .print =
            [](const O& o) {
@@ -104,13 +111,13 @@ std::vector<Key> checkpoint_keys() {
            }},
       number<std::int64_t>(
           "checkpoint.every", "steps between checkpoints; 0: not by steps", {0, large},
-          [](O& o) -> auto& { return o.checkpoint.every; }, false),
+          [](O& o) -> auto& { return o.checkpoint.every; }, false).as(KeyRole::none),
       number<double>(
           "checkpoint.seconds", "between checkpoints; 0: not by time", {0, no_limit},
-          [](O& o) -> auto& { return o.checkpoint.seconds; }, false),
+          [](O& o) -> auto& { return o.checkpoint.seconds; }, false).as(KeyRole::none),
       number<int>(
           "checkpoint.keep", "the newest checkpoints are kept", {1, 1 << 20},
-          [](O& o) -> auto& { return o.checkpoint.keep; }, false),
+          [](O& o) -> auto& { return o.checkpoint.keep; }, false).as(KeyRole::none),
   };
 }
 
@@ -123,7 +130,7 @@ std::vector<Key> infer_keys() {
           [](O& o) -> auto& { return o.infer.samples; }),
       optional_number<std::int64_t>(
           "infer.batch", "global batch in samples; default: 256 a data rank", {1, large},
-          [](O& o) -> auto& { return o.infer.batch; }),
+          [](O& o) -> auto& { return o.infer.batch; }).as(KeyRole::batch),
       number<std::int64_t>(
           "infer.repetitions", "passes over the samples", {1, 1 << 20},
           [](O& o) -> auto& { return o.infer.repetitions; }),
@@ -131,8 +138,10 @@ std::vector<Key> infer_keys() {
           "infer.warmup", "batches that are not timed", {0, 1 << 20},
           [](O& o) -> auto& { return o.infer.warmup; }),
   };
-  for (auto& key : keys)
+  for (auto& key : keys) {
     key.decides_result = false;
+    key.only = RunKind::inference;
+  }
   return keys;
 }
 

@@ -25,6 +25,8 @@ std::string ini(const RunOptions& options, bool only_deciding) {
     if (!value) continue;
     if (only_deciding && key.name == "model.input") value = to_string(options.model.input);
     if (!only_deciding) value = ini_value(*value);
+    if (only_deciding && key.role == base::KeyRole::start && !options.load_model_hash.empty())
+      value = options.load_model_hash;
     const auto dot = key.name.find('.');
     if (dot == std::string::npos) {
       plain += key.name + " = " + *value + "\n";

@@ -24,7 +24,6 @@ std::string layers_of(const RunRecord& r) {
 const std::vector<Key>& workload_keys() {
   static const std::vector<Key> keys = {
       {"schema_version", [](const auto& r) { return std::to_string(r.attributes.schema); }},
-      {"dataset", [](const auto& r) { return r.attributes.dataset; }},
       {"dataset_hash", [](const auto& r) { return r.attributes.dataset_hash; }},
       {"model", [](const auto& r) { return r.attributes.model; }},
       {"layers", layers_of},
@@ -61,10 +60,15 @@ void report_batch(std::vector<base::Violation>& violations, const Run& a, const 
                             ", and a data rank's share differs too"});
 }
 
-/// Every key of the configuration that differs, but those of the grid, which stand in `configuration_keys`.
-void report_configuration(std::vector<base::Violation>& violations, const Run& a, const Run& b) {
-  for (const auto& d : configuration_differences(a.record, b.record))
-    if (!d.key.starts_with("grid."))
+/// Every difference of the configuration but those of the grid, which stand in `configuration_keys`, and what
+/// was said of these two runs already.
+void report_configuration(std::vector<base::Violation>& violations, std::size_t said_from, const Run& a,
+                          const Run& b, base::RoleOf role_of) {
+  std::set<std::string> said;
+  for (auto i = said_from; i < violations.size(); ++i)
+    said.insert(violations[i].key);
+  for (const auto& d : configuration_differences(a.record, b.record, role_of))
+    if (d.role != base::KeyRole::split && !said.contains(d.key))
       violations.push_back({d.key, "",
                             "is configured as \"" + d.before + "\" in " + a.path.string() + " but \"" +
                                 d.after + "\" in " + b.path.string()});
@@ -93,21 +97,22 @@ bool have_comparable_counts(const RunRecord& a, const RunRecord& b) {
          a.steps.count() == b.steps.count() && a.attributes.first_step == b.attributes.first_step;
 }
 
-std::vector<base::Violation> check_comparable(const std::vector<RunGroup>& groups) {
+std::vector<base::Violation> check_comparable(const std::vector<RunGroup>& groups, base::RoleOf role_of) {
   std::vector<base::Violation> violations;
   for (const auto& group : groups) {
     for (const auto& run : group.runs) {
+      const auto before = violations.size();
       if (run.record.attributes.status == Status::invalid)
         violations.push_back(
             {"status", "invalid", "of " + run.path.string() + ": its numbers must not be used"});
       const auto& first = groups.front().runs.front();
       report_difference(violations, configuration_keys(), group.runs.front(), run);
-      report_configuration(violations, group.runs.front(), run);
       const auto known = violations.size();
       report_difference(violations, workload_keys(), first, run);
       report_batch(violations, first, run);
-      const bool reported = &run != &group.runs.front() || &group == &groups.front();
-      if (violations.size() > known && !reported) report_configuration(violations, first, run);
+      const bool leads = &run == &group.runs.front();
+      if (leads && violations.size() > known) report_configuration(violations, before, first, run, role_of);
+      if (!leads) report_configuration(violations, before, group.runs.front(), run, role_of);
     }
   }
   return violations;

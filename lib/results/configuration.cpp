@@ -2,25 +2,65 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <sstream>
 #include <string_view>
 
 namespace partita::results {
 namespace {
 
-/// A name that ends in a dot stands for its whole section.
-constexpr std::array<std::string_view, 7> not_compared{"train.seed", "output",    "save-model", "checkpoint.",
-                                                       "snapshot.",  "watchdog.", "timeline."};
+using base::KeyRole;
+using Values = std::map<std::string, std::string>;
 
-bool is_compared(std::string_view key) {
-  return std::ranges::none_of(
-      not_compared, [&](auto name) { return name.ends_with('.') ? key.starts_with(name) : key == name; });
+std::string value_of(const Values& values, const std::string& key) {
+  const auto found = values.find(key);
+  return found == values.end() ? "-" : found->second;
+}
+
+/// What the keys of a role are about, as the result itself states it.
+struct Content {
+  KeyRole role;
+  std::string name;
+  std::string (*of)(const RunRecord&);  ///< empty where the file does not know
+};
+
+std::string table_of(const RunRecord& r) {
+  const auto found = r.environment.entries.find("all_reduce_table");
+  return found == r.environment.entries.end() ? "" : found->second;
+}
+
+const std::array<Content, 4>& contents() {
+  static const std::array<Content, 4> all{
+      {{KeyRole::batch, "batch", [](const RunRecord& r) { return std::to_string(r.attributes.batch); }},
+       {KeyRole::data_set, "dataset_hash", [](const RunRecord& r) { return r.attributes.dataset_hash; }},
+       {KeyRole::start, "load_model_hash", [](const RunRecord& r) { return r.attributes.load_model_hash; }},
+       {KeyRole::table, "all_reduce_table", table_of}}};
+  return all;
+}
+
+/// A table of algorithms has a say only where the algorithm is to be looked up.
+bool has_effect(KeyRole role, const Values& a, const Values& b) {
+  const auto looks_up = [](const Values& values) {
+    const auto algorithm = values.find("sync.algorithm");
+    return algorithm == values.end() || algorithm->second == "auto";
+  };
+  return role != KeyRole::table || looks_up(a) || looks_up(b);
+}
+
+/// A run that loads nothing has no model's hash, and there it is known that none was loaded.
+bool is_known(const Content& content, const RunRecord& record, const Values& values) {
+  return !content.of(record).empty() || (content.role == KeyRole::start && !values.contains("load-model"));
+}
+
+base::RunKind kind_of(const RunRecord& record) {
+  const bool infers = record.steps.count() == 0 && !record.inference.latency_seconds.empty();
+  return infers ? base::RunKind::inference : base::RunKind::training;
 }
 
 }  // namespace
 
-std::map<std::string, std::string> configuration_of(const RunRecord& record) {
-  std::map<std::string, std::string> values;
+Values configuration_of(const RunRecord& record) {
+  Values values;
   std::istringstream lines(record.attributes.config);
   std::string section;
   int layers = 0;
@@ -35,18 +75,28 @@ std::map<std::string, std::string> configuration_of(const RunRecord& record) {
   return values;
 }
 
-std::vector<Difference> configuration_differences(const RunRecord& before, const RunRecord& after) {
+std::vector<Difference> configuration_differences(const RunRecord& before, const RunRecord& after,
+                                                  base::RoleOf role_of) {
   const auto a = configuration_of(before), b = configuration_of(after);
+  std::vector<Difference> differences;
+  std::set<KeyRole> silent{KeyRole::draw, KeyRole::none};
+  for (const auto& content : contents()) {
+    if (!has_effect(content.role, a, b)) silent.insert(content.role);
+    if (!has_effect(content.role, a, b) || !is_known(content, before, a) || !is_known(content, after, b))
+      continue;
+    const auto x = content.of(before), y = content.of(after);
+    if (x == y)
+      silent.insert(content.role);
+    else
+      differences.push_back({content.name, x.empty() ? "-" : x, y.empty() ? "-" : y, content.role});
+  }
   auto keys = a;
   keys.insert(b.begin(), b.end());
-  const auto value = [](const auto& values, const std::string& key) {
-    const auto found = values.find(key);
-    return found == values.end() ? std::string("-") : found->second;
-  };
-  std::vector<Difference> differences;
-  for (const auto& [key, unused] : keys)
-    if (is_compared(key) && value(a, key) != value(b, key))
-      differences.push_back({key, value(a, key), value(b, key)});
+  for (const auto& [key, unused] : keys) {
+    const auto role = role_of == nullptr ? KeyRole::choice : role_of(key, kind_of(before));
+    const auto x = value_of(a, key), y = value_of(b, key);
+    if (x != y && !silent.contains(role)) differences.push_back({key, x, y, role});
+  }
   return differences;
 }
 

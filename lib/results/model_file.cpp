@@ -1,6 +1,7 @@
 #include "partita/results/model_file.hpp"
 
 #include "document.hpp"
+#include "partita/base/digest.hpp"
 
 namespace partita::results {
 namespace {
@@ -85,6 +86,20 @@ ModelFile read_model(const std::filesystem::path& path) {
   ModelFile model;
   read_document(path, "model", [&](const hdf5::File& file) { model = take(file); });
   return model;
+}
+
+std::string content_hash(const ModelFile& model) {
+  base::Sha256 digest;
+  for (const auto& p : model.parameters) {
+    digest.update(p.layer + "." + p.name + " " + to_string(p.shape));
+    std::visit(
+        [&]<class T>(const std::vector<T>& values) {
+          digest.update(sizeof(T) == sizeof(float) ? " float32\n" : " float64\n");
+          digest.update(std::as_bytes(std::span(values)));
+        },
+        p.values);
+  }
+  return digest.hex();
 }
 
 }  // namespace partita::results

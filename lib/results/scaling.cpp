@@ -7,11 +7,13 @@
 namespace partita::results {
 namespace {
 
-bool differ_in_the_grid_only(const RunRecord& a, const RunRecord& b) {
-  return std::ranges::all_of(configuration_differences(a, b), [](const Difference& d) {
-    return d.key.starts_with("grid.") || d.key == "strategy" || d.key == "train.batch" ||
-           d.key == "train.batch-per-rank";
-  });
+/// What a study of scaling must not vary.
+void add_obstacles(std::vector<std::string>& keys, const RunRecord& a, const RunRecord& b,
+                   base::RoleOf role_of) {
+  for (const auto& d : configuration_differences(a, b, role_of))
+    if (d.role != base::KeyRole::split && d.role != base::KeyRole::batch &&
+        std::ranges::find(keys, d.key) == keys.end())
+      keys.push_back(d.key);
 }
 
 const RunRecord& first_of(const RunGroup& group) { return group.runs.front().record; }
@@ -28,15 +30,17 @@ double throughput_of(const RunGroup& group) {
 
 std::string_view to_string(Scaling kind) { return kind == Scaling::strong ? "strong" : "weak"; }
 
-std::vector<ScalingRow> scaling_table(const std::vector<RunGroup>& groups) {
+ScalingTable scaling_table(const std::vector<RunGroup>& groups, base::RoleOf role_of) {
   const auto& base = first_of(groups.front());
   const auto grid = [](const RunGroup& group) { return first_of(group).attributes.grid; };
   const bool scaled =
       std::ranges::any_of(groups, [&](const RunGroup& group) { return grid(group) != base.attributes.grid; });
-  const bool alike = std::ranges::all_of(
-      groups, [&](const RunGroup& group) { return differ_in_the_grid_only(base, first_of(group)); });
-  if (!scaled || !alike || !check_comparable(groups).empty()) return {};
-  std::vector<ScalingRow> rows;
+  if (!scaled || !check_comparable(groups, role_of).empty()) return {};
+  ScalingTable table;
+  for (const auto& group : groups)
+    add_obstacles(table.obstacles, base, first_of(group), role_of);
+  if (!table.obstacles.empty()) return table;
+  auto& rows = table.rows;
   for (const auto& group : groups) {
     const auto& a = first_of(group).attributes;
     ScalingRow row{.name = group.name, .grid = a.grid, .ranks = a.grid.size(), .batch = a.batch};
@@ -49,7 +53,7 @@ std::vector<ScalingRow> scaling_table(const std::vector<RunGroup>& groups) {
   }
   if (std::ranges::none_of(rows, [](const ScalingRow& row) { return std::isfinite(row.speed_up); }))
     return {};
-  return rows;
+  return table;
 }
 
 }  // namespace partita::results

@@ -20,6 +20,8 @@ void exchange_attributes(Archive& root, T& a) {
   if (!Archive::writes || !a.status_reason.empty()) root.later_attribute("status_reason", a.status_reason);
   root.attribute("dataset", a.dataset);
   root.attribute("dataset_hash", a.dataset_hash);
+  if (!Archive::writes || !a.load_model_hash.empty())
+    root.later_attribute("load_model_hash", a.load_model_hash);
   root.attribute("model", a.model);
   root.attribute("precision", a.precision);
   root.attribute("grid", a.grid);

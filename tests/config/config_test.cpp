@@ -230,6 +230,33 @@ TEST(Config, TheHashCountsEvaluationsOnlyWhereTheyEndTheTraining) {
             hash({"--train.target-accuracy=0.9"}));
 }
 
+TEST(Config, TheHashIsOfTheContentOfALoadedModelNotItsPath) {
+  auto here = Parsed({"--load-model=a.h5"}).options, there = Parsed({"--load-model=elsewhere/b.h5"}).options;
+  EXPECT_NE(config_hash(here), config_hash(there)) << "nobody has read them";
+  here.load_model_hash = there.load_model_hash = "of the content";
+  EXPECT_EQ(config_hash(here), config_hash(there));
+  there.load_model_hash = "of another";
+  EXPECT_NE(config_hash(here), config_hash(there));
+}
+
+TEST(Config, AKeyMeansTheSameToTheReport) {
+  constexpr std::pair<base::KeyRole, const char*> names[] = {
+      {base::KeyRole::split, "split"},       {base::KeyRole::batch, "batch"}, {base::KeyRole::start, "start"},
+      {base::KeyRole::data_set, "data_set"}, {base::KeyRole::table, "table"}, {base::KeyRole::draw, "draw"},
+      {base::KeyRole::none, "none"}};
+  std::string expected;
+  for (const auto& key : run_keys())
+    for (const auto& [role, name] : names)
+      if (role_of(key, base::RunKind::training) == role)
+        expected += "    \"" + key + "\": \"" + name + "\",\n";
+  std::ifstream file(REPORT "/partita/key_roles.py");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  const auto begin = text.find("ROLES = {\n") + 10;
+  EXPECT_EQ(text.substr(begin, text.rfind("}") - begin), expected) << "apps/report/partita/key_roles.py";
+  EXPECT_EQ(role_of("infer.warmup", base::RunKind::inference), base::KeyRole::choice);
+  EXPECT_EQ(role_of("model.layer 1", base::RunKind::training), base::KeyRole::choice);
+}
+
 TEST(Config, TheHashIsOfTheInputsShapeNotItsSpelling) {
   const auto hash = [](const std::string& input) {
     const Parsed parsed({"--model.input=" + input, "--model.layer=linear 2"}, false);

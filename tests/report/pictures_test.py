@@ -127,10 +127,21 @@ def check_scaling(folder):
         runs[0].config[key] = value
         assert scaling.differences(runs) == [key], key
         del runs[0].config[key]
-    for key in ("strategy", "train.batch-per-rank", "train.seed", "grid.tensor", "load-model", "checkpoint.every",
-                "timeline.steps"):
+    for key in ("strategy", "train.batch-per-rank", "train.seed", "grid.tensor", "checkpoint.every", "timeline.steps", "data.dir",
+                "log.mlperf", "infer.warmup"):
         runs[0].config[key] = "1"
     assert scaling.differences(runs) == []
+    # Of a model that is loaded the content counts, as far as the files know it.
+    for run in runs:
+        run.config["load-model"] = str(run.path)
+    assert scaling.differences(runs) == ["load-model"]
+    for run in runs:
+        run.attributes["load_model_hash"] = "c" * 64
+    assert scaling.differences(runs) == []
+    runs[0].attributes["load_model_hash"] = "d" * 64
+    assert scaling.differences(runs) == ["load_model_hash", "load-model"]
+    for run in runs:
+        del run.config["load-model"], run.attributes["load_model_hash"]
     loss = curves.draw_curves([("one", runs[0])]).figure.axes[0]
     assert len(loss.get_legend().get_texts()) == 1 + (len(runs[0].columns("steps")["loss"]) >= 80)
     return runs

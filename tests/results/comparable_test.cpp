@@ -5,21 +5,26 @@
 #include <cmath>
 
 #include "groups.hpp"
+#include "partita/config/options.hpp"
 
 namespace partita::results::test {
 namespace {
 
 using Keys = std::vector<std::string>;
 
+std::vector<base::Violation> check(const std::vector<RunGroup>& groups) {
+  return check_comparable(groups, config::role_of);
+}
+
 TEST(Comparable, NamesTheKeysThatDiffer) {
   auto a = group("a", 1), b = group("b", 1);
-  EXPECT_TRUE(check_comparable({a, b}).empty());
+  EXPECT_TRUE(check({a, b}).empty());
   b.runs[0].record.attributes.precision = "bf16";
   b.runs[0].record.attributes.dataset_hash = "other";
-  EXPECT_EQ(keys_of(check_comparable({a, b})), (Keys{"dataset_hash", "precision"}));
+  EXPECT_EQ(keys_of(check({a, b})), (Keys{"dataset_hash", "precision"}));
   b = group("b", 1);
   b.runs[0].record.layers[0].output = "11x24x24";
-  EXPECT_EQ(keys_of(check_comparable({a, b})), Keys{"layers"});
+  EXPECT_EQ(keys_of(check({a, b})), Keys{"layers"});
 }
 
 TEST(Comparable, AllowsOtherGridsAndAlgorithmsBetweenGroupsOnly) {
@@ -28,23 +33,23 @@ TEST(Comparable, AllowsOtherGridsAndAlgorithmsBetweenGroupsOnly) {
     run.record.attributes.grid = {.data = 4};
     run.record.attributes.algorithm = "window";
   }
-  EXPECT_TRUE(check_comparable({a, b}).empty());
+  EXPECT_TRUE(check({a, b}).empty());
   b.runs[1].record.attributes.algorithm = "ring";
-  EXPECT_EQ(keys_of(check_comparable({a, b})), Keys{"algorithm"});
+  EXPECT_EQ(keys_of(check({a, b})), Keys{"algorithm"});
 }
 
 TEST(Comparable, RefusesAnotherBatchOnceAFile) {
   auto a = group("a", 1), b = group("b", 2);
   for (auto& run : b.runs)
     run.record.attributes.batch = 128;
-  EXPECT_EQ(keys_of(check_comparable({a, b})), (Keys{"batch", "batch"}));
-  EXPECT_EQ(keys_of(check_comparable({b})), Keys{});
+  EXPECT_EQ(keys_of(check({a, b})), (Keys{"batch", "batch"}));
+  EXPECT_EQ(keys_of(check({b})), Keys{});
 }
 
 TEST(Comparable, RefusesInvalidRunsAndAFileNamedTwice) {
   auto a = group("a", 1), b = group("b", 2);
   a.runs[0].record.attributes.status = Status::invalid;
-  EXPECT_EQ(keys_of(check_comparable({a, b})), Keys{"status"});
+  EXPECT_EQ(keys_of(check({a, b})), Keys{"status"});
   EXPECT_TRUE(check_named_once({a, b}).empty());
   b.runs[1].path = "./b0.h5";
   EXPECT_EQ(keys_of(check_named_once({a, b})), Keys{"./b0.h5"});
@@ -58,9 +63,9 @@ TEST(Comparable, NamesEveryKeyOfTheConfigurationThatDiffersOnceAWorkloadDoes) {
       "[model]\nlayer = linear 128\nlayer = relu\n\n[train]\nlearning-rate = 0.1\nseed = 1\n";
   b.runs[0].record.attributes.config =
       "output = b.h5\n\n[model]\nlayer = linear 64\nlayer = relu\n\n[train]\nseed = 2\n";
-  EXPECT_TRUE(check_comparable({a, b}).empty()) << "another learning rate may be the point";
+  EXPECT_TRUE(check({a, b}).empty()) << "another learning rate may be the point";
   b.runs[0].record.attributes.model = "small";
-  const auto violations = check_comparable({a, b});
+  const auto violations = check({a, b});
   EXPECT_EQ(keys_of(violations), (Keys{"model", "model.layer 1", "train.learning-rate"}));
   EXPECT_EQ(violations[1].message, "is configured as \"linear 128\" in a0.h5 but \"linear 64\" in b0.h5");
   EXPECT_EQ(violations[2].message, "is configured as \"0.1\" in a0.h5 but \"-\" in b0.h5");
@@ -70,10 +75,55 @@ TEST(Comparable, WantsRepetitionsToBeConfiguredAlike) {
   auto a = group("a", 2);
   a.runs[0].record.attributes.config = "[sync]\nbucket-bytes = 1\n\n[train]\nseed = 1\n";
   a.runs[1].record.attributes.config = "[sync]\nbucket-bytes = 2\n\n[train]\nseed = 2\n";
-  EXPECT_EQ(keys_of(check_comparable({a})), Keys{"sync.bucket-bytes"});
+  EXPECT_EQ(keys_of(check({a})), Keys{"sync.bucket-bytes"});
   a.runs[0].record.attributes.config = "load-model = trained.h5\noutput = a.h5\n";
   a.runs[1].record.attributes.config = "output = b.h5\n";
-  EXPECT_EQ(keys_of(check_comparable({a})), Keys{"load-model"}) << "where it starts changes the loss";
+  EXPECT_EQ(keys_of(check({a})), Keys{"load-model"}) << "where it starts changes the loss";
+}
+
+/// A group of two runs with these configurations.
+RunGroup pair(const std::string& one, const std::string& two) {
+  auto group = test::group("a", 2);
+  group.runs[0].record.attributes.config = one;
+  group.runs[1].record.attributes.config = two;
+  return group;
+}
+
+TEST(Comparable, GoesByTheContentOfWhatAKeyNames) {
+  EXPECT_EQ(keys_of(check({pair("[data]\ndir = /home/a\nname = mnist\n", "[data]\nname = copy\n")})), Keys{});
+  auto group = pair("load-model = a.h5\n[sync]\nalgorithm = auto\ntable = a.table\n",
+                    "load-model = elsewhere/a.h5\n[sync]\nalgorithm = auto\ntable = ../a.table\n");
+  EXPECT_EQ(keys_of(check({group})), (Keys{"load-model", "sync.table"}))
+      << "files of before hashes were stored";
+  for (auto& run : group.runs) {
+    run.record.attributes.load_model_hash = "same";
+    run.record.environment.entries["all_reduce_table"] = "same";
+  }
+  EXPECT_EQ(keys_of(check({group})), Keys{});
+  auto& last = group.runs[1].record;
+  last.attributes.config = group.runs[0].record.attributes.config;
+  last.attributes.load_model_hash = "trained further";
+  last.environment.entries["all_reduce_table"] = "measured anew";
+  EXPECT_EQ(keys_of(check({group})), (Keys{"load_model_hash", "all_reduce_table"})) << "whatever the path";
+  for (auto& run : group.runs)
+    run.record.attributes.config = "load-model = a.h5\n[sync]\nalgorithm = ring\n";
+  EXPECT_EQ(keys_of(check({group})), Keys{"load_model_hash"}) << "nothing is looked up in the table";
+  group.runs[1].record.attributes.config = "[sync]\nalgorithm = ring\n";
+  last.attributes.load_model_hash.clear();
+  EXPECT_EQ(keys_of(check({group})), (Keys{"load_model_hash", "load-model"})) << "one starts anew";
+}
+
+TEST(Comparable, IgnoresWhatARunDoesNotUseOrWhatChangesNothing) {
+  EXPECT_EQ(keys_of(check(
+                {pair("[log]\nmlperf = true\n[infer]\nbatch = 8\nwarmup = 1\n", "[infer]\nsamples = 3\n")})),
+            Keys{});
+  auto inferred =
+      pair("[train]\nlearning-rate = 1\nbatch = 7\n[infer]\nbatch = 64\n", "[train]\nbatch-per-rank = 9\n");
+  for (auto& run : inferred.runs)
+    run.record.inference.latency_seconds = {0.1}, run.record.steps = {};
+  EXPECT_EQ(keys_of(check({inferred})), Keys{}) << "64 is the batch that both used";
+  inferred.runs[0].record.attributes.config = "[infer]\nwarmup = 1\n[train]\nprecision = fp64\n";
+  EXPECT_EQ(keys_of(check({inferred})), (Keys{"infer.warmup", "train.precision"}));
 }
 
 TEST(Comparable, AcceptsWeakScalingAndJudgesItsThroughput) {
@@ -84,12 +134,12 @@ TEST(Comparable, AcceptsWeakScalingAndJudgesItsThroughput) {
     for (auto& seconds : run.record.steps.seconds)
       seconds *= 2;
   }
-  EXPECT_TRUE(check_comparable({a, b}).empty());
+  EXPECT_TRUE(check({a, b}).empty());
   const auto rows = compare(a, b, {});
   EXPECT_EQ(row(rows, "wire_bytes.data.all_reduce.gradient").verdict, Verdict::incomparable);
   EXPECT_EQ(row(rows, "step_time").verdict, Verdict::worse);
   b.runs[0].record.attributes.batch += 1;
-  EXPECT_FALSE(check_comparable({a, b}).empty());
+  EXPECT_FALSE(check({a, b}).empty());
 }
 
 }  // namespace

@@ -60,7 +60,7 @@ RunGroup uneven(const std::string& name, int data) {
 TEST(Compare, GivesARunOneValueOfAMetricEverywhere) {
   const auto a = uneven("a", 1), b = uneven("b", 2);
   const auto rows = compare(a, b, {});
-  const auto scaling = scaling_table({a, b});
+  const auto scaling = scaling_table({a, b}).rows;
   ASSERT_EQ(scaling.size(), 2u);
   EXPECT_EQ(row(rows, "samples_per_second").before.median, scaling[0].samples_per_second);
   EXPECT_EQ(row(rows, "samples_per_second").after.median, scaling[1].samples_per_second);

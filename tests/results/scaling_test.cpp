@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "partita/config/options.hpp"
 #include "sample_record.hpp"
 
 namespace partita::results::test {
@@ -24,9 +25,17 @@ RunGroup on(topology::GridExtent grid, std::int64_t batch, double seconds, const
   return group;
 }
 
+std::vector<ScalingRow> rows_of(const std::vector<RunGroup>& groups) {
+  return scaling_table(groups, config::role_of).rows;
+}
+
+std::vector<std::string> obstacles_of(const std::vector<RunGroup>& groups) {
+  return scaling_table(groups, config::role_of).obstacles;
+}
+
 TEST(Scaling, IsStrongWhereTheGlobalBatchIsEqual) {
-  const auto rows = scaling_table(
-      {on({}, 64, 0.010), on({.data = 2}, 64, 0.006), on({.data = 2, .pipeline = 2}, 64, 0.004)});
+  const auto rows =
+      rows_of({on({}, 64, 0.010), on({.data = 2}, 64, 0.006), on({.data = 2, .pipeline = 2}, 64, 0.004)});
   ASSERT_EQ(rows.size(), 3u);
   EXPECT_EQ(rows[0].speed_up, 1);
   EXPECT_EQ(rows[0].efficiency, 1);
@@ -39,7 +48,7 @@ TEST(Scaling, IsStrongWhereTheGlobalBatchIsEqual) {
 }
 
 TEST(Scaling, IsWeakWhereTheBatchOfADataRankIs) {
-  const auto rows = scaling_table({on({.data = 2}, 64, 0.010), on({.data = 6}, 192, 0.0125)});
+  const auto rows = rows_of({on({.data = 2}, 64, 0.010), on({.data = 6}, 192, 0.0125)});
   ASSERT_EQ(rows.size(), 2u);
   EXPECT_EQ(rows[1].kind, Scaling::weak);
   EXPECT_NEAR(rows[1].samples_per_second, 192 / 0.0125, 1e-6);
@@ -47,22 +56,29 @@ TEST(Scaling, IsWeakWhereTheBatchOfADataRankIs) {
   EXPECT_NEAR(rows[1].efficiency, 0.8, 1e-12);
 }
 
-TEST(Scaling, IsShownOnlyWhereNothingButTheGridDiffers) {
+TEST(Scaling, IsShownOnlyWhereNothingButTheGridDiffersAndSaysWhatElseDoes) {
   const auto one = on({}, 64, 0.010);
-  EXPECT_TRUE(scaling_table({one, on({}, 64, 0.008)}).empty()) << "the same grid";
-  EXPECT_TRUE(scaling_table({one, on({.data = 2}, 64, 0.006, "learning-rate = 0.5\n")}).empty());
-  EXPECT_FALSE(scaling_table({one, on({.data = 2}, 64, 0.006, "seed = 9\n")}).empty());
-  EXPECT_TRUE(scaling_table({one, on({.data = 2}, 65, 0.006)}).empty()) << "neither batch is equal";
+  using Names = std::vector<std::string>;
+  EXPECT_TRUE(rows_of({one, on({}, 64, 0.008)}).empty()) << "the same grid";
+  const auto faster = on({.data = 2}, 64, 0.006, "learning-rate = 0.5\nmomentum = 0.9\n");
+  EXPECT_TRUE(rows_of({one, faster}).empty());
+  EXPECT_EQ(obstacles_of({one, faster}), (Names{"train.learning-rate", "train.momentum"}));
+  for (const char* free : {"seed = 9\n", "[data]\ndir = /elsewhere\n", "[log]\nmlperf = true\n",
+                           "[timeline]\nsteps = 3\n", "[infer]\nbatch = 3\nwarmup = 1\n"}) {
+    EXPECT_FALSE(rows_of({one, on({.data = 2}, 64, 0.006, free)}).empty()) << free;
+    EXPECT_EQ(obstacles_of({one, on({.data = 2}, 64, 0.006, free)}), Names{}) << free;
+  }
+  EXPECT_TRUE(rows_of({one, on({.data = 2}, 65, 0.006)}).empty()) << "neither batch is equal";
   auto other = on({.data = 2}, 64, 0.006);
   for (auto& run : other.runs)
     run.record.attributes.precision = "bf16";
-  EXPECT_TRUE(scaling_table({one, other}).empty());
+  EXPECT_TRUE(rows_of({one, other}).empty());
   auto without = on({.data = 2}, 64, 0.006);
   auto bare = on({}, 64, 0.010);
   for (auto* group : {&without, &bare})
     for (auto& run : group->runs)
       run.record.steps = {}, run.record.figures.clear();
-  EXPECT_TRUE(scaling_table({bare, without}).empty()) << "no throughput";
+  EXPECT_TRUE(rows_of({bare, without}).empty()) << "no throughput";
 }
 
 }  // namespace

@@ -4,12 +4,15 @@ import collections
 import numpy
 
 from .curves import after_warm_up
+from .key_roles import ROLES
 from .style import RUN_COLOURS, RUN_MARKERS, WIDTH, Picture, new_figure, plural
 
-# Keys that may differ between the runs of one study, as partita-compare has it: the grid and the batch, which make the study, and
-# what changes no speed: repetitions, where files go and how often. A name that ends in a dot stands for its section.
-FREE = ("grid.", "strategy", "train.batch", "train.batch-per-rank", "train.seed", "output", "save-model", "load-model",
-        "checkpoint.", "snapshot.", "watchdog.", "timeline.")
+# What a result itself states of the content that keys of a role name; None where it does not know.
+CONTENTS = {
+    "data_set": ("dataset_hash", lambda run: run.attributes["dataset_hash"]),
+    "start": ("load_model_hash", lambda run: run.attributes.get("load_model_hash", None if "load-model" in run.config else "")),
+    "table": ("all_reduce_table", lambda run: run.environment.get("all_reduce_table")),
+}
 Point = collections.namedtuple("Point", "mode series grid ranks batch runs throughput speed_up ideal")
 
 
@@ -22,11 +25,18 @@ def throughput(run):
 
 
 def differences(runs):
-    """Keys, other than the free ones, in which runs differ: what forbids to read them as one study."""
-    sections = tuple(name for name in FREE if name.endswith("."))
-    keys = {key for run in runs for key in run.config if key not in FREE and not key.startswith(sections)}
-    found = [name for name in ("model", "dataset", "dataset_hash", "precision")
-             if len({run.attributes[name] for run in runs}) > 1]
+    """What forbids to read runs as one study, as partita-compare has it: keys in which they differ, other than those of the grid
+    and the batch and what changes neither results nor times. Of a file that a key names the content counts."""
+    found = [name for name in ("model", "precision") if len({run.attributes[name] for run in runs}) > 1]
+    silent = {"split", "batch", "draw", "none"}
+    if all(run.config.get("sync.algorithm", "auto") != "auto" for run in runs):
+        silent.add("table")  # nobody looks anything up
+    for role, (name, content_of) in CONTENTS.items():
+        contents = {content_of(run) for run in runs}
+        if role not in silent and None not in contents:
+            found += [name] * (len(contents) > 1)
+            silent |= {role} if len(contents) == 1 else set()
+    keys = {key for run in runs for key in run.config if ROLES.get(key, "choice") not in silent}
     return found + sorted(key for key in keys if len({str(run.config.get(key)) for run in runs}) > 1)
 
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "partita/base/error.hpp"
+#include "partita/base/key_role.hpp"
 #include "partita/collective/schedule.hpp"
 #include "partita/collective/staging.hpp"
 #include "partita/data/dataset.hpp"
@@ -104,6 +105,7 @@ struct RunOptions {
   data::DataOptions data;
   bool mlperf_log = false;  ///< rank 0 prints what happens as MLPerf log lines
   std::filesystem::path output, save_model, load_model;
+  std::string load_model_hash;  ///< of the content of `load_model`, once it was read
   bool overwrite = false, resume = false;
   bool help = false, version = false, print_config = false, dry_run = false;
   std::optional<int> print_program;  ///< of this rank
@@ -121,9 +123,12 @@ RunOptions parse_text(std::string_view run_file, std::vector<base::Violation>& v
 /// The options as an INI file that `parse` reads back to the same options.
 std::string print_config(const RunOptions&);
 
-/// SHA-256 of all keys that decide what is trained and how it is split; output paths, threads and switches do
-/// not.
+/// SHA-256 of all keys that decide what is trained and how it is split, with the loaded model's content in
+/// place of its path; output paths, threads and switches do not.
 std::string config_hash(const RunOptions&);
+
+/// What a key means where results are compared: a `base::RoleOf`. "model.layer 3" is a layer line.
+base::KeyRole role_of(std::string_view key, base::RunKind);
 
 /// Where a training's checkpoints lie: `checkpoint.dir`, else a folder named after the output; empty without
 /// either.

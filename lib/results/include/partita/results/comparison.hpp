@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "partita/base/error.hpp"
+#include "partita/base/key_role.hpp"
 #include "partita/results/record.hpp"
 #include "partita/results/statistics.hpp"
 
@@ -79,6 +80,7 @@ struct ComparisonOptions {
   double threshold_percent = 2;
   /// Names of metrics ("step_time") or of families ("phase", "wire_bytes.data"); empty: all.
   std::vector<std::string> metrics;
+  base::RoleOf role_of = nullptr;  ///< of the keys of configurations; without, every key is a choice
 };
 
 /// Whether `selected` is the name of the metric or of a family that it belongs to: its first words up to a
@@ -88,11 +90,11 @@ bool names_metric(std::string_view selected, std::string_view metric);
 /// Files that stand twice among all groups, by whatever path: every run counts once.
 std::vector<base::Violation> check_named_once(const std::vector<RunGroup>&);
 
-/// Keys in which runs differ that must not: between groups schema, dataset, model, precision, and the global
-/// batch unless the batch of a data rank is the same; inside a group also grid, algorithm and every key of
-/// the configuration; runs marked invalid. Where groups must not be compared, all keys of their
-/// configurations that differ are named as well.
-std::vector<base::Violation> check_comparable(const std::vector<RunGroup>&);
+/// Keys in which runs differ that must not: between groups schema, content of the data set, model, precision,
+/// and the global batch unless the batch of a data rank is the same; inside a group also grid, algorithm and
+/// every difference of the configuration (`configuration_differences`); runs marked invalid. Where groups
+/// must not be compared, all keys of their configurations that differ are named as well.
+std::vector<base::Violation> check_comparable(const std::vector<RunGroup>&, base::RoleOf role_of = nullptr);
 
 /// Whether bytes and memory of two runs may be held against each other: grid, algorithm, batch, number of
 /// steps.

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "partita/base/key_role.hpp"
 #include "partita/results/record.hpp"
 
 namespace partita::results {
@@ -12,14 +13,20 @@ namespace partita::results {
 /// Values by "section.key"; the layer lines of a model by "model.layer 1", "model.layer 2", …
 std::map<std::string, std::string> configuration_of(const RunRecord&);
 
+/// Something in which two runs differ that can change their results or times.
 struct Difference {
-  std::string key;
+  std::string key;            ///< "train.momentum"; "dataset_hash", "load_model_hash", … for contents
   std::string before, after;  ///< "-" where the key is not set
+  base::KeyRole role = base::KeyRole::choice;
   friend bool operator==(const Difference&, const Difference&) = default;
 };
 
-/// Keys in which two runs were configured differently, by name. Left out are those that repetitions of one
-/// configuration may differ in: the seed, and where and how often files are written.
-std::vector<Difference> configuration_differences(const RunRecord& before, const RunRecord& after);
+/// Keys in which two runs were configured differently, by name. Of what a key only names (data set, model,
+/// table of algorithms) or decides (the batch) the content counts: where it differs it stands before the keys
+/// that name it, and where it is the same no path or name makes a difference. Files of before a hash was
+/// stored are compared by what their keys say. Left out is what repetitions may differ in. Without `role_of`
+/// every key counts as it is.
+std::vector<Difference> configuration_differences(const RunRecord& before, const RunRecord& after,
+                                                  base::RoleOf role_of);
 
 }  // namespace partita::results

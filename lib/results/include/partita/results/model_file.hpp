@@ -38,4 +38,8 @@ void write_model(const std::filesystem::path& path, const ModelFile&);
 /// Reads and checks a model file; throws as `read` does.
 ModelFile read_model(const std::filesystem::path& path);
 
+/// SHA-256 of the parameters, with their names and shapes: what a run starts from, whatever the file is
+/// called and whoever wrote it.
+std::string content_hash(const ModelFile&);
+
 }  // namespace partita::results

@@ -50,6 +50,7 @@ struct Attributes {
   Status status = Status::running;
   std::string status_reason;  ///< why the numbers must not be used; stored where it says something
   std::string dataset, dataset_hash;
+  std::string load_model_hash;  ///< content of the model that the run started from; stored where there is one
   // What two runs must share to be compared (model, precision), and to have their bytes compared (the
   // others).
   std::string model;

@@ -22,8 +22,14 @@ struct ScalingRow {
   double efficiency = not_measured;  ///< speed-up over the growth of the ranks
 };
 
-/// A row a group, the first with speed-up 1; empty unless the groups train the same thing (`check_comparable`
-/// finds nothing), are configured alike but for grid and batch, and have more than one grid among them.
-std::vector<ScalingRow> scaling_table(const std::vector<RunGroup>&);
+struct ScalingTable {
+  std::vector<ScalingRow> rows;  ///< a row a group, the first with speed-up 1
+  /// Without rows: the keys, besides grid and batch, in which the groups are configured differently.
+  std::vector<std::string> obstacles;
+};
+
+/// Empty unless the groups train the same thing (`check_comparable` finds nothing) with more than one grid
+/// among them.
+ScalingTable scaling_table(const std::vector<RunGroup>&, base::RoleOf role_of = nullptr);
 
 }  // namespace partita::results

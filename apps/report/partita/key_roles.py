@@ -1,0 +1,43 @@
+"""What a key means where runs are laid beside each other: the roles other than `choice`, as lib/config declares them at each key
+(the test `config` compares the two). A `choice` changes results or times.
+
+`split` and `batch` are what a study of scaling varies; `data_set`, `start` and `table` name something of whose content the result
+has a hash; a `draw` of random numbers, and what changes nothing (`none`), may differ in repetitions.
+"""
+
+ROLES = {
+    "checkpoint.dir": "none",
+    "checkpoint.every": "none",
+    "checkpoint.keep": "none",
+    "checkpoint.seconds": "none",
+    "data.classes": "data_set",
+    "data.dir": "data_set",
+    "data.features": "data_set",
+    "data.name": "data_set",
+    "data.seed": "data_set",
+    "data.targets": "data_set",
+    "data.task": "data_set",
+    "data.test-samples": "data_set",
+    "data.train-samples": "data_set",
+    "grid.data": "split",
+    "grid.pipeline": "split",
+    "grid.tensor": "split",
+    "infer.batch": "none",
+    "infer.repetitions": "none",
+    "infer.samples": "none",
+    "infer.warmup": "none",
+    "load-model": "start",
+    "log.mlperf": "none",
+    "output": "none",
+    "print-program": "none",
+    "save-model": "none",
+    "snapshot.seconds": "none",
+    "strategy": "split",
+    "sync.table": "table",
+    "timeline.first": "none",
+    "timeline.steps": "none",
+    "train.batch": "batch",
+    "train.batch-per-rank": "batch",
+    "train.seed": "draw",
+    "watchdog.seconds": "none",
+}
