@@ -13,6 +13,7 @@
 #include <string>
 
 #include "options.hpp"
+#include "partita/base/utf8.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/results/version.hpp"
 #include "print.hpp"
@@ -157,7 +158,7 @@ int run(int argc, char** argv) {
   report.scaling = results::scaling_table(groups, options.comparison.role_of);
   std::ostringstream text;
   print(text, options, report);
-  if (!shown(text.str())) return exit_failed;
+  if (!shown(base::as_utf8(text.str()))) return exit_failed;
   const bool holds = std::ranges::all_of(report.references, &results::CheckedReference::holds);
   return (worse && options.gate) || !holds ? exit_failed : EXIT_SUCCESS;
 }

@@ -1,7 +1,9 @@
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <utility>
 
+#include "partita/base/utf8.hpp"
 #include "print.hpp"
 
 namespace partita::compare {
@@ -156,7 +158,7 @@ void print_json(std::ostream& out, const Report& report) {
     document["scaling"].push_back(json_of(row));
   for (const auto& c : report.references)
     document["references"].push_back(json_of(c));
-  out << document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+  out << base::with_utf8(std::move(document)).dump(2) << '\n';
 }
 
 }  // namespace partita::compare

@@ -4,6 +4,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "partita/base/utf8.hpp"
 #include "partita/results/result_file.hpp"
 
 namespace partita::sweep {
@@ -33,7 +34,7 @@ std::string to_json(const Row& row) {
                                     {"ranks", row.ranks},
                                     {"seconds", row.seconds},
                                     {"figures", figures}};
-  return json.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return base::with_utf8(json).dump(1) + "\n";
 }
 
 std::optional<Row> from_json(const std::string& text) {
@@ -47,7 +48,7 @@ std::optional<Row> from_json(const std::string& text) {
     Row row{.number = json.at("number").get<int>(),
             .config_hash = json.at("config_hash").get<std::string>(),
             .status = static_cast<Status>(word - words.begin()),
-            .reason = json.at("reason").get<std::string>(),
+            .reason = base::from_utf8(json.at("reason").get<std::string>()),
             .ranks = json.at("ranks").get<std::string>(),
             .seconds = number(json.at("seconds"))};
     for (const auto& figure : json.at("figures"))

@@ -10,6 +10,8 @@
 #include <tuple>
 #include <utility>
 
+#include "partita/base/utf8.hpp"
+
 namespace partita::timeline {
 namespace {
 
@@ -128,10 +130,7 @@ class TraceWriter {
   }
 
  private:
-  /// A byte that is not UTF-8 becomes U+FFFD.
-  static std::string text(const ordered_json& json) {
-    return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-  }
+  static std::string text(const ordered_json& json) { return base::with_utf8(json).dump(); }
   std::ostream& out_;
   bool first_ = true;
 };

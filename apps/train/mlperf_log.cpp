@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "partita/base/clock.hpp"
+#include "partita/base/utf8.hpp"
 
 namespace partita::train {
 namespace {
@@ -36,7 +37,7 @@ void MlperfLog::write(std::string_view type, std::string_view key, const ordered
   const ordered_json line{{"namespace", ""},    {"time_ms", static_cast<std::int64_t>(time_ms)},
                           {"event_type", type}, {"key", key},
                           {"value", value},     {"metadata", metadata}};
-  *out_ << ":::MLLOG " << line.dump(-1, ' ', false, ordered_json::error_handler_t::replace) << std::endl;
+  *out_ << ":::MLLOG " << base::with_utf8(line).dump() << std::endl;
 }
 
 void MlperfLog::begin_run(const config::RunOptions& options, const data::DataPair& data) {

@@ -7,6 +7,7 @@
 
 #include "hdf5_bounds.hpp"
 #include "hdf5_check.hpp"
+#include "partita/base/utf8.hpp"
 #include "partita/results/version.hpp"
 
 namespace partita::results::hdf5 {
@@ -116,8 +117,17 @@ void read_number(hid_t object, const std::string& name, T& value) {
   checked(H5Aread(attribute.get(), memory_type<T>(), &value), "H5Aread " + name);
 }
 
-std::string without_padding(const char* text, std::size_t length) {
-  return {text, std::find(text, text + length, '\0')};
+/// The text that was given to be written.
+std::string text_in(const char* padded, std::size_t length) {
+  return base::from_utf8({padded, std::find(padded, padded + length, '\0')});
+}
+
+/// What is kept in files is UTF-8, whatever the text's bytes are.
+std::vector<std::string> as_stored(std::span<const std::string> values) {
+  std::vector<std::string> stored;
+  for (const auto& value : values)
+    stored.push_back(base::as_utf8(value));
+  return stored;
 }
 
 std::string one_buffer(std::span<const std::string> values, std::size_t width) {
@@ -157,8 +167,9 @@ std::vector<std::string> members(hid_t group) {
 }
 
 void write_attribute(hid_t object, const std::string& name, const std::string& value) {
-  const auto type = text_type(value.size());
-  write_scalar(object, name, type.get(), type.get(), value.c_str());
+  const auto stored = base::as_utf8(value);
+  const auto type = text_type(stored.size());
+  write_scalar(object, name, type.get(), type.get(), stored.c_str());
 }
 void write_attribute(hid_t object, const std::string& name, std::int64_t value) {
   write_scalar(object, name, H5T_STD_I64LE, H5T_NATIVE_INT64, &value);
@@ -188,7 +199,7 @@ void read_attribute(hid_t object, const std::string& name, std::string& value) {
   const auto [attribute, type] = open_attribute(object, name, H5T_STRING);
   std::string buffer(H5Tget_size(type.get()), '\0');
   checked(H5Aread(attribute.get(), type.get(), buffer.data()), "H5Aread " + name);
-  value = without_padding(buffer.data(), buffer.size());
+  value = text_in(buffer.data(), buffer.size());
 }
 void read_attribute(hid_t object, const std::string& name, std::int64_t& value) {
   read_number(object, name, value);
@@ -209,9 +220,10 @@ Dataset write_column(hid_t group, const std::string& name, std::span<const T> va
   std::string text;
   Type type;
   if constexpr (is_text<T>) {
-    const auto longest = std::ranges::max(values, {}, &std::string::size).size();
+    const auto stored = as_stored(values);
+    const auto longest = std::ranges::max(stored, {}, &std::string::size).size();
     type = text_type(longest);
-    text = one_buffer(values, H5Tget_size(type.get()));
+    text = one_buffer(stored, H5Tget_size(type.get()));
     data = text.data();
   } else {
     type.reset(checked(H5Tcopy(memory_type<T>()), "H5Tcopy"));
@@ -247,7 +259,7 @@ std::vector<T> read_column(hid_t group, const std::string& name, Extents& extent
             "H5Dread " + place);
     check_sum(dataset.get(), std::as_bytes(std::span(all)), place);
     for (std::size_t i = 0; i < count; ++i)
-      values[i] = without_padding(all.data() + i * width, width);
+      values[i] = text_in(all.data() + i * width, width);
   } else {
     checked(H5Dread(dataset.get(), memory_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()),
             "H5Dread " + place);

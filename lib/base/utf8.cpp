@@ -1,0 +1,69 @@
+#include "partita/base/utf8.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+namespace partita::base {
+namespace {
+
+std::uint32_t byte_at(std::string_view text, std::size_t i) { return static_cast<unsigned char>(text[i]); }
+
+/// Bytes of the character that begins at `i`; 0 where none does (RFC 3629: no surrogates, nothing overlong).
+std::size_t character_at(std::string_view text, std::size_t i) {
+  const auto first = byte_at(text, i);
+  if (first < 0x80) return 1;
+  const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+  if (first < 0xC2 || first > 0xF4 || i + length > text.size()) return 0;
+  std::uint32_t code = first & (0x7FU >> length);
+  for (std::size_t k = 1; k < length; ++k) {
+    const auto next = byte_at(text, i + k);
+    if ((next & 0xC0U) != 0x80) return 0;
+    code = code << 6 | (next & 0x3FU);
+  }
+  constexpr std::uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+  const bool surrogate = code >= 0xD800 && code < 0xE000;
+  return code < least[length] || code > 0x10FFFF || surrogate ? 0 : length;
+}
+
+constexpr std::string_view digits = "0123456789ABCDEF";
+
+std::string escaped(std::uint32_t byte) { return {'\\', 'x', digits[byte >> 4], digits[byte & 15]}; }
+
+bool is_digit(char c) { return digits.find(c) != std::string_view::npos; }
+
+/// Whether "\xNN" stands at `i`.
+bool is_escape(std::string_view text, std::size_t i) {
+  const auto word = text.substr(i, 4);
+  return word.size() == 4 && word.starts_with("\\x") && is_digit(word[2]) && is_digit(word[3]);
+}
+
+}  // namespace
+
+std::string as_utf8(std::string_view text) {
+  std::string result;
+  for (std::size_t i = 0; i < text.size();) {
+    const auto length = character_at(text, i);
+    if (length == 0 || is_escape(text, i))
+      result += escaped(byte_at(text, i));
+    else
+      result += text.substr(i, length);
+    i += std::max<std::size_t>(length, 1);
+  }
+  return result;
+}
+
+std::string from_utf8(std::string_view escaped) {
+  std::string result;
+  for (std::size_t i = 0; i < escaped.size(); ++i) {
+    if (!is_escape(escaped, i)) {
+      result += escaped[i];
+      continue;
+    }
+    result += static_cast<char>(digits.find(escaped[i + 2]) << 4 | digits.find(escaped[i + 3]));
+    i += 3;
+  }
+  return result;
+}
+
+}  // namespace partita::base
