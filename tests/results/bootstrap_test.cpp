@@ -48,7 +48,7 @@ std::vector<Recorded> recorded(const std::string& trace) {
 
 std::size_t draws() {
   const char* asked = std::getenv("PARTITA_BOOTSTRAP_DRAWS");
-  return asked ? static_cast<std::size_t>(std::atoi(asked)) : 200;
+  return asked ? static_cast<std::size_t>(std::atoi(asked)) : 100;
 }
 
 class Bootstrap {

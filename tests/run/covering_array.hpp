@@ -2,9 +2,26 @@
 /// occurs that fits up to eight ranks: found once by a greedy search, kept as it is.
 #pragma once
 
+#include <algorithm>
+#include <cstdlib>
+#include <iterator>
+
+#include "../mpi_main.hpp"
 #include "cases.hpp"
 
 namespace partita::tests {
+
+/// Where many ranks share few cores each training takes a second, most of it to make communicators: there
+/// some of a list stand for all. PARTITA_EVERY_CASE in the environment asks for all of them (`--full`).
+template <class Case>
+std::vector<Case> thinned(const std::vector<Case>& all) {
+  const int ranks = world().size();
+  const std::size_t one_in = std::getenv("PARTITA_EVERY_CASE") || ranks <= 4 ? 1 : ranks <= 6 ? 4 : 9;
+  std::vector<Case> some;
+  for (std::size_t i = std::min<std::size_t>(2, one_in - 1); i < all.size(); i += one_in)
+    some.push_back(all[i]);
+  return some;
+}
 
 inline const std::vector<Decomposition>& covering_array() {
   using S = step::Schedule;
@@ -80,6 +97,14 @@ inline const std::vector<Decomposition>& covering_array() {
       {8, {4, 1, 2}, S::gpipe, 1, P::height},
   };
   return all;
+}
+
+/// Those for all ranks.
+inline std::vector<Decomposition> pairs_on_all_ranks() {
+  std::vector<Decomposition> found;
+  std::ranges::copy_if(covering_array(), std::back_inserter(found),
+                       [](const Decomposition& d) { return d.grid.size() == world().size(); });
+  return found;
 }
 
 }  // namespace partita::tests
