@@ -48,6 +48,7 @@ run::InferenceOptions inference_options(const config::RunOptions& options, std::
           .samples = options.infer.samples.value_or(test_samples),
           .repetitions = options.infer.repetitions,
           .warmup = options.infer.warmup,
+          .algorithm = options.sync.algorithm,
           .device_messages = options.sync.device_messages};
 }
 
@@ -57,6 +58,7 @@ void print_description(const config::RunOptions& options, const run::InferenceOp
   const auto plan = step::plan(model, inference.split);
   std::cout << job::describe(
       options, {.split = {.model = model, .plan = plan, .batch = inference.split.batch},
+                .algorithm = inference.algorithm,
                 .program_at = [&](const topology::Coordinate& at) {
                   return step::build_evaluation_program(
                       model, plan, at, {.type = backend.type(), .layout = backend.image_layout()});

@@ -57,14 +57,21 @@ void describe_simulation(std::ostream& out, const std::vector<step::Program>& ro
       << " ms, idle fraction " << simulation.idle_fraction() << "\n";
 }
 
-void describe_roles(std::ostream& out, const Description& description) {
+/// Where the algorithm of all-reduces comes from.
+std::string_view reason_of(collective::Algorithm used, const config::RunOptions& options) {
+  if (used == collective::Algorithm::automatic) return "each looked up in the table of algorithms";
+  return used == options.sync.algorithm ? "sync.algorithm" : "chosen by train.deterministic";
+}
+
+void describe_roles(std::ostream& out, const config::RunOptions& options, const Description& description) {
   const auto& [model, plan, batch] = description.split;
   const std::int64_t share = (batch + plan.grid.data - 1) / plan.grid.data;
   out << "grid   " << to_string(plan.grid) << "\nbatch  " << batch << " samples, at most " << share
       << " on a data rank, in " << plan.pipeline.microbatches << " micro-batches ("
       << to_string(plan.pipeline.schedule) << ")\nmodel  " << model.name << ", input "
       << to_string(model.input) << ", " << model.parameters() << " parameters, "
-      << model.training_flops() / 1e6 << " MFLOP a sample\n";
+      << model.training_flops() / 1e6 << " MFLOP a sample\nsync   all-reduces by "
+      << to_string(description.algorithm) << ": " << reason_of(description.algorithm, options) << "\n";
   std::vector<step::Program> roles;
   for (int stage = 0; stage < plan.grid.pipeline; ++stage)
     for (int tensor = 0; tensor < plan.grid.tensor; ++tensor)
@@ -79,7 +86,7 @@ void describe_roles(std::ostream& out, const Description& description) {
 std::string describe(const config::RunOptions& options, const Description& description) {
   const auto& split = description.split;
   std::ostringstream out;
-  if (options.dry_run) describe_roles(out, description);
+  if (options.dry_run) describe_roles(out, options, description);
   if (options.print_program)
     out << to_string(description.program_at(topology::coordinate_of(split.plan.grid, *options.print_program)),
                      split.model);

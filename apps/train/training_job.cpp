@@ -108,6 +108,7 @@ void print_description(const config::RunOptions& options, const run::TrainingOpt
   const auto plan = step::plan(options.model, training.split);
   std::cout << job::describe(
       options, {.split = {.model = options.model, .plan = plan, .batch = training.split.batch},
+                .algorithm = training.used_algorithm(),
                 .program_at = [&](const topology::Coordinate& at) {
                   return step::build_training_program(
                       options.model, plan, at, {.type = backend.type(), .layout = backend.image_layout()});

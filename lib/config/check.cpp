@@ -83,6 +83,11 @@ void check_deterministic(const RunOptions& options, std::vector<Violation>& viol
         {"train.deterministic", "true",
          "excludes a tensor axis, whose sums depend on the number of its ranks; the nearest is "
          "grid.tensor=1"});
+  const auto algorithm = options.sync.algorithm;
+  if (algorithm != collective::Algorithm::automatic && algorithm != collective::Algorithm::recursive_doubling)
+    violations.push_back({"sync.algorithm", std::string(to_string(algorithm)),
+                          "excludes train.deterministic, whose ranks combine nearest first; the nearest is "
+                          "recursive-doubling, which auto stands for there"});
   if (!std::has_single_bit(static_cast<unsigned>(grains)))
     violations.push_back({"train.grains", number(grains),
                           "must be a power of two; the nearest is " + number(nearest_power_of_two(grains))});

@@ -222,14 +222,6 @@ const std::set<std::string>& run_keys() {
   return names;
 }
 
-std::string unknown_key(const std::string& name, std::vector<std::string_view> others,
-                        const std::string& where) {
-  others.insert(others.begin(), run_keys().begin(), run_keys().end());
-  const auto nearest = model::nearest_word(name, others);
-  return "unknown key" + (where.empty() ? "" : " in " + where) +
-         (nearest.empty() ? "" : "; did you mean " + nearest + "?");
-}
-
 RunOptions parse(int argc, const char* const* argv, std::vector<Violation>& violations) {
   RunOptions options;
   const auto source = gather(read_command_line(argc, argv, options, violations), violations);

@@ -35,12 +35,10 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
   parameters_->initialize(training_program_, model, options.initializer, options.seed);
   executor_ = std::make_unique<Executor>(
       training_program_, model, backend, axes_, *parameters_,
-      Executor::Options{
-          .largest_batch = std::min(options.split.batch, data.train.samples.value()),
-          // In the deterministic mode ranks combine nearest first.
-          .algorithm = options.split.grains > 0 ? comm::Algorithm::recursive_doubling : options.algorithm,
-          .device_messages = options.device_messages,
-          .poison_released = options.poison_released});
+      Executor::Options{.largest_batch = std::min(options.split.batch, data.train.samples.value()),
+                        .algorithm = options.used_algorithm(),
+                        .device_messages = options.device_messages,
+                        .poison_released = options.poison_released});
   const std::int64_t n = data.train.samples.value();
   executor_->prepare(std::min(n, options.split.batch));
   if (n > options.split.batch && n % options.split.batch != 0) executor_->prepare(n % options.split.batch);
@@ -48,6 +46,7 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
       std::make_unique<Evaluator>(model, plan_, format_, backend, axes_, *parameters_, data.test,
                                   Evaluator::Options{.samples = data.test.samples.value(),
                                                      .batch = evaluation_batch * options.split.grid.data,
+                                                     .algorithm = options.algorithm,
                                                      .device_messages = options.device_messages});
   if (!options.checkpoint.dir.empty())
     checkpointer_ = std::make_unique<Checkpointer>(world, model, *parameters_, options.checkpoint,

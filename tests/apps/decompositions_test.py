@@ -52,6 +52,8 @@ def bad_input():
             "excludes a tensor axis", "grid.data = 3: must divide the 8 grains of the deterministic mode; the nearest is 2"),
         (2, "--train.deterministic=true", "--train.grains=15"): ("train.grains = 15: must be a power of two; the nearest is 16",),
         (2, "--train.deterministic=true", "--pipeline.microbatches=3"): ("the nearest is 4",),
+        (2, "--train.deterministic=true", "--sync.algorithm=ring"): (
+            "sync.algorithm = ring: excludes train.deterministic", "the nearest is recursive-doubling"),
         (6, "--grid.pipeline=4", "--grid.data=1"): ("needs 4 ranks but the job has 6", "the nearest valid grid is"),
         (2, "--strategy=layer", "--grid.tensor=2"): ("strategy = layer: excludes grid keys",),
         (2, "--strategy=modell"): ("strategy = modell: must be one of",),
@@ -70,6 +72,11 @@ def described():
     assert text.count("stage 0, tensor rank") == 2 and text.count("stage 1, tensor rank") == 2, text
     for word in ("grid   data=2 pipeline=2 tensor=2", "activations and messages", "pipeline send activation: 8 calls", "idle fraction"):
         assert word in text, (word, text)
+    for arguments, sync in ((("--train.deterministic=true",), "recursive-doubling: chosen by train.deterministic"),
+                            (("--train.deterministic=true", "--sync.algorithm=recursive-doubling"), "recursive-doubling: sync.algorithm"),
+                            (("--sync.algorithm=ring",), "ring: sync.algorithm"), ((), "auto: each looked up in the table of algorithms")):
+        result = run(1, *arguments, "--dry-run")
+        assert f"\nsync   all-reduces by {sync}\n" in result.stdout, (arguments, result)
     text = run(2, "--grid.pipeline=2", "--print-program=1").stdout
     assert "receive activation over pipeline peer 0 tag 0" in text and "update" in text, text
     for strategy, grid in (("data", "data=8 pipeline=1 tensor=1"), ("layer", "data=1 pipeline=8 tensor=1"),
@@ -84,6 +91,14 @@ def anatomy():
     import numpy
 
     with tempfile.TemporaryDirectory() as folder:
+        # What the deterministic mode chose is what the result names; an evaluation's all-reduces are by the algorithm that was asked for.
+        for name, arguments in (("tree", ["--train.deterministic=true"]), ("vendor", ["--grid.tensor=2", "--sync.algorithm=mpi"])):
+            result = run(2, "--train.steps=1", "--data.test-samples=40", f"--output={folder}/{name}.h5", *arguments, config="digits_mlp")
+            assert result.returncode == 0, result
+        with h5py.File(f"{folder}/tree.h5") as tree, h5py.File(f"{folder}/vendor.h5") as vendor:
+            assert tree.attrs["algorithm"] == b"recursive-doubling", tree.attrs["algorithm"]
+            evaluation = vendor["traffic/activity"][:] == b"evaluate"
+            assert vendor["traffic/modelled_wire_bytes"][:][evaluation].sum() > 0 and not vendor["traffic/window_bytes_read"][:][evaluation].any()
         result = run(4, "--train.steps=12", "--evaluate.every=0", "--grid.pipeline=2", "--grid.tensor=2", "--timeline.steps=2",
                      f"--output={folder}/r.h5", f"--save-model={folder}/m.h5")
         assert result.returncode == 0, result

@@ -97,7 +97,7 @@ def bad_input():
                             (["--config=no.ini"], "given twice"), (["--vary.grid.tensor=1,3"], "(configuration 2)")):
         result = run(1, digits, *arguments)
         assert result.returncode == 2 and text in result.stderr, (arguments, result)
-    assert sorted(p.name for p in folder.iterdir()) == ["file", "s.ini"]
+    assert sorted(p.name for p in folder.iterdir()) == ["file", "s.ini", "wide.ini"]
 
 
 def same_result(mine, theirs):

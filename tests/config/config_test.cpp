@@ -59,6 +59,29 @@ TEST(Config, AllViolationsComeTogetherWithTheNearestKey) {
   EXPECT_TRUE(parsed.names("did you mean train.batch"));
 }
 
+TEST(Config, UnknownKeysAreHintedAtByMeaning) {
+  const std::pair<const char*, const char*> hints[] = {{"train.lr", "train.learning-rate?"},
+                                                       {"lr", "train.learning-rate?"},
+                                                       {"batch-size", "train.batch?"},
+                                                       {"train.batch_size", "train.batch?"},
+                                                       {"batch", "train.batch or infer.batch?"},
+                                                       {"epochs", "train.epochs?"},
+                                                       {"workers", "compute.threads?"},
+                                                       {"num_workers", "compute.threads?"},
+                                                       {"Train.Batch", "train.batch?"},
+                                                       {"seed", "train.seed"},
+                                                       {"train.wd", "train.weight-decay?"},
+                                                       {"tp", "grid.tensor?"},
+                                                       {"data.sed", "data.seed?"},
+                                                       {"np", "mpiexec -n RANKS"},
+                                                       {"nproc_per_node", "mpiexec -n RANKS"},
+                                                       {"pretrained", "load-model?"},
+                                                       {"grad-accum", "pipeline.microbatches?"}};
+  for (const auto& [name, hint] : hints)
+    EXPECT_TRUE(Parsed({std::string("--") + name + "=1"}).names(hint))
+        << name << ": " << to_string(Parsed({std::string("--") + name + "=1"}).violations.front());
+}
+
 TEST(Config, ASyntaxErrorHidesNoOtherViolation) {
   const Parsed parsed(
       {"--overwrite=false", "--train.batch=", "--train.seed=-1", "--train.bach", "10", "--data.std=0"});

@@ -8,9 +8,10 @@
 
 namespace partita::job {
 
-/// A split and the program that each role runs.
+/// A split, the algorithm of its all-reduces, and the program that each role runs.
 struct Description {
   Split split;
+  collective::Algorithm algorithm;
   std::function<step::Program(const topology::Coordinate&)> program_at;
 };
 

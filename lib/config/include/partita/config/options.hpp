@@ -139,7 +139,8 @@ std::string help_text(const std::string& program, const std::string& topic);
 
 /// The keys that a run file may hold.
 const std::set<std::string>& run_keys();
-/// "unknown key in FILE; did you mean …?", with the nearest of a run's keys and `others`.
+/// "unknown key in FILE; did you mean …?", of a run's keys and `others`: what was mistyped, else what is
+/// called so elsewhere (`lr`, `batch_size`) or in another section, else the nearest.
 std::string unknown_key(const std::string& name, std::vector<std::string_view> others,
                         const std::string& where);
 

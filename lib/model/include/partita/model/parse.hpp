@@ -22,6 +22,9 @@ struct ModelText {
 /// only if nothing was appended.
 ModelSpec parse_model(const ModelText&, std::vector<base::Violation>& violations);
 
+/// Insertions, deletions and replacements of a character between two words.
+std::size_t edit_distance(std::string_view, std::string_view);
+
 /// The candidate with the smallest edit distance to `word`, or nothing when none is similar.
 std::string nearest_word(std::string_view word, std::span<const std::string_view> candidates);
 

@@ -41,6 +41,12 @@ struct TrainingOptions {
   comm::Algorithm algorithm = comm::Algorithm::automatic;
   collective::DeviceMessages device_messages = collective::DeviceMessages::automatic;
   bool poison_released = false;  ///< debugging: slots hold NaN once nothing reads them any more
+
+  /// Of the steps' all-reduces: in the deterministic mode ranks combine nearest first, whatever `algorithm`
+  /// is.
+  [[nodiscard]] comm::Algorithm used_algorithm() const {
+    return split.grains > 0 ? comm::Algorithm::recursive_doubling : algorithm;
+  }
 };
 
 /// One step as this rank saw it; loss and samples are the whole batch's.
