@@ -9,6 +9,7 @@
 
 #include "job/describe.hpp"
 #include "job/model_file.hpp"
+#include "job/preprocessing.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/results/statistics.hpp"
 #include "partita/run/inference.hpp"
@@ -27,7 +28,7 @@ void check_samples(job::Input& input) {
 
 job::Input read_input(int argc, const char* const* argv, int rank, int world_size) {
   job::DataSets sets;
-  auto input = job::read_input(argc, argv, world_size, sets);
+  auto input = job::read_input(argc, argv, world_size, sets, job::Normalised::as_trained);
   const auto& options = input.options;
   if (!input.has_work()) return input;
   if (input.model_is_known && input.grid_fits) input.append(config::check_inference_plan(options));
@@ -110,6 +111,9 @@ int run_inference(const job::Job& job) {
     if (world.rank() == 0) print_description(options, asked, *backend);
     return job::success;
   }
+  if (world.rank() == 0)
+    for (const auto& note : job::notes_on(*job.input.start, options, dataset))
+      job.messages << note << std::endl;
   run::Inference inference(options.model, asked, *backend, world, dataset);
   for (const auto& tensor : job::tensors_of(*job.input.start, options.model))
     inference.set_parameter(tensor);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include "job/preprocessing.hpp"
 #include "partita/kernels/cuda/backend.hpp"
 #include "partita/kernels/cuda/devices.hpp"
 #include "partita/results/version.hpp"
@@ -102,7 +103,7 @@ std::shared_ptr<const data::DataPair> DataSets::load(const data::DataOptions& op
   return found->data;
 }
 
-Input read_input(int argc, const char* const* argv, int world_size, DataSets& sets) {
+Input read_input(int argc, const char* const* argv, int world_size, DataSets& sets, Normalised normalised) {
   Input input;
   auto& options = input.options = config::parse(argc, argv, input.violations);
   if (!input.has_work()) return input;
@@ -115,9 +116,12 @@ Input read_input(int argc, const char* const* argv, int world_size, DataSets& se
                                 "is no rank of this job; the nearest is " + std::to_string(world_size - 1)});
   if (!options.sync.table.empty())
     input.table = collective::AlgorithmTable::read(options.sync.table, input.violations);
-  input.data = sets.load(options.data, input.violations);
-  if (input.data && input.model_is_known) input.append(config::check_data(options, *input.data));
   if (!options.load_model.empty()) read_start(input);
+  if (input.start && normalised == Normalised::as_trained)
+    input.data = load_as_trained(options, *input.start, sets, input.violations);
+  else
+    input.data = sets.load(options.data, input.violations);
+  if (input.data && input.model_is_known) input.append(config::check_data(options, *input.data));
   if (options.backend == config::Backend::cuda) check_cuda(input);
   return input;
 }

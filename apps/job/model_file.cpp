@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "job/preprocessing.hpp"
+
 namespace partita::job {
 namespace {
 
@@ -52,10 +54,12 @@ std::vector<run::LogicalTensor> tensors_of(const results::ModelFile& file, const
   return tensors;
 }
 
-results::ModelFile model_file(const config::RunOptions& options,
+results::ModelFile model_file(const config::RunOptions& options, const data::Dataset& train,
                               const std::vector<run::LogicalTensor>& tensors) {
-  results::ModelFile file{
-      .model = options.model.name, .config_hash = config::config_hash(options), .seed = options.train.seed};
+  results::ModelFile file{.model = options.model.name,
+                          .config_hash = config::config_hash(options),
+                          .seed = options.train.seed,
+                          .data = training_data(options, train)};
   for (const auto& tensor : tensors) {
     const auto& layer = options.model.layers[static_cast<std::size_t>(tensor.layer)];
     results::Parameter parameter{.layer = layer.name,

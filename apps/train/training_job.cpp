@@ -6,6 +6,7 @@
 
 #include "job/describe.hpp"
 #include "job/model_file.hpp"
+#include "job/preprocessing.hpp"
 #include "mlperf_log.hpp"
 #include "partita/results/checkpoint.hpp"
 #include "partita/results/result_file.hpp"
@@ -34,7 +35,7 @@ std::vector<base::Violation> check_outputs(const config::RunOptions& options) {
 }  // namespace
 
 job::Input read_shared_input(int argc, const char* const* argv, int world_size, job::DataSets& sets) {
-  auto input = job::read_input(argc, argv, world_size, sets);
+  auto input = job::read_input(argc, argv, world_size, sets, job::Normalised::as_asked);
   const auto& options = input.options;
   if (!input.has_work()) return input;
   if (input.model_is_known && input.grid_fits) input.append(config::check_plan(options));
@@ -244,6 +245,9 @@ int train(const job::Job& job, const run::TrainingOptions& asked, kernels::Backe
   if (job.input.start)
     for (const auto& tensor : job::tensors_of(*job.input.start, options.model))
       training.set_parameter(tensor);
+  if (job.input.start && speaks)
+    for (const auto& note : job::notes_on(*job.input.start, options, job.input.data->train))
+      job.messages << note << std::endl;
   RecordedTraining recorded(job, training, backend, threads, log);
   const auto lock = lock_checkpoints(job);
   if (options.resume) {
@@ -258,7 +262,8 @@ int train(const job::Job& job, const run::TrainingOptions& asked, kernels::Backe
   // Before the result says that the run is complete.
   if (outcome != run::Outcome::interrupted && !options.save_model.empty()) {
     const auto whole = training.gather_parameters();
-    if (speaks) results::write_model(options.save_model, job::model_file(options, whole));
+    if (speaks)
+      results::write_model(options.save_model, job::model_file(options, job.input.data->train, whole));
   }
   const bool can_go_on = training.committed_step() >= 0;
   const auto& record = recorded.finish(status_of(outcome, can_go_on));

@@ -60,7 +60,7 @@ class CpuBackend final : public Backend {
     cpu::dropout(s, random_stream(step->dropout_seed, RandomPurpose::dropout, layer), first, x.as<float>(),
                  y.as<float>());
   }
-  void gather(ConstView table, std::int64_t columns, ConstView indices, double scale, double shift,
+  void gather(ConstView table, std::int64_t columns, ConstView indices, ConstView scale, ConstView shift,
               View out) override {
     host::gather<float>(table, columns, indices, scale, shift, out);
   }

@@ -74,14 +74,19 @@ class CudaBackend final : public Backend {
            "dropout has another shape than its views");
     cuda::dropout(s, step, layer, first, in(x), in(y), stream());
   }
-  void gather(ConstView table, std::int64_t columns, ConstView indices, double scale, double shift,
+  void gather(ConstView table, std::int64_t columns, ConstView indices, ConstView scale, ConstView shift,
               View out) override {
     const std::int64_t rows = indices.size().value();
     expect(out.size().value() == rows * columns, "a gather has another shape than its result");
     if (out.empty()) return;
+    ChannelScales by{.channels = 1, .pixels = columns};
+    if (table.type() != DataType::int32) {
+      const std::int64_t channels = same_size(scale, shift);
+      expect(channels > 0 && columns % channels == 0, "channels are equal parts of the columns");
+      by = {channels, columns / channels, in<double>(scale), in<double>(shift)};
+    }
     const auto pick = [&](const auto* from, auto* to) {
-      cuda::gather(table.size().value() / columns, from, columns, rows, in<std::int64_t>(indices), scale,
-                   shift, to, stream());
+      cuda::gather(table.size().value() / columns, from, by, rows, in<std::int64_t>(indices), to, stream());
     };
     if (table.type() == DataType::int32) return pick(in<std::int32_t>(table), in<std::int32_t>(out));
     if (table.type() == DataType::uint8) return pick(in<std::uint8_t>(table), in(out));

@@ -26,11 +26,16 @@ void tanh_backward(std::int64_t n, const float* y, const float* dy, float* dx, c
 
 void dropout(const DropoutShape&, const StepValues* step, std::uint32_t layer, Samples first_sample,
              const float* x, float* y, cudaStream_t);
+/// What becomes of the columns [channels, pixels] of a table: c's by scale[c] and shift[c]; null leaves them.
+struct ChannelScales {
+  std::int64_t channels = 1, pixels = 0;
+  const double *scale = nullptr, *shift = nullptr;
+};
 /// `Out` is float from uint8 and float tables, int32 from int32 tables; an index beyond the table gives NaN
 /// or −1.
 template <class In, class Out>
-void gather(std::int64_t table_rows, const In* table, std::int64_t columns, std::int64_t rows,
-            const std::int64_t* indices, double scale, double shift, Out* out, cudaStream_t);
+void gather(std::int64_t table_rows, const In* table, const ChannelScales&, std::int64_t rows,
+            const std::int64_t* indices, Out* out, cudaStream_t);
 
 void reorder(std::int64_t batch, const Shape& image, Layout from, Layout to, const float* x, float* y,
              cudaStream_t);

@@ -61,7 +61,7 @@ class ReferenceBackend final : public Backend {
           }
   }
 
-  void gather(ConstView table, std::int64_t columns, ConstView indices, double scale, double shift,
+  void gather(ConstView table, std::int64_t columns, ConstView indices, ConstView scale, ConstView shift,
               View out) override {
     host::gather<T>(table, columns, indices, scale, shift, out);
   }

@@ -4,7 +4,9 @@
 
 #include <array>
 #include <charconv>
+#include <sstream>
 #include <type_traits>
+#include <vector>
 
 #include "keys.hpp"
 
@@ -96,6 +98,34 @@ Key optional_number(std::string name, std::string meaning, Bounds<T> bounds, Get
               return text_of<T>(value->value());
             else
               return text_of<T>(*value);
+          }};
+}
+
+/// Numbers between blanks or commas.
+inline std::string read_numbers(const std::string& text, const Bounds<double>& bounds,
+                                std::vector<double>& target) {
+  std::vector<double> values;
+  std::istringstream parts(text + ",");
+  for (std::string part; std::getline(parts, part, ',');) {
+    std::istringstream words(part);
+    const auto before = values.size();
+    for (std::string word; words >> word;)
+      if (const auto wrong = read_number(word, bounds, values.emplace_back()); !wrong.empty())
+        return word == text ? wrong : "'" + word + "' " + wrong;
+    if (values.size() == before) return "must be numbers between commas or blanks";
+  }
+  return target = std::move(values), "";
+}
+
+/// One number, or one for each channel.
+template <class Get>
+Key channel_numbers(std::string name, std::string meaning, Bounds<double> bounds, Get get) {
+  return {.name = std::move(name),
+          .meaning = std::move(meaning) + " (" + allowed(bounds) + ")",
+          .read = [=](RunOptions& o, const std::string& text) { return read_numbers(text, bounds, get(o)); },
+          .print = [=](const RunOptions& o) -> std::optional<std::string> {
+            const auto& values = get(const_cast<RunOptions&>(o));
+            return values.empty() ? std::nullopt : std::optional(data::to_string(values));
           }};
 }
 

@@ -134,6 +134,16 @@ std::vector<Key> machine_keys() {
   };
 }
 
+/// Earlier versions knew it of random data only, and printed their default for every set.
+Key classes() {
+  auto key = optional_number<std::int64_t>(
+      "data.classes", "labels are below it; default: 10 of random data, what a set's folder says, else the largest "
+      "training label + 1", {data::least_classes, data::most_classes},
+      [](RunOptions& o) -> auto& { return o.data.classes; });
+  key.hashed_default = text_of(data::RandomOptions{}.classes);
+  return key;
+}
+
 std::vector<Key> data_keys() {
   using O = RunOptions;
   return {
@@ -147,11 +157,11 @@ std::vector<Key> data_keys() {
        .read = [](O& o, const std::string& value) { return o.data.dir = value, std::string(); },
        .print =
            [](const O& o) { return o.data.dir.empty() ? std::nullopt : std::optional(o.data.dir.string()); }},
-      optional_number<double>(
-          "data.mean", "subtracted from pixels in [0, 1]; default: the training set's", {-no_limit, no_limit},
-          [](O& o) -> auto& { return o.data.mean; }),
-      optional_number<double>(
-          "data.std", "divides the pixels; default: the training set's", {0, no_limit, true},
+      channel_numbers(
+          "data.mean", "subtracted from pixels in [0, 1]: one number, or one for each channel; default: the training "
+          "set's", {-no_limit, no_limit}, [](O& o) -> auto& { return o.data.mean; }),
+      channel_numbers(
+          "data.std", "divides the pixels, likewise; default: the training set's", {0, no_limit, true},
           [](O& o) -> auto& { return o.data.stddev; }),
       optional_number<std::int64_t>(
           "data.train-samples", "training samples used or drawn", {1, large},
@@ -170,9 +180,7 @@ std::vector<Key> data_keys() {
       shape(
           "data.targets", "of a target of random data (regression)",
           [](O& o) -> auto& { return o.data.random.targets; }).as(KeyRole::data_set),
-      number<std::int64_t>(
-          "data.classes", "of random data (classification)", {2, 1 << 24},
-          [](O& o) -> auto& { return o.data.random.classes; }).as(KeyRole::data_set),
+      classes().as(KeyRole::data_set),
   };
 }
 

@@ -23,6 +23,8 @@ struct Key {
   std::function<std::string(RunOptions&, const std::string&)> read;
   /// The value as text; nothing when unset.
   std::function<std::optional<std::string>(const RunOptions&)> print;
+  /// What the hash has where nothing is printed; empty: nothing.
+  std::string hashed_default = {};
 
   /// The same key in this role.
   Key as(base::KeyRole its) && { return role = its, std::move(*this); }

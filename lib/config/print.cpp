@@ -22,6 +22,7 @@ std::string ini(const RunOptions& options, bool only_deciding) {
   for (const auto& key : keys()) {
     if (only_deciding && !decides_result(key, options)) continue;
     auto value = key.print(options);
+    if (!value && only_deciding && !key.hashed_default.empty()) value = key.hashed_default;
     if (!value) continue;
     if (only_deciding && key.name == "model.input") value = to_string(options.model.input);
     if (!only_deciding) value = ini_value(*value);

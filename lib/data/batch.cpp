@@ -19,10 +19,21 @@ struct Normalisation {
   double unit, mean, stddev;
 };
 
-/// Source channels-first [channels, pixels]; target the same, or [pixels, channels].
+/// Source channels-first [channels, pixels]; target the same, or [pixels, channels]. Where all channels are
+/// treated alike and none moves, they are one.
 struct SampleGeometry {
   std::int64_t channels, pixels;
   bool interleave;
+};
+
+/// What becomes of a channel's values; `unit` scales them before.
+struct Conversion {
+  double unit;
+  const Moments& moments;
+
+  [[nodiscard]] Normalisation of(std::int64_t channel) const {
+    return {.unit = unit, .mean = moments.mean_of(channel), .stddev = moments.stddev_of(channel)};
+  }
 };
 
 void convert(const std::uint8_t* source, std::int64_t n, std::int64_t stride, const Normalisation& by,
@@ -54,33 +65,32 @@ void prefetch(const From* sample, std::int64_t elements) {
 
 template <class From, class To>
 void gather(const std::vector<From>& samples, std::span<const std::int64_t> indices,
-            const SampleGeometry& shape, const Normalisation& by, std::span<To> x) {
+            const SampleGeometry& shape, const Conversion& by, std::span<To> x) {
   const auto elements = shape.channels * shape.pixels;
   To* out = x.data();
   for (std::size_t b = 0; b < indices.size(); ++b, out += elements) {
     const From* sample = samples.data() + indices[b] * elements;
     if (b + 1 < indices.size()) prefetch(samples.data() + indices[b + 1] * elements, elements);
-    if (!shape.interleave) {
-      convert(sample, elements, std::int64_t{1}, by, out);
-      continue;
-    }
+    const auto stride = shape.interleave ? shape.channels : 1, step = shape.interleave ? 1 : shape.pixels;
     for (std::int64_t c = 0; c < shape.channels; ++c)
-      convert(sample + c * shape.pixels, shape.pixels, shape.channels, by, out + c);
+      convert(sample + c * shape.pixels, shape.pixels, stride, by.of(c), out + c * step);
   }
 }
 
 template <class To>
 void gather_samples(const Dataset& set, std::span<const std::int64_t> indices, Layout layout,
                     std::span<To> x) {
-  const auto& shape = set.sample_shape;
-  const bool image = shape.rank() == 3;
-  const SampleGeometry geometry{.channels = image ? shape[0] : 1,
-                                .pixels = image ? shape[1] * shape[2] : shape.elements().value(),
-                                .interleave = image && shape[0] > 1 && layout == Layout::nhwc};
+  const auto channels = set.channels(), elements = set.sample_elements().value();
+  const auto& moments = set.normalisation;
+  const bool interleave = channels > 1 && layout == Layout::nhwc;
+  const bool alike = !interleave && moments.mean.size() == 1 && moments.stddev.size() == 1;
+  const SampleGeometry geometry{.channels = alike ? 1 : channels,
+                                .pixels = alike ? elements : elements / channels,
+                                .interleave = interleave};
   if (set.features.empty())
-    gather(set.images, indices, geometry, {.unit = 1.0 / 255, .mean = set.mean, .stddev = set.stddev}, x);
+    gather(set.images, indices, geometry, {.unit = 1.0 / 255, .moments = moments}, x);
   else
-    gather(set.features, indices, geometry, {.unit = 1, .mean = set.mean, .stddev = set.stddev}, x);
+    gather(set.features, indices, geometry, {.unit = 1, .moments = moments}, x);
 }
 
 template <class To>

@@ -224,7 +224,8 @@ Dataset make_digits(std::uint64_t seed, kernels::Samples first, kernels::Samples
               .samples = count,
               .sample_shape = {1, digit_extent, digit_extent},
               .target_shape = {},
-              .classes = 10};
+              .classes = 10,
+              .class_names = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}};
   const auto n = static_cast<std::size_t>(count.value());
   set.images.resize(n * pixels_per_digit);
   set.labels.resize(n);

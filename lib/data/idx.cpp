@@ -1,16 +1,10 @@
 #include "partita/data/idx.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
-#include <fstream>
 #include <limits>
 #include <string>
-#include <system_error>
 
+#include "file_bytes.hpp"
 #include "gzip.hpp"
 
 namespace partita::data {
@@ -20,24 +14,6 @@ namespace fs = std::filesystem;
 using Values = std::vector<std::uint8_t>;
 
 constexpr std::uint8_t unsigned_byte = 0x08;
-
-/// What is wrong with one file, or nothing.
-using Complaint = std::optional<std::string>;
-
-Complaint read_whole(const fs::path& path, Values& out) {
-  std::error_code failure;
-  const auto status = fs::status(path, failure);
-  if (!fs::exists(status)) return "the file does not exist";
-  if (!fs::is_regular_file(status)) return "is not a regular file";
-  const auto size = fs::file_size(path, failure);
-  if (failure) return "its size cannot be read: " + failure.message();
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return std::string("cannot be opened: ") + std::strerror(errno);
-  out.resize(size);
-  file.read(reinterpret_cast<char*>(out.data()), static_cast<std::streamsize>(size));
-  if (file.gcount() != static_cast<std::streamsize>(size)) return "cannot be read to its end";
-  return std::nullopt;
-}
 
 std::string hexadecimal(std::uint8_t byte) {
   char text[8];
@@ -139,35 +115,6 @@ std::optional<IdxArray> read_idx(const fs::path& path, int dimensions,
   return std::nullopt;
 }
 
-namespace {
-
-void write_atomically(const fs::path& path, std::span<const std::uint8_t> bytes) {
-  const fs::path temporary = path.string() + ".tmp" + std::to_string(::getpid());
-  const auto fail = [&](const char* call) {
-    const int code = errno;
-    ::unlink(temporary.c_str());
-    throw base::EnvironmentError(call, code, temporary.string() + ": " + std::strerror(code));
-  };
-  const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (file < 0) fail("open");
-  while (!bytes.empty()) {
-    const auto written = ::write(file, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) {
-      const int code = errno;
-      ::close(file);
-      errno = code;
-      fail("write");
-    }
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
-  const bool flushed = ::fsync(file) == 0;
-  if (::close(file) != 0 || !flushed) fail("fsync or close");
-  if (::rename(temporary.c_str(), path.c_str()) != 0) fail("rename");
-}
-
-}  // namespace
-
 void write_idx(const fs::path& path, std::span<const std::int64_t> extents,
                std::span<const std::uint8_t> values, Compression compression) {
   Values bytes{0, 0, unsigned_byte, static_cast<std::uint8_t>(extents.size())};
@@ -182,7 +129,7 @@ void write_idx(const fs::path& path, std::span<const std::int64_t> extents,
   base::expect(elements == static_cast<std::int64_t>(values.size()),
                "IDX extents multiply to the values' number");
   bytes.insert(bytes.end(), values.begin(), values.end());
-  write_atomically(path, compression == Compression::gzip ? gzip(bytes) : bytes);
+  write_whole(path, compression == Compression::gzip ? gzip(bytes) : bytes);
 }
 
 }  // namespace partita::data

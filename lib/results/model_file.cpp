@@ -1,5 +1,8 @@
 #include "partita/results/model_file.hpp"
 
+#include <cmath>
+
+#include "archive.hpp"
 #include "document.hpp"
 #include "partita/base/digest.hpp"
 
@@ -13,10 +16,44 @@ void check_shape(const Parameter& p) {
       "a parameter has as many values as its shape says", p.layer, p.name, count);
 }
 
+template <class Archive, class T>
+void exchange_data(Archive& root, T& data) {
+  auto group = root.group("data");
+  group.attribute("name", data.name);
+  group.attribute("sample_shape", data.sample_shape);
+  group.attribute("precision", data.precision);
+  group.attribute("classes", data.classes);
+  exchange_table(group, "normalisation", "channel", true, data.normalisation, [](auto field) {
+    field(
+        "mean", "1", [](auto& r) -> auto& { return r.mean; });
+    field(
+        "std", "1", [](auto& r) -> auto& { return r.stddev; });
+  });
+  exchange_table(group, "classes", "class", true, data.class_names, [](auto field) {
+    field(
+        "name", "", [](auto& r) -> auto& { return r; });
+  });
+}
+
+void check_data(const TrainingData& data) {
+  if (data.normalisation.empty()) throw hdf5::Failure("there is no normalisation in /data");
+  for (const auto& [mean, stddev] : data.normalisation)
+    if (!std::isfinite(mean) || !std::isfinite(stddev) || stddev <= 0)
+      throw hdf5::Failure("the normalisation in /data divides by what is not above 0, or is not finite");
+  const auto names = static_cast<std::int64_t>(data.class_names.size());
+  if (data.classes < 0 || (names > 0 && names != data.classes))
+    throw hdf5::Failure("/data has " + std::to_string(data.classes) + " classes and names " +
+                        std::to_string(names));
+}
+
 void fill(const hdf5::File& file, const ModelFile& model) {
   hdf5::write_attribute(file.id(), "model", model.model);
   hdf5::write_attribute(file.id(), "config_hash", model.config_hash);
   hdf5::write_attribute(file.id(), "seed", model.seed);
+  if (model.data) {
+    GroupWriter root(hdf5::open_group(file.id(), "/"));
+    exchange_data(root, *model.data);
+  }
   const auto parameters = hdf5::create_group(file.id(), "parameters");
   for (const auto& p : model.parameters) {
     const auto layer = hdf5::exists(parameters.get(), p.layer)
@@ -63,6 +100,11 @@ ModelFile take(const hdf5::File& file) {
   hdf5::read_attribute(file.id(), "model", model.model);
   hdf5::read_attribute(file.id(), "config_hash", model.config_hash);
   hdf5::read_attribute(file.id(), "seed", model.seed);
+  if (hdf5::exists(file.id(), "data")) {
+    GroupReader root(hdf5::open_group(file.id(), "/"));
+    exchange_data(root, model.data.emplace());
+    check_data(*model.data);
+  }
   const auto parameters = hdf5::open_group(file.id(), "parameters");
   for (const auto& layer : hdf5::members(parameters.get())) {
     const auto group = hdf5::open_group(parameters.get(), layer);

@@ -1,5 +1,7 @@
 #include "resident_data.hpp"
 
+#include <vector>
+
 namespace partita::run {
 
 namespace {
@@ -21,20 +23,27 @@ ResidentData::ResidentData(kernels::Device& device, const data::Dataset& set) : 
       set.images.empty() ? upload(device, set.features, samples_) : upload(device, set.images, samples_);
   answers_view_ =
       set.labels.empty() ? upload(device, set.targets, answers_) : upload(device, set.labels, answers_);
+  const auto& normalisation = set.normalisation;
+  const double unit = set.images.empty() ? 1.0 : 1.0 / 255.0;
+  std::vector<double> scales, shifts;
+  for (std::int64_t c = 0; c < set.channels(); ++c) {
+    scales.push_back(unit / normalisation.stddev_of(c));
+    shifts.push_back(-normalisation.mean_of(c) / normalisation.stddev_of(c));
+  }
+  scales_view_ = upload(device, scales, scales_);
+  shifts_view_ = upload(device, shifts, shifts_);
   device.synchronize();
 }
 
 void ResidentData::gather_samples(kernels::Backend& backend, kernels::ConstView indices,
                                   kernels::View x) const {
-  const double unit = set_.images.empty() ? 1.0 : 1.0 / 255.0;
-  backend.gather(samples_view_, set_.sample_elements().value(), indices, unit / set_.stddev,
-                 -set_.mean / set_.stddev, x);
+  backend.gather(samples_view_, set_.sample_elements().value(), indices, scales_view_, shifts_view_, x);
 }
 
 void ResidentData::gather_answers(kernels::Backend& backend, kernels::ConstView indices,
                                   kernels::View y) const {
   const auto columns = set_.labels.empty() ? set_.target_shape.elements().value() : 1;
-  backend.gather(answers_view_, columns, indices, 1, 0, y);
+  backend.gather(answers_view_, columns, indices, {}, {}, y);
 }
 
 }  // namespace partita::run

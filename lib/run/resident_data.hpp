@@ -18,8 +18,9 @@ class ResidentData {
 
  private:
   const data::Dataset& set_;
-  memory::DeviceBuffer samples_, answers_;
+  memory::DeviceBuffer samples_, answers_, scales_, shifts_;
   kernels::ConstView samples_view_, answers_view_;
+  kernels::ConstView scales_view_, shifts_view_;  ///< [channels]: a batch holds sample·scale + shift
 };
 
 }  // namespace partita::run

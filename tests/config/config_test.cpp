@@ -229,6 +229,28 @@ TEST(Config, TheHashIsOfWhatDecidesTheResult) {
   EXPECT_NE(dropout("dropout 0.5"), dropout("dropout 0.5000001"));
 }
 
+TEST(Config, ChannelsHaveNumbersOfTheirOwn) {
+  for (const std::string text : {"0.5,0.25,-1e-3", "0.5 0.25 -1e-3", "0.5 , 0.25,  -0.001"}) {
+    const Parsed parsed({"--data.mean=" + text, "--data.std=2"});
+    EXPECT_TRUE(parsed.violations.empty());
+    EXPECT_EQ(parsed.options.data.mean, (std::vector<double>{0.5, 0.25, -1e-3})) << text;
+    EXPECT_EQ(parsed.options.data.stddev, (std::vector<double>{2}));
+    EXPECT_NE(print_config(parsed.options).find("mean = 0.5 0.25 -0.001\nstd = 2\n"), std::string::npos);
+  }
+  const Parsed wrong({"--data.mean=0.5,,1", "--data.std=1 0 2"});
+  EXPECT_TRUE(wrong.names("between commas") && wrong.names("'0' must be a number above 0"));
+}
+
+TEST(Config, ClassesAreCheckedAndLeaveTheHashOfEarlierVersions) {
+  const auto plain = Parsed({}), ten = Parsed({"--data.classes=10"}), twelve = Parsed({"--data.classes=12"});
+  EXPECT_EQ(print_config(plain.options).find("classes"), std::string::npos);
+  EXPECT_NE(print_config(twelve.options).find("classes = 12"), std::string::npos);
+  EXPECT_EQ(config_hash(plain.options), config_hash(ten.options)) << "which always had a line of ten classes";
+  EXPECT_NE(config_hash(plain.options), config_hash(twelve.options));
+  EXPECT_TRUE(Parsed({"--data.classes=1"}).names("a whole number from 2 to 1048576; the nearest is 2"));
+  EXPECT_TRUE(Parsed({"--data.classes=1048577"}).names("the nearest is 1048576"));
+}
+
 TEST(Config, HowAModelIsInferredChangesNoHashOfItsTraining) {
   const Parsed parsed({"--infer.samples=3", "--infer.batch=7", "--infer.repetitions=2", "--infer.warmup=0"});
   EXPECT_TRUE(parsed.violations.empty());

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -27,8 +28,7 @@ Dataset image_set(std::int64_t n, Shape shape) {
     set.images[i] = static_cast<std::uint8_t>((i * 37 + i / 256) % 256);
   for (std::int64_t i = 0; i < n; ++i)
     set.labels.push_back(static_cast<std::int32_t>(i % 7));
-  set.mean = 0.1307;
-  set.stddev = 0.3081;
+  set.normalisation = {.mean = {0.1307}, .stddev = {0.3081}};
   return set;
 }
 
@@ -45,14 +45,18 @@ void expect_formula(const Dataset& set, const std::vector<std::int64_t>& indices
   std::vector<T> x(indices.size() * static_cast<std::size_t>(width), T(-99));
   std::vector<std::int32_t> y(indices.size(), -1);
   fill_batch(set, indices, layout, std::span(x), std::span(y));
-  // Two roundings of float of numbers up to (1 + mean) / stddev.
-  const double tolerance = 4 * std::numeric_limits<T>::epsilon() * (1 + set.mean) / set.stddev;
+  // Two roundings of float of numbers up to (1 + |mean|) / stddev.
+  const auto& by = set.normalisation;
+  double largest = 0;
+  for (std::int64_t c = 0; c < shape[0]; ++c)
+    largest = std::max(largest, (1 + std::abs(by.mean_of(c))) / by.stddev_of(c));
+  const double tolerance = 4 * std::numeric_limits<T>::epsilon() * largest;
   for (std::size_t b = 0; b < indices.size(); ++b) {
     EXPECT_EQ(y[b], indices[b] % 7);
     for (std::int64_t c = 0; c < shape[0]; ++c) {
       for (std::int64_t p = 0; p < shape[1] * shape[2]; ++p) {
         const auto source = static_cast<std::size_t>(indices[b] * width + c * shape[1] * shape[2] + p);
-        const double expected = (set.images[source] / 255.0 - set.mean) / set.stddev;
+        const double expected = (set.images[source] / 255.0 - by.mean_of(c)) / by.stddev_of(c);
         const auto at =
             b * static_cast<std::size_t>(width) + static_cast<std::size_t>(place(shape, layout, c, p));
         ASSERT_NEAR(x[at], expected, tolerance) << "sample " << b << " channel " << c << " pixel " << p;
@@ -74,6 +78,17 @@ TEST(Batch, IsTheFormulaInBothLayoutsAndPrecisions) {
   }
 }
 
+TEST(Batch, EachChannelHasItsOwnNormalisation) {
+  for (const auto& shape : {Shape{3, 5, 7}, Shape{3, 1, 1}, Shape{3, 32, 32}}) {
+    auto set = image_set(4, shape);
+    set.normalisation = {.mean = {0.5, -2, 0.25}, .stddev = {0.125, 3, 0.5}};
+    for (const auto layout : {Layout::nchw, Layout::nhwc}) {
+      expect_formula<float>(set, {3, 0, 2}, layout);
+      expect_formula<double>(set, {3, 0, 2}, layout);
+    }
+  }
+}
+
 TEST(Batch, FeaturesAndTargetsAreCopied) {
   Dataset set{.name = "made",
               .task = Task::regression,
@@ -88,8 +103,7 @@ TEST(Batch, FeaturesAndTargetsAreCopied) {
   EXPECT_EQ(x, (std::vector<float>{5, 6, 1, 2}));
   EXPECT_EQ(y, (std::vector<float>{50, 60, 10, 20}));
   std::vector<double> exact_x(4), exact_y(4);
-  set.mean = 1;
-  set.stddev = 2;
+  set.normalisation = {.mean = {1}, .stddev = {2}};
   fill_batch(set, indices, Layout::nchw, std::span(exact_x), std::span(exact_y));
   EXPECT_EQ(exact_x, (std::vector<double>{2, 2.5, 0, 0.5}));
   EXPECT_EQ(exact_y, (std::vector<double>{50, 60, 10, 20}));

@@ -65,10 +65,9 @@ TEST(Load, ReadsPlainAndGzipHalves) {
   EXPECT_EQ(pair.test.images, (Bytes{9, 8, 7, 6}));
   EXPECT_EQ(pair.test.classes, 3);
   // Pixels 0 1 0.2 0.4 0 0.8: mean 0.4, squares 0 1 0.04 0.16 0 0.64 = 1.84 / 6.
-  EXPECT_NEAR(pair.train.mean, 0.4, 1e-14);
-  EXPECT_NEAR(pair.train.stddev, std::sqrt(1.84 / 6 - 0.16), 1e-14);
-  EXPECT_EQ(pair.test.mean, pair.train.mean);
-  EXPECT_EQ(pair.test.stddev, pair.train.stddev);
+  EXPECT_NEAR(pair.train.normalisation.mean.at(0), 0.4, 1e-14);
+  EXPECT_NEAR(pair.train.normalisation.stddev.at(0), std::sqrt(1.84 / 6 - 0.16), 1e-14);
+  EXPECT_EQ(pair.test.normalisation, pair.train.normalisation);
   EXPECT_EQ(pair.sha256.size(), 64u);
   EXPECT_NE(pair.train.sha256, pair.test.sha256);
 }
@@ -77,12 +76,12 @@ TEST(Load, TakesMomentsAndFirstSamplesAsAsked) {
   const Folder folder;
   write_good_set(folder);
   auto options = options_of(folder);
-  options.mean = 0.25;
-  options.stddev = 2;
+  options.mean = {0.25};
+  options.stddev = {2};
   options.train_samples = Samples(2);
   const auto pair = load(options);
-  EXPECT_EQ(pair.test.mean, 0.25);
-  EXPECT_EQ(pair.train.stddev, 2);
+  EXPECT_EQ(pair.test.normalisation, (Moments{.mean = {0.25}, .stddev = {2}}));
+  EXPECT_EQ(pair.train.normalisation, pair.test.normalisation);
   EXPECT_EQ(pair.train.images, (Bytes{0, 255, 51, 102}));
   EXPECT_EQ(pair.train.labels.size(), 2u);
   EXPECT_NE(pair.sha256, load(options_of(folder)).sha256);
@@ -111,8 +110,8 @@ TEST(Load, NamesEverythingAtOnce) {
   damaged[damaged.size() - 6] ^= 1;
   folder.write(std::string(test_images) + ".gz", damaged);
   auto options = options_of(folder);
-  options.stddev = 0;
-  options.mean = std::numeric_limits<double>::quiet_NaN();
+  options.stddev = {0};
+  options.mean = {std::numeric_limits<double>::quiet_NaN()};
   options.train_samples = Samples(0);
   EXPECT_EQ(violations_of(options).size(), 6u);
   expect_violation(options, "data.std", "above 0");
@@ -138,9 +137,123 @@ TEST(Load, RefusesContradictions) {
   options.classes = 4;
   EXPECT_TRUE(violations_of(options).empty());
   folder.write(std::string(test_images) + ".gz", gzip_bytes(idx_bytes({2, 2, 1}, {9, 8, 7, 6})));
-  expect_violation(options, "t10k-images", "its images are 2x1, the training set's 1x2");
+  expect_violation(options, "t10k-images", "its images are 1x2x1, the training set's 1x1x2");
   folder.write(std::string(test_images) + ".gz", gzip_bytes(idx_bytes({0, 1, 2}, {})));
   expect_violation(options, "t10k-images", "holds no pixels");
+}
+
+TEST(Load, TheTestSetMayHaveAClassOfItsOwn) {
+  const Folder folder;
+  write_good_set(folder);
+  folder.write(test_labels, idx_bytes({2}, {1, 3}));
+  expect_violation(
+      options_of(folder), "t10k-labels",
+      "label 3 of sample 1 is out of range, expected 0 to 2 by the training set's labels (1 such "
+      "label); the nearest is data.classes=4");
+  auto options = options_of(folder);
+  options.classes = 5;
+  const auto pair = load(options);
+  EXPECT_EQ(pair.train.classes, 5);
+  EXPECT_EQ(pair.test.classes, 5);
+  EXPECT_EQ(pair.test.labels, (std::vector<std::int32_t>{1, 3}));
+  options.classes = 1;
+  expect_violation(options, "data.classes", "must be from 2 to 1048576");
+}
+
+TEST(Load, ASetNamesItsClasses) {
+  const Folder folder;
+  write_good_set(folder);
+  folder.write(test_labels, idx_bytes({2}, {1, 3}));
+  const auto name = [&](const std::string& text) {
+    folder.write("set/classes.txt", Bytes(text.begin(), text.end()));
+  };
+  name(
+      "\xef\xbb\xbf"
+      "cat\r\nd\xc3\xb6g\nold man\nfour\n\n");
+  auto pair = load(options_of(folder));
+  EXPECT_EQ(pair.train.class_names, (std::vector<std::string>{"cat", "d\xc3\xb6g", "old man", "four"}));
+  EXPECT_EQ(pair.test.class_names, pair.train.class_names);
+  EXPECT_EQ(pair.test.classes, 4);
+  auto options = options_of(folder);
+  options.classes = 6;
+  pair = load(options);
+  EXPECT_EQ(pair.train.class_names.size(), 6u);
+  EXPECT_EQ(pair.train.class_names.back(), "5");
+  name("cat\ndog\n");
+  expect_violation(options_of(folder), "train-labels", "expected 0 to 1 by classes.txt (1 such label)");
+  expect_violation(options_of(folder), "t10k-labels", "the nearest is data.classes=4");
+  for (const auto& [text, why] : std::vector<std::pair<std::string, std::string>>{
+           {"", "names no class"},
+           {"\n\n", "names no class"},
+           {"a\n\nb\n", "line 2 is blank"},
+           {"a\nb\xe4r\n", "line 2 is not UTF-8"},
+           {"\xed\xa0\x80", "line 1 is not UTF-8"},
+           {"a\tb", "line 1 holds a control character"},
+           {std::string("a\0b", 3), "control character"},
+           {std::string(201, 'x'), "line 1 holds 201 bytes, at most 200"}}) {
+    name(text);
+    expect_violation(options_of(folder), "classes.txt", why);
+  }
+  std::filesystem::remove(folder.path() / "set/classes.txt");
+  std::filesystem::create_directory(folder.path() / "set/classes.txt");
+  expect_violation(options_of(folder), "classes.txt", "is not a regular file");
+}
+
+TEST(Load, DigitsHaveTenClassesOrMore) {
+  DataOptions options;
+  options.train_samples = options.test_samples = Samples(3);
+  EXPECT_EQ(load(options).test.class_names.back(), "9");
+  options.classes = 12;
+  EXPECT_EQ(load(options).test.classes, 12);
+  EXPECT_EQ(load(options).test.class_names.size(), 12u);
+  options.classes = 9;
+  expect_violation(options, "data.classes", "the nearest is 10");
+}
+
+/// Two training images and one test image of 3 channels, 1x2 each.
+void write_colour_set(const Folder& folder) {
+  folder.write("set/train-images-idx4-ubyte",
+               idx_bytes({2, 3, 1, 2}, {0, 51, 10, 10, 0, 255, 102, 153, 10, 10, 255, 0}));
+  folder.write(train_labels, idx_bytes({2}, {0, 1}));
+  folder.write("set/t10k-images-idx4-ubyte.gz", gzip_bytes(idx_bytes({1, 3, 1, 2}, {1, 2, 3, 4, 5, 6})));
+  folder.write(test_labels, idx_bytes({1}, {1}));
+}
+
+TEST(Load, ImagesOfSeveralChannelsHaveMomentsByChannel) {
+  const Folder folder;
+  write_colour_set(folder);
+  auto options = options_of(folder);
+  const auto pair = load(options);
+  EXPECT_EQ(pair.train.sample_shape, (Shape{3, 1, 2}));
+  EXPECT_EQ(pair.test.images, (Bytes{1, 2, 3, 4, 5, 6}));
+  const auto& moments = pair.test.normalisation;
+  ASSERT_EQ(moments.mean.size(), 3u);
+  // Pixels 0 .2 .4 .6; four times 10/255; 0 1 1 0.
+  EXPECT_NEAR(moments.mean[0], 0.3, 1e-14);
+  EXPECT_NEAR(moments.stddev[0], std::sqrt(0.05), 1e-14);
+  EXPECT_NEAR(moments.mean[1], 10 / 255., 1e-14);
+  EXPECT_EQ(moments.stddev[1], 1) << "a constant channel";
+  EXPECT_NEAR(moments.mean[2], 0.5, 1e-14);
+  EXPECT_NEAR(moments.stddev[2], 0.5, 1e-14);
+  options.mean = {0.5};
+  options.stddev = {1, 2, 3};
+  EXPECT_EQ(load(options).train.normalisation, (Moments{.mean = {0.5, 0.5, 0.5}, .stddev = {1, 2, 3}}));
+  options.mean = {1, 2};
+  options.stddev = {1, 2, 3, 4};
+  EXPECT_EQ(violations_of(options).size(), 2u);
+  expect_violation(options, "data.mean", "has 2 numbers, a sample of set has shape 3x1x2");
+  expect_violation(options, "data.std", "the nearest is 3");
+}
+
+TEST(Load, RefusesContradictoryImageFiles) {
+  const Folder folder;
+  write_colour_set(folder);
+  folder.write(train_images, idx_bytes({2, 1, 2}, {1, 2, 3, 4}));
+  expect_violation(options_of(folder), "train-images-idx4-ubyte", "train-images-idx3-ubyte is there too");
+  std::filesystem::remove(folder.path() / "set/train-images-idx4-ubyte");
+  expect_violation(options_of(folder), "t10k-images-idx4", "its images are 3x1x2, the training set's 1x1x2");
+  folder.write("set/t10k-images-idx4-ubyte.gz", gzip_bytes(idx_bytes({1, 1, 2}, {1, 2})));
+  expect_violation(options_of(folder), "t10k-images-idx4", "has 3 dimensions, expected 4");
 }
 
 TEST(Load, RefusesMoreSamplesThanThereAre) {
@@ -162,7 +275,7 @@ TEST(Load, ConstantImagesAreNotDividedByZero) {
   const Folder folder;
   write_good_set(folder);
   folder.write(train_images, idx_bytes({3, 1, 2}, Bytes(6, 51)));
-  EXPECT_EQ(load(options_of(folder)).train.stddev, 1);
+  EXPECT_EQ(load(options_of(folder)).train.normalisation.stddev, (std::vector<double>{1}));
 }
 
 TEST(Load, RefusesImpossibleRandomSets) {

@@ -21,8 +21,8 @@ TEST(Mnist, HasItsKnownCountsMomentsAndContent) {
   EXPECT_EQ(pair.test.samples, kernels::Samples(10000));
   EXPECT_EQ(pair.train.sample_shape, (kernels::Shape{1, 28, 28}));
   EXPECT_EQ(pair.train.classes, 10);
-  EXPECT_NEAR(pair.train.mean, 0.1307, 5e-5);
-  EXPECT_NEAR(pair.train.stddev, 0.3081, 5e-5);
+  EXPECT_NEAR(pair.train.normalisation.mean.at(0), 0.1307, 5e-5);
+  EXPECT_NEAR(pair.train.normalisation.stddev.at(0), 0.3081, 5e-5);
   EXPECT_EQ(pair.train.labels[0], 5);
   EXPECT_EQ(pair.test.labels[0], 7);
   EXPECT_EQ(pair.train.sha256, "13dc9cfa5d0be7fbc1dc9995fe734e5c769ce7b1448cf8e704082180caaaf252");

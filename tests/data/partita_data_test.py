@@ -74,19 +74,40 @@ class Commands(unittest.TestCase):
         self.assertEqual(same[0]["sha256"], same[1]["sha256"])
         self.assertNotEqual(same[0]["sha256"], self.generate("f", "--train-samples", 40, "--seed", 2)["sha256"])
 
+    def test_few_samples_make_a_good_set(self):
+        """The training set lacks classes that the test set has: they are the set's own."""
+        made = self.generate("few", "--train-samples", 3, "--test-samples", 10)
+        self.assertEqual((made["train.classes"], made["test.classes"]), ("10", "10"))
+        self.assertEqual((self.folder / "few" / "classes.txt").read_text(), "".join(f"{digit}\n" for digit in range(10)))
+        made = self.generate("drawn", "--name", "random", "--train-samples", 1, "--test-samples", 4, "--classes", 7)
+        self.assertEqual((made["test.classes"], made["class-names"]), ("7", "0, 1, 2, 3, 4, 5, 6"))
+        (self.folder / "few" / "classes.txt").unlink()  # as earlier versions left it
+        self.refuse("verify", self.folder / "few", naming=[STEMS[3], "out of range", "data.classes="])
+
+    def test_images_of_several_channels(self):
+        made = self.generate("colour", "--name", "random", "--features", "3x4x5", "--train-samples", 20, "--test-samples", 10,
+                             "--plain")
+        self.assertEqual(made["train.shape"], "3x4x5")
+        self.assertEqual(len(made["train.mean"].split()), 3)
+        plain = (self.folder / "colour" / "train-images-idx4-ubyte").read_bytes()
+        self.assertEqual(struct.unpack(">IIIII", plain[:20]), (0x0804, 20, 3, 4, 5))
+        self.generate("colour", "--train-samples", 20, "--test-samples", 10, "--overwrite")
+        self.assertEqual(sorted(p.name for p in (self.folder / "colour").iterdir()),
+                         sorted(["classes.txt", *(f"{stem}.gz" for stem in STEMS)]))
+
     def test_existing_files_are_kept(self):
         few = ["--train-samples", 20, "--test-samples", 10]
         self.generate("mine", *few)
         self.refuse("generate", "--output", self.folder / "mine", *few, naming=STEMS + ["--overwrite"])
         self.generate("mine", *few, "--overwrite", "--plain")
-        self.assertEqual(sorted(p.name for p in (self.folder / "mine").iterdir()), sorted(STEMS))
+        self.assertEqual(sorted(p.name for p in (self.folder / "mine").iterdir()), sorted(STEMS + ["classes.txt"]))
 
     def test_bad_options_are_all_named(self):
         self.refuse("generate", "--output", "x", "--train-samples", "-1", "--seed", "1e3", "--features", "1xx", "--classes",
                     "nan", naming=["--train-samples = -1", "--seed = 1e3", "--features = 1xx", "--classes = nan"])
         self.refuse("generate", "--name", "digit", naming=["--name = digit", "--output"])
         self.refuse("generate", "--output", self.folder / "digits", naming=["my-digits"])
-        self.refuse("generate", "--output", "x", "--name", "random", "--features", "3x8x8", naming=["one channel"])
+        self.refuse("generate", "--output", "x", "--name", "random", "--features", "8x8", naming=["CHANNELSxHEIGHTxWIDTH"])
         self.refuse("generate", "--outp", "x", naming=["--outp"])
         self.refuse("generate", "--output", "x", "stray", naming=["positional"])
         self.refuse("verify", naming=["folder"])

@@ -81,6 +81,12 @@ std::string content_of(const fs::path& step_folder) {
 
 results::ModelFile sample_model() {
   results::ModelFile model{.model = "cnn", .config_hash = std::string(64, 'a'), .seed = 1};
+  model.data = results::TrainingData{.name = "digits",
+                                     .sample_shape = {1, 28, 28},
+                                     .precision = "fp32",
+                                     .normalisation = {{0.25, 0.5}},
+                                     .classes = 3,
+                                     .class_names = {"none", "one", "many"}};
   fuzz::Random random(3);
   const auto values = [&](std::size_t n) {
     std::vector<float> v(n);

@@ -149,11 +149,18 @@ TEST(Kernels, GatherPicksConvertsAndScales) {
     std::vector<float> out(6);
     std::vector<std::int32_t> picked(3);
     const ConstView at{std::span(indices)};
-    backend->gather(std::span(bytes), 2, at, 0.5, 1, std::span(out));
+    const auto gather = [&](ConstView table, std::int64_t columns, std::vector<double> scale,
+                            std::vector<double> shift, View to) {
+      backend->gather(table, columns, at, std::span(std::as_const(scale)), std::span(std::as_const(shift)),
+                      to);
+    };
+    gather(std::span(bytes), 2, {0.5}, {1}, std::span(out));
     EXPECT_EQ(out, (std::vector<float>{2, 2.5, 1, 26.5, 2, 2.5})) << backend->name();
-    backend->gather(std::span(numbers), 2, at, 1, 0, std::span(out));
+    gather(std::span(bytes), 2, {0.5, 2}, {1, -1}, std::span(out));
+    EXPECT_EQ(out, (std::vector<float>{2, 5, 1, 101, 2, 5})) << backend->name() << ", each channel its own";
+    gather(std::span(numbers), 2, {1}, {0}, std::span(out));
     EXPECT_EQ(out, (std::vector<float>{5, 6, 1, -2, 5, 6})) << backend->name();
-    backend->gather(std::span(labels), 1, at, 1, 0, std::span(picked));
+    backend->gather(std::span(labels), 1, at, {}, {}, std::span(picked));
     EXPECT_EQ(picked, (std::vector<std::int32_t>{9, 7, 9})) << backend->name();
   }
 }

@@ -198,11 +198,12 @@ void OnDevice::dropout(const DropoutShape& s, const StepValues* step, std::uint3
   Call at(memory_);
   at.run([&, there = at(step), X = at(x), Y = at(y)] { backend_.dropout(s, there, layer, first, X, Y); });
 }
-void OnDevice::gather(ConstView table, std::int64_t columns, ConstView indices, double scale, double shift,
-                      View out) {
+void OnDevice::gather(ConstView table, std::int64_t columns, ConstView indices, ConstView scale,
+                      ConstView shift, View out) {
   Call at(memory_);
-  at.run(
-      [&, T = at(table), I = at(indices), O = at(out)] { backend_.gather(T, columns, I, scale, shift, O); });
+  at.run([&, T = at(table), I = at(indices), A = at(scale), B = at(shift), O = at(out)] {
+    backend_.gather(T, columns, I, A, B, O);
+  });
 }
 void OnDevice::reorder(std::int64_t batch, const Shape& image, Layout from, Layout to, ConstView x, View y) {
   Call at(memory_);

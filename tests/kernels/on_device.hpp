@@ -77,7 +77,7 @@ class OnDevice final : public kernels::Backend {
   void tanh_backward(ConstView y, ConstView dy, View dx) override;
   void dropout(const kernels::DropoutShape&, const kernels::StepValues*, std::uint32_t layer,
                kernels::Samples first, ConstView x, View y) override;
-  void gather(ConstView table, std::int64_t columns, ConstView indices, double scale, double shift,
+  void gather(ConstView table, std::int64_t columns, ConstView indices, ConstView scale, ConstView shift,
               View out) override;
   void reorder(std::int64_t batch, const kernels::Shape& image, kernels::Layout from, kernels::Layout to,
                ConstView x, View y) override;

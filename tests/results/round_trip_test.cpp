@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <bit>
+#include <cmath>
+#include <functional>
 
 #include "partita/base/digest.hpp"
 #include "partita/results/model_file.hpp"
@@ -157,6 +159,35 @@ TEST_F(RoundTrip, KeepsModelsInTheirOrder) {
   EXPECT_EQ(back.config_hash, model.config_hash);
   EXPECT_EQ(back.seed, model.seed);
   EXPECT_EQ(back.parameters, model.parameters);
+}
+
+TEST_F(RoundTrip, AModelKnowsTheDataOfItsTraining) {
+  ModelFile model{.parameters = {{"linear1", "bias", {1}, std::vector<float>{1}}}};
+  write_model(folder / "m.h5", model);
+  EXPECT_EQ(read_model(folder / "m.h5").data, std::nullopt);
+  model.data = TrainingData{.name = "birds",
+                            .sample_shape = {3, 32, 32},
+                            .precision = "bf16",
+                            .normalisation = {{0.5, 0.25}, {1.0 / 3, 1e-300}, {-2, 7}},
+                            .classes = 2,
+                            .class_names = {"wren", "H\xc3\xa4her"}};
+  write_model(folder / "m.h5", model);
+  EXPECT_EQ(read_model(folder / "m.h5").data, model.data);
+  model.data->classes = 0;
+  model.data->class_names.clear();
+  write_model(folder / "m.h5", model);
+  EXPECT_EQ(read_model(folder / "m.h5").data, model.data);
+  const auto good = *model.data;
+  for (const auto& spoil : std::vector<std::function<void(TrainingData&)>>{
+           [](auto& d) { d.normalisation.clear(); }, [](auto& d) { d.normalisation[1].stddev = 0; },
+           [](auto& d) { d.normalisation[2].mean = NAN; },
+           [](auto& d) {
+             d.class_names = {"a", "b"};
+           },
+           [](auto& d) { d.classes = -1; }}) {
+    spoil(*(model.data = good));
+    EXPECT_THROW(write_model(folder / "bad.h5", model), WriteError) << "it is read back";
+  }
 }
 
 TEST_F(RoundTrip, RefusesAModelWhoseShapeAndValuesDisagree) {

@@ -35,7 +35,11 @@ inline data::DataPair random_data(data::Task task, kernels::Shape features, std:
 
 /// Batches of 10 over 3 ranks, of 2 over 6, ragged last batches (23 samples), every layer kind.
 inline std::vector<Case> cases() {
-  const auto images = [](std::int64_t n) { return random_data(data::Task::classification, {2, 9, 8}, n); };
+  const auto images = [](std::int64_t n) {
+    auto data = random_data(data::Task::classification, {2, 9, 8}, n);
+    data.train.normalisation = data.test.normalisation = {.mean = {0.5, -0.25}, .stddev = {1.25, 0.8}};
+    return data;
+  };
   const auto flat = [](std::int64_t n) { return random_data(data::Task::classification, {13}, n); };
   const std::vector<std::string> mlp{"linear 11", "relu", "linear 7", "relu", "linear 5"};
   return {

@@ -56,9 +56,12 @@ struct Input {
   }
 };
 
+/// Whether data are normalised as the options say, or as in the training of the model that is loaded.
+enum class Normalised { as_asked, as_trained };
+
 /// Command line, run file, data, model file and table of algorithms, with what is wrong with each, whatever
 /// the program does with them. Where there is no work only the options are read.
-Input read_input(int argc, const char* const* argv, int world_size, DataSets&);
+Input read_input(int argc, const char* const* argv, int world_size, DataSets&, Normalised);
 
 /// A run on its ranks.
 struct Job {

@@ -21,7 +21,8 @@ std::vector<base::Violation> check_model_file(const results::ModelFile&, const m
 /// The tensors of the layers that the model has too, by name.
 std::vector<run::LogicalTensor> tensors_of(const results::ModelFile&, const model::ModelSpec&);
 
-/// The parameters, gathered from all ranks, in PyTorch's logical layout.
-results::ModelFile model_file(const config::RunOptions&, const std::vector<run::LogicalTensor>&);
+/// The parameters, gathered from all ranks, in PyTorch's logical layout, and what is known of the data.
+results::ModelFile model_file(const config::RunOptions&, const data::Dataset& train,
+                              const std::vector<run::LogicalTensor>&);
 
 }  // namespace partita::job

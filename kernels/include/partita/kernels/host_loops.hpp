@@ -37,18 +37,23 @@ void unless_lost(const StepValues& step, ConstView sums, View w, ConstView g, st
 }
 
 template <class T>
-void gather(ConstView table, std::int64_t columns, ConstView indices, double scale, double shift, View out) {
+void gather(ConstView table, std::int64_t columns, ConstView indices, ConstView scale, ConstView shift,
+            View out) {
   const auto from = [&](auto rows, auto to, auto convert) {
     std::size_t at = 0;
     for (const std::int64_t index : indices.as<std::int64_t>())
       for (std::int64_t j = 0; j < columns; ++j, ++at)
-        to[at] = convert(rows[static_cast<std::size_t>(index * columns + j)]);
-  };
-  const auto scaled = [&](auto value) {
-    return static_cast<T>(static_cast<T>(value) * static_cast<T>(scale) + static_cast<T>(shift));
+        to[at] = convert(rows[static_cast<std::size_t>(index * columns + j)], j);
   };
   if (table.type() == DataType::int32)
-    return from(table.as<std::int32_t>(), out.as<std::int32_t>(), [](std::int32_t v) { return v; });
+    return from(table.as<std::int32_t>(), out.as<std::int32_t>(),
+                [](std::int32_t v, std::int64_t) { return v; });
+  const auto scales = scale.as<double>(), shifts = shift.as<double>();
+  const auto pixels = columns / static_cast<std::int64_t>(scales.size());
+  const auto scaled = [&](auto value, std::int64_t j) {
+    const auto c = static_cast<std::size_t>(j / pixels);
+    return static_cast<T>(static_cast<T>(value) * static_cast<T>(scales[c]) + static_cast<T>(shifts[c]));
+  };
   if (table.type() == DataType::uint8) return from(table.as<std::uint8_t>(), out.as<T>(), scaled);
   from(table.as<float>(), out.as<T>(), scaled);
 }

@@ -10,7 +10,7 @@
 
 namespace partita::data {
 
-/// x[b] = (sample[indices[b]] − mean) / stddev, images first scaled to [0, 1].
+/// x[b] = (sample[indices[b]] − mean) / stddev, each channel by its own; images first scaled to [0, 1].
 ///
 /// Shapes: x [indices, sample_shape] float32 or float64, images in `layout` (sample shapes of another rank
 /// than 3 have no layout). No indices: nothing is written. Allocates nothing.

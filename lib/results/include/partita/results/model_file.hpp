@@ -2,10 +2,12 @@
 /// results.
 ///
 /// Linear `weight[out, in] bias[out]`, Conv2d `weight[out, in, kh, kw] bias[out]`, float32 or float64.
+/// `/data` says what the model's input and outputs are; files of the first versions lack it.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -24,10 +26,28 @@ struct Parameter {
   friend bool operator==(const Parameter&, const Parameter&) = default;
 };
 
+/// Of a channel of the samples, of images in [0, 1].
+struct ChannelMoments {
+  double mean = 0, stddev = 1;
+  friend bool operator==(const ChannelMoments&, const ChannelMoments&) = default;
+};
+
+/// How the samples of a training became the model's input, and what its outputs mean.
+struct TrainingData {
+  std::string name;  ///< of the data set
+  kernels::Shape sample_shape;
+  std::string precision;                      ///< of the training
+  std::vector<ChannelMoments> normalisation;  ///< input = (sample − mean) / stddev, by channel
+  std::int64_t classes = 0;                   ///< 0: a regression
+  std::vector<std::string> class_names;       ///< [classes], or none
+  friend bool operator==(const TrainingData&, const TrainingData&) = default;
+};
+
 struct ModelFile {
   std::string model;  ///< name of the model
   std::string config_hash;
   std::uint64_t seed = 0;
+  std::optional<TrainingData> data = {};
   std::vector<Parameter> parameters;  ///< the order is kept
 };
 

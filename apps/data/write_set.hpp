@@ -1,0 +1,20 @@
+/// A data set as a folder of IDX files, the way `data::load` reads it.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "partita/data/dataset.hpp"
+#include "partita/data/idx.hpp"
+
+namespace partita::app {
+
+/// Every file that a set in this folder may have and has.
+std::vector<std::filesystem::path> files_of_set(const std::filesystem::path& folder);
+
+/// Images or features of both halves as bytes, labels, and the names of the classes where the set has any.
+/// Then removes what else of a set is in the folder, which would hide or contradict it. Throws
+/// `base::EnvironmentError` or a `std::filesystem::filesystem_error`.
+void write_set(const std::filesystem::path& folder, const data::DataPair&, data::Compression);
+
+}  // namespace partita::app

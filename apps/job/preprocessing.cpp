@@ -1,0 +1,115 @@
+#include "job/preprocessing.hpp"
+
+#include <algorithm>
+
+namespace partita::job {
+namespace {
+
+using base::Violation;
+
+data::Moments moments_of(const results::TrainingData& data) {
+  data::Moments moments{.mean = {}, .stddev = {}};
+  for (const auto& channel : data.normalisation) {
+    moments.mean.push_back(channel.mean);
+    moments.stddev.push_back(channel.stddev);
+  }
+  return moments;
+}
+
+std::string to_string(const data::Moments& moments) {
+  return "mean " + data::to_string(moments.mean) + ", std " + data::to_string(moments.stddev);
+}
+
+std::string list(const std::vector<std::string>& names) {
+  std::string text;
+  for (const auto& name : names)
+    text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+/// Takes the model's numbers where a key leaves them open; one number of a key is meant for every channel.
+void take(const char* key, const std::vector<double>& of_model, const std::filesystem::path& path,
+          std::vector<double>& numbers, std::vector<Violation>& violations) {
+  const auto asked = numbers;
+  numbers = of_model;
+  const bool agrees = asked.empty() || asked == of_model ||
+                      (asked.size() == 1 && std::all_of(of_model.begin(), of_model.end(),
+                                                        [&](double n) { return n == asked.front(); }));
+  if (!agrees)
+    violations.push_back({key, data::to_string(asked),
+                          "contradicts load-model: " + path.string() + " was trained with " +
+                              data::to_string(of_model) + "; leave the key out, or give that"});
+}
+
+/// What the options did not ask for is no fault of theirs.
+void blame_model(const config::RunOptions& options, const results::TrainingData& data, std::size_t first,
+                 std::vector<Violation>& violations) {
+  const auto is_of_model = [&](const Violation& v) {
+    return (v.key == "data.mean" && options.data.mean.empty()) ||
+           (v.key == "data.std" && options.data.stddev.empty());
+  };
+  const auto begin = violations.begin() + static_cast<std::ptrdiff_t>(first);
+  const auto end = std::remove_if(begin, violations.end(), is_of_model);
+  if (end == violations.end()) return;
+  violations.erase(end, violations.end());
+  violations.push_back({"load-model", options.load_model.string(),
+                        "was trained on samples of shape " + kernels::to_string(data.sample_shape) +
+                            ", whose normalisation does not fit those of " + options.data.name});
+}
+
+}  // namespace
+
+results::TrainingData training_data(const config::RunOptions& options, const data::Dataset& train) {
+  results::TrainingData data{.name = train.name,
+                             .sample_shape = train.sample_shape,
+                             .precision = std::string(config::to_string(options.train.precision)),
+                             .normalisation = {},
+                             .classes = train.classes,
+                             .class_names = train.class_names};
+  for (std::int64_t c = 0; c < train.channels(); ++c)
+    data.normalisation.push_back({train.normalisation.mean_of(c), train.normalisation.stddev_of(c)});
+  return data;
+}
+
+std::shared_ptr<const data::DataPair> load_as_trained(const config::RunOptions& options,
+                                                      const results::ModelFile& file, DataSets& sets,
+                                                      std::vector<Violation>& violations) {
+  if (!file.data) return sets.load(options.data, violations);
+  auto wanted = options.data;
+  const auto trained = moments_of(*file.data);
+  take("data.mean", trained.mean, options.load_model, wanted.mean, violations);
+  take("data.std", trained.stddev, options.load_model, wanted.stddev, violations);
+  if (!wanted.classes && file.data->classes >= data::least_classes) wanted.classes = file.data->classes;
+  const auto first = violations.size();
+  auto data = sets.load(wanted, violations);
+  blame_model(options, *file.data, first, violations);
+  return data;
+}
+
+std::vector<std::string> notes_on(const results::ModelFile& file, const config::RunOptions& options,
+                                  const data::Dataset& set) {
+  const auto path = options.load_model.string(), used = to_string(set.normalisation);
+  const bool chosen = !options.data.mean.empty() || !options.data.stddev.empty();
+  const std::string source = chosen ? " (data.mean, data.std)" : " (this training set's)";
+  if (!file.data)
+    return {path +
+            " does not say how its training normalised, as an earlier version or another program wrote " +
+            "it: using " + used + source};
+  std::vector<std::string> notes;
+  const auto trained = moments_of(*file.data);
+  if (trained == set.normalisation)
+    notes.push_back("normalising as " + path + " was trained: " + used);
+  else
+    notes.push_back("normalising with " + used + source + "; " + path + " was trained with " +
+                    to_string(trained) + ", which data.mean and data.std can keep");
+  const auto& names = file.data->class_names;
+  if (!names.empty() && !set.class_names.empty() && names != set.class_names)
+    notes.push_back("the classes of " + path + " are " + list(names) + "; those of " + set.name + " are " +
+                    list(set.class_names));
+  if (const auto precision = config::to_string(options.train.precision); file.data->precision != precision)
+    notes.push_back(path + " was trained in " + file.data->precision + ", this run computes in " +
+                    std::string(precision));
+  return notes;
+}
+
+}  // namespace partita::job
