@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "fetch.hpp"
+#include "partita/data/cifar.hpp"
 #include "write_set.hpp"
 
 namespace partita::app {
@@ -64,6 +65,13 @@ void print_half(const char* half, const data::Dataset& set) {
             << half << ".sha256 = " << set.sha256 << '\n';
 }
 
+std::string names_of_sources() {
+  std::string names;
+  for (const auto& source : known_sources())
+    names += (names.empty() ? "" : ", ") + source.name;
+  return names;
+}
+
 }  // namespace
 
 int generate(const GenerateCommand& command) {
@@ -76,6 +84,20 @@ int generate(const GenerateCommand& command) {
     if (set->class_names.empty())
       for (std::int64_t c = 0; c < set->classes; ++c)
         set->class_names.push_back(std::to_string(c));
+  write_set(command.output, *pair, command.compression);
+  return verify({.folder = command.output});
+}
+
+int import_set(const ImportCommand& command) {
+  std::vector<base::Violation> violations;
+  check_output(command.output, command.overwrite, violations);
+  std::optional<data::DataPair> pair;
+  if (command.source.empty())
+    violations.push_back(
+        {.key = "import", .value = "", .message = "must be followed by a folder or an archive"});
+  else
+    pair = data::read_cifar(command.source, violations);
+  if (!violations.empty()) throw base::ConfigError(std::move(violations));
   write_set(command.output, *pair, command.compression);
   return verify({.folder = command.output});
 }
@@ -108,7 +130,7 @@ int fetch(const FetchCommand& command) {
   const auto* source = find_source(command.name);
   if (!source)
     violations.push_back(
-        {.key = "fetch", .value = command.name, .message = "must be mnist or fashion-mnist"});
+        {.key = "fetch", .value = command.name, .message = "must be one of " + names_of_sources()});
   fs::path dir = command.dir;
   if (dir.empty())
     if (const char* from_environment = std::getenv("PARTITA_DATA_DIR")) dir = from_environment;
@@ -119,7 +141,10 @@ int fetch(const FetchCommand& command) {
   const auto& mirrors = command.mirrors.empty() ? source->mirrors : command.mirrors;
   for (const auto& file : source->files)
     fetch_file(file, mirrors, dir / source->name, [](const std::string& line) { std::cerr << line << '\n'; });
-  return verify({.folder = dir / source->name});
+  const auto folder = dir / source->name;
+  if (source->is_archive)
+    return import_set({.source = folder / source->files.front().name, .output = folder, .overwrite = true});
+  return verify({.folder = folder});
 }
 
 }  // namespace partita::app

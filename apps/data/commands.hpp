@@ -18,6 +18,14 @@ struct GenerateCommand {
 };
 int generate(const GenerateCommand&);
 
+struct ImportCommand {
+  std::filesystem::path source;  ///< CIFAR-10 or CIFAR-100: a folder or an archive
+  std::filesystem::path output;  ///< folder of the new set
+  data::Compression compression = data::Compression::gzip;
+  bool overwrite = false;
+};
+int import_set(const ImportCommand&);
+
 struct VerifyCommand {
   std::filesystem::path folder;
 };

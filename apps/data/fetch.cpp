@@ -117,7 +117,7 @@ std::string join(std::string mirror, const std::string& name) {
 }  // namespace
 
 std::span<const Source> known_sources() {
-  static const std::array<Source, 2> sources{{
+  static const std::array<Source, 4> sources{{
       {.name = "mnist",
        .files = {{"train-images-idx3-ubyte.gz",
                   "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"},
@@ -140,6 +140,16 @@ std::span<const Source> known_sources() {
                   "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"}},
        .mirrors = {"https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
                    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"}},
+      {.name = "cifar-10",
+       .files = {{"cifar-10-binary.tar.gz",
+                  "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"}},
+       .mirrors = {"https://www.cs.toronto.edu/~kriz/"},
+       .is_archive = true},
+      {.name = "cifar-100",
+       .files = {{"cifar-100-binary.tar.gz",
+                  "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec"}},
+       .mirrors = {"https://www.cs.toronto.edu/~kriz/"},
+       .is_archive = true},
   }};
   return sources;
 }

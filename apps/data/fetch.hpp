@@ -22,9 +22,10 @@ struct Source {
   std::string name;
   std::vector<PinnedFile> files;
   std::vector<std::string> mirrors;
+  bool is_archive = false;  ///< the only file is one of CIFAR, and is imported beside itself
 };
 
-/// MNIST and Fashion-MNIST.
+/// MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100.
 std::span<const Source> known_sources();
 const Source* find_source(std::string_view name);
 

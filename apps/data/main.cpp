@@ -1,4 +1,4 @@
-/// partita-data: makes, checks and fetches data sets in IDX format.
+/// partita-data: makes, imports, checks and fetches data sets in IDX format.
 
 #include <iostream>
 #include <optional>
@@ -19,8 +19,11 @@ constexpr int bad_input = 2, failed = 1;
 constexpr const char* usage = R"(Usage: partita-data COMMAND [OPTIONS]
 
   generate --output FOLDER   draw a synthetic set and write it as IDX files
+  import SOURCE --output FOLDER
+                             write CIFAR-10 or CIFAR-100 (binary version: a folder or its .tar.gz) as IDX files
   verify FOLDER              check an IDX set; print counts, shape, mean, std and SHA-256
-  fetch NAME --dir DIR       download mnist or fashion-mnist into DIR/NAME, checked against pinned SHA-256
+  fetch NAME --dir DIR       download mnist, fashion-mnist, cifar-10 or cifar-100 into DIR/NAME, checked against
+                             pinned SHA-256
 
 A set in DIR/NAME is trained on with data.dir = DIR and data.name = NAME.
 Exit codes: 0 success; 1 failure (network, disk); 2 bad input, all of it named.
@@ -36,6 +39,14 @@ po::options_description generate_options() {
       "seed", po::value<std::string>()->default_value("1"), "of all draws")(
       "features", po::value<std::string>()->default_value("1x28x28"), "shape of a sample of random")(
       "classes", po::value<std::string>()->default_value("10"), "of random")(
+      "plain", "write plain files, not gzip")("overwrite", "replace existing files");
+  return options;
+}
+
+po::options_description import_options() {
+  po::options_description options("Options of import");
+  options.add_options()("output", po::value<std::string>(),
+                        "folder to write; its name is the data.name to use")(
       "plain", "write plain files, not gzip")("overwrite", "replace existing files");
   return options;
 }
@@ -104,6 +115,16 @@ int run_generate(const po::variables_map& values) {
   return app::generate(command);
 }
 
+int run_import(const po::variables_map& values) {
+  app::ImportCommand command;
+  if (const auto source = command_line::words_of(values, "source"); !source.empty())
+    command.source = source.front();
+  command.output = command_line::text_of(values, "output");
+  command.compression = values.count("plain") ? data::Compression::none : data::Compression::gzip;
+  command.overwrite = values.count("overwrite") > 0;
+  return app::import_set(command);
+}
+
 int run_verify(const po::variables_map& values) {
   const auto folder = command_line::words_of(values, "folder");
   if (folder.empty())
@@ -120,7 +141,7 @@ int run_fetch(const po::variables_map& values) {
 }
 
 void print_help() {
-  std::cout << usage << '\n' << generate_options() << '\n' << fetch_options();
+  std::cout << usage << '\n' << generate_options() << '\n' << import_options() << '\n' << fetch_options();
   for (const auto& source : app::known_sources()) {
     std::cout << "  " << source.name << " from";
     for (const auto& mirror : source.mirrors)
@@ -138,6 +159,7 @@ int run_command(const std::string& command, const Words& rest) {
     int (*run)(const po::variables_map&);
   };
   const Known commands[] = {{"generate", generate_options(), "", run_generate},
+                            {"import", import_options(), "source", run_import},
                             {"verify", po::options_description(), "folder", run_verify},
                             {"fetch", fetch_options(), "set", run_fetch}};
   for (const auto& known : commands) {
@@ -149,9 +171,10 @@ int run_command(const std::string& command, const Words& rest) {
     if (values.count("version")) return std::cout << "partita-data " PARTITA_VERSION "\n", 0;
     return known.run(values);
   }
-  throw base::ConfigError({{.key = "command",
-                            .value = command,
-                            .message = "must be generate, verify or fetch; see partita-data --help"}});
+  throw base::ConfigError(
+      {{.key = "command",
+        .value = command,
+        .message = "must be generate, import, verify or fetch; see partita-data --help"}});
 }
 
 int run(const Words& words) {

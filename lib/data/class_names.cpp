@@ -31,7 +31,7 @@ std::size_t character_length(std::string_view text) {
 
 /// What is wrong with a name, or nothing.
 Complaint check_name(std::string_view name) {
-  if (name.empty()) return "is blank";
+  if (name.find_first_not_of(' ') == std::string_view::npos) return "is blank";
   if (name.size() > longest_name)
     return "holds " + std::to_string(name.size()) + " bytes, at most " + std::to_string(longest_name) +
            " make a name";
@@ -47,7 +47,8 @@ Complaint check_name(std::string_view name) {
 
 std::vector<std::string_view> lines_of(std::string_view text) {
   std::vector<std::string_view> lines;
-  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
+  while (text.starts_with("\xef\xbb\xbf"))
+    text.remove_prefix(3);
   while (!text.empty()) {
     const auto end = std::min(text.find('\n'), text.size());
     auto line = text.substr(0, end);

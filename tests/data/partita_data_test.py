@@ -8,9 +8,11 @@ import gzip
 import http.server
 import os
 import pathlib
+import random
 import shutil
 import struct
 import sys
+import tarfile
 import tempfile
 import threading
 import unittest
@@ -24,6 +26,19 @@ STEMS = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 
 def partita_data(*words, environment=None):
     return jobs.run([PROGRAM, *words], env=environment)
+
+
+CIFAR_10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+
+
+def cifar_10():
+    """The files of a small CIFAR-10, two records a batch; and the pixels of its training set."""
+    drawn = random.Random(3)
+    pixels = [bytes(drawn.randrange(80 * c, 80 * c + 90) for c in range(3) for _ in range(1024)) for _ in range(13)]
+    records = [bytes([n % 10]) + p for n, p in enumerate(pixels)]
+    files = {f"data_batch_{b + 1}.bin": b"".join(records[2 * b:2 * b + 2]) for b in range(5)}
+    files |= {"test_batch.bin": b"".join(records[10:]), "batches.meta.txt": ("\n".join(CIFAR_10) + "\n\n").encode()}
+    return files, b"".join(pixels[:10])
 
 
 def values(text):
@@ -48,7 +63,7 @@ class Commands(unittest.TestCase):
             self.assertIn(text, run.stderr)
 
     def test_help_and_version(self):
-        for command in ([], ["generate"], ["verify"], ["fetch"]):
+        for command in ([], ["generate"], ["import"], ["verify"], ["fetch"]):
             self.assertIn("Usage: partita-data", partita_data(*command, "--help").stdout)
             self.assertRegex(partita_data(*command, "--version").stdout, r"^partita-data \d+\.\d+\.\d+\n$")
 
@@ -111,8 +126,8 @@ class Commands(unittest.TestCase):
         self.refuse("generate", "--outp", "x", naming=["--outp"])
         self.refuse("generate", "--output", "x", "stray", naming=["positional"])
         self.refuse("verify", naming=["folder"])
-        self.refuse("fetch", "mnits", naming=["mnits", "mnist or fashion-mnist"])
-        self.refuse("frobnicate", naming=["generate, verify or fetch"])
+        self.refuse("fetch", "mnits", naming=["mnits", "mnist, fashion-mnist, cifar-10, cifar-100"])
+        self.refuse("frobnicate", naming=["generate, import, verify or fetch"])
         self.refuse()
 
     def test_verify_names_every_fault(self):
@@ -124,6 +139,88 @@ class Commands(unittest.TestCase):
         (mine / STEMS[2]).unlink()
         (mine / STEMS[3]).write_bytes(gzip.compress((mine / STEMS[3]).read_bytes())[:-3])
         self.refuse("verify", mine, naming=STEMS + ["truncated", "is no IDX file", "does not exist"])
+
+    def import_cifar(self, files, *words):
+        source = self.folder / "source" / "batches"
+        shutil.rmtree(source, ignore_errors=True)
+        source.mkdir(parents=True)
+        for name, content in files.items():
+            (source / name).write_bytes(content)
+        return ["import", source, "--output", self.folder / "my-cifar", *words]
+
+    def archive(self, mode, end):
+        path = self.folder / f"cifar{end}"
+        with tarfile.open(path, mode) as tar:
+            tar.add(self.folder / "source" / "batches", "cifar-10-batches-bin")
+        return path
+
+    def test_import_of_cifar_10(self):
+        files, pixels = cifar_10()
+        command = self.import_cifar(files, "--plain")
+        made = partita_data(*command)
+        self.assertEqual(made.returncode, 0, made.stderr)
+        found = values(made.stdout)
+        self.assertEqual((found["train.samples"], found["test.samples"], found["train.shape"]), ("10", "3", "3x32x32"))
+        self.assertEqual(found["class-names"], ", ".join(CIFAR_10))
+        images = (self.folder / "my-cifar" / "train-images-idx4-ubyte").read_bytes()
+        self.assertEqual(struct.unpack(">IIIII", images[:20]), (0x0804, 10, 3, 32, 32))
+        self.assertEqual(images[20:], pixels)
+        labels = (self.folder / "my-cifar" / "train-labels-idx1-ubyte").read_bytes()
+        self.assertEqual(labels[8:], bytes(range(10)))
+        for channel, mean in enumerate(found["train.mean"].split()):
+            of_channel = [pixel for at in range(10) for pixel in pixels[3072 * at + 1024 * channel:][:1024]]
+            self.assertAlmostEqual(float(mean), sum(of_channel) / len(of_channel) / 255, delta=6e-5)
+        self.refuse(*command, naming=["train-images-idx4-ubyte", "classes.txt", "--overwrite"])
+        for archive in (self.archive("w", ".tar"), self.archive("w:gz", ".tar.gz")):
+            again = partita_data("import", archive, "--output", self.folder / "my-cifar", "--overwrite")
+            self.assertEqual((again.returncode, again.stdout), (0, made.stdout), again.stderr)
+            self.assertFalse((self.folder / "my-cifar" / "train-images-idx4-ubyte").exists(), "it would hide the new one")
+
+    def test_import_of_cifar_100(self):
+        def record(fine):
+            return bytes([fine // 5, fine]) + bytes([fine]) * 3072
+
+        names = [f"class {n}" for n in range(100)]
+        run = partita_data(*self.import_cifar({"train.bin": record(98) + record(3), "test.bin": record(99),
+                                               "fine_label_names.txt": "\n".join(names).encode()}))
+        self.assertEqual(run.returncode, 0, run.stderr)
+        found = values(run.stdout)
+        self.assertEqual((found["train.samples"], found["test.classes"]), ("2", "100"))
+        self.assertEqual(found["class-names"], ", ".join(names))
+
+    def test_damaged_cifar_is_refused_with_its_place(self):
+        whole, _ = cifar_10()
+        first, third = whole["data_batch_1.bin"], whole["data_batch_3.bin"]
+        for files, naming in (
+                ({"data_batch_1.bin": first[:-1]}, ["data_batch_1.bin: holds 6145 bytes and ends inside record 1"]),
+                ({"data_batch_3.bin": third[:3073]}, ["data_batch_3.bin: holds 3073 bytes, data_batch_1.bin 6146"]),
+                ({"data_batch_3.bin": third[:3073] + b"\x0a" + third[3074:]},
+                 ["data_batch_3.bin: label 10 of record 1 is out of range, expected 0 to 9"]),
+                ({"test_batch.bin": b"", "data_batch_5.bin": None}, ["test_batch.bin: holds no records", "lacks data_batch_5.bin of CIFAR-10"]),
+                ({"batches.meta.txt": b"one\ntwo\n"}, ["batches.meta.txt: names 2 classes, CIFAR-10 has 10"]),
+                ({"batches.meta.txt": b"one\n\xff\n"}, ["batches.meta.txt: line 2 is not UTF-8"]),
+                ({"data_batch_1.bin": None}, ["holds neither data_batch_1.bin (CIFAR-10) nor train.bin (CIFAR-100)"])):
+            changed = {name: content for name, content in {**whole, **files}.items() if content is not None}
+            self.refuse(*self.import_cifar(changed), naming=naming)
+        self.import_cifar(whole)
+        plain, packed = self.archive("w", ".tar").read_bytes(), self.archive("w:gz", ".tar.gz").read_bytes()
+        size_at = plain.index(b"data_batch_1.bin") // 512 * 512 + 124
+        lie = bytearray(plain)
+        lie[size_at:size_at + 12] = b"77777777777\0"
+        lie[size_at + 24:size_at + 32] = b" " * 8
+        lie[size_at + 24:size_at + 32] = b"%06o\0 " % sum(lie[size_at - 124:size_at + 388])
+        twice = plain[:len(plain) // 512 * 512].rstrip(b"\0")
+        twice += bytes(-len(twice) % 512)
+        for content, why in ((packed[:-20], "the gzip stream is truncated"), (packed[:1000] + b"\xff" * 40 + packed[1040:], "damaged"),
+                             (packed + b"x", "1 bytes follow"), (plain[:size_at - 124 + 512 + 100], "data_batch_1.bin has 6146 bytes, 100 are there"),
+                             (plain[:size_at], "ends inside a header"), (b"\1" * 600, "at byte 0 is no header of a tar archive"),
+                             (bytes(lie), "has 8589934591 bytes"), (twice + plain, "the archive holds another"),
+                             (plain[:size_at - 124], "without the block of zeros"), (b"", "without the block of zeros")):
+            (self.folder / "x.tar").write_bytes(content)
+            self.refuse("import", self.folder / "x.tar", "--output", self.folder / "my-cifar", naming=["x.tar", why])
+        self.refuse("import", self.folder / "absent", "--output", self.folder / "my-cifar", naming=["absent: the file does not exist"])
+        self.refuse("import", "--plain", naming=["--output", "must be followed by a folder or an archive"])
+        self.assertFalse((self.folder / "my-cifar").exists())
 
     def test_a_failing_disk_is_a_failure(self):
         (self.folder / "file").write_text("in the way")

@@ -1,7 +1,7 @@
 /// The names of a set's classes: a text beside its files, whose n-th line, counted from 0, names class n.
 ///
 /// UTF-8, at most 200 bytes a name, no control characters; line feeds with or without carriage return; a
-/// byte-order mark and blank lines at the end are skipped.
+/// byte-order mark and empty lines at the end are skipped.
 #pragma once
 
 #include <cstdint>
