@@ -111,9 +111,7 @@ int run_inference(const job::Job& job) {
     if (world.rank() == 0) print_description(options, asked, *backend);
     return job::success;
   }
-  if (world.rank() == 0)
-    for (const auto& note : job::notes_on(*job.input.start, options, dataset))
-      job.messages << note << std::endl;
+  job::tell_of_model(job, dataset);
   run::Inference inference(options.model, asked, *backend, world, dataset);
   for (const auto& tensor : job::tensors_of(*job.input.start, options.model))
     inference.set_parameter(tensor);

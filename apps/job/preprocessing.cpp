@@ -1,6 +1,8 @@
 #include "job/preprocessing.hpp"
 
 #include <algorithm>
+#include <ostream>
+#include <string>
 
 namespace partita::job {
 namespace {
@@ -57,6 +59,32 @@ void blame_model(const config::RunOptions& options, const results::TrainingData&
                             ", whose normalisation does not fit those of " + options.data.name});
 }
 
+std::vector<std::string> notes_on(const results::ModelFile& file, const config::RunOptions& options,
+                                  const data::Dataset& set) {
+  const auto path = options.load_model.string(), used = to_string(set.normalisation);
+  const bool chosen = !options.data.mean.empty() || !options.data.stddev.empty();
+  const std::string source = chosen ? " (data.mean, data.std)" : " (this training set's)";
+  if (!file.data)
+    return {path +
+            " does not say how its training normalised, as an earlier version or another program wrote " +
+            "it: using " + used + source};
+  std::vector<std::string> notes;
+  const auto trained = moments_of(*file.data);
+  if (trained == set.normalisation)
+    notes.push_back("normalising as " + path + " was trained: " + used);
+  else
+    notes.push_back("normalising with " + used + source + "; " + path + " was trained with " +
+                    to_string(trained) + ", which data.mean and data.std can keep");
+  const auto& names = file.data->class_names;
+  if (!names.empty() && !set.class_names.empty() && names != set.class_names)
+    notes.push_back("the classes of " + path + " are " + list(names) + "; those of " + set.name + " are " +
+                    list(set.class_names));
+  if (const auto precision = config::to_string(options.train.precision); file.data->precision != precision)
+    notes.push_back(path + " was trained in " + file.data->precision + ", this run computes in " +
+                    std::string(precision));
+  return notes;
+}
+
 }  // namespace
 
 results::TrainingData training_data(const config::RunOptions& options, const data::Dataset& train) {
@@ -86,30 +114,10 @@ std::shared_ptr<const data::DataPair> load_as_trained(const config::RunOptions& 
   return data;
 }
 
-std::vector<std::string> notes_on(const results::ModelFile& file, const config::RunOptions& options,
-                                  const data::Dataset& set) {
-  const auto path = options.load_model.string(), used = to_string(set.normalisation);
-  const bool chosen = !options.data.mean.empty() || !options.data.stddev.empty();
-  const std::string source = chosen ? " (data.mean, data.std)" : " (this training set's)";
-  if (!file.data)
-    return {path +
-            " does not say how its training normalised, as an earlier version or another program wrote " +
-            "it: using " + used + source};
-  std::vector<std::string> notes;
-  const auto trained = moments_of(*file.data);
-  if (trained == set.normalisation)
-    notes.push_back("normalising as " + path + " was trained: " + used);
-  else
-    notes.push_back("normalising with " + used + source + "; " + path + " was trained with " +
-                    to_string(trained) + ", which data.mean and data.std can keep");
-  const auto& names = file.data->class_names;
-  if (!names.empty() && !set.class_names.empty() && names != set.class_names)
-    notes.push_back("the classes of " + path + " are " + list(names) + "; those of " + set.name + " are " +
-                    list(set.class_names));
-  if (const auto precision = config::to_string(options.train.precision); file.data->precision != precision)
-    notes.push_back(path + " was trained in " + file.data->precision + ", this run computes in " +
-                    std::string(precision));
-  return notes;
+void tell_of_model(const Job& job, const data::Dataset& used) {
+  if (job.world.rank() == 0)
+    for (const auto& note : notes_on(*job.input.start, job.input.options, used))
+      job.messages << note << std::endl;
 }
 
 }  // namespace partita::job

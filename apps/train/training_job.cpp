@@ -242,12 +242,11 @@ int train(const job::Job& job, const run::TrainingOptions& asked, kernels::Backe
   MlperfLog log(options.mlperf_log && speaks ? &job.lines : nullptr);
   run::Training training(options.model, asked, backend, world, *job.input.data);
   training.calibrate();
-  if (job.input.start)
+  if (job.input.start) {
+    job::tell_of_model(job, job.input.data->train);
     for (const auto& tensor : job::tensors_of(*job.input.start, options.model))
       training.set_parameter(tensor);
-  if (job.input.start && speaks)
-    for (const auto& note : job::notes_on(*job.input.start, options, job.input.data->train))
-      job.messages << note << std::endl;
+  }
   RecordedTraining recorded(job, training, backend, threads, log);
   const auto lock = lock_checkpoints(job);
   if (options.resume) {

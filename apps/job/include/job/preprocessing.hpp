@@ -1,7 +1,7 @@
 /// Between what a model file says of its training's data and the data of a run.
 #pragma once
 
-#include <string>
+#include <memory>
 #include <vector>
 
 #include "job/job.hpp"
@@ -17,7 +17,7 @@ results::TrainingData training_data(const config::RunOptions&, const data::Datas
 std::shared_ptr<const data::DataPair> load_as_trained(const config::RunOptions&, const results::ModelFile&,
                                                       DataSets&, std::vector<base::Violation>&);
 
-/// Lines that say which normalisation is in use, and in what else the training of the model file differs.
-std::vector<std::string> notes_on(const results::ModelFile&, const config::RunOptions&, const data::Dataset&);
+/// Rank 0 says which normalisation is in use, and in what else the training of the loaded model differs.
+void tell_of_model(const Job&, const data::Dataset& used);
 
 }  // namespace partita::job
