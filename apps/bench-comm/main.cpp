@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "options.hpp"
+#include "partita/base/end_signals.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/results/version.hpp"
 
@@ -209,6 +210,7 @@ int run(comm::MpiEnvironment& environment, comm::Communicator& world, const benc
 }  // namespace
 
 int main(int argc, char** argv) {
+  base::end_on_signals("partita-bench-comm");
   std::string command_line;
   for (int i = 0; i < argc; ++i)
     command_line += (i > 0 ? " " : "") + std::string(argv[i]);
@@ -217,8 +219,9 @@ int main(int argc, char** argv) {
     const bool prints = control.rank() == 0;
     std::vector<base::Violation> violations;
     const auto options = bench_comm::parse(argc, argv, violations);
-    for (auto& violation : comm::check_launch(control.size()))
-      violations.push_back(std::move(violation));
+    if (!options.help && !options.version)
+      for (auto& violation : comm::check_launch(control.size()))
+        violations.push_back(std::move(violation));
     const auto table = prints ? base_table(options.table, violations) : collective::AlgorithmTable::shipped();
     const auto check_output = [&](const char* key, const std::filesystem::path& path, bool overwrite) {
       if (path.empty() || !prints) return;

@@ -10,6 +10,7 @@
 #include "gpu_campaign.hpp"
 #include "ladder_table.hpp"
 #include "options.hpp"
+#include "partita/base/end_signals.hpp"
 #include "partita/comm/environment.hpp"
 #include "partita/kernels/cuda/devices.hpp"
 #include "partita/results/result_file.hpp"
@@ -100,6 +101,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  base::end_on_signals("partita-bench-kernels");
   try {
     return run(argc, argv);
   } catch (const base::ConfigError& wrong) {

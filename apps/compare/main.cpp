@@ -13,6 +13,7 @@
 #include <string>
 
 #include "options.hpp"
+#include "partita/base/end_signals.hpp"
 #include "partita/base/utf8.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/results/version.hpp"
@@ -166,6 +167,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  base::end_on_signals("partita-compare");
   try {
     return run(argc, argv);
   } catch (const base::ConfigError& wrong) {

@@ -6,6 +6,7 @@
 #include "command_line/command_line.hpp"
 #include "commands.hpp"
 #include "fetch.hpp"
+#include "partita/base/end_signals.hpp"
 
 namespace {
 
@@ -187,6 +188,7 @@ int run(const Words& words) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  base::end_on_signals("partita-data");
   try {
     return run(command_line::words_of(argc, argv));
   } catch (const base::ConfigError& error) {

@@ -10,6 +10,7 @@
 #include "job/describe.hpp"
 #include "job/model_file.hpp"
 #include "job/preprocessing.hpp"
+#include "partita/base/end_signals.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/results/statistics.hpp"
 #include "partita/run/inference.hpp"
@@ -137,5 +138,6 @@ int run_inference(const job::Job& job) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  base::end_on_signals("partita-infer");
   return job::run_main({.name = "partita-infer", .read = read_input, .run = run_inference}, argc, argv);
 }

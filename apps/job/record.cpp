@@ -122,6 +122,7 @@ results::RunRecord begin_record(const Job& job, const Split& split, kernels::Bac
     record.environment.entries["mpi_reaches_device_memory"] = comm::reaches_device_memory() ? "yes" : "no";
   }
   record.environment.entries["math_library"] = backend.library();
+  record.environment.entries["node_cores"] = std::to_string(job.world.node_cores());
   record.environment.entries["all_reduce_table"] = job.input.table.hash();
   record.environment.ranks = gather_ranks(job, device.is_host() ? "cpu" : device.name(), threads);
   record.layers = layers_of(split);

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "command_line/command_line.hpp"
+#include "partita/base/end_signals.hpp"
 #include "partita/results/atomic_file.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/results/version.hpp"
@@ -121,6 +122,7 @@ int run(int argc, const char* const* argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  base::end_on_signals("partita-timeline");
   try {
     return run(argc, argv);
   } catch (const base::ConfigError& wrong) {

@@ -274,7 +274,6 @@ int train(const job::Job& job, const run::TrainingOptions& asked, kernels::Backe
 }  // namespace
 
 int run_training(const job::Job& job) {
-  run::StopSignals::reclaim();
   const auto& options = job.input.options;
   // A threaded matrix product adds in another order: the deterministic mode computes with one thread.
   const int threads = job.threads(options.threads == 0 && options.train.deterministic ? 1 : options.threads);

@@ -2,6 +2,7 @@
 
 #include <mpi.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <iostream>
 #include <thread>
@@ -13,10 +14,41 @@
 extern "C" int MPIX_Query_cuda_support(void) __attribute__((weak));
 
 namespace partita::comm {
+namespace {
 
-MpiEnvironment::MpiEnvironment(int& argc, char**& argv) {
+/// Keeps what USR1 does in this process: MPICH installs a handler of its own, which asks the launcher which
+/// ranks have failed and waits for ever where there is none. One that comes meanwhile is held back.
+class KeptUsr1 {
+ public:
+  KeptUsr1() {
+    sigset_t only;
+    sigemptyset(&only);
+    sigaddset(&only, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &only, &mask_);
+    sigaction(SIGUSR1, nullptr, &action_);
+  }
+  ~KeptUsr1() {
+    sigaction(SIGUSR1, &action_, nullptr);
+    pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
+  }
+  KeptUsr1(const KeptUsr1&) = delete;
+  KeptUsr1& operator=(const KeptUsr1&) = delete;
+
+ private:
+  sigset_t mask_{};
+  struct sigaction action_ {};
+};
+
+void initialize(int& argc, char**& argv) {
+  const KeptUsr1 kept;
   int provided = 0;
   check(MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
+}
+
+}  // namespace
+
+MpiEnvironment::MpiEnvironment(int& argc, char**& argv) {
+  initialize(argc, argv);
   check(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   watch_ = std::make_shared<Watch>();
 }
@@ -51,19 +83,6 @@ std::string MpiEnvironment::host() const {
   int length = 0;
   check(MPI_Get_processor_name(text, &length), "MPI_Get_processor_name");
   return {text, static_cast<std::size_t>(length)};
-}
-
-std::vector<base::Violation> check_launch(int world_size) {
-  // A process manager that the library spoke to says how many it started: mpiexec inside an allocation starts
-  // its proxies as a step whose variables the ranks inherit, and they say nothing of the world.
-  if (world_size > 1 || std::getenv("PMI_SIZE") || std::getenv("OMPI_COMM_WORLD_SIZE")) return {};
-  const char* const tasks = std::getenv("SLURM_STEP_NUM_TASKS");
-  if (!tasks || std::atoi(tasks) <= 1) return {};
-  return {
-      {"SLURM_STEP_NUM_TASKS", tasks,
-       "srun started so many tasks, but MPI sees only one rank in this one's world, so that each would run "
-       "the whole job alone; start them with srun --mpi=pmi2 (srun --mpi=list names what this site has), or "
-       "with mpiexec"}};
 }
 
 namespace {

@@ -2,10 +2,13 @@
 /// out of the watchdog's reach, so that all ranks meet before.
 #include <sched.h>
 
+#include <algorithm>
+#include <array>
 #include <exception>
 #include <map>
 #include <numeric>
 
+#include "partita/base/cores.hpp"
 #include "state.hpp"
 
 namespace partita::comm {
@@ -13,13 +16,29 @@ namespace {
 
 using collective::Operation;
 
-/// Cores that any rank of the node may use: where ranks are bound, each sees only its own.
+/// Of every rank of the node the control groups that limit it.
+std::vector<std::vector<base::CpuLimit>> limits_of(MPI_Comm node) {
+  std::array<base::CpuLimit, 16> mine{};  // more groups inside each other nobody has
+  const auto found = base::cpu_limits();
+  std::copy_n(found.begin(), std::min(found.size(), mine.size()), mine.begin());
+  int size = 0;
+  check(MPI_Comm_size(node, &size), "MPI_Comm_size");
+  std::vector<base::CpuLimit> all(static_cast<std::size_t>(size) * mine.size());
+  check(MPI_Allgather(mine.data(), sizeof mine, MPI_BYTE, all.data(), sizeof mine, MPI_BYTE, node),
+        "MPI_Allgather");
+  std::vector<std::vector<base::CpuLimit>> limits(static_cast<std::size_t>(size));
+  for (std::size_t i = 0; i < all.size(); ++i)
+    if (all[i].cores > 0) limits[i / mine.size()].push_back(all[i]);
+  return limits;
+}
+
+/// Cores that the ranks of the node may use: where ranks are bound, each sees only its own.
 int cores_of_node(MPI_Comm node) {
   cpu_set_t cores;
   CPU_ZERO(&cores);
-  if (sched_getaffinity(0, sizeof cores, &cores) != 0) return 1;
+  if (sched_getaffinity(0, sizeof cores, &cores) != 0) CPU_SET(0, &cores);
   check(MPI_Allreduce(MPI_IN_PLACE, &cores, sizeof cores, MPI_BYTE, MPI_BOR, node), "MPI_Allreduce");
-  return std::max(1, CPU_COUNT(&cores));
+  return base::cores_together(CPU_COUNT(&cores), limits_of(node));
 }
 
 /// Numbers the nodes 0, 1, … in order of their first rank.

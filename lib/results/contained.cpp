@@ -41,10 +41,29 @@ void limit_memory(ReadingCost cost) {
         pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + (rlim_t{1} << 30) + rlim_t{64} * cost.bytes);
 }
 
-/// Leaves without a word, a core file or the handlers of whatever library catches crashes here.
+/// Holds back signals that are meant for the whole job: a child that they ended would speak against its file.
+class HeldBack {
+ public:
+  HeldBack() {
+    sigset_t all;
+    sigemptyset(&all);
+    for (const int signal : {SIGUSR1, SIGTERM, SIGINT})
+      sigaddset(&all, signal);
+    pthread_sigmask(SIG_BLOCK, &all, &before_);
+  }
+  ~HeldBack() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  HeldBack(const HeldBack&) = delete;
+  HeldBack& operator=(const HeldBack&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
+/// Leaves without a word, a core file or the handlers of whatever library catches crashes here; ends with its
+/// parent.
 void become_expendable(ReadingCost cost) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGTERM, SIGINT})
+  for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL})
     ::signal(signal, SIG_DFL);
   limit(RLIMIT_CORE, 0);
   limit_memory(cost);
@@ -97,11 +116,13 @@ std::string examine_in_child(const std::function<std::string()>& examine, Readin
   if (::pipe2(ends, O_CLOEXEC) != 0) throw base::EnvironmentError("pipe2", errno, std::strerror(errno));
   const Descriptor from(ends[0]);
   Descriptor to(ends[1]);
+  std::optional<HeldBack> held(std::in_place);
   const pid_t child = ::fork();
+  if (child == 0) answer(examine, to.get(), cost);
+  held.reset();
   if (child < 0)
     throw base::EnvironmentError("fork, to read a file where it can do no harm,", errno,
                                  std::strerror(errno));
-  if (child == 0) answer(examine, to.get(), cost);
   to.reset();
   const auto text = listen(from.get(), cost.patience + std::chrono::seconds(cost.bytes / (4u << 20)));
   if (!text) ::kill(child, SIGKILL);

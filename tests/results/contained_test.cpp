@@ -30,6 +30,15 @@ TEST(ExamineInChild, TellsACrash) {
   EXPECT_NE(examine_in_child([]() -> std::string { _exit(0); }, {}).find("exit code 0"), std::string::npos);
 }
 
+TEST(ExamineInChild, IsNotEndedByWhatIsMeantForTheJob) {
+  const auto interrupted = [] {
+    for (const int signal : {SIGINT, SIGTERM, SIGUSR1})
+      kill(getpid(), signal);
+    return std::string("read");
+  };
+  EXPECT_EQ(examine_in_child(interrupted, {}), "read");
+}
+
 TEST(ExamineInChild, EndsWhatDoesNotEnd) {
   const auto forever = []() -> std::string {
     for (;;)

@@ -4,7 +4,6 @@ import os
 import pathlib
 import re
 import shutil
-import signal
 import sys
 import tempfile
 
@@ -131,13 +130,8 @@ def make_report(paths, folder, overwrite):
             print(f"partita-report: note: {run.path}: {NO_TIMELINE}", file=sys.stderr)
 
 
-def end_by_signal(number, _):
-    raise SystemExit(128 + number)
-
-
 def main(arguments, version):
     options = parse(arguments, version)
-    signal.signal(signal.SIGTERM, end_by_signal)  # so that no half folder is left
     folder = pathlib.Path(options.output or pathlib.Path(options.results[0]).stem + "-report")
     try:
         make_report(options.results, folder, options.overwrite)

@@ -101,7 +101,7 @@ class Communicator {
   /// Among the ranks of this communicator on the same (real or imitated) node.
   [[nodiscard]] int local_rank() const;
   [[nodiscard]] int local_size() const;
-  /// Cores of this rank's host that the job's ranks may use.
+  /// Cores of this rank's host that the job's ranks may use, by their binding and their control groups.
   [[nodiscard]] int node_cores() const;
   /// The node of each rank, numbered from 0.
   [[nodiscard]] std::span<const int> nodes() const;

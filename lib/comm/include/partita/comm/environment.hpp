@@ -22,7 +22,8 @@ class WaitError : public std::runtime_error {
 
 class Watch;
 
-/// Initialises MPI (FUNNELED); the first object of `main`. Every MPI error becomes an EnvironmentError.
+/// Initialises MPI (FUNNELED); the first object of `main` behind what catches signals. Every MPI error
+/// becomes an EnvironmentError. What USR1 does stays as it was before.
 class MpiEnvironment {
  public:
   MpiEnvironment(int& argc, char**& argv);
@@ -54,9 +55,9 @@ class MpiEnvironment {
 /// Local.
 [[nodiscard]] bool reaches_device_memory();
 
-/// What the launcher's variables say against a world of `world_size` ranks; nothing where they agree. Slurm's
-/// srun, told to use an interface that the MPI library does not speak, starts each of its tasks as a world of
-/// one rank, and every one of them would run the whole job. Local.
+/// What the variables of launchers say against a world of `world_size` ranks; nothing where they agree. A
+/// launcher whose interface the MPI library does not speak starts each process as a world of one rank, and
+/// every one of them would run the whole job. Of launches inside each other the innermost counts. Local.
 std::vector<base::Violation> check_launch(int world_size);
 
 /// Runs a program on every rank. An exception on one rank is printed to `errors` with the rank and its cause,

@@ -6,7 +6,8 @@
 
 namespace partita::run {
 
-/// Catches USR1, TERM and INT while it lives; then the former handlers are back. One at a time in a process.
+/// Catches USR1, TERM and INT while it lives, those too that the process was started to hold back; then the
+/// former handlers are back. One at a time in a process.
 class StopSignals {
  public:
   StopSignals();
@@ -14,9 +15,6 @@ class StopSignals {
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;
 
-  /// Takes the signals back from MPI, which installs a handler of its own for USR1 as it starts; that one
-  /// would wait for a launcher that a process without one does not have.
-  static void reclaim();
   /// Whether one has come to this process.
   [[nodiscard]] static bool received();
 

@@ -1,0 +1,27 @@
+/// How many cores a process may use: what it is bound to, and what its control groups grant.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <vector>
+
+namespace partita::base {
+
+/// A control group that limits this process's time on CPUs (`cpu.max` of version 2, `cpu.cfs_quota_us` of
+/// version 1).
+struct CpuLimit {
+  std::uint64_t group = 0;  ///< the same for two processes of a host exactly when they are in the same group
+  double cores = 0;         ///< seconds of CPU time a second
+};
+
+/// The control groups, from this process's own to the outermost that can be seen, which grant a limited time;
+/// none where nothing is limited or nothing can be read. `root`: the folder in which proc and sys are found.
+std::vector<CpuLimit> cpu_limits(const std::filesystem::path& root = "/");
+
+/// The cores that the processes of a host have together, at least one: those that they are bound to,
+/// `bound_cores`, or fewer where the limits of each process, `limits[i]`, grant less. Processes of one group
+/// share what it grants evenly.
+int cores_together(int bound_cores, std::span<const std::vector<CpuLimit>> limits);
+
+}  // namespace partita::base
