@@ -198,8 +198,8 @@ int run(comm::MpiEnvironment& environment, comm::Communicator& world, const benc
     print_summary(campaign, world.size());
     if (!options.output.empty())
       results::write_snapshot(options.output,
-                              record_of(campaign, world, command_line, ranks, environment.library()));
-    if (!options.table.empty()) update_table(options.table, table, campaign, world, environment.library());
+                              record_of(campaign, world, command_line, ranks, environment.mpi_library()));
+    if (!options.table.empty()) update_table(options.table, table, campaign, world, environment.mpi_library());
   }
   for (const auto& [bytes, measurements] : campaign.all())
     for (const auto& m : measurements)

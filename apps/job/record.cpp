@@ -37,7 +37,7 @@ constexpr const char* recorded_variables[] = {
 
 /// Compiler, libraries and the scheduler's variables, by name.
 std::map<std::string, std::string> versions(const comm::MpiEnvironment& environment) {
-  std::map<std::string, std::string> entries{{"mpi", environment.library()},
+  std::map<std::string, std::string> entries{{"mpi", environment.mpi_library()},
                                              {"compiler", "GCC " __VERSION__},
                                              {"hdf5", results::hdf5_version()},
                                              {"cuda", describe(kernels::cuda::query_devices())}};
@@ -121,7 +121,7 @@ results::RunRecord begin_record(const Job& job, const Split& split, kernels::Bac
     record.environment.entries["gemm"] = options.gemm;
     record.environment.entries["mpi_reaches_device_memory"] = comm::reaches_device_memory() ? "yes" : "no";
   }
-  record.environment.entries["math_library"] = backend.library();
+  record.environment.entries["math_library"] = backend.math_library();
   record.environment.entries["node_cores"] = std::to_string(job.world.node_cores());
   record.environment.entries["all_reduce_table"] = job.input.table.hash();
   record.environment.ranks = gather_ranks(job, device.is_host() ? "cpu" : device.name(), threads);

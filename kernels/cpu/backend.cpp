@@ -17,7 +17,7 @@ class CpuBackend final : public Backend {
 
   std::string_view name() const override { return "cpu"; }
   DataType type() const override { return DataType::float32; }
-  std::string library() const override {
+  std::string math_library() const override {
     const auto& v = *onednn::version();
     return "oneDNN " + std::to_string(v.major) + "." + std::to_string(v.minor) + "." +
            std::to_string(v.patch);

@@ -40,7 +40,7 @@ class CudaBackend final : public Backend {
 
   std::string_view name() const override { return "cuda"; }
   DataType type() const override { return DataType::float32; }
-  std::string library() const override { return "CUDA " + query_devices().runtime + ", own kernels"; }
+  std::string math_library() const override { return "CUDA " + query_devices().runtime + ", own kernels"; }
   kernels::Device& device() override { return device_; }
   Layout image_layout() const override { return Layout::nchw; }
 

@@ -67,7 +67,7 @@ void MpiEnvironment::abort(int code) const {
   std::_Exit(code);
 }
 
-std::string MpiEnvironment::library() const {
+std::string MpiEnvironment::mpi_library() const {
   char text[MPI_MAX_LIBRARY_VERSION_STRING];
   int length = 0;
   check(MPI_Get_library_version(text, &length), "MPI_Get_library_version");

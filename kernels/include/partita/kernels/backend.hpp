@@ -177,7 +177,7 @@ class Backend {
   [[nodiscard]] virtual std::string_view name() const = 0;
   [[nodiscard]] virtual DataType type() const = 0;
   /// Name and version of the library that it computes with; "none" where there is none.
-  [[nodiscard]] virtual std::string library() const { return "none"; }
+  [[nodiscard]] virtual std::string math_library() const { return "none"; }
   /// Where its views lie and how its work is waited for.
   [[nodiscard]] virtual Device& device() = 0;
   /// The memory order this back-end wants image tensors in.

@@ -42,7 +42,7 @@ class MpiEnvironment {
   /// Until every rank has come to the end of its program: one that ends early is missed by the others.
   void leave() const;
   /// "MPICH 4.0.2", from MPI_Get_library_version's first line.
-  [[nodiscard]] std::string library() const;
+  [[nodiscard]] std::string mpi_library() const;
   /// This rank's host.
   [[nodiscard]] std::string host() const;
   [[nodiscard]] const std::shared_ptr<Watch>& watch() const { return watch_; }
