@@ -1,6 +1,9 @@
 #include "job/model_file.hpp"
 
+#include <fnmatch.h>
+
 #include <algorithm>
+#include <set>
 
 #include "job/preprocessing.hpp"
 
@@ -9,9 +12,16 @@ namespace {
 
 using base::Violation;
 
+std::string names_in(const results::ModelFile& file) {
+  std::string names;
+  for (const auto& parameter : file.parameters)
+    if (parameter.name == "weight") names += (names.empty() ? "" : ", ") + parameter.layer;
+  return names.empty() ? "none" : names;
+}
+
 /// What is wrong with a tensor of a layer in the file, or nothing; `found` where it is there.
 std::string check_tensor(const results::ModelFile& file, const model::Layer& layer, const std::string& name,
-                         bool& found) {
+                         Layers wanted, bool& found) {
   const auto parameter = std::find_if(file.parameters.begin(), file.parameters.end(),
                                       [&](const auto& p) { return p.layer == layer.name && p.name == name; });
   found = parameter != file.parameters.end();
@@ -19,7 +29,8 @@ std::string check_tensor(const results::ModelFile& file, const model::Layer& lay
   const auto expected = name == "weight" ? layer.weight_shape() : kernels::Shape{layer.out};
   if (parameter->shape == expected) return "";
   return layer.name + " " + name + " has shape " + to_string(parameter->shape) + " there and " +
-         to_string(expected) + " here";
+         to_string(expected) + " here" +
+         (wanted == Layers::shared ? "; load-model.skip=" + layer.name + " leaves it out" : "");
 }
 
 }  // namespace
@@ -28,17 +39,41 @@ std::vector<Violation> check_model_file(const results::ModelFile& file, const mo
                                         Layers wanted, const std::string& path) {
   std::vector<Violation> violations;
   bool any = false;
-  for (const auto& layer : model.layers)
-    for (const std::string name : {"weight", "bias"}) {
-      if (!layer.has_parameters()) continue;
-      bool found = false;
-      const auto wrong = check_tensor(file, layer, name, found);
-      any = any || found;
-      if (!wrong.empty() && (found || wanted == Layers::all))
-        violations.push_back({"load-model", path, wrong});
-    }
+  for (const auto& layer : model.layers) {
+    if (!layer.has_parameters()) continue;
+    bool weight_found = false, bias_found = false;
+    const auto weight = check_tensor(file, layer, "weight", wanted, weight_found);
+    const auto bias = check_tensor(file, layer, "bias", wanted, bias_found);
+    any = any || weight_found || bias_found;
+    // Half a layer is none that could be left out.
+    if (!weight_found && !bias_found && wanted == Layers::shared) continue;
+    for (const auto& wrong : {weight, bias})
+      if (!wrong.empty()) violations.push_back({"load-model", path, wrong});
+  }
   if (!any && wanted == Layers::shared)
-    violations.push_back({"load-model", path, "has no layer of this model's names"});
+    violations.push_back(
+        {"load-model", path, "has no layer of this model's names; it has " + names_in(file)});
+  return violations;
+}
+
+std::vector<Violation> skip_layers(std::optional<results::ModelFile>& file,
+                                   const config::RunOptions& options) {
+  std::vector<Violation> violations;
+  if (options.load_model.empty() && !options.load_skip.empty())
+    violations.push_back(
+        {"load-model.skip", options.load_skip.front(), "skips layers of load-model, which is not given"});
+  if (!file) return violations;
+  std::set<std::string> skipped;
+  for (const auto& pattern : options.load_skip) {
+    bool any = false;
+    for (const auto& parameter : file->parameters)
+      if (fnmatch(pattern.c_str(), parameter.layer.c_str(), 0) == 0)
+        any = true, skipped.insert(parameter.layer);
+    if (!any)
+      violations.push_back({"load-model.skip", pattern,
+                            "is no layer of " + options.load_model.string() + "; it has " + names_in(*file)});
+  }
+  std::erase_if(file->parameters, [&](const auto& parameter) { return skipped.contains(parameter.layer); });
   return violations;
 }
 

@@ -39,6 +39,7 @@ job::Input read_shared_input(int argc, const char* const* argv, int world_size, 
   const auto& options = input.options;
   if (!input.has_work()) return input;
   if (input.model_is_known && input.grid_fits) input.append(config::check_plan(options));
+  input.append(job::skip_layers(input.start, options));
   if (input.model_is_known && input.start)
     input.append(
         job::check_model_file(*input.start, options.model, job::Layers::shared, options.load_model.string()));

@@ -1,7 +1,9 @@
 /// The table of all keys.
 #include <algorithm>
+#include <sstream>
 
 #include "key_kinds.hpp"
+#include "partita/model/grammar.hpp"
 
 namespace partita::config {
 namespace {
@@ -196,6 +198,34 @@ Key path(std::string name, std::string meaning, std::filesystem::path RunOptions
               }};
 }
 
+/// "head, conv*".
+Key load_skip() {
+  return {.name = "load-model.skip",
+          .meaning = "layers that a training draws anew instead of loading them: names, or patterns with *, "
+                     "separated by commas",
+          .only = base::RunKind::training,
+          .read =
+              [](RunOptions& o, const std::string& value) -> std::string {
+                o.load_skip.clear();
+                std::istringstream list(value);
+                for (std::string name; std::getline(list, name, ',');) {
+                  name.erase(0, name.find_first_not_of(" \t"));
+                  name.erase(name.find_last_not_of(" \t") + 1);
+                  auto plain = name;
+                  std::replace(plain.begin(), plain.end(), '*', '_');
+                  if (!model::is_layer_name(plain)) return "must be names of layers, or patterns with *, separated by commas";
+                  o.load_skip.push_back(name);
+                }
+                return "";
+              },
+          .print = [](const RunOptions& o) -> std::optional<std::string> {
+            std::string list;
+            for (const auto& name : o.load_skip)
+              list += (list.empty() ? "" : ", ") + name;
+            return list.empty() ? std::nullopt : std::optional(list);
+          }};
+}
+
 // clang-format on
 
 }  // namespace
@@ -235,6 +265,7 @@ const std::vector<Key>& keys() {
                         &RunOptions::load_model));
     keys.back().decides_result = true;
     keys.back().role = KeyRole::start;
+    keys.push_back(load_skip());
     return keys;
   }();
   return all;

@@ -40,8 +40,10 @@ std::string ini(const RunOptions& options, bool only_deciding) {
     text += key.name.substr(dot + 1) + " = " + *value + "\n";
     if (key.name != "model.input") continue;
     // The hash must not depend on how a layer is spelled, nor on how the input above it is.
-    for (const auto& layer : options.model.layers)
+    for (auto layer : options.model.layers) {
+      layer.is_named = layer.is_named && !options.load_model.empty();  // names decide only what is loaded
       text += only_deciding ? "layer = " + layer.line() + "\n" : "";
+    }
     for (const auto& layer : options.model_text.layers)
       text += only_deciding ? "" : "layer = " + ini_value(layer) + "\n";
   }

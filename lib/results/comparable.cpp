@@ -17,7 +17,7 @@ struct Key {
 std::string layers_of(const RunRecord& r) {
   std::string text;
   for (const auto& layer : r.layers)
-    text += (text.empty() ? "" : ", ") + layer.name + " " + layer.output;
+    text += (text.empty() ? "" : ", ") + layer.kind + " " + layer.output;
   return text;
 }
 

@@ -37,7 +37,8 @@ std::string unquoted(const std::string& text) {
 }
 
 /// Empty when the marks are right, else what is wrong.
-std::string check_marks(const hdf5::File& file, const std::string& content) {
+std::string check_marks(const hdf5::File& file, const std::string& content, Marks marks) {
+  if (marks == Marks::optional && !has_marks(file)) return "";
   if (!hdf5::has_attribute(file.id(), "software") || !hdf5::has_attribute(file.id(), "schema_version") ||
       !hdf5::has_attribute(file.id(), "content"))
     return "is an HDF5 file, but none that Partita wrote";
@@ -65,13 +66,17 @@ void check_bytes(const std::filesystem::path& path, std::span<const std::byte> b
 
 /// Empty when `take` has taken everything, else what is wrong.
 std::string examine_bytes(std::span<const std::byte> bytes, const std::string& content,
-                          const std::function<void(const hdf5::File&)>& take) {
+                          const std::function<void(const hdf5::File&)>& take, Marks marks) {
+  bool is_foreign = false;
   try {
     const auto file = hdf5::File::open(bytes);
-    if (auto wrong = check_marks(file, content); !wrong.empty()) return wrong;
+    is_foreign = !has_marks(file);
+    if (auto wrong = check_marks(file, content, marks); !wrong.empty()) return wrong;
     take(file);
   } catch (const hdf5::Failure& failure) {
-    return std::string("is truncated or damaged: ") + failure.what();
+    return (is_foreign ? "has not the layout of a " + content + " file (see docs/" + content + "s.md): "
+                       : std::string("is truncated or damaged: ")) +
+           failure.what();
   } catch (const std::bad_alloc&) {
     return "is damaged: it names a size that no memory holds";
   } catch (const std::exception& other) {  // of a container, which only a hostile file reaches
@@ -81,6 +86,11 @@ std::string examine_bytes(std::span<const std::byte> bytes, const std::string& c
 }
 
 }  // namespace
+
+bool has_marks(const hdf5::File& file) {
+  return hdf5::has_attribute(file.id(), "software") || hdf5::has_attribute(file.id(), "schema_version") ||
+         hdf5::has_attribute(file.id(), "content");
+}
 
 void sign(const hdf5::File& file, const std::string& content) {
   hdf5::write_attribute(file.id(), "schema_version", schema_version);
@@ -113,18 +123,20 @@ void write_document(const std::filesystem::path& path, const std::string& conten
 }
 
 void read_document(const std::filesystem::path& path, const std::string& content,
-                   const std::function<void(const hdf5::File&)>& take) {
+                   const std::function<void(const hdf5::File&)>& take, Marks marks) {
   const auto bytes = read_bytes(path);
   check_bytes(path, bytes);
-  auto wrong = examine_in_child([&] { return examine_bytes(bytes, content, take); }, {.bytes = bytes.size()});
-  if (wrong.empty()) wrong = examine_bytes(bytes, content, take);
+  auto wrong =
+      examine_in_child([&] { return examine_bytes(bytes, content, take, marks); }, {.bytes = bytes.size()});
+  if (wrong.empty()) wrong = examine_bytes(bytes, content, take, marks);
   if (!wrong.empty()) refuse(path, std::move(wrong));
 }
 
 void read_vouched_document(const std::filesystem::path& path, std::span<const std::byte> bytes,
                            const std::string& content, const std::function<void(const hdf5::File&)>& take) {
   check_bytes(path, bytes);
-  if (auto wrong = examine_bytes(bytes, content, take); !wrong.empty()) refuse(path, std::move(wrong));
+  if (auto wrong = examine_bytes(bytes, content, take, Marks::required); !wrong.empty())
+    refuse(path, std::move(wrong));
 }
 
 }  // namespace partita::results

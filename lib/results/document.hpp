@@ -22,10 +22,14 @@ void write_document(const std::filesystem::path& path, const std::string& conten
                     const std::function<void(const hdf5::File&)>& fill,
                     const std::function<void(const hdf5::File&)>& verify);
 
+/// Whether a file may lack all marks: one that other software wrote in our layout.
+enum class Marks { required, optional };
+bool has_marks(const hdf5::File&);
+
 /// Opens `path`, checks the marks, and gives the file to `take`, in a child process first. Whatever HDF5
 /// refuses, or crashes on there, becomes a `base::ConfigError` that names the file.
 void read_document(const std::filesystem::path& path, const std::string& content,
-                   const std::function<void(const hdf5::File&)>& take);
+                   const std::function<void(const hdf5::File&)>& take, Marks marks = Marks::required);
 
 /// The same for bytes that somebody vouches for (by their SHA-256), without the child.
 void read_vouched_document(const std::filesystem::path& path, std::span<const std::byte> bytes,

@@ -162,8 +162,19 @@ std::vector<std::string> members(hid_t group) {
     static_cast<std::vector<std::string>*>(out)->emplace_back(name);
     return 0;
   };
-  checked(H5Literate(group, H5_INDEX_CRT_ORDER, H5_ITER_INC, nullptr, collect, &names), "H5Literate");
+  const PropertyList creation(checked(H5Gget_create_plist(group), "H5Gget_create_plist"));
+  unsigned order = 0;
+  checked(H5Pget_link_creation_order(creation.get(), &order), "H5Pget_link_creation_order");
+  const auto index = (order & H5P_CRT_ORDER_TRACKED) != 0 ? H5_INDEX_CRT_ORDER : H5_INDEX_NAME;
+  checked(H5Literate(group, index, H5_ITER_INC, nullptr, collect, &names), "H5Literate");
   return names;
+}
+
+bool is_group(hid_t parent, const std::string& name) {
+  require_own_member(parent, name);
+  const base::UniqueHandle<HandleTraits<H5Oclose>> object(
+      checked(H5Oopen(parent, name.c_str(), H5P_DEFAULT), "H5Oopen " + place_of(parent, name)));
+  return H5Iget_type(object.get()) == H5I_GROUP;
 }
 
 void write_attribute(hid_t object, const std::string& name, const std::string& value) {
@@ -292,7 +303,7 @@ void attach_scale(hid_t dataset, hid_t scale, unsigned dimension) {
 bool is_single_precision(hid_t group, const std::string& name) {
   const auto dataset = open_dataset(group, name);
   const Type type(checked(H5Dget_type(dataset.get()), "H5Dget_type"));
-  return H5Tget_size(type.get()) == sizeof(float);
+  return H5Tget_size(type.get()) <= sizeof(float);
 }
 
 }  // namespace partita::results::hdf5

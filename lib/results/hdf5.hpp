@@ -63,11 +63,13 @@ class File {
   base::UniqueHandle<HandleTraits<H5Fclose>> file_;
 };
 
-/// Groups list their members in order of creation.
+/// Groups list their members in order of creation; those of other software that keep none, by name.
 Group create_group(hid_t parent, const std::string& name);
 Group open_group(hid_t parent, const std::string& name);
 bool exists(hid_t parent, const std::string& name);
 std::vector<std::string> members(hid_t group);
+/// Whether a member is a group rather than a dataset.
+bool is_group(hid_t parent, const std::string& name);
 
 // Attributes: scalars; strings of fixed length, UTF-8.
 void write_attribute(hid_t object, const std::string& name, const std::string& value);
@@ -91,7 +93,7 @@ std::vector<T> read_column(hid_t group, const std::string& name, Extents& extent
 /// Makes the one-dimensional `dataset` the scale of a dimension called `name`.
 void make_scale(hid_t dataset, const std::string& name);
 void attach_scale(hid_t dataset, hid_t scale, unsigned dimension);
-/// Whether a numeric dataset holds float32 rather than float64.
+/// Whether float32 holds the values of a numeric dataset: float16 and float32.
 bool is_single_precision(hid_t group, const std::string& name);
 
 }  // namespace partita::results::hdf5

@@ -95,22 +95,32 @@ Parameter take(hid_t group, const std::string& layer, const std::string& name) {
   return p;
 }
 
+/// The tensors of one layer; of a layer that other software wrote those that layers of ours have.
+void take_layer(hid_t parameters, const std::string& layer, bool is_foreign, ModelFile& model) {
+  if (!hdf5::is_group(parameters, layer))
+    throw hdf5::Failure("/parameters/" + layer + " is a dataset; a layer is a group with weight and bias");
+  const auto group = hdf5::open_group(parameters, layer);
+  for (const auto& name : hdf5::members(group.get()))
+    if (!is_foreign || name == "weight" || name == "bias")
+      model.parameters.push_back(take(group.get(), layer, name));
+}
+
 ModelFile take(const hdf5::File& file) {
   ModelFile model;
-  hdf5::read_attribute(file.id(), "model", model.model);
-  hdf5::read_attribute(file.id(), "config_hash", model.config_hash);
-  hdf5::read_attribute(file.id(), "seed", model.seed);
-  if (hdf5::exists(file.id(), "data")) {
-    GroupReader root(hdf5::open_group(file.id(), "/"));
-    exchange_data(root, model.data.emplace());
-    check_data(*model.data);
+  const bool is_foreign = !has_marks(file);
+  if (!is_foreign) {
+    hdf5::read_attribute(file.id(), "model", model.model);
+    hdf5::read_attribute(file.id(), "config_hash", model.config_hash);
+    hdf5::read_attribute(file.id(), "seed", model.seed);
+    if (hdf5::exists(file.id(), "data")) {
+      GroupReader root(hdf5::open_group(file.id(), "/"));
+      exchange_data(root, model.data.emplace());
+      check_data(*model.data);
+    }
   }
   const auto parameters = hdf5::open_group(file.id(), "parameters");
-  for (const auto& layer : hdf5::members(parameters.get())) {
-    const auto group = hdf5::open_group(parameters.get(), layer);
-    for (const auto& name : hdf5::members(group.get()))
-      model.parameters.push_back(take(group.get(), layer, name));
-  }
+  for (const auto& layer : hdf5::members(parameters.get()))
+    take_layer(parameters.get(), layer, is_foreign, model);
   return model;
 }
 
@@ -126,7 +136,8 @@ void write_model(const std::filesystem::path& path, const ModelFile& model) {
 
 ModelFile read_model(const std::filesystem::path& path) {
   ModelFile model;
-  read_document(path, "model", [&](const hdf5::File& file) { model = take(file); });
+  read_document(
+      path, "model", [&](const hdf5::File& file) { model = take(file); }, Marks::optional);
   return model;
 }
 

@@ -18,6 +18,10 @@ enum class Layers { shared, all };
 std::vector<base::Violation> check_model_file(const results::ModelFile&, const model::ModelSpec&, Layers,
                                               const std::string& path);
 
+/// Takes the layers out of `file` that `load-model.skip` names; refuses patterns that name none of them, and
+/// to skip where nothing is loaded.
+std::vector<base::Violation> skip_layers(std::optional<results::ModelFile>& file, const config::RunOptions&);
+
 /// The tensors of the layers that the model has too, by name.
 std::vector<run::LogicalTensor> tensors_of(const results::ModelFile&, const model::ModelSpec&);
 

@@ -3,6 +3,8 @@
 ///
 /// Linear `weight[out, in] bias[out]`, Conv2d `weight[out, in, kh, kw] bias[out]`, float32 or float64.
 /// `/data` says what the model's input and outputs are; files of the first versions lack it.
+/// Files that other software wrote in this layout are read too, float16 among them, without any attribute
+/// (docs/models.md).
 #pragma once
 
 #include <cstdint>

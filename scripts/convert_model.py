@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+"""Converts between a PyTorch state_dict and a model file of Partita, whichever way the names' endings say.
+
+A state_dict is a .pt or .pth file (needs torch) or an .npz file of the same names (`numpy.savez(path, **{name: tensor.numpy()})`);
+a model file is .h5 (needs h5py) with /parameters/LAYER/{weight,bias} in PyTorch's shapes, as docs/models.md says.
+
+Layers are matched in order: the state's convolutions become conv1, conv2, ..., its linear layers linear1, linear2, ...; the other way
+layers keep their names, or take those of --like in order. --map names a layer otherwise.
+"""
+import argparse
+import os
+import pathlib
+import sys
+import tempfile
+
+import h5py
+import numpy
+
+KINDS = {2: "linear", 4: "conv"}  # by the dimensions of a weight
+
+
+class Refused(Exception):
+    """What the user gave cannot be converted; holds a line for each thing that is wrong."""
+
+
+def tensors_of(state, path):
+    """The tensors of what torch.save wrote: a state_dict, or a checkpoint that holds one."""
+    import torch
+    for key in ("state_dict", "model_state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise Refused(f"{path}: holds no state_dict; save model.state_dict()")
+    return {name: (value.float() if value.dtype is torch.bfloat16 else value).detach().numpy() for name, value in state.items()}
+
+
+def read_state(path):
+    if path.suffix == ".npz":
+        with numpy.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    import torch
+    return tensors_of(torch.load(path, map_location="cpu", weights_only=True), path)
+
+
+def write_state(path, tensors):
+    if path.suffix == ".npz":
+        numpy.savez(path, **tensors)
+    else:
+        import torch
+        torch.save({name: torch.from_numpy(values) for name, values in tensors.items()}, path)
+
+
+def read_model(path):
+    """Tensors by "LAYER.weight" and "LAYER.bias", in the order of the layers where the file keeps it."""
+    with h5py.File(path) as file:
+        if "parameters" not in file:
+            raise Refused(f"{path}: has no group /parameters, so it is no model file")
+        layers = []
+        group = file["parameters"].id
+        tracked = group.get_create_plist().get_link_creation_order() & h5py.h5p.CRT_ORDER_TRACKED
+        group.links.iterate(layers.append, idx_type=h5py.h5.INDEX_CRT_ORDER if tracked else h5py.h5.INDEX_NAME)
+        layers = [layer.decode() for layer in layers]
+        return {f"{layer}.{name}": file["parameters"][layer][name][()] for layer in layers for name in ("weight", "bias")}
+
+
+def write_model(path, tensors):
+    with h5py.File(path, "w", track_order=True) as file:
+        parameters = file.create_group("parameters", track_order=True)
+        for name, values in tensors.items():
+            layer, which = name.rsplit(".", 1)
+            parameters.require_group(layer)[which] = values
+
+
+def layers_of(tensors):
+    """The names that have a weight, in order."""
+    return [name.removesuffix(".weight") for name in tensors if name.endswith(".weight")]
+
+
+def numbered(tensors, renamed):
+    """Layers as Partita names them by default: kind and number within the kind."""
+    names, count = {}, {}
+    for layer in layers_of(tensors):
+        kind = KINDS.get(tensors[layer + ".weight"].ndim)
+        count[kind] = count.get(kind, 0) + 1
+        names[layer] = renamed.get(layer, f"{kind}{count[kind]}")
+    return names
+
+
+def like(tensors, reference, renamed):
+    """Layers as another state_dict names them, in order and with the same shapes."""
+    layers, others = layers_of(tensors), layers_of(reference)
+    if len(layers) != len(others):
+        raise Refused(f"--like: has {len(others)} layers, the model {len(layers)}")
+    wrong = [f"--like: {other} has shape {reference[other + '.weight'].shape}, {layer} {tensors[layer + '.weight'].shape}"
+             for layer, other in zip(layers, others) if reference[other + ".weight"].shape != tensors[layer + ".weight"].shape]
+    if wrong:
+        raise Refused("\n".join(wrong))
+    return {layer: renamed.get(layer, other) for layer, other in zip(layers, others)}
+
+
+def check_for_partita(tensors):
+    """What Partita has no layer for."""
+    layers = set(layers_of(tensors))
+    wrong = []
+    for name, values in tensors.items():
+        layer, _, which = name.rpartition(".")
+        if layer not in layers or which not in ("weight", "bias"):
+            wrong.append(f"{name}: belongs to no linear or convolutional layer; leave it out with --skip")
+        elif which == "weight" and values.ndim not in KINDS:
+            wrong.append(f"{name}: has {values.ndim} dimensions; a linear layer's weight has 2, a convolution's 4; leave it out with --skip")
+        elif which == "weight" and values.ndim == 4 and values.shape[2] != values.shape[3]:
+            wrong.append(f"{name}: has windows of {values.shape[2]}x{values.shape[3]}; Partita's are square")
+        elif values.dtype.kind != "f":
+            wrong.append(f"{name}: holds {values.dtype}, not floating-point numbers")
+    if wrong:
+        raise Refused("\n".join(wrong))
+
+
+def with_biases(tensors):
+    """Partita's layers have biases; zeros stand for one that is not there."""
+    result = {}
+    for layer in layers_of(tensors):
+        weight = result[layer + ".weight"] = tensors[layer + ".weight"]
+        if layer + ".bias" not in tensors:
+            print(f"{layer}: has no bias; written as zeros", file=sys.stderr)
+        result[layer + ".bias"] = tensors.get(layer + ".bias", numpy.zeros(weight.shape[0], weight.dtype))
+    return result
+
+
+def convert(tensors, names):
+    taken = list(names.values())
+    twice = sorted({name for name in taken if taken.count(name) > 1})
+    if twice:
+        raise Refused(f"two layers would be called {', '.join(twice)}; name one with --map")
+    return {f"{names[name.rpartition('.')[0]]}.{name.rpartition('.')[2]}": values for name, values in tensors.items()}
+
+
+def replace(path, write, tensors):
+    """A whole file or none."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        write(folder / path.name, tensors)
+        os.replace(folder / path.name, path)
+    finally:
+        for left in folder.iterdir():
+            left.unlink()
+        folder.rmdir()
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("input", type=pathlib.Path)
+    parser.add_argument("output", type=pathlib.Path)
+    parser.add_argument("--map", action="append", default=[], metavar="NAME=NEW", help="a layer's name in the output; may be repeated")
+    parser.add_argument("--like", type=pathlib.Path, metavar="STATE", help="from a model file: take the names of this state_dict, in order")
+    parser.add_argument("--skip", action="append", default=[], metavar="NAME", help="leave out a tensor, or all of a layer; may be repeated")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    return parser.parse_args()
+
+
+def run(arguments):
+    states, to_model = (".pt", ".pth", ".npz"), arguments.output.suffix == ".h5"
+    state, model = (arguments.input, arguments.output) if to_model else (arguments.output, arguments.input)
+    if state.suffix not in states or model.suffix != ".h5":
+        raise Refused("one of the files is a state_dict (.pt, .pth, .npz), the other a model file (.h5)")
+    if arguments.like and to_model:
+        raise Refused("--like: belongs to a conversion from a model file")
+    if arguments.output.exists() and not arguments.overwrite:
+        raise Refused(f"{arguments.output}: exists; --overwrite replaces it")
+    tensors = read_state(arguments.input) if to_model else read_model(arguments.input)
+    unknown = [name for name in arguments.skip if not any(tensor == name or tensor.startswith(name + ".") for tensor in tensors)]
+    tensors = {name: values for name, values in tensors.items()
+               if not any(name == skipped or name.startswith(skipped + ".") for skipped in arguments.skip)}
+    renamed = dict(entry.partition("=")[::2] for entry in arguments.map)
+    wrong = [f"--skip {name}: is not in {arguments.input}" for name in unknown]
+    wrong += [f"--map {name}: is no layer of {arguments.input}; it has {', '.join(layers_of(tensors))}"
+              for name in renamed if name not in layers_of(tensors)]
+    if wrong:
+        raise Refused("\n".join(wrong))
+    if to_model:
+        check_for_partita(tensors)
+        names = numbered(tensors, renamed)
+        tensors = with_biases(tensors)
+    else:
+        names = like(tensors, read_state(arguments.like), renamed) if arguments.like else \
+            {layer: renamed.get(layer, layer) for layer in layers_of(tensors)}
+    replace(arguments.output, write_model if to_model else write_state, convert(tensors, names))
+    for old, new in names.items():
+        print(f"{old} -> {new}  {'x'.join(map(str, tensors[old + '.weight'].shape))}")
+
+
+def main():
+    try:
+        run(parse_arguments())
+    except (Refused, ImportError, OSError, KeyError, ValueError) as wrong:
+        text = str(wrong) if isinstance(wrong, Refused) else f"{type(wrong).__name__}: {wrong}"
+        for line in text.split("\n"):
+            print(f"convert_model.py: {line}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
