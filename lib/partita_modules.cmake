@@ -52,7 +52,8 @@ function(partita_add_mpi_test)
   endforeach()
 endfunction()
 
-# Labels default to fast; exit code 77 means skipped, visibly. The limit ends what hangs, and judges no machine.
+# Labels default to fast; exit code 77 means skipped, visibly. The limit ends what hangs, and judges no machine; threads
+# that wait for others leave them the cores.
 function(partita_label_test name labels)
   if(NOT labels)
     set(labels fast)
@@ -61,5 +62,6 @@ function(partita_label_test name labels)
   if("full" IN_LIST labels)
     set(seconds 3600)
   endif()
-  set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${seconds} SKIP_RETURN_CODE 77)
+  set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${seconds} SKIP_RETURN_CODE 77
+                                            ENVIRONMENT_MODIFICATION OMP_WAIT_POLICY=set:passive)
 endfunction()

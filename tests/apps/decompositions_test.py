@@ -79,9 +79,9 @@ def described():
         assert f"\nsync   all-reduces by {sync}\n" in result.stdout, (arguments, result)
     text = run(2, "--grid.pipeline=2", "--print-program=1").stdout
     assert "receive activation over pipeline peer 0 tag 0" in text and "update" in text, text
-    for strategy, grid in (("data", "data=8 pipeline=1 tensor=1"), ("layer", "data=1 pipeline=8 tensor=1"),
-                           ("tensor", "data=1 pipeline=1 tensor=8"), ("hybrid", "data=2 pipeline=2 tensor=2")):
-        result = run(8, f"--strategy={strategy}", "--train.steps=1", "--evaluate.every=0")
+    for strategy, ranks, grid in (("data", 3, "data=3 pipeline=1 tensor=1"), ("layer", 3, "data=1 pipeline=3 tensor=1"),
+                                  ("tensor", 3, "data=1 pipeline=1 tensor=3"), ("hybrid", 8, "data=2 pipeline=2 tensor=2")):
+        result = run(ranks, f"--strategy={strategy}", "--train.steps=1", "--evaluate.every=0")
         assert result.returncode == 0 and f"strategy {strategy}: grid {grid}" in result.stderr, result
 
 

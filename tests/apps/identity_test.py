@@ -3,18 +3,21 @@ run; another content under the same path makes another.
 
 usage: identity_test.py MPIEXEC PARTITA_TRAIN PARTITA_DATA PARTITA_COMPARE SOURCE_FOLDER
 """
+import os
 import json
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
 
 mpiexec, train_program, data, compare, source = sys.argv[1:6]
 
 
 def run(*command, code=0):
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=100)
+    done = jobs.run(command)
     assert done.returncode == code, (command, done.returncode, done.stdout, done.stderr)
     return done.stdout + done.stderr
 

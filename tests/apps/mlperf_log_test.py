@@ -15,7 +15,8 @@ mpiexec, train, source = sys.argv[1:4]
 
 def run(*arguments, config="digits_mlp"):
     """Events in the order printed, and the figures of merit."""
-    command = [mpiexec, "-n", "2", train, f"--config={source}/inputs/runs/{config}.ini", *arguments]
+    command = [mpiexec, "-n", "2", train, f"--config={source}/inputs/runs/{config}.ini", "--data.train-samples=2000",
+               "--data.test-samples=500", *arguments]
     result = jobs.run(command)
     lines = result.stdout.splitlines()
     events = [json.loads(line.removeprefix(":::MLLOG ")) for line in lines if line.startswith(":::MLLOG ")]
@@ -50,7 +51,7 @@ epoch = ["epoch_start", "eval_start", "eval_accuracy", "eval_stop", "tracked_sta
 keys = [event["key"] for event in events]
 begin = keys.index("run_start")
 assert keys[0] == "init_start" and keys[begin - 1:] == ["init_stop", "run_start", *epoch, *epoch, "run_stop"], keys
-expected = {"submission_benchmark": "mlp-mnist", "seed": 7, "global_batch_size": 100, "train_samples": 12000, "eval_samples": 2000,
+expected = {"submission_benchmark": "mlp-mnist", "seed": 7, "global_batch_size": 100, "train_samples": 2000, "eval_samples": 500,
             "opt_name": "sgd", "opt_base_learning_rate": 0.01, "opt_momentum": 0.9, "opt_weight_decay": 0}
 assert {key: values(events, key)[0] for key in expected} == expected
 assert [event["metadata"].get("epoch_num") for event in events[begin + 1:-1]] == [1] * 6 + [2] * 6

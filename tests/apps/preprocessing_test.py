@@ -2,15 +2,18 @@
 
 Usage: preprocessing_test.py MPIEXEC PARTITA_TRAIN PARTITA_INFER
 """
+import os
 import pathlib
 import re
 import struct
-import subprocess
 import sys
 import tempfile
 
 import h5py
 import numpy
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
 
 mpiexec, train, infer = sys.argv[1:4]
 scratch = tempfile.TemporaryDirectory(prefix="partita-preprocessing-")
@@ -38,7 +41,7 @@ def write_set(name, channels, train_labels, test_labels):
 
 def run(program, ranks, name, shape, *arguments):
     keys = (f"--data.dir={folder}", f"--data.name={name}", f"--model.input={shape}", "--model.layer=flatten", "--model.layer=linear 4")
-    return subprocess.run([mpiexec, "-n", str(ranks), program, *keys, *arguments], capture_output=True, text=True, timeout=60)
+    return jobs.run([mpiexec, "-n", ranks, program, *keys, *arguments])
 
 
 def passes(result):

@@ -32,7 +32,7 @@ namespace fs = std::filesystem;
 enum Outcome { detected, harmless, contained, endless, wrong, other_error, crash, hang, outcomes };
 constexpr const char* outcome_names[] = {"detected",       "harmless",    "contained", "endless",
                                          "silently_wrong", "other_error", "crash",     "hang"};
-constexpr unsigned patience_seconds = 150;
+constexpr unsigned patience_seconds = 600;
 
 std::string bytes_of(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);

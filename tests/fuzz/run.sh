@@ -35,7 +35,7 @@ if [ "$seconds" -le 10 ]; then grown=$build/fresh && rm -rf "$grown"; fi
 fuzz() {  # one target, quietly; its log says the rest
   local target=$1 options dictionary=tests/fuzz/corpus/$1.dict
   mkdir -p "$grown/$target"
-  options=(-timeout=10 -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1 -artifact_prefix="$build/failures/$target-")
+  options=(-timeout=100 -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1 -artifact_prefix="$build/failures/$target-")
   [ ! -f "$dictionary" ] || options+=(-dict="$dictionary")
   [ "$seconds" -gt 0 ] && options+=(-max_total_time="$seconds") || options+=(-runs=0)
   "$build/$target" "${options[@]}" "$grown/$target" "tests/fuzz/corpus/$target" >"$build/$target.log" 2>&1
