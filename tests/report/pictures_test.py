@@ -14,7 +14,7 @@ from matplotlib.text import Text  # noqa: E402
 import many_ranks  # noqa: E402
 import partita  # noqa: E402
 from partita import curves, ranks, scaling, timeline  # noqa: E402
-from partita.style import STYLE, bytes_text, seconds_text  # noqa: E402
+from partita.style import bytes_text, drawing, seconds_text  # noqa: E402
 
 
 def shown_texts(figure):
@@ -147,7 +147,22 @@ def check_scaling(folder):
     return runs
 
 
-with tempfile.TemporaryDirectory() as folder, matplotlib.rc_context(STYLE):
+def check_settings(folder):
+    """Nothing that matplotlib was told before reaches a picture, and it is told again what it was; every name stands in a legend."""
+    name = r"_x_$a$ 100% {b}^2 & <b>\alpha$"
+    runs = [partita.open(f"{folder}/{file}.h5") for file in ("s0", "s1")]
+    hostile = {"text.usetex": True, "lines.linestyle": ":", "axes.facecolor": "black", "figure.dpi": 33, "axes.formatter.use_locale": True}
+    with matplotlib.rc_context(hostile), drawing():
+        assert not matplotlib.rcParams["text.usetex"] and matplotlib.rcParams["figure.dpi"] == 100
+        picture = curves.draw_curves([(name, runs[0]), ("_", runs[1])])
+        check_layout(picture, "legend")
+    shown = [text.get_text() for text in picture.figure.axes[0].get_legend().get_texts()]
+    assert shown == [name.replace("$", r"\$"), "_"], shown
+    parts = ranks.draw_phases("run", runs[0]).figure.axes[0].get_legend().get_texts()
+    assert "forward" in [text.get_text() for text in parts]
+
+
+with tempfile.TemporaryDirectory() as folder, drawing():
     runs, drawn = {}, 0
     for grid in ((1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 4, 2), (4, 8, 2), (64, 1, 1)):
         name = "x".join(map(str, grid))
@@ -164,4 +179,5 @@ with tempfile.TemporaryDirectory() as folder, matplotlib.rc_context(STYLE):
         labelled = [(run.path.stem, run) for run in chosen]
         for picture in (curves.draw_curves(labelled), curves.draw_step_times(labelled)):
             drawn += check_layout(picture, picture.name)
+    check_settings(folder)
     print(f"{drawn} texts apart from each other")

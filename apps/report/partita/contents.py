@@ -6,7 +6,7 @@ import numpy
 
 from . import curves, ranks, scaling, timeline
 from .page import Page
-from .style import bytes_text, number, plural, seconds_text, shorten
+from .style import bytes_text, number, plural, readable, seconds_text, shorten
 
 RANK_PICTURES = (ranks.draw_phases, timeline.draw_timeline, ranks.draw_axes, ranks.draw_matrix, ranks.draw_memory)
 NO_TIMELINE = "This run recorded no timeline: run it again with --timeline.steps=2 to see its step, its bubbles and its waiting."
@@ -16,9 +16,9 @@ NO_PEERS = ("This file does not say between which ranks bytes moved, as those of
 
 def labels_of(runs):
     """Short names that differ: the file's, with its folder or a number where needed."""
-    labels = [run.path.stem for run in runs]
+    labels = [readable(run.path.stem) for run in runs]
     if len(set(labels)) < len(labels):
-        labels = [f"{run.path.absolute().parent.name}/{run.path.stem}" for run in runs]
+        labels = [readable(f"{run.path.absolute().parent.name}/{run.path.stem}") for run in runs]
     if len(set(labels)) < len(labels):
         labels = [f"{i + 1}: {label}" for i, label in enumerate(labels)]
     return labels

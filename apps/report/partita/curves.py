@@ -1,7 +1,7 @@
 """Pictures of numbers over time: loss and accuracy, the distribution of step times and of latencies."""
 import numpy
 
-from .style import (RUN_MARKERS, Picture, new_figure, number, plural, run_style, seconds_text, seconds_unit, shorten)
+from .style import (NAMED, RUN_MARKERS, Picture, legend, new_figure, number, plural, run_style, seconds_text, seconds_unit, shorten)
 
 SKIPPED = 5  # steps at the beginning, which warm up: as in the figures of merit
 
@@ -38,10 +38,10 @@ def draw_curves(runs):
             every = max(1, len(values) // 8)
             marks = {"marker": RUN_MARKERS[i % len(RUN_MARKERS)], "markevery": (every * i // len(runs), every), "markersize": 4.5}
         elif width > 1:
-            loss.plot(values, color="#9CC7E3", linewidth=0.8, label="every step")
+            loss.plot(values, color="#9CC7E3", linewidth=0.8, label=NAMED + "every step")
         if not several:
             label = f"mean of {plural(width, 'step')}" if width > 1 else "every step"
-        loss.plot(running_mean(values, width), linewidth=1.7, label=shorten(label), **marks, **run_style(i))
+        loss.plot(running_mean(values, width), linewidth=1.7, label=NAMED + shorten(label), **marks, **run_style(i))
         words.append(f"{runs[i][0]}: training loss from {number(values[0])} to {number(values[-1])} in"
                      f" {plural(len(values), 'step')}")
     loss.set(xlabel="step", ylabel="training loss", title="Training loss" + (", running mean" if several else ""))
@@ -50,7 +50,7 @@ def draw_curves(runs):
         loss.set_yscale("log")
     loss.margins(x=0.01)
     loss.grid(axis="y")
-    loss.legend(loc="upper right", ncol=1 + (len(runs) - 1) // 6, fontsize=9 if len(runs) <= 12 else 7.5)
+    legend(loss, loc="upper right", ncol=1 + (len(runs) - 1) // 6, fontsize=9 if len(runs) <= 12 else 7.5)
     if evaluated:
         words += draw_epochs(figure, grid, runs, accurate)
     return Picture("curves", "Loss and accuracy", figure, "; ".join(words) + ".",

@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 
+from .own_matplotlib import import_matplotlib
 from .page import GENERATOR
 from .result import BadFile, open as open_result
 
@@ -119,10 +120,10 @@ def make_report(paths, folder, overwrite):
         wrong.append(refused)
     if wrong:
         raise BadFile("\n".join(wrong))
-    import matplotlib
+    import_matplotlib()
     from .contents import NO_TIMELINE, Report
-    from .style import STYLE
-    with matplotlib.rc_context(STYLE):
+    from .style import drawing
+    with drawing():
         report = Report(runs)
     write_folder(folder, report.files)
     for _, run in report.runs:
@@ -131,6 +132,8 @@ def make_report(paths, folder, overwrite):
 
 
 def main(arguments, version):
+    for stream in (sys.stdout, sys.stderr):  # the bytes of a path, whatever they are
+        stream.reconfigure(errors="surrogateescape")
     options = parse(arguments, version)
     folder = pathlib.Path(options.output or pathlib.Path(options.results[0]).stem + "-report")
     try:

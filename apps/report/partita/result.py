@@ -35,7 +35,7 @@ class NotRecorded(KeyError):
 
 
 def _text(value):
-    return value.decode("utf-8") if isinstance(value, bytes) else value.item() if hasattr(value, "item") else value
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value.item() if hasattr(value, "item") else value
 
 
 def column_sum(content):
@@ -53,7 +53,7 @@ def _column(dataset):
     values = dataset[()]
     if "checksum" in dataset.attrs and int(dataset.attrs["checksum"]) != column_sum(values.tobytes()):
         raise BadFile(f"{dataset.file.filename}: is damaged: column {dataset.name} does not hold the values that were written")
-    return numpy.char.decode(values, "utf-8").astype(object) if values.dtype.kind == "S" else values
+    return numpy.char.decode(values, "utf-8", "backslashreplace").astype(object) if values.dtype.kind == "S" else values
 
 
 def _columns(group):

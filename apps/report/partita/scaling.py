@@ -5,7 +5,7 @@ import numpy
 
 from .curves import after_warm_up
 from .key_roles import ROLES
-from .style import RUN_COLOURS, RUN_MARKERS, WIDTH, Picture, new_figure, plural
+from .style import NAMED, RUN_COLOURS, RUN_MARKERS, WIDTH, Picture, legend, new_figure, plural
 
 # What a result itself states of the content that keys of a role name; None where it does not know.
 CONTENTS = {
@@ -90,21 +90,21 @@ def draw_scaling(points):
         mine = [point for point in points if point.mode == mode]
         ranks = sorted({point.ranks for point in mine})
         fewest = ranks[0]
-        axes.plot([fewest, ranks[-1]], [1, ranks[-1] / fewest], color="black", linestyle=":", linewidth=1.4, label="ideal")
+        axes.plot([fewest, ranks[-1]], [1, ranks[-1] / fewest], color="black", linestyle=":", linewidth=1.4, label=NAMED + "ideal")
         for i, series in enumerate(dict.fromkeys(point.series for point in mine)):
             of_series = [point for point in mine if point.series == series]
             best = {}
             for point in of_series:
                 best[point.ranks] = max(best.get(point.ranks, 0), point.speed_up * of_series[0].ranks / fewest)
             style = {"color": RUN_COLOURS[i % len(RUN_COLOURS)], "marker": RUN_MARKERS[i % len(RUN_MARKERS)]}
-            axes.plot(list(best), list(best.values()), linewidth=1.6, markersize=5.5, label=series, **style)
+            axes.plot(list(best), list(best.values()), linewidth=1.6, markersize=5.5, label=NAMED + series, **style)
             last = max(best)
             words.append(f"{mode}, {series}: {best[last]:.2f} times at {plural(last, 'rank')} (ideal {last / fewest:g})")
         plain_log_axes(axes, ranks, [point.speed_up for point in mine] + [ranks[-1] / fewest])
         axes.set(xlabel="ranks", ylabel=f"throughput ÷ that of {plural(fewest, 'rank')}",
                  title="Strong scaling: the same batch" if mode == "strong" else "Weak scaling: the same batch on each data rank")
         axes.grid()
-        axes.legend(loc="upper left")
+        legend(axes, loc="upper left")
     return Picture("scaling", "Scaling", figure, "Speed-up over the number of ranks. " + "; ".join(words) + ".",
                    "Medians of repetitions; both axes are logarithmic, so that the ideal line is straight.")
 

@@ -1,6 +1,9 @@
 """How all pictures look: colours that colour-blind readers tell apart (Okabe and Ito 2008), sizes, units, rows of ranks."""
+import contextlib
 import dataclasses
+import warnings
 
+import matplotlib
 import numpy
 from matplotlib.figure import Figure
 
@@ -18,6 +21,18 @@ STYLE = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True, "grid.color": LINES, "grid.linewidth": 0.8,
     "savefig.dpi": 144, "savefig.facecolor": "white", "svg.hashsalt": "partita", "hatch.linewidth": 0.6,
 }
+
+
+@contextlib.contextmanager
+def drawing():
+    """Pictures drawn and saved in here look the same for everybody: nothing that matplotlib was told before counts."""
+    with matplotlib.rc_context():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about defaults that are going to be removed
+            matplotlib.rcParams.update({name: value for name, value in matplotlib.rcParamsDefault.items()
+                                        if not name.startswith("backend")})
+        matplotlib.rcParams.update(STYLE)
+        yield
 
 
 @dataclasses.dataclass
@@ -42,9 +57,14 @@ def run_style(i):
     return {"color": RUN_COLOURS[i % len(RUN_COLOURS)], "linestyle": RUN_DASHES[dashes], "zorder": 2 + dashes / 10}
 
 
+def readable(text):
+    """Text of a file or a user as UTF-8 can hold it: a byte that is none is shown as \\xe9, as result files keep it."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def plain(text):
     """Text of a file or a user, in which a dollar begins no formula."""
-    return text.replace("$", r"\$")
+    return readable(text).replace("$", r"\$")
 
 
 def shorten(text, longest=36):
@@ -107,7 +127,7 @@ def stacked_rows(axes, labels, parts, height):
     """A bar a row, of `parts`: (name, values by row, colour, hatch)."""
     begin = numpy.zeros(len(labels))
     for name, values, colour, hatch in parts:
-        axes.barh(numpy.arange(len(labels)), values, 0.78, left=begin, color=colour, label=name, hatch=hatch,
+        axes.barh(numpy.arange(len(labels)), values, 0.78, left=begin, color=colour, label=NAMED + name, hatch=hatch,
                   edgecolor="white" if hatch is None else FRAME, linewidth=0.3)
         begin = begin + values
     label_rows(axes, labels, height)
@@ -116,6 +136,16 @@ def stacked_rows(axes, labels, parts, height):
     return begin
 
 
-def legend_above(axes, columns=4, **keys):
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncol=columns, borderaxespad=0.2, handlelength=1.4, columnspacing=1.4,
-                **keys)
+# Before each name that is to stand in a legend: matplotlib leaves out those that begin with "_".
+NAMED = "name "
+
+
+def legend(axes, **keys):
+    """Of all that was drawn with `label=NAMED + …`."""
+    box = axes.legend(**keys)
+    for text in box.get_texts():
+        text.set_text(text.get_text().removeprefix(NAMED))
+
+
+def legend_above(axes, columns=4):
+    legend(axes, loc="lower left", bbox_to_anchor=(0, 1.0), ncol=columns, borderaxespad=0.2, handlelength=1.4, columnspacing=1.4)

@@ -2,8 +2,8 @@
 import numpy
 from matplotlib.collections import PolyCollection
 
-from .style import (BLUE, FRAME, GREEN, GREY, INK, ORANGE, PURPLE, SKY, WIDTH, Picture, label_rows, legend_above, new_figure,
-                    plural, rows_height, seconds_text, seconds_unit)
+from .style import (BLUE, FRAME, GREEN, GREY, INK, NAMED, ORANGE, PURPLE, SKY, WIDTH, Picture, label_rows, legend_above,
+                    new_figure, plural, rows_height, seconds_text, seconds_unit)
 
 MOST_ROWS = 64
 BUBBLE, TRANSFER, MESSAGE = "waiting: bubble", "waiting: transfer", "waiting: bubble or transfer"
@@ -139,7 +139,7 @@ def draw_blocks(axes, rows, begin, factor, above):
                     corners.append([(x0, row - above), (x1, row - above), (x1, row + 0.4), (x0, row + 0.4)])
         if corners:
             # White edges part the micro-batches; they would swallow the many short spans of "other".
-            axes.add_collection(PolyCollection(corners, facecolors=colour, hatch=hatch, label=kind, linewidths=0.4,
+            axes.add_collection(PolyCollection(corners, facecolors=colour, hatch=hatch, label=NAMED + kind, linewidths=0.4,
                                                edgecolors=FRAME if hatch else colour if kind == "other" else "white"))
 
 
