@@ -11,6 +11,7 @@
 
 #include "options.hpp"
 #include "partita/base/end_signals.hpp"
+#include "partita/base/paths.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/results/version.hpp"
 
@@ -168,7 +169,9 @@ std::vector<collective::AlgorithmRule> rules_of(const Campaign& campaign, collec
 /// The rules of the file, else the shipped ones.
 collective::AlgorithmTable base_table(const std::filesystem::path& path,
                                       std::vector<base::Violation>& violations) {
-  if (path.empty() || !std::filesystem::exists(path)) return collective::AlgorithmTable::shipped();
+  if (const auto problem = base::path_problem(path); !problem.empty())
+    violations.push_back({"--table", path.string(), problem});
+  if (path.empty() || !base::exists(path)) return collective::AlgorithmTable::shipped();
   return collective::AlgorithmTable::read(path, violations);
 }
 

@@ -2,8 +2,6 @@
 
 #include <charconv>
 #include <cmath>
-#include <filesystem>
-#include <set>
 #include <sstream>
 
 #include "command_line/command_line.hpp"
@@ -29,29 +27,6 @@ po::options_description described() {
       "force", "show runs of different workloads beside each other; their verdicts are `incomparable`")(
       "help,h", "this text")("version", "version and commit");
   return options;
-}
-
-/// "name=a,b" is a group unless a file of that whole name exists.
-GroupArgument group_of(const std::string& text, Violations& violations) {
-  const auto equals = text.find('=');
-  if (equals == std::string::npos || std::filesystem::exists(text)) return {.name = text, .files = {text}};
-  GroupArgument group{.name = text.substr(0, equals), .files = {}};
-  std::istringstream list(text.substr(equals + 1));
-  for (std::string file; std::getline(list, file, ',');)
-    if (!file.empty()) group.files.push_back(file);
-  if (group.name.empty() || group.files.empty())
-    violations.push_back({text, "", "a group is NAME=FILE,FILE,…"});
-  return group;
-}
-
-/// Files are shown by their stems where these tell them apart.
-void shorten_names(std::vector<GroupArgument>& groups) {
-  std::set<std::string> stems;
-  for (const auto& group : groups)
-    stems.insert(std::filesystem::path(group.name).stem().string());
-  if (stems.size() != groups.size()) return;
-  for (auto& group : groups)
-    if (group.files.front() == group.name) group.name = std::filesystem::path(group.name).stem().string();
 }
 
 double parse_threshold(const std::string& text, Violations& violations) {
@@ -109,7 +84,9 @@ std::string usage() {
   text
       << "partita-compare A.h5 B.h5 [C.h5 …]             one run each: the spread within a run, no verdict\n"
          "partita-compare old=a1.h5,a2.h5,… new=b1.h5,…  repetitions: verdicts from five runs a side\n"
+         "partita-compare old='runs/old-*.h5' new=…       files by pattern, in natural order\n"
          "partita-compare new=b1.h5,… --reference …      against absolute targets\n\n"
+         "A file that exists is meant as it is written; else \\ takes , = * ? [ and \\ by themselves.\n"
          "Compares every later run or group with the first; the unit is a run. A change is better or worse\n"
          "when the Mann–Whitney test over runs gives p < 0.05 and the median moves beyond the threshold\n"
          "(accuracy: 0.15 percentage points). The p values of the gated metrics (*) are corrected together\n"

@@ -4,18 +4,13 @@
 #include <string>
 #include <vector>
 
+#include "groups.hpp"
 #include "partita/results/comparison.hpp"
 #include "partita/results/reference.hpp"
 
 namespace partita::compare {
 
 enum class Format { table, csv, json, markdown };
-
-/// A group as named on the command line: "fast=a.h5,b.h5", or one file.
-struct GroupArgument {
-  std::string name;
-  std::vector<std::string> files;
-};
 
 struct Options {
   std::vector<GroupArgument> groups;

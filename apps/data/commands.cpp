@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "fetch.hpp"
+#include "partita/base/paths.hpp"
 #include "partita/data/cifar.hpp"
 #include "write_set.hpp"
 
@@ -103,7 +104,10 @@ int import_set(const ImportCommand& command) {
 }
 
 int verify(const VerifyCommand& command) {
-  auto folder = fs::absolute(command.folder).lexically_normal();
+  if (command.folder.empty()) throw base::ConfigError({{"verify", "", "name the folder of a data set"}});
+  if (const auto problem = base::path_problem(command.folder); !problem.empty())
+    throw base::ConfigError({{"verify", command.folder.string(), problem}});
+  auto folder = base::absolute(command.folder);
   if (folder.filename().empty()) folder = folder.parent_path();
   data::DataOptions options;
   options.name = folder.filename().string();
@@ -139,6 +143,7 @@ int fetch(const FetchCommand& command) {
         {.key = "--dir", .value = "", .message = "must be set, or PARTITA_DATA_DIR in the environment"});
   if (!violations.empty()) throw base::ConfigError(std::move(violations));
   const auto& mirrors = command.mirrors.empty() ? source->mirrors : command.mirrors;
+  make_folder("--dir", dir / source->name);
   for (const auto& file : source->files)
     fetch_file(file, mirrors, dir / source->name, [](const std::string& line) { std::cerr << line << '\n'; });
   const auto folder = dir / source->name;

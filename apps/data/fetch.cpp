@@ -14,6 +14,7 @@
 #include "partita/base/digest.hpp"
 #include "partita/base/error.hpp"
 #include "partita/base/handle.hpp"
+#include "partita/base/paths.hpp"
 
 namespace partita::app {
 namespace {
@@ -83,7 +84,7 @@ std::string download(const std::string& address, const fs::path& part) {
 
 /// Moves a complete and right `part` to its name.
 bool accept(const fs::path& part, const fs::path& file, const std::string& sha256) {
-  if (!fs::exists(part) || base::sha256_of_file(part) != sha256) return false;
+  if (!base::exists(part) || base::sha256_of_file(part) != sha256) return false;
   fs::rename(part, file);
   return true;
 }
@@ -163,7 +164,7 @@ const Source* find_source(std::string_view name) {
 void fetch_file(const PinnedFile& pinned, std::span<const std::string> mirrors, const fs::path& folder,
                 const Report& report) {
   const fs::path file = folder / pinned.name, part = folder / (pinned.name + ".part");
-  if (fs::exists(file)) {
+  if (base::exists(file)) {
     const auto digest = base::sha256_of_file(file);
     if (digest != pinned.sha256)
       throw FetchError(file.string() + " is there with SHA-256 " + digest + ", expected " + pinned.sha256 +

@@ -5,6 +5,7 @@
 #include <string>
 #include <system_error>
 
+#include "partita/base/error.hpp"
 #include "partita/data/class_names.hpp"
 
 namespace partita::app {
@@ -40,6 +41,13 @@ std::vector<fs::path> write_half(const fs::path& folder, const std::string& half
 
 }  // namespace
 
+void make_folder(const char* key, const fs::path& folder) {
+  std::error_code error, unseen;
+  fs::create_directories(folder, error);
+  if (error && !fs::is_directory(folder, unseen))
+    throw base::ConfigError({{key, folder.string(), "the folder cannot be made: " + error.message()}});
+}
+
 std::vector<fs::path> files_of_set(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code ignored;
@@ -55,7 +63,7 @@ std::vector<fs::path> files_of_set(const fs::path& folder) {
 }
 
 void write_set(const fs::path& folder, const data::DataPair& pair, data::Compression compression) {
-  fs::create_directories(folder);
+  make_folder("--output", folder);
   auto written = write_half(folder, "train", pair.train, compression);
   for (const auto& path : write_half(folder, "t10k", pair.test, compression))
     written.push_back(path);

@@ -9,6 +9,9 @@
 
 namespace partita::app {
 
+/// Makes a folder and those above it; one that cannot be is bad input: `base::ConfigError` about `key`.
+void make_folder(const char* key, const std::filesystem::path& folder);
+
 /// Every file that a set in this folder may have and has.
 std::vector<std::filesystem::path> files_of_set(const std::filesystem::path& folder);
 

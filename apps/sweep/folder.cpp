@@ -9,6 +9,7 @@
 #include <cstring>
 #include <sstream>
 
+#include "partita/base/paths.hpp"
 #include "partita/results/atomic_file.hpp"
 #include "partita/results/result_file.hpp"
 #include "train/training_job.hpp"
@@ -35,7 +36,7 @@ fs::path index_path(const Options& options) {
 }
 
 fs::path folder_above(const fs::path& folder) {
-  const auto absolute = fs::absolute(folder).lexically_normal();
+  const auto absolute = base::absolute(folder);
   return absolute.has_filename() ? absolute.parent_path() : absolute.parent_path().parent_path();
 }
 
@@ -103,6 +104,7 @@ std::vector<Violation> check_folder(const Options& options, const std::vector<Co
   };
   std::error_code none;
   if (folder.empty()) return refuse("must name a folder");
+  if (const auto problem = base::path_problem(folder); !problem.empty()) return refuse(problem);
   const bool exists = fs::exists(folder, none);
   if (exists && !fs::is_directory(folder, none)) return refuse("exists and is not a folder");
   if (exists && options.shard.n == 1 && !options.resume && !options.overwrite && !options.index_only &&

@@ -3,6 +3,7 @@
 #include <map>
 #include <sstream>
 
+#include "partita/base/paths.hpp"
 #include "partita/config/ini.hpp"
 #include "switches.hpp"
 
@@ -12,13 +13,13 @@ std::string print_config(const Options& options) {
   std::ostringstream text;
   const auto ini = config::ini_value;
   // Seen from a file in the working folder.
-  text << "config = " << ini(std::filesystem::absolute(options.config).lexically_normal().string()) << "\n"
+  text << "config = " << ini(base::absolute(options.config).string()) << "\n"
        << "output = " << ini(options.output.string()) << "\n\n[sweep]\nranks = " << options.ranks
        << "\ncombine = " << (options.combine == Combine::zip ? "zip" : "cartesian") << "\n";
   if (options.seeds) text << "seeds = " << ini(options.seeds->list) << "\n";
   text << "save-models = " << (options.save_models ? "true" : "false") << "\n";
   const auto absolute = [](const std::string& key, const std::string& value) {
-    return key == "model.file" ? std::filesystem::absolute(value).lexically_normal().string() : value;
+    return key == "model.file" ? base::absolute(value).string() : value;
   };
   std::map<std::string, std::string> sections;
   std::string plain;

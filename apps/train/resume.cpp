@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <sstream>
 
+#include "partita/base/paths.hpp"
 #include "partita/results/checkpoint.hpp"
 #include "partita/results/result_file.hpp"
 #include "run_record.hpp"
@@ -25,7 +26,7 @@ std::vector<std::string> lines_of(const model::ModelSpec& model) {
 
 std::vector<Violation> check_output(const config::RunOptions& options) {
   auto violations = results::check_output_path("output", options.output, true);
-  if (!violations.empty() || !std::filesystem::exists(options.output)) return violations;
+  if (!violations.empty() || !base::exists(options.output)) return violations;
   try {
     if (results::read(options.output).attributes.config_hash != config::config_hash(options))
       violations.push_back(
@@ -41,7 +42,7 @@ std::vector<Violation> check_output(const config::RunOptions& options) {
 
 std::vector<Violation> check_model_output(const config::RunOptions& options) {
   auto violations = results::check_output_path("save-model", options.save_model, true);
-  if (!violations.empty() || !std::filesystem::exists(options.save_model)) return violations;
+  if (!violations.empty() || !base::exists(options.save_model)) return violations;
   try {
     if (results::read_model(options.save_model).config_hash == config::config_hash(options)) return {};
   } catch (const base::ConfigError&) {
@@ -133,7 +134,7 @@ std::vector<Violation> check_resume(const job::Input& input) {
                           "nothing is left to train: " + folder.string() + " is of step " +
                               std::to_string(found->first) + ", the run ends with step " +
                               std::to_string(limit)});
-  if (!options.output.empty() && std::filesystem::exists(options.output) &&
+  if (!options.output.empty() && base::exists(options.output) &&
       found->second.config_hash != config::config_hash(options))
     violations.push_back(
         {"output", options.output.string(),
@@ -145,11 +146,11 @@ std::optional<Ended> find_ended(const job::Job& job) {
   const auto& output = job.input.options.output;
   Ended ended;
   std::string word;
-  if (job.world.rank() == 0 && !output.empty() && std::filesystem::exists(output)) {
+  if (job.world.rank() == 0 && !output.empty() && base::exists(output)) {
     ended.record = results::read(output);
     word = to_string(ended.record.attributes.status);
     const auto& model = job.input.options.save_model;
-    if (word == to_string(results::Status::complete) && !model.empty() && !std::filesystem::exists(model)) {
+    if (word == to_string(results::Status::complete) && !model.empty() && !base::exists(model)) {
       job.messages << output.string() << " is complete, but " << model.string() << " is missing" << std::endl;
       word.clear();
     }

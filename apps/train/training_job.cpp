@@ -8,6 +8,7 @@
 #include "job/model_file.hpp"
 #include "job/preprocessing.hpp"
 #include "mlperf_log.hpp"
+#include "partita/base/paths.hpp"
 #include "partita/results/checkpoint.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/run/signals.hpp"
@@ -226,7 +227,7 @@ std::unique_ptr<results::CheckpointLock> lock_checkpoints(const job::Job& job) {
   const auto dir = config::checkpoint_dir(options);
   const bool regular = options.checkpoint.every > 0 || options.checkpoint.seconds > 0;
   std::unique_ptr<results::CheckpointLock> lock;
-  if (job.world.rank() == 0 && !dir.empty() && (regular || std::filesystem::exists(dir)))
+  if (job.world.rank() == 0 && !dir.empty() && (regular || base::exists(dir)))
     lock = std::make_unique<results::CheckpointLock>(dir);
   std::vector<base::Violation> violations;
   if (lock && lock->is_taken())

@@ -26,7 +26,7 @@ std::size_t character_at(std::string_view text, std::size_t i) {
   return code < least[length] || code > 0x10FFFF || surrogate ? 0 : length;
 }
 
-constexpr std::string_view digits = "0123456789ABCDEF";
+constexpr std::string_view digits = "0123456789abcdef";
 
 std::string escaped(std::uint32_t byte) { return {'\\', 'x', digits[byte >> 4], digits[byte & 15]}; }
 

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "file_calls.hpp"
+#include "partita/base/paths.hpp"
 #include "partita/results/checkpoint.hpp"
 
 namespace partita::results {
@@ -31,7 +32,8 @@ std::vector<std::int64_t> steps_in(const fs::path& dir, bool whole_only) {
   std::vector<std::int64_t> steps;
   std::error_code error;
   for (fs::directory_iterator i(dir, error), end; !error && i != end; i.increment(error))
-    if (const auto step = step_of(i->path()); step && (!whole_only || fs::exists(i->path() / "manifest.h5")))
+    if (const auto step = step_of(i->path());
+        step && (!whole_only || base::exists(i->path() / "manifest.h5")))
       steps.push_back(*step);
   std::sort(steps.rbegin(), steps.rend());
   return steps;
@@ -95,6 +97,7 @@ std::vector<base::Violation> check_checkpoint_dir(const fs::path& dir, bool may_
   const auto violation = [&](const std::string& message) {
     return std::vector{base::Violation{"checkpoint.dir", dir.string(), message}};
   };
+  if (const auto problem = base::path_problem(dir); !problem.empty()) return violation(problem);
   std::error_code error;
   const auto status = fs::status(dir, error);
   if (fs::exists(status)) {

@@ -86,7 +86,8 @@ std::vector<base::Violation> check_named_once(const std::vector<RunGroup>& group
   for (const auto& group : groups)
     for (const auto& run : group.runs) {
       std::error_code error;
-      if (!paths.insert(std::filesystem::weakly_canonical(std::filesystem::absolute(run.path), error)).second)
+      if (!paths.insert(std::filesystem::weakly_canonical(std::filesystem::absolute(run.path, error), error))
+               .second)
         violations.push_back({run.path.string(), "", "is named twice; every run counts once"});
     }
   return violations;
@@ -97,15 +98,20 @@ bool have_comparable_counts(const RunRecord& a, const RunRecord& b) {
          a.steps.count() == b.steps.count() && a.attributes.first_step == b.attributes.first_step;
 }
 
-std::vector<base::Violation> check_comparable(const std::vector<RunGroup>& groups, base::RoleOf role_of) {
+namespace {
+
+using Groups = std::vector<const RunGroup*>;
+
+std::vector<base::Violation> check_groups(const Groups& groups, base::RoleOf role_of) {
   std::vector<base::Violation> violations;
-  for (const auto& group : groups) {
+  const auto& first = groups.front()->runs.front();
+  for (const auto* of : groups) {
+    const auto& group = *of;
     for (const auto& run : group.runs) {
       const auto before = violations.size();
       if (run.record.attributes.status == Status::invalid)
         violations.push_back(
             {"status", "invalid", "of " + run.path.string() + ": its numbers must not be used"});
-      const auto& first = groups.front().runs.front();
       report_difference(violations, configuration_keys(), group.runs.front(), run);
       const auto known = violations.size();
       report_difference(violations, workload_keys(), first, run);
@@ -116,6 +122,19 @@ std::vector<base::Violation> check_comparable(const std::vector<RunGroup>& group
     }
   }
   return violations;
+}
+
+}  // namespace
+
+std::vector<base::Violation> check_comparable(const std::vector<RunGroup>& groups, base::RoleOf role_of) {
+  Groups all;
+  for (const auto& group : groups)
+    all.push_back(&group);
+  return check_groups(all, role_of);
+}
+
+bool are_comparable(const RunGroup& before, const RunGroup& after, base::RoleOf role_of) {
+  return check_groups({&before, &after}, role_of).empty();
 }
 
 }  // namespace partita::results

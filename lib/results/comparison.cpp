@@ -208,7 +208,7 @@ std::vector<ComparedMetric> compare(const RunGroup& before, const RunGroup& afte
   const auto a = metrics_of_runs(before), b = metrics_of_runs(after);
   auto both = a;
   both.insert(both.end(), b.begin(), b.end());
-  const bool same_workload = check_comparable({before, after}, options.role_of).empty();
+  const bool same_workload = are_comparable(before, after, options.role_of);
   const bool same_configuration =
       have_comparable_counts(before.runs.front().record, after.runs.front().record);
   std::vector<ComparedMetric> rows;

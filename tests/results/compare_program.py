@@ -137,6 +137,27 @@ with tempfile.TemporaryDirectory() as folder:
     assert abs(float(rows_of(*grids, "--no-gate")["efficiency.strong"]["after_median"]) - 1) < 1e-9
     assert "speed-up" not in compare(one, two)[0]
 
+    # Groups of any length; names with a comma, an equals sign, a blank, a backslash; patterns in natural order.
+    many = [sample(f"many-{i}.h5", steps=45, seed=i) for i in range(100)]
+    assert rows_of("a=" + ",".join(many[:50]), "b=" + ",".join(many[50:]))["step_time"]["n_after"] == "50"
+    assert rows_of("a=many-?.h5,many-[1-4]?.h5", "b=many-[5-9]?.h5")["step_time"]["n_before"] == "50"
+    for folder_name in ("x,y", "x=y", "x y", "x\\y", "x[1]", "x*"):
+        os.mkdir(folder_name)
+        for name in (one, two):
+            shutil.copy(name, folder_name)
+        words = "".join("\\" + c if c in ",=*?[\\" else c for c in folder_name)
+        for group in (f"g={words}/{one},{words}/{two}", f"g\\=={words}/one.h5,{words}/t*.h5"):
+            assert rows_of(group, old)["step_time"]["n_before"] == "2", group
+        compare(f"{folder_name}/{one}", two, "--no-gate")
+    document = json.loads(compare("a=many-*.h5", one, "--metric=step_time", "--format=json")[0])
+    values = document["comparisons"][0]["metrics"][0]["before"]["values"]
+    assert values == [float(rows_of(f"{name}", one)["step_time"]["before_median"]) for name in many[:3]] + values[3:], "2 before 10"
+    _, message = compare("a=none-*.h5,also-[x]", one, code=2)
+    assert "none-*.h5: matches no file" in message and "also-[x]: matches no file" in message, message
+    _, message = compare("a=" + "y" * 300, "b=" + "z" * 300 + "," + one, code=2)
+    assert message.count("File name too long") == 2, message
+    compare("g=,", two, code=2)
+
     # Bad input: everything wrong is named at once.
     with open("text.h5", "w") as file:
         file.write("no HDF5")

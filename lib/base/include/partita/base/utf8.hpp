@@ -8,7 +8,7 @@
 
 namespace partita::base {
 
-/// Valid UTF-8: each byte that is none as "\xE9", and a backslash that begins such a word already as "\x5C".
+/// Valid UTF-8: each byte that is none as "\xe9", and a backslash that begins such a word already as "\x5c".
 /// Other text, which is nearly all, stays as it is.
 std::string as_utf8(std::string_view text);
 

@@ -95,6 +95,8 @@ std::vector<base::Violation> check_named_once(const std::vector<RunGroup>&);
 /// every difference of the configuration (`configuration_differences`); runs marked invalid. Where groups
 /// must not be compared, all keys of their configurations that differ are named as well.
 std::vector<base::Violation> check_comparable(const std::vector<RunGroup>&, base::RoleOf role_of = nullptr);
+/// Whether it finds nothing of these two.
+bool are_comparable(const RunGroup& before, const RunGroup& after, base::RoleOf role_of);
 
 /// Whether bytes and memory of two runs may be held against each other: grid, algorithm, batch, number of
 /// steps.
