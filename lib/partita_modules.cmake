@@ -46,11 +46,19 @@ function(partita_add_mpi_test)
   target_link_libraries(test_${ARG_NAME} PRIVATE ${ARG_LINK} partita::comm GTest::gtest)
   foreach(ranks IN LISTS ARG_RANKS)
     add_test(NAME ${ARG_NAME}/${ranks}ranks
-             COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${ranks} $<TARGET_FILE:test_${ARG_NAME}> ${ARG_ARGUMENTS})
+             COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${ranks} ${MPIEXEC_PREFLAGS} $<TARGET_FILE:test_${ARG_NAME}>
+                     ${MPIEXEC_POSTFLAGS} ${ARG_ARGUMENTS})
     partita_label_test(${ARG_NAME}/${ranks}ranks "${ARG_LABELS}")
     set_property(TEST ${ARG_NAME}/${ranks}ranks PROPERTY PROCESSORS 2)
   endforeach()
 endfunction()
+
+# What Open MPI's mpiexec wants to be told before it starts more ranks than cores, as root too, and leaves them unbound, so that
+# tests beside each other do not share one core. Other launchers do not read these. Every test gets them, whatever starts its ranks.
+set(PARTITA_LAUNCHER_ENVIRONMENT
+    OMPI_ALLOW_RUN_AS_ROOT=set:1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=set:1
+    OMPI_MCA_rmaps_base_oversubscribe=set:1 OMPI_MCA_hwloc_base_binding_policy=set:none
+    PRTE_MCA_rmaps_default_mapping_policy=set::oversubscribe PRTE_MCA_hwloc_default_binding_policy=set:none)
 
 # Labels default to fast; exit code 77 means skipped, visibly. The limit ends what hangs, and judges no machine; threads
 # that wait for others leave them the cores.
@@ -62,6 +70,6 @@ function(partita_label_test name labels)
   if("full" IN_LIST labels)
     set(seconds 3600)
   endif()
-  set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${seconds} SKIP_RETURN_CODE 77
-                                            ENVIRONMENT_MODIFICATION OMP_WAIT_POLICY=set:passive)
+  set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${seconds} SKIP_RETURN_CODE 77)
+  set_property(TEST ${name} PROPERTY ENVIRONMENT_MODIFICATION OMP_WAIT_POLICY=set:passive ${PARTITA_LAUNCHER_ENVIRONMENT})
 endfunction()

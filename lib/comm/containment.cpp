@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <exception>
 
+#include "messages.hpp"
 #include "partita/base/clock.hpp"
 #include "partita/comm/group.hpp"
 #include "state.hpp"
@@ -70,7 +71,7 @@ bool Containment::drain(MPI_Comm communicator) noexcept {
   MPI_Get_elements_x(&status, MPI_BYTE, &bytes);
   std::vector<std::byte> nowhere(static_cast<std::size_t>(bytes));
   MPI_Request request = MPI_REQUEST_NULL;
-  MPI_Imrecv_c(nowhere.data(), bytes, MPI_BYTE, &message, &request);
+  post_matched_receive(nowhere.data(), bytes, &message, &request);
   for (int complete = 0; complete == 0; sched_yield())
     MPI_Test(&request, &complete, MPI_STATUS_IGNORE);
   return true;

@@ -6,6 +6,7 @@
 
 #include "booked.hpp"
 #include "combine.hpp"
+#include "messages.hpp"
 
 namespace partita::comm {
 namespace {
@@ -107,14 +108,14 @@ class RoundCollective final : public BookedCollective {
     requests_ = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
     if (round.receive_from >= 0 && !round.receive.empty()) {
       void* target = round.combine == Combine::copy ? at(out_, round.receive.begin) : scratch_.data();
-      check(MPI_Irecv_c(target, round.receive.size() * element_, MPI_BYTE, round.receive_from, tag_,
-                        state().communicator.get(), &requests_[0]),
-            "MPI_Irecv_c");
+      check(post_receive(target, round.receive.size() * element_, round.receive_from, tag_,
+                         state().communicator.get(), &requests_[0]),
+            "MPI_Irecv");
     }
     if (round.send_to >= 0 && !round.send.empty())
-      check(MPI_Isend_c(at(in_, round.send.begin), round.send.size() * element_, MPI_BYTE, round.send_to,
-                        tag_, state().communicator.get(), &requests_[1]),
-            "MPI_Isend_c");
+      check(post_send(at(in_, round.send.begin), round.send.size() * element_, round.send_to, tag_,
+                      state().communicator.get(), &requests_[1]),
+            "MPI_Isend");
   }
 
   bool run(const WindowRound& round) {

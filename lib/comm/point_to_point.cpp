@@ -1,4 +1,5 @@
 /// Sends and receives along an axis, planned once and run any number of times.
+#include "messages.hpp"
 #include "shared_rounds.hpp"
 
 namespace partita::comm {
@@ -66,13 +67,13 @@ class Message final : public BookedCollective {
     posted_ = true;
     if (buffer_.empty()) return true;
     if (description().operation == Operation::send)
-      check(MPI_Isend_c(buffer_.data(), buffer_.bytes().value(), MPI_BYTE, peer_, tag_,
-                        state().communicator.get(), &request_),
-            "MPI_Isend_c");
+      check(post_send(buffer_.data(), buffer_.bytes().value(), peer_, tag_, state().communicator.get(),
+                      &request_),
+            "MPI_Isend");
     else
-      check(MPI_Irecv_c(buffer_.data(), buffer_.bytes().value(), MPI_BYTE, peer_, tag_,
-                        state().communicator.get(), &request_),
-            "MPI_Irecv_c");
+      check(post_receive(buffer_.data(), buffer_.bytes().value(), peer_, tag_, state().communicator.get(),
+                         &request_),
+            "MPI_Irecv");
     return true;
   }
   bool step() override {

@@ -1,5 +1,9 @@
 /// The vendor's all-reduce, started without blocking and polled. Its inside cannot be seen: the ledger gets
-/// modelled bytes.
+/// modelled bytes, or that they are unknown.
+#include <algorithm>
+#include <limits>
+#include <string_view>
+
 #include "booked.hpp"
 #include "partita/comm/yardstick.hpp"
 
@@ -22,12 +26,33 @@ MPI_Datatype datatype_of(DataType type) {
   return MPI_DATATYPE_NULL;
 }
 
+/// Whether the formula is of the library in use: it was counted inside MPICH 4.0.
+bool has_model() {
+  char text[MPI_MAX_LIBRARY_VERSION_STRING];
+  int length = 0;
+  check(MPI_Get_library_version(text, &length), "MPI_Get_library_version");
+  return std::string_view(text, static_cast<std::size_t>(length)).starts_with("MPICH Version:\t4.0.");
+}
+
 collective::TrafficCounts modelled(const Communicator::State& state, const Description& d) {
   collective::TrafficCounts counts;
-  counts.modelled_wire_bytes = collective::modelled_vendor_all_reduce(
-      state.size, state.rank, d.elements.value(), bytes_of(d.type, Elements(1)));
+  static const bool known = has_model();
+  counts.modelled_wire_bytes = known || state.size == 1 ? collective::modelled_vendor_all_reduce(
+                                                              state.size, state.rank, d.elements.value(),
+                                                              bytes_of(d.type, Elements(1)))
+                                                        : collective::unknown_bytes;
   return counts;
 }
+
+/// MPI counts in `int` before version 4: longer vectors are reduced piece by piece.
+struct Piece {
+  Piece(const View& buffer, std::int64_t begin)
+      : data(static_cast<std::byte*>(buffer.data()) + bytes_of(buffer.type(), Elements(begin)).value()),
+        count(static_cast<int>(
+            std::min<std::int64_t>(buffer.size().value() - begin, std::numeric_limits<int>::max()))) {}
+  std::byte* data;
+  int count;
+};
 
 class VendorAllReduce final : public BookedCollective {
  public:
@@ -40,30 +65,33 @@ class VendorAllReduce final : public BookedCollective {
   ~VendorAllReduce() override { lose(); }
 
  private:
-  void begin() override { posted_ = false; }
+  void begin() override { next_ = 0; }
 
-  /// False while the buffer is on its way from the device.
-  bool post() {
-    if (posted_) return true;
-    if (!staged_.ready(0)) return false;
-    posted_ = true;
-    check(MPI_Iallreduce_c(MPI_IN_PLACE, buffer_.data(), buffer_.size().value(), datatype_of(buffer_.type()),
-                           operation_, state().communicator.get(), &request_),
-          "MPI_Iallreduce_c");
-    return true;
+  /// The next piece.
+  void post() {
+    const Piece piece(buffer_, next_);
+    next_ += piece.count;
+    check(MPI_Iallreduce(MPI_IN_PLACE, piece.data, piece.count, datatype_of(buffer_.type()), operation_,
+                         state().communicator.get(), &request_),
+          "MPI_Iallreduce");
   }
   bool step() override {
-    if (!post()) return false;
-    int complete = 0;
-    check(MPI_Test(&request_, &complete, MPI_STATUS_IGNORE), "MPI_Test");
-    if (complete != 0) staged_.store(0);
-    return complete != 0;
+    if (next_ == 0 && !staged_.ready(0)) return false;  // the buffer is on its way from the device
+    for (const auto end = buffer_.size().value();;) {
+      int complete = 1;
+      check(MPI_Test(&request_, &complete, MPI_STATUS_IGNORE), "MPI_Test");
+      if (complete == 0) return false;
+      if (next_ == end) break;
+      post();
+    }
+    staged_.store(0);
+    return true;
   }
 
   View buffer_;
   MPI_Op operation_;
   MPI_Request request_ = MPI_REQUEST_NULL;
-  bool posted_ = false;
+  std::int64_t next_ = 0;  ///< the first element that is not posted
 };
 
 }  // namespace
@@ -74,9 +102,13 @@ std::unique_ptr<Collective> make_vendor_all_reduce(std::shared_ptr<Communicator:
 }
 
 void stock_all_reduce(const Communicator& communicator, View buffer, Combine combine) {
-  check(MPI_Allreduce_c(MPI_IN_PLACE, buffer.data(), buffer.size().value(), datatype_of(buffer.type()),
+  for (std::int64_t next = 0; next < buffer.size().value();) {
+    const Piece piece(buffer, next);
+    next += piece.count;
+    check(MPI_Allreduce(MPI_IN_PLACE, piece.data, piece.count, datatype_of(buffer.type()),
                         combine == Combine::max ? MPI_MAX : MPI_SUM, communicator.state_->communicator.get()),
-        "MPI_Allreduce_c");
+          "MPI_Allreduce");
+  }
 }
 
 }  // namespace partita::comm

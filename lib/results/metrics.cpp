@@ -120,6 +120,7 @@ void add_figures(std::vector<MetricValue>& metrics, const RunRecord& run) {
 
 void add_traffic(std::vector<MetricValue>& metrics, const RunRecord& run) {
   std::map<std::string, std::int64_t> bytes;
+  std::set<std::string> unknown;
   for (const auto& row : run.traffic) {
     if (row.key.activity != collective::Activity::train) continue;
     const std::string where = "." + std::string(to_string(row.key.axis)) + "." +
@@ -129,10 +130,12 @@ void add_traffic(std::vector<MetricValue>& metrics, const RunRecord& run) {
     bytes["wire_bytes" + where] += row.counts.wire_bytes.value();
     bytes["window_bytes" + where] += (row.counts.window_bytes_read + row.counts.window_bytes_written).value();
     bytes["modelled_wire_bytes" + where] += row.counts.modelled_wire_bytes.value();
+    if (row.counts.modelled_wire_bytes == collective::unknown_bytes)
+      unknown.insert("modelled_wire_bytes" + where);
     bytes["staged_bytes" + where] += row.counts.staged_bytes.value();
   }
   for (const auto& [name, count] : bytes)
-    if (count != 0)
+    if (count != 0 && !unknown.contains(name))
       metrics.push_back({.name = name,
                          .unit = "byte",
                          .judgement = Judgement::exact,

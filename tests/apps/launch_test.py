@@ -11,8 +11,8 @@ sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import jobs
 
 mpiexec, train, infer, bench, sweep, source = sys.argv[1:7]
-launchers = ("SLURM", "PMI", "OMPI", "MV2", "MVP", "FLUX", "JSM")
-clean = {name: value for name, value in os.environ.items() if not name.startswith(launchers)}
+counts = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "MVP_COMM_WORLD_SIZE", "FLUX_JOB_SIZE", "JSM_NAMESPACE_SIZE")
+clean = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "PMI")) and name not in counts}
 config = f"--config={source}/inputs/runs/digits_mlp.ini"
 
 
@@ -31,7 +31,6 @@ with tempfile.TemporaryDirectory() as folder:
     both = run(train, config, "--train.batch=-1", **alone)
     assert both.returncode == 2 and "train.batch" in both.stderr and "--mpi=pmi2" in both.stderr, both
     short = (train, config, "--train.steps=1", "--evaluate.every=0")
-    counts = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "MVP_COMM_WORLD_SIZE", "FLUX_JOB_SIZE", "JSM_NAMESPACE_SIZE")
     for count in counts:
         result = run(*short, f"--output={output}", **{count: "4"})
         assert result.returncode == 2 and f"{count} = 4" in result.stderr and not output.exists(), (count, result)

@@ -22,10 +22,10 @@ std::map<const MPI_Request*, Withheld> withheld;
 
 }  // namespace
 
-extern "C" int MPI_Irecv_c(void* data, MPI_Count count, MPI_Datatype type, int from, int tag, MPI_Comm comm,
-                           MPI_Request* request) {
+extern "C" int MPI_Irecv(void* data, int count, MPI_Datatype type, int from, int tag, MPI_Comm comm,
+                         MPI_Request* request) {
   if (delay > 0) receives.insert(request);
-  return PMPI_Irecv_c(data, count, type, from, tag, comm, request);
+  return PMPI_Irecv(data, count, type, from, tag, comm, request);
 }
 
 extern "C" int MPI_Test(MPI_Request* request, int* flag, MPI_Status* status) {

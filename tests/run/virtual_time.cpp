@@ -95,24 +95,24 @@ std::string tests::state_of_machine() { return "in virtual time"; }
 
 }  // namespace partita
 
-extern "C" int MPI_Isend_c(const void* data, MPI_Count count, MPI_Datatype type, int to, int tag,
-                           MPI_Comm comm, MPI_Request* request) {
+extern "C" int MPI_Isend(const void* data, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm,
+                         MPI_Request* request) {
   using namespace partita;
   if (belongs(comm, tag)) {
     auto& time = sent.emplace_back(Sent{.seconds = now});
     PMPI_Isend(&time.seconds, 1, MPI_DOUBLE, to, tag_of_time(tag), comm, &time.request);
   }
-  return PMPI_Isend_c(data, count, type, to, tag, comm, request);
+  return PMPI_Isend(data, count, type, to, tag, comm, request);
 }
 
-extern "C" int MPI_Irecv_c(void* data, MPI_Count count, MPI_Datatype type, int from, int tag, MPI_Comm comm,
-                           MPI_Request* request) {
+extern "C" int MPI_Irecv(void* data, int count, MPI_Datatype type, int from, int tag, MPI_Comm comm,
+                         MPI_Request* request) {
   using namespace partita;
   if (belongs(comm, tag)) {
     auto& receive = receives[request] = {.transfer = transfers.at({comm, tag})};
     PMPI_Irecv(&receive.sent_seconds, 1, MPI_DOUBLE, from, tag_of_time(tag), comm, &receive.sent_request);
   }
-  return PMPI_Irecv_c(data, count, type, from, tag, comm, request);
+  return PMPI_Irecv(data, count, type, from, tag, comm, request);
 }
 
 extern "C" int MPI_Test(MPI_Request* request, int* flag, MPI_Status* status) {

@@ -144,11 +144,11 @@ class Report:
         activity, divisor, per = ranks.main_activity(run)
         table = run.traffic[run.traffic.activity == activity]
         columns = ["calls", "messages", "payload_bytes", *ranks.COLUMNS]
-        sums = table.groupby(["axis", "operation", "purpose"])[columns].sum() / divisor
+        sums = table.groupby(["axis", "operation", "purpose"])[columns].sum(min_count=1) / divisor
         waited = table.groupby(["axis", "operation", "purpose"])[["exposed_seconds", "hidden_seconds"]].sum() / divisor
         if sums.empty:
             return
-        shown = [c for c in columns if sums[c].any()]
+        shown = [c for c in columns if sums[c].any(skipna=False)]
         heads = {"payload_bytes": "payload", **ranks.COLUMNS}
         self.page.table(
             f"Traffic of all ranks {per}",

@@ -99,6 +99,8 @@ def bytes_unit(largest):
 
 
 def bytes_text(value):
+    if numpy.isnan(value):
+        return "unknown"
     factor, name = bytes_unit(value)
     return f"{value * factor:.3g} {name}" if value < 1e15 else f"{value * factor:,.0f} {name}"
 
