@@ -14,7 +14,7 @@ LIMIT_SECONDS = 600
 def run(command, **options):
     """A command, until it ends; what it printed as text."""
     options = {"capture_output": True, "text": True, "timeout": LIMIT_SECONDS} | options
-    return subprocess.run(list(map(str, command)), **options)
+    return subprocess.run([word if isinstance(word, bytes) else str(word) for word in command], **options)
 
 
 def wait_for(what, happened, job=None, poll_seconds=0.01):

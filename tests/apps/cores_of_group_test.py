@@ -4,11 +4,13 @@ Skipped (77) where this process may make no control group. Usage: cores_of_group
 """
 import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 
 import h5py
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
 
 mpiexec, train, source = sys.argv[1:4]
 
@@ -47,8 +49,8 @@ def cores_of(*command, group):
     """What a run counted: the node's cores, and the threads of its first rank."""
     with tempfile.TemporaryDirectory() as folder:
         join = (lambda: (group / "cgroup.procs").write_text(str(os.getpid()))) if group else None
-        result = subprocess.run((*command, train, f"--config={source}/inputs/runs/digits_mlp.ini", "--train.steps=1", "--evaluate.every=0",
-                                 f"--output={folder}/r.h5"), capture_output=True, text=True, timeout=60, preexec_fn=join)
+        result = jobs.run((*command, train, f"--config={source}/inputs/runs/digits_mlp.ini", "--train.steps=1", "--evaluate.every=0",
+                           f"--output={folder}/r.h5"), preexec_fn=join)
         assert result.returncode == 0, result
         with h5py.File(f"{folder}/r.h5") as file:
             environment = file["environment"]

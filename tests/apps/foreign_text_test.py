@@ -6,9 +6,11 @@ usage: foreign_text_test.py PARTITA_TRAIN PARTITA_COMPARE PARTITA_TIMELINE PARTI
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
 
 try:
     import h5py
@@ -21,7 +23,7 @@ JOB, MODEL, FILE = b"r\xe9gression \\xe9", b"mod\xe8le", b"caf\xe9.h5"
 
 
 def run(*command, code=0, **environment):
-    done = subprocess.run(command, capture_output=True, timeout=200, env={**os.environb, **{k.encode(): v for k, v in environment.items()}})
+    done = jobs.run(command, text=False, env={**os.environb, **{k.encode(): v for k, v in environment.items()}})
     assert done.returncode == code, (command, done.returncode, done.stdout, done.stderr)
     return done.stdout, done.stderr
 

@@ -5,7 +5,6 @@ Part torch is skipped (77) where torch is not installed.
 """
 import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 
@@ -120,7 +119,7 @@ def names():
 
 
 def convert(*arguments):
-    return subprocess.run([sys.executable, f"{source}/scripts/convert_model.py", *map(str, arguments)], capture_output=True, text=True, timeout=60)
+    return jobs.run([sys.executable, f"{source}/scripts/convert_model.py", *arguments])
 
 
 def round_trip(suffix, save, load):

@@ -6,9 +6,11 @@ usage: paths_test.py BIN_FOLDER SOURCE_FOLDER
 import os
 import pathlib
 import re
-import subprocess
 import sys
 import tempfile
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
 
 programs, source = map(os.path.abspath, sys.argv[1:3])
 QUESTIONS = r"(?:fs|filesystem)::(?:exists|is_directory|is_regular_file|is_symlink|is_empty|status|symlink_status|absolute|canonical|" \
@@ -63,7 +65,7 @@ def check_programs():
     for command in commands:
         for path in paths:
             words = [word.replace("@", path) for word in command]
-            done = subprocess.run([f"{programs}/{words[0]}", *words[1:]], capture_output=True, text=True, timeout=100)
+            done = jobs.run([f"{programs}/{words[0]}", *words[1:]])
             told = path in done.stderr or path.split("/")[0] in done.stderr
             assert done.returncode == 2 and told, (command, path, done.returncode, done.stderr[-600:])
             assert "filesystem error" not in done.stderr, done.stderr[-600:]

@@ -11,6 +11,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
+
 part, mpiexec, raise_at, programs, source = sys.argv[1:6]
 SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
 config = f"--config={source}/inputs/runs/digits_mlp.ini"
@@ -37,8 +40,7 @@ def run(*command, number=None, at=None, rank=None):
         variables = {"LD_PRELOAD": raise_at, "RAISE_AT": at, "RAISE_SIGNAL": str(int(number))}
         if rank is not None:
             variables["RAISE_RANK"] = str(rank)
-    return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, timeout=60,
-                          preexec_fn=pending(number) if number and not at else None)
+    return jobs.run(command, env=os.environ | variables, preexec_fn=pending(number) if number and not at else None)
 
 
 def check_ended(result, name, number):
@@ -85,8 +87,8 @@ def at_start():
         result = run(program("train"), *short, number=signal.SIGUSR1)
         assert result.returncode == 1 and "interrupted by a signal" in result.stdout, result
         # What a shell put into the background without job control ignores INT.
-        result = subprocess.run((program("compare"), *of["compare"]), capture_output=True, text=True, timeout=60,
-                                preexec_fn=lambda: (signal.signal(signal.SIGINT, signal.SIG_IGN), os.kill(os.getpid(), signal.SIGINT)))
+        result = jobs.run((program("compare"), *of["compare"]),
+                          preexec_fn=lambda: (signal.signal(signal.SIGINT, signal.SIG_IGN), os.kill(os.getpid(), signal.SIGINT)))
         assert result.returncode == 0, result
 
 
@@ -119,14 +121,12 @@ def while_measuring():
         child = subprocess.Popen((program("bench-comm"), "--bytes=16777216", "--samples=10000"), stdout=subprocess.DEVNULL,
                                  stderr=subprocess.PIPE, text=True)
         try:
-            for line in child.stderr:
-                if line.startswith("Running"):
-                    break
+            jobs.wait_for_line(child, "Running")
             child.send_signal(number)
-            _, errors = child.communicate(timeout=60)
+            _, errors = child.communicate(timeout=jobs.LIMIT_SECONDS)
             assert child.returncode == 128 + number and f"partita-bench-comm: ended by {number.name}\n" in errors, (child.returncode, errors)
         finally:
-            child.kill()
+            jobs.end(child)
 
 
 {"at_start": at_start, "around_mpi": around_mpi, "while_measuring": while_measuring}[part]()

@@ -1,13 +1,14 @@
 """The list of tests itself: each is fast or full, no limit judges a machine, and what needs the cores says so.
 
-Usage: test_list_test.py CTEST BUILD_FOLDER
+Usage: test_list_test.py CTEST BUILD_FOLDER SOURCE_FOLDER
 """
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
-ctest, build = sys.argv[1:3]
+ctest, build, source = sys.argv[1:4]
 LEAST_LIMIT = 1200  # seconds, a hundred times what most tests take
 
 listed = json.loads(subprocess.run([ctest, "--test-dir", build, "--show-only=json-v1"], capture_output=True, text=True, check=True).stdout)
@@ -23,6 +24,10 @@ for name, properties, command in tests:
         wrong.append(f"{name}: wants the machine for itself, which a fast test cannot have")
     if command and pathlib.Path(command[0]).name.startswith("mpiexec") and command[2] != "1" and properties.get("PROCESSORS", 1) < 2:
         wrong.append(f"{name}: starts {command[2]} ranks without PROCESSORS")
+for path in sorted(pathlib.Path(source, "tests").rglob("*_test.py")):
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if re.search(r"\btimeout *= *\d|\b(child|job|process)\.wait\([1-9]", line):
+            wrong.append(f"{path}:{number}: a limit of its own; tests/jobs.py has one for all")
 assert len(tests) > 100, len(tests)
 assert not wrong, "\n".join(wrong)
 print(f"{len(tests)} tests")

@@ -147,7 +147,7 @@ def interrupted():
         child.wait(0.6)
     except subprocess.TimeoutExpired:
         child.send_signal(signal.SIGTERM)
-        child.wait(60)
+        child.wait(jobs.LIMIT_SECONDS)
     assert leftovers() == [] and (not os.path.exists("stopped") or os.path.exists("stopped/index.html"))
 
 

@@ -6,9 +6,11 @@ usage: settings_test.py PARTITA_REPORT
 import hashlib
 import os
 import pathlib
-import subprocess
 import sys
 import tempfile
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
 
 import packages
 
@@ -28,8 +30,8 @@ NAMES = ("_a_$x$_%&<b>", "_b")
 def report(folder, **environment):
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MPL", "MATPLOTLIB", "XDG_"))}
     kept |= environment
-    done = subprocess.run([sys.argv[1], *(f"{name}.h5" for name in NAMES), "-o", folder], capture_output=True, text=True, timeout=300,
-                          env={name: value for name, value in kept.items() if value is not None})
+    done = jobs.run([sys.argv[1], *(f"{name}.h5" for name in NAMES), "-o", folder],
+                    env={name: value for name, value in kept.items() if value is not None})
     assert done.returncode == 0, (done.returncode, done.stderr)
     assert all("recorded no timeline" in line for line in done.stderr.splitlines()), done.stderr
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in pathlib.Path(folder).iterdir()}

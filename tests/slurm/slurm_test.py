@@ -237,7 +237,7 @@ def killed(slurm):
         with open(log, "w") as messages:
             job = subprocess.Popen(command, env=slurm.environment, cwd=slurm.work, stdout=messages, stderr=messages)
         # Early in a run, or around a checkpoint.
-        wanted, until = chosen.randrange(0, 6), time.monotonic() + 40
+        wanted, until = chosen.randrange(0, 6), time.monotonic() + 600
         while (len(ranks_below(os.getpid())) < 4 or log.read_text().count("checkpoint of step") < wanted) and time.monotonic() < until:
             time.sleep(0.005)
         time.sleep(chosen.uniform(0, 0.05))
