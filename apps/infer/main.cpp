@@ -61,10 +61,13 @@ void print_description(const config::RunOptions& options, const run::InferenceOp
   std::cout << job::describe(
       options, {.split = {.model = model, .plan = plan, .batch = inference.split.batch},
                 .algorithm = inference.algorithm,
-                .program_at = [&](const topology::Coordinate& at) {
-                  return step::build_evaluation_program(
-                      model, plan, at, {.type = backend.type(), .layout = backend.image_layout()});
-                }});
+                .programs = {{.program_at =
+                                  [&](const topology::Coordinate& at) {
+                                    return step::build_evaluation_program(
+                                        model, plan, at,
+                                        {.type = backend.type(), .layout = backend.image_layout()});
+                                  },
+                              .batches = run::batch_sizes(inference.split.batch, inference.samples)}}});
 }
 
 std::vector<results::Figure> figures_of_merit(const run::Inferred& inferred) {

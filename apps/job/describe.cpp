@@ -3,8 +3,10 @@
 #include <iomanip>
 #include <sstream>
 
+#include "partita/base/error.hpp"
 #include "partita/memory/arena.hpp"
 #include "partita/sim/rates.hpp"
+#include "partita/step/check.hpp"
 #include "partita/step/memory.hpp"
 #include "partita/step/traffic.hpp"
 
@@ -42,19 +44,40 @@ void describe_role(std::ostream& out, const step::Program& program, const model:
   if (payload.empty()) out << "    none\n";
 }
 
-/// What the event model says of all ranks together.
-void describe_simulation(std::ostream& out, const std::vector<step::Program>& roles,
-                         const topology::GridExtent& grid, std::int64_t batch) {
-  step::ProgramsByRank programs;
-  for (int r = 0; r < static_cast<int>(grid.size()); ++r) {
-    const auto at = topology::coordinate_of(grid, r);
-    programs.push_back(&roles[static_cast<std::size_t>(at.pipeline * grid.tensor + at.tensor)]);
+/// The programs of all roles of a grid: of each stage those of its tensor coordinates.
+struct Roles {
+  std::vector<step::Program> programs;
+  step::ProgramsByRank by_rank;
+
+  Roles(const topology::GridExtent& grid, const Executed& executed) {
+    for (int stage = 0; stage < grid.pipeline; ++stage)
+      for (int tensor = 0; tensor < grid.tensor; ++tensor)
+        programs.push_back(executed.program_at({.pipeline = stage, .tensor = tensor}));
+    for (int r = 0; r < static_cast<int>(grid.size()); ++r) {
+      const auto at = topology::coordinate_of(grid, r);
+      by_rank.push_back(&programs[static_cast<std::size_t>(at.pipeline * grid.tensor + at.tensor)]);
+    }
   }
+};
+
+/// What the event model says of all ranks together.
+void describe_simulation(std::ostream& out, const step::ProgramsByRank& programs, std::int64_t batch) {
   const step::MachineRates rates;
   const auto simulation = sim::simulate(programs, sim::costs_by_rates(programs, batch, rates), 3);
   out << "\nevent model of a step at " << rates.flops_per_second / 1e9 << " GFLOP/s and "
       << rates.tensor_bytes_per_second / 1e9 << " GB/s a rank: " << simulation.step_seconds() * 1e3
       << " ms, idle fraction " << simulation.idle_fraction() << "\n";
+}
+
+void expect_executable(const Description& description) {
+  std::string text;
+  for (const auto& executed : description.programs) {
+    const Roles roles(description.split.plan.grid, executed);
+    for (const auto batch : executed.batches)
+      for (const auto& fault : step::faults_of(roles.by_rank, description.split.model, batch))
+        text += "\n  " + fault;
+  }
+  if (!text.empty()) throw base::ContractError("this run cannot be executed:" + text);
 }
 
 /// Where the algorithm of all-reduces comes from.
@@ -72,13 +95,10 @@ void describe_roles(std::ostream& out, const config::RunOptions& options, const 
       << to_string(model.input) << ", " << model.parameters() << " parameters, "
       << model.training_flops() / 1e6 << " MFLOP a sample\nsync   all-reduces by "
       << to_string(description.algorithm) << ": " << reason_of(description.algorithm, options) << "\n";
-  std::vector<step::Program> roles;
-  for (int stage = 0; stage < plan.grid.pipeline; ++stage)
-    for (int tensor = 0; tensor < plan.grid.tensor; ++tensor)
-      roles.push_back(description.program_at({.pipeline = stage, .tensor = tensor}));
-  for (const auto& role : roles)
+  const Roles roles(plan.grid, description.programs.front());
+  for (const auto& role : roles.programs)
     describe_role(out, role, model, batch);
-  if (plan.grid.size() > 1) describe_simulation(out, roles, plan.grid, batch);
+  if (plan.grid.size() > 1) describe_simulation(out, roles.by_rank, batch);
 }
 
 }  // namespace
@@ -86,9 +106,13 @@ void describe_roles(std::ostream& out, const config::RunOptions& options, const 
 std::string describe(const config::RunOptions& options, const Description& description) {
   const auto& split = description.split;
   std::ostringstream out;
-  if (options.dry_run) describe_roles(out, options, description);
+  if (options.dry_run) {
+    expect_executable(description);
+    describe_roles(out, options, description);
+  }
   if (options.print_program)
-    out << to_string(description.program_at(topology::coordinate_of(split.plan.grid, *options.print_program)),
+    out << to_string(description.programs.front().program_at(
+                         topology::coordinate_of(split.plan.grid, *options.print_program)),
                      split.model);
   return out.str();
 }

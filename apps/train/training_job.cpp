@@ -107,15 +107,22 @@ void print_epoch(std::ostream& progress, const run::EpochRow& row) {
 }
 
 void print_description(const config::RunOptions& options, const run::TrainingOptions& training,
-                       kernels::Backend& backend) {
-  const auto plan = step::plan(options.model, training.split);
+                       const data::DataPair& data, kernels::Backend& backend) {
+  const auto& model = options.model;
+  const auto plan = step::plan(model, training.split);
+  const step::TensorFormat format{.type = backend.type(), .layout = backend.image_layout()};
+  const auto trained = [&](const topology::Coordinate& at) {
+    return step::build_training_program(model, plan, at, format);
+  };
+  const auto evaluated = [&](const topology::Coordinate& at) {
+    return step::build_evaluation_program(model, plan, at, format);
+  };
   std::cout << job::describe(
-      options, {.split = {.model = options.model, .plan = plan, .batch = training.split.batch},
+      options, {.split = {.model = model, .plan = plan, .batch = training.split.batch},
                 .algorithm = training.used_algorithm(),
-                .program_at = [&](const topology::Coordinate& at) {
-                  return step::build_training_program(
-                      options.model, plan, at, {.type = backend.type(), .layout = backend.image_layout()});
-                }});
+                .programs = {{trained, run::batch_sizes(training.split.batch, data.train.samples.value())},
+                             {evaluated, run::batch_sizes(run::evaluation_batch * plan.grid.data,
+                                                          data.test.samples.value())}}});
 }
 
 void print_report(const job::Job& job, const run::CheckpointReport& report) {
@@ -282,7 +289,7 @@ int run_training(const job::Job& job) {
   const auto backend = job::make_backend(job, threads);
   auto asked = training_options(options, job.input.data->train.samples.value());
   if (!job.input.writes()) {
-    if (job.world.rank() == 0) print_description(options, asked, *backend);
+    if (job.world.rank() == 0) print_description(options, asked, *job.input.data, *backend);
     return job::success;
   }
   if (options.resume)

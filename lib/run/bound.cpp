@@ -1,6 +1,7 @@
 #include "bound.hpp"
 
 #include "partita/base/error.hpp"
+#include "partita/step/check.hpp"
 
 namespace partita::run {
 
@@ -13,6 +14,8 @@ Executor::Bound::Bound(Executor& executor, std::int64_t batch_samples)
       data_rank(executor.axes_.at().data),
       lives(step::live_ranges(executor.program_)),
       mirrors(executor.device_, executor.links_) {
+  const auto faults = step::faults_of(program, executor.model_, data_rank, batch);
+  base::expect(faults.empty(), "a program can be executed;", faults.empty() ? "" : faults.front());
   place_slots(executor);
   plan_operators(executor);
   plan_transfers(executor);
@@ -134,10 +137,8 @@ void Executor::Bound::plan_transfers(Executor& executor) {
       case Operation::all_to_all: {
         const auto sends = step::send_cuts(*conversion, rank, ranks, n),
                    receives = step::receive_cuts(*conversion, rank, ranks, n);
-        planned = axis.plan_all_to_all(
-            mirrors.moved(t.axis, view.slice(Elements(0), Elements(sends.back()))), sends,
-            mirrors.moved(t.axis, slot(t.target).slice(Elements(0), Elements(receives.back()))), receives,
-            t.purpose);
+        planned = axis.plan_all_to_all(mirrors.moved(t.axis, view), sends,
+                                       mirrors.moved(t.axis, slot(t.target)), receives, t.purpose);
         break;
       }
       default:

@@ -5,6 +5,12 @@
 
 namespace partita::run {
 
+std::vector<std::int64_t> batch_sizes(std::int64_t batch, std::int64_t samples) {
+  std::vector<std::int64_t> sizes{std::min(batch, samples)};
+  if (samples > batch && samples % batch != 0) sizes.push_back(samples % batch);
+  return sizes;
+}
+
 Evaluator::Evaluator(const model::ModelSpec& model, const step::Plan& plan, const step::TensorFormat& format,
                      kernels::Backend& backend, Axes& axes, Parameters& parameters,
                      const data::Dataset& dataset, Options options)
@@ -20,8 +26,8 @@ Evaluator::Evaluator(const model::ModelSpec& model, const step::Plan& plan, cons
                  .on_outputs = options_.on_outputs}),
       indices_(static_cast<std::size_t>(options_.samples)) {
   std::iota(indices_.begin(), indices_.end(), 0);
-  executor_.prepare(samples_of(0).size());
-  executor_.prepare(samples_of(batches() - 1).size());
+  for (const auto size : batch_sizes(options_.batch, options_.samples))
+    executor_.prepare(size);
 }
 
 std::int64_t Evaluator::batches() const { return (options_.samples + options_.batch - 1) / options_.batch; }
@@ -57,9 +63,8 @@ Evaluator::Means Evaluator::evaluate() {
 }
 
 void Evaluator::calibrate() {
-  executor_.calibrate(samples_of(0).size());
-  if (const auto last = samples_of(batches() - 1).size(); last != samples_of(0).size())
-    executor_.calibrate(last);
+  for (const auto size : batch_sizes(options_.batch, options_.samples))
+    executor_.calibrate(size);
 }
 
 }  // namespace partita::run

@@ -9,15 +9,9 @@
 #include "partita/step/build.hpp"
 
 namespace partita::run {
-namespace {
 
 using collective::Activity;
 using collective::Purpose;
-
-/// Samples of a data rank in one evaluation pass; any number gives the same sums up to rounding.
-constexpr std::int64_t evaluation_batch = 256;
-
-}  // namespace
 
 Training::Training(const model::ModelSpec& model, const TrainingOptions& options, kernels::Backend& backend,
                    comm::Communicator& world, const data::DataPair& data)
@@ -39,9 +33,8 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
                         .algorithm = options.used_algorithm(),
                         .device_messages = options.device_messages,
                         .poison_released = options.poison_released});
-  const std::int64_t n = data.train.samples.value();
-  executor_->prepare(std::min(n, options.split.batch));
-  if (n > options.split.batch && n % options.split.batch != 0) executor_->prepare(n % options.split.batch);
+  for (const auto size : batch_sizes(options.split.batch, data.train.samples.value()))
+    executor_->prepare(size);
   evaluator_ =
       std::make_unique<Evaluator>(model, plan_, format_, backend, axes_, *parameters_, data.test,
                                   Evaluator::Options{.samples = data.test.samples.value(),

@@ -158,6 +158,11 @@ std::vector<std::int64_t> receive_cuts(const Conversion& c, int rank, int ranks,
   return cuts;
 }
 
+std::int64_t message_elements(const Conversion& c, End end, int rank, int ranks, std::int64_t samples) {
+  if (exchange_of(c.from, c.to) != Exchange::all_to_all) return buffer_cuts(c, ranks, samples).back();
+  return (end == End::send ? send_cuts : receive_cuts)(c, rank, ranks, samples).back();
+}
+
 bool zeroes_target(const Conversion& c) {
   if (exchange_of(c.from, c.to) == Exchange::reduce_scatter) return false;  // its target gets one whole piece
   return adds(c) || c.to.spread == Spread::partial || c.to.spread == Spread::window;

@@ -8,22 +8,12 @@ using topology::Axis;
 
 namespace {
 
-/// A buffer for the pieces of a conversion. Where one side is cut by samples, so are the pieces.
-int message_slot(Assembly& a, const Conversion& c, Exchange exchange, bool send, int j) {
-  Slot slot{.role = SlotRole::message, .microbatch = j, .type = a.program.type};
-  const int ranks = a.plan.grid.tensor, me = a.program.at.tensor;
-  if (exchange != Exchange::all_to_all) {
-    slot.per_sample = Elements(c.shape.elements());
-  } else if (const auto& mine = send ? c.from : c.to; mine.spread == Spread::batch) {
-    slot.per_sample = c.shape.elements();
-    slot.batch_share = true;
-  } else if (const auto& other = send ? c.to : c.from; other.spread == Spread::batch) {
-    slot.per_sample = Elements(storage_of(mine, c.shape, me, ranks, 1).elements());
-  } else {
-    const auto cuts = send ? send_cuts(c, me, ranks, 1) : receive_cuts(c, me, ranks, 1);
-    slot.per_sample = Elements(cuts.back());
-  }
-  return a.add_slot(slot);
+int message_slot(Assembly& a, int conversion, End end, int j) {
+  return a.add_slot({.role = SlotRole::message,
+                     .microbatch = j,
+                     .type = a.program.type,
+                     .conversion = conversion,
+                     .end = end});
 }
 
 }  // namespace
@@ -62,8 +52,8 @@ Begun begin(Assembly& a, const Conversion& c, int source, int target, bool backw
     t.operation = exchange == Exchange::all_gather       ? Operation::all_gather
                   : exchange == Exchange::reduce_scatter ? Operation::reduce_scatter
                                                          : Operation::all_to_all;
-    t.slot = message_slot(a, c, exchange, true, j);
-    if (exchange == Exchange::all_to_all) t.target = message_slot(a, c, exchange, false, j);
+    t.slot = message_slot(a, b.conversion, End::send, j);
+    if (exchange == Exchange::all_to_all) t.target = message_slot(a, b.conversion, End::receive, j);
     instruct(Kind::pack, source, t.slot);
     b.received = exchange == Exchange::all_to_all ? t.target : t.slot;
   }

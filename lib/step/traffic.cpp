@@ -4,10 +4,6 @@ namespace partita::step {
 
 Elements Program::payload(const Transfer& transfer, std::int64_t samples) const {
   if (transfer.microbatch < 0) return transfer.count;
-  if (transfer.operation == collective::Operation::all_to_all)
-    return Elements(
-        send_cuts(conversions[static_cast<std::size_t>(transfer.conversion)], at.tensor, grid.tensor, samples)
-            .back());
   return elements(slots[static_cast<std::size_t>(transfer.slot)], samples);
 }
 

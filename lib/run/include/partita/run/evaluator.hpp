@@ -8,6 +8,9 @@
 
 namespace partita::run {
 
+/// The sizes of the batches that samples are cut into, each once: a whole batch, and what is left over.
+std::vector<std::int64_t> batch_sizes(std::int64_t batch, std::int64_t samples);
+
 class Evaluator {
  public:
   struct Options {

@@ -76,6 +76,9 @@ struct RecordedStep {
 /// `interrupted`: somebody asked to stop; the state was checkpointed where that is possible.
 enum class Outcome { complete, target_reached, diverged, interrupted };
 
+/// Samples of a data rank in one evaluation pass; any number gives the same sums up to rounding.
+inline constexpr std::int64_t evaluation_batch = 256;
+
 class Training {
  public:
   /// Collective over the world. `world` and the data outlive the training.

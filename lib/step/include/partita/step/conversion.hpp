@@ -49,6 +49,13 @@ std::vector<std::int64_t> buffer_cuts(const Conversion&, int ranks, std::int64_t
 std::vector<std::int64_t> send_cuts(const Conversion&, int rank, int ranks, std::int64_t samples);
 std::vector<std::int64_t> receive_cuts(const Conversion&, int rank, int ranks, std::int64_t samples);
 
+/// The two ends of an exchange on one rank.
+enum class End { send, receive };
+
+/// Elements of the buffer that all pieces of an exchange lie in on `rank`: those that it sends, or those that
+/// it receives; an all-gather and a reduce-scatter have one buffer for both.
+std::int64_t message_elements(const Conversion&, End, int rank, int ranks, std::int64_t samples);
+
 /// One copy of a block between two of a conversion's memories.
 enum class Memory { source, buffer, target };
 struct BlockMove {

@@ -75,7 +75,8 @@ enum class SlotRole {
 std::string_view to_string(SlotRole);
 
 /// A tensor that instructions read and write: `per_sample` elements for each sample that this role has of its
-/// micro-batch (of the whole micro-batch, or its share on the tensor axis), and `fixed` ones.
+/// micro-batch (of the whole micro-batch, or its share on the tensor axis), and `fixed` ones. A message has
+/// as many as the pieces of its conversion.
 struct Slot {
   SlotRole role = SlotRole::activation;
   int unit = -1;  ///< whose output it is; −1 for the network's input
@@ -84,6 +85,8 @@ struct Slot {
   Elements per_sample{};
   bool batch_share = false;
   Elements fixed{};
+  int conversion = -1;  ///< of a message
+  End end = End::send;  ///< which pieces of the conversion
   [[nodiscard]] bool transient() const {
     return role != SlotRole::parameters && role != SlotRole::parameter_gradients && role != SlotRole::metric;
   }
@@ -179,6 +182,9 @@ struct Program {
   }
   /// Samples of a slot when its micro-batch has `samples`.
   [[nodiscard]] Elements elements(const Slot& slot, std::int64_t samples) const {
+    if (slot.conversion >= 0)
+      return Elements(message_elements(conversions[static_cast<std::size_t>(slot.conversion)], slot.end,
+                                       at.tensor, grid.tensor, samples));
     const auto mine = slot.batch_share ? topology::share(at.tensor, grid.tensor, samples).size() : samples;
     return slot.per_sample * mine + slot.fixed;
   }

@@ -1,0 +1,284 @@
+#include "partita/step/check.hpp"
+
+#include <algorithm>
+#include <set>
+#include <stdexcept>
+#include <utility>
+
+#include "partita/kernels/strided_block.hpp"
+
+namespace partita::step {
+namespace {
+
+using collective::Operation;
+
+bool is_inside(const kernels::BlockExtents& extents, const kernels::StridedBlock& block, Elements held) {
+  if (kernels::is_empty(extents)) return true;
+  try {
+    kernels::expect_inside(extents, block, held);
+  } catch (const std::out_of_range&) {
+    return false;
+  }
+  return true;
+}
+
+/// One program with micro-batches of one size.
+class Checker {
+ public:
+  Checker(const Program& program, const model::ModelSpec& model, std::int64_t samples)
+      : p_(program), model_(model), samples_(samples) {}
+
+  std::vector<std::string> faults() {
+    for (std::size_t i = 0; i < p_.instructions.size(); ++i) {
+      at_ = i;
+      if (names_slots(p_.instructions[i]))
+        check(p_.instructions[i]);
+      else
+        require(false, "names no slot");
+    }
+    return std::move(found_);
+  }
+
+ private:
+  void require(bool holds, const std::string& what) {
+    if (holds) return;
+    const auto& i = p_.instructions[at_];
+    std::string where = "instruction " + std::to_string(at_) + " (" + std::string(to_string(i.kind));
+    if (i.unit >= 0) where += " " + name_of(p_.units[static_cast<std::size_t>(i.unit)], model_);
+    found_.push_back(where + ") of stage " + std::to_string(p_.at.pipeline) + ", tensor rank " +
+                     std::to_string(p_.at.tensor) + " with " + std::to_string(samples_) +
+                     " samples: " + what);
+  }
+  void require_equal(std::int64_t held, std::int64_t needed, const std::string& what) {
+    require(held == needed,
+            what + " has " + std::to_string(held) + " elements instead of " + std::to_string(needed));
+  }
+
+  [[nodiscard]] bool names_slots(const Instruction& i) const {
+    const auto is_slot = [&](int s) { return s >= 0 && s < static_cast<int>(p_.slots.size()); };
+    return std::all_of(i.reads.begin(), i.reads.end(), is_slot) &&
+           std::all_of(i.writes.begin(), i.writes.end(), is_slot);
+  }
+  [[nodiscard]] std::int64_t held(int slot) const {
+    return slot < 0 ? 0 : p_.elements(p_.slots[static_cast<std::size_t>(slot)], samples_).value();
+  }
+  [[nodiscard]] std::int64_t share(bool of_batch) const {
+    return of_batch ? topology::share(p_.at.tensor, p_.grid.tensor, samples_).size() : samples_;
+  }
+
+  void check(const Instruction& i) {
+    switch (i.kind) {
+      case Kind::load:
+        return check_load(i);
+      case Kind::loss:
+        return check_loss(i);
+      case Kind::forward:
+      case Kind::backward:
+        return check_unit(i);
+      case Kind::convert:
+      case Kind::pack:
+      case Kind::unpack:
+        return check_moves(i);
+      case Kind::combine:
+        return require(i.level > 0 && i.level < p_.gradient_levels &&
+                           in_gradients(p_.chunk_gradients[static_cast<std::size_t>(i.chunk)]),
+                       "leaves the gradients");
+      case Kind::update:
+        return require(in_gradients(p_.buckets[static_cast<std::size_t>(i.bucket)]), "leaves the gradients");
+      case Kind::start:
+      case Kind::wait:
+        return check_transfer(p_.transfers[static_cast<std::size_t>(i.transfer)]);
+    }
+  }
+
+  [[nodiscard]] bool in_gradients(const Bucket& b) const {
+    return b.first.value() >= 0 && b.first + b.count <= p_.trained_count;
+  }
+
+  void check_load(const Instruction& i) {
+    const auto& slot = p_.slots[static_cast<std::size_t>(i.writes.front())];
+    const bool labels = slot.role == SlotRole::labels;
+    const bool classes = labels && model_.loss == model::Loss::cross_entropy;
+    const auto each = (labels ? model_.layers.back().output : model_.input).elements().value();
+    require_equal(held(i.writes.front()), share(slot.batch_share) * (classes ? 1 : each),
+                  std::string(to_string(slot.role)));
+  }
+
+  void check_loss(const Instruction& i) {
+    const auto j = static_cast<std::size_t>(i.microbatch);
+    const auto outputs =
+        storage_of(p_.loss_placement, model_.layers.back().output, p_.at.tensor, p_.grid.tensor, samples_)
+            .elements();
+    require_equal(held(p_.loss_slot[j]), outputs, "the network's output");
+    if (p_.training) require_equal(held(p_.loss_gradient_slot[j]), outputs, "its gradient");
+    const bool labels_shared = p_.slots[static_cast<std::size_t>(p_.labels_slot[j])].batch_share;
+    require(labels_shared == (p_.loss_placement.spread == Spread::batch), "labels are of other samples");
+    if (p_.loss_placement.spread == Spread::channel)
+      require_equal(held(p_.statistics_slot[j]), 3 * samples_ * p_.grid.tensor, "statistics");
+  }
+
+  void check_unit(const Instruction& i) {
+    const auto& unit = p_.units[static_cast<std::size_t>(i.unit)];
+    const auto& s = p_.slots_of(i.unit, i.microbatch);
+    const auto n = unit.idle ? 0 : share(unit.variant == Variant::batch);
+    const auto in = n * unit.local.input.elements().value(), out = n * unit.local.output.elements().value();
+    const bool forward = i.kind == Kind::forward, data = i.phase == Phase::data;
+    if (forward || i.phase == Phase::parameters) require_equal(held(s.x), in, "its input");
+    if (forward || i.phase == Phase::activation) require_equal(held(s.y), out, "its output");
+    if (!forward) require_equal(held(s.dy), out, "its output's gradient");
+    if (data) require_equal(held(s.dx), in, "its input's gradient");
+    if (s.winners >= 0) require_equal(held(s.winners), out, "its winners");
+    const auto& range = p_.parameters[static_cast<std::size_t>(i.unit)];
+    const auto most = i.phase == Phase::parameters ? p_.trained_count : p_.parameter_count;
+    require(range.weight_first + range.weight_count <= most && range.bias_first + range.bias_count <= most,
+            "leaves the parameters");
+    require_equal(range.weight_count.value(), unit.local.weight_elements().value(), "its weight");
+    require_equal(range.bias_count.value(), unit.local.bias_elements().value(), "its bias");
+    require(i.level >= 0 && i.level < p_.gradient_levels, "leaves the gradients");
+  }
+
+  void check_moves(const Instruction& i) {
+    const auto& c = p_.conversions[static_cast<std::size_t>(i.conversion)];
+    const int rank = p_.at.tensor, ranks = p_.grid.tensor, source = i.reads.back(), target = i.writes.front();
+    const auto stored = [&](const Placement& placement) {
+      return storage_of(placement, c.shape, rank, ranks, samples_).elements();
+    };
+    const bool packs = i.kind == Kind::pack;
+    require_equal(held(source), stored(c.from), "the source of a conversion");
+    if (!packs) require_equal(held(target), stored(c.to), "the target of a conversion");
+    const int buffer = packs ? target : i.reads.front();
+    const auto of = [&](Memory memory) {
+      return memory == Memory::source ? source : memory == Memory::target ? target : buffer;
+    };
+    if (exchange_of(c.from, c.to) == Exchange::keep) return;
+    const auto moves = (packs ? pack_moves : unpack_moves)(c, rank, ranks, samples_, p_.layout);
+    for (const auto& m : moves) {
+      require(is_inside(m.extents, m.source, Elements(held(of(m.from)))),
+              "a piece leaves what it is read from");
+      require(is_inside(m.extents, m.target, Elements(held(target))), "a piece leaves what it is written to");
+    }
+  }
+
+  void check_transfer(const Transfer& t) {
+    const int rank = p_.at.tensor, ranks = p_.grid.tensor;
+    if (t.microbatch < 0)
+      return require(t.first.value() >= 0 && (t.first + t.count).value() <= held(t.slot), "leaves its slot");
+    if (t.conversion < 0) return;
+    const auto& c = p_.conversions[static_cast<std::size_t>(t.conversion)];
+    if (t.operation == Operation::all_reduce)
+      return require_equal(held(t.slot), c.shape.elements().value() * samples_, "what is reduced");
+    require_equal(held(t.slot), message_elements(c, End::send, rank, ranks, samples_), "what is sent");
+    if (t.target >= 0)
+      require_equal(held(t.target), message_elements(c, End::receive, rank, ranks, samples_),
+                    "what is received");
+  }
+
+  const Program& p_;
+  const model::ModelSpec& model_;
+  std::int64_t samples_;
+  std::size_t at_ = 0;
+  std::vector<std::string> found_;
+};
+
+void append(std::vector<std::string>& all, std::vector<std::string> more) {
+  all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+}
+
+std::set<std::int64_t> microbatch_sizes(const Program& program, int data_rank, std::int64_t batch) {
+  std::set<std::int64_t> sizes;
+  for (int j = 0; j < program.microbatches; ++j)
+    sizes.insert(program.microbatch(j, data_rank, batch).size());
+  return sizes;
+}
+
+/// Whether two halves of a message, or two members of a collective, move what belongs together.
+class Pairing {
+ public:
+  Pairing(const ProgramsByRank& programs, std::int64_t batch) : programs_(programs), batch_(batch) {}
+
+  [[nodiscard]] bool fits(const Counterparts::Member& a, const Counterparts::Member& b) const {
+    const auto &one = transfer(a), &other = transfer(b);
+    if (is_message(one)) return elements(a) == elements(b);
+    if (one.operation != other.operation || one.purpose != other.purpose) return false;
+    if (one.operation != Operation::all_to_all) return elements(a) == elements(b);
+    return piece(a, b, End::send) == piece(b, a, End::receive) &&
+           piece(b, a, End::send) == piece(a, b, End::receive);
+  }
+
+ private:
+  [[nodiscard]] const Program& program(const Counterparts::Member& m) const {
+    return *programs_[static_cast<std::size_t>(m.rank)];
+  }
+  [[nodiscard]] const Transfer& transfer(const Counterparts::Member& m) const {
+    return program(m).transfers[static_cast<std::size_t>(m.transfer)];
+  }
+  [[nodiscard]] std::int64_t samples(const Counterparts::Member& m) const {
+    const auto& p = program(m);
+    const int j = transfer(m).microbatch, data = topology::coordinate_of(p.grid, m.rank).data;
+    return j < 0 ? 0 : p.microbatch(j, data, batch_).size();
+  }
+  [[nodiscard]] Elements elements(const Counterparts::Member& m) const {
+    return program(m).payload(transfer(m), samples(m));
+  }
+  /// Elements that `m` sends to, or receives from, `peer`.
+  [[nodiscard]] std::int64_t piece(const Counterparts::Member& m, const Counterparts::Member& peer,
+                                   End end) const {
+    const auto& p = program(m);
+    const auto& c = p.conversions[static_cast<std::size_t>(transfer(m).conversion)];
+    const int me = p.at.tensor, other = program(peer).at.tensor;
+    return end == End::send ? piece_elements(c, me, other, p.grid.tensor, samples(m))
+                            : piece_elements(c, other, me, p.grid.tensor, samples(m));
+  }
+
+  const ProgramsByRank& programs_;
+  std::int64_t batch_;
+};
+
+std::vector<std::string> faults_between(const ProgramsByRank& programs, std::int64_t batch) {
+  std::vector<std::string> found;
+  const Counterparts counterparts(programs);
+  const Pairing pairing(programs, batch);
+  for (int g = 0; g < counterparts.groups(); ++g) {
+    const auto members = counterparts.members(g);
+    const auto named = [](const Counterparts::Member& m) {
+      return "transfer " + std::to_string(m.transfer) + " of rank " + std::to_string(m.rank);
+    };
+    if (!counterparts.complete(g))
+      found.push_back(named(members.front()) + " lacks its counterpart");
+    else
+      for (const auto& other : members.subspan(1))
+        if (!pairing.fits(members.front(), other))
+          found.push_back(named(members.front()) + " and " + named(other) + " do not fit together");
+  }
+  return found;
+}
+
+}  // namespace
+
+std::vector<std::string> faults_of(const Program& program, const model::ModelSpec& model,
+                                   std::int64_t samples) {
+  return Checker(program, model, samples).faults();
+}
+
+std::vector<std::string> faults_of(const Program& program, const model::ModelSpec& model, int data_rank,
+                                   std::int64_t batch) {
+  std::vector<std::string> found;
+  for (const auto samples : microbatch_sizes(program, data_rank, batch))
+    append(found, faults_of(program, model, samples));
+  return found;
+}
+
+std::vector<std::string> faults_of(const ProgramsByRank& programs, const model::ModelSpec& model,
+                                   std::int64_t batch) {
+  std::set<std::pair<const Program*, std::int64_t>> seen;  // ranks of one role share their program
+  std::vector<std::string> found;
+  for (int r = 0; r < static_cast<int>(programs.size()); ++r) {
+    const auto& program = *programs[static_cast<std::size_t>(r)];
+    for (const auto n : microbatch_sizes(program, topology::coordinate_of(program.grid, r).data, batch))
+      if (seen.emplace(&program, n).second) append(found, faults_of(program, model, n));
+  }
+  if (found.empty()) found = faults_between(programs, batch);
+  return found;
+}
+
+}  // namespace partita::step

@@ -1,0 +1,131 @@
+/// Programs can be executed: every part of a slot that an instruction touches lies in it, on every rank. And
+/// programs that were broken on purpose are told from those.
+#include "partita/step/check.hpp"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "random_chains.hpp"
+
+namespace partita::step {
+namespace {
+
+/// The programs of all roles of a grid.
+struct Grid {
+  std::vector<Program> roles;  ///< (stage, tensor coordinate), the latter fastest
+  ProgramsByRank by_rank;
+
+  Grid(const model::ModelSpec& model, const PlanOptions& options, const TensorFormat& format, bool training) {
+    const auto split = plan(model, options);
+    const auto build = training ? build_training_program : build_evaluation_program;
+    for (int s = 0; s < options.grid.pipeline; ++s)
+      for (int t = 0; t < options.grid.tensor; ++t)
+        roles.push_back(build(model, split, {.pipeline = s, .tensor = t}, format));
+    for (int r = 0; r < static_cast<int>(options.grid.size()); ++r) {
+      const auto at = topology::coordinate_of(options.grid, r);
+      by_rank.push_back(&roles[static_cast<std::size_t>(at.pipeline * options.grid.tensor + at.tensor)]);
+    }
+  }
+};
+
+std::string lines(const std::vector<std::string>& faults) {
+  std::string text;
+  for (const auto& fault : faults)
+    text += "\n  " + fault;
+  return text;
+}
+
+model::ModelSpec net(const std::string& input, const std::vector<std::string>& layers) {
+  std::vector<base::Violation> violations;
+  auto model = model::parse_model({.name = "m", .input = input, .layers = layers}, violations);
+  EXPECT_TRUE(violations.empty());
+  return model;
+}
+
+/// Pieces for the windows of others are more than a share of the samples: what overlaps is sent twice.
+TEST(Check, MessagesHoldTheOverlappingWindowsOfAllOthers) {
+  const auto model =
+      net("1x3x4", {"relu placement=batch", "maxpool 2 stride=1 placement=height", "flatten", "linear 5"});
+  const Grid grid(model, {.grid = {.tensor = 3}, .batch = 3}, {}, true);
+  EXPECT_EQ(lines(faults_of(grid.by_rank, model, 3)), "");
+  for (const auto& program : grid.roles)
+    for (const auto& t : program.transfers) {
+      if (t.purpose != collective::Purpose::halo) continue;
+      // Of one sample a rank: rows [0, 2) to the second rank and [1, 3) to the third, the first has no
+      // output.
+      const std::int64_t rows[] = {4, 2, 2};
+      EXPECT_EQ(program.elements(program.slots[static_cast<std::size_t>(t.slot)], 3).value(),
+                4 * rows[program.at.tensor]);
+    }
+}
+
+TEST(Check, EveryRandomChainCanBeExecutedOnEveryRank) {
+  tests::ChainDraw draw(20261128);
+  for (int i = 0; i < 3000; ++i) {
+    const auto c = draw.draw(draw.number(2, 6) * draw.number(1, 2));
+    const TensorFormat format{.layout = i % 2 == 0 ? kernels::Layout::nchw : kernels::Layout::nhwc};
+    for (const bool training : {true, false}) {
+      const Grid grid(c.model, c.split(), format, training);
+      for (const std::int64_t batch : {c.batch, c.batch + 5, std::int64_t{40}})
+        ASSERT_EQ(lines(faults_of(grid.by_rank, c.model, batch)), "") << to_string(c) << ", batch " << batch;
+    }
+  }
+}
+
+/// Batch to windows, and among the ranks of two stages, so that each kind of instruction is there.
+Grid grid_to_break(const model::ModelSpec& model) {
+  return {model, {.grid = {.data = 2, .pipeline = 2, .tensor = 3}, .batch = 13}, {}, true};
+}
+
+std::size_t faults_after(const std::function<void(Program&)>& change) {
+  const auto model =
+      net("2x7x4", {"conv 3 kernel=3 padding=1 placement=batch", "maxpool 2 stride=1 placement=height",
+                    "flatten placement=column", "linear 5 placement=column"});
+  auto grid = grid_to_break(model);
+  EXPECT_EQ(lines(faults_of(grid.by_rank, model, 13)), "");
+  for (auto& program : grid.roles)
+    change(program);
+  return faults_of(grid.by_rank, model, 13).size();
+}
+
+TEST(Check, ASlotThatIsTooSmallIsFound) {
+  for (const auto role : {SlotRole::input, SlotRole::labels, SlotRole::activation, SlotRole::winners,
+                          SlotRole::gradient, SlotRole::message, SlotRole::statistics, SlotRole::metric})
+    EXPECT_GT(faults_after([&](Program& p) {
+                for (auto& slot : p.slots) {
+                  if (slot.role != role) continue;
+                  // As it was once: what is sent sized by the samples that the sender has.
+                  if (role == SlotRole::message) slot.per_sample = Elements(28), slot.batch_share = true;
+                  slot.conversion = -1;
+                  slot.per_sample = Elements(slot.per_sample.value() / 2);
+                  slot.fixed = Elements(slot.fixed.value() / 2);
+                }
+              }),
+              0U)
+        << to_string(role);
+}
+
+TEST(Check, AConversionBetweenOtherPlacementsIsFound) {
+  EXPECT_GT(faults_after([](Program& p) {
+              for (auto& c : p.conversions)
+                if (c.to.spread == Spread::window) c.to.kernel += 1;
+            }),
+            0U);
+}
+
+TEST(Check, ATransferThatOneRankLeavesOutIsFound) {
+  EXPECT_GT(faults_after([](Program& p) {
+              if (p.at.tensor == 1)
+                std::erase_if(p.instructions,
+                              [](const Instruction& i) { return i.kind == Kind::start && i.transfer == 0; });
+            }),
+            0U);
+}
+
+TEST(Check, ABucketBeyondTheGradientsIsFound) {
+  EXPECT_GT(faults_after([](Program& p) { p.buckets.back().count += Elements(1); }), 0U);
+}
+
+}  // namespace
+}  // namespace partita::step

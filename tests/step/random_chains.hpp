@@ -1,0 +1,155 @@
+/// Random nets with random explicit placements, grids, schedules and batches: what a user may write and no
+/// chosen placement ever shows. A chain is a pure function of its seed.
+#pragma once
+
+#include <algorithm>
+#include <initializer_list>
+#include <optional>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "partita/base/error.hpp"
+#include "partita/model/parse.hpp"
+#include "partita/step/build.hpp"
+
+namespace partita::tests {
+
+struct RandomChain {
+  std::string input;
+  std::vector<std::string> layers;
+  std::string loss;
+  std::int64_t batch = 1;
+  topology::GridExtent grid;
+  step::PipelineOptions pipeline;
+  model::ModelSpec model;
+
+  [[nodiscard]] step::PlanOptions split() const {
+    return {.grid = grid, .batch = batch, .pipeline = pipeline, .bucket_bytes = kernels::Bytes(64)};
+  }
+};
+
+/// As the command line of partita-train has it.
+inline std::string to_string(const RandomChain& c) {
+  std::string text = to_string(c.grid) + ", " + std::string(step::to_string(c.pipeline.schedule)) + " of " +
+                     std::to_string(c.pipeline.microbatches) + ", batch " + std::to_string(c.batch) + ", " +
+                     c.loss + ", input " + c.input;
+  for (const auto& layer : c.layers)
+    text += "; " + layer;
+  return text;
+}
+
+/// What is drawn from; the ranges reach what divides nothing, shares that are empty, halos beyond the
+/// neighbour and windows that lie in the border alone.
+class ChainDraw {
+ public:
+  explicit ChainDraw(std::uint64_t seed) : random_(seed) {}
+
+  /// A chain for that many ranks, at least two of them on the tensor axis.
+  RandomChain draw(int ranks) {
+    for (;;) {
+      RandomChain c;
+      draw_layers(c);
+      std::vector<base::Violation> violations;
+      c.model = model::parse_model({.name = "random", .input = c.input, .layers = c.layers, .loss = c.loss},
+                                   violations);
+      draw_grid(c, ranks);
+      if (violations.empty()) step::plan(c.model, c.split(), violations);
+      if (violations.empty()) return c;
+    }
+  }
+
+  /// From `least` to `most`, both included.
+  int number(int least, int most) {
+    return least + static_cast<int>(random_() % static_cast<std::uint64_t>(most - least + 1));
+  }
+  bool one_in(int n) { return number(1, n) == 1; }
+
+ private:
+  template <class T>
+  T any_of(std::initializer_list<T> all) {
+    return all.begin()[number(0, static_cast<int>(all.size()) - 1)];
+  }
+
+  void draw_layers(RandomChain& c) {
+    const bool image = !one_in(6);
+    int height = number(1, 9), width = number(1, 6);
+    c.input = image
+                  ? std::to_string(number(1, 4)) + "x" + std::to_string(height) + "x" + std::to_string(width)
+                  : std::to_string(number(1, 12));
+    if (image) {
+      for (int left = number(0, 4); left > 0; --left)
+        add_image_layer(c, height, width);
+      add(c, "flatten", {"replicated", "batch", "column"});
+    }
+    for (int left = number(0, 3); left > 0; --left)
+      add_flat_layer(c);
+    const bool classes = !one_in(5);
+    c.loss = classes ? "cross-entropy" : "mse";
+    add(c, classes ? "linear 5" : "linear 3", {"replicated", "batch", "column", "row"});
+  }
+
+  /// One layer in five is placed by the choice of the cheapest.
+  void add(RandomChain& c, const std::string& layer, std::initializer_list<const char*> placements) {
+    c.layers.push_back(one_in(5) ? layer : layer + " placement=" + any_of(placements));
+  }
+
+  void add_image_layer(RandomChain& c, int& height, int& width) {
+    const int least = std::min(height, width);
+    const auto shrink = [&](int kernel, int stride, int padding) {
+      height = (height + 2 * padding - kernel) / stride + 1;
+      width = (width + 2 * padding - kernel) / stride + 1;
+    };
+    switch (number(0, 5)) {
+      case 0:
+      case 1: {
+        const int padding = any_of({0, 0, 0, 1, 2, 3}), kernel = number(1, std::min(5, least + 2 * padding)),
+                  stride = number(1, 3);
+        add(c,
+            "conv " + std::to_string(number(1, 5)) + " kernel=" + std::to_string(kernel) + " stride=" +
+                std::to_string(stride) + " padding=" + std::to_string(padding) + (one_in(8) ? " frozen" : ""),
+            {"replicated", "batch", "column", "row", "height", "height"});
+        return shrink(kernel, stride, padding);
+      }
+      case 2:
+      case 3: {
+        const int kernel = number(1, std::min(4, least)), stride = number(1, 3);
+        add(c,
+            any_of<std::string>({"maxpool ", "avgpool "}) + std::to_string(kernel) +
+                " stride=" + std::to_string(stride),
+            {"replicated", "batch", "column", "height", "height"});
+        return shrink(kernel, stride, 0);
+      }
+      default:
+        return add(c, any_of<std::string>({"relu", "tanh", "dropout 0.3"}),
+                   {"replicated", "batch", "column", "height"});
+    }
+  }
+
+  void add_flat_layer(RandomChain& c) {
+    if (one_in(2))
+      add(c, "linear " + std::to_string(number(1, 7)) + (one_in(8) ? " frozen" : ""),
+          {"replicated", "batch", "column", "row"});
+    else
+      add(c, any_of<std::string>({"relu", "tanh", "dropout 0.3"}), {"replicated", "batch", "column"});
+  }
+
+  void draw_grid(RandomChain& c, int ranks) {
+    std::vector<topology::GridExtent> grids;
+    for (const auto& grid : topology::nearest_grids({}, ranks, 1000))
+      if (grid.tensor > 1 && grid.pipeline <= static_cast<int>(c.layers.size())) grids.push_back(grid);
+    c.grid = grids[static_cast<std::size_t>(number(0, static_cast<int>(grids.size()) - 1))];
+    if (one_in(2)) c.grid = {.tensor = ranks};
+    c.batch = number(1, 7);
+    using S = step::Schedule;
+    c.pipeline.schedule = any_of({S::one_f_one_b, S::gpipe, S::zb_h1, S::naive, S::interleaved});
+    c.pipeline.microbatches = any_of({1, 1, 2, 3});
+    if (c.pipeline.schedule == S::interleaved && 2 * c.grid.pipeline <= static_cast<int>(c.layers.size()))
+      c.pipeline.chunks = 2;
+  }
+
+  std::mt19937_64 random_;
+};
+
+}  // namespace partita::tests
