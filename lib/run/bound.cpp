@@ -15,7 +15,7 @@ Executor::Bound::Bound(Executor& executor, std::int64_t batch_samples)
       lives(step::live_ranges(executor.program_)),
       mirrors(executor.device_, executor.links_) {
   const auto faults = step::faults_of(program, executor.model_, data_rank, batch);
-  base::expect(faults.empty(), "a program can be executed;", faults.empty() ? "" : faults.front());
+  base::expect(faults.empty(), "a program can be executed", faults.empty() ? "" : faults.front());
   place_slots(executor);
   plan_operators(executor);
   plan_transfers(executor);
