@@ -145,8 +145,8 @@ std::unique_ptr<Pooling> plan_pooling(const PoolingShape& s, cudaStream_t stream
   constexpr std::int64_t most = std::int64_t(1) << 30;
   if (s.layout != Layout::nchw) throw std::invalid_argument("pooling on a GPU wants nchw images");
   if (s.epilogue == Epilogue::relu_mask) throw std::invalid_argument("pooling has no mask for its epilogue");
-  if (s.kind == PoolingKind::maximum && s.kernel > 15)
-    throw std::invalid_argument("windows of a maximum exceed 15");
+  if (s.kind == PoolingKind::maximum && s.kernel > 16)
+    throw std::invalid_argument("the positions in a window of a maximum exceed a byte");
   if (s.batch * s.channels * std::max<std::int64_t>(1, s.height * s.width) >= most)
     throw std::length_error("a pooling has more elements than its indices hold");
   return std::make_unique<pooling::GpuPooling>(s, stream);

@@ -17,17 +17,18 @@ const Placements sums_of_images{"replicated", "batch", "column", "row", "height"
 const Placements channels{"replicated", "batch", "column"};
 const Placements images{"replicated", "batch", "column", "height"};
 
-constexpr double largest_window = 4096;
+/// `largest_of_maximum`: kernels keep which element of a window won in one byte.
+constexpr double largest_window = 4096, largest_of_maximum = 16;
 
-LayerGrammar pooling(LayerKind kind, std::string_view meaning, std::string_view example) {
-  return {
-      .kind = kind,
-      .meaning = meaning,
-      .argument = LayerNumber{"window", "edge of the square that becomes one element", 1, 15, &Layer::kernel},
-      .options = {{"stride", "between two windows", 1, largest_window, &Layer::stride, "the window"}},
-      .placements = images,
-      .has_parameters = false,
-      .example = example};
+LayerGrammar pooling(LayerKind kind, std::string_view meaning, double largest, std::string_view example) {
+  return {.kind = kind,
+          .meaning = meaning,
+          .argument = LayerNumber{"window", "edge of the square that becomes one element", 1, largest,
+                                  &Layer::kernel},
+          .options = {{"stride", "between two windows", 1, largest_window, &Layer::stride, "the window"}},
+          .placements = images,
+          .has_parameters = false,
+          .example = example};
 }
 
 LayerGrammar elementwise(LayerKind kind, std::string_view meaning) {
@@ -117,8 +118,8 @@ const std::vector<LayerGrammar>& layer_grammar() {
        .placements = sums_of_images,
        .has_parameters = true,
        .example = "conv 10 kernel=5 padding=2"},
-      pooling(LayerKind::maxpool, "the largest element of each window", "maxpool 2"),
-      pooling(LayerKind::avgpool, "the mean of each window", "avgpool 3 stride=2"),
+      pooling(LayerKind::maxpool, "the largest element of each window", largest_of_maximum, "maxpool 2"),
+      pooling(LayerKind::avgpool, "the mean of each window", largest_window, "avgpool 3 stride=2"),
       elementwise(LayerKind::relu, "max(x, 0) of each element"),
       elementwise(LayerKind::tanh, "the hyperbolic tangent of each element"),
       {.kind = LayerKind::flatten,

@@ -266,6 +266,28 @@ TEST(Kernels, PoolingOverRaggedShapes) {
                              .epilogue = epilogue});
 }
 
+/// An average of a whole image, as networks end with; the largest window of a maximum, whose position fills a
+/// byte.
+TEST(Kernels, PoolingOverLargeWindows) {
+  const auto reference = oracle();
+  for (const auto& backend : backends())
+    for (const Layout layout : layouts_of(*backend))
+      for (const std::int64_t channels : {1, 17})
+        for (const auto& [height, width, kernel, stride] : std::vector<std::array<std::int64_t, 4>>{
+                 {28, 28, 28, 28}, {35, 32, 28, 3}, {64, 65, 64, 64}, {17, 18, 16, 1}, {33, 32, 16, 16}})
+          for (const auto kind : {PoolingKind::maximum, PoolingKind::average})
+            if (kind == PoolingKind::average || kernel <= 16)
+              check_pooling(*backend, *reference,
+                            {.kind = kind,
+                             .batch = 2,
+                             .channels = channels,
+                             .height = height,
+                             .width = width,
+                             .kernel = kernel,
+                             .stride = stride,
+                             .layout = layout});
+}
+
 TEST(Kernels, EqualMaximaGiveTheirGradientToTheFirst) {
   for (const auto& backend : backends()) {
     const auto plan = backend->plan_pooling(

@@ -243,7 +243,7 @@ TEST(GpuPooling, EveryShapeAndKind) {
                                                       {1, 5, 5, 1, 1},
                                                       {1, 9, 9, 2, 3},
                                                       {2, 6, 9, 3, 1},
-                                                      {1, 17, 16, 15, 1},
+                                                      {1, 17, 18, 16, 1},
                                                       {2, 3, 3, 4, 1},
                                                       {1, 0, 5, 2, 2}})
           check(PoolingShape{.kind = kind,
@@ -255,6 +255,19 @@ TEST(GpuPooling, EveryShapeAndKind) {
                              .stride = stride,
                              .epilogue = epilogue},
                 epilogue == Epilogue::none);
+}
+
+/// An average of a whole image, as networks end with, and windows that overlap in many elements.
+TEST(GpuPooling, AveragesOfLargeWindows) {
+  for (const auto& [height, width, kernel, stride] :
+       std::vector<std::array<std::int64_t, 4>>{{28, 28, 28, 28}, {35, 32, 28, 3}, {64, 65, 64, 1}})
+    check(PoolingShape{.kind = PoolingKind::average,
+                       .batch = 2,
+                       .channels = 3,
+                       .height = height,
+                       .width = width,
+                       .kernel = kernel,
+                       .stride = stride});
 }
 
 TEST(GpuPooling, EqualMaximaGiveTheirGradientToTheFirstAndNaNWins) {

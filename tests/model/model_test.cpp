@@ -37,6 +37,19 @@ TEST(Model, StridesAndPaddingRoundDown) {
   EXPECT_EQ(model.layers[1].output, (Shape{4, 2, 2}));
 }
 
+/// The position in a window of a maximum is kept in a byte; an average keeps nothing.
+TEST(Model, AnAverageMayTakeInAWholeImage) {
+  std::vector<base::Violation> violations;
+  const auto model = parse("3x28x28", {"avgpool 28", "flatten", "linear 2"}, violations);
+  ASSERT_TRUE(violations.empty());
+  EXPECT_EQ(model.layers[0].output, (Shape{3, 1, 1}));
+  parse("3x28x28", {"maxpool 16", "flatten", "linear 2"}, violations);
+  EXPECT_TRUE(violations.empty());
+  parse("3x28x28", {"maxpool 17", "flatten", "linear 2"}, violations);
+  ASSERT_EQ(violations.size(), 1U);
+  EXPECT_NE(violations[0].message.find("from 1 to 16"), std::string::npos);
+}
+
 TEST(Model, EveryLineThatIsWrongIsNamedAtOnce) {
   std::vector<base::Violation> violations;
   parse("1x28x28", {"conv 10 kernal=5", "liner 4", "maxpool 99", "dropout 1.5", "relu 3", "linear -2", ""},

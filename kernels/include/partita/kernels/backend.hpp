@@ -125,7 +125,7 @@ struct PoolingShape {
 class Pooling : public Plan {
  public:
   /// Y = epilogue(pool(X)). `winners` [elements of Y, uint8] receives, for maximum pooling, the position
-  /// inside the window (row · kernel + column) that won; kernel ≤ 15.
+  /// inside the window (row · kernel + column) that won: its kernel is at most 16, an average has any.
   virtual void forward(ConstView x, View y, View winners, Workspace) = 0;
   /// dX from dY, overwriting; dY is the gradient after any epilogue mask was applied.
   virtual void backward(ConstView dy, ConstView winners, View dx, Workspace) = 0;
