@@ -22,8 +22,9 @@ for name, properties, command in tests:
         wrong.append(f"{name}: a limit of {properties.get('TIMEOUT', 'no')} s, below {LEAST_LIMIT}")
     if "fast" in labels and properties.get("RUN_SERIAL"):
         wrong.append(f"{name}: wants the machine for itself, which a fast test cannot have")
-    if command and pathlib.Path(command[0]).name.startswith("mpiexec") and command[2] != "1" and properties.get("PROCESSORS", 1) < 2:
-        wrong.append(f"{name}: starts {command[2]} ranks without PROCESSORS")
+    starts_ranks = any(pathlib.Path(word).name.startswith("mpiexec") for word in command) and not name.endswith("/1ranks")
+    if starts_ranks and properties.get("PROCESSORS", 1) < 2:
+        wrong.append(f"{name}: starts ranks, which would wait for each other's cores beside another test, without PROCESSORS 2")
 for path in sorted(pathlib.Path(source, "tests").rglob("*_test.py")):
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if re.search(r"\btimeout *= *\d|\b(child|job|process)\.wait\([1-9]", line):
