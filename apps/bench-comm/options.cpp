@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "command_line/command_line.hpp"
+#include "partita/config/options.hpp"
 
 namespace partita::bench_comm {
 namespace {
@@ -69,8 +70,10 @@ Options parse(int argc, char** argv, Violations& violations) {
   options.overwrite = values.count("overwrite") > 0;
   options.sizes = parse_sizes(text("bytes"), violations);
   options.sampling.samples = static_cast<int>(number("--samples", text("samples"), 1, 10'000, violations));
-  options.ranks_per_node =
-      static_cast<int>(number("--ranks-per-node", text("ranks-per-node"), 0, 1 << 20, violations));
+  config::RunOptions run;
+  if (const auto wrong = config::read_key(run, "sync.ranks-per-node", text("ranks-per-node")); !wrong.empty())
+    violations.push_back({"--ranks-per-node", text("ranks-per-node"), wrong});
+  options.ranks_per_node = run.sync.ranks_per_node;
   options.output = text("output");
   options.table = text("table");
   return options;

@@ -7,6 +7,7 @@
 #include "commands.hpp"
 #include "fetch.hpp"
 #include "partita/base/end_signals.hpp"
+#include "partita/config/options.hpp"
 
 namespace {
 
@@ -30,16 +31,20 @@ A set in DIR/NAME is trained on with data.dir = DIR and data.name = NAME.
 Exit codes: 0 success; 1 failure (network, disk); 2 bad input, all of it named.
 )";
 
+/// Options of generate that are keys of runs, `data.*`, and may be what those may be.
+constexpr const char* key_options[] = {"train-samples", "test-samples", "seed", "features", "classes"};
+
 po::options_description generate_options() {
   po::options_description options("Options of generate");
   options.add_options()("output", po::value<std::string>(),
                         "folder to write; its name is the data.name to use")(
       "name", po::value<std::string>()->default_value("digits"), "digits, or random (classification)")(
-      "train-samples", po::value<std::string>(), "default: 12000 (digits), 100 (random)")(
-      "test-samples", po::value<std::string>(), "default: 2000 (digits), 100 (random)")(
-      "seed", po::value<std::string>()->default_value("1"), "of all draws")(
-      "features", po::value<std::string>()->default_value("1x28x28"), "shape of a sample of random")(
-      "classes", po::value<std::string>()->default_value("10"), "of random")(
+      "train-samples", po::value<std::string>(),
+      "default: 12000 (digits), 100 (random); as data.train-samples")(
+      "test-samples", po::value<std::string>(), "default: 2000 (digits), 100 (random); as data.test-samples")(
+      "seed", po::value<std::string>()->default_value("1"), config::key_meaning("data.seed").c_str())(
+      "features", po::value<std::string>()->default_value("1x28x28"), "of a sample of random, CxHxW")(
+      "classes", po::value<std::string>()->default_value("10"), "of random, at most 256")(
       "plain", "write plain files, not gzip")("overwrite", "replace existing files");
   return options;
 }
@@ -66,30 +71,6 @@ po::options_description common_options() {
   return options;
 }
 
-std::optional<std::int64_t> parse_number(const std::string& key, const std::string& text, std::int64_t least,
-                                         std::int64_t most, Violations& violations) {
-  return command_line::whole_number("--" + key, text, least, most, violations);
-}
-
-/// "1x28x28".
-kernels::Shape parse_shape(const std::string& key, const std::string& text, Violations& violations) {
-  std::vector<std::int64_t> extents;
-  const auto known = violations.size();
-  for (std::size_t at = 0; at <= text.size();) {
-    const auto end = std::min(text.find('x', at), text.size());
-    if (const auto n = parse_number(key, text.substr(at, end - at), 1, 1 << 20, violations))
-      extents.push_back(*n);
-    at = end + 1;
-  }
-  if (violations.size() > known || extents.size() != 3) {
-    violations.resize(known);
-    violations.push_back(
-        {.key = "--" + key, .value = text, .message = "must be CHANNELSxHEIGHTxWIDTH, e.g. 1x28x28"});
-    return {1, 1, 1};
-  }
-  return {extents[0], extents[1], extents[2]};
-}
-
 int run_generate(const po::variables_map& values) {
   Violations violations;
   app::GenerateCommand command;
@@ -97,21 +78,23 @@ int run_generate(const po::variables_map& values) {
   if (values.count("output")) command.output = values["output"].as<std::string>();
   command.compression = values.count("plain") ? data::Compression::none : data::Compression::gzip;
   command.overwrite = values.count("overwrite") > 0;
-  const auto number = [&](const char* key, std::int64_t least, std::int64_t most) {
-    return parse_number(key, values[key].as<std::string>(), least, most, violations);
+  config::RunOptions run;
+  const auto read = [&](const char* option, const std::string& key) {
+    if (!values.count(option)) return;
+    const auto text = values[option].as<std::string>();
+    if (const auto wrong = config::read_key(run, key, text); !wrong.empty())
+      violations.push_back({std::string("--") + option, text, wrong});
   };
-  constexpr std::int64_t most_samples = 100'000'000;
-  if (values.count("train-samples"))
-    if (const auto n = number("train-samples", 1, most_samples))
-      command.data.train_samples = kernels::Samples(*n);
-  if (values.count("test-samples"))
-    if (const auto n = number("test-samples", 1, most_samples))
-      command.data.test_samples = kernels::Samples(*n);
-  if (const auto seed = number("seed", 0, std::numeric_limits<std::int64_t>::max()))
-    command.data.seed = static_cast<std::uint64_t>(*seed);
-  command.data.random.task = data::Task::classification;
-  command.data.random.features = parse_shape("features", values["features"].as<std::string>(), violations);
-  if (const auto n = number("classes", 2, 256)) command.data.random.classes = *n;
+  for (const char* option : key_options)
+    read(option, std::string("data.") + option);
+  const auto refuse = [&](const char* option, const std::string& why) {
+    violations.push_back({std::string("--") + option, values[option].as<std::string>(), why});
+  };
+  if (run.data.random.features.rank() != 3) refuse("features", "must be CHANNELSxHEIGHTxWIDTH, e.g. 1x28x28");
+  if (run.data.classes > 256) refuse("classes", "is more than a label's byte can tell; the nearest is 256");
+  run.data.name = command.data.name;
+  run.data.random.task = data::Task::classification;
+  command.data = run.data;
   if (!violations.empty()) throw base::ConfigError(std::move(violations));
   return app::generate(command);
 }

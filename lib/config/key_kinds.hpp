@@ -182,8 +182,8 @@ inline std::string read_shape(const std::string& text, kernels::Shape& target) {
   for (std::size_t begin = 0; begin <= text.size();) {
     const auto end = std::min(text.find('x', begin), text.size());
     std::int64_t extent = 0;
-    if (!read_number<std::int64_t>(text.substr(begin, end - begin), {1, 1 << 24}, extent).empty())
-      return "must be N or CHANNELSxHEIGHTxWIDTH with extents of at least 1";
+    if (!read_number<std::int64_t>(text.substr(begin, end - begin), {1, data::most_extent}, extent).empty())
+      return "must be N or CHANNELSxHEIGHTxWIDTH with extents from 1 to " + text_of(data::most_extent);
     extents.push_back(extent);
     begin = end + 1;
   }
@@ -194,10 +194,11 @@ inline std::string read_shape(const std::string& text, kernels::Shape& target) {
 
 template <class Get>
 Key shape(std::string name, std::string meaning, Get get) {
-  return {.name = std::move(name),
-          .meaning = std::move(meaning) + " (N or CxHxW)",
-          .read = [=](RunOptions& o, const std::string& value) { return read_shape(value, get(o)); },
-          .print = [=](const RunOptions& o) { return to_string(get(const_cast<RunOptions&>(o))); }};
+  return {
+      .name = std::move(name),
+      .meaning = std::move(meaning) + " (N or CxHxW, extents from 1 to " + text_of(data::most_extent) + ")",
+      .read = [=](RunOptions& o, const std::string& value) { return read_shape(value, get(o)); },
+      .print = [=](const RunOptions& o) { return to_string(get(const_cast<RunOptions&>(o))); }};
 }
 
 }  // namespace partita::config

@@ -166,10 +166,10 @@ std::vector<Key> data_keys() {
           "data.std", "divides the pixels, likewise; default: the training set's", {0, no_limit, true},
           [](O& o) -> auto& { return o.data.stddev; }),
       optional_number<std::int64_t>(
-          "data.train-samples", "training samples used or drawn", {1, large},
+          "data.train-samples", "training samples used or drawn", {1, data::most_samples},
           [](O& o) -> auto& { return o.data.train_samples; }).as(KeyRole::data_set),
       optional_number<std::int64_t>(
-          "data.test-samples", "test samples used or drawn", {1, large},
+          "data.test-samples", "test samples used or drawn", {1, data::most_samples},
           [](O& o) -> auto& { return o.data.test_samples; }).as(KeyRole::data_set),
       number<std::uint64_t>(
           "data.seed", "of synthetic data", {0, UINT64_MAX}, [](O& o) -> auto& { return o.data.seed; }).as(KeyRole::data_set),

@@ -222,6 +222,20 @@ const std::set<std::string>& run_keys() {
   return names;
 }
 
+namespace {
+const Key& key_called(std::string_view name) {
+  const auto found = std::ranges::find(keys(), name, &Key::name);
+  base::expect(found != keys().end(), "a key of runs", name);
+  return *found;
+}
+}  // namespace
+
+std::string read_key(RunOptions& options, std::string_view name, const std::string& text) {
+  return key_called(name).read(options, text);
+}
+
+const std::string& key_meaning(std::string_view name) { return key_called(name).meaning; }
+
 RunOptions parse(int argc, const char* const* argv, std::vector<Violation>& violations) {
   RunOptions options;
   const auto source = gather(read_command_line(argc, argv, options, violations), violations);

@@ -19,7 +19,7 @@ using Violations = std::vector<base::Violation>;
 /// Test samples of synthetic sets are drawn from here on, so that they do not move with the number before
 /// them.
 /// A multiple of ten, so that `digits` stay balanced.
-constexpr Samples first_test_sample{5'000'000'000};
+constexpr Samples first_test_sample{most_samples + 1};
 constexpr std::int64_t most_synthetic_elements = std::int64_t{1} << 36;
 
 std::string number(double value) {
@@ -38,10 +38,11 @@ void check_samples(const char* key, std::optional<Samples> samples, Violations& 
 void check_shape(const char* key, const kernels::Shape& shape, Violations& violations) {
   const auto extents = shape.extents();
   if (shape.rank() == 0 ||
-      std::any_of(extents.begin(), extents.end(), [](auto n) { return n < 1 || n > 1 << 20; }))
-    violations.push_back({.key = key,
-                          .value = kernels::to_string(shape),
-                          .message = "must have 1 to 4 extents, each from 1 to 1048576"});
+      std::any_of(extents.begin(), extents.end(), [](auto n) { return n < 1 || n > most_extent; }))
+    violations.push_back(
+        {.key = key,
+         .value = kernels::to_string(shape),
+         .message = "must have 1 to 4 extents, each from 1 to " + std::to_string(most_extent)});
 }
 
 void check_classes(std::int64_t classes, Violations& violations) {

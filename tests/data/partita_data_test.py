@@ -122,6 +122,10 @@ class Commands(unittest.TestCase):
                     "nan", naming=["--train-samples = -1", "--seed = 1e3", "--features = 1xx", "--classes = nan"])
         self.refuse("generate", "--name", "digit", naming=["--name = digit", "--output"])
         self.refuse("generate", "--output", self.folder / "digits", naming=["my-digits"])
+        # The bounds are those of the keys data.*; only a label's byte binds more.
+        self.refuse("generate", "--output", "x", "--seed", str(2 ** 64), "--train-samples", 5_000_000_000, "--classes", 2 ** 20 + 1,
+                    naming=["--seed", "to 18446744073709551615", "to 4999999999", "to 1048576"])
+        self.refuse("generate", "--output", "x", "--name", "random", "--classes", 257, naming=["the nearest is 256"])
         self.refuse("generate", "--output", "x", "--name", "random", "--features", "8x8", naming=["CHANNELSxHEIGHTxWIDTH"])
         self.refuse("generate", "--outp", "x", naming=["--outp"])
         self.refuse("generate", "--output", "x", "stray", naming=["positional"])

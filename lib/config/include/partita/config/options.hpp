@@ -138,6 +138,12 @@ std::filesystem::path checkpoint_dir(const RunOptions&);
 /// The keys of `program`, or what the topic behind --help is about.
 std::string help_text(const std::string& program, const std::string& topic);
 
+/// Reads `text` as the key `name`, for programs whose options are keys of runs; returns what is wrong with
+/// it.
+std::string read_key(RunOptions&, std::string_view name, const std::string& text);
+/// What the key means, with what it may be.
+const std::string& key_meaning(std::string_view name);
+
 /// The keys that a run file may hold.
 const std::set<std::string>& run_keys();
 /// "unknown key in FILE; did you mean …?", of a run's keys and `others`: what was mistyped, else what is

@@ -34,8 +34,9 @@ struct RandomOptions {
   friend bool operator==(const RandomOptions&, const RandomOptions&) = default;
 };
 
-/// What `data.classes` may be.
-inline constexpr std::int64_t least_classes = 2, most_classes = 1 << 20;
+/// What `data.classes`, the extents of `data.features` and `data.targets`, and numbers of samples may be.
+inline constexpr std::int64_t least_classes = 2, most_classes = 1 << 20, most_extent = 1 << 20,
+                              most_samples = 4'999'999'999;
 
 /// Which data a run reads; the keys `data.*`.
 struct DataOptions {
@@ -72,12 +73,12 @@ struct Dataset {
   std::string name;
   Task task = Task::classification;
   kernels::Samples samples;
-  kernels::Shape sample_shape;       ///< {channels, height, width} of images
-  kernels::Shape target_shape;       ///< regression: of one sample's target; classification: rank 0
-  std::int64_t classes = 0;          ///< 0 for regression
+  kernels::Shape sample_shape;           ///< {channels, height, width} of images
+  kernels::Shape target_shape;           ///< regression: of one sample's target; classification: rank 0
+  std::int64_t classes = 0;              ///< 0 for regression
   std::vector<std::string> class_names;  ///< [classes], or none
-  std::vector<std::uint8_t> images;  ///< scaled by 1/255 when batched
-  std::vector<float> features;       ///< used as they are
+  std::vector<std::uint8_t> images;      ///< scaled by 1/255 when batched
+  std::vector<float> features;           ///< used as they are
   std::vector<std::int32_t> labels;
   std::vector<float> targets;
   Moments normalisation;  ///< in use: batches hold (x − mean) / stddev
