@@ -31,7 +31,7 @@ json.dump(
         "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "machine": {"cpu": cpu_model(), "cores": os.cpu_count()},
-        **{key: told[key] for key in ("shard", "busy_processes") if key in told},
+        **({"shard": told["shard"]} if "shard" in told else {"busy_processes": int(told["busy_processes"])}),
         "load_average": {"before": float(told["load_before"]), "after": round(os.getloadavg()[0], 2)},
         "wall_seconds": float(told["wall_seconds"]),
         "total_seconds": round(sum(float(case.get("time")) for case in cases), 1),
