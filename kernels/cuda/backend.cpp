@@ -80,9 +80,9 @@ class CudaBackend final : public Backend {
     expect(out.size().value() == rows * columns, "a gather has another shape than its result");
     if (out.empty()) return;
     ChannelScales by{.channels = 1, .pixels = columns};
-    if (table.type() != DataType::int32) {
+    if (!scale.empty()) {
       const std::int64_t channels = same_size(scale, shift);
-      expect(channels > 0 && columns % channels == 0, "channels are equal parts of the columns");
+      expect(columns % channels == 0, "channels are equal parts of the columns");
       by = {channels, columns / channels, in<double>(scale), in<double>(shift)};
     }
     const auto pick = [&](const auto* from, auto* to) {

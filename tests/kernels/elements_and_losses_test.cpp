@@ -160,6 +160,8 @@ TEST(Kernels, GatherPicksConvertsAndScales) {
     EXPECT_EQ(out, (std::vector<float>{2, 5, 1, 101, 2, 5})) << backend->name() << ", each channel its own";
     gather(std::span(numbers), 2, {1}, {0}, std::span(out));
     EXPECT_EQ(out, (std::vector<float>{5, 6, 1, -2, 5, 6})) << backend->name();
+    backend->gather(std::span(numbers), 2, at, {}, {}, std::span(out));
+    EXPECT_EQ(out, (std::vector<float>{5, 6, 1, -2, 5, 6})) << backend->name() << ", as they are";
     backend->gather(std::span(labels), 1, at, {}, {}, std::span(picked));
     EXPECT_EQ(picked, (std::vector<std::int32_t>{9, 7, 9})) << backend->name();
   }

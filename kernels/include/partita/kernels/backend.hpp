@@ -200,9 +200,9 @@ class Backend {
   virtual void dropout(const DropoutShape&, const StepValues* step, std::uint32_t layer, Samples first_sample,
                        ConstView x, View y) = 0;
   /// out[i, j] = table[indices[i], j]·scale[c] + shift[c], j < columns; indices int64. scale and shift
-  /// [channels] float64 in the memory of the others; channel c is the c-th of as many equal parts of the
-  /// columns. A table of uint8 or float32 goes to elements of `type()`; one of int32 is copied as it is,
-  /// scale and shift empty.
+  /// [channels] float64 in the memory of the others, or empty: 1 and 0; channel c is the c-th of as many
+  /// equal parts of the columns. A table of uint8 or float32 goes to elements of `type()`; one of int32 is
+  /// copied as it is.
   virtual void gather(ConstView table, std::int64_t columns, ConstView indices, ConstView scale,
                       ConstView shift, View out) = 0;
   /// Images [batch, channels, height, width] from one memory order to another. x and y are distinct.

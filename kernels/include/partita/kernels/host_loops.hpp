@@ -48,7 +48,9 @@ void gather(ConstView table, std::int64_t columns, ConstView indices, ConstView 
   if (table.type() == DataType::int32)
     return from(table.as<std::int32_t>(), out.as<std::int32_t>(),
                 [](std::int32_t v, std::int64_t) { return v; });
-  const auto scales = scale.as<double>(), shifts = shift.as<double>();
+  static constexpr double one = 1, zero = 0;
+  const auto scales = scale.empty() ? std::span(&one, 1) : scale.as<double>();
+  const auto shifts = shift.empty() ? std::span(&zero, 1) : shift.as<double>();
   const auto pixels = columns / static_cast<std::int64_t>(scales.size());
   const auto scaled = [&](auto value, std::int64_t j) {
     const auto c = static_cast<std::size_t>(j / pixels);
