@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 
+#include "command_line/program.hpp"
 #include "options.hpp"
 #include "partita/base/end_signals.hpp"
 #include "partita/base/paths.hpp"
@@ -21,7 +22,7 @@ using namespace partita;
 using bench_comm::Measurement;
 using Measurements = std::vector<Measurement>;
 
-enum ExitCode { success = 0, failed = 1, bad_input = 2 };
+using command_line::bad_input, command_line::failed, command_line::success;
 
 /// Shows nothing: Google Benchmark's reporter on all ranks but the first.
 class Silence final : public benchmark::BenchmarkReporter {
@@ -210,10 +211,7 @@ int run(comm::MpiEnvironment& environment, comm::Communicator& world, const benc
   return success;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  base::end_on_signals("partita-bench-comm");
+int run_main(int argc, char** argv) {
   std::string command_line;
   for (int i = 0; i < argc; ++i)
     command_line += (i > 0 ? " " : "") + std::string(argv[i]);
@@ -250,4 +248,11 @@ int main(int argc, char** argv) {
     auto world = control.with_nodes_of(options.ranks_per_node);
     return run(environment, world, options, table, argv[0], command_line);
   });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  base::end_on_signals("partita-bench-comm");
+  return command_line::run("partita-bench-comm", [&] { return run_main(argc, argv); });
 }

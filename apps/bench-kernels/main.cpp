@@ -6,6 +6,7 @@
 #include <iostream>
 #include <memory>
 
+#include "command_line/program.hpp"
 #include "cpu_campaign.hpp"
 #include "gpu_campaign.hpp"
 #include "ladder_table.hpp"
@@ -24,7 +25,7 @@ using bench_kernels::CpuCampaign;
 using bench_kernels::GpuCampaign;
 using bench_kernels::Options;
 
-enum ExitCode { success = 0, failed = 1, bad_input = 2 };
+using command_line::bad_input, command_line::failed, command_line::success;
 
 /// Says why there is no such GPU; true where there is one.
 bool has_device(int device) {
@@ -102,11 +103,5 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   base::end_on_signals("partita-bench-kernels");
-  try {
-    return run(argc, argv);
-  } catch (const base::ConfigError& wrong) {
-    return std::cerr << "partita-bench-kernels: " << wrong.what() << '\n', bad_input;
-  } catch (const std::exception& wrong) {
-    return std::cerr << "partita-bench-kernels: " << wrong.what() << '\n', failed;
-  }
+  return command_line::run("partita-bench-kernels", [&] { return run(argc, argv); });
 }

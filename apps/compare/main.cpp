@@ -5,13 +5,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <sstream>
 #include <string>
 
+#include "command_line/program.hpp"
 #include "options.hpp"
 #include "partita/base/end_signals.hpp"
 #include "partita/base/utf8.hpp"
@@ -22,8 +22,6 @@
 namespace {
 
 using namespace partita;
-
-constexpr int exit_failed = 1, exit_bad_input = 2;
 
 using Violations = std::vector<base::Violation>;
 
@@ -102,15 +100,6 @@ void print(std::ostream& out, const compare::Options& options, const compare::Re
   }
 }
 
-/// Writes the whole to standard output. Where that fails, what is shown is lost: a failure, not bad input.
-bool shown(const std::string& text) {
-  errno = 0;
-  if (std::cout << text << std::flush) return true;
-  std::cerr << "partita-compare: cannot write to standard output: " << std::strerror(errno == 0 ? EIO : errno)
-            << '\n';
-  return false;
-}
-
 std::string version_text() {
   const auto build = results::version();
   return "partita-compare " + std::string(build.software_version) + " (" + std::string(build.git_commit) +
@@ -136,8 +125,8 @@ std::vector<results::RunGroup> checked_groups(const compare::Options& options, V
 int run(int argc, char** argv) {
   Violations violations;
   const auto options = compare::parse(argc, argv, violations);
-  if (options.help) return shown(compare::usage()) ? EXIT_SUCCESS : exit_failed;
-  if (options.version) return shown(version_text()) ? EXIT_SUCCESS : exit_failed;
+  if (options.help) return std::cout << compare::usage(), command_line::success;
+  if (options.version) return std::cout << version_text(), command_line::success;
   const auto groups = checked_groups(options, violations);
   compare::Report report{.threshold_percent = options.comparison.threshold_percent};
   for (std::size_t g = groups.size() == 1 ? 0 : 1; g < groups.size(); ++g) {
@@ -160,22 +149,14 @@ int run(int argc, char** argv) {
   std::ostringstream text;
   print(text, options, report);
   const bool is_utf8 = options.format == compare::Format::json;  // each string was made so
-  if (!shown(is_utf8 ? text.str() : base::as_utf8(text.str()))) return exit_failed;
+  std::cout << (is_utf8 ? text.str() : base::as_utf8(text.str()));
   const bool holds = std::ranges::all_of(report.references, &results::CheckedReference::holds);
-  return (worse && options.gate) || !holds ? exit_failed : EXIT_SUCCESS;
+  return (worse && options.gate) || !holds ? command_line::failed : command_line::success;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   base::end_on_signals("partita-compare");
-  try {
-    return run(argc, argv);
-  } catch (const base::ConfigError& wrong) {
-    std::cerr << "partita-compare: " << wrong.what() << '\n';
-    return exit_bad_input;
-  } catch (const std::exception& failure) {
-    std::cerr << "partita-compare: " << failure.what() << '\n';
-    return exit_failed;
-  }
+  return command_line::run("partita-compare", [&] { return run(argc, argv); });
 }

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "command_line/command_line.hpp"
+#include "command_line/program.hpp"
 #include "commands.hpp"
 #include "fetch.hpp"
 #include "partita/base/end_signals.hpp"
@@ -15,8 +16,6 @@ namespace po = boost::program_options;
 using namespace partita;
 using Violations = std::vector<base::Violation>;
 using Words = std::vector<std::string>;
-
-constexpr int bad_input = 2, failed = 1;
 
 constexpr const char* usage = R"(Usage: partita-data COMMAND [OPTIONS]
 
@@ -162,7 +161,7 @@ int run_command(const std::string& command, const Words& rest) {
 }
 
 int run(const Words& words) {
-  if (words.empty()) return std::cerr << usage, bad_input;
+  if (words.empty()) return std::cerr << usage, command_line::bad_input;
   if (words[0] == "--help") return print_help(), 0;
   if (words[0] == "--version") return std::cout << "partita-data " PARTITA_VERSION "\n", 0;
   return run_command(words[0], {words.begin() + 1, words.end()});
@@ -172,13 +171,5 @@ int run(const Words& words) {
 
 int main(int argc, char** argv) {
   base::end_on_signals("partita-data");
-  try {
-    return run(command_line::words_of(argc, argv));
-  } catch (const base::ConfigError& error) {
-    std::cerr << "partita-data: bad input\n" << error.what() << '\n';
-    return bad_input;
-  } catch (const std::exception& error) {
-    std::cerr << "partita-data: " << error.what() << '\n';
-    return failed;
-  }
+  return command_line::run("partita-data", [&] { return run(command_line::words_of(argc, argv)); });
 }

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <iostream>
 
+#include "command_line/program.hpp"
 #include "job/describe.hpp"
 #include "job/model_file.hpp"
 #include "job/preprocessing.hpp"
@@ -142,5 +143,7 @@ int run_inference(const job::Job& job) {
 
 int main(int argc, char** argv) {
   base::end_on_signals("partita-infer");
-  return job::run_main({.name = "partita-infer", .read = read_input, .run = run_inference}, argc, argv);
+  return command_line::run("partita-infer", [&] {
+    return job::run_main({.name = "partita-infer", .read = read_input, .run = run_inference}, argc, argv);
+  });
 }

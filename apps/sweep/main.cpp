@@ -1,6 +1,7 @@
 /// partita-sweep: trains many configurations of a run on groups of ranks side by side.
 #include <iostream>
 
+#include "command_line/program.hpp"
 #include "folder.hpp"
 #include "partita/results/version.hpp"
 #include "partita/run/signals.hpp"
@@ -57,5 +58,5 @@ int main(int argc, char** argv) {
   // Also while MPI starts and ends: once the first rank has left with the code of a stopped sweep, srun -K1
   // sends SIGTERM to the others.
   const partita::run::StopSignals listening;
-  return partita::sweep::run_main(argc, argv);
+  return partita::command_line::run("partita-sweep", [&] { return partita::sweep::run_main(argc, argv); });
 }

@@ -2,7 +2,6 @@
 ///
 /// Data on stdout or in a file, messages on stderr. Exit 0; 1 when the trace cannot be written; 2 for bad
 /// input.
-#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
@@ -14,6 +13,7 @@
 
 #include "command_line/command_line.hpp"
 #include "partita/base/end_signals.hpp"
+#include "command_line/program.hpp"
 #include "partita/results/atomic_file.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/results/version.hpp"
@@ -24,8 +24,6 @@ namespace {
 using namespace partita;
 namespace po = boost::program_options;
 using Violations = std::vector<base::Violation>;
-
-constexpr int exit_failed = 1, exit_bad_input = 2;
 
 po::options_description described() {
   po::options_description options("Options");
@@ -112,7 +110,6 @@ int run(int argc, const char* const* argv) {
   if (!violations.empty()) throw base::ConfigError(violations);
   const auto alone = values.count("output") > 0 ? write_file(text("output"), record, steps)
                                                 : timeline::write_trace(std::cout, record, steps);
-  if (!std::cout.flush()) throw base::EnvironmentError("write", EIO, "standard output");
   if (alone > 0)
     std::cerr << "partita-timeline: note: " << alone << (alone == 1 ? " message has" : " messages have")
               << " one end only in these steps: no arrow\n";
@@ -123,13 +120,5 @@ int run(int argc, const char* const* argv) {
 
 int main(int argc, char** argv) {
   base::end_on_signals("partita-timeline");
-  try {
-    return run(argc, argv);
-  } catch (const base::ConfigError& wrong) {
-    std::cerr << "partita-timeline: " << wrong.what() << '\n';
-    return exit_bad_input;
-  } catch (const std::exception& failed) {
-    std::cerr << "partita-timeline: " << failed.what() << '\n';
-    return exit_failed;
-  }
+  return command_line::run("partita-timeline", [&] { return run(argc, argv); });
 }

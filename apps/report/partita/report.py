@@ -10,6 +10,7 @@ import tempfile
 from .own_matplotlib import import_matplotlib
 from .page import GENERATOR
 from .result import BadFile, open as open_result
+from .standard_output import guarded
 
 FAILED, BAD_INPUT = 1, 2
 # The names of all pictures; of several runs, those of one have its number and name before them.
@@ -132,7 +133,11 @@ def make_report(paths, folder, overwrite):
 
 
 def main(arguments, version):
-    for stream in (sys.stdout, sys.stderr):  # the bytes of a path, whatever they are
+    return guarded("partita-report", lambda: answer(arguments, version))
+
+
+def answer(arguments, version):
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # the bytes of a path, whatever they are
         stream.reconfigure(errors="surrogateescape")
     options = parse(arguments, version)
     folder = pathlib.Path(options.output or pathlib.Path(options.results[0]).stem + "-report")
