@@ -9,7 +9,9 @@ import http.server
 import os
 import pathlib
 import random
+import resource
 import shutil
+import signal
 import struct
 import sys
 import tarfile
@@ -227,10 +229,17 @@ class Commands(unittest.TestCase):
         self.assertFalse((self.folder / "my-cifar").exists())
 
     def test_a_failing_disk_is_a_failure(self):
-        (self.folder / "file").write_text("in the way")
-        run = partita_data("generate", "--output", self.folder / "file" / "set", "--train-samples", 10)
+        def small_files():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+        run = jobs.run([PROGRAM, "generate", "--output", self.folder / "set", "--train-samples", 50, "--plain"], preexec_fn=small_files)
         self.assertEqual(run.returncode, 1)
         self.assertIn("partita-data: ", run.stderr)
+
+    def test_a_folder_that_cannot_be_made_is_refused(self):
+        (self.folder / "file").write_text("in the way")
+        self.refuse("generate", "--output", self.folder / "file" / "set", "--train-samples", 10, naming=["file/set", "Not a directory"])
 
     def test_fetch_without_a_mirror_that_answers(self):
         mirrors = ["--mirror", f"file://{self.folder}/a", "--mirror", f"file://{self.folder}/b"]
