@@ -1,9 +1,9 @@
 /// oneDNN's engine and stream, and primitives bound to fixed memory descriptors whose data moves, so that
-/// running one builds nothing anew (the library itself allocates its argument table in each execute call).
+/// running one builds nothing anew (the library itself allocates inside each execute call).
 #pragma once
 
-#include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "onednn.hpp"
 #include "partita/kernels/backend.hpp"
@@ -27,19 +27,29 @@ class Bound {
   explicit Bound(onednn::primitive primitive) : primitive_(std::move(primitive)) {}
 
   Bound& argument(int id, const onednn::memory::desc& description) {
-    arguments_.emplace(id, onednn::memory(description, engine(), DNNL_MEMORY_NONE));
+    memories_.push_back(onednn::memory(description, engine(), DNNL_MEMORY_NONE));
+    arguments_.push_back({id, memories_.back().get()});
     return *this;
   }
   /// Points one argument at its data; constness is oneDNN's matter.
   Bound& at(int id, const void* data) {
-    arguments_.at(id).set_data_handle(const_cast<void*>(data));
+    std::size_t i = 0;
+    while (arguments_.at(i).arg != id)
+      ++i;
+    memories_[i].set_data_handle(const_cast<void*>(data));
     return *this;
   }
-  void run() { primitive_.execute(stream(), arguments_); }
+  /// Through the C interface: that of C++ makes its table of arguments anew in each call.
+  void run() {
+    onednn::error::wrap_c_api(dnnl_primitive_execute(primitive_.get(), stream().get(),
+                                                     static_cast<int>(arguments_.size()), arguments_.data()),
+                              "could not execute a primitive");
+  }
 
  private:
   onednn::primitive primitive_;
-  std::unordered_map<int, onednn::memory> arguments_;
+  std::vector<onednn::memory> memories_;  ///< what the arguments refer to, in their order
+  std::vector<dnnl_exec_arg_t> arguments_;
 };
 
 /// Primitives take their scratch memory from the caller.
