@@ -13,6 +13,8 @@
 #include "options.hpp"
 #include "partita/base/end_signals.hpp"
 #include "partita/base/paths.hpp"
+#include "partita/base/version.hpp"
+#include "partita/comm/library.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/results/version.hpp"
 
@@ -115,14 +117,18 @@ void print_summary(const Campaign& campaign, int ranks) {
   }
 }
 
+base::Versions libraries_in_use() {
+  return {{"mpi", comm::library_version()}, {"hdf5", results::hdf5_version()}};
+}
+
 results::RunRecord record_of(const Campaign& campaign, const comm::Communicator& world,
                              const std::string& command_line,
-                             const std::vector<results::RankEnvironment>& ranks, const std::string& library) {
+                             const std::vector<results::RankEnvironment>& ranks) {
   results::RunRecord record{.attributes = results::new_attributes()};
   record.attributes.command_line = command_line;
   record.attributes.grid = {.data = world.size()};
   record.attributes.status = results::Status::complete;
-  record.environment = {.entries = {{"mpi", library}}, .ranks = ranks};
+  record.environment = {.entries = base::dependency_versions(libraries_in_use()), .ranks = ranks};
   record.steps.ranks = world.size();
   for (const auto& [bytes, measurements] : campaign.all())
     for (const auto& m : measurements) {
@@ -201,9 +207,9 @@ int run(comm::MpiEnvironment& environment, comm::Communicator& world, const benc
   if (world.rank() == 0) {
     print_summary(campaign, world.size());
     if (!options.output.empty())
-      results::write_snapshot(options.output,
-                              record_of(campaign, world, command_line, ranks, environment.mpi_library()));
-    if (!options.table.empty()) update_table(options.table, table, campaign, world, environment.mpi_library());
+      results::write_snapshot(options.output, record_of(campaign, world, command_line, ranks));
+    if (!options.table.empty())
+      update_table(options.table, table, campaign, world, environment.mpi_library());
   }
   for (const auto& [bytes, measurements] : campaign.all())
     for (const auto& m : measurements)
@@ -240,9 +246,8 @@ int run_main(int argc, char** argv) {
     }
     if (options.help || options.version) {
       if (prints)
-        std::cout << (options.help
-                          ? bench_comm::help_text()
-                          : "partita-bench-comm " + std::string(results::version().software_version) + "\n");
+        std::cout << (options.help ? bench_comm::help_text()
+                                   : base::version_text("partita-bench-comm", libraries_in_use()));
       return success;
     }
     auto world = control.with_nodes_of(options.ranks_per_node);

@@ -12,7 +12,10 @@
 #include "ladder_table.hpp"
 #include "options.hpp"
 #include "partita/base/end_signals.hpp"
+#include "partita/base/version.hpp"
 #include "partita/comm/environment.hpp"
+#include "partita/comm/library.hpp"
+#include "partita/kernels/cpu/library.hpp"
 #include "partita/kernels/cuda/devices.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/results/version.hpp"
@@ -53,11 +56,19 @@ bool run_selected(Campaign& campaign, char* program, Options& options) {
   return benchmark::RunSpecifiedBenchmarks(&console) != 0;
 }
 
+base::Versions libraries_in_use() {
+  return {{"mpi", comm::library_version()},
+          {"hdf5", results::hdf5_version()},
+          {"onednn", kernels::cpu::onednn_version()},
+          {"cuda", describe(kernels::cuda::query_devices())}};
+}
+
 void write_results(const Campaign& campaign, const std::string& path, int argc, char** argv) {
   results::RunRecord record{.attributes = results::new_attributes()};
   for (int i = 0; i < argc; ++i)
     record.attributes.command_line += (i > 0 ? " " : "") + std::string(argv[i]);
   record.attributes.status = campaign.correct() ? results::Status::complete : results::Status::invalid;
+  record.environment.entries = base::dependency_versions(libraries_in_use());
   record.benchmarks = campaign.rows();
   results::write_snapshot(path, record);
 }
@@ -72,7 +83,7 @@ int run(int argc, char** argv) {
   auto options = bench_kernels::parse(argc, argv);
   if (options.help) return bench_kernels::print_help(std::cout), success;
   if (options.version)
-    return std::cout << "partita-bench-kernels " << results::version().software_version << "\n", success;
+    return std::cout << base::version_text("partita-bench-kernels", libraries_in_use()), success;
   if (options.cuda && !has_device(options.device)) return bad_input;
   if (options.table && !options.cuda) return bench_kernels::print_ladder(std::cout, nullptr), success;
   comm::MpiEnvironment environment(argc, argv);

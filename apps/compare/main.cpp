@@ -15,6 +15,7 @@
 #include "options.hpp"
 #include "partita/base/end_signals.hpp"
 #include "partita/base/utf8.hpp"
+#include "partita/base/version.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/results/version.hpp"
 #include "print.hpp"
@@ -100,12 +101,6 @@ void print(std::ostream& out, const compare::Options& options, const compare::Re
   }
 }
 
-std::string version_text() {
-  const auto build = results::version();
-  return "partita-compare " + std::string(build.software_version) + " (" + std::string(build.git_commit) +
-         (build.git_dirty ? ", modified" : "") + ")\n";
-}
-
 /// Groups that can be laid beside each other, or an error that names all that is wrong.
 std::vector<results::RunGroup> checked_groups(const compare::Options& options, Violations violations) {
   auto groups = read_groups(options.groups, violations);
@@ -126,7 +121,9 @@ int run(int argc, char** argv) {
   Violations violations;
   const auto options = compare::parse(argc, argv, violations);
   if (options.help) return std::cout << compare::usage(), command_line::success;
-  if (options.version) return std::cout << version_text(), command_line::success;
+  if (options.version)
+    return std::cout << base::version_text("partita-compare", {{"hdf5", results::hdf5_version()}}),
+           command_line::success;
   const auto groups = checked_groups(options, violations);
   compare::Report report{.threshold_percent = options.comparison.threshold_percent};
   for (std::size_t g = groups.size() == 1 ? 0 : 1; g < groups.size(); ++g) {

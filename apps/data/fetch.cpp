@@ -117,6 +117,8 @@ std::string join(std::string mirror, const std::string& name) {
 
 }  // namespace
 
+std::string libcurl_version() { return curl_version_info(CURLVERSION_NOW)->version; }
+
 std::span<const Source> known_sources() {
   static const std::array<Source, 4> sources{{
       {.name = "mnist",

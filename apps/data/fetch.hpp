@@ -43,4 +43,7 @@ using Report = std::function<void(const std::string& line)>;
 void fetch_file(const PinnedFile&, std::span<const std::string> mirrors, const std::filesystem::path& folder,
                 const Report&);
 
+/// Of libcurl in use: "7.88.1".
+std::string libcurl_version();
+
 }  // namespace partita::app

@@ -8,7 +8,9 @@
 #include "commands.hpp"
 #include "fetch.hpp"
 #include "partita/base/end_signals.hpp"
+#include "partita/base/version.hpp"
 #include "partita/config/options.hpp"
+#include "partita/data/library.hpp"
 
 namespace {
 
@@ -134,6 +136,11 @@ void print_help() {
   std::cout << '\n' << common_options();
 }
 
+std::string version_text() {
+  return base::version_text("partita-data",
+                            {{"curl", app::libcurl_version()}, {"zlib", data::library_version()}});
+}
+
 int run_command(const std::string& command, const Words& rest) {
   struct Known {
     const char* name;
@@ -151,7 +158,7 @@ int run_command(const std::string& command, const Words& rest) {
     all.add(known.options).add(common_options());
     const auto values = command_line::parse(rest, all, known.positional, 1);
     if (values.count("help")) return print_help(), 0;
-    if (values.count("version")) return std::cout << "partita-data " PARTITA_VERSION "\n", 0;
+    if (values.count("version")) return std::cout << version_text(), 0;
     return known.run(values);
   }
   throw base::ConfigError(
@@ -163,7 +170,7 @@ int run_command(const std::string& command, const Words& rest) {
 int run(const Words& words) {
   if (words.empty()) return std::cerr << usage, command_line::bad_input;
   if (words[0] == "--help") return print_help(), 0;
-  if (words[0] == "--version") return std::cout << "partita-data " PARTITA_VERSION "\n", 0;
+  if (words[0] == "--version") return std::cout << version_text(), 0;
   return run_command(words[0], {words.begin() + 1, words.end()});
 }
 

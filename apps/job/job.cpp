@@ -4,9 +4,9 @@
 #include <iostream>
 
 #include "job/preprocessing.hpp"
+#include "job/record.hpp"
 #include "partita/kernels/cuda/backend.hpp"
 #include "partita/kernels/cuda/devices.hpp"
-#include "partita/results/version.hpp"
 
 namespace partita::job {
 namespace {
@@ -77,7 +77,7 @@ std::unique_ptr<kernels::Backend> make_cuda_backend(const Job& job) {
 /// What a switch asks for instead of a run.
 std::string answer(const Program& program, const config::RunOptions& options) {
   if (options.help) return config::help_text(program.name, options.help_topic);
-  if (options.version) return program.name + " " + std::string(results::version().software_version) + "\n";
+  if (options.version) return base::version_text(program.name, libraries_in_use());
   return config::print_config(options);
 }
 

@@ -6,6 +6,9 @@
 #include <fstream>
 #include <sstream>
 
+#include "partita/comm/library.hpp"
+#include "partita/data/library.hpp"
+#include "partita/kernels/cpu/library.hpp"
 #include "partita/kernels/cuda/devices.hpp"
 #include "partita/results/version.hpp"
 
@@ -36,11 +39,8 @@ constexpr const char* recorded_variables[] = {
 // clang-format on
 
 /// Compiler, libraries and the scheduler's variables, by name.
-std::map<std::string, std::string> versions(const comm::MpiEnvironment& environment) {
-  std::map<std::string, std::string> entries{{"mpi", environment.mpi_library()},
-                                             {"compiler", "GCC " __VERSION__},
-                                             {"hdf5", results::hdf5_version()},
-                                             {"cuda", describe(kernels::cuda::query_devices())}};
+base::Versions versions() {
+  auto entries = base::dependency_versions(libraries_in_use());
   for (const char* name : recorded_variables)
     if (const char* value = std::getenv(name)) entries[name] = value;
   return entries;
@@ -99,6 +99,14 @@ std::vector<Row> gather_rows(comm::Communicator& world, const Row& mine) {
 
 }  // namespace
 
+base::Versions libraries_in_use() {
+  return {{"mpi", comm::library_version()},
+          {"hdf5", results::hdf5_version()},
+          {"onednn", kernels::cpu::onednn_version()},
+          {"zlib", data::library_version()},
+          {"cuda", describe(kernels::cuda::query_devices())}};
+}
+
 results::RunRecord begin_record(const Job& job, const Split& split, kernels::Backend& backend, int threads) {
   const auto& options = job.input.options;
   auto& device = backend.device();
@@ -115,7 +123,7 @@ results::RunRecord begin_record(const Job& job, const Split& split, kernels::Bac
   a.grid = options.grid;
   a.algorithm = "none";
   a.batch = split.batch;
-  record.environment.entries = versions(job.environment);
+  record.environment.entries = versions();
   record.environment.entries["backend"] = to_string(options.backend);
   if (options.backend == config::Backend::cuda) {
     record.environment.entries["gemm"] = options.gemm;

@@ -3,7 +3,7 @@
 
 #include "command_line/program.hpp"
 #include "folder.hpp"
-#include "partita/results/version.hpp"
+#include "job/record.hpp"
 #include "partita/run/signals.hpp"
 #include "summary.hpp"
 #include "sweep.hpp"
@@ -42,7 +42,7 @@ int run_main(int argc, char** argv) {
     if (options.help)
       std::cout << help_text();
     else if (options.version)
-      std::cout << "partita-sweep " << results::version().software_version << "\n";
+      std::cout << base::version_text("partita-sweep", job::libraries_in_use());
     else if (options.print_config)
       std::cout << print_config(options);
     else

@@ -12,8 +12,9 @@
 #include <utility>
 
 #include "command_line/command_line.hpp"
-#include "partita/base/end_signals.hpp"
 #include "command_line/program.hpp"
+#include "partita/base/end_signals.hpp"
+#include "partita/base/version.hpp"
 #include "partita/results/atomic_file.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/results/version.hpp"
@@ -77,9 +78,7 @@ results::RunRecord read(const std::string& path, const timeline::StepRange& step
 }
 
 void print_version() {
-  const auto build = results::version();
-  std::cout << "partita-timeline " << build.software_version << " (" << build.git_commit
-            << (build.git_dirty ? ", modified" : "") << ")\n";
+  std::cout << base::version_text("partita-timeline", {{"hdf5", results::hdf5_version()}});
 }
 
 std::size_t write_file(const std::string& path, const results::RunRecord& record,

@@ -6,10 +6,16 @@
 
 #include "elementwise.hpp"
 #include "engine.hpp"
+#include "partita/kernels/cpu/library.hpp"
 #include "partita/kernels/host_loops.hpp"
 
 namespace partita::kernels {
 namespace cpu {
+
+std::string onednn_version() {
+  const auto& v = *onednn::version();
+  return std::to_string(v.major) + "." + std::to_string(v.minor) + "." + std::to_string(v.patch);
+}
 
 class CpuBackend final : public Backend {
  public:
@@ -17,11 +23,7 @@ class CpuBackend final : public Backend {
 
   std::string_view name() const override { return "cpu"; }
   DataType type() const override { return DataType::float32; }
-  std::string math_library() const override {
-    const auto& v = *onednn::version();
-    return "oneDNN " + std::to_string(v.major) + "." + std::to_string(v.minor) + "." +
-           std::to_string(v.patch);
-  }
+  std::string math_library() const override { return "oneDNN " + onednn_version(); }
   Device& device() override { return host_device(); }
   Layout image_layout() const override { return Layout::nhwc; }
 

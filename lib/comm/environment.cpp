@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "check.hpp"
+#include "partita/comm/library.hpp"
 #include "watch.hpp"
 
 /// An extension: libraries without it do not reach a device's memory.
@@ -67,16 +68,7 @@ void MpiEnvironment::abort(int code) const {
   std::_Exit(code);
 }
 
-std::string MpiEnvironment::mpi_library() const {
-  char text[MPI_MAX_LIBRARY_VERSION_STRING];
-  int length = 0;
-  check(MPI_Get_library_version(text, &length), "MPI_Get_library_version");
-  std::string line(text, static_cast<std::size_t>(length));
-  line = line.substr(0, line.find('\n'));
-  for (char& c : line)
-    if (c == '\t') c = ' ';
-  return line;
-}
+std::string MpiEnvironment::mpi_library() const { return library_version(); }
 
 std::string MpiEnvironment::host() const {
   char text[MPI_MAX_PROCESSOR_NAME];

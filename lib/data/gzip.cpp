@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "partita/base/error.hpp"
+#include "partita/data/library.hpp"
 
 namespace partita::data {
 namespace {
@@ -19,6 +20,8 @@ constexpr std::size_t most_input = std::numeric_limits<uInt>::max();
 struct GzipReader::Stream {
   z_stream z{};
 };
+
+std::string library_version() { return zlibVersion(); }
 
 bool is_gzip(std::span<const std::uint8_t> bytes) {
   return bytes.size() >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b;

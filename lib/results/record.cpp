@@ -3,7 +3,7 @@
 #include <ctime>
 
 #include "partita/base/error.hpp"
-#include "partita/results/version.hpp"
+#include "partita/base/version.hpp"
 
 namespace partita::results {
 
@@ -49,7 +49,7 @@ Attributes new_attributes() {
   gmtime_r(&now, &utc);
   char created[sizeof "2000-01-01T00:00:00Z"] = {};
   std::strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  const auto build = version();
+  const auto build = base::version();
   return {.software_version = std::string(build.software_version),
           .git_commit = std::string(build.git_commit),
           .git_dirty = build.git_dirty,

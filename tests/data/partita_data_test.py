@@ -67,7 +67,7 @@ class Commands(unittest.TestCase):
     def test_help_and_version(self):
         for command in ([], ["generate"], ["import"], ["verify"], ["fetch"]):
             self.assertIn("Usage: partita-data", partita_data(*command, "--help").stdout)
-            self.assertRegex(partita_data(*command, "--version").stdout, r"^partita-data \d+\.\d+\.\d+\n$")
+            self.assertRegex(partita_data(*command, "--version").stdout, r"^partita-data \d+\.\d+\.\d+ \(")
 
     def test_generated_files_are_idx(self):
         self.generate("mine", "--train-samples", 30, "--test-samples", 10)

@@ -8,7 +8,7 @@
 #include "partita/base/digest.hpp"
 #include "partita/results/model_file.hpp"
 #include "partita/results/result_file.hpp"
-#include "partita/results/version.hpp"
+#include "partita/base/version.hpp"
 #include "sample_record.hpp"
 
 namespace partita::results::test {
@@ -196,8 +196,8 @@ TEST_F(RoundTrip, RefusesAModelWhoseShapeAndValuesDisagree) {
 }
 
 TEST(Version, NamesTheBuild) {
-  EXPECT_FALSE(version().software_version.empty());
-  EXPECT_TRUE(version().git_commit == "unknown" || version().git_commit.size() == 40) << version().git_commit;
+  EXPECT_FALSE(base::version().software_version.empty());
+  EXPECT_TRUE(base::version().git_commit == "unknown" || base::version().git_commit.size() == 40) << base::version().git_commit;
 }
 
 }  // namespace

@@ -11,6 +11,7 @@ from .own_matplotlib import import_matplotlib
 from .page import GENERATOR
 from .result import BadFile, open as open_result
 from .standard_output import guarded
+from .versions import ShowVersion
 
 FAILED, BAD_INPUT = 1, 2
 # The names of all pictures; of several runs, those of one have its number and name before them.
@@ -26,7 +27,7 @@ def parse(arguments, version):
     parser.add_argument("results", nargs="+", metavar="RESULT.h5")
     parser.add_argument("-o", "--output", metavar="DIR", help="the folder to make; default: the first file's name with -report")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing report")
-    parser.add_argument("--version", action="version", version=f"partita-report {version}")
+    parser.add_argument("--version", action=ShowVersion, version=version)
     return parser.parse_args(arguments)
 
 

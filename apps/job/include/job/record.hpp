@@ -3,6 +3,7 @@
 #pragma once
 
 #include "job/job.hpp"
+#include "partita/base/version.hpp"
 #include "partita/run/executor.hpp"
 #include "partita/step/build.hpp"
 
@@ -14,6 +15,9 @@ struct Split {
   const step::Plan& plan;
   std::int64_t batch;  ///< of the whole grid
 };
+
+/// What the libraries of a program that runs models tell of themselves.
+base::Versions libraries_in_use();
 
 /// What is known before the run. Collective over the world; complete on rank 0.
 results::RunRecord begin_record(const Job&, const Split&, kernels::Backend&, int threads);
