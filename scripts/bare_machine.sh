@@ -6,8 +6,8 @@
 #   --user     as a user with sudo instead of root
 #   --nvcc     with this machine's CUDA toolkit (/usr/local/cuda) laid into the root, read-only
 #   --openmpi  with Debian's Open MPI installed beforehand
-#   --quick    only: install, configure with tests, build partita-train, run `partita-train --version`; leaves no record, and does
-#              nothing where this passed before with the same files
+#   --quick    only: install, configure with tests, build partita-train unoptimised, run `partita-train --version`; leaves no
+#              record, and does nothing where this passed before with the same files
 # Roots and what passed are kept in PARTITA_BARE_DIR (default: ~/.cache/partita/bare), some 6 GB for each suite while it runs.
 # Needs: root, mmdebstrap, unshare and chroot, a Debian mirror (PARTITA_BARE_MIRROR, default: this machine's), and for suites newer than
 # this machine's keys debian-archive-keyring of that suite.
@@ -112,9 +112,9 @@ for suite in "${suites[@]}"; do
   chroot "$folder" chown -R "$user:" "$home/partita"
   status=0
   if $quick; then
-    timed install "bash apps/install_dependencies.sh --tests" && timed configure "cmake --preset release" &&
-      timed build "cmake --build --preset release --target partita-train" &&
-      timed version "build/release/bin/partita-train --version" || status=$?
+    timed install "bash apps/install_dependencies.sh --tests" && timed configure "cmake --preset debug" &&
+      timed build "cmake --build --preset debug --target partita-train" &&
+      timed version "build/debug/bin/partita-train --version" || status=$?
   else
     timed apps/demo.sh "bash apps/demo.sh" || status=$?
     timed tests/run.sh "bash tests/run.sh" || status=$?
