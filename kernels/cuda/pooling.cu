@@ -5,6 +5,7 @@
 /// before. Both are bound by memory: forward reads X and writes Y (and a byte of winner each); backward reads
 /// dY (and the winners) and writes dX. Neighbouring threads read the same lines, which L1 serves. Not
 /// measured here yet.
+#include <algorithm>
 #include <stdexcept>
 
 #include "images.hpp"

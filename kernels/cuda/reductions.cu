@@ -1,6 +1,8 @@
 /// Sums over the rows of a matrix: b[j] = Σ_i x[i, j]. A block adds the rows of one chunk for 32 columns;
 /// where there are several chunks a second launch adds theirs, in order. The order depends on the matrix's
 /// extents only.
+#include <algorithm>
+
 #include "issue.hpp"
 #include "launch.hpp"
 

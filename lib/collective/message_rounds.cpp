@@ -3,6 +3,7 @@
 ///
 /// Sources: Thakur, Rabenseifner, Gropp, "Optimization of collective communication operations in MPICH",
 /// IJHPCA 2005; Patarasuk and Yuan, "Bandwidth optimal all-reduce algorithms", JPDC 2009.
+#include <algorithm>
 #include <bit>
 #include <numeric>
 

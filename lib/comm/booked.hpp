@@ -1,6 +1,7 @@
 /// What every collective does around its run: the state machine of start, test and wait, and the booking.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
 #include "partita/base/clock.hpp"

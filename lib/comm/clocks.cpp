@@ -1,4 +1,5 @@
 /// How the ranks' clocks differ: ping-pong with rank 0; ranks of one host share a clock.
+#include <algorithm>
 #include <cmath>
 
 #include "partita/base/clock.hpp"

@@ -2,6 +2,7 @@
 
 #include <mpi.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <iostream>

@@ -1,4 +1,5 @@
 /// Shared-memory windows: one segment a rank, visible to all ranks of the node.
+#include <algorithm>
 #include <cstring>
 
 #include "state.hpp"

@@ -2,6 +2,7 @@
 /// value becomes a text, and what to say of a text that it refuses.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <sstream>

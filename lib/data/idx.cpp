@@ -1,5 +1,6 @@
 #include "partita/data/idx.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <limits>
 #include <string>

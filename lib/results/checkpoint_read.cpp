@@ -1,4 +1,5 @@
 /// Reading what a manifest vouches for, and saying what a checkpoint does not fit.
+#include <algorithm>
 #include <cmath>
 
 #include "checkpoint_schema.hpp"

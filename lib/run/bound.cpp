@@ -1,5 +1,7 @@
 #include "bound.hpp"
 
+#include <algorithm>
+
 #include "partita/base/error.hpp"
 #include "partita/step/check.hpp"
 

@@ -4,6 +4,8 @@
 /// The compute instructions between two communications are recorded when a batch size comes for the second
 /// time (the first time may load code and choose algorithms) and issued as one graph from then on. Studies
 /// that look at single instructions (timelines, divergence, poisoned slots) issue them one by one.
+#include <algorithm>
+
 #include "bound.hpp"
 #include "partita/base/clock.hpp"
 

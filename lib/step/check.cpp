@@ -1,6 +1,7 @@
 #include "partita/step/check.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <stdexcept>
 #include <utility>

@@ -1,6 +1,7 @@
 /// Every operation and algorithm on real ranks: values, bits, refusals.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 #include "../mpi_main.hpp"

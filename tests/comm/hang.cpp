@@ -3,6 +3,7 @@
 /// (0: none).
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <iostream>

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <iterator>
 #include <numeric>
 
 #include "idx_files.hpp"

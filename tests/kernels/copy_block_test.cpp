@@ -1,4 +1,5 @@
 /// Blocks between tensors of any strides, against four loops of their own.
+#include <algorithm>
 #include <numeric>
 
 #include "compare.hpp"

@@ -1,6 +1,7 @@
 /// The CUDA device as the contract's: queues that are behind, events, recordings that are issued again.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <vector>

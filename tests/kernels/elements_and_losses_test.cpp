@@ -1,5 +1,7 @@
 /// Element-wise kernels, sums of rows, updates and losses against the reference in double.
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "check_windows.hpp"
 

@@ -1,4 +1,6 @@
 /// Extents that only shards have: nothing at all, or an image that is one row of outputs high.
+#include <algorithm>
+
 #include "check_windows.hpp"
 
 namespace partita::tests {

@@ -1,4 +1,6 @@
 /// Counter-based random numbers: the published vectors, and dropout that no cut can change.
+#include <algorithm>
+
 #include "compare.hpp"
 
 namespace partita::tests {

@@ -1,6 +1,7 @@
 /// Cross-entropy over classes in shards against that of the whole.
 #include <numeric>
 #include <type_traits>
+#include <utility>
 
 #include "compare.hpp"
 

@@ -1,6 +1,7 @@
 /// Which kernel is chosen: over many shapes, by tables good and bad, by name.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 #include <sstream>
 #include <stdexcept>

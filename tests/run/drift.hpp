@@ -1,6 +1,7 @@
 /// How far two trainings ended from each other, in units of how far training moved.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
 #include "../mpi_main.hpp"

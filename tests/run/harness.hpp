@@ -2,6 +2,7 @@
 /// its kernels replaced.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 
 #include "../mpi_main.hpp"

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "partita/model/parse.hpp"
 #include "partita/step/build.hpp"

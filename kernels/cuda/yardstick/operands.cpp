@@ -1,5 +1,6 @@
 #include "operands.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <new>
 #include <numeric>
+#include <utility>
 
 #include "machine.hpp"
 #include "windows.hpp"

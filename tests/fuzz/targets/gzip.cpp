@@ -2,6 +2,7 @@
 /// and what was packed comes out again.
 #include "gzip.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace {
