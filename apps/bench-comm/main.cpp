@@ -3,18 +3,22 @@
 #include <benchmark/benchmark.h>
 
 #include <cmath>
-#include <fstream>
 #include <iomanip>
 #include <iostream>
 #include <map>
 #include <optional>
+#include <span>
+#include <string>
 
+#include "command_line/command_line.hpp"
 #include "command_line/program.hpp"
 #include "options.hpp"
 #include "partita/base/end_signals.hpp"
 #include "partita/base/paths.hpp"
 #include "partita/base/version.hpp"
 #include "partita/comm/library.hpp"
+#include "partita/results/atomic_file.hpp"
+#include "partita/results/claim.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/results/version.hpp"
 
@@ -189,11 +193,10 @@ void update_table(const std::filesystem::path& path, collective::AlgorithmTable 
   table = table.with(rules_of(campaign, here, world.size()));
   if (here == collective::Reach::node)
     table = table.with(rules_of(campaign, collective::Reach::window, world.size()));
-  std::ofstream file(path);
-  file << "# Fastest all-reduce by reach, ranks and bytes, as partita-bench-comm measured it.\n# " << library
-       << '\n'
-       << table.to_text();
-  if (!file.flush()) throw base::EnvironmentError("write", errno, path.string());
+  const std::string text =
+      "# Fastest all-reduce by reach, ranks and bytes, as partita-bench-comm measured it.\n# " + library + "\n" +
+      table.to_text();
+  results::replace_file(path, std::as_bytes(std::span(text)), [](std::span<const std::byte>) {});
 }
 
 int run(comm::MpiEnvironment& environment, comm::Communicator& world, const bench_comm::Options& options,
@@ -217,6 +220,25 @@ int run(comm::MpiEnvironment& environment, comm::Communicator& world, const benc
   return success;
 }
 
+/// Of the files that are written: each its own, nobody else's, and writable.
+void check_outputs(const bench_comm::Options& options, results::Claims& claims,
+                   std::vector<base::Violation>& violations) {
+  const auto append = [&](const std::vector<base::Violation>& more) {
+    violations.insert(violations.end(), more.begin(), more.end());
+  };
+  using results::Use;
+  const results::NamedPath files[] = {
+      {"output", options.output, Use::writes},
+      {"table", options.table, Use::writes},
+      {"benchmark_out", command_line::value_of(options.benchmark_flags, "benchmark_out"), Use::writes}};
+  const auto twofold = results::check_roles(files);
+  append(twofold);
+  if (twofold.empty()) append(claims.take(files));
+  if (!options.output.empty())
+    append(results::check_output_path("output", options.output, options.overwrite));
+  if (!options.table.empty()) append(results::check_output_path("table", options.table, true));
+}
+
 int run_main(int argc, char** argv) {
   std::string command_line;
   for (int i = 0; i < argc; ++i)
@@ -230,13 +252,8 @@ int run_main(int argc, char** argv) {
       for (auto& violation : comm::check_launch(control.size()))
         violations.push_back(std::move(violation));
     const auto table = prints ? base_table(options.table, violations) : collective::AlgorithmTable::shipped();
-    const auto check_output = [&](const char* key, const std::filesystem::path& path, bool overwrite) {
-      if (path.empty() || !prints) return;
-      for (auto& wrong : results::check_output_path(key, path, overwrite))
-        violations.push_back(wrong);
-    };
-    check_output("output", options.output, options.overwrite);
-    check_output("table", options.table, true);
+    results::Claims claims;
+    if (prints) check_outputs(options, claims, violations);
     violations = control.agree(violations);
     if (!violations.empty()) {
       if (prints)

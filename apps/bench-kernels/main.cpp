@@ -2,9 +2,10 @@
 /// GPUs beside cuBLASLt's, both beside what the arithmetic units do at most.
 #include <benchmark/benchmark.h>
 
-#include <fstream>
 #include <iostream>
 #include <memory>
+#include <span>
+#include <string>
 
 #include "command_line/program.hpp"
 #include "cpu_campaign.hpp"
@@ -17,6 +18,7 @@
 #include "partita/comm/library.hpp"
 #include "partita/kernels/cpu/library.hpp"
 #include "partita/kernels/cuda/devices.hpp"
+#include "partita/results/atomic_file.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/results/version.hpp"
 
@@ -74,9 +76,8 @@ void write_results(const Campaign& campaign, const std::string& path, int argc, 
 }
 
 void write_table(const GpuCampaign& campaign, const std::string& path) {
-  std::ofstream file(path);
-  if (!(file << campaign.product_table() << std::flush))
-    throw std::runtime_error(path + ": cannot be written");
+  const auto text = campaign.product_table();
+  results::replace_file(path, std::as_bytes(std::span(text)), [](std::span<const std::byte>) {});
 }
 
 int run(int argc, char** argv) {
@@ -84,6 +85,8 @@ int run(int argc, char** argv) {
   if (options.help) return bench_kernels::print_help(std::cout), success;
   if (options.version)
     return std::cout << base::version_text("partita-bench-kernels", libraries_in_use()), success;
+  results::Claims claims;
+  bench_kernels::hold_outputs(options, claims);
   if (options.cuda && !has_device(options.device)) return bad_input;
   if (options.table && !options.cuda) return bench_kernels::print_ladder(std::cout, nullptr), success;
   comm::MpiEnvironment environment(argc, argv);

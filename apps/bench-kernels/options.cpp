@@ -48,11 +48,25 @@ Options parse(int argc, char** argv) {
   if (const auto device =
           command_line::whole_number("device", command_line::text_of(values, "device"), 0, 1023, violations))
     options.device = static_cast<int>(*device);
-  if (!options.output.empty())
-    for (const auto& violation : results::check_output_path("output", options.output, options.overwrite))
-      violations.push_back(violation);
   if (!violations.empty()) throw base::ConfigError(violations);
   return options;
+}
+
+void hold_outputs(const Options& options, results::Claims& claims) {
+  using results::Use;
+  const results::NamedPath files[] = {
+      {"output", options.output, Use::writes},
+      {"gemm-table", options.gemm_table, Use::writes},
+      {"benchmark_out", command_line::value_of(options.benchmark_flags, "benchmark_out"), Use::writes}};
+  auto violations = results::check_roles(files);
+  const auto append = [&](const std::vector<base::Violation>& more) {
+    violations.insert(violations.end(), more.begin(), more.end());
+  };
+  if (violations.empty()) append(claims.take(files));
+  if (!options.output.empty())
+    append(results::check_output_path("output", options.output, options.overwrite));
+  if (!options.gemm_table.empty()) append(results::check_output_path("gemm-table", options.gemm_table, true));
+  if (!violations.empty()) throw base::ConfigError(violations);
 }
 
 void print_help(std::ostream& out) {

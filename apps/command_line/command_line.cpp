@@ -38,6 +38,14 @@ Words words_of(const po::variables_map& values, const std::string& key) {
   return values.count(key) > 0 ? values[key].as<Words>() : Words{};
 }
 
+std::string value_of(const Words& words, const std::string& name) {
+  const std::string begin = "--" + name + "=";
+  std::string value;
+  for (const auto& word : words)
+    if (word.starts_with(begin)) value = word.substr(begin.size());
+  return value;
+}
+
 std::string text_of(const po::variables_map& values, const std::string& key) {
   return values.count(key) > 0 ? values[key].as<std::string>() : std::string();
 }

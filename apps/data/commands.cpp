@@ -9,6 +9,7 @@
 #include "fetch.hpp"
 #include "partita/base/paths.hpp"
 #include "partita/data/cifar.hpp"
+#include "partita/results/claim.hpp"
 #include "write_set.hpp"
 
 namespace partita::app {
@@ -73,6 +74,14 @@ std::string names_of_sources() {
   return names;
 }
 
+/// Makes the folder that a set is written into, and keeps other processes from it.
+void open_folder(const char* role, const fs::path& folder, results::Claims& claims) {
+  make_folder(role, folder);
+  const results::NamedPath kept[] = {{role, folder, results::Use::keeps}};
+  auto violations = claims.take(kept);
+  if (!violations.empty()) throw base::ConfigError(std::move(violations));
+}
+
 }  // namespace
 
 int generate(const GenerateCommand& command) {
@@ -85,6 +94,8 @@ int generate(const GenerateCommand& command) {
     if (set->class_names.empty())
       for (std::int64_t c = 0; c < set->classes; ++c)
         set->class_names.push_back(std::to_string(c));
+  results::Claims claims;
+  open_folder("--output", command.output, claims);
   write_set(command.output, *pair, command.compression);
   return verify({.folder = command.output});
 }
@@ -99,6 +110,8 @@ int import_set(const ImportCommand& command) {
   else
     pair = data::read_cifar(command.source, violations);
   if (!violations.empty()) throw base::ConfigError(std::move(violations));
+  results::Claims claims;
+  open_folder("--output", command.output, claims);
   write_set(command.output, *pair, command.compression);
   return verify({.folder = command.output});
 }
@@ -143,10 +156,13 @@ int fetch(const FetchCommand& command) {
         {.key = "--dir", .value = "", .message = "must be set, or PARTITA_DATA_DIR in the environment"});
   if (!violations.empty()) throw base::ConfigError(std::move(violations));
   const auto& mirrors = command.mirrors.empty() ? source->mirrors : command.mirrors;
-  make_folder("--dir", dir / source->name);
-  for (const auto& file : source->files)
-    fetch_file(file, mirrors, dir / source->name, [](const std::string& line) { std::cerr << line << '\n'; });
   const auto folder = dir / source->name;
+  {
+    results::Claims claims;
+    open_folder("--dir", folder, claims);
+    for (const auto& file : source->files)
+      fetch_file(file, mirrors, folder, [](const std::string& line) { std::cerr << line << '\n'; });
+  }
   if (source->is_archive)
     return import_set({.source = folder / source->files.front().name, .output = folder, .overwrite = true});
   return verify({.folder = folder});

@@ -9,6 +9,7 @@
 
 #include "command_line/program.hpp"
 #include "job/describe.hpp"
+#include "job/files.hpp"
 #include "job/model_file.hpp"
 #include "job/preprocessing.hpp"
 #include "partita/base/end_signals.hpp"
@@ -41,7 +42,11 @@ job::Input read_input(int argc, const char* const* argv, int rank, int world_siz
     input.append(
         job::check_model_file(*input.start, options.model, job::Layers::all, options.load_model.string()));
   check_samples(input);
-  if (rank == 0 && input.writes() && !options.output.empty())
+  if (rank != 0) return input;
+  auto files = job::files_read(input);
+  files.push_back({"output", options.output, results::Use::writes});
+  job::hold(input, files);
+  if (input.writes() && !options.output.empty())
     input.append(results::check_output_path("output", options.output, options.overwrite));
   return input;
 }

@@ -97,6 +97,29 @@ std::string number_text(double value) {
 
 }  // namespace
 
+std::vector<results::NamedPath> files_of(const Options& options, const std::vector<Configuration>& all) {
+  using results::Use;
+  std::vector<results::NamedPath> files{{"config", options.file},
+                                        {"output", options.output, Use::keeps},
+                                        {"the index", index_path(options), Use::writes}};
+  for (const auto& c : all) {
+    auto more = train::files_of(c.input);
+    files.insert(files.end(), more.begin(), more.end());
+    files.push_back({"a row", row_path(options, c.number), Use::writes});
+  }
+  return files;
+}
+
+std::vector<Violation> claim_folder(const Options& options, results::Claims& claims) {
+  using results::Use;
+  std::error_code none;
+  if (options.index_only && !fs::exists(options.output, none)) return {};
+  const bool whole = options.shard.n == 1 && !options.index_only;
+  const results::NamedPath parts[] = {{"output", options.output, whole ? Use::keeps : Use::shares},
+                                      {"shard", index_path(options), Use::writes}};
+  return claims.take(parts);
+}
+
 std::vector<Violation> check_folder(const Options& options, const std::vector<Configuration>& all) {
   const auto& folder = options.output;
   const auto refuse = [&](const std::string& why) {

@@ -19,6 +19,7 @@ int run_main(int argc, char** argv) {
     const auto options = parse(argc, argv, mine);
     job::DataSets sets;
     std::vector<Configuration> all;
+    results::Claims claims;
     if (options.has_work()) {
       const bool readable = mine.empty();
       all = configurations_of(options, sets, mine);
@@ -28,6 +29,8 @@ int run_main(int argc, char** argv) {
       const bool runs = !options.dry_run && !options.index_only;
       append(comm::check_launch(world.size()));
       if (runs && readable) append(check_groups(options, all, world.nodes()));
+      if (prints) append(results::check_roles(files_of(options, all)));
+      if (prints && !options.dry_run) append(claim_folder(options, claims));
       if (prints && !options.dry_run) append(check_folder(options, all));
     }
     const auto violations = world.agree(mine);

@@ -100,7 +100,11 @@ class Worker {
           " starts on ranks " + groups_.ranks(number_) + ": " + c.values());
     std::ostringstream lines, progress, messages;
     int code = job::failed;
+    results::Claims claims;
     const auto failures = group_.run([&](comm::Communicator& ranks) {
+      if (ranks.rank() == 0)
+        if (auto taken = claims.take(train::files_of(c.input)); !taken.empty())
+          throw base::ConfigError(std::move(taken));
       environment_.set_wait_limit(c.input.options.watchdog_seconds);
       ranks.agree({});  // as partita-train does, whose ledger is the same
       auto world = ranks.with_nodes_of(c.input.options.sync.ranks_per_node);

@@ -16,6 +16,7 @@
 #include "partita/base/end_signals.hpp"
 #include "partita/base/version.hpp"
 #include "partita/results/atomic_file.hpp"
+#include "partita/results/claim.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/results/version.hpp"
 #include "trace.hpp"
@@ -97,13 +98,20 @@ int run(int argc, const char* const* argv) {
   Violations violations;
   timeline::StepRange steps;
   if (values.count("steps") > 0) steps = parse_steps(text("steps"), violations);
+  const auto append = [&](const Violations& more) {
+    violations.insert(violations.end(), more.begin(), more.end());
+  };
+  const auto named = command_line::words_of(values, "result");
+  const std::string result = named.empty() ? "" : named.front();
+  const results::NamedPath files[] = {{"RESULT", result}, {"--output", text("output"), results::Use::writes}};
+  append(results::check_roles(files));
+  results::Claims claims;
+  if (violations.empty()) append(claims.take(files));
   if (values.count("output") > 0)
-    for (auto& refused :
-         results::check_output_path("--output", text("output"), values.count("overwrite") > 0))
-      violations.push_back(std::move(refused));
+    append(results::check_output_path("--output", text("output"), values.count("overwrite") > 0));
   results::RunRecord record;
-  if (values.count("result") > 0)
-    record = read(command_line::words_of(values, "result").front(), steps, violations);
+  if (!result.empty())
+    record = read(result, steps, violations);
   else
     violations.push_back({"command line", "", "name a result file (see --help)"});
   if (!violations.empty()) throw base::ConfigError(violations);

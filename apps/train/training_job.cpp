@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "job/describe.hpp"
+#include "job/files.hpp"
 #include "job/model_file.hpp"
 #include "job/preprocessing.hpp"
 #include "mlperf_log.hpp"
@@ -49,6 +50,16 @@ job::Input read_shared_input(int argc, const char* const* argv, int world_size, 
   return input;
 }
 
+std::vector<results::NamedPath> files_of(const job::Input& input) {
+  using results::Use;
+  const auto& options = input.options;
+  auto files = job::files_read(input);
+  files.push_back({"output", options.output, Use::writes});
+  files.push_back({"save-model", options.save_model, Use::writes});
+  files.push_back({"checkpoint.dir", config::checkpoint_dir(options), Use::keeps});
+  return files;
+}
+
 std::vector<base::Violation> check_files(const job::Input& input) {
   if (!input.has_work() || !input.writes()) return {};
   return input.options.resume ? check_resume(input) : check_outputs(input.options);
@@ -57,7 +68,9 @@ std::vector<base::Violation> check_files(const job::Input& input) {
 job::Input read_input(int argc, const char* const* argv, int rank, int world_size) {
   job::DataSets sets;
   auto input = read_shared_input(argc, argv, world_size, sets);
-  if (rank == 0) input.append(check_files(input));
+  if (rank != 0 || !input.has_work()) return input;
+  job::hold(input, files_of(input));
+  input.append(check_files(input));
   return input;
 }
 
@@ -227,23 +240,6 @@ class RecordedTraining {
   std::size_t timed_ = 0;  ///< steps
 };
 
-/// Rank 0's hold on the checkpoints, once there are or will be any. Throws `base::ConfigError` on every rank
-/// when another job has them. Collective.
-std::unique_ptr<results::CheckpointLock> lock_checkpoints(const job::Job& job) {
-  const auto& options = job.input.options;
-  const auto dir = config::checkpoint_dir(options);
-  const bool regular = options.checkpoint.every > 0 || options.checkpoint.seconds > 0;
-  std::unique_ptr<results::CheckpointLock> lock;
-  if (job.world.rank() == 0 && !dir.empty() && (regular || base::exists(dir)))
-    lock = std::make_unique<results::CheckpointLock>(dir);
-  std::vector<base::Violation> violations;
-  if (lock && lock->is_taken())
-    violations.push_back({"checkpoint.dir", dir.string(), "is in use by another job"});
-  violations = job.world.agree(violations);
-  if (!violations.empty()) throw base::ConfigError(violations);
-  return lock;
-}
-
 int train(const job::Job& job, const run::TrainingOptions& asked, kernels::Backend& backend, int threads) {
   const auto& options = job.input.options;
   auto& world = job.world;
@@ -257,7 +253,6 @@ int train(const job::Job& job, const run::TrainingOptions& asked, kernels::Backe
       training.set_parameter(tensor);
   }
   RecordedTraining recorded(job, training, backend, threads, log);
-  const auto lock = lock_checkpoints(job);
   if (options.resume) {
     if (const auto from = resume(job, training)) recorded.continue_from(*from);
   } else if (speaks) {

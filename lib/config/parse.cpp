@@ -32,6 +32,7 @@ void refuse_unknown(const std::string& name, const std::string& value, const std
 struct Source {
   Values values;
   bool whole = true;
+  std::filesystem::path config_file = {}, model_file = {};
 };
 
 /// Takes the keys of a file; refuses unknown ones and those given twice.
@@ -131,14 +132,13 @@ void overlay(Values& values, const Values& over) {
 /// The run file, under it the model file that it (or the command line) names.
 Source gather(Values command_line, std::vector<Violation>& violations) {
   Source run, all;
-  std::filesystem::path folder;
+  std::filesystem::path config_file;
   if (const auto config = command_line.extract("config")) {
-    const std::filesystem::path path = config.mapped().front();
-    folder = path.parent_path();
-    run = read_file(path, "config", violations);
+    config_file = config.mapped().front();
+    run = read_file(config_file, "config", violations);
   }
   std::filesystem::path model_file;
-  if (run.values.contains("model.file")) model_file = folder / run.values["model.file"].front();
+  if (run.values.contains("model.file")) model_file = config_file.parent_path() / run.values["model.file"].front();
   if (command_line.contains("model.file")) model_file = command_line["model.file"].front();
   if (!model_file.empty()) all = read_file(model_file, "model.file", violations);
   for (const auto& [name, list] : all.values)
@@ -149,6 +149,7 @@ Source gather(Values command_line, std::vector<Violation>& violations) {
   overlay(all.values, command_line);
   all.values.erase("model.file");
   all.whole = all.whole && run.whole;
+  all.config_file = std::move(config_file), all.model_file = std::move(model_file);
   return all;
 }
 
@@ -192,7 +193,8 @@ void check_precision(const RunOptions& options, std::vector<Violation>& violatio
 
 /// The options of `source`; whatever is wrong with them is appended to `violations`.
 void interpret(const Source& source, RunOptions& options, std::vector<Violation>& violations) {
-  const auto& [values, whole] = source;
+  const auto &values = source.values;
+  const bool whole = source.whole;
   refuse_unprintable(values, violations);
   for (const auto& key : keys())
     if (const auto found = values.find(key.name); found != values.end())
@@ -238,7 +240,8 @@ const std::string& key_meaning(std::string_view name) { return key_called(name).
 
 RunOptions parse(int argc, const char* const* argv, std::vector<Violation>& violations) {
   RunOptions options;
-  const auto source = gather(read_command_line(argc, argv, options, violations), violations);
+  auto source = gather(read_command_line(argc, argv, options, violations), violations);
+  options.config_file = std::move(source.config_file), options.model_file = std::move(source.model_file);
   if (!options.help && !options.version) interpret(source, options, violations);
   return options;
 }

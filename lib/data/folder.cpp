@@ -200,9 +200,12 @@ std::optional<DataPair> read_folder(const DataOptions& options, Violations& viol
   const auto train_samples = limit("data.train-samples", options.train_samples, train, violations);
   const auto test_samples = limit("data.test-samples", options.test_samples, test, violations);
   if (violations.size() > found) return std::nullopt;
+  std::vector<fs::path> paths{train.images_path, train.labels_path, test.images_path, test.labels_path,
+                              *folder / class_names_file};
   return DataPair{.train = assemble(options.name, std::move(train), classes.count, names, train_samples),
                   .test = assemble(options.name, std::move(test), classes.count, names, test_samples),
-                  .sha256 = ""};
+                  .sha256 = "",
+                  .files = std::move(paths)};
 }
 
 }  // namespace partita::data

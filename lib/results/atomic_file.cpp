@@ -13,6 +13,7 @@
 #include <string>
 
 #include "file_calls.hpp"
+#include "partita/results/named_path.hpp"
 
 namespace partita::results {
 namespace {
@@ -39,13 +40,6 @@ bool is_locked(const Descriptor& file) {
 constexpr const char* locked_text =
     "is locked: another process has it open for writing; close it there, or set "
     "HDF5_USE_FILE_LOCKING=FALSE where the lock is known to be stale or wrong";
-
-/// What a symbolic link leads to is replaced, not the link.
-fs::path behind_links(const fs::path& path) {
-  std::error_code error;
-  const auto target = fs::is_symlink(path, error) ? fs::canonical(path, error) : path;
-  return error ? path : target;
-}
 
 /// What keeps an existing file from being replaced; empty where nothing does.
 std::string obstacle(const fs::path& path, bool overwrite) {
@@ -89,7 +83,7 @@ std::vector<std::byte> read_bytes(const fs::path& path) {
 
 void replace_file(const fs::path& named, std::span<const std::byte> bytes,
                   const std::function<void(std::span<const std::byte>)>& verify) {
-  const auto path = behind_links(named);
+  const auto path = behind_links(named);  // what a link leads to is replaced, not the link
   const auto temporary = temporary_of(path);
   try {
     write_temporary(temporary, bytes);

@@ -1,6 +1,4 @@
 /// The folders of checkpoints: which count, which go.
-#include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -80,17 +78,6 @@ void set_aside(const fs::path& dir, std::int64_t step) {
   fs::remove_all(aside, error);
   fs::rename(folder, aside, error);
   if (error) throw WriteError("rename " + folder.string(), error.value(), error.message());
-}
-
-CheckpointLock::CheckpointLock(const fs::path& dir) {
-  std::error_code error;
-  fs::create_directories(dir, error);  // whoever writes there says why it cannot
-  descriptor_ = ::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  taken_ = descriptor_ >= 0 && ::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-}
-
-CheckpointLock::~CheckpointLock() {
-  if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 std::vector<base::Violation> check_checkpoint_dir(const fs::path& dir, bool may_exist) {

@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 
+from .claim import InUse, claimed
 from .own_matplotlib import import_matplotlib
 from .page import GENERATOR
 from .result import BadFile, open as open_result
@@ -25,7 +26,7 @@ def parse(arguments, version):
     parser = argparse.ArgumentParser("partita-report", description=DESCRIPTION, allow_abbrev=False,
                                      epilog="Exit status: 0; 1 when the report cannot be written; 2 for bad input.")
     parser.add_argument("results", nargs="+", metavar="RESULT.h5")
-    parser.add_argument("-o", "--output", metavar="DIR", help="the folder to make; default: the first file's name with -report")
+    parser.add_argument("-o", "--output", metavar="DIR", help="the folder to make; default: a-report for a.h5, b.1.report for b.1")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing report")
     parser.add_argument("--version", action=ShowVersion, version=version)
     return parser.parse_args(arguments)
@@ -137,13 +138,23 @@ def main(arguments, version):
     return guarded("partita-report", lambda: answer(arguments, version))
 
 
+def default_folder(result):
+    """Another one for every name: a.h5's is a-report, a.1's a.1.report."""
+    name = pathlib.Path(result).name
+    return name.removesuffix(".h5") + "-report" if name.endswith(".h5") else name + ".report"
+
+
 def answer(arguments, version):
     for stream in filter(None, (sys.stdout, sys.stderr)):  # the bytes of a path, whatever they are
         stream.reconfigure(errors="surrogateescape")
     options = parse(arguments, version)
-    folder = pathlib.Path(options.output or pathlib.Path(options.results[0]).stem + "-report")
+    folder = pathlib.Path(options.output or default_folder(options.results[0]))
     try:
-        make_report(options.results, folder, options.overwrite)
+        with claimed(folder, "partita-report"):
+            make_report(options.results, folder, options.overwrite)
+    except InUse as taken:
+        print(f"partita-report: {folder}: {taken}", file=sys.stderr)
+        return BAD_INPUT
     except BadFile as refused:
         print(f"partita-report: {refused}", file=sys.stderr)
         return BAD_INPUT

@@ -29,6 +29,9 @@ po::variables_map parse(const Words& words, const po::options_description& optio
 /// The words of an option that may be repeated, or of `positional`.
 Words words_of(const po::variables_map&, const std::string& key);
 
+/// The value of the last "--name=value" among words; empty where there is none.
+std::string value_of(const Words&, const std::string& name);
+
 /// The text of an option; empty where it is not given.
 std::string text_of(const po::variables_map&, const std::string& key);
 

@@ -13,6 +13,7 @@
 #include "partita/comm/communicator.hpp"
 #include "partita/config/options.hpp"
 #include "partita/kernels/backend.hpp"
+#include "partita/results/claim.hpp"
 #include "partita/results/model_file.hpp"
 #include "partita/results/record.hpp"
 
@@ -44,7 +45,8 @@ struct Input {
   std::optional<results::ModelFile> start;  ///< what `load-model` names
   collective::AlgorithmTable table = collective::AlgorithmTable::shipped();
   std::vector<base::Violation> violations;
-  bool model_is_known = false;  ///< options and model could be read
+  std::shared_ptr<results::Claims> claims;  ///< on what is written
+  bool model_is_known = false;              ///< options and model could be read
   bool grid_fits = false;       ///< the number of ranks
 
   /// Whether something is to be run or described, rather than help or configuration printed.

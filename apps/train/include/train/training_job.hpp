@@ -3,6 +3,7 @@
 #pragma once
 
 #include "job/job.hpp"
+#include "partita/results/named_path.hpp"
 
 namespace partita::train {
 
@@ -12,6 +13,9 @@ job::Input read_input(int argc, const char* const* argv, int rank, int world_siz
 
 /// The same without the files that are written, for one of several runs in a process, which share data sets.
 job::Input read_shared_input(int argc, const char* const* argv, int world_size, job::DataSets&);
+
+/// What a run reads and what it writes.
+std::vector<results::NamedPath> files_of(const job::Input&);
 
 /// What of the files that a run would write stands in its way.
 std::vector<base::Violation> check_files(const job::Input&);

@@ -91,7 +91,8 @@ struct Dataset {
 
 struct DataPair {
   Dataset train, test;
-  std::string sha256;  ///< of both halves: the run's `dataset_hash`
+  std::string sha256;                        ///< of both halves: the run's `dataset_hash`
+  std::vector<std::filesystem::path> files = {};  ///< that were read
 };
 
 /// "0.49 0.48 0.45": as the keys data.mean and data.std are written.

@@ -96,22 +96,6 @@ void set_aside(const std::filesystem::path& dir, std::int64_t step);
 /// `may_exist`.
 std::vector<base::Violation> check_checkpoint_dir(const std::filesystem::path& dir, bool may_exist);
 
-/// Keeps other jobs out of a folder of checkpoints while it lives, where the file system has locks. The
-/// folder is made if need be.
-class CheckpointLock {
- public:
-  explicit CheckpointLock(const std::filesystem::path& dir);
-  ~CheckpointLock();
-  CheckpointLock(const CheckpointLock&) = delete;
-  CheckpointLock& operator=(const CheckpointLock&) = delete;
-  /// Whether another job has it.
-  [[nodiscard]] bool is_taken() const { return taken_; }
-
- private:
-  int descriptor_ = -1;
-  bool taken_ = false;
-};
-
 /// Writes `folder/shard-<rank>.h5`; `stored` is filled at the end. The views outlive the work.
 base::Sliced write_shard(std::filesystem::path folder, int rank, std::vector<FilledBlock> blocks,
                          StoredFile& stored);
