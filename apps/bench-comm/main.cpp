@@ -194,8 +194,8 @@ void update_table(const std::filesystem::path& path, collective::AlgorithmTable 
   if (here == collective::Reach::node)
     table = table.with(rules_of(campaign, collective::Reach::window, world.size()));
   const std::string text =
-      "# Fastest all-reduce by reach, ranks and bytes, as partita-bench-comm measured it.\n# " + library + "\n" +
-      table.to_text();
+      "# Fastest all-reduce by reach, ranks and bytes, as partita-bench-comm measured it.\n# " + library +
+      "\n" + table.to_text();
   results::replace_file(path, std::as_bytes(std::span(text)), [](std::span<const std::byte>) {});
 }
 
@@ -231,9 +231,10 @@ void check_outputs(const bench_comm::Options& options, results::Claims& claims,
       {"output", options.output, Use::writes},
       {"table", options.table, Use::writes},
       {"benchmark_out", command_line::value_of(options.benchmark_flags, "benchmark_out"), Use::writes}};
-  const auto twofold = results::check_roles(files);
-  append(twofold);
-  if (twofold.empty()) append(claims.take(files));
+  auto refused = results::check_roles(files);
+  if (refused.empty()) refused = claims.take(files);
+  append(refused);
+  if (!refused.empty()) return;  // another's files are not even tried
   if (!options.output.empty())
     append(results::check_output_path("output", options.output, options.overwrite));
   if (!options.table.empty()) append(results::check_output_path("table", options.table, true));

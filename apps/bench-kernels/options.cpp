@@ -63,6 +63,7 @@ void hold_outputs(const Options& options, results::Claims& claims) {
     violations.insert(violations.end(), more.begin(), more.end());
   };
   if (violations.empty()) append(claims.take(files));
+  if (!violations.empty()) throw base::ConfigError(violations);  // another's files are not even tried
   if (!options.output.empty())
     append(results::check_output_path("output", options.output, options.overwrite));
   if (!options.gemm_table.empty()) append(results::check_output_path("gemm-table", options.gemm_table, true));

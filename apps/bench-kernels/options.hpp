@@ -20,7 +20,8 @@ struct Options {
 
 /// Throws base::ConfigError.
 Options parse(int argc, char** argv);
-/// Claims the files that are written. Throws base::ConfigError where one has two roles, is in use or not writable.
+/// Claims the files that are written. Throws base::ConfigError where one has two roles, is in use or not
+/// writable.
 void hold_outputs(const Options&, results::Claims&);
 void print_help(std::ostream&);
 

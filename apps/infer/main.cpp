@@ -45,8 +45,7 @@ job::Input read_input(int argc, const char* const* argv, int rank, int world_siz
   if (rank != 0) return input;
   auto files = job::files_read(input);
   files.push_back({"output", options.output, results::Use::writes});
-  job::hold(input, files);
-  if (input.writes() && !options.output.empty())
+  if (job::hold(input, files) && input.writes() && !options.output.empty())
     input.append(results::check_output_path("output", options.output, options.overwrite));
   return input;
 }

@@ -14,12 +14,14 @@ std::vector<results::NamedPath> files_read(const Input& input) {
   return files;
 }
 
-void hold(Input& input, const std::vector<results::NamedPath>& all) {
-  const auto twofold = results::check_roles(all);
-  input.append(twofold);
-  if (!twofold.empty() || !input.writes()) return;
-  input.claims = std::make_shared<results::Claims>();
-  input.append(input.claims->take(all));
+bool hold(Input& input, const std::vector<results::NamedPath>& all) {
+  auto refused = results::check_roles(all);
+  if (refused.empty() && input.writes()) {
+    input.claims = std::make_shared<results::Claims>();
+    refused = input.claims->take(all);
+  }
+  input.append(refused);
+  return refused.empty();
 }
 
 }  // namespace partita::job

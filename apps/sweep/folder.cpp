@@ -126,7 +126,7 @@ std::vector<Violation> check_folder(const Options& options, const std::vector<Co
     return std::vector{Violation{"output", folder.string(), why}};
   };
   std::error_code none;
-  if (folder.empty()) return refuse("must name a folder");
+  if (folder.empty()) return {};  // refused already
   if (const auto problem = base::path_problem(folder); !problem.empty()) return refuse(problem);
   const bool exists = fs::exists(folder, none);
   if (exists && !fs::is_directory(folder, none)) return refuse("exists and is not a folder");

@@ -21,8 +21,8 @@ namespace partita::sweep {
 /// What the sweep reads and writes, every configuration's files among it.
 std::vector<results::NamedPath> files_of(const Options&, const std::vector<Configuration>&);
 
-/// Claims the folder: as a whole, or of a shard (and of an index alone) its part. What another process has is a
-/// violation.
+/// Claims the folder: as a whole, or of a shard (and of an index alone) its part. What another process has is
+/// a violation.
 std::vector<base::Violation> claim_folder(const Options&, results::Claims&);
 
 /// What of the folder stands in the sweep's way: no folder can be made or written there; results of an

@@ -29,9 +29,11 @@ int run_main(int argc, char** argv) {
       const bool runs = !options.dry_run && !options.index_only;
       append(comm::check_launch(world.size()));
       if (runs && readable) append(check_groups(options, all, world.nodes()));
-      if (prints) append(results::check_roles(files_of(options, all)));
-      if (prints && !options.dry_run) append(claim_folder(options, claims));
-      if (prints && !options.dry_run) append(check_folder(options, all));
+      auto refused = prints ? results::check_roles(files_of(options, all)) : std::vector<base::Violation>{};
+      const bool writes = prints && !options.dry_run;
+      if (writes && refused.empty()) refused = claim_folder(options, claims);
+      append(refused);
+      if (writes && refused.empty()) append(check_folder(options, all));  // another's is not even tried
     }
     const auto violations = world.agree(mine);
     if (prints)

@@ -219,7 +219,7 @@ Options parse(int argc, const char* const* argv, Violations& violations) {
   refuse_twice(in_file, " in " + options.file.string(), violations);
   for (auto& [key, value] : in_file)
     if (key == "config" || key == "model.file") value = beside(options.file, value);
-  options.output = options.file.stem();
+  if (options.file.extension() == ".ini") options.output = options.file.stem();
   for (const auto& [key, value] : overlay(in_file, command_line)) {
     if (key == "config")
       options.config = value;
@@ -233,6 +233,8 @@ Options parse(int argc, const char* const* argv, Violations& violations) {
                                                  std::pair(std::string("vary.model.file"), varied.list)) > 0)
       for (auto& value : varied.values)
         value = beside(options.file, value);
+  if (options.output.empty())
+    violations.push_back({"output", "", "must name a folder: the sweep's file does not end in .ini"});
   check_together(options, violations);
   return options;
 }

@@ -104,10 +104,11 @@ int run(int argc, const char* const* argv) {
   const auto named = command_line::words_of(values, "result");
   const std::string result = named.empty() ? "" : named.front();
   const results::NamedPath files[] = {{"RESULT", result}, {"--output", text("output"), results::Use::writes}};
-  append(results::check_roles(files));
   results::Claims claims;
-  if (violations.empty()) append(claims.take(files));
-  if (values.count("output") > 0)
+  auto refused = results::check_roles(files);
+  if (refused.empty()) refused = claims.take(files);
+  append(refused);
+  if (values.count("output") > 0 && refused.empty())  // another's file is not even tried
     append(results::check_output_path("--output", text("output"), values.count("overwrite") > 0));
   results::RunRecord record;
   if (!result.empty())

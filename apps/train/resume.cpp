@@ -51,6 +51,43 @@ std::vector<Violation> check_model_output(const config::RunOptions& options) {
       {"save-model", options.save_model.string(), "exists already and is no model of this configuration"}};
 }
 
+/// The run that left a checkpoint. What of its configuration this version does not know stays at its default.
+config::RunOptions options_of(const results::Manifest& manifest) {
+  std::vector<Violation> unknown;
+  auto options = config::parse_text(manifest.config, unknown);
+  options.load_model_hash = manifest.load_model_hash;
+  return options;
+}
+
+/// Whose a checkpoint is; empty: of a run without an output.
+std::string owner_of(const results::Manifest& manifest) {
+  return manifest.output.empty() ? options_of(manifest).output.filename().string() : manifest.output;
+}
+
+/// Whether a checkpoint is of this output: by its place as seen from the checkpoints, or, in older ones, by
+/// its name.
+bool belongs(const results::Manifest& manifest, const config::RunOptions& options) {
+  return owner_of(manifest) == (manifest.output.empty() ? options.output.filename().string()
+                                                        : output_seen_from_checkpoints(options));
+}
+
+bool is_same_run(const results::Manifest& manifest, const config::RunOptions& options) {
+  return manifest.config_hash == config::config_hash(options) && belongs(manifest, options);
+}
+
+/// Keys that would make the steps of a checkpoint others than they were.
+std::vector<Violation> check_past(const std::filesystem::path& folder, const results::Manifest& manifest,
+                                  const config::RunOptions& options) {
+  std::vector<Violation> violations;
+  for (const auto& d : config::differences(options_of(manifest), options))
+    if (d.changes_past)
+      violations.push_back({d.key, d.after,
+                            "was " + d.before + " in the steps that " + folder.string() +
+                                " goes on from; the nearest is " + d.before +
+                                ", or a training from the beginning"});
+  return violations;
+}
+
 /// The newest checkpoint whose manifest can be read.
 std::optional<std::pair<std::int64_t, results::Manifest>> newest(const std::filesystem::path& dir) {
   for (const auto step : results::list_checkpoints(dir))
@@ -60,6 +97,22 @@ std::optional<std::pair<std::int64_t, results::Manifest>> newest(const std::file
     } catch (const base::EnvironmentError&) {
     }
   return std::nullopt;
+}
+
+/// An output has its checkpoints under another name than in earlier versions where it does not end in .h5.
+std::vector<Violation> check_former_name(const config::RunOptions& options) {
+  auto former = options.output;
+  former.replace_extension(".checkpoints");
+  const auto dir = config::checkpoint_dir(options);
+  if (!options.checkpoint.dir.empty() || former == dir || !results::list_checkpoints(dir).empty()) return {};
+  const auto found = newest(former);
+  if (!found || !belongs(found->second, options)) return {};
+  return {
+      {"resume", "",
+       former.string() +
+           " holds this output's checkpoints, under the name that an earlier version gave it; name it with "
+           "checkpoint.dir, or call it " +
+           dir.string()}};
 }
 
 /// What kept this rank from taking up a checkpoint: it is damaged, or (`refused`) whole and of no use, or out
@@ -76,8 +129,12 @@ Trouble try_checkpoint(const job::Job& job, run::Training& training, Resumed& re
     const auto manifest = results::read_manifest(folder);
     auto wrong = results::check_identity("checkpoint.dir", folder, manifest.identity,
                                          identity_of(options, *job.input.data));
+    for (auto& past : check_past(folder, manifest, options))
+      wrong.push_back(std::move(past));
     if (!wrong.empty()) return {.refused = std::move(wrong)};
-    resumed.same_run = manifest.config_hash == config::config_hash(options);
+    resumed.same_run = is_same_run(manifest, options);
+    for (const auto& d : config::differences(options_of(manifest), options))
+      resumed.changes.push_back({.step = resumed.step, .key = d.key, .before = d.before, .after = d.after});
     if (job.world.rank() == 0) resumed.record = results::read_partial_result(folder, manifest);
     std::vector<run::EpochRow> epochs;
     for (const auto& e : resumed.record.epochs)
@@ -94,6 +151,24 @@ Trouble try_checkpoint(const job::Job& job, run::Training& training, Resumed& re
 }
 
 }  // namespace
+
+std::string output_seen_from_checkpoints(const config::RunOptions& options) {
+  if (options.output.empty()) return "";
+  std::error_code unresolved;
+  const auto folder = std::filesystem::absolute(options.output, unresolved).parent_path();
+  return (std::filesystem::relative(folder, config::checkpoint_dir(options), unresolved) /
+          options.output.filename())
+      .string();
+}
+
+std::vector<Violation> check_overwritten(const config::RunOptions& options) {
+  const auto dir = config::checkpoint_dir(options);
+  const auto found = newest(dir);
+  if (!found || owner_of(found->second).empty() || belongs(found->second, options)) return {};
+  return {{"checkpoint.dir", dir.string(),
+           "holds the checkpoints of another output (" + owner_of(found->second) +
+               "), which --overwrite would delete; name another folder"}};
+}
 
 results::TrainingIdentity identity_of(const config::RunOptions& options, const data::DataPair& data) {
   return {.model = options.model.name,
@@ -118,27 +193,32 @@ std::vector<Violation> check_resume(const job::Input& input) {
   if (!options.output.empty()) append(check_output(options));
   if (!options.save_model.empty()) append(check_model_output(options));
   if (!dir.empty()) append(results::check_checkpoint_dir(dir, true));
+  if (!options.output.empty()) append(check_former_name(options));
   if (dir.empty() || !violations.empty() || !input.data || !input.model_is_known) return violations;
   const auto found = newest(dir);
   if (!found) return violations;
   const auto folder = results::checkpoint_folder(dir, found->first);
   append(results::check_identity("checkpoint.dir", folder, found->second.identity,
                                  identity_of(options, *input.data)));
+  append(check_past(folder, found->second, options));
   const auto steps_per_epoch =
       (input.data->train.samples.value() + options.train.batch - 1) / options.train.batch;
   const auto limit = options.train.steps.value_or(options.train.epochs * steps_per_epoch);
-  const bool other = found->second.config_hash != config::config_hash(options);
+  const bool other = !is_same_run(found->second, options);
+  if (options.checkpoint.dir.empty() && !belongs(found->second, options))
+    violations.push_back({"resume", "",
+                          folder.string() + " belongs to another output (" + owner_of(found->second) +
+                              "); to go on from it as another run, name it with checkpoint.dir"});
   if (found->first > limit || (found->first == limit && other))
     violations.push_back({options.train.steps ? "train.steps" : "train.epochs",
                           std::to_string(options.train.steps.value_or(options.train.epochs)),
                           "nothing is left to train: " + folder.string() + " is of step " +
                               std::to_string(found->first) + ", the run ends with step " +
                               std::to_string(limit)});
-  if (!options.output.empty() && base::exists(options.output) &&
-      found->second.config_hash != config::config_hash(options))
-    violations.push_back(
-        {"output", options.output.string(),
-         "would lose its steps: " + folder.string() + " is of another configuration; name another output"});
+  if (!options.output.empty() && base::exists(options.output) && other)
+    violations.push_back({"output", options.output.string(),
+                          "would lose its steps: " + folder.string() +
+                              " is of another configuration, or of another output; name another output"});
   return violations;
 }
 
@@ -186,6 +266,9 @@ std::optional<Resumed> resume(const job::Job& job, run::Training& training) {
         results::set_aside(dir, newer);
       job.messages << "going on from step " << step << " (" << results::checkpoint_folder(dir, step).string()
                    << ")" << std::endl;
+      for (const auto& change : resumed.changes)
+        job.messages << "from step " << step << " on: " << change.key << " = " << change.after << " (was "
+                     << change.before << ")" << std::endl;
     }
     return resumed;
   }
@@ -198,6 +281,8 @@ std::optional<Resumed> resume(const job::Job& job, run::Training& training) {
 
 void continue_record(results::RunRecord& record, const Resumed& resumed) {
   auto& a = record.attributes;
+  record.changes = resumed.record.changes;
+  record.changes.insert(record.changes.end(), resumed.changes.begin(), resumed.changes.end());
   if (!resumed.same_run) return void(a.first_step = resumed.step);
   a.created = resumed.record.attributes.created;
   a.first_step = resumed.record.attributes.first_step;

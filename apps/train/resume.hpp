@@ -10,6 +10,12 @@
 
 namespace partita::train {
 
+/// The run's output, as its manifests name it; empty where there is none.
+std::string output_seen_from_checkpoints(const config::RunOptions&);
+
+/// What keeps a run that begins anew from deleting the checkpoints that it finds: another output's.
+std::vector<base::Violation> check_overwritten(const config::RunOptions&);
+
 /// What must stay the same in a training that goes on from a checkpoint of this run.
 results::TrainingIdentity identity_of(const config::RunOptions&, const data::DataPair&);
 
@@ -27,8 +33,9 @@ std::optional<Ended> find_ended(const job::Job&);
 /// From where the run goes on.
 struct Resumed {
   std::int64_t step = 0;
-  bool same_run = false;      ///< the checkpoint is of the same configuration, and its result is continued
-  results::RunRecord record;  ///< of the checkpoint, on rank 0
+  bool same_run = false;  ///< the checkpoint is of the same configuration and output: its result is continued
+  std::vector<results::ChangeRow> changes;  ///< of the configuration, since the checkpoint was written
+  results::RunRecord record;                ///< of the checkpoint, on rank 0
 };
 
 /// Restores the newest checkpoint that is whole; damaged ones are named on stderr and set aside. Nothing when

@@ -31,6 +31,7 @@ std::vector<base::Violation> check_outputs(const config::RunOptions& options) {
   // The folder of the output says the same of a folder beside it.
   if (const auto dir = config::checkpoint_dir(options); !dir.empty() && violations.empty())
     append(results::check_checkpoint_dir(dir, options.overwrite));
+  if (options.overwrite && violations.empty()) append(check_overwritten(options));
   return violations;
 }
 
@@ -69,8 +70,7 @@ job::Input read_input(int argc, const char* const* argv, int rank, int world_siz
   job::DataSets sets;
   auto input = read_shared_input(argc, argv, world_size, sets);
   if (rank != 0 || !input.has_work()) return input;
-  job::hold(input, files_of(input));
-  input.append(check_files(input));
+  if (job::hold(input, files_of(input))) input.append(check_files(input));
   return input;
 }
 
@@ -299,7 +299,9 @@ int run_training(const job::Job& job) {
   asked.checkpoint.describe = [&] {
     return results::Manifest{.identity = identity_of(options, *job.input.data),
                              .config = config::print_config(options),
-                             .config_hash = config::config_hash(options)};
+                             .config_hash = config::config_hash(options),
+                             .load_model_hash = options.load_model_hash,
+                             .output = output_seen_from_checkpoints(options)};
   };
   return train(job, asked, *backend, threads);
 }

@@ -262,8 +262,10 @@ std::vector<Violation> check_data(const RunOptions& options, const data::DataPai
 
 std::filesystem::path checkpoint_dir(const RunOptions& options) {
   if (!options.checkpoint.dir.empty() || options.output.empty()) return options.checkpoint.dir;
-  auto name = options.output;
-  return name.replace_extension(".checkpoints");
+  const std::string name = options.output.filename().string(), ending = ".h5";
+  const bool is_result = name.size() > ending.size() && name.ends_with(ending);
+  return options.output.parent_path() /
+         (is_result ? name.substr(0, name.size() - ending.size()) + ".checkpoints" : name + "-checkpoints");
 }
 
 }  // namespace partita::config

@@ -58,11 +58,11 @@ std::vector<Key> grid_and_model_keys() {
           "model.input", "shape of a sample, such as 784 or 1x28x28",
           [](O& o) -> auto& { return o.model_text.input; }),
       text(
-          "model.loss", "cross-entropy or mse", [](O& o) -> auto& { return o.model_text.loss; }),
+          "model.loss", "cross-entropy or mse", [](O& o) -> auto& { return o.model_text.loss; }).changing_past(),
       choice(
           "model.init", "initial parameters",
           std::array{model::Initializer::torch, model::Initializer::kaiming},
-          [](O& o) -> auto& { return o.init; }),
+          [](O& o) -> auto& { return o.init; }).changing_past(),
   };
 }
 
@@ -161,10 +161,10 @@ std::vector<Key> data_keys() {
            [](const O& o) { return o.data.dir.empty() ? std::nullopt : std::optional(o.data.dir.string()); }},
       channel_numbers(
           "data.mean", "subtracted from pixels in [0, 1]: one number, or one for each channel; default: the training "
-          "set's", {-no_limit, no_limit}, [](O& o) -> auto& { return o.data.mean; }),
+          "set's", {-no_limit, no_limit}, [](O& o) -> auto& { return o.data.mean; }).changing_past(),
       channel_numbers(
           "data.std", "divides the pixels, likewise; default: the training set's", {0, no_limit, true},
-          [](O& o) -> auto& { return o.data.stddev; }),
+          [](O& o) -> auto& { return o.data.stddev; }).changing_past(),
       optional_number<std::int64_t>(
           "data.train-samples", "training samples used or drawn", {1, data::most_samples},
           [](O& o) -> auto& { return o.data.train_samples; }).as(KeyRole::data_set),
@@ -265,7 +265,8 @@ const std::vector<Key>& keys() {
                         &RunOptions::load_model));
     keys.back().decides_result = true;
     keys.back().role = KeyRole::start;
-    keys.push_back(load_skip());
+    keys.back().changes_past = true;
+    keys.push_back(load_skip().changing_past());
     return keys;
   }();
   return all;

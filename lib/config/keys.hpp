@@ -25,9 +25,15 @@ struct Key {
   std::function<std::optional<std::string>(const RunOptions&)> print;
   /// What the hash has where nothing is printed; empty: nothing.
   std::string hashed_default = {};
+  /// Whether another value would make steps that were taken others than they were: no run goes on with one
+  /// from a checkpoint. What says which samples they were of (seed, batch, data) is compared as such, by the
+  /// identity that a checkpoint keeps.
+  bool changes_past = false;
 
   /// The same key in this role.
   Key as(base::KeyRole its) && { return role = its, std::move(*this); }
+  /// The same key, of which another value changes the past.
+  Key changing_past() && { return changes_past = true, std::move(*this); }
 };
 
 const std::vector<Key>& keys();

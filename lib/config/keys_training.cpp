@@ -101,7 +101,7 @@ std::vector<Key> checkpoint_keys() {
   using O = RunOptions;
   return {
       {.name = "checkpoint.dir",
-       .meaning = "folder of the checkpoints (default: the output's name, ending in .checkpoints)",
+       .meaning = "folder of the checkpoints (default: r.checkpoints beside an output r.h5, r.1-checkpoints beside r.1)",
        .decides_result = false,
        .role = KeyRole::none,
        .read = [](O& o, const std::string& value) { return o.checkpoint.dir = value, std::string(); },

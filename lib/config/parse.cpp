@@ -138,7 +138,8 @@ Source gather(Values command_line, std::vector<Violation>& violations) {
     run = read_file(config_file, "config", violations);
   }
   std::filesystem::path model_file;
-  if (run.values.contains("model.file")) model_file = config_file.parent_path() / run.values["model.file"].front();
+  if (run.values.contains("model.file"))
+    model_file = config_file.parent_path() / run.values["model.file"].front();
   if (command_line.contains("model.file")) model_file = command_line["model.file"].front();
   if (!model_file.empty()) all = read_file(model_file, "model.file", violations);
   for (const auto& [name, list] : all.values)
@@ -193,7 +194,7 @@ void check_precision(const RunOptions& options, std::vector<Violation>& violatio
 
 /// The options of `source`; whatever is wrong with them is appended to `violations`.
 void interpret(const Source& source, RunOptions& options, std::vector<Violation>& violations) {
-  const auto &values = source.values;
+  const auto& values = source.values;
   const bool whole = source.whole;
   refuse_unprintable(values, violations);
   for (const auto& key : keys())

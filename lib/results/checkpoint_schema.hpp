@@ -72,6 +72,8 @@ void exchange_manifest(Archive& root, T& manifest) {
   exchange_identity(root, manifest.identity);
   root.attribute("config", manifest.config);
   root.attribute("config_hash", manifest.config_hash);
+  root.later_attribute("load_model_hash", manifest.load_model_hash);
+  root.later_attribute("output", manifest.output);
   root.attribute("type", manifest.type);
   exchange_progress(root, manifest.progress);
   exchange_files(root, "shards", manifest.shards);

@@ -55,7 +55,8 @@ Descriptor open_lock(const fs::path& path) {
 }
 
 bool is_at(const Descriptor& file, const fs::path& path) {
-  struct stat opened {}, named {};
+  struct stat opened {
+  }, named{};
   return ::fstat(file.get(), &opened) == 0 && ::stat(path.c_str(), &named) == 0 &&
          opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }
@@ -94,7 +95,8 @@ void Claims::claim(const NamedPath& named, std::vector<base::Violation>& violati
   const bool is_file = named.use == Use::writes, shared = named.use == Use::shares;
   const auto target = is_file ? behind_links(named.path) : named.path;
   const auto lock_path = is_file ? lock_beside(target) : lock_inside(target);
-  constexpr int most_tries = 100;  // where a file's number never agrees with its path's, nothing can be claimed
+  constexpr int most_tries =
+      100;  // where a file's number never agrees with its path's, nothing can be claimed
   for (int tries = 0; tries < most_tries; ++tries) {
     std::error_code error;
     const bool made = !is_file && fs::create_directory(target, error);
@@ -107,7 +109,8 @@ void Claims::claim(const NamedPath& named, std::vector<base::Violation>& violati
     }
     if (answer == Answer::taken) continue;  // deleted by who had it, between our calls
     if (answer == Answer::held_by_another)
-      violations.push_back({named.role, named.path.string(), "is in use by another job: " + read_holder(file)});
+      violations.push_back(
+          {named.role, named.path.string(), "is in use by another job: " + read_holder(file)});
     else if (file)
       ::unlink(lock_path.c_str());
     if (made) ::rmdir(target.c_str());

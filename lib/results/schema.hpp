@@ -218,6 +218,20 @@ void exchange_inference(Archive& root, T& inference) {
   group.column("output", "1", inference.output, {"sample", "feature"});
 }
 
+template <class Archive, class T>
+void exchange_changes(Archive& root, T& changes) {
+  exchange_table(root, "changes", "change", true, changes, [](auto field) {
+    field(
+        "step", "1", [](auto& r) -> auto& { return r.step; });
+    field(
+        "key", "", [](auto& r) -> auto& { return r.key; });
+    field(
+        "before", "", [](auto& r) -> auto& { return r.before; });
+    field(
+        "after", "", [](auto& r) -> auto& { return r.after; });
+  });
+}
+
 /// All but the attributes that say whose file this is (`schema_version`, `software`, `content`).
 template <class Archive, class Record>
 void exchange(Archive& root, Record& record) {
@@ -234,6 +248,7 @@ void exchange(Archive& root, Record& record) {
   exchange_benchmarks(root, record.benchmarks);
   exchange_timeline(root, record.timeline);
   exchange_inference(root, record.inference);
+  exchange_changes(root, record.changes);
 }
 
 }  // namespace partita::results

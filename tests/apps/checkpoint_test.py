@@ -1,12 +1,13 @@
 """Checkpoints as a user meets them: signals, --resume on the same and on other grids, refusals, damage, kill -9 at any moment.
 
-Usage: checkpoint_test.py signals|refusals|damaged|other_grid|endings|killed[=TIMES] MPIEXEC PARTITA_TRAIN SOURCE_FOLDER
+Usage: checkpoint_test.py signals|refusals|damaged|other_grid|endings|names|changes|killed[=TIMES] MPIEXEC PARTITA_TRAIN SOURCE_FOLDER
 """
 import hashlib
 import os
 import pathlib
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -242,6 +243,107 @@ def endings():
             jobs.end(holder)
 
 
+def alone(*arguments, steps=6):
+    """Without a launcher, which costs more than these runs."""
+    return jobs.run([train, f"--config={config}", f"--train.steps={steps}", "--data.train-samples=300", "--data.test-samples=50",
+                     "--checkpoint.every=3", *arguments])
+
+
+def refused(texts, *arguments, **keys):
+    result = alone(*arguments, **keys)
+    assert result.returncode == 2, result
+    for text in texts:
+        assert text in result.stderr, (arguments, text, result.stderr)
+
+
+def goes_on(step, *arguments, **keys):
+    result = alone(*arguments, "--resume", **keys)
+    assert result.returncode == 0 and f"going on from step {step} " in result.stderr, result
+    return result
+
+
+def names():
+    """Outputs that differ behind the last dot have checkpoints of their own, which say whose they are."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        one, two = folder / "rep.1", folder / "rep.2"
+        assert alone(f"--output={one}").returncode == 0
+        mine = folder / "rep.1-checkpoints"
+        with h5py.File(newest(mine)[1] / "manifest.h5") as manifest:
+            assert manifest.attrs["output"] in (b"../rep.1", "../rep.1")
+        result = alone(f"--output={two}", "--resume")
+        assert result.returncode == 0 and "no checkpoint in" in result.stderr and "epoch 1 " in result.stderr, result
+        assert alone(f"--output={two}", "--overwrite").returncode == 0 and newest(mine)[0] == 6
+        assert alone(f"--output={folder}/rep.h5").returncode == 0 and (folder / "rep.checkpoints").is_dir()
+
+        # Another output is another run, even where nothing else differs, and is asked for by name.
+        explicit = f"--checkpoint.dir={mine}"
+        refused(["nothing is left to train"], f"--output={folder}/rep.3", explicit, "--resume")
+        goes_on(6, f"--output={folder}/rep.3", explicit, steps=7)
+        with h5py.File(folder / "rep.3") as file:
+            assert file.attrs["first_step"] == 6 and len(file["steps/loss"]) == 1
+        shutil.rmtree(mine)
+        assert alone(f"--output={one}", "--overwrite").returncode == 0
+        refused(["holds the checkpoints of another output (../rep.1), which --overwrite would delete"], f"--output={folder}/rep.4", explicit, "--overwrite")
+        shutil.copytree(mine, folder / "rep.5-checkpoints")
+        refused(["belongs to another output (../rep.1)", "name it with checkpoint.dir"], f"--output={folder}/rep.5", "--resume")
+
+        # Moved together they still belong together.
+        (folder / "moved").mkdir()
+        shutil.move(mine, folder / "moved")
+        goes_on(6, f"--output={folder}/moved/rep.1")
+
+        # Checkpoints of earlier versions do not name their output, and lie where its name without ending says.
+        former = shutil.move(folder / "moved" / "rep.1-checkpoints", folder / "old.checkpoints")
+        for manifest in pathlib.Path(former).glob("step-*/manifest.h5"):
+            with h5py.File(manifest, "r+") as file:
+                config_text = file.attrs["config"]
+                config_text = config_text.decode() if isinstance(config_text, bytes) else config_text
+                file.attrs["config"] = np.bytes_(re.sub(r"(?m)^output = .*$", "output = elsewhere/old.1", config_text).encode())
+                del file.attrs["output"]
+        refused(["old.checkpoints holds this output's checkpoints", "old.1-checkpoints"], f"--output={folder}/old.1", "--resume")
+        refused(["belongs to another output (old.1)"], f"--output={folder}/old.h5", "--resume")
+        refused(["another output (old.1), which --overwrite would delete"], f"--output={folder}/old.h5", "--overwrite")
+        goes_on(6, f"--output={folder}/old.1", f"--checkpoint.dir={former}")
+        with h5py.File(folder / "old.1") as file:
+            assert file.attrs["restarts"] == 1 and len(file["steps/loss"]) == 6
+
+
+def changes():
+    """A run that goes on says every key that differs, refuses what would change its past, and records the others."""
+    def recorded(path):
+        with h5py.File(path) as file:
+            table = file["changes"]
+            return list(zip(table["step"][()].tolist(), *(table[name].asstr()[()].tolist() for name in ("key", "before", "after"))))
+
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        assert alone(f"--output={folder}/r.h5", f"--save-model={folder}/m.h5", "--train.learning-rate=0.01").returncode == 0
+        with h5py.File(folder / "r.h5") as file:
+            assert "changes" not in file
+        shutil.copytree(folder / "r.checkpoints", folder / "kept")  # a copy beside: it still names ../r.h5
+        other = (f"--checkpoint.dir={folder}/kept", f"--output={folder}/o.h5")
+        before = {path for path in folder.rglob("*")}
+        refused(["data.mean = 0.5: was - in the steps", "data.std = 2: was - in", "model.init = kaiming: was torch in", "load-model = ",
+                 "train.seed 1, not 7"], *other, "--resume", "--data.mean=0.5", "--data.std=2", "--model.init=kaiming",
+                f"--load-model={folder}/m.h5", "--train.seed=7", "--train.learning-rate=0.01", steps=8)
+        assert before == {path for path in folder.rglob("*")}
+
+        result = goes_on(6, *other, "--train.learning-rate=0.5", "--train.momentum=0.5", steps=8)
+        rows = recorded(folder / "o.h5")
+        for row in ((6, "train.learning-rate", "0.01", "0.5"), (6, "train.steps", "6", "8"), (6, "output", f"{folder}/r.h5", f"{folder}/o.h5")):
+            assert row in rows, (row, rows)
+        for _, key, was, now in rows:
+            assert f"from step 6 on: {key} = {now} (was {was})" in result.stderr, (key, result.stderr)
+        assert {"train.momentum", "checkpoint.dir"} < {row[1] for row in rows} and "data.mean" not in {row[1] for row in rows}
+
+        # What decides no result may change under the same output; what changed before is not forgotten.
+        (folder / "r.h5").unlink()
+        same = (f"--output={folder}/r.h5", "--train.learning-rate=0.01", f"--save-model={folder}/m.h5")
+        goes_on(6, *same, "--evaluate.every=3")
+        assert (6, "evaluate.every", "1", "3") in recorded(folder / "r.h5")
+
+
 def killed(times):
     """kill -9 of a rank or of the launcher, early or around a checkpoint: no acknowledged checkpoint is lost, none is torn, the others end."""
     chosen = random.Random(11)
@@ -288,4 +390,4 @@ name, _, times = part.partition("=")
 if name == "killed":
     killed(int(times or 4))
 else:
-    {"signals": signals, "refusals": refusals, "damaged": damaged, "other_grid": other_grid, "endings": endings}[name]()
+    {"signals": signals, "refusals": refusals, "damaged": damaged, "other_grid": other_grid, "endings": endings, "names": names, "changes": changes}[name]()

@@ -2,6 +2,7 @@
 
 Usage: files_test.py roles|claims FOLDER_OF_THE_PROGRAMS MPIEXEC SOURCE_FOLDER
 """
+import fcntl
 import os
 import pathlib
 import re
@@ -46,7 +47,7 @@ def roles():
         train = lambda *arguments: jobs.run(command("train", "--config", run_file, *FEW, *arguments))  # noqa: E731
         made = train(f"--output={folder}/a.h5", f"--save-model={folder}/model.h5", "--timeline.first=0", "--timeline.steps=1")
         assert made.returncode == 0, made
-        assert jobs.run(command("data", "generate", "--train-samples=20", "--test-samples=20", f"--output={folder}/set")).returncode == 0
+        assert jobs.run(command("data", "generate", "--train-samples=200", "--test-samples=100", f"--output={folder}/set")).returncode == 0
         table = shutil.copy(source / "inputs/machines/all_reduce.table", folder / "t.table")
         os.symlink("new.h5", folder / "link.h5")
         os.link(folder / "model.h5", folder / "hard.h5")
@@ -128,6 +129,18 @@ def claims():
         assert jobs.run(command("train", config, *FEW, f"--output={folder}/k.h5", f"--checkpoint.dir={folder}/ck-k", "--overwrite")).returncode == 0
         assert not list(folder.glob(".*")) and not list((folder / "ck-k").iterdir())
     sweeps()
+    reports()
+
+
+def reports():
+    """Another report of the same name is being made; the folder is named after the whole name of the result."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        for output, result, arguments in (("a.1.report", "a.1", ()), ("a-report", "a.h5", ()), ("mine", "a.h5", ("-o", "mine"))):
+            with open(folder / f".{output}.lock", "w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                print("somebody", file=lock, flush=True)
+                refused(f"{output}: is in use by another job: somebody", run=jobs.run(command("report", result, *arguments), cwd=folder))
 
 
 def sweeps():
@@ -141,6 +154,8 @@ def sweeps():
             jobs.wait_for("a result", lambda: (folder / "s" / "0001.h5").exists(), first)
             says = "is in use by another job: partita-sweep, process "
             refused(says, run=jobs.run(sweep(*FEW, "--overwrite")))
+            os.link(folder / "s.ini", folder / "s.1")
+            refused("output: must name a folder", run=jobs.run(command("sweep", f"--config={folder}/s.1", *FEW), cwd=folder))
             refused(says, run=jobs.run(sweep(*LONG, "--shard=1/2", "--resume")))
             refused(says, run=jobs.run(command("train", f"--config={source}/inputs/runs/digits_mlp.ini", *FEW, "--overwrite",
                                                f"--output={folder}/s/0001.h5")))

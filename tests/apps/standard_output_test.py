@@ -86,7 +86,7 @@ def work():
         ends(start(full, "data", "generate", "--train-samples=20", "--test-samples=20", f"--output={folder}/set"), 1, "No space")
         ends(start(full, "report", folder / "a.h5", f"--output={folder}/report"), 1, "No space")
         ends(start(left, "report", folder / "a.h5", f"--output={folder}/report", "--overwrite"), 0)
-        assert (folder / "report" / "index.html").exists() and len(list((folder / "set").iterdir())) == 4
+        assert (folder / "report" / "index.html").exists() and len(list((folder / "set").iterdir())) >= 4
 
 
 answers()

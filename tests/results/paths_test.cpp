@@ -46,7 +46,8 @@ TEST_F(Paths, OneFileHasOneRoleUnlessItIsOnlyRead) {
   EXPECT_EQ(twofold({{"output", a, Use::writes}, {"save-model", b, Use::writes}, {"load-model", b}}),
             Pairs{"load-model with save-model"});
   EXPECT_EQ(twofold({{"config", a}, {"model.file", a}, {"output", b, Use::writes}}), Pairs{});
-  EXPECT_EQ(twofold({{"config", a}, {"model.file", a}, {"output", a, Use::writes}}), Pairs{"output with config"});
+  EXPECT_EQ(twofold({{"config", a}, {"model.file", a}, {"output", a, Use::writes}}),
+            Pairs{"output with config"});
   EXPECT_EQ(twofold({{"output", a, Use::writes}, {"checkpoint.dir", a, Use::keeps}}),
             Pairs{"checkpoint.dir with output"});
   EXPECT_EQ(twofold({{"output", "", Use::writes}, {"save-model", "", Use::writes}}), Pairs{});
@@ -101,7 +102,8 @@ TEST_F(Paths, AreClaimedByOneAtATime) {
 }
 
 TEST_F(Paths, FoldersAreSharedByPartsButNotWithOneThatKeepsThem) {
-  const std::vector<NamedPath> part{{"output", folder / "swept", Use::shares}}, whole{{"output", folder / "swept", Use::keeps}};
+  const std::vector<NamedPath> part{{"output", folder / "swept", Use::shares}},
+      whole{{"output", folder / "swept", Use::keeps}};
   {
     Claims one, two, all;
     const std::vector<NamedPath> with_index{part[0], {"index", folder / "swept" / "index.csv", Use::writes}};

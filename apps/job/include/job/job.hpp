@@ -47,7 +47,7 @@ struct Input {
   std::vector<base::Violation> violations;
   std::shared_ptr<results::Claims> claims;  ///< on what is written
   bool model_is_known = false;              ///< options and model could be read
-  bool grid_fits = false;       ///< the number of ranks
+  bool grid_fits = false;                   ///< the number of ranks
 
   /// Whether something is to be run or described, rather than help or configuration printed.
   [[nodiscard]] bool has_work() const { return !options.help && !options.version && !options.print_config; }

@@ -132,8 +132,16 @@ std::string config_hash(const RunOptions&);
 /// What a key means where results are compared: a `base::RoleOf`. "model.layer 3" is a layer line.
 base::KeyRole role_of(std::string_view key, base::RunKind);
 
-/// Where a training's checkpoints lie: `checkpoint.dir`, else a folder named after the output; empty without
-/// either.
+/// A key whose value differs between two runs, as `print_config` writes it; "-" where it is not set. A
+/// layer's line is "model.layer 3".
+struct KeyDifference {
+  std::string key, before, after;
+  bool changes_past = false;  ///< so that steps that were taken would be others
+};
+std::vector<KeyDifference> differences(const RunOptions& before, const RunOptions& after);
+
+/// Where a training's checkpoints lie: `checkpoint.dir`, else a folder beside the output, another one for
+/// every name (r.checkpoints for r.h5, r.1-checkpoints for r.1); empty without either.
 std::filesystem::path checkpoint_dir(const RunOptions&);
 
 /// The keys of `program`, or what the topic behind --help is about.

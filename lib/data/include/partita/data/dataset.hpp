@@ -91,7 +91,7 @@ struct Dataset {
 
 struct DataPair {
   Dataset train, test;
-  std::string sha256;                        ///< of both halves: the run's `dataset_hash`
+  std::string sha256;                             ///< of both halves: the run's `dataset_hash`
   std::vector<std::filesystem::path> files = {};  ///< that were read
 };
 

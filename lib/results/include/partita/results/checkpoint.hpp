@@ -75,6 +75,9 @@ struct TrainingIdentity {
 struct Manifest {
   TrainingIdentity identity;
   std::string config, config_hash;
+  std::string load_model_hash;  ///< content of the model that the run started from; empty: none
+  std::string
+      output;  ///< that the checkpoint belongs to, as seen from the folder of checkpoints; empty: none
   kernels::DataType type = kernels::DataType::float32;
   TrainingProgress progress;
   std::vector<StoredFile> shards;

@@ -1,4 +1,5 @@
-/// The paths that a program was given, each with what it is for: no file may have two roles of which one writes.
+/// The paths that a program was given, each with what it is for: no file may have two roles of which one
+/// writes.
 #pragma once
 
 #include <filesystem>

@@ -206,6 +206,14 @@ struct Inference {
   friend bool operator==(const Inference&, const Inference&) = default;
 };
 
+/// A row of `/changes`: a key of the configuration that had another value in the steps before `step`, from
+/// whose checkpoint the run went on; "-" where it was not set. Written only when there are any.
+struct ChangeRow {
+  std::int64_t step = 0;
+  std::string key, before, after;
+  friend bool operator==(const ChangeRow&, const ChangeRow&) = default;
+};
+
 struct RunRecord {
   Attributes attributes;
   Environment environment;
@@ -220,6 +228,7 @@ struct RunRecord {
   std::vector<BenchmarkRow> benchmarks;
   Timeline timeline;
   Inference inference;
+  std::vector<ChangeRow> changes;  ///< in the order of their steps
 };
 
 }  // namespace partita::results
