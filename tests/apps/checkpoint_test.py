@@ -186,7 +186,7 @@ def other_grid():
             with h5py.File(folder / "other.h5") as file:
                 assert file.attrs["first_step"] == 16 and len(file["steps/loss"]) == 30 - 16 and len(file["epochs/epoch"]) == 3
             found = datasets(folder / "other-model.h5")
-            for name in expected:
+            for name in filter(lambda name: name.startswith("parameters/") and found[name].dtype.kind == "f", expected):
                 assert np.abs(found[name] - expected[name]).max() < 1e-12, (grid, name)
 
 
