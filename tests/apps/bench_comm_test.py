@@ -44,8 +44,10 @@ with tempfile.TemporaryDirectory() as folder:
     result = run(2, train, config, "--train.steps=2", f"--sync.table={table}", f"--output={run_file}")
     assert result.returncode == 0, result
     with h5py.File(run_file) as file:
-        assert set(file["reductions/algorithm"][:]) == {b"recursive-doubling", b"window"} or \
-            set(file["reductions/algorithm"][:]) == {b"recursive-doubling"}, file["reductions/algorithm"][:]
+        # The loss lies in no window: for it the table has what was measured just now, whatever that is.
+        gradients = [algorithm for purpose, algorithm in zip(file["reductions/purpose"][:], file["reductions/algorithm"][:])
+                     if purpose == b"gradient"]
+        assert gradients and set(gradients) == {b"recursive-doubling"}, file["reductions/algorithm"][:]
         assert file.attrs["algorithm"] in (b"recursive-doubling", "recursive-doubling")
         assert len(file["environment"].attrs["all_reduce_table"]) == 64
 
