@@ -21,11 +21,14 @@ bool process_manager_listens() {
   return number && fstat(std::atoi(number), &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
-/// The server of Open MPI's own launcher; Slurm's has a name space that begins otherwise.
-bool open_mpi_listens() {
+/// Whether Open MPI's own launcher has started this process; Slurm's server has a name space that begins
+/// otherwise. Asked before `main`: a rank that nobody started makes a name space as MPI starts.
+const bool open_mpi_launched = [] {
   const char* const name = std::getenv("PMIX_NAMESPACE");
   return name && !std::string_view(name).starts_with("slurm");
-}
+}();
+
+bool open_mpi_listens() { return open_mpi_launched; }
 
 /// A variable with the number of processes of a launch, in the environment of each of them.
 struct Count {
