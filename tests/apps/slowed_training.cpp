@@ -53,7 +53,7 @@ class SlowedBackend final : public Backend {
                View y) override {
     fast_->dropout(s, step, layer, n, x, y);
   }
-  void gather(ConstView table, std::int64_t columns, ConstView indices, double scale, double shift,
+  void gather(ConstView table, std::int64_t columns, ConstView indices, ConstView scale, ConstView shift,
               View out) override {
     fast_->gather(table, columns, indices, scale, shift, out);
   }
