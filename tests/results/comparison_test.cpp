@@ -248,7 +248,7 @@ TEST(Compare, SumsUpTimesAsAGeometricMean) {
   };
   set(a, 1, 100);
   set(b, 4, 50);
-  const auto& mean = compare(a, b, {}).back();
+  const auto mean = compare(a, b, {}).back();
   EXPECT_EQ(mean.name, "geometric_mean");
   EXPECT_NEAR(mean.before.median, 1, 1e-12);
   EXPECT_NEAR(mean.after.median, std::sqrt(4.0 * 2), 1e-12) << "a rate counts as its inverse";

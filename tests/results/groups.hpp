@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <string>
+#include <string_view>
 
 #include "partita/results/comparison.hpp"
 #include "sample_record.hpp"
@@ -24,9 +26,9 @@ inline RunGroup group(const std::string& name, std::size_t runs, double seconds 
   return g;
 }
 
-inline const ComparedMetric& row(const std::vector<ComparedMetric>& rows, const std::string& name) {
+inline const ComparedMetric& row(const std::vector<ComparedMetric>& rows, std::string_view name) {
   const auto found = std::ranges::find(rows, name, &ComparedMetric::name);
-  if (found == rows.end()) throw std::out_of_range(name);
+  if (found == rows.end()) throw std::out_of_range(std::string(name));
   return *found;
 }
 
