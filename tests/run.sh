@@ -56,7 +56,7 @@ keep_record() {  # name, then what record.py is told
     mv build/release/record.json "results/reference/$1.json" || status=1
 }
 if $full; then
-  name=full-tests
+  name="full-tests"
   [ "$shard" = 1/1 ] || name="full-tests-${shard/\//-of-}"
   keep_record "$name" "shard=$shard"
 elif [ -n "$beside" ]; then
