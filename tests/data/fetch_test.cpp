@@ -96,15 +96,16 @@ TEST_F(Fetch, RefusesWrongContent) {
 
 TEST_F(Fetch, RefusesOtherProtocols) { EXPECT_THROW(fetch({"ftp://127.0.0.1"}), FetchError); }
 
-TEST(Sources, PinFourFilesEach) {
+TEST(Sources, PinFourFilesOrOneArchiveEach) {
   for (const auto& source : known_sources()) {
-    EXPECT_EQ(source.files.size(), 4u);
+    EXPECT_EQ(source.files.size(), source.is_archive ? 1u : 4u);
     EXPECT_FALSE(source.mirrors.empty());
     for (const auto& file : source.files)
       EXPECT_EQ(file.sha256.size(), 64u);
   }
   EXPECT_TRUE(find_source("mnist"));
   EXPECT_TRUE(find_source("fashion-mnist"));
+  EXPECT_TRUE(find_source("cifar-10"));
   EXPECT_FALSE(find_source("cifar"));
 }
 
