@@ -10,6 +10,9 @@ import tempfile
 
 import h5py
 
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
+
 programs, mpiexec, source = map(pathlib.Path, sys.argv[1:4])
 NAMES = ("train", "infer", "sweep", "compare", "data", "timeline", "bench-comm", "bench-kernels", "report")
 RUN = (f"--config={source}/inputs/runs/digits_mlp.ini", "--train.steps=2", "--data.train-samples=200", "--data.test-samples=100")
@@ -39,7 +42,7 @@ def start(stdout, name, *arguments, launcher=()):
 
 
 def ends(process, code, text=""):
-    _, errors = process.communicate(timeout=100)
+    _, errors = process.communicate(timeout=jobs.LIMIT_SECONDS)
     assert process.returncode == code and text in errors and "Traceback" not in errors, (process.args, process.returncode, errors)
     if code == 0:
         assert "standard output" not in errors, errors
@@ -74,7 +77,7 @@ def work():
         ends(start(left, "train", *RUN, "--log.mlperf=true", *files), 0)
         assert complete(folder / "a.h5") and (folder / "model.h5").exists()
         # The launcher itself, which passes the lines on, may die of it: what a rank prints comes after what it writes.
-        start(left, "train", *RUN, f"--output={folder}/b.h5", launcher=(mpiexec, "-n", 1)).communicate(timeout=100)
+        start(left, "train", *RUN, f"--output={folder}/b.h5", launcher=(mpiexec, "-n", 1)).communicate(timeout=jobs.LIMIT_SECONDS)
         assert complete(folder / "b.h5")
         ends(start(full, "train", *RUN, f"--output={folder}/c.h5"), 1, "cannot write to standard output: No space")
         ends(start(None, "train", *RUN, f"--output={folder}/d.h5"), 1, "cannot write to standard output: Bad file")

@@ -20,41 +20,38 @@ def lines_of(*command):
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
-def owners(path):
-    """The packages that a file belongs to; a file of a merged /usr may be listed under its old place."""
-    for name in (path, path.removeprefix("/usr"), os.path.realpath(path)):
-        lines = subprocess.run(["dpkg-query", "-S", name], capture_output=True, text=True).stdout.splitlines()
-        packages = {part.strip().split(":")[0] for line in lines if not line.startswith("diversion")
-                    for part in line.rsplit(": ", 1)[0].split(",")}
-        if packages:
-            return packages
-    return set()
+def owners(paths):
+    """The packages that each file belongs to. A file of a merged /usr may be listed under its old place, and a link of the
+    alternatives' under none: what it leads to stands for it."""
+    names = {path: {path, path.removeprefix("/usr"), os.path.realpath(path)} for path in paths}
+    belongs = {}
+    for line in subprocess.run(["dpkg-query", "-S", *sorted(set().union(*names.values()))], capture_output=True, text=True).stdout.splitlines():
+        if not line.startswith("diversion"):
+            packages, name = line.rsplit(": ", 1)
+            belongs.setdefault(name, set()).update(package.strip().split(":")[0] for package in packages.split(","))
+    # A link such as libz.so belongs to the package that one builds with; what it leads to, to another.
+    return {path: belongs.get(path) or belongs.get(path.removeprefix("/usr")) or belongs.get(os.path.realpath(path)) or set()
+            for path in paths}
 
 
 listed = lines_of("bash", source / "apps/install_dependencies.sh", "--tests", "--list")
 # A machine's own MPI is used.
-listed += sorted(owners(shutil.which("mpicxx")) | owners(shutil.which("mpiexec")))
+listed += sorted(set().union(*owners([shutil.which("mpicxx"), shutil.which("mpiexec")]).values()))
 closure = set(listed)
 for line in lines_of("apt-cache", "depends", "--recurse", "--no-recommends", "--no-suggests", "--no-conflicts", "--no-breaks",
                      "--no-replaces", "--no-enhances", "--installed", *listed):
     closure.add(re.sub(r"^[ |]*(\w+: )?|[<>]|:\w+$", "", line))
 # CMake's own modules look for these unasked and do without.
 optional = {"valgrind", "pkg-config", "pkgconf", "pkgconf-bin"}
-found, foreign = 0, []
+named = {}
 for entry in (build / "CMakeCache.txt").read_text().splitlines():
     match = re.match(r"(\w[\w.-]*):(FILEPATH|PATH|STRING)=(/.*)", entry)
-    if not match:
-        continue
-    for text in match[3].split(";"):
-        path = pathlib.Path(text)
-        if not text.startswith(("/usr/", "/lib", "/bin")) or text.startswith("/usr/local/") or not path.exists():
-            continue
-        packages = owners(text)
-        if not packages:
-            continue
-        found += 1
-        if not packages & (closure | optional):
-            foreign.append(f"{match[1]} = {text} belongs to {', '.join(sorted(packages))}")
-print(f"{found} things that CMake found, {len(closure)} packages that the set-up brings")
-assert found >= 20, "CMakeCache.txt names too few files of packages to say anything"
+    for path in match[3].split(";") if match else []:
+        if path.startswith(("/usr/", "/lib", "/bin")) and not path.startswith("/usr/local/") and os.path.exists(path):
+            named.setdefault(path, match[1])
+found = {path: packages for path, packages in owners(list(named)).items() if packages}
+foreign = [f"{named[path]} = {path} belongs to {', '.join(sorted(packages))}" for path, packages in found.items()
+           if not packages & (closure | optional)]
+print(f"{len(found)} things that CMake found, {len(closure)} packages that the set-up brings")
+assert len(found) >= 20, "CMakeCache.txt names too few files of packages to say anything"
 assert not foreign, "not installed by apps/install_dependencies.sh:\n" + "\n".join(foreign)
