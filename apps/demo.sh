@@ -23,6 +23,9 @@ else
                        { print; fflush() }' >&2
 fi
 
+# What Open MPI wants to be told before it starts ranks as root, or more than it counts cores; other launchers do not read it.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+export PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
 bin=build/release/bin
 out=results/demo
 mkdir -p "$out"

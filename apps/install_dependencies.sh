@@ -23,7 +23,9 @@ if $tests; then
   packages+=(libgtest-dev libboost-context-dev slurmctld slurmd slurm-client munge shellcheck chromium clang libclang-rt-dev)
 fi
 # A machine's own MPI is used; one that has none gets MPICH. Tests count what MPICH sends below MPI, in UCX.
-if $list || command -v mpicxx.mpich >/dev/null || ! command -v mpicxx >/dev/null || ! command -v mpiexec >/dev/null; then
+if ! $list && command -v mpiexec >/dev/null && mpiexec --version 2>&1 | grep -qiE 'open.?mpi|open-mpi|prte'; then
+  command -v mpicxx >/dev/null || packages+=(libopenmpi-dev)
+elif $list || command -v mpicxx.mpich >/dev/null || ! command -v mpicxx >/dev/null || ! command -v mpiexec >/dev/null; then
   packages+=(mpich libmpich-dev)
   ! $tests || packages+=(libucx-dev)
 fi

@@ -65,7 +65,7 @@ make_root() {  # suite, folder
 inside() {  # folder, command…
   local root=$1
   shift
-  local environment=("HOME=$home" "USER=$user" PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin LANG=C.UTF-8 "CI=${CI:-}")
+  local environment=("HOME=$home" "USER=$user" PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin LANG=C.UTF-8)
   for name in http_proxy https_proxy no_proxy; do [ -z "${!name:-}" ] || environment+=("$name=${!name}"); done
   if $nvcc; then environment+=("PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/cuda/bin"); fi
   # shellcheck disable=SC2016  # expanded inside
@@ -87,7 +87,7 @@ timed() {  # name, command…: its output to the log, its seconds and exit code 
 
 failed=0
 for suite in "${suites[@]}"; do
-  files=$(git ls-files -s CMakeLists.txt CMakePresets.json apps lib kernels tests inputs slurm scripts | git hash-object --stdin)
+  files=$(git ls-tree -r HEAD CMakeLists.txt CMakePresets.json apps lib kernels tests inputs slurm scripts | git hash-object --stdin)
   passed="$cache/passed-$suite$case_name-$files"
   if $quick && [ -e "$passed" ]; then
     echo "bare $suite: passed before with the same files" >&2
@@ -97,16 +97,21 @@ for suite in "${suites[@]}"; do
   log="$folder.log"
   record="$folder.record"
   home=/root
+  exec 9>"$folder.lock"
+  flock --nonblock 9 || { echo "bare $suite: another run of this script uses $folder" >&2; exit 1; }
   make_root "$suite" "$folder"
   printf '%s, %s, %s cores, load %s\n' "Debian $suite$case_name" "$(git rev-parse --short HEAD)" "$(nproc)" "$(cut -d' ' -f1 /proc/loadavg)" >"$record"
   : >"$log"
+  beforehand=()
+  [ "$user" = root ] || beforehand+=(sudo)
+  ! $openmpi || beforehand+=(openmpi-bin libopenmpi-dev)
+  if [ ${#beforehand[@]} -gt 0 ]; then
+    chroot "$folder" bash -c "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ${beforehand[*]}" \
+      >>"$log" 2>&1 || { tail -n 5 "$log" >&2; echo "bare $suite: ${beforehand[*]} cannot be installed" >&2; exit 1; }
+  fi
   if [ "$user" != root ]; then
     home=/home/$user
-    chroot "$folder" bash -c "apt-get update -qq && apt-get install -y -qq --no-install-recommends sudo && useradd -m -s /bin/bash $user &&
-      echo '$user ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/$user" >>"$log" 2>&1
-  fi
-  if $openmpi; then
-    chroot "$folder" bash -c "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends openmpi-bin libopenmpi-dev" >>"$log" 2>&1
+    chroot "$folder" bash -c "useradd -m -s /bin/bash $user && echo '$user ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/$user"
   fi
   git clone --quiet --no-hardlinks . "$folder$home/partita"
   chroot "$folder" chown -R "$user:" "$home/partita"

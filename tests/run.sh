@@ -29,10 +29,8 @@ python=python3
 for candidate in python3 /usr/bin/python3; do
   if "$candidate" -c 'import h5py' 2>/dev/null; then python=$candidate; break; fi
 done
-# A warning of a newer compiler stops no one but the project's own checks; both presets build in build/release.
-preset=release
-[ -z "${CI:-}" ] || preset=ci
-cmake --preset "$preset" -DPython3_EXECUTABLE="$(command -v "$python")" >/dev/null
+# A warning of a newer compiler stops no one but the project's own checks (preset ci); both presets build in build/release.
+cmake --preset "${PARTITA_PRESET:-release}" -DPython3_EXECUTABLE="$(command -v "$python")" >/dev/null
 cmake --build --preset release
 
 arguments=(--test-dir build/release --output-on-failure --no-tests=error --output-junit tests.xml -j "$(nproc)")

@@ -163,8 +163,9 @@ int fetch(const FetchCommand& command) {
     for (const auto& file : source->files)
       fetch_file(file, mirrors, folder, [](const std::string& line) { std::cerr << line << '\n'; });
   }
-  if (source->is_archive)
-    return import_set({.source = folder / source->files.front().name, .output = folder, .overwrite = true});
+  // A set that is there is never replaced unasked, as single files are not.
+  if (source->is_archive && files_of_set(folder).empty())
+    return import_set({.source = folder / source->files.front().name, .output = folder});
   return verify({.folder = folder});
 }
 

@@ -18,7 +18,7 @@ std::vector<Case> thinned(const std::vector<Case>& all) {
   const int ranks = world().size();
   const std::size_t one_in = std::getenv("PARTITA_EVERY_CASE") || ranks <= 4 ? 1 : ranks <= 6 ? 4 : 9;
   std::vector<Case> some;
-  for (std::size_t i = std::min<std::size_t>(2, one_in - 1); i < all.size(); i += one_in)
+  for (std::size_t i = std::min({std::size_t{2}, one_in - 1, all.size() - 1}); i < all.size(); i += one_in)
     some.push_back(all[i]);
   return some;
 }
