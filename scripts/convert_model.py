@@ -10,12 +10,18 @@ layers keep their names, or take those of --like in order. --map names a layer o
 import argparse
 import os
 import pathlib
+import re
 import sys
 import tempfile
 
-import h5py
-import numpy
+try:
+    import h5py
+    import numpy
+except ImportError as missing:
+    print(f"convert_model.py: needs h5py and numpy: {missing}", file=sys.stderr)
+    sys.exit(2)
 
+LAYER_NAME = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"  # as in a configuration
 KINDS = {2: "linear", 4: "conv"}  # by the dimensions of a weight
 
 
@@ -34,6 +40,21 @@ def tensors_of(state, path):
     return {name: (value.float() if value.dtype is torch.bfloat16 else value).detach().numpy() for name, value in state.items()}
 
 
+def reads(what):
+    """For functions that read a path: whatever a damaged or foreign file makes the libraries throw refuses the file."""
+    def wrap(read):
+        def read_or_refuse(path):
+            try:
+                return read(path)
+            except (Refused, ImportError):
+                raise
+            except Exception as wrong:
+                raise Refused(f"{path}: cannot be read as {what}: {type(wrong).__name__}: {wrong}") from wrong
+        return read_or_refuse
+    return wrap
+
+
+@reads("a state_dict")
 def read_state(path):
     if path.suffix == ".npz":
         with numpy.load(path, allow_pickle=False) as file:
@@ -50,6 +71,7 @@ def write_state(path, tensors):
         torch.save({name: torch.from_numpy(values) for name, values in tensors.items()}, path)
 
 
+@reads("a model file")
 def read_model(path):
     """Tensors by "LAYER.weight" and "LAYER.bias", in the order of the layers where the file keeps it."""
     with h5py.File(path) as file:
@@ -98,13 +120,40 @@ def like(tensors, reference, renamed):
     return {layer: renamed.get(layer, other) for layer, other in zip(layers, others)}
 
 
+def without(tensors, skipped):
+    """Leaves out the tensors of these names, and those of the layers of these names."""
+    return {name: values for name, values in tensors.items() if not any(name == skip or name.startswith(skip + ".") for skip in skipped)}
+
+
+def wrong_names(renamed, tensors, path, to_model):
+    """What is wrong with --map; a model file's layers are named as in a configuration."""
+    layers = layers_of(tensors)
+    for name, new in renamed.items():
+        if name not in layers:
+            yield f"--map {name}: is no layer of {path}; it has {', '.join(layers)}"
+        if to_model and not re.fullmatch(LAYER_NAME, new):
+            yield f"--map {name}={new}: a layer's name in a model file has letters, digits, '_', '-' and '.', at most 64, none of the last two first"
+        elif not new or "/" in new:
+            yield f"--map {name}={new}: a name in a state_dict is not empty and has no '/'"
+
+
+def wrong_biases(tensors):
+    """A bias has a number for each row of its layer's weight."""
+    for layer in layers_of(tensors):
+        weight, bias = tensors[layer + ".weight"], tensors.get(layer + ".bias")
+        if bias is not None and bias.shape != weight.shape[:1]:
+            yield f"{layer}.bias: has shape {bias.shape}, its weight {weight.shape}"
+
+
 def check_for_partita(tensors):
     """What Partita has no layer for."""
     layers = set(layers_of(tensors))
-    wrong = []
+    wrong = [] if layers else ["the state has no layer"]
     for name, values in tensors.items():
         layer, _, which = name.rpartition(".")
-        if layer not in layers or which not in ("weight", "bias"):
+        if not layer and which in ("weight", "bias"):
+            wrong.append(f"{name}: has no layer's name before it; save the state_dict of torch.nn.Sequential(layer)")
+        elif layer not in layers or which not in ("weight", "bias"):
             wrong.append(f"{name}: belongs to no linear or convolutional layer; leave it out with --skip")
         elif which == "weight" and values.ndim not in KINDS:
             wrong.append(f"{name}: has {values.ndim} dimensions; a linear layer's weight has 2, a convolution's 4; leave it out with --skip")
@@ -153,7 +202,7 @@ def parse_arguments():
     parser.add_argument("output", type=pathlib.Path)
     parser.add_argument("--map", action="append", default=[], metavar="NAME=NEW", help="a layer's name in the output; may be repeated")
     parser.add_argument("--like", type=pathlib.Path, metavar="STATE", help="from a model file: take the names of this state_dict, in order")
-    parser.add_argument("--skip", action="append", default=[], metavar="NAME", help="leave out a tensor, or all of a layer; may be repeated")
+    parser.add_argument("--skip", action="append", default=[], metavar="NAME", help="leave out a tensor, or all of a layer, of the input and of --like; may be repeated")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
     return parser.parse_args()
 
@@ -168,13 +217,12 @@ def run(arguments):
     if arguments.output.exists() and not arguments.overwrite:
         raise Refused(f"{arguments.output}: exists; --overwrite replaces it")
     tensors = read_state(arguments.input) if to_model else read_model(arguments.input)
-    unknown = [name for name in arguments.skip if not any(tensor == name or tensor.startswith(name + ".") for tensor in tensors)]
-    tensors = {name: values for name, values in tensors.items()
-               if not any(name == skipped or name.startswith(skipped + ".") for skipped in arguments.skip)}
+    reference = read_state(arguments.like) if arguments.like else {}
+    unknown = [name for name in arguments.skip if len(without(tensors | reference, [name])) == len(tensors | reference)]
+    tensors = without(tensors, arguments.skip)
     renamed = dict(entry.partition("=")[::2] for entry in arguments.map)
     wrong = [f"--skip {name}: is not in {arguments.input}" for name in unknown]
-    wrong += [f"--map {name}: is no layer of {arguments.input}; it has {', '.join(layers_of(tensors))}"
-              for name in renamed if name not in layers_of(tensors)]
+    wrong += [*wrong_names(renamed, tensors, arguments.input, to_model), *wrong_biases(tensors)]
     if wrong:
         raise Refused("\n".join(wrong))
     if to_model:
@@ -182,7 +230,7 @@ def run(arguments):
         names = numbered(tensors, renamed)
         tensors = with_biases(tensors)
     else:
-        names = like(tensors, read_state(arguments.like), renamed) if arguments.like else \
+        names = like(tensors, without(reference, arguments.skip), renamed) if arguments.like else \
             {layer: renamed.get(layer, layer) for layer in layers_of(tensors)}
     replace(arguments.output, write_model if to_model else write_state, convert(tensors, names))
     for old, new in names.items():

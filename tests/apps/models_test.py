@@ -146,6 +146,34 @@ def round_trip(suffix, save, load):
     return state, tensors
 
 
+def refused_conversions(state, tensors):
+    """Files that cannot be read and states that do not fit are refused in a line, without a traceback."""
+    bytes_of = state.read_bytes()
+    (folder / "torn.npz").write_bytes(bytes_of[:-40])
+    numpy.save(folder / "array.npy", tensors["features.0.bias"])
+    (folder / "array.npy").rename(folder / "array.npz")
+    with h5py.File(folder / "dataset.h5", "w") as file:
+        file["parameters"] = tensors["features.0.bias"]
+    numpy.savez(folder / "short.npz", **{**tensors, "classifier.3.bias": tensors["features.0.bias"]})
+    numpy.savez(folder / "lone.npz", weight=tensors["classifier.3.weight"], bias=tensors["classifier.3.bias"])
+    for given, text in (("torn.npz", "cannot be read as a state_dict"), ("array.npz", "cannot be read as a state_dict"),
+                        ("short.npz", "classifier.3.bias: has shape (3,), its weight (5, 7)"), ("lone.npz", "has no layer's name before it")):
+        result = convert(folder / given, folder / "x.h5")
+        assert result.returncode == 2 and text in result.stderr and "Traceback" not in result.stderr, (given, result)
+    result = convert(folder / "dataset.h5", folder / "x.npz")
+    assert result.returncode == 2 and "dataset.h5: cannot be read as a model file" in result.stderr, result
+    result = convert(state, folder / "x.h5", *(f"--map={entry}" for entry in ("features.0=a/b", "classifier.1=", "classifier.3=two words")))
+    assert result.returncode == 2 and all(f"--map {entry}: " in result.stderr for entry in (
+        "features.0=a/b", "classifier.1=", "classifier.3=two words")), result
+    result = convert(folder / "through.h5", folder / "x.npz", "--map", "conv1=")
+    assert result.returncode == 2 and "--map conv1=: " in result.stderr, result
+    blocked = folder / "blocked"
+    blocked.mkdir()
+    (blocked / "h5py.py").write_text("raise ImportError('none here')")
+    result = jobs.run(["env", f"PYTHONPATH={blocked}", sys.executable, f"{source}/scripts/convert_model.py", state, folder / "x.h5"])
+    assert result.returncode == 2 and result.stderr == "convert_model.py: needs h5py and numpy: none here\n", result
+
+
 def npz():
     def load(path):
         with numpy.load(path) as file:
@@ -161,11 +189,14 @@ def npz():
     result = convert(folder / "norm.npz", folder / "norm.h5", "--skip", "bn")
     assert result.returncode == 0 and "classifier.3: has no bias; written as zeros" in result.stderr, result
     assert not read("norm.h5")["linear2.bias"].any()
+    result = convert(folder / "norm.h5", folder / "denorm.npz", "--like", folder / "norm.npz", "--skip", "bn")
+    assert result.returncode == 0 and "classifier.3.weight" in load(folder / "denorm.npz"), result
     for arguments, text in (((state, folder / "x.h5", "--map", "nope=a"), "is no layer of"), ((state, folder / "x.npz"), "the other a model file"),
                             ((state, folder / "x.h5", "--map", "classifier.1=linear2"), "two layers would be called linear2"),
                             ((folder / "norm.h5", folder / "x.npz", "--like", folder / "norm.npz"), "--like: has 4 layers, the model 3")):
         result = convert(*arguments)
         assert result.returncode == 2 and text in result.stderr, (arguments, result)
+    refused_conversions(state, tensors)
     assert not (folder / "x.h5").exists() and not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
