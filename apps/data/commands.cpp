@@ -74,12 +74,22 @@ std::string names_of_sources() {
   return names;
 }
 
-/// Makes the folder that a set is written into, and keeps other processes from it.
+/// Makes the folder that a set is written into, and keeps other processes from it until the claims end.
 void open_folder(const char* role, const fs::path& folder, results::Claims& claims) {
   make_folder(role, folder);
   const results::NamedPath kept[] = {{role, folder, results::Use::keeps}};
   auto violations = claims.take(kept);
   if (!violations.empty()) throw base::ConfigError(std::move(violations));
+}
+
+/// Writes a set into a folder that is claimed: whatever came into it while the set was read or drawn is not
+/// replaced unasked.
+void write_claimed(const fs::path& folder, bool overwrite, const data::DataPair& pair,
+                   data::Compression compression) {
+  std::vector<base::Violation> violations;
+  check_output(folder, overwrite, violations);
+  if (!violations.empty()) throw base::ConfigError(std::move(violations));
+  write_set(folder, pair, compression);
 }
 
 }  // namespace
@@ -96,7 +106,7 @@ int generate(const GenerateCommand& command) {
         set->class_names.push_back(std::to_string(c));
   results::Claims claims;
   open_folder("--output", command.output, claims);
-  write_set(command.output, *pair, command.compression);
+  write_claimed(command.output, command.overwrite, *pair, command.compression);
   return verify({.folder = command.output});
 }
 
@@ -112,7 +122,7 @@ int import_set(const ImportCommand& command) {
   if (!violations.empty()) throw base::ConfigError(std::move(violations));
   results::Claims claims;
   open_folder("--output", command.output, claims);
-  write_set(command.output, *pair, command.compression);
+  write_claimed(command.output, command.overwrite, *pair, command.compression);
   return verify({.folder = command.output});
 }
 

@@ -36,6 +36,8 @@ std::vector<Violation> check_output(const config::RunOptions& options) {
   } catch (const base::ConfigError& wrong) {
     for (const auto& v : wrong.violations())
       violations.push_back({"output", v.key, v.message});
+  } catch (const base::EnvironmentError& wrong) {
+    violations.push_back({"output", options.output.string(), wrong.what()});
   }
   return violations;
 }
@@ -46,6 +48,8 @@ std::vector<Violation> check_model_output(const config::RunOptions& options) {
   try {
     if (results::read_model(options.save_model).config_hash == config::config_hash(options)) return {};
   } catch (const base::ConfigError&) {
+  } catch (const base::EnvironmentError& wrong) {
+    return {{"save-model", options.save_model.string(), wrong.what()}};
   }
   return {
       {"save-model", options.save_model.string(), "exists already and is no model of this configuration"}};

@@ -85,11 +85,16 @@ def roles():
         assert content(folder) == before, "something was written, or left over"
 
 
-def holder(folder, *arguments):
-    """A training that goes on until it is ended, once it has begun."""
-    job = subprocess.Popen(command("train", f"--config={source}/inputs/runs/digits_mlp.ini", *LONG, *arguments),
-                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    jobs.wait_for_line(job, "epoch 1 ")
+def epochs(log):
+    return len(re.findall(r"^epoch \d+ ", log.read_text(), re.M))
+
+
+def holder(log, *arguments):
+    """A training that goes on until it is ended, once it has begun; what it says goes into a file, which never fills up."""
+    with open(log, "w") as said:
+        job = subprocess.Popen(command("train", f"--config={source}/inputs/runs/digits_mlp.ini", *LONG, *arguments),
+                               stdout=subprocess.DEVNULL, stderr=said)
+    jobs.wait_for("an epoch", lambda: epochs(log) > 0, job)
     return job
 
 
@@ -98,7 +103,8 @@ def claims():
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         config = f"--config={source}/inputs/runs/digits_mlp.ini"
-        first = holder(folder, f"--output={folder}/a.h5", f"--save-model={folder}/m.h5", f"--checkpoint.dir={folder}/ck")
+        log = folder / "first.log"
+        first = holder(log, f"--output={folder}/a.h5", f"--save-model={folder}/m.h5", f"--checkpoint.dir={folder}/ck")
         try:
             says = ("is in use by another job: partita-train, process ", f"process {first.pid} on {os.uname().nodename}")
             for words in (("train", config, *FEW, f"--output={folder}/a.h5", "--overwrite"),
@@ -112,18 +118,16 @@ def claims():
             refused(*says, run=jobs.run(command("train", config, *FEW, f"--output={folder}/a.h5", "--overwrite", ranks=2)))
             # Other names beside it are free, and the first goes on.
             assert jobs.run(command("train", config, *FEW, f"--output={folder}/b.h5")).returncode == 0
-            assert first.poll() is None
-            epoch = max(int(n) for n in re.findall(r"^epoch (\d+) ", jobs.wait_for_line(first, "epoch"), re.M))
-            assert epoch > 1
+            before = epochs(log)
+            jobs.wait_for("an epoch after the others", lambda: epochs(log) > before, first)
             first.send_signal(jobs.signal.SIGUSR1)
-            first.communicate(timeout=jobs.LIMIT_SECONDS)
-            assert first.returncode == 75, first.returncode
+            assert first.wait(timeout=jobs.LIMIT_SECONDS) == 75, first.returncode
         finally:
             jobs.end(first)
         with h5py.File(folder / "a.h5") as file:
             assert len(file["steps/loss"]) > 0
         assert not list(folder.glob(".*")) and not (folder / "ck" / ".lock").exists()
-        killed = holder(folder, f"--output={folder}/k.h5", f"--checkpoint.dir={folder}/ck-k")
+        killed = holder(folder / "killed.log", f"--output={folder}/k.h5", f"--checkpoint.dir={folder}/ck-k")
         jobs.end(killed)
         assert (folder / ".k.h5.lock").exists()
         assert jobs.run(command("train", config, *FEW, f"--output={folder}/k.h5", f"--checkpoint.dir={folder}/ck-k", "--overwrite")).returncode == 0

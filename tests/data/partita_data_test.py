@@ -13,6 +13,7 @@ import resource
 import shutil
 import signal
 import struct
+import subprocess
 import sys
 import tarfile
 import tempfile
@@ -100,6 +101,25 @@ class Commands(unittest.TestCase):
         self.assertEqual((made["test.classes"], made["class-names"]), ("7", "0, 1, 2, 3, 4, 5, 6"))
         (self.folder / "few" / "classes.txt").unlink()  # as earlier versions left it
         self.refuse("verify", self.folder / "few", naming=[STEMS[3], "out of range", "data.classes="])
+
+    def test_a_set_that_appears_meanwhile_is_kept(self):
+        """The other is whole before the first, stopped while it draws, comes to write; again where it came to that too soon."""
+        for attempt in range(20):
+            target = self.folder / f"both-{attempt}"
+            slow = subprocess.Popen([PROGRAM, "generate", "--output", target, "--train-samples", "60000"], stdout=subprocess.DEVNULL,
+                                    stderr=subprocess.PIPE, text=True)
+            slow.send_signal(signal.SIGSTOP)
+            early = not target.exists()
+            if early:
+                self.generate(target.name, "--train-samples", 50)
+            slow.send_signal(signal.SIGCONT)
+            said = slow.communicate(timeout=jobs.LIMIT_SECONDS)[1]
+            if early:
+                break
+        self.assertTrue(early)
+        self.assertEqual(slow.returncode, 2, said)
+        self.assertIn("exists; pass --overwrite", said)
+        self.assertIn("train.samples = 50", partita_data("verify", target).stdout)
 
     def test_images_of_several_channels(self):
         made = self.generate("colour", "--name", "random", "--features", "3x4x5", "--train-samples", 20, "--test-samples", 10,
