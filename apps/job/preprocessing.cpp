@@ -44,8 +44,8 @@ void take(const char* key, const std::vector<double>& of_model, const std::files
 }
 
 /// What the options did not ask for is no fault of theirs.
-void blame_model(const config::RunOptions& options, const results::TrainingData& data, std::size_t first,
-                 std::vector<Violation>& violations) {
+void blame_normalisation(const config::RunOptions& options, const results::TrainingData& data,
+                         std::size_t first, std::vector<Violation>& violations) {
   const auto is_of_model = [&](const Violation& v) {
     return (v.key == "data.mean" && options.data.mean.empty()) ||
            (v.key == "data.std" && options.data.stddev.empty());
@@ -57,6 +57,41 @@ void blame_model(const config::RunOptions& options, const results::TrainingData&
   violations.push_back({"load-model", options.load_model.string(),
                         "was trained on samples of shape " + kernels::to_string(data.sample_shape) +
                             ", whose normalisation does not fit those of " + options.data.name});
+}
+
+/// The largest label of a set whatever else the options say of it; less than 0 where it has none.
+std::int64_t largest_label(const config::RunOptions& options, DataSets& sets) {
+  constexpr std::int64_t labels_of_a_byte = 256;
+  data::DataOptions any;
+  any.name = options.data.name;
+  any.dir = options.data.dir;
+  any.classes = labels_of_a_byte;
+  std::vector<Violation> ignored;
+  const auto data = sets.load(any, ignored);
+  std::int64_t largest = -1;
+  if (data)
+    for (const auto* set : {&data->train, &data->test})
+      for (const std::int64_t label : set->labels)
+        largest = std::max(largest, label);
+  return largest;
+}
+
+/// The same of labels beyond the model's classes, which `data.classes` could not mend.
+void blame_classes(const config::RunOptions& options, const results::TrainingData& data, DataSets& sets,
+                   std::size_t first, std::vector<Violation>& violations) {
+  const auto largest = largest_label(options, sets);
+  if (largest < data.classes) return;
+  // The set can be read: what is said of its files is said of their labels.
+  const auto is_of_labels = [](const Violation& v) {
+    return v.key == "data.classes" || !v.key.starts_with("data.");
+  };
+  const auto begin = violations.begin() + static_cast<std::ptrdiff_t>(first);
+  const auto end = std::remove_if(begin, violations.end(), is_of_labels);
+  if (end == violations.end()) return;
+  violations.erase(end, violations.end());
+  violations.push_back({"load-model", options.load_model.string(),
+                        "was trained on " + std::to_string(data.classes) + " classes; " + options.data.name +
+                            " has labels up to " + std::to_string(largest)});
 }
 
 std::vector<std::string> notes_on(const results::ModelFile& file, const config::RunOptions& options,
@@ -107,10 +142,12 @@ std::shared_ptr<const data::DataPair> load_as_trained(const config::RunOptions& 
   const auto trained = moments_of(*file.data);
   take("data.mean", trained.mean, options.load_model, wanted.mean, violations);
   take("data.std", trained.stddev, options.load_model, wanted.stddev, violations);
-  if (!wanted.classes && file.data->classes >= data::least_classes) wanted.classes = file.data->classes;
+  const bool has_classes = !wanted.classes && file.data->classes >= data::least_classes;
+  if (has_classes) wanted.classes = file.data->classes;
   const auto first = violations.size();
   auto data = sets.load(wanted, violations);
-  blame_model(options, *file.data, first, violations);
+  blame_normalisation(options, *file.data, first, violations);
+  if (!data && has_classes) blame_classes(options, *file.data, sets, first, violations);
   return data;
 }
 

@@ -130,6 +130,11 @@ passes(run(infer, 2, "rare", "1x4x5", f"--load-model={rare}"))
 passes(run(infer, 1, "rare", "1x4x5", f"--load-model={rare}", "--data.classes=4"))
 refused(run(infer, 1, "rare", "1x4x5", f"--load-model={old}"), "label 3 of sample 0")
 refused(run(infer, 1, "rare", "1x4x5", f"--load-model={model}"), "was trained on samples of shape 3x4x5, whose normalisation does not fit")
+write_set("more", 1, [0, 9, 2, 3] * 3, [5, 1, 3, 0])
+result = run(infer, 2, "more", "1x4x5", f"--load-model={rare}")
+refused(result, f"load-model = {rare}: was trained on 4 classes; more has labels up to 9")
+assert "data.classes" not in result.stderr and "labels-idx1" not in result.stderr, result.stderr
+refused(run(infer, 1, "more", "1x4x5", f"--load-model={rare}", "--data.classes=4"), "the nearest is data.classes=10", "the nearest is data.classes=6")
 for number, names in enumerate((["gull", "tern", "auk", "skua"], ["tern", "gull", "auk", "skua"])):
     (folder / "rare" / "classes.txt").write_text("\n".join(names))
     result = run(train, 1, "rare", "1x4x5", *keys, f"--load-model={rare}", f"--save-model={folder}/named{number}.h5")
