@@ -27,10 +27,12 @@ std::string check_tensor(const results::ModelFile& file, const model::Layer& lay
   found = parameter != file.parameters.end();
   if (!found) return "has no " + name + " of this model's layer " + layer.name;
   const auto expected = name == "weight" ? layer.weight_shape() : kernels::Shape{layer.out};
-  if (parameter->shape == expected) return "";
-  return layer.name + " " + name + " has shape " + to_string(parameter->shape) + " there and " +
-         to_string(expected) + " here" +
-         (wanted == Layers::shared ? "; load-model.skip=" + layer.name + " leaves it out" : "");
+  if (parameter->unreadable.empty() && parameter->shape == expected) return "";
+  const auto wrong = parameter->unreadable.empty()
+                         ? layer.name + " " + name + " has shape " + to_string(parameter->shape) +
+                               " there and " + to_string(expected) + " here"
+                         : parameter->unreadable;
+  return wrong + (wanted == Layers::shared ? "; load-model.skip=" + layer.name + " leaves it out" : "");
 }
 
 }  // namespace

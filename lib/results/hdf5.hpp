@@ -87,8 +87,10 @@ void read_attribute(hid_t object, const std::string& name, double& value);
 template <class T>
 Dataset write_column(hid_t group, const std::string& name, std::span<const T> values, const Extents& extents,
                      const std::string& units);
+/// Whether the attribute `checksum` is ours; another program's may mean anything.
+enum class Sums { checked, ignored };
 template <class T>
-std::vector<T> read_column(hid_t group, const std::string& name, Extents& extents);
+std::vector<T> read_column(hid_t group, const std::string& name, Extents& extents, Sums sums = Sums::checked);
 
 /// Makes the one-dimensional `dataset` the scale of a dimension called `name`.
 void make_scale(hid_t dataset, const std::string& name);

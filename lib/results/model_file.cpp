@@ -1,9 +1,11 @@
 #include "partita/results/model_file.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "archive.hpp"
 #include "document.hpp"
+#include "hdf5_bounds.hpp"
 #include "partita/base/digest.hpp"
 
 namespace partita::results {
@@ -68,7 +70,7 @@ void fill(const hdf5::File& file, const ModelFile& model) {
   }
 }
 
-kernels::Shape shape_of(const hdf5::Extents& e) {
+kernels::Shape shape_of(const hdf5::Extents& e, const std::string& place) {
   const auto at = [&](std::size_t i) { return static_cast<std::int64_t>(e[i]); };
   switch (e.size()) {
     case 1:
@@ -80,29 +82,61 @@ kernels::Shape shape_of(const hdf5::Extents& e) {
     case 4:
       return {at(0), at(1), at(2), at(3)};
     default:
-      throw hdf5::Failure("a parameter has " + std::to_string(e.size()) + " dimensions");
+      throw hdf5::Failure(place + " has " + std::to_string(e.size()) + " dimensions, not 1 to 4");
   }
 }
 
-Parameter take(hid_t group, const std::string& layer, const std::string& name) {
+Parameter take(hid_t group, const std::string& layer, const std::string& name, hdf5::Sums sums) {
   Parameter p{.layer = layer, .name = name, .shape = {}, .values = {}};
   hdf5::Extents extents;
   if (hdf5::is_single_precision(group, name))
-    p.values = hdf5::read_column<float>(group, name, extents);
+    p.values = hdf5::read_column<float>(group, name, extents, sums);
   else
-    p.values = hdf5::read_column<double>(group, name, extents);
-  p.shape = shape_of(extents);
+    p.values = hdf5::read_column<double>(group, name, extents, sums);
+  p.shape = shape_of(extents, hdf5::place_of(group, name));
   return p;
 }
 
-/// The tensors of one layer; of a layer that other software wrote those that layers of ours have.
-void take_layer(hid_t parameters, const std::string& layer, bool is_foreign, ModelFile& model) {
+hdf5::Group open_layer(hid_t parameters, const std::string& layer) {
   if (!hdf5::is_group(parameters, layer))
     throw hdf5::Failure("/parameters/" + layer + " is a dataset; a layer is a group with weight and bias");
-  const auto group = hdf5::open_group(parameters, layer);
+  return hdf5::open_group(parameters, layer);
+}
+
+void take_layer(hid_t parameters, const std::string& layer, ModelFile& model) {
+  const auto group = open_layer(parameters, layer);
   for (const auto& name : hdf5::members(group.get()))
-    if (!is_foreign || name == "weight" || name == "bias")
-      model.parameters.push_back(take(group.get(), layer, name));
+    model.parameters.push_back(take(group.get(), layer, name, hdf5::Sums::checked));
+}
+
+/// Of a layer that other software wrote those tensors that layers of ours have. What cannot be read is kept
+/// as a name: the model may not have that layer.
+void take_foreign_layer(hid_t parameters, const std::string& layer, ModelFile& model) {
+  const auto keep = [&](const std::string& name, const hdf5::Failure& failure) {
+    model.parameters.push_back(
+        {.layer = layer, .name = name, .shape = {}, .values = {}, .unreadable = failure.what()});
+  };
+  hdf5::Group group;
+  try {
+    group = open_layer(parameters, layer);
+  } catch (const hdf5::Failure& failure) {
+    return keep("weight", failure);
+  }
+  for (const auto& name : hdf5::members(group.get()))
+    try {
+      if (name == "weight" || name == "bias")
+        model.parameters.push_back(take(group.get(), layer, name, hdf5::Sums::ignored));
+    } catch (const hdf5::Failure& failure) {
+      keep(name, failure);
+    }
+}
+
+/// A file of which nothing can be read is no model file.
+void require_readable(const ModelFile& model) {
+  const auto& all = model.parameters;
+  const auto is_unreadable = [](const Parameter& p) { return !p.unreadable.empty(); };
+  if (!all.empty() && std::all_of(all.begin(), all.end(), is_unreadable))
+    throw hdf5::Failure(all.front().unreadable);
 }
 
 ModelFile take(const hdf5::File& file) {
@@ -120,7 +154,8 @@ ModelFile take(const hdf5::File& file) {
   }
   const auto parameters = hdf5::open_group(file.id(), "parameters");
   for (const auto& layer : hdf5::members(parameters.get()))
-    take_layer(parameters.get(), layer, is_foreign, model);
+    (is_foreign ? take_foreign_layer : take_layer)(parameters.get(), layer, model);
+  if (is_foreign) require_readable(model);
   return model;
 }
 

@@ -84,6 +84,36 @@ def files():
         result = run(infer, 1, f"--load-model={folder / name}")
         assert result.returncode == 2 and text in result.stderr and "docs/models.md" in result.stderr, (name, result)
     assert "damaged" not in result.stderr, result
+    unread_layers(tensors)
+
+
+def unread_layers(tensors):
+    """Layers that the model does not have may be anything; a layer that it has is refused by name, or left out."""
+    with h5py.File(write("extra.h5", tensors), "r+") as file:
+        file["parameters/conv1/weight"].attrs["checksum"] = "of another kind"
+        file["parameters/conv1/bias"].attrs["checksum"] = numpy.uint64(1)
+        extra = file["parameters"]
+        extra["int8/weight"] = numpy.zeros((2, 3), numpy.int8)
+        extra["volume/weight"] = numpy.zeros((1, 2, 1, 1, 2), numpy.float32)
+        extra["scale/weight"] = numpy.float32(2)
+        extra["empty/weight"] = h5py.Empty("f")
+        extra["none/weight"] = numpy.zeros((0, 3), numpy.float32)
+        extra["text/bias"] = "words"
+        extra["group/weight/inner"] = numpy.zeros(3)
+        extra["temperature"] = numpy.float32(1)
+        extra["link"] = h5py.SoftLink("/elsewhere")
+        extra.create_dataset("packed/weight", data=numpy.zeros((8, 9), numpy.float32), compression="lzf")
+    result = run(train, 2, "--train.steps=0", f"--load-model={folder}/extra.h5", f"--save-model={folder}/saved.h5", "--overwrite")
+    assert result.returncode == 0, result
+    same(read("saved.h5"), tensors)
+    assert run(infer, 1, f"--load-model={folder}/extra.h5").returncode == 0
+    for wanted, reason in (("int8", "/parameters/int8/weight has another type"), ("volume", "/parameters/volume/weight has 5 dimensions"),
+                           ("temperature", "/parameters/temperature is a dataset")):
+        lines = [*layers[:-1], f"linear 5 name={wanted}"]
+        result = run(train, 1, "--train.steps=0", f"--load-model={folder}/extra.h5", lines=lines)
+        assert result.returncode == 2 and reason in result.stderr and f"load-model.skip={wanted} leaves it out" in result.stderr, result
+        result = run(train, 1, "--train.steps=0", f"--load-model={folder}/extra.h5", f"--load-model.skip={wanted}", lines=lines)
+        assert result.returncode == 0, result
 
 
 def names():
