@@ -99,7 +99,7 @@ std::vector<Key> train_keys() {
 
 std::vector<Key> checkpoint_keys() {
   using O = RunOptions;
-  return {
+  std::vector<Key> keys{
       {.name = "checkpoint.dir",
        .meaning = "folder of the checkpoints (default: r.checkpoints beside an output r.h5, r.1-checkpoints beside r.1)",
        .decides_result = false,
@@ -111,14 +111,17 @@ std::vector<Key> checkpoint_keys() {
            }},
       number<std::int64_t>(
           "checkpoint.every", "steps between checkpoints; 0: not by steps", {0, large},
-          [](O& o) -> auto& { return o.checkpoint.every; }, false).as(KeyRole::none),
+          [](O& o) -> auto& { return o.checkpoint.every; }, false),
       number<double>(
           "checkpoint.seconds", "between checkpoints; 0: not by time", {0, no_limit},
-          [](O& o) -> auto& { return o.checkpoint.seconds; }, false).as(KeyRole::none),
+          [](O& o) -> auto& { return o.checkpoint.seconds; }, false),
       number<int>(
           "checkpoint.keep", "the newest checkpoints are kept", {1, 1 << 20},
           [](O& o) -> auto& { return o.checkpoint.keep; }, false).as(KeyRole::none),
   };
+  for (auto& key : keys)
+    key.only = RunKind::training;
+  return keys;
 }
 
 /// They say how a trained model is measured, not what is trained.

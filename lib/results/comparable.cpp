@@ -39,6 +39,17 @@ const std::vector<Key>& configuration_keys() {
   return keys;
 }
 
+/// How often a run checkpoints: at each step its ranks ask one another whether one is due, which is traffic.
+std::string checkpoints_of(const RunRecord& r) {
+  const auto values = configuration_of(r);
+  std::string text;
+  for (const auto* key : {"checkpoint.every", "checkpoint.seconds"}) {
+    const auto found = values.find(key);
+    text += (found == values.end() ? "0" : found->second) + " ";
+  }
+  return text;
+}
+
 void report_difference(std::vector<base::Violation>& violations, const std::vector<Key>& keys, const Run& a,
                        const Run& b) {
   for (const auto& key : keys) {
@@ -95,7 +106,8 @@ std::vector<base::Violation> check_named_once(const std::vector<RunGroup>& group
 
 bool have_comparable_counts(const RunRecord& a, const RunRecord& b) {
   return agree(configuration_keys(), a, b) && a.attributes.batch == b.attributes.batch &&
-         a.steps.count() == b.steps.count() && a.attributes.first_step == b.attributes.first_step;
+         a.steps.count() == b.steps.count() && a.attributes.first_step == b.attributes.first_step &&
+         checkpoints_of(a) == checkpoints_of(b);
 }
 
 namespace {

@@ -42,6 +42,12 @@ with tempfile.TemporaryDirectory() as scratch:
 
     table = run(compare, f"group={one},{two}", three, "--no-gate")
     assert "speed-up" in table and "load-model" not in table and "data.dir" not in table, table
+    # Whether a checkpoint is due is asked at every step, which is traffic, though none ever be.
+    due = train(folder / "due.h5", there, f"--load-model={there}/model.h5", f"--sync.table={there}/my.table",
+                "--checkpoint.seconds=1000", ranks=2)
+    shown = run(compare, three, due, "--metric=payload_bytes")
+    assert "checkpoint.seconds" in shown and "incomparable" in shown, shown
+    assert "checkpoint.seconds" in run(compare, f"group={three},{due}", one, code=2)
     # Under the same path, another model; a key that changes times besides the grid.
     train(folder / "after.h5", here, f"--save-model={here}/model.h5", "--overwrite", "--train.learning-rate=0.02")
     other = train(folder / "other.h5", here, f"--load-model={here}/model.h5", f"--sync.table={here}/my.table")

@@ -123,11 +123,11 @@ def check_scaling(folder):
     modes = {(point.mode, point.series) for point in scaling.points_of(weak + runs[:1])}
     assert ("weak", "data × pipeline, batch 1024 a data rank") in modes, modes
     assert {point.mode for point in scaling.points_of(runs[:4])} == {"strong"}
-    for key, value in {"train.learning-rate": "0.5", "train.steps": "7", "pipeline.microbatches": "2", "output-x": "y"}.items():
+    for key, value in {"train.learning-rate": "0.5", "train.steps": "7", "pipeline.microbatches": "2", "checkpoint.every": "5", "output-x": "y"}.items():
         runs[0].config[key] = value
         assert scaling.differences(runs) == [key], key
         del runs[0].config[key]
-    for key in ("strategy", "train.batch-per-rank", "train.seed", "grid.tensor", "checkpoint.every", "timeline.steps", "data.dir",
+    for key in ("strategy", "train.batch-per-rank", "train.seed", "grid.tensor", "checkpoint.keep", "timeline.steps", "data.dir",
                 "log.mlperf", "infer.warmup"):
         runs[0].config[key] = "1"
     assert scaling.differences(runs) == []

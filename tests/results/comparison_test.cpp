@@ -100,7 +100,7 @@ TEST(Compare, TakesBytesExactly) {
   EXPECT_EQ(row(compare(b, a, {}), "wire_bytes.data.all_reduce.gradient").verdict, Verdict::better);
 }
 
-TEST(Compare, ChecksBytesOnlyWhereGridAlgorithmBatchAndStepsAgree) {
+TEST(Compare, ChecksBytesOnlyWhereGridAlgorithmBatchStepsAndCheckpointsAgree) {
   const auto a = group("a", 1);
   const auto changed = [&](auto change) {
     auto b = group("b", 1);
@@ -114,6 +114,10 @@ TEST(Compare, ChecksBytesOnlyWhereGridAlgorithmBatchAndStepsAgree) {
   EXPECT_EQ(changed([](RunRecord& r) { r.attributes.algorithm = "window"; }), Verdict::incomparable);
   EXPECT_EQ(changed([](RunRecord& r) { r.attributes.batch = 65; }), Verdict::incomparable);
   EXPECT_EQ(changed([](RunRecord& r) { r.steps = sample_record(44).steps; }), Verdict::incomparable);
+  for (const std::string key : {"every", "seconds"})
+    EXPECT_EQ(changed([&](RunRecord& r) { r.attributes.config += "[checkpoint]\n" + key + " = 9\n"; }),
+              Verdict::incomparable)
+        << key;
 }
 
 TEST(Compare, CountsMissingTrafficAsNoBytes) {

@@ -7,9 +7,7 @@ has a hash; a `draw` of random numbers, and what changes nothing (`none`), may d
 
 ROLES = {
     "checkpoint.dir": "none",
-    "checkpoint.every": "none",
     "checkpoint.keep": "none",
-    "checkpoint.seconds": "none",
     "data.classes": "data_set",
     "data.dir": "data_set",
     "data.features": "data_set",

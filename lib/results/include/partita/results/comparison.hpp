@@ -98,8 +98,8 @@ std::vector<base::Violation> check_comparable(const std::vector<RunGroup>&, base
 /// Whether it finds nothing of these two.
 bool are_comparable(const RunGroup& before, const RunGroup& after, base::RoleOf role_of);
 
-/// Whether bytes and memory of two runs may be held against each other: grid, algorithm, batch, number of
-/// steps.
+/// Whether bytes and memory of two runs may be held against each other: grid, algorithm, batch, steps, and
+/// how often they checkpoint.
 bool have_comparable_counts(const RunRecord&, const RunRecord&);
 
 /// The selected metrics of two groups, and behind them the geometric mean of the changes of all gated times
