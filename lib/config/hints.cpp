@@ -113,6 +113,17 @@ std::vector<std::string> keys_meant(const std::string& name, const std::vector<s
   return meant;
 }
 
+/// Keys whose last word is nearly that of `name`: of its letters at most a third is wrong.
+std::vector<std::string> keys_alike(const std::string& name, const std::vector<std::string_view>& known) {
+  const auto word = last_word(name);
+  std::vector<std::string> words;
+  for (const auto key : known)
+    words.push_back(last_word(key));
+  const auto nearest = model::nearest_word(word, std::vector<std::string_view>(words.begin(), words.end()));
+  if (nearest.empty() || model::edit_distance(word, nearest) > word.size() / 3) return {};
+  return keys_meant(nearest, known);
+}
+
 }  // namespace
 
 std::string unknown_key(const std::string& name, std::vector<std::string_view> others,
@@ -124,7 +135,7 @@ std::string unknown_key(const std::string& name, std::vector<std::string_view> o
   auto meant = slip ? std::vector{nearest} : keys_meant(plain(name), others);
   if (meant.empty() && lists(launcher_words, last_word(plain(name))))
     return unknown + "; the launcher starts the ranks: mpiexec -n RANKS, or srun";
-  if (meant.empty() && !nearest.empty()) meant = {nearest};
+  if (meant.empty()) meant = keys_alike(plain(name), others);
   std::string list;
   for (std::size_t i = 0; i < meant.size(); ++i)
     list += (i == 0 ? "" : i + 1 == meant.size() ? " or " : ", ") + meant[i];

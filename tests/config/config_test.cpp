@@ -77,10 +77,14 @@ TEST(Config, UnknownKeysAreHintedAtByMeaning) {
                                                        {"np", "mpiexec -n RANKS"},
                                                        {"nproc_per_node", "mpiexec -n RANKS"},
                                                        {"pretrained", "load-model?"},
-                                                       {"grad-accum", "pipeline.microbatches?"}};
+                                                       {"grad-accum", "pipeline.microbatches?"},
+                                                       {"momentun", "mean train.momentum?"}};
   for (const auto& [name, hint] : hints)
     EXPECT_TRUE(Parsed({std::string("--") + name + "=1"}).names(hint))
         << name << ": " << to_string(Parsed({std::string("--") + name + "=1"}).violations.front());
+  for (const std::string name : {"train.clip", "train.dropout", "train.adam", "model.dropout", "data.augment",
+                                 "grid.expert", "verbosity"})
+    EXPECT_FALSE(Parsed({"--" + name + "=1"}).names("did you mean")) << name;
 }
 
 TEST(Config, ASyntaxErrorHidesNoOtherViolation) {
