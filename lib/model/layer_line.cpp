@@ -35,6 +35,7 @@ std::vector<std::string_view> options_of(const LayerGrammar& grammar) {
     names.push_back(option.name);
   for (const auto& option : common_options())
     names.push_back(option.name);
+  if (grammar.has_parameters) names.push_back(frozen_word);
   return names;
 }
 
@@ -98,7 +99,10 @@ std::map<std::string, std::string> LayerLine::read_options(const LayerGrammar& g
     const auto equals = words_[i].find('=');
     if (equals == std::string::npos) continue;
     const std::string name = words_[i].substr(0, equals);
-    if (std::find(known.begin(), known.end(), name) == known.end())
+    if (name == frozen_word)
+      refuse(grammar.has_parameters ? "'frozen' stands alone, without a value"
+                                    : "has no parameters that could be frozen");
+    else if (std::find(known.begin(), known.end(), name) == known.end())
       refuse("unknown option '" + name + "'" + did_you_mean(name, known) + "; " +
              std::string(to_string(grammar.kind)) + " takes " + listed(known));
     else if (!result.emplace(name, words_[i].substr(equals + 1)).second)

@@ -132,6 +132,12 @@ TEST(Model, FrozenLayersHaveNoWeightGradient) {
   ASSERT_EQ(violations.size(), 1U);
   parse("12", {"linear 3 frozen"}, violations);
   EXPECT_NE(violations.at(1).message.find("not frozen"), std::string::npos);
+  parse("12", {"linear 7 frozen=true", "relu frozen=1", "linear 7 frozn=1", "linear 3"}, violations);
+  ASSERT_EQ(violations.size(), 5U);
+  EXPECT_EQ(violations[2].message, "'frozen' stands alone, without a value");
+  EXPECT_EQ(violations[3].message, "has no parameters that could be frozen");
+  EXPECT_NE(violations[4].message.find("takes name, placement, stage, frozen"), std::string::npos)
+      << violations[4].message;
 }
 
 TEST(Model, FlopsFollowFromShapes) {
