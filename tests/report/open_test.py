@@ -56,6 +56,13 @@ class Open(unittest.TestCase):
         self.assertEqual(list(run.ranks_table.cpu_model), ["Xeon®", "Xeon®"])
         self.assertIn("cnn-mnist on 2 ranks", repr(run))
 
+    def test_values_of_the_configuration_are_what_was_given(self):
+        text = ("output = \"it's.h5\"\n[model]\nname = 'say \"a\"#1'\nlayer = relu name=a\u2028b\nlayer = \" linear 3 \"\n[data]\n"
+                "dir = a\u0085b\x0bc\nname = '\n")
+        run = partita.open(self.changed(lambda file: file.attrs.__setitem__("config", text)))
+        self.assertEqual(run.config, {"output": "it's.h5", "model.name": 'say "a"#1', "model.layer": ["relu name=a\u2028b", " linear 3 "],
+                                      "data.dir": "a\u0085b\x0bc", "data.name": "'"})
+
     def test_steps_are_an_xarray_data_set(self):
         steps = partita.open(sample("r.h5")).steps
         self.assertEqual(float(steps.loss.sel(step=1)), 2.3 / 2)

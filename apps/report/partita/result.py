@@ -130,14 +130,17 @@ class Result:
 
 
 def parse_config(text):
-    """INI text by "section.key"; keys before the first section stand alone; `layer`, which is repeated, becomes a list."""
+    """INI text by "section.key"; keys before the first section stand alone; `layer`, which is repeated, becomes a list.
+    A line ends at a line feed alone, and a value in quotes is what stands between them."""
     values, section = {}, ""
-    for line in text.splitlines():
-        line = line.strip()
+    for line in text.split("\n"):
+        line = line.strip(" \t")
         if line.startswith("[") and line.endswith("]"):
             section = line[1:-1] + "."
         elif "=" in line and not line.startswith(("#", ";")):
-            key, value = (part.strip() for part in line.split("=", 1))
+            key, value = (part.strip(" \t") for part in line.split("=", 1))
+            if len(value) > 1 and value[0] in "\"'" and value[-1] == value[0]:
+                value = value[1:-1]
             if section + key == "model.layer":
                 values.setdefault(section + key, []).append(value)
             else:
