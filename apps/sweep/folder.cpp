@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "partita/base/paths.hpp"
+#include "partita/base/utf8.hpp"
 #include "partita/results/atomic_file.hpp"
 #include "partita/results/result_file.hpp"
 #include "train/training_job.hpp"
@@ -225,7 +226,7 @@ fs::path write_index(const Options& options, const std::vector<Configuration>& a
       text << ',' << number_text(row.figure(name));
     text << '\n';
   }
-  write_text(index_path(options), text.str());
+  write_text(index_path(options), base::as_utf8(text.str()));
   return index_path(options);
 }
 

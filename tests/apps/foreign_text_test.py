@@ -1,7 +1,7 @@
 """Text that is not UTF-8 (a model's, a job's and a file's name in Latin-1): results hold it as UTF-8, from which it can be got back, and
 every reader works.
 
-usage: foreign_text_test.py PARTITA_TRAIN PARTITA_COMPARE PARTITA_TIMELINE PARTITA_REPORT SOURCE_FOLDER; exit 77 without h5py.
+usage: foreign_text_test.py PARTITA_TRAIN PARTITA_COMPARE PARTITA_TIMELINE PARTITA_REPORT PARTITA_SWEEP SOURCE_FOLDER; exit 77 without h5py.
 """
 import json
 import os
@@ -18,7 +18,7 @@ except ImportError:
     print("SKIP: no h5py here")
     sys.exit(77)
 
-train, compare, timeline, report, source = map(os.fsencode, map(os.path.abspath, sys.argv[1:6]))
+train, compare, timeline, report, sweep, source = map(os.fsencode, map(os.path.abspath, sys.argv[1:7]))
 JOB, MODEL, FILE = b"r\xe9gression \\xe9", b"mod\xe8le", b"caf\xe9.h5"
 
 
@@ -62,5 +62,11 @@ with tempfile.TemporaryDirectory() as folder:
     with open(b"r\xe9port/index.html", "rb") as file:
         page = file.read().decode("utf-8")
     assert "caf\\xe9" in page and "mod\\xe8le" in page
+    with open("s.ini", "wb") as file:
+        file.write(b"config = " + words[1] + b"\n[vary]\nmodel.name = " + MODEL + b", plain\n")
+    run(sweep, b"--config=s.ini", *words[2:-2], b"--output=swept")
+    with open(b"swept/index.csv", "rb") as file:
+        table = file.read()
+    assert "mod\\xe8le" in table.decode("utf-8") and original(table).count(MODEL) == 1, table
     os.chdir("/")
 print("all hold")
