@@ -6,9 +6,9 @@
 #include <functional>
 
 #include "partita/base/digest.hpp"
+#include "partita/base/version.hpp"
 #include "partita/results/model_file.hpp"
 #include "partita/results/result_file.hpp"
-#include "partita/base/version.hpp"
 #include "sample_record.hpp"
 
 namespace partita::results::test {
@@ -198,7 +198,8 @@ TEST_F(RoundTrip, RefusesAModelWhoseShapeAndValuesDisagree) {
 
 TEST(Version, NamesTheBuild) {
   EXPECT_FALSE(base::version().software_version.empty());
-  EXPECT_TRUE(base::version().git_commit == "unknown" || base::version().git_commit.size() == 40) << base::version().git_commit;
+  EXPECT_TRUE(base::version().git_commit == "unknown" || base::version().git_commit.size() == 40)
+      << base::version().git_commit;
 }
 
 }  // namespace

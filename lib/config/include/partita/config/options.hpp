@@ -105,8 +105,8 @@ struct RunOptions {
   data::DataOptions data;
   bool mlperf_log = false;  ///< rank 0 prints what happens as MLPerf log lines
   std::filesystem::path output, save_model, load_model;
-  std::vector<std::string> load_skip;  ///< layers that are not loaded: names, or patterns with `*`
-  std::string load_model_hash;         ///< of the content of `load_model`, once it was read
+  std::vector<std::string> load_skip;             ///< layers that are not loaded: names, or patterns with `*`
+  std::string load_model_hash;                    ///< of the content of `load_model`, once it was read
   std::filesystem::path config_file, model_file;  ///< that the options were read from
   bool overwrite = false, resume = false;
   bool help = false, version = false, print_config = false, dry_run = false;
