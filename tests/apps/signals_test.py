@@ -111,8 +111,9 @@ def around_mpi():
             result = run(program("train"), *short, number=signal.SIGUSR1, at=at)
             assert result.returncode == 0 and "STATUS: PASS" in result.stdout, (at, result)
         for number in SIGNALS:
+            # The other rank may die of what the first takes along: the launcher's code is theirs together.
             result = run(mpiexec, "-n", "2", *of["infer"], number=number, at="before MPI_Comm_dup", rank=1)
-            check_ended(result, "infer", number)
+            assert result.returncode != 0 and f"partita-infer: ended by {signal.Signals(number).name}" in result.stderr, result
 
 
 def while_measuring():
