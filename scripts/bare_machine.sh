@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Proves the README's two commands on machines that have nothing: for each suite of Debian a new minimal root, a clone of
-# this checkout's HEAD in it, `bash apps/demo.sh`, `bash tests/run.sh`, and a record in results/reference/bare-<suite>[-<case>].txt.
+# this checkout's HEAD in it, `bash apps/demo.sh`, `bash tests/run.sh`, and, where both passed, a record in
+# results/reference/bare-<suite>[-<case>].txt.
 #
 # Usage: scripts/bare_machine.sh [--user] [--nvcc] [--openmpi] [--quick] [suite…]      (suites: bookworm trixie)
 #   --user     as a user with sudo instead of root
@@ -52,7 +53,8 @@ mkdir -p "$cache"
 # A minimal root of one suite; packages come later, as on a new machine. Releases of testing expire where a mirror lags behind.
 make_root() {  # suite, folder
   [ -f "$cache/$1.tar" ] || {
-    mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' "$1" "$cache/$1.tar.partial" "$mirror"
+    rm -rf --one-file-system "$cache/$1.tar" "$cache/$1.tar.partial"
+    mmdebstrap --quiet --variant=minbase --format=tar --aptopt='Acquire::Check-Valid-Until "false"' "$1" "$cache/$1.tar.partial" "$mirror"
     mv "$cache/$1.tar.partial" "$cache/$1.tar"
   }
   rm -rf --one-file-system "$2"
@@ -125,16 +127,15 @@ for suite in "${suites[@]}"; do
     timed tests/run.sh "bash tests/run.sh" || status=$?
     { inside "$folder" "build/release/bin/partita-train --version" || true
       grep -E '^STATUS:|tests passed|The following tests (FAILED|did not run)|^\s+[0-9]+ - |slowest:' "$log" || true; } >>"$record" 2>&1
-    mkdir -p results/reference
-    cp "$record" "results/reference/bare-$suite$case_name.txt"
   fi
   if [ "$status" -eq 0 ]; then
     touch "$passed"
+    $quick || cp "$record" "results/reference/bare-$suite$case_name.txt"
     rm -rf --one-file-system "$folder"
   else
     failed=1
     tail -n 40 "$log" >&2
-    echo "bare $suite: failed; the root is left in $folder, the whole log in $log" >&2
+    echo "bare $suite: failed; the root is left in $folder, the whole log in $log, what was recorded in $record" >&2
   fi
 done
 exit $failed
