@@ -1,18 +1,21 @@
 #!/usr/bin/env bash
-# Tests, with all set-up. Usage: tests/run.sh [--full [--shard k/n] | --beside N]
+# Tests, with all set-up. Usage: tests/run.sh [--full [--shard k/n] | --beside N] [-R FILTER]
 # Without options: the tests labelled fast. --full: all, or the k-th of n parts. --beside: the fast ones beside N processes
-# that compute all the time; 0: for the record only. Records of both go to results/reference/.
+# that compute all the time; 0: for the record only. Records of both go to results/reference/. -R: of these the tests whose names
+# match a regular expression, as of ctest -R; no record.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 full=false
 shard=1/1
 beside=
+filter=
 while [ $# -gt 0 ]; do
   case "$1" in
     --full) full=true ;;
     --shard) shard="${2:?--shard needs k/n}"; shift ;;
     --beside) beside="${2:?--beside needs a number of processes}"; shift ;;
+    -R) filter="${2:?-R needs a regular expression, such as step}"; shift ;;
     *) echo "tests/run.sh: unknown option $1" >&2; exit 2 ;;
   esac
   shift
@@ -35,7 +38,10 @@ cmake --build --preset release
 
 arguments=(--test-dir build/release --output-on-failure --no-tests=error --output-junit tests.xml -j "$(nproc)")
 if $full; then arguments+=(-I "${shard%/*},,${shard#*/}"); else arguments+=(-L '^fast$'); fi
+[ -z "$filter" ] || arguments+=(-R "$filter")
 status=0
+failed=build/release/Testing/Temporary/LastTestsFailed.log
+rm -f "$failed"
 read -r -a load </proc/loadavg
 SECONDS=0
 bash tests/beside.sh "${beside:-0}" ctest "${arguments[@]}" || status=$?
@@ -48,12 +54,23 @@ cases = sorted(xml.parse(sys.argv[1]).getroot().findall("testcase"), key=lambda 
 print("slowest:", ", ".join(f"{case.get('name')} {float(case.get('time')):.1f} s" for case in cases[:10]))
 END
 
+if [ -e "$failed" ]; then
+  {
+    echo "to run a test that failed again:"
+    sed 's/^[0-9]*:\(.*\)/  ctest --test-dir build\/release --output-on-failure -R '"'^\1\$'/" "$failed"
+    echo "all of them: ctest --test-dir build/release --output-on-failure --rerun-failed"
+    echo "what they printed: build/release/Testing/Temporary/LastTest.log"
+  } >&2
+fi
+
 keep_record() {  # name, then what record.py is told
   mkdir -p results/reference
   "$python" tests/record.py build/release/tests.xml "wall_seconds=$taken" "load_before=${load[0]}" "${@:2}" >build/release/record.json &&
     mv build/release/record.json "results/reference/$1.json" || status=1
 }
-if $full; then
+if [ -n "$filter" ]; then
+  exit $status
+elif $full; then
   name="full-tests"
   [ "$shard" = 1/1 ] || name="full-tests-${shard/\//-of-}"
   keep_record "$name" "shard=$shard"

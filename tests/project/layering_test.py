@@ -6,7 +6,7 @@ import pathlib
 import re
 import sys
 
-# Higher includes strictly lower. The README names the same order.
+# Higher includes strictly lower.
 layer = {
     "kernels/include": 0,
     "kernels/host": 1, "kernels/reference": 1, "kernels/cpu": 1, "kernels/cuda": 1, "lib/base": 1,
