@@ -1,4 +1,4 @@
-"""Includes point downwards only, and each foreign library is called from one place.
+"""Includes point downwards only, as docs/architecture.md says, and each foreign library is called from one place.
 
 Usage: layering_test.py SOURCE_FOLDER
 """
@@ -57,6 +57,9 @@ for folder in ("kernels", "lib", "apps"):
             for pattern, home in only_in.items():
                 if re.fullmatch(pattern, name) and module != home:
                     wrong.append(f"{path}: only {home} includes {name}")
+table = re.findall(r"^\| (\d+) \| `([\w/]+)` \|", (source / "docs" / "architecture.md").read_text(), re.M)
+if {name: int(number) for number, name in table} != layer:
+    wrong.append(f"docs/architecture.md: its table of modules differs from this test's: {sorted({(name, int(n)) for n, name in table} ^ set(layer.items()))}")
 assert files > 80 and includes > 300, (files, includes)
 print("\n".join(wrong) or f"{files} files, {includes} includes")
 sys.exit(1 if wrong else 0)
