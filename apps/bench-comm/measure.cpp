@@ -1,3 +1,5 @@
+/// How a sample is taken so that contenders are equal: the same buffers, results known exactly, a barrier
+/// before the clock, the slowest rank's time, and large buffers written anew before every call.
 #include "measure.hpp"
 
 #include <algorithm>

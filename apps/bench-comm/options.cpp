@@ -1,3 +1,5 @@
+/// Reads the options and refuses all that is wrong with them together; Google Benchmark's own flags are
+/// passed on unread.
 #include "options.hpp"
 
 #include <sstream>

@@ -1,3 +1,4 @@
+/// A series of measured values as rows of a result, one a repetition.
 #include "campaign.hpp"
 
 namespace partita::bench_kernels {

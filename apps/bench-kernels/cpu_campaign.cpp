@@ -1,3 +1,5 @@
+/// Takes a sample of ours, of the library's and of the peak in turn, so that a clock that changes meets all
+/// three; and shows and keeps what came of it.
 #include "cpu_campaign.hpp"
 
 #include <benchmark/benchmark.h>

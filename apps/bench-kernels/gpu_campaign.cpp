@@ -1,3 +1,5 @@
+/// Runs each case once, on a back-end of its precision, and turns the results into lines, rows of a result
+/// file and the table that compute.gemm chooses by.
 #include "gpu_campaign.hpp"
 
 #include <benchmark/benchmark.h>

@@ -1,3 +1,5 @@
+/// Convolutions to race on a GPU, each direction on its own, on so many sets of tensors that they exceed the
+/// cache; checked against the reference in double.
 #include <algorithm>
 #include <cmath>
 #include <limits>

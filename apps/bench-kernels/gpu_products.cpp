@@ -1,3 +1,5 @@
+/// Which products, layers and convolutions are raced: squares, those of the reference workloads, and products
+/// with a long sum and a small result.
 #include <array>
 #include <iterator>
 

@@ -1,3 +1,5 @@
+/// The rows of the ladder: what a kernel adds to the one before it, what others published of such kernels,
+/// and our own figures where they were measured in this run, else a word that says so.
 #include "ladder_table.hpp"
 
 #include <algorithm>

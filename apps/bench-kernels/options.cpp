@@ -1,3 +1,5 @@
+/// Reads the options, refuses all that is wrong with them together, and keeps other processes from the files
+/// that will be written.
 #include "options.hpp"
 
 #include <ostream>

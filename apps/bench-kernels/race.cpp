@@ -1,3 +1,5 @@
+/// How a race is kept fair: every way is recorded as a graph, the ways take turns at being first, the device
+/// is busy before the clock starts, and the peak is measured in each repetition too.
 #include "race.hpp"
 
 #include <algorithm>

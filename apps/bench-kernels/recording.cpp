@@ -1,3 +1,5 @@
+/// Each cost by itself in a long loop: a span, a ledger entry, a position, and an instruction of a step whose
+/// kernels do nothing.
 #include "recording.hpp"
 
 #include <memory>

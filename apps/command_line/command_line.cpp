@@ -1,3 +1,4 @@
+/// Splits, takes and reads words of a command line; options are never guessed from their first letters.
 #include "command_line/command_line.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// Makes sure that a program never ends with success when its output did not arrive: every write to standard
+/// output is watched, and closing it is tried at the end. A reader that stops early (EPIPE) is no fault.
 #include "command_line/program.hpp"
 
 #include <fcntl.h>

@@ -1,3 +1,5 @@
+/// What a word on the command line names: a file that exists is meant as it is written; else a backslash
+/// takes their meaning from `,` `=` `*` `?` `[`, and files that match a pattern come in natural order.
 #include "groups.hpp"
 
 #include <glob.h>

@@ -1,3 +1,5 @@
+/// Reads the options and groups, refuses all that is wrong with them together, and holds the text of --help,
+/// which says how verdicts come about.
 #include "options.hpp"
 
 #include <charconv>

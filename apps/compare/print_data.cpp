@@ -1,3 +1,5 @@
+/// The report for programs: CSV with a line for each metric, figure of scaling and reference, and JSON with
+/// the value of every run. Numbers are not rounded; what is not finite is empty or null.
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>

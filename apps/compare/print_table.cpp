@@ -1,3 +1,5 @@
+/// The report for people, in a terminal or as Markdown: the same tables drawn in two ways, four significant
+/// digits, and notes that say what this report's verdicts rest on.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>

@@ -1,3 +1,5 @@
+/// What each command does, in order: refuse what is wrong, claim the folder, write or fetch, then verify by
+/// reading the set as a training would.
 #include "commands.hpp"
 
 #include <cstdlib>

@@ -1,3 +1,5 @@
+/// The sources that are known, with the digest of every file, and how one file is fetched from the first
+/// mirror that delivers it: continued where it broke off, begun again where the digest is wrong.
 #include "fetch.hpp"
 
 #include <curl/curl.h>

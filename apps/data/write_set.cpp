@@ -1,3 +1,5 @@
+/// Names and shapes of the files of a set, the same that `data::load` looks for; what an earlier set left in
+/// the folder under other names is removed.
 #include "write_set.hpp"
 
 #include <algorithm>

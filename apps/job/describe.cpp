@@ -1,3 +1,5 @@
+/// Builds the programs of all roles as a run would, checks that they can be executed, and lists each role's
+/// layers, memory and traffic; and what the event model says of the step.
 #include "job/describe.hpp"
 
 #include <iomanip>

@@ -1,3 +1,4 @@
+/// Lists what a run reads, and takes the claims of what it writes once no path has two roles.
 #include "job/files.hpp"
 
 namespace partita::job {

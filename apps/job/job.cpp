@@ -1,3 +1,5 @@
+/// The way from the command line to a running program: options, grid, data and model file are checked
+/// together, all ranks agree on what is wrong, then world, back-end and limits are made as the options say.
 #include "job/job.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// Holds a model file against the layers of a model by name and shape, says what does not fit and how to
+/// leave it out, and turns one into the other.
 #include "job/model_file.hpp"
 
 #include <fnmatch.h>

@@ -1,3 +1,5 @@
+/// Which normalisation and classes a run with a saved model has: the model's where the options leave them
+/// open; where they contradict it, or the data cannot be read that way, it says which of the two is to blame.
 #include "job/preprocessing.hpp"
 
 #include <algorithm>

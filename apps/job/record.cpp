@@ -1,3 +1,5 @@
+/// Gathers hosts, devices, library versions and the scheduler's variables, the layers as they are split, and
+/// at the end traffic and memory of all ranks.
 #include "job/record.hpp"
 
 #include <algorithm>

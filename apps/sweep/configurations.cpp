@@ -1,3 +1,5 @@
+/// From lists of values to numbered runs, each read and checked as partita-train would read it. A fault that
+/// many share is told once, with their numbers; two runs that are the same are a fault.
 #include "configurations.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// The paths in a sweep's folder, which configurations are finished and which must run again, and how a group
+/// takes the next one.
 #include "folder.hpp"
 
 #include <fcntl.h>

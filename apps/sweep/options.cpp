@@ -1,3 +1,5 @@
+/// Reads the sweep's own keys, those that vary and those of the run, from file and command line, and refuses
+/// what would make configurations write to one place.
 #include "options.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// A row as JSON and back, and the row that a result file makes, where none was kept or to see how the run
+/// ended.
 #include "row.hpp"
 
 #include <algorithm>

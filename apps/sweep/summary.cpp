@@ -1,3 +1,5 @@
+/// The list, the table and the figures of a sweep; best is the configuration with the best mean over its
+/// seeds of the test accuracy, else of the test loss, else of the training loss.
 #include "summary.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// What each group of ranks does until nothing is left: take a configuration, train it as partita-train does,
+/// keep its row. A run that fails ends its own configuration only; a signal ends all.
 #include "sweep.hpp"
 
 #include <chrono>

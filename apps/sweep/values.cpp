@@ -1,3 +1,5 @@
+/// Expands "0.1, 1..8*2, 10..30+10": words stay as they are, ranges add or multiply, and a range that comes
+/// no nearer to its end is refused.
 #include "values.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// Gives every span a lane, and writes names, spans, arrows and counters as events. Times are whole
+/// nanoseconds until they are written, so that spans which touch still touch.
 #include "trace.hpp"
 
 #include <algorithm>

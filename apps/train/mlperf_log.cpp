@@ -1,3 +1,5 @@
+/// Which event of a training becomes which line. Times count from one reading of the system's clock by the
+/// monotonic one.
 #include "mlperf_log.hpp"
 
 #include <chrono>

@@ -1,3 +1,5 @@
+/// Finds the newest checkpoint that is whole on all ranks, says what keeps a run from going on from it, and
+/// begins the new record with what the checkpoint's result holds.
 #include "resume.hpp"
 
 #include <cerrno>

@@ -1,3 +1,5 @@
+/// Fills in what only a training has: steps and epochs, traffic from before a restart, the timeline, and the
+/// figures of merit.
 #include "run_record.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// The course of a training: check input and files, describe or run it, resume, keep the record up to date,
+/// save the model, and turn the outcome into status, last line and exit code.
 #include "train/training_job.hpp"
 
 #include <iomanip>

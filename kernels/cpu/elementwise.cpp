@@ -1,3 +1,5 @@
+/// The loops: contiguous arrays that do not overlap, in memory order whatever the layout. Losses are added up
+/// in double.
 #include "elementwise.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// Forward with filters in the lanes: a block of neighbouring output pixels stays in registers while the
+/// window's values are broadcast to it one after the other.
 #include <algorithm>
 
 #include "few_channels.hpp"

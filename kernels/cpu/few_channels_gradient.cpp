@@ -1,3 +1,5 @@
+/// Weight gradient as sums of outer products over all pixels: one side (filters, or values of a window's row)
+/// in the lanes, a few values of the other broadcast, all sums in registers.
 #include <algorithm>
 #include <cstring>
 

@@ -1,3 +1,4 @@
+/// The CUDA runtime and its devices in one line, for --version and results, in builds with CUDA and without.
 #include "partita/kernels/cuda/devices.hpp"
 
 namespace partita::kernels::cuda {

@@ -1,3 +1,5 @@
+/// The contract's calls by those of the CUDA runtime. Memory begins as zeros; events and graphs work inside
+/// and outside of a recording.
 #include "device.hpp"
 
 #include <cstring>

@@ -1,3 +1,4 @@
+/// Asks the CUDA runtime for its devices; that there is none, or no driver, is an answer and no error.
 #include <cuda_runtime.h>
 
 #include "partita/kernels/cuda/devices.hpp"

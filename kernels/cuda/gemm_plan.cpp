@@ -1,3 +1,5 @@
+/// Chooses a kernel from the shape before there is any memory, casts operands to bfloat16 in the workspace
+/// where the precision asks for it, and runs the kernel on a call's views.
 #include "gemm_plan.hpp"
 
 #include <stdexcept>

@@ -1,3 +1,5 @@
+/// A failed call of the CUDA runtime becomes an exception that names call and cause; too little memory
+/// becomes a std::bad_alloc.
 #include "launch.hpp"
 
 #include <new>

@@ -1,3 +1,4 @@
+/// A build without CUDA: there are no devices, and making a back-end says why.
 #include <stdexcept>
 
 #include "partita/kernels/cuda/backend.hpp"

@@ -1,3 +1,4 @@
+/// The steady clock, which no change of the date moves.
 #include "partita/base/clock.hpp"
 
 #include <chrono>

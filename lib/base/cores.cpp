@@ -1,3 +1,5 @@
+/// Reads the limits of all control groups above this process (cgroup v1 and v2, also inside a container), and
+/// shares each among the processes that have it.
 #include "partita/base/cores.hpp"
 
 #include <sys/stat.h>

@@ -1,3 +1,4 @@
+/// OpenSSL's digest behind a handle that cannot leak, and files read a MiB at a time.
 #include "partita/base/digest.hpp"
 
 #include <openssl/evp.h>

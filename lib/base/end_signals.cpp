@@ -1,3 +1,5 @@
+/// A handler that writes one line, made beforehand, and ends with 128 + the signal's number. A signal that
+/// the parent had ignored stays ignored.
 #include "partita/base/end_signals.hpp"
 
 #include <unistd.h>

@@ -1,3 +1,5 @@
+/// The texts of the three failures: key, value and message of each violation; call, code, text and place;
+/// contract and values.
 #include "partita/base/error.hpp"
 
 namespace partita::base {

@@ -1,3 +1,5 @@
+/// Bytes to lines: a byte-order mark is skipped, every line end becomes a line feed; UTF-16 and what holds
+/// zeros is refused with the way to mend it.
 #include "partita/base/text.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// Bytes that are not UTF-8 become `\xNN`, and so does the backslash of what already looks like such an
+/// escape: the way back then has one reading.
 #include "partita/base/utf8.hpp"
 
 #include <algorithm>

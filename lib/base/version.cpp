@@ -1,3 +1,4 @@
+/// The versions that the build recorded beside those that run now; where they differ, both are told.
 #include "partita/base/version.hpp"
 
 #include <openssl/crypto.h>

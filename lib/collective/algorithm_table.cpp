@@ -1,3 +1,5 @@
+/// Reads, checks and searches a table of rules, and says among which algorithms it may choose at each reach.
+/// A table without an answer for some reach or size is refused when it is read.
 #include "partita/collective/algorithm_table.hpp"
 
 #include <algorithm>

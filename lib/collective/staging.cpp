@@ -1,3 +1,5 @@
+/// Goes through the rounds forwards for what must be fetched before each, and backwards for what is final
+/// after it. Stores into other ranks' windows cannot be followed here: such schedules are copied whole.
 #include "partita/collective/staging.hpp"
 
 #include <algorithm>

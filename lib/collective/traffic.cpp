@@ -1,3 +1,5 @@
+/// The words for activities, operations and purposes in results, and sums of counts: once a modelled figure
+/// is unknown, so is every sum that contains it.
 #include "partita/collective/traffic.hpp"
 
 namespace partita::collective {

@@ -1,3 +1,5 @@
+/// Creates, opens and names the shared memory of a host's ranks. Where it cannot be had, each rank is left
+/// with its own block, which only itself can read.
 #include "board.hpp"
 
 #include <fcntl.h>

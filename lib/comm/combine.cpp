@@ -1,3 +1,5 @@
+/// Terms are added in the order in which they are given, a block that stays in the first-level cache at a
+/// time, by loops that the compiler vectorises.
 #include "combine.hpp"
 
 #include <algorithm>

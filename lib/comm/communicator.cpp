@@ -1,3 +1,5 @@
+/// From a request to a planned operation: ranks agree on its description, option or table name the algorithm,
+/// `collective` makes the rounds. Also the one loop in which a rank waits for others.
 #include "partita/comm/communicator.hpp"
 
 #include <sched.h>

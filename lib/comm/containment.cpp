@@ -1,3 +1,5 @@
+/// What happens between an exception on one rank and the next job of its group: peers are told, waits end,
+/// messages under way are received and thrown away, communicators and windows are freed.
 #include "containment.hpp"
 
 #include <sched.h>

@@ -1,3 +1,5 @@
+/// Starts MPI without the signal handler that MPICH brings, has errors returned instead of ending the
+/// process, and ends the job, after saying why, when an exception leaves the program.
 #include "partita/comm/environment.hpp"
 
 #include <mpi.h>

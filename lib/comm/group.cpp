@@ -1,3 +1,5 @@
+/// Runs a job on a group's ranks; afterwards they tell each other how it ended, throw away what is still
+/// under way, and free what an exception left, where it is the same on all ranks.
 #include "partita/comm/group.hpp"
 
 #include <sstream>

@@ -1,3 +1,5 @@
+/// Adds up what went to and came from each peer, and turns the ledger into rows of a result. What gathers the
+/// rows themselves (activity `record`) is not among the peers' counts.
 #include "partita/comm/ledger.hpp"
 
 namespace partita::comm {

@@ -1,3 +1,4 @@
+/// Which MPI library runs, in one line: the first of the lines that it says of itself.
 #include "partita/comm/library.hpp"
 
 #include <mpi.h>

@@ -1,3 +1,5 @@
+/// Up to 2³¹ − 1 bytes a message is so many bytes; a longer one is a single element of a type made of chunks
+/// of 1 MiB and the bytes that are left.
 #include "messages.hpp"
 
 #include <limits>

@@ -1,3 +1,5 @@
+/// Where an operation on shared buffers has come to: which round, whether its copies are issued, what each
+/// peer has said. Every call looks, does what is possible and returns.
 #include "shared_rounds.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// Which copies must be there before a round and which are issued behind it. Without mirrors every question
+/// is answered with yes and nothing is copied.
 #include "staged.hpp"
 
 namespace partita::comm {

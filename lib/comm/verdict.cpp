@@ -1,3 +1,5 @@
+/// First come operations in which ranks of a group differ; if there are none, ranks that others wait for and
+/// that do not wait themselves; if all wait, the circle.
 #include "verdict.hpp"
 
 #include <algorithm>

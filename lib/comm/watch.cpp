@@ -1,3 +1,5 @@
+/// What a rank does that has waited too long: it reads the blocks of its own node, asks the other nodes, and
+/// reports for all. Of several, one reports: the first of its node, the lowest rank of all.
 #include "watch.hpp"
 
 #include <sched.h>

@@ -1,3 +1,5 @@
+/// Reads line by line and says of each what is wrong with it. The keys under a section that cannot be read
+/// are skipped, for nobody knows whose they are. And the way back: a value with the quotes that it needs.
 #include "partita/config/ini.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// Brings the command line, the run file and the model file together, of which the earlier one wins, and
+/// finds whatever is wrong with their keys in one pass.
 #include <algorithm>
 #include <boost/program_options.hpp>
 #include <map>

@@ -1,3 +1,5 @@
+/// Finds the files of a set in a folder or an archive, checks every record's label, and puts batches behind
+/// each other in the order of their names.
 #include "partita/data/cifar.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// Reads and checks the names line by line; they are printed and stored as they are, so control characters
+/// and what is not UTF-8 are refused.
 #include "partita/data/class_names.hpp"
 
 #include <algorithm>

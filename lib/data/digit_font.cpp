@@ -1,3 +1,4 @@
+/// Each digit's ways of being written, in the order of the digits: straight lines, curves and closed curves.
 #include "digit_font.hpp"
 
 #include <array>

@@ -1,3 +1,4 @@
+/// Reads a regular file whole or says why not; writes one beside its place, syncs it and renames it there.
 #include "file_bytes.hpp"
 
 #include <fcntl.h>

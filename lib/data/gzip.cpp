@@ -1,3 +1,5 @@
+/// Inflates piece by piece through zlib, as far as the caller asks; members that follow each other are one
+/// stream, and bytes behind the last one are an error.
 #include "gzip.hpp"
 
 #include <zlib.h>

@@ -1,3 +1,5 @@
+/// Checks the magic number, extents and length before the content is used; of a packed file only as much is
+/// unpacked as its header allows, and one byte more to notice what is too long.
 #include "partita/data/idx.hpp"
 
 #include <algorithm>

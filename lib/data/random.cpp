@@ -1,3 +1,6 @@
+/// The set `random`: features are standard normal draws, each a function of (seed, sample, element), so that
+/// any part can be drawn alone. Classes are those that a random linear teacher scores highest; targets are
+/// drawn.
 #include <algorithm>
 
 #include "partita/data/synthetic.hpp"

@@ -1,3 +1,5 @@
+/// Fisher–Yates with counted random numbers: the draw for place i of an epoch is a function of (seed, epoch,
+/// i).
 #include "partita/data/sampler.hpp"
 
 #include <limits>

@@ -1,3 +1,5 @@
+/// Walks from header to header; checksum, octal numbers and sizes are checked before a member is named. Only
+/// plain files are listed.
 #include "tar.hpp"
 
 #include <algorithm>

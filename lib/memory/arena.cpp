@@ -1,3 +1,4 @@
+/// Aligned zeroed memory of the host, and pieces of it in the order in which they are asked for.
 #include "partita/memory/arena.hpp"
 
 #include <cstdlib>

@@ -1,3 +1,5 @@
+/// The table of layer kinds itself (arguments, options, limits, placements), and the text of --help layers
+/// that is written from it.
 #include "partita/model/grammar.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// Reads the words of a line as its kind's row in the table says. All that is wrong with a line is said at
+/// once, with what is allowed and the nearest word.
 #include "layer_line.hpp"
 
 #include <algorithm>

@@ -1,3 +1,6 @@
+/// Shapes and counts of a layer's parameters, its FLOPs, its line as text, and initial values: each is a
+/// function of (seed, layer, element), so that a shard draws its part of the whole. FLOPs count a
+/// multiply-add as two.
 #include "partita/model/model.hpp"
 
 #include <charconv>

@@ -1,3 +1,5 @@
+/// Reads input, loss and layers, infers each output shape from the one before, and stops inferring at the
+/// first line that is wrong, since what follows would only repeat it.
 #include "partita/model/parse.hpp"
 
 #include <algorithm>

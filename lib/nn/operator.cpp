@@ -1,3 +1,4 @@
+/// Which operator a kind of layer has.
 #include "partita/nn/operator.hpp"
 
 #include "partita/base/error.hpp"

@@ -1,3 +1,5 @@
+/// The steps in which a file is replaced, and what can stand in their way: found before a run begins by
+/// writing a temporary file where the run will write its own.
 #include "partita/results/atomic_file.hpp"
 
 #include <fcntl.h>

@@ -1,3 +1,5 @@
+/// Takes a lock and makes sure of it: who had it before may delete its file between our open and our lock, so
+/// a lock counts only if its file is still the one at the path.
 #include "partita/results/claim.hpp"
 
 #include <fcntl.h>

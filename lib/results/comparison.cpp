@@ -1,3 +1,5 @@
+/// From two groups of runs to rows: value and interval of each side, threshold, test, correction for the
+/// number of tests, verdict; and one row for the mean of all gated times and rates.
 #include "partita/results/comparison.hpp"
 
 #include <algorithm>

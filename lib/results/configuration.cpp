@@ -1,3 +1,5 @@
+/// Differences between two runs, key by key. Where a result states the matter itself (batch, digest of the
+/// data, starting model, table), that decides and not how it was named.
 #include "partita/results/configuration.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// How the child that reads a file first is made and judged: it has limits of memory and time and answers
+/// through a pipe; one that ends without an answer has crashed on the file.
 #include "contained.hpp"
 
 #include <fcntl.h>

@@ -1,3 +1,5 @@
+/// What is asked of a file in turn: HDF5's signature, no other writer, our marks, the kind of content; then
+/// it is read in a child and, if that went well, here. Each refusal says what to do.
 #include "document.hpp"
 
 #include <algorithm>

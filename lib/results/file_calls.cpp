@@ -1,3 +1,5 @@
+/// Open, write, fsync and close. Interrupted writes go on, and a file size limit is an error here instead of
+/// the signal that ends a process.
 #include "file_calls.hpp"
 
 #include <fcntl.h>

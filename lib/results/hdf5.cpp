@@ -1,3 +1,5 @@
+/// How values are stored: fixed little-endian types, chunks with a checksum, long columns of whole numbers
+/// and texts packed. What is read is first held against its type, its place and its size.
 #include "hdf5.hpp"
 
 #include <hdf5_hl.h>

@@ -1,3 +1,5 @@
+/// Each check before something is read: that a member is no link, that values lie in this file, that they can
+/// fit into it; and after it, that they are those whose sum was written.
 #include "hdf5_bounds.hpp"
 
 #include <algorithm>

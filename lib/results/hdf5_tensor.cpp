@@ -1,3 +1,5 @@
+/// Tensors of checkpoints: chunks with checksums for what a rank writes, and virtual ones that show the
+/// shards of all ranks as one tensor to any HDF5 program.
 #include "hdf5_tensor.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// Which metrics a run has, in the order in which they are shown: each with its unit, the direction that is
+/// better, whether it gates, how a change is judged, and its values by block.
 #include <algorithm>
 #include <cmath>
 #include <map>

@@ -1,3 +1,5 @@
+/// Writes a model's parameters and reads them back: from files of ours all or nothing, from files of other
+/// software what has the names of layers, keeping why the rest could not be read.
 #include "partita/results/model_file.hpp"
 
 #include <algorithm>

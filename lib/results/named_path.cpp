@@ -1,3 +1,5 @@
+/// Whether two paths are one file: by its number on the disk if it exists, else by its real folder and name.
+/// The temporary file and the lock of an output count as files of its own.
 #include "partita/results/named_path.hpp"
 
 #include <sys/stat.h>

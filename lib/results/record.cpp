@@ -1,3 +1,5 @@
+/// The words for statuses and phases, by which software and when a result was made, and a step's row spread
+/// over the columns.
 #include "partita/results/record.hpp"
 
 #include <ctime>

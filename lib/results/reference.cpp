@@ -1,3 +1,5 @@
+/// Reads METRIC=TARGET,LOWER,UPPER[,UNIT] and holds a group's median against it. Bounds that could never fail
+/// are refused, and a name that is no metric is answered with the nearest one.
 #include "partita/results/reference.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// A record to a file and back through the one list of fields in schema.hpp, once its columns are known to be
+/// of one length.
 #include "partita/results/result_file.hpp"
 
 #include "document.hpp"

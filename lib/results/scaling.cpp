@@ -1,3 +1,5 @@
+/// Speed-up and efficiency of each group against the first: strong scaling if the global batch is the same,
+/// else weak. If more than grid and batch differ, those keys are named in place of a table.
 #include "partita/results/scaling.hpp"
 
 #include <algorithm>

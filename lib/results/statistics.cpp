@@ -1,3 +1,5 @@
+/// Intervals of a median by order statistics; the Mann–Whitney test, exact for small samples, with ties by
+/// counting or by drawn permutations, else normal; Holm's correction; intervals of one run by its blocks.
 #include "partita/results/statistics.hpp"
 
 #include <algorithm>

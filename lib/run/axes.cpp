@@ -1,3 +1,5 @@
+/// Makes the communicators. The data axis has one even where it is a single rank: gradients lie in memory
+/// that its ranks share.
 #include "partita/run/axes.hpp"
 
 namespace partita::run {

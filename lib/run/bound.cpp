@@ -1,3 +1,5 @@
+/// All that a batch size decides is decided here: addresses of slots, operators, planned transfers, blocks
+/// that conversions copy. A step with this size then allocates nothing.
 #include "bound.hpp"
 
 #include <algorithm>

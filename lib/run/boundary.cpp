@@ -1,3 +1,5 @@
+/// When ranks ask each other: all after the same step, about four times a second. How many steps that is
+/// follows from the time that the last question agreed on, so that nobody asks alone.
 #include "partita/run/boundary.hpp"
 
 #include <algorithm>

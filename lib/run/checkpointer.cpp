@@ -1,3 +1,5 @@
+/// How a checkpoint comes to count: every rank writes its shard and tells all its digest or its failure; rank
+/// 0 writes the manifest once all shards are there, and only then tells that the step is safe.
 #include "partita/run/checkpointer.hpp"
 
 #include <algorithm>

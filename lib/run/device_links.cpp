@@ -1,3 +1,5 @@
+/// Which way an axis takes: `ipc` if all its ranks are on one node and can open each other's memory, which is
+/// tried once with a sample; else device memory handed to MPI if MPI can read it; else copies on the host.
 #include "partita/run/device_links.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// Orders copies between a device and the host among its kernels by events: a fetch begins when the kernels
+/// before it are done, and the kernels after a store wait for it on the device, not on the host.
 #include "partita/run/device_mirror.hpp"
 
 namespace partita::run {

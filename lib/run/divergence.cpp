@@ -1,3 +1,5 @@
+/// Looks for values that are not finite in the order in which a step computes them, on every rank, and names
+/// the earliest of all ranks in the same words everywhere.
 #include "partita/run/divergence.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// Takes the samples in their order; the last batch may be smaller. Sums of loss and hits are added up on
+/// each rank and reduced over ranks once.
 #include "partita/run/evaluator.hpp"
 
 #include <algorithm>

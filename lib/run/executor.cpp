@@ -1,3 +1,5 @@
+/// Walks a program's instructions on a host, and holds what a host and a device need alike: memory, transfers
+/// that no batch size changes, times of transfers on their own, the times of a step.
 #include "partita/run/executor.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// Runs the batches twice: each between barriers for its latency, then all without a pause for the
+/// throughput. What was predicted comes to rank 0 with the numbers of its samples.
 #include "partita/run/inference.hpp"
 
 #include <algorithm>

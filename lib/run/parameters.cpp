@@ -1,3 +1,5 @@
+/// Where weights, velocities and gradients lie on a host and on a device, and how the elements of a rank's
+/// flat vector and those of the model's whole tensors correspond.
 #include "partita/run/parameters.hpp"
 
 #include <cstring>

@@ -1,3 +1,5 @@
+/// Copies and sums between memories of different ranks' devices: the other ranks' addresses are opened when
+/// an operation is planned, and each range becomes one call on the store queue with an event behind it.
 #include "partita/run/reached_mirror.hpp"
 
 #include "partita/base/error.hpp"

@@ -1,3 +1,5 @@
+/// Brings the spans of all ranks to one clock. A wait is divided in two: until the last party had started the
+/// transfer (`dependency` for messages, `straggler` for collectives), and from then on.
 #include "partita/run/record.hpp"
 
 #include <algorithm>

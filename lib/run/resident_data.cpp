@@ -1,3 +1,5 @@
+/// Uploads samples once, as bytes where the set has bytes, with a scale and a shift for each channel; they
+/// are normalised when a batch is gathered.
 #include "resident_data.hpp"
 
 #include <vector>

@@ -1,3 +1,5 @@
+/// For each stored block and each piece that this rank holds, copies the rectangle of rows and columns that
+/// both have. Shards that have nothing of this rank's are not read.
 #include "partita/run/restore.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// An address that other processes can open names rank, allocation and offset beside the device's handle: an
+/// allocation is opened once, however many buffers lie in it.
 #include "partita/run/shared_memory.hpp"
 
 #include <cstring>

@@ -1,3 +1,5 @@
+/// The handler of SIGUSR1, SIGTERM and SIGINT writes down which one came and does nothing else. A process
+/// that inherits these signals blocked has them unblocked.
 #include "partita/run/signals.hpp"
 
 #include "partita/base/error.hpp"

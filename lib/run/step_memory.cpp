@@ -1,3 +1,5 @@
+/// One layout for the step's small values, on the device and on the host: what is reported, then what the
+/// step is given, then indices and sums. So one copy brings all of it there and one brings the report back.
 #include "partita/run/step_memory.hpp"
 
 #include <cmath>

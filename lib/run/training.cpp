@@ -1,3 +1,5 @@
+/// What follows what: the steps of an epoch, what is due between two of them (checkpoint, snapshot, stop),
+/// and an epoch's end (evaluation, divergence, target).
 #include "partita/run/training.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// Where each rank is stuck after the walk and who is missing there; on demand also groups whose members do
+/// not start the same operation in the same order.
 #include "partita/sim/deadlock.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// FLOPs of an instruction's layer and payload of a transfer, by rates. An all-reduce counts its payload
+/// twice, whichever algorithm it takes; updates, losses and copies are free.
 #include "partita/sim/rates.hpp"
 
 namespace partita::sim {

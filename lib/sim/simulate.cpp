@@ -1,3 +1,5 @@
+/// Walks the programs in an order in which every wait finds its transfer started, and adds up time, waiting
+/// and idleness on each rank.
 #include "partita/sim/simulate.hpp"
 
 #include <algorithm>

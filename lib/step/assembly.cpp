@@ -1,3 +1,5 @@
+/// The beginning of every program: what the plan fixes for it and the units of the role's chunks; and the one
+/// place that says which slots a transfer's `start` and `wait` read and write.
 #include "assembly.hpp"
 
 #include <bit>

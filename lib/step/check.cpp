@@ -1,3 +1,6 @@
+/// Finds what would make a program fail: a slot smaller or larger than its instruction needs, a range outside
+/// its buffer, two ends of a transfer that do not fit. Sizes are computed from layers and placements, beside
+/// the code that made the slots.
 #include "partita/step/check.hpp"
 
 #include <algorithm>

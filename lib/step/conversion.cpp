@@ -1,3 +1,5 @@
+/// A rank's part of a tensor is a box of samples, channels, rows and columns. What rank i gives rank j is the
+/// intersection of i's box before and j's box after; counts, cuts and strided blocks follow from it.
 #include "partita/step/conversion.hpp"
 
 #include <algorithm>

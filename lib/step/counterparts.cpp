@@ -1,3 +1,5 @@
+/// Sorts the transfers that all ranks start by axis, group, coordinates and tag or number: those with equal
+/// keys belong together, and whether some are missing is seen from their count.
 #include "partita/step/counterparts.hpp"
 
 #include <algorithm>

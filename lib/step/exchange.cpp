@@ -1,3 +1,5 @@
+/// What a conversion becomes: nothing, a local `convert`, an all-reduce in place, or `pack`, transfer,
+/// `unpack` through message slots, in which what goes to one rank lies together.
 #include "exchange.hpp"
 
 namespace partita::step {

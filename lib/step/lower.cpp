@@ -1,3 +1,5 @@
+/// A layer's share on a tensor rank is what its placement stores there. A ReLU joins the layer before it if
+/// that layer has an epilogue, belongs to the same chunk and hands its output over as the ReLU takes it.
 #include "lower.hpp"
 
 namespace partita::step {

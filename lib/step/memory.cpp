@@ -1,3 +1,5 @@
+/// A slot lives from the first to the last instruction that touches it. Places are given from the largest
+/// slot to the smallest, each the lowest offset that is free during the slot's life.
 #include "partita/step/memory.hpp"
 
 #include <algorithm>

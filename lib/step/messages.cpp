@@ -1,3 +1,5 @@
+/// Tags that both ends compute alike, from direction, boundary between chunks and micro-batch. Keeps which
+/// receives are posted and which sends have not been waited for yet.
 #include "messages.hpp"
 
 namespace partita::step {

@@ -1,3 +1,5 @@
+/// Where each parameter lies in a role's flat vectors: trained ones first, in the order in which the backward
+/// passes complete their gradients, so that a bucket is a slice; frozen ones behind them.
 #include <algorithm>
 
 #include "assembly.hpp"

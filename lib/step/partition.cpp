@@ -1,3 +1,5 @@
+/// Dynamic programming over (chunks, layers): the cheapest cut of the first layers into k chunks extends the
+/// cheapest ones into k − 1. Among equals the cut wins that carries fewer values across boundaries.
 #include "partita/step/partition.hpp"
 
 #include <algorithm>

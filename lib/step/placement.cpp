@@ -1,3 +1,5 @@
+/// What each kind of layer can do on the tensor axis, and the search for the cheapest chain of layers: of all
+/// chains that end in the same pair of placements only the one with the fewest seconds is kept.
 #include "partita/step/placement.hpp"
 
 #include <algorithm>

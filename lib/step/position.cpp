@@ -1,3 +1,5 @@
+/// Kind, phase, layer and micro-batch of an instruction in 64 bits, which the watchdog shows, and the words
+/// that a report makes of them on any rank.
 #include "partita/step/position.hpp"
 
 #include <array>

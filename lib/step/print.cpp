@@ -1,3 +1,5 @@
+/// The words for the parts of a program, as results and --print-program have them, and a program's listing,
+/// one instruction a line.
 #include <iomanip>
 #include <sstream>
 

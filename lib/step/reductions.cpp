@@ -1,3 +1,6 @@
+/// A bucket takes units in the order in which their gradients are complete. It ends when it holds
+/// `bucket_bytes`, when the next unit is reduced over other axes, and after the last trained unit. Sizes are
+/// those of an even cut, so that tensor ranks close the same buckets.
 #include "reductions.hpp"
 
 namespace partita::step {

@@ -1,3 +1,5 @@
+/// One function for each schedule: the passes of a stage in order, from the numbers of micro-batches, chunks
+/// and stages alone.
 #include "partita/step/schedule.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// Which elements a rank stores of what it holds. Ranks that hold the same piece share its rows; pieces too
+/// small to cut go to one of their holders, in turn, so that no rank writes much more than another.
 #include "partita/step/shards.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// Which tensors a step needs, and how large each is on this rank: inputs, outputs and gradients of every
+/// unit and micro-batch. What only passes a value on has the slot of its source.
 #include "assembly.hpp"
 
 namespace partita::step {

@@ -1,3 +1,5 @@
+/// Counts a program's transfers: calls and payload by axis, operation and purpose. How many bytes an
+/// algorithm moves for a payload is the business of `collective`.
 #include "partita/step/traffic.hpp"
 
 namespace partita::step {

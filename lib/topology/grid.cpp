@@ -1,3 +1,5 @@
+/// Ranks and coordinates, the ranks of an axis, and the grids of a number of ranks that are nearest to the
+/// one wanted: fewest axes changed, then the smallest ratio.
 #include "partita/topology/grid.hpp"
 
 #include <algorithm>

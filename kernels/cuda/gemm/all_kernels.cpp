@@ -1,3 +1,4 @@
+/// The kernels that can be asked for by name: the family's own, then the library's.
 #include "cublas.hpp"
 #include "selector.hpp"
 

@@ -1,3 +1,6 @@
+/// A product described to the library, whose matrices are column-major: it is given Cᵀ = op(B)ᵀ·op(A)ᵀ, so
+/// that nothing is copied. What it cannot fuse (row sums, masks, a bias for a bfloat16 result) follows as
+/// kernels of ours.
 #include "cublas.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+/// Looks for the library where the loader does, then under CUDA_HOME, CUDA_PATH and /usr/local/cuda; a
+/// function that is missing is named in `problem`, and nothing is used then.
 #include "cublas_library.hpp"
 
 #include <cublas_api.h>

@@ -1,3 +1,4 @@
+/// The order of the ladder: each kernel after the one that it adds to.
 #include "family.hpp"
 
 #include <array>

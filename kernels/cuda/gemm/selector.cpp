@@ -1,3 +1,5 @@
+/// The one asked for if it can compute the product; else the fastest at the nearest measured product that
+/// can; else the last of the ladder that can, with split_k for long sums of few results.
 #include "selector.hpp"
 
 #include <algorithm>

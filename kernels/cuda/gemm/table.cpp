@@ -1,3 +1,5 @@
+/// The measured times of products as CSV, read with every line that is wrong named, and written; the shipped
+/// table is built into the program.
 #include <charconv>
 #include <fstream>
 #include <ostream>

@@ -1,3 +1,5 @@
+/// Which matrices TMA can address, and the call that encodes one; it belongs to the driver and is looked up
+/// at run time, so that nothing is linked to the driver.
 #include "tensor_map.hpp"
 
 #include <cuda_runtime.h>

@@ -1,3 +1,5 @@
+/// Which elements of a product are checked (all of a small one, corners and random ones of a large one), and
+/// how far they may lie from the sums in double.
 #include "operands.hpp"
 
 #include <algorithm>

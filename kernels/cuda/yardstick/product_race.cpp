@@ -1,3 +1,5 @@
+/// A product with all kernels that can compute it on this chip, beside the library's proposals, on as many
+/// sets of operands as exceed the cache; and the chip's figures and peak for the benchmark.
 #include <algorithm>
 #include <optional>
 #include <sstream>
