@@ -18,6 +18,10 @@ void tell(const step::Instruction&);
 /// Messages reach this rank so much after they were sent, or after they have come.
 void delay_messages(double seconds);
 
+/// Messages are not noticed before they are waited for, as where other processes have the cores: what arrives
+/// when. False where it is this host that decides.
+bool hold_messages(bool until_waited_for);
+
 /// What a figure may differ by from what is expected, relative, and how many attempts it has.
 struct Patience {
   double tolerance;

@@ -53,6 +53,8 @@ void tell(const step::Instruction&) {}
 
 void delay_messages(double seconds) { delay = seconds; }
 
+bool hold_messages(bool) { return false; }
+
 Patience patience() { return {.tolerance = 0.03, .attempts = 8}; }
 
 std::string state_of_machine() {

@@ -1,11 +1,12 @@
 /// Time that only instructions take. Ranks agree on it as Lamport's clocks do: with every message of a step
 /// goes the time at which it was sent, and who waits for the message goes on then, or is late already.
 ///
-/// A message that has come is withheld while it is not time for it and something else is done or waited for,
-/// so that collectives in flight beside others move on only when they are waited for. Shared windows carry no
-/// time.
+/// Every transfer has a clock of its own, which its messages move on: from its start, with each message that
+/// it receives. What it sends, it sends then. A collective beside others can so be moved on whenever its
+/// messages happen to arrive: who waits for it sees the same time. Shared windows carry no time.
 #include <mpi.h>
 
+#include <algorithm>
 #include <list>
 #include <map>
 #include <utility>
@@ -21,9 +22,17 @@ using step::Kind;
 double now = 0, delay = 0;
 Kind doing = Kind::load;
 int transfer_at_hand = -1;
+bool hold = false;
 
 /// Of the step's transfers, by communicator and tag: known from their first message, which `start` posts.
 std::map<std::pair<MPI_Comm, int>, int> transfers;
+/// How far each has come.
+std::map<int, double> clocks;
+
+bool is_waited_for(int transfer) { return doing == Kind::wait && transfer_at_hand == transfer; }
+
+/// Who waits for a transfer is where it is, or later.
+void catch_up() { now = std::max(now, clocks[transfer_at_hand]); }
 
 /// The time of sending, under way beside its message.
 struct Sent {
@@ -36,7 +45,7 @@ struct Receive {
   int transfer = -1;
   double sent_seconds = 0;
   MPI_Request sent_request = MPI_REQUEST_NULL;
-  bool message_is_here = false, time_is_here = false;
+  bool message_is_here = false;
   MPI_Status status{};
 };
 std::map<const MPI_Request*, Receive> receives;
@@ -54,18 +63,17 @@ int test(MPI_Request* request, int* flag, MPI_Status* status) {
   if (found == receives.end()) return PMPI_Test(request, flag, status);
   Receive& receive = found->second;
   *flag = 0;
+  if (hold && !is_waited_for(receive.transfer)) return MPI_SUCCESS;
   int here = 1;
   if (!receive.message_is_here)
     if (const int code = PMPI_Test(request, &here, &receive.status); code != MPI_SUCCESS) return code;
   if (here == 0) return MPI_SUCCESS;
   receive.message_is_here = true;
-  if (!receive.time_is_here) PMPI_Test(&receive.sent_request, &here, MPI_STATUS_IGNORE);
+  PMPI_Test(&receive.sent_request, &here, MPI_STATUS_IGNORE);
   if (here == 0) return MPI_SUCCESS;
-  receive.time_is_here = true;
-  const double arrival = receive.sent_seconds + delay;
-  const bool waited_for = doing == Kind::wait && transfer_at_hand == receive.transfer;
-  if (arrival > now && !waited_for) return MPI_SUCCESS;
-  now = arrival > now ? arrival : now;
+  double& clock = clocks[receive.transfer];
+  clock = std::max(clock, receive.sent_seconds + delay);
+  if (is_waited_for(receive.transfer)) catch_up();
   if (status != MPI_STATUS_IGNORE) *status = receive.status;
   receives.erase(found);
   *flag = 1;
@@ -81,6 +89,8 @@ void tests::pass(double seconds) { now += seconds; }
 void tests::tell(const step::Instruction& instruction) {
   doing = instruction.kind;
   transfer_at_hand = instruction.transfer;
+  if (doing == Kind::start) clocks[transfer_at_hand] = now;
+  if (doing == Kind::wait) catch_up();
   for (int done = 1; !sent.empty() && done != 0;) {
     PMPI_Test(&sent.front().request, &done, MPI_STATUS_IGNORE);
     if (done != 0) sent.pop_front();
@@ -88,6 +98,11 @@ void tests::tell(const step::Instruction& instruction) {
 }
 
 void tests::delay_messages(double seconds) { delay = seconds; }
+
+bool tests::hold_messages(bool until_waited_for) {
+  hold = until_waited_for;
+  return true;
+}
 
 tests::Patience tests::patience() { return {.tolerance = 1e-9, .attempts = 1}; }
 
@@ -99,7 +114,7 @@ extern "C" int MPI_Isend(const void* data, int count, MPI_Datatype type, int to,
                          MPI_Request* request) {
   using namespace partita;
   if (belongs(comm, tag)) {
-    auto& time = sent.emplace_back(Sent{.seconds = now});
+    auto& time = sent.emplace_back(Sent{.seconds = clocks[transfers.at({comm, tag})]});
     PMPI_Isend(&time.seconds, 1, MPI_DOUBLE, to, tag_of_time(tag), comm, &time.request);
   }
   return PMPI_Isend(data, count, type, to, tag, comm, request);
@@ -128,4 +143,10 @@ extern "C" int MPI_Testall(int count, MPI_Request* requests, int* flag, MPI_Stat
     if (done == 0) *flag = 0;
   }
   return MPI_SUCCESS;
+}
+
+/// Its number, and the numbers of its messages, may be another's from here on.
+extern "C" int MPI_Comm_free(MPI_Comm* comm) {
+  std::erase_if(partita::transfers, [&](const auto& known) { return known.first.first == *comm; });
+  return PMPI_Comm_free(comm);
 }
