@@ -1,6 +1,6 @@
 """Checkpoints as a user meets them: signals, --resume on the same and on other grids, refusals, damage, kill -9 at any moment.
 
-Usage: checkpoint_test.py signals|refusals|damaged|other_grid|endings|names|changes|killed[=TIMES] MPIEXEC PARTITA_TRAIN SOURCE_FOLDER
+Usage: checkpoint_test.py signals|continued|refusals|damaged|other_grid|endings|names|changes|killed[=TIMES] MPIEXEC PARTITA_TRAIN SOURCE_FOLDER
 """
 import hashlib
 import os
@@ -64,46 +64,74 @@ def check_whole(folder):
                 assert np.isfinite(tensor[()]).all() and tensor[()].any()
 
 
+few_steps_that_take_long = ("--train.batch=1000", "--data.train-samples=3000", "--data.test-samples=200")  # three an epoch
+
+
+def same_parameters(one, other):
+    """Bit for bit, of model files or of a checkpoint's manifest."""
+    one, other = ({name: value for name, value in datasets(path).items() if name.startswith("parameters/")} for path in (one, other))
+    return bool(one) and one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def check_same_start(whole, stopped, steps):
+    """The rows of so many steps, and of the epochs that are over with them."""
+    whole, stopped = datasets(whole), datasets(stopped)
+    for names, rows in ((("steps/loss", "steps/samples"), steps),
+                        (("epochs/epoch", "epochs/train_loss", "epochs/test_loss", "epochs/test_accuracy"), steps // 3)):
+        for name in names:
+            assert len(stopped[name]) == rows and np.array_equal(whole[name][:rows], stopped[name]), name
+
+
 def signals():
-    """A signal checkpoints at a step boundary; --resume ends with the very bits of an uninterrupted run."""
+    """A signal checkpoints at a step boundary, on all ranks; --resume goes on as if there had been none. Nothing else ends these runs."""
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        long = ("--train.epochs=80", "--train.batch=1000", "--data.train-samples=3000", "--data.test-samples=200")  # few steps that take long
-        whole = run(2, *long, f"--output={folder}/whole.h5", f"--save-model={folder}/whole-model.h5")
-        assert whole.returncode == 0, whole
-        files = (f"--output={folder}/r.h5", f"--save-model={folder}/model.h5")
-        stopped = 0
-        for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT):
-            job = subprocess.Popen(command(2, *long, *files, "--resume"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            jobs.wait_for_line(job, "epoch")
-            if number == signal.SIGINT:  # the launcher keeps this one for itself: it ends the job
-                for pid in jobs.ranks_of(job, train)[:1]:
-                    os.kill(pid, number)
-            else:
-                job.send_signal(number)
-            out, _ = job.communicate(timeout=jobs.LIMIT_SECONDS)
-            if "STATUS: PASS" in out:  # the signal came after the last step
-                break
-            stopped += 1
+        for restarts, number in enumerate((signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)):
+            job = subprocess.Popen(command(2, *few_steps_that_take_long, "--train.epochs=1000000", f"--output={folder}/r.h5", "--resume"),
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            try:
+                jobs.wait_for_line(job, "epoch")
+                if number == signal.SIGINT:  # the launcher keeps this one for itself: it ends the job
+                    for pid in jobs.ranks_of(job, train)[:1]:
+                        os.kill(pid, number)
+                else:
+                    job.send_signal(number)
+                out, _ = job.communicate(timeout=jobs.LIMIT_SECONDS)
+            finally:
+                jobs.end(job)
             assert "STATUS: FAIL checkpointed on a signal; submit again with --resume" in out, out
             # hydra 4.0 sometimes answers 0 after it has forwarded a signal.
             assert job.returncode in (75, 0), job.returncode
+            step, checkpoint = newest(folder / "r.checkpoints")
             with h5py.File(folder / "r.h5") as file:
-                assert file.attrs["status"] in (b"running", "running")
-                assert len(file["steps/loss"]) == newest(folder / "r.checkpoints")[0]
-            check_whole(newest(folder / "r.checkpoints")[1])
-        assert stopped > 0
-        result = run(2, *long, *files, "--resume")
-        assert result.returncode == 0 and "STATUS: PASS" in result.stdout, result
+                assert file.attrs["status"] in (b"running", "running") and file.attrs["restarts"] == restarts
+            check_whole(checkpoint)
+        whole = run(2, *few_steps_that_take_long, f"--train.steps={step}", f"--output={folder}/whole.h5", f"--save-model={folder}/whole-model.h5")
+        assert whole.returncode == 0, whole
+        assert same_parameters(folder / "whole-model.h5", checkpoint / "manifest.h5")
+        check_same_start(folder / "whole.h5", folder / "r.h5", step)
+
+
+def continued():
+    """A run that goes on from a checkpoint ends with the very bits, rows and bytes of the one that did not stop."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        arguments = (*few_steps_that_take_long, "--train.epochs=20", "--checkpoint.every=20", "--checkpoint.keep=9",
+                     f"--output={folder}/r.h5", f"--save-model={folder}/model.h5")
+        whole = run(2, *arguments)
+        assert whole.returncode == 0, whole
+        for name in ("r.h5", "model.h5"):
+            (folder / name).rename(folder / f"whole-{name}")
+        for step in (40, 60):  # as if it had been killed before
+            (folder / "r.checkpoints" / f"step-{step}" / "manifest.h5").unlink()
+        result = run(2, *arguments, "--resume")
+        assert result.returncode == 0 and "STATUS: PASS" in result.stdout and "going on from step 20" in result.stderr, result
         with h5py.File(folder / "r.h5") as file:
-            assert file.attrs["restarts"] == stopped and file.attrs["status"] in (b"complete", "complete")
-        expected, found = datasets(folder / "whole-model.h5"), datasets(folder / "model.h5")
-        assert expected.keys() == found.keys() and all((expected[k] == found[k]).all() for k in expected)
-        expected, found = datasets(folder / "whole.h5"), datasets(folder / "r.h5")
-        for name in ("steps/loss", "steps/samples", "epochs/epoch", "epochs/train_loss", "epochs/test_loss", "epochs/test_accuracy"):
-            assert np.array_equal(expected[name], found[name]), name
-        assert train_bytes(folder / "whole.h5") == train_bytes(folder / "r.h5")
-        again = run(2, *long, *files, "--resume")
+            assert file.attrs["restarts"] == 1 and file.attrs["status"] in (b"complete", "complete")
+        assert same_parameters(folder / "whole-model.h5", folder / "model.h5")
+        check_same_start(folder / "whole-r.h5", folder / "r.h5", 60)
+        assert train_bytes(folder / "whole-r.h5") == train_bytes(folder / "r.h5")
+        again = run(2, *arguments, "--resume")
         assert again.returncode == 0 and "has ended already" in again.stderr and "STATUS: PASS" in again.stdout, again
 
 
@@ -390,4 +418,4 @@ name, _, times = part.partition("=")
 if name == "killed":
     killed(int(times or 4))
 else:
-    {"signals": signals, "refusals": refusals, "damaged": damaged, "other_grid": other_grid, "endings": endings, "names": names, "changes": changes}[name]()
+    {"signals": signals, "continued": continued, "refusals": refusals, "damaged": damaged, "other_grid": other_grid, "endings": endings, "names": names, "changes": changes}[name]()
