@@ -63,12 +63,17 @@ def wait_for_ranks(job, program, count):
     return wait_for(f"{count} ranks", lambda: len(found := ranks_of(job, program)) == count and found, job)
 
 
-def is_running(pid):
-    """Whether a process computes or waits; one that has ended may still be in its parent's list."""
+def state_of(pid):
+    """What a process does, by the letter that ps shows; one that has ended may still be in its parent's list (Z)."""
     try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except OSError:
-        return False
+        return "X"
+
+
+def is_running(pid):
+    """Whether a process computes or waits."""
+    return state_of(pid) not in "ZX"
 
 
 def wait_for_end(job, pids=()):

@@ -4,7 +4,7 @@
 #include "command_line/program.hpp"
 #include "folder.hpp"
 #include "job/record.hpp"
-#include "partita/run/signals.hpp"
+#include "partita/base/end_signals.hpp"
 #include "summary.hpp"
 #include "sweep.hpp"
 
@@ -60,8 +60,6 @@ int run_main(int argc, char** argv) {
 }  // namespace partita::sweep
 
 int main(int argc, char** argv) {
-  // Also while MPI starts and ends: once the first rank has left with the code of a stopped sweep, srun -K1
-  // sends SIGTERM to the others.
-  const partita::run::StopSignals listening;
+  partita::base::end_on_signals("partita-sweep");  // until there is something to go on from
   return partita::command_line::run("partita-sweep", [&] { return partita::sweep::run_main(argc, argv); });
 }

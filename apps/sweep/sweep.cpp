@@ -74,7 +74,7 @@ class Worker {
     const auto telling =
         group_.control().plan_broadcast(kernels::View(std::span(&next, 1)), 0, Purpose::control);
     for (;;) {
-      if (is_leader()) next = stopped_ || run::StopSignals::received() ? 0 : take(static_cast<int>(next));
+      if (is_leader()) next = stopped_ || run::stop_signal_came() ? 0 : take(static_cast<int>(next));
       telling->start();
       telling->wait();
       if (next == 0) return std::move(rows_);
@@ -254,12 +254,13 @@ int run(const Options& options, std::vector<Configuration>& all, comm::MpiEnviro
   }
   Worker worker(options, all, environment, world);
   world.barrier();  // nobody takes a configuration before the folder is ready
+  run::notice_stop_signals();
   std::string mine;
   for (const auto& row : worker.work())
     mine += to_json(row) + '\0';
   sleep_until_all_come(world);
   const auto gathered = world.gather_text(mine, 0, Purpose::control);
-  double stopped = run::StopSignals::received() ? 1 : 0;
+  double stopped = run::stop_signal_came() ? 1 : 0;
   world.all_reduce(kernels::View(std::span(&stopped, 1)), comm::Combine::max, Purpose::control);
   std::int64_t code = 0;
   if (world.rank() == 0)

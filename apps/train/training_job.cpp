@@ -106,7 +106,7 @@ run::TrainingOptions training_options(const config::RunOptions& options, std::in
                          .every = options.checkpoint.every,
                          .seconds = options.checkpoint.seconds,
                          .keep = options.checkpoint.keep},
-          .interrupted = &run::StopSignals::received,
+          .interrupted = &run::stop_signal_came,
           .initializer = options.init,
           .algorithm = options.sync.algorithm,
           .device_messages = options.sync.device_messages};
@@ -261,6 +261,9 @@ int train(const job::Job& job, const run::TrainingOptions& asked, kernels::Backe
     results::remove_all_checkpoints(config::checkpoint_dir(options));
   }
   log.begin_run(options, *job.input.data);
+  // To the end of the process: once the first rank has left with the code of a checkpoint, srun -K1 sends
+  // SIGTERM to the others.
+  run::notice_stop_signals();
   const auto outcome = recorded.run();
   log.end_run(outcome == run::Outcome::target_reached ||
               (outcome == run::Outcome::complete && !options.train.target_accuracy));

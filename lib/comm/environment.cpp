@@ -3,6 +3,7 @@
 #include "partita/comm/environment.hpp"
 
 #include <mpi.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <csignal>
@@ -20,18 +21,21 @@ extern "C" int MPIX_Query_cuda_support(void) __attribute__((weak));
 namespace partita::comm {
 namespace {
 
-/// Keeps what USR1 does in this process: MPICH installs a handler of its own, which asks the launcher which
-/// ranks have failed and waits for ever where there is none. One that comes meanwhile is held back.
+/// Keeps what USR1 does in this process while MPI starts: MPICH installs a handler of its own, which asks the
+/// launcher which ranks have failed and waits for ever where there is none. The signal is held back from all
+/// threads but one, which waits for it.
 class KeptUsr1 {
  public:
   KeptUsr1() {
-    sigset_t only;
-    sigemptyset(&only);
-    sigaddset(&only, SIGUSR1);
-    pthread_sigmask(SIG_BLOCK, &only, &mask_);
+    sigemptyset(&usr1_);
+    sigaddset(&usr1_, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &usr1_, &mask_);
     sigaction(SIGUSR1, nullptr, &action_);
+    waiting_ = std::thread([this] { wait(); });
   }
   ~KeptUsr1() {
+    pthread_kill(waiting_.native_handle(), SIGUSR1);
+    waiting_.join();
     sigaction(SIGUSR1, &action_, nullptr);
     pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
   }
@@ -39,8 +43,27 @@ class KeptUsr1 {
   KeptUsr1& operator=(const KeptUsr1&) = delete;
 
  private:
-  sigset_t mask_{};
+  /// Until the signal comes from this process itself.
+  void wait() const {
+    siginfo_t info{};
+    while (true) {
+      if (sigwaitinfo(&usr1_, &info) != SIGUSR1) continue;  // interrupted
+      if (info.si_pid == getpid()) return;
+      act();
+    }
+  }
+  void act() const {
+    const bool has_handler = action_.sa_handler != SIG_DFL && action_.sa_handler != SIG_IGN;
+    if (has_handler && (action_.sa_flags & SA_SIGINFO) == 0) return action_.sa_handler(SIGUSR1);
+    sigaction(SIGUSR1, &action_, nullptr);
+    pthread_sigmask(SIG_UNBLOCK, &usr1_, nullptr);
+    std::raise(SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &usr1_, nullptr);
+  }
+
+  sigset_t usr1_{}, mask_{};
   struct sigaction action_ {};
+  std::thread waiting_;
 };
 
 void initialize(int& argc, char**& argv) {

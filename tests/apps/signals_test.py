@@ -1,4 +1,4 @@
-"""USR1, TERM and INT in every program and every phase: what trains checkpoints and ends with 75, all else ends with a word.
+"""USR1, TERM and INT in every program and every phase: what has begun to train checkpoints and ends with 75, all else ends with a word.
 
 When a signal comes is decided by events: it is pending when the program starts, is raised inside a call of MPI (raise_at.cpp), or
 is sent when a line was seen. Usage: signals_test.py PART MPIEXEC RAISE_AT_LIBRARY PROGRAMS_FOLDER SOURCE_FOLDER
@@ -49,18 +49,15 @@ def check_ended(result, name, number):
     assert f"partita-{name}: ended by {number.name}\n" in result.stderr, (name, result)
 
 
-def check_checkpointed(result, folder):
-    assert result.returncode == 75 and "STATUS: FAIL checkpointed on a signal" in result.stdout, result
-    assert list(pathlib.Path(folder).glob("*.checkpoints/step-*/manifest.h5")), result
-
-
 def commands(folder):
-    """Of every program one that would have work to do."""
+    """Of every program one that would have work to do. What trains writes into a folder of its own."""
     trained, model = f"{folder}/trained.h5", f"{folder}/model.h5"
     made = run(program("train"), *short, "--timeline.steps=1", f"--output={trained}", f"--save-model={model}")
     assert made.returncode == 0, made
     copy = shutil.copy(trained, f"{folder}/copy.h5")
-    return {"infer": (config, f"--load-model={model}"),
+    return {"train": (*short, f"--output={folder}/r.h5"),
+            "sweep": (sweep_config, "--sweep.ranks=1", f"--output={folder}/swept"),
+            "infer": (config, f"--load-model={model}"),
             "bench-comm": ("--bytes=64", "--samples=2"),
             "bench-kernels": ("--benchmark_filter=recording",),
             "compare": (trained, copy, "--no-gate"),
@@ -78,14 +75,6 @@ def at_start():
             for name, arguments in of.items():
                 check_ended(run(program(name), *arguments, number=number), name, number)
         assert sorted(os.listdir(folder)) == before, os.listdir(folder)
-        for number in SIGNALS:
-            with tempfile.TemporaryDirectory() as own:
-                check_checkpointed(run(program("train"), *short, f"--output={own}/r.h5", number=number), own)
-                result = run(program("sweep"), sweep_config, "--sweep.ranks=1", f"--output={own}/s", number=number)
-                assert result.returncode == 75 and "--resume" in result.stdout + result.stderr, result
-        # Nothing to go on from: an end, and not that of a whole run.
-        result = run(program("train"), *short, number=signal.SIGUSR1)
-        assert result.returncode == 1 and "interrupted by a signal" in result.stdout, result
         # What a shell put into the background without job control ignores INT.
         result = jobs.run((program("compare"), *of["compare"]),
                           preexec_fn=lambda: (signal.signal(signal.SIGINT, signal.SIG_IGN), os.kill(os.getpid(), signal.SIGINT)))
@@ -96,28 +85,62 @@ def around_mpi():
     """Signals while MPI starts and ends, with and without a launcher."""
     with tempfile.TemporaryDirectory() as folder:
         of = {name: (program(name), *arguments) for name, arguments in commands(folder).items()
-              if name in ("infer", "bench-comm", "bench-kernels")}
-        for at in ("before MPI_Init_thread", "after MPI_Init_thread", "before MPI_Finalize", "after MPI_Finalize"):
+              if name in ("train", "sweep", "infer", "bench-comm", "bench-kernels")}
+        before = sorted(os.listdir(folder))
+        for at in ("before MPI_Init_thread", "after MPI_Init_thread"):
             for name, command in of.items():
-                result = run(*command, number=signal.SIGUSR1, at=at)
-                check_ended(result, name, signal.SIGUSR1)
+                check_ended(run(*command, number=signal.SIGUSR1, at=at), name, signal.SIGUSR1)
         for number in SIGNALS:
-            for at in ("after MPI_Init_thread", "before MPI_Comm_dup"):
-                for rank in (None, 1):
-                    with tempfile.TemporaryDirectory() as own:
-                        launched = () if rank is None else (mpiexec, "-n", "2")
-                        check_checkpointed(run(*launched, program("train"), *short, f"--output={own}/r.h5", number=number, at=at, rank=rank), own)
-        for at in ("before MPI_Finalize", "after MPI_Finalize"):  # nothing is left to stop
-            result = run(program("train"), *short, number=signal.SIGUSR1, at=at)
+            for name in ("train", "infer"):
+                # The other rank may die of what the first takes along: the launcher's code is theirs together.
+                result = run(mpiexec, "-n", "2", *of[name], number=number, at="before MPI_Comm_dup", rank=1)
+                assert result.returncode != 0 and f"partita-{name}: ended by {number.name}\n" in result.stderr, result
+        assert sorted(os.listdir(folder)) == before, os.listdir(folder)
+        for at in ("before MPI_Finalize", "after MPI_Finalize"):
+            for name in ("infer", "bench-comm", "bench-kernels"):
+                check_ended(run(*of[name], number=signal.SIGUSR1, at=at), name, signal.SIGUSR1)
+            result = run(program("train"), *short, number=signal.SIGUSR1, at=at)  # nothing is left to stop
             assert result.returncode == 0 and "STATUS: PASS" in result.stdout, (at, result)
-        for number in SIGNALS:
-            # The other rank may die of what the first takes along: the launcher's code is theirs together.
-            result = run(mpiexec, "-n", "2", *of["infer"], number=number, at="before MPI_Comm_dup", rank=1)
-            assert result.returncode != 0 and f"partita-infer: ended by {signal.Signals(number).name}" in result.stderr, result
+
+
+def while_mpi_starts():
+    """Signals while a rank waits for another that never comes. What it says and its code are its own: of the launcher's, which may be
+    talking to it at that moment, nothing is known."""
+    with tempfile.TemporaryDirectory() as folder:
+        own, errors, code = (pathlib.Path(folder) / name for name in ("own", "errors", "code"))
+        script = f'"$@" 2>{errors}; echo $? >{code}.partial; mv {code}.partial {code}'
+        of = {"train": (*short, f"--output={own}/r.h5"), "sweep": (sweep_config, f"--output={own}/swept"),
+              "infer": (config,), "bench-comm": (), "bench-kernels": ()}
+        for name, arguments in of.items():
+            for number in SIGNALS if name == "train" else SIGNALS[:1]:
+                own.mkdir()
+                job = subprocess.Popen((mpiexec, "-n", "1", "sh", "-c", script, "sh", program(name), *arguments, ":",
+                                        "-n", "1", "sleep", str(jobs.LIMIT_SECONDS)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                       env=os.environ | {"LD_PRELOAD": raise_at, "RAISE_AT": "before MPI_Init_thread", "RAISE_SIGNAL": "0"})
+                try:
+                    jobs.wait_for("start of MPI", lambda: errors.exists() and "before MPI_Init_thread" in errors.read_text(), job)
+                    rank, = jobs.ranks_of(job, program(name))
+                    jobs.wait_for("rank that waits", lambda rank=rank: jobs.state_of(rank) == "S", job)
+                    os.kill(rank, number)
+                    jobs.wait_for("end", code.exists)
+                    assert code.read_text() == f"{128 + number}\n" and f"partita-{name}: ended by {number.name}\n" in errors.read_text(), \
+                        (code.read_text(), errors.read_text())
+                finally:
+                    jobs.end(job)
+                own.rmdir()  # nothing was written
+                errors.unlink(), code.unlink()
 
 
 def while_measuring():
-    """A signal in the middle of work that reports nothing but lines."""
+    """A signal in the middle of work that reports nothing but lines, and of training that cannot be gone on with."""
+    child = subprocess.Popen((program("train"), config, "--train.epochs=1000000"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        jobs.wait_for_line(child, "epoch")
+        child.send_signal(signal.SIGUSR1)
+        out, _ = child.communicate(timeout=jobs.LIMIT_SECONDS)
+        assert child.returncode == 1 and "STATUS: FAIL interrupted by a signal, nothing could be checkpointed" in out, (child.returncode, out)
+    finally:
+        jobs.end(child)
     for number in SIGNALS:
         child = subprocess.Popen((program("bench-comm"), "--bytes=16777216", "--samples=10000"), stdout=subprocess.DEVNULL,
                                  stderr=subprocess.PIPE, text=True)
@@ -130,4 +153,4 @@ def while_measuring():
             jobs.end(child)
 
 
-{"at_start": at_start, "around_mpi": around_mpi, "while_measuring": while_measuring}[part]()
+{f.__name__: f for f in (at_start, around_mpi, while_mpi_starts, while_measuring)}[part]()

@@ -185,9 +185,9 @@ def requeued(slurm):
 def time_limit(slurm):
     """The signal that #SBATCH --signal asks for comes by itself; what it checkpoints are the parameters of so many steps."""
     options = ("--data.train-samples=3000", "--evaluate.every=0")
-    job = slurm.submit("--time=00:01:00", "--signal=USR1@10", script("data"), "--train.epochs=100000", *options, env=environment())
+    job = slurm.submit("--time=00:02:00", "--signal=USR1@10", script("data"), "--train.epochs=100000", *options, env=environment())
     slurm.wait_for(job, ("RUNNING",))
-    slurm.wait_for(job, ("PENDING",), 90)
+    slurm.wait_for(job, ("PENDING",), 150)  # Slurm may send it a minute early: there are steps by then
     under = slurm.work / f"partita-data-{job}.checkpoints"
     newest = max(under.glob("step-*/manifest.h5"), key=lambda manifest: int(manifest.parent.name[5:]))
     assert same_bits(newest, uninterrupted(slurm, *options, f"--train.steps={newest.parent.name[5:]}"))

@@ -1,4 +1,4 @@
-/// Signals that end a program which has nothing to checkpoint.
+/// Signals that end a program which has nothing to checkpoint, or not yet.
 #pragma once
 
 #include <string_view>

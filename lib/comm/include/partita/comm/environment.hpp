@@ -23,7 +23,8 @@ class WaitError : public std::runtime_error {
 class Watch;
 
 /// Initialises MPI (FUNNELED); the first object of `main` behind what catches signals. Every MPI error
-/// becomes an EnvironmentError. What USR1 does stays as it was before.
+/// becomes an EnvironmentError. What USR1 does stays as it was before, also while MPI starts, which takes
+/// until all ranks have come.
 class MpiEnvironment {
  public:
   MpiEnvironment(int& argc, char**& argv);

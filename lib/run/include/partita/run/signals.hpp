@@ -1,25 +1,14 @@
 /// Signals that ask a run to stop: noticed at once, obeyed between two steps.
 #pragma once
 
-#include <array>
-#include <csignal>
-
 namespace partita::run {
 
-/// Catches USR1, TERM and INT while it lives, those too that the process was started to hold back; then the
-/// former handlers are back. One at a time in a process.
-class StopSignals {
- public:
-  StopSignals();
-  ~StopSignals();
-  StopSignals(const StopSignals&) = delete;
-  StopSignals& operator=(const StopSignals&) = delete;
+/// From here to the end of the process USR1, TERM and INT do nothing but to be noticed: for a run that has
+/// something to checkpoint. What they did before, such as to end the process (`base::end_on_signals`), is
+/// over. Once more changes nothing.
+void notice_stop_signals();
 
-  /// Whether one has come to this process.
-  [[nodiscard]] static bool received();
-
- private:
-  std::array<struct sigaction, 3> before_{};
-};
+/// Whether one has come to this process since.
+[[nodiscard]] bool stop_signal_came();
 
 }  // namespace partita::run
