@@ -111,9 +111,9 @@ class CpuBackend final : public Backend {
   }
   void add_sums(ConstView parts, bool in_tree, View total) override { host::add_sums(parts, in_tree, total); }
   void sgd_update(const StepValues* step, ConstView sums, View w, ConstView g, View v,
-                  std::int64_t* lost) override {
-    host::unless_lost<float>(*step, sums, w, g, lost,
-                             [&] { sgd(*step, w.as<float>(), g.as<float>(), v.as<float>()); });
+                  std::int64_t* non_finite_step) override {
+    host::update_if_finite<float>(*step, sums, w, g, non_finite_step,
+                                  [&] { sgd(*step, w.as<float>(), g.as<float>(), v.as<float>()); });
   }
 
  private:

@@ -10,7 +10,7 @@ namespace partita::kernels::cpu {
 
 void relu(std::span<const float> x, std::span<float> y) {
   for (std::size_t i = 0; i < y.size(); ++i)
-    y[i] = x[i] < 0 ? 0.0F : x[i];  // NaN stays, so that a lost model is seen
+    y[i] = x[i] < 0 ? 0.0F : x[i];  // NaN stays NaN, so that divergence is seen
 }
 
 void mask_by_positive(std::span<const float> y, std::span<const float> dy, std::span<float> dx) {

@@ -163,8 +163,8 @@ class ReferenceBackend final : public Backend {
   void add_sums(ConstView parts, bool in_tree, View total) override { host::add_sums(parts, in_tree, total); }
 
   void sgd_update(const StepValues* step, ConstView sums, View w, ConstView g, View v,
-                  std::int64_t* lost) override {
-    host::unless_lost<T>(*step, sums, w, g, lost, [&] {
+                  std::int64_t* non_finite_step) override {
+    host::update_if_finite<T>(*step, sums, w, g, non_finite_step, [&] {
       const auto W = w.as<T>(), V = v.as<T>();
       const auto G = g.as<T>();
       const T rate = static_cast<T>(step->learning_rate), momentum = static_cast<T>(step->momentum),

@@ -62,7 +62,7 @@ void Executor::loss(const step::Instruction& instruction, Bound& bound, const Ba
 void Executor::add_losses() {
   if (program_.microbatches > 1)
     backend_.add_sums(step_memory_.sums_of_all(), program_.gradient_levels > 1, step_memory_.metric());
-  if (lost_step_) step_memory_.lose_sums();
+  if (non_finite_step_) step_memory_.invalidate_sums();
 }
 
 void Executor::move(const step::Instruction& instruction, Bound& bound) {
@@ -92,10 +92,10 @@ nn::StepPosition Executor::position_in(const Bound& bound, const step::Instructi
 void Executor::update(const step::Instruction& instruction) {
   if (inspects_) return;
   const auto& bucket = program_.buckets[static_cast<std::size_t>(instruction.bucket)];
-  backend_.sgd_update(step_memory_.values(), step_memory_.metric(),
-                      parameters_.weights().slice(bucket.first, bucket.count),
-                      parameters_.gradients().slice(bucket.first, bucket.count),
-                      parameters_.velocities().slice(bucket.first, bucket.count), step_memory_.lost());
+  backend_.sgd_update(
+      step_memory_.values(), step_memory_.metric(), parameters_.weights().slice(bucket.first, bucket.count),
+      parameters_.gradients().slice(bucket.first, bucket.count),
+      parameters_.velocities().slice(bucket.first, bucket.count), step_memory_.non_finite_step());
 }
 
 const ResidentData& Executor::resident(const data::Dataset& set) {

@@ -68,8 +68,8 @@ bool all_finite(ConstView values) {
   });
 }
 
-std::optional<Finding> lost_parameters(const step::Program& program, const model::ModelSpec& model,
-                                       const Parameters& parameters) {
+std::optional<Finding> non_finite_parameters(const step::Program& program, const model::ModelSpec& model,
+                                             const Parameters& parameters) {
   std::optional<Finding> first;
   const ConstView weights = parameters.weights_on_host();
   for (std::size_t u = 0; u < program.units.size(); ++u) {
@@ -128,25 +128,26 @@ void Executor::inspect(const step::Instruction& instruction, Bound& bound) {
 
 std::optional<Finding> Executor::find_divergence(const Batch& batch, const kernels::StepValues& values) {
   StepSpans spans;
-  const auto lost = std::exchange(lost_step_, std::nullopt);  // its mark on the loss is not to be found again
+  // Else `run` would make the loss NaN, which would be all that is found.
+  const auto before = std::exchange(non_finite_step_, std::nullopt);
   times_ = nullptr;
   finding_.reset();
   inspects_ = true;
   run(batch, values, spans);
   inspects_ = false;
-  lost_step_ = lost;
+  non_finite_step_ = before;
   return finding_;
 }
 
 std::string explain_divergence(comm::Communicator& world, Executor& executor, const Parameters& parameters,
                                const step::Program& program, const model::ModelSpec& model,
                                const Batch& batch, const kernels::StepValues& values) {
-  auto first = first_of_all(world, lost_parameters(program, model, parameters), model);
+  auto first = first_of_all(world, non_finite_parameters(program, model, parameters), model);
   if (!first) first = first_of_all(world, executor.find_divergence(batch, values), model);
-  double since = executor.lost_step() ? -static_cast<double>(*executor.lost_step()) : -INFINITY;
+  double since = executor.non_finite_step() ? -static_cast<double>(*executor.non_finite_step()) : -INFINITY;
   world.all_reduce(std::span(&since, 1), comm::Combine::max, collective::Purpose::metric);
   const auto step = std::isfinite(since) ? static_cast<std::int64_t>(-since) : values.step;
-  const std::string in_step = "step " + std::to_string(std::min(step, values.step)) + " was lost: ";
+  const std::string in_step = "step " + std::to_string(std::min(step, values.step)) + " diverged: ";
   if (!first) return in_step + "gradients or parameters are not finite";
   if (first->quantity == Quantity::loss) return in_step + "the loss is the first that is not finite";
   static constexpr const char* names[] = {"a parameter of layer ", "the output of layer ", "the loss",

@@ -220,14 +220,14 @@ kernels::LossSums Executor::run(const Batch& batch, const kernels::StepValues& v
   if (times_) times_->clear();
   const double begin = spans.begin = base::now_seconds();
   step_memory_.begin(values, batch.indices);
-  if (lost_step_) step_memory_.lose_sums();
+  if (non_finite_step_) step_memory_.invalidate_sums();
   if (device_.is_host()) {
     walk(bound, batch, begin, spans);
     step_memory_.end();
   } else {
     issue(bound, batch, begin, spans);
   }
-  if (!lost_step_) lost_step_ = step_memory_.lost_step();
+  if (!non_finite_step_) non_finite_step_ = step_memory_.reported_non_finite_step();
   return step_memory_.sums();
 }
 

@@ -76,7 +76,7 @@ void Executor::issue_one_by_one(Bound& bound, const Batch& batch, std::size_t fi
 }
 
 void Executor::issue_segment(Bound& bound, const Batch& batch, std::size_t first, std::size_t end) {
-  const bool looks_closer = times_ || inspects_ || lost_step_ || options_.poison_released ||
+  const bool looks_closer = times_ || inspects_ || non_finite_step_ || options_.poison_released ||
                             options_.instead_of_kernels || options_.on_outputs;
   if (looks_closer || !device_.records() || bound.runs == 0)
     return issue_one_by_one(bound, batch, first, end);

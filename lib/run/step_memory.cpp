@@ -20,7 +20,7 @@ namespace {
 
 /// What a step reports.
 struct Report {
-  std::int64_t lost = -1;
+  std::int64_t non_finite_step = -1;
   double metric[2] = {};
 };
 /// The beginning of the storage; the indices of the samples follow it, then the sums of every micro-batch. So
@@ -30,7 +30,7 @@ struct Layout {
   kernels::StepValues values;
 };
 
-constexpr Bytes lost_at(offsetof(Report, lost)), metric_at(offsetof(Report, metric)),
+constexpr Bytes non_finite_step_at(offsetof(Report, non_finite_step)), metric_at(offsetof(Report, metric)),
     values_at(offsetof(Layout, values)), all(sizeof(Layout));
 
 /// Bytes [from, to) of a buffer.
@@ -65,13 +65,14 @@ void StepMemory::begin(const kernels::StepValues& values, std::span<const std::i
   device_.copy(Queue::compute, part(storage_, metric_at, end), part(to_device_, metric_at, end));
 }
 
-void StepMemory::lose_sums() {
+void StepMemory::invalidate_sums() {
   reinterpret_cast<Layout*>(to_device_.bytes().data())->report.metric[0] = NAN;
   device_.copy(Queue::compute, part(storage_, metric_at, values_at), part(to_device_, metric_at, values_at));
 }
 
 void StepMemory::end() {
-  device_.copy(Queue::compute, part(from_device_, lost_at, values_at), part(storage_, lost_at, values_at));
+  device_.copy(Queue::compute, part(from_device_, non_finite_step_at, values_at),
+               part(storage_, non_finite_step_at, values_at));
 }
 
 kernels::LossSums StepMemory::sums() const {
@@ -79,8 +80,8 @@ kernels::LossSums StepMemory::sums() const {
   return {.loss = report.metric[0], .correct = static_cast<std::int64_t>(report.metric[1])};
 }
 
-std::optional<std::int64_t> StepMemory::lost_step() const {
-  const auto step = reinterpret_cast<const Report*>(from_device_.bytes().data())->lost;
+std::optional<std::int64_t> StepMemory::reported_non_finite_step() const {
+  const auto step = reinterpret_cast<const Report*>(from_device_.bytes().data())->non_finite_step;
   return step < 0 ? std::nullopt : std::optional(step);
 }
 
@@ -102,8 +103,8 @@ View StepMemory::sums_of_all() const {
   return storage_.view(DataType::float64, Elements(2 * microbatches_), sums_at_);
 }
 
-std::int64_t* StepMemory::lost() const {
-  return reinterpret_cast<std::int64_t*>(storage_.bytes().data() + lost_at.value());
+std::int64_t* StepMemory::non_finite_step() const {
+  return reinterpret_cast<std::int64_t*>(storage_.bytes().data() + non_finite_step_at.value());
 }
 
 }  // namespace partita::run

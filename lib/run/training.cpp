@@ -100,13 +100,13 @@ void Training::one_step(std::int64_t step, std::span<const std::int64_t> batch) 
   steps_.push_back(std::move(row));
 }
 
-/// Of the epoch under way. A ReLU inside the library may turn NaN into 0, so that a lost model still has a
-/// finite loss: the parameters tell. `finite`: whether all parameters of all ranks are.
+/// Of the epoch under way. A ReLU inside the library may turn NaN into 0 and so keep the loss finite: the
+/// parameters tell. `finite`: whether all parameters of all ranks are.
 EpochRow Training::summarize(std::int64_t epoch, bool& finite) {
   EpochRow row{.epoch = epoch, .learning_rate = steps_.back().learning_rate};
   world_.ledger().set_activity(Activity::record);
   double most[] = {progress_.epoch_seconds,
-                   all_finite(parameters_->weights_on_host()) && !executor_->lost_step() ? 0.0 : 1.0};
+                   all_finite(parameters_->weights_on_host()) && !executor_->non_finite_step() ? 0.0 : 1.0};
   world_.all_reduce(std::span(most), comm::Combine::max, Purpose::metric);
   finite = most[1] == 0;
   const auto samples = static_cast<double>(progress_.samples);
@@ -127,7 +127,7 @@ void Training::restore(const std::filesystem::path& folder, const results::Manif
   progress_ = manifest.progress;
   checkpointed_step_ = committed_step_ = progress_.step;
   epochs_ = std::move(epochs);
-  // The row of an epoch that was cut off comes anew when the epoch is over.
+  // An epoch that the checkpoint lies inside of gets its row when it is over.
   std::erase_if(epochs_, [&](const auto& row) { return row.epoch > progress_.step / steps_per_epoch(); });
 }
 
@@ -138,9 +138,9 @@ std::int64_t Training::steps_per_epoch() const {
 void Training::begin_checkpoint(const Observer& observer) {
   const double begun = base::now_seconds();
   world_.ledger().set_activity(Activity::record);
-  double lost = executor_->lost_step() ? 1 : 0;
-  world_.all_reduce(std::span(&lost, 1), comm::Combine::max, Purpose::metric);
-  if (lost > 0)
+  double diverged = executor_->non_finite_step() ? 1 : 0;
+  world_.all_reduce(std::span(&diverged, 1), comm::Combine::max, Purpose::metric);
+  if (diverged > 0)
     return world_.ledger().set_activity(Activity::train);  // as the next step's loss tells all ranks
   checkpointed_step_ = progress_.step;
   checkpointer_->begin(progress_, observer.on_checkpoint());
@@ -193,7 +193,8 @@ bool Training::finish_epoch(data::Sampler& sampler, std::int64_t limit, Boundary
     progress_.loss_sum += row.loss * static_cast<double>(row.samples);
     progress_.samples += row.samples;
     progress_.epoch_seconds += row.seconds;
-    // What the end of an epoch adds belongs to the state after its last step.
+    // An epoch's last step is followed by the epoch's end first: what that adds belongs to the state after
+    // the step.
     if (progress_.step % steps_per_epoch() == 0 || progress_.step == limit || !std::isfinite(row.loss))
       return true;
     if (!between_steps(boundary, observer)) return false;

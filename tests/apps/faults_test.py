@@ -1,4 +1,4 @@
-"""A training that cannot go on: lost numbers name the step and the layer, a rank that stands still is named with what it did.
+"""A training that cannot go on: numbers that are not finite name the step and the layer, a rank that stands still is named with what it did.
 
 Usage: faults_test.py divergence|stopped_rank MPIEXEC PARTITA_TRAIN PARTITA_COMPARE SOURCE_DIR
 """
@@ -25,9 +25,9 @@ def command(ranks, *arguments):
     return [mpiexec, "-n", str(ranks), train, "--config", str(RUN), "--evaluate.every=0", "--data.train-samples=640", *arguments]
 
 
-def lost(folder, ranks, wanted, *arguments):
+def diverged(folder, ranks, wanted, *arguments):
     """Runs into infinity: the last line and the file say where, alike on every grid."""
-    output = pathlib.Path(folder) / "lost.h5"
+    output = pathlib.Path(folder) / "diverged.h5"
     run = jobs.run(command(ranks, f"--output={output}", "--overwrite", *arguments))
     last = run.stdout.splitlines()[-1]
     assert run.returncode == 1 and last == f"STATUS: FAIL {wanted}", (arguments, run.returncode, last, run.stderr)
@@ -39,15 +39,15 @@ def lost(folder, ranks, wanted, *arguments):
 def divergence():
     with tempfile.TemporaryDirectory() as folder:
         # One update makes the parameters about 1e29, whose products are beyond float32 in the second layer.
-        output_lost = "step 1 was lost: the output of layer conv2 is the first that is not finite"
+        output_diverged = "step 1 diverged: the output of layer conv2 is the first that is not finite"
         for ranks, grid in (1, []), (2, []), (2, ["--grid.pipeline=2"]), (2, ["--grid.tensor=2"]), (4, ["--grid.pipeline=2", "--grid.tensor=2"]):
-            _, steps = lost(folder, ranks, output_lost, "--train.learning-rate=1e30", *grid)
+            _, steps = diverged(folder, ranks, output_diverged, "--train.learning-rate=1e30", *grid)
             # A kernel may turn NaN into 0, so that the loss of that step is finite: the next one is not.
             assert 2 <= steps <= 3, f"{steps} steps on {ranks} ranks {grid}"
         # The first update itself overflows; the step after it would be the second.
-        parameter_lost = "step 0 was lost: a parameter of layer conv1 is the first that is not finite"
+        parameter_diverged = "step 0 diverged: a parameter of layer conv1 is the first that is not finite"
         for ranks, more in (1, []), (2, ["--train.steps=1"]), (2, ["--grid.pipeline=2"]), (2, ["--train.deterministic=true"]):
-            file, steps = lost(folder, ranks, parameter_lost, "--train.learning-rate=1e30", "--train.weight-decay=1e30", *more)
+            file, steps = diverged(folder, ranks, parameter_diverged, "--train.learning-rate=1e30", "--train.weight-decay=1e30", *more)
             assert steps <= 2, steps
         other = shutil.copy(file, f"{folder}/other.h5")
         refused = jobs.run([compare, file, other])

@@ -58,7 +58,7 @@ assert [event["metadata"].get("epoch_num") for event in events[begin + 1:-1]] ==
 assert abs(values(events, "eval_accuracy")[1] - float(figures["test_accuracy"])) < 1e-5, (events, figures)
 assert events[-1]["metadata"]["status"] == "success", events[-1]
 
-# A target that is missed, or a loss that is lost, is no success; there may be no evaluation.
+# A target that is missed, or a loss that is not finite, is no success; there may be no evaluation.
 for argument, status, evaluations in (("--evaluate.every=0", "success", 0), ("--train.target-accuracy=0.5", "success", 1),
                                       ("--train.target-accuracy=1", "aborted", 1), ("--train.learning-rate=1e30", "aborted", 0)):
     events, _, _ = run("--train.epochs=1", "--log.mlperf=true", argument)

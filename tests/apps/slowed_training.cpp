@@ -28,12 +28,12 @@ class SlowedBackend final : public Backend {
   SlowedBackend(std::unique_ptr<Backend> fast, double share) : fast_(std::move(fast)), share_(share) {}
 
   void sgd_update(const StepValues* step, ConstView sums, View w, ConstView g, View v,
-                  std::int64_t* lost) override {
+                  std::int64_t* non_finite_step) override {
     const double until = used_seconds() + share_ * (used_seconds() - last_);
     while (used_seconds() < until) {
     }
     last_ = used_seconds();
-    fast_->sgd_update(step, sums, w, g, v, lost);
+    fast_->sgd_update(step, sums, w, g, v, non_finite_step);
   }
 
   std::string_view name() const override { return fast_->name(); }

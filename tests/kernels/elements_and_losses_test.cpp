@@ -38,13 +38,13 @@ TEST(Kernels, AnUpdateGivesTheSameBitsWhereverItsElementsLie) {
     std::vector<std::vector<float>> results;
     for (std::int64_t first = 0; first < 4; ++first) {
       auto W = w.single, V = v.single;
-      std::int64_t lost = -1;
+      std::int64_t non_finite_step = -1;
       for (const auto& [from, count] :
            {std::pair<std::int64_t, std::int64_t>{0, first}, {first, 1003 - first}})
         backend->sgd_update(&step, std::span(sums), View(std::span(W)).slice(Elements(from), Elements(count)),
                             ConstView(g.f()).slice(Elements(from), Elements(count)),
-                            View(std::span(V)).slice(Elements(from), Elements(count)), &lost);
-      EXPECT_EQ(lost, -1) << backend->name();
+                            View(std::span(V)).slice(Elements(from), Elements(count)), &non_finite_step);
+      EXPECT_EQ(non_finite_step, -1) << backend->name();
       W.insert(W.end(), V.begin(), V.end());
       EXPECT_NE(W.front(), w.single.front());
       results.push_back(std::move(W));
@@ -74,10 +74,10 @@ TEST(Kernels, SumsOfRowsUpdatesAndReorders) {
     std::fill_n(v.single.begin(), 1001, 0.25F), std::fill(v.twice.begin(), v.twice.end(), 0.25);
     const StepValues step{.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.01};
     const std::array<double, 2> sums{};
-    std::int64_t lost = -1;
-    backend->sgd_update(&step, std::span(sums), w.view(), g.f(), v.view(), &lost);
-    reference->sgd_update(&step, std::span(sums), w.d(), g.d(), v.d(), &lost);
-    EXPECT_EQ(lost, -1);
+    std::int64_t non_finite_step = -1;
+    backend->sgd_update(&step, std::span(sums), w.view(), g.f(), v.view(), &non_finite_step);
+    reference->sgd_update(&step, std::span(sums), w.d(), g.d(), v.d(), &non_finite_step);
+    EXPECT_EQ(non_finite_step, -1);
     w.expect_close(4, text(*backend, "weights of sgd", {}));
     v.expect_close(4, text(*backend, "velocity of sgd", {}));
     for (const Layout from : {Layout::nchw, Layout::nhwc})
@@ -118,7 +118,7 @@ TEST(Kernels, Losses) {
       }
 }
 
-TEST(Kernels, ALostStepUpdatesNothingMore) {
+TEST(Kernels, AStepThatIsNotFiniteUpdatesNothingMore) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   for (const auto& backend : backends())
     for (const std::string what : {"loss", "gradient", "weight", "nothing"}) {
@@ -127,16 +127,17 @@ TEST(Kernels, ALostStepUpdatesNothingMore) {
       std::array<double, 2> sums{what == "loss" ? NAN : 1.0, 0};
       if (what == "gradient") std::fill(g.begin(), g.end(), nan);
       if (what == "weight") std::fill(w.begin(), w.end(), std::numeric_limits<float>::infinity());
-      std::int64_t lost = -1;
+      std::int64_t non_finite_step = -1;
       const auto update = [&] {
-        backend->sgd_update(&step, std::span(sums), std::span(w), std::span(g), std::span(v), &lost);
+        backend->sgd_update(&step, std::span(sums), std::span(w), std::span(g), std::span(v),
+                            &non_finite_step);
       };
       update();
-      EXPECT_EQ(lost, what == "nothing" ? -1 : 7) << backend->name() << ' ' << what;
+      EXPECT_EQ(non_finite_step, what == "nothing" ? -1 : 7) << backend->name() << ' ' << what;
       const auto before = w;
       step.step = 8, sums = {}, std::fill(g.begin(), g.end(), 1.0F);
       update();
-      EXPECT_EQ(lost, what == "nothing" ? -1 : 7) << "a lost step stays the first";
+      EXPECT_EQ(non_finite_step, what == "nothing" ? -1 : 7) << "the first such step is kept";
       EXPECT_EQ(std::memcmp(w.data(), before.data(), w.size() * sizeof(float)) == 0, what != "nothing")
           << backend->name() << ' ' << what;
     }

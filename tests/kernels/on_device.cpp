@@ -257,9 +257,9 @@ void OnDevice::add_sums(ConstView parts, bool in_tree, View total) {
   at.run([&, P = at(parts), T = at(total)] { backend_.add_sums(P, in_tree, T); });
 }
 void OnDevice::sgd_update(const StepValues* step, ConstView sums, View w, ConstView g, View v,
-                          std::int64_t* lost) {
+                          std::int64_t* non_finite_step) {
   Call at(memory_);
-  at.run([&, there = at(step), S = at(sums), W = at(w), G = at(g), V = at(v), L = at(lost)] {
+  at.run([&, there = at(step), S = at(sums), W = at(w), G = at(g), V = at(v), L = at(non_finite_step)] {
     backend_.sgd_update(there, S, W, G, V, L);
   });
 }

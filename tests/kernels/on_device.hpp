@@ -97,7 +97,7 @@ class OnDevice final : public kernels::Backend {
                           double scale, View doutput, View sums) override;
   void add_sums(ConstView parts, bool in_tree, View total) override;
   void sgd_update(const kernels::StepValues*, ConstView sums, View w, ConstView g, View v,
-                  std::int64_t* lost) override;
+                  std::int64_t* non_finite_step) override;
 
  private:
   kernels::Backend& backend_;

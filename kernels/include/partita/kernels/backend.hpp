@@ -147,8 +147,9 @@ struct StepValues {
   std::int64_t step = 0;           ///< from 0
 };
 
-/// Elements of a gradient, and of what an update left, that are looked at for values that are not finite. A
-/// lost step has lost more of a tensor than that leaves unseen.
+/// How many evenly spaced elements of a gradient, and of the parameters after an update, are tested for being
+/// finite. So few are enough: values that are not finite spread with every product that they enter, and soon
+/// fill most of a tensor.
 inline constexpr std::int64_t looked_at = 64;
 
 /// A dropout draw depends on (the step's seed, layer, sample, logical element) only. `elements` per sample
@@ -251,11 +252,12 @@ class Backend {
   /// the losses of n (a power of two) grains in the binary tree in which their gradients are added.
   virtual void add_sums(ConstView parts, bool in_tree, View total) = 0;
 
-  /// One update of w with gradient g and velocity v, all [n], unless a step was lost: *lost >= 0. Where the
-  /// loss or one of `looked_at` evenly spaced elements of g is not finite, nothing is updated, and
-  /// *lost = step->step; so it is where one of w is not finite afterwards. `sums` as the loss left them.
+  /// One update of w with gradient g and velocity v, all [n]; nothing if an earlier step was not finite
+  /// (*non_finite_step >= 0). If the loss or one of `looked_at` evenly spaced elements of g is not finite,
+  /// nothing is updated and *non_finite_step = step->step; this is also written if one of w is not finite
+  /// after the update. `sums` as the loss left them.
   virtual void sgd_update(const StepValues* step, ConstView sums, View w, ConstView g, View v,
-                          std::int64_t* lost) = 0;
+                          std::int64_t* non_finite_step) = 0;
 };
 
 /// Plain loops in `type` (float32 or float64): the oracle.

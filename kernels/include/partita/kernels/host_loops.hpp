@@ -23,17 +23,17 @@ bool some_finite(std::span<const T> values, std::int64_t count) {
   return finite;
 }
 
-/// Does `update` unless a step was lost or is lost now, as `Backend::sgd_update` says.
+/// Does `update` unless this step or an earlier one is not finite, as `Backend::sgd_update` says.
 template <class T, class Update>
-void unless_lost(const StepValues& step, ConstView sums, View w, ConstView g, std::int64_t* lost,
-                 Update update) {
-  if (*lost >= 0) return;
+void update_if_finite(const StepValues& step, ConstView sums, View w, ConstView g,
+                      std::int64_t* non_finite_step, Update update) {
+  if (*non_finite_step >= 0) return;
   if (!std::isfinite(sums.as<double>()[0]) || !some_finite(g.as<T>(), looked_at)) {
-    *lost = step.step;
+    *non_finite_step = step.step;
     return;
   }
   update();
-  if (!some_finite(std::span<const T>(w.as<T>()), looked_at)) *lost = step.step;
+  if (!some_finite(std::span<const T>(w.as<T>()), looked_at)) *non_finite_step = step.step;
 }
 
 template <class T>

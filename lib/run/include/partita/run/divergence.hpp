@@ -1,9 +1,9 @@
 /// What became infinite or NaN first, once a training cannot go on.
 ///
-/// A lost step is seen by its loss, which all ranks share. From the first gradient on that is not finite (a
-/// few elements of each bucket are looked at) a rank updates nothing any more, so that the parameters which
-/// led there are still at hand: the step is taken once more, without updates, and every layer's results are
-/// looked at.
+/// A step that is not finite shows in its loss, which all ranks share. From the first gradient on that is not
+/// finite (a few elements of each bucket are tested) a rank stops updating, so that it still has the
+/// parameters that led there: the step is taken once more, without updates, and the results of every layer
+/// are examined.
 #pragma once
 
 #include <optional>
@@ -33,7 +33,8 @@ struct Finding {
 [[nodiscard]] bool all_finite(kernels::ConstView);
 
 /// The first layer of this rank's whose parameters are not finite.
-std::optional<Finding> lost_parameters(const step::Program&, const model::ModelSpec&, const Parameters&);
+std::optional<Finding> non_finite_parameters(const step::Program&, const model::ModelSpec&,
+                                             const Parameters&);
 
 /// In words, the same on every rank: "the output of layer conv2 is the first that is not finite". Collective
 /// over the executor's axes and `world`.

@@ -106,7 +106,7 @@ class Executor {
 
   /// The step, from 0, in which this rank met a gradient or parameter that is not finite and stopped
   /// updating; the loss of the next step is NaN on all ranks then.
-  [[nodiscard]] std::optional<std::int64_t> lost_step() const { return lost_step_; }
+  [[nodiscard]] std::optional<std::int64_t> non_finite_step() const { return non_finite_step_; }
   /// Runs the batch without updates and gives the first result of this rank's that is not finite. Collective
   /// over the axes.
   std::optional<Finding> find_divergence(const Batch&, const kernels::StepValues&);
@@ -177,7 +177,7 @@ class Executor {
   std::vector<InstructionTimes>* times_ = nullptr;
   comm::Position position_;
   std::vector<std::uint64_t> positions_;  ///< by instruction
-  std::optional<std::int64_t> lost_step_;
+  std::optional<std::int64_t> non_finite_step_;
   bool inspects_ = false;
   std::optional<Finding> finding_;
 };

@@ -18,11 +18,12 @@ class StepMemory {
   /// Issues what a step begins with: its values, sums of 0, and the indices of its samples.
   void begin(const kernels::StepValues&, std::span<const std::int64_t> indices);
   /// Issues that the loss of this step is NaN, whatever was summed.
-  void lose_sums();
-  /// Issues what a step ends with; `sums` and `lost_step` are those of the step once that is done.
+  void invalidate_sums();
+  /// Issues what a step ends with; `sums` and `reported_non_finite_step` are those of the step once that is
+  /// done. The latter is the first step, from 0, in which this rank met a value that is not finite.
   void end();
   [[nodiscard]] kernels::LossSums sums() const;
-  [[nodiscard]] std::optional<std::int64_t> lost_step() const;
+  [[nodiscard]] std::optional<std::int64_t> reported_non_finite_step() const;
 
   /// In the device's memory.
   [[nodiscard]] const kernels::StepValues* values() const;
@@ -30,7 +31,7 @@ class StepMemory {
   [[nodiscard]] kernels::View metric() const;                 ///< float64 [2]
   [[nodiscard]] kernels::View sums_of(int microbatch) const;  ///< float64 [2]; of a single one `metric`
   [[nodiscard]] kernels::View sums_of_all() const;            ///< float64 [microbatches, 2]
-  [[nodiscard]] std::int64_t* lost() const;
+  [[nodiscard]] std::int64_t* non_finite_step() const;
   /// All of the device's memory.
   [[nodiscard]] std::span<std::byte> memory() const { return storage_.bytes(); }
 
