@@ -49,7 +49,7 @@ std::vector<Violation> check_model_file(const results::ModelFile& file, const mo
     const auto weight = check_tensor(file, layer, "weight", wanted, weight_found);
     const auto bias = check_tensor(file, layer, "bias", wanted, bias_found);
     any = any || weight_found || bias_found;
-    // Half a layer is none that could be left out.
+    // A layer of which the file has only the weight or only the bias is a fault, not a layer that it lacks.
     if (!weight_found && !bias_found && wanted == Layers::shared) continue;
     for (const auto& wrong : {weight, bias})
       if (!wrong.empty()) violations.push_back({"load-model", path, wrong});

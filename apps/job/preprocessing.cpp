@@ -45,7 +45,8 @@ void take(const char* key, const std::vector<double>& of_model, const std::files
                               data::to_string(of_model) + "; leave the key out, or give that"});
 }
 
-/// What the options did not ask for is no fault of theirs.
+/// What is wrong with normalisation that the options did not ask for is told as the model's fault, not as
+/// theirs.
 void blame_normalisation(const config::RunOptions& options, const results::TrainingData& data,
                          std::size_t first, std::vector<Violation>& violations) {
   const auto is_of_model = [&](const Violation& v) {
@@ -78,12 +79,12 @@ std::int64_t largest_label(const config::RunOptions& options, DataSets& sets) {
   return largest;
 }
 
-/// The same of labels beyond the model's classes, which `data.classes` could not mend.
+/// The same for labels beyond the model's classes, which no other `data.classes` could mend.
 void blame_classes(const config::RunOptions& options, const results::TrainingData& data, DataSets& sets,
                    std::size_t first, std::vector<Violation>& violations) {
   const auto largest = largest_label(options, sets);
   if (largest < data.classes) return;
-  // The set can be read: what is said of its files is said of their labels.
+  // With any number of classes the set was read: what is wrong with its files now is wrong with their labels.
   const auto is_of_labels = [](const Violation& v) {
     return v.key == "data.classes" || !v.key.starts_with("data.");
   };

@@ -1,5 +1,4 @@
-/// A row as JSON and back, and the row that a result file makes, where none was kept or to see how the run
-/// ended.
+/// A row as JSON and back, and the row that a result file stands for.
 #include "row.hpp"
 
 #include <algorithm>

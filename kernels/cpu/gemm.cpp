@@ -141,7 +141,7 @@ class CpuGemm final : public Gemm {
   GemmShape s_;
   Bound product_;
   WorkspaceLayout layout_;
-  Apart row_, column_;  ///< A or C where they are that
+  Apart row_, column_;  ///< A or C where its values lie apart
   std::size_t scratch_ = 0;
 };
 

@@ -108,7 +108,7 @@ class BookedCollective : public Collective, private Progressing {
     if (running_) wait_until(*state_->runtime, shown_, [this] { return !running_; });
     return taken_seconds_ + base::now_seconds() - before;
   }
-  /// Exposed is how long the device has nothing to do: since it has come to the wait, too.
+  /// Exposed is the time in which the device has nothing to do: from when it, too, has come to the wait.
   double wait_beside_device() {
     staged_.await();
     double idle_since = INFINITY;

@@ -114,7 +114,7 @@ void wait_for(Runtime& runtime, const Shown& what, MPI_Request& request) {
   try {
     wait_until(runtime, what, test);
   } catch (const PeerFailed&) {
-    // Where every rank had come to it, before one failed, it still ends.
+    // If every rank had started it before one of them failed, it still completes.
     constexpr double patience_seconds = 2;
     for (const double begun = base::now_seconds(); !test(); sched_yield())
       if (base::now_seconds() - begun > patience_seconds) {

@@ -13,7 +13,8 @@ class Containment {
   /// `notices`: a communicator of the job's ranks that serves nothing else, and outlives this.
   explicit Containment(MPI_Comm notices);
 
-  /// Wherever a rank waits or moves communication on: whether a peer has failed, which is to be thrown.
+  /// Asked wherever a rank waits or moves communication on: whether a peer has failed. Whoever asks throws
+  /// then.
   [[nodiscard]] bool hears_failure();
   /// Tells the peers, once, that this rank fails; a rank that fails because of a peer tells nobody.
   void announce() noexcept;

@@ -18,7 +18,7 @@ using collective::Operation;
 
 /// Of every rank of the node the control groups that limit it.
 std::vector<std::vector<base::CpuLimit>> limits_of(MPI_Comm node) {
-  std::array<base::CpuLimit, 16> mine{};  // more groups inside each other nobody has
+  std::array<base::CpuLimit, 16> mine{};  // nobody nests more groups
   const auto found = base::cpu_limits();
   std::copy_n(found.begin(), std::min(found.size(), mine.size()), mine.begin());
   int size = 0;

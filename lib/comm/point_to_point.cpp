@@ -89,7 +89,7 @@ class Message final : public BookedCollective {
     return true;
   }
 
-  /// The sender's buffer has the length of this one; once a run is complete, or has failed, that is known.
+  /// Demands of a run that is complete, or has failed, that the sender's buffer had the length of this one.
   void require_whole(int code, MPI_Status& status) {
     int kind = MPI_SUCCESS;
     if (code != MPI_SUCCESS) MPI_Error_class(code, &kind);

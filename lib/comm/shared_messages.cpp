@@ -63,7 +63,7 @@ std::vector<Told> told_by(const std::string& text) {
   return all;
 }
 
-/// The place of the other end of `mine`, this rank's, among those of its peer.
+/// Which of its peer's messages is the other end of this rank's message `mine`.
 std::size_t find(const std::vector<Told>& theirs, const End& mine, int me) {
   const auto is_other = [&](const Told& told) {
     return told.end.peer == me && told.end.tag == mine.tag && told.end.sends != mine.sends;
@@ -75,7 +75,7 @@ std::size_t find(const std::vector<Told>& theirs, const End& mine, int me) {
 
 }  // namespace
 
-/// Each end writes the line that has its place among the messages of its rank.
+/// The i-th message that a rank has planned since the last call writes the i-th line of this rank.
 void Communicator::connect_shared() {
   const auto messages = std::exchange(state_->unconnected, {});
   std::vector<std::vector<Told>> told;

@@ -1,5 +1,5 @@
 /// What a rank does that has waited too long: it reads the blocks of its own node, asks the other nodes, and
-/// reports for all. Of several, one reports: the first of its node, the lowest rank of all.
+/// reports for all. If several have, one reports: the first of a node, and of several nodes' the lowest rank.
 #include "watch.hpp"
 
 #include <sched.h>
@@ -220,7 +220,7 @@ std::optional<std::string> Watch::look(double waited_seconds) {
   if (limit_seconds_ <= 0 || size_ == 1) return {};
   answer();
   if (waited_seconds < limit_seconds_) return {};
-  // Where the one that wanted to report has not ended the job, the others do.
+  // If the rank that was to report has not ended the job by now, the others report.
   const bool insists = waited_seconds >= limit_seconds_ + patience_seconds;
   std::uint64_t nobody = 0;
   if (!insists &&

@@ -23,7 +23,8 @@ class GroupWriter {
   static constexpr bool writes = true;
   explicit GroupWriter(hdf5::Group group) : group_(std::move(group)) {}
 
-  /// A subgroup, which sees the dimensions of this one; none is made for nothing (`present` false).
+  /// A subgroup, which sees the dimensions of this one. None is made where `present` says that there is
+  /// nothing.
   GroupWriter group(const std::string& name) { return GroupWriter(hdf5::create_group(id(), name), this); }
   [[nodiscard]] bool begins(const std::string&, bool present) const { return present; }
 

@@ -37,8 +37,8 @@ bool is_selected(const std::string& metric, const ComparisonOptions& options) {
          });
 }
 
-/// The values of one metric over the runs of a group. No bytes are zero bytes; anything else missing is not
-/// measured.
+/// The values of one metric over the runs of a group. A run that lacks a count has 0 of it; any other value
+/// that is missing was not measured.
 Side side_of(const MetricValue& kind, const std::vector<std::vector<MetricValue>>& runs) {
   Side side{.runs = runs.size()};
   for (const auto& metrics : runs) {
@@ -132,8 +132,8 @@ void correct(std::vector<ComparedMetric>& rows) {
   }
 }
 
-/// From five runs a side on, and where so many metrics are tested together that these runs could flag none of
-/// them alone, nothing is concluded from a change that would be flagged otherwise.
+/// So many metrics may be tested together that after the correction even the smallest p that these runs can
+/// give would flag none. A change that would be flagged on its own is then inconclusive rather than nothing.
 Verdict verdict_of(const ComparedMetric& row) {
   const auto judged = [&](double p) {
     return judge(row.before.values, row.after.values, row.direction, row.threshold, p);

@@ -44,7 +44,8 @@ void limit_memory(ReadingCost cost) {
         pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + (rlim_t{1} << 30) + rlim_t{64} * cost.bytes);
 }
 
-/// Holds back signals that are meant for the whole job: a child that they ended would speak against its file.
+/// Holds back signals that are meant for the whole job: a child that they ended would look like one that its
+/// file had crashed.
 class HeldBack {
  public:
   HeldBack() {
@@ -62,8 +63,8 @@ class HeldBack {
   sigset_t before_{};
 };
 
-/// Leaves without a word, a core file or the handlers of whatever library catches crashes here; ends with its
-/// parent.
+/// A crash from here on prints nothing, writes no core file and runs no library's handler; the process ends
+/// with its parent.
 void become_expendable(ReadingCost cost) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL})

@@ -1,5 +1,5 @@
 /// How values are stored: fixed little-endian types, chunks with a checksum, long columns of whole numbers
-/// and texts packed. What is read is first held against its type, its place and its size.
+/// and texts packed. Type, place and size are checked before a value is read.
 #include "hdf5.hpp"
 
 #include <hdf5_hl.h>

@@ -21,8 +21,8 @@ void require_own_member(hid_t parent, const std::string& name);
 /// come from it (deflate packs 1,032 to 1 at most); gives their number, at least 1.
 std::size_t require_held(hid_t dataset, const Extents& extents, std::size_t width, const std::string& place);
 
-/// Keeps the sum of a dataset's values beside them; throws `Failure` where it is of others. A dataset of
-/// another program has none.
+/// The first keeps a checksum of a dataset's values beside them; the second throws `Failure` where the values
+/// are not those. A dataset of another program has no checksum, and passes.
 void write_sum(hid_t dataset, std::span<const std::byte> values);
 void check_sum(hid_t dataset, std::span<const std::byte> values, const std::string& place);
 

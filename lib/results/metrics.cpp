@@ -52,7 +52,8 @@ void add_steps(std::vector<MetricValue>& metrics, const Steps& steps) {
                                .blocks = rates}));
 }
 
-/// Time moves between phases without a loss: they explain the step time and do not gate.
+/// Time can move from one phase to another while the step takes as long as before: phases explain the step
+/// time and do not gate.
 void add_phases(std::vector<MetricValue>& metrics, const Steps& steps) {
   for (std::size_t p = 0; p < phase_count; ++p) {
     const auto phase = static_cast<Phase>(p);

@@ -40,8 +40,8 @@ class Executor::Bound {
   std::vector<std::unique_ptr<comm::Collective>> transfers;  ///< by transfer; null where it is fixed
   kernels::Bytes workspace{};
 
-  // Of a device: how often this was run, the time before each instruction, and what was recorded of the
-  // instructions behind a first one, for a divisor of the gradients.
+  // Of a device: how often this batch size was run, the events before the instructions, and the graphs that
+  // were recorded, by their first instruction and the divisor of the gradients.
   std::int64_t runs = 0;
   std::vector<std::unique_ptr<kernels::Device::Event>> marks;
   std::map<std::pair<std::size_t, std::int64_t>, std::unique_ptr<kernels::Device::Graph>> graphs;

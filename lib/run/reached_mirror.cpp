@@ -42,8 +42,9 @@ kernels::View ReachedMirror::at(int rank, std::int64_t first, std::int64_t count
   return {memory + bytes_of(type, kernels::Elements(first)).value(), type, kernels::Elements(count)};
 }
 
-/// The host has seen the device come to the start, and other ranks say that theirs have: the queue need not
-/// wait for kernels. The kernels that follow are issued once `moved` was seen, so that they need not either.
+/// Copies are not ordered after kernels by the device: the host has seen this device reach the start of the
+/// run, and the other ranks have told of theirs. Nor are kernels ordered after copies: those that follow are
+/// issued once the host has seen `moved`.
 void ReachedMirror::load(topology::Range range, std::span<const Source> sources,
                          collective::Combine combine) {
   base::expect(combine != collective::Combine::max, "a device loads copies and sums");

@@ -18,7 +18,7 @@ SharedMemory::~SharedMemory() {
   try {
     device_.synchronize();  // a load may be under way
   } catch (const std::exception&) {
-    // It has failed then, and was told of where that was seen first.
+    // The device has failed; where that was first seen it was reported.
   }
   for (const auto& [of, memory] : open_)
     device_.close(memory);

@@ -56,7 +56,7 @@ bool alike(const Transfer& a, const Transfer& b) {
   return a.operation == b.operation && a.purpose == b.purpose && a.microbatch == b.microbatch;
 }
 
-/// What a group of collectives has that its first member has not.
+/// The members of a group that differ from its first one, and the ranks that never start it.
 std::vector<Mismatch> mismatches_of(const step::ProgramsByRank& programs, const Counterparts& counterparts,
                                     int group) {
   const auto members = counterparts.members(group);

@@ -35,8 +35,8 @@ Action grouped(int k, int stages, int chunks, Pass pass) {
           k / (stages * chunks) * stages + in_group % stages};
 }
 
-/// Micro-batches rounded up to groups of `stages`. Orders are built for them, then the phantoms, the first
-/// ones, are deleted: a short last group would deadlock.
+/// Micro-batches rounded up to whole groups of `stages`. Orders are built for so many; then those too many,
+/// which are the first ones, are deleted: a short last group would deadlock.
 int with_phantoms(const PipelineOptions& o, int stages) {
   return (o.microbatches + stages - 1) / stages * stages;
 }
@@ -56,9 +56,10 @@ std::vector<Action> in_groups(const PipelineOptions& o, int stages, int warmup) 
   return order;
 }
 
-/// All forwards, then all backwards. With several chunks in groups: chunk after chunk, a stage would wait for
-/// one to take its last micro-batches that itself waits to be rid of its first ones, as only two are under
-/// way.
+/// All forwards, then all backwards. Several chunks are gone through in groups of micro-batches, since chunk
+/// after chunk would deadlock: the last stage has at most two sends to the first one under way, and the first
+/// one receives none before all micro-batches have left its first chunk, for which the stages behind it, the
+/// last one among them, must go on.
 std::vector<Action> gpipe(const PipelineOptions& o, int stages) {
   return in_groups(o, stages, with_phantoms(o, stages) * o.chunks);
 }

@@ -19,7 +19,7 @@ std::vector<base::Violation> check_model_file(const results::ModelFile&, const m
                                               const std::string& path);
 
 /// Takes the layers out of `file` that `load-model.skip` names; refuses patterns that name none of them, and
-/// to skip where nothing is loaded.
+/// skipping where no model is loaded.
 std::vector<base::Violation> skip_layers(std::optional<results::ModelFile>& file, const config::RunOptions&);
 
 /// The tensors of the layers that the model has too, by name.

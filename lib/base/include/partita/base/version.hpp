@@ -21,7 +21,8 @@ using Versions = std::map<std::string, std::string>;
 
 /// Compiler, CMake and every library, whether this program calls it or not, as found when the build was
 /// configured. `running` is what libraries tell of themselves when asked; where that is another version, both
-/// are said: "1.3.1 (built with 1.2.13)". Naming none of the dependencies there breaks the contract.
+/// are said: "1.3.1 (built with 1.2.13)". A name in `running` that is none of the dependencies breaks the
+/// contract.
 Versions dependency_versions(Versions running = {});
 
 /// What --version prints: the program with its version and commit, then a line for each dependency.

@@ -101,7 +101,8 @@ Schedule direct_window_all_reduce(int p, int rank, std::int64_t n, Combine);
 Schedule hierarchical_all_reduce(int rank, std::span<const int> node_of, std::int64_t n, Combine);
 
 /// The same schedule where ranks reach each other's buffers: what a rank would receive it loads from the
-/// sender's buffer, and nobody sends. For counting; what a rank has from itself crosses nothing.
+/// sender's buffer, and nobody sends. For counting bytes, among which what a rank takes from its own buffer
+/// is not.
 Schedule with_loads(const Schedule&);
 
 /// Bytes and messages of one rank's schedule (payload and seconds stay 0).

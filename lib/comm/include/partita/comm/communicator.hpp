@@ -51,7 +51,8 @@ class Collective {
   virtual bool test() = 0;
   /// Until complete, progressing everything that was started. The time is booked as exposed.
   virtual void wait() = 0;
-  /// Later waits book what of this duration (the operation run alone) was not exposed as hidden.
+  /// How long the operation takes when it runs alone: later waits book as hidden what of that was not
+  /// exposed.
   virtual void set_alone_seconds(double seconds) = 0;
   /// Memory that the plan holds for messages and staging.
   [[nodiscard]] virtual Bytes buffer_bytes() const { return Bytes(0); }

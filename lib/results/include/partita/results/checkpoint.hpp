@@ -89,7 +89,7 @@ struct Manifest {
 std::filesystem::path checkpoint_folder(const std::filesystem::path& dir, std::int64_t step);
 /// Steps with a manifest, newest first. A missing folder has none.
 std::vector<std::int64_t> list_checkpoints(const std::filesystem::path& dir);
-/// Deletes all but the newest `keep` checkpoints, and what writing was broken off before the newest.
+/// Deletes all but the newest `keep` checkpoints, and older folders in which writing was broken off.
 void remove_old_checkpoints(const std::filesystem::path& dir, int keep);
 /// Deletes every checkpoint, so that a new training does not leave one of an old.
 void remove_all_checkpoints(const std::filesystem::path& dir);

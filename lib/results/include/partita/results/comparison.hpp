@@ -75,8 +75,8 @@ struct ComparedMetric {
 };
 
 struct ComparisonOptions {
-  /// The smallest change worth a verdict. Below the changes that are to be found: of runs that differ by
-  /// exactly the threshold one half would be missed.
+  /// The smallest change worth a verdict. To be chosen below the changes that must be found: of changes of
+  /// exactly the threshold one half is missed.
   double threshold_percent = 2;
   /// Names of metrics ("step_time") or of families ("phase", "wire_bytes.data"); empty: all.
   std::vector<std::string> metrics;
@@ -95,7 +95,7 @@ std::vector<base::Violation> check_named_once(const std::vector<RunGroup>&);
 /// every difference of the configuration (`configuration_differences`); runs marked invalid. Where groups
 /// must not be compared, all keys of their configurations that differ are named as well.
 std::vector<base::Violation> check_comparable(const std::vector<RunGroup>&, base::RoleOf role_of = nullptr);
-/// Whether it finds nothing of these two.
+/// Whether `check_comparable` finds nothing in these two.
 bool are_comparable(const RunGroup& before, const RunGroup& after, base::RoleOf role_of);
 
 /// Whether bytes and memory of two runs may be held against each other: grid, algorithm, batch, steps, and

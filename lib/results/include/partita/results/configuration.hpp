@@ -21,11 +21,11 @@ struct Difference {
   friend bool operator==(const Difference&, const Difference&) = default;
 };
 
-/// Keys in which two runs were configured differently, by name. Of what a key only names (data set, model,
-/// table of algorithms) or decides (the batch) the content counts: where it differs it stands before the keys
-/// that name it, and where it is the same no path or name makes a difference. Files of before a hash was
-/// stored are compared by what their keys say. Left out is what repetitions may differ in. Without `role_of`
-/// every key counts as it is.
+/// Keys in which two runs were configured differently, by name. Where a key only names something (data set,
+/// model, table of algorithms) or decides it (the batch), its content is compared: content that differs
+/// stands before the keys that name it, and if it is the same no path or name makes a difference. Files from
+/// before a hash was stored are compared by their keys. What repetitions may differ in is left out. Without
+/// `role_of` every key counts as it is.
 std::vector<Difference> configuration_differences(const RunRecord& before, const RunRecord& after,
                                                   base::RoleOf role_of);
 

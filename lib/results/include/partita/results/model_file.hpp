@@ -25,7 +25,8 @@ struct Parameter {
   std::string name;   ///< "weight" or "bias"
   kernels::Shape shape;
   std::variant<std::vector<float>, std::vector<double>> values;
-  /// Why there are no values, in a file of other software: only a model that has the layer minds.
+  /// Of a file of other software, why the values could not be read: an error only for a model that has the
+  /// layer.
   std::string unreadable = {};
   friend bool operator==(const Parameter&, const Parameter&) = default;
 };

@@ -24,11 +24,12 @@ struct Interval {
 };
 Interval median_interval(std::span<const double> values, double confidence = 0.95);
 
-/// Two-sided p value of the Mann–Whitney U test: the share of all ways to deal the values out to the sides
-/// whose U lies as far from its mean. Exact without ties up to 50 values a side, beyond that the normal
-/// approximation with continuity correction (Mann and Whitney 1947; Hollander, Wolfe and Chicken, 3rd ed.,
-/// 4.1). With ties, where that would be wrong, exact too, up to some 60 values a side, beyond that of 20,000
-/// seeded draws. 1 when a side is empty or all values are equal.
+/// Two-sided p value of the Mann–Whitney U test: of all ways to deal the values out to the two sides, the
+/// share whose U lies at least as far from its mean as the one observed. Without ties it is exact up to 50
+/// values a side; beyond that it is the normal approximation with continuity correction (Mann and Whitney
+/// 1947; Hollander, Wolfe and Chicken, 3rd ed., 4.1). With ties, for which that would be wrong, it is exact
+/// up to some 60 values a side and beyond that estimated from 20,000 seeded draws. 1 when a side is empty or
+/// all values are equal.
 double mann_whitney_p(std::span<const double> a, std::span<const double> b);
 
 /// The smallest p that the exact test can give with n and m values: 2 / C(n + m, n); five a side: 0.0079.

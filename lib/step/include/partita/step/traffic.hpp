@@ -1,5 +1,5 @@
-/// The traffic formula: what a program asks to have reduced in one step, per purpose. A ledger's `train` rows
-/// are this times the number of steps.
+/// The traffic formula: what a program asks to have moved or reduced in one step, by axis, operation and
+/// purpose. A ledger's `train` rows are this times the number of steps.
 #pragma once
 
 #include <map>
