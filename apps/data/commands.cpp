@@ -8,7 +8,6 @@
 #include <optional>
 #include <sstream>
 
-#include "fetch.hpp"
 #include "partita/base/paths.hpp"
 #include "partita/data/cifar.hpp"
 #include "partita/results/claim.hpp"
@@ -30,10 +29,14 @@ void check_output(const fs::path& folder, bool overwrite, std::vector<base::Viol
                           .value = folder.string(),
                           .message = "its last part becomes a data.name, where " + name.string() +
                                      " means the set without files; choose my-" + name.string()});
-  if (overwrite) return;
+  std::error_code unseen;
   for (const auto& file : files_of_set(folder))
-    violations.push_back(
-        {.key = file.string(), .value = "", .message = "exists; pass --overwrite to replace the set"});
+    if (!overwrite)
+      violations.push_back(
+          {.key = file.string(), .value = "", .message = "exists; pass --overwrite to replace the set"});
+    else if (fs::is_directory(fs::symlink_status(file, unseen)))
+      violations.push_back(
+          {.key = file.string(), .value = "", .message = "is a folder, where a file is to be"});
 }
 
 void check_generate(const GenerateCommand& command, std::vector<base::Violation>& violations) {
@@ -169,16 +172,21 @@ int fetch(const FetchCommand& command) {
   if (!violations.empty()) throw base::ConfigError(std::move(violations));
   const auto& mirrors = command.mirrors.empty() ? source->mirrors : command.mirrors;
   const auto folder = dir / source->name;
-  {
-    results::Claims claims;
-    open_folder("--dir", folder, claims);
-    for (const auto& file : source->files)
-      fetch_file(file, mirrors, folder, [](const std::string& line) { std::cerr << line << '\n'; });
-  }
-  // A set that is there is never replaced unasked, as single files are not.
-  if (source->is_archive && files_of_set(folder).empty())
-    return import_set({.source = folder / source->files.front().name, .output = folder});
+  fetch_set(*source, mirrors, folder);
   return verify({.folder = folder});
+}
+
+void fetch_set(const Source& source, std::span<const std::string> mirrors, const fs::path& folder) {
+  results::Claims claims;
+  open_folder("--dir", folder, claims);
+  for (const auto& file : source.files)
+    fetch_file(file, mirrors, folder, [](const std::string& line) { std::cerr << line << '\n'; });
+  // A set that is there is never replaced unasked, as single files are not.
+  if (!source.is_archive || !files_of_set(folder).empty()) return;
+  std::vector<base::Violation> violations;
+  const auto pair = data::read_cifar(folder / source.files.front().name, violations);
+  if (!pair) throw base::ConfigError(std::move(violations));
+  write_claimed(folder, false, *pair, data::Compression::gzip);
 }
 
 }  // namespace partita::app

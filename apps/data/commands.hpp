@@ -2,9 +2,11 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "fetch.hpp"
 #include "partita/data/dataset.hpp"
 #include "partita/data/idx.hpp"
 
@@ -37,5 +39,9 @@ struct FetchCommand {
   std::vector<std::string> mirrors;  ///< empty: the known ones
 };
 int fetch(const FetchCommand&);
+
+/// Fetches what a source has into `folder`, and imports an archive where no set lies there yet; the folder is
+/// kept from other processes all the while. Throws as `fetch_file` and `write_set` do.
+void fetch_set(const Source&, std::span<const std::string> mirrors, const std::filesystem::path& folder);
 
 }  // namespace partita::app

@@ -70,8 +70,8 @@ void configure(CURL* curl, const std::string& address, std::FILE* file, curl_off
 /// Appends what `part` lacks. Returns an empty text, or why the transfer failed.
 std::string download(const std::string& address, const fs::path& part) {
   const base::UniqueHandle<FileTraits> file(std::fopen(part.c_str(), "ab"));
-  if (!file) throw base::EnvironmentError("fopen", errno, part.string() + ": " + std::strerror(errno));
-  const auto already = static_cast<curl_off_t>(fs::file_size(part));
+  if (!file) base::refuse_path(part, std::string("cannot be written: ") + std::strerror(errno));
+  const auto already = static_cast<curl_off_t>(base::size_of(part));
   const base::UniqueHandle<CurlTraits> curl(curl_easy_init());
   if (!curl) throw base::EnvironmentError("curl_easy_init", 0, "no handle");
   std::array<char, CURL_ERROR_SIZE> detail{};
@@ -87,28 +87,28 @@ std::string download(const std::string& address, const fs::path& part) {
 /// Moves a complete and right `part` to its name.
 bool accept(const fs::path& part, const fs::path& file, const std::string& sha256) {
   if (!base::exists(part) || base::sha256_of_file(part) != sha256) return false;
-  fs::rename(part, file);
+  base::refuse_path(part, base::rename_file(part, file));
   return true;
 }
 
 /// One mirror: continues the partial file, and begins again when the result is wrong.
 std::string try_mirror(const std::string& address, const fs::path& part, const fs::path& file,
                        const std::string& sha256) {
-  std::error_code ignored;
-  const bool resumed = fs::exists(part, ignored) && fs::file_size(part, ignored) > 0;
+  const auto remove = [&] { base::refuse_path(part, base::remove_file(part)); };
+  const bool resumed = base::size_of(part) > 0;
   std::string failure = download(address, part);
   if (accept(part, file, sha256)) return "";
   if (resumed) {  // the part was damaged, already too long, or the server cannot continue
-    fs::remove(part);
+    remove();
     failure = download(address, part);
     if (accept(part, file, sha256)) return "";
   }
   if (!failure.empty()) {  // what arrived is kept for another attempt
-    if (fs::file_size(part) == 0) fs::remove(part);
+    if (base::size_of(part) == 0) remove();
     return failure;
   }
   const auto digest = base::sha256_of_file(part);
-  fs::remove(part);
+  remove();
   return "the content has SHA-256 " + digest + ", expected " + sha256;
 }
 
@@ -168,6 +168,9 @@ const Source* find_source(std::string_view name) {
 void fetch_file(const PinnedFile& pinned, std::span<const std::string> mirrors, const fs::path& folder,
                 const Report& report) {
   const fs::path file = folder / pinned.name, part = folder / (pinned.name + ".part");
+  std::error_code unseen;
+  for (const auto& path : {file, part})
+    if (fs::is_directory(path, unseen)) base::refuse_path(path, "is a folder, where a file is to be");
   if (base::exists(file)) {
     const auto digest = base::sha256_of_file(file);
     if (digest != pinned.sha256)
@@ -175,7 +178,7 @@ void fetch_file(const PinnedFile& pinned, std::span<const std::string> mirrors, 
                        "; move it away to fetch it again");
     return report(file.string() + ": present and right");
   }
-  fs::create_directories(folder);
+  base::refuse_path(folder, base::make_folders(folder));
   if (accept(part, file, pinned.sha256)) return report(file.string() + ": completed before");
   std::string attempts;
   for (const auto& mirror : mirrors) {

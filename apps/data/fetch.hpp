@@ -39,7 +39,8 @@ using Report = std::function<void(const std::string& line)>;
 
 /// Fetches one file into `folder`. A present file with the right digest is kept; a present file with another
 /// one is an error, never overwritten. A partial file is continued where the server allows it, and dropped
-/// when the whole does not have the digest. Throws `FetchError`, or `base::EnvironmentError` for local files.
+/// when the whole does not have the digest. Throws `FetchError`; for local files `base::ConfigError` where
+/// one cannot be made or replaced, `base::EnvironmentError` where its content cannot be read or written.
 void fetch_file(const PinnedFile&, std::span<const std::string> mirrors, const std::filesystem::path& folder,
                 const Report&);
 

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "partita/base/error.hpp"
+#include "partita/base/paths.hpp"
 #include "partita/data/class_names.hpp"
 
 namespace partita::app {
@@ -25,29 +26,29 @@ std::vector<std::uint8_t> pixels_of(const data::Dataset& set) {
   return pixels;
 }
 
-/// The files written.
-std::vector<fs::path> write_half(const fs::path& folder, const std::string& half, const data::Dataset& set,
-                                 data::Compression compression) {
-  const auto n = set.samples.value();
+std::string end_of(data::Compression compression) {
+  return compression == data::Compression::gzip ? ".gz" : "";
+}
+
+void write_images(const fs::path& half, const data::Dataset& set, data::Compression compression) {
   const auto& shape = set.sample_shape;
-  const std::string end = compression == data::Compression::gzip ? ".gz" : "";
-  std::vector<std::int64_t> extents{n, shape[1], shape[2]};
+  std::vector<std::int64_t> extents{set.samples.value(), shape[1], shape[2]};
   if (shape[0] != 1) extents.insert(extents.begin() + 1, shape[0]);
-  const auto images = folder / (half + "-images-idx" + std::to_string(extents.size()) + "-ubyte" + end);
-  data::write_idx(images, extents, pixels_of(set), compression);
-  const auto labels = folder / (half + "-labels-idx1-ubyte" + end);
-  data::write_idx(labels, std::vector<std::int64_t>{n},
+  const auto kind = "-images-idx" + std::to_string(extents.size()) + "-ubyte";
+  data::write_idx(half.string() + kind + end_of(compression), extents, pixels_of(set), compression);
+}
+
+void write_labels(const fs::path& half, const data::Dataset& set, data::Compression compression) {
+  data::write_idx(half.string() + "-labels-idx1-ubyte" + end_of(compression),
+                  std::vector<std::int64_t>{set.samples.value()},
                   std::vector<std::uint8_t>(set.labels.begin(), set.labels.end()), compression);
-  return {images, labels};
 }
 
 }  // namespace
 
 void make_folder(const char* key, const fs::path& folder) {
-  std::error_code error, unseen;
-  fs::create_directories(folder, error);
-  if (error && !fs::is_directory(folder, unseen))
-    throw base::ConfigError({{key, folder.string(), "the folder cannot be made: " + error.message()}});
+  if (const auto problem = base::make_folders(folder); !problem.empty())
+    throw base::ConfigError({{key, folder.string(), problem}});
 }
 
 std::vector<fs::path> files_of_set(const fs::path& folder) {
@@ -56,8 +57,8 @@ std::vector<fs::path> files_of_set(const fs::path& folder) {
   const auto add = [&](const std::string& name) {
     if (fs::exists(fs::symlink_status(folder / name, ignored))) files.push_back(folder / name);
   };
-  for (const char* half : {"train", "t10k"})
-    for (const char* kind : {"-images-idx3-ubyte", "-images-idx4-ubyte", "-labels-idx1-ubyte"})
+  for (const char* kind : {"-labels-idx1-ubyte", "-images-idx3-ubyte", "-images-idx4-ubyte"})
+    for (const char* half : {"train", "t10k"})
       for (const char* end : {"", ".gz"})
         add(std::string(half) + kind + end);
   add(data::class_names_file);
@@ -66,15 +67,14 @@ std::vector<fs::path> files_of_set(const fs::path& folder) {
 
 void write_set(const fs::path& folder, const data::DataPair& pair, data::Compression compression) {
   make_folder("--output", folder);
-  auto written = write_half(folder, "train", pair.train, compression);
-  for (const auto& path : write_half(folder, "t10k", pair.test, compression))
-    written.push_back(path);
-  if (!pair.train.class_names.empty()) {
-    data::write_class_names(folder, pair.train.class_names);
-    written.push_back(folder / data::class_names_file);
-  }
   for (const auto& path : files_of_set(folder))
-    if (std::find(written.begin(), written.end(), path) == written.end()) fs::remove(path);
+    base::refuse_path(path, base::remove_file(path));
+  const auto train = folder / "train", test = folder / "t10k";
+  write_images(train, pair.train, compression);
+  write_images(test, pair.test, compression);
+  if (!pair.train.class_names.empty()) data::write_class_names(folder, pair.train.class_names);
+  write_labels(test, pair.test, compression);
+  write_labels(train, pair.train, compression);
 }
 
 }  // namespace partita::app

@@ -8,6 +8,7 @@
 
 #include "partita/base/clock.hpp"
 #include "partita/base/error.hpp"
+#include "partita/base/paths.hpp"
 
 namespace partita::run {
 namespace {
@@ -33,6 +34,13 @@ std::vector<step::Program> programs_of(const ProgramOf& program_of, int ranks) {
   for (int r = 0; r < ranks; ++r)
     programs.push_back(program_of(r));
   return programs;
+}
+
+/// Of a checkpoint, in which every rank that owns something writes.
+std::filesystem::path make_checkpoint_folder(const std::filesystem::path& dir, std::int64_t step) {
+  auto folder = results::checkpoint_folder(dir, step);
+  base::refuse_path(folder, base::make_folders(folder));
+  return folder;
 }
 
 /// Shards on another rank's own disk would be of no use.
@@ -142,8 +150,7 @@ base::Sliced Checkpointer::write(results::TrainingProgress progress, std::vector
   results::StoredFile shard;
   try {
     if (!blocks.empty()) {
-      const auto folder = results::checkpoint_folder(options_.dir, progress.step);
-      std::filesystem::create_directories(folder);
+      const auto folder = make_checkpoint_folder(options_.dir, progress.step);
       for (auto part = results::write_shard(folder, world_.rank(), std::move(blocks), shard);
            !part.advance();)
         co_yield base::next_slice;
@@ -195,8 +202,7 @@ base::Sliced Checkpointer::commit(results::TrainingProgress progress, std::vecto
     if (receipts_[r].failure[0] != '\0')
       report.failure = "rank " + std::to_string(r) + ": " + receipts_[r].failure.data();
   if (report.failure.empty()) try {
-      const auto folder = results::checkpoint_folder(options_.dir, progress.step);
-      std::filesystem::create_directories(folder);
+      const auto folder = make_checkpoint_folder(options_.dir, progress.step);
       auto vouched = manifest(progress);
       check_shared(folder, vouched);
       vouched.result.emplace_back();

@@ -257,6 +257,35 @@ class Commands(unittest.TestCase):
         self.assertEqual(run.returncode, 1)
         self.assertIn("partita-data: ", run.stderr)
 
+    def test_what_is_broken_off_leaves_no_mixture(self):
+        """New images never lie beside old labels, nor a new half beside an old one: the set is the old, the new, or none."""
+        def too_large_for_the_disk():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (784 * 100, 784 * 100))
+
+        # Where a file is written before it gets its name, there is a folder; the process id is in its name, and the shell's.
+        blocked = {stem: ["sh", "-c", f'mkdir "$1/{stem}.tmp$$"; shift; exec "$@"', "sh"] for stem in STEMS}
+        for name, test_samples in (("large", 200), *((stem, 10) for stem in STEMS)):
+            target = self.folder / name
+            old = self.generate(name, "--train-samples", 20, "--test-samples", 10, "--plain")
+            command = [PROGRAM, "generate", "--output", target, "--overwrite", "--seed", 2, "--train-samples", 20, "--test-samples", test_samples, "--plain"]
+            if name in blocked:
+                run = jobs.run([*blocked[name], target, *command])
+            else:
+                run = jobs.run(command, preexec_fn=too_large_for_the_disk)
+            self.assertEqual(run.returncode, 1, run)
+            left = partita_data("verify", target)
+            none = left.returncode == 2 and "does not exist" in left.stderr
+            self.assertTrue(none or values(left.stdout) == old, (name, left))
+
+    def test_a_folder_in_the_place_of_a_file_is_refused(self):
+        self.generate("mine", "--train-samples", 20, "--test-samples", 10, "--plain")
+        (self.folder / "mine" / "classes.txt").unlink()
+        (self.folder / "mine" / "classes.txt" / "x").mkdir(parents=True)
+        before = sorted(self.folder.rglob("*"))
+        self.refuse("generate", "--output", self.folder / "mine", "--overwrite", "--train-samples", 10, naming=["mine/classes.txt: is a folder"])
+        self.assertEqual(sorted(self.folder.rglob("*")), before)
+
     def test_a_folder_that_cannot_be_made_is_refused(self):
         (self.folder / "file").write_text("in the way")
         self.refuse("generate", "--output", self.folder / "file" / "set", "--train-samples", 10, naming=["file/set", "Not a directory"])

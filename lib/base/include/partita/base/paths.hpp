@@ -1,7 +1,9 @@
-/// Questions about paths that users wrote. None of them throws, whatever the text is: a loop of links, a name
-/// too long, a folder that may not be searched.
+/// Questions about paths that users wrote, and changes there. None throws a `filesystem_error`, whatever the
+/// text is: a loop of links, a name too long, a folder that may not be searched, a file where a folder should
+/// be.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -17,5 +19,19 @@ std::string path_problem(const std::filesystem::path&);
 
 /// The path from the root without "." and ".."; itself where there is no working folder.
 std::filesystem::path absolute(const std::filesystem::path&);
+
+/// Bytes of a file; 0 where that cannot be seen.
+std::uintmax_t size_of(const std::filesystem::path&);
+
+/// Each of these says why it could not, such as "cannot be deleted: Directory not empty"; empty: it is done.
+/// Makes a folder and those above it; one that is there already is none to make.
+[[nodiscard]] std::string make_folders(const std::filesystem::path&);
+/// Deletes a file, a link or an empty folder, if there is one.
+[[nodiscard]] std::string remove_file(const std::filesystem::path&);
+/// Also in place of a file that is called so already.
+[[nodiscard]] std::string rename_file(const std::filesystem::path& from, const std::filesystem::path& to);
+
+/// Throws `ConfigError` about the path, unless the problem is empty.
+void refuse_path(const std::filesystem::path&, const std::string& problem);
 
 }  // namespace partita::base
