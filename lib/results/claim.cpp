@@ -4,16 +4,19 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <cstdlib>
-#include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
+#include <thread>
 
 #include "claim_path.hpp"
 #include "file_calls.hpp"
@@ -24,7 +27,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// "partita-train, process 812 on node7, job 4711, since 2026-01-31T12:00:00Z".
+/// "partita-train, process 812 on node7, job 4711, since 2026-01-31T12:00:00Z", a line.
 std::string holder() {
   std::array<char, HOST_NAME_MAX + 1> host{};
   ::gethostname(host.data(), host.size() - 1);
@@ -32,25 +35,47 @@ std::string holder() {
                      " on " + host.data();
   for (const char* const name : {"SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID"})
     if (const char* const job = std::getenv(name)) text += ", job " + std::string(job);
-  return text + ", since " + new_attributes().created;
+  return text + ", since " + new_attributes().created + "\n";
 }
 
+/// Who has the lock says so a moment after it has taken it: until there is a line, another look is worth it.
 std::string read_holder(const Descriptor& file) {
-  std::array<char, 512> text{};
-  const auto count = ::pread(file.get(), text.data(), text.size(), 0);
-  return count > 0 ? std::string(text.data(), static_cast<std::size_t>(count)) : "of which nothing is known";
+  constexpr int most_looks = 20;
+  std::array<char, 512> bytes{};
+  std::string_view text;
+  for (int looks = 1;; ++looks) {
+    const auto count = ::pread(file.get(), bytes.data(), bytes.size(), 0);
+    text = {bytes.data(), static_cast<std::size_t>(count > 0 ? count : 0)};
+    if (const auto end = text.find('\n'); end != std::string_view::npos)
+      return std::string(text.substr(0, end));
+    if (looks == most_looks) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return text.empty() ? "of which nothing is known" : std::string(text);
 }
 
-/// Somebody who has read its text wrongly loses no lock: a refused write is nothing to end for.
+/// What a job that was killed has left there must not be read as this one's. Somebody who reads wrongly loses
+/// no lock: a refused write is nothing to end for.
 void write_holder(const Descriptor& file) {
-  const auto text = holder();
-  if (::ftruncate(file.get(), 0) == 0) (void)!::pwrite(file.get(), text.data(), text.size(), 0);
+  if (::ftruncate(file.get(), 0) != 0) return;
+  const auto line = holder();
+  (void)!::pwrite(file.get(), line.data(), line.size(), 0);
+}
+
+/// A sweep claims the files of all its runs, more than the descriptors that a process has at first.
+bool raise_limit_of_descriptors() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return false;
+  limit.rlim_cur = limit.rlim_max;
+  return ::setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }
 
 /// Network file systems lock for writing only what is open for writing.
 Descriptor open_lock(const fs::path& path) {
   constexpr int flags = O_CREAT | O_NOFOLLOW | O_CLOEXEC;
   Descriptor file(::open(path.c_str(), O_RDWR | flags, 0666));
+  if (!file && errno == EMFILE && raise_limit_of_descriptors())
+    file.reset(::open(path.c_str(), O_RDWR | flags, 0666));
   // Another user's, on whose folder both may write.
   if (!file && errno == EACCES) file.reset(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   return file;
@@ -103,6 +128,9 @@ void Claims::claim(const NamedPath& named, std::vector<base::Violation>& violati
     std::error_code error;
     const bool made = !is_file && fs::create_directory(target, error);
     auto file = open_lock(lock_path);
+    if (!file && errno == EMFILE)
+      violations.push_back({named.role, named.path.string(),
+                            "cannot be kept from other jobs: this process may open no more files"});
     const auto answer = file ? lock(file, shared) : Answer::impossible;
     if (answer == Answer::taken && is_at(file, lock_path)) {
       write_holder(file);

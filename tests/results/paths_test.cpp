@@ -1,11 +1,17 @@
 /// Files with two roles, and files that two processes want.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <string>
 #include <vector>
@@ -13,6 +19,18 @@
 #include "partita/results/claim.hpp"
 #include "partita/results/named_path.hpp"
 #include "sample_record.hpp"
+
+namespace {
+
+std::function<void()> before_reading;
+
+}  // namespace
+
+/// In place of the C library's: what a reader finds is decided by how often it has looked, not by time.
+extern "C" ssize_t pread(int file, void* bytes, size_t count, off_t at) {
+  if (before_reading) before_reading();
+  return ::syscall(SYS_pread64, file, bytes, count, at);
+}
 
 namespace partita::results::test {
 namespace {
@@ -145,6 +163,42 @@ TEST_F(Paths, AreFreeOnceTheirProcessIsKilled) {
   EXPECT_TRUE(next.take(paths).empty());
   EXPECT_NE(text_of(folder / ".a.h5.lock").find("process " + std::to_string(::getpid())), std::string::npos);
   ::close(ready[0]), ::close(ready[1]);
+}
+
+TEST_F(Paths, SayWhoHasThemAsSoonAsThatHasSaidSo) {
+  const auto lock = folder / ".a.h5.lock";
+  const int holder = ::open(lock.c_str(), O_RDWR | O_CREAT, 0666);
+  ASSERT_EQ(::flock(holder, LOCK_EX), 0);
+  const NamedPath wanted[] = {{"output", folder / "a.h5", Use::writes}};
+  std::vector<std::string> texts{"", "", "some", "somebody, here\n"};
+  std::size_t looks = 0;
+  before_reading = [&] { put(lock, texts[std::min(looks++, texts.size() - 1)]); };
+  Claims second;
+  auto violations = second.take(wanted);
+  ASSERT_EQ(violations.size(), 1u);
+  EXPECT_EQ(violations[0].message, "is in use by another job: somebody, here");
+  EXPECT_EQ(looks, texts.size());
+
+  texts = {""};  // it was stopped before it could
+  violations = second.take(wanted);
+  before_reading = nullptr;
+  ASSERT_EQ(violations.size(), 1u);
+  EXPECT_EQ(violations[0].message, "is in use by another job: of which nothing is known");
+  ::close(holder);
+}
+
+TEST_F(Paths, CanBeMoreThanAProcessMayOpenAtFirst) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit few{.rlim_cur = 40, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  std::vector<NamedPath> many;
+  for (int i = 0; i < 100; ++i)
+    many.push_back({"output", folder / std::to_string(i), Use::writes});
+  Claims first, second;
+  EXPECT_TRUE(first.take(many).empty());
+  EXPECT_EQ(second.take(many).size(), many.size());
+  EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 TEST_F(Paths, ThatCannotBeWrittenAreLeftForTheirOwnCheck) {

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import socket
+import time
 
 JOBS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID")
 
@@ -23,7 +24,7 @@ def claimed(path, program):
     try:
         if lock is not None:
             os.truncate(lock, 0)
-            os.pwrite(lock, holder(program).encode(errors="surrogateescape"), 0)
+            os.pwrite(lock, f"{holder(program)}\n".encode(errors="surrogateescape"), 0)
         yield
     finally:
         if lock is not None:
@@ -45,13 +46,23 @@ def take(place):
         except FileNotFoundError:
             pass
         except OSError as refused:
-            text = os.pread(lock, 512, 0).decode(errors="replace") or "of which nothing is known"
+            text = read_holder(lock) if refused.errno == errno.EWOULDBLOCK else None
             os.close(lock)
-            if refused.errno == errno.EWOULDBLOCK:
+            if text is not None:
                 raise InUse(f"is in use by another job: {text}") from None
             return None
         os.close(lock)  # it was deleted by who had it, between our calls
     return None
+
+
+def read_holder(lock, most_looks=20):
+    """Who has the lock says so a moment after it has taken it: until there is a line, another look is worth it."""
+    for look in range(most_looks):
+        time.sleep(0.005 if look else 0)
+        line, end, _ = os.pread(lock, 512, 0).partition(b"\n")
+        if end:
+            break
+    return line.decode(errors="replace") or "of which nothing is known"
 
 
 def holder(program):

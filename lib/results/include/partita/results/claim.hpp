@@ -1,11 +1,11 @@
 /// Keeps other processes from the files and folders that a program writes over time.
 ///
 /// A claim is a lock of the operating system (flock) on a small file: `.NAME.lock` beside a file NAME,
-/// `.lock` in a folder. The kernel ends it with its process however that ends, so that the lock file of a job
-/// that was killed stops nobody; it is deleted where the process ends by itself. It says who has the claim:
-/// program, process, host, job. On NFS (version 4, or 3 with its lock daemon) and on parallel file systems
-/// that were mounted with locks the nodes of a cluster see each other's claims; on one without locks nothing
-/// is claimed, and nobody refused.
+/// `.lock` in a folder. The kernel ends it with its process however that ends: a lock file that lies about
+/// stops nobody. The file is deleted where the claim ends before its process does; a signal that ends the
+/// process at once leaves it. It holds a line that says who has the claim: program, process, host, job. On
+/// NFS (version 4, or 3 with its lock daemon) and on parallel file systems that were mounted with locks the
+/// nodes of a cluster see each other's claims; on one without locks nothing is claimed, and nobody refused.
 #pragma once
 
 #include <filesystem>
