@@ -123,6 +123,17 @@ std::vector<Violation> claim_folder(const Options& options, results::Claims& cla
   return claims.take(parts);
 }
 
+std::vector<Violation> claim_runs(const Options& options, const std::vector<Configuration>& all,
+                                  results::Claims& claims) {
+  std::vector<results::NamedPath> files;
+  for (const auto& c : all)
+    if (belongs(c, options.shard)) {
+      const auto more = train::files_of(c.input);
+      files.insert(files.end(), more.begin(), more.end());
+    }
+  return claims.take(files);
+}
+
 std::vector<Violation> check_folder(const Options& options, const std::vector<Configuration>& all) {
   const auto& folder = options.output;
   const auto refuse = [&](const std::string& why) {
@@ -140,9 +151,15 @@ std::vector<Violation> check_folder(const Options& options, const std::vector<Co
       fs::exists(index_path(options), none))
     return refuse("holds this shard's results already; give --resume or --overwrite");
   if (options.index_only && !exists) return refuse("does not exist: there is nothing to index");
-  auto violations =
-      results::check_output_path("output", (exists ? folder : folder_above(folder)) / ".partita-sweep", true);
+  auto violations = results::check_output_path(
+      "output", exists ? index_path(options) : folder_above(folder) / ".partita-sweep", true);
   if (!exists || options.index_only) return violations;
+  const auto rows = rows_folder(options);
+  if (base::exists(rows) && !fs::is_directory(rows, none))
+    violations.push_back({"output", rows.string(), "exists and is not a folder"});
+  for (const auto& c : all)
+    if (const auto row = row_path(options, c.number); fs::is_directory(row, none))
+      violations.push_back({"output", row.string(), "is a folder, where a row is to be"});
   for (const auto& c : all) {
     if (!belongs(c, options.shard) || (options.resume && (finished(options, c) || is_damaged(c.file))))
       continue;
@@ -152,8 +169,13 @@ std::vector<Violation> check_folder(const Options& options, const std::vector<Co
   return violations;
 }
 
-void open_folder(const Options& options, const std::vector<Configuration>& all) {
-  fs::create_directories(rows_folder(options));
+std::vector<Violation> open_folder(const Options& options, const std::vector<Configuration>& all) {
+  std::vector<Violation> violations;
+  const auto check = [&](const fs::path& path, const std::string& problem) {
+    if (!problem.empty()) violations.push_back({"output", path.string(), problem});
+  };
+  check(rows_folder(options), base::make_folders(rows_folder(options)));
+  if (!violations.empty()) return violations;
   for (const auto& c : all) {
     if (!belongs(c, options.shard)) continue;
     const auto row = options.resume ? finished(options, c) : std::nullopt;
@@ -161,12 +183,14 @@ void open_folder(const Options& options, const std::vector<Configuration>& all) 
       write_row(options, *row);
       continue;
     }
-    if (options.resume && is_damaged(c.file)) fs::rename(c.file, c.file.string() + ".damaged");
-    if (!options.resume) fs::remove(c.file);
-    fs::remove(row_path(options, c.number));
+    if (options.resume && is_damaged(c.file))
+      check(c.file, base::rename_file(c.file, c.file.string() + ".damaged"));
+    if (!options.resume) check(c.file, base::remove_file(c.file));
+    check(row_path(options, c.number), base::remove_file(row_path(options, c.number)));
   }
   // Another sweep finds it from now on.
-  write_index(options, all, read_rows(options, all));
+  if (violations.empty()) write_index(options, all, read_rows(options, all));
+  return violations;
 }
 
 std::optional<int> take_next(const Options& options, const std::vector<Configuration>& all, int after) {

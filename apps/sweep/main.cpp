@@ -1,5 +1,6 @@
 /// partita-sweep: trains many configurations of a run on groups of ranks side by side.
 #include <iostream>
+#include <memory>
 
 #include "command_line/program.hpp"
 #include "folder.hpp"
@@ -11,6 +12,15 @@
 namespace partita::sweep {
 namespace {
 
+/// Whether any rank refuses to go on; prints why, on rank 0. Collective.
+bool is_refused(comm::Communicator& world, const std::vector<base::Violation>& mine) {
+  const auto violations = world.agree(mine);
+  if (world.rank() == 0)
+    for (const auto& violation : violations)
+      std::cerr << "partita-sweep: " << to_string(violation) << "\n";
+  return !violations.empty();
+}
+
 int run_main(int argc, char** argv) {
   return comm::run_program(argc, argv, std::cerr, [&](comm::MpiEnvironment& environment) -> int {
     auto world = comm::Communicator::world(environment);
@@ -20,28 +30,30 @@ int run_main(int argc, char** argv) {
     job::DataSets sets;
     std::vector<Configuration> all;
     results::Claims claims;
+    auto of_runs = std::make_unique<results::Claims>();
     if (options.has_work()) {
       const bool readable = mine.empty();
       all = configurations_of(options, sets, mine);
       const auto append = [&](const std::vector<base::Violation>& more) {
         mine.insert(mine.end(), more.begin(), more.end());
       };
-      const bool runs = !options.dry_run && !options.index_only;
       append(comm::check_launch(world.size()));
-      if (runs && readable) append(check_groups(options, all, world.nodes()));
+      if (options.runs() && readable) append(check_groups(options, all, world.nodes()));
       auto refused = prints ? results::check_roles(files_of(options, all)) : std::vector<base::Violation>{};
       const bool writes = prints && !options.dry_run;
       if (writes && refused.empty()) refused = claim_folder(options, claims);
+      if (prints && options.runs() && refused.empty()) refused = claim_runs(options, all, *of_runs);
       append(refused);
       if (writes && refused.empty()) append(check_folder(options, all));  // another's is not even tried
     }
-    const auto violations = world.agree(mine);
-    if (prints)
-      for (const auto& violation : violations)
-        std::cerr << "partita-sweep: " << to_string(violation) << "\n";
-    if (!violations.empty()) return job::bad_input;
-    if (options.has_work() && !options.dry_run && !options.index_only)
+    if (is_refused(world, mine)) return job::bad_input;
+    if (options.runs()) {
+      mine = prints ? open_folder(options, all) : std::vector<base::Violation>{};
+      of_runs.reset();
+      // Nor does anybody take a configuration before the folder is ready.
+      if (is_refused(world, mine)) return job::bad_input;
       return run(options, all, environment, world);
+    }
     if (!prints) return job::success;
     if (options.index_only && options.has_work()) return index_only(options, all);
     if (options.help)

@@ -41,6 +41,7 @@ struct Options {
   bool help = false, version = false, print_config = false, dry_run = false;
 
   [[nodiscard]] bool has_work() const { return !help && !version && !print_config; }
+  [[nodiscard]] bool runs() const { return has_work() && !dry_run && !index_only; }
 };
 
 /// Appends every violation: files that cannot be read, unknown keys (with the nearest known one), keys given

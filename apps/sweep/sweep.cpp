@@ -245,7 +245,6 @@ int run(const Options& options, std::vector<Configuration>& all, comm::MpiEnviro
   const double begun = base::now_seconds();
   const Groups groups(options, world.size());
   if (world.rank() == 0) {
-    open_folder(options, all);
     const int idle = world.size() - groups.count * groups.ranks_each;
     say("sweep of " + std::to_string(all.size()) + " configurations: " + std::to_string(groups.count) +
         (groups.count == 1 ? " group of " : " groups of ") + std::to_string(groups.ranks_each) +
@@ -253,7 +252,6 @@ int run(const Options& options, std::vector<Configuration>& all, comm::MpiEnviro
         (idle > 0 ? "; the last " + std::to_string(idle) + " of the job's ranks stay idle" : ""));
   }
   Worker worker(options, all, environment, world);
-  world.barrier();  // nobody takes a configuration before the folder is ready
   run::notice_stop_signals();
   std::string mine;
   for (const auto& row : worker.work())

@@ -10,6 +10,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import types
+import unittest.mock
 
 import h5py
 
@@ -145,6 +147,30 @@ def reports():
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 print("somebody", file=lock, flush=True)
                 refused(f"{output}: is in use by another job: somebody", run=jobs.run(command("report", result, *arguments), cwd=folder))
+    slow_holders()
+
+
+def slow_holders():
+    """Who has a lock says so after taking it: the report looks again until there is a whole line."""
+    sys.path.append(str(source / "apps" / "report"))
+    from partita import claim
+
+    with tempfile.TemporaryDirectory() as folder:
+        place = pathlib.Path(folder) / ".a.lock"
+        for texts, told in (((b"", b"some", b"somebody, here\n"), "somebody, here"), ((b"",) * 100, "of which nothing is known")):
+            said = iter(texts)
+
+            def pread(file, count, at, said=said):
+                place.write_bytes(next(said))
+                return os.pread(file, count, at)
+
+            with open(place, "w") as lock, unittest.mock.patch.object(claim, "os", types.SimpleNamespace(**vars(os) | {"pread": pread})):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                try:
+                    claim.take(place)
+                    raise AssertionError("taken")
+                except claim.InUse as refusal:
+                    assert str(refusal) == f"is in use by another job: {told}", refusal
 
 
 def sweeps():
@@ -167,6 +193,31 @@ def sweeps():
             assert first.poll() is None
         finally:
             jobs.end(first)
+        runs_of_a_sweep(folder)
+
+
+def runs_of_a_sweep(folder):
+    """A run whose files another program has keeps its sweep from replacing any result."""
+    (folder / "t.ini").write_text(f"config = {source}/inputs/runs/digits_mlp.ini\n[vary]\ntrain.seed = 1, 2, 3\n")
+    sweep = command("sweep", f"--config={folder}/t.ini", f"--output={folder}/t", *FEW)
+    assert jobs.run(sweep).returncode == 0
+    others = holder(folder / "other.log", f"--output={folder}/t/0002.h5", "--overwrite")
+    try:
+        kept = [path for path in content(folder / "t") if "0002" not in path.name and "0002" not in path.parent.name]
+        before = {path: path.read_bytes() for path in kept}
+        assert {"0001.h5", "0003.h5", "0001.json", "index.csv"} <= {path.name for path in kept}
+        for option in ("--overwrite", "--resume"):
+            result = jobs.run([*sweep, option])
+            refused(f"t/0002.h5: is in use by another job: partita-train, process {others.pid}", run=result)
+            assert "0001.h5" not in result.stderr and "0003.h5" not in result.stderr, result.stderr
+        assert before == {path: path.read_bytes() for path in kept} and (folder / "t" / "0002.h5").exists()
+        assert not [path for path in (folder / "t").rglob(".*.lock") if "0002" not in path.name]
+        # Another shard has nothing to do with it.
+        assert jobs.run([*sweep, "--overwrite", "--shard=1/2"]).returncode == 0
+        assert others.poll() is None
+    finally:
+        jobs.end(others)
+    assert jobs.run([*sweep, "--overwrite"]).returncode == 0
 
 
 {"roles": roles, "claims": claims}[part]()

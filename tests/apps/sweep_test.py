@@ -98,6 +98,20 @@ def bad_input():
         result = run(1, digits, *arguments)
         assert result.returncode == 2 and text in result.stderr, (arguments, result)
     assert sorted(p.name for p in folder.iterdir()) == ["file", "s.ini", "wide.ini"]
+    # What stands in the way of a folder's parts: all of it, nothing is removed for it.
+    (folder / "s" / "index.csv" / "x").mkdir(parents=True)
+    for name in ("rows", "0001.h5"):
+        (folder / "s" / name).write_text("kept")
+    result = run(1, digits, "--overwrite")
+    assert result.returncode == 2 and "filesystem error" not in result.stderr, result
+    for text in ("s/rows: exists and is not a folder", "s/index.csv: exists and is not a regular file"):
+        assert result.stderr.count(text) == 1, (text, result.stderr)
+    (folder / "s" / "rows").unlink()
+    shutil.rmtree(folder / "s" / "index.csv")
+    (folder / "s" / "rows" / "0001.json" / "x").mkdir(parents=True)
+    result = run(2, digits, "--overwrite")
+    assert result.returncode == 2 and "s/rows/0001.json: is a folder" in result.stderr, result
+    assert (folder / "s" / "0001.h5").read_text() == "kept"
 
 
 def same_result(mine, theirs):
