@@ -70,15 +70,43 @@ std::string owner_of(const results::Manifest& manifest) {
   return manifest.output.empty() ? options_of(manifest).output.filename().string() : manifest.output;
 }
 
-/// Whether a checkpoint is of this output: by its place as seen from the checkpoints, or, in older ones, by
-/// its name.
-bool belongs(const results::Manifest& manifest, const config::RunOptions& options) {
-  return owner_of(manifest) == (manifest.output.empty() ? options.output.filename().string()
-                                                        : output_seen_from_checkpoints(options));
+/// "another output (../a.h5)".
+std::string other_owner(const results::Manifest& manifest) {
+  const auto owner = owner_of(manifest);
+  return owner.empty() ? "a run without an output" : "another output (" + owner + ")";
 }
 
-bool is_same_run(const results::Manifest& manifest, const config::RunOptions& options) {
-  return manifest.config_hash == config::config_hash(options) && belongs(manifest, options);
+/// A checkpoint as it is found.
+struct Found {
+  std::filesystem::path folder;
+  std::int64_t step = 0;
+  results::Manifest manifest;
+};
+
+/// Whether the result that lies at `output` is of the run that left the checkpoint: it began when that did.
+bool holds_run_of(const Found& found, const std::filesystem::path& output) {
+  if (output.empty() || !base::exists(output)) return false;
+  try {
+    const auto held = results::read(output).attributes,
+               left = results::read_partial_result(found.folder, found.manifest).attributes;
+    return held.created == left.created && held.first_step == left.first_step &&
+           held.config_hash == left.config_hash;
+  } catch (const base::ConfigError&) {  // damaged: whoever uses it says so
+  } catch (const base::EnvironmentError&) {
+  }
+  return false;
+}
+
+/// Whether a checkpoint is of this output: by its place as seen from the checkpoints or, in older ones, by
+/// its name; where either was renamed or moved, by what the output holds.
+bool belongs(const Found& found, const config::RunOptions& options) {
+  const auto here = found.manifest.output.empty() ? options.output.filename().string()
+                                                  : output_seen_from_checkpoints(options);
+  return owner_of(found.manifest) == here || holds_run_of(found, options.output);
+}
+
+bool is_same_run(const Found& found, const config::RunOptions& options) {
+  return found.manifest.config_hash == config::config_hash(options) && belongs(found, options);
 }
 
 /// Keys that would make the steps of a checkpoint others than they were.
@@ -95,14 +123,31 @@ std::vector<Violation> check_past(const std::filesystem::path& folder, const res
 }
 
 /// The newest checkpoint whose manifest can be read.
-std::optional<std::pair<std::int64_t, results::Manifest>> newest(const std::filesystem::path& dir) {
+std::optional<Found> newest(const std::filesystem::path& dir) {
   for (const auto step : results::list_checkpoints(dir))
     try {
-      return std::pair(step, results::read_manifest(results::checkpoint_folder(dir, step)));
+      const auto folder = results::checkpoint_folder(dir, step);
+      return Found{.folder = folder, .step = step, .manifest = results::read_manifest(folder)};
     } catch (const base::ConfigError&) {  // `resume` says so
     } catch (const base::EnvironmentError&) {
     }
   return std::nullopt;
+}
+
+/// A checkpoint of an `other` run is gone on from by an output that is new, and where it is asked for by
+/// name.
+std::vector<Violation> check_owner(const Found& found, bool other, const config::RunOptions& options) {
+  const bool by_name = !options.checkpoint.dir.empty(), is_new = !base::exists(options.output);
+  const auto dir = "checkpoint.dir = " + found.folder.parent_path().string();
+  if (other && !options.output.empty() && !is_new)
+    return {{"output", options.output.string(),
+             "would lose its steps: " + found.folder.string() + " is of " +
+                 (belongs(found, options) ? "another configuration" : other_owner(found.manifest)) +
+                 "; to go on from it as another run, name another output" + (by_name ? "" : ", and " + dir)}};
+  if (by_name || belongs(found, options)) return {};
+  return {{"resume", "",
+           found.folder.string() + " belongs to " + other_owner(found.manifest) +
+               "; to go on from it as another run, name it with " + dir}};
 }
 
 /// An output has its checkpoints under another name than in earlier versions where it does not end in .h5.
@@ -112,7 +157,7 @@ std::vector<Violation> check_former_name(const config::RunOptions& options) {
   const auto dir = config::checkpoint_dir(options);
   if (!options.checkpoint.dir.empty() || former == dir || !results::list_checkpoints(dir).empty()) return {};
   const auto found = newest(former);
-  if (!found || !belongs(found->second, options)) return {};
+  if (!found || !belongs(*found, options)) return {};
   return {
       {"resume", "",
        former.string() +
@@ -138,10 +183,12 @@ Trouble try_checkpoint(const job::Job& job, run::Training& training, Resumed& re
     for (auto& past : check_past(folder, manifest, options))
       wrong.push_back(std::move(past));
     if (!wrong.empty()) return {.refused = std::move(wrong)};
-    resumed.same_run = is_same_run(manifest, options);
     for (const auto& d : config::differences(options_of(manifest), options))
       resumed.changes.push_back({.step = resumed.step, .key = d.key, .before = d.before, .after = d.after});
-    if (job.world.rank() == 0) resumed.record = results::read_partial_result(folder, manifest);
+    if (job.world.rank() == 0) {
+      resumed.record = results::read_partial_result(folder, manifest);
+      resumed.same_run = is_same_run({folder, resumed.step, manifest}, options);
+    }
     std::vector<run::EpochRow> epochs;
     for (const auto& e : resumed.record.epochs)
       epochs.push_back(epoch_row(e));
@@ -170,10 +217,10 @@ std::string output_seen_from_checkpoints(const config::RunOptions& options) {
 std::vector<Violation> check_overwritten(const config::RunOptions& options) {
   const auto dir = config::checkpoint_dir(options);
   const auto found = newest(dir);
-  if (!found || owner_of(found->second).empty() || belongs(found->second, options)) return {};
+  if (!found || owner_of(found->manifest).empty() || belongs(*found, options)) return {};
   return {{"checkpoint.dir", dir.string(),
-           "holds the checkpoints of another output (" + owner_of(found->second) +
-               "), which --overwrite would delete; name another folder"}};
+           "holds the checkpoints of " + other_owner(found->manifest) +
+               ", which --overwrite would delete; name another folder"}};
 }
 
 results::TrainingIdentity identity_of(const config::RunOptions& options, const data::DataPair& data) {
@@ -203,28 +250,20 @@ std::vector<Violation> check_resume(const job::Input& input) {
   if (dir.empty() || !violations.empty() || !input.data || !input.model_is_known) return violations;
   const auto found = newest(dir);
   if (!found) return violations;
-  const auto folder = results::checkpoint_folder(dir, found->first);
-  append(results::check_identity("checkpoint.dir", folder, found->second.identity,
+  append(results::check_identity("checkpoint.dir", found->folder, found->manifest.identity,
                                  identity_of(options, *input.data)));
-  append(check_past(folder, found->second, options));
+  append(check_past(found->folder, found->manifest, options));
   const auto steps_per_epoch =
       (input.data->train.samples.value() + options.train.batch - 1) / options.train.batch;
   const auto limit = options.train.steps.value_or(options.train.epochs * steps_per_epoch);
-  const bool other = !is_same_run(found->second, options);
-  if (options.checkpoint.dir.empty() && !belongs(found->second, options))
-    violations.push_back({"resume", "",
-                          folder.string() + " belongs to another output (" + owner_of(found->second) +
-                              "); to go on from it as another run, name it with checkpoint.dir"});
-  if (found->first > limit || (found->first == limit && other))
+  const bool other = !is_same_run(*found, options);
+  append(check_owner(*found, other, options));
+  if (found->step > limit || (found->step == limit && other))
     violations.push_back({options.train.steps ? "train.steps" : "train.epochs",
                           std::to_string(options.train.steps.value_or(options.train.epochs)),
-                          "nothing is left to train: " + folder.string() + " is of step " +
-                              std::to_string(found->first) + ", the run ends with step " +
+                          "nothing is left to train: " + found->folder.string() + " is of step " +
+                              std::to_string(found->step) + ", the run ends with step " +
                               std::to_string(limit)});
-  if (!options.output.empty() && base::exists(options.output) && other)
-    violations.push_back({"output", options.output.string(),
-                          "would lose its steps: " + folder.string() +
-                              " is of another configuration, or of another output; name another output"});
   return violations;
 }
 

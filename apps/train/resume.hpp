@@ -33,7 +33,8 @@ std::optional<Ended> find_ended(const job::Job&);
 /// From where the run goes on.
 struct Resumed {
   std::int64_t step = 0;
-  bool same_run = false;  ///< the checkpoint is of the same configuration and output: its result is continued
+  bool same_run =
+      false;  ///< on rank 0: the checkpoint is of the same configuration and output, whose result goes on
   std::vector<results::ChangeRow> changes;  ///< of the configuration, since the checkpoint was written
   results::RunRecord record;                ///< of the checkpoint, on rank 0
 };

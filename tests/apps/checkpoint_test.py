@@ -321,6 +321,8 @@ def names():
         shutil.move(mine, folder / "moved")
         goes_on(6, f"--output={folder}/moved/rep.1")
 
+        renamed(folder)
+
         # Checkpoints of earlier versions do not name their output, and lie where its name without ending says.
         former = shutil.move(folder / "moved" / "rep.1-checkpoints", folder / "old.checkpoints")
         for manifest in pathlib.Path(former).glob("step-*/manifest.h5"):
@@ -335,6 +337,56 @@ def names():
         goes_on(6, f"--output={folder}/old.1", f"--checkpoint.dir={former}")
         with h5py.File(folder / "old.1") as file:
             assert file.attrs["restarts"] == 1 and len(file["steps/loss"]) == 6
+
+
+def attribute(path, name):
+    with h5py.File(path) as file:
+        value = file.attrs[name]
+        return value.decode() if isinstance(value, bytes) else value
+
+
+def broken_off(output, checkpoints):
+    """As if the job had been killed behind its checkpoint of step 3."""
+    shutil.rmtree(checkpoints / "step-6")
+    with h5py.File(output, "r+") as file:
+        file.attrs["status"] = np.bytes_(b"running")
+
+
+def renamed(folder):
+    """An output and its checkpoints stay one run by what they hold, whatever they are called and wherever they lie; what is refused names
+    what works."""
+    a, b, before = folder / "a.h5", folder / "b.h5", folder / "before"
+    assert alone(f"--output={a}").returncode == 0
+    broken_off(a, folder / "a.checkpoints")
+    created = attribute(a, "created")
+    a.rename(b)
+    (folder / "a.checkpoints").rename(folder / "b.checkpoints")
+    goes_on(3, f"--output={b}")
+    assert attribute(b, "created") == created and attribute(b, "restarts") == 1 and attribute(b, "first_step") == 0
+    assert len(datasets(b)["steps/loss"]) == 6
+
+    # The folder of the project is moved; the checkpoints, which are named from the root, stay.
+    before.mkdir()
+    explicit = f"--checkpoint.dir={folder}/elsewhere"
+    assert alone(f"--output={before}/c.h5", explicit).returncode == 0
+    broken_off(before / "c.h5", folder / "elsewhere")
+    after = before.rename(folder / "after")
+    goes_on(3, f"--output={after}/c.h5", explicit)
+    assert attribute(after / "c.h5", "restarts") == 1
+    assert alone(f"--output={after}/c.h5", explicit, "--overwrite").returncode == 0
+
+    # Another run's result has that name meanwhile.
+    broken_off(b, folder / "b.checkpoints")
+    with h5py.File(b, "r+") as file:
+        file.attrs["created"] = np.bytes_(b"2001-01-01T00:00:00Z")
+    (folder / "b.checkpoints").rename(folder / "d.checkpoints")
+    b.rename(folder / "d.h5")
+    result = alone(f"--output={folder}/d.h5", "--resume")
+    assert result.returncode == 2 and len(result.stderr.splitlines()) == 1, result
+    advice = re.search(r"d.h5: would lose its steps: .* is of another output \(../a.h5\); to go on from it as another run, name another output, and "
+                       r"(checkpoint.dir) = (\S+)", result.stderr)
+    assert advice, result.stderr
+    goes_on(3, f"--output={folder}/e.h5", f"--{advice[1]}={advice[2]}")
 
 
 def changes():
