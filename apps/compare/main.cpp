@@ -82,7 +82,7 @@ void note_unfinished(const std::vector<results::RunGroup>& groups) {
   for (const auto& group : groups)
     for (const auto& run : group.runs)
       if (run.record.attributes.status != results::Status::complete)
-        std::cerr << "partita-compare: note: " << run.path.string() << " has status "
+        std::cerr << "partita-compare: note: " << base::as_line(run.path.string()) << " has status "
                   << to_string(run.record.attributes.status) << '\n';
 }
 
@@ -145,7 +145,7 @@ int run(int argc, char** argv) {
   report.scaling = results::scaling_table(groups, options.comparison.role_of);
   std::ostringstream text;
   print(text, options, report);
-  const bool is_utf8 = options.format == compare::Format::json;  // each string was made so
+  const bool is_utf8 = options.format != compare::Format::csv;  // each string was made so
   std::cout << (is_utf8 ? text.str() : base::as_utf8(text.str()));
   const bool holds = std::ranges::all_of(report.references, &results::CheckedReference::holds);
   return (worse && options.gate) || !holds ? command_line::failed : command_line::success;

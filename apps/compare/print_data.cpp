@@ -52,7 +52,7 @@ nlohmann::json json_of(const ComparedMetric& m) {
 
 /// Quoted where CSV asks for it (RFC 4180).
 std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\n") == std::string::npos) return text;
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string quoted = "\"";
   for (char c : text)
     quoted += c == '"' ? std::string("\"\"") : std::string(1, c);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "partita/base/utf8.hpp"
 #include "print.hpp"
 
 namespace partita::compare {
@@ -81,24 +82,38 @@ std::size_t width_of(const std::string& text) {
 
 using Row = std::vector<std::string>;
 
-/// The first row is the head; `right` says which columns are flush right.
+/// The first row is the head; `right` says which columns are flush right, `color` whether the last one holds
+/// verdicts in green and red.
 struct Table {
   std::vector<bool> right;
   std::vector<Row> rows;
+  bool color = false;
 };
 
-using Draw = void (*)(std::ostream&, const Table&);
+using Draw = void (*)(std::ostream&, Table);
 
-void draw_aligned(std::ostream& out, const Table& table) {
+constexpr const char* violated = "violated";  // a reference
+
+/// What a terminal shows a verdict in.
+std::string colored(const std::string& verdict) {
+  if (verdict == to_string(Verdict::better)) return "\033[32m" + verdict + "\033[0m";
+  if (verdict == to_string(Verdict::worse) || verdict == violated) return "\033[31m" + verdict + "\033[0m";
+  return verdict;
+}
+
+void draw_aligned(std::ostream& out, Table table) {
   std::vector<std::size_t> widths(table.right.size());
-  for (const auto& row : table.rows)
-    for (std::size_t c = 0; c < row.size(); ++c)
+  for (auto& row : table.rows)
+    for (std::size_t c = 0; c < row.size(); ++c) {
+      row[c] = base::as_line(row[c]);
       widths[c] = std::max(widths[c], width_of(row[c]));
+    }
   for (const auto& row : table.rows) {
     std::string line;
     for (std::size_t c = 0; c < row.size(); ++c) {
       const std::string padding(widths[c] - width_of(row[c]), ' ');
-      line += (c > 0 ? "  " : "") + (table.right[c] ? padding + row[c] : row[c] + padding);
+      const auto cell = table.color && c + 1 == row.size() ? colored(row[c]) : row[c];
+      line += (c > 0 ? "  " : "") + (table.right[c] ? padding + cell : cell + padding);
     }
     line.erase(line.find_last_not_of(' ') + 1);
     out << line << '\n';
@@ -108,13 +123,13 @@ void draw_aligned(std::ostream& out, const Table& table) {
 /// What Markdown would take as its own is escaped.
 std::string markdown_cell(const std::string& text) {
   std::string cell;
-  for (char c : text)
+  for (char c : base::as_line(text))
     cell += std::string_view("|*_~<>\\`").find(c) == std::string_view::npos ? std::string(1, c)
                                                                             : std::string("\\") + c;
   return cell;
 }
 
-void draw_markdown(std::ostream& out, const Table& table) {
+void draw_markdown(std::ostream& out, Table table) {
   for (std::size_t r = 0; r < table.rows.size(); ++r) {
     for (const auto& cell : table.rows[r])
       out << "| " << markdown_cell(cell) << ' ';
@@ -122,13 +137,6 @@ void draw_markdown(std::ostream& out, const Table& table) {
     for (std::size_t c = 0; r == 0 && c < table.right.size(); ++c)
       out << (table.right[c] ? "|---:" : "|---") << (c + 1 == table.right.size() ? "|\n" : "");
   }
-}
-
-std::string colored(Verdict verdict, bool color) {
-  const std::string text(to_string(verdict));
-  if (color && verdict == Verdict::better) return "\033[32m" + text + "\033[0m";
-  if (color && verdict == Verdict::worse) return "\033[31m" + text + "\033[0m";
-  return text;
 }
 
 /// Groups by the first run of each: what a reader must know before the numbers.
@@ -162,13 +170,14 @@ std::string p_text(const ComparedMetric& m) {
 Table metrics(const Comparison& c, bool color) {
   Table table{
       .right = {false, false, false, true, true, true, true, false, false},
-      .rows = {{"metric", "better", "unit", c.before->name, c.after->name, "change", "p", "n", "verdict"}}};
+      .rows = {{"metric", "better", "unit", c.before->name, c.after->name, "change", "p", "n", "verdict"}},
+      .color = color};
   for (const auto& m : c.metrics) {
     const auto display = display_of(m);
     const bool lower = m.direction == results::Direction::lower_is_better;
     table.rows.push_back({m.name + (m.gated ? " *" : ""), lower ? "lower" : "higher", display.unit,
                           side_text(m.before, display), side_text(m.after, display), change_text(m),
-                          p_text(m), count_text(m), colored(m.verdict, color)});
+                          p_text(m), count_text(m), std::string(to_string(m.verdict))});
   }
   return table;
 }
@@ -186,14 +195,14 @@ Table scaling(const std::vector<results::ScalingRow>& rows) {
 
 Table references(const std::vector<results::CheckedReference>& checked, bool color) {
   Table table{.right = {false, false, false, true, true, true, true, true, false},
-              .rows = {{"reference", "group", "unit", "target", "least", "most", "median", "n", "verdict"}}};
+              .rows = {{"reference", "group", "unit", "target", "least", "most", "median", "n", "verdict"}},
+              .color = color};
   for (const auto& c : checked) {
     const auto bound = [](const std::optional<double>& b) { return b ? four_digits(*b) : std::string("-"); };
-    const std::string verdict = c.holds ? "holds" : color ? "\033[31mviolated\033[0m" : "violated";
     table.rows.push_back({c.reference.metric, c.group, c.unit == "1" ? "" : c.unit,
                           four_digits(c.reference.target), bound(c.least), bound(c.most),
                           std::isnan(c.median) ? "-" : four_digits(c.median), std::to_string(c.runs),
-                          verdict});
+                          c.holds ? "holds" : violated});
   }
   return table;
 }
@@ -220,16 +229,29 @@ void print_notes(std::ostream& out, const Comparison& c, double threshold_percen
     out << "incomparable: bytes need equal grid, algorithm, batch and steps; the rest equal workloads.\n";
 }
 
+/// Runs of one configuration that were named one by one: as a group they would be one table, with verdicts.
+void print_repetitions(std::ostream& out, const Report& report) {
+  const auto repeats = [](const Comparison& c) {
+    return c.before->runs.size() == 1 && c.after->runs.size() == 1 && c.differences.empty();
+  };
+  const auto runs = 1 + std::ranges::count_if(report.comparisons, repeats);
+  if (static_cast<std::size_t>(runs) < results::least_runs) return;
+  out << '\n'
+      << runs << " runs of one configuration, each beside the first. Repetitions form a group, as in "
+      << "NAME=a.h5,b.h5,… or NAME='runs/*.h5';\ntwo groups make one table, with verdicts.\n";
+}
+
 void print_all(std::ostream& out, const Report& report, bool color, Draw draw) {
   for (const auto& c : report.comparisons) {
     if (&c != &report.comparisons.front()) out << '\n';
     const auto& a = c.before->runs.front().record.attributes;
-    if (!a.model.empty()) out << a.model << " on " << a.dataset << ", " << a.precision << "\n\n";
+    if (!a.model.empty()) out << base::as_line(a.model + " on " + a.dataset + ", " + a.precision) << "\n\n";
     for (const auto& table : {heads(c), differences(c)})
       if (table.rows.size() > 1) draw(out, table), out << '\n';
     draw(out, metrics(c, color));
     print_notes(out, c, report.threshold_percent);
   }
+  print_repetitions(out, report);
   if (!report.scaling.rows.empty()) {
     out << "\nAgainst the first (strong: same global batch, weak: same batch a data rank):\n\n";
     draw(out, scaling(report.scaling.rows));
@@ -238,7 +260,7 @@ void print_all(std::ostream& out, const Report& report, bool color, Draw draw) {
     out << (&key == &report.scaling.obstacles.front()
                 ? "\nno table of scaling: besides the grid, these differ: "
                 : ", ")
-        << key << (&key == &report.scaling.obstacles.back() ? "\n" : "");
+        << base::as_line(key) << (&key == &report.scaling.obstacles.back() ? "\n" : "");
   if (!report.references.empty()) {
     if (!report.comparisons.empty()) out << '\n';
     draw(out, references(report.references, color));

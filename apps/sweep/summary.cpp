@@ -8,14 +8,17 @@
 #include <map>
 #include <sstream>
 
+#include "partita/base/utf8.hpp"
+
 namespace partita::sweep {
 namespace {
 
 /// Columns as wide as their widest cell, all right-aligned but the last.
-void print_columns(std::ostream& out, const std::vector<std::vector<std::string>>& lines) {
+void print_columns(std::ostream& out, std::vector<std::vector<std::string>> lines) {
   std::vector<std::size_t> widths;
-  for (const auto& line : lines)
+  for (auto& line : lines)
     for (std::size_t i = 0; i < line.size(); ++i) {
+      line[i] = base::as_line(line[i]);
       if (i == widths.size()) widths.push_back(0);
       widths[i] = std::max(widths[i], line[i].size());
     }

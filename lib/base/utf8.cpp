@@ -55,6 +55,15 @@ std::string as_utf8(std::string_view text) {
   return result;
 }
 
+std::string as_line(std::string_view text) {
+  std::string line;
+  for (const char c : as_utf8(text)) {
+    const auto byte = static_cast<unsigned char>(c);
+    line += byte < 0x20 || byte == 0x7F ? escaped(byte) : std::string(1, c);
+  }
+  return line;
+}
+
 std::string from_utf8(std::string_view escaped) {
   std::string result;
   for (std::size_t i = 0; i < escaped.size(); ++i) {

@@ -65,6 +65,8 @@ def expansion():
         assert [c[key] for c in listed(digits + f"[vary]\n{key} = {values}\n")] == expected.split(), values
     models = listed(f"config = {runs}/digits_mlp.ini\n", f"--vary.model.file={source}/inputs/models/mlp-mnist.ini, {source}/inputs/models/lenet5.ini")
     assert len(models) == 2 and models[1]["model.file"].endswith("lenet5.ini")
+    odd = listed(text, "--output=odd\x1bname")
+    assert len(odd) == 48 and odd[0]["file"] == "odd\\x1bname/0001.h5", odd[:2]
     printed = run(1, text, "--print-config")
     assert printed.returncode == 0 and listed(printed.stdout) == listed(text)
     for switch in ("--help", "--version"):

@@ -25,6 +25,12 @@ TEST(Utf8, EscapesEachByteThatIsNone) {
   EXPECT_EQ(as_utf8("\\\xe9"), "\\\\xe9");
 }
 
+TEST(Utf8, EscapesControlCharactersOfALine) {
+  EXPECT_EQ(as_line("a\nb\t\x1b[31m\x7f"), "a\\x0ab\\x09\\x1b[31m\\x7f");
+  EXPECT_EQ(as_line("schön\xe9"), "schön\\xe9");
+  EXPECT_EQ(from_utf8(as_line("a\n\\x0a")), "a\n\\x0a");
+}
+
 TEST(Utf8, GivesBackEveryText) {
   std::mt19937 random(7);
   const std::string pieces[] = {"\\", "x", "e", "9", "5c", "\xe9", "\xc3", "\xa9", "€", "\x80", "\xf0\x9f"};

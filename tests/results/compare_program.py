@@ -158,6 +158,22 @@ with tempfile.TemporaryDirectory() as folder:
     assert message.count("File name too long") == 2, message
     compare("g=,", two, code=2)
 
+    # A name of any bytes stays in its cell; programs get it as it is.
+    odd = "line\nbreak\x1b[31m.h5"
+    shutil.copy(two, odd)
+    for form in ("table", "markdown"):
+        text, _ = compare(one, odd, "--no-gate", f"--format={form}")
+        plain, _ = compare(one, two, "--no-gate", f"--format={form}")
+        assert len(text.splitlines()) == len(plain.splitlines()) and "\033" not in text, text
+        assert ("line\\x0abreak" if form == "table" else "line\\\\x0abreak") in text, text
+    assert json.loads(compare(one, odd, "--no-gate", "--format=json")[0])["comparisons"][0]["after"] == odd.removesuffix(".h5")
+
+    # Repetitions that were named one by one: what a group is, once.
+    text, _ = compare(*many[:6], "--no-gate", "--metric=step_time")
+    assert text.count("6 runs of one configuration, each beside the first.") == 1 and "NAME='runs/*.h5'" in text, text
+    for fewer in (many[:4], [*many[:4], sample("rate.h5", steps=45, rate=0.5), "--force"], [old, again, *many[:3]]):
+        assert "runs of one configuration" not in compare(*fewer, "--no-gate")[0], fewer
+
     # Bad input: everything wrong is named at once.
     with open("text.h5", "w") as file:
         file.write("no HDF5")

@@ -2,8 +2,8 @@
 /// script tests.
 ///
 /// write_sample FILE [key=value …]: seconds (factor on step times), seed (of ±1 % noise), precision, batch,
-/// steps, status, wire (added wire bytes), ranks, accuracy, timeline (none, backwards, alone); model (a model
-/// of so many parameters instead).
+/// steps, status, wire (added wire bytes), ranks, accuracy, rate (configured), timeline (none, backwards,
+/// alone); model (a model of so many parameters instead).
 #include <cstdlib>
 #include <iostream>
 #include <map>
@@ -41,6 +41,7 @@ void write_sample(int argc, char** argv) {
   for (auto& phase : record.steps.phase)
     for (auto& seconds : phase)
       seconds = 0.0001 * noise;
+  if (keys.count("rate")) record.attributes.config += "learning-rate = " + keys["rate"] + "\n";
   if (keys.count("precision")) record.attributes.precision = keys["precision"];
   if (keys.count("status"))
     record.attributes.status = keys["status"] == "invalid" ? Status::invalid : Status::running;

@@ -12,7 +12,10 @@ namespace partita::base {
 /// Other text, which is nearly all, stays as it is.
 std::string as_utf8(std::string_view text);
 
-/// The text that `as_utf8` made this of.
+/// As `as_utf8`, with control characters escaped too ("\x0a"): a cell of a table that people read.
+std::string as_line(std::string_view text);
+
+/// The text that `as_utf8` or `as_line` made this of.
 std::string from_utf8(std::string_view escaped);
 
 /// A JSON value with `as_utf8` done to each of its strings.
