@@ -1,5 +1,5 @@
-/// Names and shapes of the files of a set, the same that `data::load` looks for; what an earlier set left in
-/// the folder under other names is removed.
+/// Names and shapes of the files of a set, the same that `data::load` looks for; an earlier set is removed
+/// from the folder, labels first, and the new labels are written last.
 #include "write_set.hpp"
 
 #include <algorithm>

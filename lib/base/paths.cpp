@@ -1,4 +1,4 @@
-/// Each question by the form of its call that takes an error code.
+/// Each question and each change by the form of its call that takes an error code.
 #include "partita/base/paths.hpp"
 
 #include <system_error>
