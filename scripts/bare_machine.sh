@@ -10,7 +10,7 @@
 #   --quick    only: install, configure with tests, build partita-train unoptimised, run `partita-train --version`; leaves no
 #              record, and does nothing where this passed before with the same files
 # Roots and what passed are kept in PARTITA_BARE_DIR (default: ~/.cache/partita/bare), some 6 GB for each suite while it runs.
-# Needs: root, mmdebstrap, unshare and chroot, a Debian mirror (PARTITA_BARE_MIRROR, default: this machine's), and for suites newer than
+# Needs: root, mmdebstrap, unshare, setpriv and chroot, a Debian mirror (PARTITA_BARE_MIRROR, default: this machine's), and for suites newer than
 # this machine's keys debian-archive-keyring of that suite.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -34,7 +34,7 @@ done
 
 lacking=()
 [ "$(id -u)" -eq 0 ] || lacking+=("root (it makes a root file system and enters it)")
-for tool in mmdebstrap unshare chroot git; do command -v "$tool" >/dev/null || lacking+=("the program $tool"); done
+for tool in mmdebstrap unshare setpriv chroot git; do command -v "$tool" >/dev/null || lacking+=("the program $tool"); done
 $nvcc && [ ! -x /usr/local/cuda/bin/nvcc ] && lacking+=("nvcc in /usr/local/cuda/bin")
 if [ ${#lacking[@]} -gt 0 ]; then
   printf 'bare_machine.sh needs %s\n' "${lacking[@]}" >&2
@@ -50,11 +50,28 @@ case_name=""
 ! $openmpi || case_name+=-openmpi
 mkdir -p "$cache"
 
+# Runs a command that ends with this script: of a signal by `end`, of a kill by what setpriv asks of the kernel.
+running=""
+end() { [ -z "$running" ] || kill -"$ending" "$running" 2>/dev/null || true; }
+trap end EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+tied() {  # signal that ends it, command…
+  local status=0
+  ending=$1
+  setpriv --pdeathsig "$1" "${@:2}" </dev/null &  # in the background, so that a signal is answered at once
+  running=$!
+  wait "$running" || status=$?
+  running=""
+  return "$status"
+}
+
 # A minimal root of one suite; packages come later, as on a new machine. Releases of testing expire where a mirror lags behind.
 make_root() {  # suite, folder
   [ -f "$cache/$1.tar" ] || {
     rm -rf --one-file-system "$cache/$1.tar" "$cache/$1.tar.partial"
-    mmdebstrap --quiet --variant=minbase --format=tar --aptopt='Acquire::Check-Valid-Until "false"' "$1" "$cache/$1.tar.partial" "$mirror"
+    tied TERM mmdebstrap --quiet --variant=minbase --format=tar --aptopt='Acquire::Check-Valid-Until "false"' "$1" "$cache/$1.tar.partial" "$mirror"
     mv "$cache/$1.tar.partial" "$cache/$1.tar"
   }
   rm -rf --one-file-system "$2"
@@ -63,26 +80,30 @@ make_root() {  # suite, folder
   cp -L /etc/resolv.conf "$2/etc/resolv.conf"
 }
 
-# Runs a command in the root as $user, in namespaces that end with it. Nothing of this machine's environment gets in but proxies.
-inside() {  # folder, command…
-  local root=$1
-  shift
-  local environment=("HOME=$home" "USER=$user" PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin LANG=C.UTF-8)
+# Runs a command in the root, in namespaces that end with it. Nothing of this machine's environment gets in but proxies.
+inside() {  # folder, user, command…
+  local root=$1 as=$2
+  shift 2
+  local environment=("HOME=$home" "USER=$as" PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin LANG=C.UTF-8)
   for name in http_proxy https_proxy no_proxy; do [ -z "${!name:-}" ] || environment+=("$name=${!name}"); done
   if $nvcc; then environment+=("PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/cuda/bin"); fi
+  # unshare itself does not hear INT and TERM. Its child is to end with it and stays root therefore: who becomes another user is
+  # not asked to any more.
   # shellcheck disable=SC2016  # expanded inside
-  unshare --mount --pid --fork --kill-child --mount-proc="$root/proc" bash -c '
+  tied KILL unshare --mount --pid --fork --kill-child --mount-proc="$root/proc" bash -c '
     root=$1 nvcc=$2 user=$3; shift 3
     mount --rbind /dev "$root/dev" && mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm" && mount -t tmpfs tmpfs "$root/run"
     mount --rbind /sys "$root/sys" 2>/dev/null || true
     if $nvcc; then mkdir -p "$root/usr/local/cuda" && mount --rbind "$(realpath /usr/local/cuda)" "$root/usr/local/cuda"; fi
-    exec chroot --userspec="$user" --groups= "$root" /usr/bin/env -i "$@"' \
-    inside "$root" "$nvcc" "$user" "${environment[@]}" bash -c "cd $home/partita && $*" </dev/null
+    status=0
+    chroot --userspec="$user" --groups= "$root" /usr/bin/env -i "$@" || status=$?
+    exit $status' \
+    inside "$root" "$nvcc" "$as" "${environment[@]}" bash -c "$*"
 }
 
 timed() {  # name, command…: its output to the log, its seconds and exit code to the record
   local start=$SECONDS status=0
-  inside "$folder" "$2" >>"$log" 2>&1 || status=$?
+  inside "$folder" "$user" "cd $home/partita && $2" >>"$log" 2>&1 || status=$?
   printf '%-24s exit %d, %d s\n' "$1" "$status" $((SECONDS - start)) | tee -a "$record" >&2
   return "$status"
 }
@@ -108,7 +129,7 @@ for suite in "${suites[@]}"; do
   [ "$user" = root ] || beforehand+=(sudo)
   ! $openmpi || beforehand+=(openmpi-bin libopenmpi-dev)
   if [ ${#beforehand[@]} -gt 0 ]; then
-    chroot "$folder" bash -c "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ${beforehand[*]}" \
+    inside "$folder" root "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ${beforehand[*]}" \
       >>"$log" 2>&1 || { tail -n 5 "$log" >&2; echo "bare $suite: ${beforehand[*]} cannot be installed" >&2; exit 1; }
   fi
   if [ "$user" != root ]; then
@@ -125,7 +146,7 @@ for suite in "${suites[@]}"; do
   else
     timed apps/demo.sh "bash apps/demo.sh" || status=$?
     timed tests/run.sh "bash tests/run.sh" || status=$?
-    { inside "$folder" "build/release/bin/partita-train --version" || true
+    { inside "$folder" "$user" "cd $home/partita && build/release/bin/partita-train --version" || true
       grep -E '^STATUS:|tests passed|The following tests (FAILED|did not run)|^\s+[0-9]+ - |slowest:' "$log" || true; } >>"$record" 2>&1
   fi
   if [ "$status" -eq 0 ]; then
