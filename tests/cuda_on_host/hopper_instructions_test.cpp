@@ -225,6 +225,25 @@ TEST(HopperInstructions, BlocksOfAClusterLoadForEachOther) {
   EXPECT_NE("", found) << "a stage that is filled while it is read";
 }
 
+__global__ void store_row(const __grid_constant__ ptx::TensorMap map) {
+  auto* const row = ptx::shared_memory<float>();
+  for (int i = 0; i < 8; ++i)
+    row[i] = static_cast<float>(i);
+  ptx::async_shared_fence();
+  ptx::tensor_store(map, row, 0, 0);
+  ptx::tensor_store_commit();
+  ptx::tensor_store_wait<0>();
+}
+
+/// As an H200 does: a row of five floats ends within the second 16 bytes, which are written whole.
+TEST(HopperInstructions, ATensorStoreEndsWithAPieceOf16Bytes) {
+  const Floats to(std::vector<float>(12, -1));
+  run(store_row, {1, 1, 512}, encode(CU_TENSOR_MAP_DATA_TYPE_FLOAT32, to.data, 5, 1, 48, 8, 1, 0));
+  EXPECT_EQ(to.get(), (std::vector<float>{0, 1, 2, 3, 4, 5, 6, 7, -1, -1, -1, -1}));
+  run(store_row, {1, 1, 512}, encode(CU_TENSOR_MAP_DATA_TYPE_FLOAT32, to.data, 4, 1, 48, 8, 1, 0));
+  EXPECT_EQ(to.get()[4], 4) << "a piece that begins outside is not touched";
+}
+
 __global__ void sums_too_early(float* to) {
   float sums[4] = {};
   const std::uint64_t descriptor =

@@ -32,18 +32,19 @@ TEST(HopperBf16, AllTranspositionsOfRaggedProducts) {
     for (const bool transpose_b : {false, true})
       for (const bool c_is_bf16 : {false, true})
         check_case({.m = 150,
-                    .n = 139,
+                    .n = 136,
                     .k = 75,
                     .transpose_a = transpose_a,
                     .transpose_b = transpose_b,
-                    .c_is_bf16 = c_is_bf16});
+                    .c_is_bf16 = c_is_bf16,
+                    .padding = 8});
 }
 
 TEST(HopperBf16, WideTilesInAllTranspositions) {
   for (const bool transpose_a : {false, true})
     for (const bool transpose_b : {false, true}) {
       const Case c{.m = 300,
-                   .n = 250,
+                   .n = 248,
                    .k = 136,
                    .transpose_a = transpose_a,
                    .transpose_b = transpose_b,
@@ -60,49 +61,49 @@ TEST(HopperBf16, SumsLongerThanTheRingGoRoundItSeveralTimes) {
 }
 
 TEST(HopperBf16, BlocksTakeSeveralTiles) {
-  check_case({.m = 700, .n = 300, .k = 72, .c_is_bf16 = true, .multiprocessors = 2});
+  check_case({.m = 700, .n = 296, .k = 72, .c_is_bf16 = true, .multiprocessors = 2});
   check_case(
       {.m = 520, .n = 520, .k = 40, .transpose_b = true, .multiprocessors = 5});  // an odd one is left over
 }
 
 TEST(HopperBf16, SmallAndNarrowOnes) {
-  for (const auto& [m, n, k] : {std::array{1, 1, 1}, {1, 8, 64}, {64, 1, 7}, {5, 129, 65}, {129, 3, 128}})
-    check_case({.m = m, .n = n, .k = k, .transpose_a = m == 5, .transpose_b = n == 1, .c_is_bf16 = n == 8});
+  for (const auto& [m, n, k] : {std::array{1, 4, 1}, {1, 8, 64}, {64, 4, 7}, {5, 132, 65}, {129, 12, 128}})
+    check_case({.m = m, .n = n, .k = k, .transpose_a = m == 5, .transpose_b = m == 64, .c_is_bf16 = n == 8});
 }
 
 TEST(HopperBf16, Epilogues) {
   for (const bool c_is_bf16 : {false, true}) {
     check_case(
-        {.m = 130, .n = 71, .k = 64, .c_is_bf16 = c_is_bf16, .alpha = -0.5f, .beta = 0.75f, .padding = 16});
-    check_case({.m = 70, .n = 135, .k = 64, .c_is_bf16 = c_is_bf16, .bias = true, .relu = true});
-    check_case({.m = 70, .n = 135, .k = 64, .c_is_bf16 = c_is_bf16, .beta = 1, .mask = true, .padding = 8});
+        {.m = 130, .n = 72, .k = 64, .c_is_bf16 = c_is_bf16, .alpha = -0.5f, .beta = 0.75f, .padding = 16});
+    check_case({.m = 70, .n = 136, .k = 64, .c_is_bf16 = c_is_bf16, .bias = true, .relu = true});
+    check_case({.m = 70, .n = 136, .k = 64, .c_is_bf16 = c_is_bf16, .beta = 1, .mask = true, .padding = 8});
   }
   check_case(
-      {.m = 140, .n = 250, .k = 64, .alpha = 2, .beta = 1, .bias = true, .relu = true, .multiprocessors = 2});
+      {.m = 140, .n = 252, .k = 64, .alpha = 2, .beta = 1, .bias = true, .relu = true, .multiprocessors = 2});
 }
 
 TEST(HopperBf16, RowSums) {
   for (const bool transpose_a : {false, true}) {
     check_case({.m = 150,
-                .n = 139,
+                .n = 140,
                 .k = 200,
                 .transpose_a = transpose_a,
                 .alpha = 0.5f,
                 .beta = 1,
                 .row_sums = true});
     check_case({.m = 600,
-                .n = 260,
+                .n = 264,
                 .k = 70,
                 .transpose_a = transpose_a,
                 .c_is_bf16 = true,
                 .row_sums = true,
                 .multiprocessors = 2});
   }
-  check_case({.m = 100, .n = 3, .k = 0, .transpose_b = true, .beta = 3, .row_sums = true});
+  check_case({.m = 100, .n = 4, .k = 0, .transpose_b = true, .beta = 3, .row_sums = true});
 }
 
 TEST(HopperBf16, WithoutProductsTheEpilogueStays) {
-  check_case({.m = 70, .n = 30, .k = 0, .beta = 2, .bias = true});
+  check_case({.m = 70, .n = 28, .k = 0, .beta = 2, .bias = true});
   check_case({.m = 0, .n = 30, .k = 5});
   check_case({.m = 30, .n = 0, .k = 5});
 }
@@ -151,6 +152,14 @@ TEST(HopperBf16, SaysWhatItCannotCompute) {
   EXPECT_TRUE(refuses([](Arguments& p) { p.a = static_cast<const char*>(p.a) + 2; }));
   EXPECT_TRUE(refuses([](Arguments& p) { p.c = static_cast<char*>(p.c) + 4; }));
   EXPECT_TRUE(refuses([](Arguments& p) { p.mask = static_cast<const char*>(p.a) + 4; }));
+  // Rows that end within 16 bytes, though they lie on 16 bytes: the copy engine would write over what
+  // follows.
+  EXPECT_TRUE(refuses([](Arguments& p) { p.n = 61; }));
+  EXPECT_FALSE(refuses([](Arguments& p) { p.n = 60; }));
+  EXPECT_TRUE(refuses([](Arguments& p) {
+    p.n = 60;
+    p.c_is_bf16 = true;
+  }));
   EXPECT_FALSE(refuses([](Arguments&) {}));
   EXPECT_EQ(hopper_bf16.minimum_architecture, hopper_bf16.maximum_architecture);
 }

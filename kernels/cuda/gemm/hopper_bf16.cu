@@ -20,7 +20,7 @@
 /// - C leaves through swizzled panels of shared memory by TMA stores, which overlap what follows.
 ///
 /// Published for H100 by P. Shankhdhar ("Outperforming cuBLAS on H100", 2024), whose ladder ends with the
-/// same techniques: 107 % of cuBLAS at 8192³. Not measured here yet.
+/// same techniques: 808 TFLOP/s of cuBLAS's 795 at 8192³, 763 of 716 at 4096³.
 ///
 /// Order of sums: along k in steps of 16, whatever the tile; the same call gives the same bits.
 #include <cuda_bf16.h>
@@ -124,12 +124,17 @@ MatrixBoxes boxes_of_c(const Arguments& p) {
 
 bool is_empty(const Arguments& p) { return p.m == 0 || p.n == 0; }
 
+/// The copy engine stores whole pieces of 16 bytes: where a row of C ends within one, it writes on to the
+/// piece's end (seen on an H200), over what may be another's.
+bool rows_end_with_a_piece(const Arguments& p) { return p.n * element_bytes_of_c(p) % 16 == 0; }
+
 bool supports(const Arguments& p) {
   if (is_empty(p)) return p.row_sums == nullptr || p.m == 0;
   constexpr std::int64_t most = std::int64_t{1} << 30;
   if (hopper::quotient_up(p.m, 256) * hopper::quotient_up(p.n, 128) > most) return false;
   const bool operands = p.k == 0 || (has_tensor_map(boxes_of_a(p)) && has_tensor_map(boxes_of_b(p, 256)));
-  return operands && has_tensor_map(boxes_of_c(p)) && reinterpret_cast<std::uintptr_t>(p.mask) % 16 == 0;
+  return operands && has_tensor_map(boxes_of_c(p)) && rows_end_with_a_piece(p) &&
+         reinterpret_cast<std::uintptr_t>(p.mask) % 16 == 0;
 }
 
 template <int TileN>

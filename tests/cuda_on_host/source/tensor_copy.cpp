@@ -30,11 +30,11 @@ Row row_of(const TensorMapContent& t, std::int64_t x, std::int64_t y) {
   return row;
 }
 
-/// Calls `move(shared, global, bytes)` for each 16 bytes of the box, or less at the tensor's end; global is
-/// null for what lies outside.
+/// Calls `move(shared, global, bytes)` for each element of the box; global is null for what lies outside,
+/// but with `whole_pieces` only if no element of its 16 bytes lies inside.
 template <class Move>
-void for_each_piece(const TensorMapContent& t, std::byte* shared, std::uint32_t address, int x, int y,
-                    Move&& move) {
+void for_each_element(const TensorMapContent& t, std::byte* shared, std::uint32_t address, int x, int y,
+                      bool whole_pieces, Move&& move) {
   const std::int64_t in_piece = 16 / t.element_bytes;
   for (int i = 0; i < t.box_y; ++i) {
     const Row row = row_of(t, x, std::int64_t{y} + i);
@@ -42,7 +42,8 @@ void for_each_piece(const TensorMapContent& t, std::byte* shared, std::uint32_t 
       const auto plain = address + static_cast<std::uint32_t>((i * t.box_x + j) * t.element_bytes);
       std::byte* const piece = shared + (swizzled(plain, t.swizzle) - address);
       for (std::int64_t e = j; e < j + in_piece; ++e) {
-        const bool inside = row.global && e >= row.begin && e < row.end;
+        const bool begun = whole_pieces && j < row.end && j >= row.begin;
+        const bool inside = row.global && e >= row.begin && (e < row.end || begun);
         move(piece + (e - j) * t.element_bytes,
              inside ? row.global + (e - row.begin) * t.element_bytes : nullptr,
              static_cast<std::size_t>(t.element_bytes));
@@ -54,12 +55,13 @@ void for_each_piece(const TensorMapContent& t, std::byte* shared, std::uint32_t 
 void load(const TensorMapContent& t, Block& block, std::byte* shared, std::uint32_t address,
           std::uint64_t* barrier, int x, int y) {
   if (block.live == 0) throw Fault("a tensor copy came to the shared memory of a block that has ended");
-  for_each_piece(t, shared, address, x, y, [](std::byte* to, const std::byte* from, std::size_t bytes) {
-    if (from)
-      std::memcpy(to, from, bytes);
-    else
-      std::memset(to, 0, bytes);
-  });
+  for_each_element(t, shared, address, x, y, false,
+                   [](std::byte* to, const std::byte* from, std::size_t bytes) {
+                     if (from)
+                       std::memcpy(to, from, bytes);
+                     else
+                       std::memset(to, 0, bytes);
+                   });
   complete_bytes(block, barrier, static_cast<std::size_t>(t.box_bytes()));
 }
 
@@ -100,9 +102,11 @@ void tensor_store(const CUtensorMap& map, const void* shared, int x, int y) {
   auto* const from = const_cast<std::byte*>(static_cast<const std::byte*>(shared));
   const std::uint32_t address = shared_address(shared);
   const auto store = [=] {
-    for_each_piece(t, from, address, x, y, [](const std::byte* piece, std::byte* to, std::size_t bytes) {
-      if (to) std::memcpy(to, piece, bytes);
-    });
+    // An H200 writes a row's last piece whole.
+    for_each_element(t, from, address, x, y, true,
+                     [](const std::byte* element, std::byte* to, std::size_t bytes) {
+                       if (to) std::memcpy(to, element, bytes);
+                     });
   };
   if (machine().at_once()) return store();
   this_thread().stores.add(store);
