@@ -2,7 +2,7 @@
 
 For compute capability 9.0 shared memory counts 1,024 bytes that the system keeps.
 
-Matrix products must not touch the stack (spilled registers lie there), and those that are to run on tensor cores must contain
+Matrix products must not touch the stack (spilled registers lie there) but where that was measured to pay, and those that are to run on tensor cores must contain
 their instructions. Reads the code for GPUs straight from the objects, so that no tool besides c++filt is needed.
 
 Usage: gpu_resources_test.py [--markdown] LIBRARY.a|OBJECT.o …   (no file: nothing was compiled for GPUs; skipped, visibly)
@@ -20,6 +20,8 @@ HMMA, HGMMA = (0xFFF, 0x23C), (0x1FF, 0x1F0)
 MUST_CONTAIN = {("tf32", 80): HMMA, ("tf32", 90): HMMA, ("bf16", 80): HMMA, ("bf16", 90): HMMA, ("hopper_bf16", 90): HGMMA}
 ONLY_MULTIPLIERS = re.compile(r"add_pieces|sum|finish|cast")  # helpers beside the products in those sources
 PRODUCTS = {"naive", "shared_tile", "register_tile", "warp_tile", "split_k", "tf32", "bf16", "hopper_bf16"}
+# Bytes of stack that a kernel may have because it was measured to be worth them (its file says how much).
+MEASURED_STACK = {"register_tile": 40}
 FRAME_SIZE, REGISTER_COUNT = 0x11, 0x2F  # attributes of .nv.info: a symbol and a number each
 CUBIN, MACHINE_CUDA = 2, 190
 
@@ -109,7 +111,7 @@ def demangled(names):
 def problems(kernels, title):
     for kernel in kernels:
         where = f"{title[kernel.name]} (sm_{kernel.architecture})"
-        if kernel.source in PRODUCTS and kernel.stack > 0:
+        if kernel.source in PRODUCTS and kernel.stack > MEASURED_STACK.get(kernel.source, 0):
             yield f"{where}: {kernel.stack} bytes of stack: registers are spilled, or arrays indexed by what is not constant"
         instruction = MUST_CONTAIN.get((kernel.source, kernel.architecture))
         if instruction and not ONLY_MULTIPLIERS.search(title[kernel.name]) and not contains(kernel, instruction):
