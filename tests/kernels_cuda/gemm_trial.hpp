@@ -132,7 +132,8 @@ class Trial {
   std::vector<Element> fetch() const { return c_.fetch(); }
 
   /// `rounding`: by how much each product may be off, relatively, because of how operands are rounded.
-  void compare(const std::vector<Element>& found, double rounding = 0) const {
+  /// `of_sum`: by how much the sum may be before anything is added to it.
+  void compare(const std::vector<Element>& found, double rounding = 0, double of_sum = 0) const {
     int wrong = 0;
     for (std::int64_t i = 0; i < case_.m && wrong < 5; ++i)
       for (std::int64_t j = 0; j < row_c_ && wrong < 5; ++j) {
@@ -146,7 +147,7 @@ class Trial {
         const Sum sum = product(i, j);
         const double expected = epilogue(i, j, sum.value);
         double bound = 2.0 * static_cast<double>(case_.k + 4) * std::ldexp(1, -24) * (sum.magnitude + 4);
-        bound += rounding * sum.magnitude;
+        bound += rounding * sum.magnitude + of_sum * std::abs(double{case_.alpha} * sum.value);
         if (sizeof(Element) == 2) bound += std::abs(expected) * std::ldexp(1, -8);
         const double is = static_cast<float>(found[at]);
         wrong += !(std::abs(is - expected) <= bound);
