@@ -12,6 +12,7 @@
 
 namespace partita::bench_kernels {
 
+using kernels::Bytes;
 using kernels::cuda::Precision;
 using results::median;
 
@@ -19,7 +20,7 @@ GpuCampaign::GpuCampaign(int device, std::vector<GpuCase> cases, const Effort& e
     : device_(device), cases_(std::move(cases)), effort_(effort) {
   auto& first = backend(Precision::fp32);
   const auto chip = kernels::cuda::chip_figures(first);
-  if (!effort_.working_set) effort_.working_set = 2 * chip.level_2;
+  if (effort_.race.working_set == Bytes(0)) effort_.race.working_set = 2 * chip.level_2;
   const auto library = kernels::cuda::product_library();
   head_ = first.device().name() + ", " + std::to_string(chip.multiprocessors) +
           " multiprocessors; cuBLASLt " +
@@ -36,7 +37,7 @@ const RaceResult& GpuCampaign::measured(const GpuCase& c) {
   const auto known = results_.find(&c);
   if (known != results_.end()) return known->second;
   auto& on = backend(c.precision);
-  return results_[&c] = run_race(on, c.precision, c.make(on, *effort_.working_set), effort_);
+  return results_[&c] = run_race(on, c.precision, c.make(on, effort_.race), effort_);
 }
 
 const RaceResult* GpuCampaign::found(const GpuCase& c) const {

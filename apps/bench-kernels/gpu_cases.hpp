@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,7 @@ struct GpuCase {
   kernels::cuda::Precision precision = kernels::cuda::Precision::fp32;
   std::optional<kernels::cuda::Product> product = {};  ///< of a race of products
   /// Takes memory and fills it; the working set is that of all sets of operands.
-  std::function<Race(kernels::Backend&, kernels::Bytes working_set)> make;
+  std::function<Race(kernels::Backend&, const kernels::cuda::RaceOptions&)> make;
 };
 
 GpuCase product_case(const kernels::cuda::Product&);

@@ -141,12 +141,14 @@ class RacedConvolution {
 
 GpuCase convolution_case(const std::string& name, const std::string& parameters,
                          const ConvolutionShape& shape, Direction direction) {
-  return {.name = name, .parameters = parameters, .make = [=](Backend& backend, Bytes working_set) {
+  return {.name = name,
+          .parameters = parameters,
+          .make = [=](Backend& backend, const kernels::cuda::RaceOptions& options) {
             auto laid_out = shape;
             laid_out.layout = backend.image_layout();
             const Sizes sizes(shape);
             const int sets = static_cast<int>(
-                std::max<std::int64_t>(1, (working_set.value() + sizes.bytes() - 1) / sizes.bytes()));
+                std::max<std::int64_t>(1, (options.working_set.value() + sizes.bytes() - 1) / sizes.bytes()));
             auto raced = std::make_shared<RacedConvolution>(backend, laid_out, direction, sets);
             Race race{.flops = 2.0 * static_cast<double>(sizes.y) *
                                static_cast<double>(shape.channels * shape.kernel_h * shape.kernel_w),

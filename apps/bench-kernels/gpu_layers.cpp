@@ -211,9 +211,9 @@ GpuCase layer_case(Precision precision, const std::string& workload, std::int64_
       .parameters = "workload=" + workload + " batch=" + std::to_string(batch) + " in=" + std::to_string(in) +
                     " out=" + std::to_string(out),
       .precision = precision,
-      .make = [=](Backend& backend, Bytes working_set) {
+      .make = [=](Backend& backend, const kernels::cuda::RaceOptions& options) {
         const int sets = static_cast<int>(
-            std::max<std::int64_t>(1, (working_set.value() + shape.bytes() - 1) / shape.bytes()));
+            std::max<std::int64_t>(1, (options.working_set.value() + shape.bytes() - 1) / shape.bytes()));
         auto layer = std::make_shared<Layer>(backend, precision, shape, sets);
         const std::function<void(int)> fused = [layer](int set) { layer->fused(set); },
                                        unfused = [layer](int set) { layer->unfused(set); };

@@ -14,9 +14,9 @@ GpuCase product_case(const kernels::cuda::Product& product) {
                         " k=" + std::to_string(product.k) + " ab=" + transpositions,
           .precision = product.precision,
           .product = product,
-          .make = [product](kernels::Backend& backend, kernels::Bytes working_set) {
+          .make = [product](kernels::Backend& backend, const kernels::cuda::RaceOptions& options) {
             const std::shared_ptr<kernels::cuda::ProductRace> plan =
-                kernels::cuda::plan_race(backend, product, {.working_set = working_set});
+                kernels::cuda::plan_race(backend, product, options);
             Race race{.flops = 2.0 * static_cast<double>(product.m) * static_cast<double>(product.n) *
                                static_cast<double>(product.k),
                       .sets = plan->sets()};

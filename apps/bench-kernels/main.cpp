@@ -27,6 +27,7 @@ namespace {
 using namespace partita;
 using bench_kernels::Campaign;
 using bench_kernels::CpuCampaign;
+using bench_kernels::Effort;
 using bench_kernels::GpuCampaign;
 using bench_kernels::Options;
 
@@ -94,7 +95,9 @@ int run(int argc, char** argv) {
   std::unique_ptr<kernels::Backend> host;
   GpuCampaign* gpu = nullptr;
   if (options.cuda) {
-    auto made = std::make_unique<GpuCampaign>(options.device, bench_kernels::gpu_cases());
+    auto made = std::make_unique<GpuCampaign>(
+        options.device, bench_kernels::gpu_cases(),
+        Effort{.repetitions = options.repetitions, .race = {.proposals = options.proposals}});
     gpu = made.get();
     campaign = std::move(made);
   } else {

@@ -17,7 +17,10 @@ po::options_description described() {
   options.add_options()("backend", po::value<std::string>()->default_value("cpu"),
                         "cpu: kernels on one core; cuda: races on a GPU")(
       "device", po::value<std::string>()->default_value("0"), "which GPU")(
-      "output", po::value<std::string>(), "result file to write (HDF5): every sample")(
+      "repetitions", po::value<std::string>()->default_value("20"), "samples of each way of a race on a GPU")(
+      "proposals", po::value<std::string>()->default_value("16"),
+      "of cuBLASLt's in a race of products, at most")("output", po::value<std::string>(),
+                                                      "result file to write (HDF5): every sample")(
       "overwrite", "replace an existing --output")(
       "gemm-table", po::value<std::string>(),
       "file to write: the products' times, as compute.gemm chooses by (needs --backend=cuda)")(
@@ -50,6 +53,15 @@ Options parse(int argc, char** argv) {
   if (const auto device =
           command_line::whole_number("device", command_line::text_of(values, "device"), 0, 1023, violations))
     options.device = static_cast<int>(*device);
+  const auto count = [&](const char* name, std::int64_t most, int& value) {
+    const auto given = command_line::text_of(values, name);
+    if (const auto number = command_line::whole_number(name, given, 1, most, violations))
+      value = static_cast<int>(*number);
+    if (!options.cuda && !values[name].defaulted())
+      violations.push_back({.key = name, .value = given, .message = "needs --backend=cuda"});
+  };
+  count("repetitions", 1000, options.repetitions);
+  count("proposals", 100, options.proposals);
   if (!violations.empty()) throw base::ConfigError(violations);
   return options;
 }

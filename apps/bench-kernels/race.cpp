@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "partita/kernels/cuda/yardstick.hpp"
 #include "partita/results/statistics.hpp"
 
 namespace partita::bench_kernels {

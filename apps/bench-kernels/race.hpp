@@ -2,11 +2,10 @@
 #pragma once
 
 #include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "partita/kernels/cuda/backend.hpp"
+#include "partita/kernels/cuda/yardstick.hpp"
 
 namespace partita::bench_kernels {
 
@@ -35,7 +34,7 @@ struct Effort {
   /// Of the peak's loop, by whose time the sampled rounds are chosen and which run ahead of every sample:
   /// longer than the host takes to issue one.
   int trial_rounds = 256;
-  std::optional<kernels::Bytes> working_set;  ///< of all sets together; twice the level-2 cache if not given
+  kernels::cuda::RaceOptions race;  ///< a working set of 0: twice the level-2 cache
 };
 
 struct WayResult {

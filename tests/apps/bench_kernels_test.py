@@ -33,6 +33,8 @@ with tempfile.TemporaryDirectory() as folder:
     assert run("--benchmark_filter=nothing").returncode == 2
     assert run("--outptu=x").returncode == 2 and run("--help").returncode == 0 and run("--version").returncode == 0
     assert run("--backend=gpu").returncode == 2 and run("--gemm-table=x").returncode == 2
+    wrong = run("--repetitions=0", "--proposals=8")
+    assert wrong.returncode == 2 and "repetitions = 0" in wrong.stderr and "proposals = 8: needs --backend=cuda" in wrong.stderr, wrong
     # On a GPU, or why there is none.
     listed = run("--backend=cuda", "--benchmark_list_tests")
     if listed.returncode == 2:

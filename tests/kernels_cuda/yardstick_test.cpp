@@ -22,8 +22,11 @@ using kernels::Bytes;
 using kernels::cuda::Precision;
 using kernels::cuda::Product;
 
-constexpr Effort tiny{
-    .repetitions = 2, .sample_seconds = 0, .most_calls = 2, .trial_rounds = 1, .working_set = Bytes(30'000)};
+constexpr Effort tiny{.repetitions = 2,
+                      .sample_seconds = 0,
+                      .most_calls = 2,
+                      .trial_rounds = 1,
+                      .race = {.working_set = Bytes(30'000)}};
 
 std::vector<GpuCase> tiny_cases() {
   std::vector<GpuCase> cases;
