@@ -29,6 +29,7 @@ WORKLOADS = {"mlp-mnist": ("mnist_mlp", 100, 3000), "cnn-mnist": ("mnist_cnn", 6
 # On a GPU: (run file, batch, steps of each side, precision).
 CUDA_WORKLOADS = {"cnn-mnist": ("mnist_cnn", 64, 4000, "fp32"), "mlp-mnist": ("mnist_mlp", 100, 8000, "fp32"),
                   "mlp-wide": ("mnist_mlp_wide", 4096, 400, "bf16")}
+CUDA_MODES = ("eager", "graph")
 WARM_UP = 5
 
 
@@ -58,8 +59,14 @@ def network(workload):
     }[workload]()
 
 
-def cuda_peer(workload, mode, device, data, steps):
-    """PyTorch on a GPU, `eager` or `graph`: prints its samples per second. `device` is cuda, or cpu to try the eager loop without one."""
+def cuda_peer(workload, modes, device, data, steps):
+    """PyTorch on a GPU, `eager` and `graph`, one after the other in a process that takes long to start: prints samples per second of each.
+    `device` is cuda, or cpu to try the eager loop without one."""
+    for mode in modes:
+        print(json.dumps({"mode": mode} | cuda_rate(workload, mode, device, data, steps)), flush=True)
+
+
+def cuda_rate(workload, mode, device, data, steps):
     import torch
     from torch import nn
 
@@ -111,7 +118,7 @@ def cuda_peer(workload, mode, device, data, steps):
             images, labels = x[first:first + batch], y[first:first + batch]
         run()
     wait()
-    print(json.dumps({"torch": torch.__version__, "samples_per_second": steps * batch / (time.perf_counter() - start)}))
+    return {"torch": torch.__version__, "samples_per_second": steps * batch / (time.perf_counter() - start)}
 
 
 def peer(workload, rank, ranks, port, data):
@@ -167,12 +174,13 @@ def run_peer(python, workload, ranks, data):
     return json.loads(outputs[0])
 
 
-def run_cuda_peer(python, workload, mode, data, steps):
-    output = subprocess.run([python, __file__, "--cuda-peer", workload, mode, "cuda", data, str(steps)], capture_output=True, text=True,
-                            timeout=600)
+def run_cuda_peer(python, workload, data, steps):
+    """What each of `CUDA_MODES` reached."""
+    output = subprocess.run([python, __file__, "--cuda-peer", workload, "cuda", data, str(steps), *CUDA_MODES], capture_output=True,
+                            text=True, timeout=600)
     if output.returncode != 0:
         sys.exit(f"{python}: the PyTorch side failed\n{output.stderr}")
-    return json.loads(output.stdout.splitlines()[-1])
+    return {result["mode"]: result for result in map(json.loads, output.stdout.splitlines()[-len(CUDA_MODES):])}
 
 
 def run_partita(binaries, workload, ranks, device, steps=0):
@@ -192,12 +200,13 @@ def compare_on_cuda(options, pythons):
     records = []
     for workload in options.workload or CUDA_WORKLOADS:
         _, batch, _, precision = CUDA_WORKLOADS[workload]
-        sides = [(python, mode) for python in pythons for mode in ("eager", "graph")]
+        sides = [(python, mode) for python in pythons for mode in CUDA_MODES]
         ours, theirs = [], {side: [] for side in sides}
         for _ in range(options.pairs):
             ours.append(run_partita(options.binaries, workload, 1, "cuda", options.steps))
-            for python, mode in sides:
-                theirs[python, mode].append(run_cuda_peer(python, workload, mode, options.data, options.steps))
+            for python in pythons:
+                for mode, result in run_cuda_peer(python, workload, options.data, options.steps).items():
+                    theirs[python, mode].append(result)
         for (python, mode), results in theirs.items():
             rates = [result["samples_per_second"] for result in results]
             ratios = [a / b for a, b in zip(ours, rates)]
@@ -231,10 +240,10 @@ def main():
             parser.error(f"--ranks {options.ranks} does not divide the batch of {workload}, and DistributedDataParallel needs equal shares")
     pythons = options.python or [sys.executable]
     for python in pythons:
-        if subprocess.run([python, "-c", "import torch, numpy"], capture_output=True).returncode != 0:
+        found = subprocess.run([python, "-c", "import numpy, torch; print(torch.cuda.is_available())"], capture_output=True, text=True)
+        if found.returncode != 0:
             parser.error(f"{python} has no torch and numpy")
-        if options.device == "cuda" and subprocess.run([python, "-c", "import sys, torch; sys.exit(not torch.cuda.is_available())"],
-                                                       capture_output=True).returncode != 0:
+        if options.device == "cuda" and found.stdout.strip() != "True":
             parser.error(f"{python}: its torch finds no CUDA device")
     if options.device == "cuda":
         compare_on_cuda(options, pythons)
@@ -257,6 +266,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--peer"]:
         peer(sys.argv[2], *map(int, sys.argv[3:6]), sys.argv[6])
     elif sys.argv[1:2] == ["--cuda-peer"]:
-        cuda_peer(*sys.argv[2:6], int(sys.argv[6]))
+        cuda_peer(sys.argv[2], sys.argv[6:], *sys.argv[3:5], int(sys.argv[5]))
     else:
         main()
