@@ -7,6 +7,7 @@ import os
 import pathlib
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -189,12 +190,13 @@ def time_limit(slurm):
     slurm.wait_for(job, ("RUNNING",))
     slurm.wait_for(job, ("PENDING",), 150)  # Slurm may send it a minute early: there are steps by then
     under = slurm.work / f"partita-data-{job}.checkpoints"
-    newest = max(under.glob("step-*/manifest.h5"), key=lambda manifest: int(manifest.parent.name[5:]))
-    assert same_bits(newest, uninterrupted(slurm, *options, f"--train.steps={newest.parent.name[5:]}"))
+    kept = shutil.copytree(under, slurm.work / "kept")  # the restart is cancelled, and checkpoints in turn
+    newest = max(kept.glob("step-*/manifest.h5"), key=lambda manifest: int(manifest.parent.name[5:]))
     end_hold(slurm, job)
     slurm.wait("the restart", lambda: f"going on from step {newest.parent.name[5:]}" in slurm.printed(job))
     slurm.run("scancel", str(job))
     slurm.wait_for(job)
+    assert same_bits(newest, uninterrupted(slurm, *options, f"--train.steps={newest.parent.name[5:]}"))
 
 
 def cancelled(slurm):
