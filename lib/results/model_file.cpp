@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <utility>
 
 #include "archive.hpp"
 #include "document.hpp"
@@ -179,8 +181,13 @@ ModelFile read_model(const std::filesystem::path& path) {
 }
 
 std::string content_hash(const ModelFile& model) {
+  // By name: in which order a file holds its tensors is an accident of whoever wrote it.
+  std::map<std::pair<std::string, std::string>, const Parameter*> by_name;
+  for (const auto& p : model.parameters)
+    by_name[{p.layer, p.name}] = &p;
   base::Sha256 digest;
-  for (const auto& p : model.parameters) {
+  for (const auto& [name, parameter] : by_name) {
+    const auto& p = *parameter;
     digest.update(p.layer + "." + p.name + " " + to_string(p.shape));
     std::visit(
         [&]<class T>(const std::vector<T>& values) {

@@ -191,6 +191,20 @@ TEST_F(RoundTrip, AModelKnowsTheDataOfItsTraining) {
   }
 }
 
+TEST(ModelContent, IsTheSameInWhateverOrderItIsStored) {
+  const Parameter weight{"linear1", "weight", {2}, std::vector<float>{1, 2}},
+      bias{"linear1", "bias", {1}, std::vector<float>{3}},
+      other{"conv1", "weight", {2}, std::vector<float>{1, 2}};
+  const auto hash = content_hash({.parameters = {weight, bias, other}});
+  EXPECT_EQ(content_hash({.parameters = {other, bias, weight}}), hash);
+  auto changed = bias;
+  changed.values = std::vector<float>{4};
+  EXPECT_NE(content_hash({.parameters = {weight, changed, other}}), hash);
+  changed = other;
+  changed.layer = "conv2";
+  EXPECT_NE(content_hash({.parameters = {weight, bias, changed}}), hash);
+}
+
 TEST_F(RoundTrip, RefusesAModelWhoseShapeAndValuesDisagree) {
   const ModelFile model{.parameters = {{"linear1", "weight", {2, 3}, std::vector<float>(5)}}};
   EXPECT_THROW(write_model(folder / "m.h5", model), base::ContractError);

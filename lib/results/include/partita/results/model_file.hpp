@@ -64,7 +64,7 @@ void write_model(const std::filesystem::path& path, const ModelFile&);
 ModelFile read_model(const std::filesystem::path& path);
 
 /// SHA-256 of the parameters, with their names and shapes: what a run starts from, whatever the file is
-/// called and whoever wrote it.
+/// called, whoever wrote it, and in whatever order.
 std::string content_hash(const ModelFile&);
 
 }  // namespace partita::results
