@@ -14,7 +14,7 @@ if [ ! -f build/release/build.ninja ]; then
   rm -f build-configure.log
 fi
 # On a terminal Ninja shows its progress itself; elsewhere a line at each tenth, and all that is not progress.
-build=(cmake --build --preset release --target partita-train partita-compare)
+build=(cmake --build --preset release -j "$(bash scripts/cores.sh)" --target partita-train partita-compare)
 if [ -t 1 ]; then
   "${build[@]}"
 else

@@ -123,7 +123,7 @@ for suite in "${suites[@]}"; do
   exec 9>"$folder.lock"
   flock --nonblock 9 || { echo "bare $suite: another run of this script uses $folder" >&2; exit 1; }
   make_root "$suite" "$folder"
-  printf '%s, %s, %s cores, load %s\n' "Debian $suite$case_name" "$(git rev-parse --short HEAD)" "$(nproc)" "$(cut -d' ' -f1 /proc/loadavg)" >"$record"
+  printf '%s, %s, %s cores, load %s\n' "Debian $suite$case_name" "$(git rev-parse --short HEAD)" "$(bash scripts/cores.sh)" "$(cut -d' ' -f1 /proc/loadavg)" >"$record"
   : >"$log"
   beforehand=()
   [ "$user" = root ] || beforehand+=(sudo)

@@ -5,6 +5,7 @@ Usage: record.py TESTS.xml wall_seconds=N load_before=X [shard=k/n | busy_proces
 import datetime
 import json
 import os
+import pathlib
 import platform
 import subprocess
 import sys
@@ -30,7 +31,7 @@ json.dump(
         "commit": git("rev-parse", "HEAD"),
         "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "machine": {"cpu": cpu_model(), "cores": os.cpu_count()},
+        "machine": {"cpu": cpu_model(), "cores": int(subprocess.check_output(["bash", pathlib.Path(__file__).parents[1] / "scripts" / "cores.sh"]))},
         **({"shard": told["shard"]} if "shard" in told else {"busy_processes": int(told["busy_processes"])}),
         "load_average": {"before": float(told["load_before"]), "after": round(os.getloadavg()[0], 2)},
         "wall_seconds": float(told["wall_seconds"]),

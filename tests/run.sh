@@ -16,7 +16,7 @@ while [ $# -gt 0 ]; do
     --shard) shard="${2:?--shard needs k/n}"; shift ;;
     --beside) beside="${2:?--beside needs a number of processes}"; shift ;;
     -R) filter="${2:?-R needs a regular expression, such as step}"; shift ;;
-    *) echo "tests/run.sh: unknown option $1" >&2; exit 2 ;;
+    *) echo "tests/run.sh: unknown option $1; there are --full, --shard k/n, --beside N and -R REGEX" >&2; exit 2 ;;
   esac
   shift
 done
@@ -34,9 +34,10 @@ for candidate in python3 /usr/bin/python3; do
 done
 # A warning of a newer compiler stops no one but the project's own checks (preset ci); both presets build in build/release.
 cmake --preset "${PARTITA_PRESET:-release}" -DPython3_EXECUTABLE="$(command -v "$python")" >/dev/null
-cmake --build --preset release
+cores=$(bash scripts/cores.sh)
+cmake --build --preset release -j "$cores"
 
-arguments=(--test-dir build/release --output-on-failure --no-tests=error --output-junit tests.xml -j "$(nproc)")
+arguments=(--test-dir build/release --output-on-failure --no-tests=error --output-junit tests.xml -j "$cores")
 if $full; then arguments+=(-I "${shard%/*},,${shard#*/}"); else arguments+=(-L '^fast$'); fi
 [ -z "$filter" ] || arguments+=(-R "$filter")
 status=0

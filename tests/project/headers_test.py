@@ -3,7 +3,6 @@
 Usage: headers_test.py SOURCE_FOLDER CXX [COMPILER_OPTION …]
 """
 import concurrent.futures
-import os
 import pathlib
 import subprocess
 import sys
@@ -21,7 +20,8 @@ def errors(header):
     return f"{header}\n{result.stderr}" if result.returncode != 0 else ""
 
 
-with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+cores = int(subprocess.check_output(["bash", source / "scripts" / "cores.sh"]))
+with concurrent.futures.ThreadPoolExecutor(cores) as pool:
     wrong = [text for text in pool.map(errors, headers) if text]
 print("\n".join(wrong) or f"{len(headers)} headers")
 sys.exit(1 if wrong else 0)
