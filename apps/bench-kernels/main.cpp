@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "command_line/program.hpp"
 #include "cpu_campaign.hpp"
@@ -13,7 +14,9 @@
 #include "ladder_table.hpp"
 #include "options.hpp"
 #include "partita/base/end_signals.hpp"
+#include "partita/base/error.hpp"
 #include "partita/base/version.hpp"
+#include "partita/comm/communicator.hpp"
 #include "partita/comm/environment.hpp"
 #include "partita/comm/library.hpp"
 #include "partita/kernels/cpu/library.hpp"
@@ -81,6 +84,11 @@ void write_table(const GpuCampaign& campaign, const std::string& path) {
   results::replace_file(path, std::as_bytes(std::span(text)), [](std::span<const std::byte>) {});
 }
 
+void check_launch(comm::MpiEnvironment& environment) {
+  auto violations = comm::check_launch(comm::Communicator::world(environment).size());
+  if (!violations.empty()) throw base::ConfigError(std::move(violations));
+}
+
 int run(int argc, char** argv) {
   auto options = bench_kernels::parse(argc, argv);
   if (options.help) return bench_kernels::print_help(std::cout), success;
@@ -91,6 +99,7 @@ int run(int argc, char** argv) {
   if (options.cuda && !has_device(options.device)) return bad_input;
   if (options.table && !options.cuda) return bench_kernels::print_ladder(std::cout, nullptr), success;
   comm::MpiEnvironment environment(argc, argv);
+  check_launch(environment);
   std::unique_ptr<Campaign> campaign;
   std::unique_ptr<kernels::Backend> host;
   GpuCampaign* gpu = nullptr;

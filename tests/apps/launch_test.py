@@ -1,6 +1,7 @@
 """Ranks that a launcher started as worlds of their own refuse to run; those that a process manager started do not.
 
-The launchers' variables are set by hand, so that none of them is needed. Usage: launch_test.py MPIEXEC PARTITA_TRAIN PARTITA_INFER PARTITA_BENCH_COMM PARTITA_SWEEP SOURCE_FOLDER
+The launchers' variables are set by hand, so that none of them is needed. Usage: launch_test.py MPIEXEC PARTITA_TRAIN PARTITA_INFER PARTITA_BENCH_COMM
+PARTITA_BENCH_KERNELS PARTITA_SWEEP SOURCE_FOLDER
 """
 import os
 import pathlib
@@ -10,7 +11,7 @@ import tempfile
 sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import jobs
 
-mpiexec, train, infer, bench, sweep, source = sys.argv[1:7]
+mpiexec, train, infer, bench, kernels, sweep, source = sys.argv[1:8]
 counts = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "MVP_COMM_WORLD_SIZE", "FLUX_JOB_SIZE", "JSM_NAMESPACE_SIZE")
 clean = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "PMI")) and name not in counts}
 config = f"--config={source}/inputs/runs/digits_mlp.ini"
@@ -23,7 +24,7 @@ def run(*command, **variables):
 with tempfile.TemporaryDirectory() as folder:
     output = pathlib.Path(folder) / "result.h5"
     alone = {"SLURM_NTASKS": "4", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "2"}
-    for command in ((train, config, "--train.steps=1"), (infer, config), (bench, "--bytes=64", "--samples=2"),
+    for command in ((train, config, "--train.steps=1"), (infer, config), (bench, "--bytes=64", "--samples=2"), (kernels, "--benchmark_filter=none"),
                     (sweep, f"--config={source}/inputs/sweeps/digits_learning_rate_batch.ini", "--sweep.ranks=1")):
         result = run(*command, f"--output={output}", **alone)
         assert result.returncode == 2 and result.stderr.count("SLURM_STEP_NUM_TASKS = 4") == 1, result
@@ -50,6 +51,6 @@ with tempfile.TemporaryDirectory() as folder:
     for ranks in ("1", "3"):
         result = run(mpiexec, "-n", ranks, *short, **alone | {"SLURM_STEP_NUM_TASKS": "2"})
         assert result.returncode == 0, result
-    for command in (train, bench, infer, sweep):
+    for command in (train, bench, kernels, infer, sweep):
         for switch in ("--help", "--version"):
             assert run(command, switch, PMI_SIZE="4", **alone).returncode == 0, command
