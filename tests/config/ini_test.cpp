@@ -68,9 +68,30 @@ TEST(Ini, EveryBadLineIsNamed) {
     EXPECT_NE(violation.key.find("f.ini, line "), std::string::npos);
 }
 
+TEST(Ini, SpacesThatAreNoneAreNamedWithTheirPlace) {
+  const std::pair<const char*, const char*> lines[] = {
+      {"output = r.h5\u00A0", "has a no-break space (U+00A0) in column 14;"},
+      {"output =\u00A0r.h5", "(U+00A0) in column 9;"},
+      {"\u3000output = r.h5", "an ideographic space (U+3000) in column 1;"},
+      {"output\u2003= r.h5", "an em space (U+2003) in column 7;"},
+      {"output = é.h5\u00A0# note", "(U+00A0) in column 14;"},
+      {"output = \"r.h5\"\u202F", "a narrow no-break space (U+202F) in column 16;"},
+      {"layer = linear\u200910", "a thin space (U+2009) in column 15;"},
+      {"[train]\u00A0\nbatch = 3", "(U+00A0) in column 8;"},
+      {"\uFEFF# note", "a byte-order mark (U+FEFF) in column 1;"},
+      {"\u00A0", "(U+00A0) in column 1;"}};
+  for (const auto& [line, words] : lines) {
+    const Text read(std::string("k = 1\n") + line);
+    EXPECT_EQ(read.violations.size(), 1U) << line;
+    EXPECT_NE(read.first().find("f.ini, line 2"), std::string::npos) << read.first();
+    EXPECT_NE(read.first().find(words), std::string::npos) << read.first();
+  }
+  EXPECT_EQ(keys_of("output = '\u00A0a\u3000b.h5' # \u00A0\n#\u00A0note"), "output=\u00A0a\u3000b.h5");
+}
+
 TEST(Ini, ValuesReadBack) {
-  for (const std::string value :
-       {"a", "", " a", "a ", "a # b", "a#b", "#a", ";", "'a'", "\"", "it's", "a 'b' ; c", "a;b \"c\""}) {
+  for (const std::string value : {"a", "a\u00A0", "\u3000a", "", " a", "a ", "a # b", "a#b", "#a", ";", "'a'",
+                                  "\"", "it's", "a 'b' ; c", "a;b \"c\""}) {
     ASSERT_TRUE(fits_ini(value)) << value;
     EXPECT_EQ(keys_of("k = " + ini_value(value)), "k=" + value);
   }

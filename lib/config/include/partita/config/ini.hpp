@@ -2,8 +2,8 @@
 ///
 /// A line is `[section]`, `key = value`, a comment, or empty. `#` and `;` begin a comment at the start of a
 /// line or after a blank; elsewhere they belong to the value. Blanks (and tabs) around names and values do
-/// not count. A value in double or single quotes is what stands between them, whatever it holds. A section
-/// may stand several times.
+/// not count. A value in double or single quotes is what stands between them, whatever it holds; outside of
+/// quotes and comments no other space may stand (a no-break space). A section may stand several times.
 #pragma once
 
 #include <filesystem>
