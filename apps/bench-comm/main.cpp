@@ -183,7 +183,7 @@ collective::AlgorithmTable base_table(const std::filesystem::path& path,
   if (const auto problem = base::path_problem(path); !problem.empty())
     violations.push_back({"--table", path.string(), problem});
   if (path.empty() || !base::exists(path)) return collective::AlgorithmTable::shipped();
-  return collective::AlgorithmTable::read(path, violations);
+  return collective::AlgorithmTable::read(path, "--table", violations);
 }
 
 /// The table with what was measured in the place of its rules for this reach and rank count.

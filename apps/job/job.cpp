@@ -3,6 +3,7 @@
 #include "job/job.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <iostream>
 
 #include "job/preprocessing.hpp"
@@ -19,9 +20,12 @@ void read_start(Input& input) {
     input.start = results::read_model(path);
     input.options.load_model_hash = results::content_hash(*input.start);
   } catch (const base::ConfigError& wrong) {
-    input.append(wrong.violations());
+    for (const auto& v : wrong.violations())
+      input.violations.push_back({"load-model", v.key, v.message});
   } catch (const base::EnvironmentError& wrong) {
-    input.violations.push_back({"load-model", path.string(), wrong.what()});
+    input.violations.push_back(
+        {"load-model", path.string(),
+         "cannot be read: " + std::string(std::strerror(static_cast<int>(wrong.code())))});
   }
 }
 
@@ -117,7 +121,7 @@ Input read_input(int argc, const char* const* argv, int world_size, DataSets& se
     input.violations.push_back({"print-program", std::to_string(*options.print_program),
                                 "is no rank of this job; the nearest is " + std::to_string(world_size - 1)});
   if (!options.sync.table.empty())
-    input.table = collective::AlgorithmTable::read(options.sync.table, input.violations);
+    input.table = collective::AlgorithmTable::read(options.sync.table, "sync.table", input.violations);
   if (!options.load_model.empty()) read_start(input);
   if (input.start && normalised == Normalised::as_trained)
     input.data = load_as_trained(options, *input.start, sets, input.violations);

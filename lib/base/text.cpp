@@ -3,6 +3,8 @@
 #include "partita/base/text.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 
 namespace partita::base {
@@ -29,10 +31,12 @@ Text plain_text(std::string_view bytes) {
 }
 
 Text read_text(const std::filesystem::path& path, std::size_t largest) {
+  std::error_code unseen;
+  if (std::filesystem::is_directory(path, unseen))
+    return {.text = "", .wrong = "cannot be read: it is a folder"};
+  errno = 0;
   std::ifstream file(path, std::ios::binary);
-  std::error_code error;
-  if (!file || std::filesystem::is_directory(path, error))
-    return {.text = "", .wrong = "the file cannot be read"};
+  if (!file) return {.text = "", .wrong = "cannot be read: " + std::string(std::strerror(errno))};
   std::string bytes(largest + 1, '\0');
   file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   bytes.resize(static_cast<std::size_t>(file.gcount()));

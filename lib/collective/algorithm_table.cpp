@@ -146,14 +146,15 @@ AlgorithmTable AlgorithmTable::parse(std::string_view text, Violations& violatio
   return table;
 }
 
-AlgorithmTable AlgorithmTable::read(const std::filesystem::path& path, Violations& violations) {
+AlgorithmTable AlgorithmTable::read(const std::filesystem::path& path, const std::string& option,
+                                    Violations& violations) {
   constexpr std::size_t largest = 16 << 20;
-  std::error_code error;  // a device or a pipe might never end
-  const auto content = std::filesystem::is_regular_file(path, error)
-                           ? base::read_text(path, largest)
-                           : base::Text{.text = "", .wrong = "the file cannot be read"};
+  std::error_code unseen;
+  const auto content = std::filesystem::is_other(path, unseen)  // a device or a pipe might never end
+                           ? base::Text{.text = "", .wrong = "cannot be read: it is a device or a pipe"}
+                           : base::read_text(path, largest);
   if (!content.wrong.empty()) {
-    violations.push_back({path.string(), "", "is no table of algorithms: " + content.wrong});
+    violations.push_back({option, path.string(), content.wrong});
     return {};
   }
   const auto first = violations.size();

@@ -158,8 +158,11 @@ def bad_input():
         for text in ("the nearest is 203", "the nearest is 4", "linear1 weight has shape", "linear2 weight has shape",
                      "has no weight of this model's layer linear3", "has no bias of this model's layer linear3"):
             assert result.stderr.count(text) == 1, (text, result.stderr)
-        for wrong in ("none.h5", "existing.h5"):
-            assert run(infer, 2, "digits_mlp", *small, f"--load-model={folder}/{wrong}").returncode == 2, wrong
+        for wrong, why in ((existing, "is not an HDF5 file"), (f"{folder}/none.h5", "cannot be read: No such file or directory"),
+                           (folder, "is a directory")):
+            result = run(infer, 2, "digits_mlp", *small, f"--load-model={wrong}", f"--sync.table={folder}/none.table")
+            assert result.returncode == 2 and f"load-model = {wrong}: {why}\n" in result.stderr, result
+            assert f"sync.table = {folder}/none.table: cannot be read: No such file or directory\n" in result.stderr, result
         for switch in ("--help", "--version", "--print-config"):
             assert run(infer, 1, "digits_mlp", switch).returncode == 0, switch
         result = run(infer, 4, "digits_mlp", *small, f"--load-model={model}", "--grid.pipeline=2", "--grid.tensor=2", "--dry-run",

@@ -90,7 +90,7 @@ TEST(AlgorithmTable, is_read_whatever_editor_wrote_it) {
   const auto path = std::filesystem::temp_directory_path() / ("partita-table-" + std::to_string(getpid()));
   const auto read = [&](const std::string& bytes, std::vector<base::Violation>& violations) {
     std::ofstream(path, std::ios::binary) << bytes;
-    return AlgorithmTable::read(path, violations);
+    return AlgorithmTable::read(path, "sync.table", violations);
   };
   std::string carriage_returns = "\xEF\xBB\xBF";
   for (const char c : std::string(sound))
@@ -108,6 +108,19 @@ TEST(AlgorithmTable, needs_every_reach_and_an_end_for_each_rank_count) {
   EXPECT_EQ(violations_of("").size(), 4U);
   EXPECT_EQ(violations_of(std::string(sound) + "reach=spread ranks=8 bytes=10 algorithm=ring\n").size(), 1U);
   EXPECT_EQ(violations_of(std::string(sound) + "reach=spread ranks=2 bytes=any algorithm=ring\n").size(), 1U);
+}
+
+TEST(AlgorithmTable, that_cannot_be_read_says_which_option_names_it_and_why) {
+  const std::pair<const char*, const char*> paths[] = {{"/nonexistent.table", "No such file or directory"},
+                                                       {"/etc/passwd/my.table", "Not a directory"},
+                                                       {"/tmp", "it is a folder"},
+                                                       {"/dev/zero", "it is a device or a pipe"}};
+  for (const auto& [path, why] : paths) {
+    std::vector<base::Violation> violations;
+    AlgorithmTable::read(path, "sync.table", violations);
+    EXPECT_EQ(violations,
+              (std::vector<base::Violation>{{"sync.table", path, std::string("cannot be read: ") + why}}));
+  }
 }
 
 TEST(AlgorithmTable, reach_follows_from_nodes_and_window) {

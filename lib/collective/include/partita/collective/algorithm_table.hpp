@@ -50,8 +50,9 @@ class AlgorithmTable {
   /// Appends to `violations` whatever is wrong in the text (line numbers as keys); every reach must have
   /// rules, and those of one reach and rank count rise in bytes and end with `any`.
   static AlgorithmTable parse(std::string_view text, std::vector<base::Violation>& violations);
-  /// The same from a file; one that cannot be read is a violation too.
-  static AlgorithmTable read(const std::filesystem::path&, std::vector<base::Violation>& violations);
+  /// The same from a file; one that cannot be read is a violation of the option that names it.
+  static AlgorithmTable read(const std::filesystem::path&, const std::string& option,
+                             std::vector<base::Violation>& violations);
 
   [[nodiscard]] Algorithm choose(Reach, int ranks, Bytes) const;
   /// The same table with other rules for the reach and rank count of `rules`, which are all of one kind.
