@@ -123,10 +123,10 @@ Input read_input(int argc, const char* const* argv, int world_size, DataSets& se
   if (!options.sync.table.empty())
     input.table = collective::AlgorithmTable::read(options.sync.table, "sync.table", input.violations);
   if (!options.load_model.empty()) read_start(input);
-  if (input.start && normalised == Normalised::as_trained)
-    input.data = load_as_trained(options, *input.start, sets, input.violations);
-  else
-    input.data = sets.load(options.data, input.violations);
+  const bool as_trained = input.start && normalised == Normalised::as_trained;
+  input.data = as_trained ? load_as_trained(options, *input.start, sets, input.violations)
+                          : sets.load(options.data, input.violations);
+  if (input.data && !as_trained) options.own_normalisation = input.data->train.own_normalisation;
   if (input.data && input.model_is_known) input.append(config::check_data(options, *input.data));
   if (options.backend == config::Backend::cuda) check_cuda(input);
   return input;

@@ -8,6 +8,7 @@
 #include "partita/base/paths.hpp"
 #include "partita/results/checkpoint.hpp"
 #include "partita/results/result_file.hpp"
+#include "past.hpp"
 #include "run_record.hpp"
 
 namespace partita::train {
@@ -30,7 +31,7 @@ std::vector<Violation> check_output(const config::RunOptions& options) {
   auto violations = results::check_output_path("output", options.output, true);
   if (!violations.empty() || !base::exists(options.output)) return violations;
   try {
-    if (results::read(options.output).attributes.config_hash != config::config_hash(options))
+    if (!has_recorded(results::read(options.output).attributes, options))
       violations.push_back(
           {"output", options.output.string(),
            "is the result of another configuration, which --resume cannot go on with; name another"
@@ -57,17 +58,9 @@ std::vector<Violation> check_model_output(const config::RunOptions& options) {
       {"save-model", options.save_model.string(), "exists already and is no model of this configuration"}};
 }
 
-/// The run that left a checkpoint. What of its configuration this version does not know stays at its default.
-config::RunOptions options_of(const results::Manifest& manifest) {
-  std::vector<Violation> unknown;
-  auto options = config::parse_text(manifest.config, unknown);
-  options.load_model_hash = manifest.load_model_hash;
-  return options;
-}
-
 /// Whose a checkpoint is; empty: of a run without an output.
 std::string owner_of(const results::Manifest& manifest) {
-  return manifest.output.empty() ? options_of(manifest).output.filename().string() : manifest.output;
+  return manifest.output.empty() ? options_of(manifest, {}).output.filename().string() : manifest.output;
 }
 
 /// "another output (../a.h5)".
@@ -106,20 +99,7 @@ bool belongs(const Found& found, const config::RunOptions& options) {
 }
 
 bool is_same_run(const Found& found, const config::RunOptions& options) {
-  return found.manifest.config_hash == config::config_hash(options) && belongs(found, options);
-}
-
-/// Keys that would make the steps of a checkpoint others than they were.
-std::vector<Violation> check_past(const std::filesystem::path& folder, const results::Manifest& manifest,
-                                  const config::RunOptions& options) {
-  std::vector<Violation> violations;
-  for (const auto& d : config::differences(options_of(manifest), options))
-    if (d.changes_past)
-      violations.push_back({d.key, d.after,
-                            "was " + d.before + " in the steps that " + folder.string() +
-                                " goes on from; the nearest is " + d.before +
-                                ", or a training from the beginning"});
-  return violations;
+  return has_recorded(found.manifest, options) && belongs(found, options);
 }
 
 /// The newest checkpoint whose manifest can be read.
@@ -183,7 +163,7 @@ Trouble try_checkpoint(const job::Job& job, run::Training& training, Resumed& re
     for (auto& past : check_past(folder, manifest, options))
       wrong.push_back(std::move(past));
     if (!wrong.empty()) return {.refused = std::move(wrong)};
-    for (const auto& d : config::differences(options_of(manifest), options))
+    for (const auto& d : config::differences(options_of(manifest, options), options))
       resumed.changes.push_back({.step = resumed.step, .key = d.key, .before = d.before, .after = d.after});
     if (job.world.rank() == 0) {
       resumed.record = results::read_partial_result(folder, manifest);

@@ -8,28 +8,22 @@
 namespace partita::config {
 namespace {
 
-constexpr const char* unset = "-";
-
 std::string line_of(const model::ModelSpec& model, std::size_t layer) {
-  return layer < model.layers.size() ? model.layers[layer].line() : unset;
+  return layer < model.layers.size() ? model.layers[layer].line() : std::string(not_given);
 }
 
-/// A start is the model's content, where that is known, whatever its file is called.
-bool start_alike(const RunOptions& a, const RunOptions& b) {
-  const bool known = !a.load_model_hash.empty() && !b.load_model_hash.empty();
-  return known ? a.load_model_hash == b.load_model_hash : a.load_model == b.load_model;
-}
-
-std::string start_of(const RunOptions& options) {
+/// With the content of a model beside its path, which alone says little.
+std::string shown(const Key& key, const RunOptions& options) {
   const auto& hash = options.load_model_hash;
-  if (options.load_model.empty()) return unset;
-  return options.load_model.string() + (hash.empty() ? "" : " (SHA-256 " + hash.substr(0, 12) + "…)");
+  const bool has_content = key.role == base::KeyRole::start && !hash.empty();
+  return key.print(options).value_or(std::string(not_given)) +
+         (has_content ? " (SHA-256 " + hash.substr(0, 12) + "…)" : "");
 }
 
-KeyDifference difference(const Key& key, const RunOptions& before, const RunOptions& after) {
-  if (key.role != base::KeyRole::start)
-    return {key.name, key.print(before).value_or(unset), key.print(after).value_or(unset), key.changes_past};
-  return {key.name, start_of(before), start_of(after), key.changes_past && !start_alike(before, after)};
+bool are_alike(const Key& key, RunOptions before, RunOptions after) {
+  if (before.load_model_hash.empty() || after.load_model_hash.empty())  // of old runs only the path is known
+    before.load_model_hash.clear(), after.load_model_hash.clear();
+  return meaning(key, before) == meaning(key, after);
 }
 
 }  // namespace
@@ -40,7 +34,9 @@ std::vector<KeyDifference> differences(const RunOptions& before, const RunOption
     if (d.before != d.after) all.push_back(std::move(d));
   };
   for (const auto& key : keys())
-    add(difference(key, before, after));
+    if (is_used(key, before) || is_used(key, after))
+      add({key.name, shown(key, before), shown(key, after),
+           key.changes_past && !are_alike(key, before, after)});
   // Another model is no difference of keys; how a layer is split, or whether it is trained, is.
   for (std::size_t l = 0; l < std::max(before.model.layers.size(), after.model.layers.size()); ++l)
     add({"model.layer " + std::to_string(l + 1), line_of(before.model, l), line_of(after.model, l), false});

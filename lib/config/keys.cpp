@@ -10,6 +10,18 @@ namespace {
 
 using base::KeyRole;
 
+/// Whether the ranks, or the stages, are more than one, or are not known to be one.
+bool has_peers(const RunOptions& o) {
+  return !o.data_ranks || std::int64_t{*o.data_ranks} * o.grid.pipeline * o.grid.tensor > 1;
+}
+bool has_stages(const RunOptions& o) {
+  return o.grid.pipeline > 1 || (o.strategy != Strategy::none && !o.data_ranks);
+}
+/// Whether there is an order of micro-batches. The deterministic mode has one for each grain.
+bool has_order(const RunOptions& o) {
+  return has_stages(o) || o.pipeline.microbatches.value_or(1) > 1 || o.train.deterministic;
+}
+
 // The references of these lambdas would be taken for operators.
 // clang-format off
 
@@ -22,6 +34,17 @@ Key strategy() {
   key.decides_result = false;
   key.role = KeyRole::split;
   key.print = [plain = key.print](const RunOptions& o) { return o.data_ranks ? std::nullopt : plain(o); };
+  return key;
+}
+
+/// However it is spelled.
+Key input_shape() {
+  Key key = text(
+      "model.input", "shape of a sample, such as 784 or 1x28x28",
+      [](RunOptions& o) -> auto& { return o.model_text.input; });
+  key.means = [](const RunOptions& o) {
+    return o.model_text.input.empty() ? std::nullopt : std::optional(to_string(o.model.input));
+  };
   return key;
 }
 
@@ -42,21 +65,20 @@ std::vector<Key> grid_and_model_keys() {
           "pipeline.schedule", "order of the micro-batches",
           std::array{step::Schedule::one_f_one_b, step::Schedule::naive, step::Schedule::gpipe,
                      step::Schedule::interleaved, step::Schedule::zb_h1},
-          [](O& o) -> auto& { return o.pipeline.schedule; }),
+          [](O& o) -> auto& { return o.pipeline.schedule; }).used_when(
+          [](const O& o) { return has_order(o) || o.pipeline.schedule == step::Schedule::zb_h1; }),
       optional_number<int>(
           "pipeline.microbatches", "micro-batches of a data rank; default: 4 a stage", {1, 1 << 20},
           [](O& o) -> auto& { return o.pipeline.microbatches; }),
       number<int>(
           "pipeline.chunks", "chunks of a stage (naive, gpipe, interleaved)", {1, 1 << 20},
-          [](O& o) -> auto& { return o.pipeline.chunks; }),
+          [](O& o) -> auto& { return o.pipeline.chunks; }).used_when(has_order),
       number<int>(
           "pipeline.warmup", "1f1b: forwards ahead per stage that follows", {1, 1024},
-          [](O& o) -> auto& { return o.pipeline.warmup; }),
+          [](O& o) -> auto& { return o.pipeline.warmup; }).used_when(has_stages),
       text(
           "model.name", "name of the model", [](O& o) -> auto& { return o.model_text.name; }, false),
-      text(
-          "model.input", "shape of a sample, such as 784 or 1x28x28",
-          [](O& o) -> auto& { return o.model_text.input; }),
+      input_shape(),
       text(
           "model.loss", "cross-entropy or mse", [](O& o) -> auto& { return o.model_text.loss; }).changing_past(),
       choice(
@@ -94,6 +116,7 @@ Key device_messages() {
     const auto way = o.sync.device_messages;
     return way == Way::automatic ? std::nullopt : std::optional(std::string(to_string(way)));
   };
+  key.used = has_peers;
   return key;
 }
 
@@ -105,7 +128,7 @@ std::vector<Key> machine_keys() {
           "sync.algorithm", "of all-reduces: of gradients, activations and the loss",
           std::array{Algorithm::automatic, Algorithm::ring, Algorithm::recursive_doubling,
                      Algorithm::halving_doubling, Algorithm::window, Algorithm::hierarchical, Algorithm::mpi},
-          [](O& o) -> auto& { return o.sync.algorithm; }),
+          [](O& o) -> auto& { return o.sync.algorithm; }).used_when(has_peers),
       {.name = "sync.table",
        .meaning = "table of algorithms for auto, as partita-bench-comm writes it (default: the shipped one)",
        .decides_result = false,
@@ -114,11 +137,12 @@ std::vector<Key> machine_keys() {
        .print =
            [](const O& o) {
              return o.sync.table.empty() ? std::nullopt : std::optional(o.sync.table.string());
-           }},
+           },
+       .used = [](const O& o) { return has_peers(o) && o.sync.algorithm == Algorithm::automatic; }},
       bucket_bytes(),
       number<int>(
           "sync.ranks-per-node", "imitates nodes of so many ranks; 0: the real nodes", {0, 1 << 20},
-          [](O& o) -> auto& { return o.sync.ranks_per_node; }),
+          [](O& o) -> auto& { return o.sync.ranks_per_node; }).used_when(has_peers),
       device_messages(),
       choice(
           "compute.backend", "kernels", std::array{Backend::cpu, Backend::reference, Backend::cuda},
@@ -129,60 +153,10 @@ std::vector<Key> machine_keys() {
        .print = [](const O& o) { return o.gemm == "auto" ? std::nullopt : std::optional(o.gemm); }},
       number<int>(
           "compute.threads", "threads a rank; 0: its share of the node's cores", {0, 4096},
-          [](O& o) -> auto& { return o.threads; }, false),
+          [](O& o) -> auto& { return o.threads; }, false).used_when([](const O& o) { return o.backend == Backend::cpu; }),
       number<double>(
           "watchdog.seconds", "a rank waits for others so long before the job is ended with a report; 0: for ever",
           {0, no_limit}, [](O& o) -> auto& { return o.watchdog_seconds; }, false).as(KeyRole::none),
-  };
-}
-
-/// Earlier versions knew it of random data only, and printed their default for every set.
-Key classes() {
-  auto key = optional_number<std::int64_t>(
-      "data.classes", "labels are below it; default: 10 of random data, what a set's folder says, else the largest "
-      "training label + 1", {data::least_classes, data::most_classes},
-      [](RunOptions& o) -> auto& { return o.data.classes; });
-  key.hashed_default = text_of(data::RandomOptions{}.classes);
-  return key;
-}
-
-std::vector<Key> data_keys() {
-  using O = RunOptions;
-  return {
-      text(
-          "data.name", "digits, random, or the folder of an IDX set",
-          [](O& o) -> auto& { return o.data.name; }).as(KeyRole::data_set),
-      {.name = "data.dir",
-       .meaning = "folder of the data sets (default: PARTITA_DATA_DIR)",
-       .decides_result = false,
-       .role = KeyRole::data_set,
-       .read = [](O& o, const std::string& value) { return o.data.dir = value, std::string(); },
-       .print =
-           [](const O& o) { return o.data.dir.empty() ? std::nullopt : std::optional(o.data.dir.string()); }},
-      channel_numbers(
-          "data.mean", "subtracted from pixels in [0, 1]: one number, or one for each channel; default: the training "
-          "set's", {-no_limit, no_limit}, [](O& o) -> auto& { return o.data.mean; }).changing_past(),
-      channel_numbers(
-          "data.std", "divides the pixels, likewise; default: the training set's", {0, no_limit, true},
-          [](O& o) -> auto& { return o.data.stddev; }).changing_past(),
-      optional_number<std::int64_t>(
-          "data.train-samples", "training samples used or drawn", {1, data::most_samples},
-          [](O& o) -> auto& { return o.data.train_samples; }).as(KeyRole::data_set),
-      optional_number<std::int64_t>(
-          "data.test-samples", "test samples used or drawn", {1, data::most_samples},
-          [](O& o) -> auto& { return o.data.test_samples; }).as(KeyRole::data_set),
-      number<std::uint64_t>(
-          "data.seed", "of synthetic data", {0, UINT64_MAX}, [](O& o) -> auto& { return o.data.seed; }).as(KeyRole::data_set),
-      choice(
-          "data.task", "of random data", std::array{data::Task::regression, data::Task::classification},
-          [](O& o) -> auto& { return o.data.random.task; }).as(KeyRole::data_set),
-      shape(
-          "data.features", "of a sample of random data",
-          [](O& o) -> auto& { return o.data.random.features; }).as(KeyRole::data_set),
-      shape(
-          "data.targets", "of a target of random data (regression)",
-          [](O& o) -> auto& { return o.data.random.targets; }).as(KeyRole::data_set),
-      classes().as(KeyRole::data_set),
   };
 }
 
@@ -266,10 +240,19 @@ const std::vector<Key>& keys() {
     keys.back().decides_result = true;
     keys.back().role = KeyRole::start;
     keys.back().changes_past = true;
+    keys.back().means = [path = keys.back().print](const RunOptions& o) {
+      return o.load_model_hash.empty() ? path(o) : o.load_model_hash;
+    };
     keys.push_back(load_skip().changing_past());
     return keys;
   }();
   return all;
+}
+
+std::optional<std::string> meaning(const Key& key, const RunOptions& options) {
+  static const RunOptions defaults;
+  const auto& of = is_used(key, options) ? options : defaults;
+  return key.means ? key.means(of) : key.print(of);
 }
 
 base::KeyRole role_of(std::string_view name, base::RunKind kind) {

@@ -10,6 +10,8 @@ using base::RunKind;
 // The references of these lambdas would be taken for operators.
 // clang-format off
 
+bool has_steps(const RunOptions& o) { return o.train.schedule == LearningRateSchedule::step; }
+
 /// Printed only where it is not derived from the batch of a rank.
 Key global_batch() {
   Key key = number<std::int64_t>(
@@ -28,7 +30,7 @@ std::vector<Key> train_keys() {
   std::vector<Key> keys{
       number<std::int64_t>(
           "train.epochs", "passes over the training set", {0, 1 << 20},
-          [](O& o) -> auto& { return o.train.epochs; }),
+          [](O& o) -> auto& { return o.train.epochs; }).used_when([](const O& o) { return !o.train.steps; }),
       optional_number<std::int64_t>(
           "train.steps", "limits the steps and wins over epochs; 0 only initialises", {0, large},
           [](O& o) -> auto& { return o.train.steps; }),
@@ -49,10 +51,10 @@ std::vector<Key> train_keys() {
           [](O& o) -> auto& { return o.train.warmup_steps; }),
       number<std::int64_t>(
           "train.step-epochs", "epochs between two factors of gamma (schedule step)", {1, 1 << 20},
-          [](O& o) -> auto& { return o.train.step_epochs; }),
+          [](O& o) -> auto& { return o.train.step_epochs; }).used_when(has_steps),
       number<double>(
           "train.gamma", "factor of the learning rate (schedule step)", {0, 1, true},
-          [](O& o) -> auto& { return o.train.gamma; }),
+          [](O& o) -> auto& { return o.train.gamma; }).used_when(has_steps),
       number<double>(
           "train.momentum", "µ of SGD", {0, 1}, [](O& o) -> auto& { return o.train.momentum; }),
       number<double>(
@@ -72,7 +74,8 @@ std::vector<Key> train_keys() {
           [](O& o) -> auto& { return o.train.deterministic; }),
       number<int>(
           "train.grains", "parts of a batch whose gradients are added in one fixed tree (deterministic)",
-          {1, 1 << 16}, [](O& o) -> auto& { return o.train.grains; }),
+          {1, 1 << 16}, [](O& o) -> auto& { return o.train.grains; }).used_when(
+          [](const O& o) { return o.train.deterministic; }),
       optional_number<double>(
           "train.target-accuracy", "stop once the test accuracy reaches this", {0, 1},
           [](O& o) -> auto& { return o.train.target_accuracy; }),

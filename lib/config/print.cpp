@@ -21,13 +21,10 @@ std::string ini(const RunOptions& options, bool only_deciding) {
   std::string plain;
   for (const auto& key : keys()) {
     if (only_deciding && !decides_result(key, options)) continue;
-    auto value = key.print(options);
-    if (!value && only_deciding && !key.hashed_default.empty()) value = key.hashed_default;
+    auto value = only_deciding ? meaning(key, options) : key.print(options);
     if (!value) continue;
-    if (only_deciding && key.name == "model.input") value = to_string(options.model.input);
-    if (!only_deciding) value = ini_value(*value);
-    if (only_deciding && key.role == base::KeyRole::start && !options.load_model_hash.empty())
-      value = options.load_model_hash;
+    if (!only_deciding)
+      value = ini_value(*value) + (is_used(key, options) ? "" : " " + std::string(base::not_used_mark));
     const auto dot = key.name.find('.');
     if (dot == std::string::npos) {
       plain += key.name + " = " + *value + "\n";

@@ -161,6 +161,7 @@ void finish(const DataOptions& options, DataPair& pair, Violations& violations) 
   base::Sha256 digest;
   for (auto* set : {&pair.train, &pair.test}) {
     set->normalisation = used;
+    set->own_normalisation = found;
     update_digest(*set);
     digest.update(set->sha256);
   }

@@ -45,7 +45,7 @@ std::string checkpoints_of(const RunRecord& r) {
   std::string text;
   for (const auto* key : {"checkpoint.every", "checkpoint.seconds"}) {
     const auto found = values.find(key);
-    text += (found == values.end() ? "0" : found->second) + " ";
+    text += (found == values.end() ? "0" : found->second.value) + " ";
   }
   return text;
 }

@@ -12,11 +12,25 @@ namespace partita::results {
 namespace {
 
 using base::KeyRole;
-using Values = std::map<std::string, std::string>;
 
-std::string value_of(const Values& values, const std::string& key) {
+std::string value_of(const Configuration& values, const std::string& key) {
   const auto found = values.find(key);
-  return found == values.end() ? "-" : found->second;
+  return found == values.end() ? "-" : found->second.value;
+}
+
+bool uses(const Configuration& values, const std::string& key) {
+  const auto found = values.find(key);
+  return found != values.end() && found->second.is_used;
+}
+
+/// "0.1 # not used", "'a b'".
+Setting setting_of(std::string text) {
+  const auto mark = " " + std::string(base::not_used_mark);
+  const bool is_used = !text.ends_with(mark);
+  if (!is_used) text.resize(text.size() - mark.size());
+  const bool is_quoted =
+      text.size() > 1 && (text.front() == '"' || text.front() == '\'') && text.back() == text.front();
+  return {.value = is_quoted ? text.substr(1, text.size() - 2) : text, .is_used = is_used};
 }
 
 /// What the keys of a role are about, as the result itself states it.
@@ -41,16 +55,16 @@ const std::array<Content, 4>& contents() {
 }
 
 /// A table of algorithms has a say only where the algorithm is to be looked up.
-bool has_effect(KeyRole role, const Values& a, const Values& b) {
-  const auto looks_up = [](const Values& values) {
+bool has_effect(KeyRole role, const Configuration& a, const Configuration& b) {
+  const auto looks_up = [](const Configuration& values) {
     const auto algorithm = values.find("sync.algorithm");
-    return algorithm == values.end() || algorithm->second == "auto";
+    return algorithm == values.end() || (algorithm->second.is_used && algorithm->second.value == "auto");
   };
   return role != KeyRole::table || looks_up(a) || looks_up(b);
 }
 
 /// A run that loads nothing has no model's hash, and there it is known that none was loaded.
-bool is_known(const Content& content, const RunRecord& record, const Values& values) {
+bool is_known(const Content& content, const RunRecord& record, const Configuration& values) {
   return !content.of(record).empty() || (content.role == KeyRole::start && !values.contains("load-model"));
 }
 
@@ -61,8 +75,8 @@ base::RunKind kind_of(const RunRecord& record) {
 
 }  // namespace
 
-Values configuration_of(const RunRecord& record) {
-  Values values;
+Configuration configuration_of(const RunRecord& record) {
+  Configuration values;
   std::istringstream lines(record.attributes.config);
   std::string section;
   int layers = 0;
@@ -72,7 +86,7 @@ Values configuration_of(const RunRecord& record) {
     if (line.starts_with('[') || line.starts_with('#') || equals == std::string::npos) continue;
     auto key = section + line.substr(0, equals);
     if (key == "model.layer") key += " " + std::to_string(++layers);
-    values[key] = line.substr(equals + 3);
+    values[key] = setting_of(line.substr(equals + 3));
   }
   return values;
 }
@@ -97,7 +111,8 @@ std::vector<Difference> configuration_differences(const RunRecord& before, const
   for (const auto& [key, unused] : keys) {
     const auto role = role_of == nullptr ? KeyRole::choice : role_of(key, kind_of(before));
     const auto x = value_of(a, key), y = value_of(b, key);
-    if (x != y && !silent.contains(role)) differences.push_back({key, x, y, role});
+    if (x != y && !silent.contains(role) && (uses(a, key) || uses(b, key)))
+      differences.push_back({key, x, y, role});
   }
   return differences;
 }

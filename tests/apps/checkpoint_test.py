@@ -404,8 +404,8 @@ def changes():
         shutil.copytree(folder / "r.checkpoints", folder / "kept")  # a copy beside: it still names ../r.h5
         other = (f"--checkpoint.dir={folder}/kept", f"--output={folder}/o.h5")
         before = {path for path in folder.rglob("*")}
-        refused(["data.mean = 0.5: was - in the steps", "data.std = 2: was - in", "model.init = kaiming: was torch in", "load-model = ",
-                 "train.seed 1, not 7"], *other, "--resume", "--data.mean=0.5", "--data.std=2", "--model.init=kaiming",
+        refused(["data.mean = 0.5: was not given in the steps", "data.std = 2: was not given in", ": leave it out, or train from the beginning",
+                 "model.init = kaiming: was torch in", "load-model = ", "train.seed 1, not 7"], *other, "--resume", "--data.mean=0.5", "--data.std=2", "--model.init=kaiming",
                 f"--load-model={folder}/m.h5", "--train.seed=7", "--train.learning-rate=0.01", steps=8)
         assert before == {path for path in folder.rglob("*")}
 
@@ -417,11 +417,17 @@ def changes():
             assert f"from step 6 on: {key} = {now} (was {was})" in result.stderr, (key, result.stderr)
         assert {"train.momentum", "checkpoint.dir"} < {row[1] for row in rows} and "data.mean" not in {row[1] for row in rows}
 
-        # What decides no result may change under the same output; what changed before is not forgotten.
+        # What decides no result may change under the same output; so may what is written otherwise and means the same, or has no
+        # effect: numbers that normalise as the training set's own, passes beside a number of steps. What changed before is not forgotten.
+        with h5py.File(folder / "m.h5") as file:
+            own = [f"--data.{key}={float(file['data/normalisation/' + key][0])!r}" for key in ("mean", "std")]
         (folder / "r.h5").unlink()
         same = (f"--output={folder}/r.h5", "--train.learning-rate=0.01", f"--save-model={folder}/m.h5")
-        goes_on(6, *same, "--evaluate.every=3")
+        goes_on(6, *same, *own, "--evaluate.every=3", "--train.epochs=9")
         assert (6, "evaluate.every", "1", "3") in recorded(folder / "r.h5")
+        assert alone(f"--output={folder}/e.h5", "--data.mean=0.5").returncode == 0
+        refused(["data.mean: was 0.5 in the steps", ": give it, or train from the beginning"], f"--checkpoint.dir={folder}/e.checkpoints",
+                "--resume", steps=8)
 
 
 def killed(times):

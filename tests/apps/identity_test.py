@@ -48,6 +48,11 @@ with tempfile.TemporaryDirectory() as scratch:
     shown = run(compare, three, due, "--metric=payload_bytes")
     assert "checkpoint.seconds" in shown and "incomparable" in shown, shown
     assert "checkpoint.seconds" in run(compare, f"group={three},{due}", one, code=2)
+    # What a run does not use tells no repetition apart: passes beside a number of steps, what belongs to another schedule of the
+    # learning rate or another mode, how stages and ranks work together on the only one.
+    idle = train(folder / "idle.h5", there, f"--load-model={there}/model.h5", "--train.epochs=7", "--train.gamma=0.5", "--train.grains=4",
+                 "--pipeline.schedule=gpipe", "--sync.algorithm=ring")
+    assert "configured" not in run(compare, f"group={one},{idle}", two, "--no-gate")
     # Under the same path, another model; a key that changes times besides the grid.
     train(folder / "after.h5", here, f"--save-model={here}/model.h5", "--overwrite", "--train.learning-rate=0.02")
     other = train(folder / "other.h5", here, f"--load-model={here}/model.h5", f"--sync.table={here}/my.table")

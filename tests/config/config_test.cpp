@@ -162,7 +162,46 @@ TEST(Config, AFileIsCheckedLikeTheCommandLine) {
   const Parsed parsed({"--config=" + file.path.string()}, false);
   EXPECT_TRUE(parsed.names("is given twice"));
   EXPECT_TRUE(parsed.names("did you mean train.learning-rate"));
-  EXPECT_TRUE(Parsed({"--config=/nonexistent.ini"}, false).names("cannot be read"));
+}
+
+TEST(Config, AFileThatCannotBeReadIsNamedWithItsKeyAndWhy) {
+  const Parsed missing({"--config=/nonexistent.ini", "--model.file=/tmp"}, false);
+  EXPECT_TRUE(missing.names("config = /nonexistent.ini: cannot be read: No such file or directory"));
+  EXPECT_TRUE(missing.names("model.file = /tmp: cannot be read: it is a folder"));
+  const TemporaryFile secret("[model]\n");
+  std::filesystem::permissions(secret.path, std::filesystem::perms::none);
+  if (geteuid() == 0) return;  // who may read everything
+  EXPECT_TRUE(Parsed({"--config=" + secret.path.string()}, false).names("cannot be read: Permission denied"));
+}
+
+TEST(Config, AnEmptyValueIsAsIfTheKeyWereNotGivenWhereItMayBe) {
+  const TemporaryFile file(
+      "output = a.h5\nload-model = m.h5\nload-model.skip = head\n[model]\ninput = 4\nlayer = linear 3\n"
+      "file = elsewhere.ini\n[train]\nsteps = 7\nbatch-per-rank = 3\n[data]\nmean = 1\ndir =\n[sync]\n"
+      "table = t\n");
+  const Parsed parsed({"--config=" + file.path.string(), "--output=", "--load-model", "",
+                       "--load-model.skip=", "--model.file=", "--train.steps=", "--train.batch-per-rank=",
+                       "--train.batch=5", "--data.mean=", "--sync.table="},
+                      false);
+  EXPECT_TRUE(parsed.violations.empty()) << to_string(parsed.violations.front());
+  EXPECT_EQ(
+      print_config(parsed.options),
+      print_config(Parsed({"--model.input=4", "--model.layer=linear 3", "--train.batch=5"}, false).options));
+  EXPECT_TRUE(Parsed({"--config="}).violations.empty());
+  EXPECT_TRUE(Parsed({"--config="}, false).names("no model given"));
+  for (const char* key : {"train.batch", "train.precision", "data.name", "model.name", "data.features",
+                          "train.shuffle", "train.learning-rate"}) {
+    const Parsed refused({std::string("--") + key + "="});
+    EXPECT_EQ(refused.violations.size(), 1U) << key;
+    EXPECT_TRUE(refused.names(std::string(key) + ": must ")) << to_string(refused.violations.front());
+  }
+}
+
+TEST(Config, AnOptionWithoutAValueSaysWhatItNeeds) {
+  EXPECT_TRUE(Parsed({"--train.batch"}).names("train.batch: needs a value: --train.batch=VALUE"));
+  EXPECT_TRUE(Parsed({"--output", "--train.seed=3"}).names("output: needs a value"));
+  EXPECT_TRUE(Parsed({"--overwrite="}).names("overwrite: takes no value"));
+  EXPECT_TRUE(Parsed({"--overwrite=true"}).names("overwrite = true: takes no value"));
 }
 
 TEST(Config, ContradictionsAreRefused) {
@@ -280,6 +319,64 @@ TEST(Config, TheHashCountsEvaluationsOnlyWhereTheyEndTheTraining) {
             hash({"--train.target-accuracy=0.9"}));
 }
 
+TEST(Config, AKeyWithoutEffectIsMarkedAndLeavesTheHash) {
+  struct Case {
+    std::string given;
+    std::vector<std::string> idle, working;  ///< beside what it has no effect, and has one
+  };
+  const std::vector<std::string> alone{"--grid.data=1"};
+  const std::vector<Case> cases{
+      {"train.epochs = 9", {"--train.steps=5"}, {}},
+      {"train.gamma = 0.5", {}, {"--train.schedule=step"}},
+      {"train.step-epochs = 3", {"--train.schedule=cosine"}, {"--train.schedule=step"}},
+      {"train.grains = 16", {}, {"--train.deterministic=true"}},
+      {"pipeline.schedule = gpipe", {"--grid.pipeline=1"}, {"--grid.pipeline=2"}},
+      {"pipeline.schedule = gpipe", {}, {"--pipeline.microbatches=2"}},
+      {"pipeline.schedule = gpipe", {}, {"--train.deterministic=true"}},
+      {"pipeline.chunks = 2",
+       {"--pipeline.schedule=gpipe"},
+       {"--pipeline.schedule=gpipe", "--grid.pipeline=2"}},
+      {"pipeline.warmup = 2", {"--pipeline.microbatches=2"}, {"--strategy=layer"}},
+      {"sync.algorithm = ring", alone, {"--grid.data=1", "--grid.tensor=2"}},
+      {"sync.ranks-per-node = 1", alone, {"--grid.data=2"}},
+      {"sync.table = a", {"--sync.algorithm=ring"}, {}},
+      {"compute.threads = 3", {"--compute.backend=reference"}, {}}};
+  for (const auto& [given, idle, working] : cases) {
+    const auto equals = given.find(" = "), dot = given.find('.');
+    const auto option = "--" + given.substr(0, equals) + "=" + given.substr(equals + 3);
+    const auto line = given.substr(dot + 1);
+    auto with = idle, effective = working;
+    with.push_back(option), effective.push_back(option);
+    const auto without = Parsed(idle).options, other = Parsed(with).options;
+    EXPECT_TRUE(Parsed(with).violations.empty() && Parsed(effective).violations.empty()) << given;
+    EXPECT_EQ(config_hash(other), config_hash(without)) << given;
+    EXPECT_NE(print_config(other).find(line + " # not used\n"), std::string::npos) << given;
+    EXPECT_TRUE(differences(without, other).empty()) << given;
+    const auto used = Parsed(effective).options;
+    EXPECT_NE(print_config(used).find(line + "\n"), std::string::npos) << given;
+    EXPECT_FALSE(differences(Parsed(working).options, used).empty()) << given;
+  }
+}
+
+TEST(Config, NumbersThatNormaliseAlikeAreTheSame) {
+  const auto with = [](const std::string& mean) {
+    auto options =
+        Parsed(mean.empty() ? std::vector<std::string>{} : std::vector{"--data.mean=" + mean}).options;
+    options.own_normalisation = data::Moments{.mean = {0.25, 0.5, 0.25}, .stddev = {1, 1, 1}};
+    return options;
+  };
+  const auto changes_past = [&](const std::string& a, const std::string& b) {
+    const auto all = differences(with(a), with(b));
+    EXPECT_EQ(config_hash(with(a)) != config_hash(with(b)), !all.empty() && all.front().changes_past);
+    return !all.empty() && all.front().changes_past;
+  };
+  EXPECT_FALSE(changes_past("", "0.25 0.5 0.25"));
+  EXPECT_FALSE(changes_past("0.5", "0.5 0.5 0.5"));
+  EXPECT_TRUE(changes_past("", "0.25"));
+  EXPECT_TRUE(changes_past("", "0.25 0.5 0.5"));
+  EXPECT_TRUE(changes_past("0.5", "0.5 0.5 0.25"));
+}
+
 TEST(Config, TheHashIsOfTheContentOfALoadedModelNotItsPath) {
   auto here = Parsed({"--load-model=a.h5"}).options, there = Parsed({"--load-model=elsewhere/b.h5"}).options;
   EXPECT_NE(config_hash(here), config_hash(there)) << "nobody has read them";
@@ -303,6 +400,7 @@ TEST(Config, AKeyMeansTheSameToTheReport) {
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   const auto begin = text.find("ROLES = {\n") + 10;
   EXPECT_EQ(text.substr(begin, text.rfind("}") - begin), expected) << "apps/report/partita/key_roles.py";
+  EXPECT_NE(text.find("NOT_USED = \"" + std::string(base::not_used_mark) + "\""), std::string::npos);
   EXPECT_EQ(role_of("infer.warmup", base::RunKind::inference), base::KeyRole::choice);
   EXPECT_EQ(role_of("model.layer 1", base::RunKind::training), base::KeyRole::choice);
 }

@@ -63,6 +63,12 @@ class Open(unittest.TestCase):
         self.assertEqual(run.config, {"output": "it's.h5", "model.name": 'say "a"#1', "model.layer": ["relu name=a\u2028b", " linear 3 "],
                                       "data.dir": "a\u0085b\x0bc", "data.name": "'"})
 
+    def test_keys_without_effect_are_marked(self):
+        text = "[train]\nsteps = 5\nepochs = 3 # not used\n[model]\nname = \"# not used\"\n"
+        run = partita.open(self.changed(lambda file: file.attrs.__setitem__("config", text)))
+        self.assertEqual(run.config, {"train.steps": "5", "train.epochs": "3", "model.name": "# not used"})
+        self.assertEqual(run.unused, {"train.epochs"})
+
     def test_steps_are_an_xarray_data_set(self):
         steps = partita.open(sample("r.h5")).steps
         self.assertEqual(float(steps.loss.sel(step=1)), 2.3 / 2)

@@ -127,6 +127,15 @@ def check_scaling(folder):
         runs[0].config[key] = value
         assert scaling.differences(runs) == [key], key
         del runs[0].config[key]
+    runs[0].config["train.gamma"] = "0.5"
+    for run in runs:
+        run.unused.add("train.gamma")
+    assert scaling.differences(runs) == []
+    runs[1].unused.clear()
+    runs[1].config["train.gamma"] = "0.1"
+    assert scaling.differences(runs) == ["train.gamma"]
+    for run in runs[:2]:
+        del run.config["train.gamma"]
     for key in ("strategy", "train.batch-per-rank", "train.seed", "grid.tensor", "checkpoint.keep", "timeline.steps", "data.dir",
                 "log.mlperf", "infer.warmup"):
         runs[0].config[key] = "1"

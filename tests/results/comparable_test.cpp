@@ -113,6 +113,30 @@ TEST(Comparable, GoesByTheContentOfWhatAKeyNames) {
   EXPECT_EQ(keys_of(check({group})), (Keys{"load_model_hash", "load-model"})) << "one starts anew";
 }
 
+TEST(Comparable, ShowsValuesWithoutTheQuotesOfAnIniFile) {
+  const auto violations = check({pair("[data]\nmean = \"1 # 2\"\n", "[data]\nmean = 'a\"b'\n")});
+  ASSERT_EQ(keys_of(violations), Keys{"data.mean"});
+  EXPECT_NE(violations[0].message.find("as \"1 # 2\" in"), std::string::npos) << violations[0].message;
+  EXPECT_NE(violations[0].message.find("but \"a\"b\" in"), std::string::npos) << violations[0].message;
+}
+
+TEST(Comparable, IgnoresWhatNeitherRunUsed) {
+  EXPECT_EQ(keys_of(check({pair("[train]\nsteps = 5\nepochs = 3 # not used\n",
+                                "[train]\nsteps = 5\nepochs = 4 # not used\n")})),
+            Keys{});
+  EXPECT_EQ(keys_of(check({pair("[train]\nsteps = 5\nepochs = 3 # not used\n", "[train]\nepochs = 4\n")})),
+            (Keys{"train.epochs", "train.steps"}));
+  EXPECT_EQ(keys_of(check(
+                {pair("[train]\nsteps = 5\nepochs = 3 # not used\n", "[train]\nsteps = 5\nepochs = 3\n")})),
+            Keys{})
+      << "an earlier version did not mark it";
+  EXPECT_EQ(keys_of(check({pair("[train]\ngamma = 0.5 # not used\n", "")})), Keys{});
+  auto tables = pair("[sync]\nalgorithm = auto # not used\n", "[sync]\nalgorithm = ring # not used\n");
+  for (auto& run : tables.runs)
+    run.record.environment.entries["all_reduce_table"] = run.path.string();
+  EXPECT_EQ(keys_of(check({tables})), Keys{}) << "one rank looks nothing up";
+}
+
 TEST(Comparable, IgnoresWhatARunDoesNotUseOrWhatChangesNothing) {
   EXPECT_EQ(keys_of(check(
                 {pair("[log]\nmlperf = true\n[infer]\nbatch = 8\nwarmup = 1\n", "[infer]\nsamples = 3\n")})),

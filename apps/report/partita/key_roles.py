@@ -2,8 +2,11 @@
 (the test `config` compares the two). A `choice` changes results or times.
 
 `split` and `batch` are what a study of scaling varies; `data_set`, `start` and `table` name something of whose content the result
-has a hash; a `draw` of random numbers, and what changes nothing (`none`), may differ in repetitions.
+has a hash; a `draw` of random numbers, and what changes nothing (`none`), may differ in repetitions, and so may a key that
+none of them used, because of others (`train.epochs` beside `train.steps`): a result marks it.
 """
+
+NOT_USED = "# not used"  # behind the value of a key that the run did not use
 
 ROLES = {
     "checkpoint.dir": "none",

@@ -5,6 +5,8 @@ import pathlib
 import h5py
 import numpy
 
+from .key_roles import NOT_USED
+
 SCHEMA_VERSION = 1  # the newest that is understood
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # By group: the table's index, and what to say when it was not recorded.
@@ -68,7 +70,7 @@ class Result:
     xarray data sets: `steps` (loss, samples, seconds, learning_rate [step]; rank_seconds [step, rank]; phase_seconds
     [phase, step, rank]), `inference` (latency_seconds [batch]; prediction [sample] or output [sample, feature]).
     Plain: `path`, `attributes` (of the file), `environment` (versions, Slurm variables), `config` (by "section.key"; `layer` is a
-    list), `grid` (extents by axis), `ranks` (their number), `clock_uncertainty_seconds` (of the timeline, or None).
+    list), `unused` (keys of `config` that had no effect beside the others), `grid` (extents by axis), `ranks` (their number), `clock_uncertainty_seconds` (of the timeline, or None).
     """
 
     def __init__(self, path, attributes, groups, environment, clock_uncertainty_seconds):
@@ -77,7 +79,7 @@ class Result:
         self._groups = groups
         self.grid = {axis: int(extent) for axis, extent in (word.split("=") for word in attributes["grid"].split())}
         self.ranks = self.grid["data"] * self.grid["pipeline"] * self.grid["tensor"]
-        self.config = parse_config(attributes["config"])
+        self.config, self.unused = parse_config(attributes["config"])
 
     def __contains__(self, group):
         return group in self._groups
@@ -131,21 +133,25 @@ class Result:
 
 def parse_config(text):
     """INI text by "section.key"; keys before the first section stand alone; `layer`, which is repeated, becomes a list.
-    A line ends at a line feed alone, and a value in quotes is what stands between them."""
-    values, section = {}, ""
+    A line ends at a line feed alone, and a value in quotes is what stands between them. With them the set of keys that the run did
+    not use."""
+    values, unused, section = {}, set(), ""
     for line in text.split("\n"):
         line = line.strip(" \t")
         if line.startswith("[") and line.endswith("]"):
             section = line[1:-1] + "."
         elif "=" in line and not line.startswith(("#", ";")):
             key, value = (part.strip(" \t") for part in line.split("=", 1))
+            if value.endswith(" " + NOT_USED):
+                unused.add(section + key)
+                value = value.removesuffix(NOT_USED).rstrip(" \t")
             if len(value) > 1 and value[0] in "\"'" and value[-1] == value[0]:
                 value = value[1:-1]
             if section + key == "model.layer":
                 values.setdefault(section + key, []).append(value)
             else:
                 values[section + key] = value
-    return values
+    return values, unused
 
 
 def _check(path, attributes, groups):

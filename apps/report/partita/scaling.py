@@ -26,17 +26,18 @@ def throughput(run):
 
 def differences(runs):
     """What forbids to read runs as one study, as partita-compare has it: keys in which they differ, other than those of the grid
-    and the batch and what changes neither results nor times. Of a file that a key names the content counts."""
+    and the batch and what changes neither results nor times. Of a file that a key names the content counts; what no run uses
+    differs in nothing."""
     found = [name for name in ("model", "precision") if len({run.attributes[name] for run in runs}) > 1]
     silent = {"split", "batch", "draw", "none"}
-    if all(run.config.get("sync.algorithm", "auto") != "auto" for run in runs):
+    if all(run.config.get("sync.algorithm", "auto") != "auto" or "sync.algorithm" in run.unused for run in runs):
         silent.add("table")  # nobody looks anything up
     for role, (name, content_of) in CONTENTS.items():
         contents = {content_of(run) for run in runs}
         if role not in silent and None not in contents:
             found += [name] * (len(contents) > 1)
             silent |= {role} if len(contents) == 1 else set()
-    keys = {key for run in runs for key in run.config if ROLES.get(key, "choice") not in silent}
+    keys = {key for run in runs for key in run.config if ROLES.get(key, "choice") not in silent and key not in run.unused}
     return found + sorted(key for key in keys if len({str(run.config.get(key)) for run in runs}) > 1)
 
 

@@ -19,6 +19,10 @@ enum class KeyRole {
 
 enum class RunKind { training, inference };
 
+/// What stands behind the value of a key, in a recorded configuration, where the run does not use it: a
+/// comment to whoever reads the text as an INI file.
+inline constexpr std::string_view not_used_mark = "# not used";
+
 /// The role of "section.key"; `none` for one that runs of this kind do not use, `choice` for one unknown.
 using RoleOf = KeyRole (*)(std::string_view key, RunKind);
 

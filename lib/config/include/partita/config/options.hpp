@@ -105,9 +105,10 @@ struct RunOptions {
   data::DataOptions data;
   bool mlperf_log = false;  ///< rank 0 prints what happens as MLPerf log lines
   std::filesystem::path output, save_model, load_model;
-  std::vector<std::string> load_skip;             ///< layers that are not loaded: names, or patterns with `*`
-  std::string load_model_hash;                    ///< of the content of `load_model`, once it was read
-  std::filesystem::path config_file, model_file;  ///< that the options were read from
+  std::vector<std::string> load_skip;  ///< layers that are not loaded: names, or patterns with `*`
+  std::string load_model_hash;         ///< of the content of `load_model`, once it was read
+  std::optional<data::Moments> own_normalisation;  ///< the training set's, once it was read
+  std::filesystem::path config_file, model_file;   ///< that the options were read from
   bool overwrite = false, resume = false;
   bool help = false, version = false, print_config = false, dry_run = false;
   std::optional<int> print_program;  ///< of this rank
@@ -122,17 +123,21 @@ RunOptions parse(int argc, const char* const* argv, std::vector<base::Violation>
 /// The same of a run file's text alone, without command line; a model file that it names is not opened.
 RunOptions parse_text(std::string_view run_file, std::vector<base::Violation>& violations);
 
-/// The options as an INI file that `parse` reads back to the same options.
+/// The options as an INI file that `parse` reads back to the same options. A key without effect beside the
+/// others is marked (`base::not_used_mark`).
 std::string print_config(const RunOptions&);
 
 /// SHA-256 of all keys that decide what is trained and how it is split, with the loaded model's content in
-/// place of its path; output paths, threads and switches do not.
+/// place of its path; output paths, threads and switches do not, nor do keys that are not used.
 std::string config_hash(const RunOptions&);
 
 /// What a key means where results are compared: a `base::RoleOf`. "model.layer 3" is a layer line.
 base::KeyRole role_of(std::string_view key, base::RunKind);
 
-/// A key whose value differs between two runs, as `print_config` writes it; "-" where it is not set. A
+/// Stands for the value of a key that is not given.
+inline constexpr std::string_view not_given = "-";
+
+/// A key whose value differs between two runs, as `print_config` writes it, and that one of them uses. A
 /// layer's line is "model.layer 3".
 struct KeyDifference {
   std::string key, before, after;

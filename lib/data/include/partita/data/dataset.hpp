@@ -81,8 +81,9 @@ struct Dataset {
   std::vector<float> features;           ///< used as they are
   std::vector<std::int32_t> labels;
   std::vector<float> targets;
-  Moments normalisation;  ///< in use: batches hold (x − mean) / stddev
-  std::string sha256;     ///< of shape, samples and labels or targets; says nothing of the file format
+  Moments normalisation;      ///< in use: batches hold (x − mean) / stddev
+  Moments own_normalisation;  ///< the training set's own, of both halves: in use unless options say otherwise
+  std::string sha256;         ///< of shape, samples and labels or targets; says nothing of the file format
 
   [[nodiscard]] kernels::Elements sample_elements() const { return sample_shape.elements(); }
   /// Of images; 1 of other samples.
