@@ -2,7 +2,11 @@
 #include "command_line/command_line.hpp"
 
 #include <algorithm>
+#include <boost/any.hpp>
 #include <charconv>
+
+#include "partita/config/option_words.hpp"
+#include "partita/model/parse.hpp"
 
 namespace partita::command_line {
 
@@ -16,22 +20,89 @@ Words take_words(Words& words, const std::string& prefix) {
   return result;
 }
 
+namespace {
+
+using Violations = std::vector<base::Violation>;
+
+/// "is no option; there are --format, --metric, …; did you mean --format?"
+std::string unknown(const std::string& name, const po::options_description& options) {
+  std::vector<std::string> names;
+  for (const auto& option : options.options())
+    names.push_back(option->long_name());
+  const auto nearest = model::nearest_word(name, std::vector<std::string_view>(names.begin(), names.end()));
+  std::string list;
+  for (const auto& known : names)
+    list += (list.empty() ? "--" : ", --") + known;
+  return "is no option; there are " + list + (nearest.empty() ? "" : "; did you mean --" + nearest + "?");
+}
+
+/// Words with one dash and a letter, such as -h, as the options that they are short for.
+Words without_short_names(Words words, const po::options_description& options) {
+  for (auto& word : words)
+    if (word.starts_with("-") && !word.starts_with("--"))
+      if (const auto* const known = options.find_nothrow(word, false)) word = "--" + known->long_name();
+  return words;
+}
+
+/// An empty value is as if the option were not given, where it may be without one.
+bool is_taken_back(const po::option_description& known, const std::string& value) {
+  boost::any unused;
+  return value.empty() && !known.semantic()->apply_default(unused);
+}
+
+void read_option(config::OptionWords& given, const po::option_description& known, po::parsed_options& parsed,
+                 Violations& violations) {
+  const std::string name = "--" + given.name;
+  if (known.semantic()->max_tokens() == 0) {
+    if (given.value) violations.push_back({name, *given.value, "takes no value"});
+    parsed.options.emplace_back(given.name, Words{});
+  } else if (const auto value = given.take_value(); !value) {
+    violations.push_back({name, "", "needs a value: " + name + "=VALUE"});
+  } else if (!is_taken_back(known, *value)) {
+    parsed.options.emplace_back(given.name, Words{*value});
+  }
+}
+
+/// Words that belong to no option, for which there are `places`.
+void check_free(const Words& free, std::size_t places, const po::options_description& options,
+                Violations& violations) {
+  for (std::size_t i = 0; i < free.size(); ++i)
+    if (free[i].size() > 1 && free[i].front() == '-')
+      violations.push_back({free[i], "", unknown(free[i].substr(1), options)});
+    else if (i >= places)
+      violations.push_back(
+          {free[i], "", places == 0 ? "is not an option; options begin with --" : "is one too many"});
+}
+
+}  // namespace
+
 po::variables_map parse(const Words& words, const po::options_description& options,
                         const std::string& positional, int most) {
   po::options_description all;
   all.add(options);
-  po::positional_options_description positions;
-  if (!positional.empty()) {
-    all.add_options()(positional.c_str(), po::value<Words>());
-    positions.add(positional.c_str(), most);
+  if (!positional.empty()) all.add_options()(positional.c_str(), po::value<Words>());
+  po::parsed_options parsed(&all);
+  Violations violations;
+  Words free;
+  for (auto& given : config::split_by_option(without_short_names(words, options))) {
+    const auto* const known = given.name.empty() ? nullptr : options.find_nothrow(given.name, false);
+    if (known)
+      read_option(given, *known, parsed, violations);
+    else if (!given.name.empty())
+      violations.push_back(
+          {"--" + given.name, given.take_value().value_or(""), unknown(given.name, options)});
+    free.insert(free.end(), given.words.begin(), given.words.end());
   }
-  const int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
+  const auto places = most < 0 ? free.size() : static_cast<std::size_t>(most);
+  check_free(free, positional.empty() ? 0 : places, options, violations);
+  if (!free.empty()) parsed.options.emplace_back(positional, free);
   po::variables_map values;
   try {
-    po::store(po::command_line_parser(words).options(all).positional(positions).style(style).run(), values);
+    if (violations.empty()) po::store(parsed, values);
   } catch (const po::error& wrong) {
-    throw base::ConfigError({{"command line", "", wrong.what()}});
+    violations.push_back({"command line", "", wrong.what()});
   }
+  if (!violations.empty()) throw base::ConfigError(violations);
   return values;
 }
 

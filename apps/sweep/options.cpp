@@ -3,11 +3,11 @@
 #include "options.hpp"
 
 #include <algorithm>
-#include <boost/program_options.hpp>
 #include <charconv>
 #include <map>
 
 #include "partita/config/ini.hpp"
+#include "partita/config/option_words.hpp"
 #include "partita/config/options.hpp"
 #include "switches.hpp"
 #include "values.hpp"
@@ -15,7 +15,6 @@
 namespace partita::sweep {
 namespace {
 
-namespace po = boost::program_options;
 using base::Violation;
 using Violations = std::vector<Violation>;
 
@@ -55,57 +54,25 @@ Given read_file(const std::filesystem::path& path, Violations& violations) {
   return given;
 }
 
-po::options_description described() {
-  po::options_description all;
-  for (const auto& s : switches)
-    all.add_options()(s.name, "");
-  std::vector<std::string> names{"config", "shard"};
-  names.insert(names.end(), std::begin(own_keys), std::end(own_keys));
-  for (const auto& key : config::run_keys()) {
-    if (key != "output") names.push_back(key);
-    names.push_back("vary." + key);
-  }
-  for (const auto& name : names)
-    all.add_options()(name.c_str(), po::value<std::string>(), "");
-  return all;
-}
+bool takes_value(const std::string& name) { return name == "shard" || is_known(name); }
 
-/// The words of one option: "--key=value", or "--key" and what follows it up to the next option.
-std::vector<std::vector<std::string>> split_by_option(int argc, const char* const* argv) {
-  std::vector<std::vector<std::string>> groups;
-  for (int i = 1; i < argc; ++i) {
-    if (groups.empty() || std::string_view(argv[i]).starts_with("--")) groups.emplace_back();
-    groups.back().emplace_back(argv[i]);
-  }
-  return groups;
-}
-
-Given read_command_line(int argc, const char* const* argv, Options& options, Violations& violations) {
+Given read_command_line(const std::vector<std::string>& words, Options& options, Violations& violations) {
   Given given;
-  const auto description = described();
-  const auto style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing &
-                     ~po::command_line_style::allow_short & ~po::command_line_style::allow_sticky;
-  for (const auto& words : split_by_option(argc, argv))
-    try {
-      const auto parsed =
-          po::command_line_parser(words).options(description).style(style).allow_unregistered().run();
-      bool unknown = false;
-      for (const auto& option : parsed.options) {
-        const auto* const known = std::find_if(std::begin(switches), std::end(switches),
-                                               [&](const Switch& s) { return option.string_key == s.name; });
-        const std::string value = option.value.empty() ? "" : option.value.front();
-        if (known != std::end(switches))
-          options.*(known->member) = true;
-        else if (option.unregistered)
-          unknown = true, refuse_unknown(option.string_key, value, "", false, violations);
-        else if (option.position_key < 0)
-          given.emplace_back(option.string_key, value);
-        else if (!unknown)
-          violations.push_back({value, "", "is not an option; options begin with --"});
-      }
-    } catch (const po::error& error) {
-      violations.push_back({words.front(), "", error.what()});
+  for (auto& option : config::split_by_option(words)) {
+    const auto* const known = std::ranges::find(switches, option.name, &Switch::name);
+    if (known != std::end(switches)) {
+      options.*(known->member) = true;
+      if (option.value) violations.push_back({option.name, *option.value, "takes no value"});
+    } else if (const auto value = option.name.empty() ? std::nullopt : option.take_value();
+               takes_value(option.name)) {
+      if (value) given.emplace_back(option.name, *value);
+      if (!value) violations.push_back({option.name, "", "needs a value: --" + option.name + "=VALUE"});
+    } else if (!option.name.empty()) {
+      refuse_unknown(option.name, value.value_or(""), "", false, violations);
     }
+    for (const auto& word : option.words)
+      violations.push_back({word, "", "is not an option; options begin with --"});
+  }
   return given;
 }
 
@@ -134,7 +101,7 @@ bool read_whole(const std::string& text, int& value) {
 
 void read_own(const std::string& key, const std::string& value, Options& options, Violations& violations) {
   if (key == "output") {
-    options.output = value;
+    if (!value.empty()) options.output = value;
   } else if (key == "sweep.ranks") {
     if (!read_whole(value, options.ranks))
       violations.push_back({key, value, "must be a whole number of ranks from 1; the nearest is 1"});
@@ -176,7 +143,7 @@ void read_run_key(const std::string& name, const std::string& value, Options& op
 
 /// In a file a path is relative to its folder, as in a run's file.
 std::string beside(const std::filesystem::path& file, const std::string& value) {
-  return (file.parent_path() / value).lexically_normal().string();
+  return value.empty() ? "" : (file.parent_path() / value).lexically_normal().string();
 }
 
 void check_together(const Options& options, Violations& violations) {
@@ -206,12 +173,13 @@ void check_together(const Options& options, Violations& violations) {
 
 Options parse(int argc, const char* const* argv, Violations& violations) {
   Options options;
-  auto command_line = read_command_line(argc, argv, options, violations);
+  const std::vector<std::string> words(argv + 1, argv + std::max(argc, 1));
+  auto command_line = read_command_line(words, options, violations);
   if (options.help || options.version) return options;
   refuse_twice(command_line, "", violations);
   const auto named = std::find_if(command_line.begin(), command_line.end(),
                                   [](const auto& k) { return k.first == "config"; });
-  if (named == command_line.end()) {
+  if (named == command_line.end() || named->second.empty()) {
     violations.push_back({"config", "", "no sweep given: use --config FILE"});
     return options;
   }

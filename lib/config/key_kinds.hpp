@@ -148,7 +148,10 @@ Key text(std::string name, std::string meaning, Get get, bool decides = true) {
   return {.name = std::move(name),
           .meaning = std::move(meaning),
           .decides_result = decides,
-          .read = [=](RunOptions& o, const std::string& value) { return get(o) = value, std::string(); },
+          .read = [=](RunOptions& o, const std::string& value) -> std::string {
+            if (value.empty()) return "must not be empty";
+            return get(o) = value, "";
+          },
           .print = [=](const RunOptions& o) -> std::optional<std::string> {
             const std::string value = get(const_cast<RunOptions&>(o));
             return value.empty() ? std::nullopt : std::optional(value);

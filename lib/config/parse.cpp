@@ -1,18 +1,17 @@
 /// Brings the command line, the run file and the model file together, of which the earlier one wins, and
 /// finds whatever is wrong with their keys in one pass.
 #include <algorithm>
-#include <boost/program_options.hpp>
 #include <map>
 #include <set>
 #include <utility>
 
 #include "keys.hpp"
 #include "partita/config/ini.hpp"
+#include "partita/config/option_words.hpp"
 
 namespace partita::config {
 namespace {
 
-namespace po = boost::program_options;
 using base::Violation;
 
 /// Every value given for each key, in order.
@@ -58,27 +57,6 @@ Source read_file(const std::filesystem::path& path, const char* option, std::vec
   return source_of(read_ini(path, option, violations), path.string(), violations);
 }
 
-po::options_description command_line_description() {
-  po::options_description all;
-  all.add_options()("config", po::value<std::vector<std::string>>(), "");
-  for (const auto& s : switches)
-    all.add_options()(s.name, "");
-  for (const auto& name : run_keys())
-    all.add_options()(name.c_str(), po::value<std::vector<std::string>>(), "");
-  return all;
-}
-
-/// The words of one option: "--key=value", or "--key" and what follows it up to the next option.
-std::vector<std::vector<std::string>> split_by_option(int argc, const char* const* argv) {
-  std::vector<std::vector<std::string>> groups;
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    if (groups.empty() || word.starts_with("--")) groups.emplace_back();
-    groups.back().push_back(word);
-  }
-  return groups;
-}
-
 /// The word behind --help.
 void read_topic(const std::string& topic, RunOptions& options, std::vector<Violation>& violations) {
   options.help_topic = topic;
@@ -86,39 +64,30 @@ void read_topic(const std::string& topic, RunOptions& options, std::vector<Viola
     violations.push_back({"help", topic, "is no topic; there are --help and --help layers"});
 }
 
-/// Option by option, so that a bad one hides no other.
-Values read_command_line(int argc, const char* const* argv, RunOptions& options,
+void read_switch(const Switch& known, OptionWords& option, RunOptions& options,
+                 std::vector<Violation>& violations) {
+  options.*(known.member) = true;
+  if (option.value) violations.push_back({option.name, *option.value, "takes no value"});
+  if (option.name == "help" && !option.words.empty()) read_topic(*option.take_value(), options, violations);
+}
+
+Values read_command_line(const std::vector<std::string>& words, RunOptions& options,
                          std::vector<Violation>& violations) {
   Values values;
-  const auto description = command_line_description();
-  const auto style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing &
-                     ~po::command_line_style::allow_short & ~po::command_line_style::allow_sticky;
-  for (const auto& words : split_by_option(argc, argv)) {
-    po::parsed_options parsed(&description);
-    try {
-      parsed = po::command_line_parser(words).options(description).style(style).allow_unregistered().run();
-    } catch (const po::error& error) {
-      violations.push_back({words.front(), "", error.what()});
-      continue;
+  for (auto& option : split_by_option(words)) {
+    const auto* const known = std::ranges::find(switches, option.name, &Switch::name);
+    if (known != std::end(switches)) {
+      read_switch(*known, option, options, violations);
+    } else if (option.name == "config" || run_keys().contains(option.name)) {
+      const auto value = option.take_value();
+      if (value) values[option.name].push_back(*value);
+      if (!value) violations.push_back({option.name, "", "needs a value: --" + option.name + "=VALUE"});
+    } else if (!option.name.empty()) {
+      const auto value = option.take_value();
+      refuse_unknown(option.name, value.value_or(""), "", violations);
     }
-    bool unknown = false, is_help = false;
-    for (const auto& option : parsed.options) {
-      const auto* known = std::find_if(std::begin(switches), std::end(switches),
-                                       [&](const Switch& s) { return option.string_key == s.name; });
-      const std::string value = option.value.empty() ? "" : option.value.front();
-      if (known != std::end(switches))
-        options.*(known->member) = true, is_help = option.string_key == "help";
-      else if (option.position_key >= 0 && is_help)
-        read_topic(value, options, violations);
-      else if (option.position_key >= 0 && unknown)
-        continue;  // the value of what was refused
-      else if (option.position_key >= 0)
-        violations.push_back({value, "", "is not an option; options begin with --"});
-      else if (option.unregistered)
-        unknown = true, refuse_unknown(option.string_key, value, "", violations);
-      else
-        values[option.string_key].push_back(value);
-    }
+    for (const auto& word : option.words)
+      violations.push_back({word, "", "is not an option; options begin with --"});
   }
   for (const auto& [name, list] : values)
     if (list.size() > 1 && name != "model.layer") violations.push_back({name, list.back(), "is given twice"});
@@ -134,14 +103,12 @@ void overlay(Values& values, const Values& over) {
 /// The run file, under it the model file that it (or the command line) names.
 Source gather(Values command_line, std::vector<Violation>& violations) {
   Source run, all;
-  std::filesystem::path config_file;
-  if (const auto config = command_line.extract("config")) {
-    config_file = config.mapped().front();
-    run = read_file(config_file, "config", violations);
-  }
-  std::filesystem::path model_file;
-  if (run.values.contains("model.file"))
-    model_file = config_file.parent_path() / run.values["model.file"].front();
+  std::filesystem::path config_file, model_file;
+  if (const auto config = command_line.extract("config")) config_file = config.mapped().front();
+  if (!config_file.empty()) run = read_file(config_file, "config", violations);
+  if (const auto named = run.values.find("model.file"); named != run.values.end())
+    model_file = named->second.front();
+  if (!model_file.empty()) model_file = config_file.parent_path() / model_file;
   if (command_line.contains("model.file")) model_file = command_line["model.file"].front();
   if (!model_file.empty()) all = read_file(model_file, "model.file", violations);
   for (const auto& [name, list] : all.values)
@@ -194,10 +161,21 @@ void check_precision(const RunOptions& options, std::vector<Violation>& violatio
         {"compute.gemm", options.gemm, "chooses among the cuda kernels; use compute.backend=cuda"});
 }
 
+/// An empty value is as if the key were not given, where a key may be without one. So the command line can
+/// take back what a file says; a key that always has a value refuses it.
+void take_back(Values& values) {
+  const RunOptions defaults;
+  for (const auto& key : keys())
+    if (const auto found = values.find(key.name);
+        found != values.end() && found->second.front().empty() && !key.print(defaults))
+      values.erase(found);
+}
+
 /// The options of `source`; whatever is wrong with them is appended to `violations`.
-void interpret(const Source& source, RunOptions& options, std::vector<Violation>& violations) {
-  const auto& values = source.values;
+void interpret(Source source, RunOptions& options, std::vector<Violation>& violations) {
+  auto& values = source.values;
   const bool whole = source.whole;
+  take_back(values);
   refuse_unprintable(values, violations);
   for (const auto& key : keys())
     if (const auto found = values.find(key.name); found != values.end())
@@ -243,9 +221,10 @@ const std::string& key_meaning(std::string_view name) { return key_called(name).
 
 RunOptions parse(int argc, const char* const* argv, std::vector<Violation>& violations) {
   RunOptions options;
-  auto source = gather(read_command_line(argc, argv, options, violations), violations);
+  const std::vector<std::string> words(argv + 1, argv + std::max(argc, 1));
+  auto source = gather(read_command_line(words, options, violations), violations);
   options.config_file = std::move(source.config_file), options.model_file = std::move(source.model_file);
-  if (!options.help && !options.version) interpret(source, options, violations);
+  if (!options.help && !options.version) interpret(std::move(source), options, violations);
   return options;
 }
 
@@ -253,7 +232,7 @@ RunOptions parse_text(std::string_view run_file, std::vector<Violation>& violati
   RunOptions options;
   auto source = source_of(parse_ini(run_file, "the text", violations), "the text", violations);
   source.values.erase("model.file");
-  interpret(source, options, violations);
+  interpret(std::move(source), options, violations);
   return options;
 }
 

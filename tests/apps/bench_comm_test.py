@@ -59,6 +59,7 @@ with tempfile.TemporaryDirectory() as folder:
     for text in ("the nearest is 4", "must rise", "--samples", "none", "line 1"):
         assert text in result.stderr, (text, result.stderr)
     assert run(2, bench, "--benchmark_filter=nothing").returncode == 2
-    assert run(2, bench, "--bites=4").returncode == 2
+    result = run(2, bench, "--bites=4", "--sampels=1")
+    assert result.returncode == 2 and "did you mean --bytes?" in result.stderr and "did you mean --samples?" in result.stderr, result
     assert run(1, bench, "--help").returncode == 0 and "partita-bench-comm 0" in run(1, bench, "--version").stdout
 print("ok")

@@ -31,7 +31,9 @@ with tempfile.TemporaryDirectory() as folder:
         assert (file["benchmarks/value"][:] > 0).all()
     assert run(f"--output={output}", "--benchmark_filter=none").returncode == 2
     assert run("--benchmark_filter=nothing").returncode == 2
-    assert run("--outptu=x").returncode == 2 and run("--help").returncode == 0 and run("--version").returncode == 0
+    unknown = run("--outptu=x")
+    assert unknown.returncode == 2 and "there are --backend" in unknown.stderr and "did you mean --output?" in unknown.stderr, unknown
+    assert run("--help").returncode == 0 and run("--version").returncode == 0
     assert run("--backend=gpu").returncode == 2 and run("--gemm-table=x").returncode == 2
     wrong = run("--repetitions=0", "--proposals=8")
     assert wrong.returncode == 2 and "repetitions = 0" in wrong.stderr and "proposals = 8: needs --backend=cuda" in wrong.stderr, wrong

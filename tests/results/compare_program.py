@@ -81,6 +81,12 @@ with tempfile.TemporaryDirectory() as folder:
     assert rows_of(one, bf16, "--force")["step_time"]["verdict"] == "incomparable"
     _, message = compare(one, sample("invalid.h5", status="invalid"), code=2)
     assert "status" in message
+    _, message = compare(one, two, "--fromat", "csv", "--thresold=3", "--no-gate=1", "-x", "--metric", code=2)
+    for words in ("--fromat = csv: is no option; there are --format, --metric,", "did you mean --format?", "did you mean --threshold?",
+                  "--no-gate = 1: takes no value", "-x: is no option", "--metric: needs a value"):
+        assert words in message, (words, message)
+    assert compare(one, two, "--metric=", "--format=json")[0].startswith("{")
+    assert "--threshold: must be a number" in compare(one, two, "--threshold=", code=2)[1]
     _, message = compare("g=one.h5,one.h5", two, code=2)
     assert "named twice" in message
     _, message = compare(one, sample("running.h5", steps=45, status="running"))

@@ -158,7 +158,11 @@ with tempfile.TemporaryDirectory() as folder:
         file.write("no HDF5")
     assert "not an HDF5 file" in run("text.h5", code=2)[1]
     assert "name a result file" in run(code=2)[1]
-    for arguments in (("3.h5",), ("--steps=",), ("--nonsense",), ("--step", "1:2"), ("--output",)):
+    _, message = run("2.h5", "3.h5", "--stepps=0:1", code=2)
+    assert "there are --output, --overwrite, --steps, --help, --version; did you mean --steps?" in message, message
+    assert "3.h5: is one too many" in message, message
+    run("2.h5", "--output=", "--steps=")  # as if neither were given
+    for arguments in (("3.h5",), ("--nonsense",), ("--step", "1:2"), ("--output",)):
         run("2.h5", *arguments, code=2)
 
     assert "FIRST:LAST" in run("--help")[0]
