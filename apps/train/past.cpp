@@ -1,3 +1,4 @@
+/// Sets what a run recorded of its configuration beside what is asked for now, key by key by what they mean.
 #include "past.hpp"
 
 namespace partita::train {

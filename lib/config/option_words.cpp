@@ -1,3 +1,5 @@
+/// Parts a command line at the words that begin with "--": what follows one, up to the next, is that
+/// option's.
 #include "partita/config/option_words.hpp"
 
 #include <string_view>
