@@ -79,7 +79,7 @@ std::string help_text(const std::string& program, const std::string& topic) {
       << " --config FILE.ini [--section.key=value ...] [--output FILE.h5]\n\n"
       << "The command line wins over the file; in a file a key stands as \"[section]\" and \"key = value\".\n"
          "Exit codes: 0 success; 1 the run failed; 2 bad input; 75 a training was checkpointed on a "
-         "signal; 128 + n signal n ended the program.\n\nSwitches:\n";
+         "signal;\n128 + n signal n ended the program.\n\nSwitches:\n";
   const auto line = [&](const std::string& name, const std::string& meaning) {
     text << help_entry(name, meaning);
   };

@@ -24,8 +24,9 @@ set_tests_properties(step/long PROPERTIES LABELS full)
 with tempfile.TemporaryDirectory() as folder:
     root = pathlib.Path(folder)
     (root / "tests").mkdir()
-    for name in ("run.sh", "beside.sh", "record.py"):
-        shutil.copy(source / "tests" / name, root / "tests" / name)
+    (root / "scripts").mkdir()
+    for name in ("tests/run.sh", "tests/beside.sh", "tests/record.py", "scripts/cores.sh"):
+        shutil.copy(source / name, root / name)
     tools = root / "tools"
     set_up = root / re.search(r"^bash (\S+install_dependencies\.sh)", (root / "tests/run.sh").read_text(), re.M)[1]
     for script in (set_up, tools / "cmake"):  # neither sets up nor configures
