@@ -70,7 +70,7 @@ pack() {
   else
     cd "$(dirname "$0")/.." || exit
     cmake --preset cuda -B "$build" -DPARTITA_CUDA_ARCHITECTURES=90a-real -DPARTITA_CPU_ARCH=x86-64-v3 "$@" >&2 &&
-      cmake --build "$build" --target "${packed[@]}" >&2 || exit 1
+      cmake --build "$build" -j "$(bash scripts/cores.sh)" --target "${packed[@]}" >&2 || exit 1
   fi
   folder=$(mktemp -d "$build/pack.XXXXXX") || exit 1
   # shellcheck disable=SC2064  # the folder of now
