@@ -72,10 +72,10 @@ TrafficCounts& TrafficCounts::operator+=(const TrafficCounts& other) {
   wire_bytes_received += other.wire_bytes_received;
   window_bytes_read += other.window_bytes_read;
   window_bytes_written += other.window_bytes_written;
-  if (modelled_wire_bytes == unknown_bytes || other.modelled_wire_bytes == unknown_bytes)
-    modelled_wire_bytes = unknown_bytes;
+  if (modelled_wire_bytes && other.modelled_wire_bytes)
+    *modelled_wire_bytes += *other.modelled_wire_bytes;
   else
-    modelled_wire_bytes += other.modelled_wire_bytes;
+    modelled_wire_bytes.reset();
   staged_bytes += other.staged_bytes;
   exposed_seconds += other.exposed_seconds;
   hidden_seconds += other.hidden_seconds;

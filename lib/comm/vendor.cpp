@@ -37,10 +37,10 @@ bool has_model() {
 collective::TrafficCounts modelled(const Communicator::State& state, const Description& d) {
   collective::TrafficCounts counts;
   static const bool known = has_model();
-  counts.modelled_wire_bytes = known || state.size == 1 ? collective::modelled_vendor_all_reduce(
-                                                              state.size, state.rank, d.elements.value(),
-                                                              bytes_of(d.type, Elements(1)))
-                                                        : collective::unknown_bytes;
+  counts.modelled_wire_bytes.reset();
+  if (known || state.size == 1)
+    counts.modelled_wire_bytes = collective::modelled_vendor_all_reduce(
+        state.size, state.rank, d.elements.value(), bytes_of(d.type, Elements(1)));
   return counts;
 }
 

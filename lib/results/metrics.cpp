@@ -132,8 +132,9 @@ void add_traffic(std::vector<MetricValue>& metrics, const RunRecord& run) {
     bytes["payload_bytes" + where] += row.counts.payload_bytes.value();
     bytes["wire_bytes" + where] += row.counts.wire_bytes.value();
     bytes["window_bytes" + where] += (row.counts.window_bytes_read + row.counts.window_bytes_written).value();
-    bytes["modelled_wire_bytes" + where] += row.counts.modelled_wire_bytes.value();
-    if (row.counts.modelled_wire_bytes == collective::unknown_bytes)
+    if (const auto modelled = row.counts.modelled_wire_bytes)
+      bytes["modelled_wire_bytes" + where] += modelled->value();
+    else
       unknown.insert("modelled_wire_bytes" + where);
     bytes["staged_bytes" + where] += row.counts.staged_bytes.value();
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -32,6 +33,11 @@ template <class Tag>
 std::int64_t to_stored(kernels::Count<Tag> count) {
   return count.value();
 }
+/// A count that nobody knows is −1 in a file.
+template <class Tag>
+std::int64_t to_stored(const std::optional<kernels::Count<Tag>>& count) {
+  return count ? count->value() : -1;
+}
 inline std::int64_t to_stored(std::int64_t value) { return value; }
 inline std::int64_t to_stored(int value) { return value; }
 inline std::int64_t to_stored(bool value) { return value ? 1 : 0; }
@@ -50,6 +56,11 @@ template <class Tag>
 void from_stored(std::int64_t stored, kernels::Count<Tag>& value) {
   if (stored < 0) throw hdf5::Failure("a count is negative (" + std::to_string(stored) + ")");
   value = kernels::Count<Tag>(stored);
+}
+template <class Tag>
+void from_stored(std::int64_t stored, std::optional<kernels::Count<Tag>>& value) {
+  if (stored == -1) return value.reset();
+  from_stored(stored, value.emplace());
 }
 inline void from_stored(std::int64_t stored, std::int64_t& value) { value = stored; }
 inline void from_stored(std::int64_t stored, int& value) {

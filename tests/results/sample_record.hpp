@@ -104,7 +104,9 @@ inline RunRecord sample_record(std::int64_t steps = 7, std::int64_t ranks = 2) {
                                       .wire_bytes_received = Bytes(7002),
                                       .window_bytes_read = Bytes(7003),
                                       .window_bytes_written = Bytes(7004),
-                                      .modelled_wire_bytes = Bytes(7005),
+                                      .modelled_wire_bytes = operation == collective::Operation::barrier
+                                                                 ? std::nullopt
+                                                                 : std::optional(Bytes(7005)),
                                       .staged_bytes = Bytes(7006),
                                       .exposed_seconds = 0.25,
                                       .hidden_seconds = 0.5}});

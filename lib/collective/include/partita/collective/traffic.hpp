@@ -5,6 +5,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "partita/kernels/count.hpp"
@@ -44,9 +45,6 @@ struct TrafficKey {
   friend auto operator<=>(const TrafficKey&, const TrafficKey&) = default;
 };
 
-/// Modelled bytes where nobody knows what the MPI library sends. What is added to it is unknown too.
-constexpr Bytes unknown_bytes{-1};
-
 /// What one rank did under one key.
 struct TrafficCounts {
   std::int64_t calls = 0;        ///< operations that the program asked for
@@ -56,11 +54,13 @@ struct TrafficCounts {
   Bytes wire_bytes_received{};   ///< got from MPI point-to-point receives
   Bytes window_bytes_read{};     ///< loaded from other ranks' window segments or device buffers
   Bytes window_bytes_written{};  ///< stored into them
-  Bytes modelled_wire_bytes{};   ///< for vendor collectives: from a formula, or `unknown_bytes`
-  Bytes staged_bytes{};          ///< host↔device copies made for communication
+  /// For vendor collectives: from a formula; none where nobody knows what the MPI library sends.
+  std::optional<Bytes> modelled_wire_bytes = Bytes(0);
+  Bytes staged_bytes{};        ///< host↔device copies made for communication
   double exposed_seconds = 0;  ///< this rank's core was taken: to start, to move on between kernels, to wait
   double hidden_seconds = 0;   ///< alone-duration − exposed, at least 0
 
+  /// What is added to an unknown number is unknown too.
   TrafficCounts& operator+=(const TrafficCounts&);
 };
 
