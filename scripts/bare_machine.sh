@@ -3,12 +3,13 @@
 # this checkout's HEAD in it, `bash apps/demo.sh`, `bash tests/run.sh`, and, where both passed, a record in
 # results/reference/bare-<suite>[-<case>].txt.
 #
-# Usage: scripts/bare_machine.sh [--user] [--nvcc] [--openmpi] [--quick] [suite…]      (suites: bookworm trixie)
+# Usage: scripts/bare_machine.sh [--user] [--nvcc] [--openmpi] [--quick | --again] [suite…]      (suites: bookworm trixie)
 #   --user     as a user with sudo instead of root
 #   --nvcc     with this machine's CUDA toolkit (/usr/local/cuda) laid into the root, read-only
 #   --openmpi  with Debian's Open MPI installed beforehand
 #   --quick    only: install, configure with tests, build partita-train unoptimised, run `partita-train --version`; leaves no
 #              record, and does nothing where this passed before with the same files
+#   --again    in the root that a failed run left, with this checkout's HEAD; the record says so
 # Roots and what passed are kept in PARTITA_BARE_DIR (default: ~/.cache/partita/bare), some 6 GB for each suite while it runs.
 # Needs: root, mmdebstrap, unshare, setpriv and chroot, a Debian mirror (PARTITA_BARE_MIRROR, default: this machine's), and for suites newer than
 # this machine's keys debian-archive-keyring of that suite.
@@ -19,6 +20,7 @@ user=root
 nvcc=false
 openmpi=false
 quick=false
+again=false
 suites=()
 for argument in "$@"; do
   case "$argument" in
@@ -26,6 +28,7 @@ for argument in "$@"; do
     --nvcc) nvcc=true ;;
     --openmpi) openmpi=true ;;
     --quick) quick=true ;;
+    --again) again=true ;;
     -*) echo "bare_machine.sh: unknown option $argument; see the head of this script" >&2; exit 2 ;;
     *) suites+=("$argument") ;;
   esac
@@ -108,6 +111,22 @@ timed() {  # name, command…: its output to the log, its seconds and exit code 
   return "$status"
 }
 
+# A new root with what is there beforehand and a clone of this checkout.
+prepare() {  # suite
+  local beforehand=()
+  make_root "$1" "$folder"
+  [ "$user" = root ] || beforehand+=(sudo)
+  ! $openmpi || beforehand+=(openmpi-bin libopenmpi-dev)
+  if [ ${#beforehand[@]} -gt 0 ]; then
+    inside "$folder" root "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ${beforehand[*]}" \
+      >>"$log" 2>&1 || { tail -n 5 "$log" >&2; echo "bare $1: ${beforehand[*]} cannot be installed" >&2; exit 1; }
+  fi
+  if [ "$user" != root ]; then
+    chroot "$folder" bash -c "useradd -m -s /bin/bash $user && echo '$user ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/$user"
+  fi
+  git clone --quiet --no-hardlinks . "$folder$home/partita"
+}
+
 failed=0
 for suite in "${suites[@]}"; do
   files=$(git ls-tree -r HEAD CMakeLists.txt CMakePresets.json apps lib kernels tests inputs slurm scripts | git hash-object --stdin)
@@ -122,21 +141,17 @@ for suite in "${suites[@]}"; do
   home=/root
   exec 9>"$folder.lock"
   flock --nonblock 9 || { echo "bare $suite: another run of this script uses $folder" >&2; exit 1; }
-  make_root "$suite" "$folder"
-  printf '%s, %s, %s cores, load %s\n' "Debian $suite$case_name" "$(git rev-parse --short HEAD)" "$(bash scripts/cores.sh)" "$(cut -d' ' -f1 /proc/loadavg)" >"$record"
+  [ "$user" = root ] || home=/home/$user
+  printf '%s%s, %s, %s cores, load %s\n' "Debian $suite$case_name" "$(! $again || echo ', again in the root of an earlier run')" \
+    "$(git rev-parse --short HEAD)" "$(bash scripts/cores.sh)" "$(cut -d' ' -f1 /proc/loadavg)" >"$record"
   : >"$log"
-  beforehand=()
-  [ "$user" = root ] || beforehand+=(sudo)
-  ! $openmpi || beforehand+=(openmpi-bin libopenmpi-dev)
-  if [ ${#beforehand[@]} -gt 0 ]; then
-    inside "$folder" root "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ${beforehand[*]}" \
-      >>"$log" 2>&1 || { tail -n 5 "$log" >&2; echo "bare $suite: ${beforehand[*]} cannot be installed" >&2; exit 1; }
+  if $again; then
+    [ -d "$folder$home/partita" ] || { echo "bare $suite: no earlier run left a root in $folder" >&2; exit 2; }
+    git -C "$folder$home/partita" -c safe.directory='*' fetch --quiet "$PWD" HEAD
+    git -C "$folder$home/partita" -c safe.directory='*' checkout --quiet --detach FETCH_HEAD
+  else
+    prepare "$suite"
   fi
-  if [ "$user" != root ]; then
-    home=/home/$user
-    chroot "$folder" bash -c "useradd -m -s /bin/bash $user && echo '$user ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/$user"
-  fi
-  git clone --quiet --no-hardlinks . "$folder$home/partita"
   chroot "$folder" chown -R "$user:" "$home/partita"
   status=0
   if $quick; then
