@@ -124,7 +124,7 @@ prepare() {  # suite
   if [ "$user" != root ]; then
     chroot "$folder" bash -c "useradd -m -s /bin/bash $user && echo '$user ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/$user"
   fi
-  git clone --quiet --no-hardlinks . "$folder$home/partita"
+  git clone --quiet --no-hardlinks --config advice.detachedHead=false . "$folder$home/partita"
 }
 
 failed=0
