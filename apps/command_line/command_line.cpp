@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <boost/any.hpp>
 #include <charconv>
+#include <utility>
 
 #include "partita/config/option_words.hpp"
 #include "partita/model/parse.hpp"
@@ -29,7 +30,9 @@ std::string unknown(const std::string& name, const po::options_description& opti
   std::vector<std::string> names;
   for (const auto& option : options.options())
     names.push_back(option->long_name());
-  const auto nearest = model::nearest_word(name, std::vector<std::string_view>(names.begin(), names.end()));
+  std::string nearest;
+  if (!name.empty())
+    nearest = model::nearest_word(name, std::vector<std::string_view>(names.begin(), names.end()));
   std::string list;
   for (const auto& known : names)
     list += (list.empty() ? "--" : ", --") + known;
@@ -63,11 +66,19 @@ void read_option(config::OptionWords& given, const po::option_description& known
   }
 }
 
-/// Words that belong to no option, for which there are `places`.
-void check_free(const Words& free, std::size_t places, const po::options_description& options,
-                Violations& violations) {
+/// Takes what stands behind the first "--", which ends the options.
+Words take_behind_end(Words& words) {
+  const auto end = std::ranges::find(words, "--");
+  Words behind(end == words.end() ? end : end + 1, words.end());
+  words.erase(end, words.end());
+  return behind;
+}
+
+/// Words that belong to no option, for which there are `places`; the last `plain` ones may begin with a dash.
+void check_free(const Words& free, std::size_t plain, std::size_t places,
+                const po::options_description& options, Violations& violations) {
   for (std::size_t i = 0; i < free.size(); ++i)
-    if (free[i].size() > 1 && free[i].front() == '-')
+    if (i + plain < free.size() && free[i].size() > 1 && free[i].front() == '-')
       violations.push_back({free[i], "", unknown(free[i].substr(1), options)});
     else if (i >= places)
       violations.push_back(
@@ -76,25 +87,29 @@ void check_free(const Words& free, std::size_t places, const po::options_descrip
 
 }  // namespace
 
-po::variables_map parse(const Words& words, const po::options_description& options,
-                        const std::string& positional, int most) {
+po::variables_map parse(Words words, const po::options_description& options, const std::string& positional,
+                        int most) {
   po::options_description all;
   all.add(options);
   if (!positional.empty()) all.add_options()(positional.c_str(), po::value<Words>());
   po::parsed_options parsed(&all);
   Violations violations;
   Words free;
-  for (auto& given : config::split_by_option(without_short_names(words, options))) {
+  const Words behind = positional.empty() ? Words{} : take_behind_end(words);
+  for (auto& given : config::split_by_option(without_short_names(std::move(words), options))) {
     const auto* const known = given.name.empty() ? nullptr : options.find_nothrow(given.name, false);
     if (known)
       read_option(given, *known, parsed, violations);
-    else if (!given.name.empty())
+    else if (given.is_option && given.name.empty())
+      violations.push_back({"--", given.value.value_or(""), unknown("", options)});
+    else if (given.is_option)
       violations.push_back(
           {"--" + given.name, given.take_value().value_or(""), unknown(given.name, options)});
     free.insert(free.end(), given.words.begin(), given.words.end());
   }
+  free.insert(free.end(), behind.begin(), behind.end());
   const auto places = most < 0 ? free.size() : static_cast<std::size_t>(most);
-  check_free(free, positional.empty() ? 0 : places, options, violations);
+  check_free(free, behind.size(), positional.empty() ? 0 : places, options, violations);
   if (!free.empty()) parsed.options.emplace_back(positional, free);
   po::variables_map values;
   try {

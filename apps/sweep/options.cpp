@@ -63,11 +63,13 @@ Given read_command_line(const std::vector<std::string>& words, Options& options,
     if (known != std::end(switches)) {
       options.*(known->member) = true;
       if (option.value) violations.push_back({option.name, *option.value, "takes no value"});
-    } else if (const auto value = option.name.empty() ? std::nullopt : option.take_value();
-               takes_value(option.name)) {
+    } else if (option.name.empty()) {
+      if (option.is_option)
+        violations.push_back({"--", option.value.value_or(""), std::string(config::nameless)});
+    } else if (const auto value = option.take_value(); takes_value(option.name)) {
       if (value) given.emplace_back(option.name, *value);
       if (!value) violations.push_back({option.name, "", "needs a value: --" + option.name + "=VALUE"});
-    } else if (!option.name.empty()) {
+    } else {
       refuse_unknown(option.name, value.value_or(""), "", false, violations);
     }
     for (const auto& word : option.words)

@@ -18,7 +18,7 @@ std::vector<OptionWords> split_by_option(const std::vector<std::string>& words) 
   std::vector<OptionWords> options;
   for (const auto& word : words) {
     if (!word.starts_with(dashes)) {
-      if (options.empty()) options.push_back({.name = "", .value = std::nullopt});
+      if (options.empty()) options.push_back({.name = "", .value = std::nullopt, .is_option = false});
       options.back().words.push_back(word);
       continue;
     }

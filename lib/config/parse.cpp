@@ -82,7 +82,9 @@ Values read_command_line(const std::vector<std::string>& words, RunOptions& opti
       const auto value = option.take_value();
       if (value) values[option.name].push_back(*value);
       if (!value) violations.push_back({option.name, "", "needs a value: --" + option.name + "=VALUE"});
-    } else if (!option.name.empty()) {
+    } else if (option.is_option && option.name.empty()) {
+      violations.push_back({"--", option.value.value_or(""), std::string(nameless)});
+    } else if (option.is_option) {
       const auto value = option.take_value();
       refuse_unknown(option.name, value.value_or(""), "", violations);
     }

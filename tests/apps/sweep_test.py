@@ -96,7 +96,7 @@ def bad_input():
     for arguments, text in ((["--sweep.combine=zip", "--vary.train.batch=1,2", "--vary.train.seed=1..3"], "zipped lists have one length"),
                             (["--vary.train.seed=1..2", "--sweep.seeds=1..2"], "the seed varies or repeats"),
                             (["--output=file"], "is not a folder"), (["--shard=3/2"], "must be k/n"), (["--resume", "--overwrite"], "excludes"),
-                            (["--config=no.ini"], "given twice"), (["--vary.grid.tensor=1,3"], "(configuration 2)")):
+                            (["--config=no.ini"], "given twice"), (["--=5"], "-- = 5: is no option"), (["--"], "--: is no option"), (["--vary.grid.tensor=1,3"], "(configuration 2)")):
         result = run(1, digits, *arguments)
         assert result.returncode == 2 and text in result.stderr, (arguments, result)
     assert sorted(p.name for p in folder.iterdir()) == ["file", "s.ini", "wide.ini"]

@@ -148,6 +148,14 @@ TEST(Config, KeysAreNotGuessedFromPrefixes) {
   EXPECT_TRUE(Parsed({"stray"}).names("is not an option"));
 }
 
+TEST(Config, DashesWithoutANameAreNoOption) {
+  EXPECT_TRUE(Parsed({"--=5"}).names("-- = 5: is no option"));
+  const Parsed parsed({"--", "stray", "--train.momentum=2"});
+  EXPECT_EQ(parsed.violations.size(), 3U);
+  EXPECT_TRUE(parsed.names("--: is no option"));
+  EXPECT_TRUE(parsed.names("stray: is not an option"));
+}
+
 TEST(Config, TheCommandLineWinsOverTheFile) {
   const TemporaryFile file("[model]\ninput = 4\nlayer = linear 3\n[train]\nbatch = 7\nepochs = 2\n");
   const Parsed parsed({"--config", file.path.string(), "--train.batch", "9"}, false);

@@ -85,6 +85,12 @@ with tempfile.TemporaryDirectory() as folder:
     for words in ("--fromat = csv: is no option; there are --format, --metric,", "did you mean --format?", "did you mean --threshold?",
                   "--no-gate = 1: takes no value", "-x: is no option", "--metric: needs a value"):
         assert words in message, (words, message)
+    # A lone "--" ends the options; dashes and "=" without a name are none.
+    dashed = os.path.relpath(shutil.copy(two, "-a.h5"))
+    assert "-a.h5: is no option" in compare(one, dashed, code=2)[1]
+    assert compare("--format=json", "--", one, dashed)[0] == compare("--format=json", one, f"./{dashed}")[0].replace(f"./{dashed}", dashed)
+    assert "--no-gate" in compare("--", one, "--no-gate", code=2)[1]
+    assert "-- = 5: is no option; there are --format" in compare(one, two, "--=5", code=2)[1]
     assert compare(one, two, "--metric=", "--format=json")[0].startswith("{")
     assert "--threshold: must be a number" in compare(one, two, "--threshold=", code=2)[1]
     _, message = compare("g=one.h5,one.h5", two, code=2)

@@ -21,9 +21,9 @@ Words words_of(int argc, const char* const* argv);
 Words take_words(Words& words, const std::string& prefix);
 
 /// Parses words by `options`; names are never guessed from their beginnings. Words without a name, at most
-/// `most` (-1: any number), are found under `positional`; with an empty one there are none. Throws
-/// `base::ConfigError`.
-po::variables_map parse(const Words& words, const po::options_description& options,
+/// `most` (-1: any number), are found under `positional`, those behind a lone "--" whatever they begin with;
+/// with an empty `positional` there are none, and "--" is no option. Throws `base::ConfigError`.
+po::variables_map parse(Words words, const po::options_description& options,
                         const std::string& positional = "", int most = -1);
 
 /// The words of an option that may be repeated, or of `positional`.
