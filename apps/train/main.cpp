@@ -5,7 +5,7 @@
 
 int main(int argc, char** argv) {
   using namespace partita;
-  base::end_on_signals("partita-train");  // until there is something to checkpoint
+  base::end_on_signals("partita-train");  // until the training notices them itself
   return command_line::run("partita-train", [&] {
     return job::run_main({.name = "partita-train", .read = train::read_input, .run = train::run_training},
                          argc, argv);

@@ -246,6 +246,10 @@ int train(const job::Job& job, const run::TrainingOptions& asked, kernels::Backe
   const auto& options = job.input.options;
   auto& world = job.world;
   const bool speaks = world.rank() == 0;
+  // Before a checkpoint is gone on from or removed, on all ranks, since beginning the record waits for each:
+  // a signal is then for the next step boundary. To the end of the process: once the first rank has left with
+  // the code of a checkpoint, srun -K1 sends SIGTERM to the others.
+  run::notice_stop_signals();
   MlperfLog log(options.mlperf_log && speaks ? &job.lines : nullptr);
   run::Training training(options.model, asked, backend, world, *job.input.data);
   training.calibrate();
@@ -261,9 +265,6 @@ int train(const job::Job& job, const run::TrainingOptions& asked, kernels::Backe
     results::remove_all_checkpoints(config::checkpoint_dir(options));
   }
   log.begin_run(options, *job.input.data);
-  // To the end of the process: once the first rank has left with the code of a checkpoint, srun -K1 sends
-  // SIGTERM to the others.
-  run::notice_stop_signals();
   const auto outcome = recorded.run();
   log.end_run(outcome == run::Outcome::target_reached ||
               (outcome == run::Outcome::complete && !options.train.target_accuracy));

@@ -1,7 +1,10 @@
-/// Raises a signal in a program that it is preloaded into, before or after a call of MPI: what otherwise
-/// takes luck. RAISE_AT="before MPI_Finalize" names the call, RAISE_SIGNAL the signal by number (0: a line on
-/// standard error instead), RAISE_RANK the only rank that gets it (all where it is not set).
+/// Raises a signal in a program that it is preloaded into, before or after a call of MPI or the removal of a
+/// file: what otherwise takes luck. RAISE_AT="before MPI_Finalize" names the call, RAISE_SIGNAL the signal by
+/// number (0: a line on standard error instead), RAISE_RANK the only rank that gets it (all where it is not
+/// set).
 #include <mpi.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstdlib>
@@ -40,10 +43,23 @@ int MPI_Comm_dup(MPI_Comm communicator, MPI_Comm* copy) {
   return PMPI_Comm_dup(communicator, copy);
 }
 
+int MPI_Win_allocate_shared(MPI_Aint size, int unit, MPI_Info info, MPI_Comm ranks, void* base,
+                            MPI_Win* window) {
+  pass("before", "MPI_Win_allocate_shared");
+  return PMPI_Win_allocate_shared(size, unit, info, ranks, base, window);
+}
+
 int MPI_Finalize() {
   pass("before", "MPI_Finalize");
   const int code = PMPI_Finalize();
   pass("after", "MPI_Finalize");
+  return code;
+}
+
+/// Removes a file of a folder that is removed whole.
+int unlinkat(int folder, const char* path, int flags) {
+  const int code = static_cast<int>(syscall(SYS_unlinkat, folder, path, flags));
+  pass("after", "unlinkat");
   return code;
 }
 }

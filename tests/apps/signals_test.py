@@ -1,6 +1,6 @@
 """USR1, TERM and INT in every program and every phase: what has begun to train checkpoints and ends with 75, all else ends with a word.
 
-When a signal comes is decided by events: it is pending when the program starts, is raised inside a call of MPI (raise_at.cpp), or
+When a signal comes is decided by events: it is pending when the program starts, is raised inside a call (raise_at.cpp), or
 is sent when a line was seen. Usage: signals_test.py PART MPIEXEC RAISE_AT_LIBRARY PROGRAMS_FOLDER SOURCE_FOLDER
 """
 import os
@@ -103,6 +103,19 @@ def around_mpi():
             assert result.returncode == 0 and "STATUS: PASS" in result.stdout, (at, result)
 
 
+def around_checkpoints():
+    """Signals while --overwrite removes the checkpoints of an earlier run, and while one is taken up: there will be one."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = (mpiexec, "-n", "2", program("train"), *short, "--checkpoint.every=10", f"--output={folder}/r.h5")
+        checkpoints = pathlib.Path(folder) / "r.checkpoints"
+        made = run(*command)
+        assert made.returncode == 0 and (checkpoints / "step-20").exists(), made
+        for at, how, steps in (("after unlinkat", "--overwrite", {"step-1"}), ("before MPI_Win_allocate_shared", "--resume", {"step-1", "step-2"})):
+            result = run(*command, how, number=signal.SIGUSR1, at=at, rank=0)
+            assert result.returncode == 75 and "STATUS: FAIL checkpointed on a signal; submit again with --resume" in result.stdout, (at, result)
+            assert {name for name in os.listdir(checkpoints) if name.startswith("step-")} == steps, (at, os.listdir(checkpoints))
+
+
 def while_mpi_starts():
     """Signals while a rank waits for another that never comes. What it says and its code are its own: of the launcher's, which may be
     talking to it at that moment, nothing is known."""
@@ -153,4 +166,4 @@ def while_measuring():
             jobs.end(child)
 
 
-{f.__name__: f for f in (at_start, around_mpi, while_mpi_starts, while_measuring)}[part]()
+{f.__name__: f for f in (at_start, around_mpi, around_checkpoints, while_mpi_starts, while_measuring)}[part]()
