@@ -40,6 +40,15 @@ bool is_escape(std::string_view text, std::size_t i) {
   return word.size() == 4 && word.starts_with("\\x") && is_digit(word[2]) && is_digit(word[3]);
 }
 
+/// Whether a terminal or a reader of lines may take a valid character for something to do: control characters
+/// (U+0000 to 1F, 7F to 9F), and the separators of lines and paragraphs (U+2028, 2029).
+bool steers(std::string_view character) {
+  const auto first = byte_at(character, 0);
+  if (character.size() == 1) return first < 0x20 || first == 0x7F;
+  if (character.size() == 2) return first == 0xC2 && byte_at(character, 1) < 0xA0;
+  return character == "\xe2\x80\xa8" || character == "\xe2\x80\xa9";
+}
+
 }  // namespace
 
 std::string as_utf8(std::string_view text) {
@@ -56,10 +65,16 @@ std::string as_utf8(std::string_view text) {
 }
 
 std::string as_line(std::string_view text) {
+  const auto whole = as_utf8(text);
   std::string line;
-  for (const char c : as_utf8(text)) {
-    const auto byte = static_cast<unsigned char>(c);
-    line += byte < 0x20 || byte == 0x7F ? escaped(byte) : std::string(1, c);
+  for (std::size_t i = 0; i < whole.size();) {
+    const auto character = std::string_view(whole).substr(i, character_at(whole, i));
+    if (steers(character))
+      for (const char c : character)
+        line += escaped(static_cast<unsigned char>(c));
+    else
+      line += character;
+    i += character.size();
   }
   return line;
 }

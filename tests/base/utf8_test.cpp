@@ -29,6 +29,11 @@ TEST(Utf8, EscapesControlCharactersOfALine) {
   EXPECT_EQ(as_line("a\nb\t\x1b[31m\x7f"), "a\\x0ab\\x09\\x1b[31m\\x7f");
   EXPECT_EQ(as_line("schön\xe9"), "schön\\xe9");
   EXPECT_EQ(from_utf8(as_line("a\n\\x0a")), "a\n\\x0a");
+  // A terminal takes U+009B for an escape and "["; U+0085, U+2028 and U+2029 begin lines.
+  EXPECT_EQ(as_line("\u009b31m \u0085 \u2028 \u2029"),
+            "\\xc2\\x9b31m \\xc2\\x85 \\xe2\\x80\\xa8 \\xe2\\x80\\xa9");
+  EXPECT_EQ(from_utf8(as_line("a\u0080\u009f\u2029")), "a\u0080\u009f\u2029");
+  EXPECT_EQ(as_line("\u00a0 \u2027 \u202a é"), "\u00a0 \u2027 \u202a é") << "their neighbours";
 }
 
 TEST(Utf8, GivesBackEveryText) {

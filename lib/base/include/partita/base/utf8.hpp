@@ -12,7 +12,8 @@ namespace partita::base {
 /// Other text, which is nearly all, stays as it is.
 std::string as_utf8(std::string_view text);
 
-/// As `as_utf8`, with control characters escaped too ("\x0a"): a cell of a table that people read.
+/// As `as_utf8`, with the bytes of control characters, C1's among them, and of line and paragraph separators
+/// escaped too ("\x0a", "\xc2\x85"): a cell of a table that people read.
 std::string as_line(std::string_view text);
 
 /// The text that `as_utf8` or `as_line` made this of.
