@@ -72,6 +72,12 @@ def check_verdicts(folder):
     result, pieces, _ = checked(folder, "correctness", test_cublas_on_gpu="echo 'SKIP: cuBLASLt cannot be used'; exit 77")
     assert result.returncode == 2 and "cuBLASLt cannot be used" in result.stderr, result
 
+    # 77 is a skip, whatever words it comes with.
+    result, pieces, _ = checked(folder, "start", "correctness", test_kernels="exit 77", test_cuda_gemm="echo no tensor cores; exit 77")
+    assert result.returncode == 2 and pieces["kernels_on_cpu"].startswith("did NOT run: exit code 77"), (result, pieces)
+    assert pieces["cuda_gemm"].startswith("did NOT run: exit code 77, no tensor cores"), pieces
+    assert pieces["start_kernels_cuda"].startswith("passed"), pieces
+
     # `timeout` ends with 124 where it ended something: nothing more is started.
     result, pieces, _ = checked(folder, "correctness", "figures", test_images_gpu="exit 124")
     assert result.returncode == 1 and pieces["images_gpu"].startswith("FAILED: cut off"), result
