@@ -1,4 +1,5 @@
-"""Includes point downwards only, as docs/architecture.md says, and each foreign library is called from one place.
+"""Includes point downwards only, as docs/architecture.md says, each foreign library is called from one place, and every file opens with
+what it is for.
 
 Usage: layering_test.py SOURCE_FOLDER
 """
@@ -44,7 +45,10 @@ for folder in ("kernels", "lib", "apps"):
         if module not in layer and path.suffix != ".in":
             wrong.append(f"{path}: {module} stands in no layer")
             continue
-        for name in re.findall(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', path.read_text(), re.M):
+        text = path.read_text()
+        if path.suffix != ".in" and not re.match(r"/// \S.{19,}\n", text):
+            wrong.append(f"{path}: does not open with a comment (///) that says what it is for")
+        for name in re.findall(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', text, re.M):
             includes += 1
             if "../" in name:  # would reach another module's files past its public headers
                 wrong.append(f"{path}: includes {name}: name public headers as partita/…, private ones without a folder")
