@@ -1,5 +1,5 @@
 /// Sets what a run recorded of its configuration beside what is asked for now, key by key by what they mean.
-#include "past.hpp"
+#include "train/past.hpp"
 
 namespace partita::train {
 namespace {

@@ -8,8 +8,8 @@
 #include "partita/base/paths.hpp"
 #include "partita/results/checkpoint.hpp"
 #include "partita/results/result_file.hpp"
-#include "past.hpp"
 #include "run_record.hpp"
+#include "train/past.hpp"
 
 namespace partita::train {
 namespace {
@@ -45,11 +45,20 @@ std::vector<Violation> check_output(const config::RunOptions& options) {
   return violations;
 }
 
+/// Whether the output, which is of this configuration, has this hash: an earlier version made it by other
+/// rules, and a model has no configuration beside its own.
+bool is_recorded_hash(const config::RunOptions& options, const std::string& hash) {
+  if (options.output.empty() || !base::exists(options.output)) return false;
+  const auto recorded = results::read(options.output).attributes;
+  return recorded.config_hash == hash && has_recorded(recorded, options);
+}
+
 std::vector<Violation> check_model_output(const config::RunOptions& options) {
   auto violations = results::check_output_path("save-model", options.save_model, true);
   if (!violations.empty() || !base::exists(options.save_model)) return violations;
   try {
-    if (results::read_model(options.save_model).config_hash == config::config_hash(options)) return {};
+    const auto hash = results::read_model(options.save_model).config_hash;
+    if (hash == config::config_hash(options) || is_recorded_hash(options, hash)) return {};
   } catch (const base::ConfigError&) {
   } catch (const base::EnvironmentError& wrong) {
     return {{"save-model", options.save_model.string(), wrong.what()}};
@@ -77,7 +86,8 @@ struct Found {
 };
 
 /// Whether the result that lies at `output` is of the run that left the checkpoint: it began when that did.
-bool holds_run_of(const Found& found, const std::filesystem::path& output) {
+/// Nothing where one of them cannot be read.
+std::optional<bool> holds_run_of(const Found& found, const std::filesystem::path& output) {
   if (output.empty() || !base::exists(output)) return false;
   try {
     const auto held = results::read(output).attributes,
@@ -87,15 +97,23 @@ bool holds_run_of(const Found& found, const std::filesystem::path& output) {
   } catch (const base::ConfigError&) {  // damaged: whoever uses it says so
   } catch (const base::EnvironmentError&) {
   }
-  return false;
+  return std::nullopt;
+}
+
+/// Where the output that a checkpoint names is to lie; older ones name none but that beside their folder.
+std::filesystem::path place_of_owner(const Found& found) {
+  const auto dir = found.folder.parent_path();
+  return found.manifest.output.empty() ? dir / ".." / owner_of(found.manifest) : dir / found.manifest.output;
 }
 
 /// Whether a checkpoint is of this output: by its place as seen from the checkpoints or, in older ones, by
-/// its name; where either was renamed or moved, by what the output holds.
+/// its name; where either was renamed or moved, by what the output holds. A copy of an output that is still
+/// in its place, or a twin that began in the same second, has none of its checkpoints.
 bool belongs(const Found& found, const config::RunOptions& options) {
   const auto here = found.manifest.output.empty() ? options.output.filename().string()
                                                   : output_seen_from_checkpoints(options);
-  return owner_of(found.manifest) == here || holds_run_of(found, options.output);
+  return owner_of(found.manifest) == here || (holds_run_of(found, options.output).value_or(false) &&
+                                              !holds_run_of(found, place_of_owner(found)).value_or(true));
 }
 
 bool is_same_run(const Found& found, const config::RunOptions& options) {

@@ -357,10 +357,16 @@ def renamed(folder):
     what works."""
     a, b, before = folder / "a.h5", folder / "b.h5", folder / "before"
     assert alone(f"--output={a}").returncode == 0
+    # A copy, as a twin that began in the same second, has no checkpoint of an output that is still in its place.
+    copy = shutil.copy(a, folder / "copy.h5")
+    refused(["holds the checkpoints of another output (../a.h5), which --overwrite would delete"], f"--output={copy}",
+            f"--checkpoint.dir={folder}/a.checkpoints", "--overwrite")
+    assert newest(folder / "a.checkpoints")[0] == 6
     broken_off(a, folder / "a.checkpoints")
     created = attribute(a, "created")
     a.rename(b)
     (folder / "a.checkpoints").rename(folder / "b.checkpoints")
+    assert alone(f"--output={a}", "--train.learning-rate=0.5").returncode == 0  # another run in its place changes nothing
     goes_on(3, f"--output={b}")
     assert attribute(b, "created") == created and attribute(b, "restarts") == 1 and attribute(b, "first_step") == 0
     assert len(datasets(b)["steps/loss"]) == 6
@@ -425,6 +431,16 @@ def changes():
         same = (f"--output={folder}/r.h5", "--train.learning-rate=0.01", f"--save-model={folder}/m.h5")
         goes_on(6, *same, *own, "--evaluate.every=3", "--train.epochs=9")
         assert (6, "evaluate.every", "1", "3") in recorded(folder / "r.h5")
+
+        # An earlier version made hashes by other rules: a model that has its output's is of this configuration, no other.
+        for path, hashed in ((folder / "r.h5", b"0"), (folder / "m.h5", b"1")):
+            with h5py.File(path, "r+") as file:
+                file.attrs["config_hash"] = np.bytes_(hashed * 64)
+        refused(["exists already and is no model of this configuration"], *same, *own, "--resume")
+        with h5py.File(folder / "m.h5", "r+") as file:
+            file.attrs["config_hash"] = np.bytes_(b"0" * 64)
+        result = alone(*same, *own, "--resume")
+        assert result.returncode == 0 and "has ended already" in result.stderr, result
         assert alone(f"--output={folder}/e.h5", "--data.mean=0.5").returncode == 0
         refused(["data.mean: was 0.5 in the steps", ": give it, or train from the beginning"], f"--checkpoint.dir={folder}/e.checkpoints",
                 "--resume", steps=8)
