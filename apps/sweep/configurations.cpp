@@ -87,7 +87,19 @@ std::string identity(const Configuration& c, bool with_seed) {
   auto options = c.input.options;
   options.output.clear(), options.save_model.clear();
   if (!with_seed) options.train.seed = 0;
-  return config::print_config(options);
+  return config::meaning_of(options);
+}
+
+/// By which keys a configuration only seems to differ from the `first` that is the same; "" where it does not
+/// even seem so.
+std::string why_same(const Configuration& c, const Configuration& first) {
+  auto mine = c.input.options, its = first.input.options;
+  mine.output = its.output, mine.save_model = its.save_model;
+  if (config::print_config(mine) == config::print_config(its)) return "";
+  std::string names;
+  for (std::size_t i = 0; i < c.varied.size(); ++i)
+    if (c.varied[i] != first.varied[i]) names += (names.empty() ? "" : ", ") + c.varied[i].first;
+  return ": " + names + " has no effect beside the other keys";
 }
 
 /// Which configurations have a violation, in the order of its first.
@@ -125,7 +137,10 @@ void group(std::vector<Configuration>& all, std::vector<Blamed>& blamed) {
     if (!c.input.model_is_known) continue;
     const auto [same, is_new] = first.emplace(identity(c, true), c.number);
     if (!is_new)
-      blame(blamed, {"vary", c.values(), "is the same as configuration " + std::to_string(same->second)},
+      blame(blamed,
+            {"vary", c.values(),
+             "is the same as configuration " + std::to_string(same->second) +
+                 why_same(c, all[static_cast<std::size_t>(same->second - 1)])},
             c.number);
     c.group = groups.emplace(identity(c, false), static_cast<int>(groups.size()) + 1).first->second;
   }

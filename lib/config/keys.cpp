@@ -72,7 +72,8 @@ std::vector<Key> grid_and_model_keys() {
           [](O& o) -> auto& { return o.pipeline.microbatches; }),
       number<int>(
           "pipeline.chunks", "chunks of a stage (naive, gpipe, interleaved)", {1, 1 << 20},
-          [](O& o) -> auto& { return o.pipeline.chunks; }).used_when(has_order),
+          [](O& o) -> auto& { return o.pipeline.chunks; }).used_when(
+          [](const O& o) { return has_order(o) || o.pipeline.chunks > 1; }),  // no layers are fused across chunks
       number<int>(
           "pipeline.warmup", "1f1b: forwards ahead per stage that follows", {1, 1024},
           [](O& o) -> auto& { return o.pipeline.warmup; }).used_when(has_stages),

@@ -15,15 +15,18 @@ bool decides_result(const Key& key, const RunOptions& options) {
   return key.decides_result || (key.name == "evaluate.every" && options.train.target_accuracy);
 }
 
+/// As it is given, or by what it means: of all keys, or of those that decide the result.
+enum class Text { given, meant, deciding };
+
 /// Canonical "key = value" lines by section.
-std::string ini(const RunOptions& options, bool only_deciding) {
+std::string ini(const RunOptions& options, Text kind) {
   std::string text, section;
   std::string plain;
   for (const auto& key : keys()) {
-    if (only_deciding && !decides_result(key, options)) continue;
-    auto value = only_deciding ? meaning(key, options) : key.print(options);
+    if (kind == Text::deciding && !decides_result(key, options)) continue;
+    auto value = kind == Text::given ? key.print(options) : meaning(key, options);
     if (!value) continue;
-    if (!only_deciding)
+    if (kind == Text::given)
       value = ini_value(*value) + (is_used(key, options) ? "" : " " + std::string(base::not_used_mark));
     const auto dot = key.name.find('.');
     if (dot == std::string::npos) {
@@ -38,11 +41,12 @@ std::string ini(const RunOptions& options, bool only_deciding) {
     if (key.name != "model.input") continue;
     // The hash must not depend on how a layer is spelled, nor on how the input above it is.
     for (auto layer : options.model.layers) {
-      layer.is_named = layer.is_named && !options.load_model.empty();  // names decide only what is loaded
-      text += only_deciding ? "layer = " + layer.line() + "\n" : "";
+      if (kind == Text::deciding)  // names decide only what is loaded
+        layer.is_named = layer.is_named && !options.load_model.empty();
+      text += kind == Text::given ? "" : "layer = " + layer.line() + "\n";
     }
     for (const auto& layer : options.model_text.layers)
-      text += only_deciding ? "" : "layer = " + ini_value(layer) + "\n";
+      text += kind == Text::given ? "layer = " + ini_value(layer) + "\n" : "";
   }
   return plain + (plain.empty() ? "" : "\n") + text;
 }
@@ -67,9 +71,13 @@ std::string help_entry(const std::string& name, const std::string& meaning) {
 
 }  // namespace
 
-std::string print_config(const RunOptions& options) { return ini(options, false); }
+std::string print_config(const RunOptions& options) { return ini(options, Text::given); }
 
-std::string config_hash(const RunOptions& options) { return base::Sha256().update(ini(options, true)).hex(); }
+std::string meaning_of(const RunOptions& options) { return ini(options, Text::meant); }
+
+std::string config_hash(const RunOptions& options) {
+  return base::Sha256().update(ini(options, Text::deciding)).hex();
+}
 
 std::string help_text(const std::string& program, const std::string& topic) {
   if (topic == layers_topic) return model::grammar_text();

@@ -341,14 +341,17 @@ TEST(Config, AKeyWithoutEffectIsMarkedAndLeavesTheHash) {
       {"pipeline.schedule = gpipe", {"--grid.pipeline=1"}, {"--grid.pipeline=2"}},
       {"pipeline.schedule = gpipe", {}, {"--pipeline.microbatches=2"}},
       {"pipeline.schedule = gpipe", {}, {"--train.deterministic=true"}},
-      {"pipeline.chunks = 2",
-       {"--pipeline.schedule=gpipe"},
-       {"--pipeline.schedule=gpipe", "--grid.pipeline=2"}},
       {"pipeline.warmup = 2", {"--pipeline.microbatches=2"}, {"--strategy=layer"}},
       {"sync.algorithm = ring", alone, {"--grid.data=1", "--grid.tensor=2"}},
       {"sync.ranks-per-node = 1", alone, {"--grid.data=2"}},
       {"sync.table = a", {"--sync.algorithm=ring"}, {}},
       {"compute.threads = 3", {"--compute.backend=reference"}, {}}};
+  // A ReLU is fused with the layer before it inside a chunk only, whatever else there is.
+  const auto whole = Parsed({"--pipeline.schedule=gpipe"}).options,
+             cut = Parsed({"--pipeline.schedule=gpipe", "--pipeline.chunks=2"}).options;
+  EXPECT_NE(config_hash(whole), config_hash(cut));
+  EXPECT_EQ(print_config(cut).find("chunks = 2 #"), std::string::npos);
+  EXPECT_FALSE(differences(whole, cut).empty());
   for (const auto& [given, idle, working] : cases) {
     const auto equals = given.find(" = "), dot = given.find('.');
     const auto option = "--" + given.substr(0, equals) + "=" + given.substr(equals + 3);

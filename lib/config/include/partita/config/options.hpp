@@ -127,6 +127,9 @@ RunOptions parse_text(std::string_view run_file, std::vector<base::Violation>& v
 /// others is marked (`base::not_used_mark`).
 std::string print_config(const RunOptions&);
 
+/// The same text for all options that make the same run: every key by what it means, without marks.
+std::string meaning_of(const RunOptions&);
+
 /// SHA-256 of all keys that decide what is trained and how it is split, with the loaded model's content in
 /// place of its path; output paths, threads and switches do not, nor do keys that are not used.
 std::string config_hash(const RunOptions&);
