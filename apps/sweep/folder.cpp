@@ -53,9 +53,10 @@ std::optional<Row> read_row(const Options& options, const Configuration& c) {
   const auto path = row_path(options, c.number);
   if (!fs::exists(path, none)) return std::nullopt;
   const auto bytes = results::read_bytes(path);
-  const auto row = from_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  auto row = from_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   if (!row || row->number != c.number)
     return Row{.number = c.number, .config_hash = c.hash, .status = Status::running};
+  if (row->config_hash != c.hash && has_result(c, row->config_hash)) row->config_hash = c.hash;
   return row;
 }
 
@@ -123,15 +124,15 @@ std::vector<Violation> claim_folder(const Options& options, results::Claims& cla
   return claims.take(parts);
 }
 
-std::vector<Violation> claim_runs(const Options& options, const std::vector<Configuration>& all,
-                                  results::Claims& claims) {
-  std::vector<results::NamedPath> files;
-  for (const auto& c : all)
-    if (belongs(c, options.shard)) {
-      const auto more = train::files_of(c.input);
-      files.insert(files.end(), more.begin(), more.end());
-    }
-  return claims.take(files);
+std::vector<Violation> check_runs_are_free(const Options& options, const std::vector<Configuration>& all) {
+  std::vector<Violation> violations;
+  for (const auto& c : all) {
+    if (!belongs(c, options.shard)) continue;
+    results::Claims claims;  // a run at a time: a process may open fewer files than a sweep has
+    const auto taken = claims.take(train::files_of(c.input));
+    violations.insert(violations.end(), taken.begin(), taken.end());
+  }
+  return violations;
 }
 
 std::vector<Violation> check_folder(const Options& options, const std::vector<Configuration>& all) {
@@ -181,6 +182,11 @@ std::vector<Violation> open_folder(const Options& options, const std::vector<Con
     const auto row = options.resume ? finished(options, c) : std::nullopt;
     if (row) {
       write_row(options, *row);
+      continue;
+    }
+    results::Claims claims;
+    if (const auto taken = claims.take(train::files_of(c.input)); !taken.empty()) {
+      violations.insert(violations.end(), taken.begin(), taken.end());  // since all were free
       continue;
     }
     if (options.resume && is_damaged(c.file))

@@ -25,18 +25,17 @@ std::vector<results::NamedPath> files_of(const Options&, const std::vector<Confi
 /// a violation.
 std::vector<base::Violation> claim_folder(const Options&, results::Claims&);
 
-/// Claims what the runs of this shard write, so that all of it is free before the first result is replaced:
-/// what another process has is a violation. Each group claims its run's files itself, once these are given
-/// back.
-std::vector<base::Violation> claim_runs(const Options&, const std::vector<Configuration>&, results::Claims&);
+/// What the runs of this shard write and another process has, so that all of it is seen to be free before the
+/// first result is replaced. `open_folder` and then each group claim a run's files themselves.
+std::vector<base::Violation> check_runs_are_free(const Options&, const std::vector<Configuration>&);
 
 /// What of the folder stands in the sweep's way: no folder can be made or written there; results of an
 /// earlier sweep (of this shard) without leave to continue or replace them.
 std::vector<base::Violation> check_folder(const Options&, const std::vector<Configuration>&);
 
 /// Makes the folder and clears what is to be run: with `resume` complete results of the same configuration
-/// stay and damaged ones are set aside, else nothing of this shard stays. What cannot be made or cleared is a
-/// violation.
+/// stay and damaged ones are set aside, else nothing of this shard stays. What cannot be made or cleared, or
+/// is another process's by now, is a violation.
 std::vector<base::Violation> open_folder(const Options&, const std::vector<Configuration>&);
 
 /// The next configuration of this shard that nobody has taken, which is then this group's; `after` is the

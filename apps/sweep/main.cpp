@@ -1,6 +1,5 @@
 /// partita-sweep: trains many configurations of a run on groups of ranks side by side.
 #include <iostream>
-#include <memory>
 
 #include "command_line/program.hpp"
 #include "folder.hpp"
@@ -30,7 +29,6 @@ int run_main(int argc, char** argv) {
     job::DataSets sets;
     std::vector<Configuration> all;
     results::Claims claims;
-    auto of_runs = std::make_unique<results::Claims>();
     if (options.has_work()) {
       const bool readable = mine.empty();
       all = configurations_of(options, sets, mine);
@@ -42,15 +40,14 @@ int run_main(int argc, char** argv) {
       auto refused = prints ? results::check_roles(files_of(options, all)) : std::vector<base::Violation>{};
       const bool writes = prints && !options.dry_run;
       if (writes && refused.empty()) refused = claim_folder(options, claims);
-      if (prints && options.runs() && refused.empty()) refused = claim_runs(options, all, *of_runs);
+      if (prints && options.runs() && refused.empty()) refused = check_runs_are_free(options, all);
       append(refused);
       if (writes && refused.empty()) append(check_folder(options, all));  // another's is not even tried
     }
     if (is_refused(world, mine)) return job::bad_input;
     if (options.runs()) {
       mine = prints ? open_folder(options, all) : std::vector<base::Violation>{};
-      of_runs.reset();
-      // Nor does anybody take a configuration before the folder is ready.
+      // Nobody takes a configuration before the folder is ready.
       if (is_refused(world, mine)) return job::bad_input;
       return run(options, all, environment, world);
     }

@@ -34,4 +34,8 @@ std::optional<Row> from_json(const std::string&);
 /// A row from the result file: complete where the file is whole and of this configuration, else pending.
 Row row_of_result(const Configuration&);
 
+/// Whether the result file is of this configuration and has this hash, as an earlier version may have made
+/// it.
+bool has_result(const Configuration&, const std::string& config_hash);
+
 }  // namespace partita::sweep

@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -62,20 +61,10 @@ void write_holder(const Descriptor& file) {
   (void)!::pwrite(file.get(), line.data(), line.size(), 0);
 }
 
-/// A sweep claims the files of all its runs, more than the descriptors that a process has at first.
-bool raise_limit_of_descriptors() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return false;
-  limit.rlim_cur = limit.rlim_max;
-  return ::setrlimit(RLIMIT_NOFILE, &limit) == 0;
-}
-
 /// Network file systems lock for writing only what is open for writing.
 Descriptor open_lock(const fs::path& path) {
   constexpr int flags = O_CREAT | O_NOFOLLOW | O_CLOEXEC;
   Descriptor file(::open(path.c_str(), O_RDWR | flags, 0666));
-  if (!file && errno == EMFILE && raise_limit_of_descriptors())
-    file.reset(::open(path.c_str(), O_RDWR | flags, 0666));
   // Another user's, on whose folder both may write.
   if (!file && errno == EACCES) file.reset(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   return file;

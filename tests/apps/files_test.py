@@ -212,6 +212,11 @@ def runs_of_a_sweep(folder):
             assert "0001.h5" not in result.stderr and "0003.h5" not in result.stderr, result.stderr
         assert before == {path: path.read_bytes() for path in kept} and (folder / "t" / "0002.h5").exists()
         assert not [path for path in (folder / "t").rglob(".*.lock") if "0002" not in path.name]
+        # However many runs there are, and however few files a process may open: the one in use is named, and no other.
+        result = jobs.run(["sh", "-c", 'ulimit -n 64; exec "$0" "$@"', *sweep, "--overwrite", "--vary.train.seed=1..80"])
+        refused(f"t/0002.h5: is in use by another job: partita-train, process {others.pid}", run=result)
+        assert all("/t/0002." in line for line in result.stderr.splitlines()), result.stderr
+        assert before == {path: path.read_bytes() for path in kept}
         # Another shard has nothing to do with it.
         assert jobs.run([*sweep, "--overwrite", "--shard=1/2"]).returncode == 0
         assert others.poll() is None

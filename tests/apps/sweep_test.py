@@ -65,6 +65,7 @@ def expansion():
         assert [c[key] for c in listed(digits + f"[vary]\n{key} = {values}\n")] == expected.split(), values
     models = listed(f"config = {runs}/digits_mlp.ini\n", f"--vary.model.file={source}/inputs/models/mlp-mnist.ini, {source}/inputs/models/lenet5.ini")
     assert len(models) == 2 and models[1]["model.file"].endswith("lenet5.ini")
+    assert len(listed(digits, "--vary.compute.threads=1,2")) == 2, "which decides no result, and how fast it comes"
     odd = listed(text, "--output=odd\x1bname")
     assert len(odd) == 48 and odd[0]["file"] == "odd\\x1bname/0001.h5", odd[:2]
     printed = run(1, text, "--print-config")
@@ -96,7 +97,10 @@ def bad_input():
     for arguments, text in ((["--sweep.combine=zip", "--vary.train.batch=1,2", "--vary.train.seed=1..3"], "zipped lists have one length"),
                             (["--vary.train.seed=1..2", "--sweep.seeds=1..2"], "the seed varies or repeats"),
                             (["--output=file"], "is not a folder"), (["--shard=3/2"], "must be k/n"), (["--resume", "--overwrite"], "excludes"),
-                            (["--config=no.ini"], "given twice"), (["--=5"], "-- = 5: is no option"), (["--"], "--: is no option"), (["--vary.grid.tensor=1,3"], "(configuration 2)")):
+                            (["--config=no.ini"], "given twice"), (["--=5"], "-- = 5: is no option"), (["--"], "--: is no option"), (["--vary.grid.tensor=1,3"], "(configuration 2)"),
+                            (["--vary.sync.algorithm=ring,window"], "vary = sync.algorithm=window: is the same as configuration 1: sync.algorithm has no "
+                             "effect beside the other keys (configuration 2)"),
+                            (["--vary.train.learning-rate=0.1,0.10"], "is the same as configuration 1 (configuration 2)")):
         result = run(1, digits, *arguments)
         assert result.returncode == 2 and text in result.stderr, (arguments, result)
     assert sorted(p.name for p in folder.iterdir()) == ["file", "s.ini", "wide.ini"]
@@ -249,6 +253,33 @@ def resumption():
             row.write_text("")  # the index lives without a row where the result is whole
     result = run(1, tiny, "--vary.train.seed=1..5", "--index-only", "--output=shards")
     assert result.returncode == 0 and [row["status"] for row in index("shards")] == ["complete"] * 5, result
+    hashes_of_an_earlier_version("0001", "0002")
+
+
+def hashes_of_an_earlier_version(*names):
+    """Which made them by other rules: the configuration beside a hash decides, with a row or without; another configuration's hash helps nobody."""
+    import h5py
+    import numpy
+
+    swept = folder / "shards"
+    sweep_of = lambda *arguments: run(1, tiny, "--vary.train.seed=1..5", "--output=shards", *arguments)  # noqa: E731
+    for name in names:
+        with h5py.File(swept / f"{name}.h5", "r+") as file:
+            file.attrs["config_hash"] = numpy.bytes_(b"0" * 64)
+        row = swept / "rows" / f"{name}.json"
+        if name == names[0]:
+            row.write_text(json.dumps({**json.loads(row.read_text()), "config_hash": "0" * 64, "ranks": "5"}))
+        else:
+            row.unlink(missing_ok=True)
+    before = {path: path.read_bytes() for path in swept.glob("*.h5")}
+    for option in ("--index-only", "--resume"):
+        result = sweep_of(option)
+        assert result.returncode == 0 and " starts on ranks " not in result.stderr, (option, result)
+        rows = index("shards")
+        assert [row["status"] for row in rows] == ["complete"] * 5 and rows[0]["ranks"] == "5", (option, rows)
+    assert before == {path: path.read_bytes() for path in swept.glob("*.h5")}
+    result = sweep_of("--index-only", "--train.learning-rate=0.5")
+    assert result.returncode == 1 and {row["status"] for row in index("shards")} == {"pending"}, result
 
 
 def signals():

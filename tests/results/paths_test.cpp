@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -185,20 +184,6 @@ TEST_F(Paths, SayWhoHasThemAsSoonAsThatHasSaidSo) {
   ASSERT_EQ(violations.size(), 1u);
   EXPECT_EQ(violations[0].message, "is in use by another job: of which nothing is known");
   ::close(holder);
-}
-
-TEST_F(Paths, CanBeMoreThanAProcessMayOpenAtFirst) {
-  rlimit before{};
-  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
-  const rlimit few{.rlim_cur = 40, .rlim_max = before.rlim_max};
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
-  std::vector<NamedPath> many;
-  for (int i = 0; i < 100; ++i)
-    many.push_back({"output", folder / std::to_string(i), Use::writes});
-  Claims first, second;
-  EXPECT_TRUE(first.take(many).empty());
-  EXPECT_EQ(second.take(many).size(), many.size());
-  EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 TEST_F(Paths, ThatCannotBeWrittenAreLeftForTheirOwnCheck) {
