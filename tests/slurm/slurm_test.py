@@ -52,7 +52,7 @@ def end_to_end(slurm):
     without_pmi2(slurm)
 
 
-def refused(task):
+def was_refused(task):
     """Whether ranks ended with 2. `srun -K1` then ends those that are not so far, and the job has the highest of the codes."""
     return task["ExitCode"] in ("2:0", "143:0")
 
@@ -61,7 +61,7 @@ def without_pmi2(slurm):
     job = slurm.submit(script("data"), "--train.steps=10", env=environment(PARTITA_MPI="none"))
     task, = slurm.wait_for(job)
     printed = slurm.printed(job)
-    assert refused(task) and "SLURM_STEP_NUM_TASKS = 4" in printed and "--mpi=pmi2" in printed, (task, printed)
+    assert was_refused(task) and "SLURM_STEP_NUM_TASKS = 4" in printed and "--mpi=pmi2" in printed, (task, printed)
     assert "STATUS" not in printed and not (slurm.work / f"partita-data-{job}.h5").exists()
 
 
@@ -82,7 +82,7 @@ def scripts(slurm):
         job = slurm.submit("--cpus-per-task=1", script(f"{name}_gpu"), "--train.steps=10", env=environment())
         task, = slurm.wait_for(job)
         printed = slurm.printed(job)
-        assert refused(task) and "cannot compute with back-end cuda" in printed and "compute.backend" in printed, (task, printed)
+        assert was_refused(task) and "cannot compute with back-end cuda" in printed and "compute.backend" in printed, (task, printed)
         assert "gres/gpu=2" in task["TresPerNode" if "TresPerNode" in task else "TRES"] or "gres:gpu" in task["TresPerTask"], task
 
 
@@ -120,7 +120,7 @@ def study(slurm):
     assert "nodes-1" in table and "nodes-2" in table and "step_time" in table, table
     job = slurm.submit(script("scaling"), "--train.batch=-1", env=environment(PARTITA_OUTPUT=str(slurm.work / "failed")))
     report = slurm.submit(f"--dependency=afterok:{job}", script("report"), slurm.work / "failed", env=environment())
-    assert refused(slurm.wait_for(job)[0]) and slurm.wait_for(report)[0]["JobState"] == "CANCELLED"
+    assert was_refused(slurm.wait_for(job)[0]) and slurm.wait_for(report)[0]["JobState"] == "CANCELLED"
 
 
 def refused(slurm):
@@ -130,9 +130,9 @@ def refused(slurm):
                         ({"PARTITA_CONFIG": "/nonexistent.ini"}, "/nonexistent.ini")):
         job = slurm.submit(script("data"), env=environment(**wrong))
         task, = slurm.wait_for(job)
-        assert refused(task) and said in slurm.printed(job), (task, slurm.printed(job))
+        assert was_refused(task) and said in slurm.printed(job), (task, slurm.printed(job))
     job = slurm.submit(script("report"), slurm.work / "nowhere", env=environment())
-    assert refused(slurm.wait_for(job)[0]) and "nowhere" in slurm.printed(job)
+    assert was_refused(slurm.wait_for(job)[0]) and "nowhere" in slurm.printed(job)
 
 
 def parameters(path):
