@@ -81,6 +81,7 @@ make_root() {  # suite, folder
   mkdir -p "$2"
   tar -C "$2" -xf "$cache/$1.tar"
   cp -L /etc/resolv.conf "$2/etc/resolv.conf"
+  [ -e "$2/etc/hosts" ] || echo "127.0.0.1 localhost" >"$2/etc/hosts"  # what an installer writes
 }
 
 # Runs a command in the root, in namespaces that end with it. Nothing of this machine's environment gets in but proxies.
