@@ -92,9 +92,10 @@ def around_mpi():
                 check_ended(run(*command, number=signal.SIGUSR1, at=at), name, signal.SIGUSR1)
         for number in SIGNALS:
             for name in ("train", "infer"):
-                # The other rank may die of what the first takes along: the launcher's code is theirs together.
+                # The other rank may die of what the first takes along, and MPICH 4.2.1's mpiexec says 0 at times of ranks that signals
+                # ended: the launcher's code tells nothing.
                 result = run(mpiexec, "-n", "2", *of[name], number=number, at="before MPI_Comm_dup", rank=1)
-                assert result.returncode != 0 and f"partita-{name}: ended by {number.name}\n" in result.stderr, result
+                assert f"partita-{name}: ended by {number.name}\n" in result.stderr, result
         assert sorted(os.listdir(folder)) == before, os.listdir(folder)
         for at in ("before MPI_Finalize", "after MPI_Finalize"):
             for name in ("infer", "bench-comm", "bench-kernels"):
