@@ -149,7 +149,7 @@ for suite in "${suites[@]}"; do
   if $again; then
     [ -d "$folder$home/partita" ] || { echo "bare $suite: no earlier run left a root in $folder" >&2; exit 2; }
     git -C "$folder$home/partita" -c safe.directory='*' fetch --quiet "$PWD" HEAD
-    git -C "$folder$home/partita" -c safe.directory='*' checkout --quiet --detach FETCH_HEAD
+    git -C "$folder$home/partita" -c safe.directory='*' checkout --quiet --force --detach FETCH_HEAD
   else
     prepare "$suite"
   fi
