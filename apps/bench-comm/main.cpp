@@ -10,13 +10,13 @@
 #include <span>
 #include <string>
 
-#include "command_line/command_line.hpp"
-#include "command_line/program.hpp"
 #include "options.hpp"
 #include "partita/base/end_signals.hpp"
 #include "partita/base/paths.hpp"
 #include "partita/base/version.hpp"
 #include "partita/comm/library.hpp"
+#include "partita/command_line/command_line.hpp"
+#include "partita/command_line/program.hpp"
 #include "partita/results/atomic_file.hpp"
 #include "partita/results/claim.hpp"
 #include "partita/results/result_file.hpp"

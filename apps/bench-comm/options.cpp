@@ -4,7 +4,7 @@
 
 #include <sstream>
 
-#include "command_line/command_line.hpp"
+#include "partita/command_line/command_line.hpp"
 #include "partita/config/options.hpp"
 
 namespace partita::bench_comm {

@@ -8,7 +8,6 @@
 #include <string>
 #include <utility>
 
-#include "command_line/program.hpp"
 #include "cpu_campaign.hpp"
 #include "gpu_campaign.hpp"
 #include "ladder_table.hpp"
@@ -19,6 +18,7 @@
 #include "partita/comm/communicator.hpp"
 #include "partita/comm/environment.hpp"
 #include "partita/comm/library.hpp"
+#include "partita/command_line/program.hpp"
 #include "partita/kernels/cpu/library.hpp"
 #include "partita/kernels/cuda/devices.hpp"
 #include "partita/results/atomic_file.hpp"

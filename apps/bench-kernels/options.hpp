@@ -4,7 +4,7 @@
 #include <iosfwd>
 #include <string>
 
-#include "command_line/command_line.hpp"
+#include "partita/command_line/command_line.hpp"
 #include "partita/results/claim.hpp"
 
 namespace partita::bench_kernels {

@@ -6,8 +6,8 @@
 
 #include "partita/comm/ledger.hpp"
 #include "partita/comm/position.hpp"
+#include "partita/execute/executor.hpp"
 #include "partita/model/parse.hpp"
-#include "partita/run/executor.hpp"
 #include "partita/step/build.hpp"
 
 namespace partita::bench_kernels {
@@ -63,7 +63,7 @@ class Walk {
   }
   double instruction_seconds() {
     const std::vector<std::int64_t> indices(batch);
-    run::StepSpans spans;
+    execute::StepSpans spans;
     const auto step = [&] { executor_.run({.indices = indices, .divisor = batch}, {}, spans); };
     return time_calls(step, 1000) / static_cast<double>(program_.instructions.size());
   }
@@ -82,10 +82,10 @@ class Walk {
   step::Plan plan_ = step::plan(model_, {.batch = batch, .pipeline = {.microbatches = 8}});
   std::unique_ptr<kernels::Backend> backend_ = kernels::make_cpu_backend(1);
   comm::Communicator world_;
-  run::Axes axes_;
+  comm::Axes axes_;
   step::Program program_;
-  run::Parameters parameters_;
-  run::Executor executor_;
+  state::Parameters parameters_;
+  execute::Executor executor_;
 };
 
 }  // namespace

@@ -11,11 +11,11 @@
 #include <sstream>
 #include <string>
 
-#include "command_line/program.hpp"
 #include "options.hpp"
 #include "partita/base/end_signals.hpp"
 #include "partita/base/utf8.hpp"
 #include "partita/base/version.hpp"
+#include "partita/command_line/program.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/results/version.hpp"
 #include "print.hpp"

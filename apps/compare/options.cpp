@@ -6,7 +6,7 @@
 #include <cmath>
 #include <sstream>
 
-#include "command_line/command_line.hpp"
+#include "partita/command_line/command_line.hpp"
 #include "partita/config/options.hpp"
 
 namespace partita::compare {

@@ -3,12 +3,12 @@
 #include <iostream>
 #include <optional>
 
-#include "command_line/command_line.hpp"
-#include "command_line/program.hpp"
 #include "commands.hpp"
 #include "fetch.hpp"
 #include "partita/base/end_signals.hpp"
 #include "partita/base/version.hpp"
+#include "partita/command_line/command_line.hpp"
+#include "partita/command_line/program.hpp"
 #include "partita/config/options.hpp"
 #include "partita/data/library.hpp"
 

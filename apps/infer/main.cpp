@@ -7,12 +7,12 @@
 #include <cmath>
 #include <iostream>
 
-#include "command_line/program.hpp"
-#include "job/describe.hpp"
-#include "job/files.hpp"
-#include "job/model_file.hpp"
-#include "job/preprocessing.hpp"
 #include "partita/base/end_signals.hpp"
+#include "partita/command_line/program.hpp"
+#include "partita/job/describe.hpp"
+#include "partita/job/files.hpp"
+#include "partita/job/model_file.hpp"
+#include "partita/job/preprocessing.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/results/statistics.hpp"
 #include "partita/run/inference.hpp"

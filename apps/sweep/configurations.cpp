@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <map>
 
-#include "train/training_job.hpp"
+#include "partita/job/training_job.hpp"
 
 namespace partita::sweep {
 namespace {
@@ -182,7 +182,7 @@ std::vector<Configuration> configurations_of(const Options& options, job::DataSe
     std::vector<const char*> argv;
     for (const auto& word : c.words)
       argv.push_back(word.c_str());
-    c.input = train::read_shared_input(static_cast<int>(argv.size()), argv.data(), options.ranks, sets);
+    c.input = job::read_shared_input(static_cast<int>(argv.size()), argv.data(), options.ranks, sets);
     c.input.options.resume = options.resume;
     c.input.options.overwrite = options.overwrite;
     for (const auto& violation : c.input.violations)

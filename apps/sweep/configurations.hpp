@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "job/job.hpp"
 #include "options.hpp"
+#include "partita/job/job.hpp"
 
 namespace partita::sweep {
 

@@ -13,9 +13,9 @@
 
 #include "partita/base/paths.hpp"
 #include "partita/base/utf8.hpp"
+#include "partita/job/training_job.hpp"
 #include "partita/results/atomic_file.hpp"
 #include "partita/results/result_file.hpp"
-#include "train/training_job.hpp"
 
 namespace partita::sweep {
 namespace {
@@ -107,7 +107,7 @@ std::vector<results::NamedPath> files_of(const Options& options, const std::vect
                                         {"output", options.output, Use::keeps},
                                         {"the index", index_path(options), Use::writes}};
   for (const auto& c : all) {
-    auto more = train::files_of(c.input);
+    auto more = job::files_of(c.input);
     files.insert(files.end(), more.begin(), more.end());
     files.push_back({"a row", row_path(options, c.number), Use::writes});
   }
@@ -129,7 +129,7 @@ std::vector<Violation> check_runs_are_free(const Options& options, const std::ve
   for (const auto& c : all) {
     if (!belongs(c, options.shard)) continue;
     results::Claims claims;  // a run at a time: a process may open fewer files than a sweep has
-    const auto taken = claims.take(train::files_of(c.input));
+    const auto taken = claims.take(job::files_of(c.input));
     violations.insert(violations.end(), taken.begin(), taken.end());
   }
   return violations;
@@ -164,7 +164,7 @@ std::vector<Violation> check_folder(const Options& options, const std::vector<Co
   for (const auto& c : all) {
     if (!belongs(c, options.shard) || (options.resume && (finished(options, c) || is_damaged(c.file))))
       continue;
-    const auto more = train::check_files(c.input);
+    const auto more = job::check_files(c.input);
     violations.insert(violations.end(), more.begin(), more.end());
   }
   return violations;
@@ -185,7 +185,7 @@ std::vector<Violation> open_folder(const Options& options, const std::vector<Con
       continue;
     }
     results::Claims claims;
-    if (const auto taken = claims.take(train::files_of(c.input)); !taken.empty()) {
+    if (const auto taken = claims.take(job::files_of(c.input)); !taken.empty()) {
       violations.insert(violations.end(), taken.begin(), taken.end());  // since all were free
       continue;
     }

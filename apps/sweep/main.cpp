@@ -1,10 +1,10 @@
 /// partita-sweep: trains many configurations of a run on groups of ranks side by side.
 #include <iostream>
 
-#include "command_line/program.hpp"
 #include "folder.hpp"
-#include "job/record.hpp"
 #include "partita/base/end_signals.hpp"
+#include "partita/command_line/program.hpp"
+#include "partita/job/record.hpp"
 #include "summary.hpp"
 #include "sweep.hpp"
 

@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "partita/base/utf8.hpp"
+#include "partita/job/past.hpp"
 #include "partita/results/result_file.hpp"
-#include "train/past.hpp"
 
 namespace partita::sweep {
 namespace {
@@ -69,7 +69,7 @@ Row row_of_result(const Configuration& c) {
   if (!std::filesystem::exists(c.file, none)) return row;
   try {
     const auto record = results::read(c.file);
-    if (!train::has_recorded(record.attributes, c.input.options)) return row;
+    if (!job::has_recorded(record.attributes, c.input.options)) return row;
     if (record.attributes.status == results::Status::complete) row.status = Status::complete;
     if (record.attributes.status == results::Status::invalid) row.status = Status::invalid;
     if (record.attributes.status == results::Status::aborted) row.status = Status::interrupted;
@@ -85,7 +85,7 @@ bool has_result(const Configuration& c, const std::string& config_hash) {
   if (!std::filesystem::exists(c.file, none)) return false;
   try {
     const auto attributes = results::read(c.file).attributes;
-    return attributes.config_hash == config_hash && train::has_recorded(attributes, c.input.options);
+    return attributes.config_hash == config_hash && job::has_recorded(attributes, c.input.options);
   } catch (const std::exception&) {
     return false;
   }

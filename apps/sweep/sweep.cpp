@@ -10,9 +10,9 @@
 #include "folder.hpp"
 #include "partita/base/clock.hpp"
 #include "partita/comm/group.hpp"
+#include "partita/job/training_job.hpp"
 #include "partita/run/signals.hpp"
 #include "summary.hpp"
-#include "train/training_job.hpp"
 
 namespace partita::sweep {
 namespace {
@@ -105,21 +105,21 @@ class Worker {
     results::Claims claims;
     const auto failures = group_.run([&](comm::Communicator& ranks) {
       if (ranks.rank() == 0)
-        if (auto taken = claims.take(train::files_of(c.input)); !taken.empty())
+        if (auto taken = claims.take(job::files_of(c.input)); !taken.empty())
           throw base::ConfigError(std::move(taken));
       environment_.set_wait_limit(c.input.options.watchdog_seconds);
       ranks.agree({});  // as partita-train does, whose ledger is the same
       auto world = ranks.with_nodes_of(c.input.options.sync.ranks_per_node);
       world.use(c.input.table);
-      code = train::run_training({.input = c.input,
-                                  .environment = environment_,
-                                  .world = world,
-                                  .ranks_on_host = ranks_on_host_,
-                                  .rank_on_host = rank_on_host_,
-                                  .command_line = c.command_line(),
-                                  .lines = lines,
-                                  .progress = progress,
-                                  .messages = messages});
+      code = job::run_training({.input = c.input,
+                                .environment = environment_,
+                                .world = world,
+                                .ranks_on_host = ranks_on_host_,
+                                .rank_on_host = rank_on_host_,
+                                .command_line = c.command_line(),
+                                .lines = lines,
+                                .progress = progress,
+                                .messages = messages});
     });
     if (!is_leader()) return;
     std::istringstream told(messages.str());

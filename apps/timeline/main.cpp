@@ -11,10 +11,10 @@
 #include <string>
 #include <utility>
 
-#include "command_line/command_line.hpp"
-#include "command_line/program.hpp"
 #include "partita/base/end_signals.hpp"
 #include "partita/base/version.hpp"
+#include "partita/command_line/command_line.hpp"
+#include "partita/command_line/program.hpp"
 #include "partita/results/atomic_file.hpp"
 #include "partita/results/claim.hpp"
 #include "partita/results/result_file.hpp"

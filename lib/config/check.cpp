@@ -180,10 +180,8 @@ std::optional<topology::Axis> spread_axis(const RunOptions& options, std::span<c
   const auto node = [&](int rank) {
     return per_node > 0 ? rank / per_node : nodes[static_cast<std::size_t>(rank)];
   };
-  using topology::Axis;
-  for (const Axis axis : {Axis::data, Axis::tensor, Axis::data_pipeline, Axis::data_tensor, Axis::pipeline,
-                          Axis::pipeline_tensor, Axis::world}) {
-    if (options.grid.along(axis) == 1 || !step::uses_axis(options.model, plan, axis)) continue;
+  for (const topology::Axis axis : step::used_axes(options.model, plan)) {
+    if (options.grid.along(axis) == 1) continue;
     for (int rank = 0; rank < static_cast<int>(options.grid.size()); ++rank)
       for (const int other : topology::group_of(options.grid, rank, axis))
         if (node(rank) != node(other)) return axis;

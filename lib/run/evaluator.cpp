@@ -14,7 +14,7 @@ std::vector<std::int64_t> batch_sizes(std::int64_t batch, std::int64_t samples) 
 }
 
 Evaluator::Evaluator(const model::ModelSpec& model, const step::Plan& plan, const step::TensorFormat& format,
-                     kernels::Backend& backend, Axes& axes, Parameters& parameters,
+                     kernels::Backend& backend, comm::Axes& axes, state::Parameters& parameters,
                      const data::Dataset& dataset, Options options)
     : plan_(plan),
       axes_(axes),

@@ -28,14 +28,14 @@ Inference::Inference(const model::ModelSpec& model, const InferenceOptions& opti
       options_(options),
       world_(world),
       plan_(step::plan(model_, options.split)),
-      axes_(world, model_, plan_),
+      axes_(world, plan_.grid, step::used_axes(model_, plan_)),
       barrier_(world.plan_barrier()),
       width_(classifies() ? 1 : model_.layers.back().output.elements().value()),
       kept_(static_cast<std::size_t>(options.samples * width_)) {
   const step::TensorFormat format{.type = backend.type(), .layout = backend.image_layout()};
   parameters_ =
-      std::make_unique<Parameters>(step::build_evaluation_program(model_, plan_, axes_.at(), format),
-                                   backend.device(), axes_.along(topology::Axis::data));
+      std::make_unique<state::Parameters>(step::build_evaluation_program(model_, plan_, axes_.at(), format),
+                                          backend.device(), axes_.along(topology::Axis::data));
   evaluator_ = std::make_unique<Evaluator>(
       model_, plan_, format, backend, axes_, *parameters_, dataset,
       Evaluator::Options{.samples = options.samples,
@@ -46,12 +46,13 @@ Inference::Inference(const model::ModelSpec& model, const InferenceOptions& opti
   ranges_.reserve(static_cast<std::size_t>(evaluator_->batches() * plan_.pipeline.microbatches));
 }
 
-void Inference::set_parameter(const LogicalTensor& tensor) {
-  parameters_->edit(
-      [&](kernels::View weights, kernels::View) { scatter_logical(tensor, evaluator_->program(), weights); });
+void Inference::set_parameter(const state::LogicalTensor& tensor) {
+  parameters_->edit([&](kernels::View weights, kernels::View) {
+    state::scatter_logical(tensor, evaluator_->program(), weights);
+  });
 }
 
-void Inference::keep(const BatchOutputs& outputs) {
+void Inference::keep(const execute::BatchOutputs& outputs) {
   const topology::Range range{first_sample_ + outputs.samples.begin, first_sample_ + outputs.samples.end};
   if (notes_ranges_) ranges_.push_back(range);
   const auto of_type = [&](auto values) {

@@ -7,7 +7,7 @@
 
 #include "partita/base/clock.hpp"
 #include "partita/data/sampler.hpp"
-#include "partita/run/restore.hpp"
+#include "partita/state/restore.hpp"
 #include "partita/step/build.hpp"
 
 namespace partita::run {
@@ -23,18 +23,18 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
       world_(world),
       data_(data),
       plan_(step::plan(model, options.split)),
-      axes_(world, model, plan_),
+      axes_(world, plan_.grid, step::used_axes(model, plan_)),
       format_{.type = backend.type(), .layout = backend.image_layout()},
       training_program_(step::build_training_program(model, plan_, axes_.at(), format_)),
-      parameters_(std::make_unique<Parameters>(training_program_, backend.device(),
-                                               axes_.along(topology::Axis::data))) {
+      parameters_(std::make_unique<state::Parameters>(training_program_, backend.device(),
+                                                      axes_.along(topology::Axis::data))) {
   parameters_->initialize(training_program_, model, options.initializer, options.seed);
-  executor_ = std::make_unique<Executor>(
+  executor_ = std::make_unique<execute::Executor>(
       training_program_, model, backend, axes_, *parameters_,
-      Executor::Options{.largest_batch = std::min(options.split.batch, data.train.samples.value()),
-                        .algorithm = options.used_algorithm(),
-                        .device_messages = options.device_messages,
-                        .poison_released = options.poison_released});
+      execute::Executor::Options{.largest_batch = std::min(options.split.batch, data.train.samples.value()),
+                                 .algorithm = options.used_algorithm(),
+                                 .device_messages = options.device_messages,
+                                 .poison_released = options.poison_released});
   for (const auto size : batch_sizes(options.split.batch, data.train.samples.value()))
     executor_->prepare(size);
   evaluator_ =
@@ -44,8 +44,8 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
                                                      .algorithm = options.algorithm,
                                                      .device_messages = options.device_messages});
   if (!options.checkpoint.dir.empty())
-    checkpointer_ = std::make_unique<Checkpointer>(world, model, *parameters_, options.checkpoint,
-                                                   [this](int rank) { return program_of(rank); });
+    checkpointer_ = std::make_unique<state::Checkpointer>(world, model, *parameters_, options.checkpoint,
+                                                          [this](int rank) { return program_of(rank); });
 }
 
 Training::~Training() = default;
@@ -63,17 +63,18 @@ step::Program Training::program_of(int rank) const {
   return step::build_training_program(model_, plan_, topology::coordinate_of(plan_.grid, rank), format_);
 }
 
-std::vector<LogicalTensor> Training::gather_parameters() const {
-  return gather_logical(world_, model_, parameters_->weights_on_host(),
-                        [this](int rank) { return program_of(rank); });
+std::vector<state::LogicalTensor> Training::gather_parameters() const {
+  return state::gather_logical(world_, model_, parameters_->weights_on_host(),
+                               [this](int rank) { return program_of(rank); });
 }
 
-void Training::set_parameter(const LogicalTensor& tensor) {
-  parameters_->edit(
-      [&](kernels::View weights, kernels::View) { scatter_logical(tensor, training_program_, weights); });
+void Training::set_parameter(const state::LogicalTensor& tensor) {
+  parameters_->edit([&](kernels::View weights, kernels::View) {
+    state::scatter_logical(tensor, training_program_, weights);
+  });
 }
 
-Batch Training::batch_of(std::span<const std::int64_t> samples) const {
+execute::Batch Training::batch_of(std::span<const std::int64_t> samples) const {
   return {.dataset = &data_.train, .indices = samples, .divisor = static_cast<std::int64_t>(samples.size())};
 }
 
@@ -81,11 +82,11 @@ void Training::one_step(std::int64_t step, std::span<const std::int64_t> batch) 
   StepRow row{.samples = static_cast<std::int64_t>(batch.size()),
               .learning_rate = options_.learning_rate.at(step)};
   const double begin = base::now_seconds();
-  const Batch all = batch_of(batch);
-  const auto values = step_values({.learning_rate = row.learning_rate,
-                                   .momentum = options_.momentum,
-                                   .weight_decay = options_.weight_decay},
-                                  options_.seed, step);
+  const execute::Batch all = batch_of(batch);
+  const auto values = execute::step_values({.learning_rate = row.learning_rate,
+                                            .momentum = options_.momentum,
+                                            .weight_decay = options_.weight_decay},
+                                           options_.seed, step);
   const bool recorded =
       step >= options_.timeline_first && step < options_.timeline_first + options_.timeline_steps;
   if (recorded) {
@@ -105,8 +106,9 @@ void Training::one_step(std::int64_t step, std::span<const std::int64_t> batch) 
 EpochRow Training::summarize(std::int64_t epoch, bool& finite) {
   EpochRow row{.epoch = epoch, .learning_rate = steps_.back().learning_rate};
   world_.ledger().set_activity(Activity::record);
-  double most[] = {progress_.epoch_seconds,
-                   all_finite(parameters_->weights_on_host()) && !executor_->non_finite_step() ? 0.0 : 1.0};
+  double most[] = {
+      progress_.epoch_seconds,
+      execute::all_finite(parameters_->weights_on_host()) && !executor_->non_finite_step() ? 0.0 : 1.0};
   world_.all_reduce(std::span(most), comm::Combine::max, Purpose::metric);
   finite = most[1] == 0;
   const auto samples = static_cast<double>(progress_.samples);
@@ -123,7 +125,7 @@ Evaluator::Means Training::evaluate() {
 
 void Training::restore(const std::filesystem::path& folder, const results::Manifest& manifest,
                        std::vector<EpochRow> epochs) {
-  run::restore(folder, manifest, model_, training_program_, *parameters_);
+  state::restore(folder, manifest, model_, training_program_, *parameters_);
   progress_ = manifest.progress;
   checkpointed_step_ = committed_step_ = progress_.step;
   epochs_ = std::move(epochs);
@@ -211,8 +213,9 @@ std::optional<Outcome> Training::end_epoch(std::int64_t limit, const Observer& o
     progress_ = {.step = progress_.step, .training_seconds = training_seconds};
   const bool diverged = !std::isfinite(steps_.back().loss) || !finite, last = progress_.step >= limit;
   if (diverged)
-    failure_ = explain_divergence(world_, *executor_, *parameters_, training_program_, model_,
-                                  batch_of(last_batch_), step_values({}, options_.seed, progress_.step - 1));
+    failure_ = execute::explain_divergence(world_, *executor_, *parameters_, training_program_, model_,
+                                           batch_of(last_batch_),
+                                           execute::step_values({}, options_.seed, progress_.step - 1));
   if (!diverged && options_.evaluate_every > 0 && (last || epoch % options_.evaluate_every == 0)) {
     observer.on_evaluation_begin(epoch);
     const auto evaluation = evaluate();

@@ -1,4 +1,7 @@
 /// What is decided once for all ranks: placement, partition, and the axes that they make programs use.
+#include <algorithm>
+#include <iterator>
+
 #include "partita/step/build.hpp"
 
 namespace partita::step {
@@ -34,14 +37,17 @@ topology::Axis gradient_axes(const Plan& plan, int layer) {
   return plan.grid.occupied(partial ? Axis::data | Axis::tensor : Axis::data);
 }
 
-bool uses_axis(const model::ModelSpec& model, const Plan& plan, Axis axis) {
-  if (axis == Axis::pipeline || axis == Axis::tensor) {
-    if (plan.grid.along(axis) > 1) return true;
-  }
-  if (axis != Axis::none && axis == metric_axes(plan)) return true;
-  for (std::size_t l = 0; l < model.layers.size(); ++l)
-    if (model.layers[l].is_trained() && gradient_axes(plan, static_cast<int>(l)) == axis) return true;
-  return false;
+std::vector<Axis> used_axes(const model::ModelSpec& model, const Plan& plan) {
+  const auto uses = [&](Axis axis) {
+    if ((axis == Axis::pipeline || axis == Axis::tensor) && plan.grid.along(axis) > 1) return true;
+    if (axis == metric_axes(plan)) return true;
+    for (std::size_t l = 0; l < model.layers.size(); ++l)
+      if (model.layers[l].is_trained() && gradient_axes(plan, static_cast<int>(l)) == axis) return true;
+    return false;
+  };
+  std::vector<Axis> used;
+  std::ranges::copy_if(topology::axes, std::back_inserter(used), uses);
+  return used;
 }
 
 }  // namespace partita::step

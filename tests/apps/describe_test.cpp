@@ -1,5 +1,5 @@
 /// A dry run fails where the run would: on any rank, in any program, with any size of its batches.
-#include "job/describe.hpp"
+#include "partita/job/describe.hpp"
 
 #include <gtest/gtest.h>
 

@@ -5,11 +5,11 @@
 #include <cstdlib>
 #include <ctime>
 
-#include "job/job.hpp"
-#include "job/record.hpp"
+#include "partita/job/job.hpp"
+#include "partita/job/record.hpp"
+#include "partita/job/training_job.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/run/training.hpp"
-#include "train/training_job.hpp"
 
 namespace {
 
@@ -129,6 +129,6 @@ int train_slowly(const job::Job& job) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return job::run_main({.name = "slowed_training", .read = train::read_input, .run = train_slowly}, argc,
-                       argv);
+  return job::run_main({.name = "slowed_training", .read = job::read_training_input, .run = train_slowly},
+                       argc, argv);
 }

@@ -48,14 +48,14 @@ void expect_no_allocation(kernels::Backend& backend) {
       const auto plan =
           step::plan(c.model, {.grid = grid, .batch = 8, .pipeline = {.microbatches = 2}}, violations);
       ASSERT_TRUE(violations.empty());
-      run::Axes axes(world(), c.model, plan);
+      comm::Axes axes(world(), plan.grid, step::used_axes(c.model, plan));
       const auto program = step::build_training_program(
           c.model, plan, axes.at(), {.type = backend.type(), .layout = backend.image_layout()});
-      run::Parameters parameters(program, backend.device(), axes.along(topology::Axis::data));
+      state::Parameters parameters(program, backend.device(), axes.along(topology::Axis::data));
       parameters.initialize(program, c.model, model::Initializer::torch, 1);
-      run::Executor executor(program, c.model, backend, axes, parameters, {.largest_batch = 8});
+      execute::Executor executor(program, c.model, backend, axes, parameters, {.largest_batch = 8});
       const std::vector<std::int64_t> indices{0, 1, 2, 3, 4, 5, 6, 7};
-      run::StepSpans spans;
+      execute::StepSpans spans;
       const auto step = [&] {
         executor.run({.dataset = &c.data.train, .indices = indices, .divisor = 8}, {.learning_rate = 0.01},
                      spans);

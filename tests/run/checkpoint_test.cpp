@@ -151,9 +151,9 @@ TEST(Restart, AFailedCheckpointIsReportedAndTheTrainingGoesOn) {
       options_for(c, {1, {.data = world().size()}, step::Schedule::one_f_one_b, 1, Placing::cheapest});
   options.checkpoint = {.dir = "/proc/nowhere", .every = cut};
   run::Training training(c.model, options, *backend, world(), c.data);
-  std::vector<run::CheckpointReport> reports;
+  std::vector<state::CheckpointReport> reports;
   run::Training::Observer observer;
-  observer.on_report = [&](const run::CheckpointReport& report) { reports.push_back(report); };
+  observer.on_report = [&](const state::CheckpointReport& report) { reports.push_back(report); };
   EXPECT_EQ(training.run(observer), run::Outcome::complete);
   EXPECT_FALSE(training.is_checkpointed());
   EXPECT_EQ(reports.size(), world().rank() == 0 ? 3u : 0u);  // steps 8, 16 and the end

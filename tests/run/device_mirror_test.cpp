@@ -1,5 +1,5 @@
 /// What orders the copies of a mirror against the kernels and the image, one queue asked to go on at a time.
-#include "partita/run/device_mirror.hpp"
+#include "partita/device/device_mirror.hpp"
 
 #include <gtest/gtest.h>
 
@@ -27,7 +27,7 @@ struct DeviceMirror : ::testing::Test {
                 y = y_memory.view(DataType::float32, Elements(n));
   kernels::View image = image_memory.view(DataType::float32, Elements(n)),
                 seen = seen_memory.view(DataType::float32, Elements(n));
-  run::DeviceMirror mirror{device, x, image};
+  device::DeviceMirror mirror{device, x, image};
 
   void fill(float first) {
     const auto values = image.as<float>();
@@ -81,7 +81,7 @@ TEST_F(DeviceMirror, KernelsBehindItsReleaseSeeWhatItStored) {
 TEST_F(DeviceMirror, FetchesInTheOrderOfThePlanBehindTheKernelsThatMakeIt) {
   const std::vector<topology::Range> ranges{{n / 2, n}, {0, n / 2}};
   cuda->relu_forward(x, y);
-  run::DeviceMirror of_y(device, y, image);
+  device::DeviceMirror of_y(device, y, image);
   of_y.plan_fetches(ranges);
   fill(-1);
   of_y.begin();

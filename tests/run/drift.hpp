@@ -22,7 +22,7 @@ inline std::vector<double> difference(std::vector<double> a, const std::vector<d
   return a;
 }
 
-using Tensors = std::vector<run::LogicalTensor>;
+using Tensors = std::vector<state::LogicalTensor>;
 
 /// The largest ‖w_p − w₁‖ / ‖w₁ − w₀‖ over trained tensors; infinity when one moved less than 1e-4 of its
 /// norm, or a frozen one at all.

@@ -8,7 +8,7 @@
 #include "../mpi_main.hpp"
 #include "cases.hpp"
 #include "partita/data/sampler.hpp"
-#include "partita/run/executor.hpp"
+#include "partita/execute/executor.hpp"
 
 namespace partita::tests {
 
@@ -22,36 +22,36 @@ class Harness {
         model_(placed(c.model, d.placing)),
         options_(options_for(c, d)),
         plan_(plan_of(model_, options_)),
-        axes_(world(), model_, plan_),
+        axes_(world(), plan_.grid, step::used_axes(model_, plan_)),
         format_{.type = backend.type(), .layout = backend.image_layout()},
         program_(step::build_training_program(model_, plan_, axes_.at(), format_)) {
     if (mutate) mutate(program_);
     parameters_ =
-        std::make_unique<run::Parameters>(program_, backend.device(), axes_.along(topology::Axis::data));
+        std::make_unique<state::Parameters>(program_, backend.device(), axes_.along(topology::Axis::data));
     parameters_->initialize(program_, model_, options_.initializer, options_.seed);
-    executor_ = std::make_unique<run::Executor>(
+    executor_ = std::make_unique<execute::Executor>(
         program_, model_, backend, axes_, *parameters_,
-        run::Executor::Options{.largest_batch = largest_batch > 0
-                                                    ? largest_batch
-                                                    : std::min(c.batch, c.data.train.samples.value()),
-                               .algorithm = comm::Algorithm::ring,
-                               .instead_of_kernels = std::move(instead_of_kernels)});
+        execute::Executor::Options{.largest_batch = largest_batch > 0
+                                                        ? largest_batch
+                                                        : std::min(c.batch, c.data.train.samples.value()),
+                                   .algorithm = comm::Algorithm::ring,
+                                   .instead_of_kernels = std::move(instead_of_kernels)});
   }
 
   /// One batch: its samples in the order of the data set.
-  run::StepSpans step(std::int64_t begin, std::int64_t samples, std::int64_t divisor) {
+  execute::StepSpans step(std::int64_t begin, std::int64_t samples, std::int64_t divisor) {
     std::vector<std::int64_t> indices;
     for (std::int64_t i = 0; i < samples; ++i)
       indices.push_back(begin + i);
     return step(indices, divisor);
   }
-  run::StepSpans step(std::span<const std::int64_t> indices, std::int64_t divisor) {
-    run::StepSpans spans;
+  execute::StepSpans step(std::span<const std::int64_t> indices, std::int64_t divisor) {
+    execute::StepSpans spans;
     executor_->run({.dataset = &case_.data.train, .indices = indices, .divisor = divisor},
-                   run::step_values({.learning_rate = options_.learning_rate.base,
-                                     .momentum = options_.momentum,
-                                     .weight_decay = options_.weight_decay},
-                                    options_.seed, steps_++),
+                   execute::step_values({.learning_rate = options_.learning_rate.base,
+                                         .momentum = options_.momentum,
+                                         .weight_decay = options_.weight_decay},
+                                        options_.seed, steps_++),
                    spans);
     return spans;
   }
@@ -70,9 +70,9 @@ class Harness {
   [[nodiscard]] step::Program program_of(int rank) const {
     return step::build_training_program(model_, plan_, topology::coordinate_of(plan_.grid, rank), format_);
   }
-  [[nodiscard]] std::vector<run::LogicalTensor> gather_parameters() const {
-    return run::gather_logical(world(), model_, parameters_->weights_on_host(),
-                               [this](int r) { return program_of(r); });
+  [[nodiscard]] std::vector<state::LogicalTensor> gather_parameters() const {
+    return state::gather_logical(world(), model_, parameters_->weights_on_host(),
+                                 [this](int r) { return program_of(r); });
   }
   [[nodiscard]] const step::Program& program() const { return program_; }
   [[nodiscard]] const topology::Coordinate& at() const { return axes_.at(); }
@@ -90,11 +90,11 @@ class Harness {
   model::ModelSpec model_;
   run::TrainingOptions options_;
   step::Plan plan_;
-  run::Axes axes_;
+  comm::Axes axes_;
   step::TensorFormat format_;
   step::Program program_;
-  std::unique_ptr<run::Parameters> parameters_;
-  std::unique_ptr<run::Executor> executor_;
+  std::unique_ptr<state::Parameters> parameters_;
+  std::unique_ptr<execute::Executor> executor_;
   std::int64_t steps_ = 0;
 };
 

@@ -8,10 +8,10 @@
 #include "covering_array.hpp"
 #include "partita/base/clock.hpp"
 #include "partita/comm/group.hpp"
+#include "partita/device/reached_mirror.hpp"
 #include "partita/kernels/cuda/backend.hpp"
 #include "partita/kernels/cuda/devices.hpp"
 #include "partita/memory/buffer.hpp"
-#include "partita/run/reached_mirror.hpp"
 #include "trained.hpp"
 
 namespace partita::tests {
@@ -48,7 +48,7 @@ class Shared {
     memory_.emplace(device, job);
     for (std::size_t i = 0; i < sizes.size(); ++i) {
       EXPECT_TRUE(memory_->share(storage_[i].bytes())) << memory_->why_not();
-      mirrors_.push_back(std::make_unique<run::ReachedMirror>(device, *memory_, views_[i]));
+      mirrors_.push_back(std::make_unique<device::ReachedMirror>(device, *memory_, views_[i]));
     }
   }
   ~Shared() {
@@ -79,8 +79,8 @@ class Shared {
   std::vector<memory::DeviceBuffer> storage_;
   std::vector<memory::PinnedBuffer> host_;
   std::vector<kernels::View> views_;
-  std::optional<run::SharedMemory> memory_;
-  std::vector<std::unique_ptr<run::ReachedMirror>> mirrors_;
+  std::optional<device::SharedMemory> memory_;
+  std::vector<std::unique_ptr<device::ReachedMirror>> mirrors_;
 };
 
 std::vector<std::int64_t> sizes() {

@@ -26,8 +26,8 @@ inline bool replicas_are_identical(const run::Training& training) {
       const auto &a = program.parameters[u], &b = other.parameters[u];
       if (!a.replicated && other.at.tensor != program.at.tensor) continue;
       for (const bool bias : {false, true}) {
-        const kernels::ConstView x = bias ? run::bias_of(mine, a) : run::weight_of(mine, a);
-        const kernels::View y = bias ? run::bias_of(theirs, b) : run::weight_of(theirs, b);
+        const kernels::ConstView x = bias ? state::bias_of(mine, a) : state::weight_of(mine, a);
+        const kernels::View y = bias ? state::bias_of(theirs, b) : state::weight_of(theirs, b);
         identical &= x.size() == y.size() &&
                      std::memcmp(x.data(), y.data(), static_cast<std::size_t>(x.bytes().value())) == 0;
       }

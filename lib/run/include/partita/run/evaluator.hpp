@@ -4,7 +4,8 @@
 
 #include <vector>
 
-#include "partita/run/executor.hpp"
+#include "partita/execute/executor.hpp"
+#include "partita/step/build.hpp"
 
 namespace partita::run {
 
@@ -18,12 +19,12 @@ class Evaluator {
     std::int64_t batch = 1;    ///< of the whole grid; the last one may be smaller
     collective::Algorithm algorithm = collective::Algorithm::automatic;
     collective::DeviceMessages device_messages = collective::DeviceMessages::automatic;
-    std::function<void(const BatchOutputs&)> on_outputs;  ///< see `Executor::Options`
+    std::function<void(const execute::BatchOutputs&)> on_outputs;  ///< see `Executor::Options`
   };
   /// Plans for the sizes that batches have. What was passed outlives the evaluator. Collective over the axes
   /// of the plan.
-  Evaluator(const model::ModelSpec&, const step::Plan&, const step::TensorFormat&, kernels::Backend&, Axes&,
-            Parameters&, const data::Dataset&, Options);
+  Evaluator(const model::ModelSpec&, const step::Plan&, const step::TensorFormat&, kernels::Backend&,
+            comm::Axes&, state::Parameters&, const data::Dataset&, Options);
 
   [[nodiscard]] std::int64_t batches() const;
   /// Of batch `index`, within the data set.
@@ -44,17 +45,17 @@ class Evaluator {
   void calibrate();
 
   [[nodiscard]] const step::Program& program() const { return program_; }
-  [[nodiscard]] const Executor& executor() const { return executor_; }
+  [[nodiscard]] const execute::Executor& executor() const { return executor_; }
 
  private:
   const step::Plan& plan_;
-  Axes& axes_;
+  comm::Axes& axes_;
   const data::Dataset& dataset_;
   step::Program program_;
   Options options_;
-  Executor executor_;
+  execute::Executor executor_;
   std::vector<std::int64_t> indices_;
-  StepSpans spans_;
+  execute::StepSpans spans_;
 };
 
 }  // namespace partita::run

@@ -41,7 +41,7 @@ class Inference {
             const data::Dataset&);
 
   /// Overwrites this rank's part of one tensor.
-  void set_parameter(const LogicalTensor&);
+  void set_parameter(const state::LogicalTensor&);
 
   /// Warm-up, then the passes. Batches and the reduction of their sums are booked as `evaluate`, the warm-up
   /// as `setup`, what is needed for timing and gathering as `record`. Collective over the world.
@@ -52,7 +52,7 @@ class Inference {
   [[nodiscard]] const Evaluator& evaluator() const { return *evaluator_; }
 
  private:
-  void keep(const BatchOutputs&);
+  void keep(const execute::BatchOutputs&);
   void one_batch(std::int64_t index);
   void warm_up();
   /// Begin and end of every batch on this rank.
@@ -65,8 +65,8 @@ class Inference {
   InferenceOptions options_;
   comm::Communicator& world_;
   step::Plan plan_;
-  Axes axes_;
-  std::unique_ptr<Parameters> parameters_;
+  comm::Axes axes_;
+  std::unique_ptr<state::Parameters> parameters_;
   std::unique_ptr<Evaluator> evaluator_;
   std::unique_ptr<comm::Collective> barrier_;
   std::int64_t width_;                   ///< numbers kept of a sample: its class, or its outputs

@@ -24,7 +24,7 @@ struct GatheredStep {
 };
 
 /// Steps from `first` on, on rank 0; nothing elsewhere. Collective over `world`.
-std::vector<GatheredStep> gather_steps(comm::Communicator& world, const ProgramOf&,
+std::vector<GatheredStep> gather_steps(comm::Communicator& world, const state::ProgramOf&,
                                        const std::vector<StepRow>&, const comm::Clocks&, std::size_t first);
 
 /// One span of the timeline: an instruction, or a transfer from its start to the end of its wait.

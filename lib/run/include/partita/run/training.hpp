@@ -13,8 +13,8 @@
 
 #include "partita/nn/learning_rate.hpp"
 #include "partita/run/boundary.hpp"
-#include "partita/run/checkpointer.hpp"
 #include "partita/run/evaluator.hpp"
+#include "partita/state/checkpointer.hpp"
 #include "partita/topology/grid.hpp"
 
 namespace partita::data {
@@ -35,7 +35,7 @@ struct TrainingOptions {
   std::int64_t evaluate_every = 1;                      ///< epochs; 0: never
   std::int64_t timeline_first = 0, timeline_steps = 0;  ///< steps whose instructions are timed
   double snapshot_seconds = 0;  ///< between calls of `on_snapshot` inside an epoch; 0: none
-  CheckpointOptions checkpoint;
+  state::CheckpointOptions checkpoint;
   std::function<bool()> interrupted = {};  ///< whether this rank was asked to stop; asked between steps
   model::Initializer initializer = model::Initializer::torch;
   comm::Algorithm algorithm = comm::Algorithm::automatic;
@@ -55,7 +55,7 @@ struct StepRow {
   std::int64_t samples = 0;
   double seconds = 0;
   double learning_rate = 0;
-  StepSpans spans;
+  execute::StepSpans spans;
 };
 
 struct EpochRow {
@@ -70,7 +70,7 @@ struct EpochRow {
 /// One step of the timeline on this rank.
 struct RecordedStep {
   std::int64_t step = 0, batch = 0;
-  std::vector<InstructionTimes> instructions;  ///< of the program, in order
+  std::vector<execute::InstructionTimes> instructions;  ///< of the program, in order
 };
 
 /// `interrupted`: somebody asked to stop; the state was checkpointed where that is possible.
@@ -96,7 +96,8 @@ class Training {
     std::function<void()> on_snapshot = [] {};  ///< between two steps, when a snapshot is due
     /// When a checkpoint begins: brings the result up to date and gives its image, on rank 0.
     std::function<std::vector<std::byte>()> on_checkpoint = [] { return std::vector<std::byte>{}; };
-    std::function<void(const CheckpointReport&)> on_report = [](const CheckpointReport&) {};  ///< rank 0
+    std::function<void(const state::CheckpointReport&)> on_report = [](const state::CheckpointReport&) {
+    };  ///< rank 0
   };
   Outcome run(const Observer&);
 
@@ -130,16 +131,16 @@ class Training {
   [[nodiscard]] const step::Program& program() const { return training_program_; }
   /// The training program of any rank.
   [[nodiscard]] step::Program program_of(int rank) const;
-  [[nodiscard]] const Parameters& parameters() const { return *parameters_; }
-  [[nodiscard]] const Executor& executor() const { return *executor_; }
+  [[nodiscard]] const state::Parameters& parameters() const { return *parameters_; }
+  [[nodiscard]] const execute::Executor& executor() const { return *executor_; }
 
   /// Whole tensors, in order of the layers. Collective over the world; complete on every rank.
-  [[nodiscard]] std::vector<LogicalTensor> gather_parameters() const;
+  [[nodiscard]] std::vector<state::LogicalTensor> gather_parameters() const;
   /// Overwrites this rank's part of one tensor.
-  void set_parameter(const LogicalTensor&);
+  void set_parameter(const state::LogicalTensor&);
 
  private:
-  [[nodiscard]] Batch batch_of(std::span<const std::int64_t> samples) const;
+  [[nodiscard]] execute::Batch batch_of(std::span<const std::int64_t> samples) const;
   [[nodiscard]] std::int64_t steps_per_epoch() const;
   void one_step(std::int64_t step, std::span<const std::int64_t> batch);
   EpochRow summarize(std::int64_t epoch, bool& finite);
@@ -156,18 +157,18 @@ class Training {
   comm::Communicator& world_;
   const data::DataPair& data_;
   step::Plan plan_;
-  Axes axes_;
+  comm::Axes axes_;
   step::TensorFormat format_;
   step::Program training_program_;
-  std::unique_ptr<Parameters> parameters_;
-  std::unique_ptr<Executor> executor_;
+  std::unique_ptr<state::Parameters> parameters_;
+  std::unique_ptr<execute::Executor> executor_;
   std::unique_ptr<Evaluator> evaluator_;
   std::vector<StepRow> steps_;
   std::size_t released_ = 0;  ///< steps whose spans are gone
   std::vector<RecordedStep> recorded_;
   std::vector<EpochRow> epochs_;
   results::TrainingProgress progress_;
-  std::unique_ptr<Checkpointer> checkpointer_;
+  std::unique_ptr<state::Checkpointer> checkpointer_;
   std::int64_t checkpointed_step_ = -1;  ///< of the last one begun
   std::int64_t committed_step_ = -1;
   double checkpoint_seconds_ = 0;

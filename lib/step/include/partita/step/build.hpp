@@ -62,7 +62,7 @@ topology::Axis metric_axes(const Plan&);
 /// The axes over which the gradients of a layer's parameters must be added, those with one rank left out.
 topology::Axis gradient_axes(const Plan&, int layer);
 
-/// Whether any role communicates on this axis, or this product of axes.
-bool uses_axis(const model::ModelSpec&, const Plan&, topology::Axis);
+/// The axes, and products of them, on which any role communicates.
+std::vector<topology::Axis> used_axes(const model::ModelSpec&, const Plan&);
 
 }  // namespace partita::step

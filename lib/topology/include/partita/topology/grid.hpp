@@ -22,6 +22,9 @@ enum class Axis {
   pipeline_tensor = 6,
   world = 7
 };
+/// All axes and products of them on which ranks communicate.
+inline constexpr std::array axes{Axis::data,        Axis::pipeline,        Axis::tensor, Axis::data_pipeline,
+                                 Axis::data_tensor, Axis::pipeline_tensor, Axis::world};
 constexpr Axis operator|(Axis a, Axis b) {
   return static_cast<Axis>(static_cast<int>(a) | static_cast<int>(b));
 }

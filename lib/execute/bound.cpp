@@ -1,0 +1,155 @@
+/// All that a batch size decides is decided here: addresses of slots, operators, planned transfers, blocks
+/// that conversions copy. A step with this size then allocates nothing.
+#include "bound.hpp"
+
+#include <algorithm>
+
+#include "partita/base/error.hpp"
+#include "partita/step/check.hpp"
+
+namespace partita::execute {
+
+using collective::Operation;
+using kernels::Bytes;
+
+Executor::Bound::Bound(Executor& executor, std::int64_t batch_samples)
+    : program(executor.program_),
+      batch(batch_samples),
+      data_rank(executor.axes_.at().data),
+      lives(step::live_ranges(executor.program_)),
+      mirrors(executor.device_, executor.links_) {
+  const auto faults = step::faults_of(program, executor.model_, data_rank, batch);
+  base::expect(faults.empty(), "a program can be executed", faults.empty() ? "" : faults.front());
+  place_slots(executor);
+  plan_operators(executor);
+  plan_transfers(executor);
+}
+
+topology::Range Executor::Bound::samples(int microbatch, bool share) const {
+  const auto whole = program.microbatch(microbatch, data_rank, batch);
+  if (!share) return whole;
+  const auto mine = topology::share(program.at.tensor, program.grid.tensor, whole.size());
+  return {whole.begin + mine.begin, whole.begin + mine.end};
+}
+
+void Executor::Bound::place_slots(Executor& executor) {
+  const auto plan = step::plan_memory(program, data_rank, batch, memory::alignment);
+  // The largest batch has sized the arena; a smaller one may all the same need more, since cuts and first fit
+  // are not monotonous.
+  const bool fits = plan.total.value() <= static_cast<std::int64_t>(executor.activations_.bytes().size());
+  if (!fits) {
+    executor.more_activations_.push_back(memory::shareable(executor.device_, plan.total));
+    executor.links_.share(executor.more_activations_.back().bytes());
+    executor.activation_bytes_ += plan.total;
+  }
+  const auto storage = (fits ? executor.activations_ : executor.more_activations_.back()).bytes();
+  for (std::size_t s = 0; s < program.slots.size(); ++s) {
+    const auto& slot = program.slots[s];
+    if (slot.role == step::SlotRole::metric) {
+      slots.push_back(executor.step_memory_.metric());
+    } else if (slot.role == step::SlotRole::parameter_gradients) {
+      slots.push_back(executor.parameters_.gradients());
+    } else if (plan.offset_bytes[s] < 0) {
+      slots.emplace_back();
+    } else {
+      const auto n = slot.microbatch < 0 ? 0 : samples(slot.microbatch, false).size();
+      slots.emplace_back(storage.data() + plan.offset_bytes[s], slot.type, program.elements(slot, n));
+    }
+  }
+}
+
+void Executor::Bound::plan_operators(Executor& executor) {
+  for (int u = 0; u < static_cast<int>(program.units.size()); ++u)
+    for (int j = 0; j < program.microbatches; ++j) {
+      const auto& unit = program.units[static_cast<std::size_t>(u)];
+      const auto& s = program.slots_of(u, j);
+      tensors.push_back(tensors_of(executor, u, j));
+      operators.push_back(nullptr);
+      if (s.x == s.y) continue;
+      const auto n = unit.idle ? 0 : samples(j, unit.variant == step::Variant::batch).size();
+      auto& planned = planned_[{u, n}];
+      if (!planned)
+        planned =
+            nn::plan_operator(unit.local,
+                              {.index = unit.layer,
+                               .fused_relu = unit.fused_relu,
+                               .first_channel = unit.first_channel,
+                               .first_row = unit.first_row,
+                               .whole = executor.model_.layers[static_cast<std::size_t>(unit.layer)].input},
+                              n, executor.backend_);
+      workspace = std::max(workspace, planned->workspace());
+      operators.back() = planned.get();
+    }
+}
+
+nn::Tensors Executor::Bound::tensors_of(Executor& executor, int u, int j) const {
+  const auto& s = program.slots_of(u, j);
+  const auto& range = program.parameters[static_cast<std::size_t>(u)];
+  nn::Tensors t{.x = slot(s.x),
+                .weight = state::weight_of(executor.parameters_.weights(), range),
+                .bias = state::bias_of(executor.parameters_.weights(), range),
+                .y = slot(s.y),
+                .winners = slot(s.winners),
+                .dy = slot(s.dy),
+                .dx = slot(s.dx)};
+  if (!program.units[static_cast<std::size_t>(u)].adds_bias)
+    t.bias = executor.no_bias_.view(program.type, range.bias_count);
+  return t;  // gradients of parameters are named by the instructions
+}
+
+void Executor::Bound::plan_transfers(Executor& executor) {
+  const int rank = program.at.tensor, ranks = program.grid.tensor;
+  std::vector<std::int64_t> samples_of(program.conversions.size(), 0);
+  for (const auto& instruction : program.instructions)
+    if (instruction.conversion >= 0)
+      samples_of[static_cast<std::size_t>(instruction.conversion)] =
+          samples(instruction.microbatch, false).size();
+  for (std::size_t c = 0; c < program.conversions.size(); ++c)
+    moves.push_back(
+        {.pack = step::pack_moves(program.conversions[c], rank, ranks, samples_of[c], program.layout),
+         .unpack = step::unpack_moves(program.conversions[c], rank, ranks, samples_of[c], program.layout)});
+  for (std::size_t i = 0; i < program.transfers.size(); ++i) {
+    transfers.push_back(nullptr);
+    if (executor.fixed_[i]) continue;
+    const auto& t = program.transfers[i];
+    auto& axis = executor.axes_.along(t.axis);
+    const auto n = samples(t.microbatch, false).size();
+    const View view = slot(t.slot);
+    const auto* conversion =
+        t.conversion < 0 ? nullptr : &program.conversions[static_cast<std::size_t>(t.conversion)];
+    const auto cuts = conversion ? step::buffer_cuts(*conversion, ranks, n)
+                                 : collective::even_cuts(axis.size(), view.size().value());
+    auto& planned = transfers.back();
+    switch (t.operation) {
+      case Operation::send:
+        planned = axis.plan_send(mirrors.moved(t.axis, view), t.peer, t.tag, t.purpose);
+        break;
+      case Operation::receive:
+        planned = axis.plan_receive(mirrors.moved(t.axis, view), t.peer, t.tag, t.purpose);
+        break;
+      case Operation::all_reduce:
+        planned = axis.plan_all_reduce(mirrors.reduced(t.axis, view, executor.options_.algorithm),
+                                       comm::Combine::sum, executor.options_.algorithm, t.purpose);
+        break;
+      case Operation::reduce_scatter:
+        planned = axis.plan_reduce_scatter(mirrors.reduced(t.axis, view, comm::Algorithm::ring), cuts,
+                                           comm::Combine::sum, t.purpose);
+        break;
+      case Operation::all_gather:
+        planned = axis.plan_all_gather(mirrors.moved(t.axis, view), cuts, t.purpose);
+        break;
+      case Operation::all_to_all: {
+        const auto sends = step::send_cuts(*conversion, rank, ranks, n),
+                   receives = step::receive_cuts(*conversion, rank, ranks, n);
+        planned = axis.plan_all_to_all(mirrors.moved(t.axis, view), sends,
+                                       mirrors.moved(t.axis, slot(t.target)), receives, t.purpose);
+        break;
+      }
+      default:
+        throw base::ContractError("a program has no such transfer");
+    }
+  }
+  executor.links_.connect();
+}
+
+}  // namespace partita::execute

@@ -1,0 +1,58 @@
+/// A program bound to a batch size: memory of every slot, operators and what they work on, planned transfers
+/// and copies.
+#pragma once
+
+#include "partita/execute/executor.hpp"
+
+namespace partita::execute {
+
+constexpr bool communicates(const step::Instruction& instruction) {
+  return instruction.kind == step::Kind::start || instruction.kind == step::Kind::wait;
+}
+
+class Executor::Bound {
+ public:
+  /// Collective over the axes of the program.
+  Bound(Executor&, std::int64_t batch);
+
+  [[nodiscard]] View slot(int slot) const {
+    return slot < 0 ? View() : slots[static_cast<std::size_t>(slot)];
+  }
+  /// The first sample of what this rank has of a micro-batch, within the batch.
+  [[nodiscard]] topology::Range samples(int microbatch, bool share) const;
+  [[nodiscard]] std::size_t at(int unit, int microbatch) const {
+    return static_cast<std::size_t>(unit * program.microbatches + microbatch);
+  }
+
+  struct Moves {
+    std::vector<step::BlockMove> pack, unpack;
+  };
+
+  const step::Program& program;
+  std::int64_t batch;
+  int data_rank;
+  std::vector<View> slots;
+  std::vector<step::LiveRange> lives;    ///< of each slot
+  std::vector<nn::Operator*> operators;  ///< by unit and micro-batch; null where no data moves
+  std::vector<nn::Tensors> tensors;
+  std::vector<Moves> moves;  ///< by conversion
+  device::Mirrors mirrors;
+  std::vector<std::unique_ptr<comm::Collective>> transfers;  ///< by transfer; null where it is fixed
+  kernels::Bytes workspace{};
+
+  // Of a device: how often this batch size was run, the events before the instructions, and the graphs that
+  // were recorded, by their first instruction and the divisor of the gradients.
+  std::int64_t runs = 0;
+  std::vector<std::unique_ptr<kernels::Device::Event>> marks;
+  std::map<std::pair<std::size_t, std::int64_t>, std::unique_ptr<kernels::Device::Graph>> graphs;
+
+ private:
+  void place_slots(Executor&);
+  void plan_operators(Executor&);
+  void plan_transfers(Executor&);
+  nn::Tensors tensors_of(Executor&, int unit, int microbatch) const;
+
+  std::map<std::pair<int, std::int64_t>, std::unique_ptr<nn::Operator>> planned_;  ///< by unit and samples
+};
+
+}  // namespace partita::execute

@@ -1,0 +1,152 @@
+/// What each kind of compute instruction does: one call of the back-end or a few, issued to its device.
+#include "bound.hpp"
+#include "partita/base/error.hpp"
+#include "partita/data/batch.hpp"
+#include "resident_data.hpp"
+
+namespace partita::execute {
+
+using kernels::Write;
+using step::Kind;
+using step::Phase;
+
+void Executor::load(const step::Instruction& instruction, Bound& bound, const Batch& batch) {
+  const int target = instruction.writes.front();
+  const auto& slot = program_.slots[static_cast<std::size_t>(target)];
+  const auto range = bound.samples(instruction.microbatch, slot.batch_share);
+  const auto indices =
+      batch.indices.subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size()));
+  const bool answers = slot.role == step::SlotRole::labels;
+  if (!device_.is_host()) {
+    const auto at = step_memory_.indices(range.begin, range.size());
+    const auto& data = resident(*batch.dataset);
+    return answers ? data.gather_answers(backend_, at, bound.slot(target))
+                   : data.gather_samples(backend_, at, bound.slot(target));
+  }
+  if (answers) return data::fill_answers(*batch.dataset, indices, bound.slot(target));
+  data::fill_samples(*batch.dataset, indices,
+                     model_.input.rank() == 3 ? program_.layout : kernels::Layout::nchw, bound.slot(target));
+}
+
+void Executor::loss(const step::Instruction& instruction, Bound& bound, const Batch& batch) {
+  const auto j = static_cast<std::size_t>(instruction.microbatch);
+  const auto& placement = program_.loss_placement;
+  const View logits = bound.slot(program_.loss_slot[j]), labels = bound.slot(program_.labels_slot[j]);
+  const View gradient = program_.training ? bound.slot(program_.loss_gradient_slot[j]) : View();
+  const View sums = step_memory_.sums_of(instruction.microbatch);
+  const auto samples = bound.samples(instruction.microbatch, placement.spread == step::Spread::batch);
+  const auto n = samples.size();
+  if (options_.on_outputs) options_.on_outputs({.samples = samples, .values = on_host(logits)});
+  const double scale = 1.0 / static_cast<double>(batch.divisor);
+  const auto outputs = model_.layers.back().output.elements().value();
+  if (placement.spread == step::Spread::channel) {
+    const auto me = static_cast<std::size_t>(program_.at.tensor);
+    const auto first = placement.offsets[me], classes = placement.offsets[me + 1] - first;
+    const View statistics = bound.slot(program_.statistics_slot[j]);
+    if (instruction.phase == Phase::statistics)
+      return backend_.cross_entropy_statistics(
+          n, classes, first, logits, labels,
+          statistics.slice(Elements(3 * n * program_.at.tensor), Elements(3 * n)));
+    backend_.cross_entropy_finish(n, classes, first, placement.offsets, statistics, logits, labels, scale,
+                                  gradient, sums);
+  } else if (model_.loss == model::Loss::cross_entropy) {
+    backend_.cross_entropy(n, outputs, logits, labels, scale, gradient, sums);
+  } else {
+    backend_.mean_squared_error(n, outputs, logits, labels, scale, gradient, sums);
+  }
+  if (&instruction == last_loss_) add_losses();
+}
+
+/// Of all micro-batches, in the deterministic mode in the tree of the gradients; the sums of a single one lie
+/// where those of all belong.
+void Executor::add_losses() {
+  if (program_.microbatches > 1)
+    backend_.add_sums(step_memory_.sums_of_all(), program_.gradient_levels > 1, step_memory_.metric());
+  if (non_finite_step_) step_memory_.invalidate_sums();
+}
+
+void Executor::move(const step::Instruction& instruction, Bound& bound) {
+  const auto& conversion = program_.conversions[static_cast<std::size_t>(instruction.conversion)];
+  const auto& moves = bound.moves[static_cast<std::size_t>(instruction.conversion)];
+  const View target = bound.slot(instruction.writes.front());
+  if (step::exchange_of(conversion.from, conversion.to) == step::Exchange::keep) {
+    if (program_.at.tensor > 0) backend_.zero(target);
+    return;
+  }
+  const bool packs = instruction.kind == Kind::pack;
+  if (!packs && step::zeroes_target(conversion)) backend_.zero(target);
+  const View source = bound.slot(instruction.reads.back());
+  const View buffer = packs ? source : bound.slot(instruction.reads.front());
+  for (const auto& m : packs ? moves.pack : moves.unpack)
+    backend_.copy_block(m.extents, m.source, m.from == step::Memory::buffer ? buffer : source, m.target,
+                        target, m.add ? Write::accumulate : Write::overwrite);
+}
+
+nn::StepPosition Executor::position_in(const Bound& bound, const step::Instruction& instruction) const {
+  const auto& unit = program_.units[static_cast<std::size_t>(instruction.unit)];
+  return {.values = step_memory_.values(),
+          .first_sample = kernels::Samples(
+              bound.samples(instruction.microbatch, unit.variant == step::Variant::batch).begin)};
+}
+
+void Executor::update(const step::Instruction& instruction) {
+  if (inspects_) return;
+  const auto& bucket = program_.buckets[static_cast<std::size_t>(instruction.bucket)];
+  backend_.sgd_update(
+      step_memory_.values(), step_memory_.metric(), parameters_.weights().slice(bucket.first, bucket.count),
+      parameters_.gradients().slice(bucket.first, bucket.count),
+      parameters_.velocities().slice(bucket.first, bucket.count), step_memory_.non_finite_step());
+}
+
+const ResidentData& Executor::resident(const data::Dataset& set) {
+  auto& resident = resident_[&set];
+  if (!resident) resident = std::make_unique<ResidentData>(device_, set);
+  return *resident;
+}
+
+void Executor::compute(const step::Instruction& instruction, Bound& bound, const Batch& batch) {
+  switch (instruction.kind) {
+    case Kind::load:
+      return load(instruction, bound, batch);
+    case Kind::loss:
+      return loss(instruction, bound, batch);
+    case Kind::convert:
+    case Kind::pack:
+    case Kind::unpack:
+      return move(instruction, bound);
+    case Kind::forward:
+    case Kind::backward: {
+      const auto i = bound.at(instruction.unit, instruction.microbatch);
+      const auto& t = bound.tensors[i];
+      const auto position = position_in(bound, instruction);
+      if (instruction.kind == Kind::forward)
+        return bound.operators[i]->forward(t, position, workspace_.bytes());
+      if (instruction.phase == Phase::activation) return backend_.relu_backward(t.y, t.dy, t.dy);
+      if (instruction.phase == Phase::parameters) {
+        auto gradients = t;
+        const auto& range = program_.parameters[static_cast<std::size_t>(instruction.unit)];
+        gradients.dweight = state::weight_of(parameters_.gradients(instruction.level), range);
+        gradients.dbias = state::bias_of(parameters_.gradients(instruction.level), range);
+        return bound.operators[i]->backward_parameters(
+            gradients, instruction.accumulates ? Write::accumulate : Write::overwrite, workspace_.bytes());
+      }
+      return bound.operators[i]->backward_data(t, position, workspace_.bytes());
+    }
+    case Kind::update:
+      return update(instruction);
+    case Kind::combine: {
+      const auto& range = program_.chunk_gradients[static_cast<std::size_t>(instruction.chunk)];
+      const kernels::StridedBlock contiguous{.strides = {0, 0, 0, 1}};
+      return backend_.copy_block(
+          {1, 1, 1, range.count.value()}, contiguous,
+          parameters_.gradients(instruction.level).slice(range.first, range.count), contiguous,
+          parameters_.gradients(instruction.level - 1).slice(range.first, range.count), Write::accumulate);
+    }
+    case Kind::start:
+    case Kind::wait:
+      break;
+  }
+  throw base::ContractError("a compute instruction was expected");
+}
+
+}  // namespace partita::execute

@@ -1,0 +1,275 @@
+/// Walks a program's instructions on a host, and holds what a host and a device need alike: memory, transfers
+/// that no batch size changes, times of transfers on their own, the times of a step.
+#include "partita/execute/executor.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "bound.hpp"
+#include "partita/base/clock.hpp"
+#include "partita/base/error.hpp"
+#include "partita/step/counterparts.hpp"
+#include "partita/step/position.hpp"
+#include "resident_data.hpp"
+
+namespace partita::execute {
+
+using kernels::Bytes;
+using step::Kind;
+
+Executor::Executor(const step::Program& program, const model::ModelSpec& model, kernels::Backend& backend,
+                   comm::Axes& axes, state::Parameters& parameters, Options options)
+    : program_(program),
+      model_(model),
+      backend_(backend),
+      device_(backend.device()),
+      axes_(axes),
+      parameters_(parameters),
+      options_(std::move(options)),
+      step_memory_(device_, program.microbatches, options_.largest_batch),
+      done_(device_.make_event()),
+      links_(device_, axes, options_.device_messages, step_memory_.memory()),
+      mirrors_(device_, links_),
+      position_(axes.world().position()) {
+  std::vector<std::string> layers;
+  for (const auto& layer : model.layers)
+    layers.push_back(layer.name);
+  axes.world().name_instructions(
+      [layers](std::uint64_t position) { return step::name_of_position(position, layers); });
+  for (const auto& instruction : program.instructions) {
+    positions_.push_back(step::position_of(program, instruction));
+    if (instruction.kind == Kind::loss) last_loss_ = &instruction;
+  }
+  base::expect(!options_.on_outputs || program.loss_placement.spread != step::Spread::channel,
+               "outputs are seen where the plan keeps them whole");
+  activation_bytes_ =
+      step::plan_memory(program, axes.at().data, options_.largest_batch, memory::alignment).total;
+  activations_ = memory::shareable(device_, activation_bytes_);
+  links_.share(activations_.bytes());
+  links_.share(parameters.gradient_memory());
+  Elements most{};
+  for (const auto& range : program.parameters)
+    most = std::max(most, range.bias_count);
+  no_bias_ = memory::DeviceBuffer(device_, bytes_of(program.type, most));
+  for (const auto& t : program.transfers) {
+    fixed_.push_back(nullptr);
+    if (t.microbatch >= 0) continue;
+    const bool of_metric = t.slot == program.metric_slot;
+    const View whole = of_metric ? step_memory_.metric() : parameters.gradients();
+    const View image = of_metric ? View() : parameters.image_of_gradients().slice(t.first, t.count);
+    fixed_.back() = axes.along(t.axis).plan_all_reduce(
+        mirrors_.reduced(t.axis, whole.slice(t.first, t.count), options_.algorithm, image),
+        comm::Combine::sum, options_.algorithm, t.purpose);
+  }
+}
+
+Executor::~Executor() = default;
+
+Executor::Bound& Executor::bind(std::int64_t batch) {
+  auto& entry = bound_[batch];
+  if (entry) return *entry;
+  auto& ledger = axes_.world().ledger();
+  const auto activity = ledger.activity();
+  ledger.set_activity(collective::Activity::setup);  // the ranks agree on what they plan
+  entry = std::make_unique<Bound>(*this, batch);
+  ledger.set_activity(activity);
+  if (entry->workspace.value() > static_cast<std::int64_t>(workspace_.bytes().size()))
+    grow_workspace(entry->workspace);
+  return *entry;
+}
+
+/// What was recorded names the memory that goes.
+void Executor::grow_workspace(Bytes bytes) {
+  device_.synchronize();
+  for (const auto& [batch, bound] : bound_)
+    if (bound) bound->graphs.clear();
+  workspace_ = memory::DeviceBuffer(device_, bytes);
+}
+
+comm::Collective& Executor::transfer(Bound& bound, int id) {
+  const auto i = static_cast<std::size_t>(id);
+  return fixed_[i] ? *fixed_[i] : *bound.transfers[i];
+}
+
+Bytes Executor::communication_bytes() const {
+  Bytes bytes{};
+  for (const auto& t : fixed_)
+    if (t) bytes += t->buffer_bytes();
+  for (const auto& [batch, bound] : bound_)
+    for (const auto& t : bound->transfers)
+      if (t) bytes += t->buffer_bytes();
+  return bytes;
+}
+
+std::vector<const comm::Collective*> Executor::reductions() const {
+  std::vector<const comm::Collective*> all;
+  for (const auto& t : fixed_)
+    if (t) all.push_back(t.get());
+  return all;
+}
+
+namespace {
+
+/// The shortest of a few runs on its own.
+double alone_seconds(comm::Collective& transfer, kernels::Device& device) {
+  double fastest = INFINITY;
+  for (int repetition = 0; repetition < 3; ++repetition) {
+    const double begin = base::now_seconds();
+    transfer.start();
+    transfer.wait();
+    device.synchronize();
+    fastest = std::min(fastest, base::now_seconds() - begin);
+  }
+  return fastest;
+}
+
+}  // namespace
+
+void Executor::calibrate(std::int64_t batch) {
+  Bound& bound = bind(batch);
+  int largest = 0;  // micro-batch, which stands for all
+  for (int j = 1; j < program_.microbatches; ++j)
+    if (bound.samples(j, false).size() > bound.samples(largest, false).size()) largest = j;
+  std::map<int, double> of_boundary;  // by direction and boundary
+  std::map<int, int> messages;        // in order of their tags, which both ends go through alike
+  for (int i = 0; i < static_cast<int>(program_.transfers.size()); ++i) {
+    const auto& t = program_.transfers[static_cast<std::size_t>(i)];
+    if (step::is_message(t)) {
+      if (t.microbatch == largest) messages[t.tag] = i;
+      continue;
+    }
+    axes_.along(t.axis).barrier();
+    transfer(bound, i).set_alone_seconds(alone_seconds(transfer(bound, i), device_));
+  }
+  for (const auto& [tag, i] : messages)
+    of_boundary[tag / program_.microbatches] = alone_seconds(transfer(bound, i), device_);
+  for (int i = 0; i < static_cast<int>(program_.transfers.size()); ++i)
+    if (const auto& t = program_.transfers[static_cast<std::size_t>(i)]; step::is_message(t))
+      transfer(bound, i).set_alone_seconds(of_boundary.at(t.tag / program_.microbatches));
+}
+
+void Executor::keep_time(const step::Instruction& instruction, double begin, double end, StepSpans& spans) {
+  switch (instruction.kind) {
+    case Kind::load:
+      spans.load += end - begin;
+      return;
+    case Kind::forward:
+    case Kind::loss:
+      spans.forward += end - begin;
+      return;
+    case Kind::backward:
+      spans.backward += end - begin;
+      return;
+    case Kind::update:
+      spans.update += end - begin;
+      return;
+    case Kind::wait: {
+      auto& times = spans.transfers[static_cast<std::size_t>(instruction.transfer)];
+      times.wait_begin = begin;
+      times.wait_end = end;
+      return;
+    }
+    case Kind::start:
+      spans.transfers[static_cast<std::size_t>(instruction.transfer)].started = begin;
+      break;
+    case Kind::convert:
+    case Kind::pack:
+    case Kind::unpack:
+    case Kind::combine:
+      break;
+  }
+  spans.other += end - begin;
+}
+
+void Executor::poison(std::size_t instruction, const Bound& bound) {
+  const auto now = static_cast<int>(instruction);
+  for (std::size_t s = 0; s < program_.slots.size(); ++s)
+    if (program_.slots[s].transient() && bound.lives[s].first == now) live_ += bound.slots[s].bytes();
+  peak_live_ = std::max(peak_live_, live_);
+  for (std::size_t s = 0; s < program_.slots.size(); ++s)
+    if (program_.slots[s].transient() && bound.lives[s].first >= 0 && bound.lives[s].last == now) {
+      live_ -= bound.slots[s].bytes();
+      fill_with_nan(bound.slots[s]);
+    }
+}
+
+void Executor::fill_with_nan(View slot) {
+  if (slot.empty()) return;
+  if (slot.bytes() > nan_.size()) {
+    device_.synchronize();
+    nan_ = memory::PinnedBuffer(device_, slot.bytes());
+    std::memset(nan_.bytes().data(), 0xFF, nan_.bytes().size());
+  }
+  device_.copy(kernels::Device::Queue::compute, slot, nan_.view(slot.type(), slot.size()));
+}
+
+kernels::ConstView Executor::on_host(kernels::ConstView view) {
+  if (device_.is_host() || view.empty()) return view;
+  if (view.bytes() > image_.size()) image_ = memory::PinnedBuffer(device_, view.bytes());
+  const View image = image_.view(view.type(), view.size());
+  device_.copy(kernels::Device::Queue::compute, image, view);
+  device_.synchronize();
+  return image;
+}
+
+kernels::LossSums Executor::run(const Batch& batch, const kernels::StepValues& values, StepSpans& spans) {
+  Bound& bound = bind(static_cast<std::int64_t>(batch.indices.size()));
+  spans.transfers.resize(program_.transfers.size());
+  spans.progress = 0;
+  if (times_) times_->clear();
+  const double begin = spans.begin = base::now_seconds();
+  step_memory_.begin(values, batch.indices);
+  if (non_finite_step_) step_memory_.invalidate_sums();
+  if (device_.is_host()) {
+    walk(bound, batch, begin, spans);
+    step_memory_.end();
+  } else {
+    issue(bound, batch, begin, spans);
+  }
+  if (!non_finite_step_) non_finite_step_ = step_memory_.reported_non_finite_step();
+  return step_memory_.sums();
+}
+
+void Executor::walk(Bound& bound, const Batch& batch, double begin, StepSpans& spans) {
+  int in_flight = 0;
+  const std::uint64_t* where = positions_.data();
+  for (const auto& instruction : program_.instructions) {
+    position_.set(*where++);
+    double progressed = 0;
+    if (communicates(instruction) && options_.instead_of_kernels) options_.instead_of_kernels(instruction);
+    if (instruction.kind == Kind::start) {
+      transfer(bound, instruction.transfer).start();
+      ++in_flight;
+    } else if (instruction.kind == Kind::wait) {
+      transfer(bound, instruction.transfer).wait();
+      --in_flight;
+    } else {
+      do_compute(instruction, bound, batch);
+      if (in_flight > 0) {
+        progressed = -base::now_seconds();
+        axes_.world().progress();
+      }
+    }
+    const double now = base::now_seconds();
+    if (progressed < 0) progressed += now;
+    const double end = now - progressed;  // moving data is no part of the kernel before
+    spans.progress += progressed;
+    keep_time(instruction, begin, end, spans);
+    if (times_) times_->push_back({begin, end});
+    if (options_.poison_released)
+      poison(static_cast<std::size_t>(&instruction - program_.instructions.data()), bound);
+    begin = now;
+  }
+  spans.end = begin;
+}
+
+void Executor::do_compute(const step::Instruction& instruction, Bound& bound, const Batch& batch) {
+  if (options_.instead_of_kernels)
+    options_.instead_of_kernels(instruction);
+  else
+    compute(instruction, bound, batch);
+  if (inspects_) inspect(instruction, bound);
+}
+
+}  // namespace partita::execute

@@ -1,0 +1,190 @@
+/// Runs step programs on one rank: kernels for compute instructions, `comm` for the rest, one span per
+/// instruction.
+///
+/// Communicates on the axes that the program names, nowhere else. Once a batch size is planned and the spans
+/// of a step have their size, running allocates nothing.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "partita/comm/axes.hpp"
+#include "partita/data/dataset.hpp"
+#include "partita/device/mirrors.hpp"
+#include "partita/execute/divergence.hpp"
+#include "partita/execute/step_memory.hpp"
+#include "partita/nn/operator.hpp"
+#include "partita/state/parameters.hpp"
+#include "partita/step/memory.hpp"
+#include "partita/step/program.hpp"
+
+namespace partita::execute {
+
+using kernels::Elements;
+using kernels::View;
+
+/// One batch of the whole grid; every rank takes its micro-batches of it.
+struct Batch {
+  const data::Dataset* dataset = nullptr;
+  std::span<const std::int64_t> indices;  ///< of all its samples in the data set
+  std::int64_t divisor = 0;               ///< of the gradients: samples of the batch
+};
+
+/// The values of step `step` of a run with this seed; `optimizer` has those of the optimizer.
+[[nodiscard]] inline kernels::StepValues step_values(kernels::StepValues optimizer, std::uint64_t seed,
+                                                     std::int64_t step) {
+  // The step is mixed into the seed of dropout: a layer has one stream, a step one seed.
+  optimizer.dropout_seed = seed ^ (static_cast<std::uint64_t>(step) * 0x9E3779B97F4A7C15ULL);
+  optimizer.step = step;
+  return optimizer;
+}
+
+/// When a transfer was started and waited for, on this rank's clock.
+struct TransferTimes {
+  double started = 0, wait_begin = 0, wait_end = 0;
+};
+
+/// Seconds of one step on this rank by what the rank did; waiting is in `transfers`, by transfer of the
+/// program. Their sum is the step, from `begin` to `end`: spans follow each other without gaps.
+struct StepSpans {
+  double begin = 0, end = 0;  ///< on this rank's clock
+  double load = 0, forward = 0, backward = 0, update = 0, other = 0;
+  double progress = 0;  ///< moving transfers on between kernels
+  std::vector<TransferTimes> transfers;
+};
+
+/// Begin and end of one instruction, for a timeline.
+struct InstructionTimes {
+  double begin = 0, end = 0;
+};
+
+/// The network's outputs for some samples of a batch, as the loss reads them; valid during the call that
+/// hands them over.
+struct BatchOutputs {
+  topology::Range samples;    ///< within the batch
+  kernels::ConstView values;  ///< [samples, outputs], on the host
+};
+
+class ResidentData;
+
+class Executor {
+ public:
+  struct Options {
+    std::int64_t largest_batch = 0;  ///< samples of the whole grid; sizes the arena
+    comm::Algorithm algorithm = comm::Algorithm::automatic;
+    /// How messages leave and reach the memory of a device.
+    collective::DeviceMessages device_messages = collective::DeviceMessages::automatic;
+    /// Fills slots with NaN once the last instruction that touches them is over, and counts those alive.
+    bool poison_released = false;
+    /// Does what a compute or copy instruction should do, and is told of every start and wait before it; for
+    /// studies of schedules. Empty: kernels.
+    std::function<void(const step::Instruction&)> instead_of_kernels;
+    /// Sees the outputs of every micro-batch just before the loss; for plans with whole outputs only.
+    std::function<void(const BatchOutputs&)> on_outputs;
+  };
+  /// Collective over the axes of the program.
+  Executor(const step::Program&, const model::ModelSpec&, kernels::Backend&, comm::Axes&, state::Parameters&,
+           Options);
+  ~Executor();
+
+  /// Plans all that a batch of this many samples needs, which the first pass over one does otherwise.
+  /// Collective over the axes.
+  void prepare(std::int64_t batch) { bind(batch); }
+
+  /// One pass over the program. Returns the loss sums: of the whole batch when the program reduces them, of
+  /// what this rank has of it otherwise. `values` are of this step; updates and dropout read them. Collective
+  /// over the axes when it runs a batch of a new size.
+  kernels::LossSums run(const Batch&, const kernels::StepValues& values, StepSpans&);
+
+  /// From the next step on, the times of every instruction are kept here (until called with null).
+  void record_times(std::vector<InstructionTimes>* times) { times_ = times; }
+
+  /// Runs each transfer of a batch of `batch` samples alone a few times: what of this duration a step does
+  /// not wait for is hidden. Collective.
+  void calibrate(std::int64_t batch);
+
+  /// The step, from 0, in which this rank met a gradient or parameter that is not finite and stopped
+  /// updating; the loss of the next step is NaN on all ranks then.
+  [[nodiscard]] std::optional<std::int64_t> non_finite_step() const { return non_finite_step_; }
+  /// Runs the batch without updates and gives the first result of this rank's that is not finite. Collective
+  /// over the axes.
+  std::optional<Finding> find_divergence(const Batch&, const kernels::StepValues&);
+
+  /// The most bytes of slots that were alive at once, when released slots are poisoned.
+  [[nodiscard]] kernels::Bytes peak_live_bytes() const { return peak_live_; }
+  [[nodiscard]] kernels::Bytes activation_bytes() const { return activation_bytes_; }
+  [[nodiscard]] kernels::Bytes communication_bytes() const;
+  /// How messages leave and reach the device's memory; empty for a host or a single rank.
+  [[nodiscard]] std::string device_messages() const { return links_.describe(options_.algorithm); }
+  /// The all-reduces that do not depend on the batch: of gradients and of the metric, in program order.
+  [[nodiscard]] std::vector<const comm::Collective*> reductions() const;
+
+ private:
+  class Bound;
+  Bound& bind(std::int64_t batch);
+  void grow_workspace(kernels::Bytes);
+  /// The instructions in order, each done when the next begins.
+  void walk(Bound&, const Batch&, double begin, StepSpans&);
+  /// The same on a device, to which they are issued.
+  void issue(Bound&, const Batch&, double begin, StepSpans&);
+  void issue_segment(Bound&, const Batch&, std::size_t first, std::size_t end);
+  void issue_one_by_one(Bound&, const Batch&, std::size_t first, std::size_t end);
+  /// Whether the device's time before instruction `boundary` is taken.
+  [[nodiscard]] bool marks(std::size_t boundary) const;
+  void mark(Bound&, std::size_t boundary);
+  void read_marks(const Bound&, double issued, StepSpans&);
+
+  void do_compute(const step::Instruction&, Bound&, const Batch&);
+  void compute(const step::Instruction&, Bound&, const Batch&);
+  void update(const step::Instruction&);
+  /// After an instruction: is what it wrote finite?
+  void inspect(const step::Instruction&, Bound&);
+  void note(Quantity, int layer, kernels::ConstView);
+  [[nodiscard]] bool output_is_finite(const step::Instruction&, Bound&, const nn::StepPosition&);
+  [[nodiscard]] nn::StepPosition position_in(const Bound&, const step::Instruction&) const;
+  void load(const step::Instruction&, Bound&, const Batch&);
+  void loss(const step::Instruction&, Bound&, const Batch&);
+  void add_losses();
+  void move(const step::Instruction&, Bound&);
+  comm::Collective& transfer(Bound&, int id);
+  const ResidentData& resident(const data::Dataset&);
+  /// A copy of a view on the host, once all that was issued is done; until the next call.
+  kernels::ConstView on_host(kernels::ConstView);
+  void poison(std::size_t instruction, const Bound&);
+  void fill_with_nan(View slot);
+  void keep_time(const step::Instruction&, double begin, double end, StepSpans&);
+
+  const step::Program& program_;
+  const model::ModelSpec& model_;
+  kernels::Backend& backend_;
+  kernels::Device& device_;
+  comm::Axes& axes_;
+  state::Parameters& parameters_;
+  Options options_;
+  StepMemory step_memory_;
+  std::unique_ptr<kernels::Device::Event> done_;
+  const step::Instruction* last_loss_ = nullptr;
+  kernels::Bytes activation_bytes_{}, live_{}, peak_live_{};
+  memory::DeviceBuffer activations_, workspace_, no_bias_;
+  std::list<memory::DeviceBuffer> more_activations_;  ///< of batches that need more than the arena
+  memory::PinnedBuffer nan_, image_;
+  std::map<const data::Dataset*, std::unique_ptr<ResidentData>> resident_;
+  device::DeviceLinks
+      links_;  ///< behind all memory that other ranks reach, which is released when it has ended
+  device::Mirrors mirrors_;
+  std::map<std::int64_t, std::unique_ptr<Bound>> bound_;  ///< by samples of the batch
+  std::vector<std::unique_ptr<comm::Collective>> fixed_;  ///< by transfer; null where it depends on the batch
+  std::vector<InstructionTimes>* times_ = nullptr;
+  comm::Position position_;
+  std::vector<std::uint64_t> positions_;  ///< by instruction
+  std::optional<std::int64_t> non_finite_step_;
+  bool inspects_ = false;
+  std::optional<Finding> finding_;
+};
+
+}  // namespace partita::execute

@@ -1,0 +1,122 @@
+/// Builds the programs of all roles as a run would, checks that they can be executed, and lists each role's
+/// layers, memory and traffic; and what the event model says of the step.
+#include "partita/job/describe.hpp"
+
+#include <iomanip>
+#include <sstream>
+
+#include "partita/base/error.hpp"
+#include "partita/memory/arena.hpp"
+#include "partita/sim/rates.hpp"
+#include "partita/step/check.hpp"
+#include "partita/step/memory.hpp"
+#include "partita/step/traffic.hpp"
+
+namespace partita::job {
+namespace {
+
+/// The layers of a role, a line each: "conv1+relu  10x24x24  10x1x5x5  260  column".
+void describe_layers(std::ostream& out, const step::Program& program, const model::ModelSpec& model) {
+  out << "  " << std::left << std::setw(16) << "layer" << std::setw(14) << "output" << std::setw(18)
+      << "weight" << std::right << std::setw(12) << "parameters"
+      << "  placement\n";
+  for (const auto& unit : program.units) {
+    const auto& local = unit.local;
+    out << "  " << std::left << std::setw(16) << name_of(unit, model) << std::setw(14)
+        << (unit.idle ? "nothing" : to_string(local.output)) << std::setw(18)
+        << (local.has_parameters() ? to_string(local.weight_shape()) : "") << std::right << std::setw(12)
+        << local.weight_elements() + local.bias_elements() << "  " << to_string(unit.variant) << "\n";
+  }
+}
+
+void describe_role(std::ostream& out, const step::Program& program, const model::ModelSpec& model,
+                   std::int64_t batch) {
+  const auto parameters = bytes_of(program.type, program.parameter_count);
+  const auto trained = bytes_of(program.type, program.trained_count);
+  const auto activations = step::plan_memory(program, 0, batch, memory::alignment).total;
+  out << "\nstage " << program.at.pipeline << ", tensor rank " << program.at.tensor << "\n";
+  describe_layers(out, program, model);
+  out << "  memory in bytes: parameters " << parameters << ", gradients " << trained * program.gradient_levels
+      << ", optimizer state " << trained << ", activations and messages " << activations << "\n"
+      << "  payload of a step by axis, operation, purpose\n";
+  const auto payload = step::payload_of_step(program, 0, batch);
+  for (const auto& [key, row] : payload)
+    out << "    " << to_string(key.axis) << ' ' << to_string(key.operation) << ' ' << to_string(key.purpose)
+        << ": " << row.calls << " calls, " << row.payload << " bytes\n";
+  if (payload.empty()) out << "    none\n";
+}
+
+/// The programs of all roles of a grid: of each stage those of its tensor coordinates.
+struct Roles {
+  std::vector<step::Program> programs;
+  step::ProgramsByRank by_rank;
+
+  Roles(const topology::GridExtent& grid, const Executed& executed) {
+    for (int stage = 0; stage < grid.pipeline; ++stage)
+      for (int tensor = 0; tensor < grid.tensor; ++tensor)
+        programs.push_back(executed.program_at({.pipeline = stage, .tensor = tensor}));
+    for (int r = 0; r < static_cast<int>(grid.size()); ++r) {
+      const auto at = topology::coordinate_of(grid, r);
+      by_rank.push_back(&programs[static_cast<std::size_t>(at.pipeline * grid.tensor + at.tensor)]);
+    }
+  }
+};
+
+/// What the event model says of all ranks together.
+void describe_simulation(std::ostream& out, const step::ProgramsByRank& programs, std::int64_t batch) {
+  const step::MachineRates rates;
+  const auto simulation = sim::simulate(programs, sim::costs_by_rates(programs, batch, rates), 3);
+  out << "\nevent model of a step at " << rates.flops_per_second / 1e9 << " GFLOP/s and "
+      << rates.tensor_bytes_per_second / 1e9 << " GB/s a rank: " << simulation.step_seconds() * 1e3
+      << " ms, idle fraction " << simulation.idle_fraction() << "\n";
+}
+
+void expect_executable(const Description& description) {
+  std::string text;
+  for (const auto& executed : description.programs) {
+    const Roles roles(description.split.plan.grid, executed);
+    for (const auto batch : executed.batches)
+      for (const auto& fault : step::faults_of(roles.by_rank, description.split.model, batch))
+        text += "\n  " + fault;
+  }
+  if (!text.empty()) throw base::ContractError("this run cannot be executed:" + text);
+}
+
+/// Where the algorithm of all-reduces comes from.
+std::string_view reason_of(collective::Algorithm used, const config::RunOptions& options) {
+  if (used == collective::Algorithm::automatic) return "each looked up in the table of algorithms";
+  return used == options.sync.algorithm ? "sync.algorithm" : "chosen by train.deterministic";
+}
+
+void describe_roles(std::ostream& out, const config::RunOptions& options, const Description& description) {
+  const auto& [model, plan, batch] = description.split;
+  const std::int64_t share = (batch + plan.grid.data - 1) / plan.grid.data;
+  out << "grid   " << to_string(plan.grid) << "\nbatch  " << batch << " samples, at most " << share
+      << " on a data rank, in " << plan.pipeline.microbatches << " micro-batches ("
+      << to_string(plan.pipeline.schedule) << ")\nmodel  " << model.name << ", input "
+      << to_string(model.input) << ", " << model.parameters() << " parameters, "
+      << model.training_flops() / 1e6 << " MFLOP a sample\nsync   all-reduces by "
+      << to_string(description.algorithm) << ": " << reason_of(description.algorithm, options) << "\n";
+  const Roles roles(plan.grid, description.programs.front());
+  for (const auto& role : roles.programs)
+    describe_role(out, role, model, batch);
+  if (plan.grid.size() > 1) describe_simulation(out, roles.by_rank, batch);
+}
+
+}  // namespace
+
+std::string describe(const config::RunOptions& options, const Description& description) {
+  const auto& split = description.split;
+  std::ostringstream out;
+  if (options.dry_run) {
+    expect_executable(description);
+    describe_roles(out, options, description);
+  }
+  if (options.print_program)
+    out << to_string(description.programs.front().program_at(
+                         topology::coordinate_of(split.plan.grid, *options.print_program)),
+                     split.model);
+  return out.str();
+}
+
+}  // namespace partita::job

@@ -1,0 +1,32 @@
+/// What a run would do, without doing it: the text of --dry-run and --print-program.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "partita/job/record.hpp"
+
+namespace partita::job {
+
+/// A program that a run executes, by role, on batches of these sizes.
+struct Executed {
+  std::function<step::Program(const topology::Coordinate&)> program_at;
+  std::vector<std::int64_t> batches;
+};
+
+/// A split, the algorithm of its all-reduces, and the programs that are executed; the first is the one
+/// described.
+struct Description {
+  Split split;
+  collective::Algorithm algorithm;
+  std::vector<Executed> programs;
+};
+
+/// What --dry-run and --print-program ask for: grid and model; of every role (stage and share on the tensor
+/// axis) its layers with the shapes of their shards, parameters, memory by kind, and the payload of a step by
+/// axis, operation and purpose; the instructions of one rank's step. A dry run throws `base::ContractError`,
+/// as the run would, when a program cannot be executed on some rank.
+std::string describe(const config::RunOptions&, const Description&);
+
+}  // namespace partita::job

@@ -1,0 +1,29 @@
+/// The parts of a result record that do not depend on what a run does: whose it is, where it ran, of which
+/// model, what it communicated and held.
+#pragma once
+
+#include "partita/base/version.hpp"
+#include "partita/execute/executor.hpp"
+#include "partita/job/job.hpp"
+#include "partita/step/build.hpp"
+
+namespace partita::job {
+
+/// How a run splits which model. FLOPs are those of a step: of the forward pass where nothing is trained.
+struct Split {
+  const model::ModelSpec& model;
+  const step::Plan& plan;
+  std::int64_t batch;  ///< of the whole grid
+};
+
+/// What the libraries of a program that runs models tell of themselves.
+base::Versions libraries_in_use();
+
+/// What is known before the run. Collective over the world; complete on rank 0.
+results::RunRecord begin_record(const Job&, const Split&, kernels::Backend&, int threads);
+
+/// Brings memory and traffic up to date. Collective over the world; complete on rank 0.
+void update_costs(results::RunRecord&, comm::Communicator& world, const step::Program&,
+                  const execute::Executor&);
+
+}  // namespace partita::job

@@ -1,0 +1,116 @@
+/// Holds a model file against the layers of a model by name and shape, says what does not fit and how to
+/// leave it out, and turns one into the other.
+#include "partita/job/model_file.hpp"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <set>
+
+#include "partita/job/preprocessing.hpp"
+
+namespace partita::job {
+namespace {
+
+using base::Violation;
+
+std::string names_in(const results::ModelFile& file) {
+  std::string names;
+  for (const auto& parameter : file.parameters)
+    if (parameter.name == "weight") names += (names.empty() ? "" : ", ") + parameter.layer;
+  return names.empty() ? "none" : names;
+}
+
+/// What is wrong with a tensor of a layer in the file, or nothing; `found` where it is there.
+std::string check_tensor(const results::ModelFile& file, const model::Layer& layer, const std::string& name,
+                         Layers wanted, bool& found) {
+  const auto parameter = std::find_if(file.parameters.begin(), file.parameters.end(),
+                                      [&](const auto& p) { return p.layer == layer.name && p.name == name; });
+  found = parameter != file.parameters.end();
+  if (!found) return "has no " + name + " of this model's layer " + layer.name;
+  const auto expected = name == "weight" ? layer.weight_shape() : kernels::Shape{layer.out};
+  if (parameter->unreadable.empty() && parameter->shape == expected) return "";
+  const auto wrong = parameter->unreadable.empty()
+                         ? layer.name + " " + name + " has shape " + to_string(parameter->shape) +
+                               " there and " + to_string(expected) + " here"
+                         : parameter->unreadable;
+  return wrong + (wanted == Layers::shared ? "; load-model.skip=" + layer.name + " leaves it out" : "");
+}
+
+}  // namespace
+
+std::vector<Violation> check_model_file(const results::ModelFile& file, const model::ModelSpec& model,
+                                        Layers wanted, const std::string& path) {
+  std::vector<Violation> violations;
+  bool any = false;
+  for (const auto& layer : model.layers) {
+    if (!layer.has_parameters()) continue;
+    bool weight_found = false, bias_found = false;
+    const auto weight = check_tensor(file, layer, "weight", wanted, weight_found);
+    const auto bias = check_tensor(file, layer, "bias", wanted, bias_found);
+    any = any || weight_found || bias_found;
+    // A layer of which the file has only the weight or only the bias is a fault, not a layer that it lacks.
+    if (!weight_found && !bias_found && wanted == Layers::shared) continue;
+    for (const auto& wrong : {weight, bias})
+      if (!wrong.empty()) violations.push_back({"load-model", path, wrong});
+  }
+  if (!any && wanted == Layers::shared)
+    violations.push_back(
+        {"load-model", path, "has no layer of this model's names; it has " + names_in(file)});
+  return violations;
+}
+
+std::vector<Violation> skip_layers(std::optional<results::ModelFile>& file,
+                                   const config::RunOptions& options) {
+  std::vector<Violation> violations;
+  if (options.load_model.empty() && !options.load_skip.empty())
+    violations.push_back(
+        {"load-model.skip", options.load_skip.front(), "skips layers of load-model, which is not given"});
+  if (!file) return violations;
+  std::set<std::string> skipped;
+  for (const auto& pattern : options.load_skip) {
+    bool any = false;
+    for (const auto& parameter : file->parameters)
+      if (fnmatch(pattern.c_str(), parameter.layer.c_str(), 0) == 0)
+        any = true, skipped.insert(parameter.layer);
+    if (!any)
+      violations.push_back({"load-model.skip", pattern,
+                            "is no layer of " + options.load_model.string() + "; it has " + names_in(*file)});
+  }
+  std::erase_if(file->parameters, [&](const auto& parameter) { return skipped.contains(parameter.layer); });
+  return violations;
+}
+
+std::vector<state::LogicalTensor> tensors_of(const results::ModelFile& file, const model::ModelSpec& model) {
+  std::vector<state::LogicalTensor> tensors;
+  for (std::size_t l = 0; l < model.layers.size(); ++l)
+    for (const auto& parameter : file.parameters) {
+      if (!model.layers[l].has_parameters() || parameter.layer != model.layers[l].name) continue;
+      tensors.push_back({.layer = static_cast<int>(l), .is_bias = parameter.name == "bias"});
+      std::visit([&](const auto& values) { tensors.back().values.assign(values.begin(), values.end()); },
+                 parameter.values);
+    }
+  return tensors;
+}
+
+results::ModelFile model_file(const config::RunOptions& options, const data::Dataset& train,
+                              const std::vector<state::LogicalTensor>& tensors) {
+  results::ModelFile file{.model = options.model.name,
+                          .config_hash = config::config_hash(options),
+                          .seed = options.train.seed,
+                          .data = training_data(options, train)};
+  for (const auto& tensor : tensors) {
+    const auto& layer = options.model.layers[static_cast<std::size_t>(tensor.layer)];
+    results::Parameter parameter{.layer = layer.name,
+                                 .name = tensor.is_bias ? "bias" : "weight",
+                                 .shape = tensor.is_bias ? kernels::Shape{layer.out} : layer.weight_shape()};
+    if (options.train.precision == config::Precision::fp64)
+      parameter.values = tensor.values;
+    else
+      parameter.values = std::vector<float>(tensor.values.begin(), tensor.values.end());
+    file.parameters.push_back(std::move(parameter));
+  }
+  return file;
+}
+
+}  // namespace partita::job

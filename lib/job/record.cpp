@@ -1,0 +1,160 @@
+/// Gathers hosts, devices, library versions and the scheduler's variables, the layers as they are split, and
+/// at the end traffic and memory of all ranks.
+#include "partita/job/record.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+#include "partita/comm/library.hpp"
+#include "partita/data/library.hpp"
+#include "partita/kernels/cpu/library.hpp"
+#include "partita/kernels/cuda/devices.hpp"
+#include "partita/results/version.hpp"
+
+namespace partita::job {
+namespace {
+
+using collective::Purpose;
+using kernels::Bytes;
+
+std::string cpu_model() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  return "unknown";
+}
+
+/// Which job and which part of it this was, what it was given, how its tasks were laid out and bound. Under
+/// mpiexec those of the step would be its proxies', so that only the job's are kept.
+// clang-format off
+constexpr const char* recorded_variables[] = {
+    "SLURM_CLUSTER_NAME", "SLURM_JOB_PARTITION", "SLURM_JOB_ID", "SLURM_JOB_NAME", "SLURM_RESTART_COUNT",
+    "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_JOB_NUM_NODES",
+    "SLURM_JOB_NODELIST", "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "SLURM_TASKS_PER_NODE",
+    "SLURM_CPUS_PER_TASK", "SLURM_JOB_CPUS_PER_NODE", "SLURM_CPUS_ON_NODE", "SLURM_CPU_BIND",
+    "SLURM_DISTRIBUTION", "SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU", "SLURM_CPU_FREQ_REQ", "SLURM_GPUS",
+    "SLURM_GPUS_PER_NODE", "SLURM_GPUS_PER_TASK", "SLURM_GPUS_ON_NODE", "SLURM_GPU_BIND", "SLURM_JOB_GPUS",
+    "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES"};
+// clang-format on
+
+/// Compiler, libraries and the scheduler's variables, by name.
+base::Versions versions() {
+  auto entries = base::dependency_versions(libraries_in_use());
+  for (const char* name : recorded_variables)
+    if (const char* value = std::getenv(name)) entries[name] = value;
+  return entries;
+}
+
+std::vector<results::RankEnvironment> gather_ranks(const Job& job, const std::string& device, int threads) {
+  std::ostringstream mine;
+  mine << job.environment.host() << '\n' << cpu_model() << '\n' << device << '\n' << threads << '\n';
+  std::vector<results::RankEnvironment> ranks;
+  for (const auto& text : job.world.gather_text(mine.str(), 0, Purpose::control)) {
+    std::istringstream lines(text);
+    results::RankEnvironment row{
+        .coordinate = topology::coordinate_of(job.input.options.grid, static_cast<int>(ranks.size()))};
+    std::getline(lines, row.host);
+    std::getline(lines, row.cpu_model);
+    std::getline(lines, row.device);
+    lines >> row.cores;
+    ranks.push_back(row);
+  }
+  return ranks;
+}
+
+std::vector<results::LayerRow> layers_of(const Split& split) {
+  std::vector<results::LayerRow> rows;
+  bool below_lowest = true;
+  const auto& partition = split.plan.partition;
+  for (std::size_t l = 0; l < split.model.layers.size(); ++l) {
+    const auto& layer = split.model.layers[l];
+    const auto chunk =
+        std::upper_bound(partition.begin(), partition.end(), static_cast<int>(l)) - partition.begin() - 1;
+    const double passes = 1 + (layer.is_trained() ? 1 : 0) + (below_lowest ? 0 : 1);
+    below_lowest = below_lowest && !layer.is_trained();
+    rows.push_back({.name = layer.name,
+                    .kind = std::string(to_string(layer.kind)),
+                    .output = to_string(layer.output),
+                    .parameters = layer.weight_elements() + layer.bias_elements(),
+                    .flops_per_sample = passes * layer.forward_flops(),
+                    .stage = chunk % split.plan.grid.pipeline,
+                    .placement = std::string(to_string(split.plan.placement.layers[l].variant))});
+  }
+  return rows;
+}
+
+template <class Row>
+std::vector<Row> gather_rows(comm::Communicator& world, const Row& mine) {
+  static_assert(std::is_trivially_copyable_v<Row>);
+  std::string bytes(sizeof(Row), '\0');
+  std::memcpy(bytes.data(), &mine, sizeof(Row));
+  std::vector<Row> rows;
+  for (const auto& text : world.gather_text(bytes, 0, Purpose::control)) {
+    rows.emplace_back();
+    std::memcpy(&rows.back(), text.data(), sizeof(Row));
+  }
+  return rows;
+}
+
+}  // namespace
+
+base::Versions libraries_in_use() {
+  return {{"mpi", comm::library_version()},
+          {"hdf5", results::hdf5_version()},
+          {"onednn", kernels::cpu::onednn_version()},
+          {"zlib", data::library_version()},
+          {"cuda", describe(kernels::cuda::query_devices())}};
+}
+
+results::RunRecord begin_record(const Job& job, const Split& split, kernels::Backend& backend, int threads) {
+  const auto& options = job.input.options;
+  auto& device = backend.device();
+  results::RunRecord record;
+  auto& a = record.attributes = results::new_attributes();
+  a.command_line = job.command_line;
+  a.config = config::print_config(options);
+  a.config_hash = config::config_hash(options);
+  a.seed = options.train.seed;
+  a.dataset = job.input.data->train.name;
+  a.dataset_hash = job.input.data->sha256;
+  a.model = options.model.name;
+  a.precision = to_string(options.train.precision);
+  a.grid = options.grid;
+  a.algorithm = "none";
+  a.batch = split.batch;
+  record.environment.entries = versions();
+  record.environment.entries["backend"] = to_string(options.backend);
+  if (options.backend == config::Backend::cuda) {
+    record.environment.entries["gemm"] = options.gemm;
+    record.environment.entries["mpi_reaches_device_memory"] = comm::reaches_device_memory() ? "yes" : "no";
+  }
+  record.environment.entries["math_library"] = backend.math_library();
+  record.environment.entries["node_cores"] = std::to_string(job.world.node_cores());
+  record.environment.entries["all_reduce_table"] = job.input.table.hash();
+  record.environment.ranks = gather_ranks(job, device.is_host() ? "cpu" : device.name(), threads);
+  record.layers = layers_of(split);
+  record.steps.ranks = job.world.size();
+  return record;
+}
+
+void update_costs(results::RunRecord& record, comm::Communicator& world, const step::Program& program,
+                  const execute::Executor& executor) {
+  const Bytes trained = bytes_of(program.type, program.trained_count);
+  // Gradients lie in the shared window where there is one: that is communication memory and gradient memory
+  // in one.
+  record.memory =
+      gather_rows(world, results::MemoryRow{.parameters = bytes_of(program.type, program.parameter_count),
+                                            .gradients = trained * program.gradient_levels,
+                                            .optimizer_state = trained,
+                                            .activations = executor.activation_bytes(),
+                                            .communication_buffers = executor.communication_bytes()});
+  if (const auto way = executor.device_messages(); !way.empty())
+    record.environment.entries["device_messages"] = way;
+  record.peers = world.gather_peers();  // first: the traffic holds this gather too
+  record.traffic = world.gather_traffic();
+}
+
+}  // namespace partita::job

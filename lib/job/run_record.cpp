@@ -1,0 +1,217 @@
+/// Fills in what only a training has: steps and epochs, traffic from before a restart, the timeline, and the
+/// figures of merit.
+#include "run_record.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
+
+namespace partita::job {
+namespace {
+
+using collective::Purpose;
+
+results::PhaseSeconds phases_of(const run::PhaseSeconds& p) {
+  return {p.load, p.forward, p.backward, p.update, p.exposed_transfer, p.dependency, p.straggler, p.other};
+}
+
+std::vector<results::ReductionRow> reductions_of(const run::Training& training) {
+  std::vector<results::ReductionRow> rows;
+  for (const auto* reduction : training.executor().reductions()) {
+    const auto& d = reduction->description();
+    rows.push_back({.purpose = d.purpose,
+                    .payload = bytes_of(d.type, d.elements),
+                    .algorithm = std::string(to_string(d.algorithm)),
+                    .in_window = d.in_window});
+  }
+  return rows;
+}
+
+auto place_of(const collective::TrafficRow& row) { return std::tuple(row.rank, row.key); }
+auto place_of(const collective::PeerRow& row) {
+  return std::tuple(row.rank, row.activity, row.axis, row.counts.peer);
+}
+
+/// Both, the counts of rows of the same place added up.
+template <class Row>
+void add_rows(std::vector<Row>& rows, const std::vector<Row>& more) {
+  std::map<decltype(place_of(rows[0])), std::size_t> at;
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    at[place_of(rows[i])] = i;
+  for (const auto& row : more)
+    if (const auto found = at.find(place_of(row)); found != at.end())
+      rows[found->second].counts += row.counts;
+    else
+      rows.push_back(row);
+}
+
+/// "window", or "recursive-doubling+window" where buckets differ.
+std::string gradient_algorithms(const std::vector<results::ReductionRow>& rows) {
+  std::set<std::string> used;
+  for (const auto& row : rows)
+    if (row.purpose == Purpose::gradient) used.insert(row.algorithm);
+  std::string text;
+  for (const auto& name : used)
+    text += (text.empty() ? "" : "+") + name;
+  return text.empty() ? "none" : text;
+}
+
+}  // namespace
+
+results::RunRecord begin_record(const Job& job, const run::Training& training, kernels::Backend& backend,
+                                int threads) {
+  const auto& options = job.input.options;
+  auto record = begin_record(
+      job, {.model = options.model, .plan = training.plan(), .batch = options.train.batch}, backend, threads);
+  record.reductions = reductions_of(training);
+  record.attributes.algorithm = gradient_algorithms(record.reductions);
+  record.attributes.load_model_hash = options.load_model_hash;
+  return record;
+}
+
+void update_record(results::RunRecord& record, comm::Communicator& world, run::Training& training,
+                   std::size_t first_step, const Exchanged& earlier) {
+  for (const auto& step : run::gather_steps(
+           world, [&](int r) { return training.program_of(r); }, training.steps(), world.measure_clocks(),
+           first_step)) {
+    std::vector<results::PhaseSeconds> phases;
+    for (const auto& p : step.phases)
+      phases.push_back(phases_of(p));
+    record.steps.append({.loss = step.loss,
+                         .samples = step.samples,
+                         .seconds = step.seconds,
+                         .learning_rate = step.learning_rate,
+                         .phases = phases,
+                         .rank_seconds = step.rank_seconds});
+  }
+  training.release_spans();
+  update_costs(record, world, training.program(), training.executor());
+  if (world.rank() == 0) {
+    add_rows(record.traffic, earlier.traffic);
+    add_rows(record.peers, earlier.peers);
+  }
+  record.epochs.clear();
+  for (const auto& epoch : training.epochs())
+    record.epochs.push_back({.epoch = epoch.epoch,
+                             .train_loss = epoch.train_loss,
+                             .test_loss = epoch.test_loss.value_or(results::not_measured),
+                             .test_accuracy = epoch.test_accuracy.value_or(results::not_measured),
+                             .seconds = epoch.seconds,
+                             .samples_per_second = epoch.samples_per_second,
+                             .learning_rate = epoch.learning_rate});
+}
+
+run::EpochRow epoch_row(const results::EpochRow& row) {
+  const auto measured = [](double value) { return std::isnan(value) ? std::nullopt : std::optional(value); };
+  return {.epoch = row.epoch,
+          .train_loss = row.train_loss,
+          .test_loss = measured(row.test_loss),
+          .test_accuracy = measured(row.test_accuracy),
+          .seconds = row.seconds,
+          .samples_per_second = row.samples_per_second,
+          .learning_rate = row.learning_rate};
+}
+
+namespace {
+
+/// How much of the communication a step hides; how much of the ranks' time is spent on communication that it
+/// does not hide; and how much of that is the bubble, waiting for another stage. The first five steps are
+/// left out of the latter two.
+void add_anatomy(const results::RunRecord& record, std::vector<results::Figure>& figures) {
+  double hidden = 0, exposed = 0;
+  for (const auto& row : record.traffic) {
+    if (row.key.activity != collective::Activity::train) continue;
+    hidden += row.counts.hidden_seconds;
+    exposed += row.counts.exposed_seconds;
+  }
+  if (hidden + exposed > 0) figures.push_back({"overlap", hidden / (hidden + exposed), "1"});
+  double idle = 0, bubble = 0, total = 0;
+  const auto ranks = static_cast<std::size_t>(record.steps.ranks);
+  for (std::size_t i = 5; i < record.steps.count(); ++i)
+    for (std::size_t r = 0; r < ranks; ++r) {
+      total += record.steps.rank_seconds[i * ranks + r];
+      bubble += record.steps.at(results::Phase::dependency, i, r);
+      for (const auto phase :
+           {results::Phase::dependency, results::Phase::straggler, results::Phase::exposed_transfer})
+        idle += record.steps.at(phase, i, r);
+    }
+  if (total <= 0 || ranks == 1) return;
+  figures.push_back({"idle_fraction", idle / total, "1"});
+  if (record.attributes.grid.pipeline > 1) figures.push_back({"bubble_fraction", bubble / total, "1"});
+}
+
+}  // namespace
+
+void add_timeline(results::RunRecord& record, comm::Communicator& world, const model::ModelSpec& model,
+                  const run::Training& training) {
+  const auto clocks = world.measure_clocks();
+  const auto spans = run::gather_timeline(world, training, clocks);
+  record.timeline.clock_uncertainty_seconds = clocks.uncertainty_seconds;
+  double origin = INFINITY;
+  for (const auto& span : spans)
+    origin = std::min(origin, span.begin_seconds);
+  std::int64_t first_flow = 0;  // steps before a restart come first
+  double earlier_end = 0;
+  for (const auto& row : record.timeline.rows) {
+    first_flow = std::max(first_flow, row.flow + 1);
+    earlier_end = std::max(earlier_end, row.end_seconds);
+  }
+  origin -= earlier_end;
+  std::map<int, step::Program> programs;
+  for (const auto& span : spans) {
+    if (!programs.contains(span.rank)) programs.emplace(span.rank, training.program_of(span.rank));
+    const auto& program = programs.at(span.rank);
+    const auto& instruction = program.instructions[static_cast<std::size_t>(span.instruction)];
+    results::TimelineRow row{.rank = span.rank,
+                             .step = span.step,
+                             .start_seconds = span.begin_seconds - origin,
+                             .end_seconds = span.end_seconds - origin,
+                             .kind = std::string(to_string(instruction.kind)),
+                             .phase = std::string(to_string(instruction.phase)),
+                             .microbatch = instruction.microbatch,
+                             .chunk = instruction.chunk,
+                             .queue = "compute",  // one thread of control: what it does follows in one row
+                             .bytes = span.bytes,
+                             .flow = span.flow < 0 ? -1 : first_flow + span.flow};
+    if (instruction.unit >= 0)
+      row.layer = name_of(program.units[static_cast<std::size_t>(instruction.unit)], model);
+    if (instruction.transfer >= 0) {
+      const auto& transfer = program.transfers[static_cast<std::size_t>(instruction.transfer)];
+      row.axis = to_string(transfer.axis);
+      row.purpose = to_string(transfer.purpose);
+      if (span.in_flight) row.kind = to_string(transfer.operation);
+      if (span.in_flight) row.queue = "communication";
+    }
+    record.timeline.rows.push_back(std::move(row));
+  }
+}
+
+std::vector<results::Figure> figures_of_merit(const results::RunRecord& record,
+                                              const run::Training& training) {
+  std::vector<results::Figure> figures;
+  double samples = 0, seconds = 0;
+  for (std::size_t i = 5; i < record.steps.count(); ++i) {
+    samples += static_cast<double>(record.steps.samples[i]);
+    seconds += record.steps.seconds[i];
+  }
+  if (seconds > 0) figures.push_back({"throughput", samples / seconds, "samples/s"});
+  add_anatomy(record, figures);
+  if (!record.epochs.empty()) {
+    figures.push_back({"train_loss", record.epochs.back().train_loss, "1"});
+    if (std::isfinite(record.epochs.back().test_loss))
+      figures.push_back({"test_loss", record.epochs.back().test_loss, "1"});
+    if (std::isfinite(record.epochs.back().test_accuracy))
+      figures.push_back({"test_accuracy", record.epochs.back().test_accuracy, "1"});
+  }
+  double stepped = 0;  // since the start, or the restart, of this process
+  for (const auto& step : training.steps())
+    stepped += step.seconds;
+  if (training.checkpoint_seconds() > 0 && stepped > 0)
+    figures.push_back({"checkpoint_overhead", training.checkpoint_seconds() / stepped, "1"});
+  if (const auto reached = training.seconds_to_target())
+    figures.push_back({"time_to_accuracy", *reached, "s"});
+  return figures;
+}
+
+}  // namespace partita::job

@@ -1,0 +1,225 @@
+/// How a checkpoint comes to count: every rank writes its shard and tells all its digest or its failure; rank
+/// 0 writes the manifest once all shards are there, and only then tells that the step is safe.
+#include "partita/state/checkpointer.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "partita/base/clock.hpp"
+#include "partita/base/error.hpp"
+#include "partita/base/paths.hpp"
+
+namespace partita::state {
+namespace {
+
+/// Of the time of the steps, for what a checkpoint does between them.
+constexpr double share_of_steps = 0.01;
+
+results::Block block_of(const step::Piece& piece, const model::ModelSpec& model, std::int64_t file) {
+  const auto& layer = model.layers[static_cast<std::size_t>(piece.layer)];
+  return {.layer = layer.name,
+          .name = piece.is_bias ? "bias" : "weight",
+          .shape = piece.is_bias ? kernels::Shape{layer.out} : layer.weight_shape(),
+          .first_row = piece.first_row,
+          .rows = piece.rows,
+          .first_column = piece.first_column,
+          .columns = piece.columns,
+          .trained = piece.trained,
+          .file = file};
+}
+
+std::vector<step::Program> programs_of(const ProgramOf& program_of, int ranks) {
+  std::vector<step::Program> programs;
+  for (int r = 0; r < ranks; ++r)
+    programs.push_back(program_of(r));
+  return programs;
+}
+
+/// Of a checkpoint, in which every rank that owns something writes.
+std::filesystem::path make_checkpoint_folder(const std::filesystem::path& dir, std::int64_t step) {
+  auto folder = results::checkpoint_folder(dir, step);
+  base::refuse_path(folder, base::make_folders(folder));
+  return folder;
+}
+
+/// Shards on another rank's own disk would be of no use.
+void check_shared(const std::filesystem::path& folder, const results::Manifest& manifest) {
+  for (const auto& shard : manifest.shards) {
+    std::error_code error;
+    const auto bytes = std::filesystem::file_size(folder / shard.name, error);
+    if (error || static_cast<std::int64_t>(bytes) != shard.bytes.value())
+      throw base::EnvironmentError(
+          "stat " + (folder / shard.name).string(), error.value(),
+          "rank 0 does not see it as it was written; checkpoint.dir must be a folder that all"
+          " ranks share");
+  }
+}
+
+/// Of a checkpoint, in the ledger.
+class CheckpointActivity {
+ public:
+  explicit CheckpointActivity(comm::Ledger& ledger) : ledger_(ledger), before_(ledger.activity()) {
+    ledger.set_activity(collective::Activity::checkpoint);
+  }
+  ~CheckpointActivity() { ledger_.set_activity(before_); }
+  CheckpointActivity(const CheckpointActivity&) = delete;
+  CheckpointActivity& operator=(const CheckpointActivity&) = delete;
+
+ private:
+  comm::Ledger& ledger_;
+  collective::Activity before_;
+};
+
+}  // namespace
+
+Checkpointer::Checkpointer(comm::Communicator& world, const model::ModelSpec& model,
+                           const Parameters& parameters, CheckpointOptions options,
+                           const ProgramOf& program_of)
+    : world_(world),
+      model_(model),
+      parameters_(parameters),
+      options_(std::move(options)),
+      owned_(step::owned_pieces(programs_of(program_of, world.size()))),
+      receipts_(static_cast<std::size_t>(world.size())) {
+  std::vector<std::int64_t> cuts(receipts_.size() + 1);
+  for (std::size_t r = 0; r < cuts.size(); ++r)
+    cuts[r] = static_cast<std::int64_t>(r * sizeof(Receipt));
+  const kernels::View receipts(receipts_.data(), kernels::DataType::uint8, kernels::Elements(cuts.back()));
+  gather_receipts_ = world.plan_all_gather(receipts, cuts, collective::Purpose::control);
+  tell_committed_ = world.plan_broadcast(std::span(&committed_step_, 1), 0, collective::Purpose::control);
+}
+
+Checkpointer::~Checkpointer() = default;
+
+/// The pieces that this rank owns, and their velocities, one after the other.
+std::vector<results::FilledBlock> Checkpointer::copy_owned() {
+  const auto& pieces = owned_[static_cast<std::size_t>(world_.rank())];
+  const kernels::ConstView weights = parameters_.weights_on_host(),
+                           velocities = parameters_.velocities_on_host();
+  kernels::Bytes total{};
+  for (const auto& p : pieces)
+    total += bytes_of(weights.type(), p.elements() * (p.trained ? 2 : 1));
+  if (static_cast<std::int64_t>(copy_.bytes().size()) < total.value()) copy_ = memory::HostBuffer(total);
+  char* next = reinterpret_cast<char*>(copy_.bytes().data());
+  const auto copy = [&](kernels::ConstView source) {
+    const kernels::ConstView target(next, source.type(), source.size());
+    std::memcpy(next, source.data(), static_cast<std::size_t>(source.bytes().value()));
+    next += source.bytes().value();
+    return target;
+  };
+  std::vector<results::FilledBlock> blocks;
+  for (const auto& p : pieces) {
+    blocks.push_back({.block = block_of(p, model_, world_.rank())});
+    blocks.back().weights = copy(weights.slice(p.flat, p.elements()));
+    if (p.trained) blocks.back().velocities = copy(velocities.slice(p.flat, p.elements()));
+  }
+  return blocks;
+}
+
+void Checkpointer::begin(const results::TrainingProgress& progress, std::vector<std::byte> result) {
+  finish();
+  const double begun = base::now_seconds();
+  work_ = write(progress, std::move(result));
+  work_.advance();
+  allowance_seconds_ -= base::now_seconds() - begun;
+}
+
+void Checkpointer::after_step(double step_seconds) {
+  if (work_.is_done()) return;
+  allowance_seconds_ = std::min(allowance_seconds_, 0.0) + share_of_steps * step_seconds;
+  for (double before = base::now_seconds(); allowance_seconds_ > 0 && !work_.is_done();) {
+    work_.advance();
+    const double now = base::now_seconds();
+    allowance_seconds_ -= now - before;
+    before = now;
+  }
+}
+
+std::int64_t Checkpointer::finish() {
+  if (work_.is_done()) return committed_step_;
+  world_.wait_until([this] { return work_.advance(); });
+  return committed_step_;
+}
+
+base::Sliced Checkpointer::write(results::TrainingProgress progress, std::vector<std::byte> result) {
+  auto& mine = receipts_[static_cast<std::size_t>(world_.rank())];
+  mine = {};
+  auto blocks = copy_owned();
+  co_yield base::next_slice;
+  results::StoredFile shard;
+  try {
+    if (!blocks.empty()) {
+      const auto folder = make_checkpoint_folder(options_.dir, progress.step);
+      for (auto part = results::write_shard(folder, world_.rank(), std::move(blocks), shard);
+           !part.advance();)
+        co_yield base::next_slice;
+    }
+    mine.bytes = shard.bytes.value();
+    std::copy_n(shard.sha256.begin(), shard.sha256.size(), mine.sha256.begin());
+  } catch (const std::exception& error) {  // the others must learn of it
+    const std::string text = error.what();
+    std::copy_n(text.begin(), std::min(text.size(), mine.failure.size() - 1), mine.failure.begin());
+  }
+  {
+    const CheckpointActivity booked(world_.ledger());
+    gather_receipts_->start();
+  }
+  while (!gather_receipts_->test())
+    co_yield base::next_slice;
+  gather_receipts_->wait();
+  if (world_.rank() == 0)
+    for (auto part = commit(progress, std::move(result)); !part.advance();)
+      co_yield base::next_slice;
+  {
+    const CheckpointActivity booked(world_.ledger());
+    tell_committed_->start();
+  }
+  while (!tell_committed_->test())
+    co_yield base::next_slice;
+  tell_committed_->wait();
+}
+
+results::Manifest Checkpointer::manifest(const results::TrainingProgress& progress) const {
+  auto manifest = options_.describe();
+  manifest.type = parameters_.weights().type();
+  manifest.progress = progress;
+  for (std::size_t r = 0; r < receipts_.size(); ++r) {
+    if (receipts_[r].bytes == 0) continue;
+    for (const auto& piece : owned_[r])
+      manifest.blocks.push_back(block_of(piece, model_, static_cast<std::int64_t>(manifest.shards.size())));
+    manifest.shards.push_back({.name = "shard-" + std::to_string(r) + ".h5",
+                               .bytes = kernels::Bytes(receipts_[r].bytes),
+                               .sha256 = {receipts_[r].sha256.begin(), receipts_[r].sha256.end()}});
+  }
+  return manifest;
+}
+
+/// On rank 0, once every shard is on the disk.
+base::Sliced Checkpointer::commit(results::TrainingProgress progress, std::vector<std::byte> result) {
+  CheckpointReport report{.step = progress.step};
+  for (std::size_t r = 0; r < receipts_.size() && report.failure.empty(); ++r)
+    if (receipts_[r].failure[0] != '\0')
+      report.failure = "rank " + std::to_string(r) + ": " + receipts_[r].failure.data();
+  if (report.failure.empty()) try {
+      const auto folder = make_checkpoint_folder(options_.dir, progress.step);
+      auto vouched = manifest(progress);
+      check_shared(folder, vouched);
+      vouched.result.emplace_back();
+      for (auto part = results::write_image(folder / "result.h5", std::move(result), vouched.result.back());
+           !part.advance();)
+        co_yield base::next_slice;
+      for (const auto& file : vouched.shards)
+        report.bytes += file.bytes;
+      report.bytes += vouched.result.back().bytes;
+      for (auto part = results::write_manifest(folder, std::move(vouched)); !part.advance();)
+        co_yield base::next_slice;
+      committed_step_ = progress.step;
+      results::remove_old_checkpoints(options_.dir, options_.keep);
+    } catch (const std::exception& error) {
+      report.failure = error.what();
+    }
+  on_report(report);
+}
+
+}  // namespace partita::state

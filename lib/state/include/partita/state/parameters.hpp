@@ -1,0 +1,86 @@
+/// The parameters of a role on one rank, with the gradients and velocities of the trained ones: three flat
+/// vectors in the order of the program, so that a bucket is a slice and an update is one call.
+#pragma once
+
+#include <functional>
+
+#include "partita/comm/communicator.hpp"
+#include "partita/memory/arena.hpp"
+#include "partita/memory/buffer.hpp"
+#include "partita/step/program.hpp"
+
+namespace partita::state {
+
+using kernels::Elements;
+using kernels::View;
+
+class Parameters {
+ public:
+  /// Collective over `data_axis`: on a host, gradients lie in its shared window where its ranks share a node,
+  /// so that a reduction copies nothing; those of a device have their image there.
+  Parameters(const step::Program&, kernels::Device&, comm::Communicator& data_axis);
+
+  ~Parameters();
+  Parameters(const Parameters&) = delete;
+  Parameters& operator=(const Parameters&) = delete;
+
+  /// In the device's memory, as everything that kernels work on.
+  [[nodiscard]] View weights() const { return weights_; }
+  /// Of the trained parameters; in the deterministic mode `level` counts the open branches of the tree.
+  [[nodiscard]] View gradients(int level = 0) const {
+    return all_gradients_.slice(velocities_.size() * level, velocities_.size());
+  }
+  [[nodiscard]] View velocities() const { return velocities_; }
+  /// The allocation of a device in which all gradients lie; empty on a host.
+  [[nodiscard]] std::span<std::byte> gradient_memory() const { return gradient_storage_.bytes(); }
+  /// Host memory that the gradients (of level 0) are sent from and received in.
+  [[nodiscard]] View image_of_gradients() const { return gradient_image_; }
+
+  /// Weights and velocities as they are now, on the host. Wait for the device; until the next call.
+  [[nodiscard]] kernels::ConstView weights_on_host() const { return on_host(weights_); }
+  [[nodiscard]] kernels::ConstView velocities_on_host() const { return on_host(velocities_); }
+  /// Lets `change` write them there.
+  void edit(const std::function<void(View weights, View velocities)>& change);
+
+  /// Draws every parameter from (seed, layer, logical index): the same on any grid.
+  void initialize(const step::Program&, const model::ModelSpec&, model::Initializer, std::uint64_t seed);
+
+ private:
+  [[nodiscard]] View on_host(View) const;
+
+  kernels::Device& device_;
+  memory::DeviceBuffer storage_, gradient_storage_;
+  memory::PinnedBuffer image_;  ///< of weights and velocities, of a device
+  comm::SharedBuffer shared_gradients_;
+  View weights_, all_gradients_, gradient_image_, velocities_;
+};
+
+/// The part of a flat vector that belongs to one unit.
+template <bool IsConst>
+kernels::BasicView<IsConst> weight_of(kernels::BasicView<IsConst> flat, const step::ParameterRange& range) {
+  return flat.slice(range.weight_first, range.weight_count);
+}
+template <bool IsConst>
+kernels::BasicView<IsConst> bias_of(kernels::BasicView<IsConst> flat, const step::ParameterRange& range) {
+  return flat.slice(range.bias_first, range.bias_count);
+}
+
+/// The program of any rank.
+using ProgramOf = std::function<step::Program(int rank)>;
+
+/// A whole tensor in PyTorch's logical layout: weight [out, in·k·k] or bias [out] of one layer.
+struct LogicalTensor {
+  int layer = 0;
+  bool is_bias = false;
+  std::vector<double> values;
+};
+
+/// The whole tensors of a model from what every rank holds of a flat vector (its weights, for example), in
+/// order of the layers, weight before bias. Collective over `world`; complete on every rank.
+std::vector<LogicalTensor> gather_logical(comm::Communicator& world, const model::ModelSpec&,
+                                          kernels::ConstView mine, const ProgramOf&);
+
+/// This rank's part of a whole tensor into its flat vector; nothing where it holds none of the layer.
+void scatter_logical(const LogicalTensor&, const step::Program&, View flat);
+
+}  // namespace partita::state

@@ -1,0 +1,17 @@
+/// Parameters and velocities from a checkpoint, whatever grid wrote it.
+#pragma once
+
+#include <filesystem>
+
+#include "partita/results/checkpoint.hpp"
+#include "partita/state/parameters.hpp"
+
+namespace partita::state {
+
+/// Reads the shards that hold something of this rank's part of the model, and no other. Velocities that the
+/// checkpoint lacks (of layers that were frozen) become 0. Throws `base::ConfigError` naming a shard that is
+/// damaged, or a tensor that is not whole. Local.
+void restore(const std::filesystem::path& folder, const results::Manifest&, const model::ModelSpec&,
+             const step::Program&, Parameters&);
+
+}  // namespace partita::state

@@ -1,0 +1,135 @@
+/// Where weights, velocities and gradients lie on a host and on a device, and how the elements of a rank's
+/// flat vector and those of the model's whole tensors correspond.
+#include "partita/state/parameters.hpp"
+
+#include <cstring>
+
+#include "partita/base/error.hpp"
+
+namespace partita::state {
+namespace {
+
+/// Calls `each(flat index, logical index)` for the elements of one tensor of a unit.
+template <class Each>
+void for_each_element(const step::ParameterRange& range, bool is_bias, Each each) {
+  const auto count = (is_bias ? range.bias_count : range.weight_count).value();
+  const auto first = (is_bias ? range.bias_first : range.weight_first).value();
+  for (std::int64_t i = 0; i < count; ++i)
+    each(first + i, is_bias ? range.first_row + i : range.logical_weight(i));
+}
+
+double read(kernels::ConstView view, std::int64_t i) {
+  const auto at = static_cast<std::size_t>(i);
+  return view.type() == kernels::DataType::float64 ? view.as<double>()[at]
+                                                   : static_cast<double>(view.as<float>()[at]);
+}
+
+void write(View view, std::int64_t i, double value) {
+  const auto at = static_cast<std::size_t>(i);
+  if (view.type() == kernels::DataType::float64)
+    view.as<double>()[at] = value;
+  else
+    view.as<float>()[at] = static_cast<float>(value);
+}
+
+}  // namespace
+
+Parameters::Parameters(const step::Program& program, kernels::Device& device, comm::Communicator& data_axis)
+    : device_(device),
+      storage_(device, memory::padded(bytes_of(program.type, program.parameter_count)) +
+                           memory::padded(bytes_of(program.type, program.trained_count))) {
+  memory::Arena arena(storage_.bytes());
+  weights_ = arena.allocate(program.type, program.parameter_count);
+  velocities_ = arena.allocate(program.type, program.trained_count);
+  const auto all_levels = program.trained_count * program.gradient_levels;
+  if (device.is_host()) {
+    shared_gradients_ = data_axis.allocate_shared(bytes_of(program.type, all_levels));
+    all_gradients_ = shared_gradients_.view(program.type, all_levels);
+    gradient_image_ = gradients();
+    return;
+  }
+  gradient_storage_ = memory::shareable(device, bytes_of(program.type, all_levels));
+  all_gradients_ = gradient_storage_.view(program.type, all_levels);
+  shared_gradients_ = data_axis.allocate_shared(bytes_of(program.type, program.trained_count));
+  gradient_image_ = shared_gradients_.view(program.type, program.trained_count);
+  device.pin({static_cast<std::byte*>(gradient_image_.data()),
+              static_cast<std::size_t>(gradient_image_.bytes().value())});
+  image_ = memory::PinnedBuffer(device, storage_.size());
+}
+
+Parameters::~Parameters() {
+  if (!device_.is_host()) device_.unpin(static_cast<std::byte*>(gradient_image_.data()));
+}
+
+/// The part of the image that a view of the storage has.
+View Parameters::on_host(View view) const {
+  if (device_.is_host()) return view;
+  const auto offset = static_cast<std::byte*>(view.data()) - storage_.bytes().data();
+  const View image = image_.view(view.type(), view.size(), kernels::Bytes(offset));
+  device_.copy(kernels::Device::Queue::compute, image, view);
+  device_.synchronize();
+  return image;
+}
+
+void Parameters::edit(const std::function<void(View, View)>& change) {
+  const View weights = on_host(weights_), velocities = on_host(velocities_);
+  change(weights, velocities);
+  if (device_.is_host()) return;
+  device_.copy(kernels::Device::Queue::compute, weights_, weights);
+  device_.copy(kernels::Device::Queue::compute, velocities_, velocities);
+  device_.synchronize();
+}
+
+void Parameters::initialize(const step::Program& program, const model::ModelSpec& model,
+                            model::Initializer initializer, std::uint64_t seed) {
+  edit([&](View weights, View) {
+    for (std::size_t u = 0; u < program.units.size(); ++u)
+      for (const bool is_bias : {false, true})
+        for_each_element(program.parameters[u], is_bias, [&](std::int64_t flat, std::int64_t logical) {
+          write(weights, flat,
+                model::initial_value(model, program.units[u].layer, is_bias, Elements(logical), initializer,
+                                     seed));
+        });
+  });
+}
+
+std::vector<LogicalTensor> gather_logical(comm::Communicator& world, const model::ModelSpec& model,
+                                          kernels::ConstView mine, const ProgramOf& program_of) {
+  const std::string bytes(static_cast<const char*>(mine.data()),
+                          static_cast<std::size_t>(mine.bytes().value()));
+  auto texts = world.all_gather_text(bytes, collective::Purpose::parameter);
+  std::vector<LogicalTensor> tensors;
+  for (std::size_t l = 0; l < model.layers.size(); ++l)
+    for (const bool is_bias : {false, true}) {
+      const auto& layer = model.layers[l];
+      if (!layer.has_parameters()) continue;
+      const auto elements = is_bias ? layer.bias_elements() : layer.weight_elements();
+      tensors.push_back({.layer = static_cast<int>(l),
+                         .is_bias = is_bias,
+                         .values = std::vector<double>(static_cast<std::size_t>(elements.value()))});
+    }
+  for (int r = world.size(); r-- > 0;) {  // the lowest rank that holds a value has the last word
+    const step::Program program = program_of(r);
+    auto& text = texts[static_cast<std::size_t>(r)];
+    const View flat(text.data(), program.type, program.parameter_count);
+    base::expect(flat.bytes().value() == static_cast<std::int64_t>(text.size()),
+                 "a rank's vector fits its program", r);
+    for (std::size_t u = 0; u < program.units.size(); ++u)
+      for (auto& tensor : tensors)
+        if (tensor.layer == program.units[u].layer)
+          for_each_element(program.parameters[u], tensor.is_bias, [&](std::int64_t i, std::int64_t logical) {
+            tensor.values[static_cast<std::size_t>(logical)] = read(flat, i);
+          });
+  }
+  return tensors;
+}
+
+void scatter_logical(const LogicalTensor& tensor, const step::Program& program, View flat) {
+  for (std::size_t u = 0; u < program.units.size(); ++u)
+    if (program.units[u].layer == tensor.layer)
+      for_each_element(program.parameters[u], tensor.is_bias, [&](std::int64_t i, std::int64_t logical) {
+        write(flat, i, tensor.values[static_cast<std::size_t>(logical)]);
+      });
+}
+
+}  // namespace partita::state
