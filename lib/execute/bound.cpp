@@ -86,14 +86,18 @@ nn::Tensors Executor::Bound::tensors_of(Executor& executor, int u, int j) const 
   const auto& s = program.slots_of(u, j);
   const auto& range = program.parameters[static_cast<std::size_t>(u)];
   nn::Tensors t{.x = slot(s.x),
-                .weight = state::weight_of(executor.parameters_.weights(), range),
-                .bias = state::bias_of(executor.parameters_.weights(), range),
+                .parameters = state::parts_of<true>(executor.parameters_.weights(), range),
                 .y = slot(s.y),
-                .winners = slot(s.winners),
                 .dy = slot(s.dy),
                 .dx = slot(s.dx)};
-  if (!program.units[static_cast<std::size_t>(u)].adds_bias)
-    t.bias = executor.no_bias_.view(program.type, range.bias_count);
+  for (std::size_t i = 0; i < s.saved.size(); ++i)
+    t.saved[i] = slot(s.saved[i]);
+  const auto& unit = program.units[static_cast<std::size_t>(u)];
+  if (unit.adds_bias) return t;
+  const auto described = unit.local.parameters();
+  for (std::size_t i = 0; i < described.size(); ++i)
+    if (!described[i].is_of_inputs)
+      t.parameters[i] = executor.no_bias_.view(program.type, range.tensors[i].count);
   return t;  // gradients of parameters are named by the instructions
 }
 

@@ -125,8 +125,7 @@ void Executor::compute(const step::Instruction& instruction, Bound& bound, const
       if (instruction.phase == Phase::parameters) {
         auto gradients = t;
         const auto& range = program_.parameters[static_cast<std::size_t>(instruction.unit)];
-        gradients.dweight = state::weight_of(parameters_.gradients(instruction.level), range);
-        gradients.dbias = state::bias_of(parameters_.gradients(instruction.level), range);
+        gradients.dparameters = state::parts_of(parameters_.gradients(instruction.level), range);
         return bound.operators[i]->backward_parameters(
             gradients, instruction.accumulates ? Write::accumulate : Write::overwrite, workspace_.bytes());
       }

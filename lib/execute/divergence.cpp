@@ -74,8 +74,8 @@ std::optional<Finding> non_finite_parameters(const step::Program& program, const
   const ConstView weights = parameters.weights_on_host();
   for (std::size_t u = 0; u < program.units.size(); ++u) {
     const auto& range = program.parameters[u];
-    if (!all_finite(state::weight_of(weights, range)) || !all_finite(state::bias_of(weights, range)))
-      keep_first(first, {Quantity::parameters, program.units[u].layer}, model);
+    for (const ConstView part : state::parts_of(weights, range))
+      if (!all_finite(part)) keep_first(first, {Quantity::parameters, program.units[u].layer}, model);
   }
   return first;
 }
@@ -121,10 +121,8 @@ void Executor::inspect(const step::Instruction& instruction, Bound& bound) {
     note(Quantity::input_gradient, layer, t.dx);
   } else if (instruction.phase == Phase::parameters) {
     const auto& range = program_.parameters[static_cast<std::size_t>(instruction.unit)];
-    note(Quantity::parameter_gradient, layer,
-         state::weight_of(parameters_.gradients(instruction.level), range));
-    note(Quantity::parameter_gradient, layer,
-         state::bias_of(parameters_.gradients(instruction.level), range));
+    for (const View part : state::parts_of(parameters_.gradients(instruction.level), range))
+      note(Quantity::parameter_gradient, layer, part);
   }
 }
 

@@ -49,8 +49,9 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
   links_.share(activations_.bytes());
   links_.share(parameters.gradient_memory());
   Elements most{};
-  for (const auto& range : program.parameters)
-    most = std::max(most, range.bias_count);
+  for (const auto& unit : program.units)
+    for (const auto& parameter : unit.local.parameters())
+      if (!parameter.is_of_inputs) most = std::max(most, parameter.shape.elements());
   no_bias_ = memory::DeviceBuffer(device_, bytes_of(program.type, most));
   for (const auto& t : program.transfers) {
     fixed_.push_back(nullptr);

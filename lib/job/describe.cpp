@@ -22,10 +22,11 @@ void describe_layers(std::ostream& out, const step::Program& program, const mode
       << "  placement\n";
   for (const auto& unit : program.units) {
     const auto& local = unit.local;
+    const auto parameters = local.parameters();
     out << "  " << std::left << std::setw(16) << name_of(unit, model) << std::setw(14)
         << (unit.idle ? "nothing" : to_string(local.output)) << std::setw(18)
-        << (local.has_parameters() ? to_string(local.weight_shape()) : "") << std::right << std::setw(12)
-        << local.weight_elements() + local.bias_elements() << "  " << to_string(unit.variant) << "\n";
+        << (parameters.empty() ? "" : to_string(parameters.front().shape)) << std::right << std::setw(12)
+        << local.parameter_elements() << "  " << to_string(unit.variant) << "\n";
   }
 }
 

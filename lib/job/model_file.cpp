@@ -22,17 +22,17 @@ std::string names_in(const results::ModelFile& file) {
 }
 
 /// What is wrong with a tensor of a layer in the file, or nothing; `found` where it is there.
-std::string check_tensor(const results::ModelFile& file, const model::Layer& layer, const std::string& name,
-                         Layers wanted, bool& found) {
+std::string check_tensor(const results::ModelFile& file, const model::Layer& layer,
+                         const model::Parameter& expected, Layers wanted, bool& found) {
+  const std::string name(expected.name);
   const auto parameter = std::find_if(file.parameters.begin(), file.parameters.end(),
                                       [&](const auto& p) { return p.layer == layer.name && p.name == name; });
   found = parameter != file.parameters.end();
   if (!found) return "has no " + name + " of this model's layer " + layer.name;
-  const auto expected = name == "weight" ? layer.weight_shape() : kernels::Shape{layer.out};
-  if (parameter->unreadable.empty() && parameter->shape == expected) return "";
+  if (parameter->unreadable.empty() && parameter->shape == expected.shape) return "";
   const auto wrong = parameter->unreadable.empty()
                          ? layer.name + " " + name + " has shape " + to_string(parameter->shape) +
-                               " there and " + to_string(expected) + " here"
+                               " there and " + to_string(expected.shape) + " here"
                          : parameter->unreadable;
   return wrong + (wanted == Layers::shared ? "; load-model.skip=" + layer.name + " leaves it out" : "");
 }
@@ -44,15 +44,18 @@ std::vector<Violation> check_model_file(const results::ModelFile& file, const mo
   std::vector<Violation> violations;
   bool any = false;
   for (const auto& layer : model.layers) {
-    if (!layer.has_parameters()) continue;
-    bool weight_found = false, bias_found = false;
-    const auto weight = check_tensor(file, layer, "weight", wanted, weight_found);
-    const auto bias = check_tensor(file, layer, "bias", wanted, bias_found);
-    any = any || weight_found || bias_found;
+    bool any_of_layer = false;
+    std::vector<Violation> of_layer;
+    for (const auto& parameter : layer.parameters()) {
+      bool found = false;
+      const auto wrong = check_tensor(file, layer, parameter, wanted, found);
+      any_of_layer = any_of_layer || found;
+      if (!wrong.empty()) of_layer.push_back({"load-model", path, wrong});
+    }
+    any = any || any_of_layer;
     // A layer of which the file has only the weight or only the bias is a fault, not a layer that it lacks.
-    if (!weight_found && !bias_found && wanted == Layers::shared) continue;
-    for (const auto& wrong : {weight, bias})
-      if (!wrong.empty()) violations.push_back({"load-model", path, wrong});
+    if (!any_of_layer && wanted == Layers::shared) continue;
+    violations.insert(violations.end(), of_layer.begin(), of_layer.end());
   }
   if (!any && wanted == Layers::shared)
     violations.push_back(
@@ -85,8 +88,11 @@ std::vector<state::LogicalTensor> tensors_of(const results::ModelFile& file, con
   std::vector<state::LogicalTensor> tensors;
   for (std::size_t l = 0; l < model.layers.size(); ++l)
     for (const auto& parameter : file.parameters) {
-      if (!model.layers[l].has_parameters() || parameter.layer != model.layers[l].name) continue;
-      tensors.push_back({.layer = static_cast<int>(l), .is_bias = parameter.name == "bias"});
+      const auto described = model.layers[l].parameters();
+      const auto same = std::find_if(described.begin(), described.end(),
+                                     [&](const auto& p) { return p.name == parameter.name; });
+      if (same == described.end() || parameter.layer != model.layers[l].name) continue;
+      tensors.push_back({.layer = static_cast<int>(l), .tensor = static_cast<int>(same - described.begin())});
       std::visit([&](const auto& values) { tensors.back().values.assign(values.begin(), values.end()); },
                  parameter.values);
     }
@@ -101,9 +107,9 @@ results::ModelFile model_file(const config::RunOptions& options, const data::Dat
                           .data = training_data(options, train)};
   for (const auto& tensor : tensors) {
     const auto& layer = options.model.layers[static_cast<std::size_t>(tensor.layer)];
-    results::Parameter parameter{.layer = layer.name,
-                                 .name = tensor.is_bias ? "bias" : "weight",
-                                 .shape = tensor.is_bias ? kernels::Shape{layer.out} : layer.weight_shape()};
+    const auto described = layer.parameters()[static_cast<std::size_t>(tensor.tensor)];
+    results::Parameter parameter{
+        .layer = layer.name, .name = std::string(described.name), .shape = described.shape};
     if (options.train.precision == config::Precision::fp64)
       parameter.values = tensor.values;
     else

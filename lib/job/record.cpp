@@ -78,7 +78,7 @@ std::vector<results::LayerRow> layers_of(const Split& split) {
     rows.push_back({.name = layer.name,
                     .kind = std::string(to_string(layer.kind)),
                     .output = to_string(layer.output),
-                    .parameters = layer.weight_elements() + layer.bias_elements(),
+                    .parameters = layer.parameter_elements(),
                     .flops_per_sample = passes * layer.forward_flops(),
                     .stage = chunk % split.plan.grid.pipeline,
                     .placement = std::string(to_string(split.plan.placement.layers[l].variant))});

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <sstream>
+#include <variant>
 
 #include "partita/model/parse.hpp"
 
@@ -31,13 +32,13 @@ std::string did_you_mean(const std::string& word, const std::vector<std::string_
   return nearest.empty() ? "" : "; did you mean '" + nearest + "'?";
 }
 
-std::vector<std::string_view> options_of(const LayerGrammar& grammar) {
+std::vector<std::string_view> options_of(const LayerDescription& kind) {
   std::vector<std::string_view> names;
-  for (const auto& option : grammar.options)
+  for (const auto& option : kind.options)
     names.push_back(option.name);
   for (const auto& option : common_options())
     names.push_back(option.name);
-  if (grammar.has_parameters) names.push_back(frozen_word);
+  if (kind.has_parameters()) names.push_back(frozen_word);
   return names;
 }
 
@@ -55,12 +56,12 @@ void LayerLine::refuse(const std::string& message) {
   good_ = false;
 }
 
-const LayerGrammar* LayerLine::grammar() {
+const LayerDescription* LayerLine::find_kind() {
   if (words_.empty()) return refuse("is empty"), nullptr;
   std::vector<std::string_view> names;
-  for (const auto& known : layer_grammar()) {
-    if (words_.front() == to_string(known.kind)) return &known;
-    names.push_back(to_string(known.kind));
+  for (const auto& known : layer_kinds()) {
+    if (words_.front() == known.name) return &known;
+    names.push_back(known.name);
   }
   refuse("unknown layer '" + words_.front() + "'" + did_you_mean(words_.front(), names) + "; known are " +
          listed(names) + " (--help layers)");
@@ -79,42 +80,42 @@ void LayerLine::read_number(const LayerNumber& number, const std::string& text, 
   std::visit(read, number.field);
 }
 
-void LayerLine::read_argument(const LayerGrammar& grammar, Layer& layer) {
+void LayerLine::read_argument(const LayerDescription& kind, Layer& layer) {
   std::vector<std::string> bare;
   for (std::size_t i = 1; i < words_.size(); ++i)
     if (words_[i] != frozen_word && words_[i].find('=') == std::string::npos) bare.push_back(words_[i]);
-  if (!grammar.argument) {
+  if (!kind.argument) {
     if (!bare.empty()) refuse("takes no number");
     return;
   }
   if (bare.size() != 1)
-    refuse("needs exactly one number, the " + std::string(grammar.argument->name) + ": " +
-           allowed(*grammar.argument));
+    refuse("needs exactly one number, the " + std::string(kind.argument->name) + ": " +
+           allowed(*kind.argument));
   else
-    read_number(*grammar.argument, bare.front(), layer);
+    read_number(*kind.argument, bare.front(), layer);
 }
 
-std::map<std::string, std::string> LayerLine::read_options(const LayerGrammar& grammar) {
-  const auto known = options_of(grammar);
+std::map<std::string, std::string> LayerLine::read_options(const LayerDescription& kind) {
+  const auto known = options_of(kind);
   std::map<std::string, std::string> result;
   for (std::size_t i = 1; i < words_.size(); ++i) {
     const auto equals = words_[i].find('=');
     if (equals == std::string::npos) continue;
     const std::string name = words_[i].substr(0, equals);
     if (name == frozen_word)
-      refuse(grammar.has_parameters ? "'frozen' stands alone, without a value"
-                                    : "has no parameters that could be frozen");
+      refuse(kind.has_parameters() ? "'frozen' stands alone, without a value"
+                                   : "has no parameters that could be frozen");
     else if (std::find(known.begin(), known.end(), name) == known.end())
-      refuse("unknown option '" + name + "'" + did_you_mean(name, known) + "; " +
-             std::string(to_string(grammar.kind)) + " takes " + listed(known));
+      refuse("unknown option '" + name + "'" + did_you_mean(name, known) + "; " + std::string(kind.name) +
+             " takes " + listed(known));
     else if (!result.emplace(name, words_[i].substr(equals + 1)).second)
       refuse("option '" + name + "' is given twice");
   }
   return result;
 }
 
-void LayerLine::read_placement(const LayerGrammar& grammar, const std::string& value, Layer& layer) {
-  const auto& known = grammar.placements;
+void LayerLine::read_placement(const LayerDescription& kind, const std::string& value, Layer& layer) {
+  const auto& known = kind.placements;
   if (std::find(known.begin(), known.end(), value) != known.end())
     layer.placement = value;
   else
@@ -123,19 +124,20 @@ void LayerLine::read_placement(const LayerGrammar& grammar, const std::string& v
 
 Layer LayerLine::read() {
   Layer layer;
-  const auto* const known = grammar();
+  const auto* const known = find_kind();
   if (known == nullptr) return layer;
   layer.kind = known->kind;
   layer.frozen = std::find(words_.begin() + 1, words_.end(), frozen_word) != words_.end();
-  if (layer.frozen && !known->has_parameters) refuse("has no parameters that could be frozen");
+  if (layer.frozen && !known->has_parameters()) refuse("has no parameters that could be frozen");
   read_argument(*known, layer);
-  if (layer.is_pooling()) layer.stride = layer.kernel;
   const auto options = read_options(*known);
   for (const auto& number : known->options) {
     if (const auto given = options.find(std::string(number.name)); given != options.end())
       read_number(number, given->second, layer);
-    else if (number.otherwise.empty())
+    else if (number.standard == nullptr)
       refuse("needs " + std::string(number.name) + "=SIZE, " + allowed(number));
+    else
+      layer.*std::get<std::int64_t Layer::*>(number.field) = number.standard(layer);
   }
   if (const auto given = options.find("placement"); given != options.end())
     read_placement(*known, given->second, layer);

@@ -1,4 +1,4 @@
-/// One line of a model, read by the grammar.
+/// One line of a model, read as the description of its kind says.
 #pragma once
 
 #include <map>
@@ -22,11 +22,11 @@ class LayerLine {
   [[nodiscard]] bool good() const { return good_; }
 
  private:
-  const LayerGrammar* grammar();
-  void read_argument(const LayerGrammar&, Layer&);
-  std::map<std::string, std::string> read_options(const LayerGrammar&);
+  const LayerDescription* find_kind();
+  void read_argument(const LayerDescription&, Layer&);
+  std::map<std::string, std::string> read_options(const LayerDescription&);
   void read_number(const LayerNumber&, const std::string& text, Layer&);
-  void read_placement(const LayerGrammar&, const std::string& value, Layer&);
+  void read_placement(const LayerDescription&, const std::string& value, Layer&);
 
   std::string key_;
   const std::string& line_;

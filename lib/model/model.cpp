@@ -1,38 +1,16 @@
-/// Shapes and counts of a layer's parameters, its FLOPs, its line as text, and initial values: each is a
-/// function of (seed, layer, element), so that a shard draws its part of the whole. FLOPs count a
-/// multiply-add as two.
+/// What is asked of a layer, answered by the description of its kind: parameters, FLOPs, its line as text;
+/// and initial values, each a function of (seed, layer, tensor, element), so that a shard draws its part of
+/// the whole.
 #include "partita/model/model.hpp"
 
 #include <charconv>
-#include <cmath>
 #include <map>
 
-#include "partita/kernels/philox.hpp"
+#include "partita/model/layer_kind.hpp"
 
 namespace partita::model {
 
-std::string_view to_string(LayerKind kind) {
-  switch (kind) {
-    case LayerKind::linear:
-      return "linear";
-    case LayerKind::conv:
-      return "conv";
-    case LayerKind::maxpool:
-      return "maxpool";
-    case LayerKind::avgpool:
-      return "avgpool";
-    case LayerKind::relu:
-      return "relu";
-    case LayerKind::tanh:
-      return "tanh";
-    case LayerKind::flatten:
-      return "flatten";
-    case LayerKind::dropout:
-      return "dropout";
-  }
-  return "unknown";
-}
-
+std::string_view to_string(LayerKind kind) { return description_of(kind).name; }
 std::string_view to_string(Loss loss) { return loss == Loss::mse ? "mse" : "cross-entropy"; }
 std::string_view to_string(Initializer init) { return init == Initializer::torch ? "torch" : "kaiming"; }
 
@@ -40,67 +18,64 @@ std::string numbered_name(LayerKind kind, int number) {
   return std::string(to_string(kind)) + std::to_string(number);
 }
 
-std::int64_t Layer::fan_in() const {
-  if (kind == LayerKind::linear) return input.elements().value();
-  return kind == LayerKind::conv ? input[0] * kernel * kernel : 0;
+std::int64_t Parameter::columns() const {
+  std::int64_t columns = 1;
+  for (const auto extent : shape.extents().subspan(1))
+    columns *= extent;
+  return columns;
 }
 
-Shape Layer::weight_shape() const {
-  if (kind == LayerKind::linear) return {out, input.elements().value()};
-  return kind == LayerKind::conv ? Shape{out, input[0], kernel, kernel} : Shape{};
+const LayerDescription& Layer::description() const { return description_of(kind); }
+
+bool Layer::has_parameters() const { return description().has_parameters(); }
+
+std::vector<Parameter> Layer::parameters() const {
+  return has_parameters() ? description().parameters(*this) : std::vector<Parameter>{};
 }
 
-Elements Layer::weight_elements() const { return has_parameters() ? weight_shape().elements() : Elements(0); }
-Elements Layer::bias_elements() const { return Elements(has_parameters() ? out : 0); }
-
-double Layer::forward_flops() const {
-  const auto outputs = static_cast<double>(output.elements().value());
-  const auto window = static_cast<double>(kernel * kernel);
-  switch (kind) {
-    case LayerKind::linear:
-    case LayerKind::conv:
-      return outputs * (2.0 * static_cast<double>(fan_in()) + 1.0);
-    case LayerKind::maxpool:
-    case LayerKind::avgpool:
-      return outputs * window;
-    case LayerKind::flatten:
-      return 0;
-    case LayerKind::relu:
-    case LayerKind::tanh:
-    case LayerKind::dropout:
-      return outputs;
-  }
-  return 0;
+Elements Layer::parameter_elements() const {
+  Elements total{};
+  for (const auto& parameter : parameters())
+    total += parameter.shape.elements();
+  return total;
 }
+
+double Layer::forward_flops() const { return description().forward_flops(*this); }
+
+namespace {
+
+/// As a line has it: the shortest that reads back as the same number.
+std::string text_of(const Layer& layer, const LayerNumber& number) {
+  const auto text = [&](auto field) {
+    char digits[32];
+    return std::string(digits, std::to_chars(digits, digits + sizeof digits, layer.*field).ptr);
+  };
+  return std::visit(text, number.field);
+}
+
+bool is_standard(const Layer& layer, const LayerNumber& number) {
+  const auto* const field = std::get_if<std::int64_t Layer::*>(&number.field);
+  return field != nullptr && number.standard != nullptr && layer.**field == number.standard(layer);
+}
+
+}  // namespace
 
 std::string Layer::line() const {
   std::string text(to_string(kind));
-  const auto number = [](std::int64_t n) { return std::to_string(n); };
-  if (kind == LayerKind::linear) text += " " + number(out);
-  if (kind == LayerKind::conv) {
-    text += " " + number(out) + " kernel=" + number(kernel);
-    if (stride != 1) text += " stride=" + number(stride);
-    if (padding != 0) text += " padding=" + number(padding);
-  }
-  if (is_pooling()) {
-    text += " " + number(kernel);
-    if (stride != kernel) text += " stride=" + number(stride);
-  }
-  if (kind == LayerKind::dropout) {
-    char digits[32];  // the shortest that reads back as the same number
-    text.append(" ").append(digits, std::to_chars(digits, digits + sizeof digits, probability).ptr);
-  }
+  if (const auto& argument = description().argument) text += " " + text_of(*this, *argument);
+  for (const auto& option : description().options)
+    if (!is_standard(*this, option)) text += " " + std::string(option.name) + "=" + text_of(*this, option);
   if (frozen) text += " frozen";
   if (is_named) text += " name=" + name;
   if (!placement.empty()) text += " placement=" + placement;
-  if (stage) text += " stage=" + number(*stage);
+  if (stage) text += " stage=" + std::to_string(*stage);
   return text;
 }
 
 Elements ModelSpec::parameters() const {
   Elements total{};
   for (const auto& layer : layers)
-    total += layer.weight_elements() + layer.bias_elements();
+    total += layer.parameter_elements();
   return total;
 }
 
@@ -121,8 +96,7 @@ ModelSpec smooth_twin(ModelSpec model) {
   model.name += "-smooth";
   std::map<LayerKind, int> count;
   for (auto& layer : model.layers) {
-    if (layer.kind == LayerKind::relu) layer.kind = LayerKind::tanh;
-    if (layer.kind == LayerKind::maxpool) layer.kind = LayerKind::avgpool;
+    layer.kind = layer.description().smooth.value_or(layer.kind);
     ++count[layer.kind];
     if (!layer.is_named) layer.name = numbered_name(layer.kind, count[layer.kind]);
   }
@@ -135,15 +109,26 @@ ModelSpec frozen(ModelSpec model) {
   return model;
 }
 
-double initial_value(const ModelSpec& model, int layer, bool is_bias, Elements index, Initializer initializer,
-                     std::uint64_t seed) {
-  const auto fan_in = static_cast<double>(model.layers[static_cast<std::size_t>(layer)].fan_in());
-  if (initializer == Initializer::kaiming && is_bias) return 0;
-  const double bound =
-      initializer == Initializer::kaiming ? std::sqrt(6.0 / fan_in) : 1.0 / std::sqrt(fan_in);
-  const auto which = static_cast<std::uint32_t>(2 * layer + (is_bias ? 1 : 0));
-  const auto stream = kernels::random_stream(seed, kernels::RandomPurpose::parameters, which);
-  return bound * (2.0 * kernels::random_uniform(stream, static_cast<std::uint64_t>(index.value())) - 1.0);
+namespace {
+
+/// Random streams that are set aside for each layer.
+constexpr int streams_of_a_layer = 2;
+static_assert(most_parameters <= streams_of_a_layer);
+
+}  // namespace
+
+InitialValues::InitialValues(const ModelSpec& model, int layer, int tensor, Initializer initializer,
+                             std::uint64_t seed)
+    : stream_(kernels::random_stream(seed, kernels::RandomPurpose::parameters,
+                                     static_cast<std::uint32_t>(streams_of_a_layer * layer + tensor))) {
+  const auto parameters = model.layers[static_cast<std::size_t>(layer)].parameters();
+  const auto& parameter = parameters[static_cast<std::size_t>(tensor)];
+  bound_ = initializer == Initializer::kaiming ? parameter.kaiming_bound : parameter.torch_bound;
+}
+
+double InitialValues::operator()(Elements index) const {
+  if (bound_ == 0) return 0;
+  return bound_ * (2.0 * kernels::random_uniform(stream_, static_cast<std::uint64_t>(index.value())) - 1.0);
 }
 
 }  // namespace partita::model

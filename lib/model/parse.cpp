@@ -33,44 +33,41 @@ double product(std::span<const std::int64_t> extents) {
   return elements;
 }
 
+/// Why a layer cannot have its input, or nothing.
+std::string misfit(const Layer& layer) {
+  const auto& input = layer.input;
+  const auto& kind = layer.description();
+  if (kind.takes == Takes::vectors && input.rank() != 1)
+    return "it takes a flat input of shape " + std::to_string(input.elements().value()) +
+           "; put a 'flatten' before it";
+  if (kind.takes == Takes::images && input.rank() != 3) return "it takes an image of shape CxHxW";
+  if (kind.has_windows) {
+    const auto largest = std::min(input[1], input[2]) + 2 * layer.padding;
+    const auto edge = std::to_string(layer.kernel);
+    if (largest < layer.kernel)
+      return "its " + edge + "x" + edge +
+             " window needs an image of at least that size; the largest kernel here is " +
+             std::to_string(largest);
+  }
+  if (layer.placement == "height" && input.rank() != 3)
+    return "placement=height shares out the rows of images; nearest is placement=column";
+  return "";
+}
+
 /// Output shape from the input's; refuses what does not fit, naming the layer and both shapes.
 void infer_shape(Layer& layer, const Shape& input, LayerLine& reader) {
-  layer.input = input;
-  layer.output = input;
-  const std::string named = layer.name + " cannot follow an output of shape " + to_string(input) + ": ";
-  switch (layer.kind) {
-    case LayerKind::linear:
-      if (input.rank() != 1)
-        reader.refuse(named + "it takes a flat input of shape " + std::to_string(input.elements().value()) +
-                      "; put a 'flatten' before it");
-      layer.output = {layer.out};
-      return;
-    case LayerKind::conv:
-    case LayerKind::maxpool:
-    case LayerKind::avgpool: {
-      if (input.rank() != 3) return reader.refuse(named + "it takes an image of shape CxHxW");
-      const auto extent = [&](std::int64_t n) {
-        return (n + 2 * layer.padding - layer.kernel) / layer.stride + 1;
-      };
-      if (std::min(input[1], input[2]) + 2 * layer.padding < layer.kernel)
-        return reader.refuse(named + "its " + std::to_string(layer.kernel) + "x" +
-                             std::to_string(layer.kernel) +
-                             " window needs an image of at least that size; the largest kernel here is " +
-                             std::to_string(std::min(input[1], input[2]) + 2 * layer.padding));
-      layer.output = {layer.kind == LayerKind::conv ? layer.out : input[0], extent(input[1]),
-                      extent(input[2])};
-      return;
-    }
-    case LayerKind::flatten:
-      layer.output = {input.elements().value()};
-      return;
-    case LayerKind::relu:
-    case LayerKind::tanh:
-    case LayerKind::dropout:
-      if (layer.placement == "height" && input.rank() != 3)
-        reader.refuse(named + "placement=height shares out the rows of images; nearest is placement=column");
-      return;
-  }
+  layer.input = layer.output = input;
+  if (const auto why = misfit(layer); !why.empty())
+    return reader.refuse(layer.name + " cannot follow an output of shape " + to_string(input) + ": " + why);
+  if (layer.description().output != nullptr) layer.output = layer.description().output(layer);
+}
+
+/// Of the largest tensor of a layer.
+double largest_tensor(const Layer& layer) {
+  double largest = product(layer.output.extents());
+  for (const auto& parameter : layer.parameters())
+    largest = std::max(largest, product(parameter.shape.extents()));
+  return largest;
 }
 
 Shape parse_input(const std::string& text, std::vector<base::Violation>& violations) {
@@ -98,6 +95,14 @@ void check_names(const std::vector<Layer>& layers, std::vector<base::Violation>&
       violations.push_back({"model.layer " + std::to_string(i + 1), layers[i].line(),
                             "is called " + layers[i].name + " like layer " +
                                 std::to_string(other->second + 1) + ": a name stands once in a model"});
+}
+
+/// "linear or conv".
+std::string trainable_kinds() {
+  std::string names;
+  for (const auto& kind : layer_kinds())
+    if (kind.has_parameters()) names += (names.empty() ? "" : " or ") + std::string(kind.name);
+  return names;
 }
 
 }  // namespace
@@ -143,8 +148,7 @@ ModelSpec parse_model(const ModelText& text, std::vector<base::Violation>& viola
     ++count[layer.kind];
     if (!layer.is_named) layer.name = numbered_name(layer.kind, count[layer.kind]);
     if (shapes_known && reader.good()) infer_shape(layer, current, reader);
-    if (shapes_known && reader.good() &&
-        std::max(product(layer.output.extents()), product(layer.weight_shape().extents())) > most_elements)
+    if (shapes_known && reader.good() && largest_tensor(layer) > most_elements)
       reader.refuse(layer.name + " is too large: its output or weight has more than 2^40 elements");
     shapes_known = shapes_known && reader.good();  // after a bad line further shapes would only repeat it
     current = layer.output;
@@ -158,7 +162,7 @@ ModelSpec parse_model(const ModelText& text, std::vector<base::Violation>& viola
                                    [](const Layer& layer) { return layer.is_trained(); });
   if (shapes_known && !model.layers.empty() && !trained)
     violations.push_back(
-        {"model.layer", "", "a model needs at least one linear or conv layer that is not frozen"});
+        {"model.layer", "", "a model needs at least one " + trainable_kinds() + " layer that is not frozen"});
   return model;
 }
 

@@ -25,14 +25,16 @@ class Linear final : public Operator {
                      added_weight_gradient_->workspace(), data_gradient_->workspace()});
   }
   void forward(const Tensors& t, const StepPosition&, kernels::Workspace w) override {
-    forward_->run({.a = t.x, .b = t.weight, .bias = t.bias, .c = t.y}, w);
+    const auto& [weight, bias] = t.parameters;
+    forward_->run({.a = t.x, .b = weight, .bias = bias, .c = t.y}, w);
   }
   void backward_parameters(const Tensors& t, kernels::Write write, kernels::Workspace w) override {
     auto& product = write == kernels::Write::overwrite ? weight_gradient_ : added_weight_gradient_;
-    product->run({.a = t.dy, .b = t.x, .c = t.dweight, .row_sums = t.dbias}, w);
+    const auto& [dweight, dbias] = t.dparameters;
+    product->run({.a = t.dy, .b = t.x, .c = dweight, .row_sums = dbias}, w);
   }
   void backward_data(const Tensors& t, const StepPosition&, kernels::Workspace w) override {
-    data_gradient_->run({.a = t.dy, .b = t.weight, .c = t.dx}, w);
+    data_gradient_->run({.a = t.dy, .b = t.parameters.front(), .c = t.dx}, w);
   }
 
  private:

@@ -9,10 +9,10 @@ class Pooling final : public Operator {
   explicit Pooling(std::unique_ptr<kernels::Pooling> plan) : plan_(std::move(plan)) {}
   kernels::Bytes workspace() const override { return plan_->workspace(); }
   void forward(const Tensors& t, const StepPosition&, kernels::Workspace w) override {
-    plan_->forward(t.x, t.y, t.winners, w);
+    plan_->forward(t.x, t.y, t.saved.front(), w);
   }
   void backward_data(const Tensors& t, const StepPosition&, kernels::Workspace w) override {
-    plan_->backward(t.dy, t.winners, t.dx, w);
+    plan_->backward(t.dy, t.saved.front(), t.dx, w);
   }
 
  private:

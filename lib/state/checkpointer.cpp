@@ -18,9 +18,10 @@ constexpr double share_of_steps = 0.01;
 
 results::Block block_of(const step::Piece& piece, const model::ModelSpec& model, std::int64_t file) {
   const auto& layer = model.layers[static_cast<std::size_t>(piece.layer)];
+  const auto parameter = layer.parameters()[static_cast<std::size_t>(piece.tensor)];
   return {.layer = layer.name,
-          .name = piece.is_bias ? "bias" : "weight",
-          .shape = piece.is_bias ? kernels::Shape{layer.out} : layer.weight_shape(),
+          .name = std::string(parameter.name),
+          .shape = parameter.shape,
           .first_row = piece.first_row,
           .rows = piece.rows,
           .first_column = piece.first_column,

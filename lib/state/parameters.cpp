@@ -11,11 +11,9 @@ namespace {
 
 /// Calls `each(flat index, logical index)` for the elements of one tensor of a unit.
 template <class Each>
-void for_each_element(const step::ParameterRange& range, bool is_bias, Each each) {
-  const auto count = (is_bias ? range.bias_count : range.weight_count).value();
-  const auto first = (is_bias ? range.bias_first : range.weight_first).value();
-  for (std::int64_t i = 0; i < count; ++i)
-    each(first + i, is_bias ? range.first_row + i : range.logical_weight(i));
+void for_each_element(const step::TensorRange& range, Each each) {
+  for (std::int64_t i = 0; i < range.count.value(); ++i)
+    each(range.first.value() + i, range.logical(i));
 }
 
 double read(kernels::ConstView view, std::int64_t i) {
@@ -84,12 +82,13 @@ void Parameters::initialize(const step::Program& program, const model::ModelSpec
                             model::Initializer initializer, std::uint64_t seed) {
   edit([&](View weights, View) {
     for (std::size_t u = 0; u < program.units.size(); ++u)
-      for (const bool is_bias : {false, true})
-        for_each_element(program.parameters[u], is_bias, [&](std::int64_t flat, std::int64_t logical) {
-          write(weights, flat,
-                model::initial_value(model, program.units[u].layer, is_bias, Elements(logical), initializer,
-                                     seed));
-        });
+      for (int t = 0; t < static_cast<int>(program.parameters[u].tensors.size()); ++t) {
+        const model::InitialValues initial(model, program.units[u].layer, t, initializer, seed);
+        for_each_element(program.parameters[u].tensors[static_cast<std::size_t>(t)],
+                         [&](std::int64_t flat, std::int64_t logical) {
+                           write(weights, flat, initial(Elements(logical)));
+                         });
+      }
   });
 }
 
@@ -99,15 +98,14 @@ std::vector<LogicalTensor> gather_logical(comm::Communicator& world, const model
                           static_cast<std::size_t>(mine.bytes().value()));
   auto texts = world.all_gather_text(bytes, collective::Purpose::parameter);
   std::vector<LogicalTensor> tensors;
-  for (std::size_t l = 0; l < model.layers.size(); ++l)
-    for (const bool is_bias : {false, true}) {
-      const auto& layer = model.layers[l];
-      if (!layer.has_parameters()) continue;
-      const auto elements = is_bias ? layer.bias_elements() : layer.weight_elements();
-      tensors.push_back({.layer = static_cast<int>(l),
-                         .is_bias = is_bias,
-                         .values = std::vector<double>(static_cast<std::size_t>(elements.value()))});
-    }
+  for (std::size_t l = 0; l < model.layers.size(); ++l) {
+    int t = 0;
+    for (const auto& parameter : model.layers[l].parameters())
+      tensors.push_back(
+          {.layer = static_cast<int>(l),
+           .tensor = t++,
+           .values = std::vector<double>(static_cast<std::size_t>(parameter.shape.elements().value()))});
+  }
   for (int r = world.size(); r-- > 0;) {  // the lowest rank that holds a value has the last word
     const step::Program program = program_of(r);
     auto& text = texts[static_cast<std::size_t>(r)];
@@ -117,9 +115,10 @@ std::vector<LogicalTensor> gather_logical(comm::Communicator& world, const model
     for (std::size_t u = 0; u < program.units.size(); ++u)
       for (auto& tensor : tensors)
         if (tensor.layer == program.units[u].layer)
-          for_each_element(program.parameters[u], tensor.is_bias, [&](std::int64_t i, std::int64_t logical) {
-            tensor.values[static_cast<std::size_t>(logical)] = read(flat, i);
-          });
+          for_each_element(program.parameters[u].tensors[static_cast<std::size_t>(tensor.tensor)],
+                           [&](std::int64_t i, std::int64_t logical) {
+                             tensor.values[static_cast<std::size_t>(logical)] = read(flat, i);
+                           });
   }
   return tensors;
 }
@@ -127,9 +126,10 @@ std::vector<LogicalTensor> gather_logical(comm::Communicator& world, const model
 void scatter_logical(const LogicalTensor& tensor, const step::Program& program, View flat) {
   for (std::size_t u = 0; u < program.units.size(); ++u)
     if (program.units[u].layer == tensor.layer)
-      for_each_element(program.parameters[u], tensor.is_bias, [&](std::int64_t i, std::int64_t logical) {
-        write(flat, i, tensor.values[static_cast<std::size_t>(logical)]);
-      });
+      for_each_element(program.parameters[u].tensors[static_cast<std::size_t>(tensor.tensor)],
+                       [&](std::int64_t i, std::int64_t logical) {
+                         write(flat, i, tensor.values[static_cast<std::size_t>(logical)]);
+                       });
 }
 
 }  // namespace partita::state

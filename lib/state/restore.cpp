@@ -23,7 +23,9 @@ struct Rectangle {
 /// What a piece and a block have in common; nothing of different tensors.
 Rectangle common(const Piece& piece, const Block& block, const model::ModelSpec& model) {
   const auto& layer = model.layers[static_cast<std::size_t>(piece.layer)];
-  if (layer.name != block.layer || (block.name == "bias") != piece.is_bias) return {0, 0, 0, 0};
+  if (layer.name != block.layer ||
+      layer.parameters()[static_cast<std::size_t>(piece.tensor)].name != block.name)
+    return {0, 0, 0, 0};
   return {std::max(piece.first_row, block.first_row),
           std::min(piece.first_row + piece.rows, block.first_row + block.rows),
           std::max(piece.first_column, block.first_column),

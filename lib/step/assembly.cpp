@@ -44,6 +44,24 @@ std::vector<int> touched(const Transfer& t) {
 
 }  // namespace
 
+void Assembly::add_parts(const Instruction& common, std::vector<Part> parts) {
+  for (auto& part : parts) {
+    Instruction instruction = common;
+    instruction.phase = part.phase;
+    instruction.reads = std::move(part.reads);
+    instruction.writes = std::move(part.writes);
+    add(std::move(instruction));
+    if (part.gathered < 0) continue;
+    const int gather = add_transfer({.operation = Operation::all_gather,
+                                     .axis = topology::Axis::tensor,
+                                     .purpose = collective::Purpose::activation,
+                                     .microbatch = common.microbatch,
+                                     .slot = part.gathered});
+    start(gather);
+    wait(gather);
+  }
+}
+
 void Assembly::start(int transfer) {
   const auto& t = program.transfers[static_cast<std::size_t>(transfer)];
   add({.kind = Kind::start,

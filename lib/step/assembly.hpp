@@ -7,6 +7,14 @@
 
 namespace partita::step {
 
+/// A part of a pass over a unit or the loss, with what the ranks of the tensor axis tell each other before
+/// the next part begins.
+struct Part {
+  Phase phase = Phase::none;
+  std::vector<int> reads, writes;
+  int gathered = -1;  ///< a slot of which each of them has written its share; −1: they tell nothing
+};
+
 class Assembly {
  public:
   Assembly(const model::ModelSpec&, const Plan&, const topology::Coordinate& at, const TensorFormat&,
@@ -52,6 +60,8 @@ class Assembly {
     return static_cast<int>(program.transfers.size()) - 1;
   }
   void add(Instruction instruction) { program.instructions.push_back(std::move(instruction)); }
+  /// Parts of one pass, one after the other; `common` says of what.
+  void add_parts(const Instruction& common, std::vector<Part>);
   void start(int transfer);
   void wait(int transfer);
 

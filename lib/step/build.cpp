@@ -75,7 +75,7 @@ class Builder {
         Instruction instruction{
             .kind = Kind::forward, .unit = u, .chunk = c, .microbatch = j, .reads = {s.x}, .writes = {s.y}};
         if (a_.whole(u).has_parameters()) instruction.reads.push_back(a_.program.parameter_slot);
-        if (s.winners >= 0) instruction.writes.push_back(s.winners);
+        instruction.writes.insert(instruction.writes.end(), s.saved.begin(), s.saved.end());
         a_.add(std::move(instruction));
       }
       pair = output_pair(a_.plan, a_.unit(u));
@@ -93,31 +93,18 @@ class Builder {
     const int logits = a_.program.loss_slot[i], labels = a_.program.labels_slot[i];
     a_.add({.kind = Kind::load, .queue = Queue::copy, .chunk = c, .microbatch = j, .writes = {labels}});
     convert(a_, {pair.value, placement, a_.output_shape()}, value, logits, false, c, j);
-    Instruction instruction{.kind = Kind::loss,
-                            .chunk = c,
-                            .microbatch = j,
-                            .reads = {logits, labels},
-                            .writes = {a_.program.metric_slot}};
-    if (a_.program.training) instruction.writes.push_back(a_.program.loss_gradient_slot[i]);
+    Part whole{.reads = {logits, labels}, .writes = {a_.program.metric_slot}};
+    if (a_.program.training) whole.writes.push_back(a_.program.loss_gradient_slot[i]);
+    std::vector<Part> parts;
     if (placement.spread == Spread::channel) {
       const int statistics = a_.program.statistics_slot[i];
-      a_.add({.kind = Kind::loss,
-              .phase = Phase::statistics,
-              .chunk = c,
-              .microbatch = j,
-              .reads = {logits, labels},
-              .writes = {statistics}});
-      const int gather = a_.add_transfer({.operation = Operation::all_gather,
-                                          .axis = Axis::tensor,
-                                          .purpose = Purpose::activation,
-                                          .microbatch = j,
-                                          .slot = statistics});
-      a_.start(gather);
-      a_.wait(gather);
-      instruction.phase = Phase::finish;
-      instruction.reads.push_back(statistics);
+      parts.push_back(
+          {.phase = Phase::statistics, .reads = whole.reads, .writes = {statistics}, .gathered = statistics});
+      whole.phase = Phase::finish;
+      whole.reads.push_back(statistics);
     }
-    a_.add(std::move(instruction));
+    parts.push_back(std::move(whole));
+    a_.add_parts({.kind = Kind::loss, .chunk = c, .microbatch = j}, std::move(parts));
     if (a_.program.training && j == a_.program.microbatches - 1) reductions_.start_metric();
   }
 
@@ -185,7 +172,7 @@ class Builder {
                             .microbatch = j,
                             .reads = {s.y, s.dy, a_.program.parameter_slot},
                             .writes = {s.dx}};
-    if (s.winners >= 0) instruction.reads.push_back(s.winners);
+    instruction.reads.insert(instruction.reads.end(), s.saved.begin(), s.saved.end());
     a_.add(std::move(instruction));
   }
   void parameters(int u, int j) {

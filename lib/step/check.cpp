@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "partita/kernels/strided_block.hpp"
+#include "partita/model/layer_kind.hpp"
 
 namespace partita::step {
 namespace {
@@ -131,13 +132,19 @@ class Checker {
     if (forward || i.phase == Phase::activation) require_equal(held(s.y), out, "its output");
     if (!forward) require_equal(held(s.dy), out, "its output's gradient");
     if (data) require_equal(held(s.dx), in, "its input's gradient");
-    if (s.winners >= 0) require_equal(held(s.winners), out, "its winners");
+    const auto& saved = unit.local.description().saved;
+    require_equal(std::ssize(s.saved), std::ssize(saved), "what it saves");
+    for (std::size_t t = 0; t < std::min(s.saved.size(), saved.size()); ++t)
+      require_equal(held(s.saved[t]), out, "its " + std::string(saved[t].name));
     const auto& range = p_.parameters[static_cast<std::size_t>(i.unit)];
     const auto most = i.phase == Phase::parameters ? p_.trained_count : p_.parameter_count;
-    require(range.weight_first + range.weight_count <= most && range.bias_first + range.bias_count <= most,
-            "leaves the parameters");
-    require_equal(range.weight_count.value(), unit.local.weight_elements().value(), "its weight");
-    require_equal(range.bias_count.value(), unit.local.bias_elements().value(), "its bias");
+    const auto parameters = unit.local.parameters();
+    require_equal(std::ssize(range.tensors), std::ssize(parameters), "its parameters");
+    for (std::size_t t = 0; t < std::min(range.tensors.size(), parameters.size()); ++t) {
+      require(range.tensors[t].end() <= most, "leaves the parameters");
+      require_equal(range.tensors[t].count.value(), parameters[t].shape.elements().value(),
+                    "its " + std::string(parameters[t].name));
+    }
     require(i.level >= 0 && i.level < p_.gradient_levels, "leaves the gradients");
   }
 

@@ -2,16 +2,12 @@
 /// that layer has an epilogue, belongs to the same chunk and hands its output over as the ReLU takes it.
 #include "lower.hpp"
 
+#include "partita/model/layer_kind.hpp"
+
 namespace partita::step {
 namespace {
 
 using kernels::Shape;
-using model::LayerKind;
-
-bool has_relu_epilogue(LayerKind kind) {
-  return kind == LayerKind::linear || kind == LayerKind::conv || kind == LayerKind::maxpool ||
-         kind == LayerKind::avgpool;
-}
 
 /// The shape of what a rank stores, flat where the whole is flat.
 Shape local_shape(const Placement& placement, const Shape& whole, int rank, int ranks) {
@@ -53,8 +49,8 @@ std::vector<Unit> lower_chunk(const model::ModelSpec& model, const Plan& plan, i
   for (int l = begin; l < end; ++l) {
     const auto i = static_cast<std::size_t>(l);
     const bool follows = !units.empty() && units.back().layer == l - 1 && !units.back().fused_relu;
-    if (model.layers[i].kind == LayerKind::relu && follows && has_relu_epilogue(model.layers[i - 1].kind) &&
-        placed[i].in == placed[i - 1].out) {
+    if (follows && model.layers[i].description().is_epilogue &&
+        model.layers[i - 1].description().has_epilogue && placed[i].in == placed[i - 1].out) {
       units.back().fused_relu = true;
       continue;
     }
@@ -73,8 +69,9 @@ const Pair& output_pair(const Plan& plan, const Unit& unit) {
 }
 
 bool moves_no_data(const model::Layer& layer, kernels::Layout layout, bool training) {
-  if (layer.kind == LayerKind::dropout) return !training;
-  if (layer.kind != LayerKind::flatten) return false;
+  const auto& kind = layer.description();
+  if (kind.only_trained) return !training;
+  if (kind.reads != model::Reads::reordered) return false;
   const auto& in = layer.input;
   return layout == kernels::Layout::nchw || in.rank() != 3 || in[0] == 1 || in[1] * in[2] == 1;
 }

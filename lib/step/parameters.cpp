@@ -12,18 +12,20 @@ void place_parameters(Assembly& a, int u, bool trained) {
   const auto& placed = a.plan.placement.layers[static_cast<std::size_t>(a.unit(u).layer)];
   auto& range = a.program.parameters[static_cast<std::size_t>(u)];
   range.trained = trained;
-  range.weight_first = a.program.parameter_count;
-  range.weight_count = local.weight_elements();
-  range.bias_first = range.weight_first + range.weight_count;
-  range.bias_count = local.bias_elements();
-  a.program.parameter_count = range.bias_first + range.bias_count;
-  const std::int64_t window = local.kernel * local.kernel;
-  range.logical_columns = a.whole(u).fan_in();
-  range.columns = local.fan_in();
   range.replicated = placed.variant != Variant::column && placed.variant != Variant::row;
   const auto rank = static_cast<std::size_t>(a.program.at.tensor);
-  if (placed.variant == Variant::column) range.first_row = placed.out.value.offsets[rank];
-  if (placed.variant == Variant::row) range.first_column = placed.in.value.offsets[rank] * window;
+  const auto parts = local.parameters(), wholes = a.whole(u).parameters();
+  for (std::size_t t = 0; t < parts.size(); ++t) {
+    auto& tensor = range.tensors.emplace_back(TensorRange{.first = a.program.parameter_count,
+                                                          .count = parts[t].shape.elements(),
+                                                          .columns = parts[t].columns(),
+                                                          .logical_columns = wholes[t].columns()});
+    const std::int64_t columns_of_input = wholes[t].columns() / a.whole(u).input[0];
+    if (placed.variant == Variant::column) tensor.first_row = placed.out.value.offsets[rank];
+    if (placed.variant == Variant::row && parts[t].is_of_inputs)
+      tensor.first_column = placed.in.value.offsets[rank] * columns_of_input;
+    a.program.parameter_count = tensor.end();
+  }
 }
 
 }  // namespace
@@ -53,8 +55,8 @@ void lay_out_parameters(Assembly& a) {
     const auto& range = a.program.parameters[static_cast<std::size_t>(u)];
     auto& gradients = a.program.chunk_gradients[static_cast<std::size_t>(a.unit(u).chunk)];
     if (!range.trained) continue;
-    if (gradients.count.value() == 0) gradients.first = range.weight_first;
-    gradients.count += range.weight_count + range.bias_count;
+    if (gradients.count.value() == 0) gradients.first = range.first();
+    gradients.count += range.count();
   }
 }
 

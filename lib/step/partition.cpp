@@ -7,6 +7,8 @@
 #include <numeric>
 #include <tuple>
 
+#include "partita/model/layer_kind.hpp"
+
 namespace partita::step {
 namespace {
 
@@ -78,8 +80,7 @@ Partition partition(const model::ModelSpec& model, const ModelPlacement& placeme
   std::partial_sum(costs.begin(), costs.end(), sum.begin() + 1);
   const auto boundary = [&](int l) {
     const auto& layer = model.layers[static_cast<std::size_t>(l)];
-    return static_cast<double>(layer.input.elements().value()) +
-           (layer.kind == model::LayerKind::relu ? 1 : 0);
+    return static_cast<double>(layer.input.elements().value()) + (layer.description().is_epilogue ? 1 : 0);
   };
   // best[k][l]: layers [0, l) in k chunks.
   const auto width = static_cast<std::size_t>(layers) + 1;

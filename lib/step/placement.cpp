@@ -8,12 +8,11 @@
 
 #include "partita/base/error.hpp"
 #include "partita/kernels/data_type.hpp"
+#include "partita/model/layer_kind.hpp"
 #include "partita/step/conversion.hpp"
 
 namespace partita::step {
 namespace {
-
-using model::LayerKind;
 
 constexpr double bytes_per_element = 4;  // the choice is the same for every type
 
@@ -35,12 +34,17 @@ class Choices {
  public:
   Choices(const model::Layer& layer, const Pair& producer, int ranks)
       : layer_(layer), producer_(producer), ranks_(ranks) {
-    if (layer.has_parameters())
-      of_parameters();
-    else if (layer.kind == LayerKind::flatten)
-      of_flatten();
-    else
-      of_carrier();
+    switch (layer.description().reads) {
+      case model::Reads::all_channels:
+        of_sums();
+        break;
+      case model::Reads::reordered:
+        of_flatten();
+        break;
+      case model::Reads::own_channel:
+        of_carrier();
+        break;
+    }
   }
   [[nodiscard]] const std::vector<LayerPlacement>& all() const { return all_; }
 
@@ -67,12 +71,12 @@ class Choices {
     add(Variant::lazy, lazy, lazy);
     add(Variant::batch, both(plain(Spread::batch)), both(plain(Spread::batch)));
   }
-  void of_parameters() {
+  void of_sums() {
     of_every_layer();
     add(Variant::column, lazy,
         both({.spread = Spread::channel, .offsets = even_offsets(ranks_, layer_.out)}));
     add(Variant::row, input_shards(), partial);
-    if (layer_.kind == LayerKind::conv) add(Variant::height, window(), output_rows());
+    if (layer_.description().has_windows) add(Variant::height, window(), output_rows());
   }
   void of_flatten() {
     of_every_layer();
@@ -89,7 +93,7 @@ class Choices {
     of_every_layer();
     add(Variant::column, input_shards(), input_shards());
     if (layer_.input.rank() != 3) return;
-    if (layer_.kind == LayerKind::maxpool || layer_.kind == LayerKind::avgpool) {
+    if (layer_.description().has_windows) {
       add(Variant::height, window(), output_rows());
     } else {
       const Pair rows = producer_.value.spread == Spread::height ? both(producer_.value) : output_rows();
@@ -209,8 +213,8 @@ class Placer {
                      rates_.flops_per_second;
     if (!layer.is_trained()) return seconds;
     const bool sharded = choice.variant == Variant::column || choice.variant == Variant::row;
-    const double bytes = static_cast<double>((layer.weight_elements() + layer.bias_elements()).value()) *
-                         bytes_per_element / (sharded ? grid_.tensor : 1);
+    const double bytes = static_cast<double>(layer.parameter_elements().value()) * bytes_per_element /
+                         (sharded ? grid_.tensor : 1);
     const double ranks = grid_.data * (gradients_are_partial(choice.variant) ? grid_.tensor : 1);
     if (ranks > 1)
       seconds += rates_.latency_seconds + 2 * (ranks - 1) / ranks * bytes / rates_.data_bytes_per_second;

@@ -73,8 +73,8 @@ std::string_view to_string(SlotRole role) {
       return "labels";
     case SlotRole::activation:
       return "activation";
-    case SlotRole::winners:
-      return "winners";
+    case SlotRole::saved:
+      return "saved";
     case SlotRole::gradient:
       return "gradient";
     case SlotRole::message:

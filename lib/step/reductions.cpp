@@ -20,8 +20,8 @@ void Reductions::complete(int u) {
   if (open_units_ > 0 && open_.axis != axes) close_bucket();
   ++open_units_;
   open_.axis = axes;
-  open_.count += range.weight_count + range.bias_count;
-  const auto elements = (a_.whole(u).weight_elements() + a_.whole(u).bias_elements()).value();
+  open_.count += range.count();
+  const auto elements = a_.whole(u).parameter_elements().value();
   const int shares = range.replicated ? 1 : a_.plan.grid.tensor;
   open_share_ += Elements((elements + shares - 1) / shares);
   --trained_units_left_;

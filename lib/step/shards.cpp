@@ -21,27 +21,24 @@ std::vector<Piece> held_pieces(const Program& program) {
   for (std::size_t u = 0; u < program.units.size(); ++u) {
     const auto& range = program.parameters[u];
     const int layer = program.units[u].layer;
-    if (range.weight_count.value() > 0)
+    for (int t = 0; t < static_cast<int>(range.tensors.size()); ++t) {
+      const auto& tensor = range.tensors[static_cast<std::size_t>(t)];
+      if (tensor.count.value() == 0) continue;
       pieces.push_back({.layer = layer,
+                        .tensor = t,
                         .trained = range.trained,
-                        .first_row = range.first_row,
-                        .rows = range.weight_count.value() / range.columns,
-                        .first_column = range.first_column,
-                        .columns = range.columns,
-                        .flat = range.weight_first});
-    if (range.bias_count.value() > 0)
-      pieces.push_back({.layer = layer,
-                        .is_bias = true,
-                        .trained = range.trained,
-                        .first_row = range.first_row,
-                        .rows = range.bias_count.value(),
-                        .flat = range.bias_first});
+                        .first_row = tensor.first_row,
+                        .rows = tensor.count.value() / tensor.columns,
+                        .first_column = tensor.first_column,
+                        .columns = tensor.columns,
+                        .flat = tensor.first});
+    }
   }
   return pieces;
 }
 
 std::vector<std::vector<Piece>> owned_pieces(std::span<const Program> programs) {
-  using Key = std::tuple<int, bool, std::int64_t, std::int64_t, std::int64_t, std::int64_t>;
+  using Key = std::tuple<int, int, std::int64_t, std::int64_t, std::int64_t, std::int64_t>;
   struct Holder {
     std::size_t rank;
     Piece piece;
@@ -49,7 +46,7 @@ std::vector<std::vector<Piece>> owned_pieces(std::span<const Program> programs) 
   std::map<Key, std::vector<Holder>> holders;
   for (std::size_t r = 0; r < programs.size(); ++r)
     for (const auto& p : held_pieces(programs[r]))
-      holders[{p.layer, p.is_bias, p.first_row, p.rows, p.first_column, p.columns}].push_back({r, p});
+      holders[{p.layer, p.tensor, p.first_row, p.rows, p.first_column, p.columns}].push_back({r, p});
   std::vector<std::vector<Piece>> owned(programs.size());
   std::int64_t turn = 0;
   for (const auto& [key, sharing] : holders) {

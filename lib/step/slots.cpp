@@ -1,6 +1,7 @@
 /// Which tensors a step needs, and how large each is on this rank: inputs, outputs and gradients of every
 /// unit and micro-batch. What only passes a value on has the slot of its source.
 #include "assembly.hpp"
+#include "partita/model/layer_kind.hpp"
 
 namespace partita::step {
 namespace {
@@ -49,8 +50,8 @@ void make_value_slots(Assembly& a, int c, int j) {
     s.y = moves_no_data(layer, a.program.layout, a.program.training)
               ? s.x
               : tensor_slot(a, SlotRole::activation, u, j, pair.value, layer.output);
-    if (layer.kind == model::LayerKind::maxpool)
-      s.winners = tensor_slot(a, SlotRole::winners, u, j, pair.value, layer.output, DataType::uint8);
+    for (const auto& saved : layer.description().saved)
+      s.saved.push_back(tensor_slot(a, SlotRole::saved, u, j, pair.value, layer.output, saved.type));
     value = s.y;
   }
   if (!a.is_last(c)) return;

@@ -25,7 +25,7 @@ TEST(Model, InfersShapesParametersAndNames) {
   EXPECT_EQ(model.layers[4].output, (Shape{20, 4, 4}));
   EXPECT_EQ(model.layers[6].output, (Shape{320}));
   EXPECT_EQ(model.layers[3].name, "conv2");
-  EXPECT_EQ(model.layers[3].weight_shape(), (Shape{20, 10, 5, 5}));
+  EXPECT_EQ(model.layers[3].parameters().front().shape, (Shape{20, 10, 5, 5}));
   EXPECT_EQ(model.parameters().value(), 10 * 25 + 10 + 20 * 250 + 20 + 320 * 50 + 50 + 500 + 10);
 }
 
@@ -169,9 +169,9 @@ TEST(Model, TheSmoothTwinNamesItsLayersByTheirKind) {
 }
 
 /// What is wrong with `line` as a layer of an image or, where it must be flat, of a vector.
-std::string refusal(const LayerGrammar& grammar, const std::string& line) {
+std::string refusal(const LayerDescription& kind, const std::string& line) {
   std::vector<base::Violation> violations;
-  if (grammar.kind == LayerKind::linear)
+  if (kind.takes == Takes::vectors)
     parse("100", {line, "linear 2"}, violations);
   else
     parse("1x100x100", {line, "flatten", "linear 2"}, violations);
@@ -183,46 +183,45 @@ std::string refusal(const LayerGrammar& grammar, const std::string& line) {
 
 TEST(Grammar, EveryKindIsReadAsItIsExplained) {
   const auto text = grammar_text();
-  for (const auto& grammar : layer_grammar()) {
-    EXPECT_EQ(refusal(grammar, std::string(grammar.example)), "") << grammar.example;
-    EXPECT_NE(text.find("layer = " + std::string(grammar.example)), std::string::npos);
-    const std::string kind(to_string(grammar.kind));
-    const auto unknown = refusal(grammar, kind + " 2 kernel=2 wide=3 name=a");
-    for (const auto& option : grammar.options) {
+  for (const auto& kind : layer_kinds()) {
+    EXPECT_EQ(refusal(kind, std::string(kind.example)), "") << kind.example;
+    EXPECT_NE(text.find("layer = " + std::string(kind.example)), std::string::npos);
+    const std::string name(kind.name);
+    const auto unknown = refusal(kind, name + " 2 kernel=2 wide=3 name=a");
+    for (const auto& option : kind.options) {
       EXPECT_NE(unknown.find(option.name), std::string::npos) << unknown;
       EXPECT_NE(text.find(allowed(option)), std::string::npos);
     }
     for (const auto& option : common_options())
-      EXPECT_NE(refusal(grammar, kind + " wide=3").find(option.name), std::string::npos) << kind;
-    for (const auto placement : grammar.placements)
-      EXPECT_EQ(refusal(grammar, std::string(grammar.example).substr(0, grammar.example.find(" name=")) +
-                                     " placement=" + std::string(placement)),
+      EXPECT_NE(refusal(kind, name + " wide=3").find(option.name), std::string::npos) << name;
+    for (const auto placement : kind.placements)
+      EXPECT_EQ(refusal(kind, std::string(kind.example).substr(0, kind.example.find(" name=")) +
+                                  " placement=" + std::string(placement)),
                 "")
-          << kind << ' ' << placement;
-    EXPECT_EQ(refusal(grammar, std::string(grammar.example) + " frozen").empty(), grammar.has_parameters);
+          << name << ' ' << placement;
+    EXPECT_EQ(refusal(kind, std::string(kind.example) + " frozen").empty(), kind.has_parameters());
   }
 }
 
 TEST(Grammar, BoundsHoldWhereTheyAreExplained) {
-  const auto bounds = [](const LayerGrammar& grammar, const LayerNumber& number, std::string before) {
+  const auto bounds = [](const LayerDescription& kind, const LayerNumber& number, std::string before) {
     const auto text = [](double n) { return std::to_string(static_cast<std::int64_t>(n)); };
     for (const auto& outside :
          {text(number.least - 1), text(number.most + 1), std::string("x"), std::string()})
-      EXPECT_NE(refusal(grammar, before + outside).find(allowed(number)), std::string::npos)
-          << before + outside;
+      EXPECT_NE(refusal(kind, before + outside).find(allowed(number)), std::string::npos) << before + outside;
     for (const auto inside : {number.least, number.most})
-      EXPECT_EQ(refusal(grammar, before + text(inside)).find(std::string(number.name) + " must"),
+      EXPECT_EQ(refusal(kind, before + text(inside)).find(std::string(number.name) + " must"),
                 std::holds_alternative<double Layer::*>(number.field) && inside == number.most
                     ? 0
                     : std::string::npos)
           << before + text(inside);
   };
-  for (const auto& grammar : layer_grammar()) {
-    std::string line(to_string(grammar.kind));
-    if (grammar.argument) bounds(grammar, *grammar.argument, line + " ");
-    if (grammar.argument) line += " 1";
-    for (const auto& option : grammar.options) {
-      bounds(grammar, option, line + " " + std::string(option.name) + "=");
+  for (const auto& kind : layer_kinds()) {
+    std::string line(kind.name);
+    if (kind.argument) bounds(kind, *kind.argument, line + " ");
+    if (kind.argument) line += " 1";
+    for (const auto& option : kind.options) {
+      bounds(kind, option, line + " " + std::string(option.name) + "=");
       if (option.otherwise.empty()) line += " " + std::string(option.name) + "=1";
     }
   }
@@ -261,10 +260,10 @@ TEST(Model, TheNearestWordIsNear) {
 TEST(Model, KaimingBoundsWeightsByTheSquareRootOfSixOverFanIn) {
   std::vector<base::Violation> violations;
   const auto model = parse_model({.name = "m", .input = "100", .layers = {"linear 100"}}, violations);
+  const InitialValues weights(model, 0, 0, Initializer::kaiming, 1);
   double largest = 0;
   for (int i = 0; i < 10'000; ++i)
-    largest =
-        std::max(largest, std::abs(initial_value(model, 0, false, Elements(i), Initializer::kaiming, 1)));
+    largest = std::max(largest, std::abs(weights(Elements(i))));
   EXPECT_LE(largest, std::sqrt(6.0 / 100));
   EXPECT_GT(largest, 0.99 * std::sqrt(6.0 / 100));
 }
@@ -272,14 +271,14 @@ TEST(Model, KaimingBoundsWeightsByTheSquareRootOfSixOverFanIn) {
 TEST(Model, InitialValuesAreBoundedAndDependOnTheSeed) {
   std::vector<base::Violation> violations;
   const auto model = parse("100", {"linear 5"}, violations);
+  const InitialValues weights(model, 0, 0, Initializer::torch, 1);
   double largest = 0;
   for (std::int64_t i = 0; i < 500; ++i)
-    largest = std::max(largest, std::abs(initial_value(model, 0, false, Elements(i), Initializer::torch, 1)));
+    largest = std::max(largest, std::abs(weights(Elements(i))));
   EXPECT_LE(largest, 0.1);  // 1/√100
   EXPECT_GT(largest, 0.09);
-  EXPECT_NE(initial_value(model, 0, false, Elements(0), Initializer::torch, 1),
-            initial_value(model, 0, false, Elements(0), Initializer::torch, 2));
-  EXPECT_EQ(initial_value(model, 0, true, Elements(0), Initializer::kaiming, 1), 0.0);
+  EXPECT_NE(weights(Elements(0)), InitialValues(model, 0, 0, Initializer::torch, 2)(Elements(0)));
+  EXPECT_EQ(InitialValues(model, 0, 1, Initializer::kaiming, 1)(Elements(0)), 0.0);
 }
 
 }  // namespace

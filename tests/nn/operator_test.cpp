@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <random>
 
@@ -20,7 +21,9 @@ struct Bench {
   std::unique_ptr<kernels::Backend> backend = kernels::make_reference_backend(kernels::DataType::float64);
   model::Layer layer;
   std::unique_ptr<Operator> plan;
-  Doubles x, weight, bias, y, dy, dx, dweight, dbias;
+  Doubles x, y, dy, dx;
+  std::vector<model::Parameter> described;
+  std::array<Doubles, model::most_parameters> parameters, dparameters;
   std::vector<std::uint8_t> winners;
   kernels::StepValues values{.dropout_seed = 5, .step = 7};
   StepPosition position{.values = &values, .first_sample = kernels::Samples(11)};
@@ -41,14 +44,14 @@ struct Bench {
       values->resize(size(batch * layer.input.elements().value()));
     for (auto* values : {&y, &dy})
       values->resize(size(batch * layer.output.elements().value()));
-    for (auto* values : {&weight, &dweight})
-      values->resize(size(layer.weight_elements().value()));
-    for (auto* values : {&bias, &dbias})
-      values->resize(size(layer.bias_elements().value()));
+    described = layer.parameters();
+    for (auto* tensors : {&parameters, &dparameters})
+      for (std::size_t t = 0; t < described.size(); ++t)
+        (*tensors)[t].resize(size(described[t].shape.elements().value()));
     winners.resize(y.size());
     std::mt19937 generator(3);
     std::normal_distribution<double> normal;
-    for (auto* values : {&x, &weight, &bias, &dy})
+    for (auto* values : {&x, &parameters[0], &parameters[1], &dy})
       for (auto& value : *values)
         value = normal(generator);
   }
@@ -56,14 +59,12 @@ struct Bench {
   Tensors tensors() {
     const auto view = [](Doubles& values) { return View(std::span(values)); };
     return {.x = view(x),
-            .weight = view(weight),
-            .bias = view(bias),
+            .parameters = {view(parameters[0]), view(parameters[1])},
             .y = view(y),
-            .winners = View(std::span(winners)),
+            .saved = {View(std::span(winners))},
             .dy = view(dy),
             .dx = view(dx),
-            .dweight = view(dweight),
-            .dbias = view(dbias)};
+            .dparameters = {view(dparameters[0]), view(dparameters[1])}};
   }
   double f() {
     plan->forward(tensors(), position, {});
@@ -111,8 +112,9 @@ TEST(Operators, GradientsAreFiniteDifferences) {
     bench.expect_gradient(bench.x, Doubles(bench.dx), what + ": input");
     if (!bench.layer.has_parameters()) continue;
     bench.plan->backward_parameters(bench.tensors(), kernels::Write::overwrite, {});
-    bench.expect_gradient(bench.weight, Doubles(bench.dweight), what + ": weight");
-    bench.expect_gradient(bench.bias, Doubles(bench.dbias), what + ": bias");
+    for (std::size_t t = 0; t < bench.described.size(); ++t)
+      bench.expect_gradient(bench.parameters[t], Doubles(bench.dparameters[t]),
+                            what + ": " + std::string(bench.described[t].name));
   }
 }
 

@@ -1,10 +1,13 @@
 /// Small nets and data for training tests: every layer kind, sizes that divide nothing.
 #pragma once
 
+#include <algorithm>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "partita/data/synthetic.hpp"
+#include "partita/model/layer_kind.hpp"
 #include "partita/model/parse.hpp"
 #include "partita/run/training.hpp"
 
@@ -74,11 +77,13 @@ enum class Placing { cheapest, replicated, batch, column, row, height, weird_tri
 inline model::ModelSpec placed(model::ModelSpec model, Placing placing) {
   static constexpr const char* names[] = {"", "replicated", "batch", "column", "row", "height", ""};
   for (auto& layer : model.layers) {
-    const bool image = layer.input.rank() == 3, flattens = layer.kind == model::LayerKind::flatten;
-    if (placing == Placing::row && !layer.has_parameters()) continue;
-    if (placing == Placing::height && (!image || flattens)) continue;
-    layer.placement = names[static_cast<std::size_t>(placing)];
+    const bool image = layer.input.rank() == 3;
     if (placing == Placing::weird_trick) layer.placement = image ? "batch" : "column";
+    const std::string_view name = names[static_cast<std::size_t>(placing)];
+    const auto& can = layer.description().placements;
+    if (std::find(can.begin(), can.end(), name) == can.end() || (placing == Placing::height && !image))
+      continue;
+    layer.placement = name;
   }
   return model;
 }

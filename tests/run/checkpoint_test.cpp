@@ -132,12 +132,12 @@ TEST(Shards, EveryElementOfTheModelHasOneOwner) {
         programs.push_back(step::build_training_program(
             model, plan, topology::coordinate_of(plan.grid, r),
             {.type = kernels::DataType::float32, .layout = kernels::Layout::nchw}));
-      std::map<std::tuple<int, bool, std::int64_t, std::int64_t>, int> owners;
+      std::map<std::tuple<int, int, std::int64_t, std::int64_t>, int> owners;
       for (const auto& pieces : step::owned_pieces(programs))
         for (const auto& p : pieces)
           for (std::int64_t row = p.first_row; row < p.first_row + p.rows; ++row)
             for (std::int64_t column = p.first_column; column < p.first_column + p.columns; ++column)
-              ++owners[{p.layer, p.is_bias, row, column}];
+              ++owners[{p.layer, p.tensor, row, column}];
       EXPECT_EQ(static_cast<std::int64_t>(owners.size()), model.parameters().value()) << to_string(d);
       for (const auto& [element, count] : owners)
         EXPECT_EQ(count, 1) << to_string(d);

@@ -25,9 +25,9 @@ inline bool replicas_are_identical(const run::Training& training) {
     for (std::size_t u = 0; u < program.units.size(); ++u) {
       const auto &a = program.parameters[u], &b = other.parameters[u];
       if (!a.replicated && other.at.tensor != program.at.tensor) continue;
-      for (const bool bias : {false, true}) {
-        const kernels::ConstView x = bias ? state::bias_of(mine, a) : state::weight_of(mine, a);
-        const kernels::View y = bias ? state::bias_of(theirs, b) : state::weight_of(theirs, b);
+      for (std::size_t t = 0; t < model::most_parameters; ++t) {
+        const kernels::ConstView x = state::parts_of(mine, a)[t];
+        const kernels::View y = state::parts_of(theirs, b)[t];
         identical &= x.size() == y.size() &&
                      std::memcmp(x.data(), y.data(), static_cast<std::size_t>(x.bytes().value())) == 0;
       }

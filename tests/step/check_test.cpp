@@ -90,7 +90,7 @@ std::size_t faults_after(const std::function<void(Program&)>& change) {
 }
 
 TEST(Check, ASlotThatIsTooSmallIsFound) {
-  for (const auto role : {SlotRole::input, SlotRole::labels, SlotRole::activation, SlotRole::winners,
+  for (const auto role : {SlotRole::input, SlotRole::labels, SlotRole::activation, SlotRole::saved,
                           SlotRole::gradient, SlotRole::message, SlotRole::statistics, SlotRole::metric})
     EXPECT_GT(faults_after([&](Program& p) {
                 for (auto& slot : p.slots) {

@@ -1,43 +1,17 @@
-/// How a model is written: one table of the kinds of layers, from which lines are read, refused and
-/// explained.
+/// How a model is written: what every layer line may say, and the text that explains all of it.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
-#include "partita/model/model.hpp"
+#include "partita/model/layer_kind.hpp"
 
 namespace partita::model {
 
-/// A number of a layer line, bare (`linear 10`) or `kernel=3`.
-struct LayerNumber {
-  std::string_view name;
-  std::string_view meaning;
-  /// Whole numbers lie in [least, most], others in [least, most).
-  double least, most;
-  std::variant<std::int64_t Layer::*, double Layer::*> field;
-  std::string_view otherwise = "";  ///< what stands for it when it is not given; empty: it must be
-};
-
 /// "a whole number from 1 to 4096".
 std::string allowed(const LayerNumber&);
-
-struct LayerGrammar {
-  LayerKind kind;
-  std::string_view meaning;
-  std::optional<LayerNumber> argument;
-  std::vector<LayerNumber> options;
-  std::vector<std::string_view> placements;
-  bool has_parameters;  ///< which `frozen` keeps as they are
-  std::string_view example;
-};
-
-/// In the order of `LayerKind`.
-const std::vector<LayerGrammar>& layer_grammar();
 
 /// A word that every kind of layer takes, as `placement=HOW`.
 struct CommonOption {
@@ -45,8 +19,6 @@ struct CommonOption {
 };
 const std::vector<CommonOption>& common_options();
 
-/// Of features, filters and every extent of an input.
-inline constexpr std::int64_t largest_extent = 1 << 24;
 /// The largest `stage=`.
 inline constexpr std::int64_t most_stages = 1 << 20;
 

@@ -1,11 +1,14 @@
 /// What a model is, without running it: layers in order, their shapes, parameters and FLOPs.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "partita/kernels/data_type.hpp"
+#include "partita/kernels/philox.hpp"
 #include "partita/kernels/shape.hpp"
 
 namespace partita::model {
@@ -21,11 +24,29 @@ enum class Loss { cross_entropy, mse };
 /// kaiming_uniform_ for ReLU); deep ReLU nets do not learn without it.
 enum class Initializer { torch, kaiming };
 
+struct LayerDescription;
+
 std::string_view to_string(LayerKind);
 std::string_view to_string(Loss);
 std::string_view to_string(Initializer);
 /// Kind and number within the kind, from 1: conv1, maxpool1, conv2.
 std::string numbered_name(LayerKind, int number);
+
+/// A tensor of a layer's parameters. As a matrix it has a row for each output (feature, filter).
+struct Parameter {
+  std::string_view name;      ///< once in a layer: files have it by this name
+  Shape shape;                ///< PyTorch's logical one
+  bool is_of_inputs = false;  ///< a row has a part for each channel (feature) of the input
+  /// Initial values are uniform between -bound and bound; all 0 where it is 0.
+  double torch_bound = 0, kaiming_bound = 0;
+  [[nodiscard]] std::int64_t rows() const { return shape[0]; }
+  [[nodiscard]] std::int64_t columns() const;
+};
+
+/// Tensors of parameters that a layer may have.
+inline constexpr std::size_t most_parameters = 2;
+/// Tensors that it may keep for its backward pass, besides input and output.
+inline constexpr std::size_t most_saved = 1;
 
 /// One layer. Shapes are per sample: [features] or [channels, height, width].
 struct Layer {
@@ -35,20 +56,18 @@ struct Layer {
   std::int64_t out = 0;   ///< features of linear, filters of conv
   std::int64_t kernel = 1, stride = 1, padding = 0;
   double probability = 0;    ///< of dropout
-  bool frozen = false;       ///< linear and conv: the parameters stay as they are
+  bool frozen = false;       ///< where it has parameters: they stay as they are
   std::string placement;     ///< on the tensor axis, as asked for by `placement=`; empty: the cheapest
   std::optional<int> stage;  ///< of the pipeline, as asked for by `stage=`
   Shape input, output;
 
-  [[nodiscard]] bool has_parameters() const { return kind == LayerKind::linear || kind == LayerKind::conv; }
-  [[nodiscard]] bool is_pooling() const { return kind == LayerKind::maxpool || kind == LayerKind::avgpool; }
+  [[nodiscard]] const LayerDescription& description() const;
+  [[nodiscard]] bool has_parameters() const;
   /// Whether a step changes its parameters.
   [[nodiscard]] bool is_trained() const { return has_parameters() && !frozen; }
-  /// PyTorch's logical shapes: [out, in] or [out, in, k, k], and [out]; empty for layers without parameters.
-  [[nodiscard]] Shape weight_shape() const;
-  [[nodiscard]] Elements weight_elements() const;
-  [[nodiscard]] Elements bias_elements() const;
-  [[nodiscard]] std::int64_t fan_in() const;
+  /// In the order in which they lie in memory and in files; empty for layers that have none.
+  [[nodiscard]] std::vector<Parameter> parameters() const;
+  [[nodiscard]] Elements parameter_elements() const;
   /// Floating-point operations of the forward pass of one sample; a multiply-add counts as two.
   [[nodiscard]] double forward_flops() const;
   /// The line that describes this layer in a model file.
@@ -74,8 +93,16 @@ ModelSpec smooth_twin(ModelSpec);
 /// The model of which nothing is trained: for inference.
 ModelSpec frozen(ModelSpec);
 
-/// Initial value of one parameter, a function of (seed, layer, weight or bias, logical index) alone.
-double initial_value(const ModelSpec&, int layer, bool is_bias, Elements index, Initializer,
-                     std::uint64_t seed);
+/// Initial values of a tensor of parameters, by its place in `Layer::parameters()`: a function of (seed,
+/// layer, tensor, logical index) alone.
+class InitialValues {
+ public:
+  InitialValues(const ModelSpec&, int layer, int tensor, Initializer, std::uint64_t seed);
+  double operator()(Elements index) const;
+
+ private:
+  double bound_;
+  kernels::RandomStream stream_;
+};
 
 }  // namespace partita::model

@@ -17,7 +17,7 @@ struct ModelText {
   std::string loss = "cross-entropy";
 };
 
-/// Parses layer lines (`layer_grammar`) and infers shapes.
+/// Parses layer lines (`layer_kinds`) and infers shapes.
 /// Everything wrong is appended to `violations` with the line's number and both shapes; the result is usable
 /// only if nothing was appended.
 ModelSpec parse_model(const ModelText&, std::vector<base::Violation>& violations);

@@ -2,6 +2,7 @@
 /// communicate and never allocate while they run.
 #pragma once
 
+#include <array>
 #include <memory>
 
 #include "partita/kernels/backend.hpp"
@@ -20,11 +21,15 @@ struct StepPosition {
 };
 
 /// The tensors of one operator; those that it does not need are empty. x [batch, input], y [batch, output],
-/// gradients alike; winners is what maximum pooling remembers.
+/// gradients alike; parameters and their gradients in the order of `Layer::parameters()`, saved ones in that
+/// of the description.
 struct Tensors {
-  ConstView x, weight, bias;
-  View y, winners;
-  View dy, dx, dweight, dbias;
+  ConstView x;
+  std::array<ConstView, model::most_parameters> parameters;
+  View y;
+  std::array<View, model::most_saved> saved;
+  View dy, dx;
+  std::array<View, model::most_parameters> dparameters;
 };
 
 class Operator {
@@ -34,7 +39,7 @@ class Operator {
   [[nodiscard]] virtual kernels::Bytes workspace() const { return kernels::Bytes(0); }
   /// y from x and the parameters.
   virtual void forward(const Tensors&, const StepPosition&, kernels::Workspace) = 0;
-  /// dweight and dbias from x and dy, overwriting or accumulating: sums over the samples of this share.
+  /// dparameters from x and dy, overwriting or accumulating: sums over the samples of this share.
   virtual void backward_parameters(const Tensors&, kernels::Write, kernels::Workspace) {}
   /// dx from dy.
   virtual void backward_data(const Tensors&, const StepPosition&, kernels::Workspace) = 0;

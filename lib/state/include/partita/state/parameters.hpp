@@ -2,6 +2,7 @@
 /// vectors in the order of the program, so that a bucket is a slice and an update is one call.
 #pragma once
 
+#include <array>
 #include <functional>
 
 #include "partita/comm/communicator.hpp"
@@ -55,28 +56,28 @@ class Parameters {
   View weights_, all_gradients_, gradient_image_, velocities_;
 };
 
-/// The part of a flat vector that belongs to one unit.
+/// The parts of a flat vector that belong to one unit, a tensor each; empty where it has none.
 template <bool IsConst>
-kernels::BasicView<IsConst> weight_of(kernels::BasicView<IsConst> flat, const step::ParameterRange& range) {
-  return flat.slice(range.weight_first, range.weight_count);
-}
-template <bool IsConst>
-kernels::BasicView<IsConst> bias_of(kernels::BasicView<IsConst> flat, const step::ParameterRange& range) {
-  return flat.slice(range.bias_first, range.bias_count);
+std::array<kernels::BasicView<IsConst>, model::most_parameters> parts_of(kernels::BasicView<IsConst> flat,
+                                                                         const step::ParameterRange& range) {
+  std::array<kernels::BasicView<IsConst>, model::most_parameters> parts;
+  for (std::size_t t = 0; t < range.tensors.size(); ++t)
+    parts[t] = flat.slice(range.tensors[t].first, range.tensors[t].count);
+  return parts;
 }
 
 /// The program of any rank.
 using ProgramOf = std::function<step::Program(int rank)>;
 
-/// A whole tensor in PyTorch's logical layout: weight [out, in·k·k] or bias [out] of one layer.
+/// A whole tensor of one layer's parameters, in PyTorch's logical layout.
 struct LogicalTensor {
   int layer = 0;
-  bool is_bias = false;
+  int tensor = 0;  ///< of `Layer::parameters()`
   std::vector<double> values;
 };
 
 /// The whole tensors of a model from what every rank holds of a flat vector (its weights, for example), in
-/// order of the layers, weight before bias. Collective over `world`; complete on every rank.
+/// order of the layers and of their parameters. Collective over `world`; complete on every rank.
 std::vector<LogicalTensor> gather_logical(comm::Communicator& world, const model::ModelSpec&,
                                           kernels::ConstView mine, const ProgramOf&);
 

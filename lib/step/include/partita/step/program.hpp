@@ -53,9 +53,11 @@ struct Unit {
   bool fused_relu = false;
   int chunk = 0;  ///< of the role's chunks
   Variant variant = Variant::replicated;
-  model::Layer local;     ///< the layer with this role's share of its inputs and outputs
-  bool idle = false;      ///< the share is empty: nothing is computed, sums are zero
-  bool adds_bias = true;  ///< a row-parallel layer's bias is added by the first rank alone
+  model::Layer local;  ///< the layer with this role's share of its inputs and outputs
+  bool idle = false;   ///< the share is empty: nothing is computed, sums are zero
+  /// Whether it adds parameters that are not of the inputs (`model::Parameter`): of a row-parallel layer,
+  /// which sums over shares of the inputs, the first rank alone does.
+  bool adds_bias = true;
   std::int64_t first_channel = 0, first_row = 0;  ///< of the share, within the sample (dropout)
 };
 
@@ -64,7 +66,7 @@ enum class SlotRole {
   input,
   labels,
   activation,
-  winners,
+  saved,  ///< for the backward pass, besides inputs and outputs
   gradient,
   message,  ///< packed for a collective
   statistics,
@@ -93,9 +95,10 @@ struct Slot {
 };
 
 /// The slots that a unit works on for one micro-batch; −1 where there is none. x and y are equal when the
-/// unit moves no data.
+/// unit moves no data. `saved` in the order of the layer's description.
 struct UnitSlots {
-  int x = -1, y = -1, winners = -1, dy = -1, dx = -1;
+  int x = -1, y = -1, dy = -1, dx = -1;
+  std::vector<int> saved;
 };
 
 /// A contiguous part of the flat parameter vector whose gradients are reduced (over `axis`) and updated
@@ -134,19 +137,28 @@ struct Instruction {
   std::vector<int> reads, writes;  ///< slots
 };
 
-/// Where the parameters of a unit lie in the flat parameter vector (weight, then bias), and which part of the
-/// layer's logical weight [out, in·k·k] and bias [out] they are.
+/// Where a tensor of a unit's parameters lies in the flat parameter vector, and which rows and columns of the
+/// layer's logical tensor, as a matrix (`model::Parameter`), it is.
+struct TensorRange {
+  Elements first{}, count{};
+  std::int64_t first_row = 0;
+  std::int64_t first_column = 0, columns = 1;
+  std::int64_t logical_columns = 1;
+  [[nodiscard]] Elements end() const { return first + count; }
+  /// The index in the logical tensor of element `i` of the part.
+  [[nodiscard]] std::int64_t logical(std::int64_t i) const {
+    return (first_row + i / columns) * logical_columns + first_column + i % columns;
+  }
+};
+
+/// The parameters of a unit, one tensor behind the other, in the order of `Layer::parameters()`.
 struct ParameterRange {
   bool trained = false;
-  Elements weight_first{}, weight_count{};
-  Elements bias_first{}, bias_count{};
-  std::int64_t first_row = 0;                  ///< of the logical weight
-  std::int64_t first_column = 0, columns = 0;  ///< of a row of it
-  std::int64_t logical_columns = 0;
   bool replicated = true;  ///< along the tensor axis: its first rank speaks for all
-  /// The index in the logical weight of element `i` of the part.
-  [[nodiscard]] std::int64_t logical_weight(std::int64_t i) const {
-    return (first_row + i / columns) * logical_columns + first_column + i % columns;
+  std::vector<TensorRange> tensors;
+  [[nodiscard]] Elements first() const { return tensors.empty() ? Elements(0) : tensors.front().first; }
+  [[nodiscard]] Elements count() const {
+    return tensors.empty() ? Elements(0) : tensors.back().end() - tensors.front().first;
   }
 };
 
@@ -165,7 +177,7 @@ struct Program {
       statistics_slot;  ///< by micro-batch; empty in roles that have none
   int metric_slot = -1, parameter_slot = -1, parameter_gradient_slot = -1;
   std::vector<Slot> slots;
-  std::vector<ParameterRange> parameters;  ///< of each unit; empty ranges where it has none
+  std::vector<ParameterRange> parameters;  ///< of each unit; without tensors where it has none
   Elements parameter_count{};
   Elements trained_count{};             ///< of the trained layers, which come first
   std::vector<Bucket> chunk_gradients;  ///< where the gradients of each chunk lie

@@ -9,10 +9,10 @@
 
 namespace partita::step {
 
-/// A rectangle of a layer's logical weight [out, in·k·k], or rows of its bias [out] (one column).
+/// A rectangle of a tensor of a layer's parameters, as a matrix (`model::Parameter`).
 struct Piece {
-  int layer = -1;  ///< of the model
-  bool is_bias = false;
+  int layer = -1;        ///< of the model
+  int tensor = 0;        ///< of `Layer::parameters()`
   bool trained = false;  ///< velocities belong to it
   std::int64_t first_row = 0, rows = 0;
   std::int64_t first_column = 0, columns = 1;
