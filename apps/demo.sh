@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 echo "== 1/4 what Partita needs" >&2
-bash apps/install_dependencies.sh
+bash scripts/install_dependencies.sh
 
 echo "== 2/4 building the two programs that run here (about three minutes on two cores)" >&2
 if [ ! -f build/release/build.ninja ]; then

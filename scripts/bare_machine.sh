@@ -156,7 +156,7 @@ for suite in "${suites[@]}"; do
   chroot "$folder" chown -R "$user:" "$home/partita"
   status=0
   if $quick; then
-    timed install "bash apps/install_dependencies.sh --tests" && timed configure "cmake --preset debug" &&
+    timed install "bash scripts/install_dependencies.sh --tests" && timed configure "cmake --preset debug" &&
       timed build "cmake --build --preset debug --target partita-train" &&
       timed version "build/debug/bin/partita-train --version" || status=$?
   else

@@ -36,7 +36,7 @@ closure() {
 # Programs with all that they need in folder $1/gpu-check; $2: the build's folder.
 gather() {
   local root=$1/gpu-check bin=$2/bin file
-  mkdir -p "$root"/{bin,lib,libexec,data/mnist,tests/apps,apps/peers} || return
+  mkdir -p "$root"/{bin,lib,libexec,data/mnist,tests/apps,scripts} || return
   for file in "${packed[@]}"; do
     strip -o "$root/bin/$file" "$bin/$file" || return
   done
@@ -53,7 +53,7 @@ exec "$here/libexec/mpiexec.hydra" "$@"
 END
   chmod +x "$root/bin/mpiexec"
   cp -rL inputs "$root/" && cp "$PARTITA_DATA_DIR"/mnist/*-ubyte.gz "$root/data/mnist/" && cp tests/apps/cuda_test.py "$root/tests/apps/" &&
-    cp tests/jobs.py "$root/tests/" && cp apps/peers/compare_with_pytorch.py "$root/apps/peers/" && cp scripts/gpu_check.sh "$root/" &&
+    cp tests/jobs.py "$root/tests/" && cp scripts/compare_with_pytorch.py "$root/scripts/" && cp scripts/gpu_check.sh "$root/" &&
     git describe --always --dirty >"$root/commit.txt"
 }
 
@@ -188,7 +188,7 @@ stage_figures() {
   }
   go_on pytorch || return
   "${python[@]}" -c 'import importlib.util as u; assert u.find_spec("torch")' 2>/dev/null || { keep pytorch "did NOT run: ${python[-1]} has no torch" 0; return; }
-  piece pytorch 150 "${python[@]}" apps/peers/compare_with_pytorch.py --device cuda --pairs 2 --steps 2000 --binaries "$here/bin" --json "$logs/pytorch.json"
+  piece pytorch 150 "${python[@]}" scripts/compare_with_pytorch.py --device cuda --pairs 2 --steps 2000 --binaries "$here/bin" --json "$logs/pytorch.json"
 }
 
 # The folder of a cuBLASLt: the toolkit's own or the one that came with PyTorch.

@@ -26,7 +26,7 @@ $full || [ "$shard" = 1/1 ] || { echo "tests/run.sh: --shard belongs to --full" 
 [[ "$beside" =~ ^[0-9]{0,3}$ ]] || { echo "tests/run.sh: --beside is a number of processes below 1000, such as 8" >&2; exit 2; }
 ! $full || [ -z "$beside" ] || { echo "tests/run.sh: --beside is for the fast tests, without --full" >&2; exit 2; }
 
-bash apps/install_dependencies.sh --tests
+bash scripts/install_dependencies.sh --tests
 # The first interpreter that can open result files: another python3 may stand before the system's.
 python=python3
 for candidate in python3 /usr/bin/python3; do

@@ -152,7 +152,7 @@ def reports():
 
 def slow_holders():
     """Who has a lock says so after taking it: the report looks again until there is a whole line."""
-    sys.path.append(str(source / "apps" / "report"))
+    sys.path.append(str(source / "scripts"))
     from partita import claim
 
     with tempfile.TemporaryDirectory() as folder:

@@ -407,10 +407,10 @@ TEST(Config, AKeyMeansTheSameToTheReport) {
     for (const auto& [role, name] : names)
       if (role_of(key, base::RunKind::training) == role)
         expected += "    \"" + key + "\": \"" + name + "\",\n";
-  std::ifstream file(REPORT "/partita/key_roles.py");
+  std::ifstream file(SCRIPTS "/partita/key_roles.py");
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   const auto begin = text.find("ROLES = {\n") + 10;
-  EXPECT_EQ(text.substr(begin, text.rfind("}") - begin), expected) << "apps/report/partita/key_roles.py";
+  EXPECT_EQ(text.substr(begin, text.rfind("}") - begin), expected) << "scripts/partita/key_roles.py";
   EXPECT_NE(text.find("NOT_USED = \"" + std::string(base::not_used_mark) + "\""), std::string::npos);
   EXPECT_EQ(role_of("infer.warmup", base::RunKind::inference), base::KeyRole::choice);
   EXPECT_EQ(role_of("model.layer 1", base::RunKind::training), base::KeyRole::choice);

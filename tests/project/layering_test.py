@@ -1,5 +1,5 @@
-"""Includes point downwards only, as docs/architecture.md says, each foreign library is called from one place, and every file opens with
-what it is for.
+"""Includes point downwards only, as docs/architecture.md says, each foreign library is called from one place, every file opens with
+what it is for, and apps/ holds programs alone.
 
 Usage: layering_test.py SOURCE_FOLDER
 """
@@ -63,6 +63,14 @@ for folder in ("kernels", "lib", "apps"):
             for pattern, home in only_in.items():
                 if re.fullmatch(pattern, name) and module != home:
                     wrong.append(f"{path}: only {home} includes {name}")
+# What a program shares with others belongs into lib/, scripts and their Python into scripts/. The demo is a promised name.
+for path in sorted((source / "apps").rglob("*")):
+    if path.is_file() and path.name != "CMakeLists.txt" and path.suffix not in (".cpp", ".hpp", ".in") and path != source / "apps/demo.sh":
+        wrong.append(f"{path}: apps/ holds programs alone; scripts belong into scripts/")
+    if path.is_dir() and path.parent.name == "apps":
+        build = (path / "CMakeLists.txt").read_text() if (path / "CMakeLists.txt").exists() else ""
+        if not re.search(rf"add_executable\(partita-{path.name} |PROGRAMS \S*/partita-{path.name} ", build) or "add_library" in build:
+            wrong.append(f"{path}: makes no program partita-{path.name}, or something besides; apps/ holds programs alone")
 table = re.findall(r"^\| (\d+) \| `([\w/]+)` \|", (source / "docs" / "architecture.md").read_text(), re.M)
 if {name: int(number) for number, name in table} != layer:
     wrong.append(f"docs/architecture.md: its table of modules differs from this test's: {sorted({(name, int(n)) for n, name in table} ^ set(layer.items()))}")

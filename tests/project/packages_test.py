@@ -34,7 +34,7 @@ def owners(paths):
             for path in paths}
 
 
-listed = lines_of("bash", source / "apps/install_dependencies.sh", "--tests", "--list")
+listed = lines_of("bash", source / "scripts/install_dependencies.sh", "--tests", "--list")
 # A machine's own MPI is used.
 listed += sorted(set().union(*owners([shutil.which("mpicxx"), shutil.which("mpiexec")]).values()))
 closure = set(listed)
@@ -54,4 +54,4 @@ foreign = [f"{named[path]} = {path} belongs to {', '.join(sorted(packages))}" fo
            if not packages & (closure | optional)]
 print(f"{len(found)} things that CMake found, {len(closure)} packages that the set-up brings")
 assert len(found) >= 20, "CMakeCache.txt names too few files of packages to say anything"
-assert not foreign, "not installed by apps/install_dependencies.sh:\n" + "\n".join(foreign)
+assert not foreign, "not installed by scripts/install_dependencies.sh:\n" + "\n".join(foreign)

@@ -111,12 +111,14 @@ def apptainer():
     declared = {line.split("=")[0] for line in build["sections"]["arguments"]["lines"]}
     assert set(re.findall(r"\{\{ (\w+) \}\}", "\n".join(lines))) == declared, declared
     copied = {line.split()[0] for line in build["sections"]["files"]["lines"]}
+    modules = "".join(path.read_text() for folder in ("kernels", "lib", "apps") for path in (source / folder).rglob("CMakeLists.txt"))
     needed = set(re.findall(r"^ *(?:add_subdirectory\(|install\(DIRECTORY )(\w+)", cmake, re.M)) - {"tests"}
+    needed |= set(re.findall(r"\$\{PROJECT_SOURCE_DIR\}/(\w+)", modules))
     assert all((source / name).exists() for name in copied) and needed <= copied, needed ^ copied
     assert run["sections"]["files"]["words"] == ["from", build["headers"]["Stage"]]
     assert set(re.findall(r"-D(PARTITA_\w+)", text)) <= options
     assert f"image.version {version}" in text
-    ours = (source / "apps" / "install_dependencies.sh").read_text()
+    ours = (source / "scripts" / "install_dependencies.sh").read_text()
     python = re.findall(r"(python3-\w+)", " ".join(run["sections"]["post"]["lines"]))
     assert set(python) == set(re.findall(r"(python3-\w+)", ours)), python
     assert (source / "inputs/runs/digits_mlp.ini").exists() and "digits_mlp.ini" in text

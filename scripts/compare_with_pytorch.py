@@ -7,9 +7,9 @@ shuffled batches from uint8 images. The first steps and all evaluation are exclu
 With --device cuda both compute on one GPU: PyTorch eagerly and with the whole step in a CUDA graph, its data in the device's memory,
 mlp-wide in bfloat16 (autocast), the others in float32 without TF32.
 
-  python3 apps/peers/compare_with_pytorch.py                       # needs PARTITA_DATA_DIR with mnist, and torch
-  python3 apps/peers/compare_with_pytorch.py --ranks 2 --python /path/of/another/python3
-  python3 apps/peers/compare_with_pytorch.py --device cuda --binaries build/cuda/bin --json pytorch.json
+  python3 scripts/compare_with_pytorch.py                       # needs PARTITA_DATA_DIR with mnist, and torch
+  python3 scripts/compare_with_pytorch.py --ranks 2 --python /path/of/another/python3
+  python3 scripts/compare_with_pytorch.py --device cuda --binaries build/cuda/bin --json pytorch.json
 """
 import argparse
 import gzip
@@ -23,7 +23,7 @@ import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 # name: (run file, batch, steps of each side)
 WORKLOADS = {"mlp-mnist": ("mnist_mlp", 100, 3000), "cnn-mnist": ("mnist_cnn", 64, 900), "mlp-wide": ("mnist_mlp_wide", 256, 60)}
 # On a GPU: (run file, batch, steps of each side, precision).

@@ -1,7 +1,7 @@
 """What each way of splitting a training sends, beside its formula; and how fast each is, beside one rank.
 
 Runs partita-train (build/release/bin) on the embedded digits and on real or random data, and prints two tables in Markdown.
-Usage: python3 apps/splits/compare_splits.py [--bytes] [--speed [--rounds N]]
+Usage: python3 scripts/compare_splits.py [--bytes] [--speed [--rounds N]]
 Wants h5py. The bytes are all that crosses between ranks in one step of the whole job, gradients reduced by a ring; the script fails
 where ledger and formula differ. Speeds are medians of interleaved rounds, without evaluation.
 """
@@ -15,7 +15,7 @@ import tempfile
 
 import h5py
 
-root = pathlib.Path(__file__).resolve().parents[2]
+root = pathlib.Path(__file__).resolve().parents[1]
 train = root / "build/release/bin/partita-train"
 n, element = 64, 4  # samples of the batch, bytes of float32
 
