@@ -1,47 +1,18 @@
+/// What is read from a command line and a file, what is refused there and how that is said; the help.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
 
-#include "partita/config/options.hpp"
+#include "parsed.hpp"
 
 namespace partita::config {
 namespace {
-
-/// Parses a command line beside a small valid model.
-struct Parsed {
-  std::vector<base::Violation> violations;
-  RunOptions options;
-  explicit Parsed(std::vector<std::string> arguments, bool with_model = true) {
-    std::vector<const char*> argv{"test"};
-    if (with_model) arguments.insert(arguments.begin(), {"--model.input=4", "--model.layer=linear 2"});
-    for (const auto& argument : arguments)
-      argv.push_back(argument.c_str());
-    options = parse(static_cast<int>(argv.size()), argv.data(), violations);
-  }
-  [[nodiscard]] bool names(const std::string& text) const {
-    for (const auto& violation : violations)
-      if (to_string(violation).find(text) != std::string::npos) return true;
-    return false;
-  }
-};
-
-/// A file that is gone when the test ends.
-struct TemporaryFile {
-  std::filesystem::path path;
-  explicit TemporaryFile(const std::string& text) {
-    char name[] = "/tmp/partita-config-XXXXXX";
-    close(mkstemp(name));
-    path = name;
-    std::ofstream(path) << text;
-  }
-  ~TemporaryFile() { std::filesystem::remove(path); }
-};
 
 TEST(Config, NumbersThatAreNotInTheirRangeAreRefused) {
   for (const char* number : {"-1", "0", "nan", "inf", "1e400", "12abc", "99999999999999999999", "1.5"})
@@ -130,18 +101,6 @@ TEST(Config, ValuesThatAnIniFileCannotHoldAreRefused) {
   }
 }
 
-TEST(Config, AStrategyFillsInAGridAndLeavesNoTrace) {
-  Parsed hybrid({"--strategy=hybrid"}), spelled({"--grid.data=2", "--grid.pipeline=2", "--grid.tensor=2"});
-  EXPECT_TRUE(fit_to_world(spelled.options, 8).empty());
-  ASSERT_TRUE(fit_to_world(hybrid.options, 8).empty());
-  EXPECT_EQ(hybrid.options.grid.size(), 8);
-  EXPECT_EQ(print_config(hybrid.options).find("strategy"), std::string::npos);
-  Parsed layers({"--strategy=tensor"}), grid({"--grid.tensor=8", "--grid.data=1"});
-  EXPECT_TRUE(fit_to_world(layers.options, 8).empty() && fit_to_world(grid.options, 8).empty());
-  EXPECT_EQ(print_config(layers.options), print_config(grid.options));
-  EXPECT_EQ(config_hash(layers.options), config_hash(grid.options));
-}
-
 TEST(Config, KeysAreNotGuessedFromPrefixes) {
   EXPECT_TRUE(Parsed({"--train.bat=3"}).names("unknown key"));
   EXPECT_TRUE(Parsed({"--hel"}).names("unknown key"));
@@ -212,75 +171,6 @@ TEST(Config, AnOptionWithoutAValueSaysWhatItNeeds) {
   EXPECT_TRUE(Parsed({"--overwrite=true"}).names("overwrite = true: takes no value"));
 }
 
-TEST(Config, ContradictionsAreRefused) {
-  EXPECT_TRUE(Parsed({"--train.batch=3", "--train.batch-per-rank=3"}).names("excludes train.batch"));
-  EXPECT_TRUE(Parsed({"--train.precision=fp64"}).names("compute.backend=reference"));
-  for (const std::string precision : {"bf16", "tf32"}) {
-    EXPECT_TRUE(Parsed({"--train.precision=" + precision})
-                    .names("the cpu kernels compute in fp32; use compute.backend=cuda"));
-    EXPECT_FALSE(
-        Parsed({"--train.precision=" + precision, "--compute.backend=cuda"}).names("kernels compute in"));
-  }
-  EXPECT_TRUE(
-      Parsed({"--train.precision=fp64", "--compute.backend=cuda"}).names("the cuda kernels compute in"));
-  EXPECT_TRUE(Parsed({"--compute.gemm=naive"}).names("chooses among the cuda kernels"));
-}
-
-TEST(Config, DeviceMessagesAreForBuffersOnDevicesAndForWhatRanksCanDoThere) {
-  EXPECT_TRUE(Parsed({"--sync.device-messages=ipc"}).names("use compute.backend=cuda"));
-  EXPECT_TRUE(Parsed({"--sync.device-messages=fast"}).names("auto | staged | direct | ipc"));
-  const auto with = [](const char* argument) {
-    return Parsed({"--compute.backend=cuda", "--sync.device-messages=ipc", argument});
-  };
-  EXPECT_TRUE(with("--sync.algorithm=mpi").names("the nearest is sync.algorithm=window"));
-  EXPECT_TRUE(with("--sync.algorithm=recursive-doubling").names("the nearest is sync.algorithm=window"));
-  EXPECT_TRUE(with("--train.deterministic=true").names("excludes train.deterministic"));
-  EXPECT_TRUE(with("--sync.algorithm=ring").violations.empty());
-  auto options = with("--grid.data=4").options;
-  EXPECT_TRUE(fit_to_world(options, 4).empty());
-  EXPECT_TRUE(check_nodes(options, std::vector{0, 0, 0, 0}).empty());
-  const auto spread = check_nodes(options, std::vector{0, 0, 1, 1});
-  ASSERT_EQ(spread.size(), 1U);
-  EXPECT_EQ(spread.front().key, "sync.device-messages");
-  options.sync.ranks_per_node = 2;
-  EXPECT_EQ(check_nodes(options, std::vector{0, 0, 0, 0}).size(), 1U);
-  EXPECT_EQ(print_config(Parsed({"--seed=1"}).options).find("device-messages"), std::string::npos);
-  EXPECT_NE(print_config(options).find("device-messages = ipc"), std::string::npos);
-}
-
-TEST(Config, EveryInputFileParsesAndPrintsItselfBack) {
-  int files = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(INPUTS "/runs")) {
-    const Parsed first({"--config=" + entry.path().string()}, false);
-    ASSERT_TRUE(first.violations.empty()) << entry.path() << ": " << to_string(first.violations.front());
-    const TemporaryFile printed(print_config(first.options));
-    const Parsed second({"--config=" + printed.path.string()}, false);
-    ASSERT_TRUE(second.violations.empty()) << entry.path() << ": " << to_string(second.violations.front());
-    EXPECT_EQ(print_config(first.options), print_config(second.options));
-    EXPECT_EQ(config_hash(first.options), config_hash(second.options));
-    ++files;
-  }
-  EXPECT_GE(files, 10);
-}
-
-TEST(Config, TheHashIsOfWhatDecidesTheResult) {
-  const auto hash = [](const std::string& argument) { return config_hash(Parsed({argument}).options); };
-  const auto plain = hash("--train.seed=1");
-  EXPECT_EQ(hash("--output=x.h5"), plain);
-  EXPECT_EQ(hash("--compute.threads=3"), plain);
-  EXPECT_NE(hash("--train.learning-rate=0.02"), plain);
-  EXPECT_NE(hash("--train.seed=2"), plain);
-  EXPECT_NE(hash("--sync.algorithm=ring"), plain);
-  EXPECT_EQ(hash("--model.name=another"), plain);
-  const auto dropout = [](const char* layer) {
-    return config_hash(
-        Parsed({"--model.input=4", std::string("--model.layer=") + layer, "--model.layer=linear 2"}, false)
-            .options);
-  };
-  EXPECT_EQ(dropout("dropout 0.5"), dropout("dropout   0.50"));
-  EXPECT_NE(dropout("dropout 0.5"), dropout("dropout 0.5000001"));
-}
-
 TEST(Config, ChannelsHaveNumbersOfTheirOwn) {
   for (const std::string text : {"0.5,0.25,-1e-3", "0.5 0.25 -1e-3", "0.5 , 0.25,  -0.001"}) {
     const Parsed parsed({"--data.mean=" + text, "--data.std=2"});
@@ -291,139 +181,6 @@ TEST(Config, ChannelsHaveNumbersOfTheirOwn) {
   }
   const Parsed wrong({"--data.mean=0.5,,1", "--data.std=1 0 2"});
   EXPECT_TRUE(wrong.names("between commas") && wrong.names("'0' must be a number above 0"));
-}
-
-TEST(Config, ClassesAreCheckedAndLeaveTheHashOfEarlierVersions) {
-  const auto plain = Parsed({}), ten = Parsed({"--data.classes=10"}), twelve = Parsed({"--data.classes=12"});
-  EXPECT_EQ(print_config(plain.options).find("classes"), std::string::npos);
-  EXPECT_NE(print_config(twelve.options).find("classes = 12"), std::string::npos);
-  EXPECT_EQ(config_hash(plain.options), config_hash(ten.options)) << "which always had a line of ten classes";
-  EXPECT_NE(config_hash(plain.options), config_hash(twelve.options));
-  EXPECT_TRUE(Parsed({"--data.classes=1"}).names("a whole number from 2 to 1048576; the nearest is 2"));
-  EXPECT_TRUE(Parsed({"--data.classes=1048577"}).names("the nearest is 1048576"));
-}
-
-TEST(Config, HowAModelIsInferredChangesNoHashOfItsTraining) {
-  const Parsed parsed({"--infer.samples=3", "--infer.batch=7", "--infer.repetitions=2", "--infer.warmup=0"});
-  EXPECT_TRUE(parsed.violations.empty());
-  EXPECT_EQ(config_hash(parsed.options), config_hash(Parsed({}).options));
-  EXPECT_EQ(inference_plan_options(parsed.options).batch, 7);
-  EXPECT_TRUE(Parsed({"--infer.repetitions=0"}).names("the nearest is 1"));
-}
-
-TEST(Config, ADeterministicTrainingBindsNoInference) {
-  auto options = Parsed({"--train.deterministic=true", "--train.batch=1"}).options;
-  ASSERT_TRUE(fit_to_world(options, 3).empty());
-  EXPECT_FALSE(check_plan(options).empty());
-  EXPECT_TRUE(check_inference_plan(options).empty());
-  EXPECT_EQ(inference_plan_options(options).batch, 3 * 256);
-  EXPECT_EQ(inference_plan_options(options).pipeline.microbatches, 1);
-}
-
-TEST(Config, TheHashCountsEvaluationsOnlyWhereTheyEndTheTraining) {
-  const auto hash = [](std::vector<std::string> arguments) { return config_hash(Parsed(arguments).options); };
-  EXPECT_EQ(hash({"--evaluate.every=3"}), hash({}));
-  EXPECT_NE(hash({"--evaluate.every=3", "--train.target-accuracy=0.9"}),
-            hash({"--train.target-accuracy=0.9"}));
-}
-
-TEST(Config, AKeyWithoutEffectIsMarkedAndLeavesTheHash) {
-  struct Case {
-    std::string given;
-    std::vector<std::string> idle, working;  ///< beside what it has no effect, and has one
-  };
-  const std::vector<std::string> alone{"--grid.data=1"};
-  const std::vector<Case> cases{
-      {"train.epochs = 9", {"--train.steps=5"}, {}},
-      {"train.gamma = 0.5", {}, {"--train.schedule=step"}},
-      {"train.step-epochs = 3", {"--train.schedule=cosine"}, {"--train.schedule=step"}},
-      {"train.grains = 16", {}, {"--train.deterministic=true"}},
-      {"pipeline.schedule = gpipe", {"--grid.pipeline=1"}, {"--grid.pipeline=2"}},
-      {"pipeline.schedule = gpipe", {}, {"--pipeline.microbatches=2"}},
-      {"pipeline.schedule = gpipe", {}, {"--train.deterministic=true"}},
-      {"pipeline.warmup = 2", {"--pipeline.microbatches=2"}, {"--strategy=layer"}},
-      {"sync.algorithm = ring", alone, {"--grid.data=1", "--grid.tensor=2"}},
-      {"sync.ranks-per-node = 1", alone, {"--grid.data=2"}},
-      {"sync.table = a", {"--sync.algorithm=ring"}, {}},
-      {"compute.threads = 3", {"--compute.backend=reference"}, {}}};
-  // A ReLU is fused with the layer before it inside a chunk only, whatever else there is.
-  const auto whole = Parsed({"--pipeline.schedule=gpipe"}).options,
-             cut = Parsed({"--pipeline.schedule=gpipe", "--pipeline.chunks=2"}).options;
-  EXPECT_NE(config_hash(whole), config_hash(cut));
-  EXPECT_EQ(print_config(cut).find("chunks = 2 #"), std::string::npos);
-  EXPECT_FALSE(differences(whole, cut).empty());
-  for (const auto& [given, idle, working] : cases) {
-    const auto equals = given.find(" = "), dot = given.find('.');
-    const auto option = "--" + given.substr(0, equals) + "=" + given.substr(equals + 3);
-    const auto line = given.substr(dot + 1);
-    auto with = idle, effective = working;
-    with.push_back(option), effective.push_back(option);
-    const auto without = Parsed(idle).options, other = Parsed(with).options;
-    EXPECT_TRUE(Parsed(with).violations.empty() && Parsed(effective).violations.empty()) << given;
-    EXPECT_EQ(config_hash(other), config_hash(without)) << given;
-    EXPECT_NE(print_config(other).find(line + " # not used\n"), std::string::npos) << given;
-    EXPECT_TRUE(differences(without, other).empty()) << given;
-    const auto used = Parsed(effective).options;
-    EXPECT_NE(print_config(used).find(line + "\n"), std::string::npos) << given;
-    EXPECT_FALSE(differences(Parsed(working).options, used).empty()) << given;
-  }
-}
-
-TEST(Config, NumbersThatNormaliseAlikeAreTheSame) {
-  const auto with = [](const std::string& mean) {
-    auto options =
-        Parsed(mean.empty() ? std::vector<std::string>{} : std::vector{"--data.mean=" + mean}).options;
-    options.own_normalisation = data::Moments{.mean = {0.25, 0.5, 0.25}, .stddev = {1, 1, 1}};
-    return options;
-  };
-  const auto changes_past = [&](const std::string& a, const std::string& b) {
-    const auto all = differences(with(a), with(b));
-    EXPECT_EQ(config_hash(with(a)) != config_hash(with(b)), !all.empty() && all.front().changes_past);
-    return !all.empty() && all.front().changes_past;
-  };
-  EXPECT_FALSE(changes_past("", "0.25 0.5 0.25"));
-  EXPECT_FALSE(changes_past("0.5", "0.5 0.5 0.5"));
-  EXPECT_TRUE(changes_past("", "0.25"));
-  EXPECT_TRUE(changes_past("", "0.25 0.5 0.5"));
-  EXPECT_TRUE(changes_past("0.5", "0.5 0.5 0.25"));
-}
-
-TEST(Config, TheHashIsOfTheContentOfALoadedModelNotItsPath) {
-  auto here = Parsed({"--load-model=a.h5"}).options, there = Parsed({"--load-model=elsewhere/b.h5"}).options;
-  EXPECT_NE(config_hash(here), config_hash(there)) << "nobody has read them";
-  here.load_model_hash = there.load_model_hash = "of the content";
-  EXPECT_EQ(config_hash(here), config_hash(there));
-  there.load_model_hash = "of another";
-  EXPECT_NE(config_hash(here), config_hash(there));
-}
-
-TEST(Config, AKeyMeansTheSameToTheReport) {
-  constexpr std::pair<base::KeyRole, const char*> names[] = {
-      {base::KeyRole::split, "split"},       {base::KeyRole::batch, "batch"}, {base::KeyRole::start, "start"},
-      {base::KeyRole::data_set, "data_set"}, {base::KeyRole::table, "table"}, {base::KeyRole::draw, "draw"},
-      {base::KeyRole::none, "none"}};
-  std::string expected;
-  for (const auto& key : run_keys())
-    for (const auto& [role, name] : names)
-      if (role_of(key, base::RunKind::training) == role)
-        expected += "    \"" + key + "\": \"" + name + "\",\n";
-  std::ifstream file(SCRIPTS "/partita/key_roles.py");
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  const auto begin = text.find("ROLES = {\n") + 10;
-  EXPECT_EQ(text.substr(begin, text.rfind("}") - begin), expected) << "scripts/partita/key_roles.py";
-  EXPECT_NE(text.find("NOT_USED = \"" + std::string(base::not_used_mark) + "\""), std::string::npos);
-  EXPECT_EQ(role_of("infer.warmup", base::RunKind::inference), base::KeyRole::choice);
-  EXPECT_EQ(role_of("model.layer 1", base::RunKind::training), base::KeyRole::choice);
-}
-
-TEST(Config, TheHashIsOfTheInputsShapeNotItsSpelling) {
-  const auto hash = [](const std::string& input) {
-    const Parsed parsed({"--model.input=" + input, "--model.layer=linear 2"}, false);
-    EXPECT_TRUE(parsed.violations.empty());
-    return config_hash(parsed.options);
-  };
-  EXPECT_EQ(hash("4"), hash("04"));
-  EXPECT_NE(hash("4"), hash("5"));
 }
 
 TEST(Config, TheHelpFitsATerminalAndTellsEveryRange) {
@@ -448,38 +205,6 @@ TEST(Config, TheHelpHasATopicForLayers) {
   EXPECT_NE(help_text("partita-train", "").find("--help layers"), std::string::npos);
   EXPECT_TRUE(Parsed({"--help", "lyers"}).names("--help layers"));
   EXPECT_TRUE(Parsed({"--dry-run", "layers"}).names("is not an option"));
-}
-
-TEST(Config, DataMustFitTheModel) {
-  data::DataPair data;
-  data.train.name = "set";
-  data.train.sample_shape = {4};
-  data.train.task = data::Task::classification;
-  data.train.classes = 2;
-  EXPECT_TRUE(check_data(Parsed({}).options, data).empty());
-  data.train.classes = 3;
-  EXPECT_NE(to_string(check_data(Parsed({}).options, data).at(0)).find("2 outputs"), std::string::npos);
-  EXPECT_NE(to_string(check_data(Parsed({"--model.loss=mse"}).options, data).at(0)).find("use cross-entropy"),
-            std::string::npos);
-  data.train.sample_shape = {1, 2, 2};
-  EXPECT_EQ(check_data(Parsed({}).options, data).size(), 2U);
-  EXPECT_NE(to_string(check_data(Parsed({}).options, data).at(0)).find("flatten"), std::string::npos);
-  data.train.task = data::Task::regression;
-  data.train.sample_shape = {4};
-  data.train.target_shape = {3};
-  EXPECT_NE(to_string(check_data(Parsed({"--model.loss=mse"}).options, data).at(0)).find("3 elements"),
-            std::string::npos);
-}
-
-TEST(Config, TheWorldMustFitTheGrid) {
-  auto options = Parsed({"--grid.data=3"}).options;
-  const auto violations = fit_to_world(options, 4);
-  ASSERT_EQ(violations.size(), 1U);
-  EXPECT_NE(violations[0].message.find("data=4"), std::string::npos);
-  auto free = Parsed({"--train.batch-per-rank=5"}).options;
-  EXPECT_TRUE(fit_to_world(free, 6).empty());
-  EXPECT_EQ(free.grid.data, 6);
-  EXPECT_EQ(free.train.batch, 30);
 }
 
 }  // namespace

@@ -1,0 +1,174 @@
+/// When two configurations are the same: printed and read back, hashes, keys without effect, roles of keys.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "parsed.hpp"
+
+namespace partita::config {
+namespace {
+
+TEST(Config, EveryInputFileParsesAndPrintsItselfBack) {
+  int files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(INPUTS "/runs")) {
+    const Parsed first({"--config=" + entry.path().string()}, false);
+    ASSERT_TRUE(first.violations.empty()) << entry.path() << ": " << to_string(first.violations.front());
+    const TemporaryFile printed(print_config(first.options));
+    const Parsed second({"--config=" + printed.path.string()}, false);
+    ASSERT_TRUE(second.violations.empty()) << entry.path() << ": " << to_string(second.violations.front());
+    EXPECT_EQ(print_config(first.options), print_config(second.options));
+    EXPECT_EQ(config_hash(first.options), config_hash(second.options));
+    ++files;
+  }
+  EXPECT_GE(files, 10);
+}
+
+TEST(Config, TheHashIsOfWhatDecidesTheResult) {
+  const auto hash = [](const std::string& argument) { return config_hash(Parsed({argument}).options); };
+  const auto plain = hash("--train.seed=1");
+  EXPECT_EQ(hash("--output=x.h5"), plain);
+  EXPECT_EQ(hash("--compute.threads=3"), plain);
+  EXPECT_NE(hash("--train.learning-rate=0.02"), plain);
+  EXPECT_NE(hash("--train.seed=2"), plain);
+  EXPECT_NE(hash("--sync.algorithm=ring"), plain);
+  EXPECT_EQ(hash("--model.name=another"), plain);
+  const auto dropout = [](const char* layer) {
+    return config_hash(
+        Parsed({"--model.input=4", std::string("--model.layer=") + layer, "--model.layer=linear 2"}, false)
+            .options);
+  };
+  EXPECT_EQ(dropout("dropout 0.5"), dropout("dropout   0.50"));
+  EXPECT_NE(dropout("dropout 0.5"), dropout("dropout 0.5000001"));
+}
+
+TEST(Config, ClassesAreCheckedAndLeaveTheHashOfEarlierVersions) {
+  const auto plain = Parsed({}), ten = Parsed({"--data.classes=10"}), twelve = Parsed({"--data.classes=12"});
+  EXPECT_EQ(print_config(plain.options).find("classes"), std::string::npos);
+  EXPECT_NE(print_config(twelve.options).find("classes = 12"), std::string::npos);
+  EXPECT_EQ(config_hash(plain.options), config_hash(ten.options)) << "which always had a line of ten classes";
+  EXPECT_NE(config_hash(plain.options), config_hash(twelve.options));
+  EXPECT_TRUE(Parsed({"--data.classes=1"}).names("a whole number from 2 to 1048576; the nearest is 2"));
+  EXPECT_TRUE(Parsed({"--data.classes=1048577"}).names("the nearest is 1048576"));
+}
+
+TEST(Config, HowAModelIsInferredChangesNoHashOfItsTraining) {
+  const Parsed parsed({"--infer.samples=3", "--infer.batch=7", "--infer.repetitions=2", "--infer.warmup=0"});
+  EXPECT_TRUE(parsed.violations.empty());
+  EXPECT_EQ(config_hash(parsed.options), config_hash(Parsed({}).options));
+  EXPECT_EQ(inference_plan_options(parsed.options).batch, 7);
+  EXPECT_TRUE(Parsed({"--infer.repetitions=0"}).names("the nearest is 1"));
+}
+
+TEST(Config, TheHashCountsEvaluationsOnlyWhereTheyEndTheTraining) {
+  const auto hash = [](std::vector<std::string> arguments) { return config_hash(Parsed(arguments).options); };
+  EXPECT_EQ(hash({"--evaluate.every=3"}), hash({}));
+  EXPECT_NE(hash({"--evaluate.every=3", "--train.target-accuracy=0.9"}),
+            hash({"--train.target-accuracy=0.9"}));
+}
+
+TEST(Config, AKeyWithoutEffectIsMarkedAndLeavesTheHash) {
+  struct Case {
+    std::string given;
+    std::vector<std::string> idle, working;  ///< beside what it has no effect, and has one
+  };
+  const std::vector<std::string> alone{"--grid.data=1"};
+  const std::vector<Case> cases{
+      {"train.epochs = 9", {"--train.steps=5"}, {}},
+      {"train.gamma = 0.5", {}, {"--train.schedule=step"}},
+      {"train.step-epochs = 3", {"--train.schedule=cosine"}, {"--train.schedule=step"}},
+      {"train.grains = 16", {}, {"--train.deterministic=true"}},
+      {"pipeline.schedule = gpipe", {"--grid.pipeline=1"}, {"--grid.pipeline=2"}},
+      {"pipeline.schedule = gpipe", {}, {"--pipeline.microbatches=2"}},
+      {"pipeline.schedule = gpipe", {}, {"--train.deterministic=true"}},
+      {"pipeline.warmup = 2", {"--pipeline.microbatches=2"}, {"--strategy=layer"}},
+      {"sync.algorithm = ring", alone, {"--grid.data=1", "--grid.tensor=2"}},
+      {"sync.ranks-per-node = 1", alone, {"--grid.data=2"}},
+      {"sync.table = a", {"--sync.algorithm=ring"}, {}},
+      {"compute.threads = 3", {"--compute.backend=reference"}, {}}};
+  // A ReLU is fused with the layer before it inside a chunk only, whatever else there is.
+  const auto whole = Parsed({"--pipeline.schedule=gpipe"}).options,
+             cut = Parsed({"--pipeline.schedule=gpipe", "--pipeline.chunks=2"}).options;
+  EXPECT_NE(config_hash(whole), config_hash(cut));
+  EXPECT_EQ(print_config(cut).find("chunks = 2 #"), std::string::npos);
+  EXPECT_FALSE(differences(whole, cut).empty());
+  for (const auto& [given, idle, working] : cases) {
+    const auto equals = given.find(" = "), dot = given.find('.');
+    const auto option = "--" + given.substr(0, equals) + "=" + given.substr(equals + 3);
+    const auto line = given.substr(dot + 1);
+    auto with = idle, effective = working;
+    with.push_back(option), effective.push_back(option);
+    const auto without = Parsed(idle).options, other = Parsed(with).options;
+    EXPECT_TRUE(Parsed(with).violations.empty() && Parsed(effective).violations.empty()) << given;
+    EXPECT_EQ(config_hash(other), config_hash(without)) << given;
+    EXPECT_NE(print_config(other).find(line + " # not used\n"), std::string::npos) << given;
+    EXPECT_TRUE(differences(without, other).empty()) << given;
+    const auto used = Parsed(effective).options;
+    EXPECT_NE(print_config(used).find(line + "\n"), std::string::npos) << given;
+    EXPECT_FALSE(differences(Parsed(working).options, used).empty()) << given;
+  }
+}
+
+TEST(Config, NumbersThatNormaliseAlikeAreTheSame) {
+  const auto with = [](const std::string& mean) {
+    auto options =
+        Parsed(mean.empty() ? std::vector<std::string>{} : std::vector{"--data.mean=" + mean}).options;
+    options.own_normalisation = data::Moments{.mean = {0.25, 0.5, 0.25}, .stddev = {1, 1, 1}};
+    return options;
+  };
+  const auto changes_past = [&](const std::string& a, const std::string& b) {
+    const auto all = differences(with(a), with(b));
+    EXPECT_EQ(config_hash(with(a)) != config_hash(with(b)), !all.empty() && all.front().changes_past);
+    return !all.empty() && all.front().changes_past;
+  };
+  EXPECT_FALSE(changes_past("", "0.25 0.5 0.25"));
+  EXPECT_FALSE(changes_past("0.5", "0.5 0.5 0.5"));
+  EXPECT_TRUE(changes_past("", "0.25"));
+  EXPECT_TRUE(changes_past("", "0.25 0.5 0.5"));
+  EXPECT_TRUE(changes_past("0.5", "0.5 0.5 0.25"));
+}
+
+TEST(Config, TheHashIsOfTheContentOfALoadedModelNotItsPath) {
+  auto here = Parsed({"--load-model=a.h5"}).options, there = Parsed({"--load-model=elsewhere/b.h5"}).options;
+  EXPECT_NE(config_hash(here), config_hash(there)) << "nobody has read them";
+  here.load_model_hash = there.load_model_hash = "of the content";
+  EXPECT_EQ(config_hash(here), config_hash(there));
+  there.load_model_hash = "of another";
+  EXPECT_NE(config_hash(here), config_hash(there));
+}
+
+TEST(Config, AKeyMeansTheSameToTheReport) {
+  constexpr std::pair<base::KeyRole, const char*> names[] = {
+      {base::KeyRole::split, "split"},       {base::KeyRole::batch, "batch"}, {base::KeyRole::start, "start"},
+      {base::KeyRole::data_set, "data_set"}, {base::KeyRole::table, "table"}, {base::KeyRole::draw, "draw"},
+      {base::KeyRole::none, "none"}};
+  std::string expected;
+  for (const auto& key : run_keys())
+    for (const auto& [role, name] : names)
+      if (role_of(key, base::RunKind::training) == role)
+        expected += "    \"" + key + "\": \"" + name + "\",\n";
+  std::ifstream file(SCRIPTS "/partita/key_roles.py");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  const auto begin = text.find("ROLES = {\n") + 10;
+  EXPECT_EQ(text.substr(begin, text.rfind("}") - begin), expected) << "scripts/partita/key_roles.py";
+  EXPECT_NE(text.find("NOT_USED = \"" + std::string(base::not_used_mark) + "\""), std::string::npos);
+  EXPECT_EQ(role_of("infer.warmup", base::RunKind::inference), base::KeyRole::choice);
+  EXPECT_EQ(role_of("model.layer 1", base::RunKind::training), base::KeyRole::choice);
+}
+
+TEST(Config, TheHashIsOfTheInputsShapeNotItsSpelling) {
+  const auto hash = [](const std::string& input) {
+    const Parsed parsed({"--model.input=" + input, "--model.layer=linear 2"}, false);
+    EXPECT_TRUE(parsed.violations.empty());
+    return config_hash(parsed.options);
+  };
+  EXPECT_EQ(hash("4"), hash("04"));
+  EXPECT_NE(hash("4"), hash("5"));
+}
+
+}  // namespace
+}  // namespace partita::config
