@@ -18,14 +18,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// What keeps a set from being written into `folder`: its name, and the files of another set.
-void check_output(const fs::path& folder, bool overwrite, std::vector<base::Violation>& violations) {
+/// What keeps a set from being written into `folder`, which the option `role` names: its name, its
+/// permissions, and the files of another set.
+void check_output(const char* role, const fs::path& folder, bool overwrite,
+                  std::vector<base::Violation>& violations) {
   if (folder.empty())
-    return violations.push_back({.key = "--output", .value = "", .message = "must name the folder to write"});
+    return violations.push_back({.key = role, .value = "", .message = "must name the folder to write"});
+  if (const auto problem = base::folder_problem(folder); !problem.empty())
+    violations.push_back({.key = role, .value = folder.string(), .message = problem});
   const auto normal = folder.lexically_normal();
   if (const auto name = normal.filename().empty() ? normal.parent_path().filename() : normal.filename();
       name == "digits" || name == "random")
-    violations.push_back({.key = "--output",
+    violations.push_back({.key = role,
                           .value = folder.string(),
                           .message = "its last part becomes a data.name, where " + name.string() +
                                      " means the set without files; choose my-" + name.string()});
@@ -43,7 +47,7 @@ void check_generate(const GenerateCommand& command, std::vector<base::Violation>
   if (command.data.name != "digits" && command.data.name != "random")
     violations.push_back(
         {.key = "--name", .value = command.data.name, .message = "must be digits or random"});
-  check_output(command.output, command.overwrite, violations);
+  check_output("--output", command.output, command.overwrite, violations);
 }
 
 /// " 0.4914 0.4822 0.4465".
@@ -89,10 +93,10 @@ void open_folder(const char* role, const fs::path& folder, results::Claims& clai
 
 /// Writes a set into a folder that is claimed: whatever came into it while the set was read or drawn is not
 /// replaced unasked.
-void write_claimed(const fs::path& folder, bool overwrite, const data::DataPair& pair,
+void write_claimed(const char* role, const fs::path& folder, bool overwrite, const data::DataPair& pair,
                    data::Compression compression) {
   std::vector<base::Violation> violations;
-  check_output(folder, overwrite, violations);
+  check_output(role, folder, overwrite, violations);
   if (!violations.empty()) throw base::ConfigError(std::move(violations));
   write_set(folder, pair, compression);
 }
@@ -111,13 +115,13 @@ int generate(const GenerateCommand& command) {
         set->class_names.push_back(std::to_string(c));
   results::Claims claims;
   open_folder("--output", command.output, claims);
-  write_claimed(command.output, command.overwrite, *pair, command.compression);
+  write_claimed("--output", command.output, command.overwrite, *pair, command.compression);
   return verify({.folder = command.output});
 }
 
 int import_set(const ImportCommand& command) {
   std::vector<base::Violation> violations;
-  check_output(command.output, command.overwrite, violations);
+  check_output("--output", command.output, command.overwrite, violations);
   std::optional<data::DataPair> pair;
   if (command.source.empty())
     violations.push_back(
@@ -127,7 +131,7 @@ int import_set(const ImportCommand& command) {
   if (!violations.empty()) throw base::ConfigError(std::move(violations));
   results::Claims claims;
   open_folder("--output", command.output, claims);
-  write_claimed(command.output, command.overwrite, *pair, command.compression);
+  write_claimed("--output", command.output, command.overwrite, *pair, command.compression);
   return verify({.folder = command.output});
 }
 
@@ -186,7 +190,7 @@ void fetch_set(const Source& source, std::span<const std::string> mirrors, const
   std::vector<base::Violation> violations;
   const auto pair = data::read_cifar(folder / source.files.front().name, violations);
   if (!pair) throw base::ConfigError(std::move(violations));
-  write_claimed(folder, false, *pair, data::Compression::gzip);
+  write_claimed("--dir", folder, false, *pair, data::Compression::gzip);
 }
 
 }  // namespace partita::app

@@ -179,6 +179,7 @@ void fetch_file(const PinnedFile& pinned, std::span<const std::string> mirrors, 
     return report(file.string() + ": present and right");
   }
   base::refuse_path(folder, base::make_folders(folder));
+  base::refuse_path(folder, base::folder_problem(folder));
   if (accept(part, file, pinned.sha256)) return report(file.string() + ": completed before");
   std::string attempts;
   for (const auto& mirror : mirrors) {

@@ -1,6 +1,10 @@
 /// Each question and each change by the form of its call that takes an error code.
 #include "partita/base/paths.hpp"
 
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 #include <system_error>
 
 #include "partita/base/error.hpp"
@@ -25,6 +29,15 @@ std::string path_problem(const fs::path& path) {
   std::error_code error;
   const auto status = fs::status(path, error);
   return status.type() == fs::file_type::not_found || !error ? "" : error.message();
+}
+
+std::string folder_problem(const fs::path& path) {
+  if (auto problem = path_problem(path); !problem.empty()) return problem;
+  std::error_code unseen;
+  if (!fs::exists(fs::symlink_status(path, unseen))) return "";
+  if (!fs::is_directory(path, unseen)) return "exists and is not a folder";
+  const bool is_writable = ::access(path.c_str(), W_OK | X_OK) == 0;
+  return is_writable ? "" : "cannot be written: " + std::string(std::strerror(errno));
 }
 
 fs::path absolute(const fs::path& path) {

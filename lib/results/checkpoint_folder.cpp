@@ -84,13 +84,9 @@ std::vector<base::Violation> check_checkpoint_dir(const fs::path& dir, bool may_
   const auto violation = [&](const std::string& message) {
     return std::vector{base::Violation{"checkpoint.dir", dir.string(), message}};
   };
-  if (const auto problem = base::path_problem(dir); !problem.empty()) return violation(problem);
+  if (const auto problem = base::folder_problem(dir); !problem.empty()) return violation(problem);
   std::error_code error;
-  const auto status = fs::status(dir, error);
-  if (fs::exists(status)) {
-    if (!fs::is_directory(status)) return violation("exists and is not a folder");
-    if (::access(dir.c_str(), W_OK | X_OK) != 0)
-      return violation("cannot be written: " + std::string(std::strerror(errno)));
+  if (fs::exists(dir, error)) {
     if (const auto steps = list_checkpoints(dir); !steps.empty() && !may_exist)
       return violation("holds the checkpoint of step " + std::to_string(steps.front()) +
                        "; go on from it with --resume or delete it with --overwrite");

@@ -1,11 +1,8 @@
-"""partita-data end to end: python3 partita_data_test.py PROGRAM commands|fetch. Exit code 77: skipped.
+"""partita-data end to end: what its commands write, print and refuse.
 
-`commands` needs nothing; `fetch` serves the real MNIST (PARTITA_DATA_DIR) over HTTP from this process, with and
-without range requests, and with failures.
+Usage: partita_data_test.py PROGRAM
 """
-
 import gzip
-import http.server
 import os
 import pathlib
 import random
@@ -17,19 +14,11 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import threading
 import unittest
 
 sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import jobs
-
-PROGRAM = sys.argv[1]
-STEMS = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
-
-
-def partita_data(*words, environment=None):
-    return jobs.run([PROGRAM, *words], env=environment)
-
+from data_program import PROGRAM, STEMS, partita_data, values
 
 CIFAR_10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
@@ -42,10 +31,6 @@ def cifar_10():
     files = {f"data_batch_{b + 1}.bin": b"".join(records[2 * b:2 * b + 2]) for b in range(5)}
     files |= {"test_batch.bin": b"".join(records[10:]), "batches.meta.txt": ("\n".join(CIFAR_10) + "\n\n").encode()}
     return files, b"".join(pixels[:10])
-
-
-def values(text):
-    return dict(line.split(" = ", 1) for line in text.splitlines() if " = " in line)
 
 
 class Commands(unittest.TestCase):
@@ -294,6 +279,32 @@ class Commands(unittest.TestCase):
         (self.folder / "file").write_text("in the way")
         self.refuse("generate", "--output", self.folder / "file" / "set", "--train-samples", 10, naming=["file/set", "Not a directory"])
 
+    def test_a_folder_that_may_not_be_written_is_refused(self):
+        closed, whole, fetched = self.folder / "closed", self.folder / "whole", self.folder / "data" / "mnist"
+        self.generate("whole", "--train-samples", 20, "--test-samples", 10)
+        importing = self.import_cifar(cifar_10()[0])[:2]
+        closed.mkdir()
+        fetched.mkdir(parents=True)
+        for folder in (closed, whole, fetched):
+            folder.chmod(0o555)
+            self.addCleanup(folder.chmod, 0o755)
+        # The superuser may write everywhere, unless that right is taken away for good.
+        bound = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
+        if bound and (not shutil.which("setpriv") or jobs.run([*bound, "true"]).returncode != 0):
+            self.skipTest("needs setpriv, with the right to drop rights, or another user than root")
+        few = ["--train-samples", 10]
+        fetching = ["fetch", "mnist", "--mirror", f"file://{self.folder}/nowhere", "--dir"]
+        for command, named in ((["generate", "--output", closed, *few, "--name", "digit"], ["--name = digit", f"--output = {closed}: cannot be written"]),
+                               (["generate", "--output", whole, *few, "--overwrite"], [f"--output = {whole}: cannot be written"]),
+                               ([*importing, "--output", closed], [f"--output = {closed}: cannot be written"]),
+                               ([*fetching, fetched.parent], [f"{fetched}: cannot be written"]),
+                               ([*fetching, closed], [f"{closed}/mnist: the folder cannot be made"])):
+            run = jobs.run([*bound, PROGRAM, *command])
+            self.assertEqual((run.returncode, run.stdout), (2, ""), run.stderr)
+            for text in [*named, "Permission denied"]:
+                self.assertIn(text, run.stderr)
+        self.assertEqual([*closed.iterdir(), *fetched.iterdir()], [])
+
     def test_fetch_without_a_mirror_that_answers(self):
         mirrors = ["--mirror", f"file://{self.folder}/a", "--mirror", f"file://{self.folder}/b"]
         run = partita_data("fetch", "mnist", "--dir", self.folder / "data", *mirrors)
@@ -303,86 +314,4 @@ class Commands(unittest.TestCase):
         self.assertEqual(list((self.folder / "data" / "mnist").iterdir()), [])
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves files of `source`; `ranges` whether it can continue; `break_after` bytes the connection is cut once."""
-
-    source, ranges, break_after, requests = None, True, None, []
-
-    def do_GET(self):
-        file = Handler.source / self.path.lstrip("/")
-        Handler.requests.append((file.name, self.headers.get("Range")))
-        if not file.is_file():
-            self.send_error(404)
-            return
-        body, start = file.read_bytes(), 0
-        if Handler.ranges and self.headers.get("Range"):
-            start = int(self.headers["Range"].removeprefix("bytes=").split("-")[0])
-            if start >= len(body):
-                self.send_error(416)
-                return
-            self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        else:
-            self.send_response(200)
-        self.send_header("Content-Length", str(len(body) - start))
-        self.end_headers()
-        cut, Handler.break_after = Handler.break_after, None
-        self.wfile.write(body[start:] if cut is None else body[start:start + cut])
-
-    def log_message(self, *unused):
-        pass
-
-
-class FetchOverHttp(unittest.TestCase):
-    def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="partita-data-"))
-        self.addCleanup(shutil.rmtree, self.folder)
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.addCleanup(self.server.server_close)
-        self.addCleanup(self.server.shutdown)
-        Handler.source, Handler.ranges, Handler.break_after, Handler.requests = MNIST, True, None, []
-
-    def fetch(self):
-        clean = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
-        return partita_data("fetch", "mnist", "--dir", self.folder, "--mirror",
-                            f"http://127.0.0.1:{self.server.server_port}/", environment=clean)
-
-    def expect_mnist(self, run):
-        self.assertEqual(run.returncode, 0, run.stderr)
-        self.assertEqual(values(run.stdout)["train.samples"], "60000")
-        for stem in STEMS:
-            self.assertEqual((self.folder / "mnist" / f"{stem}.gz").read_bytes(), (MNIST / f"{stem}.gz").read_bytes())
-        self.assertEqual(len(list((self.folder / "mnist").iterdir())), 4)
-
-    def test_a_cut_connection_is_continued(self):
-        Handler.break_after = 1000
-        first = self.fetch()
-        self.assertEqual(first.returncode, 1)
-        part = self.folder / "mnist" / f"{STEMS[0]}.gz.part"
-        self.assertEqual(part.stat().st_size, 1000)
-        self.expect_mnist(self.fetch())
-        self.assertIn((f"{STEMS[0]}.gz", "bytes=1000-"), Handler.requests)
-
-    def test_a_server_without_ranges_sends_all_again(self):
-        Handler.ranges, Handler.break_after = False, 1000
-        self.assertEqual(self.fetch().returncode, 1)
-        self.expect_mnist(self.fetch())
-
-    def test_missing_files_are_named(self):
-        Handler.source = self.folder
-        run = self.fetch()
-        self.assertEqual(run.returncode, 1)
-        self.assertIn("404", run.stderr)
-
-
-if __name__ == "__main__":
-    suite = Commands
-    if sys.argv[2] == "fetch":
-        suite = FetchOverHttp
-        MNIST = pathlib.Path(os.environ.get("PARTITA_DATA_DIR", "/nonexistent")) / "mnist"
-        if not MNIST.is_dir():
-            print("skipped: PARTITA_DATA_DIR does not lead to mnist")
-            sys.exit(77)
-    tests = unittest.defaultTestLoader.loadTestsFromTestCase(suite)
-    sys.exit(0 if unittest.TextTestRunner(verbosity=2).run(tests).wasSuccessful() else 1)
+unittest.main(argv=sys.argv[:1], verbosity=2)

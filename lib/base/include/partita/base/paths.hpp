@@ -17,6 +17,10 @@ bool exists(const std::filesystem::path&);
 /// nothing lies there.
 std::string path_problem(const std::filesystem::path&);
 
+/// Why nothing can be put into a folder, such as "cannot be written: Permission denied"; empty where that can
+/// be done, and where nothing lies there.
+std::string folder_problem(const std::filesystem::path&);
+
 /// The path from the root without "." and ".."; itself where there is no working folder.
 std::filesystem::path absolute(const std::filesystem::path&);
 
