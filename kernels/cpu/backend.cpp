@@ -110,10 +110,10 @@ class CpuBackend final : public Backend {
         sums);
   }
   void add_sums(ConstView parts, bool in_tree, View total) override { host::add_sums(parts, in_tree, total); }
-  void sgd_update(const StepValues* step, ConstView sums, View w, ConstView g, View v,
-                  std::int64_t* non_finite_step) override {
+  void update(const OptimizerSpec& optimizer, const StepValues* step, ConstView sums, View w, ConstView g,
+              std::span<const View> states, std::int64_t* non_finite_step) override {
     host::update_if_finite<float>(*step, sums, w, g, non_finite_step,
-                                  [&] { sgd(*step, w.as<float>(), g.as<float>(), v.as<float>()); });
+                                  [&] { cpu::update(optimizer, *step, w, g, states); });
   }
 
  private:

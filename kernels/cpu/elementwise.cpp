@@ -128,17 +128,4 @@ LossSums mean_squared_error(std::int64_t features, std::span<const float> output
   return {.loss = squares / static_cast<double>(features)};
 }
 
-void sgd(const StepValues& step, std::span<float> w, std::span<const float> g, std::span<float> v) {
-  const float rate = static_cast<float>(step.learning_rate), momentum = static_cast<float>(step.momentum),
-              decay = static_cast<float>(step.weight_decay);
-  float* __restrict W = w.data();
-  float* __restrict V = v.data();
-  const float* __restrict G = g.data();
-  for (std::size_t i = 0; i < w.size(); ++i) {
-    const float velocity = momentum * V[i] + (G[i] + decay * W[i]);
-    V[i] = velocity;
-    W[i] -= rate * velocity;
-  }
-}
-
 }  // namespace partita::kernels::cpu

@@ -29,6 +29,6 @@ LossSums cross_entropy_finish(const LogitsShard&, std::span<const std::int64_t> 
                               std::span<float> dlogits);
 LossSums mean_squared_error(std::int64_t features, std::span<const float> output,
                             std::span<const float> target, double gradient_scale, std::span<float> doutput);
-void sgd(const StepValues&, std::span<float> w, std::span<const float> g, std::span<float> v);
+void update(const OptimizerSpec&, const StepValues&, View w, ConstView g, std::span<const View> states);
 
 }  // namespace partita::kernels::cpu

@@ -145,10 +145,19 @@ class CudaBackend final : public Backend {
   void add_sums(ConstView parts, bool in_tree, View total) override {
     cuda::add_sums(parts.size().value() / 2, in<double>(parts), in_tree, in<double>(total), stream());
   }
-  void sgd_update(const StepValues* step, ConstView sums, View w, ConstView g, View v,
-                  std::int64_t* lost) override {
-    same_size(g, w);
-    cuda::sgd_update(step, in<double>(sums), same_size(v, w), in(w), in(g), in(v), lost, scratch_, stream());
+  void update(const OptimizerSpec& optimizer, const StepValues* step, ConstView sums, View w, ConstView g,
+              std::span<const View> states, std::int64_t* non_finite_step) override {
+    for (const View state : states)
+      same_size(state, w);
+    cuda::update(optimizer,
+                 {.step = step,
+                  .sums = in<double>(sums),
+                  .n = same_size(g, w),
+                  .w = in(w),
+                  .g = in(g),
+                  .states = states,
+                  .non_finite_step = non_finite_step},
+                 scratch_, stream());
   }
 
  private:

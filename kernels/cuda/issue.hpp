@@ -68,8 +68,17 @@ void mean_squared_error(std::int64_t batch, std::int64_t features, const float* 
                         double gradient_scale, float* doutput, double* sums, const Scratch&, cudaStream_t);
 void add_sums(std::int64_t n, const double* parts, bool in_tree, double* total, cudaStream_t);
 
-/// `sums` may be null: a rank without the loss looks at gradients only.
-void sgd_update(const StepValues* step, const double* sums, std::int64_t n, float* w, const float* g,
-                float* v, std::int64_t* lost, const Scratch&, cudaStream_t);
+/// What an update of a bucket works on; vectors are [n]. `sums` may be null: a rank without the loss looks at
+/// gradients only.
+struct UpdateViews {
+  const StepValues* step;
+  const double* sums;
+  std::int64_t n;
+  float* w;
+  const float* g;
+  std::span<const View> states;
+  std::int64_t* non_finite_step;
+};
+void update(const OptimizerSpec&, const UpdateViews&, const Scratch&, cudaStream_t);
 
 }  // namespace partita::kernels::cuda

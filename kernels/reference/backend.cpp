@@ -5,6 +5,7 @@
 
 #include "convolution.hpp"
 #include "gemm.hpp"
+#include "optimizers.hpp"
 #include "partita/kernels/host_loops.hpp"
 #include "pooling.hpp"
 #include "sharded_cross_entropy.hpp"
@@ -162,18 +163,10 @@ class ReferenceBackend final : public Backend {
 
   void add_sums(ConstView parts, bool in_tree, View total) override { host::add_sums(parts, in_tree, total); }
 
-  void sgd_update(const StepValues* step, ConstView sums, View w, ConstView g, View v,
-                  std::int64_t* non_finite_step) override {
-    host::update_if_finite<T>(*step, sums, w, g, non_finite_step, [&] {
-      const auto W = w.as<T>(), V = v.as<T>();
-      const auto G = g.as<T>();
-      const T rate = static_cast<T>(step->learning_rate), momentum = static_cast<T>(step->momentum),
-              decay = static_cast<T>(step->weight_decay);
-      for (std::size_t i = 0; i < W.size(); ++i) {
-        V[i] = momentum * V[i] + (G[i] + decay * W[i]);
-        W[i] -= rate * V[i];
-      }
-    });
+  void update(const OptimizerSpec& optimizer, const StepValues* step, ConstView sums, View w, ConstView g,
+              std::span<const View> states, std::int64_t* non_finite_step) override {
+    host::update_if_finite<T>(*step, sums, w, g, non_finite_step,
+                              [&] { reference::update<T>(optimizer, *step, w, g, states); });
   }
 
  private:

@@ -56,10 +56,10 @@ std::vector<Key> train_keys() {
           "train.gamma", "factor of the learning rate (schedule step)", {0, 1, true},
           [](O& o) -> auto& { return o.train.gamma; }).used_when(has_steps),
       number<double>(
-          "train.momentum", "µ of SGD", {0, 1}, [](O& o) -> auto& { return o.train.momentum; }),
+          "train.momentum", "µ of SGD", {0, 1}, [](O& o) -> auto& { return o.train.optimizer.momentum; }),
       number<double>(
           "train.weight-decay", "added to the gradient, times the weight", {0, no_limit},
-          [](O& o) -> auto& { return o.train.weight_decay; }),
+          [](O& o) -> auto& { return o.train.optimizer.weight_decay; }),
       number<std::uint64_t>(
           "train.seed", "of parameters, shuffles and dropout", {0, UINT64_MAX},
           [](O& o) -> auto& { return o.train.seed; }).as(KeyRole::draw),

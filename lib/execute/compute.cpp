@@ -1,4 +1,6 @@
 /// What each kind of compute instruction does: one call of the back-end or a few, issued to its device.
+#include <array>
+
 #include "bound.hpp"
 #include "partita/base/error.hpp"
 #include "partita/data/batch.hpp"
@@ -92,10 +94,14 @@ nn::StepPosition Executor::position_in(const Bound& bound, const step::Instructi
 void Executor::update(const step::Instruction& instruction) {
   if (inspects_) return;
   const auto& bucket = program_.buckets[static_cast<std::size_t>(instruction.bucket)];
-  backend_.sgd_update(
-      step_memory_.values(), step_memory_.metric(), parameters_.weights().slice(bucket.first, bucket.count),
-      parameters_.gradients().slice(bucket.first, bucket.count),
-      parameters_.velocities().slice(bucket.first, bucket.count), step_memory_.non_finite_step());
+  std::array<View, kernels::most_states> states;
+  const auto all = parameters_.states();
+  for (std::size_t s = 0; s < all.size(); ++s)
+    states[s] = all[s].slice(bucket.first, bucket.count);
+  backend_.update(parameters_.optimizer(), step_memory_.values(), step_memory_.metric(),
+                  parameters_.weights().slice(bucket.first, bucket.count),
+                  parameters_.gradients().slice(bucket.first, bucket.count),
+                  std::span(states).first(all.size()), step_memory_.non_finite_step());
 }
 
 const ResidentData& Executor::resident(const data::Dataset& set) {

@@ -93,6 +93,13 @@ comm::Collective& Executor::transfer(Bound& bound, int id) {
   return fixed_[i] ? *fixed_[i] : *bound.transfers[i];
 }
 
+Bytes Executor::optimizer_state_bytes() const {
+  Bytes bytes{};
+  for (const auto state : parameters_.states())
+    bytes += state.bytes();
+  return bytes;
+}
+
 Bytes Executor::communication_bytes() const {
   Bytes bytes{};
   for (const auto& t : fixed_)

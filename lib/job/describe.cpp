@@ -31,14 +31,14 @@ void describe_layers(std::ostream& out, const step::Program& program, const mode
 }
 
 void describe_role(std::ostream& out, const step::Program& program, const model::ModelSpec& model,
-                   std::int64_t batch) {
+                   std::int64_t batch, std::ptrdiff_t states) {
   const auto parameters = bytes_of(program.type, program.parameter_count);
   const auto trained = bytes_of(program.type, program.trained_count);
   const auto activations = step::plan_memory(program, 0, batch, memory::alignment).total;
   out << "\nstage " << program.at.pipeline << ", tensor rank " << program.at.tensor << "\n";
   describe_layers(out, program, model);
   out << "  memory in bytes: parameters " << parameters << ", gradients " << trained * program.gradient_levels
-      << ", optimizer state " << trained << ", activations and messages " << activations << "\n"
+      << ", optimizer state " << trained * states << ", activations and messages " << activations << "\n"
       << "  payload of a step by axis, operation, purpose\n";
   const auto payload = step::payload_of_step(program, 0, batch);
   for (const auto& [key, row] : payload)
@@ -100,7 +100,7 @@ void describe_roles(std::ostream& out, const config::RunOptions& options, const 
       << to_string(description.algorithm) << ": " << reason_of(description.algorithm, options) << "\n";
   const Roles roles(plan.grid, description.programs.front());
   for (const auto& role : roles.programs)
-    describe_role(out, role, model, batch);
+    describe_role(out, role, model, batch, std::ssize(kernels::states_of(options.train.optimizer.rule)));
   if (plan.grid.size() > 1) describe_simulation(out, roles.by_rank, batch);
 }
 

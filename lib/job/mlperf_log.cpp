@@ -52,8 +52,8 @@ void MlperfLog::begin_run(const config::RunOptions& options, const data::DataPai
   write(point, "opt_name", "sgd", no_more);
   write(point, "opt_base_learning_rate", t.learning_rate, no_more);
   write(point, "opt_learning_rate_warmup_steps", t.warmup_steps, no_more);
-  write(point, "opt_momentum", t.momentum, no_more);
-  write(point, "opt_weight_decay", t.weight_decay, no_more);
+  write(point, "opt_momentum", t.optimizer.momentum, no_more);
+  write(point, "opt_weight_decay", t.optimizer.weight_decay, no_more);
   write(end, "init_stop", nothing, no_more);
   write(start, "run_start", nothing, no_more);
 }

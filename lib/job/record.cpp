@@ -148,7 +148,7 @@ void update_costs(results::RunRecord& record, comm::Communicator& world, const s
   record.memory =
       gather_rows(world, results::MemoryRow{.parameters = bytes_of(program.type, program.parameter_count),
                                             .gradients = trained * program.gradient_levels,
-                                            .optimizer_state = trained,
+                                            .optimizer_state = executor.optimizer_state_bytes(),
                                             .activations = executor.activation_bytes(),
                                             .communication_buffers = executor.communication_bytes()});
   if (const auto way = executor.device_messages(); !way.empty())

@@ -46,22 +46,40 @@ void check_blocks(const Manifest& manifest) {
   }
 }
 
+/// Where the states lie, in the order of `Manifest::states`.
+std::vector<GroupPath> paths_of_states(const hdf5::File& shard, const Manifest& manifest) {
+  if (hdf5::exists(shard.id(), former_group)) return {GroupPath{former_group}};
+  std::vector<GroupPath> paths;
+  for (const auto& state : manifest.states)
+    paths.push_back(path_of_state(state));
+  return paths;
+}
+
 template <class T>
-void take_values(const hdf5::File& file, const Block& block,
+std::vector<T> values_of(const hdf5::File& shard, const GroupPath& path, const Block& block) {
+  auto group = hdf5::open_group(shard.id(), path.front());
+  for (std::size_t i = 1; i < path.size(); ++i)
+    group = hdf5::open_group(group.get(), path[i]);
+  const auto layer = hdf5::open_group(group.get(), block.layer);
+  hdf5::Extents extents;
+  auto column = hdf5::read_column<T>(layer.get(), block.name, extents);
+  if (static_cast<std::int64_t>(column.size()) != block.rows * block.columns)
+    throw hdf5::Failure(block.layer + " " + block.name + " has another size than its block");
+  return column;
+}
+
+template <class T>
+void take_values(const hdf5::File& shard, const Manifest& manifest, const Block& block,
                  const std::function<void(const FilledBlock&)>& take) {
-  const auto values = [&](const char* kind) {
-    const auto all = hdf5::open_group(file.id(), kind);
-    const auto layer = hdf5::open_group(all.get(), block.layer);
-    hdf5::Extents extents;
-    auto column = hdf5::read_column<T>(layer.get(), block.name, extents);
-    if (static_cast<std::int64_t>(column.size()) != block.rows * block.columns)
-      throw hdf5::Failure(block.layer + " " + block.name + " has another size than its block");
-    return column;
-  };
-  const auto weights = values("parameters");
-  const auto velocities = block.trained ? values("velocities") : std::vector<T>{};
-  take(
-      {.block = block, .weights = std::span<const T>(weights), .velocities = std::span<const T>(velocities)});
+  const auto weights = values_of<T>(shard, path_of_weights(), block);
+  std::vector<std::vector<T>> states;
+  if (block.trained)
+    for (const auto& path : paths_of_states(shard, manifest))
+      states.push_back(values_of<T>(shard, path, block));
+  FilledBlock filled{.block = block, .weights = std::span<const T>(weights), .states = {}};
+  for (const auto& state : states)
+    filled.states.emplace_back(std::span<const T>(state));
+  take(filled);
 }
 
 }  // namespace
@@ -88,6 +106,7 @@ Manifest read_manifest(const fs::path& folder) {
   read_document(folder / "manifest.h5", "checkpoint", [&](const hdf5::File& file) {
     GroupReader root(hdf5::open_group(file.id(), "/"));
     exchange_manifest(root, manifest);
+    if (manifest.states.empty()) manifest.states = {former_state};
     check_blocks(manifest);
   });
   return manifest;
@@ -101,9 +120,9 @@ void read_shard(const fs::path& folder, const Manifest& manifest, std::int64_t f
                           for (const auto& block : manifest.blocks) {
                             if (block.file != file_index) continue;
                             if (manifest.type == kernels::DataType::float64)
-                              take_values<double>(file, block, take);
+                              take_values<double>(file, manifest, block, take);
                             else
-                              take_values<float>(file, block, take);
+                              take_values<float>(file, manifest, block, take);
                           }
                         });
 }

@@ -1,6 +1,9 @@
 /// The schema of a manifest, once for writing and reading.
 #pragma once
 
+#include <iterator>
+#include <sstream>
+
 #include "archive.hpp"
 #include "partita/results/checkpoint.hpp"
 
@@ -66,6 +69,29 @@ void exchange_blocks(Archive& root, T& blocks) {
   });
 }
 
+/// The names of the optimizer's states as one text, with blanks between them.
+template <class Archive, class T>
+void exchange_states(Archive& root, T& states) {
+  std::string names;
+  if constexpr (Archive::writes)
+    for (const auto& name : states)
+      names += (names.empty() ? "" : " ") + name;
+  root.later_attribute("optimizer_states", names);
+  if constexpr (!Archive::writes) {
+    std::istringstream words(names);
+    states.assign(std::istream_iterator<std::string>(words), {});
+  }
+}
+
+/// Where tensors lie, in shards and in the manifest: groups by layer inside of groups by name, outermost
+/// first.
+using GroupPath = std::vector<std::string>;
+inline GroupPath path_of_weights() { return {"parameters"}; }
+inline GroupPath path_of_state(const std::string& state) { return {"optimizer", state}; }
+
+/// Checkpoints that do not name the optimizer's states have this one, in this group.
+inline constexpr const char *former_state = "velocity", *former_group = "velocities";
+
 /// All but the marks and the views.
 template <class Archive, class T>
 void exchange_manifest(Archive& root, T& manifest) {
@@ -75,6 +101,7 @@ void exchange_manifest(Archive& root, T& manifest) {
   root.later_attribute("load_model_hash", manifest.load_model_hash);
   root.later_attribute("output", manifest.output);
   root.attribute("type", manifest.type);
+  exchange_states(root, manifest.states);
   exchange_progress(root, manifest.progress);
   exchange_files(root, "shards", manifest.shards);
   exchange_files(root, "result", manifest.result);

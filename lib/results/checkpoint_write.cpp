@@ -55,9 +55,17 @@ hdf5::Group group_in(hid_t parent, const std::string& name) {
   return hdf5::exists(parent, name) ? hdf5::open_group(parent, name) : hdf5::create_group(parent, name);
 }
 
-hdf5::Dataset create_block(const hdf5::File& file, const char* kind, const Block& block,
+/// What is missing of the path is created.
+hdf5::Group group_at(const hdf5::File& file, const GroupPath& path) {
+  auto group = group_in(file.id(), path.front());
+  for (std::size_t i = 1; i < path.size(); ++i)
+    group = group_in(group.get(), path[i]);
+  return group;
+}
+
+hdf5::Dataset create_block(const hdf5::File& file, const GroupPath& path, const Block& block,
                            kernels::DataType type) {
-  const auto all = group_in(file.id(), kind);
+  const auto all = group_at(file, path);
   const auto layer = group_in(all.get(), block.layer);
   auto dataset = hdf5::create_tensor(layer.get(), block.name, type, extents_of(block), slice_bytes);
   hdf5::write_attribute(dataset.get(), "shape", to_string(block.shape));
@@ -66,9 +74,8 @@ hdf5::Dataset create_block(const hdf5::File& file, const char* kind, const Block
   return dataset;
 }
 
-base::Sliced write_block(const hdf5::File& file, const char* kind, const Block& block,
-                         kernels::ConstView values) {
-  const auto dataset = create_block(file, kind, block, values.type());
+base::Sliced write_block(const hdf5::File& file, GroupPath path, Block block, kernels::ConstView values) {
+  const auto dataset = create_block(file, path, block, values.type());
   const auto row_bytes = static_cast<std::size_t>(block.columns) * kernels::size_of(values.type());
   const auto rows_at_once = static_cast<std::int64_t>(std::max<std::size_t>(1, slice_bytes / row_bytes));
   for (std::int64_t row = 0; row < block.rows; row += rows_at_once) {
@@ -80,13 +87,17 @@ base::Sliced write_block(const hdf5::File& file, const char* kind, const Block& 
 }
 
 /// Whole tensors over the files of the blocks.
-void create_views(const hdf5::File& file, const Manifest& manifest, const char* kind, bool trained_only) {
+void create_views(const hdf5::File& file, const Manifest& manifest, const GroupPath& path,
+                  bool trained_only) {
   std::map<std::pair<std::string, std::string>, std::vector<std::size_t>> tensors;
   for (std::size_t b = 0; b < manifest.blocks.size(); ++b)
     if (manifest.blocks[b].trained || !trained_only)
       tensors[{manifest.blocks[b].layer, manifest.blocks[b].name}].push_back(b);
   if (tensors.empty()) return;
-  const auto all = hdf5::create_group(file.id(), kind);
+  const auto all = group_at(file, path);
+  std::string place;
+  for (const auto& group : path)
+    place += "/" + group;
   for (const auto& [name, blocks] : tensors) {
     std::vector<hdf5::VirtualPart> parts;
     for (const auto b : blocks) {
@@ -95,7 +106,7 @@ void create_views(const hdf5::File& file, const Manifest& manifest, const char* 
       const std::int64_t window =
           extents.size() > 1 ? block.columns / static_cast<std::int64_t>(extents[1]) : 1;
       parts.push_back({.file = manifest.shards[static_cast<std::size_t>(block.file)].name,
-                       .path = "/" + std::string(kind) + "/" + name.first + "/" + name.second,
+                       .path = place + "/" + name.first + "/" + name.second,
                        .first_row = block.first_row,
                        .rows = block.rows,
                        .first_column = block.first_column / window,
@@ -112,8 +123,9 @@ std::vector<std::byte> image_of(const Manifest& manifest) {
   return build_image("checkpoint", [&](const hdf5::File& file) {
     GroupWriter root(hdf5::open_group(file.id(), "/"));
     exchange_manifest(root, manifest);
-    create_views(file, manifest, "parameters", false);
-    create_views(file, manifest, "velocities", true);
+    create_views(file, manifest, path_of_weights(), false);
+    for (const auto& state : manifest.states)
+      create_views(file, manifest, path_of_state(state), true);
   });
 }
 
@@ -143,18 +155,20 @@ base::Sliced write_image(fs::path path, std::vector<std::byte> image, StoredFile
             .sha256 = sum.hex()};
 }
 
-base::Sliced write_shard(fs::path folder, int rank, std::vector<FilledBlock> blocks, StoredFile& stored) {
+base::Sliced write_shard(fs::path folder, int rank, std::vector<std::string> states,
+                         std::vector<FilledBlock> blocks, StoredFile& stored) {
   Bytes expected(least_shard);
   for (const auto& block : blocks)
-    expected += block.weights.bytes() + block.velocities.bytes();
+    expected += block.weights.bytes() * (1 + std::ssize(block.states));
   auto file = hdf5::File::create(static_cast<std::size_t>(expected.value()));
   sign(file, "checkpoint shard");
   for (const auto& block : blocks) {
-    for (auto part = write_block(file, "parameters", block.block, block.weights); !part.advance();)
+    for (auto part = write_block(file, path_of_weights(), block.block, block.weights); !part.advance();)
       co_yield base::next_slice;
-    if (!block.block.trained) continue;
-    for (auto part = write_block(file, "velocities", block.block, block.velocities); !part.advance();)
-      co_yield base::next_slice;
+    for (std::size_t s = 0; s < block.states.size(); ++s)
+      for (auto part = write_block(file, path_of_state(states[s]), block.block, block.states[s]);
+           !part.advance();)
+        co_yield base::next_slice;
   }
   const auto path = folder / ("shard-" + std::to_string(rank) + ".h5");
   for (auto part = write_image(path, file.close(), stored); !part.advance();)

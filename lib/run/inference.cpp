@@ -47,7 +47,7 @@ Inference::Inference(const model::ModelSpec& model, const InferenceOptions& opti
 }
 
 void Inference::set_parameter(const state::LogicalTensor& tensor) {
-  parameters_->edit([&](kernels::View weights, kernels::View) {
+  parameters_->edit([&](kernels::View weights, std::span<const kernels::View>) {
     state::scatter_logical(tensor, evaluator_->program(), weights);
   });
 }

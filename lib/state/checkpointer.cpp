@@ -93,14 +93,14 @@ Checkpointer::Checkpointer(comm::Communicator& world, const model::ModelSpec& mo
 
 Checkpointer::~Checkpointer() = default;
 
-/// The pieces that this rank owns, and their velocities, one after the other.
+/// The pieces that this rank owns, and the optimizer's states of them, one after the other.
 std::vector<results::FilledBlock> Checkpointer::copy_owned() {
   const auto& pieces = owned_[static_cast<std::size_t>(world_.rank())];
-  const kernels::ConstView weights = parameters_.weights_on_host(),
-                           velocities = parameters_.velocities_on_host();
+  const kernels::ConstView weights = parameters_.weights_on_host();
+  const auto states = parameters_.states_on_host();
   kernels::Bytes total{};
   for (const auto& p : pieces)
-    total += bytes_of(weights.type(), p.elements() * (p.trained ? 2 : 1));
+    total += bytes_of(weights.type(), p.elements() * (p.trained ? 1 + std::ssize(states) : 1));
   if (static_cast<std::int64_t>(copy_.bytes().size()) < total.value()) copy_ = memory::HostBuffer(total);
   char* next = reinterpret_cast<char*>(copy_.bytes().data());
   const auto copy = [&](kernels::ConstView source) {
@@ -113,9 +113,16 @@ std::vector<results::FilledBlock> Checkpointer::copy_owned() {
   for (const auto& p : pieces) {
     blocks.push_back({.block = block_of(p, model_, world_.rank())});
     blocks.back().weights = copy(weights.slice(p.flat, p.elements()));
-    if (p.trained) blocks.back().velocities = copy(velocities.slice(p.flat, p.elements()));
+    if (!p.trained) continue;
+    for (const auto& state : states)
+      blocks.back().states.push_back(copy(state.slice(p.flat, p.elements())));
   }
   return blocks;
+}
+
+std::vector<std::string> Checkpointer::state_names() const {
+  const auto names = kernels::states_of(parameters_.optimizer().rule);
+  return {names.begin(), names.end()};
 }
 
 void Checkpointer::begin(const results::TrainingProgress& progress, std::vector<std::byte> result) {
@@ -152,7 +159,7 @@ base::Sliced Checkpointer::write(results::TrainingProgress progress, std::vector
   try {
     if (!blocks.empty()) {
       const auto folder = make_checkpoint_folder(options_.dir, progress.step);
-      for (auto part = results::write_shard(folder, world_.rank(), std::move(blocks), shard);
+      for (auto part = results::write_shard(folder, world_.rank(), state_names(), std::move(blocks), shard);
            !part.advance();)
         co_yield base::next_slice;
     }
@@ -184,6 +191,7 @@ base::Sliced Checkpointer::write(results::TrainingProgress progress, std::vector
 results::Manifest Checkpointer::manifest(const results::TrainingProgress& progress) const {
   auto manifest = options_.describe();
   manifest.type = parameters_.weights().type();
+  manifest.states = state_names();
   manifest.progress = progress;
   for (std::size_t r = 0; r < receipts_.size(); ++r) {
     if (receipts_[r].bytes == 0) continue;

@@ -1,5 +1,5 @@
-/// Where weights, velocities and gradients lie on a host and on a device, and how the elements of a rank's
-/// flat vector and those of the model's whole tensors correspond.
+/// Where weights, gradients and the optimizer's states lie on a host and on a device, and how the elements of
+/// a rank's flat vector and those of the model's whole tensors correspond.
 #include "partita/state/parameters.hpp"
 
 #include <cstring>
@@ -32,13 +32,18 @@ void write(View view, std::int64_t i, double value) {
 
 }  // namespace
 
-Parameters::Parameters(const step::Program& program, kernels::Device& device, comm::Communicator& data_axis)
+Parameters::Parameters(const step::Program& program, kernels::Device& device, comm::Communicator& data_axis,
+                       const kernels::OptimizerSpec& optimizer)
     : device_(device),
       storage_(device, memory::padded(bytes_of(program.type, program.parameter_count)) +
-                           memory::padded(bytes_of(program.type, program.trained_count))) {
+                           memory::padded(bytes_of(program.type, program.trained_count)) *
+                               std::ssize(kernels::states_of(optimizer.rule))),
+      optimizer_(optimizer),
+      trained_(program.trained_count) {
   memory::Arena arena(storage_.bytes());
   weights_ = arena.allocate(program.type, program.parameter_count);
-  velocities_ = arena.allocate(program.type, program.trained_count);
+  for (std::size_t s = 0; s < kernels::states_of(optimizer.rule).size(); ++s)
+    states_.push_back(arena.allocate(program.type, trained_));
   const auto all_levels = program.trained_count * program.gradient_levels;
   if (device.is_host()) {
     shared_gradients_ = data_axis.allocate_shared(bytes_of(program.type, all_levels));
@@ -69,18 +74,27 @@ View Parameters::on_host(View view) const {
   return image;
 }
 
-void Parameters::edit(const std::function<void(View, View)>& change) {
-  const View weights = on_host(weights_), velocities = on_host(velocities_);
-  change(weights, velocities);
+std::vector<View> Parameters::states_on_host() const {
+  std::vector<View> states;
+  for (const View state : states_)
+    states.push_back(on_host(state));
+  return states;
+}
+
+void Parameters::edit(const std::function<void(View, std::span<const View>)>& change) {
+  const View weights = on_host(weights_);
+  const auto states = states_on_host();
+  change(weights, states);
   if (device_.is_host()) return;
   device_.copy(kernels::Device::Queue::compute, weights_, weights);
-  device_.copy(kernels::Device::Queue::compute, velocities_, velocities);
+  for (std::size_t s = 0; s < states.size(); ++s)
+    device_.copy(kernels::Device::Queue::compute, states_[s], states[s]);
   device_.synchronize();
 }
 
 void Parameters::initialize(const step::Program& program, const model::ModelSpec& model,
                             model::Initializer initializer, std::uint64_t seed) {
-  edit([&](View weights, View) {
+  edit([&](View weights, std::span<const View>) {
     for (std::size_t u = 0; u < program.units.size(); ++u)
       for (int t = 0; t < static_cast<int>(program.parameters[u].tensors.size()); ++t) {
         const model::InitialValues initial(model, program.units[u].layer, t, initializer, seed);

@@ -58,10 +58,28 @@ void copy_area(View to, const Piece& piece, kernels::ConstView from, const Block
     typed(to.as<float>());
 }
 
+/// A rank's flat vectors; states in the order of the checkpoint, empty where it has one that the rule lacks.
+struct Filled {
+  View weights;
+  std::vector<View> states;
+};
+
+/// States that the checkpoint lacks become 0.
+Filled in_order_of(const results::Manifest& manifest, View weights, std::span<const View> states,
+                   std::span<const std::string_view> names) {
+  Filled filled{.weights = weights, .states = std::vector<View>(manifest.states.size())};
+  for (std::size_t s = 0; s < states.size(); ++s) {
+    if (!states[s].empty())
+      std::memset(states[s].data(), 0, static_cast<std::size_t>(states[s].bytes().value()));
+    const auto found = std::find(manifest.states.begin(), manifest.states.end(), names[s]);
+    if (found != manifest.states.end())
+      filled.states[static_cast<std::size_t>(found - manifest.states.begin())] = states[s];
+  }
+  return filled;
+}
+
 void fill(const std::filesystem::path& folder, const results::Manifest& manifest,
-          const model::ModelSpec& model, const step::Program& program, View weights, View velocities) {
-  if (!velocities.empty())
-    std::memset(velocities.data(), 0, static_cast<std::size_t>(velocities.bytes().value()));
+          const model::ModelSpec& model, const step::Program& program, const Filled& to) {
   const auto pieces = step::held_pieces(program);
   std::int64_t missing = 0;
   for (const auto& piece : pieces)
@@ -79,9 +97,11 @@ void fill(const std::filesystem::path& folder, const results::Manifest& manifest
                             const auto area = common(piece, filled.block, model);
                             if (area.empty()) continue;
                             missing -= area.elements();
-                            copy_area(weights, piece, filled.weights, filled.block, area);
-                            if (piece.trained && filled.block.trained)
-                              copy_area(velocities, piece, filled.velocities, filled.block, area);
+                            copy_area(to.weights, piece, filled.weights, filled.block, area);
+                            if (!piece.trained) continue;
+                            for (std::size_t s = 0; s < filled.states.size(); ++s)
+                              if (!to.states[s].empty())
+                                copy_area(to.states[s], piece, filled.states[s], filled.block, area);
                           }
                         });
   }
@@ -95,8 +115,10 @@ void fill(const std::filesystem::path& folder, const results::Manifest& manifest
 
 void restore(const std::filesystem::path& folder, const results::Manifest& manifest,
              const model::ModelSpec& model, const step::Program& program, Parameters& parameters) {
-  parameters.edit(
-      [&](View weights, View velocities) { fill(folder, manifest, model, program, weights, velocities); });
+  parameters.edit([&](View weights, std::span<const View> states) {
+    fill(folder, manifest, model, program,
+         in_order_of(manifest, weights, states, kernels::states_of(parameters.optimizer().rule)));
+  });
 }
 
 }  // namespace partita::state

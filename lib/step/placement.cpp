@@ -218,7 +218,8 @@ class Placer {
     const double ranks = grid_.data * (gradients_are_partial(choice.variant) ? grid_.tensor : 1);
     if (ranks > 1)
       seconds += rates_.latency_seconds + 2 * (ranks - 1) / ranks * bytes / rates_.data_bytes_per_second;
-    return seconds + 5 * bytes / rates_.memory_bytes_per_second;  // the update reads w, g, v and writes w, v
+    // An update reads w, g and a state and writes w and the state.
+    return seconds + 5 * bytes / rates_.memory_bytes_per_second;
   }
 
   const model::ModelSpec& model_;

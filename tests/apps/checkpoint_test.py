@@ -1,12 +1,13 @@
 """Whether a run that was stopped, by a signal or by kill -9 at any moment, goes on from its checkpoint as if there had been none, on the same
 and on other grids.
 
-Usage: checkpoint_test.py signals|continued|other_grid|endings|killed[=TIMES] MPIEXEC PARTITA_TRAIN SOURCE_FOLDER
+Usage: checkpoint_test.py signals|continued|other_grid|endings|former|killed[=TIMES] MPIEXEC PARTITA_TRAIN SOURCE_FOLDER
 """
 import os
 import pathlib
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -170,6 +171,30 @@ def endings():
             jobs.end(holder)
 
 
+def former():
+    """A checkpoint of a version whose only optimizer called its states velocities is gone on from, and what is written then names them."""
+    kept = pathlib.Path(__file__).parent / "former_checkpoint"  # two tensor ranks' of these arguments, with --train.steps=6
+    arguments = ("--model.input=1x28x28", "--model.layer=avgpool 4", "--model.layer=flatten", "--model.layer=linear 6", "--model.layer=tanh",
+                 "--model.layer=linear 10", "--data.train-samples=60", "--data.test-samples=10", "--train.batch=20", "--train.momentum=0.9",
+                 "--train.learning-rate=0.1", "--train.precision=fp64", "--compute.backend=reference", "--evaluate.every=0", "--checkpoint.every=6")
+    with h5py.File(kept / "step-6" / "manifest.h5") as manifest:
+        assert "velocities" in manifest and "optimizer" not in manifest
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        shutil.copytree(kept, folder / "kept")
+        models = folder / "whole.h5", folder / "rest.h5"
+        for model, more in zip(models, ((), (f"--checkpoint.dir={folder}/kept", "--resume"))):
+            result = jobs.run([train, *arguments, "--train.steps=12", f"--save-model={model}", *more])
+            assert result.returncode == 0 and ("going on from step 6 " in result.stderr) == bool(more), result
+        whole, rest = map(datasets, models)
+        for name in filter(lambda name: name.startswith("parameters/"), whole):
+            assert np.abs(whole[name] - rest[name]).max() < 1e-12, name
+        with h5py.File(folder / "kept" / "step-12" / "manifest.h5") as manifest:
+            assert "velocities" not in manifest and list(manifest["optimizer"]) == ["velocity"]
+            assert {name: list(layer) for name, layer in manifest["optimizer/velocity"].items()} == \
+                {name: list(layer) for name, layer in manifest["parameters"].items()}
+
+
 def killed(times):
     """kill -9 of a rank or of the launcher, early or around a checkpoint: no acknowledged checkpoint is lost, none is torn, the others end."""
     chosen = random.Random(11)
@@ -216,4 +241,4 @@ name, _, times = part.partition("=")
 if name == "killed":
     killed(int(times or 4))
 else:
-    {f.__name__: f for f in (signals, continued, other_grid, endings)}[name]()
+    {f.__name__: f for f in (signals, continued, other_grid, endings, former)}[name]()

@@ -27,13 +27,13 @@ class SlowedBackend final : public Backend {
  public:
   SlowedBackend(std::unique_ptr<Backend> fast, double share) : fast_(std::move(fast)), share_(share) {}
 
-  void sgd_update(const StepValues* step, ConstView sums, View w, ConstView g, View v,
-                  std::int64_t* non_finite_step) override {
+  void update(const OptimizerSpec& optimizer, const StepValues* step, ConstView sums, View w, ConstView g,
+              std::span<const View> states, std::int64_t* non_finite_step) override {
     const double until = used_seconds() + share_ * (used_seconds() - last_);
     while (used_seconds() < until) {
     }
     last_ = used_seconds();
-    fast_->sgd_update(step, sums, w, g, v, non_finite_step);
+    fast_->update(optimizer, step, sums, w, g, states, non_finite_step);
   }
 
   std::string_view name() const override { return fast_->name(); }
@@ -104,7 +104,7 @@ int train_slowly(const job::Job& job) {
                           .epochs = options.train.epochs,
                           .steps = options.train.steps,
                           .learning_rate = {.base = options.train.learning_rate},
-                          .momentum = options.train.momentum,
+                          .optimizer = options.train.optimizer,
                           .seed = options.train.seed,
                           .evaluate_every = 0},
                          backend, job.world, *job.input.data);

@@ -74,7 +74,8 @@ std::string content_of(const fs::path& step_folder) {
         sum.update(std::to_string(n) + " ");
       sum.update(b.layer + b.name);
       add(filled.weights);
-      add(filled.velocities);
+      for (const auto state : filled.states)
+        add(state);
     });
   const auto image = results::image_of(results::read_partial_result(step_folder, manifest));
   return sum.update(image).hex();

@@ -102,16 +102,17 @@ TEST_F(CudaDevice, OrdersItsQueuesByEvents) {
 /// Kernels read what changes from step to step from memory: the recording stays.
 TEST_F(CudaDevice, IssuesARecordingAgainWithOtherValues) {
   const View w = there<float>(2), g = there<float>(2), v = there<float>(2), sums = there<double>(2);
-  const View values = there<std::uint8_t>(sizeof(StepValues)), lost = there<std::int64_t>(1);
+  const View values = there<std::uint8_t>(sizeof(StepValues)), non_finite_step = there<std::int64_t>(1);
   const auto step = here<StepValues>(1);
   const auto start = here<float>(2), out = here<float>(2);
   const auto none = here<std::int64_t>(1), seen = here<std::int64_t>(1);
   start[0] = 1, start[1] = 2, none[0] = -1;
   device.copy(Queue::compute, g, start);
-  device.copy(Queue::compute, lost, none);
+  device.copy(Queue::compute, non_finite_step, none);
   const auto update = [&] {
-    backend->sgd_update(static_cast<const StepValues*>(values.data()), sums, w, g, v,
-                        static_cast<std::int64_t*>(lost.data()));
+    const View states[] = {v};
+    backend->update({}, static_cast<const StepValues*>(values.data()), sums, w, g, states,
+                    static_cast<std::int64_t*>(non_finite_step.data()));
   };
   const auto end = device.make_event();
   device.begin_recording();
@@ -128,7 +129,7 @@ TEST_F(CudaDevice, IssuesARecordingAgainWithOtherValues) {
     wait(*end);  // of this issue, no earlier one
     expected -= static_cast<float>(rate);
     device.copy(Queue::fetch, out, w);
-    device.copy(Queue::fetch, seen, lost);
+    device.copy(Queue::fetch, seen, non_finite_step);
     device.synchronize();
     EXPECT_EQ(out[0], expected);
     EXPECT_EQ(out[1], 2 * expected);

@@ -31,7 +31,8 @@ TEST(Kernels, ElementWise) {
 
 /// Parameters of a bucket begin anywhere: singly or in vectors, an element gets the same bits.
 TEST(Kernels, AnUpdateGivesTheSameBitsWhereverItsElementsLie) {
-  const StepValues step{.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.01};
+  const OptimizerSpec sgd{.momentum = 0.9, .weight_decay = 0.01};
+  const StepValues step{.learning_rate = 0.1};
   const std::array<double, 2> sums{};
   for (const auto& backend : backends()) {
     Values w(1003), g(1003), v(1003);
@@ -40,10 +41,12 @@ TEST(Kernels, AnUpdateGivesTheSameBitsWhereverItsElementsLie) {
       auto W = w.single, V = v.single;
       std::int64_t non_finite_step = -1;
       for (const auto& [from, count] :
-           {std::pair<std::int64_t, std::int64_t>{0, first}, {first, 1003 - first}})
-        backend->sgd_update(&step, std::span(sums), View(std::span(W)).slice(Elements(from), Elements(count)),
-                            ConstView(g.f()).slice(Elements(from), Elements(count)),
-                            View(std::span(V)).slice(Elements(from), Elements(count)), &non_finite_step);
+           {std::pair<std::int64_t, std::int64_t>{0, first}, {first, 1003 - first}}) {
+        const View states[] = {View(std::span(V)).slice(Elements(from), Elements(count))};
+        backend->update(sgd, &step, std::span(sums),
+                        View(std::span(W)).slice(Elements(from), Elements(count)),
+                        ConstView(g.f()).slice(Elements(from), Elements(count)), states, &non_finite_step);
+      }
       EXPECT_EQ(non_finite_step, -1) << backend->name();
       W.insert(W.end(), V.begin(), V.end());
       EXPECT_NE(W.front(), w.single.front());
@@ -72,11 +75,13 @@ TEST(Kernels, SumsOfRowsUpdatesAndReorders) {
     Output w(1001), v(1001);
     std::fill_n(w.single.begin(), 1001, 0.5F), std::fill(w.twice.begin(), w.twice.end(), 0.5);
     std::fill_n(v.single.begin(), 1001, 0.25F), std::fill(v.twice.begin(), v.twice.end(), 0.25);
-    const StepValues step{.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.01};
+    const OptimizerSpec sgd{.momentum = 0.9, .weight_decay = 0.01};
+    const StepValues step{.learning_rate = 0.1};
     const std::array<double, 2> sums{};
     std::int64_t non_finite_step = -1;
-    backend->sgd_update(&step, std::span(sums), w.view(), g.f(), v.view(), &non_finite_step);
-    reference->sgd_update(&step, std::span(sums), w.d(), g.d(), v.d(), &non_finite_step);
+    const View states[] = {v.view()}, exact[] = {v.d()};
+    backend->update(sgd, &step, std::span(sums), w.view(), g.f(), states, &non_finite_step);
+    reference->update(sgd, &step, std::span(sums), w.d(), g.d(), exact, &non_finite_step);
     EXPECT_EQ(non_finite_step, -1);
     w.expect_close(4, text(*backend, "weights of sgd", {}));
     v.expect_close(4, text(*backend, "velocity of sgd", {}));
@@ -129,8 +134,8 @@ TEST(Kernels, AStepThatIsNotFiniteUpdatesNothingMore) {
       if (what == "weight") std::fill(w.begin(), w.end(), std::numeric_limits<float>::infinity());
       std::int64_t non_finite_step = -1;
       const auto update = [&] {
-        backend->sgd_update(&step, std::span(sums), std::span(w), std::span(g), std::span(v),
-                            &non_finite_step);
+        const View states[] = {std::span(v)};
+        backend->update({}, &step, std::span(sums), std::span(w), std::span(g), states, &non_finite_step);
       };
       update();
       EXPECT_EQ(non_finite_step, what == "nothing" ? -1 : 7) << backend->name() << ' ' << what;

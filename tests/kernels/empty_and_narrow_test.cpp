@@ -150,7 +150,8 @@ TEST(Kernels, AnEmptyBatchDoesNothing) {
     backend->dropout({.batch = 0, .channels = 3}, &step, 2, Samples(0), x, x);
     backend->reorder(0, {3, 4, 5}, Layout::nchw, Layout::nhwc, x, x);
     backend->reorder(2, {0, 4, 5}, Layout::nchw, Layout::nchw, x, x);
-    backend->sgd_update(&step, std::span(sums), x, x, x, &non_finite_step);
+    const View states[] = {x};
+    backend->update({}, &step, std::span(sums), x, x, states, &non_finite_step);
     EXPECT_EQ(cross_entropy(*backend, 0, 10, x, std::span(labels), 1, x).loss, 0);
     EXPECT_EQ(mean_squared_error(*backend, 0, 10, x, x, 1, x).loss, 0);
   }

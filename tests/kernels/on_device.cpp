@@ -256,11 +256,14 @@ void OnDevice::add_sums(ConstView parts, bool in_tree, View total) {
   Call at(memory_);
   at.run([&, P = at(parts), T = at(total)] { backend_.add_sums(P, in_tree, T); });
 }
-void OnDevice::sgd_update(const StepValues* step, ConstView sums, View w, ConstView g, View v,
-                          std::int64_t* non_finite_step) {
+void OnDevice::update(const kernels::OptimizerSpec& optimizer, const StepValues* step, ConstView sums, View w,
+                      ConstView g, std::span<const View> states, std::int64_t* non_finite_step) {
   Call at(memory_);
-  at.run([&, there = at(step), S = at(sums), W = at(w), G = at(g), V = at(v), L = at(non_finite_step)] {
-    backend_.sgd_update(there, S, W, G, V, L);
+  std::vector<View> moved;
+  for (const View state : states)
+    moved.push_back(at(state));
+  at.run([&, there = at(step), S = at(sums), W = at(w), G = at(g), L = at(non_finite_step)] {
+    backend_.update(optimizer, there, S, W, G, moved, L);
   });
 }
 

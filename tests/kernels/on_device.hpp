@@ -96,8 +96,8 @@ class OnDevice final : public kernels::Backend {
   void mean_squared_error(std::int64_t batch, std::int64_t features, ConstView output, ConstView target,
                           double scale, View doutput, View sums) override;
   void add_sums(ConstView parts, bool in_tree, View total) override;
-  void sgd_update(const kernels::StepValues*, ConstView sums, View w, ConstView g, View v,
-                  std::int64_t* non_finite_step) override;
+  void update(const kernels::OptimizerSpec&, const kernels::StepValues*, ConstView sums, View w, ConstView g,
+              std::span<const View> states, std::int64_t* non_finite_step) override;
 
  private:
   kernels::Backend& backend_;

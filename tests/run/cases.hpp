@@ -106,8 +106,7 @@ inline run::TrainingOptions options_for(const Case& c, const topology::GridExten
   return {.split = {.grid = grid, .batch = c.batch, .bucket_bytes = kernels::Bytes(256)},
           .steps = 20,
           .learning_rate = {.base = 0.05},
-          .momentum = 0.9,
-          .weight_decay = 1e-3,
+          .optimizer = {.momentum = 0.9, .weight_decay = 1e-3},
           .seed = 3,
           .evaluate_every = 0,
           .poison_released = true};

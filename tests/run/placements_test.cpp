@@ -23,8 +23,7 @@ Trained train(const RandomChain& c, const data::DataPair& data, comm::Communicat
   run::TrainingOptions options{.split = c.split(),
                                .steps = steps,
                                .learning_rate = {.base = 0.05},
-                               .momentum = 0.9,
-                               .weight_decay = 1e-3,
+                               .optimizer = {.momentum = 0.9, .weight_decay = 1e-3},
                                .seed = 3,
                                .poison_released = true};
   if (ranks.size() == 1) options.split.grid = {}, options.split.pipeline = {};

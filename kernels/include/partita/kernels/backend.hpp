@@ -22,6 +22,7 @@
 #include <string_view>
 
 #include "partita/kernels/device.hpp"
+#include "partita/kernels/optimizer.hpp"
 #include "partita/kernels/philox.hpp"
 #include "partita/kernels/shape.hpp"
 #include "partita/kernels/strided_block.hpp"
@@ -139,10 +140,8 @@ struct LossSums {
 };
 
 /// What changes from step to step. Lies in the back-end's memory, where kernels read it when they run.
-///
-/// Momentum SGD is PyTorch's: g ← g + weight_decay·w; v ← momentum·v + g; w ← w − learning_rate·v.
 struct StepValues {
-  double learning_rate = 0, momentum = 0, weight_decay = 0;
+  double learning_rate = 0;
   std::uint64_t dropout_seed = 0;  ///< a seed of this step's own
   std::int64_t step = 0;           ///< from 0
 };
@@ -252,12 +251,12 @@ class Backend {
   /// the losses of n (a power of two) grains in the binary tree in which their gradients are added.
   virtual void add_sums(ConstView parts, bool in_tree, View total) = 0;
 
-  /// One update of w with gradient g and velocity v, all [n]; nothing if an earlier step was not finite
-  /// (*non_finite_step >= 0). If the loss or one of `looked_at` evenly spaced elements of g is not finite,
-  /// nothing is updated and *non_finite_step = step->step; this is also written if one of w is not finite
-  /// after the update. `sums` as the loss left them.
-  virtual void sgd_update(const StepValues* step, ConstView sums, View w, ConstView g, View v,
-                          std::int64_t* non_finite_step) = 0;
+  /// One update of w by gradient g and the optimizer's states (`states_of` its rule), all [n]; nothing if an
+  /// earlier step was not finite (*non_finite_step >= 0). If the loss or one of `looked_at` evenly spaced
+  /// elements of g is not finite, nothing is updated and *non_finite_step = step->step; this is also written
+  /// if one of w is not finite after the update. `sums` as the loss left them.
+  virtual void update(const OptimizerSpec&, const StepValues* step, ConstView sums, View w, ConstView g,
+                      std::span<const View> states, std::int64_t* non_finite_step) = 0;
 };
 
 /// Plain loops in `type` (float32 or float64): the oracle.

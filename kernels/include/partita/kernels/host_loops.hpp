@@ -23,7 +23,7 @@ bool some_finite(std::span<const T> values, std::int64_t count) {
   return finite;
 }
 
-/// Does `update` unless this step or an earlier one is not finite, as `Backend::sgd_update` says.
+/// Does `update` unless this step or an earlier one is not finite, as `Backend::update` says.
 template <class T, class Update>
 void update_if_finite(const StepValues& step, ConstView sums, View w, ConstView g,
                       std::int64_t* non_finite_step, Update update) {

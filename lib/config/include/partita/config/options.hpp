@@ -14,6 +14,7 @@
 #include "partita/collective/schedule.hpp"
 #include "partita/collective/staging.hpp"
 #include "partita/data/dataset.hpp"
+#include "partita/kernels/optimizer.hpp"
 #include "partita/model/parse.hpp"
 #include "partita/step/build.hpp"
 #include "partita/topology/grid.hpp"
@@ -38,7 +39,7 @@ struct TrainOptions {
   std::int64_t warmup_steps = 0;
   std::int64_t step_epochs = 1;
   double gamma = 0.1;
-  double momentum = 0, weight_decay = 0;
+  kernels::OptimizerSpec optimizer;
   std::uint64_t seed = 1;
   Precision precision = Precision::fp32;
   bool shuffle = true;

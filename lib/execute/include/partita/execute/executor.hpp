@@ -35,13 +35,13 @@ struct Batch {
   std::int64_t divisor = 0;               ///< of the gradients: samples of the batch
 };
 
-/// The values of step `step` of a run with this seed; `optimizer` has those of the optimizer.
-[[nodiscard]] inline kernels::StepValues step_values(kernels::StepValues optimizer, std::uint64_t seed,
+/// The values of step `step` of a run with this seed.
+[[nodiscard]] inline kernels::StepValues step_values(double learning_rate, std::uint64_t seed,
                                                      std::int64_t step) {
   // The step is mixed into the seed of dropout: a layer has one stream, a step one seed.
-  optimizer.dropout_seed = seed ^ (static_cast<std::uint64_t>(step) * 0x9E3779B97F4A7C15ULL);
-  optimizer.step = step;
-  return optimizer;
+  return {.learning_rate = learning_rate,
+          .dropout_seed = seed ^ (static_cast<std::uint64_t>(step) * 0x9E3779B97F4A7C15ULL),
+          .step = step};
 }
 
 /// When a transfer was started and waited for, on this rank's clock.
@@ -118,6 +118,7 @@ class Executor {
   /// The most bytes of slots that were alive at once, when released slots are poisoned.
   [[nodiscard]] kernels::Bytes peak_live_bytes() const { return peak_live_; }
   [[nodiscard]] kernels::Bytes activation_bytes() const { return activation_bytes_; }
+  [[nodiscard]] kernels::Bytes optimizer_state_bytes() const;
   [[nodiscard]] kernels::Bytes communication_bytes() const;
   /// How messages leave and reach the device's memory; empty for a host or a single rank.
   [[nodiscard]] std::string device_messages() const { return links_.describe(options_.algorithm); }

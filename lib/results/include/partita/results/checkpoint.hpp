@@ -3,8 +3,8 @@
 /// `<dir>/step-<n>/` holds the state after n steps: a shard file for every rank that owns a part of the
 /// model, `result.h5` (the result so far) and `manifest.h5`. The manifest names the SHA-256 of all the others
 /// and is renamed into place last: that is the commit, and a folder without one does not count. Its virtual
-/// datasets
-/// `/parameters/<layer>/{weight,bias}` and `/velocities/…` show the whole tensors, wherever their parts lie.
+/// datasets `/parameters/<layer>/{weight,bias}` and `/optimizer/<state>/…` show the whole tensors, wherever
+/// their parts lie.
 ///
 /// Everything is written in slices (`base::Sliced`), between which the caller goes on with its own work;
 /// fsync runs beside them.
@@ -31,15 +31,17 @@ struct Block {
   kernels::Shape shape;     ///< of the whole tensor
   std::int64_t first_row = 0, rows = 0;
   std::int64_t first_column = 0, columns = 1;
-  bool trained = true;    ///< a velocity belongs to each parameter
+  bool trained = true;    ///< the optimizer has states of it
   std::int64_t file = 0;  ///< of the manifest's shards, where it lies
   friend bool operator==(const Block&, const Block&) = default;
 };
 
-/// A block with its values [rows, columns]; `velocities` is empty where it is not trained.
+/// A block with its values [rows, columns] and, where it is trained, the optimizer's states of it in the
+/// order of the manifest.
 struct FilledBlock {
   Block block;
-  kernels::ConstView weights, velocities;
+  kernels::ConstView weights;
+  std::vector<kernels::ConstView> states;
 };
 
 /// A file that a manifest vouches for.
@@ -79,6 +81,8 @@ struct Manifest {
   std::string
       output;  ///< that the checkpoint belongs to, as seen from the folder of checkpoints; empty: none
   kernels::DataType type = kernels::DataType::float32;
+  /// The names of the optimizer's states, such as "velocity"; not said by checkpoints that knew SGD only.
+  std::vector<std::string> states;
   TrainingProgress progress;
   std::vector<StoredFile> shards;
   std::vector<Block> blocks;
@@ -100,8 +104,8 @@ void set_aside(const std::filesystem::path& dir, std::int64_t step);
 std::vector<base::Violation> check_checkpoint_dir(const std::filesystem::path& dir, bool may_exist);
 
 /// Writes `folder/shard-<rank>.h5`; `stored` is filled at the end. The views outlive the work.
-base::Sliced write_shard(std::filesystem::path folder, int rank, std::vector<FilledBlock> blocks,
-                         StoredFile& stored);
+base::Sliced write_shard(std::filesystem::path folder, int rank, std::vector<std::string> states,
+                         std::vector<FilledBlock> blocks, StoredFile& stored);
 /// Writes an image, such as `image_of` a result, into the folder.
 base::Sliced write_image(std::filesystem::path file, std::vector<std::byte> image, StoredFile& stored);
 /// The commit.

@@ -1,8 +1,8 @@
 /// Inference of a saved model on one rank of a grid: a data set in batches, in micro-batches through the
 /// pipeline, with whole outputs.
 ///
-/// A model whose layers are all frozen: there are no gradients, no velocities, and placement and partition
-/// weigh the forward pass alone.
+/// A model whose layers are all frozen: there are no gradients, no states of an optimizer, and placement and
+/// partition weigh the forward pass alone.
 #pragma once
 
 #include <memory>

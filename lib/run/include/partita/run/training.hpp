@@ -28,7 +28,7 @@ struct TrainingOptions {
   std::int64_t epochs = 1;
   std::optional<std::int64_t> steps;  ///< limits the steps and wins over epochs; 0 only initialises
   nn::LearningRate learning_rate;     ///< total_steps and step_length in steps
-  double momentum = 0, weight_decay = 0;
+  kernels::OptimizerSpec optimizer;
   std::uint64_t seed = 1;
   bool shuffle = true;
   std::optional<double> target_accuracy;                ///< of the test set, 0 to 1

@@ -61,6 +61,7 @@ class Checkpointer {
   base::Sliced write(results::TrainingProgress progress, std::vector<std::byte> result);
   base::Sliced commit(results::TrainingProgress progress, std::vector<std::byte> result);
   [[nodiscard]] std::vector<results::FilledBlock> copy_owned();
+  [[nodiscard]] std::vector<std::string> state_names() const;
   [[nodiscard]] results::Manifest manifest(const results::TrainingProgress&) const;
 
   comm::Communicator& world_;

@@ -1,5 +1,5 @@
-/// The parameters of a role on one rank, with the gradients and velocities of the trained ones: three flat
-/// vectors in the order of the program, so that a bucket is a slice and an update is one call.
+/// The parameters of a role on one rank, with the gradients and the optimizer's states of the trained ones:
+/// flat vectors in the order of the program, so that a bucket is a slice and an update is one call.
 #pragma once
 
 #include <array>
@@ -19,7 +19,8 @@ class Parameters {
  public:
   /// Collective over `data_axis`: on a host, gradients lie in its shared window where its ranks share a node,
   /// so that a reduction copies nothing; those of a device have their image there.
-  Parameters(const step::Program&, kernels::Device&, comm::Communicator& data_axis);
+  Parameters(const step::Program&, kernels::Device&, comm::Communicator& data_axis,
+             const kernels::OptimizerSpec& = {});
 
   ~Parameters();
   Parameters(const Parameters&) = delete;
@@ -29,19 +30,21 @@ class Parameters {
   [[nodiscard]] View weights() const { return weights_; }
   /// Of the trained parameters; in the deterministic mode `level` counts the open branches of the tree.
   [[nodiscard]] View gradients(int level = 0) const {
-    return all_gradients_.slice(velocities_.size() * level, velocities_.size());
+    return all_gradients_.slice(trained_ * level, trained_);
   }
-  [[nodiscard]] View velocities() const { return velocities_; }
+  [[nodiscard]] const kernels::OptimizerSpec& optimizer() const { return optimizer_; }
+  /// Of the trained parameters, in the order of `kernels::states_of`.
+  [[nodiscard]] std::span<const View> states() const { return states_; }
   /// The allocation of a device in which all gradients lie; empty on a host.
   [[nodiscard]] std::span<std::byte> gradient_memory() const { return gradient_storage_.bytes(); }
   /// Host memory that the gradients (of level 0) are sent from and received in.
   [[nodiscard]] View image_of_gradients() const { return gradient_image_; }
 
-  /// Weights and velocities as they are now, on the host. Wait for the device; until the next call.
+  /// Weights and states as they are now, on the host. Wait for the device; until the next call.
   [[nodiscard]] kernels::ConstView weights_on_host() const { return on_host(weights_); }
-  [[nodiscard]] kernels::ConstView velocities_on_host() const { return on_host(velocities_); }
+  [[nodiscard]] std::vector<View> states_on_host() const;
   /// Lets `change` write them there.
-  void edit(const std::function<void(View weights, View velocities)>& change);
+  void edit(const std::function<void(View weights, std::span<const View> states)>& change);
 
   /// Draws every parameter from (seed, layer, logical index): the same on any grid.
   void initialize(const step::Program&, const model::ModelSpec&, model::Initializer, std::uint64_t seed);
@@ -51,9 +54,12 @@ class Parameters {
 
   kernels::Device& device_;
   memory::DeviceBuffer storage_, gradient_storage_;
-  memory::PinnedBuffer image_;  ///< of weights and velocities, of a device
+  memory::PinnedBuffer image_;  ///< of weights and states, of a device
   comm::SharedBuffer shared_gradients_;
-  View weights_, all_gradients_, gradient_image_, velocities_;
+  kernels::OptimizerSpec optimizer_;
+  Elements trained_;
+  View weights_, all_gradients_, gradient_image_;
+  std::vector<View> states_;
 };
 
 /// The parts of a flat vector that belong to one unit, a tensor each; empty where it has none.

@@ -1,4 +1,4 @@
-/// Parameters and velocities from a checkpoint, whatever grid wrote it.
+/// Parameters and the optimizer's states from a checkpoint, whatever grid wrote it.
 #pragma once
 
 #include <filesystem>
@@ -8,9 +8,9 @@
 
 namespace partita::state {
 
-/// Reads the shards that hold something of this rank's part of the model, and no other. Velocities that the
-/// checkpoint lacks (of layers that were frozen) become 0. Throws `base::ConfigError` naming a shard that is
-/// damaged, or a tensor that is not whole. Local.
+/// Reads the shards that hold something of this rank's part of the model, and no other. States that the
+/// checkpoint lacks (of layers that were frozen, of another optimizer) become 0. Throws `base::ConfigError`
+/// naming a shard that is damaged, or a tensor that is not whole. Local.
 void restore(const std::filesystem::path& folder, const results::Manifest&, const model::ModelSpec&,
              const step::Program&, Parameters&);
 

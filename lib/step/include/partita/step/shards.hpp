@@ -13,7 +13,7 @@ namespace partita::step {
 struct Piece {
   int layer = -1;        ///< of the model
   int tensor = 0;        ///< of `Layer::parameters()`
-  bool trained = false;  ///< velocities belong to it
+  bool trained = false;  ///< the optimizer has states of it
   std::int64_t first_row = 0, rows = 0;
   std::int64_t first_column = 0, columns = 1;
   Elements flat{};  ///< where it begins in the rank's flat vectors, row by row
