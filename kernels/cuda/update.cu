@@ -18,16 +18,49 @@ constexpr unsigned long long not_finite = 1ULL << 32;  // added to the counter b
 
 /// A rule of `OptimizerRule`: `begin` reads what the step brings, `update` changes one element and its states
 /// and tells whether the element is finite.
-struct Sgd {
+template <bool nesterov>
+struct ByVelocity {
   static constexpr int states = 1;
   float momentum, decay, rate = 0;
 
-  explicit Sgd(const OptimizerSpec& optimizer)
+  explicit ByVelocity(const OptimizerSpec& optimizer)
       : momentum(static_cast<float>(optimizer.momentum)), decay(static_cast<float>(optimizer.weight_decay)) {}
   __device__ void begin(const StepValues& step) { rate = static_cast<float>(step.learning_rate); }
   __device__ bool update(float& w, float g, float (&v)[states]) const {
-    v[0] = fmaf(momentum, v[0], fmaf(decay, w, g));
-    w = fmaf(-rate, v[0], w);
+    const float gradient = fmaf(decay, w, g);
+    v[0] = fmaf(momentum, v[0], gradient);
+    w = fmaf(-rate, nesterov ? fmaf(momentum, v[0], gradient) : v[0], w);
+    return std::isfinite(w);
+  }
+};
+
+/// adam and adamw. What a step makes of its scalars is computed in double once a thread.
+struct ByMoments {
+  static constexpr int states = 2;
+  float beta1, others1, beta2, others2, epsilon;
+  double weight_decay;
+  bool decays_apart;
+  float length = 0, correction = 0, of_gradient = 0, of_weight = 0;
+
+  explicit ByMoments(const OptimizerSpec& optimizer)
+      : beta1(static_cast<float>(optimizer.beta1)),
+        others1(static_cast<float>(1 - optimizer.beta1)),
+        beta2(static_cast<float>(optimizer.beta2)),
+        others2(static_cast<float>(1 - optimizer.beta2)),
+        epsilon(static_cast<float>(optimizer.epsilon)),
+        weight_decay(optimizer.weight_decay),
+        decays_apart(optimizer.rule == OptimizerRule::adamw) {}
+  __device__ void begin(const StepValues& step) {
+    length = static_cast<float>(step.learning_rate / step.first_correction);
+    correction = static_cast<float>(1 / step.second_correction);
+    of_gradient = static_cast<float>(decays_apart ? 0 : weight_decay);
+    of_weight = static_cast<float>(decays_apart ? step.learning_rate * weight_decay : 0);
+  }
+  __device__ bool update(float& w, float g, float (&moments)[states]) const {
+    const float weight = fmaf(-of_weight, w, w), gradient = fmaf(of_gradient, weight, g);
+    moments[0] = fmaf(beta1, moments[0], others1 * gradient);
+    moments[1] = fmaf(beta2, moments[1], others2 * (gradient * gradient));
+    w = fmaf(-length, moments[0] / fmaf(sqrtf(moments[1]), correction, epsilon), weight);
     return std::isfinite(w);
   }
 };
@@ -141,7 +174,12 @@ void update(const OptimizerSpec& optimizer, const UpdateViews& on, const Scratch
             cudaStream_t stream) {
   switch (optimizer.rule) {
     case OptimizerRule::sgd:
-      return launch_update(Sgd(optimizer), on, scratch, stream);
+      return launch_update(ByVelocity<false>(optimizer), on, scratch, stream);
+    case OptimizerRule::nesterov:
+      return launch_update(ByVelocity<true>(optimizer), on, scratch, stream);
+    case OptimizerRule::adam:
+    case OptimizerRule::adamw:
+      return launch_update(ByMoments(optimizer), on, scratch, stream);
   }
 }
 

@@ -10,6 +10,32 @@ using base::RunKind;
 // The references of these lambdas would be taken for operators.
 // clang-format off
 
+bool keeps_velocity(const RunOptions& o) { return !kernels::has_moments(o.train.optimizer.rule); }
+
+/// A moment that kept all of itself would never begin.
+constexpr Bounds<double> below_one{0, 0.999999};
+
+/// Printed where another than SGD is chosen, which all runs of earlier versions are.
+Key optimizer() {
+  using Rule = kernels::OptimizerRule;
+  Key key = choice(
+      "train.optimizer", "how gradients change the parameters; default: sgd",
+      std::array{Rule::sgd, Rule::nesterov, Rule::adam, Rule::adamw},
+      [](RunOptions& o) -> auto& { return o.train.optimizer.rule; });
+  key.print = [plain = key.print](const RunOptions& o) {
+    return o.train.optimizer.rule == Rule::sgd ? std::nullopt : plain(o);
+  };
+  return key;
+}
+
+/// Of adam and adamw, and printed of these alone.
+Key of_moments(Key key) {
+  key.print = [plain = key.print](const RunOptions& o) {
+    return keeps_velocity(o) ? std::nullopt : plain(o);
+  };
+  return key;
+}
+
 bool has_steps(const RunOptions& o) { return o.train.schedule == LearningRateSchedule::step; }
 
 /// Printed only where it is not derived from the batch of a rank.
@@ -39,7 +65,7 @@ std::vector<Key> train_keys() {
           "train.batch-per-rank", "samples a data rank, instead of train.batch (weak scaling)", {1, large},
           [](O& o) -> auto& { return o.train.batch_per_rank; }).as(KeyRole::batch),
       number<double>(
-          "train.learning-rate", "η of SGD", {0, no_limit, true},
+          "train.learning-rate", "η of the optimizer", {0, no_limit, true},
           [](O& o) -> auto& { return o.train.learning_rate; }),
       choice(
           "train.schedule", "of the learning rate after the warm-up",
@@ -55,11 +81,22 @@ std::vector<Key> train_keys() {
       number<double>(
           "train.gamma", "factor of the learning rate (schedule step)", {0, 1, true},
           [](O& o) -> auto& { return o.train.gamma; }).used_when(has_steps),
+      optimizer(),
       number<double>(
-          "train.momentum", "µ of SGD", {0, 1}, [](O& o) -> auto& { return o.train.optimizer.momentum; }),
+          "train.momentum", "µ of sgd and nesterov", {0, 1},
+          [](O& o) -> auto& { return o.train.optimizer.momentum; }).used_when(keeps_velocity),
+      of_moments(number<double>(
+          "train.beta1", "β₁ of adam and adamw: what the first moment keeps in a step; default: 0.9", below_one,
+          [](O& o) -> auto& { return o.train.optimizer.beta1; })),
+      of_moments(number<double>(
+          "train.beta2", "β₂ of adam and adamw: what the second moment keeps in a step; default: 0.999", below_one,
+          [](O& o) -> auto& { return o.train.optimizer.beta2; })),
+      of_moments(number<double>(
+          "train.epsilon", "ε of adam and adamw, added to the root of the second moment; default: 1e-08",
+          {1e-30, 1}, [](O& o) -> auto& { return o.train.optimizer.epsilon; })),
       number<double>(
-          "train.weight-decay", "added to the gradient, times the weight", {0, no_limit},
-          [](O& o) -> auto& { return o.train.optimizer.weight_decay; }),
+          "train.weight-decay", "λ: added to the gradient, times the weight; adamw takes it from the weight",
+          {0, no_limit}, [](O& o) -> auto& { return o.train.optimizer.weight_decay; }),
       number<std::uint64_t>(
           "train.seed", "of parameters, shuffles and dropout", {0, UINT64_MAX},
           [](O& o) -> auto& { return o.train.seed; }).as(KeyRole::draw),

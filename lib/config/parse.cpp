@@ -1,6 +1,7 @@
 /// Brings the command line, the run file and the model file together, of which the earlier one wins, and
 /// finds whatever is wrong with their keys in one pass.
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <set>
 #include <utility>
@@ -163,6 +164,25 @@ void check_precision(const RunOptions& options, std::vector<Violation>& violatio
         {"compute.gemm", options.gemm, "chooses among the cuda kernels; use compute.backend=cuda"});
 }
 
+/// What belongs to another optimizer than the one that is chosen.
+void check_optimizer(const Values& values, const RunOptions& options, std::vector<Violation>& violations) {
+  const auto& optimizer = options.train.optimizer;
+  const bool moments = kernels::has_moments(optimizer.rule);
+  const std::string chosen = ", not to " + std::string(to_string(optimizer.rule));
+  for (const char* key : {"train.beta1", "train.beta2", "train.epsilon"})
+    if (const auto given = values.find(key); !moments && given != values.end())
+      violations.push_back({key, given->second.front(),
+                            "belongs to train.optimizer=adam and adamw" + chosen + ": leave it out"});
+  if (moments && optimizer.momentum > 0)
+    violations.push_back({"train.momentum", values.at("train.momentum").front(),
+                          "belongs to train.optimizer=sgd and nesterov" + chosen + "; the nearest is 0"});
+  const auto given = values.find("train.momentum");
+  const bool none = given == values.end() || std::strtod(given->second.front().c_str(), nullptr) == 0;
+  if (optimizer.rule == kernels::OptimizerRule::nesterov && none)
+    violations.push_back({"train.momentum", "0",
+                          "must be above 0 for train.optimizer=nesterov, which is sgd without a momentum"});
+}
+
 /// An empty value is as if the key were not given, where a key may be without one. So the command line can
 /// take back what a file says; a key that always has a value refuses it.
 void take_back(Values& values) {
@@ -188,6 +208,7 @@ void interpret(Source source, RunOptions& options, std::vector<Violation>& viola
   if (values.contains("train.batch") && values.contains("train.batch-per-rank"))
     violations.push_back({"train.batch-per-rank", values.at("train.batch-per-rank").front(),
                           "excludes train.batch: give the global batch or the batch of a rank"});
+  check_optimizer(values, options, violations);
   check_precision(options, violations);
   const bool has_model = !options.model_text.input.empty() || !options.model_text.layers.empty();
   if (!has_model && whole)

@@ -49,10 +49,16 @@ void MlperfLog::begin_run(const config::RunOptions& options, const data::DataPai
   write(point, "global_batch_size", t.batch, no_more);
   write(point, "train_samples", data.train.samples.value(), no_more);
   write(point, "eval_samples", data.test.samples.value(), no_more);
-  write(point, "opt_name", "sgd", no_more);
+  write(point, "opt_name", to_string(t.optimizer.rule), no_more);
   write(point, "opt_base_learning_rate", t.learning_rate, no_more);
   write(point, "opt_learning_rate_warmup_steps", t.warmup_steps, no_more);
-  write(point, "opt_momentum", t.optimizer.momentum, no_more);
+  if (kernels::has_moments(t.optimizer.rule)) {
+    write(point, "opt_adam_beta_1", t.optimizer.beta1, no_more);
+    write(point, "opt_adam_beta_2", t.optimizer.beta2, no_more);
+    write(point, "opt_adam_epsilon", t.optimizer.epsilon, no_more);
+  } else {
+    write(point, "opt_momentum", t.optimizer.momentum, no_more);
+  }
   write(point, "opt_weight_decay", t.optimizer.weight_decay, no_more);
   write(end, "init_stop", nothing, no_more);
   write(start, "run_start", nothing, no_more);

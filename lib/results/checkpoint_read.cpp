@@ -107,6 +107,8 @@ Manifest read_manifest(const fs::path& folder) {
     GroupReader root(hdf5::open_group(file.id(), "/"));
     exchange_manifest(root, manifest);
     if (manifest.states.empty()) manifest.states = {former_state};
+    if (manifest.first_update < 0 || manifest.first_update > manifest.progress.step)
+      throw hdf5::Failure("the optimizer's states begin outside of the training");
     check_blocks(manifest);
   });
   return manifest;

@@ -102,6 +102,7 @@ void exchange_manifest(Archive& root, T& manifest) {
   root.later_attribute("output", manifest.output);
   root.attribute("type", manifest.type);
   exchange_states(root, manifest.states);
+  root.later_attribute("optimizer_first_update", manifest.first_update);
   exchange_progress(root, manifest.progress);
   exchange_files(root, "shards", manifest.shards);
   exchange_files(root, "result", manifest.result);

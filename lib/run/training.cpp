@@ -26,8 +26,8 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
       axes_(world, plan_.grid, step::used_axes(model, plan_)),
       format_{.type = backend.type(), .layout = backend.image_layout()},
       training_program_(step::build_training_program(model, plan_, axes_.at(), format_)),
-      parameters_(std::make_unique<state::Parameters>(
-          training_program_, backend.device(), axes_.along(topology::Axis::data), options.optimizer)) {
+      parameters_(std::make_unique<state::Parameters>(training_program_, backend.device(),
+                                                      axes_.along(topology::Axis::data), options.optimizer)) {
   parameters_->initialize(training_program_, model, options.initializer, options.seed);
   executor_ = std::make_unique<execute::Executor>(
       training_program_, model, backend, axes_, *parameters_,
@@ -83,7 +83,7 @@ void Training::one_step(std::int64_t step, std::span<const std::int64_t> batch) 
               .learning_rate = options_.learning_rate.at(step)};
   const double begin = base::now_seconds();
   const execute::Batch all = batch_of(batch);
-  const auto values = execute::step_values(row.learning_rate, options_.seed, step);
+  const auto values = execute::step_values(*parameters_, row.learning_rate, options_.seed, step);
   const bool recorded =
       step >= options_.timeline_first && step < options_.timeline_first + options_.timeline_steps;
   if (recorded) {
@@ -210,9 +210,9 @@ std::optional<Outcome> Training::end_epoch(std::int64_t limit, const Observer& o
     progress_ = {.step = progress_.step, .training_seconds = training_seconds};
   const bool diverged = !std::isfinite(steps_.back().loss) || !finite, last = progress_.step >= limit;
   if (diverged)
-    failure_ = execute::explain_divergence(world_, *executor_, *parameters_, training_program_, model_,
-                                           batch_of(last_batch_),
-                                           execute::step_values(0, options_.seed, progress_.step - 1));
+    failure_ = execute::explain_divergence(
+        world_, *executor_, *parameters_, training_program_, model_, batch_of(last_batch_),
+        execute::step_values(*parameters_, 0, options_.seed, progress_.step - 1));
   if (!diverged && options_.evaluate_every > 0 && (last || epoch % options_.evaluate_every == 0)) {
     observer.on_evaluation_begin(epoch);
     const auto evaluation = evaluate();

@@ -192,6 +192,7 @@ results::Manifest Checkpointer::manifest(const results::TrainingProgress& progre
   auto manifest = options_.describe();
   manifest.type = parameters_.weights().type();
   manifest.states = state_names();
+  manifest.first_update = parameters_.first_update();
   manifest.progress = progress;
   for (std::size_t r = 0; r < receipts_.size(); ++r) {
     if (receipts_[r].bytes == 0) continue;

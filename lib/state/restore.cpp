@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 
 #include "partita/base/error.hpp"
 #include "partita/step/shards.hpp"
@@ -64,13 +65,28 @@ struct Filled {
   std::vector<View> states;
 };
 
-/// States that the checkpoint lacks become 0.
+/// Whether the checkpoint has every state that the rule keeps, of every tensor that is trained now.
+bool holds_all_states(const results::Manifest& manifest, const model::ModelSpec& model,
+                      std::span<const std::string_view> names) {
+  const auto has_state = [&](std::string_view name) {
+    return std::find(manifest.states.begin(), manifest.states.end(), name) != manifest.states.end();
+  };
+  const auto lacks_states = [&](const Block& block) {
+    return !block.trained && std::any_of(model.layers.begin(), model.layers.end(), [&](const auto& layer) {
+      return layer.name == block.layer && layer.is_trained();
+    });
+  };
+  return std::all_of(names.begin(), names.end(), has_state) &&
+         std::none_of(manifest.blocks.begin(), manifest.blocks.end(), lacks_states);
+}
+
+/// All states become 0; those named are to be filled where the checkpoint has them.
 Filled in_order_of(const results::Manifest& manifest, View weights, std::span<const View> states,
                    std::span<const std::string_view> names) {
+  for (const View state : states)
+    if (!state.empty()) std::memset(state.data(), 0, static_cast<std::size_t>(state.bytes().value()));
   Filled filled{.weights = weights, .states = std::vector<View>(manifest.states.size())};
-  for (std::size_t s = 0; s < states.size(); ++s) {
-    if (!states[s].empty())
-      std::memset(states[s].data(), 0, static_cast<std::size_t>(states[s].bytes().value()));
+  for (std::size_t s = 0; s < names.size(); ++s) {
     const auto found = std::find(manifest.states.begin(), manifest.states.end(), names[s]);
     if (found != manifest.states.end())
       filled.states[static_cast<std::size_t>(found - manifest.states.begin())] = states[s];
@@ -115,10 +131,14 @@ void fill(const std::filesystem::path& folder, const results::Manifest& manifest
 
 void restore(const std::filesystem::path& folder, const results::Manifest& manifest,
              const model::ModelSpec& model, const step::Program& program, Parameters& parameters) {
+  const auto rule = parameters.optimizer().rule;
+  auto names = kernels::states_of(rule);
+  const bool goes_on = holds_all_states(manifest, model, names);
+  if (!goes_on && kernels::has_moments(rule)) names = {};
   parameters.edit([&](View weights, std::span<const View> states) {
-    fill(folder, manifest, model, program,
-         in_order_of(manifest, weights, states, kernels::states_of(parameters.optimizer().rule)));
+    fill(folder, manifest, model, program, in_order_of(manifest, weights, states, names));
   });
+  parameters.set_first_update(goes_on ? manifest.first_update : manifest.progress.step);
 }
 
 }  // namespace partita::state

@@ -58,12 +58,15 @@ assert [event["metadata"].get("epoch_num") for event in events[begin + 1:-1]] ==
 assert abs(values(events, "eval_accuracy")[1] - float(figures["test_accuracy"])) < 1e-5, (events, figures)
 assert events[-1]["metadata"]["status"] == "success", events[-1]
 
-# A target that is missed, or a loss that is not finite, is no success; there may be no evaluation.
-for argument, status, evaluations in (("--evaluate.every=0", "success", 0), ("--train.target-accuracy=0.5", "success", 1),
-                                      ("--train.target-accuracy=1", "aborted", 1), ("--train.learning-rate=1e30", "aborted", 0)):
-    events, _, _ = run("--train.epochs=1", "--log.mlperf=true", argument)
+# A target that is missed, or a loss that is not finite, is no success; there may be no evaluation. An optimizer has keys of its own.
+adam = ("--train.optimizer=adam", "--train.momentum=0", "--evaluate.every=0")
+for arguments, status, evaluations in ((adam, "success", 0), (("--train.target-accuracy=0.5",), "success", 1),
+                                       (("--train.target-accuracy=1",), "aborted", 1), (("--train.learning-rate=1e30",), "aborted", 0)):
+    events, _, _ = run("--train.epochs=1", "--log.mlperf=true", *arguments)
     check_form(events)
-    assert events[-1]["key"] == "run_stop" and events[-1]["metadata"]["status"] == status, (argument, events[-1])
-    assert len(values(events, "eval_start")) == evaluations, (argument, events)
+    assert events[-1]["key"] == "run_stop" and events[-1]["metadata"]["status"] == status, (arguments, events[-1])
+    assert len(values(events, "eval_start")) == evaluations, (arguments, events)
+    optimizer = {"opt_name": ["adam"], "opt_adam_beta_1": [0.9], "opt_adam_beta_2": [0.999], "opt_adam_epsilon": [1e-8], "opt_momentum": []}
+    assert arguments != adam or optimizer == {key: values(events, key) for key in optimizer}, events
 
 assert run("--train.epochs=1")[0] == []

@@ -49,7 +49,10 @@ TEST(Config, UnknownKeysAreHintedAtByMeaning) {
                                                        {"nproc_per_node", "mpiexec -n RANKS"},
                                                        {"pretrained", "load-model?"},
                                                        {"grad-accum", "pipeline.microbatches?"},
-                                                       {"momentun", "mean train.momentum?"}};
+                                                       {"momentun", "mean train.momentum?"},
+                                                       {"optim", "train.optimizer?"},
+                                                       {"betas", "train.beta1 or train.beta2?"},
+                                                       {"adam-eps", "train.epsilon?"}};
   for (const auto& [name, hint] : hints)
     EXPECT_TRUE(Parsed({std::string("--") + name + "=1"}).names(hint))
         << name << ": " << to_string(Parsed({std::string("--") + name + "=1"}).violations.front());

@@ -113,6 +113,44 @@ TEST(Config, AKeyWithoutEffectIsMarkedAndLeavesTheHash) {
   }
 }
 
+TEST(Config, AKeyOfAnotherOptimizerIsRefused) {
+  const Parsed of_sgd({"--train.beta1=0.9", "--train.beta2=0.5", "--train.epsilon=1e-8"});
+  EXPECT_EQ(of_sgd.violations.size(), 3U);
+  EXPECT_TRUE(of_sgd.names("train.beta1 = 0.9: belongs to train.optimizer=adam and adamw, not to sgd"));
+  const Parsed of_adam({"--train.optimizer=adamw", "--train.momentum=0.9"});
+  EXPECT_EQ(of_adam.violations.size(), 1U);
+  EXPECT_TRUE(of_adam.names("belongs to train.optimizer=sgd and nesterov, not to adamw; the nearest is 0"));
+  EXPECT_TRUE(Parsed({"--train.optimizer=nesterov"}).names("must be above 0 for train.optimizer=nesterov"));
+  EXPECT_EQ(Parsed({"--train.optimizer=nesterov", "--train.momentum=2"}).violations.size(), 1U);
+  EXPECT_TRUE(Parsed({"--train.optimizer=rmsprop"}).names("must be one of sgd | nesterov | adam | adamw"));
+  EXPECT_TRUE(Parsed({"--train.optimizer=adam", "--train.beta2=1"}).names("the nearest is 0.999999"));
+  EXPECT_TRUE(Parsed({"--train.optimizer=adam", "--train.epsilon=0"}).names("the nearest is 1e-30"));
+  EXPECT_TRUE(Parsed({"--train.optimizer=adam", "--train.momentum=0"}).violations.empty());
+  EXPECT_TRUE(Parsed({"--train.optimizer=sgd", "--train.beta1="}).violations.empty());
+}
+
+/// Runs of versions that had SGD alone are runs of SGD.
+TEST(Config, AnOptimizerTellsRunsApartWhereItIsNotSgd) {
+  const auto sgd = Parsed({"--train.optimizer=sgd"}).options, plain = Parsed({}).options;
+  EXPECT_EQ(print_config(sgd), print_config(plain));
+  EXPECT_EQ(config_hash(sgd), config_hash(plain));
+  for (const std::string absent : {"optimizer", "beta", "epsilon"})
+    EXPECT_EQ(print_config(plain).find(absent), std::string::npos) << absent;
+  const auto adam = Parsed({"--train.optimizer=adam"}).options;
+  EXPECT_NE(print_config(adam).find("optimizer = adam\nmomentum = 0 # not used\nbeta1 = 0.9\nbeta2 = 0.999\n"
+                                    "epsilon = 1e-08\n"),
+            std::string::npos)
+      << print_config(adam);
+  std::vector<base::Violation> violations;
+  EXPECT_EQ(print_config(parse_text(print_config(adam), violations)), print_config(adam));
+  EXPECT_TRUE(violations.empty());
+  EXPECT_EQ(differences(plain, adam).size(), 4U) << "the rule, and what it alone uses";
+  for (const std::string more :
+       {"--train.beta1=0.8", "--train.beta2=0.9", "--train.epsilon=1e-6", "--train.weight-decay=1"})
+    EXPECT_NE(config_hash(Parsed({"--train.optimizer=adam", more}).options), config_hash(adam)) << more;
+  EXPECT_NE(config_hash(Parsed({"--train.optimizer=adamw"}).options), config_hash(adam));
+}
+
 TEST(Config, NumbersThatNormaliseAlikeAreTheSame) {
   const auto with = [](const std::string& mean) {
     auto options =

@@ -66,7 +66,8 @@ std::string content_of(const fs::path& step_folder) {
     sum.update(
         {static_cast<const std::byte*>(values.data()), static_cast<std::size_t>(values.bytes().value())});
   };
-  sum.update(std::to_string(manifest.progress.step) + manifest.config_hash);
+  sum.update(std::to_string(manifest.progress.step) + " " + std::to_string(manifest.first_update) +
+             manifest.config_hash);
   for (std::size_t shard = 0; shard < manifest.shards.size(); ++shard)
     results::read_shard(step_folder, manifest, static_cast<std::int64_t>(shard), [&](const auto& filled) {
       const auto& b = filled.block;

@@ -1,6 +1,4 @@
-/// Element-wise kernels, sums of rows, updates and losses against the reference in double.
-#include <algorithm>
-#include <cstring>
+/// Element-wise kernels, sums of rows and losses against the reference in double.
 #include <utility>
 
 #include "check_windows.hpp"
@@ -29,36 +27,7 @@ TEST(Kernels, ElementWise) {
     }
 }
 
-/// Parameters of a bucket begin anywhere: singly or in vectors, an element gets the same bits.
-TEST(Kernels, AnUpdateGivesTheSameBitsWhereverItsElementsLie) {
-  const OptimizerSpec sgd{.momentum = 0.9, .weight_decay = 0.01};
-  const StepValues step{.learning_rate = 0.1};
-  const std::array<double, 2> sums{};
-  for (const auto& backend : backends()) {
-    Values w(1003), g(1003), v(1003);
-    std::vector<std::vector<float>> results;
-    for (std::int64_t first = 0; first < 4; ++first) {
-      auto W = w.single, V = v.single;
-      std::int64_t non_finite_step = -1;
-      for (const auto& [from, count] :
-           {std::pair<std::int64_t, std::int64_t>{0, first}, {first, 1003 - first}}) {
-        const View states[] = {View(std::span(V)).slice(Elements(from), Elements(count))};
-        backend->update(sgd, &step, std::span(sums),
-                        View(std::span(W)).slice(Elements(from), Elements(count)),
-                        ConstView(g.f()).slice(Elements(from), Elements(count)), states, &non_finite_step);
-      }
-      EXPECT_EQ(non_finite_step, -1) << backend->name();
-      W.insert(W.end(), V.begin(), V.end());
-      EXPECT_NE(W.front(), w.single.front());
-      results.push_back(std::move(W));
-      if (!backend->device().is_host()) {
-        EXPECT_EQ(results.back(), results.front()) << backend->name() << " from " << first;
-      }
-    }
-  }
-}
-
-TEST(Kernels, SumsOfRowsUpdatesAndReorders) {
+TEST(Kernels, SumsOfRowsAndReorders) {
   const auto reference = oracle();
   for (const auto& backend : backends()) {
     for (const std::int64_t rows : {0, 1, 15, 16, 37, 700})
@@ -71,20 +40,6 @@ TEST(Kernels, SumsOfRowsUpdatesAndReorders) {
         }
         b.expect_close(static_cast<double>(2 * rows), text(*backend, "sum of rows", {rows, columns}));
       }
-    Values g(1001);
-    Output w(1001), v(1001);
-    std::fill_n(w.single.begin(), 1001, 0.5F), std::fill(w.twice.begin(), w.twice.end(), 0.5);
-    std::fill_n(v.single.begin(), 1001, 0.25F), std::fill(v.twice.begin(), v.twice.end(), 0.25);
-    const OptimizerSpec sgd{.momentum = 0.9, .weight_decay = 0.01};
-    const StepValues step{.learning_rate = 0.1};
-    const std::array<double, 2> sums{};
-    std::int64_t non_finite_step = -1;
-    const View states[] = {v.view()}, exact[] = {v.d()};
-    backend->update(sgd, &step, std::span(sums), w.view(), g.f(), states, &non_finite_step);
-    reference->update(sgd, &step, std::span(sums), w.d(), g.d(), exact, &non_finite_step);
-    EXPECT_EQ(non_finite_step, -1);
-    w.expect_close(4, text(*backend, "weights of sgd", {}));
-    v.expect_close(4, text(*backend, "velocity of sgd", {}));
     for (const Layout from : {Layout::nchw, Layout::nhwc})
       for (const Layout to : {Layout::nchw, Layout::nhwc}) {
         Values x(2 * 3 * 4 * 5);
@@ -121,31 +76,6 @@ TEST(Kernels, Losses) {
         EXPECT_NEAR(mse.loss, exact.loss, 1e-5 * (1 + exact.loss));
         difference.expect_close(4, text(*backend, "mse", {batch, classes}));
       }
-}
-
-TEST(Kernels, AStepThatIsNotFiniteUpdatesNothingMore) {
-  const float nan = std::numeric_limits<float>::quiet_NaN();
-  for (const auto& backend : backends())
-    for (const std::string what : {"loss", "gradient", "weight", "nothing"}) {
-      std::vector<float> w(1000, 1.0F), g(1000, 1.0F), v(1000, 0.0F);
-      StepValues step{.learning_rate = 0.5, .step = 7};
-      std::array<double, 2> sums{what == "loss" ? NAN : 1.0, 0};
-      if (what == "gradient") std::fill(g.begin(), g.end(), nan);
-      if (what == "weight") std::fill(w.begin(), w.end(), std::numeric_limits<float>::infinity());
-      std::int64_t non_finite_step = -1;
-      const auto update = [&] {
-        const View states[] = {std::span(v)};
-        backend->update({}, &step, std::span(sums), std::span(w), std::span(g), states, &non_finite_step);
-      };
-      update();
-      EXPECT_EQ(non_finite_step, what == "nothing" ? -1 : 7) << backend->name() << ' ' << what;
-      const auto before = w;
-      step.step = 8, sums = {}, std::fill(g.begin(), g.end(), 1.0F);
-      update();
-      EXPECT_EQ(non_finite_step, what == "nothing" ? -1 : 7) << "the first such step is kept";
-      EXPECT_EQ(std::memcmp(w.data(), before.data(), w.size() * sizeof(float)) == 0, what != "nothing")
-          << backend->name() << ' ' << what;
-    }
 }
 
 TEST(Kernels, GatherPicksConvertsAndScales) {

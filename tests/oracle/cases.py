@@ -14,6 +14,13 @@ CASES = {
     "decay": dict(input=(1, 28, 28), batch=10, rate=0.05, decay=0.01, loss="cross-entropy",
                   layers=["avgpool 4", "flatten", "linear 9", "tanh", "linear 10"]),
 }
+# The other optimizers, with weight decay on a small net: keys of [train] beside the others; adam with what both sides take by default.
+SMALL = dict(CASES["decay"], layers=["avgpool 7", "flatten", "linear 6", "tanh", "linear 10"])
+CASES |= {
+    "nesterov": dict(SMALL, optimizer=dict(optimizer="nesterov", momentum=0.9)),
+    "adam": dict(SMALL, rate=0.01, optimizer=dict(optimizer="adam")),
+    "adamw": dict(SMALL, rate=0.01, decay=0.1, optimizer=dict(optimizer="adamw", beta1=0.8, beta2=0.99, epsilon=1e-6)),
+}
 
 
 def layer_names(case):
@@ -45,8 +52,12 @@ def samples(partita_data, case, folder):
     return (images - 0.25) / 0.5, idx("train-labels-idx1-ubyte.gz", 8).astype(numpy.int64)
 
 
+def optimizer(case):
+    return case.get("optimizer", dict(momentum=0.9))
+
+
 def arguments(case, folder):
     return ["--model.input=" + "x".join(map(str, case["input"])), *(f"--model.layer={layer}" for layer in case["layers"]),
             f"--model.loss={case['loss']}", "--data.name=oracle", f"--data.dir={folder}", "--data.mean=0.25", "--data.std=0.5",
-            f"--train.batch={case['batch']}", f"--train.learning-rate={case['rate']}", "--train.momentum=0.9",
+            f"--train.batch={case['batch']}", f"--train.learning-rate={case['rate']}", *(f"--train.{key}={value}" for key, value in optimizer(case).items()),
             f"--train.weight-decay={case['decay']}", "--train.shuffle=false", "--train.precision=fp64", "--compute.backend=reference"]

@@ -1,6 +1,6 @@
 """Makes the outside oracle: PyTorch's parameters in float64 after 20 steps of the runs in this folder.
 
-Usage: make_oracle.py PARTITA_TRAIN PARTITA_DATA    (needs torch, h5py, numpy; run again only when a case changes)
+Usage: make_oracle.py PARTITA_TRAIN PARTITA_DATA [CASE ...]    (needs torch, h5py, numpy; run again only for a case that changes)
 Starts from the parameters that Partita initialises (--train.steps=0) and reads the same samples, in order.
 """
 import pathlib
@@ -38,9 +38,21 @@ def trained(modules):
     return [m for m in modules if isinstance(m, (torch.nn.Linear, torch.nn.Conv2d))]
 
 
+def optimizer(case, parameters):
+    keys = cases.optimizer(case)
+    name = keys.get("optimizer", "sgd")
+    options = dict(lr=case["rate"], weight_decay=case["decay"])
+    if name in ("sgd", "nesterov"):
+        return torch.optim.SGD(parameters, momentum=keys["momentum"], nesterov=name == "nesterov", **options)
+    if "beta1" in keys:
+        options |= dict(betas=(keys["beta1"], keys["beta2"]), eps=keys["epsilon"])
+    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name](parameters, **options)
+
+
 def main():
     train, data = sys.argv[1:3]
-    for name, case in cases.CASES.items():
+    for name in sys.argv[3:] or cases.CASES:
+        case = cases.CASES[name]
         with tempfile.TemporaryDirectory() as folder:
             images, targets = cases.samples(data, case, folder)
             start = pathlib.Path(folder) / "start.h5"
@@ -51,14 +63,14 @@ def main():
                 for layer, m in zip(cases.layer_names(case), trained(net)):
                     for key in ("weight", "bias"):
                         getattr(m, key).data = torch.from_numpy(file[f"parameters/{layer}/{key}"][...])
-        optimizer = torch.optim.SGD(net.parameters(), lr=case["rate"], momentum=0.9, weight_decay=case["decay"])
+        rule = optimizer(case, net.parameters())
         loss = torch.nn.MSELoss() if case["loss"] == "mse" else torch.nn.CrossEntropyLoss()
         x, y = torch.from_numpy(images), torch.from_numpy(targets)
         for step in range(cases.STEPS):
             batch = cases.batch(step, len(x), case["batch"])
-            optimizer.zero_grad()
+            rule.zero_grad()
             loss(net(x[batch]), y[batch]).backward()
-            optimizer.step()
+            rule.step()
         with h5py.File(pathlib.Path(__file__).parent / f"{name}.h5", "w") as file:
             file.attrs["made_by"] = "PyTorch " + torch.__version__
             for layer, m in zip(cases.layer_names(case), trained(net)):

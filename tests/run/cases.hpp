@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -88,6 +89,16 @@ inline model::ModelSpec placed(model::ModelSpec model, Placing placing) {
   return model;
 }
 
+/// The optimizers of trainings. ε is far above rounding: without it an element whose gradient is nothing but
+/// rounding moves as far as any other.
+inline kernels::OptimizerSpec optimizer(kernels::OptimizerRule rule) {
+  if (kernels::has_moments(rule)) return {.rule = rule, .weight_decay = 1e-2, .epsilon = 1e-4};
+  return {.rule = rule, .momentum = 0.9, .weight_decay = 1e-3};
+}
+inline constexpr kernels::OptimizerRule optimizer_rules[] = {
+    kernels::OptimizerRule::sgd, kernels::OptimizerRule::nesterov, kernels::OptimizerRule::adam,
+    kernels::OptimizerRule::adamw};
+
 /// One decomposition of one net.
 struct Decomposition {
   std::size_t net;  ///< of `cases()`
@@ -95,18 +106,28 @@ struct Decomposition {
   step::Schedule schedule;
   int microbatches;
   Placing placing;
+  kernels::OptimizerRule rule = kernels::OptimizerRule::sgd;
 };
+
+/// Each with another optimizer than the one before it.
+inline std::vector<Decomposition> with_optimizers_in_turn(std::vector<Decomposition> all) {
+  for (std::size_t i = 0; i < all.size(); ++i)
+    all[i].rule = optimizer_rules[i % std::size(optimizer_rules)];
+  return all;
+}
 
 inline std::string to_string(const Decomposition& d) {
   return cases()[d.net].name + ", " + to_string(d.grid) + ", " + std::string(step::to_string(d.schedule)) +
-         " of " + std::to_string(d.microbatches) + ", placing " + std::to_string(static_cast<int>(d.placing));
+         " of " + std::to_string(d.microbatches) + ", placing " +
+         std::to_string(static_cast<int>(d.placing)) + ", " + std::string(to_string(d.rule));
 }
 
-inline run::TrainingOptions options_for(const Case& c, const topology::GridExtent& grid) {
+inline run::TrainingOptions options_for(const Case& c, const topology::GridExtent& grid,
+                                        kernels::OptimizerRule rule = kernels::OptimizerRule::sgd) {
   return {.split = {.grid = grid, .batch = c.batch, .bucket_bytes = kernels::Bytes(256)},
           .steps = 20,
-          .learning_rate = {.base = 0.05},
-          .optimizer = {.momentum = 0.9, .weight_decay = 1e-3},
+          .learning_rate = {.base = kernels::has_moments(rule) ? 0.005 : 0.05},
+          .optimizer = optimizer(rule),
           .seed = 3,
           .evaluate_every = 0,
           .poison_released = true};
@@ -114,7 +135,7 @@ inline run::TrainingOptions options_for(const Case& c, const topology::GridExten
 
 /// Options and model of a decomposition; two chunks a stage for interleaving where there are layers enough.
 inline run::TrainingOptions options_for(const Case& c, const Decomposition& d) {
-  auto options = options_for(c, d.grid);
+  auto options = options_for(c, d.grid, d.rule);
   const bool twice = d.schedule == step::Schedule::interleaved &&
                      2 * d.grid.pipeline <= static_cast<int>(c.model.layers.size());
   options.split.pipeline = {.schedule = d.schedule, .microbatches = d.microbatches, .chunks = twice ? 2 : 1};

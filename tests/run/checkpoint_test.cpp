@@ -5,8 +5,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <map>
+#include <utility>
 
 #include "drift.hpp"
 
@@ -14,6 +17,7 @@ namespace partita::tests {
 namespace {
 
 namespace fs = std::filesystem;
+using kernels::OptimizerRule;
 
 /// The step at which trainings are cut: within an epoch of every net.
 constexpr std::int64_t cut = 8;
@@ -37,7 +41,8 @@ class SharedFolder {
   fs::path path_;
 };
 
-std::vector<Decomposition> decompositions(std::size_t net) {
+std::vector<Decomposition> decompositions(std::size_t net,
+                                          kernels::OptimizerRule rule = kernels::OptimizerRule::sgd) {
   const int p = world().size();
   using step::Schedule;
   std::vector<Decomposition> all{{net, {.data = p}, Schedule::one_f_one_b, 1, Placing::cheapest},
@@ -50,6 +55,8 @@ std::vector<Decomposition> decompositions(std::size_t net) {
   if (p % 2 == 0) all.push_back({net, {.data = 2, .tensor = p / 2}, Schedule::one_f_one_b, 2, Placing::row});
   if (p == 4) all.push_back({net, {.pipeline = 2, .tensor = 2}, Schedule::zb_h1, 2, Placing::column});
   if (p == 4) all.push_back({net, {.data = 2, .pipeline = 2}, Schedule::gpipe, 2, Placing::cheapest});
+  for (auto& d : all)
+    d.rule = rule;
   return all;
 }
 
@@ -79,14 +86,17 @@ Trained train(const Case& c, const Decomposition& d, kernels::Backend& backend, 
   return trained;
 }
 
-void expect_restarts(std::initializer_list<std::size_t> chosen) {
+/// Of a net, with an optimizer.
+using Kept = std::pair<std::size_t, kernels::OptimizerRule>;
+
+void expect_restarts(std::initializer_list<Kept> chosen) {
   const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
   const auto nets = cases();
-  for (const std::size_t net : chosen) {
+  for (const auto& [net, rule] : chosen) {
     const auto& c = nets[net];
     const SharedFolder folder;
-    const auto reference = reference_of(c, *backend);
-    const auto all = decompositions(net);
+    const auto reference = reference_of(c, *backend, rule);
+    const auto all = decompositions(net, rule);
     for (std::size_t i = 0; i < all.size(); ++i)
       train(c, all[i], *backend, cut, {}, folder.path() / std::to_string(i));
     for (std::size_t i = 0; i < all.size(); ++i)
@@ -98,16 +108,23 @@ void expect_restarts(std::initializer_list<std::size_t> chosen) {
   }
 }
 
-TEST(Restart, EveryDecompositionGoesOnFromEveryOther) { expect_restarts({5}); }
+TEST(Restart, EveryDecompositionGoesOnFromEveryOther) {
+  expect_restarts({{5, OptimizerRule::sgd}, {1, OptimizerRule::adam}});
+}
 
 /// Dropout, frozen layers, ragged batches; for `--full`.
-TEST(Exhaustive, EveryDecompositionGoesOnFromEveryOther) { expect_restarts({1, 3, 7, 8}); }
+TEST(Exhaustive, EveryDecompositionGoesOnFromEveryOther) {
+  expect_restarts({{1, OptimizerRule::sgd},
+                   {3, OptimizerRule::nesterov},
+                   {7, OptimizerRule::adam},
+                   {8, OptimizerRule::adamw}});
+}
 
 TEST(Restart, TheSameGridGoesOnBitByBit) {
   const auto backend = kernels::make_cpu_backend(1);
   const auto nets = cases();
-  for (const std::size_t net : {std::size_t{1}, std::size_t{5}})
-    for (const auto& d : decompositions(net)) {
+  for (const auto& [net, rule] : {Kept{1, OptimizerRule::adam}, Kept{5, OptimizerRule::sgd}})
+    for (const auto& d : decompositions(net, rule)) {
       const SharedFolder folder;
       const auto whole = train(nets[net], d, *backend, 20, {}, {});
       train(nets[net], d, *backend, cut, {}, folder.path());
@@ -116,6 +133,47 @@ TEST(Restart, TheSameGridGoesOnBitByBit) {
         EXPECT_EQ(whole.tensors[t].values, rest.tensors[t].values) << to_string(d);
       EXPECT_EQ(std::vector(whole.losses.begin() + cut, whole.losses.end()), rest.losses) << to_string(d);
     }
+}
+
+bool are_zero(kernels::ConstView values) {
+  return std::ranges::all_of(values.as<double>(), [](double x) { return x == 0; });
+}
+
+/// States go on where the checkpoint has them; moments, which count their updates together, all or none.
+TEST(Restart, WhatTheCheckpointLacksOfAnOptimizerBeginsAnew) {
+  struct Changed {
+    OptimizerRule from, to;
+    bool thaws, begins_anew;
+  };
+  const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
+  auto frozen = cases()[8];
+  auto thawed = frozen;
+  for (auto& layer : thawed.model.layers)
+    layer.frozen = false;
+  for (const auto& [from, to, thaws, begins_anew] :
+       {Changed{OptimizerRule::adam, OptimizerRule::adamw, false, false},
+        Changed{OptimizerRule::nesterov, OptimizerRule::sgd, false, false},
+        Changed{OptimizerRule::nesterov, OptimizerRule::sgd, true, false},
+        Changed{OptimizerRule::sgd, OptimizerRule::adam, false, true},
+        Changed{OptimizerRule::adam, OptimizerRule::adam, true, true}}) {
+    const SharedFolder folder;
+    Decomposition d{8, {.data = world().size()}, step::Schedule::one_f_one_b, 1, Placing::cheapest, from};
+    train(frozen, d, *backend, cut, {}, folder.path());
+    d.rule = to;
+    const auto& c = thaws ? thawed : frozen;
+    run::Training training(c.model, options_for(c, d), *backend, world(), c.data);
+    const auto kept = results::checkpoint_folder(folder.path(), cut);
+    training.restore(kept, results::read_manifest(kept), {});
+    const auto& parameters = training.parameters();
+    for (const auto state : parameters.states())
+      EXPECT_EQ(are_zero(state), begins_anew) << to_string(d) << " after " << to_string(from);
+    if (!kernels::has_moments(to)) continue;
+    EXPECT_EQ(parameters.first_update(), begins_anew ? cut : 0) << to_string(d);
+    const auto next = execute::step_values(parameters, 1, 0, cut);
+    const double t = begins_anew ? 1 : cut + 1;
+    EXPECT_DOUBLE_EQ(next.first_correction, 1 - std::pow(0.9, t));
+    EXPECT_DOUBLE_EQ(next.second_correction, std::sqrt(1 - std::pow(0.999, t)));
+  }
 }
 
 /// The shards of any grid hold every element once, as the manifest says.

@@ -28,17 +28,18 @@ std::vector<Decomposition> decompositions() {
     all.push_back({net, {.data = world().size()}, step::Schedule::one_f_one_b, 1, Placing::cheapest});
   for (const auto& d : covering_array())
     if (d.grid.size() == world().size()) all.push_back(d);
-  return all;
+  return with_optimizers_in_turn(std::move(all));
 }
 
 TEST_F(CudaTraining, IsTheModelOfOneRankOnTheCpu) {
   auto nets = cases();
-  std::map<std::size_t, Reference> references;
+  std::map<std::pair<std::size_t, kernels::OptimizerRule>, Reference> references;
   for (const auto& d : decompositions()) {
     auto& c = nets[d.net];
     c.model = model::smooth_twin(c.model);
-    if (!references.contains(d.net)) references.emplace(d.net, reference_of(c, *reference_));
-    const auto& reference = references.at(d.net);
+    const std::pair key(d.net, d.rule);
+    if (!references.contains(key)) references.emplace(key, reference_of(c, *reference_, d.rule));
+    const auto& reference = references.at(key);
     EXPECT_LE(largest_drift(c.model, reference.start, reference.end, train(c, d, *cuda_)), 1e-4)
         << to_string(d);
   }
@@ -59,7 +60,8 @@ TEST_F(CudaTraining, RecordedGraphsGiveTheBitsOfSingleLaunches) {
   for (const std::size_t net : {std::size_t{1}, std::size_t{4}, std::size_t{5}})
     for (const auto& grid : {topology::GridExtent{.data = ranks}, {.pipeline = ranks}, {.tensor = ranks}}) {
       const auto c = cases()[net];
-      auto options = options_for(c, grid);
+      auto options =
+          options_for(c, grid, net == 5 ? kernels::OptimizerRule::adam : kernels::OptimizerRule::sgd);
       options.split.pipeline = {.microbatches = 2};
       std::vector<std::vector<double>> bits[2];
       for (const bool graphs : {false, true}) {

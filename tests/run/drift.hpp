@@ -50,10 +50,11 @@ struct Reference {
   Tensors start, end;
 };
 
-inline Reference reference_of(const Case& c, kernels::Backend& backend) {
+inline Reference reference_of(const Case& c, kernels::Backend& backend,
+                              kernels::OptimizerRule rule = kernels::OptimizerRule::sgd) {
   Reference reference;
   for (auto* tensors : {&reference.start, &reference.end}) {
-    auto options = options_for(c, topology::GridExtent{});
+    auto options = options_for(c, topology::GridExtent{}, rule);
     if (tensors == &reference.start) options.steps = 0;
     run::Training training(c.model, options, backend, alone_on_this_rank(), c.data);
     training.run({});

@@ -26,8 +26,8 @@ class Harness {
         format_{.type = backend.type(), .layout = backend.image_layout()},
         program_(step::build_training_program(model_, plan_, axes_.at(), format_)) {
     if (mutate) mutate(program_);
-    parameters_ = std::make_unique<state::Parameters>(
-        program_, backend.device(), axes_.along(topology::Axis::data), options_.optimizer);
+    parameters_ = std::make_unique<state::Parameters>(program_, backend.device(),
+                                                      axes_.along(topology::Axis::data), options_.optimizer);
     parameters_->initialize(program_, model_, options_.initializer, options_.seed);
     executor_ = std::make_unique<execute::Executor>(
         program_, model_, backend, axes_, *parameters_,
@@ -48,7 +48,8 @@ class Harness {
   execute::StepSpans step(std::span<const std::int64_t> indices, std::int64_t divisor) {
     execute::StepSpans spans;
     executor_->run({.dataset = &case_.data.train, .indices = indices, .divisor = divisor},
-                   execute::step_values(options_.learning_rate.base, options_.seed, steps_++), spans);
+                   execute::step_values(*parameters_, options_.learning_rate.base, options_.seed, steps_++),
+                   spans);
     return spans;
   }
   /// Twenty steps as `run::Training` takes them.

@@ -142,6 +142,9 @@ struct LossSums {
 /// What changes from step to step. Lies in the back-end's memory, where kernels read it when they run.
 struct StepValues {
   double learning_rate = 0;
+  /// 1 − β₁ᵗ and √(1 − β₂ᵗ) of the optimizer's t-th update: moments, which begin as zeros, are divided by
+  /// them.
+  double first_correction = 1, second_correction = 1;
   std::uint64_t dropout_seed = 0;  ///< a seed of this step's own
   std::int64_t step = 0;           ///< from 0
 };

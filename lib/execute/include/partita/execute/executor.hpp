@@ -5,6 +5,7 @@
 /// of a step have their size, running allocates nothing.
 #pragma once
 
+#include <cmath>
 #include <functional>
 #include <list>
 #include <map>
@@ -35,11 +36,16 @@ struct Batch {
   std::int64_t divisor = 0;               ///< of the gradients: samples of the batch
 };
 
-/// The values of step `step` of a run with this seed.
-[[nodiscard]] inline kernels::StepValues step_values(double learning_rate, std::uint64_t seed,
+/// The values of step `step` of a run with this seed, which updates these parameters.
+[[nodiscard]] inline kernels::StepValues step_values(const state::Parameters& parameters,
+                                                     double learning_rate, std::uint64_t seed,
                                                      std::int64_t step) {
+  const auto& optimizer = parameters.optimizer();
+  const auto t = static_cast<double>(step + 1 - parameters.first_update());
   // The step is mixed into the seed of dropout: a layer has one stream, a step one seed.
   return {.learning_rate = learning_rate,
+          .first_correction = 1 - std::pow(optimizer.beta1, t),
+          .second_correction = std::sqrt(1 - std::pow(optimizer.beta2, t)),
           .dropout_seed = seed ^ (static_cast<std::uint64_t>(step) * 0x9E3779B97F4A7C15ULL),
           .step = step};
 }

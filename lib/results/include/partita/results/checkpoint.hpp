@@ -83,6 +83,7 @@ struct Manifest {
   kernels::DataType type = kernels::DataType::float32;
   /// The names of the optimizer's states, such as "velocity"; not said by checkpoints that knew SGD only.
   std::vector<std::string> states;
+  std::int64_t first_update = 0;  ///< the step whose update is the first that the states hold
   TrainingProgress progress;
   std::vector<StoredFile> shards;
   std::vector<Block> blocks;

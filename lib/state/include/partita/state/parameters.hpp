@@ -35,6 +35,9 @@ class Parameters {
   [[nodiscard]] const kernels::OptimizerSpec& optimizer() const { return optimizer_; }
   /// Of the trained parameters, in the order of `kernels::states_of`.
   [[nodiscard]] std::span<const View> states() const { return states_; }
+  /// The step whose update is the first that the states hold; before it they were zeros.
+  [[nodiscard]] std::int64_t first_update() const { return first_update_; }
+  void set_first_update(std::int64_t step) { first_update_ = step; }
   /// The allocation of a device in which all gradients lie; empty on a host.
   [[nodiscard]] std::span<std::byte> gradient_memory() const { return gradient_storage_.bytes(); }
   /// Host memory that the gradients (of level 0) are sent from and received in.
@@ -57,6 +60,7 @@ class Parameters {
   memory::PinnedBuffer image_;  ///< of weights and states, of a device
   comm::SharedBuffer shared_gradients_;
   kernels::OptimizerSpec optimizer_;
+  std::int64_t first_update_ = 0;
   Elements trained_;
   View weights_, all_gradients_, gradient_image_;
   std::vector<View> states_;
