@@ -189,7 +189,7 @@ collective::AlgorithmTable base_table(const std::filesystem::path& path,
 /// The table with what was measured in the place of its rules for this reach and rank count.
 void update_table(const std::filesystem::path& path, collective::AlgorithmTable table,
                   const Campaign& campaign, const comm::Communicator& world, const std::string& library) {
-  const auto here = world.reach(nullptr);
+  const auto here = reach_of(world.place(comm::View()));
   table = table.with(rules_of(campaign, here, world.size()));
   if (here == collective::Reach::node)
     table = table.with(rules_of(campaign, collective::Reach::window, world.size()));

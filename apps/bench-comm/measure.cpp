@@ -85,7 +85,7 @@ bool is_correct(Communicator& world, comm::Collective& barrier, const Entrant& e
 
 std::vector<Contender> contenders(const Communicator& world) {
   std::vector<Contender> all{{.name = "MPI_Allreduce"}};
-  const auto reach = world.reach(nullptr);
+  const auto reach = reach_of(world.place(View()));
   for (const auto algorithm : collective::candidates(reach))
     all.push_back(
         {.name = algorithm == comm::Algorithm::mpi ? "mpi-yielding" : std::string(to_string(algorithm)),

@@ -55,17 +55,17 @@ run::InferenceOptions inference_options(const config::RunOptions& options, std::
           .samples = options.infer.samples.value_or(test_samples),
           .repetitions = options.infer.repetitions,
           .warmup = options.infer.warmup,
-          .algorithm = options.sync.algorithm,
           .device_messages = options.sync.device_messages};
 }
 
-void print_description(const config::RunOptions& options, const run::InferenceOptions& inference,
+void print_description(const job::Job& job, const run::InferenceOptions& inference,
                        const kernels::Backend& backend) {
+  const auto& options = job.input.options;
   const auto model = model::frozen(options.model);
   const auto plan = step::plan(model, inference.split);
   std::cout << job::describe(
       options, {.split = {.model = model, .plan = plan, .batch = inference.split.batch},
-                .algorithm = inference.algorithm,
+                .site = job::site_of(job),
                 .programs = {{.program_at =
                                   [&](const topology::Coordinate& at) {
                                     return step::build_evaluation_program(
@@ -117,7 +117,7 @@ int run_inference(const job::Job& job) {
   const auto& dataset = job.input.data->test;
   const auto asked = inference_options(options, dataset.samples.value());
   if (!job.input.writes()) {
-    if (world.rank() == 0) print_description(options, asked, *backend);
+    if (world.rank() == 0) print_description(job, asked, *backend);
     return job::success;
   }
   job::tell_of_model(job, dataset);

@@ -1,5 +1,5 @@
-/// Reads, checks and searches a table of rules, and says among which algorithms it may choose at each reach.
-/// A table without an answer for some reach or size is refused when it is read.
+/// Reads, checks and searches a table of rules. A table without an answer for some reach or size is refused
+/// when it is read.
 #include "partita/collective/algorithm_table.hpp"
 
 #include <algorithm>
@@ -40,11 +40,6 @@ std::optional<Reach> parse_reach(std::string_view text) {
   return std::nullopt;
 }
 
-bool possible(Reach reach, Algorithm algorithm) {
-  const auto those = candidates(reach);
-  return std::find(those.begin(), those.end(), algorithm) != those.end();
-}
-
 /// One line's rule, or what is wrong with it.
 std::optional<AlgorithmRule> parse_rule(const std::string& line, std::string& wrong) {
   std::map<std::string, std::string> fields;
@@ -61,7 +56,7 @@ std::optional<AlgorithmRule> parse_rule(const std::string& line, std::string& wr
   const auto algorithm = parse_algorithm(fields["algorithm"]);
   if (!reach || !ranks || (!bytes && fields["bytes"] != "any") || !algorithm || fields.size() != 4)
     return wrong = "must be reach=window|node|mixed|spread ranks=N bytes=N|any algorithm=NAME", std::nullopt;
-  if (!possible(*reach, *algorithm))
+  if (!is_candidate(*algorithm, *reach))
     return wrong = "names an algorithm that its reach does not allow", std::nullopt;
   return AlgorithmRule{.reach = *reach,
                        .ranks = *ranks,
@@ -88,32 +83,11 @@ void check_whole(std::span<const AlgorithmRule> rules, Violations& violations) {
 
 }  // namespace
 
-std::string_view to_string(Reach reach) {
-  switch (reach) {
-    case Reach::window:
-      return "window";
-    case Reach::node:
-      return "node";
-    case Reach::mixed:
-      return "mixed";
-    case Reach::spread:
-      return "spread";
-  }
-  return "unknown";
-}
-
-Reach reach_of(std::span<const int> node_of, bool in_window) {
-  const int nodes = 1 + *std::max_element(node_of.begin(), node_of.end());
-  if (nodes == 1) return in_window ? Reach::window : Reach::node;
-  return nodes < static_cast<int>(node_of.size()) ? Reach::mixed : Reach::spread;
-}
-
 std::vector<Algorithm> candidates(Reach reach) {
-  std::vector<Algorithm> algorithms{Algorithm::ring, Algorithm::recursive_doubling,
-                                    Algorithm::halving_doubling, Algorithm::mpi};
-  if (reach == Reach::window || reach == Reach::node) algorithms.push_back(Algorithm::window);
-  if (reach == Reach::mixed) algorithms.push_back(Algorithm::hierarchical);
-  return algorithms;
+  std::vector<Algorithm> possible_there;
+  for (const Algorithm algorithm : algorithms())
+    if (is_candidate(algorithm, reach)) possible_there.push_back(algorithm);
+  return possible_there;
 }
 
 const AlgorithmTable& AlgorithmTable::shipped() {
@@ -194,5 +168,10 @@ std::string AlgorithmTable::to_text() const {
 }
 
 std::string AlgorithmTable::hash() const { return base::Sha256().update(to_text()).hex(); }
+
+Algorithm choose(const Wish& wish, const Place& at, Bytes size, const AlgorithmTable& table) {
+  if (const auto named = wish.named(); named != Algorithm::automatic) return named;
+  return at.reached ? Algorithm::window : table.choose(reach_of(at), at.ranks(), size);
+}
 
 }  // namespace partita::collective

@@ -1,22 +1,12 @@
-/// Names of algorithms, and the bytes of schedules.
-#include <array>
+/// The bytes of rounds, and the model of what a vendor sends.
+#include <algorithm>
 #include <bit>
 #include <map>
 
-#include "partita/collective/schedule.hpp"
+#include "partita/collective/rounds.hpp"
 
 namespace partita::collective {
 namespace {
-
-constexpr std::array<std::pair<Algorithm, std::string_view>, 7> algorithm_names{{
-    {Algorithm::automatic, "auto"},
-    {Algorithm::ring, "ring"},
-    {Algorithm::recursive_doubling, "recursive-doubling"},
-    {Algorithm::halving_doubling, "halving-doubling"},
-    {Algorithm::window, "window"},
-    {Algorithm::hierarchical, "hierarchical"},
-    {Algorithm::mpi, "mpi"},
-}};
 
 void add(TrafficCounts& counts, const MessageRound& round, Bytes element) {
   if (round.send_to >= 0 && !round.send.empty()) {
@@ -56,21 +46,9 @@ std::string_view to_string(Combine combine) {
   return combine == Combine::copy ? "copy" : combine == Combine::sum ? "sum" : "max";
 }
 
-std::string_view to_string(Algorithm algorithm) {
-  for (const auto& [value, name] : algorithm_names)
-    if (value == algorithm) return name;
-  return "unknown";
-}
-
-std::optional<Algorithm> parse_algorithm(std::string_view text) {
-  for (const auto& [value, name] : algorithm_names)
-    if (name == text) return value;
-  return std::nullopt;
-}
-
-Schedule with_loads(const Schedule& schedule) {
-  Schedule loads;
-  for (const auto& round : schedule) {
+Rounds with_loads(const Rounds& rounds) {
+  Rounds loads;
+  for (const auto& round : rounds) {
     const auto* message = std::get_if<MessageRound>(&round);
     if (!message)
       loads.push_back(round);
@@ -80,9 +58,17 @@ Schedule with_loads(const Schedule& schedule) {
   return loads;
 }
 
-TrafficCounts traffic_of(const Schedule& schedule, int rank, Bytes element) {
+std::int64_t active_rounds(const Rounds& rounds) {
+  return std::count_if(rounds.begin(), rounds.end(), [](const Round& round) {
+    const auto* message = std::get_if<MessageRound>(&round);
+    return !message || (message->send_to >= 0 && !message->send.empty()) ||
+           (message->receive_from >= 0 && !message->receive.empty());
+  });
+}
+
+TrafficCounts traffic_of(const Rounds& rounds, int rank, Bytes element) {
   TrafficCounts counts;
-  for (const auto& round : schedule) {
+  for (const auto& round : rounds) {
     if (const auto* message = std::get_if<MessageRound>(&round))
       add(counts, *message, element);
     else
@@ -91,9 +77,9 @@ TrafficCounts traffic_of(const Schedule& schedule, int rank, Bytes element) {
   return counts;
 }
 
-std::vector<PeerCounts> peers_of(const Schedule& schedule, int rank, Bytes element) {
+std::vector<PeerCounts> peers_of(const Rounds& rounds, int rank, Bytes element) {
   Peers peers;
-  for (const auto& round : schedule) {
+  for (const auto& round : rounds) {
     if (const auto* message = std::get_if<MessageRound>(&round))
       add(peers, *message, element);
     else

@@ -1,5 +1,5 @@
 /// Goes through the rounds forwards for what must be fetched before each, and backwards for what is final
-/// after it. Stores into other ranks' windows cannot be followed here: such schedules are copied whole.
+/// after it. Stores into other ranks' windows cannot be followed here: there all of the buffer is copied.
 #include "partita/collective/staging.hpp"
 
 #include <algorithm>
@@ -67,26 +67,26 @@ std::string_view to_string(DeviceMessages way) {
   return names[static_cast<std::size_t>(way)];
 }
 
-std::vector<StagedRound> staging_of(const Schedule& schedule, std::int64_t elements, bool in_place) {
-  std::vector<StagedRound> staged(schedule.size());
-  if (std::any_of(schedule.begin(), schedule.end(), stores_into_others)) {
+std::vector<StagedRound> staging_of(const Rounds& rounds, std::int64_t elements, bool in_place) {
+  std::vector<StagedRound> staged(rounds.size());
+  if (std::any_of(rounds.begin(), rounds.end(), stores_into_others)) {
     if (elements == 0) return staged;
     staged.front().fetch = {{0, elements}};
     staged.back().store = {{0, elements}};
     return staged;
   }
   std::vector<Touched> touched;
-  for (const auto& round : schedule)
+  for (const auto& round : rounds)
     touched.push_back(std::visit([](const auto& of_kind) { return touched_by(of_kind); }, round));
   Elements on_host, final;
-  for (std::size_t i = 0; i < schedule.size(); ++i) {
+  for (std::size_t i = 0; i < rounds.size(); ++i) {
     for (const auto& range : touched[i].reads)
       append(staged[i].fetch, on_host.add(range));
     if (in_place)
       for (const auto& range : touched[i].writes)
         on_host.add(range);
   }
-  for (std::size_t i = schedule.size(); i-- > 0;)
+  for (std::size_t i = rounds.size(); i-- > 0;)
     for (const auto& range : touched[i].writes)
       append(staged[i].store, final.add(range));
   return staged;

@@ -3,7 +3,7 @@
 #include <map>
 #include <numeric>
 
-#include "partita/collective/schedule.hpp"
+#include "partita/collective/rounds.hpp"
 
 namespace partita::collective {
 namespace {
@@ -28,48 +28,48 @@ Range member_share(Range range, std::size_t i, std::size_t members) {
 
 }  // namespace
 
-Schedule staged_window_all_reduce(int p, int rank, std::int64_t n, Combine combine,
-                                  const WindowTuning& tuning) {
-  Schedule schedule;
+Rounds staged_window_all_reduce(int p, int rank, std::int64_t n, Combine combine,
+                                const WindowTuning& tuning) {
+  Rounds rounds;
   const auto all = ranks_below(p);
   const std::int64_t chunk = std::max<std::int64_t>(1, tuning.chunk);
   for (std::int64_t begin = 0; p > 1 && begin < n; begin += chunk) {
     const Range piece{begin, std::min(n, begin + chunk)};
     if (p == 2 || n <= tuning.gather) {
-      schedule.push_back(WindowRound{.next_slot = true,
-                                     .stage_in = piece,
-                                     .members = all,
-                                     .loads = {{.from = all, .range = piece, .combine = combine}}});
+      rounds.push_back(WindowRound{.next_slot = true,
+                                   .stage_in = piece,
+                                   .members = all,
+                                   .loads = {{.from = all, .range = piece, .combine = combine}}});
       continue;
     }
     const Range mine = member_share(piece, static_cast<std::size_t>(rank), all.size());
-    schedule.push_back(WindowRound{.next_slot = true,
-                                   .stage_in = piece,
-                                   .members = all,
-                                   .loads = {{.from = all, .range = mine, .combine = combine}}});
+    rounds.push_back(WindowRound{.next_slot = true,
+                                 .stage_in = piece,
+                                 .members = all,
+                                 .loads = {{.from = all, .range = mine, .combine = combine}}});
     WindowRound exchange{.stage_in = mine, .members = all};
     for (const int peer : without(all, rank))
       exchange.loads.push_back(
           {.from = {peer}, .range = member_share(piece, static_cast<std::size_t>(peer), all.size())});
-    schedule.push_back(std::move(exchange));
+    rounds.push_back(std::move(exchange));
   }
-  return schedule;
+  return rounds;
 }
 
-Schedule direct_window_all_reduce(int p, int rank, std::int64_t n, Combine combine) {
-  Schedule schedule;
-  if (p == 1 || n == 0) return schedule;
+Rounds direct_window_all_reduce(int p, int rank, std::int64_t n, Combine combine) {
+  Rounds rounds;
+  if (p == 1 || n == 0) return rounds;
   const auto all = ranks_below(p);
   const Range mine = member_share({0, n}, static_cast<std::size_t>(rank), all.size());
-  schedule.push_back(WindowRound{.members = all,
-                                 .loads = {{.from = all, .range = mine, .combine = combine}},
-                                 .store_to = without(all, rank),
-                                 .store = mine});
-  schedule.push_back(WindowRound{.members = all});
-  return schedule;
+  rounds.push_back(WindowRound{.members = all,
+                               .loads = {{.from = all, .range = mine, .combine = combine}},
+                               .store_to = without(all, rank),
+                               .store = mine});
+  rounds.push_back(WindowRound{.members = all});
+  return rounds;
 }
 
-Schedule hierarchical_all_reduce(int rank, std::span<const int> node_of, std::int64_t n, Combine combine) {
+Rounds hierarchical_all_reduce(int rank, std::span<const int> node_of, std::int64_t n, Combine combine) {
   std::map<int, std::vector<int>> nodes;
   for (std::size_t r = 0; r < node_of.size(); ++r)
     nodes[node_of[r]].push_back(static_cast<int>(r));
@@ -79,20 +79,20 @@ Schedule hierarchical_all_reduce(int rank, std::span<const int> node_of, std::in
   const auto& members = nodes.at(node_of[static_cast<std::size_t>(rank)]);
   const int leader = members.front();
   const Range whole{0, n};
-  Schedule schedule;
-  if (n == 0) return schedule;
+  Rounds rounds;
+  if (n == 0) return rounds;
   if (members.size() > 1) {
     const auto me =
         static_cast<std::size_t>(std::find(members.begin(), members.end(), rank) - members.begin());
     const Range mine = member_share(whole, me, members.size());
-    schedule.push_back(WindowRound{.next_slot = true,
-                                   .stage_in = whole,
-                                   .members = members,
-                                   .loads = {{.from = members, .range = mine, .combine = combine}}});
+    rounds.push_back(WindowRound{.next_slot = true,
+                                 .stage_in = whole,
+                                 .members = members,
+                                 .loads = {{.from = members, .range = mine, .combine = combine}}});
     WindowRound collect{.stage_in = mine, .members = members};
     for (std::size_t i = 1; rank == leader && i < members.size(); ++i)
       collect.loads.push_back({.from = {members[i]}, .range = member_share(whole, i, members.size())});
-    schedule.push_back(std::move(collect));
+    rounds.push_back(std::move(collect));
   }
   if (rank == leader && leaders.size() > 1) {
     const auto position = std::find(leaders.begin(), leaders.end(), rank) - leaders.begin();
@@ -101,7 +101,7 @@ Schedule hierarchical_all_reduce(int rank, std::span<const int> node_of, std::in
       auto& message = std::get<MessageRound>(round);
       message.send_to = leaders[static_cast<std::size_t>(message.send_to)];
       message.receive_from = leaders[static_cast<std::size_t>(message.receive_from)];
-      schedule.push_back(message);
+      rounds.push_back(message);
     }
   }
   if (members.size() > 1) {
@@ -110,9 +110,9 @@ Schedule hierarchical_all_reduce(int rank, std::span<const int> node_of, std::in
       spread.stage_in = whole;
     else
       spread.loads.push_back({.from = {leader}, .range = whole});
-    schedule.push_back(std::move(spread));
+    rounds.push_back(std::move(spread));
   }
-  return schedule;
+  return rounds;
 }
 
 }  // namespace partita::collective

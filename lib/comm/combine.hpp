@@ -3,7 +3,7 @@
 
 #include <span>
 
-#include "partita/collective/schedule.hpp"
+#include "partita/collective/rounds.hpp"
 #include "partita/kernels/data_type.hpp"
 
 namespace partita::comm {

@@ -1,5 +1,5 @@
-/// From a request to a planned operation: ranks agree on its description, option or table name the algorithm,
-/// `collective` makes the rounds. Also the one loop in which a rank waits for others.
+/// From a request to a planned operation: ranks agree on what it is, `collective` says which rounds that
+/// takes where this rank stands. Also the one loop in which a rank waits for others.
 #include "partita/comm/communicator.hpp"
 
 #include <sched.h>
@@ -7,7 +7,6 @@
 #include <algorithm>
 
 #include "partita/base/clock.hpp"
-#include "partita/collective/staging.hpp"
 #include "partita/comm/group.hpp"
 #include "shared_rounds.hpp"
 #include "state.hpp"
@@ -17,11 +16,23 @@ namespace {
 
 using collective::Operation;
 using collective::Purpose;
+using collective::Spec;
 
 void relax() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
 #endif
+}
+
+/// What ranks agree on, and what is told of the operation.
+Description described(const Spec& spec, Purpose purpose, const collective::Place& at) {
+  const bool all_reduce = spec.operation == Operation::all_reduce;
+  return {.operation = spec.operation,
+          .algorithm = spec.algorithm,
+          .purpose = purpose,
+          .elements = Elements(spec.elements),
+          .type = spec.type,
+          .in_window = all_reduce && (at.reached || (spec.algorithm == Algorithm::window && at.in_window))};
 }
 
 }  // namespace
@@ -63,14 +74,18 @@ int Communicator::local_size() const { return state_->local_size; }
 int Communicator::node_cores() const { return state_->runtime->node_cores; }
 std::span<const int> Communicator::nodes() const { return state_->node_of; }
 Ledger& Communicator::ledger() const { return state_->runtime->ledger; }
-collective::Reach Communicator::reach(const void* data) const {
-  return collective::reach_of(state_->node_of, state_->region_of(data) != nullptr);
+collective::Place Communicator::place(const Buffer& buffer) const {
+  return {.rank = rank(),
+          .node_of = state_->node_of,
+          .in_window = !buffer.shared && state_->region_of(buffer.view.data()) != nullptr,
+          .reached = buffer.shared != nullptr};
 }
 Position Communicator::position() const { return state_->runtime->watch->position(); }
 void Communicator::name_instructions(std::function<std::string(std::uint64_t)> name) const {
   state_->runtime->watch->name_instructions(std::move(name));
 }
 void Communicator::use(collective::AlgorithmTable table) const { state_->runtime->table = std::move(table); }
+const collective::AlgorithmTable& Communicator::table() const { return state_->runtime->table; }
 
 void Communicator::progress() const {
   if (state_->runtime->containment && state_->runtime->containment->hears_failure()) throw PeerFailed();
@@ -89,92 +104,65 @@ void Communicator::wait_until(const std::function<bool()>& done) const {
       done);
 }
 
-std::unique_ptr<Collective> Communicator::plan(Description description, Buffer in, Buffer out,
-                                               collective::Schedule schedule) {
-  if (in.shared || out.shared) {
-    auto rounds = std::make_unique<SharedRounds>(state_, description, in, out, std::move(schedule));
-    std::vector<std::string> addresses =
-        all_gather_text(in.shared ? in.shared->address() : std::string(), Purpose::control);
-    rounds->connect_all(addresses);
-    return rounds;
-  }
-  return make_round_collective(state_, description, in, out, std::move(schedule));
+std::unique_ptr<Collective> Communicator::plan_agreed(const Spec& spec, Buffer in, Buffer out,
+                                                      Purpose purpose) {
+  const auto at = place(in);
+  const auto description = described(spec, purpose, at);
+  if (collective::is_vendors(spec)) return make_vendor_all_reduce(state_, description, in, spec.combine);
+  auto rounds = collective::rounds_of(spec, at);
+  if (!in.shared && !out.shared)
+    return make_round_collective(state_, description, in, out, std::move(rounds));
+  auto shared = std::make_unique<SharedRounds>(state_, description, in, out, std::move(rounds));
+  std::vector<std::string> addresses =
+      all_gather_text(in.shared ? in.shared->address() : std::string(), Purpose::control);
+  shared->connect_all(addresses);
+  return shared;
+}
+
+std::unique_ptr<Collective> Communicator::plan(const Spec& spec, Buffer in, Buffer out, Purpose purpose) {
+  const auto at = place(in);
+  base::expect(!at.reached || collective::works_on_shared(spec), "an algorithm that works on shared buffers;",
+               to_string(spec.algorithm));
+  require_agreement(spec, described(spec, purpose, at));
+  return plan_agreed(spec, in, out, purpose);
 }
 
 std::unique_ptr<Collective> Communicator::plan_all_reduce(Buffer buffer, Combine combine, Algorithm algorithm,
                                                           Purpose purpose) {
-  Description d{.operation = Operation::all_reduce,
-                .algorithm = algorithm,
-                .purpose = purpose,
-                .elements = buffer.view.size(),
-                .type = buffer.view.type()};
-  if (algorithm == Algorithm::automatic && buffer.shared)
-    d.algorithm = Algorithm::window;
-  else if (algorithm == Algorithm::automatic)
-    d.algorithm = state_->runtime->table.choose(reach(buffer.view.data()), size(), buffer.view.bytes());
-  const bool one_node = state_->local_size == size();
-  base::expect(!buffer.shared || collective::works_on_shared(d.algorithm),
-               "an algorithm that works on shared buffers;", to_string(d.algorithm));
-  d.in_window =
-      buffer.shared || (d.algorithm == Algorithm::window && state_->region_of(buffer.view.data()) != nullptr);
-  require_agreement(d, {});
-  base::expect(d.algorithm != Algorithm::window || one_node,
-               "a window all-reduce needs all ranks on one node; ranks", size());
-  const std::int64_t n = buffer.view.size().value();
-  const auto element = kernels::size_of(buffer.view.type());
-  const collective::WindowTuning tuning{.chunk = (256 << 10) / element, .gather = 4096 / element};
-  switch (d.algorithm) {
-    case Algorithm::mpi:
-      return make_vendor_all_reduce(state_, d, buffer, combine);
-    case Algorithm::recursive_doubling:
-      return plan(d, buffer, buffer, collective::recursive_doubling_all_reduce(size(), rank(), n, combine));
-    case Algorithm::halving_doubling:
-      return plan(d, buffer, buffer, collective::halving_doubling_all_reduce(size(), rank(), n, combine));
-    case Algorithm::hierarchical:
-      return plan(d, buffer, buffer,
-                  collective::hierarchical_all_reduce(rank(), state_->node_of, n, combine));
-    case Algorithm::window:
-      return plan(d, buffer, buffer,
-                  d.in_window ? collective::direct_window_all_reduce(size(), rank(), n, combine)
-                              : collective::staged_window_all_reduce(size(), rank(), n, combine, tuning));
-    case Algorithm::ring:
-    case Algorithm::automatic:
-      break;
-  }
-  return plan(d, buffer, buffer,
-              collective::ring_all_reduce(size(), rank(), collective::even_cuts(size(), n), combine));
+  return plan(
+      {.algorithm = collective::choose({.algorithm = algorithm}, place(buffer), buffer.view.bytes(), table()),
+       .combine = combine,
+       .type = buffer.view.type(),
+       .elements = buffer.view.size().value()},
+      buffer, buffer, purpose);
 }
 
 std::unique_ptr<Collective> Communicator::plan_reduce_scatter(Buffer buffer,
                                                               std::span<const std::int64_t> cuts,
                                                               Combine combine, Purpose purpose) {
-  const Description d{.operation = Operation::reduce_scatter,
-                      .purpose = purpose,
-                      .elements = buffer.view.size(),
-                      .type = buffer.view.type()};
-  require_agreement(d, cuts);
-  return plan(d, buffer, buffer, collective::ring_reduce_scatter(size(), rank(), cuts, combine));
+  return plan({.operation = Operation::reduce_scatter,
+               .combine = combine,
+               .type = buffer.view.type(),
+               .elements = buffer.view.size().value(),
+               .cuts = {cuts.begin(), cuts.end()}},
+              buffer, buffer, purpose);
 }
 
 std::unique_ptr<Collective> Communicator::plan_all_gather(Buffer buffer, std::span<const std::int64_t> cuts,
                                                           Purpose purpose) {
-  const Description d{.operation = Operation::all_gather,
-                      .purpose = purpose,
-                      .elements = buffer.view.size(),
-                      .type = buffer.view.type()};
-  require_agreement(d, cuts);
-  return plan(d, buffer, buffer, collective::ring_all_gather(size(), rank(), cuts));
+  return plan({.operation = Operation::all_gather,
+               .type = buffer.view.type(),
+               .elements = buffer.view.size().value(),
+               .cuts = {cuts.begin(), cuts.end()}},
+              buffer, buffer, purpose);
 }
 
 std::unique_ptr<Collective> Communicator::plan_broadcast(Buffer buffer, int root, Purpose purpose) {
-  const Description d{.operation = Operation::broadcast,
-                      .purpose = purpose,
-                      .elements = buffer.view.size(),
-                      .type = buffer.view.type()};
-  const std::int64_t root_as_cut = root;
-  require_agreement(d, {&root_as_cut, 1});
-  return plan(d, buffer, buffer,
-              collective::binomial_broadcast(size(), rank(), root, buffer.view.size().value()));
+  return plan({.operation = Operation::broadcast,
+               .type = buffer.view.type(),
+               .elements = buffer.view.size().value(),
+               .peer = root},
+              buffer, buffer, purpose);
 }
 
 std::unique_ptr<Collective> Communicator::plan_all_to_all(Buffer send,
@@ -187,24 +175,19 @@ std::unique_ptr<Collective> Communicator::plan_all_to_all(Buffer send,
   const auto me = static_cast<std::size_t>(rank());
   base::expect(send_cuts[me + 1] - send_cuts[me] == receive_cuts[me + 1] - receive_cuts[me],
                "what a rank sends itself is what it gets from itself");
-  const Description d{.operation = Operation::all_to_all,
-                      .purpose = purpose,
-                      .elements = send.view.size(),
-                      .type = send.view.type()};
-  auto schedule = collective::pairwise_all_to_all(size(), rank(), send_cuts, receive_cuts);
-  schedule.insert(schedule.begin(),
-                  collective::MessageRound{.send_to = rank(),
-                                           .send = {send_cuts[me], send_cuts[me + 1]},
-                                           .receive_from = rank(),
-                                           .receive = {receive_cuts[me], receive_cuts[me + 1]}});
-  return plan(d, send, receive, std::move(schedule));
+  return plan({.operation = Operation::all_to_all,
+               .type = send.view.type(),
+               .elements = send.view.size().value(),
+               .cuts = {send_cuts.begin(), send_cuts.end()},
+               .receive_cuts = {receive_cuts.begin(), receive_cuts.end()}},
+              send, receive, purpose);
 }
 
 std::unique_ptr<Collective> Communicator::plan_barrier() {
   static std::uint8_t token[2] = {};
-  const Description d{.operation = Operation::barrier, .elements = Elements(1), .type = DataType::uint8};
   const View view{std::span<std::uint8_t>(token)};
-  return plan(d, view, view, collective::dissemination_barrier(size(), rank()));
+  return plan_agreed({.operation = Operation::barrier, .type = DataType::uint8, .elements = 1}, view, view,
+                     Purpose::control);
 }
 
 void Communicator::all_reduce(View buffer, Combine combine, Purpose purpose, Algorithm algorithm) {

@@ -29,9 +29,12 @@ std::vector<std::int64_t> all_gather_numbers(const std::shared_ptr<Communicator:
   const View view{std::span(numbers)};
   const Description d{
       .operation = Operation::all_gather, .purpose = purpose, .elements = view.size(), .type = view.type()};
-  const auto cuts = collective::even_cuts(state->size, width * state->size);
-  const auto operation = make_round_collective(state, d, view, view,
-                                               collective::ring_all_gather(state->size, state->rank, cuts));
+  const collective::Spec spec{.operation = d.operation,
+                              .type = d.type,
+                              .elements = d.elements.value(),
+                              .cuts = collective::even_cuts(state->size, view.size().value())};
+  const auto operation = make_round_collective(
+      state, d, view, view, collective::rounds_of(spec, {.rank = state->rank, .node_of = state->node_of}));
   operation->start();
   operation->wait();
   return numbers;
@@ -49,28 +52,37 @@ View bytes_view(std::string& text) {
   return {text.data(), DataType::uint8, Elements(static_cast<std::int64_t>(text.size()))};
 }
 
+/// FNV-1a over the combination, the root and the cuts.
+std::int64_t digest_of(const collective::Spec& spec) {
+  std::uint64_t digest = 1469598103934665603ULL;
+  const auto add = [&](std::int64_t value) {
+    digest = (digest ^ static_cast<std::uint64_t>(value)) * 1099511628211ULL;
+  };
+  add(static_cast<std::int64_t>(spec.combine));
+  add(spec.peer);
+  for (const auto cut : spec.cuts)
+    add(cut);
+  return static_cast<std::int64_t>(digest);
+}
+
 }  // namespace
 
-void Communicator::require_agreement(const Description& d, std::span<const std::int64_t> cuts) {
+void Communicator::require_agreement(const collective::Spec& spec, const Description& d) {
   base::expect(d.elements.value() >= 0, "a count is not negative", d.elements);
-  if (size() == 1) return;
-  std::int64_t digest = 1469598103934665603;  // FNV-1a over the cuts
-  for (const auto cut : cuts)
-    digest = static_cast<std::int64_t>(
-        (static_cast<std::uint64_t>(digest) ^ static_cast<std::uint64_t>(cut)) * 1099511628211ULL);
+  if (size() == 1 || d.operation == Operation::all_to_all) return;
   const std::int64_t mine[] = {static_cast<std::int64_t>(d.operation),
                                d.elements.value(),
                                static_cast<std::int64_t>(d.type),
                                static_cast<std::int64_t>(d.algorithm),
                                static_cast<std::int64_t>(d.purpose),
                                d.in_window ? 1 : 0,
-                               digest};
+                               digest_of(spec)};
   constexpr std::size_t width = std::size(mine);
   const auto all = all_gather_numbers(state_, mine, Purpose::control);
   for (int r = 0; r < size(); ++r)
     for (std::size_t i = 0; i < width; ++i) {
-      static constexpr const char* what[] = {"operation", "elements", "type", "algorithm",
-                                             "purpose",   "window",   "cuts"};
+      static constexpr const char* what[] = {
+          "operation", "elements", "type", "algorithm", "purpose", "window", "combination, root or cuts"};
       const auto theirs = all[static_cast<std::size_t>(r) * width + i];
       const auto first = all[i];
       base::expect(theirs == first, "all ranks plan the same collective; they differ in", what[i], "rank", r,
@@ -84,9 +96,11 @@ std::vector<std::string> Communicator::all_gather_text(const std::string& text, 
   std::string all(static_cast<std::size_t>(cuts.back()), '\0');
   std::copy(text.begin(), text.end(), all.begin() + cuts[static_cast<std::size_t>(rank())]);
   const View view = bytes_view(all);
-  const Description d{
-      .operation = Operation::all_gather, .purpose = purpose, .elements = view.size(), .type = view.type()};
-  const auto operation = plan(d, view, view, collective::ring_all_gather(size(), rank(), cuts));
+  const auto operation = plan_agreed({.operation = Operation::all_gather,
+                                      .type = view.type(),
+                                      .elements = view.size().value(),
+                                      .cuts = cuts},
+                                     view, view, purpose);
   operation->start();
   operation->wait();
   return split(all, cuts);
@@ -98,9 +112,9 @@ std::vector<std::string> Communicator::gather_text(const std::string& text, int 
   std::string all(static_cast<std::size_t>(cuts.back()), '\0');
   std::copy(text.begin(), text.end(), all.begin() + cuts[static_cast<std::size_t>(rank())]);
   const View view = bytes_view(all);
-  const Description d{
-      .operation = Operation::gather, .purpose = purpose, .elements = Elements(mine), .type = view.type()};
-  const auto operation = plan(d, view, view, collective::linear_gather(size(), rank(), root, cuts));
+  const auto operation = plan_agreed(
+      {.operation = Operation::gather, .type = view.type(), .elements = mine, .cuts = cuts, .peer = root},
+      view, view, purpose);
   operation->start();
   operation->wait();
   return rank() == root ? split(all, cuts) : std::vector<std::string>{};
@@ -155,17 +169,13 @@ std::vector<collective::TrafficRow> Communicator::gather_traffic() {
   const auto cuts = offsets_of(all_gather_numbers(state_, {&mine, 1}, Purpose::control));
   std::string all(static_cast<std::size_t>(cuts.back()), '\0');
   const View view = bytes_view(all);
-  const Description d{.operation = Operation::gather,
-                      .purpose = Purpose::control,
-                      .elements = Elements(mine),
-                      .type = DataType::uint8};
-  auto schedule = collective::linear_gather(size(), rank(), 0, cuts);
-  const auto operation = plan(d, view, view, std::move(schedule));
+  const collective::Spec spec{
+      .operation = Operation::gather, .type = DataType::uint8, .elements = mine, .cuts = cuts};
+  const auto operation = plan_agreed(spec, view, view, Purpose::control);
   // Starting books the bytes; rank 0's part must lie in place before, everybody's after the booking. So the
   // rows are packed from a copy of the ledger that already holds this gather.
   Ledger with_gather = ledger;
-  collective::TrafficCounts counts =
-      collective::traffic_of(collective::linear_gather(size(), rank(), 0, cuts), rank(), Bytes(1));
+  collective::TrafficCounts counts = collective::traffic_of(spec, place(view));
   counts.calls = 1;
   counts.payload_bytes = Bytes(mine);
   with_gather.add(gather_key, counts);

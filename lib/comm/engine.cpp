@@ -1,4 +1,4 @@
-/// Runs the rounds of a schedule: messages by MPI_Isend and MPI_Irecv, window rounds by loads, stores and
+/// Runs the rounds of a collective: messages by MPI_Isend and MPI_Irecv, window rounds by loads, stores and
 /// flags.
 #include <algorithm>
 #include <array>
@@ -21,17 +21,17 @@ constexpr std::size_t flag_bytes = 64;
 class RoundCollective final : public BookedCollective {
  public:
   RoundCollective(std::shared_ptr<Communicator::State> owner, Description description, const Buffer& in,
-                  const Buffer& out, collective::Schedule schedule)
+                  const Buffer& out, collective::Rounds rounds)
       : BookedCollective(
-            owner, description, traffic_of(schedule, owner->rank, bytes_of(description.type, Elements(1))),
-            peers_of(schedule, owner->rank, bytes_of(description.type, Elements(1))),
+            owner, description, traffic_of(rounds, owner->rank, bytes_of(description.type, Elements(1))),
+            peers_of(rounds, owner->rank, bytes_of(description.type, Elements(1))),
             {in, out,
-             collective::staging_of(schedule, in.view.size().value(), in.view.data() == out.view.data())}),
+             collective::staging_of(rounds, in.view.size().value(), in.view.data() == out.view.data())}),
         in_(in.view),
         out_(out.view),
         element_(kernels::size_of(description.type)),
         tag_(owner->take_tag()),
-        schedule_(std::move(schedule)) {
+        rounds_(std::move(rounds)) {
     prepare_scratch();
     prepare_window(description.in_window);
   }
@@ -45,7 +45,7 @@ class RoundCollective final : public BookedCollective {
  private:
   void prepare_scratch() {
     std::int64_t largest = 0;
-    for (const auto& round : schedule_)
+    for (const auto& round : rounds_)
       if (const auto* message = std::get_if<MessageRound>(&round);
           message && message->combine != Combine::copy)
         largest = std::max(largest, message->receive.size());
@@ -55,7 +55,7 @@ class RoundCollective final : public BookedCollective {
   void prepare_window(bool in_window) {
     std::int64_t slot = 0;
     bool uses_window = false;
-    for (const auto& round : schedule_)
+    for (const auto& round : rounds_)
       if (const auto* window = std::get_if<WindowRound>(&round)) {
         uses_window = true;
         slot = std::max(slot, window->stage_in.size());
@@ -80,9 +80,9 @@ class RoundCollective final : public BookedCollective {
   void begin() override { round_ = 0, entered_ = false; }
 
   bool step() override {
-    while (round_ < schedule_.size()) {
+    while (round_ < rounds_.size()) {
       if (!entered_ && !staged_.ready(round_)) return false;
-      const auto& round = schedule_[round_];
+      const auto& round = rounds_[round_];
       const auto* message = std::get_if<MessageRound>(&round);
       if (!(message ? run(*message) : run(std::get<WindowRound>(round)))) return false;
       staged_.store(round_);
@@ -169,7 +169,7 @@ class RoundCollective final : public BookedCollective {
   View in_, out_;
   std::int64_t element_;
   int tag_;
-  collective::Schedule schedule_;
+  collective::Rounds rounds_;
   std::vector<std::byte> scratch_;
   std::array<MPI_Request, 2> requests_{MPI_REQUEST_NULL, MPI_REQUEST_NULL};
   std::size_t round_ = 0;
@@ -189,8 +189,8 @@ class RoundCollective final : public BookedCollective {
 
 std::unique_ptr<Collective> make_round_collective(std::shared_ptr<Communicator::State> state,
                                                   Description description, Buffer in, Buffer out,
-                                                  collective::Schedule schedule) {
-  return std::make_unique<RoundCollective>(std::move(state), description, in, out, std::move(schedule));
+                                                  collective::Rounds rounds) {
+  return std::make_unique<RoundCollective>(std::move(state), description, in, out, std::move(rounds));
 }
 
 }  // namespace partita::comm

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <exception>
-#include <map>
 #include <numeric>
 
 #include "partita/base/cores.hpp"
@@ -54,11 +53,7 @@ std::vector<int> nodes_of(MPI_Comm communicator, int rank, int size, int ranks_p
   }
   std::vector<int> leaders(static_cast<std::size_t>(size));
   check(MPI_Allgather(&leader, 1, MPI_INT, leaders.data(), 1, MPI_INT, communicator), "MPI_Allgather");
-  std::map<int, int> number;
-  std::vector<int> nodes;
-  for (const int value : leaders)
-    nodes.push_back(number.emplace(value, static_cast<int>(number.size())).first->second);
-  return nodes;
+  return collective::numbered_nodes(leaders);
 }
 
 std::vector<int> world_ranks_of(MPI_Comm communicator) {
@@ -194,13 +189,11 @@ Communicator Communicator::along(topology::Axis axis, const topology::GridExtent
   const auto group = topology::group_of(grid, rank(), axis);
   MPI_Comm part = MPI_COMM_NULL;
   check(MPI_Comm_split(state_->communicator.get(), group.front(), rank(), &part), "MPI_Comm_split");
-  std::map<int, int> number;
   std::vector<int> nodes;
   for (const int member : group)
-    nodes.push_back(
-        number.emplace(state_->node_of[static_cast<std::size_t>(member)], static_cast<int>(number.size()))
-            .first->second);
-  auto state = make_state(part, axis, state_->ranks_per_node, state_->runtime, std::move(nodes));
+    nodes.push_back(state_->node_of[static_cast<std::size_t>(member)]);
+  auto state =
+      make_state(part, axis, state_->ranks_per_node, state_->runtime, collective::numbered_nodes(nodes));
   state->job_rank = group;
   state->job_size = size();
   return Communicator(std::move(state));

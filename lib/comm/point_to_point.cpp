@@ -6,26 +6,9 @@ namespace partita::comm {
 namespace {
 
 using collective::Operation;
-using collective::TrafficCounts;
 
 /// Tags of collectives lie below.
 constexpr int first_tag = 1 << 15;
-
-TrafficCounts counts_of(bool sends, Bytes bytes) {
-  TrafficCounts counts;
-  if (sends) {
-    counts.messages = bytes.value() > 0 ? 1 : 0;
-    counts.wire_bytes = bytes;
-  } else {
-    counts.wire_bytes_received = bytes;
-  }
-  return counts;
-}
-
-std::vector<collective::PeerCounts> peers_of(bool sends, Bytes bytes, int peer) {
-  if (sends) return {{.peer = peer, .wire_bytes = bytes}};
-  return {{.peer = peer, .wire_bytes_received = bytes}};
-}
 
 void require_tag(MPI_Comm communicator, int tag) {
   int* most = nullptr;
@@ -41,8 +24,10 @@ class Message final : public BookedCollective {
   Message(std::shared_ptr<Communicator::State> owner, const Description& description, const Buffer& buffer,
           int peer, int tag)
       : BookedCollective(owner, description,
-                         counts_of(description.operation == Operation::send, buffer.view.bytes()),
-                         peers_of(description.operation == Operation::send, buffer.view.bytes(), peer),
+                         traffic_of(rounds_of_message(*owner, description, peer), owner->rank,
+                                    bytes_of(description.type, Elements(1))),
+                         peers_of(rounds_of_message(*owner, description, peer), owner->rank,
+                                  bytes_of(description.type, Elements(1))),
                          Staged::whole(buffer, description.operation == Operation::send,
                                        description.operation == Operation::receive)),
         buffer_(buffer.view),
@@ -121,6 +106,12 @@ std::unique_ptr<Collective> message(std::shared_ptr<Communicator::State> state, 
 }
 
 }  // namespace
+
+collective::Rounds rounds_of_message(const Communicator::State& state, const Description& d, int peer) {
+  return collective::rounds_of(
+      {.operation = d.operation, .type = d.type, .elements = d.elements.value(), .peer = peer},
+      {.rank = state.rank, .node_of = state.node_of});
+}
 
 std::unique_ptr<Collective> Communicator::plan_send(Buffer buffer, int to, int tag,
                                                     collective::Purpose purpose) {

@@ -6,20 +6,16 @@
 
 namespace partita::comm {
 
-using collective::MessageRound;
 using collective::Operation;
 
 std::unique_ptr<SharedRounds> SharedRounds::message(std::shared_ptr<Communicator::State> owner,
                                                     const Description& d, const Buffer& buffer, int peer,
                                                     int tag) {
   const bool sends = d.operation == Operation::send;
-  const collective::Range all{0, buffer.view.size().value()};
-  const MessageRound round =
-      sends ? MessageRound{.send_to = peer, .send = all} : MessageRound{.receive_from = peer, .receive = all};
-  auto message = std::make_unique<SharedRounds>(owner, d, buffer, buffer, collective::Schedule{round});
+  auto message = std::make_unique<SharedRounds>(owner, d, buffer, buffer, rounds_of_message(*owner, d, peer));
   message->show_message(peer, tag);
   message->end_ = {.peer = peer, .tag = tag, .sends = sends};
-  if (!all.empty()) owner->unconnected.push_back(message.get());
+  if (!buffer.view.empty()) owner->unconnected.push_back(message.get());
   return message;
 }
 

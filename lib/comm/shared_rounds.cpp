@@ -31,21 +31,20 @@ std::uint64_t heard(std::uint64_t& word) { return std::atomic_ref(word).load(std
 }  // namespace
 
 SharedRounds::SharedRounds(std::shared_ptr<Communicator::State> owner, Description description,
-                           const Buffer& in, const Buffer& out, collective::Schedule schedule)
+                           const Buffer& in, const Buffer& out, collective::Rounds rounds)
     : BookedCollective(owner, description,
-                       traffic_of(collective::with_loads(schedule), owner->rank, element_of(description)),
-                       peers_of(collective::with_loads(schedule), owner->rank, element_of(description)),
-                       {in, out, std::vector<collective::StagedRound>(schedule.size())}),
+                       traffic_of(collective::with_loads(rounds), owner->rank, element_of(description)),
+                       peers_of(collective::with_loads(rounds), owner->rank, element_of(description)),
+                       {in, out, std::vector<collective::StagedRound>(rounds.size())}),
       in_(in.shared),
       out_(out.shared),
-      schedule_(std::move(schedule)),
+      rounds_(std::move(rounds)),
       pairs_(static_cast<std::size_t>(owner->size)) {
   sources_.reserve(pairs_.size() + 1);
   base::expect(in_ && out_, "both buffers of an operation are shared, or none");
   base::expect(owner->local_size == owner->size, "ranks that share buffers are on one node; ranks",
                owner->size);
-  base::expect(std::all_of(schedule_.begin(), schedule_.end(), works),
-               "rounds run on the buffers themselves");
+  base::expect(std::all_of(rounds_.begin(), rounds_.end(), works), "rounds run on the buffers themselves");
 }
 
 SharedRounds::~SharedRounds() {
@@ -57,7 +56,7 @@ SharedRounds::~SharedRounds() {
 /// A window of p + 1 lines on every rank: its arrivals, then what it says to each.
 void SharedRounds::connect_all(std::span<const std::string> addresses) {
   const auto p = static_cast<std::size_t>(state().size), me = static_cast<std::size_t>(state().rank);
-  if (p == 1 && schedule_.empty()) return;
+  if (p == 1 && rounds_.empty()) return;
   lines_ = p + 1;
   window_ = state().lease(lines_ * sizeof(Line));
   const auto lines = [&](std::size_t rank) {
@@ -74,7 +73,7 @@ void SharedRounds::connect_all(std::span<const std::string> addresses) {
 void SharedRounds::begin() { round_ = 0, entered_ = false; }
 
 bool SharedRounds::step() {
-  for (; round_ < schedule_.size(); ++round_, entered_ = false) {
+  for (; round_ < rounds_.size(); ++round_, entered_ = false) {
     if (!entered_ && !staged_.ready(round_)) return false;
     const bool over = std::visit(
         [this](const auto& round) {
@@ -82,7 +81,7 @@ bool SharedRounds::step() {
           entered_ = true;
           return run(round);
         },
-        schedule_[round_]);
+        rounds_[round_]);
     if (!over) return false;
   }
   return true;

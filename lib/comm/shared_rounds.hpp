@@ -1,4 +1,4 @@
-/// Runs the rounds of a schedule on buffers that the ranks of a node reach in each other: a message becomes a
+/// Runs rounds on buffers that the ranks of a node reach in each other: a message becomes a
 /// copy (or sum) that its receiver's device makes from the sender's buffer, a window round loads and stores
 /// of the buffers themselves. What the ranks tell each other goes through flags in the node's shared window.
 ///
@@ -17,7 +17,7 @@ class SharedRounds final : public BookedCollective {
   /// `in` and `out` are the same for operations in place. In a round that combines, what is sent and what is
   /// received do not overlap: peers load at the same time.
   SharedRounds(std::shared_ptr<Communicator::State>, Description, const Buffer& in, const Buffer& out,
-               collective::Schedule);
+               collective::Rounds);
   /// One message; runs once its ends are connected, and an empty one at once.
   static std::unique_ptr<SharedRounds> message(std::shared_ptr<Communicator::State>, const Description&,
                                                const Buffer&, int peer, int tag);
@@ -63,7 +63,7 @@ class SharedRounds final : public BookedCollective {
   Pair& pair(int peer);
 
   SharedMirror *in_, *out_;
-  collective::Schedule schedule_;
+  collective::Rounds rounds_;
   End end_{.peer = -1};
   Lease window_;
   std::size_t lines_ = 0;

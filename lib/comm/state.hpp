@@ -111,7 +111,9 @@ struct SharedBuffer::State {
 
 /// The one engine that runs rounds. `in` and `out` differ for all-to-all only.
 std::unique_ptr<Collective> make_round_collective(std::shared_ptr<Communicator::State>, Description,
-                                                  Buffer in, Buffer out, collective::Schedule);
+                                                  Buffer in, Buffer out, collective::Rounds);
+/// Those of a send or receive, one.
+collective::Rounds rounds_of_message(const Communicator::State&, const Description&, int peer);
 /// MPI_Iallreduce, polled.
 std::unique_ptr<Collective> make_vendor_all_reduce(std::shared_ptr<Communicator::State>, Description, Buffer,
                                                    Combine);

@@ -157,7 +157,8 @@ step::PlanOptions plan_options(const RunOptions& options) {
           .batch = options.train.batch,
           .pipeline = pipeline,
           .bucket_bytes = options.sync.bucket_bytes,
-          .grains = options.train.deterministic ? options.train.grains : 0};
+          .grains = options.train.deterministic ? options.train.grains : 0,
+          .algorithm = options.sync.algorithm};
 }
 
 std::vector<Violation> check_plan(const RunOptions& options) {
@@ -211,7 +212,8 @@ step::PlanOptions inference_plan_options(const RunOptions& options) {
   return {.grid = options.grid,
           .batch = batch,
           .pipeline = pipeline_for(options, batch),
-          .outputs = step::Outputs::whole};
+          .outputs = step::Outputs::whole,
+          .algorithm = options.sync.algorithm};
 }
 
 std::vector<Violation> check_inference_plan(const RunOptions& options) {

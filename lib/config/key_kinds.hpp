@@ -162,10 +162,10 @@ inline std::string_view to_string(data::Task task) {
   return task == data::Task::classification ? "classification" : "regression";
 }
 
-/// One of a few words; E has a to_string.
-template <class E, std::size_t N, class Get>
-Key choice(std::string name, std::string meaning, std::array<E, N> values, Get get,
-           std::string not_yet = "") {
+/// One of a few words: an array or vector of values that have a to_string.
+template <class Values, class Get>
+Key choice(std::string name, std::string meaning, Values values, Get get, std::string not_yet = "") {
+  using E = typename Values::value_type;
   std::string words;
   for (const E value : values)
     words += (words.empty() ? "" : " | ") + std::string(to_string(value));

@@ -121,15 +121,20 @@ Key device_messages() {
   return key;
 }
 
+/// `auto`, and what it may stand for.
+Key algorithm() {
+  std::vector values{collective::Algorithm::automatic};
+  values.insert(values.end(), collective::algorithms().begin(), collective::algorithms().end());
+  return choice("sync.algorithm", "of all-reduces: of gradients, activations and the loss", std::move(values),
+                [](RunOptions& o) -> auto& { return o.sync.algorithm; })
+      .used_when(has_peers);
+}
+
 std::vector<Key> machine_keys() {
   using O = RunOptions;
   using collective::Algorithm;
   return {
-      choice(
-          "sync.algorithm", "of all-reduces: of gradients, activations and the loss",
-          std::array{Algorithm::automatic, Algorithm::ring, Algorithm::recursive_doubling,
-                     Algorithm::halving_doubling, Algorithm::window, Algorithm::hierarchical, Algorithm::mpi},
-          [](O& o) -> auto& { return o.sync.algorithm; }).used_when(has_peers),
+      algorithm(),
       {.name = "sync.table",
        .meaning = "table of algorithms for auto, as partita-bench-comm writes it (default: the shipped one)",
        .decides_result = false,

@@ -9,7 +9,6 @@
 
 namespace partita::execute {
 
-using collective::Operation;
 using kernels::Bytes;
 
 Executor::Bound::Bound(Executor& executor, std::int64_t batch_samples)
@@ -114,44 +113,9 @@ void Executor::Bound::plan_transfers(Executor& executor) {
          .unpack = step::unpack_moves(program.conversions[c], rank, ranks, samples_of[c], program.layout)});
   for (std::size_t i = 0; i < program.transfers.size(); ++i) {
     transfers.push_back(nullptr);
-    if (executor.fixed_[i]) continue;
     const auto& t = program.transfers[i];
-    auto& axis = executor.axes_.along(t.axis);
-    const auto n = samples(t.microbatch, false).size();
-    const View view = slot(t.slot);
-    const auto* conversion =
-        t.conversion < 0 ? nullptr : &program.conversions[static_cast<std::size_t>(t.conversion)];
-    const auto cuts = conversion ? step::buffer_cuts(*conversion, ranks, n)
-                                 : collective::even_cuts(axis.size(), view.size().value());
-    auto& planned = transfers.back();
-    switch (t.operation) {
-      case Operation::send:
-        planned = axis.plan_send(mirrors.moved(t.axis, view), t.peer, t.tag, t.purpose);
-        break;
-      case Operation::receive:
-        planned = axis.plan_receive(mirrors.moved(t.axis, view), t.peer, t.tag, t.purpose);
-        break;
-      case Operation::all_reduce:
-        planned = axis.plan_all_reduce(mirrors.reduced(t.axis, view, executor.options_.algorithm),
-                                       comm::Combine::sum, executor.options_.algorithm, t.purpose);
-        break;
-      case Operation::reduce_scatter:
-        planned = axis.plan_reduce_scatter(mirrors.reduced(t.axis, view, comm::Algorithm::ring), cuts,
-                                           comm::Combine::sum, t.purpose);
-        break;
-      case Operation::all_gather:
-        planned = axis.plan_all_gather(mirrors.moved(t.axis, view), cuts, t.purpose);
-        break;
-      case Operation::all_to_all: {
-        const auto sends = step::send_cuts(*conversion, rank, ranks, n),
-                   receives = step::receive_cuts(*conversion, rank, ranks, n);
-        planned = axis.plan_all_to_all(mirrors.moved(t.axis, view), sends,
-                                       mirrors.moved(t.axis, slot(t.target)), receives, t.purpose);
-        break;
-      }
-      default:
-        throw base::ContractError("a program has no such transfer");
-    }
+    if (!executor.fixed_[i])
+      transfers.back() = executor.plan(t, batch, mirrors, slot(t.slot), slot(t.target), {});
   }
   executor.links_.connect();
 }

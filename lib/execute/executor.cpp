@@ -18,6 +18,18 @@ namespace partita::execute {
 using kernels::Bytes;
 using step::Kind;
 
+namespace {
+
+step::Site site_of(comm::Axes& axes, const device::DeviceLinks& links) {
+  const auto nodes = axes.world().nodes();
+  step::Site site{.node_of = {nodes.begin(), nodes.end()}, .table = axes.world().table()};
+  for (auto& [axis, communicator] : axes.all())
+    if (links.along(axis) == device::DeviceLinks::Way::ipc) site.reached.insert(axis);
+  return site;
+}
+
+}  // namespace
+
 Executor::Executor(const step::Program& program, const model::ModelSpec& model, kernels::Backend& backend,
                    comm::Axes& axes, state::Parameters& parameters, Options options)
     : program_(program),
@@ -30,6 +42,7 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
       step_memory_(device_, program.microbatches, options_.largest_batch),
       done_(device_.make_event()),
       links_(device_, axes, options_.device_messages, step_memory_.memory()),
+      site_(site_of(axes, links_)),
       mirrors_(device_, links_),
       position_(axes.world().position()) {
   std::vector<std::string> layers;
@@ -59,9 +72,7 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
     const bool of_metric = t.slot == program.metric_slot;
     const View whole = of_metric ? step_memory_.metric() : parameters.gradients();
     const View image = of_metric ? View() : parameters.image_of_gradients().slice(t.first, t.count);
-    fixed_.back() = axes.along(t.axis).plan_all_reduce(
-        mirrors_.reduced(t.axis, whole.slice(t.first, t.count), options_.algorithm, image),
-        comm::Combine::sum, options_.algorithm, t.purpose);
+    fixed_.back() = plan(t, options_.largest_batch, mirrors_, whole.slice(t.first, t.count), {}, image);
   }
 }
 
@@ -78,6 +89,24 @@ Executor::Bound& Executor::bind(std::int64_t batch) {
   if (entry->workspace.value() > static_cast<std::int64_t>(workspace_.bytes().size()))
     grow_workspace(entry->workspace);
   return *entry;
+}
+
+std::unique_ptr<comm::Collective> Executor::plan(const step::Transfer& t, std::int64_t batch,
+                                                 device::Mirrors& mirrors, View view, View target,
+                                                 View image) {
+  auto& axis = axes_.along(t.axis);
+  if (t.operation == collective::Operation::send)
+    return axis.plan_send(mirrors.moved(t.axis, view), t.peer, t.tag, t.purpose);
+  if (t.operation == collective::Operation::receive)
+    return axis.plan_receive(mirrors.moved(t.axis, view), t.peer, t.tag, t.purpose);
+  const auto [spec, at] = step::resolve(program_, t, axes_.world().rank(), batch, site_);
+  const bool reduces = t.operation == collective::Operation::all_reduce ||
+                       t.operation == collective::Operation::reduce_scatter;
+  const auto in =
+      reduces ? mirrors.reduced(t.axis, view, spec.algorithm, image) : mirrors.moved(t.axis, view);
+  base::expect(view.empty() || axis.place(in) == at, "a buffer lies where its program says; transfer over",
+               to_string(t.axis));
+  return axis.plan(spec, in, t.target < 0 ? in : mirrors.moved(t.axis, target), t.purpose);
 }
 
 /// What was recorded names the memory that goes.

@@ -4,6 +4,7 @@
 
 #include <iomanip>
 #include <sstream>
+#include <utility>
 
 #include "partita/base/error.hpp"
 #include "partita/memory/arena.hpp"
@@ -30,8 +31,33 @@ void describe_layers(std::ostream& out, const step::Program& program, const mode
   }
 }
 
+/// "data all_reduce gradient: 2 calls, 407080 bytes, by ring, sent 407080, received 407080".
+void describe_traffic(std::ostream& out, const step::Program& program, std::int64_t batch,
+                      const step::Site& site) {
+  const int rank =
+      topology::rank_of(program.grid, {.pipeline = program.at.pipeline, .tensor = program.at.tensor});
+  const auto traffic = step::traffic_of_step(program, rank, batch, site);
+  for (const auto& [key, row] : traffic) {
+    const auto& counts = row.counts;
+    out << "    " << to_string(key.axis) << ' ' << to_string(key.operation) << ' ' << to_string(key.purpose)
+        << ": " << counts.calls << " calls, " << counts.payload_bytes << " bytes";
+    for (const auto algorithm : row.algorithms)
+      out << (algorithm == *row.algorithms.begin() ? ", by " : " or ") << to_string(algorithm);
+    const std::pair<std::string_view, kernels::Bytes> columns[] = {
+        {"sent", counts.wire_bytes},
+        {"received", counts.wire_bytes_received},
+        {"loaded", counts.window_bytes_read},
+        {"stored", counts.window_bytes_written},
+        {"modelled", counts.modelled_wire_bytes.value_or(kernels::Bytes(0))}};
+    for (const auto& [word, bytes] : columns)
+      if (bytes.value() > 0) out << ", " << word << ' ' << bytes;
+    out << "\n";
+  }
+  if (traffic.empty()) out << "    none\n";
+}
+
 void describe_role(std::ostream& out, const step::Program& program, const model::ModelSpec& model,
-                   std::int64_t batch, std::ptrdiff_t states) {
+                   std::int64_t batch, std::ptrdiff_t states, const step::Site& site) {
   const auto parameters = bytes_of(program.type, program.parameter_count);
   const auto trained = bytes_of(program.type, program.trained_count);
   const auto activations = step::plan_memory(program, 0, batch, memory::alignment).total;
@@ -39,12 +65,8 @@ void describe_role(std::ostream& out, const step::Program& program, const model:
   describe_layers(out, program, model);
   out << "  memory in bytes: parameters " << parameters << ", gradients " << trained * program.gradient_levels
       << ", optimizer state " << trained * states << ", activations and messages " << activations << "\n"
-      << "  payload of a step by axis, operation, purpose\n";
-  const auto payload = step::payload_of_step(program, 0, batch);
-  for (const auto& [key, row] : payload)
-    out << "    " << to_string(key.axis) << ' ' << to_string(key.operation) << ' ' << to_string(key.purpose)
-        << ": " << row.calls << " calls, " << row.payload << " bytes\n";
-  if (payload.empty()) out << "    none\n";
+      << "  payload of a step by axis, operation, purpose, and what its rounds exchange\n";
+  describe_traffic(out, program, batch, site);
 }
 
 /// The programs of all roles of a grid: of each stage those of its tensor coordinates.
@@ -64,9 +86,10 @@ struct Roles {
 };
 
 /// What the event model says of all ranks together.
-void describe_simulation(std::ostream& out, const step::ProgramsByRank& programs, std::int64_t batch) {
+void describe_simulation(std::ostream& out, const step::ProgramsByRank& programs, std::int64_t batch,
+                         const step::Site& site) {
   const step::MachineRates rates;
-  const auto simulation = sim::simulate(programs, sim::costs_by_rates(programs, batch, rates), 3);
+  const auto simulation = sim::simulate(programs, sim::costs_by_rates(programs, batch, rates, site), 3);
   out << "\nevent model of a step at " << rates.flops_per_second / 1e9 << " GFLOP/s and "
       << rates.tensor_bytes_per_second / 1e9 << " GB/s a rank: " << simulation.step_seconds() * 1e3
       << " ms, idle fraction " << simulation.idle_fraction() << "\n";
@@ -91,17 +114,19 @@ std::string_view reason_of(collective::Algorithm used, const config::RunOptions&
 
 void describe_roles(std::ostream& out, const config::RunOptions& options, const Description& description) {
   const auto& [model, plan, batch] = description.split;
+  const auto algorithm = plan.all_reduces.named();
   const std::int64_t share = (batch + plan.grid.data - 1) / plan.grid.data;
   out << "grid   " << to_string(plan.grid) << "\nbatch  " << batch << " samples, at most " << share
       << " on a data rank, in " << plan.pipeline.microbatches << " micro-batches ("
       << to_string(plan.pipeline.schedule) << ")\nmodel  " << model.name << ", input "
       << to_string(model.input) << ", " << model.parameters() << " parameters, "
-      << model.training_flops() / 1e6 << " MFLOP a sample\nsync   all-reduces by "
-      << to_string(description.algorithm) << ": " << reason_of(description.algorithm, options) << "\n";
+      << model.training_flops() / 1e6 << " MFLOP a sample\nsync   all-reduces by " << to_string(algorithm)
+      << ": " << reason_of(algorithm, options) << "\n";
   const Roles roles(plan.grid, description.programs.front());
   for (const auto& role : roles.programs)
-    describe_role(out, role, model, batch, std::ssize(kernels::states_of(options.train.optimizer.rule)));
-  if (plan.grid.size() > 1) describe_simulation(out, roles.by_rank, batch);
+    describe_role(out, role, model, batch, std::ssize(kernels::states_of(options.train.optimizer.rule)),
+                  description.site);
+  if (plan.grid.size() > 1) describe_simulation(out, roles.by_rank, batch, description.site);
 }
 
 }  // namespace
@@ -113,11 +138,34 @@ std::string describe(const config::RunOptions& options, const Description& descr
     expect_executable(description);
     describe_roles(out, options, description);
   }
-  if (options.print_program)
-    out << to_string(description.programs.front().program_at(
-                         topology::coordinate_of(split.plan.grid, *options.print_program)),
-                     split.model);
+  if (options.print_program) {
+    const int rank = *options.print_program;
+    const auto program =
+        description.programs.front().program_at(topology::coordinate_of(split.plan.grid, rank));
+    out << to_string(step::resolve(program, rank, split.batch, description.site), split.model);
+  }
   return out.str();
+}
+
+step::Site site_of(const Job& job) {
+  using topology::Axis;
+  const auto& options = job.input.options;
+  const auto nodes = job.world.nodes();
+  step::Site site{.node_of = {nodes.begin(), nodes.end()}, .table = job.input.table};
+  const auto way = options.sync.device_messages;
+  if (options.backend != config::Backend::cuda || way == collective::DeviceMessages::staged ||
+      way == collective::DeviceMessages::direct)
+    return site;
+  const auto spans_nodes = [&](Axis axis) {
+    for (int rank = 0; rank < static_cast<int>(nodes.size()); ++rank)
+      for (const int other : topology::group_of(options.grid, rank, axis))
+        if (site.node_of[static_cast<std::size_t>(other)] != site.node_of[static_cast<std::size_t>(rank)])
+          return true;
+    return false;
+  };
+  for (int i = static_cast<int>(Axis::data); i <= static_cast<int>(Axis::world); ++i)
+    if (const auto axis = static_cast<Axis>(i); !spans_nodes(axis)) site.reached.insert(axis);
+  return site;
 }
 
 }  // namespace partita::job

@@ -106,7 +106,6 @@ run::TrainingOptions training_options(const config::RunOptions& options, std::in
                          .keep = options.checkpoint.keep},
           .interrupted = &run::stop_signal_came,
           .initializer = options.init,
-          .algorithm = options.sync.algorithm,
           .device_messages = options.sync.device_messages};
 }
 
@@ -119,8 +118,9 @@ void print_epoch(std::ostream& progress, const run::EpochRow& row) {
            << std::endl;
 }
 
-void print_description(const config::RunOptions& options, const run::TrainingOptions& training,
-                       const data::DataPair& data, kernels::Backend& backend) {
+void print_description(const Job& job, const run::TrainingOptions& training, kernels::Backend& backend) {
+  const auto& options = job.input.options;
+  const auto& data = *job.input.data;
   const auto& model = options.model;
   const auto plan = step::plan(model, training.split);
   const step::TensorFormat format{.type = backend.type(), .layout = backend.image_layout()};
@@ -132,7 +132,7 @@ void print_description(const config::RunOptions& options, const run::TrainingOpt
   };
   std::cout << describe(
       options, {.split = {.model = model, .plan = plan, .batch = training.split.batch},
-                .algorithm = training.used_algorithm(),
+                .site = site_of(job),
                 .programs = {{trained, run::batch_sizes(training.split.batch, data.train.samples.value())},
                              {evaluated, run::batch_sizes(run::evaluation_batch * plan.grid.data,
                                                           data.test.samples.value())}}});
@@ -287,7 +287,7 @@ int run_training(const Job& job) {
   const auto backend = make_backend(job, threads);
   auto asked = training_options(options, job.input.data->train.samples.value());
   if (!job.input.writes()) {
-    if (job.world.rank() == 0) print_description(options, asked, *job.input.data, *backend);
+    if (job.world.rank() == 0) print_description(job, asked, *backend);
     return success;
   }
   if (options.resume)

@@ -23,7 +23,6 @@ Evaluator::Evaluator(const model::ModelSpec& model, const step::Plan& plan, cons
       options_(std::move(options)),
       executor_(program_, model, backend, axes, parameters,
                 {.largest_batch = std::min(options_.batch, options_.samples),
-                 .algorithm = options_.algorithm,
                  .device_messages = options_.device_messages,
                  .on_outputs = options_.on_outputs}),
       indices_(static_cast<std::size_t>(options_.samples)) {

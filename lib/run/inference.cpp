@@ -40,7 +40,6 @@ Inference::Inference(const model::ModelSpec& model, const InferenceOptions& opti
       model_, plan_, format, backend, axes_, *parameters_, dataset,
       Evaluator::Options{.samples = options.samples,
                          .batch = options.split.batch,
-                         .algorithm = options.algorithm,
                          .device_messages = options.device_messages,
                          .on_outputs = [this](const auto& outputs) { keep(outputs); }});
   ranges_.reserve(static_cast<std::size_t>(evaluator_->batches() * plan_.pipeline.microbatches));

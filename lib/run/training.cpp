@@ -32,7 +32,6 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
   executor_ = std::make_unique<execute::Executor>(
       training_program_, model, backend, axes_, *parameters_,
       execute::Executor::Options{.largest_batch = std::min(options.split.batch, data.train.samples.value()),
-                                 .algorithm = options.used_algorithm(),
                                  .device_messages = options.device_messages,
                                  .poison_released = options.poison_released});
   for (const auto size : batch_sizes(options.split.batch, data.train.samples.value()))
@@ -41,7 +40,6 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
       std::make_unique<Evaluator>(model, plan_, format_, backend, axes_, *parameters_, data.test,
                                   Evaluator::Options{.samples = data.test.samples.value(),
                                                      .batch = evaluation_batch * options.split.grid.data,
-                                                     .algorithm = options.algorithm,
                                                      .device_messages = options.device_messages});
   if (!options.checkpoint.dir.empty())
     checkpointer_ = std::make_unique<state::Checkpointer>(world, model, *parameters_, options.checkpoint,

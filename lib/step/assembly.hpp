@@ -55,7 +55,9 @@ class Assembly {
     program.slots.push_back(slot);
     return static_cast<int>(program.slots.size()) - 1;
   }
+  /// Its elements are those of its slot.
   int add_transfer(Transfer transfer) {
+    transfer.type = program.slots[static_cast<std::size_t>(transfer.slot)].type;
     program.transfers.push_back(transfer);
     return static_cast<int>(program.transfers.size()) - 1;
   }

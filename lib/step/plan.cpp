@@ -14,7 +14,8 @@ Plan plan(const model::ModelSpec& model, const PlanOptions& options,
             .pipeline = options.pipeline,
             .placement = place(model, options.grid, options.batch, {}, options.outputs),
             .bucket_bytes = options.bucket_bytes,
-            .grains = options.grains};
+            .grains = options.grains,
+            .all_reduces = {.algorithm = options.algorithm, .nearest_first = options.grains > 0}};
   plan.partition =
       partition(model, plan.placement, options.grid.pipeline, options.pipeline.chunks, violations);
   return plan;

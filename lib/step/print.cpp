@@ -115,6 +115,11 @@ std::string to_string(const Program& program, const model::ModelSpec& model) {
       const auto& transfer = program.transfers[static_cast<std::size_t>(instruction.transfer)];
       out << " #" << instruction.transfer << ' ' << to_string(transfer.operation) << ' '
           << to_string(transfer.purpose) << " over " << to_string(transfer.axis);
+      const bool reduces = transfer.operation == collective::Operation::all_reduce ||
+                           transfer.operation == collective::Operation::reduce_scatter;
+      if (reduces) out << ", " << to_string(transfer.combine) << " of " << to_string(transfer.type);
+      if (transfer.algorithm != collective::Algorithm::automatic)
+        out << " by " << to_string(transfer.algorithm);
       if (transfer.peer >= 0) out << " peer " << transfer.peer << " tag " << transfer.tag;
       if (transfer.count.value() > 0) out << ", " << transfer.count << " elements";
     }

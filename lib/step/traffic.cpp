@@ -1,29 +1,23 @@
-/// Counts a program's transfers: calls and payload by axis, operation and purpose. How many bytes an
-/// algorithm moves for a payload is the business of `collective`.
+/// Adds up a program's transfers: calls and payload, and what their rounds exchange.
 #include "partita/step/traffic.hpp"
 
 namespace partita::step {
 
-Elements Program::payload(const Transfer& transfer, std::int64_t samples) const {
-  if (transfer.microbatch < 0) return transfer.count;
-  return elements(slots[static_cast<std::size_t>(transfer.slot)], samples);
-}
-
-std::map<collective::TrafficKey, PayloadOfStep> payload_of_step(const Program& program, int data_rank,
-                                                                std::int64_t batch) {
-  std::map<collective::TrafficKey, PayloadOfStep> payload;
+std::map<collective::TrafficKey, TrafficOfStep> traffic_of_step(const Program& program, int rank,
+                                                                std::int64_t batch, const Site& site) {
+  std::map<collective::TrafficKey, TrafficOfStep> traffic;
   for (const auto& transfer : program.transfers) {
-    auto& row = payload[{.activity = collective::Activity::train,
+    auto& row = traffic[{.activity = collective::Activity::train,
                          .axis = transfer.axis,
                          .operation = transfer.operation,
                          .purpose = transfer.purpose}];
-    const auto samples =
-        transfer.microbatch < 0 ? 0 : program.microbatch(transfer.microbatch, data_rank, batch).size();
-    row.calls += 1;
-    row.payload += bytes_of(program.slots[static_cast<std::size_t>(transfer.slot)].type,
-                            program.payload(transfer, samples));
+    const auto [spec, at] = resolve(program, transfer, rank, batch, site);
+    row.counts += collective::traffic_of(spec, at);
+    row.counts.calls += 1;
+    row.counts.payload_bytes += bytes_of(spec.type, Elements(spec.elements));
+    if (spec.operation == collective::Operation::all_reduce) row.algorithms.insert(spec.algorithm);
   }
-  return payload;
+  return traffic;
 }
 
 }  // namespace partita::step

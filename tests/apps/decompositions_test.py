@@ -70,7 +70,8 @@ def described():
     """--dry-run tells every role, --print-program one rank's instructions, --strategy what it chose."""
     text = run(8, "--grid.pipeline=2", "--grid.tensor=2", "--dry-run").stdout
     assert text.count("stage 0, tensor rank") == 2 and text.count("stage 1, tensor rank") == 2, text
-    for word in ("grid   data=2 pipeline=2 tensor=2", "activations and messages", "pipeline send activation: 8 calls", "idle fraction"):
+    for word in ("grid   data=2 pipeline=2 tensor=2", "activations and messages", "pipeline send activation: 8 calls", "idle fraction",
+                 "data all_reduce gradient: ", ", by window, loaded "):
         assert word in text, (word, text)
     for arguments, sync in ((("--train.deterministic=true",), "recursive-doubling: chosen by train.deterministic"),
                             (("--train.deterministic=true", "--sync.algorithm=recursive-doubling"), "recursive-doubling: sync.algorithm"),
@@ -79,6 +80,9 @@ def described():
         assert f"\nsync   all-reduces by {sync}\n" in result.stdout, (arguments, result)
     text = run(2, "--grid.pipeline=2", "--print-program=1").stdout
     assert "receive activation over pipeline peer 0 tag 0" in text and "update" in text, text
+    assert "all_reduce metric over pipeline, sum of float64 by window, 2 elements" in text, text
+    text = run(2, "--print-program=1", "--sync.algorithm=ring").stdout
+    assert "all_reduce gradient over data, sum of float32 by ring, " in text, text
     for strategy, ranks, grid in (("data", 3, "data=3 pipeline=1 tensor=1"), ("layer", 3, "data=1 pipeline=3 tensor=1"),
                                   ("tensor", 3, "data=1 pipeline=1 tensor=3"), ("hybrid", 8, "data=2 pipeline=2 tensor=2")):
         result = run(ranks, f"--strategy={strategy}", "--train.steps=1", "--evaluate.every=0")

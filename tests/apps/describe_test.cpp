@@ -32,7 +32,7 @@ class DryRun : public testing::Test {
     config::RunOptions options;
     options.dry_run = true;
     return job::describe(options, {.split = {.model = model_, .plan = plan_, .batch = 13},
-                                   .algorithm = collective::Algorithm::automatic,
+                                   .site = {},
                                    .programs = {{program_at, {8}}, {program_at, batches}}});
   }
 

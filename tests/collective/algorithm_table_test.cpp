@@ -125,10 +125,10 @@ TEST(AlgorithmTable, that_cannot_be_read_says_which_option_names_it_and_why) {
 
 TEST(AlgorithmTable, reach_follows_from_nodes_and_window) {
   const std::vector<int> one{0, 0, 0}, some{0, 0, 1}, none{0, 1, 2};
-  EXPECT_EQ(reach_of(one, true), Reach::window);
-  EXPECT_EQ(reach_of(one, false), Reach::node);
-  EXPECT_EQ(reach_of(some, false), Reach::mixed);
-  EXPECT_EQ(reach_of(none, false), Reach::spread);
+  EXPECT_EQ(reach_of({.node_of = one, .in_window = true}), Reach::window);
+  EXPECT_EQ(reach_of({.node_of = one}), Reach::node);
+  EXPECT_EQ(reach_of({.node_of = some}), Reach::mixed);
+  EXPECT_EQ(reach_of({.node_of = none}), Reach::spread);
 }
 
 }  // namespace

@@ -1,7 +1,9 @@
-/// What schedules copy between a device and the host, against plain arithmetic.
+/// What rounds copy between a device and the host, against plain arithmetic.
 #include "partita/collective/staging.hpp"
 
 #include <gtest/gtest.h>
+
+#include "partita/collective/spec.hpp"
 
 namespace partita::collective {
 namespace {
@@ -14,17 +16,17 @@ struct Copied {
   bool in_time = true;               ///< each range was on the host when a round read it
 };
 
-/// Follows a schedule whose rounds are messages, in place.
-Copied follow(const Schedule& schedule, std::int64_t n) {
-  const auto staged = staging_of(schedule, n, true);
+/// Follows rounds that are messages, in place.
+Copied follow(const Rounds& rounds, std::int64_t n) {
+  const auto staged = staging_of(rounds, n, true);
   Copied copied{std::vector<int>(static_cast<std::size_t>(n)), std::vector<int>(static_cast<std::size_t>(n))};
   std::vector<bool> on_host(static_cast<std::size_t>(n)), clean(static_cast<std::size_t>(n), true);
   const auto each = [](const Range& range, auto visit) {
     for (auto i = range.begin; i < range.end; ++i)
       visit(static_cast<std::size_t>(i));
   };
-  for (std::size_t r = 0; r < schedule.size(); ++r) {
-    const auto& round = std::get<MessageRound>(schedule[r]);
+  for (std::size_t r = 0; r < rounds.size(); ++r) {
+    const auto& round = std::get<MessageRound>(rounds[r]);
     for (const auto& range : staged[r].fetch)
       each(range, [&](auto i) { ++copied.fetched[i], on_host[i] = true; });
     if (round.send_to >= 0) each(round.send, [&](auto i) { copied.in_time &= on_host[i]; });
@@ -44,13 +46,13 @@ TEST(Staging, OfARingAllReduceCopiesEveryElementOnceEachWay) {
   for (const int p : ranks)
     for (const auto n : sizes)
       for (int rank = 0; rank < p; ++rank) {
-        const auto schedule = ring_all_reduce(p, rank, even_cuts(p, n), Combine::sum);
-        const auto copied = follow(schedule, n);
+        const auto rounds = ring_all_reduce(p, rank, even_cuts(p, n), Combine::sum);
+        const auto copied = follow(rounds, n);
         EXPECT_TRUE(copied.in_time);
         const std::vector<int> once(static_cast<std::size_t>(n), p > 1 ? 1 : 0);
         EXPECT_EQ(copied.fetched, once) << p << " ranks, " << n;
         EXPECT_EQ(copied.stored, once) << p << " ranks, " << n;
-        EXPECT_EQ(staged_elements(staging_of(schedule, n, true)).value(), p > 1 ? 2 * n : 0);
+        EXPECT_EQ(staged_elements(staging_of(rounds, n, true)).value(), p > 1 ? 2 * n : 0);
       }
 }
 
@@ -62,16 +64,23 @@ TEST(Staging, OfARingOverlapsCopiesWithRounds) {
   EXPECT_EQ(first, 50) << "the first round needs what it sends and what it adds to, no more";
 }
 
+/// Of all algorithms that send messages alone, and of the other operations that work in place.
+std::vector<Rounds> all_messages(int p, int rank, std::int64_t n) {
+  std::vector<Rounds> all{ring_reduce_scatter(p, rank, even_cuts(p, n), Combine::sum),
+                          ring_all_gather(p, rank, even_cuts(p, n)), binomial_broadcast(p, rank, p / 2, n)};
+  for (const auto algorithm : algorithms())
+    if (is_candidate(algorithm, Reach::spread))
+      all.push_back(rounds_of({.algorithm = algorithm, .elements = n},
+                              {.rank = rank, .node_of = std::vector<int>(static_cast<std::size_t>(p))}));
+  return all;
+}
+
 TEST(Staging, OfEveryAlgorithmIsInTimeAndCopiesNothingTwice) {
   for (const int p : ranks)
     for (const auto n : sizes)
       for (int rank = 0; rank < p; ++rank)
-        for (const auto& schedule :
-             {recursive_doubling_all_reduce(p, rank, n, Combine::sum),
-              halving_doubling_all_reduce(p, rank, n, Combine::sum),
-              ring_reduce_scatter(p, rank, even_cuts(p, n), Combine::sum),
-              ring_all_gather(p, rank, even_cuts(p, n)), binomial_broadcast(p, rank, p / 2, n)}) {
-          const auto copied = follow(schedule, n);
+        for (const auto& rounds : all_messages(p, rank, n)) {
+          const auto copied = follow(rounds, n);
           EXPECT_TRUE(copied.in_time) << p << ' ' << rank << ' ' << n;
           for (const int times : copied.fetched)
             EXPECT_LE(times, 1);
@@ -95,8 +104,8 @@ TEST(Staging, OfAnAllToAllFetchesWhatIsSentAndStoresWhatIsReceived) {
 
 TEST(Staging, OfADirectWindowIsTheWholeBufferBeforeAndAfter) {
   for (const int p : {2, 3, 4}) {
-    const auto schedule = direct_window_all_reduce(p, 0, 100, Combine::sum);
-    const auto staged = staging_of(schedule, 100, true);
+    const auto rounds = direct_window_all_reduce(p, 0, 100, Combine::sum);
+    const auto staged = staging_of(rounds, 100, true);
     EXPECT_EQ(staged.front().fetch, (std::vector<Range>{{0, 100}}));
     EXPECT_EQ(staged.back().store, (std::vector<Range>{{0, 100}}));
   }

@@ -12,10 +12,11 @@ namespace {
 using collective::Purpose;
 using tests::world;
 
-constexpr Algorithm every_algorithm[] = {
-    Algorithm::ring,     Algorithm::recursive_doubling, Algorithm::halving_doubling,
-    Algorithm::window,   Algorithm::hierarchical,       Algorithm::mpi,
-    Algorithm::automatic};
+std::vector<Algorithm> every_algorithm() {
+  std::vector all{Algorithm::automatic};
+  all.insert(all.end(), collective::algorithms().begin(), collective::algorithms().end());
+  return all;
+}
 
 std::vector<std::int64_t> sizes() {
   const std::int64_t p = world().size();
@@ -45,7 +46,7 @@ void check_all_reduce(Communicator& communicator, View buffer, Algorithm algorit
 }
 
 TEST(AllReduce, EveryAlgorithmTypeAndSizeInPrivateAndSharedBuffers) {
-  for (const auto algorithm : every_algorithm)
+  for (const auto algorithm : every_algorithm())
     for (const auto n : sizes()) {
       std::vector<double> twice(static_cast<std::size_t>(n));
       check_all_reduce<double>(world(), std::span(twice), algorithm);
@@ -72,7 +73,7 @@ TEST(AllReduce, ImitatedNodesReduceHierarchically) {
 }
 
 TEST(AllReduce, SumsHaveTheSameBitsOnEveryRankAndEveryTime) {
-  for (const auto algorithm : every_algorithm) {
+  for (const auto algorithm : every_algorithm()) {
     std::string first;
     for (int repetition = 0; repetition < 2; ++repetition) {
       std::mt19937 generator(static_cast<unsigned>(world().rank()));
@@ -93,7 +94,7 @@ TEST(AllReduce, SumsHaveTheSameBitsOnEveryRankAndEveryTime) {
 TEST(AllReduce, SeveralAreInFlightAtOnce) {
   std::vector<std::vector<double>> buffers;
   std::vector<std::unique_ptr<Collective>> operations;
-  for (const auto algorithm : every_algorithm) {
+  for (const auto algorithm : every_algorithm()) {
     buffers.emplace_back(1003, world().rank() + 1.0);
     operations.push_back(
         world().plan_all_reduce(std::span(buffers.back()), Combine::sum, algorithm, Purpose::gradient));
@@ -166,6 +167,15 @@ TEST(Plans, WhatRanksDoNotAgreeOnThrowsOnEveryRank) {
                                              world().rank() == 0 ? Algorithm::ring : Algorithm::window,
                                              Purpose::gradient),
                base::ContractError);
+}
+
+TEST(Plans, WhatIsCombinedOtherwiseThrowsOnEveryRank) {
+  if (world().size() == 1) GTEST_SKIP() << "one rank agrees with itself";
+  std::vector<float> values(10);
+  EXPECT_THROW(
+      (void)world().plan_all_reduce(std::span(values), world().rank() == 0 ? Combine::sum : Combine::max,
+                                    Algorithm::ring, Purpose::gradient),
+      base::ContractError);
 }
 
 TEST(Plans, NegativeCountsThrow) {

@@ -1,4 +1,4 @@
-/// The witness below Partita sees the rounds of the schedule, in order, and the bytes of the ledger.
+/// The witness below Partita sees the rounds of every algorithm, in order, and the bytes of the ledger.
 #include <gtest/gtest.h>
 
 #include "../mpi_main.hpp"
@@ -9,7 +9,7 @@ namespace {
 
 using collective::Purpose;
 
-void expect_witnessed(Algorithm algorithm, const collective::Schedule& schedule, std::int64_t n) {
+void expect_witnessed(Algorithm algorithm, const collective::Rounds& rounds, std::int64_t n) {
   auto fresh = Communicator::world(tests::environment());
   std::vector<float> values(static_cast<std::size_t>(n), 1.0F);
   const auto operation = fresh.plan_all_reduce(std::span(values), Combine::sum, algorithm, Purpose::gradient);
@@ -20,7 +20,7 @@ void expect_witnessed(Algorithm algorithm, const collective::Schedule& schedule,
   const auto seen = tests::witnessed();
   std::vector<tests::Witnessed> expected;
   const int tag = seen.empty() ? 0 : seen.front().tag;
-  for (const auto& round : schedule) {
+  for (const auto& round : rounds) {
     const auto* message = std::get_if<collective::MessageRound>(&round);
     if (!message) continue;
     if (message->receive_from >= 0 && !message->receive.empty())
@@ -42,18 +42,14 @@ void expect_witnessed(Algorithm algorithm, const collective::Schedule& schedule,
 
 TEST(Witness, AgreesOnSequenceAndBytes) {
   const int p = tests::world().size(), me = tests::world().rank();
-  const std::vector<int> one_node(static_cast<std::size_t>(p), 0);
-  for (const std::int64_t n : {0, 1, p - 1, p + 1, 1001}) {
-    expect_witnessed(Algorithm::ring,
-                     collective::ring_all_reduce(p, me, collective::even_cuts(p, n), Combine::sum), n);
-    expect_witnessed(Algorithm::recursive_doubling,
-                     collective::recursive_doubling_all_reduce(p, me, n, Combine::sum), n);
-    expect_witnessed(Algorithm::halving_doubling,
-                     collective::halving_doubling_all_reduce(p, me, n, Combine::sum), n);
-    expect_witnessed(Algorithm::window, {}, n);
-    expect_witnessed(Algorithm::hierarchical,
-                     collective::hierarchical_all_reduce(me, one_node, n, Combine::sum), n);
-  }
+  for (const std::int64_t n : {0, 1, p - 1, p + 1, 1001})
+    for (const auto algorithm : collective::algorithms())
+      if (algorithm != Algorithm::mpi)
+        expect_witnessed(
+            algorithm,
+            collective::rounds_of({.algorithm = algorithm, .elements = n},
+                                  {.rank = me, .node_of = std::vector<int>(static_cast<std::size_t>(p))}),
+            n);
 }
 
 }  // namespace

@@ -87,7 +87,7 @@ TEST_F(CudaTraining, CopiesForMessagesWhatTheClosedFormSays) {
   const auto c = cases()[1];
   const int p = world().size();
   auto options = options_for(c, topology::GridExtent{.data = p});
-  options.algorithm = comm::Algorithm::ring;
+  options.split.algorithm = comm::Algorithm::ring;
   options.device_messages = collective::DeviceMessages::staged;
   collective::TrafficCounts counts[2];
   kernels::Backend* backends[] = {reference_.get(), cuda_.get()};

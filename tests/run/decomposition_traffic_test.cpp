@@ -35,7 +35,7 @@ Rows trained(const model::ModelSpec& model, const topology::GridExtent& grid, in
   const Case c{"", model, random_data(data::Task::classification, model.input, 23), 10};
   auto ranks = comm::Communicator::world(environment());
   auto options = options_for(c, grid);
-  options.algorithm = comm::Algorithm::ring;
+  options.split.algorithm = comm::Algorithm::ring;
   options.split.bucket_bytes = kernels::Bytes(1 << 20);
   options.split.pipeline.microbatches = microbatches;
   run::Training training(c.model, options, *backend, ranks, c.data);

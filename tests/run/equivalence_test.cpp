@@ -74,7 +74,7 @@ TEST(Equivalence, EmptyBucketsInDoubleAreTheSameModelAsOnOneRank) {
   for (const auto& [tensor, algorithm] : thinned(all)) {
     auto options = options_for(c, topology::GridExtent{.data = ranks / tensor, .tensor = tensor});
     options.split.bucket_bytes = kernels::Bytes(1);
-    options.algorithm = algorithm;
+    options.split.algorithm = algorithm;
     run::Training training(c.model, options, *backend, world(), c.data);
     training.run({});
     EXPECT_LE(largest_drift(c.model, reference.start, reference.end, training.gather_parameters()), 1e-10)
@@ -83,15 +83,13 @@ TEST(Equivalence, EmptyBucketsInDoubleAreTheSameModelAsOnOneRank) {
 }
 
 TEST(Equivalence, EveryAlgorithmInDoubleIsTheSameModelAsOnOneRank) {
-  using comm::Algorithm;
   const auto backend = kernels::make_reference_backend(DataType::float64);
   const auto c = cases()[1];
   const auto reference = reference_of(c, *backend);
-  const std::vector all{Algorithm::ring,   Algorithm::recursive_doubling, Algorithm::halving_doubling,
-                        Algorithm::window, Algorithm::hierarchical,       Algorithm::mpi};
+  const std::vector all(collective::algorithms().begin(), collective::algorithms().end());
   for (const auto algorithm : thinned(all)) {
     auto options = options_for(c, topology::GridExtent{.data = world().size()});
-    options.algorithm = algorithm;
+    options.split.algorithm = algorithm;
     run::Training training(c.model, options, *backend, world(), c.data);
     training.run({});
     EXPECT_LE(largest_drift(c.model, reference.start, reference.end, training.gather_parameters()), 1e-10)

@@ -20,7 +20,7 @@ class Harness {
           std::int64_t largest_batch = 0)
       : case_(c),
         model_(placed(c.model, d.placing)),
-        options_(options_for(c, d)),
+        options_(by_ring(options_for(c, d))),
         plan_(plan_of(model_, options_)),
         axes_(world(), plan_.grid, step::used_axes(model_, plan_)),
         format_{.type = backend.type(), .layout = backend.image_layout()},
@@ -34,7 +34,6 @@ class Harness {
         execute::Executor::Options{.largest_batch = largest_batch > 0
                                                         ? largest_batch
                                                         : std::min(c.batch, c.data.train.samples.value()),
-                                   .algorithm = comm::Algorithm::ring,
                                    .instead_of_kernels = std::move(instead_of_kernels)});
   }
 
@@ -76,6 +75,10 @@ class Harness {
   [[nodiscard]] const model::ModelSpec& model() const { return model_; }
 
  private:
+  static run::TrainingOptions by_ring(run::TrainingOptions options) {
+    options.split.algorithm = comm::Algorithm::ring;
+    return options;
+  }
   static step::Plan plan_of(const model::ModelSpec& model, const run::TrainingOptions& options) {
     std::vector<base::Violation> violations;
     auto plan = step::plan(model, options.split, violations);

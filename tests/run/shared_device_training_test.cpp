@@ -29,7 +29,7 @@ Trained trained(const Case& c, const Decomposition& d, kernels::Backend& backend
   };
   auto options = options_for(c, d);
   options.poison_released = d.microbatches > 1;  // else recorded graphs
-  options.algorithm = algorithm;
+  options.split.algorithm = algorithm;
   options.device_messages = way;
   const auto before = total();
   const auto model = placed(c.model, d.placing);

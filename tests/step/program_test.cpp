@@ -35,7 +35,7 @@ Program training(int data, std::int64_t bucket_bytes) {
 TEST(Program, OneRankReducesNothing) {
   const auto program = training(1, 1);
   EXPECT_TRUE(program.transfers.empty());
-  EXPECT_TRUE(payload_of_step(program, 0, 8).empty());
+  EXPECT_TRUE(traffic_of_step(program, 0, 8).empty());
 }
 
 TEST(Program, EveryGradientIsReducedOnceAndBeforeItsUpdate) {
@@ -56,10 +56,10 @@ TEST(Program, EveryGradientIsReducedOnceAndBeforeItsUpdate) {
       };
       EXPECT_LT(position(Kind::start), position(Kind::wait));
     }
-    const auto payload = payload_of_step(program, 0, 8);
+    const auto payload = traffic_of_step(program, 0, 8);
     Bytes gradient{};
     for (const auto& [key, row] : payload)
-      if (key.purpose == collective::Purpose::gradient) gradient += row.payload;
+      if (key.purpose == collective::Purpose::gradient) gradient += row.counts.payload_bytes;
     EXPECT_EQ(gradient, bytes_of(DataType::float32, program.parameter_count));
   }
 }
@@ -77,8 +77,8 @@ TEST(Program, FrozenLayersHaveNoGradientNoTrafficAndNoBackwardBelowThem) {
   EXPECT_EQ(program.trained_count.value(), trained);
   EXPECT_EQ(program.parameter_count, model.parameters());
   Bytes gradient{};
-  for (const auto& [key, row] : payload_of_step(program, 0, 8))
-    if (key.purpose == collective::Purpose::gradient) gradient += row.payload;
+  for (const auto& [key, row] : traffic_of_step(program, 0, 8))
+    if (key.purpose == collective::Purpose::gradient) gradient += row.counts.payload_bytes;
   EXPECT_EQ(gradient.value(), 4 * trained);
   std::vector<std::pair<int, Phase>> backward;
   for (const auto& i : program.instructions)

@@ -1,5 +1,5 @@
-/// Which all-reduce `automatic` stands for: read from a table that partita-bench-comm measured, never
-/// guessed.
+/// Which algorithm an all-reduce takes. What `automatic` stands for is read from a table that
+/// partita-bench-comm measured, never guessed.
 ///
 /// One rule a line, '#' begins a comment:
 ///     reach=node ranks=4 bytes=65536 algorithm=window
@@ -16,23 +16,11 @@
 #include <vector>
 
 #include "partita/base/error.hpp"
-#include "partita/collective/schedule.hpp"
+#include "partita/collective/spec.hpp"
 
 namespace partita::collective {
 
-/// How the ranks of a collective and its buffer lie on the nodes.
-enum class Reach {
-  window,  ///< one node, and the buffer lies in its shared window
-  node,    ///< one node, private buffers
-  mixed,   ///< several nodes, some with several of the ranks
-  spread   ///< one rank a node
-};
-inline constexpr Reach all_reaches[] = {Reach::window, Reach::node, Reach::mixed, Reach::spread};
-std::string_view to_string(Reach);
-
-/// `node_of[rank]` numbers the nodes from 0.
-Reach reach_of(std::span<const int> node_of, bool in_window);
-/// The algorithms that are possible there: a window needs one node, a hierarchy several with several ranks.
+/// The algorithms that are possible there.
 std::vector<Algorithm> candidates(Reach);
 
 struct AlgorithmRule {
@@ -66,5 +54,9 @@ class AlgorithmTable {
  private:
   std::vector<AlgorithmRule> rules_;  ///< sorted by reach, ranks, bytes
 };
+
+/// The algorithm of an all-reduce of `size` bytes: the one that the wish names, else the window where ranks
+/// reach each other's buffers, else what the table has for reach, ranks and bytes.
+Algorithm choose(const Wish&, const Place&, Bytes size, const AlgorithmTable&);
 
 }  // namespace partita::collective

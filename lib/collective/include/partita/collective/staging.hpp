@@ -1,9 +1,9 @@
-/// What a run of a schedule copies between a device and the host when its buffer lies on a device that
+/// What a run of rounds copies between a device and the host when its buffer lies on a device that
 /// messages cannot leave: each element goes to the host at most once, in the order in which rounds need it,
 /// and back once it will not change any more. So copies overlap with the rounds before and after them.
 #pragma once
 
-#include "partita/collective/schedule.hpp"
+#include "partita/collective/rounds.hpp"
 
 namespace partita::collective {
 
@@ -13,13 +13,6 @@ namespace partita::collective {
 enum class DeviceMessages { automatic, staged, direct, ipc };
 
 std::string_view to_string(DeviceMessages);
-
-/// Whether an all-reduce of buffers that ranks reach in each other's memory can be done so: the others need
-/// memory beside the buffer, or the host. `automatic` is `window` there.
-constexpr bool works_on_shared(Algorithm algorithm) {
-  return algorithm == Algorithm::automatic || algorithm == Algorithm::window ||
-         algorithm == Algorithm::ring || algorithm == Algorithm::halving_doubling;
-}
 
 /// Copies around one round; ranges count elements of the buffer.
 struct StagedRound {
@@ -31,7 +24,7 @@ struct StagedRound {
 ///
 /// Where other ranks store into this one's buffer (window rounds), all of it is fetched before the first
 /// round and stored after the last.
-std::vector<StagedRound> staging_of(const Schedule&, std::int64_t elements, bool in_place);
+std::vector<StagedRound> staging_of(const Rounds&, std::int64_t elements, bool in_place);
 
 /// Elements copied either way.
 kernels::Elements staged_elements(const std::vector<StagedRound>&);

@@ -13,7 +13,7 @@
 
 #include "partita/base/error.hpp"
 #include "partita/collective/algorithm_table.hpp"
-#include "partita/collective/schedule.hpp"
+#include "partita/collective/rounds.hpp"
 #include "partita/comm/environment.hpp"
 #include "partita/comm/ledger.hpp"
 #include "partita/comm/mirror.hpp"
@@ -110,15 +110,21 @@ class Communicator {
   /// Where this rank is in its program, for the watchdogs of the others.
   [[nodiscard]] Position position() const;
   void name_instructions(std::function<std::string(std::uint64_t)> name) const;
-  /// How these ranks, and a buffer at `data`, lie on the nodes.
-  [[nodiscard]] collective::Reach reach(const void* data) const;
+  /// Where this rank and a buffer of its lie.
+  [[nodiscard]] collective::Place place(const Buffer&) const;
   /// What `automatic` stands for from now on, in all communicators of this job; the shipped table until then.
   /// The same on every rank.
   void use(collective::AlgorithmTable table) const;
+  [[nodiscard]] const collective::AlgorithmTable& table() const;
 
   /// Plans are collective over this communicator: every rank plans the same operations in the same order, and
   /// a difference in operation, size, type, algorithm or purpose throws on every rank. Negative counts throw.
   /// Mirrors outlive the plans; where one rank's buffer is shared, all ranks' are.
+  ///
+  /// Any collective, as `rounds_of` makes it where this rank stands; `in` and `out` differ for all-to-all
+  /// only, on whose cuts nobody agrees.
+  std::unique_ptr<Collective> plan(const collective::Spec&, Buffer in, Buffer out, collective::Purpose);
+  /// `automatic`: as the table says.
   std::unique_ptr<Collective> plan_all_reduce(Buffer buffer, Combine, Algorithm, collective::Purpose);
   /// Reduces in place; afterwards this rank's share of `cuts` (size() + 1 offsets) holds the result.
   std::unique_ptr<Collective> plan_reduce_scatter(Buffer buffer, std::span<const std::int64_t> cuts, Combine,
@@ -174,8 +180,9 @@ class Communicator {
   friend void stock_all_reduce(const Communicator&, View, Combine);
   friend class Group;
   explicit Communicator(std::shared_ptr<State> state);
-  std::unique_ptr<Collective> plan(Description, Buffer in, Buffer out, collective::Schedule);
-  void require_agreement(const Description&, std::span<const std::int64_t> cuts);
+  std::unique_ptr<Collective> plan_agreed(const collective::Spec&, Buffer in, Buffer out,
+                                          collective::Purpose);
+  void require_agreement(const collective::Spec&, const Description&);
   /// The ranks that give the same number, with a runtime of their own. Collective.
   [[nodiscard]] std::shared_ptr<State> part_of(int part) const;
   std::shared_ptr<State> state_;

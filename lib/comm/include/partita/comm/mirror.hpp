@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include "partita/collective/schedule.hpp"
+#include "partita/collective/rounds.hpp"
 #include "partita/kernels/view.hpp"
 #include "partita/topology/cut.hpp"
 

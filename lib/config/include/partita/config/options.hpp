@@ -11,7 +11,7 @@
 
 #include "partita/base/error.hpp"
 #include "partita/base/key_role.hpp"
-#include "partita/collective/schedule.hpp"
+#include "partita/collective/algorithm.hpp"
 #include "partita/collective/staging.hpp"
 #include "partita/data/dataset.hpp"
 #include "partita/kernels/optimizer.hpp"

@@ -22,7 +22,7 @@
 #include "partita/nn/operator.hpp"
 #include "partita/state/parameters.hpp"
 #include "partita/step/memory.hpp"
-#include "partita/step/program.hpp"
+#include "partita/step/rounds.hpp"
 
 namespace partita::execute {
 
@@ -82,7 +82,6 @@ class Executor {
  public:
   struct Options {
     std::int64_t largest_batch = 0;  ///< samples of the whole grid; sizes the arena
-    comm::Algorithm algorithm = comm::Algorithm::automatic;
     /// How messages leave and reach the memory of a device.
     collective::DeviceMessages device_messages = collective::DeviceMessages::automatic;
     /// Fills slots with NaN once the last instruction that touches them is over, and counts those alive.
@@ -127,7 +126,7 @@ class Executor {
   [[nodiscard]] kernels::Bytes optimizer_state_bytes() const;
   [[nodiscard]] kernels::Bytes communication_bytes() const;
   /// How messages leave and reach the device's memory; empty for a host or a single rank.
-  [[nodiscard]] std::string device_messages() const { return links_.describe(options_.algorithm); }
+  [[nodiscard]] std::string device_messages() const { return links_.describe(program_.all_reduces.named()); }
   /// The all-reduces that do not depend on the batch: of gradients and of the metric, in program order.
   [[nodiscard]] std::vector<const comm::Collective*> reductions() const;
 
@@ -135,6 +134,10 @@ class Executor {
   class Bound;
   Bound& bind(std::int64_t batch);
   void grow_workspace(kernels::Bytes);
+  /// The transfer between `view` and `target` (empty: in place) as the program resolves it for the batch;
+  /// `image` as `Mirrors::reduced` has it. Collective over its axis unless it is a message.
+  std::unique_ptr<comm::Collective> plan(const step::Transfer&, std::int64_t batch, device::Mirrors&,
+                                         View view, View target, View image);
   /// The instructions in order, each done when the next begins.
   void walk(Bound&, const Batch&, double begin, StepSpans&);
   /// The same on a device, to which they are issued.
@@ -183,6 +186,7 @@ class Executor {
   std::map<const data::Dataset*, std::unique_ptr<ResidentData>> resident_;
   device::DeviceLinks
       links_;  ///< behind all memory that other ranks reach, which is released when it has ended
+  step::Site site_;
   device::Mirrors mirrors_;
   std::map<std::int64_t, std::unique_ptr<Bound>> bound_;  ///< by samples of the batch
   std::vector<std::unique_ptr<comm::Collective>> fixed_;  ///< by transfer; null where it depends on the batch

@@ -15,18 +15,21 @@ struct Executed {
   std::vector<std::int64_t> batches;
 };
 
-/// A split, the algorithm of its all-reduces, and the programs that are executed; the first is the one
-/// described.
+/// A split, where it runs, and the programs that are executed; the first is the one described.
 struct Description {
   Split split;
-  collective::Algorithm algorithm;
+  step::Site site;
   std::vector<Executed> programs;
 };
 
+/// Where the job runs. Whether devices of a node reach each other is only found out by a run that uses them:
+/// here they are taken to, unless sync.device-messages says otherwise.
+step::Site site_of(const Job&);
+
 /// What --dry-run and --print-program ask for: grid and model; of every role (stage and share on the tensor
-/// axis) its layers with the shapes of their shards, parameters, memory by kind, and the payload of a step by
-/// axis, operation and purpose; the instructions of one rank's step. A dry run throws `base::ContractError`,
-/// as the run would, when a program cannot be executed on some rank.
+/// axis) its layers with the shapes of their shards, parameters, memory by kind, and what a step exchanges by
+/// axis, operation and purpose, and by which algorithm; the instructions of one rank's step. A dry run throws
+/// `base::ContractError`, as the run would, when a program cannot be executed on some rank.
 std::string describe(const config::RunOptions&, const Description&);
 
 }  // namespace partita::job

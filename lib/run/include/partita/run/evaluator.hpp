@@ -17,7 +17,6 @@ class Evaluator {
   struct Options {
     std::int64_t samples = 0;  ///< the first ones of the data set
     std::int64_t batch = 1;    ///< of the whole grid; the last one may be smaller
-    collective::Algorithm algorithm = collective::Algorithm::automatic;
     collective::DeviceMessages device_messages = collective::DeviceMessages::automatic;
     std::function<void(const execute::BatchOutputs&)> on_outputs;  ///< see `Executor::Options`
   };

@@ -13,11 +13,10 @@
 namespace partita::run {
 
 struct InferenceOptions {
-  step::PlanOptions split;       ///< grid, batch of the whole grid, pipeline; outputs whole
+  step::PlanOptions split;       ///< grid, batch of the whole grid, pipeline, algorithm; outputs whole
   std::int64_t samples = 0;      ///< the first ones of the data set
   std::int64_t repetitions = 1;  ///< passes over the samples: so many batch by batch, as many back to back
   std::int64_t warmup = 2;       ///< batches before them
-  collective::Algorithm algorithm = collective::Algorithm::automatic;
   collective::DeviceMessages device_messages = collective::DeviceMessages::automatic;
 };
 

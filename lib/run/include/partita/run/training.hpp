@@ -24,7 +24,7 @@ class Sampler;
 namespace partita::run {
 
 struct TrainingOptions {
-  step::PlanOptions split;  ///< grid, global batch, pipeline, buckets, grains
+  step::PlanOptions split;  ///< grid, global batch, pipeline, buckets, grains, algorithm
   std::int64_t epochs = 1;
   std::optional<std::int64_t> steps;  ///< limits the steps and wins over epochs; 0 only initialises
   nn::LearningRate learning_rate;     ///< total_steps and step_length in steps
@@ -38,15 +38,8 @@ struct TrainingOptions {
   state::CheckpointOptions checkpoint;
   std::function<bool()> interrupted = {};  ///< whether this rank was asked to stop; asked between steps
   model::Initializer initializer = model::Initializer::torch;
-  comm::Algorithm algorithm = comm::Algorithm::automatic;
   collective::DeviceMessages device_messages = collective::DeviceMessages::automatic;
   bool poison_released = false;  ///< debugging: slots hold NaN once nothing reads them any more
-
-  /// Of the steps' all-reduces: in the deterministic mode ranks combine nearest first, whatever `algorithm`
-  /// is.
-  [[nodiscard]] comm::Algorithm used_algorithm() const {
-    return split.grains > 0 ? comm::Algorithm::recursive_doubling : algorithm;
-  }
 };
 
 /// One step as this rank saw it; loss and samples are the whole batch's.

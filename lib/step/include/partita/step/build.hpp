@@ -17,6 +17,8 @@ struct PlanOptions {
   /// Grains of the deterministic mode; 0: off. Every grain is a micro-batch.
   int grains = 0;
   Outputs outputs = Outputs::any;  ///< `whole` for those who read them
+  /// Of all-reduces; in the deterministic mode recursive doubling, whatever this is.
+  collective::Algorithm algorithm = collective::Algorithm::automatic;
 };
 
 /// How a model is split: the same for all ranks, and all that a program depends on besides its role.
@@ -27,6 +29,7 @@ struct Plan {
   Partition partition;  ///< chunk k of the model runs on stage k mod grid.pipeline
   Bytes bucket_bytes{};
   int grains = 0;
+  collective::Wish all_reduces;
 };
 
 /// What cannot be split as asked is appended to `violations`; the plan must not be used then.

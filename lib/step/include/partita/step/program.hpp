@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "partita/collective/algorithm.hpp"
+#include "partita/collective/rounds.hpp"
 #include "partita/collective/traffic.hpp"
 #include "partita/kernels/backend.hpp"
 #include "partita/model/model.hpp"
@@ -120,6 +122,10 @@ struct Transfer {
   int peer = -1;              ///< of send and receive: coordinate on the axis
   int tag = -1;               ///< of send and receive: (direction, boundary, micro-batch)
   Elements first{}, count{};  ///< of a bucket or the metric, within the slot
+  DataType type = DataType::float32;
+  collective::Combine combine = collective::Combine::sum;  ///< of a reduction
+  /// Of an all-reduce; `automatic` until rank and batch are known, see `resolve`.
+  collective::Algorithm algorithm = collective::Algorithm::automatic;
 };
 
 struct Instruction {
@@ -187,6 +193,7 @@ struct Program {
   std::vector<Bucket> buckets;
   std::vector<Conversion> conversions;
   std::vector<Transfer> transfers;
+  collective::Wish all_reduces;  ///< what decides their algorithms, with rank, batch and `Site`
   std::vector<Instruction> instructions;
 
   [[nodiscard]] const UnitSlots& slots_of(int unit, int microbatch) const {

@@ -1,20 +1,22 @@
-/// The traffic formula: what a program asks to have moved or reduced in one step, by axis, operation and
-/// purpose. A ledger's `train` rows are this times the number of steps.
+/// The traffic formula: what a program's step exchanges, by axis, operation and purpose. A ledger's `train`
+/// rows are this times the number of steps.
 #pragma once
 
 #include <map>
+#include <set>
 
-#include "partita/step/program.hpp"
+#include "partita/step/rounds.hpp"
 
 namespace partita::step {
 
-struct PayloadOfStep {
-  std::int64_t calls = 0;
-  Bytes payload{};
+struct TrafficOfStep {
+  collective::TrafficCounts counts;            ///< staged bytes and seconds stay 0
+  std::set<collective::Algorithm> algorithms;  ///< of all-reduces
 };
 
-/// Payload of one step by key (activity train) of a rank with this program, for a batch of `batch` samples.
-std::map<collective::TrafficKey, PayloadOfStep> payload_of_step(const Program&, int data_rank,
-                                                                std::int64_t batch);
+/// One step by key (activity train) on `rank` of the grid, for a batch of `batch` samples: calls, payload,
+/// and the bytes and messages of the rounds.
+std::map<collective::TrafficKey, TrafficOfStep> traffic_of_step(const Program&, int rank, std::int64_t batch,
+                                                                const Site& = {});
 
 }  // namespace partita::step

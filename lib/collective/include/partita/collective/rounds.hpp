@@ -1,14 +1,12 @@
-/// Collective algorithms as data: what one rank sends, receives, loads and stores, round by round. The engine
-/// in `comm` runs a schedule, the byte formula sums it, a simulator can cost it; nothing else describes a
-/// collective.
+/// Collective algorithms as data: what one rank sends, receives, loads and stores, round by round; and the
+/// generators, one for each algorithm. Who wants the rounds of a collective asks `rounds_of` (spec.hpp),
+/// which knows the generator.
 ///
-/// Pure arithmetic on (algorithm, p, rank, cuts); no MPI. Ranges count elements of the caller's buffer. Empty
-/// ranges send no message.
+/// Pure arithmetic on p, rank and cuts; no MPI. Ranges count elements of the caller's buffer. Empty ranges
+/// send no message.
 #pragma once
 
-#include <optional>
 #include <span>
-#include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -22,13 +20,7 @@ using topology::Range;
 
 enum class Combine { copy, sum, max };
 
-/// How an all-reduce is done. `window` loads from a shared-memory window of the node, `hierarchical` does so
-/// inside each node and rings across node leaders, `mpi` leaves it to the vendor's library.
-enum class Algorithm { automatic, ring, recursive_doubling, halving_doubling, window, hierarchical, mpi };
-
 std::string_view to_string(Combine);
-std::string_view to_string(Algorithm);
-std::optional<Algorithm> parse_algorithm(std::string_view);
 
 /// One exchange of messages: both are posted, both complete, then what came is combined into `receive`.
 struct MessageRound {
@@ -58,31 +50,32 @@ struct WindowRound {
 };
 
 using Round = std::variant<MessageRound, WindowRound>;
-using Schedule = std::vector<Round>;
+using Rounds = std::vector<Round>;
 
 /// Ring all-reduce: p − 1 rounds of reduce-scatter, p − 1 of all-gather over `cuts` (p + 1 offsets).
 /// Sends (total − share(r+1)) + (total − share(r+2)) elements.
-Schedule ring_all_reduce(int p, int rank, std::span<const std::int64_t> cuts, Combine);
+Rounds ring_all_reduce(int p, int rank, std::span<const std::int64_t> cuts, Combine);
 /// Recursive doubling; with r = p − 2^⌊log₂p⌋ ranks folded in before and told after. log₂ rounds of n
 /// elements.
-Schedule recursive_doubling_all_reduce(int p, int rank, std::int64_t n, Combine);
+Rounds recursive_doubling_all_reduce(int p, int rank, std::int64_t n, Combine);
 /// Rabenseifner: recursive halving, then recursive doubling, folding as above. 2(q−1)/q·n elements for q =
 /// 2^⌊log₂p⌋.
-Schedule halving_doubling_all_reduce(int p, int rank, std::int64_t n, Combine);
+Rounds halving_doubling_all_reduce(int p, int rank, std::int64_t n, Combine);
 
 /// Ring reduce-scatter over cuts: afterwards rank r holds the reduced [cuts[r], cuts[r+1]).
-Schedule ring_reduce_scatter(int p, int rank, std::span<const std::int64_t> cuts, Combine);
+Rounds ring_reduce_scatter(int p, int rank, std::span<const std::int64_t> cuts, Combine);
 /// Ring all-gather over cuts: rank r brings [cuts[r], cuts[r+1]).
-Schedule ring_all_gather(int p, int rank, std::span<const std::int64_t> cuts);
+Rounds ring_all_gather(int p, int rank, std::span<const std::int64_t> cuts);
 /// Binomial tree from `root`.
-Schedule binomial_broadcast(int p, int rank, int root, std::int64_t n);
+Rounds binomial_broadcast(int p, int rank, int root, std::int64_t n);
 /// Everybody sends its share straight to `root`; cuts as for all-gather.
-Schedule linear_gather(int p, int rank, int root, std::span<const std::int64_t> cuts);
-/// Pairwise exchange; `send_cuts` and `receive_cuts` (p + 1 offsets) lie in two different buffers.
-Schedule pairwise_all_to_all(int p, int rank, std::span<const std::int64_t> send_cuts,
-                             std::span<const std::int64_t> receive_cuts);
+Rounds linear_gather(int p, int rank, int root, std::span<const std::int64_t> cuts);
+/// Pairwise exchange, first with itself: `send_cuts` and `receive_cuts` (p + 1 offsets) lie in two different
+/// buffers.
+Rounds pairwise_all_to_all(int p, int rank, std::span<const std::int64_t> send_cuts,
+                           std::span<const std::int64_t> receive_cuts);
 /// Dissemination barrier: ⌈log₂p⌉ rounds of one-element tokens.
-Schedule dissemination_barrier(int p, int rank);
+Rounds dissemination_barrier(int p, int rank);
 
 /// How large a staging slot is: longer buffers go through in pieces that stay in the cache.
 struct WindowTuning {
@@ -93,22 +86,25 @@ struct WindowTuning {
 
 /// All-reduce through staging slots of a shared window. For p = 2 and short vectors every rank loads all
 /// segments; else each rank reduces its cut of a chunk and all load the results: 2(p−1)/p·n elements loaded.
-Schedule staged_window_all_reduce(int p, int rank, std::int64_t n, Combine, const WindowTuning&);
+Rounds staged_window_all_reduce(int p, int rank, std::int64_t n, Combine, const WindowTuning&);
 /// All-reduce of buffers that lie in the window: each rank reduces its cut from all buffers and stores it
 /// into all.
-Schedule direct_window_all_reduce(int p, int rank, std::int64_t n, Combine);
+Rounds direct_window_all_reduce(int p, int rank, std::int64_t n, Combine);
 /// Window inside each node, ring across the first ranks of the nodes. `node_of[rank]` numbers the nodes.
-Schedule hierarchical_all_reduce(int rank, std::span<const int> node_of, std::int64_t n, Combine);
+Rounds hierarchical_all_reduce(int rank, std::span<const int> node_of, std::int64_t n, Combine);
 
-/// The same schedule where ranks reach each other's buffers: what a rank would receive it loads from the
+/// The same where ranks reach each other's buffers: what a rank would receive it loads from the
 /// sender's buffer, and nobody sends. For counting bytes, among which what a rank takes from its own buffer
 /// is not.
-Schedule with_loads(const Schedule&);
+Rounds with_loads(const Rounds&);
 
-/// Bytes and messages of one rank's schedule (payload and seconds stay 0).
-TrafficCounts traffic_of(const Schedule&, int rank, Bytes element);
+/// Rounds in which something is exchanged or others are waited for.
+std::int64_t active_rounds(const Rounds&);
+
+/// Bytes and messages of one rank's rounds (payload and seconds stay 0).
+TrafficCounts traffic_of(const Rounds&, int rank, Bytes element);
 /// The same bytes by peer, in order of the peers; who exchanges nothing is left out.
-std::vector<PeerCounts> peers_of(const Schedule&, int rank, Bytes element);
+std::vector<PeerCounts> peers_of(const Rounds&, int rank, Bytes element);
 
 /// What MPICH's MPI_Iallreduce sends from `rank`: recursive doubling up to 2048 bytes or with fewer than q =
 /// 2^⌊log₂p⌋ elements, else Rabenseifner's algorithm: even ranks below 2(p−q) send n, odd ones 2(q−1)/q·n +

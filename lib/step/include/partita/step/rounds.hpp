@@ -1,0 +1,33 @@
+/// What each transfer of a program is once rank and batch are known, and where its rank stands: with which
+/// `collective::rounds_of` answers which rounds run. The executor, the traffic formula, the event model,
+/// --dry-run and --print-program all ask here; nobody else chooses an algorithm for a program.
+#pragma once
+
+#include <set>
+#include <vector>
+
+#include "partita/collective/algorithm_table.hpp"
+#include "partita/step/program.hpp"
+
+namespace partita::step {
+
+/// Where a program runs; the same on all ranks.
+struct Site {
+  std::vector<int> node_of = {};          ///< by rank of the grid; empty: one node
+  std::set<topology::Axis> reached = {};  ///< axes along which ranks reach each other's buffers on devices
+  collective::AlgorithmTable table = collective::AlgorithmTable::shipped();
+};
+
+struct ResolvedTransfer {
+  collective::Spec spec;
+  collective::Place at;
+};
+
+/// A transfer as `rank` of the grid runs it in a step of `batch` samples. The program is that of the rank's
+/// role.
+ResolvedTransfer resolve(const Program&, const Transfer&, int rank, std::int64_t batch, const Site&);
+
+/// The program with the algorithm of every all-reduce.
+Program resolve(Program, int rank, std::int64_t batch, const Site&);
+
+}  // namespace partita::step

@@ -1,0 +1,75 @@
+/// Sizes come from slots and conversions, the algorithm from the program's wish and the site. Gradients that
+/// are reduced along the data axis alone lie in the window of that axis, other buffers in private memory.
+#include "partita/step/rounds.hpp"
+
+#include <algorithm>
+
+namespace partita::step {
+
+using collective::Operation;
+
+Elements Program::payload(const Transfer& transfer, std::int64_t samples) const {
+  if (transfer.microbatch < 0) return transfer.count;
+  return elements(slots[static_cast<std::size_t>(transfer.slot)], samples);
+}
+
+namespace {
+
+collective::Spec spec_of(const Program& program, const Transfer& t, std::int64_t samples) {
+  collective::Spec spec{.operation = t.operation,
+                        .combine = t.combine,
+                        .type = t.type,
+                        .elements = program.payload(t, samples).value(),
+                        .peer = std::max(0, t.peer)};
+  const int rank = program.at.tensor, ranks = program.grid.tensor;
+  const auto* const conversion =
+      t.conversion < 0 ? nullptr : &program.conversions[static_cast<std::size_t>(t.conversion)];
+  if (t.operation == Operation::all_to_all) {
+    spec.cuts = send_cuts(*conversion, rank, ranks, samples);
+    spec.receive_cuts = receive_cuts(*conversion, rank, ranks, samples);
+  } else if (t.operation == Operation::all_gather || t.operation == Operation::reduce_scatter) {
+    spec.cuts = conversion ? buffer_cuts(*conversion, ranks, samples)
+                           : collective::even_cuts(program.grid.along(t.axis), spec.elements);
+  }
+  return spec;
+}
+
+collective::Place place_of(const Program& program, const Transfer& t, int rank, const Site& site) {
+  const auto group = topology::group_of(program.grid, rank, t.axis);
+  std::vector<int> nodes;
+  for (const int member : group)
+    nodes.push_back(site.node_of.empty() ? 0 : site.node_of[static_cast<std::size_t>(member)]);
+  return {.rank = static_cast<int>(std::ranges::find(group, rank) - group.begin()),
+          .node_of = collective::numbered_nodes(nodes),
+          .in_window = t.slot == program.parameter_gradient_slot && t.axis == topology::Axis::data,
+          .reached = site.reached.contains(t.axis)};
+}
+
+}  // namespace
+
+ResolvedTransfer resolve(const Program& program, const Transfer& t, int rank, std::int64_t batch,
+                         const Site& site) {
+  const auto samples =
+      t.microbatch < 0
+          ? 0
+          : program.microbatch(t.microbatch, topology::coordinate_of(program.grid, rank).data, batch).size();
+  ResolvedTransfer resolved{.spec = spec_of(program, t, samples), .at = place_of(program, t, rank, site)};
+  auto& [spec, at] = resolved;
+  if (t.operation == Operation::all_reduce)
+    spec.algorithm =
+        t.algorithm != collective::Algorithm::automatic
+            ? t.algorithm
+            : choose(program.all_reduces, at, bytes_of(spec.type, Elements(spec.elements)), site.table);
+  at.reached = at.reached && works_on_shared(spec);  // else the host does it, on images
+  at.in_window = at.in_window && !at.reached;
+  return resolved;
+}
+
+Program resolve(Program program, int rank, std::int64_t batch, const Site& site) {
+  for (auto& transfer : program.transfers)
+    if (transfer.operation == Operation::all_reduce)
+      transfer.algorithm = resolve(program, transfer, rank, batch, site).spec.algorithm;
+  return program;
+}
+
+}  // namespace partita::step
