@@ -35,6 +35,13 @@ Rounds recursive_doubling(const Spec& s, const Place& at) {
 Rounds halving_doubling(const Spec& s, const Place& at) {
   return halving_doubling_all_reduce(at.ranks(), at.rank, s.elements, s.combine);
 }
+/// Short enough that a tree is full of chunks soon, long enough that their number does not weigh.
+constexpr Bytes tree_chunk(128 << 10);
+
+Rounds double_tree(const Spec& s, const Place& at) {
+  return double_tree_all_reduce(at.ranks(), at.rank, s.elements, s.combine,
+                                tree_chunk.value() / kernels::size_of(s.type));
+}
 Rounds window(const Spec& s, const Place& at) {
   if (at.in_window || at.reached) return direct_window_all_reduce(at.ranks(), at.rank, s.elements, s.combine);
   return staged_window_all_reduce(at.ranks(), at.rank, s.elements, s.combine, window_tuning(s));
@@ -50,6 +57,7 @@ constexpr Row rows[] = {
      .word = "halving-doubling",
      .rounds = halving_doubling,
      .on_shared = true},
+    {.algorithm = Algorithm::double_tree, .word = "double-tree", .rounds = double_tree, .on_shared = true},
     {.algorithm = Algorithm::window,
      .word = "window",
      .rounds = window,

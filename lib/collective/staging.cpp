@@ -21,10 +21,22 @@ class Elements {
     if (range.begin < range.end) missing.push_back(range);
     parts_.insert(parts_.end(), missing.begin(), missing.end());
     std::sort(parts_.begin(), parts_.end(), [](Range a, Range b) { return a.begin < b.begin; });
+    join_neighbours();
     return missing;
   }
 
  private:
+  /// Many chunks that follow each other stay one part.
+  void join_neighbours() {
+    std::size_t last = 0;
+    for (std::size_t i = 1; i < parts_.size(); ++i)
+      if (parts_[i].begin == parts_[last].end)
+        parts_[last].end = parts_[i].end;
+      else
+        parts_[++last] = parts_[i];
+    if (!parts_.empty()) parts_.resize(last + 1);
+  }
+
   std::vector<Range> parts_;
 };
 

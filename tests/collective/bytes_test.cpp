@@ -56,6 +56,33 @@ TEST(Bytes, AllReduceEqualsItsClosedFormOverTheGroup) {
     }
 }
 
+/// Neighbours of a position in a tree of NCCL's: the root has one below it, odd positions one above them,
+/// others one above and two below, of which the last has only the lower.
+std::int64_t neighbours(int position, int p) {
+  if (p == 1) return 0;
+  if (position == 0 || position % 2 == 1) return 1;
+  return position + 1 < p ? 3 : 2;
+}
+
+TEST(Bytes, OfADoubleTreeAreAHalfForEachNeighbour) {
+  for (int p = 1; p <= 17; ++p)
+    for (const auto n : sizes(p))
+      for (const std::int64_t chunk : {1, 7, 1000}) {
+        std::int64_t sent = 0;
+        for (int r = 0; r < p; ++r) {
+          const int in_second = p % 2 == 0 ? p - 1 - r : (r + p - 1) % p;
+          const auto elements = neighbours(r, p) * (n / 2) + neighbours(in_second, p) * (n - n / 2);
+          const auto counts = traffic_of(double_tree_all_reduce(p, r, n, Combine::sum, chunk), r, Bytes(4));
+          EXPECT_EQ(counts.wire_bytes.value(), 4 * elements) << "p " << p << " n " << n << " rank " << r;
+          EXPECT_EQ(counts.wire_bytes_received.value(), 4 * elements)
+              << "p " << p << " n " << n << " rank " << r;
+          EXPECT_LE(elements, 2 * n + 1);
+          sent += elements;
+        }
+        EXPECT_EQ(sent, 2 * (p - 1) * n);
+      }
+}
+
 /// By peer they add up to the totals, and what one sends another the other receives.
 void expect_peers_add_up(const std::vector<Rounds>& all, const std::string& name) {
   const auto p = static_cast<int>(all.size());

@@ -54,5 +54,20 @@ TEST(Rounds, OfMessagesEndWhereNoSendIsBuffered) {
       }
 }
 
+TEST(Rounds, OfADoubleTreeTakeTheTimeOfTwiceTheVectorAndAFewChunks) {
+  constexpr std::int64_t chunk = 10, chunks = 64, n = 2 * chunks * chunk;
+  for (int p = 3; p <= 17; ++p) {
+    int levels = 0;
+    while ((2 << levels) < p)
+      ++levels;
+    std::vector<Rounds> all;
+    for (int r = 0; r < p; ++r)
+      all.push_back(double_tree_all_reduce(p, r, n, Combine::sum, chunk));
+    const auto time = Rendezvous(all).run();
+    ASSERT_TRUE(time);
+    EXPECT_LE(*time, 2 * n + 4 * levels * chunk) << "p " << p;
+  }
+}
+
 }  // namespace
 }  // namespace partita::collective

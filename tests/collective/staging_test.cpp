@@ -64,6 +64,19 @@ TEST(Staging, OfARingOverlapsCopiesWithRounds) {
   EXPECT_EQ(first, 50) << "the first round needs what it sends and what it adds to, no more";
 }
 
+TEST(Staging, OfADoubleTreeCopiesEveryElementOnceEachWay) {
+  for (const int p : {2, 3, 5, 8})
+    for (const auto n : sizes)
+      for (int rank = 0; rank < p; ++rank) {
+        const auto rounds = double_tree_all_reduce(p, rank, n, Combine::sum, 3);
+        const auto copied = follow(rounds, n);
+        const std::vector<int> once(static_cast<std::size_t>(n), 1);
+        EXPECT_TRUE(copied.in_time) << p << " ranks, " << n;
+        EXPECT_EQ(copied.fetched, once) << p << " ranks, " << n;
+        EXPECT_EQ(copied.stored, once) << p << " ranks, " << n;
+      }
+}
+
 /// Of all algorithms that send messages alone, and of the other operations that work in place.
 std::vector<Rounds> all_messages(int p, int rank, std::int64_t n) {
   std::vector<Rounds> all{ring_reduce_scatter(p, rank, even_cuts(p, n), Combine::sum),

@@ -137,6 +137,8 @@ inline std::map<std::string, Generator> all_reduces() {
        [](int p, int r, std::int64_t n) { return staged_window_all_reduce(p, r, n, Combine::sum, tuning); }},
       {"direct window",
        [](int p, int r, std::int64_t n) { return direct_window_all_reduce(p, r, n, Combine::sum); }},
+      {"double tree in small chunks",
+       [](int p, int r, std::int64_t n) { return double_tree_all_reduce(p, r, n, Combine::sum, 7); }},
   };
   for (const auto algorithm : algorithms())
     if (algorithm != Algorithm::mpi)

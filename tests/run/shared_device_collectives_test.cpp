@@ -41,7 +41,8 @@ TEST_F(SharedDevice, AllReducesGiveTheSameBitsEverywhereAndMoveWhatTheirSchedule
   for (const auto n : sizes()) {
     const auto share = [&](int r) { return (r + 1) * n / p - r * n / p; };
     Shared buffer(cuda_->device(), world(), {n});
-    for (const auto algorithm : {Algorithm::automatic, Algorithm::ring, Algorithm::halving_doubling}) {
+    for (const auto algorithm :
+         {Algorithm::automatic, Algorithm::ring, Algorithm::halving_doubling, Algorithm::double_tree}) {
       const bool window = algorithm == Algorithm::automatic;
       const auto reduce =
           world().plan_all_reduce(buffer.buffer(), comm::Combine::sum, algorithm, Purpose::gradient);
@@ -66,6 +67,9 @@ TEST_F(SharedDevice, AllReducesGiveTheSameBitsEverywhereAndMoveWhatTheirSchedule
       } else if (algorithm == Algorithm::ring) {
         const auto received = p == 1 ? 0 : (n - share((me + p - 1) % p)) + (n - share(me));
         EXPECT_EQ(moved.read, runs * 4 * received) << n;
+        EXPECT_EQ(moved.written, 0);
+      } else if (algorithm == Algorithm::double_tree && p == 2) {
+        EXPECT_EQ(moved.read, runs * 4 * n) << "half of it on its way up, half on its way down";
         EXPECT_EQ(moved.written, 0);
       }
     }

@@ -11,7 +11,16 @@ namespace partita::collective {
 /// `window` loads from a shared-memory window of the node, `hierarchical` does so inside each node and rings
 /// across node leaders, `mpi` leaves it to the vendor's library. `automatic` stands for one of the others,
 /// see `choose`.
-enum class Algorithm { automatic, ring, recursive_doubling, halving_doubling, window, hierarchical, mpi };
+enum class Algorithm {
+  automatic,
+  ring,
+  recursive_doubling,
+  halving_doubling,
+  double_tree,
+  window,
+  hierarchical,
+  mpi
+};
 
 std::string_view to_string(Algorithm);
 std::optional<Algorithm> parse_algorithm(std::string_view);

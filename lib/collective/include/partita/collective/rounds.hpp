@@ -62,6 +62,12 @@ Rounds recursive_doubling_all_reduce(int p, int rank, std::int64_t n, Combine);
 /// 2^⌊log₂p⌋.
 Rounds halving_doubling_all_reduce(int p, int rank, std::int64_t n, Combine);
 
+/// Two binary trees, each for one half, in chunks of `chunk` elements. A rank sends deg₁·⌊n/2⌋ + deg₂·⌈n/2⌉
+/// elements and receives as many, deg its neighbours in a tree: for most 3 in one and 1 in the other. A rank
+/// adds to its own what its lower child has, then the higher one's (of equal ones by colour); all get the
+/// root's bits.
+Rounds double_tree_all_reduce(int p, int rank, std::int64_t n, Combine, std::int64_t chunk);
+
 /// Ring reduce-scatter over cuts: afterwards rank r holds the reduced [cuts[r], cuts[r+1]).
 Rounds ring_reduce_scatter(int p, int rank, std::span<const std::int64_t> cuts, Combine);
 /// Ring all-gather over cuts: rank r brings [cuts[r], cuts[r+1]).
