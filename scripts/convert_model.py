@@ -2,7 +2,7 @@
 """Converts between a PyTorch state_dict and a model file of Partita, whichever way the names' endings say.
 
 A state_dict is a .pt or .pth file (needs torch) or an .npz file of the same names (`numpy.savez(path, **{name: tensor.numpy()})`);
-a model file is .h5 (needs h5py) with /parameters/LAYER/{weight,bias} in PyTorch's shapes, as docs/models.md says.
+a model file is .h5 (needs h5py) with /parameters/LAYER/{weight,bias} in PyTorch's shapes, as docs/models.md says. A layer may have no bias.
 
 Layers are matched in order: the state's convolutions become conv1, conv2, ..., its linear layers linear1, linear2, ...; the other way
 layers keep their names, or take those of --like in order. --map names a layer otherwise.
@@ -82,7 +82,8 @@ def read_model(path):
         tracked = group.get_create_plist().get_link_creation_order() & h5py.h5p.CRT_ORDER_TRACKED
         group.links.iterate(layers.append, idx_type=h5py.h5.INDEX_CRT_ORDER if tracked else h5py.h5.INDEX_NAME)
         layers = [layer.decode() for layer in layers]
-        return {f"{layer}.{name}": file["parameters"][layer][name][()] for layer in layers for name in ("weight", "bias")}
+        return {f"{layer}.{name}": file["parameters"][layer][name][()] for layer in layers for name in ("weight", "bias")
+                if name in file["parameters"][layer]}
 
 
 def write_model(path, tensors):
@@ -157,23 +158,17 @@ def check_for_partita(tensors):
             wrong.append(f"{name}: belongs to no linear or convolutional layer; leave it out with --skip")
         elif which == "weight" and values.ndim not in KINDS:
             wrong.append(f"{name}: has {values.ndim} dimensions; a linear layer's weight has 2, a convolution's 4; leave it out with --skip")
-        elif which == "weight" and values.ndim == 4 and values.shape[2] != values.shape[3]:
-            wrong.append(f"{name}: has windows of {values.shape[2]}x{values.shape[3]}; Partita's are square")
         elif values.dtype.kind != "f":
             wrong.append(f"{name}: holds {values.dtype}, not floating-point numbers")
     if wrong:
         raise Refused("\n".join(wrong))
 
 
-def with_biases(tensors):
-    """Partita's layers have biases; zeros stand for one that is not there."""
-    result = {}
+def say_what_has_no_bias(tensors, names):
+    """Which layers' lines must say so."""
     for layer in layers_of(tensors):
-        weight = result[layer + ".weight"] = tensors[layer + ".weight"]
         if layer + ".bias" not in tensors:
-            print(f"{layer}: has no bias; written as zeros", file=sys.stderr)
-        result[layer + ".bias"] = tensors.get(layer + ".bias", numpy.zeros(weight.shape[0], weight.dtype))
-    return result
+            print(f"{layer}: has no bias; the line of {names[layer]} needs bias=false", file=sys.stderr)
 
 
 def convert(tensors, names):
@@ -228,7 +223,7 @@ def run(arguments):
     if to_model:
         check_for_partita(tensors)
         names = numbered(tensors, renamed)
-        tensors = with_biases(tensors)
+        say_what_has_no_bias(tensors, names)
     else:
         names = like(tensors, without(reference, arguments.skip), renamed) if arguments.like else \
             {layer: renamed.get(layer, layer) for layer in layers_of(tensors)}

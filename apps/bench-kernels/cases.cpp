@@ -111,7 +111,7 @@ void add_convolution(std::vector<Case>& cases, Backend& backend, const std::stri
   const auto& s = shape;
   const std::int64_t x = s.batch * s.channels * s.height * s.width,
                      y = s.batch * s.filters * s.out_height() * s.out_width();
-  const std::int64_t w = s.filters * s.channels * s.kernel_h * s.kernel_w;
+  const std::int64_t w = s.filters * s.channels * s.kernel.h * s.kernel.w;
   auto plan = backend.plan_convolution(shape);
   const auto bytes = plan->workspace();
   auto state = std::make_shared<ConvolutionState>(
@@ -120,8 +120,8 @@ void add_convolution(std::vector<Case>& cases, Backend& backend, const std::stri
   const std::string parameters = "workload=" + workload + " batch=" + std::to_string(s.batch) +
                                  " image=" + std::to_string(s.channels) + "x" + std::to_string(s.height) +
                                  "x" + std::to_string(s.width) + " filters=" + std::to_string(s.filters) +
-                                 " kernel=" + std::to_string(s.kernel_h);
-  const double window = double(s.channels * s.kernel_h * s.kernel_w), flops = 2 * double(y) * window;
+                                 " kernel=" + to_string(s.kernel);
+  const double window = double(s.channels * s.kernel.h * s.kernel.w), flops = 2 * double(y) * window;
   // Each direction is checked against the reference plan of the same shape, given doubles of the same
   // operands.
   const auto check = [state](View ours, double terms, auto run) {
@@ -198,24 +198,15 @@ void add_convolution(std::vector<Case>& cases, Backend& backend, const std::stri
 
 std::vector<Case> all_cases(Backend& backend) {
   std::vector<Case> cases;
-  add_convolution(
-      cases, backend, "cnn-mnist",
-      {.batch = 64, .channels = 1, .height = 28, .width = 28, .filters = 10, .kernel_h = 5, .kernel_w = 5},
-      true);
-  add_convolution(
-      cases, backend, "cnn-mnist",
-      {.batch = 64, .channels = 10, .height = 12, .width = 12, .filters = 20, .kernel_h = 5, .kernel_w = 5},
-      false);
-  add_convolution(cases, backend, "vgg-small",
-                  {.batch = 4,
-                   .channels = 64,
-                   .height = 32,
-                   .width = 32,
-                   .filters = 64,
-                   .kernel_h = 3,
-                   .kernel_w = 3,
-                   .padding = 1},
+  add_convolution(cases, backend, "cnn-mnist",
+                  {.batch = 64, .channels = 1, .height = 28, .width = 28, .filters = 10, .kernel = 5}, true);
+  add_convolution(cases, backend, "cnn-mnist",
+                  {.batch = 64, .channels = 10, .height = 12, .width = 12, .filters = 20, .kernel = 5},
                   false);
+  add_convolution(
+      cases, backend, "vgg-small",
+      {.batch = 4, .channels = 64, .height = 32, .width = 32, .filters = 64, .kernel = 3, .padding = 1},
+      false);
   add_linear(cases, backend, "cnn-mnist", 64, 320, 50, false);
   add_linear(cases, backend, "mlp-mnist", 100, 784, 128, true);
   add_linear(cases, backend, "mlp-mnist", 100, 128, 10, false);

@@ -22,7 +22,7 @@ struct Sizes {
   explicit Sizes(const ConvolutionShape& s)
       : x(s.batch * s.channels * s.height * s.width),
         y(s.batch * s.filters * s.out_height() * s.out_width()),
-        w(s.filters * s.channels * s.kernel_h * s.kernel_w),
+        w(s.filters * s.channels * s.kernel.h * s.kernel.w),
         filters(s.filters) {}
   [[nodiscard]] std::int64_t bytes() const { return 4 * (2 * x + 2 * y + 2 * w + 2 * filters); }
 };
@@ -108,7 +108,7 @@ class RacedConvolution {
   /// The number of products in a sum of this direction.
   [[nodiscard]] double terms() const {
     const auto& s = shape_;
-    const std::int64_t window = s.kernel_h * s.kernel_w;
+    const std::int64_t window = s.kernel.h * s.kernel.w;
     return static_cast<double>(direction_ == Direction::forward ? window * s.channels
                                : direction_ == Direction::data  ? window * s.filters
                                                                 : s.batch * s.out_height() * s.out_width());
@@ -151,7 +151,7 @@ GpuCase convolution_case(const std::string& name, const std::string& parameters,
                 std::max<std::int64_t>(1, (options.working_set.value() + sizes.bytes() - 1) / sizes.bytes()));
             auto raced = std::make_shared<RacedConvolution>(backend, laid_out, direction, sets);
             Race race{.flops = 2.0 * static_cast<double>(sizes.y) *
-                               static_cast<double>(shape.channels * shape.kernel_h * shape.kernel_w),
+                               static_cast<double>(shape.channels * shape.kernel.h * shape.kernel.w),
                       .sets = sets};
             race.ways.push_back({.name = "cuda",
                                  .issue = [raced](int set) { raced->issue(set); },
@@ -166,7 +166,7 @@ std::vector<GpuCase> convolution_cases(const std::string& workload, const Convol
   const std::string parameters = "workload=" + workload + " batch=" + std::to_string(s.batch) +
                                  " image=" + std::to_string(s.channels) + "x" + std::to_string(s.height) +
                                  "x" + std::to_string(s.width) + " filters=" + std::to_string(s.filters) +
-                                 " kernel=" + std::to_string(s.kernel_h);
+                                 " kernel=" + to_string(s.kernel);
   std::vector<GpuCase> cases{
       convolution_case("conv_forward/fp32", parameters, s, Direction::forward),
       convolution_case("conv_backward_parameters/fp32", parameters, s, Direction::parameters)};

@@ -66,17 +66,11 @@ void add_products(std::vector<GpuCase>& cases, Precision precision) {
 }
 
 constexpr kernels::ConvolutionShape first_mnist{
-    .batch = 64, .channels = 1, .height = 28, .width = 28, .filters = 10, .kernel_h = 5, .kernel_w = 5};
+    .batch = 64, .channels = 1, .height = 28, .width = 28, .filters = 10, .kernel = 5};
 constexpr kernels::ConvolutionShape second_mnist{
-    .batch = 64, .channels = 10, .height = 12, .width = 12, .filters = 20, .kernel_h = 5, .kernel_w = 5};
-constexpr kernels::ConvolutionShape vgg{.batch = 4,
-                                        .channels = 64,
-                                        .height = 32,
-                                        .width = 32,
-                                        .filters = 64,
-                                        .kernel_h = 3,
-                                        .kernel_w = 3,
-                                        .padding = 1};
+    .batch = 64, .channels = 10, .height = 12, .width = 12, .filters = 20, .kernel = 5};
+constexpr kernels::ConvolutionShape vgg{
+    .batch = 4, .channels = 64, .height = 32, .width = 32, .filters = 64, .kernel = 3, .padding = 1};
 
 }  // namespace
 

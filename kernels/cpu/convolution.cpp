@@ -40,9 +40,9 @@ class CpuConvolution final : public Convolution {
     const Tag tag = s.layout == Layout::nhwc ? Tag::nhwc : Tag::nchw;
     x_ = memory::desc({s.batch, s.channels, s.height, s.width}, f32, tag);
     y_ = memory::desc({s.batch, s.filters, s.out_height(), s.out_width()}, f32, tag);
-    plain_ = memory::desc({s.filters, s.channels, s.kernel_h, s.kernel_w}, f32, Tag::oihw);
-    any_ = memory::desc({s.filters, s.channels, s.kernel_h, s.kernel_w}, f32, Tag::any);
-    bias_ = memory::desc({s.filters}, f32, Tag::x);
+    plain_ = memory::desc({s.filters, s.channels, s.kernel.h, s.kernel.w}, f32, Tag::oihw);
+    any_ = memory::desc({s.filters, s.channels, s.kernel.h, s.kernel.w}, f32, Tag::any);
+    if (s.bias) bias_ = memory::desc({s.filters}, f32, Tag::x);
     if (DirectForward::suits(s)) {
       direct_forward_.emplace(s, threads);
       scratch_bytes_ = std::max(scratch_bytes_, direct_forward_->workspace());
@@ -62,12 +62,13 @@ class CpuConvolution final : public Convolution {
   Bytes workspace() const override { return layout_.total(); }
 
   void forward(ConstView x, ConstView weight, ConstView bias, View y, Workspace w) override {
-    if (vacuous()) return without_taps(bias.as<float>(), y.as<float>());
+    if (vacuous()) return without_taps(bias_of(bias), y.as<float>());
     if (direct_forward_)
-      return direct_forward_->run(x.as<float>().data(), weight.as<float>().data(), bias.as<float>().data(),
+      return direct_forward_->run(x.as<float>().data(), weight.as<float>().data(), bias_of(bias),
                                   y.as<float>().data(), w.data() + scratch_);
     forward_.at(DNNL_ARG_SRC, x.data()).at(DNNL_ARG_WEIGHTS, packed(pack_forward_, weight, w));
-    forward_.at(DNNL_ARG_BIAS, bias.data()).at(DNNL_ARG_DST, y.data());
+    if (s_.bias) forward_.at(DNNL_ARG_BIAS, bias.data());
+    forward_.at(DNNL_ARG_DST, y.data());
     forward_.at(DNNL_ARG_SCRATCHPAD, w.data() + scratch_).run();
   }
 
@@ -82,8 +83,8 @@ class CpuConvolution final : public Convolution {
 
   void backward_parameters(ConstView x, ConstView dy, View dweight, View dbias, Write write,
                            Workspace w) override {
-    const auto DW = dweight.as<float>(), DB = dbias.as<float>();
-    bias_gradient(dy.as<float>(), DB, write);
+    const auto DW = dweight.as<float>();
+    if (s_.bias) bias_gradient(dy.as<float>(), dbias.as<float>(), write);
     if (vacuous()) {
       if (write == Write::overwrite) std::fill(DW.begin(), DW.end(), 0.0F);
       return;
@@ -115,14 +116,18 @@ class CpuConvolution final : public Convolution {
            s_.out_width() == 0;
   }
 
+  [[nodiscard]] const float* bias_of(ConstView bias) const {
+    return s_.bias ? bias.as<float>().data() : nullptr;
+  }
+
   /// Y = epilogue(bias).
-  void without_taps(std::span<const float> bias, std::span<float> y) const {
+  void without_taps(const float* bias, std::span<float> y) const {
     // A filter's outputs lie together, or one of every filter does.
     const auto filters = static_cast<std::size_t>(s_.filters);
     const auto run =
         s_.layout == Layout::nhwc ? 1U : static_cast<std::size_t>(s_.out_height() * s_.out_width());
     for (std::size_t i = 0; i < y.size(); ++i) {
-      const float value = bias[i / run % filters];
+      const float value = bias == nullptr ? 0.0F : bias[i / run % filters];
       y[i] = s_.epilogue == Epilogue::relu && value < 0 ? 0.0F : value;
     }
   }
@@ -151,12 +156,12 @@ class CpuConvolution final : public Convolution {
     return Forward(engine(), onednn::prop_kind::forward_training, direct, x_, any_, bias_, y_, strides(),
                    padding(), far_padding(), attributes);
   }
-  [[nodiscard]] memory::dims strides() const { return {s_.stride, s_.stride}; }
-  [[nodiscard]] memory::dims padding() const { return {s_.padding, s_.padding}; }
+  [[nodiscard]] memory::dims strides() const { return {s_.stride.h, s_.stride.w}; }
+  [[nodiscard]] memory::dims padding() const { return {s_.padding.h, s_.padding.w}; }
   /// Rows and columns that no window reaches need no padding: oneDNN wants the exact amount on the far side.
   [[nodiscard]] memory::dims far_padding() const {
-    return {(s_.out_height() - 1) * s_.stride + s_.kernel_h - s_.height - s_.padding,
-            (s_.out_width() - 1) * s_.stride + s_.kernel_w - s_.width - s_.padding};
+    return {(s_.out_height() - 1) * s_.stride.h + s_.kernel.h - s_.height - s_.padding.h,
+            (s_.out_width() - 1) * s_.stride.w + s_.kernel.w - s_.width - s_.padding.w};
   }
 
   void reserve(const memory::desc& weights, const memory::desc& scratch) {
@@ -177,9 +182,8 @@ class CpuConvolution final : public Convolution {
     }
     const Forward p = describe_forward(attributes);
     forward_ = Bound(onednn::convolution_forward(p));
-    forward_.argument(DNNL_ARG_SRC, x_)
-        .argument(DNNL_ARG_WEIGHTS, p.weights_desc())
-        .argument(DNNL_ARG_BIAS, bias_);
+    forward_.argument(DNNL_ARG_SRC, x_).argument(DNNL_ARG_WEIGHTS, p.weights_desc());
+    if (s_.bias) forward_.argument(DNNL_ARG_BIAS, bias_);
     forward_.argument(DNNL_ARG_DST, y_).argument(DNNL_ARG_SCRATCHPAD, p.scratchpad_desc());
     pack_forward_ = Repack(plain_, p.weights_desc());
     reserve(p.weights_desc(), p.scratchpad_desc());

@@ -18,6 +18,7 @@ class DirectForward {
   static bool suits(const ConvolutionShape&);
   DirectForward(const ConvolutionShape&, int threads);
   [[nodiscard]] std::size_t workspace() const;
+  /// `bias` is null where there is none.
   void run(const float* x, const float* weight, const float* bias, float* y, std::byte* workspace) const;
 
  private:
@@ -29,7 +30,7 @@ class DirectForward {
 };
 
 /// dW[k, c, i, j] = Σ_{n, y, x} dY[n, y, x, k] · X[n, y·s + i, x·s + j, c]: at each pixel the outer product
-/// of the filters' gradients and the window, whose rows of kernel_w·C values lie contiguously. The lanes run
+/// of the filters' gradients and the window, whose rows of kernel.w·C values lie contiguously. The lanes run
 /// along the longer side.
 class OuterProductGradient {
  public:
@@ -37,7 +38,7 @@ class OuterProductGradient {
   static bool suits(const ConvolutionShape&);
   OuterProductGradient(const ConvolutionShape&, int threads);
   [[nodiscard]] std::size_t workspace() const;
-  /// dW [filters, channels, kernel_h, kernel_w], overwritten or added to.
+  /// dW [filters, channels, kernel.h, kernel.w], overwritten or added to.
   void run(const float* x, const float* dy, float* dweight, Write, std::byte* workspace) const;
 
  private:

@@ -54,15 +54,15 @@ void pixels(const float* x, const float* packed, const Window& w, float* y, std:
 /// One sample: rows in blocks of twelve, four and single pixels.
 template <int V, bool Relu>
 void sample(const ConvolutionShape& s, const float* x, const float* packed, float* y) {
-  const Window w{.rows = s.kernel_h,
-                 .row = s.kernel_w * s.channels,
+  const Window w{.rows = s.kernel.h,
+                 .row = s.kernel.w * s.channels,
                  .next = s.width * s.channels,
-                 .pixel = s.channels * s.stride,
+                 .pixel = s.channels * s.stride.w,
                  .filters = s.filters};
   std::int64_t room = s.out_height() * s.out_width() * s.filters;
   constexpr int wide = V == 1 ? 12 : 8;
   for (std::int64_t row = 0; row < s.out_height(); ++row) {
-    const float* from = x + row * s.stride * w.next;
+    const float* from = x + row * s.stride.h * w.next;
     for (std::int64_t column = 0; column < s.out_width();) {
       const std::int64_t left = s.out_width() - column;
       const std::int64_t count = left >= wide ? wide : left >= 4 ? 4 : 1;
@@ -83,7 +83,7 @@ void sample(const ConvolutionShape& s, const float* x, const float* packed, floa
 }  // namespace
 
 bool DirectForward::suits(const ConvolutionShape& s) {
-  return s.layout == Layout::nhwc && s.padding == 0 && s.batch > 0 && s.filters <= 2 * width &&
+  return s.layout == Layout::nhwc && s.padding == Extent2(0) && s.batch > 0 && s.filters <= 2 * width &&
          s.channels < width;
 }
 
@@ -92,20 +92,20 @@ DirectForward::DirectForward(const ConvolutionShape& s, int threads)
 
 /// The bias and then a block of filters for each value of the window.
 std::size_t DirectForward::workspace() const {
-  return static_cast<std::size_t>((1 + s_.kernel_h * s_.kernel_w * s_.channels) * vectors_ * width) *
+  return static_cast<std::size_t>((1 + s_.kernel.h * s_.kernel.w * s_.channels) * vectors_ * width) *
          sizeof(float);
 }
 
 void DirectForward::pack(const float* weight, const float* bias, float* packed) const {
   const std::int64_t lanes = vectors_ * width;
   std::memset(packed, 0, workspace());
-  std::copy_n(bias, s_.filters, packed);
+  if (bias != nullptr) std::copy_n(bias, s_.filters, packed);
   packed += lanes;
   for (std::int64_t k = 0; k < s_.filters; ++k)
     for (std::int64_t c = 0; c < s_.channels; ++c)
-      for (std::int64_t i = 0; i < s_.kernel_h; ++i)
-        for (std::int64_t j = 0; j < s_.kernel_w; ++j)
-          packed[((i * s_.kernel_w + j) * s_.channels + c) * lanes + k] = *weight++;
+      for (std::int64_t i = 0; i < s_.kernel.h; ++i)
+        for (std::int64_t j = 0; j < s_.kernel.w; ++j)
+          packed[((i * s_.kernel.w + j) * s_.channels + c) * lanes + k] = *weight++;
 }
 
 void DirectForward::run(const float* x, const float* weight, const float* bias, float* y,

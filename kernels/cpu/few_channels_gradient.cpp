@@ -88,28 +88,28 @@ Kernel<Walk> select(std::int64_t v, std::int64_t r, std::int64_t f) {
 }  // namespace
 
 bool OuterProductGradient::suits(const ConvolutionShape& s) {
-  if (s.layout != Layout::nhwc || s.padding != 0 || s.batch == 0) return false;
-  const std::int64_t row = s.kernel_w * s.channels, outputs = s.out_height() * s.out_width() * s.filters;
+  if (s.layout != Layout::nhwc || s.padding != Extent2(0) || s.batch == 0) return false;
+  const std::int64_t row = s.kernel.w * s.channels, outputs = s.out_height() * s.out_width() * s.filters;
   // A block of lanes may reach past a sample into the next one, not past that: the last sample is copied to a
   // place with room.
-  const bool small_window = s.filters <= width && row <= group && s.kernel_h <= group && outputs >= width;
+  const bool small_window = s.filters <= width && row <= group && s.kernel.h <= group && outputs >= width;
   return small_window || (row > width / 2 && row <= 4 * width && s.channels < width);
 }
 
 OuterProductGradient::OuterProductGradient(const ConvolutionShape& s, int threads)
     : s_(s), threads_(threads) {
-  const std::int64_t row = s.kernel_w * s.channels;
+  const std::int64_t row = s.kernel.w * s.channels;
   filters_in_lanes_ = row <= group;
   vectors_ = ceil_divide(filters_in_lanes_ ? s.filters : row, width);
-  blocks_ = filters_in_lanes_ ? 1 : s.kernel_h * ceil_divide(s.filters, group);
+  blocks_ = filters_in_lanes_ ? 1 : s.kernel.h * ceil_divide(s.filters, group);
 }
 
 OuterProductGradient::Walk OuterProductGradient::walk() const {
   const std::int64_t x_row = s_.width * s_.channels, y_row = s_.out_width() * s_.filters;
   Walk w{.height = s_.out_height(),
          .width = s_.out_width(),
-         .lane_row = x_row * s_.stride,
-         .lane_pixel = s_.channels * s_.stride,
+         .lane_row = x_row * s_.stride.h,
+         .lane_pixel = s_.channels * s_.stride.w,
          .scalar_row = y_row,
          .scalar_pixel = s_.filters,
          .scalar_next = x_row};
@@ -154,7 +154,7 @@ void OuterProductGradient::run(const float* x, const float* dy, float* dweight, 
       const float* s = scalars + n * scalar_sample;
       for (std::int64_t block = part * blocks_ / parts; block < (part + 1) * blocks_ / parts; ++block) {
         if (filters_in_lanes_) {
-          select<Walk>(vectors_, s_.kernel_h, s_.kernel_w * s_.channels)(l, s, w, sums);
+          select<Walk>(vectors_, s_.kernel.h, s_.kernel.w * s_.channels)(l, s, w, sums);
         } else {
           const std::int64_t row = block / groups, first = block % groups * group;
           select<Walk>(vectors_, 1, std::min(group, s_.filters - first))(
@@ -167,12 +167,12 @@ void OuterProductGradient::run(const float* x, const float* dy, float* dweight, 
 }
 
 void OuterProductGradient::unpack(const float* sums, float* dweight, Write write) const {
-  const std::int64_t row = s_.kernel_w * s_.channels, lanes = vectors_ * width;
+  const std::int64_t row = s_.kernel.w * s_.channels, lanes = vectors_ * width;
   const std::int64_t groups = ceil_divide(s_.filters, group), block_sums = group * group * lanes;
   for (std::int64_t k = 0; k < s_.filters; ++k)
     for (std::int64_t c = 0; c < s_.channels; ++c)
-      for (std::int64_t i = 0; i < s_.kernel_h; ++i)
-        for (std::int64_t j = 0; j < s_.kernel_w; ++j, ++dweight) {
+      for (std::int64_t i = 0; i < s_.kernel.h; ++i)
+        for (std::int64_t j = 0; j < s_.kernel.w; ++j, ++dweight) {
           const std::int64_t value = j * s_.channels + c;
           const float sum = filters_in_lanes_
                                 ? sums[(i * row + value) * lanes + k]

@@ -86,11 +86,11 @@ class CpuPooling final : public Pooling {
   void forward_blocks(const float* x, float* y, std::uint8_t* winners) const {
     std::int64_t pixel = 0;
     for (std::int64_t h = 0; h < s_.out_height(); ++h) {
-      const float* corner = x + h * s_.stride * in_.row;
-      for (std::int64_t w = 0; w < s_.out_width(); ++w, ++pixel, corner += s_.stride * in_.column) {
+      const float* corner = x + h * s_.stride.h * in_.row;
+      for (std::int64_t w = 0; w < s_.out_width(); ++w, ++pixel, corner += s_.stride.w * in_.column) {
         if (!fits(pixel, out_.sample))
           forward_pixel<false, 0>(pixel, corner, y, winners);
-        else if (s_.kernel == 2)
+        else if (s_.kernel == Extent2(2))
           forward_pixel<true, 2>(pixel, corner, y, winners);
         else
           forward_pixel<true, 0>(pixel, corner, y, winners);
@@ -106,14 +106,15 @@ class CpuPooling final : public Pooling {
   /// `Kernel` is the window's extent where the compiler should know it, else 0.
   template <bool Whole, int Kernel>
   void forward_pixel(std::int64_t pixel, const float* corner, float* y, std::uint8_t* winners) const {
-    const std::int32_t kernel = Kernel > 0 ? Kernel : static_cast<std::int32_t>(s_.kernel);
-    const Lanes least = Lanes{} + floor(), scale = Lanes{} + 1.0F / static_cast<float>(kernel * kernel);
+    const std::int32_t rows = Kernel > 0 ? Kernel : static_cast<std::int32_t>(s_.kernel.h);
+    const std::int32_t columns = Kernel > 0 ? Kernel : static_cast<std::int32_t>(s_.kernel.w);
+    const Lanes least = Lanes{} + floor(), scale = Lanes{} + 1.0F / static_cast<float>(rows * columns);
     for (std::int64_t c = 0; c < s_.channels; c += width) {
       const std::int64_t count = std::min(width, s_.channels - c);
       Lanes best = load<Lanes, Whole>(corner + c, count), sum{};
       IntLanes winner{};
-      for (std::int32_t position = 0, r = 0; r < kernel; ++r)
-        for (std::int32_t q = 0; q < kernel; ++q, ++position) {
+      for (std::int32_t position = 0, r = 0; r < rows; ++r)
+        for (std::int32_t q = 0; q < columns; ++q, ++position) {
           const Lanes value = load<Lanes, Whole>(corner + c + r * in_.row + q * in_.column, count);
           sum += value;
           const IntLanes greater = (value > best) | (value != value);  // NaN wins
@@ -131,27 +132,28 @@ class CpuPooling final : public Pooling {
   /// Every input lies in one window at most, so its gradient is stored, not added, in the order of memory.
   void backward_blocks(const float* dy, const std::uint8_t* winners, float* dx) const {
     const std::int64_t h_end = s_.out_height(), w_end = s_.out_width();
-    const bool pairs = winners && s_.kernel == 2 && (s_.channels <= width || s_.channels % width == 0);
+    const bool pairs =
+        winners && s_.kernel == Extent2(2) && (s_.channels <= width || s_.channels % width == 0);
     for (std::int64_t h = 0; h < h_end; ++h) {
       if (pairs) {
         backward_pairs(h, dy, winners, dx);
         continue;
       }
-      for (std::int64_t r = 0; r < s_.kernel; ++r) {
-        float* row = dx + (h * s_.kernel + r) * in_.row;
+      for (std::int64_t r = 0; r < s_.kernel.h; ++r) {
+        float* row = dx + (h * s_.kernel.h + r) * in_.row;
         for (std::int64_t w = 0; w < w_end; ++w) {
           const std::int64_t pixel = h * w_end + w,
-                             last = (h * s_.kernel + r) * s_.width + (w + 1) * s_.kernel - 1;
-          float* target = row + w * s_.kernel * s_.channels;
+                             last = (h * s_.kernel.h + r) * s_.width + (w + 1) * s_.kernel.w - 1;
+          float* target = row + w * s_.kernel.w * s_.channels;
           if (fits(pixel, out_.sample) && fits(last, in_.sample))
             backward_pixel<true>(pixel, r, dy, winners, target);
           else
             backward_pixel<false>(pixel, r, dy, winners, target);
         }
-        std::fill(row + w_end * s_.kernel * s_.channels, row + in_.row, 0.0F);
+        std::fill(row + w_end * s_.kernel.w * s_.channels, row + in_.row, 0.0F);
       }
     }
-    std::fill(dx + h_end * s_.kernel * in_.row, dx + in_.sample, 0.0F);
+    std::fill(dx + h_end * s_.kernel.h * in_.row, dx + in_.sample, 0.0F);
   }
 
   /// The same for a row of 2×2 maxima, both rows of a window at once: gradient and winner are loaded once for
@@ -190,15 +192,15 @@ class CpuPooling final : public Pooling {
   template <bool Whole>
   void backward_pixel(std::int64_t pixel, std::int64_t r, const float* dy, const std::uint8_t* winners,
                       float* dx) const {
-    const Lanes scale = Lanes{} + 1.0F / static_cast<float>(s_.kernel * s_.kernel);
-    for (std::int64_t q = 0; q < s_.kernel; ++q)
+    const Lanes scale = Lanes{} + 1.0F / static_cast<float>(s_.kernel.area());
+    for (std::int64_t q = 0; q < s_.kernel.w; ++q)
       for (std::int64_t c = 0; c < s_.channels; c += width) {
         const std::int64_t at = pixel * s_.channels + c, count = std::min(width, s_.channels - c);
         const Lanes gradient = load<Lanes, Whole>(dy + at, count);
         Lanes value = gradient * scale;
         if (winners) {
           const auto winner = __builtin_convertvector(load<ByteLanes, Whole>(winners + at, count), IntLanes);
-          value = winner == static_cast<std::int32_t>(r * s_.kernel + q) ? gradient : Lanes{};
+          value = winner == static_cast<std::int32_t>(r * s_.kernel.w + q) ? gradient : Lanes{};
         }
         store<Whole>(value, dx + q * s_.channels + c, count);
       }
@@ -214,7 +216,7 @@ class CpuPooling final : public Pooling {
     for (std::int64_t n = 0; n < s_.batch; ++n)
       for (std::int64_t c = 0; c < (planes ? s_.channels : 1); ++c)
         for (std::int64_t h = 0; h < s_.out_height(); ++h)
-          f(n * in_.sample + c * in_.channel + h * s_.stride * in_.row,
+          f(n * in_.sample + c * in_.channel + h * s_.stride.h * in_.row,
             n * out_.sample + c * out_.channel + h * out_.row);
   }
   /// Channels that lie side by side.
@@ -225,17 +227,17 @@ class CpuPooling final : public Pooling {
     const std::int64_t c_end = lanes();
     const float least = floor();
     for (std::int64_t w = 0; w < s_.out_width(); ++w) {
-      const float* window = x + w * s_.stride * in_.column;
+      const float* window = x + w * s_.stride.w * in_.column;
       float* out = y + w * out_.column;
       std::uint8_t* win = winners + w * out_.column;
       for (std::int64_t i = 0; i < c_end; ++i)
         out[i] = window[i], win[i] = 0;
-      for (std::int64_t r = 0; r < s_.kernel; ++r)
-        for (std::int64_t q = 0; q < s_.kernel; ++q) {
+      for (std::int64_t r = 0; r < s_.kernel.h; ++r)
+        for (std::int64_t q = 0; q < s_.kernel.w; ++q) {
           const float* tap = window + r * in_.row + q * in_.column;
           for (std::int64_t i = 0; i < c_end; ++i)
             if (tap[i] > out[i] || tap[i] != tap[i])
-              out[i] = tap[i], win[i] = static_cast<std::uint8_t>(r * s_.kernel + q);
+              out[i] = tap[i], win[i] = static_cast<std::uint8_t>(r * s_.kernel.w + q);
         }
       for (std::int64_t i = 0; i < c_end; ++i)
         out[i] = out[i] < least ? least : out[i];
@@ -243,14 +245,14 @@ class CpuPooling final : public Pooling {
   }
 
   void average_row(const float* __restrict x, float* __restrict y) const {
-    const float scale = 1.0F / static_cast<float>(s_.kernel * s_.kernel), least = floor();
+    const float scale = 1.0F / static_cast<float>(s_.kernel.area()), least = floor();
     for (std::int64_t w = 0; w < s_.out_width(); ++w) {
       float* out = y + w * out_.column;
       for (std::int64_t i = 0; i < lanes(); ++i)
         out[i] = 0;
-      for (std::int64_t r = 0; r < s_.kernel; ++r)
-        for (std::int64_t q = 0; q < s_.kernel; ++q) {
-          const float* tap = x + w * s_.stride * in_.column + r * in_.row + q * in_.column;
+      for (std::int64_t r = 0; r < s_.kernel.h; ++r)
+        for (std::int64_t q = 0; q < s_.kernel.w; ++q) {
+          const float* tap = x + w * s_.stride.w * in_.column + r * in_.row + q * in_.column;
           for (std::int64_t i = 0; i < lanes(); ++i)
             out[i] += tap[i];
         }
@@ -261,15 +263,15 @@ class CpuPooling final : public Pooling {
 
   void scatter_row(const float* __restrict dy, const std::uint8_t* __restrict winners,
                    float* __restrict dx) const {
-    const float scale = 1.0F / static_cast<float>(s_.kernel * s_.kernel);
+    const float scale = 1.0F / static_cast<float>(s_.kernel.area());
     for (std::int64_t w = 0; w < s_.out_width(); ++w) {
       const float* gradient = dy + w * out_.column;
       const std::uint8_t* win = winners ? winners + w * out_.column : nullptr;
-      float* window = dx + w * s_.stride * in_.column;
-      for (std::int64_t r = 0; r < s_.kernel; ++r)
-        for (std::int64_t q = 0; q < s_.kernel; ++q) {
+      float* window = dx + w * s_.stride.w * in_.column;
+      for (std::int64_t r = 0; r < s_.kernel.h; ++r)
+        for (std::int64_t q = 0; q < s_.kernel.w; ++q) {
           float* tap = window + r * in_.row + q * in_.column;
-          const int position = static_cast<int>(r * s_.kernel + q);
+          const int position = static_cast<int>(r * s_.kernel.w + q);
           if (win)
             for (std::int64_t i = 0; i < lanes(); ++i)
               tap[i] += win[i] == position ? gradient[i] : 0.0F;

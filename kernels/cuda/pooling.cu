@@ -37,29 +37,30 @@ __device__ __forceinline__ int global_thread() {
   return static_cast<int>(blockIdx.x) * threads_per_block + static_cast<int>(threadIdx.x);
 }
 
-/// `Kernel` is the kernel's extent where it is known, 0 where p.g.kernel says it. A NaN wins over what came
+/// `Kernel` is the kernel's edge where it is known, 0 where the geometry says it. A NaN wins over what came
 /// before it.
 template <bool Maximum, int Kernel>
 __global__ void __launch_bounds__(threads_per_block) pool(const Forward p, const int outputs) {
   const int i = global_thread();
   if (i >= outputs) return;
-  const int kernel = Kernel > 0 ? Kernel : p.g.kernel, stride = static_cast<int>(p.g.stride.value);
+  const int kernel_h = Kernel > 0 ? Kernel : p.g.kernel_h, kernel_w = Kernel > 0 ? Kernel : p.g.kernel_w;
+  const int stride_h = static_cast<int>(p.g.stride_h.value), stride_w = static_cast<int>(p.g.stride_w.value);
   const auto [plane, row, column] = position(i, p.g.out_row, p.g.out_column);
   const float* window =
-      p.x + (static_cast<std::int64_t>(plane) * p.g.height + row * stride) * p.g.width + column * stride;
+      p.x + (static_cast<std::int64_t>(plane) * p.g.height + row * stride_h) * p.g.width + column * stride_w;
   float best = *window, sum = 0.0F;
   int winner = 0;
 #pragma unroll
-  for (int r = 0; r < kernel; ++r)
+  for (int r = 0; r < kernel_h; ++r)
 #pragma unroll
-    for (int q = 0; q < kernel; ++q) {
+    for (int q = 0; q < kernel_w; ++q) {
       const float value = window[r * p.g.width + q];
       if constexpr (!Maximum)
         sum += value;
       else if (value > best || value != value)
-        best = value, winner = r * kernel + q;
+        best = value, winner = r * kernel_w + q;
     }
-  float result = Maximum ? best : sum / static_cast<float>(kernel * kernel);
+  float result = Maximum ? best : sum / static_cast<float>(kernel_h * kernel_w);
   if (p.relu && result < 0.0F) result = 0.0F;
   p.y[i] = result;
   if constexpr (Maximum) p.winners[i] = static_cast<std::uint8_t>(winner);
@@ -69,22 +70,22 @@ template <bool Maximum>
 __global__ void __launch_bounds__(threads_per_block) pool_backward(const Backward p, const int inputs) {
   const int i = global_thread();
   if (i >= inputs) return;
-  const int kernel = p.g.kernel, stride = static_cast<int>(p.g.stride.value);
+  const int stride_h = static_cast<int>(p.g.stride_h.value), stride_w = static_cast<int>(p.g.stride_w.value);
   const auto [plane, row, column] = position(i, p.g.row, p.g.column);
-  const Range rows = covering(row, kernel, p.g.stride, p.g.out_height);
-  const Range columns = covering(column, kernel, p.g.stride, p.g.out_width);
+  const Range rows = covering(row, p.g.kernel_h, p.g.stride_h, p.g.out_height);
+  const Range columns = covering(column, p.g.kernel_w, p.g.stride_w, p.g.out_width);
   float sum = 0.0F;
   for (int h = rows.begin; h < rows.end; ++h)
     for (int w = columns.begin; w < columns.end; ++w) {
       const auto at = (static_cast<std::int64_t>(plane) * p.g.out_height + h) * p.g.out_width + w;
       if constexpr (Maximum) {
-        const int here = (row - h * stride) * kernel + column - w * stride;
+        const int here = (row - h * stride_h) * p.g.kernel_w + column - w * stride_w;
         if (p.winners[at] == here) sum += p.dy[at];
       } else {
         sum += p.dy[at];
       }
     }
-  p.dx[i] = Maximum ? sum : sum / static_cast<float>(kernel * kernel);
+  p.dx[i] = Maximum ? sum : sum / static_cast<float>(p.g.kernel_h * p.g.kernel_w);
 }
 
 LaunchShape one_thread_each(std::int64_t elements) {
@@ -107,7 +108,7 @@ class GpuPooling final : public Pooling {
     if (s_.kind == PoolingKind::average)
       return launch(pool<false, 0>, one_thread_each(outputs), stream_, p, outputs);
     expect_winners(winners);
-    if (s_.kernel == 2)
+    if (s_.kernel == Extent2(2))
       launch(pool<true, 2>, one_thread_each(outputs), stream_, p, outputs);
     else
       launch(pool<true, 0>, one_thread_each(outputs), stream_, p, outputs);
@@ -146,7 +147,7 @@ std::unique_ptr<Pooling> plan_pooling(const PoolingShape& s, cudaStream_t stream
   constexpr std::int64_t most = std::int64_t(1) << 30;
   if (s.layout != Layout::nchw) throw std::invalid_argument("pooling on a GPU wants nchw images");
   if (s.epilogue == Epilogue::relu_mask) throw std::invalid_argument("pooling has no mask for its epilogue");
-  if (s.kind == PoolingKind::maximum && s.kernel > 16)
+  if (s.kind == PoolingKind::maximum && s.kernel.area() > 256)
     throw std::invalid_argument("the positions in a window of a maximum exceed a byte");
   if (s.batch * s.channels * std::max<std::int64_t>(1, s.height * s.width) >= most)
     throw std::length_error("a pooling has more elements than its indices hold");

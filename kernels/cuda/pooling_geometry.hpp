@@ -11,8 +11,9 @@ namespace partita::kernels::cuda::pooling {
 /// Passed to kernels by value. A plane is a channel of a sample.
 struct Geometry {
   int planes = 0, height = 0, width = 0, out_height = 0, out_width = 0;
-  int kernel = 1;
-  Divisor stride, row, column, out_row, out_column;  ///< by height, width, out_height, out_width
+  int kernel_h = 1, kernel_w = 1;
+  Divisor stride_h, stride_w;
+  Divisor row, column, out_row, out_column;  ///< by height, width, out_height, out_width
 };
 
 inline Geometry geometry(const PoolingShape& s) {
@@ -21,8 +22,10 @@ inline Geometry geometry(const PoolingShape& s) {
           .width = static_cast<int>(s.width),
           .out_height = static_cast<int>(s.out_height()),
           .out_width = static_cast<int>(s.out_width()),
-          .kernel = static_cast<int>(s.kernel),
-          .stride = Divisor(s.stride),
+          .kernel_h = static_cast<int>(s.kernel.h),
+          .kernel_w = static_cast<int>(s.kernel.w),
+          .stride_h = Divisor(s.stride.h),
+          .stride_w = Divisor(s.stride.w),
           .row = Divisor(s.height),
           .column = Divisor(s.width),
           .out_row = Divisor(s.out_height()),

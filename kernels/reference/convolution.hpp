@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <span>
 
 #include "image.hpp"
 #include "partita/kernels/backend.hpp"
@@ -17,10 +18,11 @@ class ReferenceConvolution final : public Convolution {
         y_{s.filters, s.out_height(), s.out_width(), s.layout} {}
 
   void forward(ConstView x, ConstView weight, ConstView bias, View y, Workspace) override {
-    const auto X = x.as<T>(), W = weight.as<T>(), b = bias.as<T>();
+    const auto X = x.as<T>(), W = weight.as<T>();
+    const auto b = s_.bias ? bias.as<T>() : std::span<const T>();
     const auto Y = y.as<T>();
     each_output([&](std::int64_t n, std::int64_t k, std::int64_t h, std::int64_t w) {
-      T sum = b[static_cast<std::size_t>(k)];
+      T sum = s_.bias ? b[static_cast<std::size_t>(k)] : T(0);
       each_tap(h, w, [&](std::int64_t c, std::int64_t r, std::int64_t q, std::int64_t ih, std::int64_t iw) {
         sum += X[x_(n, c, ih, iw)] * W[w_(k, c, r, q)];
       });
@@ -43,14 +45,15 @@ class ReferenceConvolution final : public Convolution {
   void backward_parameters(ConstView x, ConstView dy, View dweight, View dbias, Write write,
                            Workspace) override {
     const auto X = x.as<T>(), DY = dy.as<T>();
-    const auto DW = dweight.as<T>(), DB = dbias.as<T>();
+    const auto DW = dweight.as<T>();
+    const auto DB = s_.bias ? dbias.as<T>() : std::span<T>();
     if (write == Write::overwrite) {
       std::fill(DW.begin(), DW.end(), T(0));
       std::fill(DB.begin(), DB.end(), T(0));
     }
     each_output([&](std::int64_t n, std::int64_t k, std::int64_t h, std::int64_t w) {
       const T gradient = DY[y_(n, k, h, w)];
-      DB[static_cast<std::size_t>(k)] += gradient;
+      if (s_.bias) DB[static_cast<std::size_t>(k)] += gradient;
       each_tap(h, w, [&](std::int64_t c, std::int64_t r, std::int64_t q, std::int64_t ih, std::int64_t iw) {
         DW[w_(k, c, r, q)] += gradient * X[x_(n, c, ih, iw)];
       });
@@ -59,7 +62,7 @@ class ReferenceConvolution final : public Convolution {
 
  private:
   [[nodiscard]] std::size_t w_(std::int64_t k, std::int64_t c, std::int64_t r, std::int64_t q) const {
-    return static_cast<std::size_t>(((k * s_.channels + c) * s_.kernel_h + r) * s_.kernel_w + q);
+    return static_cast<std::size_t>(((k * s_.channels + c) * s_.kernel.h + r) * s_.kernel.w + q);
   }
 
   template <class F>
@@ -74,10 +77,10 @@ class ReferenceConvolution final : public Convolution {
   /// The inputs under the window of output (h, w) that are not padding.
   template <class F>
   void each_tap(std::int64_t h, std::int64_t w, F&& f) const {
-    const std::int64_t top = h * s_.stride - s_.padding, left = w * s_.stride - s_.padding;
+    const std::int64_t top = h * s_.stride.h - s_.padding.h, left = w * s_.stride.w - s_.padding.w;
     for (std::int64_t c = 0; c < s_.channels; ++c)
-      for (std::int64_t r = std::max<std::int64_t>(0, -top); r < std::min(s_.kernel_h, s_.height - top); ++r)
-        for (std::int64_t q = std::max<std::int64_t>(0, -left); q < std::min(s_.kernel_w, s_.width - left);
+      for (std::int64_t r = std::max<std::int64_t>(0, -top); r < std::min(s_.kernel.h, s_.height - top); ++r)
+        for (std::int64_t q = std::max<std::int64_t>(0, -left); q < std::min(s_.kernel.w, s_.width - left);
              ++q)
           f(c, r, q, top + r, left + q);
   }

@@ -21,15 +21,15 @@ class ReferencePooling final : public Pooling {
     const auto Y = y.as<T>();
     const bool maximum = s_.kind == PoolingKind::maximum;
     each_output([&](std::int64_t n, std::int64_t c, std::int64_t h, std::int64_t w) {
-      T best = X[x_(n, c, h * s_.stride, w * s_.stride)], sum = 0;
+      T best = X[x_(n, c, h * s_.stride.h, w * s_.stride.w)], sum = 0;
       std::int64_t winner = 0;
-      for (std::int64_t r = 0; r < s_.kernel; ++r)
-        for (std::int64_t q = 0; q < s_.kernel; ++q) {
-          const T value = X[x_(n, c, h * s_.stride + r, w * s_.stride + q)];
+      for (std::int64_t r = 0; r < s_.kernel.h; ++r)
+        for (std::int64_t q = 0; q < s_.kernel.w; ++q) {
+          const T value = X[x_(n, c, h * s_.stride.h + r, w * s_.stride.w + q)];
           sum += value;
-          if (value > best || value != value) best = value, winner = r * s_.kernel + q;
+          if (value > best || value != value) best = value, winner = r * s_.kernel.w + q;
         }
-      T result = maximum ? best : sum / static_cast<T>(s_.kernel * s_.kernel);
+      T result = maximum ? best : sum / static_cast<T>(s_.kernel.area());
       if (s_.epilogue == Epilogue::relu && result < T(0)) result = 0;
       const auto at = y_(n, c, h, w);
       Y[at] = result;
@@ -45,13 +45,14 @@ class ReferencePooling final : public Pooling {
       const auto at = y_(n, c, h, w);
       if (s_.kind == PoolingKind::maximum) {
         const std::int64_t winner = winners.as<std::uint8_t>()[at];
-        DX[x_(n, c, h * s_.stride + winner / s_.kernel, w * s_.stride + winner % s_.kernel)] += DY[at];
+        DX[x_(n, c, h * s_.stride.h + winner / s_.kernel.w, w * s_.stride.w + winner % s_.kernel.w)] +=
+            DY[at];
         return;
       }
-      const T part = DY[at] / static_cast<T>(s_.kernel * s_.kernel);
-      for (std::int64_t r = 0; r < s_.kernel; ++r)
-        for (std::int64_t q = 0; q < s_.kernel; ++q)
-          DX[x_(n, c, h * s_.stride + r, w * s_.stride + q)] += part;
+      const T part = DY[at] / static_cast<T>(s_.kernel.area());
+      for (std::int64_t r = 0; r < s_.kernel.h; ++r)
+        for (std::int64_t q = 0; q < s_.kernel.w; ++q)
+          DX[x_(n, c, h * s_.stride.h + r, w * s_.stride.w + q)] += part;
     });
   }
 

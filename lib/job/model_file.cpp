@@ -28,13 +28,27 @@ std::string check_tensor(const results::ModelFile& file, const model::Layer& lay
   const auto parameter = std::find_if(file.parameters.begin(), file.parameters.end(),
                                       [&](const auto& p) { return p.layer == layer.name && p.name == name; });
   found = parameter != file.parameters.end();
-  if (!found) return "has no " + name + " of this model's layer " + layer.name;
+  if (!found)
+    return "has no " + name + " of this model's layer " + layer.name +
+           (name == "bias" ? "; bias=false on its line leaves it out" : "");
   if (parameter->unreadable.empty() && parameter->shape == expected.shape) return "";
   const auto wrong = parameter->unreadable.empty()
                          ? layer.name + " " + name + " has shape " + to_string(parameter->shape) +
                                " there and " + to_string(expected.shape) + " here"
                          : parameter->unreadable;
   return wrong + (wanted == Layers::shared ? "; load-model.skip=" + layer.name + " leaves it out" : "");
+}
+
+/// What the file has of a layer's name and the layer has not: "bias of conv1".
+std::vector<std::string> extra_tensors(const results::ModelFile& file, const model::Layer& layer) {
+  const auto described = layer.parameters();
+  std::vector<std::string> extra;
+  for (const auto& parameter : file.parameters)
+    if (!described.empty() && parameter.layer == layer.name &&
+        std::none_of(described.begin(), described.end(),
+                     [&](const auto& p) { return p.name == parameter.name; }))
+      extra.push_back(parameter.name + " of " + layer.name);
+  return extra;
 }
 
 }  // namespace
@@ -52,6 +66,8 @@ std::vector<Violation> check_model_file(const results::ModelFile& file, const mo
       any_of_layer = any_of_layer || found;
       if (!wrong.empty()) of_layer.push_back({"load-model", path, wrong});
     }
+    for (const auto& extra : extra_tensors(file, layer))
+      of_layer.push_back({"load-model", path, "has a " + extra + ", which this model's layer lacks"});
     any = any || any_of_layer;
     // A layer of which the file has only the weight or only the bias is a fault, not a layer that it lacks.
     if (!any_of_layer && wanted == Layers::shared) continue;

@@ -53,14 +53,15 @@ std::string usage(const LayerDescription& kind) {
 void explain(std::ostream& out, const LayerDescription& kind) {
   out << "\n  " << usage(kind) << "\n";
   entry(out, "", std::string(kind.meaning));
-  const auto number = [&](const LayerNumber& n) {
-    entry(out, upper(n.name),
-          std::string(n.meaning) + "; " + allowed(n) +
-              (n.otherwise.empty() ? "" : "; default: " + std::string(n.otherwise)));
+  const auto value = [&](const LayerValue& v) {
+    entry(out, upper(v.name),
+          std::string(v.meaning) + "; " + allowed(v) +
+              (v.otherwise.empty() ? "" : "; default: " + std::string(v.otherwise)));
+    if (v.word) entry(out, v.word->name, std::string(v.word->meaning));
   };
-  if (kind.argument) number(*kind.argument);
+  if (kind.argument) value(*kind.argument);
   for (const auto& option : kind.options)
-    number(option);
+    value(option);
   if (kind.has_parameters()) entry(out, "frozen", "its parameters stay as they are");
   entry(out, "placement", listed(kind.placements));
   entry(out, "example", "layer = " + std::string(kind.example));
@@ -82,11 +83,15 @@ const std::vector<CommonOption>& common_options() {
   return options;
 }
 
-std::string allowed(const LayerNumber& number) {
+std::string allowed(const LayerValue& value) {
   const auto text = [](double n) { return std::to_string(static_cast<std::int64_t>(n)); };
-  if (std::holds_alternative<double Layer::*>(number.field))
-    return "at least " + text(number.least) + " and below " + text(number.most);
-  return "a whole number from " + text(number.least) + " to " + text(number.most);
+  if (std::holds_alternative<bool Layer::*>(value.field)) return "true or false";
+  if (std::holds_alternative<double Layer::*>(value.field))
+    return "at least " + text(value.least) + " and below " + text(value.most);
+  const bool two = std::holds_alternative<Extent2 Layer::*>(value.field);
+  return "a whole number from " + text(value.least) + " to " + text(value.most) +
+         (two ? ", or two as HEIGHTxWIDTH" : "") +
+         (value.word ? ", or " + std::string(value.word->name) : "");
 }
 
 bool is_layer_name(std::string_view name) {

@@ -15,9 +15,33 @@ namespace {
 constexpr std::string_view frozen_word = "frozen";
 
 template <class T>
-bool read_whole(const std::string& text, T& value) {
+bool read_whole(std::string_view text, T& value) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error == std::errc{} && end == text.data() + text.size();
+}
+
+bool read_whole(std::string_view text, bool& value) {
+  value = text == "true";
+  return value || text == "false";
+}
+
+/// "3" or "3x5".
+bool read_whole(std::string_view text, Extent2& value) {
+  const auto by = text.find('x');
+  if (by != std::string_view::npos)
+    return read_whole(text.substr(0, by), value.h) && read_whole(text.substr(by + 1), value.w);
+  const bool whole = read_whole(text, value.h);
+  value.w = value.h;
+  return whole;
+}
+
+bool is_within(const LayerValue&, bool) { return true; }
+bool is_within(const LayerValue& value, double n) { return n >= value.least && n < value.most; }
+bool is_within(const LayerValue& value, std::int64_t n) {
+  return is_within(value, static_cast<double>(n)) || static_cast<double>(n) == value.most;
+}
+bool is_within(const LayerValue& value, const Extent2& n) {
+  return is_within(value, n.h) && is_within(value, n.w);
 }
 
 std::string listed(const std::vector<std::string_view>& names) {
@@ -68,16 +92,15 @@ const LayerDescription* LayerLine::find_kind() {
   return nullptr;
 }
 
-void LayerLine::read_number(const LayerNumber& number, const std::string& text, Layer& layer) {
+void LayerLine::read_value(const LayerValue& value, const std::string& text, Layer& layer) {
+  const bool is_word = value.word && text == value.word->name;
+  if (is_word) applied_last_.push_back(*value.word);
   const auto read = [&]<class T>(T Layer::*field) {
-    T value{};
-    const bool whole = read_whole(text, value);
-    const auto n = static_cast<double>(value);
-    if (!whole || !(n >= number.least) || (std::is_integral_v<T> ? n > number.most : !(n < number.most)))
-      return refuse(std::string(number.name) + " must be " + allowed(number));
-    layer.*field = value;
+    layer.*field = T{};  // what a word stands for is not known yet
+    if (!is_word && !(read_whole(text, layer.*field) && is_within(value, layer.*field)))
+      refuse(std::string(value.name) + " must be " + allowed(value));
   };
-  std::visit(read, number.field);
+  std::visit(read, value.field);
 }
 
 void LayerLine::read_argument(const LayerDescription& kind, Layer& layer) {
@@ -92,7 +115,7 @@ void LayerLine::read_argument(const LayerDescription& kind, Layer& layer) {
     refuse("needs exactly one number, the " + std::string(kind.argument->name) + ": " +
            allowed(*kind.argument));
   else
-    read_number(*kind.argument, bare.front(), layer);
+    read_value(*kind.argument, bare.front(), layer);
 }
 
 std::map<std::string, std::string> LayerLine::read_options(const LayerDescription& kind) {
@@ -131,14 +154,16 @@ Layer LayerLine::read() {
   if (layer.frozen && !known->has_parameters()) refuse("has no parameters that could be frozen");
   read_argument(*known, layer);
   const auto options = read_options(*known);
-  for (const auto& number : known->options) {
-    if (const auto given = options.find(std::string(number.name)); given != options.end())
-      read_number(number, given->second, layer);
-    else if (number.standard == nullptr)
-      refuse("needs " + std::string(number.name) + "=SIZE, " + allowed(number));
+  for (const auto& value : known->options) {
+    if (const auto given = options.find(std::string(value.name)); given != options.end())
+      read_value(value, given->second, layer);
+    else if (value.set_standard == nullptr)
+      refuse("needs " + std::string(value.name) + "=SIZE, " + allowed(value));
     else
-      layer.*std::get<std::int64_t Layer::*>(number.field) = number.standard(layer);
+      value.set_standard(layer);
   }
+  for (const auto& word : applied_last_)
+    if (const auto why = good_ ? word.apply(layer) : ""; !why.empty()) refuse(why);
   if (const auto given = options.find("placement"); given != options.end())
     read_placement(*known, given->second, layer);
   if (const auto given = options.find("stage"); given != options.end()) {

@@ -25,13 +25,14 @@ class LayerLine {
   const LayerDescription* find_kind();
   void read_argument(const LayerDescription&, Layer&);
   std::map<std::string, std::string> read_options(const LayerDescription&);
-  void read_number(const LayerNumber&, const std::string& text, Layer&);
+  void read_value(const LayerValue&, const std::string& text, Layer&);
   void read_placement(const LayerDescription&, const std::string& value, Layer&);
 
   std::string key_;
   const std::string& line_;
   std::vector<base::Violation>& violations_;
   std::vector<std::string> words_;
+  std::vector<LayerWord> applied_last_;  ///< words that stand for what depends on other values
   bool good_ = true;
 };
 

@@ -44,18 +44,25 @@ double Layer::forward_flops() const { return description().forward_flops(*this);
 
 namespace {
 
-/// As a line has it: the shortest that reads back as the same number.
-std::string text_of(const Layer& layer, const LayerNumber& number) {
-  const auto text = [&](auto field) {
-    char digits[32];
-    return std::string(digits, std::to_chars(digits, digits + sizeof digits, layer.*field).ptr);
-  };
-  return std::visit(text, number.field);
+std::string text_of(bool value) { return value ? "true" : "false"; }
+std::string text_of(const Extent2& value) { return to_string(value); }
+/// The shortest that reads back as the same number.
+template <class Number>
+std::string text_of(Number value) {
+  char digits[32];
+  return {digits, std::to_chars(digits, digits + sizeof digits, value).ptr};
 }
 
-bool is_standard(const Layer& layer, const LayerNumber& number) {
-  const auto* const field = std::get_if<std::int64_t Layer::*>(&number.field);
-  return field != nullptr && number.standard != nullptr && layer.**field == number.standard(layer);
+std::string text_of(const Layer& layer, const LayerValue& value) {
+  if (layer.is_global && value.word) return std::string(value.word->name);
+  return std::visit([&](auto field) { return text_of(layer.*field); }, value.field);
+}
+
+bool is_standard(const Layer& layer, const LayerValue& value) {
+  if (value.set_standard == nullptr) return false;
+  Layer standard = layer;
+  value.set_standard(standard);
+  return std::visit([&](auto field) { return layer.*field == standard.*field; }, value.field);
 }
 
 }  // namespace

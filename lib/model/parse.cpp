@@ -42,12 +42,12 @@ std::string misfit(const Layer& layer) {
            "; put a 'flatten' before it";
   if (kind.takes == Takes::images && input.rank() != 3) return "it takes an image of shape CxHxW";
   if (kind.has_windows) {
-    const auto largest = std::min(input[1], input[2]) + 2 * layer.padding;
-    const auto edge = std::to_string(layer.kernel);
-    if (largest < layer.kernel)
-      return "its " + edge + "x" + edge +
-             " window needs an image of at least that size; the largest kernel here is " +
-             std::to_string(largest);
+    const auto& kernel = layer.kernel;
+    Extent2 largest{input[1] + 2 * layer.padding.h, input[2] + 2 * layer.padding.w};
+    if (kernel.h == kernel.w) largest = std::min(largest.h, largest.w);
+    if (largest.h < kernel.h || largest.w < kernel.w)
+      return "its " + std::to_string(kernel.h) + "x" + std::to_string(kernel.w) +
+             " window needs an image of at least that size; the largest kernel here is " + to_string(largest);
   }
   if (layer.placement == "height" && input.rank() != 3)
     return "placement=height shares out the rows of images; nearest is placement=column";
@@ -57,6 +57,8 @@ std::string misfit(const Layer& layer) {
 /// Output shape from the input's; refuses what does not fit, naming the layer and both shapes.
 void infer_shape(Layer& layer, const Shape& input, LayerLine& reader) {
   layer.input = layer.output = input;
+  const auto fit_to_input = layer.description().fit_to_input;
+  if (fit_to_input != nullptr && input.rank() == 3) fit_to_input(layer);
   if (const auto why = misfit(layer); !why.empty())
     return reader.refuse(layer.name + " cannot follow an output of shape " + to_string(input) + ": " + why);
   if (layer.description().output != nullptr) layer.output = layer.description().output(layer);

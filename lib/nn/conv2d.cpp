@@ -33,10 +33,10 @@ std::unique_ptr<Operator> plan_conv2d(const model::Layer& layer, kernels::Epilog
                                                             .height = layer.input[1],
                                                             .width = layer.input[2],
                                                             .filters = layer.out,
-                                                            .kernel_h = layer.kernel,
-                                                            .kernel_w = layer.kernel,
+                                                            .kernel = layer.kernel,
                                                             .stride = layer.stride,
                                                             .padding = layer.padding,
+                                                            .bias = layer.bias,
                                                             .layout = backend.image_layout(),
                                                             .epilogue = epilogue}));
 }

@@ -13,7 +13,7 @@ class Linear final : public Operator {
                                     .n = layer.out,
                                     .k = layer.input.elements().value(),
                                     .transpose_b = true,
-                                    .bias = true,
+                                    .bias = layer.bias,
                                     .epilogue = epilogue})),
         weight_gradient_(backend.plan_gemm(weight_gradient(layer, batch, 0))),
         added_weight_gradient_(backend.plan_gemm(weight_gradient(layer, batch, 1))),
@@ -45,7 +45,7 @@ class Linear final : public Operator {
             .k = batch,
             .transpose_a = true,
             .beta = beta,
-            .row_sums = true};
+            .row_sums = layer.bias};
   }
 
   std::unique_ptr<kernels::Gemm> forward_, weight_gradient_, added_weight_gradient_, data_gradient_;

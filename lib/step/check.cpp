@@ -127,6 +127,9 @@ class Checker {
     const auto& s = p_.slots_of(i.unit, i.microbatch);
     const auto n = unit.idle ? 0 : share(unit.variant == Variant::batch);
     const auto in = n * unit.local.input.elements().value(), out = n * unit.local.output.elements().value();
+    const auto output = unit.local.description().output;
+    require(unit.idle || output == nullptr || output(unit.local) == unit.local.output,
+            "its share of the input gives an output of another shape");
     const bool forward = i.kind == Kind::forward, data = i.phase == Phase::data;
     if (forward || i.phase == Phase::parameters) require_equal(held(s.x), in, "its input");
     if (forward || i.phase == Phase::activation) require_equal(held(s.y), out, "its output");

@@ -89,10 +89,10 @@ Box storage_of(const Placement& placement, const Shape& shape, int rank, int ran
       break;
     case Spread::window: {
       const Range out = share_of(placement.offsets, rank);
-      box.rows = {out.begin * placement.stride - placement.padding,
-                  (out.end - 1) * placement.stride - placement.padding + placement.kernel};
+      box.rows = {out.begin * placement.stride - placement.padding.h,
+                  (out.end - 1) * placement.stride - placement.padding.h + placement.kernel};
       if (out.empty()) box.rows.end = box.rows.begin;
-      box.columns = {-placement.padding, image.columns + placement.padding};
+      box.columns = {-placement.padding.w, image.columns + placement.padding.w};
       break;
     }
   }

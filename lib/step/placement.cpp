@@ -62,8 +62,8 @@ class Choices {
   [[nodiscard]] Pair window() const {
     return both({.spread = Spread::window,
                  .offsets = even_offsets(ranks_, layer_.output[1]),
-                 .kernel = layer_.kernel,
-                 .stride = layer_.stride,
+                 .kernel = layer_.kernel.h,
+                 .stride = layer_.stride.h,
                  .padding = layer_.padding});
   }
   void of_every_layer() {

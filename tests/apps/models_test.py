@@ -85,6 +85,26 @@ def files():
         assert result.returncode == 2 and text in result.stderr and "docs/models.md" in result.stderr, (name, result)
     assert "damaged" not in result.stderr, result
     unread_layers(tensors)
+    without_biases()
+
+
+def without_biases():
+    """Layers without a bias have none in files; a file's layers have what the model's have."""
+    lines = ["conv 3 kernel=3x2 padding=1x0 bias=false", "relu", "avgpool global", "flatten", "linear 5 bias=false name=head"]
+    result = run(train, 2, "--train.steps=2", "--grid.tensor=2", f"--save-model={folder}/bare.h5", lines=lines)
+    assert result.returncode == 0, result
+    tensors = read("bare.h5")
+    assert {name: values.shape for name, values in tensors.items()} == {"conv1.weight": (3, 1, 3, 2), "head.weight": (5, 3)}, tensors
+    result = run(train, 1, "--train.steps=0", f"--load-model={folder}/bare.h5", f"--save-model={folder}/saved.h5", "--overwrite", lines=lines)
+    assert result.returncode == 0, result
+    same(read("saved.h5"), tensors)
+    assert run(infer, 2, f"--load-model={folder}/bare.h5", lines=lines).returncode == 0
+    biased = write("biased.h5", {**tensors, "head.bias": numpy.zeros(5, numpy.float32)})
+    for file, head, text in ((folder / "bare.h5", "linear 5 name=head", "has no bias of this model's layer head; bias=false on its line leaves it out"),
+                             (biased, lines[-1], "has a bias of head, which this model's layer lacks")):
+        for program in (train, infer):
+            result = run(program, 1, f"--load-model={file}", lines=[*lines[:-1], head])
+            assert result.returncode == 2 and text in result.stderr, (text, result)
 
 
 def unread_layers(tensors):
@@ -217,8 +237,8 @@ def npz():
     assert result.returncode == 2 and "bn.weight: has 1 dimensions" in result.stderr and "bn.num_batches_tracked" in result.stderr, result
     assert not (folder / "norm.h5").exists()
     result = convert(folder / "norm.npz", folder / "norm.h5", "--skip", "bn")
-    assert result.returncode == 0 and "classifier.3: has no bias; written as zeros" in result.stderr, result
-    assert not read("norm.h5")["linear2.bias"].any()
+    assert result.returncode == 0 and "classifier.3: has no bias; the line of linear2 needs bias=false" in result.stderr, result
+    assert "linear2.bias" not in read("norm.h5")
     result = convert(folder / "norm.h5", folder / "denorm.npz", "--like", folder / "norm.npz", "--skip", "bn")
     assert result.returncode == 0 and "classifier.3.weight" in load(folder / "denorm.npz"), result
     for arguments, text in (((state, folder / "x.h5", "--map", "nope=a"), "is no layer of"), ((state, folder / "x.npz"), "the other a model file"),

@@ -125,8 +125,7 @@ TEST(Kernels, ConvolutionOverRaggedShapes) {
                              .height = height,
                              .width = width,
                              .filters = filters,
-                             .kernel_h = kernel,
-                             .kernel_w = kernel,
+                             .kernel = kernel,
                              .stride = stride,
                              .padding = padding,
                              .layout = layout,
@@ -161,8 +160,7 @@ TEST(Kernels, OwnLoopsLetNaNThrough) {
                              .height = 4,
                              .width = 4,
                              .filters = 2,
-                             .kernel_h = 4,
-                             .kernel_w = 4,
+                             .kernel = 4,
                              .layout = layout,
                              .epilogue = Epilogue::relu};
     const auto plan = backend->plan_convolution(s);
@@ -182,8 +180,7 @@ std::vector<float> images_and_product(Backend& backend, std::int64_t channels, V
                            .height = 12,
                            .width = 12,
                            .filters = 20,
-                           .kernel_h = 5,
-                           .kernel_w = 5,
+                           .kernel = 5,
                            .layout = backend.image_layout()};
   const auto plan = backend.plan_convolution(s);
   std::vector<float> y(dy.single.size()), dx(x.single.size()), dw(w.single.size()), db(20);
@@ -321,8 +318,7 @@ TEST(Reference, GradientsAreFiniteDifferences) {
                            .height = 5,
                            .width = 4,
                            .filters = 3,
-                           .kernel_h = 3,
-                           .kernel_w = 3,
+                           .kernel = 3,
                            .stride = 2,
                            .padding = 1};
   const auto plan = backend->plan_convolution(s);

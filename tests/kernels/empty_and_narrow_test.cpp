@@ -31,8 +31,7 @@ TEST(Kernels, ConvolutionWithoutBatchChannelsFiltersOrRows) {
                              .height = height,
                              .width = 7,
                              .filters = filters,
-                             .kernel_h = 3,
-                             .kernel_w = 3,
+                             .kernel = 3,
                              .stride = stride,
                              .padding = padding,
                              .layout = layout,
@@ -43,7 +42,7 @@ TEST(Kernels, ConvolutionWithoutChannelsIsTheBias) {
   for (const auto& backend : backends())
     for (const Layout layout : layouts_of(*backend)) {
       const ConvolutionShape s{
-          .batch = 1, .height = 3, .width = 2, .filters = 2, .kernel_h = 3, .layout = layout};
+          .batch = 1, .height = 3, .width = 2, .filters = 2, .kernel = {3, 1}, .layout = layout};
       const auto plan = backend->plan_convolution(s);
       std::vector<float> none, bias{-1, 2}, y(4, 99), dy{1, 2, 3, 4}, db(2, 99);
       plan->forward(std::span(none), std::span(none), std::span(bias), std::span(y), Scratch(*plan));
@@ -73,10 +72,10 @@ TEST(Kernels, ConvolutionOfOneRowOfOutputs) {
                                .height = kernel_h + (turn % 11 == 0 ? stride : 0),
                                .width = kernel_w + widths[turn % 4],
                                .filters = filters[turn % 7],
-                               .kernel_h = kernel_h,
-                               .kernel_w = kernel_w,
+                               .kernel = {kernel_h, kernel_w},
                                .stride = stride,
                                .padding = turn % 13 == 0 ? kernel_w / 2 : 0,
+                               .bias = turn % 3 > 0,
                                .layout = layout,
                                .epilogue = epilogues[turn % 2]});
           }
@@ -97,8 +96,7 @@ TEST(Kernels, ConvolutionOfAFewRowsOfManyColumns) {
                                .height = (rows - 1) * stride + 5,
                                .width = 61,
                                .filters = filters,
-                               .kernel_h = 5,
-                               .kernel_w = 5,
+                               .kernel = 5,
                                .stride = stride,
                                .layout = layout});
 }

@@ -39,8 +39,8 @@ TEST(ImageGeometry, DivisorsDivide) {
 
 std::vector<ConvolutionShape> ragged_shapes() {
   std::vector<ConvolutionShape> shapes;
-  for (const std::int64_t stride : {1, 2, 3})
-    for (const std::int64_t padding : {0, 1, 2, 4})
+  for (const Extent2 stride : {Extent2(1), Extent2(2), Extent2(3), Extent2(1, 2), Extent2(3, 1)})
+    for (const Extent2 padding : {Extent2(0), Extent2(1), Extent2(2), Extent2(4), Extent2(0, 2)})
       for (const auto& [kernel_h, kernel_w] :
            std::vector<std::array<std::int64_t, 2>>{{1, 1}, {3, 3}, {2, 5}, {4, 1}})
         for (const auto& [height, width] :
@@ -53,8 +53,7 @@ std::vector<ConvolutionShape> ragged_shapes() {
                                 .height = height,
                                 .width = width,
                                 .filters = filters,
-                                .kernel_h = kernel_h,
-                                .kernel_w = kernel_w,
+                                .kernel = {kernel_h, kernel_w},
                                 .stride = stride,
                                 .padding = padding});
   return shapes;
@@ -64,16 +63,16 @@ TEST(ImageGeometry, ForwardTapsAreTheInputsUnderAWindow) {
   for (const auto& s : ragged_shapes()) {
     const Gather g = forward_gather(s);
     ASSERT_EQ(g.pixels, s.batch * s.out_height() * s.out_width());
-    ASSERT_EQ(g.taps, s.channels * s.kernel_h * s.kernel_w);
+    ASSERT_EQ(g.taps, s.channels * s.kernel.h * s.kernel.w);
     int pixel = 0;
     for (int n = 0; n < s.batch; ++n)
       for (int oh = 0; oh < s.out_height(); ++oh)
         for (int ow = 0; ow < s.out_width(); ++ow, ++pixel) {
           int index = 0;
           for (int c = 0; c < s.channels; ++c)
-            for (int r = 0; r < s.kernel_h; ++r)
-              for (int q = 0; q < s.kernel_w; ++q, ++index) {
-                const auto h = oh * s.stride - s.padding + r, w = ow * s.stride - s.padding + q;
+            for (int r = 0; r < s.kernel.h; ++r)
+              for (int q = 0; q < s.kernel.w; ++q, ++index) {
+                const auto h = oh * s.stride.h - s.padding.h + r, w = ow * s.stride.w - s.padding.w + q;
                 const Anchor at = anchor(g, pixel);
                 const Source from = source<false>(g, at, tap(g, index));
                 const bool present = h >= 0 && h < s.height && w >= 0 && w < s.width;
@@ -97,33 +96,34 @@ TEST(ImageGeometry, TapsOfTheDataGradientAreTheWindowsOverAnInput) {
   for (const auto& s : ragged_shapes()) {
     const Gather g = data_gather(s);
     ASSERT_EQ(g.pixels, s.batch * s.height * s.width);
-    ASSERT_EQ(g.taps, s.filters * s.kernel_h * s.kernel_w);
+    ASSERT_EQ(g.taps, s.filters * s.kernel.h * s.kernel.w);
     int pixel = 0;
     for (int n = 0; n < s.batch; ++n)
       for (int h = 0; h < s.height; ++h)
         for (int w = 0; w < s.width; ++w, ++pixel) {
           int index = 0;
           for (int k = 0; k < s.filters; ++k)
-            for (int r = 0; r < s.kernel_h; ++r)
-              for (int q = 0; q < s.kernel_w; ++q, ++index) {
+            for (int r = 0; r < s.kernel.h; ++r)
+              for (int q = 0; q < s.kernel.w; ++q, ++index) {
                 const Anchor at = anchor(g, pixel);
                 const Tap t = tap(g, index);
-                const Source from = s.stride > 1 ? source<true>(g, at, t) : source<false>(g, at, t);
-                const auto top = h + s.padding - r, left = w + s.padding - q;
-                const bool present = top >= 0 && left >= 0 && top % s.stride == 0 && left % s.stride == 0 &&
-                                     top / s.stride < s.out_height() && left / s.stride < s.out_width();
+                const Source from = g.divides() ? source<true>(g, at, t) : source<false>(g, at, t);
+                const auto top = h + s.padding.h - r, left = w + s.padding.w - q;
+                const bool present = top >= 0 && left >= 0 && top % s.stride.h == 0 &&
+                                     left % s.stride.w == 0 && top / s.stride.h < s.out_height() &&
+                                     left / s.stride.w < s.out_width();
                 ASSERT_EQ(from.present, present);
                 if (present) {
                   ASSERT_EQ(at.offset + from.offset,
-                            ((n * s.filters + k) * s.out_height() + top / s.stride) * s.out_width() +
-                                left / s.stride);
+                            ((n * s.filters + k) * s.out_height() + top / s.stride.h) * s.out_width() +
+                                left / s.stride.w);
                 }
                 for (int c = 0; c < s.channels; ++c)
                   ASSERT_EQ(c * g.weight_row + t.weight,
-                            ((k * s.channels + c) * s.kernel_h + r) * s.kernel_w + q);
+                            ((k * s.channels + c) * s.kernel.h + r) * s.kernel.w + q);
               }
         }
-    if (s.stride == 1) continue;
+    if (!g.divides()) continue;
     EXPECT_FALSE(source<true>(g, anchor(g, g.pixels), tap(g, 0)).present);
     EXPECT_FALSE(source<true>(g, anchor(g, 0), tap(g, g.taps)).present);
     EXPECT_FALSE(source<true>(g, anchor(g, g.pixels), tap(g, g.taps)).present);
@@ -217,8 +217,7 @@ TEST(ImageTiling, DirectBlocksFitSharedMemoryAndCoverTheOutput) {
                              .height = extent,
                              .width = extent,
                              .filters = filters,
-                             .kernel_h = kernel,
-                             .kernel_w = kernel,
+                             .kernel = kernel,
                              .padding = padding};
     const auto t = direct_tiling(s, h200_multiprocessors);
     ASSERT_TRUE(t.possible) << extent;
@@ -229,18 +228,13 @@ TEST(ImageTiling, DirectBlocksFitSharedMemoryAndCoverTheOutput) {
     EXPECT_TRUE(t.threads % 32 == 0 && t.threads > 0 && t.threads <= 256);
   }
   const ConvolutionShape mnist{
-      .batch = 64, .channels = 1, .height = 28, .width = 28, .filters = 10, .kernel_h = 5, .kernel_w = 5};
+      .batch = 64, .channels = 1, .height = 28, .width = 28, .filters = 10, .kernel = 5};
   EXPECT_GE(mnist.batch * direct_tiling(mnist, h200_multiprocessors).row_tiles, h200_multiprocessors);
   for (const std::int64_t channels : {0, 5})
-    EXPECT_FALSE(direct_tiling({.batch = 1,
-                                .channels = channels,
-                                .height = 28,
-                                .width = 28,
-                                .filters = 10,
-                                .kernel_h = 5,
-                                .kernel_w = 5},
-                               132)
-                     .possible);
+    EXPECT_FALSE(
+        direct_tiling(
+            {.batch = 1, .channels = channels, .height = 28, .width = 28, .filters = 10, .kernel = 5}, 132)
+            .possible);
 }
 
 }  // namespace

@@ -13,8 +13,9 @@ using namespace kernels;
 
 std::string text(const ConvolutionShape& s, int multiprocessors) {
   std::string result = "convolution";
-  for (const auto n : {s.batch, s.channels, s.height, s.width, s.filters, s.kernel_h, s.kernel_w, s.stride,
-                       s.padding, std::int64_t(multiprocessors)})
+  for (const auto n :
+       {s.batch, s.channels, s.height, s.width, s.filters, s.kernel.h, s.kernel.w, s.stride.h, s.stride.w,
+        s.padding.h, s.padding.w, std::int64_t{s.bias}, std::int64_t(multiprocessors)})
     result += " " + std::to_string(n);
   return result;
 }
@@ -22,7 +23,7 @@ std::string text(const ConvolutionShape& s, int multiprocessors) {
 /// Fewer multiprocessors than there are ask for larger tiles and fewer splits.
 void check(const ConvolutionShape& s, int multiprocessors, bool misplaced = false) {
   const auto what = text(s, multiprocessors);
-  const auto inputs = s.batch * s.channels * s.height * s.width, taps = s.channels * s.kernel_h * s.kernel_w;
+  const auto inputs = s.batch * s.channels * s.height * s.width, taps = s.channels * s.kernel.h * s.kernel.w;
   const auto pixels = s.batch * s.out_height() * s.out_width();
   const auto x = random_values(inputs), w = random_values(s.filters * taps), b = random_values(s.filters),
              dy = random_values(s.filters * pixels);
@@ -35,17 +36,19 @@ void check(const ConvolutionShape& s, int multiprocessors, bool misplaced = fals
   const auto expected = make_reference_backend(DataType::float64)->plan_convolution(s);
   DeviceScratch scratch(*plan);
 
-  plan->forward(device_x.span(), device_w.span(), device_b.span(), y.span(), scratch);
+  const ConstView bias = s.bias ? ConstView(device_b.span()) : ConstView();
+  const View gradient = s.bias ? View(db.span()) : View();
+  plan->forward(device_x.span(), device_w.span(), bias, y.span(), scratch);
   expected->forward(std::span(X), std::span(W), std::span(B), std::span(Y), {});
   expect_close(y.values(what), Y, taps + 1, what + " forward");
   plan->backward_data(device_dy.span(), device_w.span(), dx.span(), scratch);
   expected->backward_data(std::span(DY), std::span(W), std::span(DX), {});
-  expect_close(dx.values(what), DX, s.filters * s.kernel_h * s.kernel_w, what + " data gradient");
+  expect_close(dx.values(what), DX, s.filters * s.kernel.h * s.kernel.w, what + " data gradient");
   for (const Write write : {Write::overwrite, Write::accumulate}) {
-    plan->backward_parameters(device_x.span(), device_dy.span(), dw.span(), db.span(), write, scratch);
+    plan->backward_parameters(device_x.span(), device_dy.span(), dw.span(), gradient, write, scratch);
     expected->backward_parameters(std::span(X), std::span(DY), std::span(DW), std::span(DB), write, {});
     expect_close(dw.values(what), DW, 2 * pixels, what + " weight gradient");
-    expect_close(db.values(what), DB, 2 * pixels, what + " bias gradient");
+    if (s.bias) expect_close(db.values(what), DB, 2 * pixels, what + " bias gradient");
   }
   scratch.expect_guarded(what);
 }
@@ -59,8 +62,7 @@ TEST(GpuConvolution, EveryChannelAndFilterCount) {
                .height = 6,
                .width = 5,
                .filters = filters,
-               .kernel_h = 3,
-               .kernel_w = 3,
+               .kernel = 3,
                .padding = 1,
                .epilogue = filters % 2 == 0 ? Epilogue::relu : Epilogue::none},
               batch == 1 ? 1 : 132, channels % 2 == 1);
@@ -78,11 +80,27 @@ TEST(GpuConvolution, EveryStridePaddingAndKernel) {
                  .height = height,
                  .width = width,
                  .filters = 6,
-                 .kernel_h = kernel_h,
-                 .kernel_w = kernel_w,
+                 .kernel = {kernel_h, kernel_w},
                  .stride = stride,
                  .padding = padding},
                 132);
+}
+
+TEST(GpuConvolution, StridesAndPaddingsOfTheirOwnForHeightAndWidth) {
+  for (const Extent2 stride : {Extent2(1, 2), Extent2(2, 1), Extent2(3, 2)})
+    for (const Extent2 padding : {Extent2(0, 2), Extent2(1, 0), Extent2(2, 1)})
+      for (const Extent2 kernel : {Extent2(1, 3), Extent2(3, 1), Extent2(4, 2)})
+        for (const std::int64_t channels : {2, 6})
+          check({.batch = 2,
+                 .channels = channels,
+                 .height = 8,
+                 .width = 11,
+                 .filters = 6,
+                 .kernel = kernel,
+                 .stride = stride,
+                 .padding = padding,
+                 .bias = stride.h != 2},
+                stride.h == 1 ? 1 : 132);
 }
 
 TEST(GpuConvolution, ImagesWithoutOutputs) {
@@ -94,8 +112,7 @@ TEST(GpuConvolution, ImagesWithoutOutputs) {
                .height = height,
                .width = width,
                .filters = 3,
-               .kernel_h = 3,
-               .kernel_w = 3,
+               .kernel = 3,
                .stride = stride},
               132);
 }
@@ -109,8 +126,7 @@ TEST(GpuConvolution, LargeTiles) {
              .height = 7,
              .width = 9,
              .filters = filters,
-             .kernel_h = 3,
-             .kernel_w = 3,
+             .kernel = 3,
              .stride = stride,
              .padding = 1,
              .epilogue = Epilogue::relu},
@@ -119,24 +135,17 @@ TEST(GpuConvolution, LargeTiles) {
 
 TEST(GpuConvolution, ReferenceWorkloads) {
   const ConvolutionShape first{
-      .batch = 20, .channels = 1, .height = 28, .width = 28, .filters = 10, .kernel_h = 5, .kernel_w = 5};
+      .batch = 20, .channels = 1, .height = 28, .width = 28, .filters = 10, .kernel = 5};
   const ConvolutionShape second{
-      .batch = 4, .channels = 10, .height = 12, .width = 12, .filters = 20, .kernel_h = 5, .kernel_w = 5};
-  const ConvolutionShape lenet{.batch = 2,
-                               .channels = 1,
-                               .height = 28,
-                               .width = 28,
-                               .filters = 6,
-                               .kernel_h = 5,
-                               .kernel_w = 5,
-                               .padding = 2};
+      .batch = 4, .channels = 10, .height = 12, .width = 12, .filters = 20, .kernel = 5};
+  const ConvolutionShape lenet{
+      .batch = 2, .channels = 1, .height = 28, .width = 28, .filters = 6, .kernel = 5, .padding = 2};
   const ConvolutionShape vgg{.batch = 1,
                              .channels = 3,
                              .height = 32,
                              .width = 32,
                              .filters = 64,
-                             .kernel_h = 3,
-                             .kernel_w = 3,
+                             .kernel = 3,
                              .padding = 1,
                              .epilogue = Epilogue::relu};
   for (const auto& s : {first, second, lenet, vgg})
@@ -151,8 +160,7 @@ TEST(GpuConvolution, PassesNaNThroughItsEpilogue) {
                              .height = 9,
                              .width = 9,
                              .filters = 2,
-                             .kernel_h = 2,
-                             .kernel_w = 2,
+                             .kernel = 2,
                              .epilogue = Epilogue::relu};
     const auto plan = cuda::plan_convolution(s, {.architecture = 80, .multiprocessors = 1}, {});
     auto values = random_values(channels * 81);
@@ -168,8 +176,7 @@ TEST(GpuConvolution, PassesNaNThroughItsEpilogue) {
 }
 
 TEST(GpuConvolution, IsRepeatableBitForBit) {
-  const ConvolutionShape s{
-      .batch = 4, .channels = 1, .height = 28, .width = 28, .filters = 10, .kernel_h = 5, .kernel_w = 5};
+  const ConvolutionShape s{.batch = 4, .channels = 1, .height = 28, .width = 28, .filters = 10, .kernel = 5};
   const auto plan = cuda::plan_convolution(s, {.architecture = 80, .multiprocessors = 132}, {});
   ASSERT_GT(plan->workspace().value(), 0) << "sums are split";
   DeviceArray<float> x(random_values(4 * 784)), dy(random_values(4 * 5760));
@@ -195,7 +202,7 @@ TEST(GpuConvolution, RefusesWhatItDoesNotCompute) {
           {.batch = 1 << 20, .channels = 1, .height = 1 << 6, .width = 1 << 6, .filters = 1}, chip, {}),
       std::length_error);
   const auto plan = cuda::plan_convolution(
-      {.batch = 4, .channels = 1, .height = 28, .width = 28, .filters = 10, .kernel_h = 5, .kernel_w = 5},
+      {.batch = 4, .channels = 1, .height = 28, .width = 28, .filters = 10, .kernel = 5},
       {.architecture = 80, .multiprocessors = 132}, {});
   EXPECT_THROW(plan->backward_parameters({}, {}, {}, {}, Write::overwrite, {}), std::logic_error);
   std::vector<double> twice(1);
@@ -206,7 +213,8 @@ void check(const PoolingShape& s, bool with_ties = false) {
   const auto inputs = s.batch * s.channels * s.height * s.width;
   const auto outputs = s.batch * s.channels * s.out_height() * s.out_width();
   std::string what = s.kind == PoolingKind::maximum ? "maximum" : "average";
-  for (const auto n : {s.batch, s.channels, s.height, s.width, s.kernel, s.stride})
+  for (const auto n :
+       {s.batch, s.channels, s.height, s.width, s.kernel.h, s.kernel.w, s.stride.h, s.stride.w})
     what += " " + std::to_string(n);
   auto x = random_values(inputs);
   if (with_ties)
@@ -222,11 +230,11 @@ void check(const PoolingShape& s, bool with_ties = false) {
   const auto expected = make_reference_backend(DataType::float64)->plan_pooling(s);
   plan->forward(device_x.span(), y.span(), winners.span(), {});
   expected->forward(std::span(X), std::span(Y), std::span(expected_winners), {});
-  expect_close(y.values(what), Y, s.kernel * s.kernel, what);
+  expect_close(y.values(what), Y, s.kernel.area(), what);
   EXPECT_EQ(winners.values(what), expected_winners) << what;
   plan->backward(device_dy.span(), winners.span(), dx.span(), {});
   expected->backward(std::span(DY), std::span(expected_winners), std::span(DX), {});
-  expect_close(dx.values(what), DX, s.kernel * s.kernel, what + " backward");
+  expect_close(dx.values(what), DX, s.kernel.area(), what + " backward");
 }
 
 TEST(GpuPooling, EveryShapeAndKind) {
@@ -268,6 +276,19 @@ TEST(GpuPooling, AveragesOfLargeWindows) {
                        .width = width,
                        .kernel = kernel,
                        .stride = stride});
+}
+
+TEST(GpuPooling, WindowsThatAreNotSquare) {
+  for (const auto kind : {PoolingKind::maximum, PoolingKind::average})
+    for (const Extent2 kernel : {Extent2(2, 3), Extent2(3, 1), Extent2(1, 4), Extent2(7, 9)})
+      for (const Extent2 stride : {Extent2(2, 3), Extent2(1, 2), Extent2(3, 1)})
+        check(PoolingShape{.kind = kind,
+                           .batch = 2,
+                           .channels = 3,
+                           .height = 7,
+                           .width = 9,
+                           .kernel = kernel,
+                           .stride = stride});
 }
 
 TEST(GpuPooling, EqualMaximaGiveTheirGradientToTheFirstAndNaNWins) {

@@ -37,9 +37,7 @@ std::vector<GpuCase> tiny_cases() {
   cases.push_back(
       product_case({.m = 24, .n = 40, .k = 64, .precision = Precision::bf16, .bf16_result = true}));
   for (auto& c : convolution_cases(
-           "tiny",
-           {.batch = 2, .channels = 3, .height = 6, .width = 5, .filters = 4, .kernel_h = 3, .kernel_w = 3},
-           false))
+           "tiny", {.batch = 2, .channels = 3, .height = 6, .width = 5, .filters = 4, .kernel = 3}, false))
     cases.push_back(c);
   return cases;
 }

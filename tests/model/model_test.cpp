@@ -1,9 +1,9 @@
+/// Shapes, parameters, FLOPs and lines of models.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "partita/model/grammar.hpp"
 #include "partita/model/parse.hpp"
 
 namespace partita::model {
@@ -51,12 +51,55 @@ TEST(Model, AnAverageMayTakeInAWholeImage) {
   EXPECT_NE(violations[0].message.find("from 1 to 16"), std::string::npos);
 }
 
-TEST(Model, EveryLineThatIsWrongIsNamedAtOnce) {
+TEST(Model, HeightAndWidthMayDiffer) {
   std::vector<base::Violation> violations;
-  parse("1x28x28", {"conv 10 kernal=5", "liner 4", "maxpool 99", "dropout 1.5", "relu 3", "linear -2", ""},
-        violations);
-  EXPECT_EQ(violations.size(), 8U);  // the first line lacks its kernel too
-  EXPECT_NE(violations[0].message.find("did you mean 'kernel'"), std::string::npos);
+  const auto model = parse("3x9x14",
+                           {"conv 4 kernel=3x5 stride=2x1 padding=1x0", "maxpool 2x3",
+                            "conv 5 kernel=3x1 padding=same", "avgpool 1x2 stride=1", "flatten", "linear 2"},
+                           violations);
+  ASSERT_TRUE(violations.empty()) << to_string(violations.front());
+  EXPECT_EQ(model.layers[0].output, (Shape{4, 5, 10}));
+  EXPECT_EQ(model.layers[0].parameters().front().shape, (Shape{4, 3, 3, 5}));
+  EXPECT_EQ(model.layers[1].output, (Shape{4, 2, 3}));
+  EXPECT_EQ(model.layers[1].stride, Extent2(2, 3));
+  EXPECT_EQ(model.layers[2].output, (Shape{5, 2, 3}));
+  EXPECT_EQ(model.layers[3].output, (Shape{5, 2, 2}));
+  // One spelling each, so that equal nets have equal lines.
+  EXPECT_EQ(model.layers[0].line(), "conv 4 kernel=3x5 stride=2x1 padding=1x0");
+  EXPECT_EQ(model.layers[2].line(), "conv 5 kernel=3x1 padding=1x0");
+  const auto square =
+      parse("1x9x9", {"conv 2 kernel=3x3 stride=1x1 padding=same", "flatten", "linear 2"}, violations);
+  EXPECT_EQ(square.layers[0].line(), "conv 2 kernel=3 padding=1");
+  EXPECT_EQ(square.layers[0].output, (Shape{2, 9, 9}));
+}
+
+TEST(Model, ABiasCanBeLeftOut) {
+  std::vector<base::Violation> violations;
+  const auto model =
+      parse("2x5x5", {"conv 3 kernel=2 bias=false", "flatten", "linear 4 bias=false", "linear 2 bias=true"},
+            violations);
+  ASSERT_TRUE(violations.empty());
+  EXPECT_EQ(model.parameters().value(), 3 * 2 * 4 + 4 * 48 + 4 * 2 + 2);
+  ASSERT_EQ(model.layers[0].parameters().size(), 1U);
+  EXPECT_EQ(model.layers[0].parameters().front().name, "weight");
+  EXPECT_EQ(model.layers[0].line(), "conv 3 kernel=2 bias=false");
+  EXPECT_EQ(model.layers[3].line(), "linear 2");
+  EXPECT_DOUBLE_EQ(model.layers[0].forward_flops(), 3 * 16 * 2 * 8);
+  parse("4", {"linear 2 bias=no", "linear 2 bias", "relu bias=false"}, violations);
+  ASSERT_EQ(violations.size(), 3U);
+  EXPECT_EQ(violations[0].message, "bias must be true or false");
+}
+
+TEST(Model, AGlobalAverageTakesAnyImage) {
+  for (const auto& [input, pixels] :
+       {std::pair("3x28x28", 784), std::pair("1x5x7", 35), std::pair("4x1x1", 1)}) {
+    std::vector<base::Violation> violations;
+    const auto model = parse(input, {"avgpool global", "flatten", "linear 2"}, violations);
+    ASSERT_TRUE(violations.empty()) << input;
+    EXPECT_EQ(model.layers[0].output, (Shape{model.input[0], 1, 1}));
+    EXPECT_EQ(model.layers[0].line(), "avgpool global");
+    EXPECT_DOUBLE_EQ(model.layers[0].forward_flops(), static_cast<double>(model.input[0]) * pixels);
+  }
 }
 
 TEST(Model, ShapesThatDoNotFitNameTheLayerAndBothShapes) {
@@ -93,33 +136,6 @@ TEST(Model, LinesRoundTrip) {
     EXPECT_EQ(model.layers[i].line(), lines[i]);
 }
 
-TEST(Model, PlacementAndStageAreRead) {
-  std::vector<base::Violation> violations;
-  const auto model =
-      parse_model({.name = "m",
-                   .input = "2x6x6",
-                   .layers = {"conv 3 kernel=3 placement=height stage=0", "relu placement=height",
-                              "flatten placement=batch", "linear 2 placement=row stage=1"}},
-                  violations);
-  ASSERT_TRUE(violations.empty());
-  EXPECT_EQ(model.layers[0].placement, "height");
-  EXPECT_EQ(model.layers[3].placement, "row");
-  EXPECT_EQ(model.layers[3].stage, 1);
-  EXPECT_FALSE(model.layers[1].stage.has_value());
-  EXPECT_EQ(model.layers[0].line(), "conv 3 kernel=3 placement=height stage=0");
-}
-
-TEST(Model, WhatALayerCannotShardIsRefusedWithTheNearest) {
-  std::vector<base::Violation> violations;
-  parse_model({.name = "m",
-               .input = "2x6x6",
-               .layers = {"conv 3 kernel=3 placement=colum", "flatten placement=row",
-                          "linear 4 placement=height", "relu placement=height", "tanh stage=-1"}},
-              violations);
-  ASSERT_GE(violations.size(), 4U);
-  EXPECT_NE(violations[0].message.find("did you mean 'column'"), std::string::npos);
-}
-
 TEST(Model, FrozenLayersHaveNoWeightGradient) {
   std::vector<base::Violation> violations;
   const auto model =
@@ -136,7 +152,7 @@ TEST(Model, FrozenLayersHaveNoWeightGradient) {
   ASSERT_EQ(violations.size(), 5U);
   EXPECT_EQ(violations[2].message, "'frozen' stands alone, without a value");
   EXPECT_EQ(violations[3].message, "has no parameters that could be frozen");
-  EXPECT_NE(violations[4].message.find("takes name, placement, stage, frozen"), std::string::npos)
+  EXPECT_NE(violations[4].message.find("takes bias, name, placement, stage, frozen"), std::string::npos)
       << violations[4].message;
 }
 
@@ -166,95 +182,6 @@ TEST(Model, TheSmoothTwinNamesItsLayersByTheirKind) {
   EXPECT_EQ(twin.layers[1].name, "tanh2");
   EXPECT_EQ(twin.layers[2].name, "avgpool1");
   EXPECT_EQ(twin.layers[3].name, "avgpool2");
-}
-
-/// What is wrong with `line` as a layer of an image or, where it must be flat, of a vector.
-std::string refusal(const LayerDescription& kind, const std::string& line) {
-  std::vector<base::Violation> violations;
-  if (kind.takes == Takes::vectors)
-    parse("100", {line, "linear 2"}, violations);
-  else
-    parse("1x100x100", {line, "flatten", "linear 2"}, violations);
-  std::string messages;
-  for (const auto& violation : violations)
-    messages += violation.message + "\n";
-  return messages;
-}
-
-TEST(Grammar, EveryKindIsReadAsItIsExplained) {
-  const auto text = grammar_text();
-  for (const auto& kind : layer_kinds()) {
-    EXPECT_EQ(refusal(kind, std::string(kind.example)), "") << kind.example;
-    EXPECT_NE(text.find("layer = " + std::string(kind.example)), std::string::npos);
-    const std::string name(kind.name);
-    const auto unknown = refusal(kind, name + " 2 kernel=2 wide=3 name=a");
-    for (const auto& option : kind.options) {
-      EXPECT_NE(unknown.find(option.name), std::string::npos) << unknown;
-      EXPECT_NE(text.find(allowed(option)), std::string::npos);
-    }
-    for (const auto& option : common_options())
-      EXPECT_NE(refusal(kind, name + " wide=3").find(option.name), std::string::npos) << name;
-    for (const auto placement : kind.placements)
-      EXPECT_EQ(refusal(kind, std::string(kind.example).substr(0, kind.example.find(" name=")) +
-                                  " placement=" + std::string(placement)),
-                "")
-          << name << ' ' << placement;
-    EXPECT_EQ(refusal(kind, std::string(kind.example) + " frozen").empty(), kind.has_parameters());
-  }
-}
-
-TEST(Grammar, BoundsHoldWhereTheyAreExplained) {
-  const auto bounds = [](const LayerDescription& kind, const LayerNumber& number, std::string before) {
-    const auto text = [](double n) { return std::to_string(static_cast<std::int64_t>(n)); };
-    for (const auto& outside :
-         {text(number.least - 1), text(number.most + 1), std::string("x"), std::string()})
-      EXPECT_NE(refusal(kind, before + outside).find(allowed(number)), std::string::npos) << before + outside;
-    for (const auto inside : {number.least, number.most})
-      EXPECT_EQ(refusal(kind, before + text(inside)).find(std::string(number.name) + " must"),
-                std::holds_alternative<double Layer::*>(number.field) && inside == number.most
-                    ? 0
-                    : std::string::npos)
-          << before + text(inside);
-  };
-  for (const auto& kind : layer_kinds()) {
-    std::string line(kind.name);
-    if (kind.argument) bounds(kind, *kind.argument, line + " ");
-    if (kind.argument) line += " 1";
-    for (const auto& option : kind.options) {
-      bounds(kind, option, line + " " + std::string(option.name) + "=");
-      if (option.otherwise.empty()) line += " " + std::string(option.name) + "=1";
-    }
-  }
-}
-
-TEST(Grammar, ALayerIsCalledAsItsLineSays) {
-  std::vector<base::Violation> violations;
-  const auto model =
-      parse("4", {"linear 3 name=features.0", "relu", "linear 2", "linear 2 name=head"}, violations);
-  ASSERT_TRUE(violations.empty());
-  EXPECT_EQ(model.layers[0].name, "features.0");
-  EXPECT_EQ(model.layers[2].name, "linear2");  // naming one renames no other
-  EXPECT_EQ(model.layers[3].name, "head");
-  EXPECT_EQ(model.layers[3].line(), "linear 2 name=head");
-  EXPECT_EQ(smooth_twin(model).layers[3].name, "head");
-  for (const auto& name :
-       {std::string(), std::string("a/b"), std::string("."), std::string(".."), std::string("-x"),
-        std::string("a+b"), std::string("a,b"), std::string("\xc3\xa4"), std::string(65, 'x')}) {
-    parse("4", {"linear 2 name=" + name}, violations);
-    EXPECT_EQ(violations.size(), 1U) << name;
-    violations.clear();
-  }
-  parse("4", {"linear 3", "relu name=linear1", "linear 2 name=x", "linear 2 name=x"}, violations);
-  ASSERT_EQ(violations.size(), 2U);
-  EXPECT_NE(violations[0].message.find("linear1 like layer 1"), std::string::npos);
-  EXPECT_NE(violations[1].message.find("x like layer 3"), std::string::npos);
-}
-
-TEST(Model, TheNearestWordIsNear) {
-  const std::vector<std::string_view> words{"ring", "window", "hierarchical"};
-  EXPECT_EQ(nearest_word("rnig", words), "ring");
-  EXPECT_EQ(nearest_word("windows", words), "window");
-  EXPECT_EQ(nearest_word("quetzalcoatl", words), "");
 }
 
 TEST(Model, KaimingBoundsWeightsByTheSquareRootOfSixOverFanIn) {

@@ -88,22 +88,29 @@ struct Bench {
 };
 
 TEST(Operators, GradientsAreFiniteDifferences) {
-  const std::pair<const char*, const char*> layers[] = {{"7", "linear 5"},
-                                                        {"1", "linear 1"},
-                                                        {"2x6x5", "conv 3 kernel=3"},
-                                                        {"2x7x5", "conv 3 kernel=3 stride=2 padding=1"},
-                                                        {"1x4x4", "conv 2 kernel=1 stride=3"},
-                                                        {"3x5x6", "conv 2 kernel=4 padding=3"},
-                                                        {"2x6x5", "maxpool 2"},
-                                                        {"2x7x7", "maxpool 3 stride=2"},
-                                                        {"2x6x5", "avgpool 2"},
-                                                        {"1x7x7", "avgpool 3 stride=1"},
-                                                        {"2x3x3", "relu"},
-                                                        {"9", "relu"},
-                                                        {"2x3x3", "tanh"},
-                                                        {"2x3x3", "flatten"},
-                                                        {"2x3x3", "dropout 0.5"},
-                                                        {"9", "dropout 0.25"}};
+  const std::pair<const char*, const char*> layers[] = {
+      {"7", "linear 5"},
+      {"1", "linear 1"},
+      {"2x6x5", "conv 3 kernel=3"},
+      {"2x7x5", "conv 3 kernel=3 stride=2 padding=1"},
+      {"1x4x4", "conv 2 kernel=1 stride=3"},
+      {"3x5x6", "conv 2 kernel=4 padding=3"},
+      {"2x5x7", "conv 3 kernel=2x3 stride=1x2 padding=1x0"},
+      {"2x4x5", "conv 2 kernel=3x5 padding=same bias=false"},
+      {"7", "linear 5 bias=false"},
+      {"2x6x7", "maxpool 3x2 stride=1x3"},
+      {"2x5x4", "avgpool 2x3 stride=2x1"},
+      {"3x4x5", "avgpool global"},
+      {"2x6x5", "maxpool 2"},
+      {"2x7x7", "maxpool 3 stride=2"},
+      {"2x6x5", "avgpool 2"},
+      {"1x7x7", "avgpool 3 stride=1"},
+      {"2x3x3", "relu"},
+      {"9", "relu"},
+      {"2x3x3", "tanh"},
+      {"2x3x3", "flatten"},
+      {"2x3x3", "dropout 0.5"},
+      {"9", "dropout 0.25"}};
   for (const auto& [input, line] : layers) {
     Bench bench(input, line);
     const std::string what = std::string(line) + " on " + input;

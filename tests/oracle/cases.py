@@ -11,6 +11,9 @@ CASES = {
     "cnn": dict(input=(1, 28, 28), batch=32, rate=0.02, decay=0.0, loss="cross-entropy",
                 layers=["conv 3 kernel=5 stride=2", "relu", "maxpool 2", "conv 4 kernel=3 padding=1", "tanh", "avgpool 2", "flatten", "linear 10"]),
     "mlp": dict(input=(1, 28, 28), batch=32, rate=0.05, decay=0.0, loss="cross-entropy", layers=["flatten", "linear 4", "relu", "linear 10"]),
+    "windows": dict(input=(1, 28, 28), batch=32, rate=0.05, decay=0.0, loss="cross-entropy",
+                    layers=["conv 3 kernel=5x3 stride=2x1 padding=2x0 bias=false", "tanh", "maxpool 2x3 stride=2", "conv 4 kernel=3x5 padding=same", "relu",
+                            "avgpool 3x2 stride=1x2", "conv 5 kernel=1 bias=false", "tanh", "avgpool global", "flatten", "linear 10 bias=false"]),
     "decay": dict(input=(1, 28, 28), batch=10, rate=0.05, decay=0.01, loss="cross-entropy",
                   layers=["avgpool 4", "flatten", "linear 9", "tanh", "linear 10"]),
 }
@@ -23,15 +26,15 @@ CASES |= {
 }
 
 
-def layer_names(case):
-    """conv1, conv2, linear1: the layers with parameters, numbered by kind."""
-    count, names = {}, []
+def parameters(case):
+    """The names of the tensors of each layer that has some, by layers, which are numbered by kind: conv1, conv2, linear1."""
+    count, layers = {}, {}
     for layer in case["layers"]:
         kind = layer.split()[0]
         count[kind] = count.get(kind, 0) + 1
         if kind in ("linear", "conv"):
-            names.append(f"{kind}{count[kind]}")
-    return names
+            layers[f"{kind}{count[kind]}"] = ("weight",) if "bias=false" in layer else ("weight", "bias")
+    return layers
 
 
 def batch(step, samples, size):

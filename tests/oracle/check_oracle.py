@@ -29,8 +29,9 @@ for name, case in cases.CASES.items():
                            stderr=subprocess.DEVNULL)
             models[ranks, steps] = h5py.File(path)
         oracle = h5py.File(pathlib.Path(__file__).parent / f"{name}.h5")
-        for layer in cases.layer_names(case):
-            for key in ("weight", "bias"):
+        for layer, keys in cases.parameters(case).items():
+            assert set(keys) == set(models[1, 0][f"parameters/{layer}"]), f"{name} {layer}"
+            for key in keys:
                 tensor = f"parameters/{layer}/{key}"
                 start, goal = models[1, 0][tensor][...], oracle[tensor][...]
                 moved = numpy.linalg.norm(goal - start)

@@ -17,13 +17,24 @@ import cases
 def module(layer, shape):
     words = layer.split()
     options = dict(word.split("=") for word in words if "=" in word)
-    number = int(words[1]) if len(words) > 1 else 0
+    bias = options.get("bias") != "false"
+
+    def extents(text):
+        """HEIGHTxWIDTH, or one number for both."""
+        return tuple(map(int, text.split("x"))) if "x" in text else int(text)
+
     if words[0] == "linear":
-        return torch.nn.Linear(shape[0], number)
+        return torch.nn.Linear(shape[0], int(words[1]), bias)
     if words[0] == "conv":
-        return torch.nn.Conv2d(shape[0], number, int(options["kernel"]), int(options.get("stride", 1)), int(options.get("padding", 0)))
-    return {"maxpool": lambda: torch.nn.MaxPool2d(number), "avgpool": lambda: torch.nn.AvgPool2d(number), "relu": torch.nn.ReLU,
-            "tanh": torch.nn.Tanh, "flatten": torch.nn.Flatten}[words[0]]()
+        padding = options.get("padding", "0")
+        return torch.nn.Conv2d(shape[0], int(words[1]), extents(options["kernel"]), extents(options.get("stride", "1")),
+                               padding if padding == "same" else extents(padding), bias=bias)
+    if words[0] == "avgpool" and words[1] == "global":
+        return torch.nn.AdaptiveAvgPool2d(1)
+    if words[0] in ("maxpool", "avgpool"):
+        pool = torch.nn.MaxPool2d if words[0] == "maxpool" else torch.nn.AvgPool2d
+        return pool(extents(words[1]), extents(options["stride"]) if "stride" in options else None)
+    return {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "flatten": torch.nn.Flatten}[words[0]]()
 
 
 def network(case):
@@ -60,8 +71,8 @@ def main():
                            stdout=subprocess.DEVNULL)
             net = network(case)
             with h5py.File(start) as file:
-                for layer, m in zip(cases.layer_names(case), trained(net)):
-                    for key in ("weight", "bias"):
+                for (layer, keys), m in zip(cases.parameters(case).items(), trained(net)):
+                    for key in keys:
                         getattr(m, key).data = torch.from_numpy(file[f"parameters/{layer}/{key}"][...])
         rule = optimizer(case, net.parameters())
         loss = torch.nn.MSELoss() if case["loss"] == "mse" else torch.nn.CrossEntropyLoss()
@@ -73,8 +84,8 @@ def main():
             rule.step()
         with h5py.File(pathlib.Path(__file__).parent / f"{name}.h5", "w") as file:
             file.attrs["made_by"] = "PyTorch " + torch.__version__
-            for layer, m in zip(cases.layer_names(case), trained(net)):
-                for key in ("weight", "bias"):
+            for (layer, keys), m in zip(cases.parameters(case).items(), trained(net)):
+                for key in keys:
                     file[f"parameters/{layer}/{key}"] = getattr(m, key).detach().numpy()
 
 

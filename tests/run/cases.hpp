@@ -68,6 +68,11 @@ inline std::vector<Case> cases() {
        net("2x9x8", {"conv 3 kernel=3 stride=2 frozen", "relu", "maxpool 2", "flatten", "linear 6", "relu",
                      "linear 7 frozen", "tanh", "linear 5"}),
        images(23), 10},
+      {"cnn of oblong windows",
+       net("2x9x8", {"conv 4 kernel=3x5 padding=same bias=false", "relu", "avgpool 3x2 stride=2x1",
+                     "conv 5 kernel=2x3 stride=1x2 padding=1x0 bias=false", "tanh", "maxpool 2x1 stride=1",
+                     "avgpool global", "flatten", "linear 6 bias=false", "tanh", "linear 5"}),
+       images(23), 10},
   };
 }
 

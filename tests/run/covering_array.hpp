@@ -95,6 +95,14 @@ inline const std::vector<Decomposition>& covering_array() {
       {8, {1, 4, 2}, S::one_f_one_b, 5, P::height},
       {8, {2, 1, 4}, S::interleaved, 2, P::column},
       {8, {4, 1, 2}, S::gpipe, 1, P::height},
+      {9, {1, 2, 2}, S::zb_h1, 8, P::batch},
+      {9, {2, 1, 2}, S::naive, 2, P::weird_trick},
+      {9, {1, 2, 3}, S::naive, 8, P::row},
+      {9, {2, 3, 1}, S::zb_h1, 2, P::cheapest},
+      {9, {3, 1, 2}, S::one_f_one_b, 1, P::replicated},
+      {9, {1, 4, 2}, S::one_f_one_b, 5, P::height},
+      {9, {2, 1, 4}, S::interleaved, 2, P::column},
+      {9, {4, 1, 2}, S::gpipe, 1, P::height},
   };
   return all;
 }

@@ -101,7 +101,7 @@ std::vector<RandomChain> pairs(const std::string& input, const std::string& firs
 
 /// Halos of two rows on both sides, where a rank of six has one row or none.
 std::vector<RandomChain> pairs_of_convolutions() {
-  return pairs("2x5x4", "conv 4 kernel=5 padding=2", "conv 3 kernel=5 padding=2");
+  return pairs("2x5x4", "conv 4 kernel=5 padding=2", "conv 3 kernel=5x3 padding=2x1 bias=false");
 }
 
 /// Every third of them: each placement before and after another.

@@ -90,34 +90,56 @@ class ChainDraw {
     add(c, classes ? "linear 5" : "linear 3", {"replicated", "batch", "column", "row"});
   }
 
+  /// For height and width: one number, or one each.
+  template <class Draw>
+  kernels::Extent2 both_or_each(Draw draw) {
+    const int first = draw();
+    return {first, one_in(2) ? first : draw()};
+  }
+  kernels::Extent2 step() {
+    return both_or_each([&] { return number(1, 3); });
+  }
+  kernels::Extent2 window(int most, std::int64_t rows, std::int64_t columns) {
+    const auto extent = [&](std::int64_t n) {
+      return number(1, static_cast<int>(std::min<std::int64_t>(most, n)));
+    };
+    const int first = extent(std::min(rows, columns));
+    return one_in(2) ? kernels::Extent2(first) : kernels::Extent2(extent(rows), extent(columns));
+  }
+
   /// One layer in five is placed by the choice of the cheapest.
   void add(RandomChain& c, const std::string& layer, std::initializer_list<const char*> placements) {
     c.layers.push_back(one_in(5) ? layer : layer + " placement=" + any_of(placements));
   }
 
   void add_image_layer(RandomChain& c, int& height, int& width) {
-    const int least = std::min(height, width);
-    const auto shrink = [&](int kernel, int stride, int padding) {
-      height = (height + 2 * padding - kernel) / stride + 1;
-      width = (width + 2 * padding - kernel) / stride + 1;
+    using kernels::Extent2;
+    const auto shrink = [&](Extent2 kernel, Extent2 stride, Extent2 padding) {
+      height = static_cast<int>(kernels::windows(height + 2 * padding.h, kernel.h, stride.h));
+      width = static_cast<int>(kernels::windows(width + 2 * padding.w, kernel.w, stride.w));
     };
     switch (number(0, 5)) {
       case 0:
       case 1: {
-        const int padding = any_of({0, 0, 0, 1, 2, 3}), kernel = number(1, std::min(5, least + 2 * padding)),
-                  stride = number(1, 3);
+        Extent2 padding = both_or_each([&] { return any_of({0, 0, 0, 1, 2, 3}); });
+        const Extent2 kernel = window(5, height + 2 * padding.h, width + 2 * padding.w), stride = step();
+        const bool same = stride == Extent2(1) && kernel.h % 2 + kernel.w % 2 == 2 && one_in(2);
+        if (same) padding = {kernel.h / 2, kernel.w / 2};
         add(c,
-            "conv " + std::to_string(number(1, 5)) + " kernel=" + std::to_string(kernel) + " stride=" +
-                std::to_string(stride) + " padding=" + std::to_string(padding) + (one_in(8) ? " frozen" : ""),
+            "conv " + std::to_string(number(1, 5)) + " kernel=" + to_string(kernel) +
+                " stride=" + to_string(stride) + " padding=" + (same ? "same" : to_string(padding)) +
+                (one_in(3) ? " bias=false" : "") + (one_in(8) ? " frozen" : ""),
             {"replicated", "batch", "column", "row", "height", "height"});
         return shrink(kernel, stride, padding);
       }
       case 2:
       case 3: {
-        const int kernel = number(1, std::min(4, least)), stride = number(1, 3);
+        const bool global = one_in(6);
+        const Extent2 kernel = global ? Extent2(height, width) : window(4, height, width), stride = step();
         add(c,
-            any_of<std::string>({"maxpool ", "avgpool "}) + std::to_string(kernel) +
-                " stride=" + std::to_string(stride),
+            global ? "avgpool global"
+                   : any_of<std::string>({"maxpool ", "avgpool "}) + to_string(kernel) +
+                         " stride=" + to_string(stride),
             {"replicated", "batch", "column", "height", "height"});
         return shrink(kernel, stride, 0);
       }
@@ -129,7 +151,9 @@ class ChainDraw {
 
   void add_flat_layer(RandomChain& c) {
     if (one_in(2))
-      add(c, "linear " + std::to_string(number(1, 7)) + (one_in(8) ? " frozen" : ""),
+      add(c,
+          "linear " + std::to_string(number(1, 7)) + (one_in(4) ? " bias=false" : "") +
+              (one_in(8) ? " frozen" : ""),
           {"replicated", "batch", "column", "row"});
     else
       add(c, any_of<std::string>({"relu", "tanh", "dropout 0.3"}), {"replicated", "batch", "column"});

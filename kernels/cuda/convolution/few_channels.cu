@@ -1,7 +1,7 @@
 /// Convolution of up to four channels, directly: the patch of the image and the filters in shared memory.
 ///
 /// What it saves against the gathered product: with 9 to 100 taps a sum is over before a pipeline of slices
-/// has filled, and each input would be copied to shared memory kernel_h·kernel_w times; here it is copied
+/// has filled, and each input would be copied to shared memory kernel.h·kernel.w times; here it is copied
 /// once a block. A block has some rows of one sample and up to 64 filters, a thread four pixels and four or
 /// eight filters: per tap it reads four inputs (neighbouring threads, neighbouring pixels) and one or two
 /// vectors of filters (the same for most of a warp).
@@ -39,11 +39,11 @@ __device__ __forceinline__ void fill(const DirectForward& p, const Parts& shared
     shared.places[i] = (channel * p.patch_height + row) * p.patch_width + column;
   }
   const float* image = p.x + static_cast<std::int64_t>(sample) * p.channels * p.height * p.width;
-  const int top = first_row * p.stride - p.padding;
+  const int top = first_row * p.stride_h - p.padding_h;
   for (int i = thread; i < p.channels * p.patch_height * p.patch_width; i += threads) {
     const auto [channel, position] = divide(i, p.patch_plane);
     const auto [row, column] = divide(position, p.patch_row);
-    const int h = top + row, w = column - p.padding;
+    const int h = top + row, w = column - p.padding_w;
     const bool present = h >= 0 && h < p.height && w >= 0 && w < p.width;
     shared.patch[i] = present ? image[(channel * p.height + h) * p.width + w] : 0.0F;
   }
@@ -58,7 +58,7 @@ __device__ __forceinline__ void compute(const DirectForward& p, const Parts& sha
   for (int j = 0; j < pixels_per_thread; ++j) {
     const int inside = pixel + j * spacing < pixels ? pixel + j * spacing : 0;
     const auto [row, column] = divide(inside, p.row);
-    corner[j] = (row * p.patch_width + column) * p.stride;
+    corner[j] = row * p.stride_h * p.patch_width + column * p.stride_w;
   }
   float sum[Filters][pixels_per_thread] = {};
 #pragma unroll 4
@@ -85,7 +85,7 @@ __device__ __forceinline__ void compute(const DirectForward& p, const Parts& sha
 #pragma unroll
   for (int i = 0; i < Filters; ++i) {
     if (first_filter + filter + i >= p.filters) break;
-    const float bias = p.bias[first_filter + filter + i];
+    const float bias = p.bias == nullptr ? 0.0F : p.bias[first_filter + filter + i];
 #pragma unroll
     for (int j = 0; j < pixels_per_thread; ++j) {
       float result = sum[i][j] + bias;
@@ -122,7 +122,7 @@ __global__ void __launch_bounds__(256) few_channels(const DirectForward p) {
 }  // namespace
 
 DirectForward direct_forward(const ConvolutionShape& s, const DirectTiling& tiling) {
-  const auto window = s.kernel_h * s.kernel_w;
+  const auto window = s.kernel.h * s.kernel.w;
   return {.channels = static_cast<int>(s.channels),
           .height = static_cast<int>(s.height),
           .width = static_cast<int>(s.width),
@@ -130,8 +130,10 @@ DirectForward direct_forward(const ConvolutionShape& s, const DirectTiling& tili
           .taps = static_cast<int>(s.channels * window),
           .out_height = static_cast<int>(s.out_height()),
           .out_width = static_cast<int>(s.out_width()),
-          .stride = static_cast<int>(s.stride),
-          .padding = static_cast<int>(s.padding),
+          .stride_h = static_cast<int>(s.stride.h),
+          .stride_w = static_cast<int>(s.stride.w),
+          .padding_h = static_cast<int>(s.padding.h),
+          .padding_w = static_cast<int>(s.padding.w),
           .block_rows = tiling.rows,
           .block_filters = tiling.filters,
           .patch_height = tiling.patch_height,
@@ -139,7 +141,7 @@ DirectForward direct_forward(const ConvolutionShape& s, const DirectTiling& tili
           .relu = s.epilogue == Epilogue::relu,
           .all_taps = Divisor(s.channels * window),
           .window = Divisor(window),
-          .window_row = Divisor(s.kernel_w),
+          .window_row = Divisor(s.kernel.w),
           .row = Divisor(s.out_width()),
           .patch_row = Divisor(tiling.patch_width),
           .patch_plane = Divisor(tiling.patch_height * tiling.patch_width)};

@@ -1,7 +1,7 @@
 /// Convolution forward and data gradient as an implicit GEMM: filters [rows, taps] × image [taps, pixels].
 ///
 /// Adds to a product of matrices in memory: the image operand is gathered as it is needed, so the matrix of
-/// patches (kernel_h·kernel_w times the image) is neither written nor read. What a tap adds to an address is
+/// patches (kernel.h·kernel.w times the image) is neither written nor read. What a tap adds to an address is
 /// computed once a slice and block into a table in shared memory, what a pixel adds once a thread; an element
 /// then costs one table read (the same for the whole warp), two additions and two comparisons. Copies are
 /// 4-byte `cp.async`, several slices ahead of the arithmetic: neighbouring pixels lie at no particular
@@ -154,7 +154,7 @@ using Rows128 = Tile<128, 128, 16, 8, 8, 3, 2>;
 }  // namespace
 
 void run(const GatherProduct& p, GatherTile tile, cudaStream_t stream) {
-  const bool divided = p.g.stride.value > 1;
+  const bool divided = p.g.divides();
   switch (tile) {
     case GatherTile::rows16:
     case GatherTile::rows32:

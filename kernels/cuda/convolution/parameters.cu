@@ -63,15 +63,21 @@ __device__ __forceinline__ void copy_slice(const ParameterProduct& p, Shared<T>&
   }
 }
 
+/// Into the gradient; tap number `taps` is the bias.
+__device__ __forceinline__ void add(const ParameterProduct& p, int filter, int tap, float sum) {
+  const bool of_bias = tap == p.g.taps;
+  if (of_bias && p.dbias == nullptr) return;
+  float* to = of_bias ? p.dbias + filter : p.dweight + static_cast<std::int64_t>(filter) * p.g.taps + tap;
+  *to = p.accumulate ? *to + sum : sum;
+}
+
 /// Where a result goes: to the gradient itself, or to the split's own sums.
 __device__ __forceinline__ void store(const ParameterProduct& p, int filter, int tap, float sum) {
   if (p.splits > 1) {
     p.parts[(static_cast<std::int64_t>(blockIdx.z) * p.filters + filter) * (p.g.taps + 1) + tap] = sum;
     return;
   }
-  float* to =
-      tap == p.g.taps ? p.dbias + filter : p.dweight + static_cast<std::int64_t>(filter) * p.g.taps + tap;
-  *to = p.accumulate ? *to + sum : sum;
+  add(p, filter, tap, sum);
 }
 
 template <class T>
@@ -136,10 +142,8 @@ __global__ void __launch_bounds__(1024) add_parts(const ParameterProduct p) {
   if (line > 0 || result >= results) return;
   for (int other = 1; other < lines; ++other)
     sum += shared[other * lanes + lane];
-  const int filter = result / (p.g.taps + 1), tap = result - filter * (p.g.taps + 1);
-  float* to =
-      tap == p.g.taps ? p.dbias + filter : p.dweight + static_cast<std::int64_t>(filter) * p.g.taps + tap;
-  *to = p.accumulate ? *to + sum : sum;
+  const int filter = result / (p.g.taps + 1);
+  add(p, filter, result - filter * (p.g.taps + 1), sum);
 }
 
 template <class T>

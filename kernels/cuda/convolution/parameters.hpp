@@ -11,7 +11,7 @@ namespace partita::kernels::cuda::convolution {
 struct ParameterProduct {
   Gather g;
   const float *dy = nullptr, *image = nullptr;
-  float *dweight = nullptr, *dbias = nullptr;
+  float *dweight = nullptr, *dbias = nullptr;  ///< dbias: null where there is no bias
   float* parts = nullptr;  ///< [splits, filters, taps + 1]: sums of each split, where there are several
   int filters = 0;
   int splits = 1, slices = 0;

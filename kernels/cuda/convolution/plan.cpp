@@ -21,8 +21,9 @@ float* floats(View view) { return const_cast<float*>(floats(ConstView(view))); }
 void expect_indices_fit(const ConvolutionShape& s) {
   constexpr std::int64_t most = std::int64_t(1) << 30, most_taps = std::int64_t(1) << 24,
                          most_extent = 1 << 15;
-  const auto window = s.kernel_h * s.kernel_w;
-  for (const auto extent : {s.height, s.width, s.kernel_h, s.kernel_w, s.stride, s.padding})
+  const auto window = s.kernel.area();
+  for (const auto extent :
+       {s.height, s.width, s.kernel.h, s.kernel.w, s.stride.h, s.stride.w, s.padding.h, s.padding.w})
     if (extent > most_extent)
       throw std::length_error("an extent of a convolution exceeds what its indices hold");
   for (const auto count : {s.batch * s.height * s.width, s.batch * s.out_height() * s.out_width(),
@@ -50,13 +51,13 @@ class GpuConvolution final : public Convolution {
   void forward(ConstView x, ConstView weight, ConstView bias, View y, Workspace) override {
     if (direct_.possible) {
       DirectForward p = direct_forward(s_, direct_);
-      p.x = floats(x), p.weight = floats(weight), p.bias = floats(bias), p.y = floats(y);
+      p.x = floats(x), p.weight = floats(weight), p.bias = bias_of(bias), p.y = floats(y);
       return run(p, direct_, s_.batch, stream_);
     }
     run(GatherProduct{.g = forward_gather(s_),
                       .weight = floats(weight),
                       .image = floats(x),
-                      .bias = floats(bias),
+                      .bias = bias_of(bias),
                       .out = floats(y),
                       .rows = static_cast<int>(s_.filters),
                       .relu = s_.epilogue == Epilogue::relu},
@@ -80,7 +81,7 @@ class GpuConvolution final : public Convolution {
                          .dy = floats(dy),
                          .image = floats(x),
                          .dweight = floats(dweight),
-                         .dbias = floats(dbias),
+                         .dbias = s_.bias ? floats(dbias) : nullptr,
                          .parts = reinterpret_cast<float*>(workspace.data()),
                          .filters = static_cast<int>(s_.filters),
                          .splits = parameters_.splits,
@@ -90,7 +91,8 @@ class GpuConvolution final : public Convolution {
   }
 
  private:
-  [[nodiscard]] std::int64_t taps() const { return s_.channels * s_.kernel_h * s_.kernel_w; }
+  [[nodiscard]] const float* bias_of(ConstView bias) const { return s_.bias ? floats(bias) : nullptr; }
+  [[nodiscard]] std::int64_t taps() const { return s_.channels * s_.kernel.h * s_.kernel.w; }
   [[nodiscard]] std::int64_t outputs() const { return s_.batch * s_.out_height() * s_.out_width(); }
 
   ConvolutionShape s_;

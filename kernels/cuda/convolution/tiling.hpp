@@ -94,8 +94,8 @@ struct DirectTiling {
 };
 
 inline DirectTiling with_rows(const ConvolutionShape& s, DirectTiling t, std::int64_t rows) {
-  const auto taps = s.channels * s.kernel_h * s.kernel_w;
-  const auto height = (rows - 1) * s.stride + s.kernel_h;
+  const auto taps = s.channels * s.kernel.h * s.kernel.w;
+  const auto height = (rows - 1) * s.stride.h + s.kernel.h;
   const auto groups = t.filters / t.filters_per_thread;
   const auto work = groups * ceil_divide(rows * s.out_width(), DirectTiling::pixels_per_thread);
   t.rows = static_cast<int>(rows);
@@ -110,12 +110,12 @@ inline DirectTiling with_rows(const ConvolutionShape& s, DirectTiling t, std::in
 /// multiprocessor or a block has few pixels left, and until the patch fits.
 inline DirectTiling direct_tiling(const ConvolutionShape& s, int multiprocessors) {
   constexpr std::int64_t shared_limit = 48 * 1024, most_taps = 128, fewest_pixels = 64, most_filters = 64;
-  const auto taps = s.channels * s.kernel_h * s.kernel_w;
+  const auto taps = s.channels * s.kernel.h * s.kernel.w;
   if (s.channels < 1 || s.channels > 4 || s.filters < 1 || s.batch < 1 || s.batch > 65535 ||
       taps > most_taps || s.out_height() * s.out_width() < fewest_pixels ||
-      s.width + 2 * s.padding > shared_limit)
+      s.width + 2 * s.padding.w > shared_limit)
     return {};
-  DirectTiling t{.patch_width = static_cast<int>(s.width + 2 * s.padding)};
+  DirectTiling t{.patch_width = static_cast<int>(s.width + 2 * s.padding.w)};
   t.filters_per_thread = ceil_divide(s.filters, 4) % 2 == 0 ? 8 : 4;
   const auto padded = ceil_divide(s.filters, t.filters_per_thread) * t.filters_per_thread;
   t.filters = static_cast<int>(std::min(padded, most_filters));

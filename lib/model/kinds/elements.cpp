@@ -40,7 +40,7 @@ LayerDescription dropout() {
   return {.kind = LayerKind::dropout,
           .name = "dropout",
           .meaning = "in training sets elements to 0 at random and scales the others by 1/(1-p)",
-          .argument = LayerNumber{"probability", "p, of an element to become 0", 0, 1, &Layer::probability},
+          .argument = LayerValue{"probability", "p, of an element to become 0", 0, 1, &Layer::probability},
           .example = "dropout 0.5",
           .forward_flops = one_each,
           .placements = of_images,

@@ -14,9 +14,6 @@ LayerDescription tanh();
 LayerDescription flatten();
 LayerDescription dropout();
 
-/// Weight and bias of a layer whose outputs are weighted sums of `fan_in` inputs, a row each.
-std::vector<Parameter> weight_and_bias(const Shape& weight, std::int64_t fan_in);
-
 /// Channels, and the rows and columns of the windows that fit the input.
 Shape windows_of(const Layer&, std::int64_t channels);
 

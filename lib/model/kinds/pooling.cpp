@@ -1,4 +1,6 @@
 /// Layers that reduce each channel over windows: maxpool and avgpool.
+#include <tuple>
+
 #include "kinds.hpp"
 #include "partita/kernels/backend.hpp"
 
@@ -10,29 +12,32 @@ LayerDescription pooling(LayerKind kind, std::string_view name, std::string_view
   return {.kind = kind,
           .name = name,
           .meaning = meaning,
-          .argument = LayerNumber{"window", "edge of the square that becomes one element", 1, largest,
-                                  &Layer::kernel},
+          .argument =
+              LayerValue{"window", "rows and columns that become one element", 1, largest, &Layer::kernel},
           .options = {{"stride", "between two windows", 1, largest_window, &Layer::stride, "the window",
-                       [](const Layer& layer) { return layer.kernel; }}},
+                       [](Layer& layer) { layer.stride = layer.kernel; }}},
           .example = example,
           .takes = Takes::images,
           .output = [](const Layer& layer) { return windows_of(layer, layer.input[0]); },
           .forward_flops =
-              [](const Layer& layer) {
-                return one_each(layer) * static_cast<double>(layer.kernel * layer.kernel);
-              },
+              [](const Layer& layer) { return one_each(layer) * static_cast<double>(layer.kernel.area()); },
           .placements = of_images,
           .has_windows = true,
           .has_epilogue = true};
 }
 
+/// `avgpool global`: the input says how large its window is. Without `stride` the stride is as unknown.
+std::string take_whole_image(Layer& layer) {
+  layer.is_global = true;
+  return layer.stride == Extent2(0) ? "" : "global is one window; it takes no stride";
+}
+
 }  // namespace
 
 Shape windows_of(const Layer& layer, std::int64_t channels) {
-  const auto along = [&](std::int64_t extent) {
-    return kernels::windows(extent + 2 * layer.padding, layer.kernel, layer.stride);
-  };
-  return {channels, along(layer.input[1]), along(layer.input[2])};
+  const auto& [kernel, stride, padding] = std::tie(layer.kernel, layer.stride, layer.padding);
+  return {channels, kernels::windows(layer.input[1] + 2 * padding.h, kernel.h, stride.h),
+          kernels::windows(layer.input[2] + 2 * padding.w, kernel.w, stride.w)};
 }
 
 LayerDescription maxpool() {
@@ -45,8 +50,13 @@ LayerDescription maxpool() {
 }
 
 LayerDescription avgpool() {
-  return pooling(LayerKind::avgpool, "avgpool", "the mean of each window", largest_window,
-                 "avgpool 3 stride=2");
+  auto kind =
+      pooling(LayerKind::avgpool, "avgpool", "the mean of each window", largest_window, "avgpool 3 stride=2");
+  kind.argument->word = LayerWord{"global", "the whole image, whatever its size", take_whole_image};
+  kind.fit_to_input = [](Layer& layer) {
+    if (layer.is_global) layer.kernel = layer.stride = {layer.input[1], layer.input[2]};
+  };
+  return kind;
 }
 
 }  // namespace partita::model

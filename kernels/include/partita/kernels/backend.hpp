@@ -82,19 +82,23 @@ constexpr std::int64_t windows(std::int64_t extent, std::int64_t kernel, std::in
   return extent < kernel ? 0 : (extent - kernel) / stride + 1;
 }
 
-/// Two-dimensional cross-correlation, square strides and zero padding, dilation 1.
-/// X [batch, channels, height, width], W [filters, channels, kernel_h, kernel_w], Y [batch, filters, out_h,
+/// Two-dimensional cross-correlation with zero padding, dilation 1.
+/// X [batch, channels, height, width], W [filters, channels, kernel.h, kernel.w], Y [batch, filters, out_h,
 /// out_w] with out = (extent + 2·padding − kernel) / stride + 1, rounded down; 0 where no window fits.
-/// Without channels Y is the epilogue of the bias, without filters or outputs dX is 0.
+/// Without channels Y is the epilogue of the bias, without filters or outputs dX is 0. Without `bias` its
+/// view and that of its gradient are empty, and it counts as 0.
 struct ConvolutionShape {
   std::int64_t batch = 0, channels = 0, height = 0, width = 0;
-  std::int64_t filters = 0, kernel_h = 1, kernel_w = 1;
-  std::int64_t stride = 1, padding = 0;
+  std::int64_t filters = 0;
+  Extent2 kernel = 1, stride = 1, padding = 0;
+  bool bias = true;
   Layout layout = Layout::nchw;
   Epilogue epilogue = Epilogue::none;
   friend bool operator==(const ConvolutionShape&, const ConvolutionShape&) = default;
-  [[nodiscard]] std::int64_t out_height() const { return windows(height + 2 * padding, kernel_h, stride); }
-  [[nodiscard]] std::int64_t out_width() const { return windows(width + 2 * padding, kernel_w, stride); }
+  [[nodiscard]] std::int64_t out_height() const {
+    return windows(height + 2 * padding.h, kernel.h, stride.h);
+  }
+  [[nodiscard]] std::int64_t out_width() const { return windows(width + 2 * padding.w, kernel.w, stride.w); }
 };
 
 /// The three directions of one convolution; a plan serves all of them so that they can share decisions.
@@ -111,22 +115,23 @@ class Convolution : public Plan {
 enum class PoolingKind { maximum, average };
 
 /// Pooling over windows without padding; a window that would leave the image is dropped, as PyTorch does.
-/// Average divides by kernel². On equal values the maximum's gradient goes to the first in row-major order.
+/// Average divides by the kernel's area. On equal values the maximum's gradient goes to the first in
+/// row-major order.
 struct PoolingShape {
   PoolingKind kind = PoolingKind::maximum;
   std::int64_t batch = 0, channels = 0, height = 0, width = 0;
-  std::int64_t kernel = 2, stride = 2;
+  Extent2 kernel = 2, stride = 2;
   Layout layout = Layout::nchw;
   Epilogue epilogue = Epilogue::none;
   friend bool operator==(const PoolingShape&, const PoolingShape&) = default;
-  [[nodiscard]] std::int64_t out_height() const { return windows(height, kernel, stride); }
-  [[nodiscard]] std::int64_t out_width() const { return windows(width, kernel, stride); }
+  [[nodiscard]] std::int64_t out_height() const { return windows(height, kernel.h, stride.h); }
+  [[nodiscard]] std::int64_t out_width() const { return windows(width, kernel.w, stride.w); }
 };
 
 class Pooling : public Plan {
  public:
   /// Y = epilogue(pool(X)). `winners` [elements of Y, uint8] receives, for maximum pooling, the position
-  /// inside the window (row · kernel + column) that won: its kernel is at most 16, an average has any.
+  /// inside the window (row · kernel.w + column) that won: its kernel has at most 256, an average has any.
   virtual void forward(ConstView x, View y, View winners, Workspace) = 0;
   /// dX from dY, overwriting; dY is the gradient after any epilogue mask was applied.
   virtual void backward(ConstView dy, ConstView winners, View dx, Workspace) = 0;

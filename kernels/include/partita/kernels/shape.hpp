@@ -1,7 +1,9 @@
-/// The logical extents of a tensor, outermost dimension first (images: channels, height, width).
+/// The logical extents of a tensor, outermost dimension first (images: channels, height, width), and those of
+/// windows.
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <initializer_list>
 #include <span>
 #include <stdexcept>
@@ -49,6 +51,22 @@ inline std::string to_string(const Shape& shape) {
   for (auto extent : shape.extents())
     text += (text.empty() ? "" : "x") + std::to_string(extent);
   return text;
+}
+
+/// Along the height and along the width of an image; one number stands for both.
+struct Extent2 {
+  std::int64_t h = 0, w = 0;
+  constexpr Extent2() = default;
+  // NOLINTNEXTLINE(google-explicit-constructor): a number is a square's natural form
+  constexpr Extent2(std::int64_t both) : h(both), w(both) {}
+  constexpr Extent2(std::int64_t height, std::int64_t width) : h(height), w(width) {}
+  [[nodiscard]] constexpr std::int64_t area() const { return h * w; }
+  friend constexpr bool operator==(const Extent2&, const Extent2&) = default;
+};
+
+/// "3", "3x5".
+inline std::string to_string(const Extent2& extent) {
+  return std::to_string(extent.h) + (extent.h == extent.w ? "" : "x" + std::to_string(extent.w));
 }
 
 }  // namespace partita::kernels

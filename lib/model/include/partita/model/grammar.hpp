@@ -11,7 +11,7 @@
 namespace partita::model {
 
 /// "a whole number from 1 to 4096".
-std::string allowed(const LayerNumber&);
+std::string allowed(const LayerValue&);
 
 /// A word that every kind of layer takes, as `placement=HOW`.
 struct CommonOption {

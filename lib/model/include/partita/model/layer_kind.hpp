@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -13,16 +14,26 @@
 
 namespace partita::model {
 
-/// A number of a layer line, bare (`linear 10`) or `kernel=3`.
-struct LayerNumber {
+/// A word that may stand for a number, as `avgpool global`.
+struct LayerWord {
   std::string_view name;
   std::string_view meaning;
-  /// Whole numbers lie in [least, most], others in [least, most).
-  double least, most;
-  std::variant<std::int64_t Layer::*, double Layer::*> field;
-  /// What stands for it when it is not given, in words and as a number; without them it must be given.
+  /// Gives the layer, whose other values are known, what the word stands for; returns why it cannot, or
+  /// nothing.
+  std::string (*apply)(Layer&);
+};
+
+/// A value of a layer line, bare (`linear 10`) or `kernel=3`.
+struct LayerValue {
+  std::string_view name;
+  std::string_view meaning;
+  /// Whole numbers, alone or as HEIGHTxWIDTH, lie in [least, most], others in [least, most).
+  double least = 0, most = 0;
+  std::variant<std::int64_t Layer::*, double Layer::*, Extent2 Layer::*, bool Layer::*> field;
+  /// What stands for it when it is not given, in words and as a value; without them it must be given.
   std::string_view otherwise = "";
-  std::int64_t (*standard)(const Layer&) = nullptr;
+  void (*set_standard)(Layer&) = nullptr;
+  std::optional<LayerWord> word = {};
 };
 
 /// What a layer's input must be.
@@ -47,12 +58,13 @@ struct LayerDescription {
 
   // Its line.
   std::string_view meaning;
-  std::optional<LayerNumber> argument = {};
-  std::vector<LayerNumber> options = {};
+  std::optional<LayerValue> argument = {};
+  std::vector<LayerValue> options = {};
   std::string_view example;
 
   // Shapes and counts. The output's shape is that of an input that fits; none: the input's.
   Takes takes = Takes::anything;
+  void (*fit_to_input)(Layer&) = nullptr;  ///< what depends on the input's shape, before all else
   Shape (*output)(const Layer&) = nullptr;
   std::vector<Parameter> (*parameters)(const Layer&) = nullptr;  ///< none: it has none
   std::vector<SavedTensor> saved = {};

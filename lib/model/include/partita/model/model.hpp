@@ -14,6 +14,7 @@
 namespace partita::model {
 
 using kernels::Elements;
+using kernels::Extent2;
 using kernels::Shape;
 
 enum class LayerKind { linear, conv, maxpool, avgpool, relu, tanh, flatten, dropout };
@@ -54,7 +55,9 @@ struct Layer {
   std::string name;       ///< once in a model: as its line says, else `numbered_name`
   bool is_named = false;  ///< by its line
   std::int64_t out = 0;   ///< features of linear, filters of conv
-  std::int64_t kernel = 1, stride = 1, padding = 0;
+  Extent2 kernel = 1, stride = 1, padding = 0;
+  bool is_global = false;    ///< its one window is the whole image, whose extents are its kernel
+  bool bias = true;          ///< of linear and conv: whether an output has a number of its own added
   double probability = 0;    ///< of dropout
   bool frozen = false;       ///< where it has parameters: they stay as they are
   std::string placement;     ///< on the tensor axis, as asked for by `placement=`; empty: the cheapest

@@ -23,7 +23,9 @@ struct Placement {
   Spread spread = Spread::replicated;
   /// ranks + 1 offsets: of channels (or features), of rows, or of the output rows of a window.
   std::vector<std::int64_t> offsets;
-  std::int64_t kernel = 1, stride = 1, padding = 0;  ///< of a window
+  /// Of a window: its rows, and the zero border on each side.
+  std::int64_t kernel = 1, stride = 1;
+  kernels::Extent2 padding;
   friend bool operator==(const Placement&, const Placement&) = default;
 };
 
