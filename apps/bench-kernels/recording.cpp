@@ -54,7 +54,7 @@ class Walk {
  public:
   explicit Walk(comm::MpiEnvironment& environment)
       : world_(comm::Communicator::self(environment)),
-        axes_(world_, model_, plan_),
+        axes_(world_, plan_.grid, step::used_axes(model_, plan_)),
         program_(step::build_training_program(model_, plan_, {}, {.type = backend_->type()})),
         parameters_(program_, backend_->device(), axes_.along(topology::Axis::data)),
         executor_(program_, model_, *backend_, axes_, parameters_,
