@@ -268,7 +268,7 @@ int train(const Job& job, const run::TrainingOptions& asked, kernels::Backend& b
               (outcome == run::Outcome::complete && !options.train.target_accuracy));
   // Before the result says that the run is complete.
   if (outcome != run::Outcome::interrupted && !options.save_model.empty()) {
-    const auto whole = training.gather_parameters();
+    const auto whole = training.gather_parameters(state::Receivers::rank_0);
     if (speaks) results::write_model(options.save_model, model_file(options, job.input.data->train, whole));
   }
   const bool can_go_on = training.committed_step() >= 0;

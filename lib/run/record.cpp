@@ -28,7 +28,7 @@ std::vector<double> pack(const std::vector<StepRow>& steps, std::size_t first) {
   return numbers;
 }
 
-std::vector<step::Program> programs_of(const state::ProgramOf& program_of, int ranks) {
+std::vector<step::Program> programs_of(const ProgramOf& program_of, int ranks) {
   std::vector<step::Program> programs;
   for (int r = 0; r < ranks; ++r)
     programs.push_back(program_of(r));
@@ -37,7 +37,7 @@ std::vector<step::Program> programs_of(const state::ProgramOf& program_of, int r
 
 }  // namespace
 
-std::vector<GatheredStep> gather_steps(comm::Communicator& world, const state::ProgramOf& program_of,
+std::vector<GatheredStep> gather_steps(comm::Communicator& world, const ProgramOf& program_of,
                                        const std::vector<StepRow>& steps, const comm::Clocks& clocks,
                                        std::size_t first) {
   const auto numbers = gather_numbers(world, pack(steps, first));

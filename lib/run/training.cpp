@@ -42,8 +42,8 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
                                                      .batch = evaluation_batch * options.split.grid.data,
                                                      .device_messages = options.device_messages});
   if (!options.checkpoint.dir.empty())
-    checkpointer_ = std::make_unique<state::Checkpointer>(world, model, *parameters_, options.checkpoint,
-                                                          [this](int rank) { return program_of(rank); });
+    checkpointer_ =
+        std::make_unique<state::Checkpointer>(world, model, *parameters_, options.checkpoint, owned_pieces());
 }
 
 Training::~Training() = default;
@@ -61,9 +61,14 @@ step::Program Training::program_of(int rank) const {
   return step::build_training_program(model_, plan_, topology::coordinate_of(plan_.grid, rank), format_);
 }
 
-std::vector<state::LogicalTensor> Training::gather_parameters() const {
-  return state::gather_logical(world_, model_, parameters_->weights_on_host(),
-                               [this](int rank) { return program_of(rank); });
+std::vector<std::vector<step::Piece>> Training::owned_pieces() const {
+  return step::owned_pieces(plan_.grid, [this](const topology::Coordinate& role) {
+    return step::held_pieces(step::build_training_program(model_, plan_, role, format_));
+  });
+}
+
+std::vector<state::LogicalTensor> Training::gather_parameters(state::Receivers receivers) const {
+  return state::gather_logical(world_, model_, parameters_->weights_on_host(), owned_pieces(), receivers);
 }
 
 void Training::set_parameter(const state::LogicalTensor& tensor) {

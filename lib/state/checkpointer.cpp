@@ -30,13 +30,6 @@ results::Block block_of(const step::Piece& piece, const model::ModelSpec& model,
           .file = file};
 }
 
-std::vector<step::Program> programs_of(const ProgramOf& program_of, int ranks) {
-  std::vector<step::Program> programs;
-  for (int r = 0; r < ranks; ++r)
-    programs.push_back(program_of(r));
-  return programs;
-}
-
 /// Of a checkpoint, in which every rank that owns something writes.
 std::filesystem::path make_checkpoint_folder(const std::filesystem::path& dir, std::int64_t step) {
   auto folder = results::checkpoint_folder(dir, step);
@@ -76,12 +69,12 @@ class CheckpointActivity {
 
 Checkpointer::Checkpointer(comm::Communicator& world, const model::ModelSpec& model,
                            const Parameters& parameters, CheckpointOptions options,
-                           const ProgramOf& program_of)
+                           std::vector<std::vector<step::Piece>> owned)
     : world_(world),
       model_(model),
       parameters_(parameters),
       options_(std::move(options)),
-      owned_(step::owned_pieces(programs_of(program_of, world.size()))),
+      owned_(std::move(owned)),
       receipts_(static_cast<std::size_t>(world.size())) {
   std::vector<std::int64_t> cuts(receipts_.size() + 1);
   for (std::size_t r = 0; r < cuts.size(); ++r)

@@ -2,7 +2,8 @@
 /// a rank's flat vector and those of the model's whole tensors correspond.
 #include "partita/state/parameters.hpp"
 
-#include <cstring>
+#include <map>
+#include <string>
 
 #include "partita/base/error.hpp"
 
@@ -107,11 +108,18 @@ void Parameters::initialize(const step::Program& program, const model::ModelSpec
 }
 
 std::vector<LogicalTensor> gather_logical(comm::Communicator& world, const model::ModelSpec& model,
-                                          kernels::ConstView mine, const ProgramOf& program_of) {
-  const std::string bytes(static_cast<const char*>(mine.data()),
-                          static_cast<std::size_t>(mine.bytes().value()));
-  auto texts = world.all_gather_text(bytes, collective::Purpose::parameter);
+                                          kernels::ConstView mine,
+                                          const std::vector<std::vector<step::Piece>>& owned,
+                                          Receivers receivers) {
+  std::string bytes;
+  for (const auto& piece : owned[static_cast<std::size_t>(world.rank())]) {
+    const auto part = mine.slice(piece.flat, piece.elements());
+    bytes.append(static_cast<const char*>(part.data()), static_cast<std::size_t>(part.bytes().value()));
+  }
+  auto texts = receivers == Receivers::all ? world.all_gather_text(bytes, collective::Purpose::parameter)
+                                           : world.gather_text(bytes, 0, collective::Purpose::parameter);
   std::vector<LogicalTensor> tensors;
+  std::map<std::pair<int, int>, LogicalTensor*> at;
   for (std::size_t l = 0; l < model.layers.size(); ++l) {
     int t = 0;
     for (const auto& parameter : model.layers[l].parameters())
@@ -120,19 +128,22 @@ std::vector<LogicalTensor> gather_logical(comm::Communicator& world, const model
            .tensor = t++,
            .values = std::vector<double>(static_cast<std::size_t>(parameter.shape.elements().value()))});
   }
-  for (int r = world.size(); r-- > 0;) {  // the lowest rank that holds a value has the last word
-    const step::Program program = program_of(r);
-    auto& text = texts[static_cast<std::size_t>(r)];
-    const View flat(text.data(), program.type, program.parameter_count);
-    base::expect(flat.bytes().value() == static_cast<std::int64_t>(text.size()),
-                 "a rank's vector fits its program", r);
-    for (std::size_t u = 0; u < program.units.size(); ++u)
-      for (auto& tensor : tensors)
-        if (tensor.layer == program.units[u].layer)
-          for_each_element(program.parameters[u].tensors[static_cast<std::size_t>(tensor.tensor)],
-                           [&](std::int64_t i, std::int64_t logical) {
-                             tensor.values[static_cast<std::size_t>(logical)] = read(flat, i);
-                           });
+  for (auto& tensor : tensors)
+    at[{tensor.layer, tensor.tensor}] = &tensor;
+  for (std::size_t r = 0; r < texts.size(); ++r) {
+    const View flat(texts[r].data(), mine.type(),
+                    Elements(static_cast<std::int64_t>(texts[r].size()) / kernels::size_of(mine.type())));
+    std::int64_t next = 0;
+    for (const auto& piece : owned[r]) {
+      const auto& layer = model.layers[static_cast<std::size_t>(piece.layer)];
+      const auto columns = layer.parameters()[static_cast<std::size_t>(piece.tensor)].columns();
+      auto& values = at.at({piece.layer, piece.tensor})->values;
+      for (std::int64_t i = 0; i < piece.elements().value(); ++i) {
+        const auto row = piece.first_row + i / piece.columns, column = piece.first_column + i % piece.columns;
+        values[static_cast<std::size_t>(row * columns + column)] = read(flat, next++);
+      }
+    }
+    base::expect(next == flat.size().value(), "a rank sends what is its own", r);
   }
   return tensors;
 }

@@ -37,19 +37,23 @@ std::vector<Piece> held_pieces(const Program& program) {
   return pieces;
 }
 
-std::vector<std::vector<Piece>> owned_pieces(std::span<const Program> programs) {
+std::vector<std::vector<Piece>> owned_pieces(const topology::GridExtent& grid, const HeldBy& held_by) {
   using Key = std::tuple<int, int, std::int64_t, std::int64_t, std::int64_t, std::int64_t>;
   struct Holder {
     std::size_t rank;
     Piece piece;
   };
   std::map<Key, std::vector<Holder>> holders;
-  for (std::size_t r = 0; r < programs.size(); ++r)
-    for (const auto& p : held_pieces(programs[r]))
-      holders[{p.layer, p.tensor, p.first_row, p.rows, p.first_column, p.columns}].push_back({r, p});
-  std::vector<std::vector<Piece>> owned(programs.size());
+  for (int stage = 0; stage < grid.pipeline; ++stage)
+    for (int share = 0; share < grid.tensor; ++share)
+      for (const auto& p : held_by({.pipeline = stage, .tensor = share}))
+        for (int data = 0; data < grid.data; ++data)
+          holders[{p.layer, p.tensor, p.first_row, p.rows, p.first_column, p.columns}].push_back(
+              {static_cast<std::size_t>(topology::rank_of(grid, {data, stage, share})), p});
+  std::vector<std::vector<Piece>> owned(static_cast<std::size_t>(grid.size()));
   std::int64_t turn = 0;
-  for (const auto& [key, sharing] : holders) {
+  for (auto& [key, sharing] : holders) {
+    std::ranges::sort(sharing, {}, &Holder::rank);
     const auto ranks = static_cast<std::int64_t>(sharing.size());
     const auto shares =
         std::clamp<std::int64_t>(sharing.front().piece.elements().value() / smallest_share, 1, ranks);

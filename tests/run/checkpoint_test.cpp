@@ -185,13 +185,12 @@ TEST(Shards, EveryElementOfTheModelHasOneOwner) {
       std::vector<base::Violation> violations;
       const auto plan = step::plan(model, options_for(c, d).split, violations);
       if (!violations.empty()) continue;  // more stages than layers
-      std::vector<step::Program> programs;
-      for (int r = 0; r < world().size(); ++r)
-        programs.push_back(step::build_training_program(
-            model, plan, topology::coordinate_of(plan.grid, r),
-            {.type = kernels::DataType::float32, .layout = kernels::Layout::nchw}));
+      const auto held_by = [&](const topology::Coordinate& role) {
+        return step::held_pieces(step::build_training_program(
+            model, plan, role, {.type = kernels::DataType::float32, .layout = kernels::Layout::nchw}));
+      };
       std::map<std::tuple<int, int, std::int64_t, std::int64_t>, int> owners;
-      for (const auto& pieces : step::owned_pieces(programs))
+      for (const auto& pieces : step::owned_pieces(plan.grid, held_by))
         for (const auto& p : pieces)
           for (std::int64_t row = p.first_row; row < p.first_row + p.rows; ++row)
             for (std::int64_t column = p.first_column; column < p.first_column + p.columns; ++column)

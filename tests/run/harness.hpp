@@ -67,8 +67,11 @@ class Harness {
     return step::build_training_program(model_, plan_, topology::coordinate_of(plan_.grid, rank), format_);
   }
   [[nodiscard]] std::vector<state::LogicalTensor> gather_parameters() const {
-    return state::gather_logical(world(), model_, parameters_->weights_on_host(),
-                                 [this](int r) { return program_of(r); });
+    const auto owned = step::owned_pieces(plan_.grid, [this](const topology::Coordinate& role) {
+      return step::held_pieces(step::build_training_program(model_, plan_, role, format_));
+    });
+    return state::gather_logical(world(), model_, parameters_->weights_on_host(), owned,
+                                 state::Receivers::all);
   }
   [[nodiscard]] const step::Program& program() const { return program_; }
   [[nodiscard]] const topology::Coordinate& at() const { return axes_.at(); }

@@ -127,12 +127,14 @@ class Training {
   [[nodiscard]] const state::Parameters& parameters() const { return *parameters_; }
   [[nodiscard]] const execute::Executor& executor() const { return *executor_; }
 
-  /// Whole tensors, in order of the layers. Collective over the world; complete on every rank.
-  [[nodiscard]] std::vector<state::LogicalTensor> gather_parameters() const;
+  /// Whole tensors, in order of the layers. Collective over the world.
+  [[nodiscard]] std::vector<state::LogicalTensor> gather_parameters(
+      state::Receivers = state::Receivers::all) const;
   /// Overwrites this rank's part of one tensor.
   void set_parameter(const state::LogicalTensor&);
 
  private:
+  [[nodiscard]] std::vector<std::vector<step::Piece>> owned_pieces() const;
   [[nodiscard]] execute::Batch batch_of(std::span<const std::int64_t> samples) const;
   [[nodiscard]] std::int64_t steps_per_epoch() const;
   void one_step(std::int64_t step, std::span<const std::int64_t> batch);

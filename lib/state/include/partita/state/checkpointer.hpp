@@ -33,9 +33,10 @@ struct CheckpointReport {
 
 class Checkpointer {
  public:
-  /// Collective over `world`, which outlives it, as do the parameters. `programs` of all ranks.
+  /// `owned`: by rank, what is its own to store. Collective over `world`, which outlives it, as do the
+  /// parameters.
   Checkpointer(comm::Communicator& world, const model::ModelSpec&, const Parameters&, CheckpointOptions,
-               const ProgramOf&);
+               std::vector<std::vector<step::Piece>> owned);
   ~Checkpointer();
 
   /// Begins the checkpoint of the state as it is now; one under way is finished first. `result` on rank 0:

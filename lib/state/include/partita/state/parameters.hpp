@@ -9,6 +9,7 @@
 #include "partita/memory/arena.hpp"
 #include "partita/memory/buffer.hpp"
 #include "partita/step/program.hpp"
+#include "partita/step/shards.hpp"
 
 namespace partita::state {
 
@@ -76,9 +77,6 @@ std::array<kernels::BasicView<IsConst>, model::most_parameters> parts_of(kernels
   return parts;
 }
 
-/// The program of any rank.
-using ProgramOf = std::function<step::Program(int rank)>;
-
 /// A whole tensor of one layer's parameters, in PyTorch's logical layout.
 struct LogicalTensor {
   int layer = 0;
@@ -86,10 +84,15 @@ struct LogicalTensor {
   std::vector<double> values;
 };
 
-/// The whole tensors of a model from what every rank holds of a flat vector (its weights, for example), in
-/// order of the layers and of their parameters. Collective over `world`; complete on every rank.
+/// Who gets what is gathered.
+enum class Receivers { rank_0, all };
+
+/// The whole tensors of a model, in order of the layers and of their parameters, from what every rank has of
+/// a flat vector (its weights, for example): each sends what is its own of it. Collective over `world`; zeros
+/// on ranks that receive nothing.
 std::vector<LogicalTensor> gather_logical(comm::Communicator& world, const model::ModelSpec&,
-                                          kernels::ConstView mine, const ProgramOf&);
+                                          kernels::ConstView mine,
+                                          const std::vector<std::vector<step::Piece>>& owned, Receivers);
 
 /// This rank's part of a whole tensor into its flat vector; nothing where it holds none of the layer.
 void scatter_logical(const LogicalTensor&, const step::Program&, View flat);

@@ -2,7 +2,7 @@
 /// has exactly one owner, and ranks that hold the same part share it by rows.
 #pragma once
 
-#include <span>
+#include <functional>
 #include <vector>
 
 #include "partita/step/program.hpp"
@@ -23,7 +23,10 @@ struct Piece {
 /// All that the program's rank holds, in order of its flat vector.
 std::vector<Piece> held_pieces(const Program&);
 
-/// By rank of the grid, what is its own to store; `programs` of all ranks.
-std::vector<std::vector<Piece>> owned_pieces(std::span<const Program> programs);
+/// What the ranks of a role hold (`held_pieces`), at any data coordinate.
+using HeldBy = std::function<std::vector<Piece>(const topology::Coordinate& role)>;
+
+/// By rank of the grid, what is its own to store. Asks once for each role.
+std::vector<std::vector<Piece>> owned_pieces(const topology::GridExtent&, const HeldBy&);
 
 }  // namespace partita::step
