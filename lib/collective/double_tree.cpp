@@ -1,7 +1,7 @@
 /// All-reduce by two binary trees, after P. Sanders, J. Speck and J. L. Träff, "Two-tree algorithms for full
 /// bandwidth broadcast, reduction and scan", Parallel Computing 35 (2009). Each reduces one half of the
-/// vector to its root and tells it everybody, chunk by chunk. Whoever has children in one tree is a leaf of
-/// the other, so that all ranks send and receive about as much: 2n.
+/// vector to its root, which tells everybody the result, chunk by chunk. Whoever has children in one tree is
+/// a leaf of the other, so that all ranks send and receive about as much: 2n.
 ///
 /// The trees are NCCL's. Position 0 is the root and odd positions are leaves; the second tree has the ranks
 /// in reverse order, or moved by one where their number is odd. So a rank has at most two parents and at most
