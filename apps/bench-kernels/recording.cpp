@@ -8,6 +8,7 @@
 #include "partita/comm/position.hpp"
 #include "partita/execute/executor.hpp"
 #include "partita/model/parse.hpp"
+#include "partita/plan/plan.hpp"
 #include "partita/step/build.hpp"
 
 namespace partita::bench_kernels {
@@ -79,7 +80,7 @@ class Walk {
   }
 
   model::ModelSpec model_ = model();
-  step::Plan plan_ = step::plan(model_, {.batch = batch, .pipeline = {.microbatches = 8}});
+  step::Plan plan_ = plan::choose(model_, {.batch = batch, .pipeline = {.microbatches = 8}});
   std::unique_ptr<kernels::Backend> backend_ = kernels::make_cpu_backend(1);
   comm::Communicator world_;
   comm::Axes axes_;

@@ -34,7 +34,8 @@ job::Input read_input(int argc, const char* const* argv, int rank, int world_siz
   auto input = job::read_input(argc, argv, world_size, sets, job::Normalised::as_trained);
   const auto& options = input.options;
   if (!input.has_work()) return input;
-  if (input.model_is_known && input.grid_fits) input.append(config::check_inference_plan(options));
+  if (input.model_is_known && input.grid_fits)
+    input.split = config::split_for_inference(options, input.violations);
   if (options.load_model.empty())
     input.violations.push_back(
         {"load-model", "", "is missing: name a model file that partita-train --save-model wrote"});
@@ -50,9 +51,10 @@ job::Input read_input(int argc, const char* const* argv, int rank, int world_siz
   return input;
 }
 
-run::InferenceOptions inference_options(const config::RunOptions& options, std::int64_t test_samples) {
-  return {.split = config::inference_plan_options(options),
-          .samples = options.infer.samples.value_or(test_samples),
+run::InferenceOptions inference_options(const job::Input& input) {
+  const auto& options = input.options;
+  return {.batch = input.split->batch,
+          .samples = options.infer.samples.value_or(input.data->test.samples.value()),
           .repetitions = options.infer.repetitions,
           .warmup = options.infer.warmup,
           .device_messages = options.sync.device_messages};
@@ -60,19 +62,15 @@ run::InferenceOptions inference_options(const config::RunOptions& options, std::
 
 void print_description(const job::Job& job, const run::InferenceOptions& inference,
                        const kernels::Backend& backend) {
-  const auto& options = job.input.options;
-  const auto model = model::frozen(options.model);
-  const auto plan = step::plan(model, inference.split);
+  const auto& split = *job.input.split;
+  const auto inferred = [&](const topology::Coordinate& at) {
+    return step::build_evaluation_program(split.model, split.plan, at,
+                                          {.type = backend.type(), .layout = backend.image_layout()});
+  };
   std::cout << job::describe(
-      options, {.split = {.model = model, .plan = plan, .batch = inference.split.batch},
-                .site = job::site_of(job),
-                .programs = {{.program_at =
-                                  [&](const topology::Coordinate& at) {
-                                    return step::build_evaluation_program(
-                                        model, plan, at,
-                                        {.type = backend.type(), .layout = backend.image_layout()});
-                                  },
-                              .batches = run::batch_sizes(inference.split.batch, inference.samples)}}});
+      job.input.options, {.split = split,
+                          .site = job::site_of(job),
+                          .programs = {{inferred, run::batch_sizes(inference.batch, inference.samples)}}});
 }
 
 std::vector<results::Figure> figures_of_merit(const run::Inferred& inferred) {
@@ -115,18 +113,16 @@ int run_inference(const job::Job& job) {
   const int threads = job.threads(options.threads);
   const auto backend = job::make_backend(job, threads);
   const auto& dataset = job.input.data->test;
-  const auto asked = inference_options(options, dataset.samples.value());
+  const auto asked = inference_options(job.input);
   if (!job.input.writes()) {
     if (world.rank() == 0) print_description(job, asked, *backend);
     return job::success;
   }
   job::tell_of_model(job, dataset);
-  run::Inference inference(options.model, asked, *backend, world, dataset);
+  run::Inference inference(job.input.split->model, job.input.split->plan, asked, *backend, world, dataset);
   for (const auto& tensor : job::tensors_of(*job.input.start, options.model))
     inference.set_parameter(tensor);
-  auto record = job::begin_record(
-      job, {.model = inference.model(), .plan = inference.plan(), .batch = asked.split.batch}, *backend,
-      threads);
+  auto record = job::begin_record(job, *backend, threads);
   record.attributes.load_model_hash = options.load_model_hash;
   const auto inferred = inference.run();
   const auto failure = world.rank() == 0 ? failure_of(inferred, dataset) : "";

@@ -229,11 +229,12 @@ std::vector<Violation> check_groups(const Options& options, const std::vector<Co
              "is more than the job's ranks; the nearest is " + std::to_string(world)}};
   std::vector<Violation> violations;
   for (const auto& c : all) {
-    if (!c.input.model_is_known || !c.input.grid_fits) continue;
+    if (!c.input.split) continue;
     for (int group = 0; group < world / options.ranks; ++group)
       for (const auto& violation :
-           config::check_nodes(c.input.options, nodes.subspan(static_cast<std::size_t>(group * options.ranks),
-                                                              static_cast<std::size_t>(options.ranks))))
+           config::check_nodes(c.input.options, *c.input.split,
+                               nodes.subspan(static_cast<std::size_t>(group * options.ranks),
+                                             static_cast<std::size_t>(options.ranks))))
         if (std::find(violations.begin(), violations.end(), violation) == violations.end())
           violations.push_back(violation);
   }

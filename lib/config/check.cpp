@@ -10,53 +10,15 @@ using base::Violation;
 
 namespace {
 
-/// The world's prime factors, largest first, dealt to data, pipeline and tensor in turn; no more stages than
-/// the layers allow. The deterministic mode has no tensor axis, and data ranks that divide its grains.
-topology::GridExtent hybrid_grid(const RunOptions& options, int world) {
-  std::vector<int> factors;
-  for (int f = 2; world > 1; ++f)
-    for (; world % f == 0; world /= f)
-      factors.push_back(f);
-  const int most_stages = static_cast<int>(options.model.layers.size()) / options.pipeline.chunks;
-  const bool deterministic = options.train.deterministic;
-  topology::GridExtent grid;
-  int next = 0;
-  for (auto f = factors.rbegin(); f != factors.rend(); ++f, ++next) {
-    const bool fits_data = !deterministic || options.train.grains % (grid.data * *f) == 0;
-    if ((next % 3 == 1 || !fits_data) && grid.pipeline * *f <= most_stages)
-      grid.pipeline *= *f;
-    else
-      (next % 3 == 2 && !deterministic ? grid.tensor : grid.data) *= *f;
-  }
-  return grid;
-}
-
-topology::GridExtent grid_of(const RunOptions& options, int world) {
-  switch (options.strategy) {
-    case Strategy::layer:
-      return {.pipeline = world};
-    case Strategy::tensor:
-      return {.tensor = world};
-    case Strategy::hybrid:
-      return hybrid_grid(options, world);
-    case Strategy::data:
-    case Strategy::none:
-      break;
-  }
-  return {.data = world};
-}
-
-std::int64_t largest_share(const RunOptions& options, std::int64_t batch) {
-  return (batch + options.grid.data - 1) / options.grid.data;
+plan::GridLimits limits_of(const RunOptions& options) {
+  return {.most_stages = static_cast<int>(options.model.layers.size()) / options.pipeline.chunks,
+          .grains = options.train.deterministic ? options.train.grains : 0};
 }
 
 step::PipelineOptions pipeline_for(const RunOptions& options, std::int64_t batch) {
   const auto& pipeline = options.pipeline;
-  const int stages = options.grid.pipeline;
-  const int microbatches =
-      stages == 1 ? 1 : static_cast<int>(std::min<std::int64_t>(4 * stages, largest_share(options, batch)));
   return {.schedule = pipeline.schedule,
-          .microbatches = pipeline.microbatches.value_or(microbatches),
+          .microbatches = pipeline.microbatches.value_or(plan::default_microbatches(options.grid, batch)),
           .chunks = pipeline.chunks,
           .warmup = pipeline.warmup};
 }
@@ -104,7 +66,7 @@ void check_deterministic(const RunOptions& options, std::vector<Violation>& viol
 
 void check_microbatches(const RunOptions& options, std::int64_t batch, std::vector<Violation>& violations) {
   const auto& microbatches = options.pipeline.microbatches;
-  const auto most = largest_share(options, batch);
+  const auto most = plan::largest_share(options.grid, batch);
   if (microbatches && *microbatches > most)
     violations.push_back(
         {"pipeline.microbatches", number(*microbatches),
@@ -133,7 +95,7 @@ std::vector<Violation> fit_to_world(RunOptions& options, int world) {
     if (has_grid)
       return {{"strategy", std::string(to_string(options.strategy)),
                "excludes grid keys: it fills in the grid for the number of ranks"}};
-    options.grid = grid_of(options, world);
+    options.grid = plan::grid_of(options.strategy, world, limits_of(options));
     options.data_ranks = options.grid.data;
   }
   const std::int64_t others = std::int64_t{options.grid.pipeline} * options.grid.tensor;
@@ -149,7 +111,10 @@ std::vector<Violation> fit_to_world(RunOptions& options, int world) {
                "; the nearest valid grid is " + nearest}};
 }
 
-step::PlanOptions plan_options(const RunOptions& options) {
+namespace {
+
+/// In the deterministic mode one micro-batch a grain.
+plan::Request training_request(const RunOptions& options) {
   auto pipeline = pipeline_for(options, options.train.batch);
   if (options.train.deterministic && !options.pipeline.microbatches)
     pipeline.microbatches = std::max(1, options.train.grains / options.grid.data);
@@ -161,30 +126,55 @@ step::PlanOptions plan_options(const RunOptions& options) {
           .algorithm = options.sync.algorithm};
 }
 
-std::vector<Violation> check_plan(const RunOptions& options) {
-  std::vector<Violation> violations;
+plan::Request inference_request(const RunOptions& options) {
+  constexpr std::int64_t of_data_rank = 256;
+  const std::int64_t batch = options.infer.batch.value_or(of_data_rank * options.grid.data);
+  return {.grid = options.grid,
+          .batch = batch,
+          .pipeline = pipeline_for(options, batch),
+          .outputs = plan::Outputs::whole,
+          .algorithm = options.sync.algorithm};
+}
+
+std::optional<plan::Split> split(model::ModelSpec model, const plan::Request& request,
+                                 std::vector<Violation>& violations) {
+  const auto before = violations.size();
+  auto plan = plan::choose(model, request, violations);
+  if (violations.size() > before) return {};
+  return plan::Split{.model = std::move(model), .plan = std::move(plan), .batch = request.batch};
+}
+
+}  // namespace
+
+std::optional<plan::Split> split_for_training(const RunOptions& options, std::vector<Violation>& violations) {
   if (!options.train.deterministic) check_microbatches(options, options.train.batch, violations);
   check_chunks(options, violations);
   if (options.train.deterministic) check_deterministic(options, violations);
-  step::plan(options.model, plan_options(options), violations);
-  return violations;
+  return split(options.model, training_request(options), violations);
+}
+
+std::optional<plan::Split> split_for_inference(const RunOptions& options,
+                                               std::vector<Violation>& violations) {
+  const auto request = inference_request(options);
+  check_microbatches(options, request.batch, violations);
+  check_chunks(options, violations);
+  return split(model::frozen(options.model), request, violations);
 }
 
 namespace {
 
 /// The first axis of a run whose ranks are not all on one node; none: nullopt.
-std::optional<topology::Axis> spread_axis(const RunOptions& options, std::span<const int> nodes) {
-  std::vector<Violation> planning;
-  const auto plan = step::plan(options.model, plan_options(options), planning);
-  if (!planning.empty()) return {};  // told by check_plan
+std::optional<topology::Axis> spread_axis(const RunOptions& options, const plan::Split& split,
+                                          std::span<const int> nodes) {
+  const auto& grid = split.plan.grid;
   const int per_node = options.sync.ranks_per_node;
   const auto node = [&](int rank) {
     return per_node > 0 ? rank / per_node : nodes[static_cast<std::size_t>(rank)];
   };
-  for (const topology::Axis axis : step::used_axes(options.model, plan)) {
-    if (options.grid.along(axis) == 1) continue;
-    for (int rank = 0; rank < static_cast<int>(options.grid.size()); ++rank)
-      for (const int other : topology::group_of(options.grid, rank, axis))
+  for (const topology::Axis axis : step::used_axes(split.model, split.plan)) {
+    if (grid.along(axis) == 1) continue;
+    for (int rank = 0; rank < static_cast<int>(grid.size()); ++rank)
+      for (const int other : topology::group_of(grid, rank, axis))
         if (node(rank) != node(other)) return axis;
   }
   return {};
@@ -192,36 +182,18 @@ std::optional<topology::Axis> spread_axis(const RunOptions& options, std::span<c
 
 }  // namespace
 
-std::vector<Violation> check_nodes(const RunOptions& options, std::span<const int> nodes) {
+std::vector<Violation> check_nodes(const RunOptions& options, const plan::Split& split,
+                                   std::span<const int> nodes) {
   std::vector<Violation> violations;
   const bool window = options.sync.algorithm == collective::Algorithm::window;
   const bool ipc = options.sync.device_messages == collective::DeviceMessages::ipc;
   if (!window && !ipc) return violations;
-  const auto spread = spread_axis(options, nodes);
+  const auto spread = spread_axis(options, split, nodes);
   if (!spread) return violations;
   const std::string needs = "needs the ranks of an axis on one node, but " + std::string(to_string(*spread)) +
                             " spans several; the nearest is ";
   if (window) violations.push_back({"sync.algorithm", "window", needs + "hierarchical"});
   if (ipc) violations.push_back({"sync.device-messages", "ipc", needs + "auto"});
-  return violations;
-}
-
-step::PlanOptions inference_plan_options(const RunOptions& options) {
-  constexpr std::int64_t of_data_rank = 256;
-  const std::int64_t batch = options.infer.batch.value_or(of_data_rank * options.grid.data);
-  return {.grid = options.grid,
-          .batch = batch,
-          .pipeline = pipeline_for(options, batch),
-          .outputs = step::Outputs::whole,
-          .algorithm = options.sync.algorithm};
-}
-
-std::vector<Violation> check_inference_plan(const RunOptions& options) {
-  const auto split = inference_plan_options(options);
-  std::vector<Violation> violations;
-  check_microbatches(options, split.batch, violations);
-  check_chunks(options, violations);
-  step::plan(model::frozen(options.model), split, violations);
   return violations;
 }
 

@@ -214,10 +214,6 @@ std::string_view to_string(Backend backend) {
   static constexpr std::array<std::string_view, 3> names{"reference", "cpu", "cuda"};
   return names[static_cast<std::size_t>(backend)];
 }
-std::string_view to_string(Strategy strategy) {
-  static constexpr std::array<std::string_view, 5> names{"none", "data", "layer", "tensor", "hybrid"};
-  return names[static_cast<std::size_t>(strategy)];
-}
 std::string_view to_string(Precision precision) {
   static constexpr std::array<std::string_view, 4> names{"fp32", "fp64", "tf32", "bf16"};
   return names[static_cast<std::size_t>(precision)];

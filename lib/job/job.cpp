@@ -141,8 +141,7 @@ int run_main(const Program& program, int argc, char** argv) {
     auto control = comm::Communicator::world(environment);
     Input input = program.read(argc, argv, control.rank(), control.size());
     if (input.has_work()) input.append(comm::check_launch(control.size()));
-    if (input.model_is_known && input.grid_fits)
-      input.append(config::check_nodes(input.options, control.nodes()));
+    if (input.split) input.append(config::check_nodes(input.options, *input.split, control.nodes()));
     const auto violations = control.agree(input.violations);
     const bool prints = control.rank() == 0;
     if (!violations.empty()) {

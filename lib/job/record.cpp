@@ -65,7 +65,7 @@ std::vector<results::RankEnvironment> gather_ranks(const Job& job, const std::st
   return ranks;
 }
 
-std::vector<results::LayerRow> layers_of(const Split& split) {
+std::vector<results::LayerRow> layers_of(const plan::Split& split) {
   std::vector<results::LayerRow> rows;
   bool below_lowest = true;
   const auto& partition = split.plan.partition;
@@ -109,8 +109,9 @@ base::Versions libraries_in_use() {
           {"cuda", describe(kernels::cuda::query_devices())}};
 }
 
-results::RunRecord begin_record(const Job& job, const Split& split, kernels::Backend& backend, int threads) {
+results::RunRecord begin_record(const Job& job, kernels::Backend& backend, int threads) {
   const auto& options = job.input.options;
+  const auto& split = *job.input.split;
   auto& device = backend.device();
   results::RunRecord record;
   auto& a = record.attributes = results::new_attributes();

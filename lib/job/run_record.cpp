@@ -62,8 +62,7 @@ std::string gradient_algorithms(const std::vector<results::ReductionRow>& rows) 
 results::RunRecord begin_record(const Job& job, const run::Training& training, kernels::Backend& backend,
                                 int threads) {
   const auto& options = job.input.options;
-  auto record = begin_record(
-      job, {.model = options.model, .plan = training.plan(), .batch = options.train.batch}, backend, threads);
+  auto record = begin_record(job, backend, threads);
   record.reductions = reductions_of(training);
   record.attributes.algorithm = gradient_algorithms(record.reductions);
   record.attributes.load_model_hash = options.load_model_hash;

@@ -43,7 +43,8 @@ Input read_shared_input(int argc, const char* const* argv, int world_size, DataS
   auto input = read_input(argc, argv, world_size, sets, Normalised::as_asked);
   const auto& options = input.options;
   if (!input.has_work()) return input;
-  if (input.model_is_known && input.grid_fits) input.append(config::check_plan(options));
+  if (input.model_is_known && input.grid_fits)
+    input.split = config::split_for_training(options, input.violations);
   input.append(skip_layers(input.start, options));
   if (input.model_is_known && input.start)
     input.append(check_model_file(*input.start, options.model, Layers::shared, options.load_model.string()));
@@ -83,7 +84,7 @@ run::TrainingOptions training_options(const config::RunOptions& options, std::in
   const auto decay = t.schedule == config::LearningRateSchedule::cosine ? nn::Decay::cosine
                      : t.schedule == config::LearningRateSchedule::step ? nn::Decay::step
                                                                         : nn::Decay::constant;
-  return {.split = config::plan_options(options),
+  return {.batch = t.batch,
           .epochs = t.epochs,
           .steps = t.steps,
           .learning_rate = {.base = t.learning_rate,
@@ -119,10 +120,8 @@ void print_epoch(std::ostream& progress, const run::EpochRow& row) {
 }
 
 void print_description(const Job& job, const run::TrainingOptions& training, kernels::Backend& backend) {
-  const auto& options = job.input.options;
   const auto& data = *job.input.data;
-  const auto& model = options.model;
-  const auto plan = step::plan(model, training.split);
+  const auto& [model, plan, batch] = *job.input.split;
   const step::TensorFormat format{.type = backend.type(), .layout = backend.image_layout()};
   const auto trained = [&](const topology::Coordinate& at) {
     return step::build_training_program(model, plan, at, format);
@@ -130,12 +129,12 @@ void print_description(const Job& job, const run::TrainingOptions& training, ker
   const auto evaluated = [&](const topology::Coordinate& at) {
     return step::build_evaluation_program(model, plan, at, format);
   };
-  std::cout << describe(
-      options, {.split = {.model = model, .plan = plan, .batch = training.split.batch},
-                .site = site_of(job),
-                .programs = {{trained, run::batch_sizes(training.split.batch, data.train.samples.value())},
-                             {evaluated, run::batch_sizes(run::evaluation_batch * plan.grid.data,
-                                                          data.test.samples.value())}}});
+  std::cout << describe(job.input.options,
+                        {.split = *job.input.split,
+                         .site = site_of(job),
+                         .programs = {{trained, run::batch_sizes(training.batch, data.train.samples.value())},
+                                      {evaluated, run::batch_sizes(run::evaluation_batch * plan.grid.data,
+                                                                   data.test.samples.value())}}});
 }
 
 void print_report(const Job& job, const state::CheckpointReport& report) {
@@ -249,7 +248,7 @@ int train(const Job& job, const run::TrainingOptions& asked, kernels::Backend& b
   // the code of a checkpoint, srun -K1 sends SIGTERM to the others.
   run::notice_stop_signals();
   MlperfLog log(options.mlperf_log && speaks ? &job.lines : nullptr);
-  run::Training training(options.model, asked, backend, world, *job.input.data);
+  run::Training training(options.model, job.input.split->plan, asked, backend, world, *job.input.data);
   training.calibrate();
   if (job.input.start) {
     tell_of_model(job, job.input.data->train);

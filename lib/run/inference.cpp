@@ -22,12 +22,12 @@ std::int64_t argmax(std::span<const T> values) {
 
 }  // namespace
 
-Inference::Inference(const model::ModelSpec& model, const InferenceOptions& options,
+Inference::Inference(const model::ModelSpec& model, const step::Plan& plan, const InferenceOptions& options,
                      kernels::Backend& backend, comm::Communicator& world, const data::Dataset& dataset)
-    : model_(model::frozen(model)),
+    : model_(model),
       options_(options),
       world_(world),
-      plan_(step::plan(model_, options.split)),
+      plan_(plan),
       axes_(world, plan_.grid, step::used_axes(model_, plan_)),
       barrier_(world.plan_barrier()),
       width_(classifies() ? 1 : model_.layers.back().output.elements().value()),
@@ -39,7 +39,7 @@ Inference::Inference(const model::ModelSpec& model, const InferenceOptions& opti
   evaluator_ = std::make_unique<Evaluator>(
       model_, plan_, format, backend, axes_, *parameters_, dataset,
       Evaluator::Options{.samples = options.samples,
-                         .batch = options.split.batch,
+                         .batch = options.batch,
                          .device_messages = options.device_messages,
                          .on_outputs = [this](const auto& outputs) { keep(outputs); }});
   ranges_.reserve(static_cast<std::size_t>(evaluator_->batches() * plan_.pipeline.microbatches));

@@ -15,14 +15,14 @@ namespace partita::run {
 using collective::Activity;
 using collective::Purpose;
 
-Training::Training(const model::ModelSpec& model, const TrainingOptions& options, kernels::Backend& backend,
-                   comm::Communicator& world, const data::DataPair& data)
+Training::Training(const model::ModelSpec& model, const step::Plan& plan, const TrainingOptions& options,
+                   kernels::Backend& backend, comm::Communicator& world, const data::DataPair& data)
     : model_(model),
       options_(options),
       backend_(backend),
       world_(world),
       data_(data),
-      plan_(step::plan(model, options.split)),
+      plan_(plan),
       axes_(world, plan_.grid, step::used_axes(model, plan_)),
       format_{.type = backend.type(), .layout = backend.image_layout()},
       training_program_(step::build_training_program(model, plan_, axes_.at(), format_)),
@@ -31,16 +31,15 @@ Training::Training(const model::ModelSpec& model, const TrainingOptions& options
   parameters_->initialize(training_program_, model, options.initializer, options.seed);
   executor_ = std::make_unique<execute::Executor>(
       training_program_, model, backend, axes_, *parameters_,
-      execute::Executor::Options{.largest_batch = std::min(options.split.batch, data.train.samples.value()),
+      execute::Executor::Options{.largest_batch = std::min(options.batch, data.train.samples.value()),
                                  .device_messages = options.device_messages,
                                  .poison_released = options.poison_released});
-  for (const auto size : batch_sizes(options.split.batch, data.train.samples.value()))
+  for (const auto size : batch_sizes(options.batch, data.train.samples.value()))
     executor_->prepare(size);
-  evaluator_ =
-      std::make_unique<Evaluator>(model, plan_, format_, backend, axes_, *parameters_, data.test,
-                                  Evaluator::Options{.samples = data.test.samples.value(),
-                                                     .batch = evaluation_batch * options.split.grid.data,
-                                                     .device_messages = options.device_messages});
+  evaluator_ = std::make_unique<Evaluator>(model, plan_, format_, backend, axes_, *parameters_, data.test,
+                                           Evaluator::Options{.samples = data.test.samples.value(),
+                                                              .batch = evaluation_batch * plan.grid.data,
+                                                              .device_messages = options.device_messages});
   if (!options.checkpoint.dir.empty())
     checkpointer_ =
         std::make_unique<state::Checkpointer>(world, model, *parameters_, options.checkpoint, owned_pieces());
@@ -53,9 +52,7 @@ void Training::release_spans() {
     steps_[released_].spans.transfers = {};
 }
 
-void Training::calibrate() {
-  executor_->calibrate(std::min(options_.split.batch, data_.train.samples.value()));
-}
+void Training::calibrate() { executor_->calibrate(std::min(options_.batch, data_.train.samples.value())); }
 
 step::Program Training::program_of(int rank) const {
   return step::build_training_program(model_, plan_, topology::coordinate_of(plan_.grid, rank), format_);
@@ -134,7 +131,7 @@ void Training::restore(const std::filesystem::path& folder, const results::Manif
 }
 
 std::int64_t Training::steps_per_epoch() const {
-  return (data_.train.samples.value() + options_.split.batch - 1) / options_.split.batch;
+  return (data_.train.samples.value() + options_.batch - 1) / options_.batch;
 }
 
 void Training::begin_checkpoint(const Observer& observer) {
@@ -181,7 +178,7 @@ bool Training::between_steps(Boundary& boundary, const Observer& observer) {
 
 bool Training::finish_epoch(data::Sampler& sampler, std::int64_t limit, Boundary& boundary,
                             const Observer& observer) {
-  const std::int64_t n = data_.train.samples.value(), batch = options_.split.batch;
+  const std::int64_t n = data_.train.samples.value(), batch = options_.batch;
   const auto order = sampler.order(progress_.step / steps_per_epoch());
   observer.on_epoch_begin(progress_.step / steps_per_epoch() + 1);
   world_.ledger().set_activity(Activity::train);

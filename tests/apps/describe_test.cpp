@@ -16,7 +16,7 @@ class DryRun : public testing::Test {
     model_ = model::parse_model(
         {.name = "m", .input = "6", .layers = {"linear 6 placement=column", "linear 5 placement=batch"}},
         violations);
-    plan_ = step::plan(model_, {.grid = {.data = 2, .tensor = 3}, .batch = 13});
+    plan_ = plan::choose(model_, {.grid = {.data = 2, .tensor = 3}, .batch = 13});
   }
 
   /// What is broken: the messages of the third rank of the tensor axis, as they are for `broken` samples.

@@ -99,8 +99,8 @@ int train_slowly(const job::Job& job) {
   const auto& options = job.input.options;
   const char* share = std::getenv("PARTITA_ADDED_SHARE");
   SlowedBackend backend(job::make_backend(job, 1), share ? std::atof(share) : 0);
-  run::Training training(options.model,
-                         {.split = config::plan_options(options),
+  run::Training training(options.model, job.input.split->plan,
+                         {.batch = options.train.batch,
                           .epochs = options.train.epochs,
                           .steps = options.train.steps,
                           .learning_rate = {.base = options.train.learning_rate},
@@ -109,8 +109,7 @@ int train_slowly(const job::Job& job) {
                           .evaluate_every = 0},
                          backend, job.world, *job.input.data);
   training.run({});
-  auto record = job::begin_record(
-      job, {.model = options.model, .plan = training.plan(), .batch = options.train.batch}, backend, 1);
+  auto record = job::begin_record(job, backend, 1);
   for (const auto& step : training.steps()) {
     const results::PhaseSeconds phases{step.spans.load, step.spans.forward, step.spans.backward,
                                        step.spans.update};

@@ -47,12 +47,15 @@ TEST(Config, DeviceMessagesAreForBuffersOnDevicesAndForWhatRanksCanDoThere) {
   EXPECT_TRUE(with("--sync.algorithm=ring").violations.empty());
   auto options = with("--grid.data=4").options;
   EXPECT_TRUE(fit_to_world(options, 4).empty());
-  EXPECT_TRUE(check_nodes(options, std::vector{0, 0, 0, 0}).empty());
-  const auto spread = check_nodes(options, std::vector{0, 0, 1, 1});
+  std::vector<base::Violation> violations;
+  const auto split = split_for_training(options, violations);
+  ASSERT_TRUE(split);
+  EXPECT_TRUE(check_nodes(options, *split, std::vector{0, 0, 0, 0}).empty());
+  const auto spread = check_nodes(options, *split, std::vector{0, 0, 1, 1});
   ASSERT_EQ(spread.size(), 1U);
   EXPECT_EQ(spread.front().key, "sync.device-messages");
   options.sync.ranks_per_node = 2;
-  EXPECT_EQ(check_nodes(options, std::vector{0, 0, 0, 0}).size(), 1U);
+  EXPECT_EQ(check_nodes(options, *split, std::vector{0, 0, 0, 0}).size(), 1U);
   EXPECT_EQ(print_config(Parsed({"--seed=1"}).options).find("device-messages"), std::string::npos);
   EXPECT_NE(print_config(options).find("device-messages = ipc"), std::string::npos);
 }
@@ -60,10 +63,14 @@ TEST(Config, DeviceMessagesAreForBuffersOnDevicesAndForWhatRanksCanDoThere) {
 TEST(Config, ADeterministicTrainingBindsNoInference) {
   auto options = Parsed({"--train.deterministic=true", "--train.batch=1"}).options;
   ASSERT_TRUE(fit_to_world(options, 3).empty());
-  EXPECT_FALSE(check_plan(options).empty());
-  EXPECT_TRUE(check_inference_plan(options).empty());
-  EXPECT_EQ(inference_plan_options(options).batch, 3 * 256);
-  EXPECT_EQ(inference_plan_options(options).pipeline.microbatches, 1);
+  std::vector<base::Violation> of_training, of_inference;
+  split_for_training(options, of_training);
+  EXPECT_FALSE(of_training.empty());
+  const auto inference = split_for_inference(options, of_inference);
+  EXPECT_TRUE(of_inference.empty());
+  ASSERT_TRUE(inference);
+  EXPECT_EQ(inference->batch, 3 * 256);
+  EXPECT_EQ(inference->plan.pipeline.microbatches, 1);
 }
 
 TEST(Config, DataMustFitTheModel) {

@@ -60,7 +60,8 @@ TEST(Config, HowAModelIsInferredChangesNoHashOfItsTraining) {
   const Parsed parsed({"--infer.samples=3", "--infer.batch=7", "--infer.repetitions=2", "--infer.warmup=0"});
   EXPECT_TRUE(parsed.violations.empty());
   EXPECT_EQ(config_hash(parsed.options), config_hash(Parsed({}).options));
-  EXPECT_EQ(inference_plan_options(parsed.options).batch, 7);
+  std::vector<base::Violation> violations;
+  EXPECT_EQ(split_for_inference(parsed.options, violations)->batch, 7);
   EXPECT_TRUE(Parsed({"--infer.repetitions=0"}).names("the nearest is 1"));
 }
 

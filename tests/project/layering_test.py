@@ -15,9 +15,9 @@ layer = {
     "lib/collective": 3, "lib/model": 3,
     "lib/comm": 4, "lib/data": 4, "lib/nn": 4, "lib/step": 4,
     "lib/results": 5, "lib/sim": 5, "lib/device": 5,
-    "lib/config": 6, "lib/state": 6,
-    "lib/execute": 7, "lib/command_line": 7,
-    "lib/run": 8, "lib/job": 9,
+    "lib/plan": 6, "lib/state": 6,
+    "lib/config": 7, "lib/execute": 7,
+    "lib/command_line": 8, "lib/run": 8, "lib/job": 9,
     "apps": 10,
 }
 only_in = {r"mpi\.h": "lib/comm", r"hdf5(_hl)?\.h": "lib/results", r"(oneapi/)?dnnl.*": "kernels/cpu",

@@ -46,7 +46,7 @@ void expect_no_allocation(kernels::Backend& backend) {
     for (const auto& c : cases()) {
       std::vector<base::Violation> violations;
       const auto plan =
-          step::plan(c.model, {.grid = grid, .batch = 8, .pipeline = {.microbatches = 2}}, violations);
+          plan::choose(c.model, {.grid = grid, .batch = 8, .pipeline = {.microbatches = 2}}, violations);
       ASSERT_TRUE(violations.empty());
       comm::Axes axes(world(), plan.grid, step::used_axes(c.model, plan));
       const auto program = step::build_training_program(

@@ -34,7 +34,7 @@ Measured measure(double learning_rate, std::int64_t steps) {
     auto options = options_for(c, topology::GridExtent{.data = ranks.size()});
     options.learning_rate.base = learning_rate;
     options.steps = how_long;
-    run::Training training(c.model, options, *backend, ranks, c.data);
+    auto training = training_of(c.model, options, *backend, ranks, c.data);
     training.run({});
     if (ranks.size() == 1 && how_long > 0) measured.loss = training.steps().back().loss;
     return training.gather_parameters();

@@ -10,6 +10,7 @@
 #include "partita/data/synthetic.hpp"
 #include "partita/model/layer_kind.hpp"
 #include "partita/model/parse.hpp"
+#include "partita/plan/plan.hpp"
 #include "partita/run/training.hpp"
 
 namespace partita::tests {
@@ -127,19 +128,31 @@ inline std::string to_string(const Decomposition& d) {
          std::to_string(static_cast<int>(d.placing)) + ", " + std::string(to_string(d.rule));
 }
 
-inline run::TrainingOptions options_for(const Case& c, const topology::GridExtent& grid,
-                                        kernels::OptimizerRule rule = kernels::OptimizerRule::sgd) {
-  return {.split = {.grid = grid, .batch = c.batch, .bucket_bytes = kernels::Bytes(256)},
-          .steps = 20,
-          .learning_rate = {.base = kernels::has_moments(rule) ? 0.005 : 0.05},
-          .optimizer = optimizer(rule),
-          .seed = 3,
-          .evaluate_every = 0,
-          .poison_released = true};
+/// How a net is split, and how it is trained.
+struct Trial : run::TrainingOptions {
+  plan::Request split;
+};
+
+/// A training of the model, by a plan for what the trial asks for.
+inline run::Training training_of(const model::ModelSpec& model, const Trial& trial, kernels::Backend& backend,
+                                 comm::Communicator& ranks, const data::DataPair& data) {
+  return {model, plan::choose(model, trial.split), trial, backend, ranks, data};
+}
+
+inline Trial options_for(const Case& c, const topology::GridExtent& grid,
+                         kernels::OptimizerRule rule = kernels::OptimizerRule::sgd) {
+  return {{.batch = c.batch,
+           .steps = 20,
+           .learning_rate = {.base = kernels::has_moments(rule) ? 0.005 : 0.05},
+           .optimizer = optimizer(rule),
+           .seed = 3,
+           .evaluate_every = 0,
+           .poison_released = true},
+          {.grid = grid, .batch = c.batch, .bucket_bytes = kernels::Bytes(256)}};
 }
 
 /// Options and model of a decomposition; two chunks a stage for interleaving where there are layers enough.
-inline run::TrainingOptions options_for(const Case& c, const Decomposition& d) {
+inline Trial options_for(const Case& c, const Decomposition& d) {
   auto options = options_for(c, d.grid, d.rule);
   const bool twice = d.schedule == step::Schedule::interleaved &&
                      2 * d.grid.pipeline <= static_cast<int>(c.model.layers.size());

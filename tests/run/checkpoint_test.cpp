@@ -72,7 +72,7 @@ Trained train(const Case& c, const Decomposition& d, kernels::Backend& backend, 
   auto options = options_for(c, d);
   options.steps = steps;
   options.checkpoint = {.dir = to, .every = cut};
-  run::Training training(model, options, backend, world(), c.data);
+  auto training = training_of(model, options, backend, world(), c.data);
   if (!from.empty()) {
     const auto folder = results::checkpoint_folder(from, cut);
     training.restore(folder, results::read_manifest(folder), {});
@@ -161,7 +161,7 @@ TEST(Restart, WhatTheCheckpointLacksOfAnOptimizerBeginsAnew) {
     train(frozen, d, *backend, cut, {}, folder.path());
     d.rule = to;
     const auto& c = thaws ? thawed : frozen;
-    run::Training training(c.model, options_for(c, d), *backend, world(), c.data);
+    auto training = training_of(c.model, options_for(c, d), *backend, world(), c.data);
     const auto kept = results::checkpoint_folder(folder.path(), cut);
     training.restore(kept, results::read_manifest(kept), {});
     const auto& parameters = training.parameters();
@@ -183,7 +183,7 @@ TEST(Shards, EveryElementOfTheModelHasOneOwner) {
       const auto c = cases()[net];
       const auto model = placed(c.model, d.placing);
       std::vector<base::Violation> violations;
-      const auto plan = step::plan(model, options_for(c, d).split, violations);
+      const auto plan = plan::choose(model, options_for(c, d).split, violations);
       if (!violations.empty()) continue;  // more stages than layers
       const auto held_by = [&](const topology::Coordinate& role) {
         return step::held_pieces(step::build_training_program(
@@ -207,7 +207,7 @@ TEST(Restart, AFailedCheckpointIsReportedAndTheTrainingGoesOn) {
   auto options =
       options_for(c, {1, {.data = world().size()}, step::Schedule::one_f_one_b, 1, Placing::cheapest});
   options.checkpoint = {.dir = "/proc/nowhere", .every = cut};
-  run::Training training(c.model, options, *backend, world(), c.data);
+  auto training = training_of(c.model, options, *backend, world(), c.data);
   std::vector<state::CheckpointReport> reports;
   run::Training::Observer observer;
   observer.on_report = [&](const state::CheckpointReport& report) { reports.push_back(report); };

@@ -66,7 +66,7 @@ TEST_F(CudaTraining, RecordedGraphsGiveTheBitsOfSingleLaunches) {
       std::vector<std::vector<double>> bits[2];
       for (const bool graphs : {false, true}) {
         options.poison_released = !graphs;  // which looks at every instruction
-        run::Training training(c.model, options, *cuda_, world(), c.data);
+        auto training = training_of(c.model, options, *cuda_, world(), c.data);
         training.run({});
         bits[graphs] = values_of(training);
       }
@@ -94,7 +94,7 @@ TEST_F(CudaTraining, CopiesForMessagesWhatTheClosedFormSays) {
   std::int64_t trained = 0;
   for (const int which : {0, 1}) {
     const auto before = world().ledger().rows(world().rank());
-    run::Training training(c.model, options, *backends[which], world(), c.data);
+    auto training = training_of(c.model, options, *backends[which], world(), c.data);
     training.run({});
     trained = training.program().trained_count.value();
     counts[which] = counts_of(world().ledger().rows(world().rank()), collective::Purpose::gradient);

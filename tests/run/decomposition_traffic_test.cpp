@@ -38,7 +38,7 @@ Rows trained(const model::ModelSpec& model, const topology::GridExtent& grid, in
   options.split.algorithm = comm::Algorithm::ring;
   options.split.bucket_bytes = kernels::Bytes(1 << 20);
   options.split.pipeline.microbatches = microbatches;
-  run::Training training(c.model, options, *backend, ranks, c.data);
+  auto training = training_of(c.model, options, *backend, ranks, c.data);
   training.run({});
   Rows rows;
   for (const auto& row : ranks.gather_traffic()) {

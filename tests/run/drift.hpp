@@ -56,7 +56,7 @@ inline Reference reference_of(const Case& c, kernels::Backend& backend,
   for (auto* tensors : {&reference.start, &reference.end}) {
     auto options = options_for(c, topology::GridExtent{}, rule);
     if (tensors == &reference.start) options.steps = 0;
-    run::Training training(c.model, options, backend, alone_on_this_rank(), c.data);
+    auto training = training_of(c.model, options, backend, alone_on_this_rank(), c.data);
     training.run({});
     *tensors = training.gather_parameters();
   }

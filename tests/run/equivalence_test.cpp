@@ -75,7 +75,7 @@ TEST(Equivalence, EmptyBucketsInDoubleAreTheSameModelAsOnOneRank) {
     auto options = options_for(c, topology::GridExtent{.data = ranks / tensor, .tensor = tensor});
     options.split.bucket_bytes = kernels::Bytes(1);
     options.split.algorithm = algorithm;
-    run::Training training(c.model, options, *backend, world(), c.data);
+    auto training = training_of(c.model, options, *backend, world(), c.data);
     training.run({});
     EXPECT_LE(largest_drift(c.model, reference.start, reference.end, training.gather_parameters()), 1e-10)
         << to_string(options.split.grid) << " algorithm " << static_cast<int>(algorithm);
@@ -90,7 +90,7 @@ TEST(Equivalence, EveryAlgorithmInDoubleIsTheSameModelAsOnOneRank) {
   for (const auto algorithm : thinned(all)) {
     auto options = options_for(c, topology::GridExtent{.data = world().size()});
     options.split.algorithm = algorithm;
-    run::Training training(c.model, options, *backend, world(), c.data);
+    auto training = training_of(c.model, options, *backend, world(), c.data);
     training.run({});
     EXPECT_LE(largest_drift(c.model, reference.start, reference.end, training.gather_parameters()), 1e-10)
         << to_string(algorithm);
@@ -105,7 +105,7 @@ TEST(Equivalence, TheSameRunTwiceIsTheSameBits) {
   for (const auto& grid : thinned(grids)) {
     std::vector<std::vector<double>> first;
     for (int repetition = 0; repetition < 2; ++repetition) {
-      run::Training training(c.model, options_for(c, grid), *backend, world(), c.data);
+      auto training = training_of(c.model, options_for(c, grid), *backend, world(), c.data);
       training.run({});
       std::vector<std::vector<double>> values;
       for (auto& tensor : training.gather_parameters())
@@ -126,7 +126,7 @@ TEST(Deterministic, EveryGridOfDataAndPipelineGivesTheBitsOfOneRank) {
       auto options = options_for(c, grid);
       options.split.grains = 8;
       options.split.pipeline = {.schedule = schedule, .microbatches = 8 / grid.data};
-      run::Training training(c.model, options, *backend, ranks, c.data);
+      auto training = training_of(c.model, options, *backend, ranks, c.data);
       training.run({});
       std::vector<std::vector<double>> values;
       for (auto& tensor : training.gather_parameters())

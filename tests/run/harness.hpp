@@ -21,7 +21,7 @@ class Harness {
       : case_(c),
         model_(placed(c.model, d.placing)),
         options_(by_ring(options_for(c, d))),
-        plan_(plan_of(model_, options_)),
+        plan_(plan::choose(model_, options_.split)),
         axes_(world(), plan_.grid, step::used_axes(model_, plan_)),
         format_{.type = backend.type(), .layout = backend.image_layout()},
         program_(step::build_training_program(model_, plan_, axes_.at(), format_)) {
@@ -78,20 +78,14 @@ class Harness {
   [[nodiscard]] const model::ModelSpec& model() const { return model_; }
 
  private:
-  static run::TrainingOptions by_ring(run::TrainingOptions options) {
+  static Trial by_ring(Trial options) {
     options.split.algorithm = comm::Algorithm::ring;
     return options;
-  }
-  static step::Plan plan_of(const model::ModelSpec& model, const run::TrainingOptions& options) {
-    std::vector<base::Violation> violations;
-    auto plan = step::plan(model, options.split, violations);
-    if (!violations.empty()) throw base::ConfigError(violations);
-    return plan;
   }
 
   const Case& case_;
   model::ModelSpec model_;
-  run::TrainingOptions options_;
+  Trial options_;
   step::Plan plan_;
   comm::Axes axes_;
   step::TensorFormat format_;

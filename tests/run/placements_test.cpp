@@ -20,14 +20,15 @@ struct Trained {
 Trained train(const RandomChain& c, const data::DataPair& data, comm::Communicator& ranks,
               std::int64_t steps) {
   const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
-  run::TrainingOptions options{.split = c.split(),
-                               .steps = steps,
-                               .learning_rate = {.base = 0.05},
-                               .optimizer = {.momentum = 0.9, .weight_decay = 1e-3},
-                               .seed = 3,
-                               .poison_released = true};
+  Trial options{{.batch = c.batch,
+                 .steps = steps,
+                 .learning_rate = {.base = 0.05},
+                 .optimizer = {.momentum = 0.9, .weight_decay = 1e-3},
+                 .seed = 3,
+                 .poison_released = true},
+                c.split()};
   if (ranks.size() == 1) options.split.grid = {}, options.split.pipeline = {};
-  run::Training training(c.model, options, *backend, ranks, data);
+  auto training = training_of(c.model, options, *backend, ranks, data);
   training.run({});
   Trained trained{.parameters = training.gather_parameters()};
   if (steps == 0) return trained;

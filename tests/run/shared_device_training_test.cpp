@@ -33,7 +33,7 @@ Trained trained(const Case& c, const Decomposition& d, kernels::Backend& backend
   options.device_messages = way;
   const auto before = total();
   const auto model = placed(c.model, d.placing);
-  run::Training training(model, options, backend, world(), c.data);
+  auto training = training_of(model, options, backend, world(), c.data);
   training.run({});
   EXPECT_TRUE(replicas_are_identical(training));
   Trained result{.messages = training.executor().device_messages(), .counts = total()};

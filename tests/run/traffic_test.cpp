@@ -29,7 +29,7 @@ Sums train_and_sum(comm::Algorithm algorithm, Purpose purpose, Activity activity
   auto options = options_for(c, {.data = world.size()});
   options.split.algorithm = algorithm;
   options.split.bucket_bytes = kernels::Bytes(1 << 20);  // one bucket
-  run::Training training(c.model, options, *backend, world, c.data);
+  auto training = training_of(c.model, options, *backend, world, c.data);
   training.run({});
   Sums sums;
   std::int64_t all_sent = 0, all_received = 0;
@@ -112,7 +112,7 @@ void expect_what_the_program_says(const topology::GridExtent& grid, comm::Algori
   options.split.bucket_bytes = kernels::Bytes(600);
   options.split.pipeline.microbatches = 2;
   const auto model = placed(c.model, grid.tensor > 1 ? Placing::column : Placing::cheapest);
-  run::Training training(model, options, *backend, ranks, c.data);
+  auto training = training_of(model, options, *backend, ranks, c.data);
   training.run({});
   const step::Site site{.node_of = {ranks.nodes().begin(), ranks.nodes().end()}};
   Booked booked, said;
@@ -163,7 +163,7 @@ void expect_peers_add_up(const topology::GridExtent& grid, comm::Algorithm algor
   auto options = options_for(c, grid);
   options.split.algorithm = algorithm;
   const auto model = placed(c.model, grid.tensor > 1 ? Placing::column : Placing::cheapest);
-  run::Training(model, options, *backend, world, c.data).run({});
+  training_of(model, options, *backend, world, c.data).run({});
   const auto peers = world.gather_peers();
   Columns traffic, by_peer;
   for (const auto& row : world.gather_traffic())

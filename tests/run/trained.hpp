@@ -40,7 +40,7 @@ inline bool replicas_are_identical(const run::Training& training) {
 inline Tensors train(const Case& c, const Decomposition& d, kernels::Backend& backend) {
   const auto model = placed(c.model, d.placing);
   const auto options = options_for(c, d);
-  run::Training training(model, options, backend, world(), c.data);
+  auto training = training_of(model, options, backend, world(), c.data);
   training.run({});
   EXPECT_TRUE(replicas_are_identical(training)) << to_string(d);
   const auto& program = training.program();

@@ -6,6 +6,7 @@
 
 #include "partita/base/error.hpp"
 #include "partita/model/parse.hpp"
+#include "partita/plan/plan.hpp"
 #include "partita/step/build.hpp"
 #include "partita/step/counterparts.hpp"
 
@@ -37,9 +38,9 @@ inline model::ModelSpec equal_layers(int count) {
   return model_of("4", std::vector<std::string>(static_cast<std::size_t>(count), "linear 4"));
 }
 
-inline step::Plan plan_of(const model::ModelSpec& model, const step::PlanOptions& options) {
+inline step::Plan plan_of(const model::ModelSpec& model, const plan::Request& options) {
   std::vector<base::Violation> violations;
-  auto plan = step::plan(model, options, violations);
+  auto plan = plan::choose(model, options, violations);
   for (const auto& violation : violations)
     throw base::ContractError(to_string(violation));
   return plan;

@@ -16,8 +16,9 @@ struct Grid {
   std::vector<Program> roles;  ///< (stage, tensor coordinate), the latter fastest
   ProgramsByRank by_rank;
 
-  Grid(const model::ModelSpec& model, const PlanOptions& options, const TensorFormat& format, bool training) {
-    const auto split = plan(model, options);
+  Grid(const model::ModelSpec& model, const plan::Request& options, const TensorFormat& format,
+       bool training) {
+    const auto split = plan::choose(model, options);
     const auto build = training ? build_training_program : build_evaluation_program;
     for (int s = 0; s < options.grid.pipeline; ++s)
       for (int t = 0; t < options.grid.tensor; ++t)

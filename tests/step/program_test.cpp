@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "partita/model/parse.hpp"
+#include "partita/plan/plan.hpp"
 #include "partita/step/build.hpp"
 #include "partita/step/memory.hpp"
 #include "partita/step/traffic.hpp"
@@ -23,7 +24,8 @@ model::ModelSpec cnn() {
 
 Program training(const model::ModelSpec& model, const topology::GridExtent& grid, std::int64_t bucket_bytes) {
   std::vector<base::Violation> violations;
-  const auto split = plan(model, {.grid = grid, .batch = 8, .bucket_bytes = Bytes(bucket_bytes)}, violations);
+  const auto split =
+      plan::choose(model, {.grid = grid, .batch = 8, .bucket_bytes = Bytes(bucket_bytes)}, violations);
   EXPECT_TRUE(violations.empty());
   return build_training_program(model, split, {}, {});
 }
@@ -108,7 +110,7 @@ TEST(Program, NoGradientFlowsBelowTheLowestTrainedLayer) {
 
 TEST(Program, DropoutIsTheIdentityOutsideTraining) {
   std::vector<base::Violation> violations;
-  const auto program = build_evaluation_program(cnn(), plan(cnn(), {}, violations), {}, {});
+  const auto program = build_evaluation_program(cnn(), plan::choose(cnn(), {}, violations), {}, {});
   for (const auto& i : program.instructions)
     if (i.unit >= 0) {
       EXPECT_NE(

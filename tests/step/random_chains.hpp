@@ -12,7 +12,7 @@
 
 #include "partita/base/error.hpp"
 #include "partita/model/parse.hpp"
-#include "partita/step/build.hpp"
+#include "partita/plan/plan.hpp"
 
 namespace partita::tests {
 
@@ -25,7 +25,7 @@ struct RandomChain {
   step::PipelineOptions pipeline;
   model::ModelSpec model;
 
-  [[nodiscard]] step::PlanOptions split() const {
+  [[nodiscard]] plan::Request split() const {
     return {.grid = grid, .batch = batch, .pipeline = pipeline, .bucket_bytes = kernels::Bytes(64)};
   }
 };
@@ -55,7 +55,7 @@ class ChainDraw {
       c.model = model::parse_model({.name = "random", .input = c.input, .layers = c.layers, .loss = c.loss},
                                    violations);
       draw_grid(c, ranks);
-      if (violations.empty()) step::plan(c.model, c.split(), violations);
+      if (violations.empty()) plan::choose(c.model, c.split(), violations);
       if (violations.empty()) return c;
     }
   }

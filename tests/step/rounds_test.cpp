@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "partita/model/parse.hpp"
+#include "partita/plan/plan.hpp"
 #include "partita/step/build.hpp"
 #include "partita/step/counterparts.hpp"
 
@@ -44,8 +45,8 @@ Site site(std::vector<int> node_of) {
   return site;
 }
 
-Program program(const PlanOptions& options, const topology::Coordinate& at = {}) {
-  return build_training_program(mlp(), plan(mlp(), options), at, {});
+Program program(const plan::Request& options, const topology::Coordinate& at = {}) {
+  return build_training_program(mlp(), plan::choose(mlp(), options), at, {});
 }
 
 /// The algorithms of the all-reduces of this purpose, in program order.
@@ -86,7 +87,7 @@ TEST(Resolve, ActivationsAreChosenBySizeOfTheirMicroBatch) {
 }
 
 TEST(Resolve, WhatIsAskedIsTakenAndTheDeterministicModeOverridesIt) {
-  const PlanOptions asked{.grid = {.data = 2}, .batch = 8, .algorithm = Algorithm::ring};
+  const plan::Request asked{.grid = {.data = 2}, .batch = 8, .algorithm = Algorithm::ring};
   auto deterministic = asked;
   deterministic.grains = 8;
   deterministic.pipeline.microbatches = 4;

@@ -16,7 +16,8 @@
 #include "partita/data/dataset.hpp"
 #include "partita/kernels/optimizer.hpp"
 #include "partita/model/parse.hpp"
-#include "partita/step/build.hpp"
+#include "partita/plan/grid.hpp"
+#include "partita/plan/plan.hpp"
 #include "partita/topology/grid.hpp"
 
 namespace partita::config {
@@ -25,9 +26,7 @@ enum class Backend { reference, cpu, cuda };
 /// In which numbers a run computes; tf32 and bf16 round the operands of products, all else stays fp32.
 enum class Precision { fp32, fp64, tf32, bf16 };
 enum class LearningRateSchedule { constant, step, cosine };
-/// Classical words for a grid. `hybrid` deals the world's prime factors, largest first, to data, pipeline and
-/// tensor in turn.
-enum class Strategy { none, data, layer, tensor, hybrid };
+using plan::Strategy;
 
 struct TrainOptions {
   std::int64_t epochs = 1;
@@ -173,27 +172,22 @@ std::string unknown_key(const std::string& name, std::vector<std::string_view> o
 /// not fit.
 std::vector<base::Violation> fit_to_world(RunOptions&, int world);
 
-/// How a training splits its model, with every default filled in; in the deterministic mode one micro-batch a
-/// grain.
-step::PlanOptions plan_options(const RunOptions&);
-/// How an inference does, of the model with all layers frozen (a deterministic training changes nothing
+/// The split of a training's model, with every default filled in; in the deterministic mode one micro-batch a
+/// grain. Appends what cannot be split over the grid as asked (stages, chunks, micro-batches, grains);
+/// nothing where there is no plan.
+std::optional<plan::Split> split_for_training(const RunOptions&, std::vector<base::Violation>& violations);
+/// The same of an inference, of the model with all layers frozen (a deterministic training changes nothing
 /// here).
-step::PlanOptions inference_plan_options(const RunOptions&);
+std::optional<plan::Split> split_for_inference(const RunOptions&, std::vector<base::Violation>& violations);
 
 /// What asks for ranks on one node that are not; `nodes` of the world's ranks, unless nodes are imitated.
-std::vector<base::Violation> check_nodes(const RunOptions&, std::span<const int> nodes);
-
-/// What of the model cannot be split over the grid as asked, for training and for inference: stages, chunks,
-/// micro-batches, grains.
-std::vector<base::Violation> check_plan(const RunOptions&);
-std::vector<base::Violation> check_inference_plan(const RunOptions&);
+std::vector<base::Violation> check_nodes(const RunOptions&, const plan::Split&, std::span<const int> nodes);
 
 /// What of the model does not fit the data: input shape, number of classes, target shape.
 std::vector<base::Violation> check_data(const RunOptions&, const data::DataPair&);
 
 std::string_view to_string(Backend);
 std::string_view to_string(Precision);
-std::string_view to_string(Strategy);
 std::string_view to_string(LearningRateSchedule);
 
 }  // namespace partita::config

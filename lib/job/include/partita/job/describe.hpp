@@ -17,7 +17,7 @@ struct Executed {
 
 /// A split, where it runs, and the programs that are executed; the first is the one described.
 struct Description {
-  Split split;
+  plan::Split split;
   step::Site site;
   std::vector<Executed> programs;
 };

@@ -13,6 +13,7 @@
 #include "partita/comm/communicator.hpp"
 #include "partita/config/options.hpp"
 #include "partita/kernels/backend.hpp"
+#include "partita/plan/plan.hpp"
 #include "partita/results/claim.hpp"
 #include "partita/results/model_file.hpp"
 #include "partita/results/record.hpp"
@@ -43,6 +44,7 @@ struct Input {
   config::RunOptions options;
   std::shared_ptr<const data::DataPair> data;
   std::optional<results::ModelFile> start;  ///< what `load-model` names
+  std::optional<plan::Split> split;         ///< what the program runs; where it can be split
   collective::AlgorithmTable table = collective::AlgorithmTable::shipped();
   std::vector<base::Violation> violations;
   std::shared_ptr<results::Claims> claims;  ///< on what is written

@@ -5,22 +5,15 @@
 #include "partita/base/version.hpp"
 #include "partita/execute/executor.hpp"
 #include "partita/job/job.hpp"
-#include "partita/step/build.hpp"
 
 namespace partita::job {
-
-/// How a run splits which model. FLOPs are those of a step: of the forward pass where nothing is trained.
-struct Split {
-  const model::ModelSpec& model;
-  const step::Plan& plan;
-  std::int64_t batch;  ///< of the whole grid
-};
 
 /// What the libraries of a program that runs models tell of themselves.
 base::Versions libraries_in_use();
 
-/// What is known before the run. Collective over the world; complete on rank 0.
-results::RunRecord begin_record(const Job&, const Split&, kernels::Backend&, int threads);
+/// What is known before the run, of the job's split. FLOPs are those of a step: of the forward pass where
+/// nothing is trained. Collective over the world; complete on rank 0.
+results::RunRecord begin_record(const Job&, kernels::Backend&, int threads);
 
 /// Brings memory and traffic up to date. Collective over the world; complete on rank 0.
 void update_costs(results::RunRecord&, comm::Communicator& world, const step::Program&,

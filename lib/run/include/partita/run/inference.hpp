@@ -1,8 +1,7 @@
 /// Inference of a saved model on one rank of a grid: a data set in batches, in micro-batches through the
 /// pipeline, with whole outputs.
 ///
-/// A model whose layers are all frozen: there are no gradients, no states of an optimizer, and placement and
-/// partition weigh the forward pass alone.
+/// A model whose layers are all frozen: there are no gradients and no states of an optimizer.
 #pragma once
 
 #include <memory>
@@ -13,7 +12,7 @@
 namespace partita::run {
 
 struct InferenceOptions {
-  step::PlanOptions split;       ///< grid, batch of the whole grid, pipeline, algorithm; outputs whole
+  std::int64_t batch = 1;        ///< of the whole grid
   std::int64_t samples = 0;      ///< the first ones of the data set
   std::int64_t repetitions = 1;  ///< passes over the samples: so many batch by batch, as many back to back
   std::int64_t warmup = 2;       ///< batches before them
@@ -35,9 +34,10 @@ struct Inferred {
 
 class Inference {
  public:
-  /// Collective over the world. `world` and the data outlive the inference. Parameters are zero until set.
-  Inference(const model::ModelSpec&, const InferenceOptions&, kernels::Backend&, comm::Communicator& world,
-            const data::Dataset&);
+  /// Collective over the world. `world` and the data outlive the inference. The plan is of the frozen model,
+  /// and leaves outputs whole. Parameters are zero until set.
+  Inference(const model::ModelSpec&, const step::Plan&, const InferenceOptions&, kernels::Backend&,
+            comm::Communicator& world, const data::Dataset&);
 
   /// Overwrites this rank's part of one tensor.
   void set_parameter(const state::LogicalTensor&);
@@ -47,7 +47,6 @@ class Inference {
   Inferred run();
 
   [[nodiscard]] const model::ModelSpec& model() const { return model_; }
-  [[nodiscard]] const step::Plan& plan() const { return plan_; }
   [[nodiscard]] const Evaluator& evaluator() const { return *evaluator_; }
 
  private:

@@ -24,7 +24,7 @@ class Sampler;
 namespace partita::run {
 
 struct TrainingOptions {
-  step::PlanOptions split;  ///< grid, global batch, pipeline, buckets, grains, algorithm
+  std::int64_t batch = 1;  ///< global
   std::int64_t epochs = 1;
   std::optional<std::int64_t> steps;  ///< limits the steps and wins over epochs; 0 only initialises
   nn::LearningRate learning_rate;     ///< total_steps and step_length in steps
@@ -74,9 +74,10 @@ inline constexpr std::int64_t evaluation_batch = 256;
 
 class Training {
  public:
-  /// Collective over the world. `world` and the data outlive the training.
-  Training(const model::ModelSpec&, const TrainingOptions&, kernels::Backend&, comm::Communicator& world,
-           const data::DataPair&);
+  /// Collective over the world. The model, `world` and the data outlive the training; the plan is of this
+  /// model.
+  Training(const model::ModelSpec&, const step::Plan&, const TrainingOptions&, kernels::Backend&,
+           comm::Communicator& world, const data::DataPair&);
   ~Training();
 
   /// Called on every rank, at the same step.
@@ -120,7 +121,6 @@ class Training {
   /// What checkpoints took from this rank's core.
   [[nodiscard]] double checkpoint_seconds() const { return checkpoint_seconds_; }
   [[nodiscard]] std::optional<double> seconds_to_target() const { return seconds_to_target_; }
-  [[nodiscard]] const step::Plan& plan() const { return plan_; }
   [[nodiscard]] const step::Program& program() const { return training_program_; }
   /// The training program of any rank.
   [[nodiscard]] step::Program program_of(int rank) const;

@@ -1,42 +1,30 @@
-/// From a model to step programs: placement, partition and schedule are chosen once, alike on every rank;
-/// then a program is built for a role.
+/// From a model and the plan by which it is split to step programs, one for each role.
 #pragma once
 
-#include "partita/step/partition.hpp"
+#include <vector>
+
+#include "partita/step/placement.hpp"
 #include "partita/step/program.hpp"
 #include "partita/topology/grid.hpp"
 
 namespace partita::step {
 
-struct PlanOptions {
-  topology::GridExtent grid;
-  std::int64_t batch = 1;  ///< nominal, of the whole grid
-  PipelineOptions pipeline;
-  /// A bucket is closed by the first unit that makes it at least this large.
-  Bytes bucket_bytes{};
-  /// Grains of the deterministic mode; 0: off. Every grain is a micro-batch.
-  int grains = 0;
-  Outputs outputs = Outputs::any;  ///< `whole` for those who read them
-  /// Of all-reduces; in the deterministic mode recursive doubling, whatever this is.
-  collective::Algorithm algorithm = collective::Algorithm::automatic;
-};
+/// First layer of every chunk, then the number of layers; chunk k is [first[k], first[k + 1]), never empty.
+using Partition = std::vector<int>;
 
 /// How a model is split: the same for all ranks, and all that a program depends on besides its role.
+/// `plan::choose` makes one.
 struct Plan {
   topology::GridExtent grid;
   PipelineOptions pipeline;
   ModelPlacement placement;
   Partition partition;  ///< chunk k of the model runs on stage k mod grid.pipeline
+  /// A bucket is closed by the first unit that makes it at least this large.
   Bytes bucket_bytes{};
+  /// Grains of the deterministic mode; 0: off. Every grain is a micro-batch.
   int grains = 0;
   collective::Wish all_reduces;
 };
-
-/// What cannot be split as asked is appended to `violations`; the plan must not be used then.
-Plan plan(const model::ModelSpec&, const PlanOptions&, std::vector<base::Violation>& violations);
-
-/// The same; throws `base::ConfigError` with all violations.
-Plan plan(const model::ModelSpec&, const PlanOptions&);
 
 /// How a back-end wants its tensors.
 struct TensorFormat {

@@ -1,5 +1,5 @@
-/// How tensors lie on the ranks of the tensor axis, what each layer demands of its neighbours, and the choice
-/// of a placement for every layer.
+/// How tensors lie on the ranks of the tensor axis, and what each layer demands of its neighbours and
+/// delivers.
 ///
 /// An edge between two layers carries a pair: the placement of the value and that of its gradient. Where a
 /// producer's and a consumer's pair differ, the program converts: the value forward, the gradient backward.
@@ -52,10 +52,6 @@ struct ModelPlacement {
   double seconds = 0;                  ///< the cost by which it was chosen
 };
 
-/// What is left of the network's outputs where the loss reads them: `any` lets the ranks of the tensor axis
-/// hold shares of the classes; `whole`: a rank that has a sample has all of its outputs.
-enum class Outputs { any, whole };
-
 /// What the choice of a placement weighs; only ratios matter.
 struct MachineRates {
   double flops_per_second = 60e9;
@@ -69,11 +65,12 @@ std::string_view to_string(Variant);
 /// "sharded(channel 0 3 5)", "replicated".
 std::string to_string(const Placement&);
 
-/// The cheapest chain for `batch` samples of the whole grid, found by dynamic programming over the layers;
-/// `placement=` on a layer line leaves only that variant. The same on every rank: it depends on nothing
-/// local.
-ModelPlacement place(const model::ModelSpec&, const topology::GridExtent&, std::int64_t batch,
-                     const MachineRates& = {}, Outputs = Outputs::any);
+/// Everything that a layer can do on a tensor axis of `ranks` ranks, given what its producer delivers (whose
+/// offsets are kept where they fit).
+std::vector<LayerPlacement> choices_of(const model::Layer&, const Pair& producer, int ranks);
+
+/// Offsets of n things in `ranks` even shares, as placements have them.
+std::vector<std::int64_t> even_offsets(int ranks, std::int64_t n);
 
 /// Forward FLOPs of one sample on the busiest rank.
 double busiest_flops(const model::Layer&, const LayerPlacement&, int ranks);

@@ -1,4 +1,4 @@
-/// What is decided once for all ranks: placement, partition, and the axes that they make programs use.
+/// Over which axes of the grid a plan makes its programs communicate.
 #include <algorithm>
 #include <iterator>
 
@@ -7,26 +7,6 @@
 namespace partita::step {
 
 using topology::Axis;
-
-Plan plan(const model::ModelSpec& model, const PlanOptions& options,
-          std::vector<base::Violation>& violations) {
-  Plan plan{.grid = options.grid,
-            .pipeline = options.pipeline,
-            .placement = place(model, options.grid, options.batch, {}, options.outputs),
-            .bucket_bytes = options.bucket_bytes,
-            .grains = options.grains,
-            .all_reduces = {.algorithm = options.algorithm, .nearest_first = options.grains > 0}};
-  plan.partition =
-      partition(model, plan.placement, options.grid.pipeline, options.pipeline.chunks, violations);
-  return plan;
-}
-
-Plan plan(const model::ModelSpec& model, const PlanOptions& options) {
-  std::vector<base::Violation> violations;
-  auto planned = plan(model, options, violations);
-  if (!violations.empty()) throw base::ConfigError(violations);
-  return planned;
-}
 
 topology::Axis metric_axes(const Plan& plan) {
   const Axis axes = Axis::data | Axis::pipeline;

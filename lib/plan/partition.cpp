@@ -1,6 +1,6 @@
 /// Dynamic programming over (chunks, layers): the cheapest cut of the first layers into k chunks extends the
 /// cheapest ones into k − 1. Among equals the cut wins that carries fewer values across boundaries.
-#include "partita/step/partition.hpp"
+#include "partita/plan/partition.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -9,8 +9,11 @@
 
 #include "partita/model/layer_kind.hpp"
 
-namespace partita::step {
+namespace partita::plan {
 namespace {
+
+using step::ModelPlacement;
+using step::Partition;
 
 /// The costliest chunk first, then what the boundaries carry.
 struct Cost {
@@ -57,7 +60,7 @@ void refuse_stages(const model::ModelSpec& model, int stages, std::vector<base::
 }  // namespace
 
 std::vector<double> layer_costs(const model::ModelSpec& model, const ModelPlacement& placement) {
-  const int lowest = lowest_trained_layer(model);
+  const int lowest = step::lowest_trained_layer(model);
   std::vector<double> costs;
   for (std::size_t l = 0; l < model.layers.size(); ++l) {
     const auto& layer = model.layers[l];
@@ -112,4 +115,4 @@ Partition partition(const model::ModelSpec& model, const ModelPlacement& placeme
   return first;
 }
 
-}  // namespace partita::step
+}  // namespace partita::plan

@@ -1,0 +1,19 @@
+/// Which placement each layer gets on the tensor axis: the chain of layers that takes the fewest seconds.
+#pragma once
+
+#include "partita/step/placement.hpp"
+#include "partita/topology/grid.hpp"
+
+namespace partita::plan {
+
+/// What is left of the network's outputs where the loss reads them: `any` lets the ranks of the tensor axis
+/// hold shares of the classes; `whole`: a rank that has a sample has all of its outputs.
+enum class Outputs { any, whole };
+
+/// The cheapest chain for `batch` samples of the whole grid, found by dynamic programming over the layers;
+/// `placement=` on a layer line leaves only that variant. The same on every rank: it depends on nothing
+/// local.
+step::ModelPlacement place(const model::ModelSpec&, const topology::GridExtent&, std::int64_t batch,
+                           const step::MachineRates& = {}, Outputs = Outputs::any);
+
+}  // namespace partita::plan

@@ -1,0 +1,40 @@
+/// How a model is split over a grid: the placement of its layers and their partition into chunks are chosen
+/// once, alike on every rank. `step` lowers what was chosen to programs.
+#pragma once
+
+#include <vector>
+
+#include "partita/base/error.hpp"
+#include "partita/plan/placement.hpp"
+#include "partita/step/build.hpp"
+
+namespace partita::plan {
+
+/// What is asked for, and what is to be chosen within it.
+struct Request {
+  topology::GridExtent grid;
+  std::int64_t batch = 1;  ///< nominal, of the whole grid
+  step::PipelineOptions pipeline;
+  /// A bucket is closed by the first unit that makes it at least this large.
+  kernels::Bytes bucket_bytes{};
+  /// Grains of the deterministic mode; 0: off. Every grain is a micro-batch.
+  int grains = 0;
+  Outputs outputs = Outputs::any;  ///< `whole` for those who read them
+  /// Of all-reduces; in the deterministic mode recursive doubling, whatever this is.
+  collective::Algorithm algorithm = collective::Algorithm::automatic;
+};
+
+/// What cannot be split as asked is appended to `violations`; the plan must not be used then.
+step::Plan choose(const model::ModelSpec&, const Request&, std::vector<base::Violation>& violations);
+
+/// The same; throws `base::ConfigError` with all violations.
+step::Plan choose(const model::ModelSpec&, const Request&);
+
+/// A model as a run takes it, with the plan that was chosen for its batch.
+struct Split {
+  model::ModelSpec model;
+  step::Plan plan;
+  std::int64_t batch = 1;  ///< of the whole grid
+};
+
+}  // namespace partita::plan
