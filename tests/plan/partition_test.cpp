@@ -1,0 +1,151 @@
+/// The partition search against all cuts of small chains.
+#include "partita/plan/partition.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "models.hpp"
+#include "partita/plan/placement.hpp"
+
+namespace partita::plan {
+namespace {
+
+/// The costliest chunk, then what the boundaries carry.
+using Cost = std::pair<double, double>;
+constexpr Cost impossible{std::numeric_limits<double>::infinity(), 0};
+
+/// What the search weighs, by hand.
+class Chain {
+ public:
+  Chain(const model::ModelSpec& model, int stages, std::vector<double> costs)
+      : model_(model), stages_(stages), costs_(std::move(costs)) {}
+
+  [[nodiscard]] Cost of(const step::Partition& first) const {
+    Cost cost{0, 0};
+    for (std::size_t k = 0; k + 1 < first.size(); ++k) {
+      double chunk = 0;
+      for (int l = first[k]; l < first[k + 1]; ++l) {
+        const auto& layer = model_.layers[static_cast<std::size_t>(l)];
+        if (layer.stage && *layer.stage != static_cast<int>(k) % stages_) return impossible;
+        chunk += costs_[static_cast<std::size_t>(l)];
+      }
+      cost.first = std::max(cost.first, chunk);
+      if (k == 0) continue;
+      const auto& next = model_.layers[static_cast<std::size_t>(first[k])];
+      cost.second +=
+          static_cast<double>(next.input.elements().value()) + (next.kind == model::LayerKind::relu ? 1 : 0);
+    }
+    return cost;
+  }
+  /// Of all cuts into `chunks` chunks.
+  [[nodiscard]] Cost cheapest(int chunks) const {
+    step::Partition first{0};
+    return cheapest(first, chunks);
+  }
+
+ private:
+  [[nodiscard]] Cost cheapest(step::Partition& first, int left) const {
+    const int layers = static_cast<int>(model_.layers.size());
+    if (left == 1) {
+      first.push_back(layers);
+      const Cost cost = of(first);
+      first.pop_back();
+      return cost;
+    }
+    Cost best = impossible;
+    for (int next = first.back() + 1; next + left - 1 <= layers; ++next) {
+      first.push_back(next);
+      best = std::min(best, cheapest(first, left - 1));
+      first.pop_back();
+    }
+    return best;
+  }
+
+  const model::ModelSpec& model_;
+  int stages_;
+  std::vector<double> costs_;
+};
+
+/// Forward, and both gradients but those of the lowest trained layer's input, below it, and of what is
+/// frozen.
+std::vector<double> costs_on_one_rank(const model::ModelSpec& model) {
+  std::vector<double> costs;
+  bool above = false;
+  for (const auto& layer : model.layers) {
+    const bool trained = layer.has_parameters() && !layer.frozen;
+    costs.push_back(layer.forward_flops() * (1 + (trained ? 1 : 0) + (above ? 1 : 0)));
+    above = above || trained;
+  }
+  return costs;
+}
+
+const std::vector<model::ModelSpec>& models() {
+  static const std::vector<model::ModelSpec> all{
+      model_of("13", {"linear 11", "relu", "linear 7", "relu", "linear 5"}),
+      model_of("5", {"linear 5", "linear 5", "linear 5", "linear 5", "linear 5", "linear 5", "linear 5"}),
+      model_of("1x9x8", {"conv 3 kernel=3", "relu", "maxpool 2", "conv 4 kernel=2", "relu", "flatten",
+                         "linear 6", "tanh", "linear 5"}),
+      model_of("7", {"linear 9 frozen", "relu", "linear 3", "relu", "linear 8 frozen", "linear 2"}),
+      model_of("6", {"linear 6", "relu", "linear 30", "linear 2", "relu", "linear 9"}),
+      model_of("1", {"linear 1"}),
+  };
+  return all;
+}
+
+TEST(Partition, IsTheBestOfAllCuts) {
+  int cuts = 0;
+  for (const auto& model : models())
+    for (int stages = 1; stages <= 6; ++stages)
+      for (int chunks = 1; chunks <= 3 && stages * chunks <= static_cast<int>(model.layers.size());
+           ++chunks) {
+        std::vector<base::Violation> violations;
+        const auto found =
+            partition(model, place(model, {.pipeline = stages}, 8), stages, chunks, violations);
+        ASSERT_TRUE(violations.empty());
+        const Chain chain(model, stages, costs_on_one_rank(model));
+        EXPECT_EQ(chain.of(found), chain.cheapest(stages * chunks)) << stages << " stages of " << chunks;
+        ASSERT_EQ(found.size(), static_cast<std::size_t>(stages * chunks) + 1);
+        EXPECT_TRUE(std::is_sorted(found.begin(), found.end(), std::less_equal<>())) << "no chunk is empty";
+        ++cuts;
+      }
+  EXPECT_GT(cuts, 40);
+}
+
+TEST(Partition, KeepsToTheStagesThatLayersName) {
+  const std::vector<std::vector<std::string>> pinned{
+      {"linear 5 stage=0", "linear 5 stage=1", "linear 5", "linear 5"},
+      {"linear 5", "linear 5", "linear 5 stage=0", "linear 5"},
+      {"linear 5", "relu", "linear 50", "linear 5 stage=1"},
+      {"linear 50", "linear 5 stage=1", "linear 5", "linear 5 stage=2"},
+  };
+  for (const auto& layers : pinned) {
+    const auto model = model_of("5", layers);
+    for (int stages = 2; stages <= 3; ++stages) {
+      std::vector<base::Violation> violations;
+      const auto found = partition(model, place(model, {.pipeline = stages}, 8), stages, 1, violations);
+      const Chain chain(model, stages, costs_on_one_rank(model));
+      const Cost best = chain.cheapest(stages);
+      EXPECT_EQ(violations.empty(), best < impossible) << layers.front();
+      if (violations.empty()) EXPECT_EQ(chain.of(found), best) << layers.front() << ", " << stages;
+    }
+  }
+}
+
+TEST(Partition, RefusesMoreChunksThanLayers) {
+  const auto model = model_of("5", {"linear 5", "relu", "linear 5"});
+  const auto placement = place(model, {.pipeline = 2}, 8);
+  std::vector<base::Violation> violations;
+  partition(model, placement, 4, 1, violations);
+  partition(model, placement, 2, 2, violations);
+  ASSERT_EQ(violations.size(), 2U);
+  EXPECT_EQ(violations[0].key, "grid.pipeline");
+  EXPECT_NE(violations[0].message.find("the nearest is 3"), std::string::npos) << violations[0].message;
+  EXPECT_EQ(violations[1].key, "pipeline.chunks");
+  EXPECT_NE(violations[1].message.find("the nearest is 1"), std::string::npos) << violations[1].message;
+}
+
+}  // namespace
+}  // namespace partita::plan
