@@ -45,4 +45,11 @@ Text read_text(const std::filesystem::path& path, std::size_t largest) {
   return plain_text(bytes);
 }
 
+Text read_file_text(const std::filesystem::path& path, std::size_t largest) {
+  std::error_code unseen;
+  if (std::filesystem::is_other(path, unseen))
+    return {.text = "", .wrong = "cannot be read: it is a device or a pipe"};
+  return read_text(path, largest);
+}
+
 }  // namespace partita::base

@@ -123,10 +123,7 @@ AlgorithmTable AlgorithmTable::parse(std::string_view text, Violations& violatio
 AlgorithmTable AlgorithmTable::read(const std::filesystem::path& path, const std::string& option,
                                     Violations& violations) {
   constexpr std::size_t largest = 16 << 20;
-  std::error_code unseen;
-  const auto content = std::filesystem::is_other(path, unseen)  // a device or a pipe might never end
-                           ? base::Text{.text = "", .wrong = "cannot be read: it is a device or a pipe"}
-                           : base::read_text(path, largest);
+  const auto content = base::read_file_text(path, largest);
   if (!content.wrong.empty()) {
     violations.push_back({option, path.string(), content.wrong});
     return {};

@@ -21,4 +21,7 @@ Text plain_text(std::string_view bytes);
 /// mistake is not read for ever.
 Text read_text(const std::filesystem::path&, std::size_t largest);
 
+/// The same of a file alone: devices and pipes, which might never end, are refused.
+Text read_file_text(const std::filesystem::path&, std::size_t largest);
+
 }  // namespace partita::base

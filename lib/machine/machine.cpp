@@ -1,0 +1,158 @@
+/// Reads and writes machine files, by the table of statements.
+#include "partita/machine/machine.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "grammar.hpp"
+#include "partita/base/digest.hpp"
+#include "partita/base/text.hpp"
+#include "shipped_machine.hpp"
+
+namespace partita::machine {
+namespace {
+
+using Violations = std::vector<base::Violation>;
+
+std::string all_forms() {
+  std::string text;
+  for (const auto& statement : statements())
+    text += (text.empty() ? "" : " | ") + form_of(statement);
+  return text;
+}
+
+std::string number(double value) {
+  char digits[32];
+  return {digits, std::to_chars(digits, digits + sizeof digits, value).ptr};
+}
+
+/// One line of a file: its word, and its values by name.
+struct Line {
+  int number = 0;
+  std::string text, word;
+  std::map<std::string, std::string> values;
+};
+
+class Parser {
+ public:
+  explicit Parser(Violations& violations) : violations_(violations) {}
+
+  Machine parse(std::string_view text) {
+    std::istringstream lines{std::string(text)};
+    Line line;
+    while (std::getline(lines, line.text)) {
+      ++line.number;
+      line.text = line.text.substr(0, line.text.find('#'));
+      if (line.text.find_first_not_of(" \t\r") != std::string::npos) take(line);
+    }
+    for (const auto& statement : statements())
+      if (statement.must_be_given && !seen_.contains(&statement))
+        violations_.push_back({form_of(statement), "", "is missing"});
+    return machine_;
+  }
+
+ private:
+  void refuse(const Line& line, const std::string& why) {
+    violations_.push_back({"line " + std::to_string(line.number), line.text, why});
+  }
+
+  void take(Line& line) {
+    line.values.clear();
+    std::istringstream words(line.text);
+    words >> line.word;
+    for (std::string word; words >> word;) {
+      const auto equals = std::min(word.find('='), word.size());
+      const auto name = word.substr(0, equals);
+      if (!line.values.emplace(name, word.substr(std::min(equals + 1, word.size()))).second)
+        return refuse(line, "names " + name + " twice");
+    }
+    const auto level = line.values.find("level");
+    const std::string_view wanted = level == line.values.end() ? std::string_view() : level->second;
+    const auto known = std::ranges::find_if(statements(), [&](const Statement& statement) {
+      return statement.word == line.word && statement.level == wanted;
+    });
+    if (known == statements().end()) return refuse(line, "is none of: " + all_forms());
+    if (!seen_.insert(&*known).second) return refuse(line, "stands a second time");
+    if (level != line.values.end()) line.values.erase(level);
+    for (const auto& field : known->fields)
+      read(line, *known, field);
+    for (const auto& [name, value] : line.values)
+      refuse(line, "knows no " + name + ": " + form_of(*known));
+  }
+
+  /// Takes the field's value out of the line.
+  void read(Line& line, const Statement& statement, const Field& field) {
+    const auto found = line.values.find(std::string(field.name));
+    if (found == line.values.end()) {
+      if (field.must_be_given) refuse(line, "has no " + std::string(field.name) + ": " + form_of(statement));
+      return;
+    }
+    const std::string text = found->second;
+    line.values.erase(found);
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool is_number = error == std::errc{} && end == text.data() + text.size() && std::isfinite(value);
+    if (!is_number || value < 0 || (field.is_rate() && value == 0))
+      return refuse(line, std::string(field.name) + " must be a number " +
+                              (field.is_rate() ? "above 0, such as 10e9" : "from 0, such as 5e-6"));
+    machine_.*field.member = value;
+  }
+
+  Violations& violations_;
+  Machine machine_;
+  std::set<const Statement*> seen_;
+};
+
+}  // namespace
+
+const Machine& Machine::shipped() {
+  static const Machine machine = [] {
+    Violations violations;
+    auto parsed = parse(shipped_machine, violations);
+    base::expect(violations.empty(), "the shipped machine is sound", violations.size());
+    return parsed;
+  }();
+  return machine;
+}
+
+Machine Machine::parse(std::string_view text, Violations& violations) {
+  return Parser(violations).parse(text);
+}
+
+Machine Machine::read(const std::filesystem::path& path, const std::string& option, Violations& violations) {
+  constexpr std::size_t largest = 16 << 20;
+  const auto content = base::read_file_text(path, largest);
+  if (!content.wrong.empty()) {
+    violations.push_back({option, path.string(), content.wrong});
+    return shipped();
+  }
+  const auto first = violations.size();
+  auto machine = parse(content.text, violations);
+  for (auto i = first; i < violations.size(); ++i)
+    violations[i].key = path.string() + ", " + violations[i].key;
+  return violations.size() == first ? machine : shipped();
+}
+
+std::string Machine::to_text() const {
+  std::string text;
+  for (const auto& statement : statements()) {
+    std::string line(statement.word);
+    if (!statement.level.empty()) line += " level=" + std::string(statement.level);
+    bool has_values = false;
+    for (const auto& field : statement.fields) {
+      if (std::isinf(this->*field.member)) continue;
+      line += " " + std::string(field.name) + "=" + number(this->*field.member);
+      has_values = true;
+    }
+    if (has_values) text += line + "\n";
+  }
+  return text;
+}
+
+std::string Machine::hash() const { return base::Sha256().update(to_text()).hex(); }
+
+}  // namespace partita::machine
