@@ -35,7 +35,7 @@ job::Input read_input(int argc, const char* const* argv, int rank, int world_siz
   const auto& options = input.options;
   if (!input.has_work()) return input;
   if (input.model_is_known && input.grid_fits)
-    input.split = config::split_for_inference(options, input.violations);
+    input.split = config::split_for_inference(options, input.machine, input.violations);
   if (options.load_model.empty())
     input.violations.push_back(
         {"load-model", "", "is missing: name a model file that partita-train --save-model wrote"});
@@ -69,6 +69,7 @@ void print_description(const job::Job& job, const run::InferenceOptions& inferen
   };
   std::cout << job::describe(
       job.input.options, {.split = split,
+                          .machine = job.input.machine,
                           .site = job::site_of(job),
                           .programs = {{inferred, run::batch_sizes(inference.batch, inference.samples)}}});
 }

@@ -137,28 +137,29 @@ plan::Request inference_request(const RunOptions& options) {
 }
 
 std::optional<plan::Split> split(model::ModelSpec model, const plan::Request& request,
-                                 std::vector<Violation>& violations) {
+                                 const machine::Machine& machine, std::vector<Violation>& violations) {
   const auto before = violations.size();
-  auto plan = plan::choose(model, request, violations);
+  auto plan = plan::choose(model, request, machine, violations);
   if (violations.size() > before) return {};
   return plan::Split{.model = std::move(model), .plan = std::move(plan), .batch = request.batch};
 }
 
 }  // namespace
 
-std::optional<plan::Split> split_for_training(const RunOptions& options, std::vector<Violation>& violations) {
+std::optional<plan::Split> split_for_training(const RunOptions& options, const machine::Machine& machine,
+                                              std::vector<Violation>& violations) {
   if (!options.train.deterministic) check_microbatches(options, options.train.batch, violations);
   check_chunks(options, violations);
   if (options.train.deterministic) check_deterministic(options, violations);
-  return split(options.model, training_request(options), violations);
+  return split(options.model, training_request(options), machine, violations);
 }
 
-std::optional<plan::Split> split_for_inference(const RunOptions& options,
+std::optional<plan::Split> split_for_inference(const RunOptions& options, const machine::Machine& machine,
                                                std::vector<Violation>& violations) {
   const auto request = inference_request(options);
   check_microbatches(options, request.batch, violations);
   check_chunks(options, violations);
-  return split(model::frozen(options.model), request, violations);
+  return split(model::frozen(options.model), request, machine, violations);
 }
 
 namespace {

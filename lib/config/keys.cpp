@@ -37,6 +37,23 @@ Key strategy() {
   return key;
 }
 
+/// Told apart by content: a file that says what the shipped one says makes the same run.
+Key machine_file() {
+  return {.name = "machine",
+          .meaning = "machine file that placements and partitions are chosen for (default: the shipped one)",
+          .role = KeyRole::machine,
+          .read = [](RunOptions& o, const std::string& value) { return o.machine = value, std::string(); },
+          .print =
+              [](const RunOptions& o) {
+                return o.machine.empty() ? std::nullopt : std::optional(o.machine.string());
+              },
+          .means = [](const RunOptions& o) -> std::optional<std::string> {
+            if (o.machine.empty() || o.machine_hash == machine::Machine::shipped().hash()) return std::nullopt;
+            return o.machine_hash.empty() ? o.machine.string() : o.machine_hash;
+          },
+          .used = has_peers};
+}
+
 /// However it is spelled.
 Key input_shape() {
   Key key = text(
@@ -61,6 +78,7 @@ std::vector<Key> grid_and_model_keys() {
           "grid.tensor", "ranks along the tensor axis", {1, 1 << 20},
           [](O& o) -> auto& { return o.grid.tensor; }).as(KeyRole::split),
       strategy(),
+      machine_file(),
       choice(
           "pipeline.schedule", "order of the micro-batches",
           std::array{step::Schedule::one_f_one_b, step::Schedule::naive, step::Schedule::gpipe,

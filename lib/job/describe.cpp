@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "partita/base/error.hpp"
+#include "partita/cost/work.hpp"
 #include "partita/memory/arena.hpp"
 #include "partita/sim/rates.hpp"
 #include "partita/step/check.hpp"
@@ -87,11 +88,10 @@ struct Roles {
 
 /// What the event model says of all ranks together.
 void describe_simulation(std::ostream& out, const step::ProgramsByRank& programs, std::int64_t batch,
-                         const step::Site& site) {
-  const step::MachineRates rates;
-  const auto simulation = sim::simulate(programs, sim::costs_by_rates(programs, batch, rates, site), 3);
-  out << "\nevent model of a step at " << rates.flops_per_second / 1e9 << " GFLOP/s and "
-      << rates.tensor_bytes_per_second / 1e9 << " GB/s a rank: " << simulation.step_seconds() * 1e3
+                         const machine::Machine& machine, const step::Site& site) {
+  const auto simulation = sim::simulate(programs, sim::costs_on(machine, programs, batch, site), 3);
+  out << "\nevent model of a step at " << machine.flops_per_second / 1e9 << " GFLOP/s and "
+      << machine.link_bytes_per_second / 1e9 << " GB/s a rank: " << simulation.step_seconds() * 1e3
       << " ms, idle fraction " << simulation.idle_fraction() << "\n";
 }
 
@@ -120,13 +120,14 @@ void describe_roles(std::ostream& out, const config::RunOptions& options, const 
       << " on a data rank, in " << plan.pipeline.microbatches << " micro-batches ("
       << to_string(plan.pipeline.schedule) << ")\nmodel  " << model.name << ", input "
       << to_string(model.input) << ", " << model.parameters() << " parameters, "
-      << model.training_flops() / 1e6 << " MFLOP a sample\nsync   all-reduces by " << to_string(algorithm)
-      << ": " << reason_of(algorithm, options) << "\n";
+      << cost::flops_of_sample(model) / 1e6 << " MFLOP a sample\nsync   all-reduces by "
+      << to_string(algorithm) << ": " << reason_of(algorithm, options) << "\n";
   const Roles roles(plan.grid, description.programs.front());
   for (const auto& role : roles.programs)
     describe_role(out, role, model, batch, std::ssize(kernels::states_of(options.train.optimizer.rule)),
                   description.site);
-  if (plan.grid.size() > 1) describe_simulation(out, roles.by_rank, batch, description.site);
+  if (plan.grid.size() > 1)
+    describe_simulation(out, roles.by_rank, batch, description.machine, description.site);
 }
 
 }  // namespace

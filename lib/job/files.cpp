@@ -8,6 +8,7 @@ std::vector<results::NamedPath> files_read(const Input& input) {
   std::vector<results::NamedPath> files{{"config", options.config_file},
                                         {"model.file", options.model_file},
                                         {"sync.table", options.sync.table},
+                                        {"machine", options.machine},
                                         {"load-model", options.load_model}};
   if (input.data)
     for (const auto& file : input.data->files)

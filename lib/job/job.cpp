@@ -122,6 +122,10 @@ Input read_input(int argc, const char* const* argv, int world_size, DataSets& se
                                 "is no rank of this job; the nearest is " + std::to_string(world_size - 1)});
   if (!options.sync.table.empty())
     input.table = collective::AlgorithmTable::read(options.sync.table, "sync.table", input.violations);
+  if (!options.machine.empty()) {
+    input.machine = machine::Machine::read(options.machine, "machine", input.violations);
+    options.machine_hash = input.machine.hash();
+  }
   if (!options.load_model.empty()) read_start(input);
   const bool as_trained = input.start && normalised == Normalised::as_trained;
   input.data = as_trained ? load_as_trained(options, *input.start, sets, input.violations)

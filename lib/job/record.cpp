@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "partita/comm/library.hpp"
+#include "partita/cost/work.hpp"
 #include "partita/data/library.hpp"
 #include "partita/kernels/cpu/library.hpp"
 #include "partita/kernels/cuda/devices.hpp"
@@ -67,19 +68,16 @@ std::vector<results::RankEnvironment> gather_ranks(const Job& job, const std::st
 
 std::vector<results::LayerRow> layers_of(const plan::Split& split) {
   std::vector<results::LayerRow> rows;
-  bool below_lowest = true;
   const auto& partition = split.plan.partition;
   for (std::size_t l = 0; l < split.model.layers.size(); ++l) {
     const auto& layer = split.model.layers[l];
     const auto chunk =
         std::upper_bound(partition.begin(), partition.end(), static_cast<int>(l)) - partition.begin() - 1;
-    const double passes = 1 + (layer.is_trained() ? 1 : 0) + (below_lowest ? 0 : 1);
-    below_lowest = below_lowest && !layer.is_trained();
     rows.push_back({.name = layer.name,
                     .kind = std::string(to_string(layer.kind)),
                     .output = to_string(layer.output),
                     .parameters = layer.parameter_elements(),
-                    .flops_per_sample = passes * layer.forward_flops(),
+                    .flops_per_sample = cost::flops_of_sample(split.model, static_cast<int>(l)),
                     .stage = chunk % split.plan.grid.pipeline,
                     .placement = std::string(to_string(split.plan.placement.layers[l].variant))});
   }
@@ -135,6 +133,7 @@ results::RunRecord begin_record(const Job& job, kernels::Backend& backend, int t
   record.environment.entries["math_library"] = backend.math_library();
   record.environment.entries["node_cores"] = std::to_string(job.world.node_cores());
   record.environment.entries["all_reduce_table"] = job.input.table.hash();
+  record.environment.entries["machine_hash"] = job.input.machine.hash();
   record.environment.ranks = gather_ranks(job, device.is_host() ? "cpu" : device.name(), threads);
   record.layers = layers_of(split);
   record.steps.ranks = job.world.size();

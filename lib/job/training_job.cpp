@@ -44,7 +44,7 @@ Input read_shared_input(int argc, const char* const* argv, int world_size, DataS
   const auto& options = input.options;
   if (!input.has_work()) return input;
   if (input.model_is_known && input.grid_fits)
-    input.split = config::split_for_training(options, input.violations);
+    input.split = config::split_for_training(options, input.machine, input.violations);
   input.append(skip_layers(input.start, options));
   if (input.model_is_known && input.start)
     input.append(check_model_file(*input.start, options.model, Layers::shared, options.load_model.string()));
@@ -131,6 +131,7 @@ void print_description(const Job& job, const run::TrainingOptions& training, ker
   };
   std::cout << describe(job.input.options,
                         {.split = *job.input.split,
+                         .machine = job.input.machine,
                          .site = site_of(job),
                          .programs = {{trained, run::batch_sizes(training.batch, data.train.samples.value())},
                                       {evaluated, run::batch_sizes(run::evaluation_batch * plan.grid.data,

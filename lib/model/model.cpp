@@ -86,19 +86,6 @@ Elements ModelSpec::parameters() const {
   return total;
 }
 
-double ModelSpec::training_flops() const {
-  double flops = 0;
-  bool below_lowest = true;
-  for (const auto& layer : layers) {
-    const double forward = layer.forward_flops();
-    flops += forward;                          // forward
-    if (layer.is_trained()) flops += forward;  // weight gradient
-    if (!below_lowest) flops += forward;       // data gradient
-    if (layer.is_trained()) below_lowest = false;
-  }
-  return flops;
-}
-
 ModelSpec smooth_twin(ModelSpec model) {
   model.name += "-smooth";
   std::map<LayerKind, int> count;

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <tuple>
 
+#include "layer_time.hpp"
 #include "partita/model/layer_kind.hpp"
 
 namespace partita::plan {
@@ -57,28 +58,29 @@ void refuse_stages(const model::ModelSpec& model, int stages, std::vector<base::
   }
 }
 
-}  // namespace
-
-std::vector<double> layer_costs(const model::ModelSpec& model, const ModelPlacement& placement) {
-  const int lowest = step::lowest_trained_layer(model);
-  std::vector<double> costs;
-  for (std::size_t l = 0; l < model.layers.size(); ++l) {
-    const auto& layer = model.layers[l];
-    const int passes = 1 + (layer.is_trained() ? 1 : 0) + (static_cast<int>(l) > lowest ? 1 : 0);
-    costs.push_back(passes * busiest_flops(layer, placement.layers[l], placement.ranks));
-  }
-  return costs;
+/// Time of all passes of a step over each layer; the update, which comes when the pipeline has run empty, is
+/// none.
+std::vector<double> layer_times(const model::ModelSpec& model, const ModelPlacement& placement,
+                                std::int64_t samples, const machine::Machine& machine) {
+  std::vector<double> picoseconds;
+  for (int l = 0; l < static_cast<int>(model.layers.size()); ++l)
+    picoseconds.push_back(passes_picoseconds(
+        {model, l, placement.layers[static_cast<std::size_t>(l)], placement.ranks}, samples, machine));
+  return picoseconds;
 }
 
-Partition partition(const model::ModelSpec& model, const ModelPlacement& placement, int stages,
-                    int chunks_of_stage, std::vector<base::Violation>& violations) {
+}  // namespace
+
+Partition partition(const model::ModelSpec& model, const ModelPlacement& placement, const Cut& asked,
+                    const machine::Machine& machine, std::vector<base::Violation>& violations) {
+  const auto [stages, chunks_of_stage, samples] = asked;
   const int layers = static_cast<int>(model.layers.size());
   if (std::int64_t{stages} * chunks_of_stage > layers) {
     violations.push_back(too_many(model, stages, chunks_of_stage));
     return {};
   }
   const int chunks = stages * chunks_of_stage;
-  const auto costs = layer_costs(model, placement);
+  const auto costs = layer_times(model, placement, samples, machine);
   std::vector<double> sum(costs.size() + 1, 0);
   std::partial_sum(costs.begin(), costs.end(), sum.begin() + 1);
   const auto boundary = [&](int l) {

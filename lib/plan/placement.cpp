@@ -1,25 +1,26 @@
 /// The search for the cheapest chain of layers: of all chains that end in the same pair of placements only
-/// the one with the fewest seconds is kept.
+/// the one that takes least time is kept.
 #include "partita/plan/placement.hpp"
 
 #include <algorithm>
 #include <optional>
 
+#include "layer_time.hpp"
 #include "partita/base/error.hpp"
 #include "partita/step/conversion.hpp"
 
 namespace partita::plan {
 namespace {
 
+using kernels::Elements;
 using step::LayerPlacement;
-using step::MachineRates;
 using step::ModelPlacement;
 using step::Pair;
 using step::Placement;
 using step::Spread;
 using step::Variant;
 
-constexpr double bytes_per_element = 4;  // the choice is the same for every type
+double bytes(Elements n) { return static_cast<double>(bytes_of(element_type, n).value()); }
 
 Pair both(Placement placement) { return {placement, placement}; }
 Placement plain(Spread spread) { return {.spread = spread}; }
@@ -35,13 +36,13 @@ bool allowed(const model::Layer& layer, Variant variant) {
 class Placer {
  public:
   Placer(const model::ModelSpec& model, const topology::GridExtent& grid, std::int64_t batch,
-         const MachineRates& rates, Outputs outputs)
+         const machine::Machine& machine, Outputs outputs)
       : model_(model),
         grid_(grid),
-        rates_(rates),
+        machine_(machine),
         outputs_(outputs),
         samples_(std::max<std::int64_t>(1, (batch + grid.data - 1) / grid.data)),
-        lowest_(step::lowest_trained_layer(model)) {}
+        lowest_(model::lowest_trained_layer(model)) {}
 
   ModelPlacement cheapest() {
     std::vector<Chain> chains{{.out = replicated}, {.out = both(plain(Spread::batch))}};
@@ -51,25 +52,26 @@ class Placer {
     Placement best_loss;
     for (const auto& chain : chains)
       for (const auto& loss : losses()) {
-        const double seconds = chain.seconds +
-                               conversion_seconds(chain.out, both(loss), model_.layers.back().output, true) +
-                               loss_seconds(loss);
-        if (best && seconds >= best->seconds) continue;
+        const double picoseconds =
+            chain.picoseconds +
+            conversion_picoseconds(chain.out, both(loss), model_.layers.back().output, true) +
+            loss_picoseconds(loss);
+        if (best && picoseconds >= best->picoseconds) continue;
         best = chain;
-        best->seconds = seconds;
+        best->picoseconds = picoseconds;
         best_loss = loss;
       }
     base::expect(best.has_value(), "some placement is possible");
     return {.ranks = grid_.tensor,
             .layers = std::move(best->layers),
             .loss = best_loss,
-            .seconds = best->seconds};
+            .seconds = best->picoseconds * cost::seconds_of_picosecond};
   }
 
  private:
   struct Chain {
     Pair out;
-    double seconds = 0;
+    double picoseconds = 0;
     std::vector<LayerPlacement> layers;
   };
 
@@ -82,14 +84,14 @@ class Placer {
         // The data set is at hand on every rank: the network's input is loaded as it is wanted.
         const bool wanted_batch = choice.in.value.spread == Spread::batch;
         if (l == 0 && wanted_batch != (chain.out.value.spread == Spread::batch)) continue;
-        const double seconds =
-            chain.seconds +
-            (l == 0 ? 0 : conversion_seconds(chain.out, choice.in, layer.input, l > lowest_)) +
-            layer_seconds(layer, choice, l);
+        const double picoseconds =
+            chain.picoseconds +
+            (l == 0 ? 0 : conversion_picoseconds(chain.out, choice.in, layer.input, l > lowest_)) +
+            layer_picoseconds(choice, l);
         const auto same = std::find_if(extended.begin(), extended.end(),
                                        [&](const Chain& other) { return other.out == choice.out; });
-        if (same != extended.end() && same->seconds <= seconds) continue;
-        Chain longer{.out = choice.out, .seconds = seconds, .layers = chain.layers};
+        if (same != extended.end() && same->picoseconds <= picoseconds) continue;
+        Chain longer{.out = choice.out, .picoseconds = picoseconds, .layers = chain.layers};
         longer.layers.push_back(choice);
         if (same != extended.end())
           *same = std::move(longer);
@@ -109,39 +111,37 @@ class Placer {
     return all;
   }
 
-  double transfer_seconds(const Placement& from, const Placement& to, const kernels::Shape& shape) const {
-    const auto moved = step::moved_elements({from, to, shape}, grid_.tensor, samples_);
-    if (moved == 0) return 0;
-    return rates_.latency_seconds +
-           static_cast<double>(moved) * bytes_per_element / grid_.tensor / rates_.tensor_bytes_per_second;
+  double transfer_picoseconds(const Placement& from, const Placement& to, const kernels::Shape& shape) const {
+    const auto moved = Elements(step::moved_elements({from, to, shape}, grid_.tensor, samples_));
+    if (moved == Elements(0)) return 0;
+    return cost::picoseconds_of_transfer(bytes(moved) / grid_.tensor, machine_);
   }
-  double conversion_seconds(const Pair& from, const Pair& to, const kernels::Shape& shape,
-                            bool backward) const {
-    return transfer_seconds(from.value, to.value, shape) +
-           (backward ? transfer_seconds(to.gradient, from.gradient, shape) : 0);
-  }
-
-  double loss_seconds(const Placement& loss) const {
-    return loss.spread == Spread::channel ? rates_.latency_seconds : 0;
+  double conversion_picoseconds(const Pair& from, const Pair& to, const kernels::Shape& shape,
+                                bool backward) const {
+    return transfer_picoseconds(from.value, to.value, shape) +
+           (backward ? transfer_picoseconds(to.gradient, from.gradient, shape) : 0);
   }
 
-  double layer_seconds(const model::Layer& layer, const LayerPlacement& choice, int l) const {
-    const int passes = 1 + (layer.is_trained() ? 1 : 0) + (l > lowest_ ? 1 : 0);
-    double seconds = busiest_flops(layer, choice, grid_.tensor) * static_cast<double>(samples_) * passes /
-                     rates_.flops_per_second;
-    if (!layer.is_trained()) return seconds;
-    const bool sharded = choice.variant == Variant::column || choice.variant == Variant::row;
-    const double bytes = static_cast<double>(layer.parameter_elements().value()) * bytes_per_element /
-                         (sharded ? grid_.tensor : 1);
+  /// Ranks that share the classes tell each other three numbers a sample.
+  double loss_picoseconds(const Placement& loss) const {
+    return loss.spread == Spread::channel ? cost::picoseconds_of_transfer(0, machine_) : 0;
+  }
+
+  double layer_picoseconds(const LayerPlacement& choice, int l) const {
+    const PlacedLayer placed{model_, l, choice, grid_.tensor};
+    double picoseconds = passes_picoseconds(placed, samples_, machine_);
+    const auto trained = trained_of_rank(placed);
+    if (trained == Elements(0)) return picoseconds;
+    picoseconds += cost::picoseconds_of(cost::work_of_update(trained, element_type), machine_);
     const double ranks = grid_.data * (gradients_are_partial(choice.variant) ? grid_.tensor : 1);
     if (ranks > 1)
-      seconds += rates_.latency_seconds + 2 * (ranks - 1) / ranks * bytes / rates_.data_bytes_per_second;
-    return seconds + 5 * bytes / rates_.memory_bytes_per_second;  // the update reads w, g, v and writes w, v
+      picoseconds += cost::picoseconds_of_transfer(2 * (ranks - 1) / ranks * bytes(trained), machine_);
+    return picoseconds;
   }
 
   const model::ModelSpec& model_;
   topology::GridExtent grid_;
-  MachineRates rates_;
+  const machine::Machine& machine_;
   Outputs outputs_;
   std::int64_t samples_;
   int lowest_;
@@ -150,8 +150,8 @@ class Placer {
 }  // namespace
 
 ModelPlacement place(const model::ModelSpec& model, const topology::GridExtent& grid, std::int64_t batch,
-                     const MachineRates& rates, Outputs outputs) {
-  if (grid.tensor > 1) return Placer(model, grid, batch, rates, outputs).cheapest();
+                     const machine::Machine& machine, Outputs outputs) {
+  if (grid.tensor > 1) return Placer(model, grid, batch, machine, outputs).cheapest();
   ModelPlacement one;
   one.layers.assign(model.layers.size(),
                     {.variant = Variant::replicated, .in = replicated, .out = replicated});

@@ -1,26 +1,31 @@
 /// A placement for the nominal batch first, then the partition of the layers as they are placed.
 #include "partita/plan/plan.hpp"
 
+#include "partita/plan/grid.hpp"
 #include "partita/plan/partition.hpp"
 
 namespace partita::plan {
 
-step::Plan choose(const model::ModelSpec& model, const Request& request,
+step::Plan choose(const model::ModelSpec& model, const Request& request, const machine::Machine& machine,
                   std::vector<base::Violation>& violations) {
+  const auto& pipeline = request.pipeline;
   step::Plan plan{.grid = request.grid,
-                  .pipeline = request.pipeline,
-                  .placement = place(model, request.grid, request.batch, {}, request.outputs),
+                  .pipeline = pipeline,
+                  .placement = place(model, request.grid, request.batch, machine, request.outputs),
                   .bucket_bytes = request.bucket_bytes,
                   .grains = request.grains,
                   .all_reduces = {.algorithm = request.algorithm, .nearest_first = request.grains > 0}};
-  plan.partition =
-      partition(model, plan.placement, request.grid.pipeline, request.pipeline.chunks, violations);
+  const auto samples = largest_share(request.grid, request.batch);
+  const Cut cut{.stages = request.grid.pipeline,
+                .chunks_of_stage = pipeline.chunks,
+                .samples = (samples + pipeline.microbatches - 1) / pipeline.microbatches};
+  plan.partition = partition(model, plan.placement, cut, machine, violations);
   return plan;
 }
 
-step::Plan choose(const model::ModelSpec& model, const Request& request) {
+step::Plan choose(const model::ModelSpec& model, const Request& request, const machine::Machine& machine) {
   std::vector<base::Violation> violations;
-  auto plan = choose(model, request, violations);
+  auto plan = choose(model, request, machine, violations);
   if (!violations.empty()) throw base::ConfigError(violations);
   return plan;
 }

@@ -40,22 +40,30 @@ struct Content {
   std::string (*of)(const RunRecord&);  ///< empty where the file does not know
 };
 
-std::string table_of(const RunRecord& r) {
-  const auto found = r.environment.entries.find("all_reduce_table");
+std::string entry_of(const RunRecord& r, const char* name) {
+  const auto found = r.environment.entries.find(name);
   return found == r.environment.entries.end() ? "" : found->second;
 }
 
-const std::array<Content, 4>& contents() {
-  static const std::array<Content, 4> all{
+const std::array<Content, 5>& contents() {
+  static const std::array<Content, 5> all{
       {{KeyRole::batch, "batch", [](const RunRecord& r) { return std::to_string(r.attributes.batch); }},
        {KeyRole::data_set, "dataset_hash", [](const RunRecord& r) { return r.attributes.dataset_hash; }},
        {KeyRole::start, "load_model_hash", [](const RunRecord& r) { return r.attributes.load_model_hash; }},
-       {KeyRole::table, "all_reduce_table", table_of}}};
+       {KeyRole::table, "all_reduce_table",
+        [](const RunRecord& r) { return entry_of(r, "all_reduce_table"); }},
+       {KeyRole::machine, "machine_hash", [](const RunRecord& r) { return entry_of(r, "machine_hash"); }}}};
   return all;
 }
 
-/// A table of algorithms has a say only where the algorithm is to be looked up.
+/// A table of algorithms has a say only where the algorithm is to be looked up, a machine where one is named
+/// (what ships with a version belongs to the version).
 bool has_effect(KeyRole role, const Configuration& a, const Configuration& b) {
+  const auto names_machine = [](const Configuration& values) {
+    const auto machine = values.find("machine");
+    return machine != values.end() && machine->second.is_used;
+  };
+  if (role == KeyRole::machine) return names_machine(a) || names_machine(b);
   const auto looks_up = [](const Configuration& values) {
     const auto algorithm = values.find("sync.algorithm");
     return algorithm == values.end() || (algorithm->second.is_used && algorithm->second.value == "auto");

@@ -1,48 +1,46 @@
-/// FLOPs of an instruction's layer, and what the rounds of a transfer exchange, by rates; updates, losses and
-/// copies are free.
+/// Work of an instruction, and what the rounds of a transfer exchange, to seconds.
 #include "partita/sim/rates.hpp"
 
 #include <algorithm>
 
+#include "partita/cost/time.hpp"
+
 namespace partita::sim {
 namespace {
 
-std::int64_t samples_of(const step::Program& program, int rank, int microbatch, bool share,
-                        std::int64_t batch) {
-  const auto at = topology::coordinate_of(program.grid, rank);
-  const auto whole = program.microbatch(microbatch, at.data, batch).size();
-  return share ? topology::share(at.tensor, program.grid.tensor, whole).size() : whole;
+/// Of a micro-batch on the rank's data coordinate; of what belongs to none, 0.
+std::int64_t samples_of(const step::Program& program, int rank, int microbatch, std::int64_t batch) {
+  if (microbatch < 0) return 0;
+  return program.microbatch(microbatch, topology::coordinate_of(program.grid, rank).data, batch).size();
 }
 
 /// A round sends and receives at the same time. What a vendor does counts as one round of what it is said to
 /// send.
-double seconds_of(const step::ResolvedTransfer& transfer, const step::MachineRates& rates) {
+double picoseconds_of(const step::ResolvedTransfer& transfer, const machine::Machine& machine) {
   const auto& [spec, at] = transfer;
   const auto rounds = is_vendors(spec) ? 1 : active_rounds(rounds_of(spec, at));
   const auto counts = traffic_of(spec, at);
   const auto bytes = std::max(counts.wire_bytes, counts.wire_bytes_received) + counts.window_bytes_read +
                      counts.window_bytes_written + counts.modelled_wire_bytes.value_or(collective::Bytes(0));
-  return static_cast<double>(rounds) * rates.latency_seconds +
-         static_cast<double>(bytes.value()) / rates.tensor_bytes_per_second;
+  return cost::picoseconds_of_transfer(static_cast<double>(bytes.value()), machine,
+                                       static_cast<double>(rounds));
 }
 
 }  // namespace
 
-Costs costs_by_rates(const step::ProgramsByRank& programs, std::int64_t batch,
-                     const step::MachineRates& rates, const step::Site& site) {
+Costs costs_on(const machine::Machine& machine, const step::ProgramsByRank& programs, std::int64_t batch,
+               const step::Site& site) {
   Costs costs;
-  costs.instruction_seconds = [&programs, batch, rates](int rank, const step::Instruction& instruction) {
-    if (instruction.unit < 0 || instruction.phase == step::Phase::activation) return 0.0;
+  costs.instruction_seconds = [&machine, &programs, batch](int rank, const step::Instruction& instruction) {
     const auto& program = *programs[static_cast<std::size_t>(rank)];
-    const auto& unit = program.units[static_cast<std::size_t>(instruction.unit)];
-    if (unit.idle) return 0.0;
-    const auto samples =
-        samples_of(program, rank, instruction.microbatch, unit.variant == step::Variant::batch, batch);
-    return unit.local.forward_flops() * static_cast<double>(samples) / rates.flops_per_second;
+    const auto samples = samples_of(program, rank, instruction.microbatch, batch);
+    return cost::picoseconds_of(cost::work_of(program, instruction, samples), machine) *
+           cost::seconds_of_picosecond;
   };
-  costs.transfer_seconds = [&programs, batch, rates, site](int rank, const step::Transfer& transfer) {
+  costs.transfer_seconds = [&machine, &programs, batch, site](int rank, const step::Transfer& transfer) {
     const auto& program = *programs[static_cast<std::size_t>(rank)];
-    return seconds_of(step::resolve(program, transfer, rank, batch, site), rates);
+    return picoseconds_of(step::resolve(program, transfer, rank, batch, site), machine) *
+           cost::seconds_of_picosecond;
   };
   return costs;
 }

@@ -4,13 +4,15 @@
 
 #include <bit>
 
+#include "partita/model/passes.hpp"
+
 namespace partita::step {
 
 using collective::Operation;
 
 Assembly::Assembly(const model::ModelSpec& the_model, const Plan& the_plan, const topology::Coordinate& at,
                    const TensorFormat& format, bool training)
-    : model(the_model), plan(the_plan), lowest(lowest_trained_layer(the_model)) {
+    : model(the_model), plan(the_plan), lowest(model::lowest_trained_layer(the_model)) {
   program.type = format.type;
   program.layout = format.layout;
   program.training = training;

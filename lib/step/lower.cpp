@@ -16,16 +16,17 @@ Shape local_shape(const Placement& placement, const Shape& whole, int rank, int 
   return {box.channels.size(), box.rows.size(), box.columns.size()};
 }
 
-Unit lower_layer(const model::ModelSpec& model, const ModelPlacement& placement, int layer, int rank) {
+}  // namespace
+
+Unit share_of(const model::ModelSpec& model, int layer, const LayerPlacement& placed, int rank, int ranks) {
   const auto& whole = model.layers[static_cast<std::size_t>(layer)];
-  const auto& placed = placement.layers[static_cast<std::size_t>(layer)];
   Unit unit{.layer = layer, .variant = placed.variant, .local = whole};
-  const Box share = storage_of(placed.out.value, whole.output, rank, placement.ranks, 1);
+  const Box share = storage_of(placed.out.value, whole.output, rank, ranks, 1);
   unit.first_channel = share.channels.begin;
   unit.first_row = share.rows.begin;
   unit.adds_bias = placed.variant != Variant::row || rank == 0;
-  const Shape input = local_shape(placed.in.value, whole.input, rank, placement.ranks);
-  const Shape output = local_shape(placed.out.value, whole.output, rank, placement.ranks);
+  const Shape input = local_shape(placed.in.value, whole.input, rank, ranks);
+  const Shape output = local_shape(placed.out.value, whole.output, rank, ranks);
   const bool empty = output.elements().value() == 0;
   if (empty && (!whole.has_parameters() || placed.variant == Variant::height)) {
     unit.idle = true;  // the layer stays whole, on no samples
@@ -37,8 +38,6 @@ Unit lower_layer(const model::ModelSpec& model, const ModelPlacement& placement,
   if (placed.variant == Variant::height) unit.local.padding = 0;  // its border is stored
   return unit;
 }
-
-}  // namespace
 
 std::vector<Unit> lower_chunk(const model::ModelSpec& model, const Plan& plan, int tensor_rank, int chunk,
                               int role_chunk) {
@@ -54,7 +53,7 @@ std::vector<Unit> lower_chunk(const model::ModelSpec& model, const Plan& plan, i
       units.back().fused_relu = true;
       continue;
     }
-    units.push_back(lower_layer(model, plan.placement, l, tensor_rank));
+    units.push_back(share_of(model, l, placed[i], tensor_rank, plan.placement.ranks));
     units.back().chunk = role_chunk;
   }
   return units;

@@ -2,13 +2,9 @@
 #include "partita/step/placement.hpp"
 
 #include <algorithm>
-#include <limits>
-#include <optional>
 
-#include "partita/base/error.hpp"
-#include "partita/kernels/data_type.hpp"
 #include "partita/model/layer_kind.hpp"
-#include "partita/step/conversion.hpp"
+#include "partita/topology/cut.hpp"
 
 namespace partita::step {
 namespace {
@@ -96,14 +92,6 @@ class Choices {
   std::vector<LayerPlacement> all_;
 };
 
-/// The largest share as a fraction of the whole.
-double largest_share(const std::vector<std::int64_t>& offsets) {
-  std::int64_t largest = 0;
-  for (std::size_t i = 0; i + 1 < offsets.size(); ++i)
-    largest = std::max(largest, offsets[i + 1] - offsets[i]);
-  return static_cast<double>(largest) / static_cast<double>(std::max<std::int64_t>(1, offsets.back()));
-}
-
 }  // namespace
 
 std::vector<std::int64_t> even_offsets(int ranks, std::int64_t n) {
@@ -158,30 +146,6 @@ std::string to_string(const Placement& placement) {
   for (const auto offset : placement.offsets)
     text += " " + std::to_string(offset);
   return placement.offsets.empty() ? text : text + ")";
-}
-
-double busiest_flops(const model::Layer& layer, const LayerPlacement& placement, int ranks) {
-  const double whole = layer.forward_flops();
-  switch (placement.variant) {
-    case Variant::replicated:
-    case Variant::lazy:
-      return whole;
-    case Variant::batch:
-      return whole / ranks;
-    case Variant::column:
-      return whole * largest_share(placement.out.value.offsets);
-    case Variant::row:
-      return placement.in.value.offsets.empty() ? whole : whole * largest_share(placement.in.value.offsets);
-    case Variant::height:
-      return whole * largest_share(placement.out.value.offsets);
-  }
-  return whole;
-}
-
-int lowest_trained_layer(const model::ModelSpec& model) {
-  for (std::size_t l = 0; l < model.layers.size(); ++l)
-    if (model.layers[l].is_trained()) return static_cast<int>(l);
-  return static_cast<int>(model.layers.size());
 }
 
 }  // namespace partita::step

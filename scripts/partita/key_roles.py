@@ -1,7 +1,7 @@
 """What a key means where runs are laid beside each other: the roles other than `choice`, as lib/config declares them at each key
 (the test `config` compares the two). A `choice` changes results or times.
 
-`split` and `batch` are what a study of scaling varies; `data_set`, `start` and `table` name something of whose content the result
+`split` and `batch` are what a study of scaling varies; `data_set`, `start`, `table` and `machine` name something of whose content the result
 has a hash; a `draw` of random numbers, and what changes nothing (`none`), may differ in repetitions, and so may a key that
 none of them used, because of others (`train.epochs` beside `train.steps`): a result marks it.
 """
@@ -29,6 +29,7 @@ ROLES = {
     "infer.warmup": "none",
     "load-model": "start",
     "log.mlperf": "none",
+    "machine": "machine",
     "output": "none",
     "print-program": "none",
     "save-model": "none",

@@ -12,6 +12,7 @@ CONTENTS = {
     "data_set": ("dataset_hash", lambda run: run.attributes["dataset_hash"]),
     "start": ("load_model_hash", lambda run: run.attributes.get("load_model_hash", None if "load-model" in run.config else "")),
     "table": ("all_reduce_table", lambda run: run.environment.get("all_reduce_table")),
+    "machine": ("machine_hash", lambda run: run.environment.get("machine_hash")),
 }
 Point = collections.namedtuple("Point", "mode series grid ranks batch runs throughput speed_up ideal")
 
@@ -32,6 +33,8 @@ def differences(runs):
     silent = {"split", "batch", "draw", "none"}
     if all(run.config.get("sync.algorithm", "auto") != "auto" or "sync.algorithm" in run.unused for run in runs):
         silent.add("table")  # nobody looks anything up
+    if not any("machine" in run.config and "machine" not in run.unused for run in runs):
+        silent.add("machine")  # what ships with a version belongs to the version
     for role, (name, content_of) in CONTENTS.items():
         contents = {content_of(run) for run in runs}
         if role not in silent and None not in contents:

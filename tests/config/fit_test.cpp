@@ -48,7 +48,7 @@ TEST(Config, DeviceMessagesAreForBuffersOnDevicesAndForWhatRanksCanDoThere) {
   auto options = with("--grid.data=4").options;
   EXPECT_TRUE(fit_to_world(options, 4).empty());
   std::vector<base::Violation> violations;
-  const auto split = split_for_training(options, violations);
+  const auto split = split_for_training(options, machine::Machine::shipped(), violations);
   ASSERT_TRUE(split);
   EXPECT_TRUE(check_nodes(options, *split, std::vector{0, 0, 0, 0}).empty());
   const auto spread = check_nodes(options, *split, std::vector{0, 0, 1, 1});
@@ -64,9 +64,9 @@ TEST(Config, ADeterministicTrainingBindsNoInference) {
   auto options = Parsed({"--train.deterministic=true", "--train.batch=1"}).options;
   ASSERT_TRUE(fit_to_world(options, 3).empty());
   std::vector<base::Violation> of_training, of_inference;
-  split_for_training(options, of_training);
+  split_for_training(options, machine::Machine::shipped(), of_training);
   EXPECT_FALSE(of_training.empty());
-  const auto inference = split_for_inference(options, of_inference);
+  const auto inference = split_for_inference(options, machine::Machine::shipped(), of_inference);
   EXPECT_TRUE(of_inference.empty());
   ASSERT_TRUE(inference);
   EXPECT_EQ(inference->batch, 3 * 256);

@@ -61,7 +61,7 @@ TEST(Config, HowAModelIsInferredChangesNoHashOfItsTraining) {
   EXPECT_TRUE(parsed.violations.empty());
   EXPECT_EQ(config_hash(parsed.options), config_hash(Parsed({}).options));
   std::vector<base::Violation> violations;
-  EXPECT_EQ(split_for_inference(parsed.options, violations)->batch, 7);
+  EXPECT_EQ(split_for_inference(parsed.options, machine::Machine::shipped(), violations)->batch, 7);
   EXPECT_TRUE(Parsed({"--infer.repetitions=0"}).names("the nearest is 1"));
 }
 
@@ -180,11 +180,26 @@ TEST(Config, TheHashIsOfTheContentOfALoadedModelNotItsPath) {
   EXPECT_NE(config_hash(here), config_hash(there));
 }
 
+TEST(Config, TheHashIsOfWhatAMachineCanDoNotOfItsFilesPath) {
+  const auto none = Parsed({}).options;
+  auto here = Parsed({"--machine=a.machine"}).options, there = Parsed({"--machine=b.machine"}).options;
+  EXPECT_NE(config_hash(here), config_hash(there)) << "nobody has read them";
+  here.machine_hash = there.machine_hash = "of the content";
+  EXPECT_EQ(config_hash(here), config_hash(there));
+  EXPECT_NE(config_hash(here), config_hash(none));
+  there.machine_hash = machine::Machine::shipped().hash();
+  EXPECT_EQ(config_hash(there), config_hash(none)) << "a copy of what ships";
+  EXPECT_EQ(config_hash(Parsed({"--machine=a.machine", "--grid.data=1"}).options),
+            config_hash(Parsed({"--grid.data=1"}).options))
+      << "one rank splits nothing";
+}
+
 TEST(Config, AKeyMeansTheSameToTheReport) {
   constexpr std::pair<base::KeyRole, const char*> names[] = {
-      {base::KeyRole::split, "split"},       {base::KeyRole::batch, "batch"}, {base::KeyRole::start, "start"},
-      {base::KeyRole::data_set, "data_set"}, {base::KeyRole::table, "table"}, {base::KeyRole::draw, "draw"},
-      {base::KeyRole::none, "none"}};
+      {base::KeyRole::split, "split"}, {base::KeyRole::batch, "batch"},
+      {base::KeyRole::start, "start"}, {base::KeyRole::data_set, "data_set"},
+      {base::KeyRole::table, "table"}, {base::KeyRole::machine, "machine"},
+      {base::KeyRole::draw, "draw"},   {base::KeyRole::none, "none"}};
   std::string expected;
   for (const auto& key : run_keys())
     for (const auto& [role, name] : names)

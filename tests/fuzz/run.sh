@@ -8,7 +8,7 @@ seconds=${1:-600}
 shift $(($# > 0))
 [[ "$seconds" =~ ^([0-9]{1,6}|--build)$ ]] || { echo "usage: tests/fuzz/run.sh [SECONDS|--build [TARGET …]]" >&2; exit 2; }
 targets=("$@")
-[ $# -gt 0 ] || targets=(idx cifar class_names gzip run_file model_lines algorithm_table)
+[ $# -gt 0 ] || targets=(idx cifar class_names gzip run_file model_lines algorithm_table machine)
 
 build=${PARTITA_FUZZ_BUILD:-build/fuzz}
 if [ ! -f "$build/build.ninja" ]; then

@@ -27,7 +27,7 @@ std::string placement_of(const step::Plan& plan) {
 
 std::string text_of(const model::ModelSpec& model, const plan::Request& request) {
   std::vector<base::Violation> violations;
-  const auto plan = plan::choose(model, request, violations);
+  const auto plan = plan::choose(model, request, machine::Machine::shipped(), violations);
   if (!violations.empty()) return "refused";
   std::string text = placement_of(plan);
   for (const int layer : plan.partition)

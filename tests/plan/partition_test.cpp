@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <limits>
 #include <utility>
 
@@ -15,6 +17,7 @@ namespace {
 
 /// The costliest chunk, then what the boundaries carry.
 using Cost = std::pair<double, double>;
+constexpr std::int64_t samples = 8;
 constexpr Cost impossible{std::numeric_limits<double>::infinity(), 0};
 
 /// What the search weighs, by hand.
@@ -69,18 +72,24 @@ class Chain {
   std::vector<double> costs_;
 };
 
-/// Forward, and both gradients but those of the lowest trained layer's input, below it, and of what is
-/// frozen.
-std::vector<double> costs_on_one_rank(const model::ModelSpec& model) {
+/// Whole picoseconds of FLOPs, on a machine that does nothing else that takes time: forward, and both
+/// gradients but those of the lowest trained layer's input, below it, and of what is frozen.
+std::vector<double> costs_on_one_rank(const model::ModelSpec& model, const machine::Machine& machine) {
   std::vector<double> costs;
   bool above = false;
   for (const auto& layer : model.layers) {
     const bool trained = layer.has_parameters() && !layer.frozen;
-    costs.push_back(layer.forward_flops() * (1 + (trained ? 1 : 0) + (above ? 1 : 0)));
+    const double pass = std::round(layer.forward_flops() * samples / machine.flops_per_second * 1e12);
+    costs.push_back(pass * (1 + (trained ? 1 : 0) + (above ? 1 : 0)));
     above = above || trained;
   }
   return costs;
 }
+
+const machine::Machine& shipped = machine::Machine::shipped();
+
+/// The layers in one place on the tensor axis.
+step::ModelPlacement unplaced(const model::ModelSpec& model) { return place(model, {}, samples, shipped); }
 
 const std::vector<model::ModelSpec>& models() {
   static const std::vector<model::ModelSpec> all{
@@ -102,10 +111,9 @@ TEST(Partition, IsTheBestOfAllCuts) {
       for (int chunks = 1; chunks <= 3 && stages * chunks <= static_cast<int>(model.layers.size());
            ++chunks) {
         std::vector<base::Violation> violations;
-        const auto found =
-            partition(model, place(model, {.pipeline = stages}, 8), stages, chunks, violations);
+        const auto found = partition(model, unplaced(model), {stages, chunks, samples}, shipped, violations);
         ASSERT_TRUE(violations.empty());
-        const Chain chain(model, stages, costs_on_one_rank(model));
+        const Chain chain(model, stages, costs_on_one_rank(model, shipped));
         EXPECT_EQ(chain.of(found), chain.cheapest(stages * chunks)) << stages << " stages of " << chunks;
         ASSERT_EQ(found.size(), static_cast<std::size_t>(stages * chunks) + 1);
         EXPECT_TRUE(std::is_sorted(found.begin(), found.end(), std::less_equal<>())) << "no chunk is empty";
@@ -125,26 +133,47 @@ TEST(Partition, KeepsToTheStagesThatLayersName) {
     const auto model = model_of("5", layers);
     for (int stages = 2; stages <= 3; ++stages) {
       std::vector<base::Violation> violations;
-      const auto found = partition(model, place(model, {.pipeline = stages}, 8), stages, 1, violations);
-      const Chain chain(model, stages, costs_on_one_rank(model));
+      const auto found = partition(model, unplaced(model), {stages, 1, samples}, shipped, violations);
+      const Chain chain(model, stages, costs_on_one_rank(model, shipped));
       const Cost best = chain.cheapest(stages);
       EXPECT_EQ(violations.empty(), best < impossible) << layers.front();
-      if (violations.empty()) EXPECT_EQ(chain.of(found), best) << layers.front() << ", " << stages;
+      if (!violations.empty()) continue;
+      EXPECT_EQ(chain.of(found), best) << layers.front() << ", " << stages;
     }
   }
 }
 
 TEST(Partition, RefusesMoreChunksThanLayers) {
   const auto model = model_of("5", {"linear 5", "relu", "linear 5"});
-  const auto placement = place(model, {.pipeline = 2}, 8);
   std::vector<base::Violation> violations;
-  partition(model, placement, 4, 1, violations);
-  partition(model, placement, 2, 2, violations);
+  partition(model, unplaced(model), {4, 1, samples}, shipped, violations);
+  partition(model, unplaced(model), {2, 2, samples}, shipped, violations);
   ASSERT_EQ(violations.size(), 2U);
   EXPECT_EQ(violations[0].key, "grid.pipeline");
   EXPECT_NE(violations[0].message.find("the nearest is 3"), std::string::npos) << violations[0].message;
   EXPECT_EQ(violations[1].key, "pipeline.chunks");
   EXPECT_NE(violations[1].message.find("the nearest is 1"), std::string::npos) << violations[1].message;
+}
+
+/// Layers that compute little and move much: by FLOPs the linear layer is a stage of its own, where caches
+/// are slow the element-wise ones are what takes time.
+TEST(Partition, FollowsTheMachine) {
+  const auto model = model_of("64", {"linear 64", "tanh", "tanh", "tanh", "tanh"});
+  auto slow_caches = shipped;
+  slow_caches.cache_bytes_per_second = 1e6;
+  std::vector<base::Violation> violations;
+  const Cut cut{.stages = 2, .samples = 64};
+  EXPECT_EQ(partition(model, unplaced(model), cut, shipped, violations), (step::Partition{0, 1, 5}));
+  EXPECT_GT(partition(model, unplaced(model), cut, slow_caches, violations)[1], 1);
+}
+
+/// Where each kernel takes its time whatever it computes, stages have equally many of them.
+TEST(Partition, CountsCalls) {
+  const auto model = model_of("64", {"linear 64", "tanh", "tanh", "tanh", "tanh", "tanh"});
+  auto slow_calls = shipped;
+  slow_calls.call_seconds = 1;
+  std::vector<base::Violation> violations;
+  EXPECT_EQ(partition(model, unplaced(model), {.stages = 2, .samples = 64}, slow_calls, violations)[1], 3);
 }
 
 }  // namespace

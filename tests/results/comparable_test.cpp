@@ -89,6 +89,21 @@ RunGroup pair(const std::string& one, const std::string& two) {
   return group;
 }
 
+TEST(Comparable, GoesByWhatANamedMachineCanDo) {
+  auto group = pair("machine = a.machine\n", "machine = elsewhere/a.machine\n");
+  const auto entries = [&](const char* one, const char* two) {
+    group.runs[0].record.environment.entries["machine_hash"] = one;
+    group.runs[1].record.environment.entries["machine_hash"] = two;
+  };
+  entries("same", "same");
+  EXPECT_EQ(keys_of(check({group})), Keys{});
+  entries("one", "another");
+  EXPECT_EQ(keys_of(check({group})), (Keys{"machine_hash", "machine"})) << "contents and paths";
+  group = pair("", "");
+  entries("one", "another");
+  EXPECT_EQ(keys_of(check({group})), Keys{}) << "each version has its own";
+}
+
 TEST(Comparable, GoesByTheContentOfWhatAKeyNames) {
   EXPECT_EQ(keys_of(check({pair("[data]\ndir = /home/a\nname = mnist\n", "[data]\nname = copy\n")})), Keys{});
   auto group = pair("load-model = a.h5\n[sync]\nalgorithm = auto\ntable = a.table\n",

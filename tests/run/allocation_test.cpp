@@ -45,8 +45,8 @@ void expect_no_allocation(kernels::Backend& backend) {
        {topology::GridExtent{.data = ranks}, {.pipeline = ranks}, {.tensor = ranks}})
     for (const auto& c : cases()) {
       std::vector<base::Violation> violations;
-      const auto plan =
-          plan::choose(c.model, {.grid = grid, .batch = 8, .pipeline = {.microbatches = 2}}, violations);
+      const auto plan = plan::choose(c.model, {.grid = grid, .batch = 8, .pipeline = {.microbatches = 2}},
+                                     machine::Machine::shipped(), violations);
       ASSERT_TRUE(violations.empty());
       comm::Axes axes(world(), plan.grid, step::used_axes(c.model, plan));
       const auto program = step::build_training_program(

@@ -183,7 +183,7 @@ TEST(Shards, EveryElementOfTheModelHasOneOwner) {
       const auto c = cases()[net];
       const auto model = placed(c.model, d.placing);
       std::vector<base::Violation> violations;
-      const auto plan = plan::choose(model, options_for(c, d).split, violations);
+      const auto plan = plan::choose(model, options_for(c, d).split, machine::Machine::shipped(), violations);
       if (!violations.empty()) continue;  // more stages than layers
       const auto held_by = [&](const topology::Coordinate& role) {
         return step::held_pieces(step::build_training_program(

@@ -40,7 +40,7 @@ inline model::ModelSpec equal_layers(int count) {
 
 inline step::Plan plan_of(const model::ModelSpec& model, const plan::Request& options) {
   std::vector<base::Violation> violations;
-  auto plan = plan::choose(model, options, violations);
+  auto plan = plan::choose(model, options, machine::Machine::shipped(), violations);
   for (const auto& violation : violations)
     throw base::ContractError(to_string(violation));
   return plan;

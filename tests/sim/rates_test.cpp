@@ -20,8 +20,8 @@ double all_reduce_seconds(Algorithm algorithm, int ranks, int rank, const step::
                               .transfers = {{.slot = 0, .count = Elements(9)}},
                               .all_reduces = {.algorithm = algorithm}};
   const step::ProgramsByRank programs(static_cast<std::size_t>(ranks), &program);
-  const step::MachineRates rates{.tensor_bytes_per_second = 1, .latency_seconds = 1};
-  return costs_by_rates(programs, 1, rates, site).transfer_seconds(rank, program.transfers.front());
+  static constexpr machine::Machine machine{.link_latency_seconds = 1, .link_bytes_per_second = 1};
+  return costs_on(machine, programs, 1, site).transfer_seconds(rank, program.transfers.front());
 }
 
 TEST(Rates, AnAllReduceCostsTheRoundsOfItsAlgorithm) {
@@ -59,9 +59,9 @@ TEST(Rates, AMessageCostsItsBytesOnce) {
       .slots = {{.per_sample = Elements(5)}},
       .transfers = {
           {.operation = Operation::send, .axis = Axis::pipeline, .microbatch = 0, .slot = 0, .peer = 1}}};
-  const step::MachineRates rates{.tensor_bytes_per_second = 1, .latency_seconds = 1};
+  static constexpr machine::Machine machine{.link_latency_seconds = 1, .link_bytes_per_second = 1};
   const step::ProgramsByRank programs(2, &program);
-  const auto costs = costs_by_rates(programs, 3, rates, {});
+  const auto costs = costs_on(machine, programs, 3, {});
   EXPECT_DOUBLE_EQ(costs.transfer_seconds(0, program.transfers.front()), 1 + 3 * 5 * 4);
 }
 

@@ -24,8 +24,8 @@ model::ModelSpec cnn() {
 
 Program training(const model::ModelSpec& model, const topology::GridExtent& grid, std::int64_t bucket_bytes) {
   std::vector<base::Violation> violations;
-  const auto split =
-      plan::choose(model, {.grid = grid, .batch = 8, .bucket_bytes = Bytes(bucket_bytes)}, violations);
+  const auto split = plan::choose(model, {.grid = grid, .batch = 8, .bucket_bytes = Bytes(bucket_bytes)},
+                                  machine::Machine::shipped(), violations);
   EXPECT_TRUE(violations.empty());
   return build_training_program(model, split, {}, {});
 }
@@ -109,8 +109,7 @@ TEST(Program, NoGradientFlowsBelowTheLowestTrainedLayer) {
 }
 
 TEST(Program, DropoutIsTheIdentityOutsideTraining) {
-  std::vector<base::Violation> violations;
-  const auto program = build_evaluation_program(cnn(), plan::choose(cnn(), {}, violations), {}, {});
+  const auto program = build_evaluation_program(cnn(), plan::choose(cnn(), {}), {}, {});
   for (const auto& i : program.instructions)
     if (i.unit >= 0) {
       EXPECT_NE(

@@ -55,7 +55,7 @@ class ChainDraw {
       c.model = model::parse_model({.name = "random", .input = c.input, .layers = c.layers, .loss = c.loss},
                                    violations);
       draw_grid(c, ranks);
-      if (violations.empty()) plan::choose(c.model, c.split(), violations);
+      if (violations.empty()) plan::choose(c.model, c.split(), machine::Machine::shipped(), violations);
       if (violations.empty()) return c;
     }
   }

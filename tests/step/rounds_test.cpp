@@ -128,7 +128,7 @@ TEST(Resolve, MembersOfACollectiveChooseAlike) {
     for (int r = 0; r < static_cast<int>(grid.size()); ++r)
       nodes.push_back(between(0, 1));
     const auto where = site(nodes);
-    const auto split = plan(mlp(), {.grid = grid, .batch = batch, .pipeline = {.microbatches = 2}});
+    const auto split = plan::choose(mlp(), {.grid = grid, .batch = batch, .pipeline = {.microbatches = 2}});
     std::vector<Program> programs;
     for (int r = 0; r < static_cast<int>(grid.size()); ++r)
       programs.push_back(resolve(build_training_program(mlp(), split, topology::coordinate_of(grid, r), {}),

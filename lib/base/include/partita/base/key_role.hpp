@@ -13,6 +13,7 @@ enum class KeyRole {
   data_set,  ///< says which data set, of whose content the result has the hash; no path, no name is compared
   start,     ///< likewise: the model that a run starts from
   table,     ///< likewise: the table of algorithms
+  machine,   ///< likewise: the machine that the split is chosen for
   draw,      ///< of random numbers: repetitions may differ in it
   none       ///< changes neither results nor times: what is written, where and how often
 };

@@ -85,6 +85,8 @@ struct SyncOptions {
 
 struct RunOptions {
   Strategy strategy = Strategy::none;
+  std::filesystem::path machine;  ///< that placements and partitions are chosen for; empty: the shipped one
+  std::string machine_hash;       ///< of the content of `machine`, once it was read
   std::optional<int> data_ranks;  ///< by default what the other axes leave of the world
   topology::GridExtent grid;
   model::ModelText model_text;
@@ -130,8 +132,9 @@ std::string print_config(const RunOptions&);
 /// The same text for all options that make the same run: every key by what it means, without marks.
 std::string meaning_of(const RunOptions&);
 
-/// SHA-256 of all keys that decide what is trained and how it is split, with the loaded model's content in
-/// place of its path; output paths, threads and switches do not, nor do keys that are not used.
+/// SHA-256 of all keys that decide what is trained and how it is split, with the contents of the loaded model
+/// and the machine in place of their paths; output paths, threads and switches do not, nor do keys that are
+/// not used.
 std::string config_hash(const RunOptions&);
 
 /// What a key means where results are compared: a `base::RoleOf`. "model.layer 3" is a layer line.
@@ -175,10 +178,12 @@ std::vector<base::Violation> fit_to_world(RunOptions&, int world);
 /// The split of a training's model, with every default filled in; in the deterministic mode one micro-batch a
 /// grain. Appends what cannot be split over the grid as asked (stages, chunks, micro-batches, grains);
 /// nothing where there is no plan.
-std::optional<plan::Split> split_for_training(const RunOptions&, std::vector<base::Violation>& violations);
+std::optional<plan::Split> split_for_training(const RunOptions&, const machine::Machine&,
+                                              std::vector<base::Violation>& violations);
 /// The same of an inference, of the model with all layers frozen (a deterministic training changes nothing
 /// here).
-std::optional<plan::Split> split_for_inference(const RunOptions&, std::vector<base::Violation>& violations);
+std::optional<plan::Split> split_for_inference(const RunOptions&, const machine::Machine&,
+                                               std::vector<base::Violation>& violations);
 
 /// What asks for ranks on one node that are not; `nodes` of the world's ranks, unless nodes are imitated.
 std::vector<base::Violation> check_nodes(const RunOptions&, const plan::Split&, std::span<const int> nodes);

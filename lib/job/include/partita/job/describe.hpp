@@ -15,9 +15,11 @@ struct Executed {
   std::vector<std::int64_t> batches;
 };
 
-/// A split, where it runs, and the programs that are executed; the first is the one described.
+/// A split, the machine that it was chosen for, where it runs, and the programs that are executed; the first
+/// is the one described.
 struct Description {
   plan::Split split;
+  machine::Machine machine = machine::Machine::shipped();
   step::Site site;
   std::vector<Executed> programs;
 };

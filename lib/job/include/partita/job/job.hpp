@@ -46,6 +46,7 @@ struct Input {
   std::optional<results::ModelFile> start;  ///< what `load-model` names
   std::optional<plan::Split> split;         ///< what the program runs; where it can be split
   collective::AlgorithmTable table = collective::AlgorithmTable::shipped();
+  machine::Machine machine = machine::Machine::shipped();  ///< that the split is chosen for
   std::vector<base::Violation> violations;
   std::shared_ptr<results::Claims> claims;  ///< on what is written
   bool model_is_known = false;              ///< options and model could be read

@@ -84,9 +84,6 @@ struct ModelSpec {
   Loss loss = Loss::cross_entropy;
 
   [[nodiscard]] Elements parameters() const;
-  /// Training FLOPs of one sample: forward, data gradients and weight gradients (no data gradient below the
-  /// lowest trained layer, no weight gradient of frozen ones).
-  [[nodiscard]] double training_flops() const;
 };
 
 /// The model with Tanh for ReLU and average for maximum pooling: no ties, no kinks, so that fp32 runs of

@@ -4,18 +4,21 @@
 #include <vector>
 
 #include "partita/base/error.hpp"
+#include "partita/machine/machine.hpp"
 #include "partita/step/build.hpp"
 
 namespace partita::plan {
 
-/// Cost of a training step by layer, in FLOPs of a sample on the busiest rank; the passes below the lowest
-/// trained layer are not counted.
-std::vector<double> layer_costs(const model::ModelSpec&, const step::ModelPlacement&);
+/// Into how many pieces a chain is cut, and for micro-batches of how many samples on a data rank.
+struct Cut {
+  int stages = 1, chunks_of_stage = 1;
+  std::int64_t samples = 1;
+};
 
 /// The exact optimum for a chain (dynamic programme over cuts); among equals the one whose boundaries carry
 /// the fewest elements and part no ReLU from the layer before it. `stage=` on a layer line pins its stage,
 /// where there are several. What cannot be done is appended to `violations`, with the nearest value.
-step::Partition partition(const model::ModelSpec&, const step::ModelPlacement&, int stages,
-                          int chunks_of_stage, std::vector<base::Violation>& violations);
+step::Partition partition(const model::ModelSpec&, const step::ModelPlacement&, const Cut&,
+                          const machine::Machine&, std::vector<base::Violation>& violations);
 
 }  // namespace partita::plan

@@ -1,6 +1,8 @@
-/// Which placement each layer gets on the tensor axis: the chain of layers that takes the fewest seconds.
+/// Which placement each layer gets on the tensor axis: the chain of layers that takes least time on a
+/// machine.
 #pragma once
 
+#include "partita/machine/machine.hpp"
 #include "partita/step/placement.hpp"
 #include "partita/topology/grid.hpp"
 
@@ -14,6 +16,6 @@ enum class Outputs { any, whole };
 /// `placement=` on a layer line leaves only that variant. The same on every rank: it depends on nothing
 /// local.
 step::ModelPlacement place(const model::ModelSpec&, const topology::GridExtent&, std::int64_t batch,
-                           const step::MachineRates& = {}, Outputs = Outputs::any);
+                           const machine::Machine&, Outputs = Outputs::any);
 
 }  // namespace partita::plan

@@ -1,5 +1,5 @@
-/// How a model is split over a grid: the placement of its layers and their partition into chunks are chosen
-/// once, alike on every rank. `step` lowers what was chosen to programs.
+/// How a model is split over a grid: the placement of its layers and their partition into chunks, as is best
+/// on a machine. Chosen once, alike on every rank; `step` lowers what was chosen to programs.
 #pragma once
 
 #include <vector>
@@ -25,10 +25,12 @@ struct Request {
 };
 
 /// What cannot be split as asked is appended to `violations`; the plan must not be used then.
-step::Plan choose(const model::ModelSpec&, const Request&, std::vector<base::Violation>& violations);
+step::Plan choose(const model::ModelSpec&, const Request&, const machine::Machine&,
+                  std::vector<base::Violation>& violations);
 
 /// The same; throws `base::ConfigError` with all violations.
-step::Plan choose(const model::ModelSpec&, const Request&);
+step::Plan choose(const model::ModelSpec&, const Request&,
+                  const machine::Machine& = machine::Machine::shipped());
 
 /// A model as a run takes it, with the plan that was chosen for its batch.
 struct Split {

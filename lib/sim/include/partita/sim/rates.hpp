@@ -1,17 +1,15 @@
-/// Costs by rates: FLOPs ÷ speed and bytes ÷ bandwidth, before anything was measured. Good for comparing
-/// splits, not for seconds.
+/// Costs by what a machine can do: good for comparing splits; for seconds as far as the machine was measured.
 #pragma once
 
+#include "partita/machine/machine.hpp"
 #include "partita/sim/simulate.hpp"
-#include "partita/step/placement.hpp"
 #include "partita/step/rounds.hpp"
 
 namespace partita::sim {
 
-/// Costs of a batch of `batch` samples. Compute instructions cost their FLOPs; messages and collectives the
-/// bytes that this rank's rounds exchange, and a latency for each round; copies and updates cost nothing. The
-/// programs outlive the costs.
-Costs costs_by_rates(const step::ProgramsByRank&, std::int64_t batch, const step::MachineRates&,
-                     const step::Site&);
+/// Costs of a batch of `batch` samples at a site. Instructions cost their work (`cost::work_of`); messages
+/// and collectives the bytes that this rank's rounds exchange, and a latency for each round. Programs and
+/// machine outlive the costs.
+Costs costs_on(const machine::Machine&, const step::ProgramsByRank&, std::int64_t batch, const step::Site&);
 
 }  // namespace partita::sim

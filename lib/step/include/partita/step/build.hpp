@@ -26,6 +26,9 @@ struct Plan {
   collective::Wish all_reduces;
 };
 
+/// A layer as one rank of the tensor axis computes it, with no ReLU joined to it.
+Unit share_of(const model::ModelSpec&, int layer, const LayerPlacement&, int rank, int ranks);
+
 /// How a back-end wants its tensors.
 struct TensorFormat {
   DataType type = DataType::float32;

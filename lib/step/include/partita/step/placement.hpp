@@ -52,14 +52,6 @@ struct ModelPlacement {
   double seconds = 0;                  ///< the cost by which it was chosen
 };
 
-/// What the choice of a placement weighs; only ratios matter.
-struct MachineRates {
-  double flops_per_second = 60e9;
-  double tensor_bytes_per_second = 4e9, data_bytes_per_second = 4e9;
-  double memory_bytes_per_second = 10e9;
-  double latency_seconds = 5e-6;  ///< of one collective
-};
-
 std::string_view to_string(Spread);
 std::string_view to_string(Variant);
 /// "sharded(channel 0 3 5)", "replicated".
@@ -72,15 +64,9 @@ std::vector<LayerPlacement> choices_of(const model::Layer&, const Pair& producer
 /// Offsets of n things in `ranks` even shares, as placements have them.
 std::vector<std::int64_t> even_offsets(int ranks, std::int64_t n);
 
-/// Forward FLOPs of one sample on the busiest rank.
-double busiest_flops(const model::Layer&, const LayerPlacement&, int ranks);
-
 /// Whether the gradient of a layer's parameters is a partial sum along the tensor axis.
 constexpr bool gradients_are_partial(Variant v) {
   return v == Variant::lazy || v == Variant::batch || v == Variant::height;
 }
-
-/// The lowest layer whose parameters are trained; no gradient is needed below it.
-int lowest_trained_layer(const model::ModelSpec&);
 
 }  // namespace partita::step

@@ -1,0 +1,38 @@
+/// What is to be done, before any machine says how long it takes: of a layer and of an instruction. Whatever
+/// chooses, predicts or reports FLOPs counts them here.
+///
+/// A multiply-add is two FLOPs; each backward pass of a layer has those of its forward pass; a ReLU has one
+/// for each element and pass. Bytes count each operand once. What instructions hand each other is taken to
+/// lie in caches; what a step touches once (data, parameters in their update, the stack of gradients) comes
+/// from main memory.
+#pragma once
+
+#include "partita/model/passes.hpp"
+#include "partita/step/program.hpp"
+
+namespace partita::cost {
+
+struct Work {
+  double flops = 0;
+  kernels::Bytes cache{}, main{};  ///< moved between a core and its caches, and its main memory
+  std::int64_t calls = 0;          ///< of kernels
+
+  Work& operator+=(const Work&);
+  friend bool operator==(const Work&, const Work&) = default;
+};
+
+/// One pass, forward or for a gradient, over a layer or a rank's share of one (`step::Unit::local`).
+Work work_of(const model::Layer&, std::int64_t samples, kernels::DataType);
+
+/// SGD with momentum on so many parameters: w, g and v are read, w and v written.
+Work work_of_update(kernels::Elements parameters, kernels::DataType);
+
+/// An instruction of the program's role, of which the micro-batch on its data rank has `samples` samples (of
+/// which a share of the samples is cut here). `start` and `wait` do nothing themselves.
+Work work_of(const step::Program&, const step::Instruction&, std::int64_t samples);
+
+/// FLOPs of a sample in all passes of a step over a layer, and over the model.
+double flops_of_sample(const model::ModelSpec&, int layer);
+double flops_of_sample(const model::ModelSpec&);
+
+}  // namespace partita::cost

@@ -1,0 +1,120 @@
+/// Counts operations and bytes, by layer and pass and by kind of instruction.
+#include "partita/cost/work.hpp"
+
+namespace partita::cost {
+namespace {
+
+using kernels::Bytes;
+using kernels::DataType;
+using kernels::Elements;
+using step::Instruction;
+using step::Kind;
+using step::Phase;
+using step::Program;
+
+/// Samples of a unit that a rank has of its micro-batch.
+std::int64_t samples_of(const Program& program, const step::Unit& unit, std::int64_t samples) {
+  if (unit.idle) return 0;
+  if (unit.variant != step::Variant::batch) return samples;
+  return topology::share(program.at.tensor, program.grid.tensor, samples).size();
+}
+
+/// One pass of an element-wise layer over `elements`, of which it reads and writes `operands`.
+Work element_wise(Elements elements, int operands, DataType type) {
+  return {.flops = static_cast<double>(elements.value()), .cache = bytes_of(type, elements * operands)};
+}
+
+/// The ReLU that a unit applies to its output at no call of its own.
+Work relu_inside(const step::Unit& unit, std::int64_t samples, DataType type) {
+  return unit.fused_relu ? element_wise(unit.local.output.elements() * samples, 0, type) : Work{};
+}
+
+Work of_unit(const Program& program, const Instruction& i, std::int64_t samples) {
+  const auto& unit = program.units[static_cast<std::size_t>(i.unit)];
+  const auto mine = samples_of(program, unit, samples);
+  if (mine == 0) return {};
+  if (i.phase == Phase::activation) {
+    auto work = element_wise(unit.local.output.elements() * mine, 3, program.type);
+    work.calls = 1;
+    return work;
+  }
+  auto work = work_of(unit.local, mine, program.type);
+  if (i.kind == Kind::forward) work += relu_inside(unit, mine, program.type);
+  return work;
+}
+
+Bytes touched_by(const Program& program, const Instruction& i, std::int64_t samples) {
+  Bytes bytes{};
+  for (const auto* touched : {&i.reads, &i.writes})
+    for (const int s : *touched) {
+      const auto& slot = program.slots[static_cast<std::size_t>(s)];
+      bytes += bytes_of(slot.type, program.elements(slot, samples));
+    }
+  return bytes;
+}
+
+}  // namespace
+
+Work& Work::operator+=(const Work& other) {
+  flops += other.flops;
+  cache += other.cache;
+  main += other.main;
+  calls += other.calls;
+  return *this;
+}
+
+Work work_of(const model::Layer& layer, std::int64_t samples, DataType type) {
+  // Of each pass one operand is like the input, one like the output, one like the parameters.
+  const auto operands =
+      (layer.input.elements() + layer.output.elements()) * samples + layer.parameter_elements();
+  return {.flops = layer.forward_flops() * static_cast<double>(samples),
+          .cache = bytes_of(type, operands),
+          .calls = 1};
+}
+
+Work work_of_update(Elements parameters, DataType type) {
+  return {.flops = 6 * static_cast<double>(parameters.value()),
+          .main = bytes_of(type, parameters * 5),
+          .calls = 1};
+}
+
+Work work_of(const Program& program, const Instruction& i, std::int64_t samples) {
+  switch (i.kind) {
+    case Kind::forward:
+    case Kind::backward:
+      return of_unit(program, i, samples);
+    case Kind::update:
+      return work_of_update(program.buckets[static_cast<std::size_t>(i.bucket)].count, program.type);
+    case Kind::combine: {
+      const auto gradients = program.chunk_gradients[static_cast<std::size_t>(i.chunk)].count;
+      return {.flops = static_cast<double>(gradients.value()),
+              .main = bytes_of(program.type, gradients * 3),
+              .calls = 1};
+    }
+    case Kind::load:
+      return {.main = touched_by(program, i, samples) * 2, .calls = 1};
+    case Kind::loss:
+    case Kind::convert:
+    case Kind::pack:
+    case Kind::unpack:
+      return {.cache = touched_by(program, i, samples), .calls = 1};
+    case Kind::start:
+    case Kind::wait:
+      break;
+  }
+  return {};
+}
+
+double flops_of_sample(const model::ModelSpec& model, int layer) {
+  const auto& whole = model.layers[static_cast<std::size_t>(layer)];
+  return model::passes_over(model, layer) * work_of(whole, 1, DataType::float32).flops;
+}
+
+double flops_of_sample(const model::ModelSpec& model) {
+  double flops = 0;
+  for (int l = 0; l < static_cast<int>(model.layers.size()); ++l)
+    flops += flops_of_sample(model, l);
+  return flops;
+}
+
+}  // namespace partita::cost
