@@ -1,11 +1,14 @@
-/// Dynamic programming over (chunks, layers): the cheapest cut of the first layers into k chunks extends the
-/// cheapest ones into k − 1. Among equals the cut wins that carries fewer values across boundaries.
+/// Dynamic programming over (chunks, layers), twice: first how little the costliest chunk can take, then, of
+/// all cuts that keep to it, the one that carries fewest values across boundaries. (In one go the costliest
+/// chunk so far would decide, which a later one may outdo.)
 #include "partita/plan/partition.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <numeric>
-#include <tuple>
+#include <optional>
+#include <utility>
 
 #include "layer_time.hpp"
 #include "partita/model/layer_kind.hpp"
@@ -16,11 +19,7 @@ namespace {
 using step::ModelPlacement;
 using step::Partition;
 
-/// The costliest chunk first, then what the boundaries carry.
-struct Cost {
-  double costliest = std::numeric_limits<double>::infinity(), carried = 0;
-  friend auto operator<=>(const Cost&, const Cost&) = default;
-};
+constexpr double impossible = std::numeric_limits<double>::infinity();
 
 bool pinned_elsewhere(const model::ModelSpec& model, int first, int end, int stage) {
   for (int l = first; l < end; ++l) {
@@ -69,52 +68,93 @@ std::vector<double> layer_times(const model::ModelSpec& model, const ModelPlacem
   return picoseconds;
 }
 
+/// The cuts of a chain into chunks.
+class Cuts {
+ public:
+  Cuts(const model::ModelSpec& model, int stages, int chunks, const std::vector<double>& layer_times)
+      : model_(model),
+        stages_(stages),
+        chunks_(chunks),
+        layers_(static_cast<int>(layer_times.size())),
+        sum_(layer_times.size() + 1, 0) {
+    std::partial_sum(layer_times.begin(), layer_times.end(), sum_.begin() + 1);
+  }
+
+  /// Of all that keep to `stage=` the best; nothing when none does.
+  [[nodiscard]] std::optional<Partition> best() const {
+    const double least = search([&](double before, int first, int end) {
+                           return std::max(before, picoseconds(first, end));
+                         }).cost;
+    if (least == impossible) return std::nullopt;
+    return search([&](double before, int first, int end) {
+             return picoseconds(first, end) > least ? impossible : before + carried_into(first);
+           })
+        .cut;
+  }
+
+ private:
+  struct Found {
+    double cost = impossible;
+    Partition cut;
+  };
+
+  [[nodiscard]] double picoseconds(int first, int end) const {
+    return sum_[static_cast<std::size_t>(end)] - sum_[static_cast<std::size_t>(first)];
+  }
+  /// Over the boundary before a layer; an epilogue that is parted from the layer before it counts as one
+  /// more.
+  [[nodiscard]] double carried_into(int layer) const {
+    if (layer == 0) return 0;
+    const auto& l = model_.layers[static_cast<std::size_t>(layer)];
+    return static_cast<double>(l.input.elements().value()) + (l.description().is_epilogue ? 1 : 0);
+  }
+
+  /// The cheapest cut, where `extended` is the cost of one whose last chunk is [first, end) behind chunks of
+  /// cost `before`; of equals the one that begins its last chunks first.
+  template <class Extended>
+  [[nodiscard]] Found search(const Extended& extended) const {
+    const auto width = static_cast<std::size_t>(layers_) + 1;
+    std::vector<double> cost(width, impossible);  // of layers [0, l) in k chunks
+    cost[0] = 0;
+    std::vector<std::vector<int>> begin(static_cast<std::size_t>(chunks_), std::vector<int>(width, -1));
+    for (int k = 0; k < chunks_; ++k) {
+      const auto before = std::exchange(cost, std::vector<double>(width, impossible));
+      for (int end = k + 1; end <= layers_; ++end)
+        for (int first = k; first < end; ++first) {
+          const double fewer = before[static_cast<std::size_t>(first)];
+          if (fewer == impossible) continue;
+          if (stages_ > 1 && pinned_elsewhere(model_, first, end, k % stages_)) continue;
+          const double with = extended(fewer, first, end);
+          if (with >= cost[static_cast<std::size_t>(end)]) continue;
+          cost[static_cast<std::size_t>(end)] = with;
+          begin[static_cast<std::size_t>(k)][static_cast<std::size_t>(end)] = first;
+        }
+    }
+    Found found{.cost = cost.back(), .cut = Partition(static_cast<std::size_t>(chunks_) + 1, layers_)};
+    for (auto k = begin.size(); found.cost < impossible && k-- > 0;)
+      found.cut[k] = begin[k][static_cast<std::size_t>(found.cut[k + 1])];
+    return found;
+  }
+
+  const model::ModelSpec& model_;
+  int stages_, chunks_, layers_;
+  std::vector<double> sum_;  ///< picoseconds of layers [0, l)
+};
+
 }  // namespace
 
 Partition partition(const model::ModelSpec& model, const ModelPlacement& placement, const Cut& asked,
                     const machine::Machine& machine, std::vector<base::Violation>& violations) {
   const auto [stages, chunks_of_stage, samples] = asked;
-  const int layers = static_cast<int>(model.layers.size());
-  if (std::int64_t{stages} * chunks_of_stage > layers) {
+  if (std::int64_t{stages} * chunks_of_stage > std::ssize(model.layers)) {
     violations.push_back(too_many(model, stages, chunks_of_stage));
     return {};
   }
-  const int chunks = stages * chunks_of_stage;
-  const auto costs = layer_times(model, placement, samples, machine);
-  std::vector<double> sum(costs.size() + 1, 0);
-  std::partial_sum(costs.begin(), costs.end(), sum.begin() + 1);
-  const auto boundary = [&](int l) {
-    const auto& layer = model.layers[static_cast<std::size_t>(l)];
-    return static_cast<double>(layer.input.elements().value()) + (layer.description().is_epilogue ? 1 : 0);
-  };
-  // best[k][l]: layers [0, l) in k chunks.
-  const auto width = static_cast<std::size_t>(layers) + 1;
-  std::vector<std::vector<Cost>> best(static_cast<std::size_t>(chunks) + 1, std::vector<Cost>(width));
-  std::vector<std::vector<int>> cut(best.size(), std::vector<int>(width, -1));
-  best[0][0] = {.costliest = 0};
-  for (int k = 1; k <= chunks; ++k)
-    for (int end = k; end <= layers; ++end)
-      for (int first = k - 1; first < end; ++first) {
-        const auto& before = best[static_cast<std::size_t>(k) - 1][static_cast<std::size_t>(first)];
-        if (before.costliest == std::numeric_limits<double>::infinity()) continue;
-        if (stages > 1 && pinned_elsewhere(model, first, end, (k - 1) % stages)) continue;
-        const Cost with{std::max(before.costliest,
-                                 sum[static_cast<std::size_t>(end)] - sum[static_cast<std::size_t>(first)]),
-                        before.carried + (first > 0 ? boundary(first) : 0)};
-        auto& current = best[static_cast<std::size_t>(k)][static_cast<std::size_t>(end)];
-        if (current <= with) continue;
-        current = with;
-        cut[static_cast<std::size_t>(k)][static_cast<std::size_t>(end)] = first;
-      }
-  if (cut.back().back() < 0) {
-    refuse_stages(model, stages, violations);
-    return {};
-  }
-  Partition first(static_cast<std::size_t>(chunks) + 1, layers);
-  for (int k = chunks; k > 0; --k)
-    first[static_cast<std::size_t>(k) - 1] =
-        cut[static_cast<std::size_t>(k)][static_cast<std::size_t>(first[static_cast<std::size_t>(k)])];
-  return first;
+  const auto times = layer_times(model, placement, samples, machine);
+  auto best = Cuts(model, stages, stages * chunks_of_stage, times).best();
+  if (best) return std::move(*best);
+  refuse_stages(model, stages, violations);
+  return {};
 }
 
 }  // namespace partita::plan
