@@ -17,6 +17,8 @@ bool has_peers(const RunOptions& o) {
 bool has_stages(const RunOptions& o) {
   return o.grid.pipeline > 1 || (o.strategy != Strategy::none && !o.data_ranks);
 }
+/// Whether layers are placed on the tensor axis or cut into chunks, which is chosen for a machine.
+bool has_choices(const RunOptions& o) { return o.grid.tensor > 1 || has_stages(o) || o.pipeline.chunks > 1; }
 /// Whether there is an order of micro-batches. The deterministic mode has one for each grain.
 bool has_order(const RunOptions& o) {
   return has_stages(o) || o.pipeline.microbatches.value_or(1) > 1 || o.train.deterministic;
@@ -51,7 +53,7 @@ Key machine_file() {
             if (o.machine.empty() || o.machine_hash == machine::Machine::shipped().hash()) return std::nullopt;
             return o.machine_hash.empty() ? o.machine.string() : o.machine_hash;
           },
-          .used = has_peers};
+          .used = has_choices};
 }
 
 /// However it is spelled.

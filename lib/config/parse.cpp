@@ -164,13 +164,16 @@ void check_precision(const RunOptions& options, std::vector<Violation>& violatio
         {"compute.gemm", options.gemm, "chooses among the cuda kernels; use compute.backend=cuda"});
 }
 
-/// What belongs to another optimizer than the one that is chosen.
-void check_optimizer(const Values& values, const RunOptions& options, std::vector<Violation>& violations) {
+/// What belongs to another optimizer than the one that is chosen; of `refused` keys it is not known what is
+/// meant.
+void check_optimizer(const Values& values, const RunOptions& options, const std::set<std::string>& refused,
+                     std::vector<Violation>& violations) {
+  if (refused.contains("train.optimizer")) return;
   const auto& optimizer = options.train.optimizer;
   const bool moments = kernels::has_moments(optimizer.rule);
   const std::string chosen = ", not to " + std::string(to_string(optimizer.rule));
   for (const char* key : {"train.beta1", "train.beta2", "train.epsilon"})
-    if (const auto given = values.find(key); !moments && given != values.end())
+    if (const auto given = values.find(key); !moments && given != values.end() && !refused.contains(key))
       violations.push_back({key, given->second.front(),
                             "belongs to train.optimizer=adam and adamw" + chosen + ": leave it out"});
   if (moments && optimizer.momentum > 0)
@@ -178,7 +181,7 @@ void check_optimizer(const Values& values, const RunOptions& options, std::vecto
                           "belongs to train.optimizer=sgd and nesterov" + chosen + "; the nearest is 0"});
   const auto given = values.find("train.momentum");
   const bool none = given == values.end() || std::strtod(given->second.front().c_str(), nullptr) == 0;
-  if (optimizer.rule == kernels::OptimizerRule::nesterov && none)
+  if (optimizer.rule == kernels::OptimizerRule::nesterov && none && !refused.contains("train.momentum"))
     violations.push_back({"train.momentum", "0",
                           "must be above 0 for train.optimizer=nesterov, which is sgd without a momentum"});
 }
@@ -199,16 +202,19 @@ void interpret(Source source, RunOptions& options, std::vector<Violation>& viola
   const bool whole = source.whole;
   take_back(values);
   refuse_unprintable(values, violations);
+  std::set<std::string> refused;
   for (const auto& key : keys())
     if (const auto found = values.find(key.name); found != values.end())
-      if (const auto wrong = key.read(options, found->second.front()); !wrong.empty())
+      if (const auto wrong = key.read(options, found->second.front()); !wrong.empty()) {
         violations.push_back({key.name, found->second.front(), wrong});
+        refused.insert(key.name);
+      }
   if (const auto layers = values.find("model.layer"); layers != values.end())
     options.model_text.layers = layers->second;
   if (values.contains("train.batch") && values.contains("train.batch-per-rank"))
     violations.push_back({"train.batch-per-rank", values.at("train.batch-per-rank").front(),
                           "excludes train.batch: give the global batch or the batch of a rank"});
-  check_optimizer(values, options, violations);
+  check_optimizer(values, options, refused, violations);
   check_precision(options, violations);
   const bool has_model = !options.model_text.input.empty() || !options.model_text.layers.empty();
   if (!has_model && whole)

@@ -123,8 +123,9 @@ Input read_input(int argc, const char* const* argv, int world_size, DataSets& se
   if (!options.sync.table.empty())
     input.table = collective::AlgorithmTable::read(options.sync.table, "sync.table", input.violations);
   if (!options.machine.empty()) {
+    const auto wrong = input.violations.size();
     input.machine = machine::Machine::read(options.machine, "machine", input.violations);
-    options.machine_hash = input.machine.hash();
+    if (input.violations.size() == wrong) options.machine_hash = input.machine.hash();
   }
   if (!options.load_model.empty()) read_start(input);
   const bool as_trained = input.start && normalised == Normalised::as_trained;

@@ -75,7 +75,8 @@ class Parser {
     const auto known = std::ranges::find_if(statements(), [&](const Statement& statement) {
       return statement.word == line.word && statement.level == wanted;
     });
-    if (known == statements().end()) return refuse(line, "is none of: " + all_forms());
+    if (known == statements().end() || (level != line.values.end() && wanted.empty()))
+      return refuse(line, "is none of: " + all_forms());
     if (!seen_.insert(&*known).second) return refuse(line, "stands a second time");
     if (level != line.values.end()) line.values.erase(level);
     for (const auto& field : known->fields)
@@ -99,7 +100,7 @@ class Parser {
     if (!is_number || value < 0 || (field.is_rate() && value == 0))
       return refuse(line, std::string(field.name) + " must be a number " +
                               (field.is_rate() ? "above 0, such as 10e9" : "from 0, such as 5e-6"));
-    machine_.*field.member = value;
+    machine_.*field.member = value + 0.0;  // −0 is 0
   }
 
   Violations& violations_;
@@ -124,7 +125,7 @@ Machine Machine::parse(std::string_view text, Violations& violations) {
 }
 
 Machine Machine::read(const std::filesystem::path& path, const std::string& option, Violations& violations) {
-  constexpr std::size_t largest = 16 << 20;
+  constexpr std::size_t largest = 1 << 20;
   const auto content = base::read_file_text(path, largest);
   if (!content.wrong.empty()) {
     violations.push_back({option, path.string(), content.wrong});

@@ -124,6 +124,10 @@ TEST(Config, AKeyOfAnotherOptimizerIsRefused) {
   EXPECT_TRUE(Parsed({"--train.optimizer=nesterov"}).names("must be above 0 for train.optimizer=nesterov"));
   EXPECT_EQ(Parsed({"--train.optimizer=nesterov", "--train.momentum=2"}).violations.size(), 1U);
   EXPECT_TRUE(Parsed({"--train.optimizer=rmsprop"}).names("must be one of sgd | nesterov | adam | adamw"));
+  EXPECT_EQ(Parsed({"--train.optimizer=Adam", "--train.beta1=0.9"}).violations.size(), 1U)
+      << "nobody knows whether beta1 belongs to what was meant";
+  EXPECT_EQ(Parsed({"--train.beta1=2"}).violations.size(), 1U);
+  EXPECT_EQ(Parsed({"--train.optimizer=nesterov", "--train.momentum=abc"}).violations.size(), 1U);
   EXPECT_TRUE(Parsed({"--train.optimizer=adam", "--train.beta2=1"}).names("the nearest is 0.999999"));
   EXPECT_TRUE(Parsed({"--train.optimizer=adam", "--train.epsilon=0"}).names("the nearest is 1e-30"));
   EXPECT_TRUE(Parsed({"--train.optimizer=adam", "--train.momentum=0"}).violations.empty());
@@ -181,17 +185,21 @@ TEST(Config, TheHashIsOfTheContentOfALoadedModelNotItsPath) {
 }
 
 TEST(Config, TheHashIsOfWhatAMachineCanDoNotOfItsFilesPath) {
-  const auto none = Parsed({}).options;
-  auto here = Parsed({"--machine=a.machine"}).options, there = Parsed({"--machine=b.machine"}).options;
+  const auto with = [](const std::string& file, const std::string& splits) {
+    return Parsed({"--machine=" + file, splits}).options;
+  };
+  auto here = with("a.machine", "--grid.tensor=2"), there = with("b.machine", "--grid.tensor=2");
   EXPECT_NE(config_hash(here), config_hash(there)) << "nobody has read them";
   here.machine_hash = there.machine_hash = "of the content";
   EXPECT_EQ(config_hash(here), config_hash(there));
-  EXPECT_NE(config_hash(here), config_hash(none));
   there.machine_hash = machine::Machine::shipped().hash();
-  EXPECT_EQ(config_hash(there), config_hash(none)) << "a copy of what ships";
-  EXPECT_EQ(config_hash(Parsed({"--machine=a.machine", "--grid.data=1"}).options),
-            config_hash(Parsed({"--grid.data=1"}).options))
-      << "one rank splits nothing";
+  EXPECT_NE(config_hash(here), config_hash(there));
+  EXPECT_EQ(config_hash(there), config_hash(Parsed({"--grid.tensor=2"}).options))
+      << "the shipped one's content";
+  for (const char* splits : {"--grid.pipeline=2", "--pipeline.chunks=2", "--grid.tensor=2"})
+    EXPECT_NE(config_hash(with("a.machine", splits)), config_hash(with("b.machine", splits))) << splits;
+  EXPECT_EQ(config_hash(with("a.machine", "--grid.data=2")), config_hash(with("b.machine", "--grid.data=2")))
+      << "nothing is placed or cut";
 }
 
 TEST(Config, AKeyMeansTheSameToTheReport) {

@@ -59,6 +59,10 @@ TEST(Machine, ReadsBackWhatItWrites) {
     EXPECT_EQ(parse(machine.to_text()).hash(), machine.hash());
   }
   EXPECT_NE(parse(sound).hash(), Machine::shipped().hash());
+  const std::string rest =
+      "memory level=main bytes_per_second=1\nlink latency_seconds=0 bytes_per_second=1\n";
+  EXPECT_EQ(parse("compute flops_per_second=1 call_seconds=-0\n" + rest).hash(),
+            parse("compute flops_per_second=1 call_seconds=0\n" + rest).hash());
 }
 
 TEST(Machine, NamesEveryWrongLineAndEverythingMissing) {
@@ -87,6 +91,7 @@ TEST(Machine, NamesEveryWrongLineAndEverythingMissing) {
   for (std::size_t i = 0; i < told.size(); ++i)
     EXPECT_TRUE(told[i].starts_with(expected[i].first + ": " + expected[i].second)) << told[i];
   EXPECT_EQ(violations_of("").size(), 3U) << "each statement that must be";
+  EXPECT_EQ(violations_of("compute level= flops_per_second=1\n" + Machine::shipped().to_text()).size(), 1U);
   EXPECT_EQ(violations_of(std::string(sound) + "link").front().message, "stands a second time");
   EXPECT_EQ(violations_of("compute call_seconds=0\n" + Machine::shipped().to_text()).size(), 2U);
 }

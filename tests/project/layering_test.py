@@ -65,10 +65,13 @@ for folder in ("kernels", "lib", "apps"):
                 if re.fullmatch(pattern, name) and module != home:
                     wrong.append(f"{path}: only {home} includes {name}")
 # What a program shares with others belongs into lib/, scripts and their Python into scripts/. The demo is a promised name.
-for path in sorted((source / "apps").rglob("*")):
-    if path.is_file() and path.name != "CMakeLists.txt" and path.suffix not in (".cpp", ".hpp", ".in") and path != source / "apps/demo.sh":
+apps = source / "apps"
+own = [path for path in sorted(apps.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]  # which Python leaves behind
+for path in own:
+    if path.name != "CMakeLists.txt" and path.suffix not in (".cpp", ".hpp", ".in") and path != apps / "demo.sh":
         wrong.append(f"{path}: apps/ holds programs alone; scripts belong into scripts/")
-    if path.is_dir() and path.parent.name == "apps":
+for path in sorted(apps / name for name in {path.relative_to(apps).parts[0] for path in own}):
+    if path.is_dir():
         build = (path / "CMakeLists.txt").read_text() if (path / "CMakeLists.txt").exists() else ""
         if not re.search(rf"add_executable\(partita-{path.name} |PROGRAMS \S*/partita-{path.name} ", build) or "add_library" in build:
             wrong.append(f"{path}: makes no program partita-{path.name}, or something besides; apps/ holds programs alone")
