@@ -1,11 +1,11 @@
 /// All-reduce by two binary trees, after P. Sanders, J. Speck and J. L. Träff, "Two-tree algorithms for full
 /// bandwidth broadcast, reduction and scan", Parallel Computing 35 (2009). Each reduces one half of the
 /// vector to its root, which tells everybody the result, chunk by chunk. Whoever has children in one tree is
-/// a leaf of the other, so that all ranks send and receive about as much: 2n.
+/// a leaf of the other (but for rank 0 where p is odd), so that all ranks send and receive about as much: 2n.
 ///
 /// The trees are NCCL's. Position 0 is the root and odd positions are leaves; the second tree has the ranks
-/// in reverse order, or moved by one where their number is odd. So a rank has at most two parents and at most
-/// two children in both trees together. The edges then take two colours such that a rank's edges to its
+/// in reverse order, or moved by one where their number is odd. A rank has at most two parents and at most
+/// two children in both trees together. The edges therefore take two colours such that a rank's edges to its
 /// parents differ, and so do those to its children: neighbours in that sense form paths and even cycles.
 ///
 /// All ranks go by one clock, which gives each message a time: in each period of four there is one for either

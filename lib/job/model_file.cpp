@@ -66,10 +66,12 @@ std::vector<Violation> check_model_file(const results::ModelFile& file, const mo
       any_of_layer = any_of_layer || found;
       if (!wrong.empty()) of_layer.push_back({"load-model", path, wrong});
     }
-    for (const auto& extra : extra_tensors(file, layer))
+    for (const auto& extra : extra_tensors(file, layer)) {
+      any_of_layer = true;
       of_layer.push_back({"load-model", path, "has a " + extra + ", which this model's layer lacks"});
+    }
     any = any || any_of_layer;
-    // A layer of which the file has only the weight or only the bias is a fault, not a layer that it lacks.
+    // A layer of which the file has any tensor at all is meant, not one that it lacks.
     if (!any_of_layer && wanted == Layers::shared) continue;
     violations.insert(violations.end(), of_layer.begin(), of_layer.end());
   }

@@ -119,6 +119,7 @@ std::vector<LogicalTensor> gather_logical(comm::Communicator& world, const model
   auto texts = receivers == Receivers::all ? world.all_gather_text(bytes, collective::Purpose::parameter)
                                            : world.gather_text(bytes, 0, collective::Purpose::parameter);
   std::vector<LogicalTensor> tensors;
+  if (texts.empty()) return tensors;
   std::map<std::pair<int, int>, LogicalTensor*> at;
   for (std::size_t l = 0; l < model.layers.size(); ++l) {
     int t = 0;

@@ -99,9 +99,11 @@ def without_biases():
     assert result.returncode == 0, result
     same(read("saved.h5"), tensors)
     assert run(infer, 2, f"--load-model={folder}/bare.h5", lines=lines).returncode == 0
+    lone = write("lone.h5", {"conv1.weight": tensors["conv1.weight"], "head.bias": numpy.zeros(5, numpy.float32)})
     biased = write("biased.h5", {**tensors, "head.bias": numpy.zeros(5, numpy.float32)})
     for file, head, text in ((folder / "bare.h5", "linear 5 name=head", "has no bias of this model's layer head; bias=false on its line leaves it out"),
-                             (biased, lines[-1], "has a bias of head, which this model's layer lacks")):
+                             (biased, lines[-1], "has a bias of head, which this model's layer lacks"),
+                             (lone, lines[-1], "has a bias of head, which this model's layer lacks")):
         for program in (train, infer):
             result = run(program, 1, f"--load-model={file}", lines=[*lines[:-1], head])
             assert result.returncode == 2 and text in result.stderr, (text, result)

@@ -88,8 +88,8 @@ struct LogicalTensor {
 enum class Receivers { rank_0, all };
 
 /// The whole tensors of a model, in order of the layers and of their parameters, from what every rank has of
-/// a flat vector (its weights, for example): each sends what is its own of it. Collective over `world`; zeros
-/// on ranks that receive nothing.
+/// a flat vector (its weights, for example): each sends what is its own of it. Collective over `world`;
+/// nothing on ranks that receive nothing.
 std::vector<LogicalTensor> gather_logical(comm::Communicator& world, const model::ModelSpec&,
                                           kernels::ConstView mine,
                                           const std::vector<std::vector<step::Piece>>& owned, Receivers);
