@@ -1,6 +1,6 @@
 /// Dynamic programming over (chunks, layers), twice: first how little the costliest chunk can take, then, of
-/// all cuts that keep to it, the one that carries fewest values across boundaries. (In one go the costliest
-/// chunk so far would decide, which a later one may outdo.)
+/// all cuts that keep to it, the one that carries fewest values across boundaries, of these the most even
+/// one. (In one go the costliest chunk so far would decide, which a later one may outdo.)
 #include "partita/plan/partition.hpp"
 
 #include <algorithm>
@@ -20,6 +20,12 @@ using step::ModelPlacement;
 using step::Partition;
 
 constexpr double impossible = std::numeric_limits<double>::infinity();
+
+/// Of a cut so far: what counts, then what decides among equals.
+struct Cost {
+  double first = impossible, second = 0;
+  friend auto operator<=>(const Cost&, const Cost&) = default;
+};
 
 bool pinned_elsewhere(const model::ModelSpec& model, int first, int end, int stage) {
   for (int l = first; l < end; ++l) {
@@ -82,19 +88,21 @@ class Cuts {
 
   /// Of all that keep to `stage=` the best; nothing when none does.
   [[nodiscard]] std::optional<Partition> best() const {
-    const double least = search([&](double before, int first, int end) {
-                           return std::max(before, picoseconds(first, end));
-                         }).cost;
+    const double least = search([&](const Cost& before, int first, int end) {
+                           return Cost{std::max(before.first, picoseconds(first, end))};
+                         }).cost.first;
     if (least == impossible) return std::nullopt;
-    return search([&](double before, int first, int end) {
-             return picoseconds(first, end) > least ? impossible : before + carried_into(first);
+    return search([&](const Cost& before, int first, int end) {
+             const double time = picoseconds(first, end);
+             return time > least ? Cost{}
+                                 : Cost{before.first + carried_into(first), before.second + time * time};
            })
         .cut;
   }
 
  private:
   struct Found {
-    double cost = impossible;
+    Cost cost;
     Partition cut;
   };
 
@@ -114,24 +122,24 @@ class Cuts {
   template <class Extended>
   [[nodiscard]] Found search(const Extended& extended) const {
     const auto width = static_cast<std::size_t>(layers_) + 1;
-    std::vector<double> cost(width, impossible);  // of layers [0, l) in k chunks
-    cost[0] = 0;
+    std::vector<Cost> cost(width);  // of layers [0, l) in k chunks
+    cost[0] = {0};
     std::vector<std::vector<int>> begin(static_cast<std::size_t>(chunks_), std::vector<int>(width, -1));
     for (int k = 0; k < chunks_; ++k) {
-      const auto before = std::exchange(cost, std::vector<double>(width, impossible));
+      const auto before = std::exchange(cost, std::vector<Cost>(width));
       for (int end = k + 1; end <= layers_; ++end)
         for (int first = k; first < end; ++first) {
-          const double fewer = before[static_cast<std::size_t>(first)];
-          if (fewer == impossible) continue;
+          const Cost& fewer = before[static_cast<std::size_t>(first)];
+          if (fewer.first == impossible) continue;
           if (stages_ > 1 && pinned_elsewhere(model_, first, end, k % stages_)) continue;
-          const double with = extended(fewer, first, end);
+          const Cost with = extended(fewer, first, end);
           if (with >= cost[static_cast<std::size_t>(end)]) continue;
           cost[static_cast<std::size_t>(end)] = with;
           begin[static_cast<std::size_t>(k)][static_cast<std::size_t>(end)] = first;
         }
     }
     Found found{.cost = cost.back(), .cut = Partition(static_cast<std::size_t>(chunks_) + 1, layers_)};
-    for (auto k = begin.size(); found.cost < impossible && k-- > 0;)
+    for (auto k = begin.size(); found.cost.first < impossible && k-- > 0;)
       found.cut[k] = begin[k][static_cast<std::size_t>(found.cut[k + 1])];
     return found;
   }
