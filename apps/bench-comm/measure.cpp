@@ -38,6 +38,8 @@ bool holds_sum(View buffer, int ranks) {
   return true;
 }
 
+constexpr std::int64_t most_calls = 10'000;  ///< in one sample
+
 /// A contender with its plan and buffer.
 struct Entrant {
   View buffer;
@@ -119,23 +121,30 @@ std::vector<Measurement> measure(Communicator& world, comm::Bytes bytes, const S
   const auto slowest = [&](std::vector<double>& seconds) {
     world.all_reduce(View(std::span(seconds)), comm::Combine::max, Purpose::metric);
   };
-  std::vector<double> once;
-  for (const auto& entrant : entrants)
-    once.push_back(time_calls(world, *barrier, entrant));
-  slowest(once);
-  for (std::size_t e = 0; e < entrants.size(); ++e)
-    entrants[e].calls = std::clamp<std::int64_t>(
-        static_cast<std::int64_t>(options.sample_seconds / std::max(once[e], 1e-9)), 1, 10'000);
+  /// Of one call on the slowest rank, the same on all.
+  const auto take = [&](const Entrant& entrant) {
+    std::vector<double> seconds{time_calls(world, *barrier, entrant)};
+    slowest(seconds);
+    return seconds.front();
+  };
+  // Doubled step by step: a single call may be a lucky one, and the rest take a thousand times as long where
+  // others compute.
+  for (auto& entrant : entrants)
+    while (entrant.calls < most_calls &&
+           take(entrant) * static_cast<double>(entrant.calls) < options.sample_seconds / 2)
+      entrant.calls = std::min(2 * entrant.calls, most_calls);
 
   for (int sample = 0; sample < options.samples; ++sample)
-    for (std::size_t e = 0; e < entrants.size(); ++e)
-      measurements[e].seconds.push_back(time_calls(world, *barrier, entrants[e]));
+    for (std::size_t e = 0; e < entrants.size(); ++e) {
+      const double seconds = take(entrants[e]);
+      measurements[e].seconds.push_back(seconds);
+      const auto that_fit = static_cast<std::int64_t>(options.sample_seconds / std::max(seconds, 1e-9));
+      if (entrants[e].calls > 4 * that_fit) entrants[e].calls = std::max<std::int64_t>(that_fit, 1);
+    }
 
   std::vector<double> wrong;
-  for (std::size_t e = 0; e < entrants.size(); ++e) {
-    slowest(measurements[e].seconds);
+  for (std::size_t e = 0; e < entrants.size(); ++e)
     wrong.push_back(measurements[e].correct && is_correct(world, *barrier, entrants[e]) ? 0 : 1);
-  }
   slowest(wrong);
   for (std::size_t e = 0; e < entrants.size(); ++e)
     measurements[e].correct = wrong[e] == 0;
