@@ -82,6 +82,9 @@ def read_model(path):
         tracked = group.get_create_plist().get_link_creation_order() & h5py.h5p.CRT_ORDER_TRACKED
         group.links.iterate(layers.append, idx_type=h5py.h5.INDEX_CRT_ORDER if tracked else h5py.h5.INDEX_NAME)
         layers = [layer.decode() for layer in layers]
+        odd = [layer for layer in layers if not isinstance(file["parameters"][layer], h5py.Group)]
+        if odd:
+            raise Refused("\n".join(f"{path}: /parameters/{layer} is no group of a layer's tensors" for layer in odd))
         return {f"{layer}.{name}": file["parameters"][layer][name][()] for layer in layers for name in ("weight", "bias")
                 if name in file["parameters"][layer]}
 
@@ -116,6 +119,9 @@ def like(tensors, reference, renamed):
         raise Refused(f"--like: has {len(others)} layers, the model {len(layers)}")
     wrong = [f"--like: {other} has shape {reference[other + '.weight'].shape}, {layer} {tensors[layer + '.weight'].shape}"
              for layer, other in zip(layers, others) if reference[other + ".weight"].shape != tensors[layer + ".weight"].shape]
+    one = {True: "a bias", False: "no bias"}
+    wrong += [f"--like: {other} has {one[other + '.bias' in reference]}, {layer} {one[layer + '.bias' in tensors]}"
+              for layer, other in zip(layers, others) if (other + ".bias" in reference) != (layer + ".bias" in tensors)]
     if wrong:
         raise Refused("\n".join(wrong))
     return {layer: renamed.get(layer, other) for layer, other in zip(layers, others)}
@@ -160,6 +166,16 @@ def check_for_partita(tensors):
             wrong.append(f"{name}: has {values.ndim} dimensions; a linear layer's weight has 2, a convolution's 4; leave it out with --skip")
         elif values.dtype.kind != "f":
             wrong.append(f"{name}: holds {values.dtype}, not floating-point numbers")
+    if wrong:
+        raise Refused("\n".join(wrong))
+
+
+def check_for_torch(tensors, path):
+    """What is no layer of a state_dict."""
+    layers = layers_of(tensors)
+    wrong = [f"{path}: {name} stands without a weight" for name in tensors if name.endswith(".bias") and name.removesuffix(".bias") not in layers]
+    if not tensors:
+        wrong.append(f"{path}: has no layer")
     if wrong:
         raise Refused("\n".join(wrong))
 
@@ -215,8 +231,10 @@ def run(arguments):
     reference = read_state(arguments.like) if arguments.like else {}
     unknown = [name for name in arguments.skip if len(without(tensors | reference, [name])) == len(tensors | reference)]
     tensors = without(tensors, arguments.skip)
-    renamed = dict(entry.partition("=")[::2] for entry in arguments.map)
+    mapped = [entry.partition("=")[::2] for entry in arguments.map]
+    renamed = dict(mapped)
     wrong = [f"--skip {name}: is not in {arguments.input}" for name in unknown]
+    wrong += [f"--map {name}: is given more than once" for name in renamed if sum(name == other for other, _ in mapped) > 1]
     wrong += [*wrong_names(renamed, tensors, arguments.input, to_model), *wrong_biases(tensors)]
     if wrong:
         raise Refused("\n".join(wrong))
@@ -225,6 +243,7 @@ def run(arguments):
         names = numbered(tensors, renamed)
         say_what_has_no_bias(tensors, names)
     else:
+        check_for_torch(tensors, arguments.input)
         names = like(tensors, without(reference, arguments.skip), renamed) if arguments.like else \
             {layer: renamed.get(layer, layer) for layer in layers_of(tensors)}
     replace(arguments.output, write_model if to_model else write_state, convert(tensors, names))

@@ -4,12 +4,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <map>
 #include <set>
 #include <sstream>
 
 #include "partita/base/digest.hpp"
-#include "partita/base/text.hpp"
+#include "partita/base/line_file.hpp"
 #include "shipped_table.hpp"
 
 namespace partita::collective {
@@ -42,14 +41,9 @@ std::optional<Reach> parse_reach(std::string_view text) {
 
 /// One line's rule, or what is wrong with it.
 std::optional<AlgorithmRule> parse_rule(const std::string& line, std::string& wrong) {
-  std::map<std::string, std::string> fields;
-  std::istringstream words(line);
-  for (std::string word; words >> word;) {
-    const auto equals = std::min(word.find('='), word.size());
-    const bool is_new =
-        fields.emplace(word.substr(0, equals), word.substr(std::min(equals + 1, word.size()))).second;
-    if (!is_new) return wrong = "names " + word.substr(0, equals) + " twice", std::nullopt;
-  }
+  std::string twice;
+  auto fields = base::values_of(line, twice);
+  if (!twice.empty()) return wrong = "names " + twice + " twice", std::nullopt;
   const auto reach = parse_reach(fields["reach"]);
   const auto ranks = positive_number<int>(fields["ranks"]);
   const auto bytes = positive_number<std::int64_t>(fields["bytes"]);
@@ -103,17 +97,12 @@ const AlgorithmTable& AlgorithmTable::shipped() {
 AlgorithmTable AlgorithmTable::parse(std::string_view text, Violations& violations) {
   AlgorithmTable table;
   const auto before = violations.size();
-  std::istringstream lines{std::string(text)};
-  int number = 0;
-  for (std::string line; std::getline(lines, line);) {
-    ++number;
-    line = line.substr(0, line.find('#'));
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+  for (const auto& line : base::lines_of(text)) {
     std::string wrong;
-    if (const auto rule = parse_rule(line, wrong))
+    if (const auto rule = parse_rule(line.text, wrong))
       table.rules_.push_back(*rule);
     else
-      violations.push_back({"line " + std::to_string(number), line, wrong});
+      violations.push_back(base::wrong_line(line, wrong));
   }
   std::stable_sort(table.rules_.begin(), table.rules_.end(), precedes);
   if (violations.size() == before) check_whole(table.rules_, violations);
@@ -122,16 +111,8 @@ AlgorithmTable AlgorithmTable::parse(std::string_view text, Violations& violatio
 
 AlgorithmTable AlgorithmTable::read(const std::filesystem::path& path, const std::string& option,
                                     Violations& violations) {
-  constexpr std::size_t largest = 16 << 20;
-  const auto content = base::read_file_text(path, largest);
-  if (!content.wrong.empty()) {
-    violations.push_back({option, path.string(), content.wrong});
-    return {};
-  }
-  const auto first = violations.size();
-  auto table = parse(content.text, violations);
-  for (auto i = first; i < violations.size(); ++i)
-    violations[i].key = path.string() + ", " + violations[i].key;
+  AlgorithmTable table;
+  base::read_lines(path, option, violations, [&](std::string_view text) { table = parse(text, violations); });
   return table;
 }
 

@@ -10,7 +10,7 @@
 
 #include "grammar.hpp"
 #include "partita/base/digest.hpp"
-#include "partita/base/text.hpp"
+#include "partita/base/line_file.hpp"
 #include "shipped_machine.hpp"
 
 namespace partita::machine {
@@ -30,10 +30,9 @@ std::string number(double value) {
   return {digits, std::to_chars(digits, digits + sizeof digits, value).ptr};
 }
 
-/// One line of a file: its word, and its values by name.
-struct Line {
-  int number = 0;
-  std::string text, word;
+/// A line, with its word and its values by name.
+struct Line : base::Line {
+  std::string word;
   std::map<std::string, std::string> values;
 };
 
@@ -42,13 +41,8 @@ class Parser {
   explicit Parser(Violations& violations) : violations_(violations) {}
 
   Machine parse(std::string_view text) {
-    std::istringstream lines{std::string(text)};
-    Line line;
-    while (std::getline(lines, line.text)) {
-      ++line.number;
-      line.text = line.text.substr(0, line.text.find('#'));
-      if (line.text.find_first_not_of(" \t\r") != std::string::npos) take(line);
-    }
+    for (const auto& line : base::lines_of(text))
+      take({line, {}, {}});
     for (const auto& statement : statements())
       if (statement.must_be_given && !seen_.contains(&statement))
         violations_.push_back({form_of(statement), "", "is missing"});
@@ -57,19 +51,15 @@ class Parser {
 
  private:
   void refuse(const Line& line, const std::string& why) {
-    violations_.push_back({"line " + std::to_string(line.number), line.text, why});
+    violations_.push_back(base::wrong_line(line, why));
   }
 
-  void take(Line& line) {
-    line.values.clear();
+  void take(Line line) {
     std::istringstream words(line.text);
-    words >> line.word;
-    for (std::string word; words >> word;) {
-      const auto equals = std::min(word.find('='), word.size());
-      const auto name = word.substr(0, equals);
-      if (!line.values.emplace(name, word.substr(std::min(equals + 1, word.size()))).second)
-        return refuse(line, "names " + name + " twice");
-    }
+    std::string values, twice;
+    std::getline(words >> line.word, values);
+    line.values = base::values_of(values, twice);
+    if (!twice.empty()) return refuse(line, "names " + twice + " twice");
     const auto level = line.values.find("level");
     const std::string_view wanted = level == line.values.end() ? std::string_view() : level->second;
     const auto known = std::ranges::find_if(statements(), [&](const Statement& statement) {
@@ -125,17 +115,10 @@ Machine Machine::parse(std::string_view text, Violations& violations) {
 }
 
 Machine Machine::read(const std::filesystem::path& path, const std::string& option, Violations& violations) {
-  constexpr std::size_t largest = 1 << 20;
-  const auto content = base::read_file_text(path, largest);
-  if (!content.wrong.empty()) {
-    violations.push_back({option, path.string(), content.wrong});
-    return shipped();
-  }
-  const auto first = violations.size();
-  auto machine = parse(content.text, violations);
-  for (auto i = first; i < violations.size(); ++i)
-    violations[i].key = path.string() + ", " + violations[i].key;
-  return violations.size() == first ? machine : shipped();
+  Machine machine;
+  const bool sound = base::read_lines(path, option, violations,
+                                      [&](std::string_view text) { machine = parse(text, violations); });
+  return sound ? machine : shipped();
 }
 
 std::string Machine::to_text() const {

@@ -7,6 +7,7 @@
 
 #include "layer_time.hpp"
 #include "partita/base/error.hpp"
+#include "partita/plan/grid.hpp"
 #include "partita/step/conversion.hpp"
 
 namespace partita::plan {
@@ -41,7 +42,7 @@ class Placer {
         grid_(grid),
         machine_(machine),
         outputs_(outputs),
-        samples_(std::max<std::int64_t>(1, (batch + grid.data - 1) / grid.data)),
+        samples_(std::max<std::int64_t>(1, largest_share(grid, batch))),
         lowest_(model::lowest_trained_layer(model)) {}
 
   ModelPlacement cheapest() {
@@ -62,10 +63,7 @@ class Placer {
         best_loss = loss;
       }
     base::expect(best.has_value(), "some placement is possible");
-    return {.ranks = grid_.tensor,
-            .layers = std::move(best->layers),
-            .loss = best_loss,
-            .seconds = best->picoseconds * cost::seconds_of_picosecond};
+    return {.ranks = grid_.tensor, .layers = std::move(best->layers), .loss = best_loss};
   }
 
  private:

@@ -122,11 +122,7 @@ std::vector<TimelineSpan> gather_timeline(comm::Communicator& world, const Train
         if (instruction.kind == step::Kind::start) started[instruction.transfer] = i;
         if (instruction.kind != step::Kind::wait) continue;
         const auto& t = program.transfers[static_cast<std::size_t>(instruction.transfer)];
-        const auto samples =
-            t.microbatch < 0
-                ? 0
-                : program.microbatch(t.microbatch, topology::coordinate_of(program.grid, r).data, batch)
-                      .size();
+        const auto samples = program.samples_of(t.microbatch, r, batch);
         span.begin_seconds = begin(started.at(instruction.transfer));
         span.instruction = static_cast<int>(started.at(instruction.transfer));
         span.in_flight = true;

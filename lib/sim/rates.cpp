@@ -8,12 +8,6 @@
 namespace partita::sim {
 namespace {
 
-/// Of a micro-batch on the rank's data coordinate; of what belongs to none, 0.
-std::int64_t samples_of(const step::Program& program, int rank, int microbatch, std::int64_t batch) {
-  if (microbatch < 0) return 0;
-  return program.microbatch(microbatch, topology::coordinate_of(program.grid, rank).data, batch).size();
-}
-
 /// A round sends and receives at the same time. What a vendor does counts as one round of what it is said to
 /// send.
 double picoseconds_of(const step::ResolvedTransfer& transfer, const machine::Machine& machine) {
@@ -33,7 +27,7 @@ Costs costs_on(const machine::Machine& machine, const step::ProgramsByRank& prog
   Costs costs;
   costs.instruction_seconds = [&machine, &programs, batch](int rank, const step::Instruction& instruction) {
     const auto& program = *programs[static_cast<std::size_t>(rank)];
-    const auto samples = samples_of(program, rank, instruction.microbatch, batch);
+    const auto samples = program.samples_of(instruction.microbatch, rank, batch);
     return cost::picoseconds_of(cost::work_of(program, instruction, samples), machine) *
            cost::seconds_of_picosecond;
   };

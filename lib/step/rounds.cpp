@@ -49,10 +49,7 @@ collective::Place place_of(const Program& program, const Transfer& t, int rank, 
 
 ResolvedTransfer resolve(const Program& program, const Transfer& t, int rank, std::int64_t batch,
                          const Site& site) {
-  const auto samples =
-      t.microbatch < 0
-          ? 0
-          : program.microbatch(t.microbatch, topology::coordinate_of(program.grid, rank).data, batch).size();
+  const auto samples = program.samples_of(t.microbatch, rank, batch);
   ResolvedTransfer resolved{.spec = spec_of(program, t, samples), .at = place_of(program, t, rank, site)};
   auto& [spec, at] = resolved;
   if (t.operation == Operation::all_reduce)

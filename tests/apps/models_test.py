@@ -214,6 +214,20 @@ def refused_conversions(state, tensors):
         assert result.returncode == 2 and text in result.stderr and "Traceback" not in result.stderr, (given, result)
     result = convert(folder / "dataset.h5", folder / "x.npz")
     assert result.returncode == 2 and "dataset.h5: cannot be read as a model file" in result.stderr, result
+    weight, bias = tensors["classifier.3.weight"], tensors["classifier.3.bias"]
+    for content, text in (({}, "has no layer"), ({"tail": weight}, "/parameters/tail is no group of a layer's tensors"),
+                          ({"tail/bias": bias}, "tail.bias stands without a weight")):
+        with h5py.File(folder / "odd.h5", "w") as file:
+            file.create_group("parameters")
+            for name, values in content.items():
+                file["parameters"][name] = values
+        result = convert(folder / "odd.h5", folder / "x.npz")
+        assert result.returncode == 2 and f"odd.h5: {text}" in result.stderr, (text, result)
+    numpy.savez(folder / "unbiased.npz", **{name: values for name, values in tensors.items() if name != "classifier.3.bias"})
+    result = convert(folder / "through.h5", folder / "x.npz", "--like", folder / "unbiased.npz")
+    assert result.returncode == 2 and "--like: classifier.3 has no bias, linear2 a bias" in result.stderr, result
+    result = convert(state, folder / "x.h5", "--map=features.0=a", "--map=features.0=b")
+    assert result.returncode == 2 and "--map features.0: is given more than once" in result.stderr, result
     result = convert(state, folder / "x.h5", *(f"--map={entry}" for entry in ("features.0=a/b", "classifier.1=", "classifier.3=two words")))
     assert result.returncode == 2 and all(f"--map {entry}: " in result.stderr for entry in (
         "features.0=a/b", "classifier.1=", "classifier.3=two words")), result

@@ -2,22 +2,14 @@
 /// one rank on the CPU, recorded graphs give the bits of single launches, and what is copied for messages is
 /// what the closed form says.
 #include "covering_array.hpp"
-#include "partita/kernels/cuda/backend.hpp"
-#include "partita/kernels/cuda/devices.hpp"
+#include "on_cuda.hpp"
 #include "trained.hpp"
 
 namespace partita::tests {
 namespace {
 
-class CudaTraining : public ::testing::Test {
+class CudaTraining : public OnCuda {
  protected:
-  void SetUp() override {
-    const auto query = kernels::cuda::query_devices();
-    if (query.devices.empty()) GTEST_SKIP() << "no CUDA device: " << query.problem;
-    const auto devices = static_cast<int>(query.devices.size());
-    cuda_ = kernels::cuda::make_cuda_backend({.device = world().local_rank() % devices});
-  }
-  std::unique_ptr<kernels::Backend> cuda_;
   std::unique_ptr<kernels::Backend> reference_ = kernels::make_reference_backend(kernels::DataType::float32);
 };
 

@@ -11,11 +11,9 @@
 #include <random>
 #include <vector>
 
-#include "../mpi_main.hpp"
+#include "on_cuda.hpp"
 #include "partita/base/clock.hpp"
 #include "partita/device/reached_mirror.hpp"
-#include "partita/kernels/cuda/backend.hpp"
-#include "partita/kernels/cuda/devices.hpp"
 #include "partita/memory/buffer.hpp"
 
 namespace partita::tests {
@@ -26,16 +24,7 @@ using kernels::DataType;
 using kernels::Elements;
 using Queue = kernels::Device::Queue;
 
-class SharedDevice : public ::testing::Test {
- protected:
-  void SetUp() override {
-    const auto query = kernels::cuda::query_devices();
-    if (query.devices.empty()) GTEST_SKIP() << "no CUDA device: " << query.problem;
-    const auto devices = static_cast<int>(query.devices.size());
-    cuda_ = kernels::cuda::make_cuda_backend({.device = world().local_rank() % devices});
-  }
-  std::unique_ptr<kernels::Backend> cuda_;
-};
+class SharedDevice : public OnCuda {};
 
 /// Buffers of floats on the device, reached by the other ranks of a job.
 class Shared {

@@ -49,7 +49,6 @@ struct ModelPlacement {
   int ranks = 1;                       ///< of the tensor axis
   std::vector<LayerPlacement> layers;  ///< of each layer of the model
   Placement loss;                      ///< of the network's output, as the loss reads it
-  double seconds = 0;                  ///< the cost by which it was chosen
 };
 
 std::string_view to_string(Spread);

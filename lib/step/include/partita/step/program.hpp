@@ -212,6 +212,10 @@ struct Program {
     return topology::share(data * std::int64_t{microbatches} + j, grid.data * std::int64_t{microbatches},
                            batch);
   }
+  /// Samples of micro-batch j on a rank of the grid; of what belongs to no micro-batch (j < 0), none.
+  [[nodiscard]] std::int64_t samples_of(int j, int rank, std::int64_t batch) const {
+    return j < 0 ? 0 : microbatch(j, topology::coordinate_of(grid, rank).data, batch).size();
+  }
   /// Elements that a transfer asks to have moved or reduced, from this rank's point of view.
   [[nodiscard]] Elements payload(const Transfer&, std::int64_t samples) const;
 };
