@@ -70,7 +70,7 @@ void print_description(const job::Job& job, const run::InferenceOptions& inferen
   std::cout << job::describe(
       job.input.options, {.split = split,
                           .machine = job.input.machine,
-                          .site = job::site_of(job),
+                          .site = job::assumed_site(job),
                           .programs = {{inferred, run::batch_sizes(inference.batch, inference.samples)}}});
 }
 

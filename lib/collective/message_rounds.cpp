@@ -5,7 +5,6 @@
 /// IJHPCA 2005; Patarasuk and Yuan, "Bandwidth optimal all-reduce algorithms", JPDC 2009.
 #include <algorithm>
 #include <bit>
-#include <numeric>
 
 #include "partita/base/error.hpp"
 #include "partita/collective/rounds.hpp"

@@ -167,17 +167,14 @@ namespace {
 /// The first axis of a run whose ranks are not all on one node; none: nullopt.
 std::optional<topology::Axis> spread_axis(const RunOptions& options, const plan::Split& split,
                                           std::span<const int> nodes) {
-  const auto& grid = split.plan.grid;
-  const int per_node = options.sync.ranks_per_node;
-  const auto node = [&](int rank) {
-    return per_node > 0 ? rank / per_node : nodes[static_cast<std::size_t>(rank)];
-  };
-  for (const topology::Axis axis : step::used_axes(split.model, split.plan)) {
-    if (grid.along(axis) == 1) continue;
-    for (int rank = 0; rank < static_cast<int>(grid.size()); ++rank)
-      for (const int other : topology::group_of(grid, rank, axis))
-        if (node(rank) != node(other)) return axis;
+  std::vector<int> node_of(nodes.begin(), nodes.end());
+  if (const int per_node = options.sync.ranks_per_node; per_node > 0) {
+    node_of.resize(static_cast<std::size_t>(split.plan.grid.size()));
+    for (std::size_t r = 0; r < node_of.size(); ++r)
+      node_of[r] = static_cast<int>(r) / per_node;
   }
+  for (const topology::Axis axis : step::used_axes(split.model, split.plan))
+    if (topology::spans_nodes(split.plan.grid, axis, node_of)) return axis;
   return {};
 }
 

@@ -2,8 +2,6 @@
 /// tried once with a sample; else device memory handed to MPI if MPI can read it; else copies on the host.
 #include "partita/device/device_links.hpp"
 
-#include <algorithm>
-
 #include "partita/base/error.hpp"
 
 namespace partita::device {

@@ -68,6 +68,9 @@ bool all_finite(ConstView values) {
   });
 }
 
+namespace {
+
+/// The first layer of this rank's whose parameters are not finite.
 std::optional<Finding> non_finite_parameters(const step::Program& program, const model::ModelSpec& model,
                                              const state::Parameters& parameters) {
   std::optional<Finding> first;
@@ -79,6 +82,8 @@ std::optional<Finding> non_finite_parameters(const step::Program& program, const
   }
   return first;
 }
+
+}  // namespace
 
 void Executor::note(Quantity quantity, int layer, ConstView values) {
   if (!all_finite(on_host(values))) keep_first(finding_, {quantity, layer}, model_);

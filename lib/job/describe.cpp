@@ -9,7 +9,8 @@
 #include "partita/base/error.hpp"
 #include "partita/cost/work.hpp"
 #include "partita/memory/arena.hpp"
-#include "partita/sim/rates.hpp"
+#include "partita/plan/grid.hpp"
+#include "partita/sim/costs.hpp"
 #include "partita/step/check.hpp"
 #include "partita/step/memory.hpp"
 #include "partita/step/traffic.hpp"
@@ -70,22 +71,6 @@ void describe_role(std::ostream& out, const step::Program& program, const model:
   describe_traffic(out, program, batch, site);
 }
 
-/// The programs of all roles of a grid: of each stage those of its tensor coordinates.
-struct Roles {
-  std::vector<step::Program> programs;
-  step::ProgramsByRank by_rank;
-
-  Roles(const topology::GridExtent& grid, const Executed& executed) {
-    for (int stage = 0; stage < grid.pipeline; ++stage)
-      for (int tensor = 0; tensor < grid.tensor; ++tensor)
-        programs.push_back(executed.program_at({.pipeline = stage, .tensor = tensor}));
-    for (int r = 0; r < static_cast<int>(grid.size()); ++r) {
-      const auto at = topology::coordinate_of(grid, r);
-      by_rank.push_back(&programs[static_cast<std::size_t>(at.pipeline * grid.tensor + at.tensor)]);
-    }
-  }
-};
-
 /// What the event model says of all ranks together.
 void describe_simulation(std::ostream& out, const step::ProgramsByRank& programs, std::int64_t batch,
                          const machine::Machine& machine, const step::Site& site) {
@@ -95,14 +80,13 @@ void describe_simulation(std::ostream& out, const step::ProgramsByRank& programs
       << " ms, idle fraction " << simulation.idle_fraction() << "\n";
 }
 
-void expect_executable(const Description& description) {
+/// `roles` of each of the programs that are executed.
+void expect_executable(const Description& description, const std::vector<step::Roles>& roles) {
   std::string text;
-  for (const auto& executed : description.programs) {
-    const Roles roles(description.split.plan.grid, executed);
-    for (const auto batch : executed.batches)
-      for (const auto& fault : step::faults_of(roles.by_rank, description.split.model, batch))
+  for (std::size_t i = 0; i < roles.size(); ++i)
+    for (const auto batch : description.programs[i].batches)
+      for (const auto& fault : step::faults_of(roles[i].by_rank, description.split.model, batch))
         text += "\n  " + fault;
-  }
   if (!text.empty()) throw base::ContractError("this run cannot be executed:" + text);
 }
 
@@ -112,17 +96,17 @@ std::string_view reason_of(collective::Algorithm used, const config::RunOptions&
   return used == options.sync.algorithm ? "sync.algorithm" : "chosen by train.deterministic";
 }
 
-void describe_roles(std::ostream& out, const config::RunOptions& options, const Description& description) {
+void describe_roles(std::ostream& out, const config::RunOptions& options, const Description& description,
+                    const step::Roles& roles) {
   const auto& [model, plan, batch] = description.split;
   const auto algorithm = plan.all_reduces.named();
-  const std::int64_t share = (batch + plan.grid.data - 1) / plan.grid.data;
+  const auto share = plan::largest_share(plan.grid, batch);
   out << "grid   " << to_string(plan.grid) << "\nbatch  " << batch << " samples, at most " << share
       << " on a data rank, in " << plan.pipeline.microbatches << " micro-batches ("
       << to_string(plan.pipeline.schedule) << ")\nmodel  " << model.name << ", input "
       << to_string(model.input) << ", " << model.parameters() << " parameters, "
       << cost::flops_of_sample(model) / 1e6 << " MFLOP a sample\nsync   all-reduces by "
       << to_string(algorithm) << ": " << reason_of(algorithm, options) << "\n";
-  const Roles roles(plan.grid, description.programs.front());
   for (const auto& role : roles.programs)
     describe_role(out, role, model, batch, std::ssize(kernels::states_of(options.train.optimizer.rule)),
                   description.site);
@@ -136,8 +120,11 @@ std::string describe(const config::RunOptions& options, const Description& descr
   const auto& split = description.split;
   std::ostringstream out;
   if (options.dry_run) {
-    expect_executable(description);
-    describe_roles(out, options, description);
+    std::vector<step::Roles> roles;
+    for (const auto& executed : description.programs)
+      roles.emplace_back(split.plan.grid, executed.program_at);
+    expect_executable(description, roles);
+    describe_roles(out, options, description, roles.front());
   }
   if (options.print_program) {
     const int rank = *options.print_program;
@@ -148,8 +135,7 @@ std::string describe(const config::RunOptions& options, const Description& descr
   return out.str();
 }
 
-step::Site site_of(const Job& job) {
-  using topology::Axis;
+step::Site assumed_site(const Job& job) {
   const auto& options = job.input.options;
   const auto nodes = job.world.nodes();
   step::Site site{.node_of = {nodes.begin(), nodes.end()}, .table = job.input.table};
@@ -157,15 +143,8 @@ step::Site site_of(const Job& job) {
   if (options.backend != config::Backend::cuda || way == collective::DeviceMessages::staged ||
       way == collective::DeviceMessages::direct)
     return site;
-  const auto spans_nodes = [&](Axis axis) {
-    for (int rank = 0; rank < static_cast<int>(nodes.size()); ++rank)
-      for (const int other : topology::group_of(options.grid, rank, axis))
-        if (site.node_of[static_cast<std::size_t>(other)] != site.node_of[static_cast<std::size_t>(rank)])
-          return true;
-    return false;
-  };
-  for (int i = static_cast<int>(Axis::data); i <= static_cast<int>(Axis::world); ++i)
-    if (const auto axis = static_cast<Axis>(i); !spans_nodes(axis)) site.reached.insert(axis);
+  for (const auto axis : topology::axes)
+    if (!topology::spans_nodes(options.grid, axis, site.node_of)) site.reached.insert(axis);
   return site;
 }
 

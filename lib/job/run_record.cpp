@@ -71,9 +71,9 @@ results::RunRecord begin_record(const Job& job, const run::Training& training, k
 
 void update_record(results::RunRecord& record, comm::Communicator& world, run::Training& training,
                    std::size_t first_step, const Exchanged& earlier) {
-  for (const auto& step : run::gather_steps(
-           world, [&](int r) { return training.program_of(r); }, training.steps(), world.measure_clocks(),
-           first_step)) {
+  const auto programs = world.rank() == 0 ? training.roles().by_rank : step::ProgramsByRank();
+  for (const auto& step :
+       run::gather_steps(world, programs, training.steps(), world.measure_clocks(), first_step)) {
     std::vector<results::PhaseSeconds> phases;
     for (const auto& p : step.phases)
       phases.push_back(phases_of(p));
@@ -157,10 +157,8 @@ void add_timeline(results::RunRecord& record, comm::Communicator& world, const m
     earlier_end = std::max(earlier_end, row.end_seconds);
   }
   origin -= earlier_end;
-  std::map<int, step::Program> programs;
   for (const auto& span : spans) {
-    if (!programs.contains(span.rank)) programs.emplace(span.rank, training.program_of(span.rank));
-    const auto& program = programs.at(span.rank);
+    const auto& program = *training.roles().by_rank[static_cast<std::size_t>(span.rank)];
     const auto& instruction = program.instructions[static_cast<std::size_t>(span.instruction)];
     results::TimelineRow row{.rank = span.rank,
                              .step = span.step,

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "mlperf_log.hpp"
-#include "partita/base/paths.hpp"
 #include "partita/job/describe.hpp"
 #include "partita/job/files.hpp"
 #include "partita/job/model_file.hpp"
@@ -132,7 +131,7 @@ void print_description(const Job& job, const run::TrainingOptions& training, ker
   std::cout << describe(job.input.options,
                         {.split = *job.input.split,
                          .machine = job.input.machine,
-                         .site = site_of(job),
+                         .site = assumed_site(job),
                          .programs = {{trained, run::batch_sizes(training.batch, data.train.samples.value())},
                                       {evaluated, run::batch_sizes(run::evaluation_batch * plan.grid.data,
                                                                    data.test.samples.value())}}});

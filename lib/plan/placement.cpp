@@ -7,6 +7,7 @@
 
 #include "layer_time.hpp"
 #include "partita/base/error.hpp"
+#include "partita/collective/rounds.hpp"
 #include "partita/plan/grid.hpp"
 #include "partita/step/conversion.hpp"
 
@@ -23,9 +24,7 @@ using step::Variant;
 
 double bytes(Elements n) { return static_cast<double>(bytes_of(element_type, n).value()); }
 
-Pair both(Placement placement) { return {placement, placement}; }
-Placement plain(Spread spread) { return {.spread = spread}; }
-const Pair replicated{plain(Spread::replicated), plain(Spread::replicated)};
+const Pair replicated = both(step::plain(Spread::replicated));
 
 bool allowed(const model::Layer& layer, Variant variant) {
   if (layer.placement.empty()) return true;
@@ -46,7 +45,7 @@ class Placer {
         lowest_(model::lowest_trained_layer(model)) {}
 
   ModelPlacement cheapest() {
-    std::vector<Chain> chains{{.out = replicated}, {.out = both(plain(Spread::batch))}};
+    std::vector<Chain> chains{{.out = replicated}, {.out = both(step::plain(Spread::batch))}};
     for (int l = 0; l < static_cast<int>(model_.layers.size()); ++l)
       chains = extend(chains, l);
     std::optional<Chain> best;
@@ -101,11 +100,11 @@ class Placer {
   }
 
   std::vector<Placement> losses() const {
-    std::vector<Placement> all{plain(Spread::replicated), plain(Spread::batch)};
+    std::vector<Placement> all{step::plain(Spread::replicated), step::plain(Spread::batch)};
     if (model_.loss == model::Loss::cross_entropy && outputs_ == Outputs::any)
       all.push_back(
           {.spread = Spread::channel,
-           .offsets = step::even_offsets(grid_.tensor, model_.layers.back().output.elements().value())});
+           .offsets = collective::even_cuts(grid_.tensor, model_.layers.back().output.elements().value())});
     return all;
   }
 

@@ -2,7 +2,6 @@
 /// data, starting model, table), that decides and not how it was named.
 #include "partita/results/configuration.hpp"
 
-#include <algorithm>
 #include <array>
 #include <set>
 #include <sstream>

@@ -28,30 +28,22 @@ std::vector<double> pack(const std::vector<StepRow>& steps, std::size_t first) {
   return numbers;
 }
 
-std::vector<step::Program> programs_of(const ProgramOf& program_of, int ranks) {
-  std::vector<step::Program> programs;
-  for (int r = 0; r < ranks; ++r)
-    programs.push_back(program_of(r));
-  return programs;
-}
-
 }  // namespace
 
-std::vector<GatheredStep> gather_steps(comm::Communicator& world, const ProgramOf& program_of,
+std::vector<GatheredStep> gather_steps(comm::Communicator& world, const step::ProgramsByRank& programs,
                                        const std::vector<StepRow>& steps, const comm::Clocks& clocks,
                                        std::size_t first) {
   const auto numbers = gather_numbers(world, pack(steps, first));
   std::vector<GatheredStep> gathered;
   if (world.rank() != 0 || first >= steps.size()) return gathered;
   const int ranks = world.size();
-  const auto programs = programs_of(program_of, ranks);
   const step::Counterparts counterparts(programs);
   for (std::size_t i = 0; first + i < steps.size(); ++i) {
     const auto& row = steps[first + i];
     GatheredStep step{.loss = row.loss, .learning_rate = row.learning_rate, .samples = row.samples};
     const auto number = [&](int r, std::size_t k) {
       const auto& of_rank = numbers[static_cast<std::size_t>(r)];
-      const auto width = fixed_numbers + 3 * programs[static_cast<std::size_t>(r)].transfers.size();
+      const auto width = fixed_numbers + 3 * programs[static_cast<std::size_t>(r)]->transfers.size();
       return of_rank[i * width + k];
     };
     // started, wait begin or wait end of a transfer, on rank 0's clock
@@ -66,7 +58,7 @@ std::vector<GatheredStep> gather_steps(comm::Communicator& world, const ProgramO
                           .update = number(r, 3),
                           .exposed_transfer = number(r, 6),
                           .other = number(r, 4)};
-      const auto& transfers = programs[static_cast<std::size_t>(r)].transfers;
+      const auto& transfers = programs[static_cast<std::size_t>(r)]->transfers;
       for (int t = 0; t < static_cast<int>(transfers.size()); ++t) {
         const double begin = time(r, t, 1), waited = time(r, t, 2) - begin;
         double ready = begin;  // when the last had come
@@ -97,12 +89,12 @@ std::vector<TimelineSpan> gather_timeline(comm::Communicator& world, const Train
   const auto gathered = gather_numbers(world, mine);
   std::vector<TimelineSpan> spans;
   if (world.rank() != 0 || training.recorded().empty()) return spans;
-  const auto programs = programs_of([&](int r) { return training.program_of(r); }, world.size());
+  const auto& programs = training.roles().by_rank;
   const step::Counterparts counterparts(programs);
   std::map<std::tuple<std::int64_t, int, int>, std::int64_t> flows;  // by step, rank and transfer of the send
   for (int r = 0; r < world.size(); ++r) {
     const auto& numbers = gathered[static_cast<std::size_t>(r)];
-    const auto& program = programs[static_cast<std::size_t>(r)];
+    const auto& program = *programs[static_cast<std::size_t>(r)];
     const std::size_t count = program.instructions.size(), width = 2 + 2 * count;
     const double offset = clocks.offset_seconds[static_cast<std::size_t>(r)];
     for (std::size_t s = 0; s + width <= numbers.size(); s += width) {

@@ -41,8 +41,8 @@ Training::Training(const model::ModelSpec& model, const step::Plan& plan, const 
                                                               .batch = evaluation_batch * plan.grid.data,
                                                               .device_messages = options.device_messages});
   if (!options.checkpoint.dir.empty())
-    checkpointer_ =
-        std::make_unique<state::Checkpointer>(world, model, *parameters_, options.checkpoint, owned_pieces());
+    checkpointer_ = std::make_unique<state::Checkpointer>(world, model, *parameters_, options.checkpoint,
+                                                          step::owned_pieces(roles()));
 }
 
 Training::~Training() = default;
@@ -54,18 +54,17 @@ void Training::release_spans() {
 
 void Training::calibrate() { executor_->calibrate(std::min(options_.batch, data_.train.samples.value())); }
 
-step::Program Training::program_of(int rank) const {
-  return step::build_training_program(model_, plan_, topology::coordinate_of(plan_.grid, rank), format_);
-}
-
-std::vector<std::vector<step::Piece>> Training::owned_pieces() const {
-  return step::owned_pieces(plan_.grid, [this](const topology::Coordinate& role) {
-    return step::held_pieces(step::build_training_program(model_, plan_, role, format_));
-  });
+const step::Roles& Training::roles() const {
+  if (!roles_)
+    roles_ = std::make_unique<step::Roles>(plan_.grid, [this](const topology::Coordinate& role) {
+      return step::build_training_program(model_, plan_, role, format_);
+    });
+  return *roles_;
 }
 
 std::vector<state::LogicalTensor> Training::gather_parameters(state::Receivers receivers) const {
-  return state::gather_logical(world_, model_, parameters_->weights_on_host(), owned_pieces(), receivers);
+  return state::gather_logical(world_, model_, parameters_->weights_on_host(), step::owned_pieces(roles()),
+                               receivers);
 }
 
 void Training::set_parameter(const state::LogicalTensor& tensor) {

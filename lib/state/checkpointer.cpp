@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <numeric>
 
 #include "partita/base/clock.hpp"
 #include "partita/base/error.hpp"

@@ -227,9 +227,7 @@ class Pairing {
     return program(m).transfers[static_cast<std::size_t>(m.transfer)];
   }
   [[nodiscard]] std::int64_t samples(const Counterparts::Member& m) const {
-    const auto& p = program(m);
-    const int j = transfer(m).microbatch, data = topology::coordinate_of(p.grid, m.rank).data;
-    return j < 0 ? 0 : p.microbatch(j, data, batch_).size();
+    return program(m).samples_of(transfer(m).microbatch, m.rank, batch_);
   }
   [[nodiscard]] Elements elements(const Counterparts::Member& m) const {
     return program(m).payload(transfer(m), samples(m));

@@ -69,13 +69,6 @@ bool all_there(std::span<const Entry> group, const topology::GridExtent& grid) {
   return group.size() == 2 && !group[0].receives && group[1].receives;
 }
 
-ProgramsByRank pointers_to(const std::vector<Program>& programs) {
-  ProgramsByRank pointers;
-  for (const auto& program : programs)
-    pointers.push_back(&program);
-  return pointers;
-}
-
 }  // namespace
 
 Counterparts::Counterparts(const ProgramsByRank& programs) {
@@ -104,7 +97,5 @@ Counterparts::Counterparts(const ProgramsByRank& programs) {
   }
   begin_.push_back(entries.size());
 }
-
-Counterparts::Counterparts(const std::vector<Program>& programs) : Counterparts(pointers_to(programs)) {}
 
 }  // namespace partita::step

@@ -3,15 +3,14 @@
 
 #include <algorithm>
 
+#include "partita/collective/rounds.hpp"
 #include "partita/model/layer_kind.hpp"
 #include "partita/topology/cut.hpp"
 
 namespace partita::step {
 namespace {
 
-Pair both(Placement placement) { return {placement, placement}; }
-Placement plain(Spread spread) { return {.spread = spread}; }
-const Pair replicated{plain(Spread::replicated), plain(Spread::replicated)};
+const Pair replicated = both(plain(Spread::replicated));
 const Pair lazy{plain(Spread::replicated), plain(Spread::partial)};
 const Pair partial{plain(Spread::partial), plain(Spread::replicated)};
 
@@ -39,14 +38,14 @@ class Choices {
   /// Channels as the producer cuts them, or evenly.
   [[nodiscard]] Pair input_shards() const {
     if (producer_.value.spread == Spread::channel) return both(producer_.value);
-    return both({.spread = Spread::channel, .offsets = even_offsets(ranks_, input_channels())});
+    return both({.spread = Spread::channel, .offsets = collective::even_cuts(ranks_, input_channels())});
   }
   [[nodiscard]] Pair output_rows() const {
-    return both({.spread = Spread::height, .offsets = even_offsets(ranks_, layer_.output[1])});
+    return both({.spread = Spread::height, .offsets = collective::even_cuts(ranks_, layer_.output[1])});
   }
   [[nodiscard]] Pair window() const {
     return both({.spread = Spread::window,
-                 .offsets = even_offsets(ranks_, layer_.output[1]),
+                 .offsets = collective::even_cuts(ranks_, layer_.output[1]),
                  .kernel = layer_.kernel.h,
                  .stride = layer_.stride.h,
                  .padding = layer_.padding});
@@ -59,7 +58,7 @@ class Choices {
   void of_sums() {
     of_every_layer();
     add(Variant::column, lazy,
-        both({.spread = Spread::channel, .offsets = even_offsets(ranks_, layer_.out)}));
+        both({.spread = Spread::channel, .offsets = collective::even_cuts(ranks_, layer_.out)}));
     add(Variant::row, input_shards(), partial);
     if (layer_.description().has_windows) add(Variant::height, window(), output_rows());
   }
@@ -93,13 +92,6 @@ class Choices {
 };
 
 }  // namespace
-
-std::vector<std::int64_t> even_offsets(int ranks, std::int64_t n) {
-  std::vector<std::int64_t> offsets;
-  for (int r = 0; r <= ranks; ++r)
-    offsets.push_back(topology::cut(r, ranks, n));
-  return offsets;
-}
 
 std::vector<LayerPlacement> choices_of(const model::Layer& layer, const Pair& producer, int ranks) {
   return Choices(layer, producer, ranks).all();

@@ -37,23 +37,22 @@ std::vector<Piece> held_pieces(const Program& program) {
   return pieces;
 }
 
-std::vector<std::vector<Piece>> owned_pieces(const topology::GridExtent& grid, const HeldBy& held_by) {
+std::vector<std::vector<Piece>> owned_pieces(const Roles& roles) {
   using Key = std::tuple<int, int, std::int64_t, std::int64_t, std::int64_t, std::int64_t>;
   struct Holder {
     std::size_t rank;
     Piece piece;
   };
   std::map<Key, std::vector<Holder>> holders;
-  for (int stage = 0; stage < grid.pipeline; ++stage)
-    for (int share = 0; share < grid.tensor; ++share)
-      for (const auto& p : held_by({.pipeline = stage, .tensor = share}))
-        for (int data = 0; data < grid.data; ++data)
-          holders[{p.layer, p.tensor, p.first_row, p.rows, p.first_column, p.columns}].push_back(
-              {static_cast<std::size_t>(topology::rank_of(grid, {data, stage, share})), p});
-  std::vector<std::vector<Piece>> owned(static_cast<std::size_t>(grid.size()));
+  std::map<const Program*, std::vector<Piece>> held;
+  for (const auto& program : roles.programs)
+    held[&program] = held_pieces(program);
+  for (std::size_t r = 0; r < roles.by_rank.size(); ++r)
+    for (const auto& p : held.at(roles.by_rank[r]))
+      holders[{p.layer, p.tensor, p.first_row, p.rows, p.first_column, p.columns}].push_back({r, p});
+  std::vector<std::vector<Piece>> owned(roles.by_rank.size());
   std::int64_t turn = 0;
-  for (auto& [key, sharing] : holders) {
-    std::ranges::sort(sharing, {}, &Holder::rank);
+  for (const auto& [key, sharing] : holders) {
     const auto ranks = static_cast<std::int64_t>(sharing.size());
     const auto shares =
         std::clamp<std::int64_t>(sharing.front().piece.elements().value() / smallest_share, 1, ranks);

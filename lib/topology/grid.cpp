@@ -69,6 +69,13 @@ std::vector<int> group_of(const GridExtent& grid, int rank, Axis axis) {
   return group;
 }
 
+bool spans_nodes(const GridExtent& grid, Axis axis, std::span<const int> node_of) {
+  for (int rank = 0; rank < static_cast<int>(grid.size()); ++rank)
+    for (const int other : group_of(grid, rank, axis))
+      if (node_of[static_cast<std::size_t>(other)] != node_of[static_cast<std::size_t>(rank)]) return true;
+  return false;
+}
+
 std::vector<GridExtent> nearest_grids(const GridExtent& wanted, int world, std::size_t count) {
   const auto distance = [&](const GridExtent& grid) {
     int changed = 0;

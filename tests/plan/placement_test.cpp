@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "models.hpp"
+#include "partita/collective/rounds.hpp"
 #include "partita/step/conversion.hpp"
 
 namespace partita::plan {
@@ -16,8 +17,6 @@ using step::Pair;
 using step::Placement;
 using step::Spread;
 using step::Variant;
-
-Pair both(const Placement& placement) { return {placement, placement}; }
 
 std::int64_t widest(const std::vector<std::int64_t>& offsets) {
   std::int64_t most = 0;
@@ -104,9 +103,9 @@ class Exhaustive {
     losses_ = {{}, {.spread = Spread::batch}};
     const auto classes = model.layers.back().output.elements().value();
     if (model.loss == model::Loss::cross_entropy && outputs == Outputs::any)
-      losses_.push_back({.spread = Spread::channel, .offsets = step::even_offsets(ranks, classes)});
-    extend(both({}));
-    extend(both({.spread = Spread::batch}));
+      losses_.push_back({.spread = Spread::channel, .offsets = collective::even_cuts(ranks, classes)});
+    extend(both(Placement{}));
+    extend(both(Placement{.spread = Spread::batch}));
   }
   [[nodiscard]] double seconds() const { return best_; }
   [[nodiscard]] int tried() const { return tried_; }

@@ -37,7 +37,7 @@ Measured measure(double learning_rate, std::int64_t steps) {
     auto training = training_of(c.model, options, *backend, ranks, c.data);
     training.run({});
     if (ranks.size() == 1 && how_long > 0) measured.loss = training.steps().back().loss;
-    return training.gather_parameters();
+    return training.gather_parameters(state::Receivers::all);
   };
   const auto start = train(alone_on_this_rank(), 0), one = train(alone_on_this_rank(), steps);
   measured.drift = largest_drift(c.model, start, one, train(world(), steps));

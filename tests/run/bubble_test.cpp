@@ -80,17 +80,12 @@ Idle idle_of(Schedule schedule, int microbatches, const std::vector<PassSeconds>
   for (std::size_t s = warm_up; s + 1 < steps; ++s)  // nothing follows the last step
     idle.push_back(sums[2 * s] / sums[2 * s + 1]);
   std::nth_element(idle.begin(), idle.begin() + 1, idle.end());
-  std::vector<Program> programs;
-  step::ProgramsByRank by_rank;
-  for (int r = 0; r < ranks; ++r)
-    programs.push_back(harness.program_of(r));
-  for (const auto& program : programs)
-    by_rank.push_back(&program);
+  const auto roles = harness.roles();
   const auto simulation =
-      sim::simulate(by_rank,
+      sim::simulate(roles.by_rank,
                     {.instruction_seconds =
                          [&](int r, const Instruction& i) {
-                           return cost_of(programs[static_cast<std::size_t>(r)], i, stages);
+                           return cost_of(*roles.by_rank[static_cast<std::size_t>(r)], i, stages);
                          },
                      .transfer_seconds = [](int, const step::Transfer&) { return 0.0; },
                      .eager_sends = true},

@@ -80,7 +80,7 @@ Trained train(const Case& c, const Decomposition& d, kernels::Backend& backend, 
   EXPECT_EQ(training.run({}), run::Outcome::complete);
   EXPECT_EQ(training.is_checkpointed(), !to.empty());
   EXPECT_EQ(training.committed_step(), !to.empty() ? steps : !from.empty() ? cut : -1);
-  Trained trained{.tensors = training.gather_parameters()};
+  Trained trained{.tensors = training.gather_parameters(state::Receivers::all)};
   for (const auto& row : training.steps())
     trained.losses.push_back(row.loss);
   return trained;
@@ -185,12 +185,12 @@ TEST(Shards, EveryElementOfTheModelHasOneOwner) {
       std::vector<base::Violation> violations;
       const auto plan = plan::choose(model, options_for(c, d).split, machine::Machine::shipped(), violations);
       if (!violations.empty()) continue;  // more stages than layers
-      const auto held_by = [&](const topology::Coordinate& role) {
-        return step::held_pieces(step::build_training_program(
-            model, plan, role, {.type = kernels::DataType::float32, .layout = kernels::Layout::nchw}));
-      };
+      const step::Roles roles(plan.grid, [&](const topology::Coordinate& role) {
+        return step::build_training_program(
+            model, plan, role, {.type = kernels::DataType::float32, .layout = kernels::Layout::nchw});
+      });
       std::map<std::tuple<int, int, std::int64_t, std::int64_t>, int> owners;
-      for (const auto& pieces : step::owned_pieces(plan.grid, held_by))
+      for (const auto& pieces : step::owned_pieces(roles))
         for (const auto& p : pieces)
           for (std::int64_t row = p.first_row; row < p.first_row + p.rows; ++row)
             for (std::int64_t column = p.first_column; column < p.first_column + p.columns; ++column)

@@ -39,7 +39,7 @@ TEST_F(CudaTraining, IsTheModelOfOneRankOnTheCpu) {
 
 std::vector<std::vector<double>> values_of(const run::Training& training) {
   std::vector<std::vector<double>> values;
-  for (auto& tensor : training.gather_parameters())
+  for (auto& tensor : training.gather_parameters(state::Receivers::all))
     values.push_back(std::move(tensor.values));
   values.emplace_back();
   for (const auto& step : training.steps())

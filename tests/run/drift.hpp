@@ -58,7 +58,7 @@ inline Reference reference_of(const Case& c, kernels::Backend& backend,
     if (tensors == &reference.start) options.steps = 0;
     auto training = training_of(c.model, options, backend, alone_on_this_rank(), c.data);
     training.run({});
-    *tensors = training.gather_parameters();
+    *tensors = training.gather_parameters(state::Receivers::all);
   }
   return reference;
 }

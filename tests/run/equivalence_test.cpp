@@ -77,7 +77,9 @@ TEST(Equivalence, EmptyBucketsInDoubleAreTheSameModelAsOnOneRank) {
     options.split.algorithm = algorithm;
     auto training = training_of(c.model, options, *backend, world(), c.data);
     training.run({});
-    EXPECT_LE(largest_drift(c.model, reference.start, reference.end, training.gather_parameters()), 1e-10)
+    EXPECT_LE(largest_drift(c.model, reference.start, reference.end,
+                            training.gather_parameters(state::Receivers::all)),
+              1e-10)
         << to_string(options.split.grid) << " algorithm " << static_cast<int>(algorithm);
   }
 }
@@ -92,7 +94,9 @@ TEST(Equivalence, EveryAlgorithmInDoubleIsTheSameModelAsOnOneRank) {
     options.split.algorithm = algorithm;
     auto training = training_of(c.model, options, *backend, world(), c.data);
     training.run({});
-    EXPECT_LE(largest_drift(c.model, reference.start, reference.end, training.gather_parameters()), 1e-10)
+    EXPECT_LE(largest_drift(c.model, reference.start, reference.end,
+                            training.gather_parameters(state::Receivers::all)),
+              1e-10)
         << to_string(algorithm);
     EXPECT_TRUE(replicas_are_identical(training)) << to_string(algorithm);
   }
@@ -108,7 +112,7 @@ TEST(Equivalence, TheSameRunTwiceIsTheSameBits) {
       auto training = training_of(c.model, options_for(c, grid), *backend, world(), c.data);
       training.run({});
       std::vector<std::vector<double>> values;
-      for (auto& tensor : training.gather_parameters())
+      for (auto& tensor : training.gather_parameters(state::Receivers::all))
         values.push_back(std::move(tensor.values));
       if (repetition == 0) first = values;
       EXPECT_EQ(first, values);
@@ -129,7 +133,7 @@ TEST(Deterministic, EveryGridOfDataAndPipelineGivesTheBitsOfOneRank) {
       auto training = training_of(c.model, options, *backend, ranks, c.data);
       training.run({});
       std::vector<std::vector<double>> values;
-      for (auto& tensor : training.gather_parameters())
+      for (auto& tensor : training.gather_parameters(state::Receivers::all))
         values.push_back(std::move(tensor.values));
       std::vector<double> losses;
       for (const auto& step : training.steps())

@@ -63,14 +63,13 @@ class Harness {
       }
   }
 
-  [[nodiscard]] step::Program program_of(int rank) const {
-    return step::build_training_program(model_, plan_, topology::coordinate_of(plan_.grid, rank), format_);
+  [[nodiscard]] step::Roles roles() const {
+    return {plan_.grid, [this](const topology::Coordinate& role) {
+              return step::build_training_program(model_, plan_, role, format_);
+            }};
   }
   [[nodiscard]] std::vector<state::LogicalTensor> gather_parameters() const {
-    const auto owned = step::owned_pieces(plan_.grid, [this](const topology::Coordinate& role) {
-      return step::held_pieces(step::build_training_program(model_, plan_, role, format_));
-    });
-    return state::gather_logical(world(), model_, parameters_->weights_on_host(), owned,
+    return state::gather_logical(world(), model_, parameters_->weights_on_host(), step::owned_pieces(roles()),
                                  state::Receivers::all);
   }
   [[nodiscard]] const step::Program& program() const { return program_; }

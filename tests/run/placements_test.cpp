@@ -30,7 +30,7 @@ Trained train(const RandomChain& c, const data::DataPair& data, comm::Communicat
   if (ranks.size() == 1) options.split.grid = {}, options.split.pipeline = {};
   auto training = training_of(c.model, options, *backend, ranks, data);
   training.run({});
-  Trained trained{.parameters = training.gather_parameters()};
+  Trained trained{.parameters = training.gather_parameters(state::Receivers::all)};
   if (steps == 0) return trained;
   EXPECT_TRUE(replicas_are_identical(training)) << to_string(c);
   trained.test_loss = training.epochs().back().test_loss.value();

@@ -40,7 +40,7 @@ Trained trained(const Case& c, const Decomposition& d, kernels::Backend& backend
   result.counts.staged_bytes -= before.staged_bytes;
   result.counts.messages -= before.messages;
   result.counts.window_bytes_read -= before.window_bytes_read;
-  for (auto& tensor : training.gather_parameters())
+  for (auto& tensor : training.gather_parameters(state::Receivers::all))
     result.values.push_back(std::move(tensor.values));
   return result;
 }

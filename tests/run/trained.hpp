@@ -10,18 +10,20 @@
 
 namespace partita::tests {
 
-/// Whether ranks that hold the same part of a layer hold the same bits.
+/// Whether ranks of the training that hold the same part of a layer hold the same bits. Collective over the
+/// world, also where each rank trains alone.
 inline bool replicas_are_identical(const run::Training& training) {
   const kernels::ConstView mine = training.parameters().weights_on_host();
   auto texts = world().all_gather_text(
       {static_cast<const char*>(mine.data()), static_cast<std::size_t>(mine.bytes().value())},
       collective::Purpose::control);
   const auto& program = training.program();
+  const auto& programs = training.roles().by_rank;
   bool identical = true;
-  for (int r = 0; r < world().size(); ++r) {
-    const auto other = training.program_of(r);
+  for (std::size_t r = 0; r < programs.size(); ++r) {
+    const auto& other = *programs[r];
     if (other.at.pipeline != program.at.pipeline) continue;
-    const kernels::View theirs(texts[static_cast<std::size_t>(r)].data(), other.type, other.parameter_count);
+    const kernels::View theirs(texts[r].data(), other.type, other.parameter_count);
     for (std::size_t u = 0; u < program.units.size(); ++u) {
       const auto &a = program.parameters[u], &b = other.parameters[u];
       if (!a.replicated && other.at.tensor != program.at.tensor) continue;
@@ -48,7 +50,7 @@ inline Tensors train(const Case& c, const Decomposition& d, kernels::Backend& ba
   const auto largest = std::min(c.batch, c.data.train.samples.value());
   EXPECT_EQ(training.executor().peak_live_bytes(), step::peak_live_bytes(program, data, largest))
       << to_string(d);
-  return training.gather_parameters();
+  return training.gather_parameters(state::Receivers::all);
 }
 
 }  // namespace partita::tests

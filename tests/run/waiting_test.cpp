@@ -31,8 +31,8 @@ run::PhaseSeconds waiting(const topology::GridExtent& grid, int victim,
     world().barrier();
     rows.push_back({.spans = harness.step(0, c.batch, c.batch)});
   }
-  const auto steps = run::gather_steps(
-      world(), [&](int r) { return harness.program_of(r); }, rows, world().measure_clocks(), 1);
+  const auto roles = harness.roles();
+  const auto steps = run::gather_steps(world(), roles.by_rank, rows, world().measure_clocks(), 1);
   const auto median = [&](auto get) {
     std::vector<double> all;
     for (const auto& step : steps)

@@ -19,7 +19,7 @@ using step::Program;
 using step::Schedule;
 using topology::Axis;
 
-void expect_none(const GridPrograms& grid, const step::Plan& plan) {
+void expect_none(const step::Roles& grid, const step::Plan& plan) {
   const auto deadlock = find_deadlock(grid.by_rank, {.same_order = true});
   EXPECT_FALSE(deadlock) << named(plan) << "\n" << to_string(*deadlock, grid.by_rank);
 }
@@ -111,7 +111,7 @@ TEST(Deadlock, JustInTimeReceivesAndSendsWaitedForAtOnceDeadlock) {
           const auto model = equal_layers(stages * chunks);
           const auto plan = plan_of(model, {.grid = {.pipeline = stages}, .pipeline = {schedule, m, chunks}});
           auto grid = programs_of(model, plan);
-          for (auto& program : grid.roles)
+          for (auto& program : grid.programs)
             program = just_in_time(std::move(program));
           const auto deadlock = find_deadlock(grid.by_rank);
           EXPECT_TRUE(deadlock) << named(plan);
@@ -127,7 +127,7 @@ TEST(Deadlock, AMissingSendIsNamed) {
   const auto model = equal_layers(3);
   const auto plan = plan_of(model, {.grid = {.pipeline = 3}, .pipeline = {.microbatches = 4}});
   auto grid = programs_of(model, plan);
-  auto& sender = grid.roles[1];
+  auto& sender = grid.programs[1];
   const auto dropped =
       std::find_if(sender.instructions.begin(), sender.instructions.end(), [&](const auto& i) {
         return i.kind == Kind::start &&
@@ -155,7 +155,7 @@ TEST(Deadlock, AMemberThatLeavesOutACollectiveIsNamed) {
   const auto model = equal_layers(2);
   const auto plan = plan_of(model, {.grid = {.data = 3}});
   const auto whole = programs_of(model, plan);
-  auto without = whole.roles.front();
+  auto without = whole.programs.front();
   const int last = static_cast<int>(without.transfers.size()) - 1;
   std::erase_if(without.instructions, [&](const auto& i) { return i.transfer == last; });
   const auto deadlock = find_deadlock({whole.by_rank[0], &without, whole.by_rank[2]});
@@ -250,8 +250,8 @@ TEST(Deadlock, PhantomsAvoidTheDeadlockOfAShortLastGroup) {
     without.push_back(
         lenient(with_a_short_last_group(stages, s, microbatches, chunks), stages, s, chunks, microbatches));
   }
-  EXPECT_FALSE(find_deadlock(GridPrograms({.pipeline = stages}, with_phantoms).by_rank));
-  const GridPrograms short_group({.pipeline = stages}, without);
+  EXPECT_FALSE(find_deadlock(step::Roles({.pipeline = stages}, with_phantoms).by_rank));
+  const step::Roles short_group({.pipeline = stages}, without);
   EXPECT_TRUE(find_deadlock(short_group.by_rank));
 }
 

@@ -12,20 +12,6 @@
 
 namespace partita::sim {
 
-/// A program per role and, by rank, which role a rank has.
-struct GridPrograms {
-  std::vector<step::Program> roles;  ///< (stage, tensor coordinate), the latter fastest
-  step::ProgramsByRank by_rank;
-
-  GridPrograms(const topology::GridExtent& grid, std::vector<step::Program> programs)
-      : roles(std::move(programs)) {
-    for (int r = 0; r < static_cast<int>(grid.size()); ++r) {
-      const auto at = topology::coordinate_of(grid, r);
-      by_rank.push_back(&roles[static_cast<std::size_t>(at.pipeline * grid.tensor + at.tensor)]);
-    }
-  }
-};
-
 inline model::ModelSpec model_of(const std::string& input, const std::vector<std::string>& layers) {
   std::vector<base::Violation> violations;
   auto model = model::parse_model({.name = "m", .input = input, .layers = layers}, violations);
@@ -46,13 +32,9 @@ inline step::Plan plan_of(const model::ModelSpec& model, const plan::Request& op
   return plan;
 }
 
-inline GridPrograms programs_of(const model::ModelSpec& model, const step::Plan& plan, bool training = true) {
-  std::vector<step::Program> programs;
+inline step::Roles programs_of(const model::ModelSpec& model, const step::Plan& plan, bool training = true) {
   const auto build = training ? step::build_training_program : step::build_evaluation_program;
-  for (int s = 0; s < plan.grid.pipeline; ++s)
-    for (int t = 0; t < plan.grid.tensor; ++t)
-      programs.push_back(build(model, plan, {.pipeline = s, .tensor = t}, {}));
-  return {plan.grid, std::move(programs)};
+  return {plan.grid, [&](const topology::Coordinate& role) { return build(model, plan, role, {}); }};
 }
 
 inline std::string named(const step::Plan& plan) {

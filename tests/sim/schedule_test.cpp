@@ -37,7 +37,7 @@ Costs equal_chunks(const step::ProgramsByRank& programs, const PassSeconds& seco
 struct Pipeline {
   model::ModelSpec model;
   step::Plan plan;
-  GridPrograms grid;
+  step::Roles grid;
   Pipeline(int stages, const step::PipelineOptions& options)
       : model(equal_layers(2 * stages * options.chunks)),
         plan(plan_of(model, {.grid = {.pipeline = stages}, .pipeline = options})),
@@ -138,7 +138,7 @@ int peak_stash(const step::Program& program) {
 void expect_stash(const step::PipelineOptions& options, int stages, int (*expected)(int p, int s, int m)) {
   const Pipeline pipeline(stages, options);
   for (int s = 0; s < stages; ++s)
-    EXPECT_EQ(peak_stash(pipeline.grid.roles[static_cast<std::size_t>(s)]),
+    EXPECT_EQ(peak_stash(pipeline.grid.programs[static_cast<std::size_t>(s)]),
               expected(stages, s, options.microbatches))
         << named(pipeline.plan) << " stage " << s;
 }
@@ -165,7 +165,7 @@ TEST(Stash, OfInterleavingInChunks) {
       for (int m = 1; m <= 11; ++m) {
         const Pipeline pipeline(p, {Schedule::interleaved, m, v});
         for (int s = 0; s < p; ++s)
-          EXPECT_LE(peak_stash(pipeline.grid.roles[static_cast<std::size_t>(s)]),
+          EXPECT_LE(peak_stash(pipeline.grid.programs[static_cast<std::size_t>(s)]),
                     std::min(m * v, 2 * (p - s - 1) + (v - 1) * p + 1))
               << named(pipeline.plan) << " stage " << s;
       }

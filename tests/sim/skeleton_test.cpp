@@ -52,9 +52,9 @@ TEST_P(Skeleton, IsTheSameForAllTensorCoordinates) {
           for (const bool training : {true, false}) {
             const auto grid = programs_of(model, plan, training);
             for (int s = 0; s < stages; ++s) {
-              const auto& first = grid.roles[static_cast<std::size_t>(s * tensor)];
+              const auto& first = grid.programs[static_cast<std::size_t>(s * tensor)];
               for (int t = 1; t < tensor; ++t)
-                EXPECT_EQ(skeleton(grid.roles[static_cast<std::size_t>(s * tensor + t)]), skeleton(first))
+                EXPECT_EQ(skeleton(grid.programs[static_cast<std::size_t>(s * tensor + t)]), skeleton(first))
                     << named(plan) << " stage " << s << " tensor " << t << " bucket bytes " << bucket;
             }
             EXPECT_FALSE(find_deadlock(grid.by_rank, {.same_order = true})) << named(plan);
@@ -124,12 +124,12 @@ TEST(Programs, OfALargeGridAreBuiltFast) {
   const auto grid = programs_of(model, plan);
   const double built = base::now_seconds();
   std::size_t instructions = 0;
-  for (const auto& program : grid.roles)
+  for (const auto& program : grid.programs)
     instructions += program.instructions.size();
   std::printf("%s: planned in %.1f ms; %zu programs, %zu instructions built in %.1f ms\n",
-              named(plan).c_str(), 1e3 * (planned - begin), grid.roles.size(), instructions,
+              named(plan).c_str(), 1e3 * (planned - begin), grid.programs.size(), instructions,
               1e3 * (built - planned));
-  EXPECT_EQ(grid.roles.size(), 64U);
+  EXPECT_EQ(grid.programs.size(), 64U);
   EXPECT_EQ(grid.by_rank.size(), 4096U);
   const double before = base::now_seconds();
   EXPECT_FALSE(find_deadlock(grid.by_rank, {.same_order = true}));

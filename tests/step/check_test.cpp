@@ -11,24 +11,12 @@
 namespace partita::step {
 namespace {
 
-/// The programs of all roles of a grid.
-struct Grid {
-  std::vector<Program> roles;  ///< (stage, tensor coordinate), the latter fastest
-  ProgramsByRank by_rank;
-
-  Grid(const model::ModelSpec& model, const plan::Request& options, const TensorFormat& format,
-       bool training) {
-    const auto split = plan::choose(model, options);
-    const auto build = training ? build_training_program : build_evaluation_program;
-    for (int s = 0; s < options.grid.pipeline; ++s)
-      for (int t = 0; t < options.grid.tensor; ++t)
-        roles.push_back(build(model, split, {.pipeline = s, .tensor = t}, format));
-    for (int r = 0; r < static_cast<int>(options.grid.size()); ++r) {
-      const auto at = topology::coordinate_of(options.grid, r);
-      by_rank.push_back(&roles[static_cast<std::size_t>(at.pipeline * options.grid.tensor + at.tensor)]);
-    }
-  }
-};
+Roles roles_of(const model::ModelSpec& model, const plan::Request& request, const TensorFormat& format,
+               bool training) {
+  const auto split = plan::choose(model, request);
+  const auto build = training ? build_training_program : build_evaluation_program;
+  return {request.grid, [&](const topology::Coordinate& role) { return build(model, split, role, format); }};
+}
 
 std::string lines(const std::vector<std::string>& faults) {
   std::string text;
@@ -48,9 +36,9 @@ model::ModelSpec net(const std::string& input, const std::vector<std::string>& l
 TEST(Check, MessagesHoldTheOverlappingWindowsOfAllOthers) {
   const auto model =
       net("1x3x4", {"relu placement=batch", "maxpool 2 stride=1 placement=height", "flatten", "linear 5"});
-  const Grid grid(model, {.grid = {.tensor = 3}, .batch = 3}, {}, true);
+  const auto grid = roles_of(model, {.grid = {.tensor = 3}, .batch = 3}, {}, true);
   EXPECT_EQ(lines(faults_of(grid.by_rank, model, 3)), "");
-  for (const auto& program : grid.roles)
+  for (const auto& program : grid.programs)
     for (const auto& t : program.transfers) {
       if (t.purpose != collective::Purpose::halo) continue;
       // Of one sample a rank: rows [0, 2) to the second rank and [1, 3) to the third, the first has no
@@ -67,7 +55,7 @@ TEST(Check, EveryRandomChainCanBeExecutedOnEveryRank) {
     const auto c = draw.draw(draw.number(2, 6) * draw.number(1, 2));
     const TensorFormat format{.layout = i % 2 == 0 ? kernels::Layout::nchw : kernels::Layout::nhwc};
     for (const bool training : {true, false}) {
-      const Grid grid(c.model, c.split(), format, training);
+      const auto grid = roles_of(c.model, c.split(), format, training);
       for (const std::int64_t batch : {c.batch, c.batch + 5, std::int64_t{40}})
         ASSERT_EQ(lines(faults_of(grid.by_rank, c.model, batch)), "") << to_string(c) << ", batch " << batch;
     }
@@ -75,8 +63,8 @@ TEST(Check, EveryRandomChainCanBeExecutedOnEveryRank) {
 }
 
 /// Batch to windows, and among the ranks of two stages, so that each kind of instruction is there.
-Grid grid_to_break(const model::ModelSpec& model) {
-  return {model, {.grid = {.data = 2, .pipeline = 2, .tensor = 3}, .batch = 13}, {}, true};
+Roles grid_to_break(const model::ModelSpec& model) {
+  return roles_of(model, {.grid = {.data = 2, .pipeline = 2, .tensor = 3}, .batch = 13}, {}, true);
 }
 
 std::size_t faults_after(const std::function<void(Program&)>& change) {
@@ -85,7 +73,7 @@ std::size_t faults_after(const std::function<void(Program&)>& change) {
                     "flatten placement=column", "linear 5 placement=column"});
   auto grid = grid_to_break(model);
   EXPECT_EQ(lines(faults_of(grid.by_rank, model, 13)), "");
-  for (auto& program : grid.roles)
+  for (auto& program : grid.programs)
     change(program);
   return faults_of(grid.by_rank, model, 13).size();
 }

@@ -133,7 +133,10 @@ TEST(Resolve, MembersOfACollectiveChooseAlike) {
     for (int r = 0; r < static_cast<int>(grid.size()); ++r)
       programs.push_back(resolve(build_training_program(mlp(), split, topology::coordinate_of(grid, r), {}),
                                  r, batch, where));
-    const Counterparts counterparts(programs);
+    ProgramsByRank by_rank;
+    for (const auto& program : programs)
+      by_rank.push_back(&program);
+    const Counterparts counterparts(by_rank);
     for (int g = 0; g < counterparts.groups(); ++g) {
       std::set<std::tuple<Algorithm, collective::Combine, DataType>> chosen;
       for (const auto& m : counterparts.members(g)) {

@@ -24,7 +24,8 @@ struct Work {
 /// One pass, forward or for a gradient, over a layer or a rank's share of one (`step::Unit::local`).
 Work work_of(const model::Layer&, std::int64_t samples, kernels::DataType);
 
-/// SGD with momentum on so many parameters: w, g and v are read, w and v written.
+/// An update of so many parameters by any optimizer, counted as SGD's with momentum: w, g and v are read, w
+/// and v written.
 Work work_of_update(kernels::Elements parameters, kernels::DataType);
 
 /// An instruction of the program's role, of which the micro-batch on its data rank has `samples` samples (of

@@ -35,10 +35,6 @@ struct Finding {
 
 [[nodiscard]] bool all_finite(kernels::ConstView);
 
-/// The first layer of this rank's whose parameters are not finite.
-std::optional<Finding> non_finite_parameters(const step::Program&, const model::ModelSpec&,
-                                             const state::Parameters&);
-
 /// In words, the same on every rank: "the output of layer conv2 is the first that is not finite". Collective
 /// over the executor's axes and `world`.
 std::string explain_divergence(comm::Communicator& world, Executor&, const state::Parameters&,

@@ -11,7 +11,7 @@ namespace partita::job {
 
 /// A program that a run executes, by role, on batches of these sizes.
 struct Executed {
-  std::function<step::Program(const topology::Coordinate&)> program_at;
+  step::Roles::Build program_at;
   std::vector<std::int64_t> batches;
 };
 
@@ -26,7 +26,7 @@ struct Description {
 
 /// Where the job runs. Whether devices of a node reach each other is only found out by a run that uses them:
 /// here they are taken to, unless sync.device-messages says otherwise.
-step::Site site_of(const Job&);
+step::Site assumed_site(const Job&);
 
 /// What --dry-run and --print-program ask for: grid and model; of every role (stage and share on the tensor
 /// axis) its layers with the shapes of their shards, parameters, memory by kind, and what a step exchanges by

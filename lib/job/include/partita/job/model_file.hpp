@@ -14,7 +14,7 @@ namespace partita::job {
 enum class Layers { shared, all };
 
 /// What of a model file cannot be loaded: layers of this model's names with other shapes, and layers that it
-/// lacks. Layers that only the file has are no fault.
+/// lacks, and tensors of such layers that only the file has. Layers that only the file has are no fault.
 std::vector<base::Violation> check_model_file(const results::ModelFile&, const model::ModelSpec&, Layers,
                                               const std::string& path);
 

@@ -15,9 +15,6 @@ struct PhaseSeconds {
   double exposed_transfer = 0, dependency = 0, straggler = 0, other = 0;
 };
 
-/// The program of any rank.
-using ProgramOf = std::function<step::Program(int rank)>;
-
 /// One step of the run; `phases` and `rank_seconds` by rank.
 struct GatheredStep {
   double loss = 0, seconds = 0, learning_rate = 0;  ///< seconds: of the slowest rank
@@ -26,8 +23,9 @@ struct GatheredStep {
   std::vector<PhaseSeconds> phases;
 };
 
-/// Steps from `first` on, on rank 0; nothing elsewhere. Collective over `world`.
-std::vector<GatheredStep> gather_steps(comm::Communicator& world, const ProgramOf&,
+/// Steps from `first` on, on rank 0; nothing elsewhere. `programs` are read on rank 0 alone. Collective over
+/// `world`.
+std::vector<GatheredStep> gather_steps(comm::Communicator& world, const step::ProgramsByRank& programs,
                                        const std::vector<StepRow>&, const comm::Clocks&, std::size_t first);
 
 /// One span of the timeline: an instruction, or a transfer from its start to the end of its wait.

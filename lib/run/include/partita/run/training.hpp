@@ -122,19 +122,17 @@ class Training {
   [[nodiscard]] double checkpoint_seconds() const { return checkpoint_seconds_; }
   [[nodiscard]] std::optional<double> seconds_to_target() const { return seconds_to_target_; }
   [[nodiscard]] const step::Program& program() const { return training_program_; }
-  /// The training program of any rank.
-  [[nodiscard]] step::Program program_of(int rank) const;
+  /// The training programs of all ranks; built when they are first asked for.
+  [[nodiscard]] const step::Roles& roles() const;
   [[nodiscard]] const state::Parameters& parameters() const { return *parameters_; }
   [[nodiscard]] const execute::Executor& executor() const { return *executor_; }
 
   /// Whole tensors, in order of the layers. Collective over the world.
-  [[nodiscard]] std::vector<state::LogicalTensor> gather_parameters(
-      state::Receivers = state::Receivers::all) const;
+  [[nodiscard]] std::vector<state::LogicalTensor> gather_parameters(state::Receivers) const;
   /// Overwrites this rank's part of one tensor.
   void set_parameter(const state::LogicalTensor&);
 
  private:
-  [[nodiscard]] std::vector<std::vector<step::Piece>> owned_pieces() const;
   [[nodiscard]] execute::Batch batch_of(std::span<const std::int64_t> samples) const;
   [[nodiscard]] std::int64_t steps_per_epoch() const;
   void one_step(std::int64_t step, std::span<const std::int64_t> batch);
@@ -155,6 +153,7 @@ class Training {
   comm::Axes axes_;
   step::TensorFormat format_;
   step::Program training_program_;
+  mutable std::unique_ptr<step::Roles> roles_;
   std::unique_ptr<state::Parameters> parameters_;
   std::unique_ptr<execute::Executor> executor_;
   std::unique_ptr<Evaluator> evaluator_;

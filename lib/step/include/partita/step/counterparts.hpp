@@ -8,12 +8,9 @@
 #include <span>
 #include <vector>
 
-#include "partita/step/program.hpp"
+#include "partita/step/roles.hpp"
 
 namespace partita::step {
-
-/// Programs of all ranks of a grid, by rank; ranks of one role may share theirs.
-using ProgramsByRank = std::vector<const Program*>;
 
 class Counterparts {
  public:
@@ -22,7 +19,6 @@ class Counterparts {
     friend bool operator==(const Member&, const Member&) = default;
   };
   explicit Counterparts(const ProgramsByRank&);
-  explicit Counterparts(const std::vector<Program>& by_rank);
 
   /// Groups of transfers that belong together are numbered from 0.
   [[nodiscard]] int groups() const { return static_cast<int>(begin_.size()) - 1; }

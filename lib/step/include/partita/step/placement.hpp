@@ -34,6 +34,10 @@ struct Pair {
   friend bool operator==(const Pair&, const Pair&) = default;
 };
 
+/// A spread without offsets, and the pair of a value and a gradient that lie alike.
+inline Placement plain(Spread spread) { return {.spread = spread}; }
+inline Pair both(const Placement& placement) { return {placement, placement}; }
+
 /// What a layer does with the tensor axis. `replicated`: the same on all ranks. `lazy`: likewise, but its
 /// output's gradient is a partial sum, and so are all gradients that it computes. `batch`: a share of the
 /// samples. `column`: a share of the outputs (features, filters); of layers without parameters, a share of
@@ -59,9 +63,6 @@ std::string to_string(const Placement&);
 /// Everything that a layer can do on a tensor axis of `ranks` ranks, given what its producer delivers (whose
 /// offsets are kept where they fit).
 std::vector<LayerPlacement> choices_of(const model::Layer&, const Pair& producer, int ranks);
-
-/// Offsets of n things in `ranks` even shares, as placements have them.
-std::vector<std::int64_t> even_offsets(int ranks, std::int64_t n);
 
 /// Whether the gradient of a layer's parameters is a partial sum along the tensor axis.
 constexpr bool gradients_are_partial(Variant v) {

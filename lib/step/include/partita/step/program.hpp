@@ -7,7 +7,6 @@
 /// axes, layers, micro-batches) is the same for all tensor coordinates of a stage.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -160,7 +159,7 @@ struct TensorRange {
 /// The parameters of a unit, one tensor behind the other, in the order of `Layer::parameters()`.
 struct ParameterRange {
   bool trained = false;
-  bool replicated = true;  ///< along the tensor axis: its first rank speaks for all
+  bool replicated = true;  ///< along the tensor axis
   std::vector<TensorRange> tensors;
   [[nodiscard]] Elements first() const { return tensors.empty() ? Elements(0) : tensors.front().first; }
   [[nodiscard]] Elements count() const {

@@ -2,10 +2,9 @@
 /// has exactly one owner, and ranks that hold the same part share it by rows.
 #pragma once
 
-#include <functional>
 #include <vector>
 
-#include "partita/step/program.hpp"
+#include "partita/step/roles.hpp"
 
 namespace partita::step {
 
@@ -23,10 +22,7 @@ struct Piece {
 /// All that the program's rank holds, in order of its flat vector.
 std::vector<Piece> held_pieces(const Program&);
 
-/// What the ranks of a role hold (`held_pieces`), at any data coordinate.
-using HeldBy = std::function<std::vector<Piece>(const topology::Coordinate& role)>;
-
-/// By rank of the grid, what is its own to store. Asks once for each role.
-std::vector<std::vector<Piece>> owned_pieces(const topology::GridExtent&, const HeldBy&);
+/// By rank of the grid, what is its own to store.
+std::vector<std::vector<Piece>> owned_pieces(const Roles&);
 
 }  // namespace partita::step

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,6 +61,9 @@ Coordinate coordinate_of(const GridExtent&, int rank);
 
 /// The ranks that share with `rank` every coordinate that is not on `axis` (or product of axes), ascending.
 std::vector<int> group_of(const GridExtent&, int rank, Axis axis);
+
+/// Whether some ranks that an axis (or product of axes) joins lie on several nodes; `node_of` by rank.
+bool spans_nodes(const GridExtent&, Axis axis, std::span<const int> node_of);
 
 /// Grids for `world` ranks that differ least from the wanted extents, best first (at most `count`).
 /// Distance: number of changed axes, then the sum of |log| ratios.

@@ -1,6 +1,6 @@
 /// What transfers cost by rates: their rounds and bytes, worked out by hand for a byte a second and a second
 /// a round.
-#include "partita/sim/rates.hpp"
+#include "partita/sim/costs.hpp"
 
 #include <gtest/gtest.h>
 
@@ -24,7 +24,7 @@ double all_reduce_seconds(Algorithm algorithm, int ranks, int rank, const step::
   return costs_on(machine, programs, 1, site).transfer_seconds(rank, program.transfers.front());
 }
 
-TEST(Rates, AnAllReduceCostsTheRoundsOfItsAlgorithm) {
+TEST(Costs, AnAllReduceCostsTheRoundsOfItsAlgorithm) {
   // Shares of three: 2·2 rounds that send three floats each.
   EXPECT_DOUBLE_EQ(all_reduce_seconds(Algorithm::ring, 3, 0), 4 + 4 * 12);
   // Nine floats twice, to the neighbour and to the pair beside it.
@@ -36,7 +36,7 @@ TEST(Rates, AnAllReduceCostsTheRoundsOfItsAlgorithm) {
   EXPECT_DOUBLE_EQ(all_reduce_seconds(Algorithm::window, 3, 0), 2 + 2 * 12 + 2 * 12);
 }
 
-TEST(Rates, WhatTheTableChoosesIsWhatCosts) {
+TEST(Costs, WhatTheTableChoosesIsWhatCosts) {
   std::vector<base::Violation> violations;
   const step::Site apart{
       .node_of = {0, 1, 2},
@@ -53,7 +53,7 @@ TEST(Rates, WhatTheTableChoosesIsWhatCosts) {
                    all_reduce_seconds(Algorithm::window, 3, 0, together));
 }
 
-TEST(Rates, AMessageCostsItsBytesOnce) {
+TEST(Costs, AMessageCostsItsBytesOnce) {
   const step::Program program{
       .grid = {.pipeline = 2},
       .slots = {{.per_sample = Elements(5)}},

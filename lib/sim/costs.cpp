@@ -1,5 +1,5 @@
 /// Work of an instruction, and what the rounds of a transfer exchange, to seconds.
-#include "partita/sim/rates.hpp"
+#include "partita/sim/costs.hpp"
 
 #include <algorithm>
 
