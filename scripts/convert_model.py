@@ -2,10 +2,11 @@
 """Converts between a PyTorch state_dict and a model file of Partita, whichever way the names' endings say.
 
 A state_dict is a .pt or .pth file (needs torch) or an .npz file of the same names (`numpy.savez(path, **{name: tensor.numpy()})`);
-a model file is .h5 (needs h5py) with /parameters/LAYER/{weight,bias} in PyTorch's shapes, as docs/models.md says. A layer may have no bias.
+a model file is .h5 (needs h5py) with /parameters/LAYER/{weight,bias,running_mean,running_var} in PyTorch's shapes, as docs/models.md says.
+A layer may have no bias, a batch norm neither weight nor bias.
 
-Layers are matched in order: the state's convolutions become conv1, conv2, ..., its linear layers linear1, linear2, ...; the other way
-layers keep their names, or take those of --like in order. --map names a layer otherwise.
+Layers are matched in order: the state's convolutions become conv1, conv2, ..., its linear layers linear1, linear2, ..., its batch norms
+batchnorm1, batchnorm2, ...; the other way layers keep their names, or take those of --like in order. --map names a layer otherwise.
 """
 import argparse
 import os
@@ -23,6 +24,9 @@ except ImportError as missing:
 
 LAYER_NAME = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"  # as in a configuration
 KINDS = {2: "linear", 4: "conv"}  # by the dimensions of a weight
+LEARNED, RUNNING = ("weight", "bias"), ("running_mean", "running_var")
+TENSORS = LEARNED + RUNNING
+COUNTER = "num_batches_tracked"  # batches that a PyTorch batch norm has seen: used where its momentum is None, which Partita's never is
 
 
 class Refused(Exception):
@@ -73,7 +77,7 @@ def write_state(path, tensors):
 
 @reads("a model file")
 def read_model(path):
-    """Tensors by "LAYER.weight" and "LAYER.bias", in the order of the layers where the file keeps it."""
+    """Tensors by "LAYER.weight", "LAYER.bias", ..., in the order of the layers where the file keeps it."""
     with h5py.File(path) as file:
         if "parameters" not in file:
             raise Refused(f"{path}: has no group /parameters, so it is no model file")
@@ -85,7 +89,7 @@ def read_model(path):
         odd = [layer for layer in layers if not isinstance(file["parameters"][layer], h5py.Group)]
         if odd:
             raise Refused("\n".join(f"{path}: /parameters/{layer} is no group of a layer's tensors" for layer in odd))
-        return {f"{layer}.{name}": file["parameters"][layer][name][()] for layer in layers for name in ("weight", "bias")
+        return {f"{layer}.{name}": file["parameters"][layer][name][()] for layer in layers for name in TENSORS
                 if name in file["parameters"][layer]}
 
 
@@ -98,30 +102,49 @@ def write_model(path, tensors):
 
 
 def layers_of(tensors):
-    """The names that have a weight, in order."""
-    return [name.removesuffix(".weight") for name in tensors if name.endswith(".weight")]
+    """What has a weight or running statistics, in order: {LAYER: {"weight": ..., "bias": ...}}."""
+    parts = [(*name.rpartition(".")[::2], values) for name, values in tensors.items()]
+    layers = {layer: {} for layer, which, _ in parts if layer and which in ("weight", *RUNNING)}
+    for layer, which, values in parts:
+        if layer in layers and which in TENSORS:
+            layers[layer][which] = values
+    return layers
 
 
-def numbered(tensors, renamed):
+def kind_of(layer):
+    """The kind of a layer with these tensors; None where Partita has none."""
+    return "batchnorm" if any(name in layer for name in RUNNING) else KINDS.get(layer["weight"].ndim)
+
+
+def shape_of(layer):
+    """Of the weight, or, in a batch norm without one, what has the same."""
+    return next(layer[name].shape for name in TENSORS if name in layer)
+
+
+def numbered(layers, renamed):
     """Layers as Partita names them by default: kind and number within the kind."""
     names, count = {}, {}
-    for layer in layers_of(tensors):
-        kind = KINDS.get(tensors[layer + ".weight"].ndim)
+    for layer, its in layers.items():
+        kind = kind_of(its)
         count[kind] = count.get(kind, 0) + 1
         names[layer] = renamed.get(layer, f"{kind}{count[kind]}")
     return names
 
 
-def like(tensors, reference, renamed):
-    """Layers as another state_dict names them, in order and with the same shapes."""
-    layers, others = layers_of(tensors), layers_of(reference)
+def like(layers, others, renamed):
+    """Layers as another state_dict names its own, in order, which are of the same kinds and shapes."""
     if len(layers) != len(others):
         raise Refused(f"--like: has {len(others)} layers, the model {len(layers)}")
-    wrong = [f"--like: {other} has shape {reference[other + '.weight'].shape}, {layer} {tensors[layer + '.weight'].shape}"
-             for layer, other in zip(layers, others) if reference[other + ".weight"].shape != tensors[layer + ".weight"].shape]
+    what = {"linear": "a linear layer", "conv": "a convolution", "batchnorm": "a batch norm", None: "no layer of Partita"}
     one = {True: "a bias", False: "no bias"}
-    wrong += [f"--like: {other} has {one[other + '.bias' in reference]}, {layer} {one[layer + '.bias' in tensors]}"
-              for layer, other in zip(layers, others) if (other + ".bias" in reference) != (layer + ".bias" in tensors)]
+    wrong = [f"--like: {line}" for line in wrong_tensors(others)]
+    for (layer, its), (other, theirs) in zip(layers.items(), others.items()):
+        if kind_of(its) != kind_of(theirs):
+            wrong.append(f"--like: {other} is {what[kind_of(theirs)]}, {layer} {what[kind_of(its)]}")
+        elif shape_of(its) != shape_of(theirs):
+            wrong.append(f"--like: {other} has shape {shape_of(theirs)}, {layer} {shape_of(its)}")
+        if ("bias" in its) != ("bias" in theirs):
+            wrong.append(f"--like: {other} has {one['bias' in theirs]}, {layer} {one['bias' in its]}")
     if wrong:
         raise Refused("\n".join(wrong))
     return {layer: renamed.get(layer, other) for layer, other in zip(layers, others)}
@@ -132,9 +155,8 @@ def without(tensors, skipped):
     return {name: values for name, values in tensors.items() if not any(name == skip or name.startswith(skip + ".") for skip in skipped)}
 
 
-def wrong_names(renamed, tensors, path, to_model):
+def wrong_names(renamed, layers, path, to_model):
     """What is wrong with --map; a model file's layers are named as in a configuration."""
-    layers = layers_of(tensors)
     for name, new in renamed.items():
         if name not in layers:
             yield f"--map {name}: is no layer of {path}; it has {', '.join(layers)}"
@@ -144,55 +166,81 @@ def wrong_names(renamed, tensors, path, to_model):
             yield f"--map {name}={new}: a name in a state_dict is not empty and has no '/'"
 
 
-def wrong_biases(tensors):
-    """A bias has a number for each row of its layer's weight."""
-    for layer in layers_of(tensors):
-        weight, bias = tensors[layer + ".weight"], tensors.get(layer + ".bias")
-        if bias is not None and bias.shape != weight.shape[:1]:
-            yield f"{layer}.bias: has shape {bias.shape}, its weight {weight.shape}"
+def wrong_tensors(layers):
+    """Tensors of a layer that do not belong together."""
+    for layer, its in layers.items():
+        if kind_of(its) == "batchnorm":
+            yield from wrong_batch_norm(layer, its)
+        elif "bias" in its and its["bias"].shape != its["weight"].shape[:1]:  # a number for each row of the weight
+            yield f"{layer}.bias: has shape {its['bias'].shape}, its weight {its['weight'].shape}"
 
 
-def check_for_partita(tensors):
+def wrong_batch_norm(layer, its):
+    """A batch norm has a number for each channel in all of its tensors."""
+    for pair, hint in ((LEARNED, "both or, with affine=False, neither"), (RUNNING, "both")):
+        for name, other in (pair, pair[::-1]):
+            if name in its and other not in its:
+                yield f"{layer}.{name}: stands without a {other}; a batch norm has {hint}"
+    first = next(name for name in RUNNING if name in its)
+    for name, values in its.items():
+        if values.ndim != 1:
+            yield f"{layer}.{name}: has {values.ndim} dimensions; a batch norm's tensors have 1, its channels"
+        elif values.shape != its[first].shape:
+            yield f"{layer}.{name}: has shape {values.shape}, its {first} {its[first].shape}"
+
+
+def check_for_partita(tensors, layers):
     """What Partita has no layer for."""
-    layers = set(layers_of(tensors))
     wrong = [] if layers else ["the state has no layer"]
     for name, values in tensors.items():
-        layer, _, which = name.rpartition(".")
-        if not layer and which in ("weight", "bias"):
+        layer, which = name.rpartition(".")[::2]
+        kind = kind_of(layers[layer]) if layer in layers else None
+        if kind == "batchnorm" and which == COUNTER:
+            continue
+        if not layer and which in TENSORS:
             wrong.append(f"{name}: has no layer's name before it; save the state_dict of torch.nn.Sequential(layer)")
-        elif layer not in layers or which not in ("weight", "bias"):
-            wrong.append(f"{name}: belongs to no linear or convolutional layer; leave it out with --skip")
-        elif which == "weight" and values.ndim not in KINDS:
-            wrong.append(f"{name}: has {values.ndim} dimensions; a linear layer's weight has 2, a convolution's 4; leave it out with --skip")
+        elif layer not in layers or which not in TENSORS:
+            wrong.append(f"{name}: belongs to no linear layer, convolution or batch norm; leave it out with --skip")
+        elif which == "weight" and kind is None and values.ndim == 1:
+            wrong.append(f"{name}: has 1 dimension, but no running statistics stand beside it: Partita has no LayerNorm, no GroupNorm"
+                         " and no BatchNorm with track_running_stats=False; leave it out with --skip")
+        elif which == "weight" and kind is None:
+            wrong.append(f"{name}: has {values.ndim} dimensions; a linear layer's weight has 2, a convolution's 4, a batch norm's 1;"
+                         " leave it out with --skip")
         elif values.dtype.kind != "f":
             wrong.append(f"{name}: holds {values.dtype}, not floating-point numbers")
     if wrong:
         raise Refused("\n".join(wrong))
 
 
-def check_for_torch(tensors, path):
+def check_for_torch(tensors, layers, path):
     """What is no layer of a state_dict."""
-    layers = layers_of(tensors)
-    wrong = [f"{path}: {name} stands without a weight" for name in tensors if name.endswith(".bias") and name.removesuffix(".bias") not in layers]
+    wrong = [f"{path}: {name} stands without a weight" for name in tensors if name.rpartition(".")[0] not in layers]
     if not tensors:
         wrong.append(f"{path}: has no layer")
     if wrong:
         raise Refused("\n".join(wrong))
 
 
-def say_what_has_no_bias(tensors, names):
-    """Which layers' lines must say so."""
-    for layer in layers_of(tensors):
-        if layer + ".bias" not in tensors:
-            print(f"{layer}: has no bias; the line of {names[layer]} needs bias=false", file=sys.stderr)
+def say_what_lines_need(layers, names):
+    """Which layers' lines must say what the layers lack."""
+    for layer, its in layers.items():
+        if "bias" not in its:
+            lacks, option = ("weight and no bias", "affine=false") if kind_of(its) == "batchnorm" else ("bias", "bias=false")
+            print(f"{layer}: has no {lacks}; the line of {names[layer]} needs {option}", file=sys.stderr)
 
 
-def convert(tensors, names):
+def convert(layers, names, to_model):
+    """Tensors by their new names; in a state_dict batch norms have seen no batch, or load_state_dict(strict=True) would miss the number."""
     taken = list(names.values())
     twice = sorted({name for name in taken if taken.count(name) > 1})
     if twice:
         raise Refused(f"two layers would be called {', '.join(twice)}; name one with --map")
-    return {f"{names[name.rpartition('.')[0]]}.{name.rpartition('.')[2]}": values for name, values in tensors.items()}
+    tensors = {}
+    for layer, its in layers.items():
+        counter = {COUNTER: numpy.zeros((), numpy.int64)} if kind_of(its) == "batchnorm" and not to_model else {}
+        tensors |= {f"{names[layer]}.{which}": values for which, values in {**its, **counter}.items()}
+    return tensors
 
 
 def replace(path, write, tensors):
@@ -231,24 +279,25 @@ def run(arguments):
     reference = read_state(arguments.like) if arguments.like else {}
     unknown = [name for name in arguments.skip if len(without(tensors | reference, [name])) == len(tensors | reference)]
     tensors = without(tensors, arguments.skip)
+    layers = layers_of(tensors)
     mapped = [entry.partition("=")[::2] for entry in arguments.map]
     renamed = dict(mapped)
     wrong = [f"--skip {name}: is not in {arguments.input}" for name in unknown]
     wrong += [f"--map {name}: is given more than once" for name in renamed if sum(name == other for other, _ in mapped) > 1]
-    wrong += [*wrong_names(renamed, tensors, arguments.input, to_model), *wrong_biases(tensors)]
+    wrong += [*wrong_names(renamed, layers, arguments.input, to_model), *wrong_tensors(layers)]
     if wrong:
         raise Refused("\n".join(wrong))
     if to_model:
-        check_for_partita(tensors)
-        names = numbered(tensors, renamed)
-        say_what_has_no_bias(tensors, names)
+        check_for_partita(tensors, layers)
+        names = numbered(layers, renamed)
+        say_what_lines_need(layers, names)
     else:
-        check_for_torch(tensors, arguments.input)
-        names = like(tensors, without(reference, arguments.skip), renamed) if arguments.like else \
-            {layer: renamed.get(layer, layer) for layer in layers_of(tensors)}
-    replace(arguments.output, write_model if to_model else write_state, convert(tensors, names))
-    for old, new in names.items():
-        print(f"{old} -> {new}  {'x'.join(map(str, tensors[old + '.weight'].shape))}")
+        check_for_torch(tensors, layers, arguments.input)
+        names = like(layers, layers_of(without(reference, arguments.skip)), renamed) if arguments.like else \
+            {layer: renamed.get(layer, layer) for layer in layers}
+    replace(arguments.output, write_model if to_model else write_state, convert(layers, names, to_model))
+    for old, its in layers.items():
+        print(f"{old} -> {names[old]}  {'x'.join(map(str, shape_of(its)))}")
 
 
 def main():

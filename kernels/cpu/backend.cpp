@@ -34,6 +34,9 @@ class CpuBackend final : public Backend {
   std::unique_ptr<Pooling> plan_pooling(const PoolingShape& s) override {
     return cpu::plan_pooling(s, threads_);
   }
+  std::unique_ptr<BatchNorm> plan_batch_norm(const BatchNormShape& s) override {
+    return cpu::plan_batch_norm(s, threads_);
+  }
 
   void relu_forward(ConstView x, View y) override { relu(x.as<float>(), y.as<float>()); }
   void relu_backward(ConstView y, ConstView dy, View dx) override {

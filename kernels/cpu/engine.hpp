@@ -78,5 +78,6 @@ inline constexpr auto f32 = onednn::memory::data_type::f32;
 std::unique_ptr<Gemm> plan_gemm(const GemmShape&);
 std::unique_ptr<Convolution> plan_convolution(const ConvolutionShape&, int threads);
 std::unique_ptr<Pooling> plan_pooling(const PoolingShape&, int threads);
+std::unique_ptr<BatchNorm> plan_batch_norm(const BatchNormShape&, int threads);
 
 }  // namespace partita::kernels::cpu

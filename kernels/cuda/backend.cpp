@@ -53,6 +53,9 @@ class CudaBackend final : public Backend {
   std::unique_ptr<Pooling> plan_pooling(const PoolingShape& s) override {
     return cuda::plan_pooling(s, stream());
   }
+  std::unique_ptr<BatchNorm> plan_batch_norm(const BatchNormShape& s) override {
+    return cuda::plan_batch_norm(s, stream());
+  }
 
   void relu_forward(ConstView x, View y) override {
     cuda::relu_forward(same_size(x, y), in(x), in(y), stream());

@@ -1,4 +1,4 @@
-/// Convolution and pooling of float32 images [N, C, H, W] in device memory, nchw.
+/// Convolution, pooling and batch normalisation of float32 images [N, C, H, W] in device memory, nchw.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -15,5 +15,6 @@ namespace partita::kernels::cuda {
 /// std::length_error, other layouts and epilogues than the contract gives to images std::invalid_argument.
 std::unique_ptr<Convolution> plan_convolution(const ConvolutionShape&, const gemm::Chip&, cudaStream_t);
 std::unique_ptr<Pooling> plan_pooling(const PoolingShape&, cudaStream_t);
+std::unique_ptr<BatchNorm> plan_batch_norm(const BatchNormShape&, cudaStream_t);
 
 }  // namespace partita::kernels::cuda

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "batch_norm.hpp"
 #include "convolution.hpp"
 #include "gemm.hpp"
 #include "optimizers.hpp"
@@ -29,6 +30,9 @@ class ReferenceBackend final : public Backend {
   }
   std::unique_ptr<Pooling> plan_pooling(const PoolingShape& s) override {
     return std::make_unique<ReferencePooling<T>>(s);
+  }
+  std::unique_ptr<BatchNorm> plan_batch_norm(const BatchNormShape& s) override {
+    return std::make_unique<ReferenceBatchNorm<T>>(s);
   }
 
   void relu_forward(ConstView x, View y) override {

@@ -58,6 +58,8 @@ std::string_view to_string(Purpose purpose) {
       return "metric";
     case Purpose::halo:
       return "halo";
+    case Purpose::statistics:
+      return "statistics";
     case Purpose::control:
       return "control";
   }

@@ -38,8 +38,16 @@ int nearest_power_of_two(int n) {
   return n - below <= 2 * below - n ? below : 2 * below;
 }
 
+bool takes_statistics(const model::Layer& layer) { return layer.statistics() > kernels::Elements(0); }
+
 void check_deterministic(const RunOptions& options, std::vector<Violation>& violations) {
   const int grains = options.train.grains, data = options.grid.data;
+  const auto& layers = options.model.layers;
+  if (const auto first = std::find_if(layers.begin(), layers.end(), takes_statistics); first != layers.end())
+    violations.push_back(
+        {"train.deterministic", "true",
+         "excludes " + first->name +
+             ", whose statistics are of a micro-batch, another one on each grid; the nearest is false"});
   if (options.grid.tensor > 1)
     violations.push_back(
         {"train.deterministic", "true",
@@ -227,6 +235,27 @@ std::vector<Violation> check_data(const RunOptions& options, const data::DataPai
     violations.push_back({"timeline.first", number(options.timeline.first),
                           "the training has " + number(steps) + " steps, counted from 0; the nearest is " +
                               number(std::max<std::int64_t>(0, steps - 1))});
+  return violations;
+}
+
+std::vector<Violation> check_statistics(const RunOptions& options, kernels::Samples samples) {
+  std::vector<Violation> violations;
+  const auto has_one_value = [](const model::Layer& layer) {
+    return takes_statistics(layer) &&
+           layer.input.elements().value() == layer.input[0];  // of a sample, in each channel
+  };
+  const auto& layers = options.model.layers;
+  const auto first = std::find_if(layers.begin(), layers.end(), has_one_value);
+  if (first == layers.end()) return violations;
+  const std::int64_t batch = options.train.batch, n = samples.value();
+  const auto microbatches = pipeline_for(options, batch).microbatches;
+  for (const auto size : {std::min(batch, n), n > batch ? n % batch : 0})
+    if (size > 0 && size < 2 * microbatches)
+      violations.push_back({"train.batch", number(batch),
+                            "gives a batch of " + number(size) + (size == 1 ? " sample" : " samples") +
+                                " in " + number(microbatches) +
+                                (microbatches == 1 ? " micro-batch" : " micro-batches") + ": " + first->name +
+                                " needs two samples in each, of whose values it takes the deviation"});
   return violations;
 }
 

@@ -29,6 +29,15 @@ Work relu_inside(const step::Unit& unit, std::int64_t samples, DataType type) {
   return unit.fused_relu ? element_wise(unit.local.output.elements() * samples, 0, type) : Work{};
 }
 
+/// Which part of a pass over a unit an instruction is. A pass that needs statistics takes them in its first
+/// half; those of gradients are the pass for the parameters, where there are some to train.
+double part_of_pass(const Program& program, const Instruction& i) {
+  if (program.slots_of(i.unit, i.microbatch).statistics < 0) return 1;
+  if (i.phase == Phase::parameters) return 0;
+  const bool trained = program.units[static_cast<std::size_t>(i.unit)].local.is_trained();
+  return i.kind == Kind::backward && trained ? 1 : 0.5;
+}
+
 Work of_unit(const Program& program, const Instruction& i, std::int64_t samples) {
   const auto& unit = program.units[static_cast<std::size_t>(i.unit)];
   const auto mine = samples_of(program, unit, samples);
@@ -39,7 +48,8 @@ Work of_unit(const Program& program, const Instruction& i, std::int64_t samples)
     return work;
   }
   auto work = work_of(unit.local, mine, program.type);
-  if (i.kind == Kind::forward) work += relu_inside(unit, mine, program.type);
+  work.flops *= part_of_pass(program, i);
+  if (i.kind == Kind::forward && i.phase != Phase::statistics) work += relu_inside(unit, mine, program.type);
   return work;
 }
 

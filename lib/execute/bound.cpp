@@ -85,10 +85,12 @@ nn::Tensors Executor::Bound::tensors_of(Executor& executor, int u, int j) const 
   const auto& s = program.slots_of(u, j);
   const auto& range = program.parameters[static_cast<std::size_t>(u)];
   nn::Tensors t{.x = slot(s.x),
-                .parameters = state::parts_of<true>(executor.parameters_.weights(), range),
+                .parameters = state::parts_of(executor.parameters_.weights(), range),
                 .y = slot(s.y),
                 .dy = slot(s.dy),
-                .dx = slot(s.dx)};
+                .dx = slot(s.dx),
+                .statistics = slot(s.statistics),
+                .gradient_sums = slot(s.gradient_sums)};
   for (std::size_t i = 0; i < s.saved.size(); ++i)
     t.saved[i] = slot(s.saved[i]);
   const auto& unit = program.units[static_cast<std::size_t>(u)];

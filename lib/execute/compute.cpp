@@ -88,7 +88,36 @@ nn::StepPosition Executor::position_in(const Bound& bound, const step::Instructi
   const auto& unit = program_.units[static_cast<std::size_t>(instruction.unit)];
   return {.values = step_memory_.values(),
           .first_sample = kernels::Samples(
-              bound.samples(instruction.microbatch, unit.variant == step::Variant::batch).begin)};
+              bound.samples(instruction.microbatch, unit.variant == step::Variant::batch).begin),
+          .samples_of_all = kernels::Samples(program_.samples_of_all(instruction.microbatch, bound.batch))};
+}
+
+void Executor::forward(const step::Instruction& instruction, Bound& bound) {
+  const auto i = bound.at(instruction.unit, instruction.microbatch);
+  const auto& t = bound.tensors[i];
+  auto& layer = *bound.operators[i];
+  if (instruction.phase == Phase::statistics) return layer.forward_statistics(t, workspace_.bytes());
+  const auto position = position_in(bound, instruction);
+  layer.forward(t, position, workspace_.bytes());
+  if (instruction.phase == Phase::finish && !inspects_) layer.update_running(t, position);
+}
+
+void Executor::backward(const step::Instruction& instruction, Bound& bound) {
+  const auto i = bound.at(instruction.unit, instruction.microbatch);
+  const auto& t = bound.tensors[i];
+  if (instruction.phase == Phase::activation) return backend_.relu_backward(t.y, t.dy, t.dy);
+  auto& layer = *bound.operators[i];
+  if (instruction.phase == Phase::parameters) {
+    auto gradients = t;
+    const auto& range = program_.parameters[static_cast<std::size_t>(instruction.unit)];
+    gradients.dparameters = state::gradients_of(parameters_.gradients(instruction.level), range);
+    return layer.backward_parameters(
+        gradients, instruction.accumulates ? Write::accumulate : Write::overwrite, workspace_.bytes());
+  }
+  const auto position = position_in(bound, instruction);
+  if (instruction.phase == Phase::statistics)
+    return layer.backward_statistics(t, position, workspace_.bytes());
+  layer.backward_data(t, position, workspace_.bytes());
 }
 
 void Executor::update(const step::Instruction& instruction) {
@@ -121,22 +150,9 @@ void Executor::compute(const step::Instruction& instruction, Bound& bound, const
     case Kind::unpack:
       return move(instruction, bound);
     case Kind::forward:
-    case Kind::backward: {
-      const auto i = bound.at(instruction.unit, instruction.microbatch);
-      const auto& t = bound.tensors[i];
-      const auto position = position_in(bound, instruction);
-      if (instruction.kind == Kind::forward)
-        return bound.operators[i]->forward(t, position, workspace_.bytes());
-      if (instruction.phase == Phase::activation) return backend_.relu_backward(t.y, t.dy, t.dy);
-      if (instruction.phase == Phase::parameters) {
-        auto gradients = t;
-        const auto& range = program_.parameters[static_cast<std::size_t>(instruction.unit)];
-        gradients.dparameters = state::parts_of(parameters_.gradients(instruction.level), range);
-        return bound.operators[i]->backward_parameters(
-            gradients, instruction.accumulates ? Write::accumulate : Write::overwrite, workspace_.bytes());
-      }
-      return bound.operators[i]->backward_data(t, position, workspace_.bytes());
-    }
+      return forward(instruction, bound);
+    case Kind::backward:
+      return backward(instruction, bound);
     case Kind::update:
       return update(instruction);
     case Kind::combine: {

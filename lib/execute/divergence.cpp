@@ -117,6 +117,7 @@ void Executor::inspect(const step::Instruction& instruction, Bound& bound) {
     return;
   }
   if (instruction.kind != Kind::forward && instruction.kind != Kind::backward) return;
+  if (instruction.phase == Phase::statistics) return;  // what they are of, or become, is looked at
   const int layer = program_.units[static_cast<std::size_t>(instruction.unit)].layer;
   const auto& t = bound.tensors[bound.at(instruction.unit, instruction.microbatch)];
   if (instruction.kind == Kind::forward) {
@@ -126,7 +127,7 @@ void Executor::inspect(const step::Instruction& instruction, Bound& bound) {
     note(Quantity::input_gradient, layer, t.dx);
   } else if (instruction.phase == Phase::parameters) {
     const auto& range = program_.parameters[static_cast<std::size_t>(instruction.unit)];
-    for (const View part : state::parts_of(parameters_.gradients(instruction.level), range))
+    for (const View part : state::gradients_of(parameters_.gradients(instruction.level), range))
       note(Quantity::parameter_gradient, layer, part);
   }
 }

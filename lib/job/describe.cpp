@@ -28,8 +28,9 @@ void describe_layers(std::ostream& out, const step::Program& program, const mode
     const auto parameters = local.parameters();
     out << "  " << std::left << std::setw(16) << name_of(unit, model) << std::setw(14)
         << (unit.idle ? "nothing" : to_string(local.output)) << std::setw(18)
-        << (parameters.empty() ? "" : to_string(parameters.front().shape)) << std::right << std::setw(12)
-        << local.parameter_elements() << "  " << to_string(unit.variant) << "\n";
+        << (parameters.empty() || parameters.front().is_running ? "" : to_string(parameters.front().shape))
+        << std::right << std::setw(12) << local.parameter_elements() << "  " << to_string(unit.variant)
+        << "\n";
   }
 }
 

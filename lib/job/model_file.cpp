@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <set>
+#include <string_view>
 
 #include "partita/job/preprocessing.hpp"
 
@@ -16,8 +17,9 @@ using base::Violation;
 
 std::string names_in(const results::ModelFile& file) {
   std::string names;
+  std::set<std::string_view> listed;
   for (const auto& parameter : file.parameters)
-    if (parameter.name == "weight") names += (names.empty() ? "" : ", ") + parameter.layer;
+    if (listed.insert(parameter.layer).second) names += (names.empty() ? "" : ", ") + parameter.layer;
   return names.empty() ? "none" : names;
 }
 
@@ -30,7 +32,9 @@ std::string check_tensor(const results::ModelFile& file, const model::Layer& lay
   found = parameter != file.parameters.end();
   if (!found)
     return "has no " + name + " of this model's layer " + layer.name +
-           (name == "bias" ? "; bias=false on its line leaves it out" : "");
+           (expected.left_out_by.empty()
+                ? ""
+                : "; " + std::string(expected.left_out_by) + " on its line leaves it out");
   if (parameter->unreadable.empty() && parameter->shape == expected.shape) return "";
   const auto wrong = parameter->unreadable.empty()
                          ? layer.name + " " + name + " has shape " + to_string(parameter->shape) +

@@ -44,6 +44,8 @@ Input read_shared_input(int argc, const char* const* argv, int world_size, DataS
   if (!input.has_work()) return input;
   if (input.model_is_known && input.grid_fits)
     input.split = config::split_for_training(options, input.machine, input.violations);
+  if (input.data && input.model_is_known)
+    input.append(config::check_statistics(options, input.data->train.samples));
   input.append(skip_layers(input.start, options));
   if (input.model_is_known && input.start)
     input.append(check_model_file(*input.start, options.model, Layers::shared, options.load_model.string()));

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <sstream>
 
 namespace partita::model {
@@ -84,7 +85,10 @@ const std::vector<CommonOption>& common_options() {
 }
 
 std::string allowed(const LayerValue& value) {
-  const auto text = [](double n) { return std::to_string(static_cast<std::int64_t>(n)); };
+  const auto text = [](double n) {
+    char digits[32];
+    return std::string(digits, std::to_chars(digits, digits + sizeof digits, n).ptr);
+  };
   if (std::holds_alternative<bool Layer::*>(value.field)) return "true or false";
   if (std::holds_alternative<double Layer::*>(value.field))
     return "at least " + text(value.least) + " and below " + text(value.most);

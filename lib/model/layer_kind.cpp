@@ -6,8 +6,8 @@
 namespace partita::model {
 
 const std::vector<LayerDescription>& layer_kinds() {
-  static const std::vector<LayerDescription> kinds{linear(), conv(), maxpool(), avgpool(),
-                                                   relu(),   tanh(), flatten(), dropout()};
+  static const std::vector<LayerDescription> kinds{linear(), conv(),    maxpool(), avgpool(),  relu(),
+                                                   tanh(),   flatten(), dropout(), batchnorm()};
   return kinds;
 }
 

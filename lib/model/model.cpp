@@ -3,9 +3,11 @@
 /// the whole.
 #include "partita/model/model.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <map>
 
+#include "partita/base/error.hpp"
 #include "partita/model/layer_kind.hpp"
 
 namespace partita::model {
@@ -33,11 +35,22 @@ std::vector<Parameter> Layer::parameters() const {
   return has_parameters() ? description().parameters(*this) : std::vector<Parameter>{};
 }
 
+bool Layer::is_trained() const {
+  if (frozen) return false;
+  const auto all = parameters();
+  return std::any_of(all.begin(), all.end(), [&](const Parameter& p) { return trains(p); });
+}
+
 Elements Layer::parameter_elements() const {
   Elements total{};
   for (const auto& parameter : parameters())
-    total += parameter.shape.elements();
+    if (!parameter.is_running) total += parameter.shape.elements();
   return total;
+}
+
+Elements Layer::statistics() const {
+  const auto count = description().statistics;
+  return count == nullptr || frozen ? Elements(0) : count(*this);
 }
 
 double Layer::forward_flops() const { return description().forward_flops(*this); }
@@ -105,9 +118,8 @@ ModelSpec frozen(ModelSpec model) {
 
 namespace {
 
-/// Random streams that are set aside for each layer.
+/// Random streams that are set aside for each layer: tensors that are drawn come first.
 constexpr int streams_of_a_layer = 2;
-static_assert(most_parameters <= streams_of_a_layer);
 
 }  // namespace
 
@@ -117,11 +129,13 @@ InitialValues::InitialValues(const ModelSpec& model, int layer, int tensor, Init
                                      static_cast<std::uint32_t>(streams_of_a_layer * layer + tensor))) {
   const auto parameters = model.layers[static_cast<std::size_t>(layer)].parameters();
   const auto& parameter = parameters[static_cast<std::size_t>(tensor)];
+  initial_ = parameter.initial;
   bound_ = initializer == Initializer::kaiming ? parameter.kaiming_bound : parameter.torch_bound;
+  base::expect(bound_ == 0 || tensor < streams_of_a_layer, "a tensor that is drawn has a stream", tensor);
 }
 
 double InitialValues::operator()(Elements index) const {
-  if (bound_ == 0) return 0;
+  if (bound_ == 0) return initial_;
   return bound_ * (2.0 * kernels::random_uniform(stream_, static_cast<std::uint64_t>(index.value())) - 1.0);
 }
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "layer_line.hpp"
+#include "partita/model/passes.hpp"
 
 namespace partita::model {
 namespace {
@@ -160,9 +161,7 @@ ModelSpec parse_model(const ModelText& text, std::vector<base::Violation>& viola
     violations.push_back({"model.layer", model.layers.back().line(),
                           "the last layer must give a flat output, not " + to_string(current)});
   check_names(model.layers, violations);
-  const bool trained = std::any_of(model.layers.begin(), model.layers.end(),
-                                   [](const Layer& layer) { return layer.is_trained(); });
-  if (shapes_known && !model.layers.empty() && !trained)
+  if (shapes_known && !model.layers.empty() && lowest_trained_layer(model) == std::ssize(model.layers))
     violations.push_back(
         {"model.layer", "", "a model needs at least one " + trainable_kinds() + " layer that is not frozen"});
   return model;

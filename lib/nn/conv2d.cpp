@@ -9,15 +9,13 @@ class Conv2d final : public Operator {
   explicit Conv2d(std::unique_ptr<kernels::Convolution> plan) : plan_(std::move(plan)) {}
   kernels::Bytes workspace() const override { return plan_->workspace(); }
   void forward(const Tensors& t, const StepPosition&, kernels::Workspace w) override {
-    const auto& [weight, bias] = t.parameters;
-    plan_->forward(t.x, weight, bias, t.y, w);
+    plan_->forward(t.x, t.parameters[0], t.parameters[1], t.y, w);
   }
   void backward_parameters(const Tensors& t, kernels::Write write, kernels::Workspace w) override {
-    const auto& [dweight, dbias] = t.dparameters;
-    plan_->backward_parameters(t.x, t.dy, dweight, dbias, write, w);
+    plan_->backward_parameters(t.x, t.dy, t.dparameters[0], t.dparameters[1], write, w);
   }
   void backward_data(const Tensors& t, const StepPosition&, kernels::Workspace w) override {
-    plan_->backward_data(t.dy, t.parameters.front(), t.dx, w);
+    plan_->backward_data(t.dy, t.parameters[0], t.dx, w);
   }
 
  private:

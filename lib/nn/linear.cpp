@@ -25,16 +25,14 @@ class Linear final : public Operator {
                      added_weight_gradient_->workspace(), data_gradient_->workspace()});
   }
   void forward(const Tensors& t, const StepPosition&, kernels::Workspace w) override {
-    const auto& [weight, bias] = t.parameters;
-    forward_->run({.a = t.x, .b = weight, .bias = bias, .c = t.y}, w);
+    forward_->run({.a = t.x, .b = t.parameters[0], .bias = t.parameters[1], .c = t.y}, w);
   }
   void backward_parameters(const Tensors& t, kernels::Write write, kernels::Workspace w) override {
     auto& product = write == kernels::Write::overwrite ? weight_gradient_ : added_weight_gradient_;
-    const auto& [dweight, dbias] = t.dparameters;
-    product->run({.a = t.dy, .b = t.x, .c = dweight, .row_sums = dbias}, w);
+    product->run({.a = t.dy, .b = t.x, .c = t.dparameters[0], .row_sums = t.dparameters[1]}, w);
   }
   void backward_data(const Tensors& t, const StepPosition&, kernels::Workspace w) override {
-    data_gradient_->run({.a = t.dy, .b = t.parameters.front(), .c = t.dx}, w);
+    data_gradient_->run({.a = t.dy, .b = t.parameters[0], .c = t.dx}, w);
   }
 
  private:

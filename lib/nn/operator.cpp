@@ -24,6 +24,8 @@ std::unique_ptr<Operator> plan_operator(const model::Layer& layer, const Placing
       return plan_flatten(layer, batch, backend);
     case model::LayerKind::dropout:
       return plan_dropout(layer, placing, batch, backend);
+    case model::LayerKind::batchnorm:
+      return plan_batch_norm(layer, placing, batch, backend);
   }
   throw base::ContractError("a layer kind without an operator");
 }

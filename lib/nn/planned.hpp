@@ -11,6 +11,8 @@ std::unique_ptr<Operator> plan_conv2d(const model::Layer&, kernels::Epilogue, st
                                       kernels::Backend&);
 std::unique_ptr<Operator> plan_pooling(const model::Layer&, kernels::Epilogue, std::int64_t batch,
                                        kernels::Backend&);
+std::unique_ptr<Operator> plan_batch_norm(const model::Layer&, const Placing&, std::int64_t batch,
+                                          kernels::Backend&);
 std::unique_ptr<Operator> plan_activation(const model::Layer&, kernels::Backend&);
 std::unique_ptr<Operator> plan_flatten(const model::Layer&, std::int64_t batch, kernels::Backend&);
 std::unique_ptr<Operator> plan_dropout(const model::Layer&, const Placing&, std::int64_t batch,

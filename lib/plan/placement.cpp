@@ -14,6 +14,7 @@
 namespace partita::plan {
 namespace {
 
+using kernels::DataType;
 using kernels::Elements;
 using step::LayerPlacement;
 using step::ModelPlacement;
@@ -124,9 +125,20 @@ class Placer {
     return loss.spread == Spread::channel ? cost::picoseconds_of_transfer(0, machine_) : 0;
   }
 
+  /// Sums over the ranks that have a share of the samples, forward and where a gradient goes further down.
+  double statistics_picoseconds(const LayerPlacement& choice, int l) const {
+    const auto& layer = model_.layers[static_cast<std::size_t>(l)];
+    const bool samples_are_cut = choice.variant == Variant::batch || choice.variant == Variant::height;
+    const double ranks = grid_.data * (samples_are_cut ? grid_.tensor : 1);
+    if (layer.statistics() == Elements(0) || ranks == 1) return 0;
+    const double share = choice.variant == Variant::column ? 1.0 / grid_.tensor : 1.0;
+    const double sums = share * static_cast<double>(bytes_of(DataType::float64, layer.statistics()).value());
+    return (l > lowest_ ? 2 : 1) * cost::picoseconds_of_transfer(2 * (ranks - 1) / ranks * sums, machine_);
+  }
+
   double layer_picoseconds(const LayerPlacement& choice, int l) const {
     const PlacedLayer placed{model_, l, choice, grid_.tensor};
-    double picoseconds = passes_picoseconds(placed, samples_, machine_);
+    double picoseconds = passes_picoseconds(placed, samples_, machine_) + statistics_picoseconds(choice, l);
     const auto trained = trained_of_rank(placed);
     if (trained == Elements(0)) return picoseconds;
     picoseconds += cost::picoseconds_of(cost::work_of_update(trained, element_type), machine_);

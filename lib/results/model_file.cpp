@@ -3,8 +3,10 @@
 #include "partita/results/model_file.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
+#include <string_view>
 #include <utility>
 
 #include "archive.hpp"
@@ -103,7 +105,8 @@ Parameter take(hid_t group, const std::string& layer, const std::string& name, h
 
 hdf5::Group open_layer(hid_t parameters, const std::string& layer) {
   if (!hdf5::is_group(parameters, layer))
-    throw hdf5::Failure("/parameters/" + layer + " is a dataset; a layer is a group with weight and bias");
+    throw hdf5::Failure("/parameters/" + layer +
+                        " is a dataset; a layer is a group of tensors such as weight");
   return hdf5::open_group(parameters, layer);
 }
 
@@ -112,6 +115,9 @@ void take_layer(hid_t parameters, const std::string& layer, ModelFile& model) {
   for (const auto& name : hdf5::members(group.get()))
     model.parameters.push_back(take(group.get(), layer, name, hdf5::Sums::checked));
 }
+
+/// The tensors that layers of ours have.
+constexpr std::array<std::string_view, 4> known_tensors{"weight", "bias", "running_mean", "running_var"};
 
 /// Of a layer that other software wrote those tensors that layers of ours have. What cannot be read is kept
 /// as a name: the model may not have that layer.
@@ -128,7 +134,7 @@ void take_foreign_layer(hid_t parameters, const std::string& layer, ModelFile& m
   }
   for (const auto& name : hdf5::members(group.get()))
     try {
-      if (name == "weight" || name == "bias")
+      if (std::find(known_tensors.begin(), known_tensors.end(), name) != known_tensors.end())
         model.parameters.push_back(take(group.get(), layer, name, hdf5::Sums::ignored));
     } catch (const hdf5::Failure& failure) {
       keep(name, failure);

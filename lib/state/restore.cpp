@@ -73,7 +73,10 @@ bool holds_all_states(const results::Manifest& manifest, const model::ModelSpec&
   };
   const auto lacks_states = [&](const Block& block) {
     return !block.trained && std::any_of(model.layers.begin(), model.layers.end(), [&](const auto& layer) {
-      return layer.name == block.layer && layer.is_trained();
+      const auto parameters = layer.parameters();
+      return layer.name == block.layer &&
+             std::any_of(parameters.begin(), parameters.end(),
+                         [&](const auto& p) { return p.name == block.name && layer.trains(p); });
     });
   };
   return std::all_of(names.begin(), names.end(), has_state) &&

@@ -2,6 +2,7 @@
 /// place that says which slots a transfer's `start` and `wait` read and write.
 #include "assembly.hpp"
 
+#include <algorithm>
 #include <bit>
 
 #include "partita/model/passes.hpp"
@@ -22,6 +23,9 @@ Assembly::Assembly(const model::ModelSpec& the_model, const Plan& the_plan, cons
   program.chunks = plan.pipeline.chunks;
   program.loss_placement = plan.placement.loss;
   program.all_reduces = plan.all_reduces;
+  program.microbatches_first =
+      training && std::any_of(model.layers.begin(), model.layers.end(),
+                              [](const auto& layer) { return layer.statistics() > Elements(0); });
   if (plan.grains > 0) program.gradient_levels = std::bit_width(static_cast<unsigned>(program.microbatches));
   for (int c = 0; c < program.chunks; ++c) {
     chunk_begin_.push_back(static_cast<int>(program.units.size()));
@@ -54,14 +58,10 @@ void Assembly::add_parts(const Instruction& common, std::vector<Part> parts) {
     instruction.reads = std::move(part.reads);
     instruction.writes = std::move(part.writes);
     add(std::move(instruction));
-    if (part.gathered < 0) continue;
-    const int gather = add_transfer({.operation = Operation::all_gather,
-                                     .axis = topology::Axis::tensor,
-                                     .purpose = collective::Purpose::activation,
-                                     .microbatch = common.microbatch,
-                                     .slot = part.gathered});
-    start(gather);
-    wait(gather);
+    if (!part.exchange) continue;
+    const int exchange = add_transfer(*part.exchange);
+    start(exchange);
+    wait(exchange);
   }
 }
 

@@ -2,17 +2,17 @@
 #pragma once
 
 #include <map>
+#include <optional>
 
 #include "lower.hpp"
 
 namespace partita::step {
 
-/// A part of a pass over a unit or the loss, with what the ranks of the tensor axis tell each other before
-/// the next part begins.
+/// A part of a pass over a unit or the loss, with what ranks tell each other before the next part begins.
 struct Part {
   Phase phase = Phase::none;
   std::vector<int> reads, writes;
-  int gathered = -1;  ///< a slot of which each of them has written its share; −1: they tell nothing
+  std::optional<Transfer> exchange = {};
 };
 
 class Assembly {

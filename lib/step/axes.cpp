@@ -18,12 +18,21 @@ topology::Axis gradient_axes(const Plan& plan, int layer) {
   return plan.grid.occupied(partial ? Axis::data | Axis::tensor : Axis::data);
 }
 
+topology::Axis statistics_axes(const Plan& plan, int layer) {
+  const auto variant = plan.placement.layers[static_cast<std::size_t>(layer)].variant;
+  const bool samples_are_cut = variant == Variant::batch || variant == Variant::height;
+  return plan.grid.occupied(samples_are_cut ? Axis::data | Axis::tensor : Axis::data);
+}
+
 std::vector<Axis> used_axes(const model::ModelSpec& model, const Plan& plan) {
   const auto uses = [&](Axis axis) {
     if ((axis == Axis::pipeline || axis == Axis::tensor) && plan.grid.along(axis) > 1) return true;
     if (axis == metric_axes(plan)) return true;
-    for (std::size_t l = 0; l < model.layers.size(); ++l)
-      if (model.layers[l].is_trained() && gradient_axes(plan, static_cast<int>(l)) == axis) return true;
+    for (int l = 0; l < static_cast<int>(model.layers.size()); ++l) {
+      const auto& layer = model.layers[static_cast<std::size_t>(l)];
+      if (layer.is_trained() && gradient_axes(plan, l) == axis) return true;
+      if (layer.statistics() > Elements(0) && statistics_axes(plan, l) == axis) return true;
+    }
     return false;
   };
   std::vector<Axis> used;

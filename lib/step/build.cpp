@@ -71,13 +71,7 @@ class Builder {
       const UnitSlots s = a_.slots(u, j);
       convert(a_, {pair.value, input_pair(a_.plan, a_.unit(u)).value, a_.whole(u).input}, value, s.x, false,
               c, j);
-      if (s.x != s.y) {
-        Instruction instruction{
-            .kind = Kind::forward, .unit = u, .chunk = c, .microbatch = j, .reads = {s.x}, .writes = {s.y}};
-        if (a_.whole(u).has_parameters()) instruction.reads.push_back(a_.program.parameter_slot);
-        instruction.writes.insert(instruction.writes.end(), s.saved.begin(), s.saved.end());
-        a_.add(std::move(instruction));
-      }
+      if (s.x != s.y) compute(u, j);
       pair = output_pair(a_.plan, a_.unit(u));
       value = s.y;
     }
@@ -85,6 +79,37 @@ class Builder {
       loss(c, j, pair, value);
     else
       messages_.send_values(c, j, value);
+  }
+
+  void compute(int u, int j) {
+    const UnitSlots s = a_.slots(u, j);
+    Part whole{.reads = {s.x}, .writes = {s.y}};
+    if (a_.whole(u).has_parameters()) whole.reads.push_back(a_.program.parameter_slot);
+    whole.writes.insert(whole.writes.end(), s.saved.begin(), s.saved.end());
+    std::vector<Part> parts;
+    if (s.statistics >= 0) {
+      parts.push_back({.phase = Phase::statistics,
+                       .reads = {s.x},
+                       .writes = {s.statistics},
+                       .exchange = sum_of_ranks(u, j, s.statistics)});
+      whole.phase = Phase::finish;
+      whole.reads.push_back(s.statistics);
+      whole.writes.push_back(a_.program.parameter_slot);  // running statistics
+    }
+    parts.push_back(std::move(whole));
+    a_.add_parts({.kind = Kind::forward, .unit = u, .chunk = a_.unit(u).chunk, .microbatch = j},
+                 std::move(parts));
+  }
+
+  /// What turns the sums of a unit over this rank's samples into those over all.
+  [[nodiscard]] std::optional<Transfer> sum_of_ranks(int u, int j, int slot) const {
+    const Axis axes = statistics_axes(a_.plan, a_.unit(u).layer);
+    if (axes == Axis::none) return {};
+    return Transfer{.operation = Operation::all_reduce,
+                    .axis = axes,
+                    .purpose = Purpose::statistics,
+                    .microbatch = j,
+                    .slot = slot};
   }
 
   void loss(int c, int j, const Pair& pair, int value) {
@@ -98,8 +123,14 @@ class Builder {
     std::vector<Part> parts;
     if (placement.spread == Spread::channel) {
       const int statistics = a_.program.statistics_slot[i];
-      parts.push_back(
-          {.phase = Phase::statistics, .reads = whole.reads, .writes = {statistics}, .gathered = statistics});
+      parts.push_back({.phase = Phase::statistics,
+                       .reads = whole.reads,
+                       .writes = {statistics},
+                       .exchange = Transfer{.operation = Operation::all_gather,
+                                            .axis = Axis::tensor,
+                                            .purpose = Purpose::activation,
+                                            .microbatch = j,
+                                            .slot = statistics}});
       whole.phase = Phase::finish;
       whole.reads.push_back(statistics);
     }
@@ -118,9 +149,10 @@ class Builder {
               a_.program.loss_gradient_slot[static_cast<std::size_t>(j)], a_.slots(a_.end_unit(c) - 1, j).dy,
               true, c, j);
     for (int u = a_.end_unit(c) - 1; u >= a_.first_unit(c) && a_.unit(u).layer >= a_.lowest; --u) {
-      if (inputs) mask(u, j);
-      Begun conversion;
       const bool gives = inputs && a_.unit(u).layer > a_.lowest;
+      if (inputs) mask(u, j);
+      if (inputs && a_.slots(u, j).gradient_sums >= 0) gradient_sums(u, j, gives);
+      Begun conversion;
       // A conversion of the input's gradient runs while the parameters' is computed.
       const bool first = gives && weights && exchanges(u);
       if (weights && !first) parameters(u, j);
@@ -154,40 +186,53 @@ class Builder {
   void mask(int u, int j) {
     const UnitSlots s = a_.slots(u, j);
     if (!a_.unit(u).fused_relu) return;
-    a_.add({.kind = Kind::backward,
-            .phase = Phase::activation,
-            .unit = u,
-            .chunk = a_.unit(u).chunk,
-            .microbatch = j,
-            .reads = {s.y, s.dy},
-            .writes = {s.dy}});
+    Instruction instruction = backward_of(u, j, Phase::activation);
+    instruction.reads = {s.y, s.dy};
+    instruction.writes = {s.dy};
+    a_.add(std::move(instruction));
   }
   void data(int u, int j) {
     const UnitSlots s = a_.slots(u, j);
     if (s.x == s.y) return;
-    Instruction instruction{.kind = Kind::backward,
-                            .phase = Phase::data,
-                            .unit = u,
-                            .chunk = a_.unit(u).chunk,
-                            .microbatch = j,
-                            .reads = {s.y, s.dy, a_.program.parameter_slot},
-                            .writes = {s.dx}};
+    Instruction instruction = backward_of(u, j, Phase::data);
+    instruction.reads = {s.y, s.dy, a_.program.parameter_slot};
+    instruction.writes = {s.dx};
     instruction.reads.insert(instruction.reads.end(), s.saved.begin(), s.saved.end());
+    if (s.gradient_sums >= 0)
+      instruction.reads.insert(instruction.reads.end(), {s.x, s.statistics, s.gradient_sums});
     a_.add(std::move(instruction));
+  }
+  /// The sums that the gradient of a unit's input needs of all ranks. The gradients of its parameters are
+  /// this rank's part of them, taken here in any schedule: an exchange in place follows.
+  void gradient_sums(int u, int j, bool exchanged) {
+    const UnitSlots s = a_.slots(u, j);
+    Instruction sums = backward_of(u, j, Phase::statistics);
+    sums.reads = {s.x, s.dy, s.statistics};
+    sums.writes = {s.gradient_sums};
+    a_.add(std::move(sums));
+    if (a_.whole(u).is_trained()) add_parameter_gradients(u, j, {s.gradient_sums});
+    if (const auto exchange = sum_of_ranks(u, j, s.gradient_sums); exchanged && exchange) {
+      const int transfer = a_.add_transfer(*exchange);
+      a_.start(transfer);
+      a_.wait(transfer);
+    }
   }
   void parameters(int u, int j) {
     if (!a_.whole(u).is_trained()) return;
     const UnitSlots s = a_.slots(u, j);
-    a_.add({.kind = Kind::backward,
-            .phase = Phase::parameters,
-            .unit = u,
-            .chunk = a_.unit(u).chunk,
-            .microbatch = j,
-            .accumulates = a_.plan.grains == 0 && j > 0,
-            .level = a_.plan.grains > 0 ? std::popcount(static_cast<unsigned>(j)) : 0,
-            .reads = {s.x, s.dy},
-            .writes = {a_.program.parameter_gradient_slot}});
+    if (s.gradient_sums < 0) add_parameter_gradients(u, j, {s.x, s.dy});
     if (a_.plan.grains == 0 && j == a_.program.microbatches - 1) reductions_.complete(u);
+  }
+  void add_parameter_gradients(int u, int j, std::vector<int> reads) {
+    Instruction instruction = backward_of(u, j, Phase::parameters);
+    instruction.accumulates = a_.plan.grains == 0 && j > 0;
+    instruction.level = a_.plan.grains > 0 ? std::popcount(static_cast<unsigned>(j)) : 0;
+    instruction.reads = std::move(reads);
+    instruction.writes = {a_.program.parameter_gradient_slot};
+    a_.add(std::move(instruction));
+  }
+  [[nodiscard]] Instruction backward_of(int u, int j, Phase phase) const {
+    return {.kind = Kind::backward, .phase = phase, .unit = u, .chunk = a_.unit(u).chunk, .microbatch = j};
   }
 
   /// A binary counter: each carry adds the gradients of two equal neighbours, the left one first.

@@ -131,7 +131,8 @@ class Checker {
     require(unit.idle || output == nullptr || output(unit.local) == unit.local.output,
             "its share of the input gives an output of another shape");
     const bool forward = i.kind == Kind::forward, data = i.phase == Phase::data;
-    if (forward || i.phase == Phase::parameters) require_equal(held(s.x), in, "its input");
+    if (forward || i.phase == Phase::parameters || i.phase == Phase::statistics)
+      require_equal(held(s.x), in, "its input");
     if (forward || i.phase == Phase::activation) require_equal(held(s.y), out, "its output");
     if (!forward) require_equal(held(s.dy), out, "its output's gradient");
     if (data) require_equal(held(s.dx), in, "its input's gradient");
@@ -139,16 +140,26 @@ class Checker {
     require_equal(std::ssize(s.saved), std::ssize(saved), "what it saves");
     for (std::size_t t = 0; t < std::min(s.saved.size(), saved.size()); ++t)
       require_equal(held(s.saved[t]), out, "its " + std::string(saved[t].name));
+    check_statistics(i, unit, s);
     const auto& range = p_.parameters[static_cast<std::size_t>(i.unit)];
-    const auto most = i.phase == Phase::parameters ? p_.trained_count : p_.parameter_count;
     const auto parameters = unit.local.parameters();
     require_equal(std::ssize(range.tensors), std::ssize(parameters), "its parameters");
     for (std::size_t t = 0; t < std::min(range.tensors.size(), parameters.size()); ++t) {
-      require(range.tensors[t].end() <= most, "leaves the parameters");
+      const bool trained = unit.local.trains(parameters[t]);
+      require(range.tensors[t].trained == trained, "its parameters are not those that it trains");
+      require(range.tensors[t].end() <= (trained ? p_.trained_count : p_.parameter_count),
+              "leaves the parameters");
       require_equal(range.tensors[t].count.value(), parameters[t].shape.elements().value(),
                     "its " + std::string(parameters[t].name));
     }
     require(i.level >= 0 && i.level < p_.gradient_levels, "leaves the gradients");
+  }
+
+  void check_statistics(const Instruction& i, const Unit& unit, const UnitSlots& s) {
+    const auto sums = p_.training ? unit.local.statistics().value() : 0;
+    require_equal(held(s.statistics), sums, "its statistics");
+    if (i.kind == Kind::backward && i.phase != Phase::activation)
+      require_equal(held(s.gradient_sums), sums, "its sums of gradients");
   }
 
   void check_moves(const Instruction& i) {

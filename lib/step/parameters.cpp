@@ -7,19 +7,23 @@
 namespace partita::step {
 namespace {
 
+/// Those tensors of a unit that are trained, or the others.
 void place_parameters(Assembly& a, int u, bool trained) {
   const auto& local = a.unit(u).local;
   const auto& placed = a.plan.placement.layers[static_cast<std::size_t>(a.unit(u).layer)];
   auto& range = a.program.parameters[static_cast<std::size_t>(u)];
-  range.trained = trained;
   range.replicated = placed.variant != Variant::column && placed.variant != Variant::row;
   const auto rank = static_cast<std::size_t>(a.program.at.tensor);
   const auto parts = local.parameters(), wholes = a.whole(u).parameters();
+  range.tensors.resize(parts.size());
   for (std::size_t t = 0; t < parts.size(); ++t) {
-    auto& tensor = range.tensors.emplace_back(TensorRange{.first = a.program.parameter_count,
-                                                          .count = parts[t].shape.elements(),
-                                                          .columns = parts[t].columns(),
-                                                          .logical_columns = wholes[t].columns()});
+    if (local.trains(parts[t]) != trained) continue;
+    auto& tensor = range.tensors[t];
+    tensor = {.first = a.program.parameter_count,
+              .count = parts[t].shape.elements(),
+              .trained = trained,
+              .columns = parts[t].columns(),
+              .logical_columns = wholes[t].columns()};
     const std::int64_t columns_of_input = wholes[t].columns() / a.whole(u).input[0];
     if (placed.variant == Variant::column) tensor.first_row = placed.out.value.offsets[rank];
     if (placed.variant == Variant::row && parts[t].is_of_inputs)
@@ -47,14 +51,14 @@ void lay_out_parameters(Assembly& a) {
   std::erase_if(units, [&](int u) { return !a.whole(u).has_parameters(); });
   for (const bool trained : {true, false}) {
     for (const int u : units)
-      if (a.whole(u).is_trained() == trained) place_parameters(a, u, trained);
+      place_parameters(a, u, trained);
     if (trained) a.program.trained_count = a.program.parameter_count;
   }
   a.program.chunk_gradients.resize(static_cast<std::size_t>(a.program.chunks));
   for (const int u : units) {
     const auto& range = a.program.parameters[static_cast<std::size_t>(u)];
     auto& gradients = a.program.chunk_gradients[static_cast<std::size_t>(a.unit(u).chunk)];
-    if (!range.trained) continue;
+    if (!a.whole(u).is_trained()) continue;
     if (gradients.count.value() == 0) gradients.first = range.first();
     gradients.count += range.count();
   }

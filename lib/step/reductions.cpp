@@ -10,8 +10,8 @@ using collective::Purpose;
 using topology::Axis;
 
 Reductions::Reductions(Assembly& assembly) : a_(assembly) {
-  for (const auto& range : assembly.program.parameters)
-    trained_units_left_ += range.trained ? 1 : 0;
+  for (int u = 0; u < static_cast<int>(assembly.program.units.size()); ++u)
+    trained_units_left_ += assembly.whole(u).is_trained() ? 1 : 0;
 }
 
 void Reductions::complete(int u) {

@@ -26,7 +26,7 @@ std::vector<Piece> held_pieces(const Program& program) {
       if (tensor.count.value() == 0) continue;
       pieces.push_back({.layer = layer,
                         .tensor = t,
-                        .trained = range.trained,
+                        .trained = tensor.trained,
                         .first_row = tensor.first_row,
                         .rows = tensor.count.value() / tensor.columns,
                         .first_column = tensor.first_column,

@@ -23,6 +23,15 @@ int tensor_slot(Assembly& a, SlotRole role, int u, int j, const Placement& place
                 const kernels::Shape& shape) {
   return tensor_slot(a, role, u, j, placement, shape, a.program.type);
 }
+/// Sums over the samples of a micro-batch: as many whatever its size. −1 for a layer that takes none.
+int sums_slot(Assembly& a, int u, int j) {
+  if (!a.program.training || a.whole(u).statistics() == Elements(0)) return -1;
+  return a.add_slot({.role = SlotRole::statistics,
+                     .unit = u,
+                     .microbatch = j,
+                     .type = DataType::float64,
+                     .fixed = a.unit(u).local.statistics()});
+}
 /// The target of a conversion: its source, where the exchange works in place.
 int converted_slot(Assembly& a, int source, const Conversion& c, SlotRole role, int u, int j) {
   const Exchange exchange = exchange_of(c.from, c.to);
@@ -52,6 +61,7 @@ void make_value_slots(Assembly& a, int c, int j) {
               : tensor_slot(a, SlotRole::activation, u, j, pair.value, layer.output);
     for (const auto& saved : layer.description().saved)
       s.saved.push_back(tensor_slot(a, SlotRole::saved, u, j, pair.value, layer.output, saved.type));
+    s.statistics = sums_slot(a, u, j);
     value = s.y;
   }
   if (!a.is_last(c)) return;
@@ -91,6 +101,7 @@ void make_gradient_slots(Assembly& a, int c, int j) {
     if (a.unit(u).layer < a.lowest) return;
     UnitSlots& s = a.slots(u, j);
     s.dy = gradient;
+    s.gradient_sums = sums_slot(a, u, j);
     if (a.unit(u).layer == a.lowest) return;
     const auto& in = input_pair(a.plan, a.unit(u)).gradient;
     s.dx = s.x == s.y ? s.dy : tensor_slot(a, SlotRole::gradient, u - 1, j, in, a.whole(u).input);

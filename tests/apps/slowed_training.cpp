@@ -45,6 +45,9 @@ class SlowedBackend final : public Backend {
     return fast_->plan_convolution(s);
   }
   std::unique_ptr<Pooling> plan_pooling(const PoolingShape& s) override { return fast_->plan_pooling(s); }
+  std::unique_ptr<BatchNorm> plan_batch_norm(const BatchNormShape& s) override {
+    return fast_->plan_batch_norm(s);
+  }
   void relu_forward(ConstView x, View y) override { fast_->relu_forward(x, y); }
   void relu_backward(ConstView y, ConstView dy, View dx) override { fast_->relu_backward(y, dy, dx); }
   void tanh_forward(ConstView x, View y) override { fast_->tanh_forward(x, y); }

@@ -94,6 +94,32 @@ TEST(Config, DataMustFitTheModel) {
             std::string::npos);
 }
 
+TEST(Config, StatisticsNeedSeveralSamplesAndNoDeterministicMode) {
+  const auto normalising = [](std::vector<std::string> more) {
+    std::vector<std::string> arguments{"--model.layer=linear 3", "--model.layer=batchnorm",
+                                       "--model.layer=linear 2"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return Parsed(arguments).options;
+  };
+  auto deterministic = normalising({"--train.deterministic=true", "--train.batch=16"});
+  ASSERT_TRUE(fit_to_world(deterministic, 1).empty());
+  std::vector<base::Violation> violations;
+  split_for_training(deterministic, machine::Machine::shipped(), violations);
+  ASSERT_EQ(violations.size(), 1U);
+  EXPECT_NE(violations.front().message.find("batchnorm1"), std::string::npos);
+
+  const auto refusals = [&](std::int64_t samples, const std::string& batch, const std::string& microbatches) {
+    const auto options = normalising({"--train.batch=" + batch, "--pipeline.microbatches=" + microbatches});
+    return check_statistics(options, kernels::Samples(samples)).size();
+  };
+  EXPECT_EQ(refusals(20, "10", "5"), 0U);
+  EXPECT_EQ(refusals(20, "10", "6"), 1U);
+  EXPECT_EQ(refusals(21, "10", "1"), 1U) << "the last batch has one sample";
+  EXPECT_EQ(refusals(22, "10", "1"), 0U);
+  EXPECT_EQ(refusals(22, "10", "2"), 1U);
+  EXPECT_EQ(refusals(1, "10", "1"), 1U);
+}
+
 TEST(Config, TheWorldMustFitTheGrid) {
   auto options = Parsed({"--grid.data=3"}).options;
   const auto violations = fit_to_world(options, 4);

@@ -86,6 +86,25 @@ TEST(Work, OfAllRanksIsThatOfTheBatch) {
   }
 }
 
+/// Statistics are halves of passes, or the pass for the parameters: whatever of a layer is trained, its
+/// passes are whole.
+TEST(Work, OfALayerWithStatisticsIsThatOfItsPasses) {
+  constexpr std::int64_t batch = 12;
+  for (const std::string lowest : {"", " frozen"})
+    for (const std::string norm : {"batchnorm", "batchnorm affine=false", "batchnorm frozen"}) {
+      const auto model = plan::model_of(
+          "2x5x4", {"conv 3 kernel=2 bias=false" + lowest, norm, "relu", norm, "flatten", "linear 5"});
+      for (const auto& [grid, microbatches] : std::vector<std::pair<topology::GridExtent, int>>{
+               {{}, 1}, {{.data = 3}, 2}, {{.data = 2, .pipeline = 2}, 3}}) {
+        const auto work = work_of_grid(
+            model, {.grid = grid, .batch = batch, .pipeline = {.microbatches = microbatches}}, batch);
+        EXPECT_DOUBLE_EQ(work.at(Kind::forward).flops + work.at(Kind::backward).flops,
+                         batch * flops_of_sample(model))
+            << norm << lowest << ' ' << to_string(grid);
+      }
+    }
+}
+
 /// Ranks of the tensor axis that cut a layer do it together; those that hold it replicated each do all of it.
 TEST(Work, OfPlacedLayersIsTheirShare) {
   const auto flops = [](const std::string& placement, int ranks) {

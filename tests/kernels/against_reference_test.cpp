@@ -1,7 +1,6 @@
 /// Every kernel against the reference in double over ragged sizes, and the reference against finite
 /// differences.
 #include <cstring>
-#include <functional>
 
 #include "check_windows.hpp"
 
@@ -294,20 +293,6 @@ TEST(Kernels, EqualMaximaGiveTheirGradientToTheFirst) {
     plan->forward(std::span(x), std::span(y), std::span(winners), Scratch(*plan));
     plan->backward(std::span(dy), std::span(winners), std::span(dx), Scratch(*plan));
     EXPECT_EQ(dx, (std::vector<float>{0, 5, 0, 0})) << backend->name();
-  }
-}
-
-/// df/dx by central differences against the gradient that a kernel gave.
-void expect_gradient(std::vector<double>& x, const std::vector<double>& gradient,
-                     const std::function<double()>& f) {
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    const double at = x[i], h = 1e-6;
-    x[i] = at + h;
-    const double above = f();
-    x[i] = at - h;
-    const double below = f();
-    x[i] = at;
-    EXPECT_NEAR((above - below) / (2 * h), gradient[i], 1e-7 * (1 + std::abs(gradient[i]))) << i;
   }
 }
 

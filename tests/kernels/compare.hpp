@@ -97,8 +97,12 @@ struct Output : Values {
     for (const double x : twice)
       scale = std::max(scale, std::abs(x));
     const double tolerance = 8 * std::max(1.0, length) * std::numeric_limits<float>::epsilon() * scale;
+    expect_within([tolerance](std::size_t) { return tolerance; }, what);
+  }
+  /// |float − double| ≤ tolerance(i) of each element i.
+  void expect_within(const std::function<double(std::size_t)>& tolerance, const std::string& what) const {
     for (std::size_t i = 0; i < n; ++i)
-      if (!(std::abs(static_cast<double>(single[i]) - twice[i]) <= tolerance)) {
+      if (!(std::abs(static_cast<double>(single[i]) - twice[i]) <= tolerance(i))) {
         ADD_FAILURE() << what << ": element " << i << " is " << single[i] << ", not " << twice[i];
         return;
       }
@@ -107,10 +111,25 @@ struct Output : Values {
   }
 };
 
-/// A workspace of just the size that a plan asks for, aligned.
+/// df/dx by central differences against the gradient that a kernel gave.
+inline void expect_gradient(std::vector<double>& x, const std::vector<double>& gradient,
+                            const std::function<double()>& f) {
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double at = x[i], h = 1e-6;
+    x[i] = at + h;
+    const double above = f();
+    x[i] = at - h;
+    const double below = f();
+    x[i] = at;
+    EXPECT_NEAR((above - below) / (2 * h), gradient[i], 1e-7 * (1 + std::abs(gradient[i]))) << i;
+  }
+}
+
+/// A workspace of just the size that a plan asks for, aligned, full of NaN.
 class Scratch {
  public:
-  explicit Scratch(const Plan& plan) : bytes_(static_cast<std::size_t>(plan.workspace().value()) + 64) {}
+  explicit Scratch(const Plan& plan)
+      : bytes_(static_cast<std::size_t>(plan.workspace().value()) + 64, std::byte{0xFF}) {}
   operator Workspace() {
     const auto offset = (64 - reinterpret_cast<std::uintptr_t>(bytes_.data()) % 64) % 64;
     return std::span(bytes_).subspan(offset, bytes_.size() - 64);

@@ -19,81 +19,6 @@ constexpr std::byte unwritten{0xA5};
 ConstView bytes(const void* data, std::int64_t size) { return {data, DataType::uint8, Elements(size)}; }
 View bytes(void* data, std::int64_t size) { return {data, DataType::uint8, Elements(size)}; }
 
-class DeviceGemm final : public Gemm {
- public:
-  DeviceGemm(std::unique_ptr<Gemm> plan, OnDevice::Memory& memory)
-      : plan_(std::move(plan)), memory_(memory) {}
-  Bytes workspace() const override { return plan_->workspace(); }
-  void run(const GemmViews& v, Workspace) override {
-    OnDevice::Call at(memory_);
-    const GemmViews there{at(v.a), at(v.b), at(v.bias), at(v.mask), at(v.c), at(v.row_sums)};
-    const auto workspace = at.workspace(*plan_);
-    at.run([&] { plan_->run(there, workspace); });
-  }
-
- private:
-  std::unique_ptr<Gemm> plan_;
-  OnDevice::Memory& memory_;
-};
-
-class DeviceConvolution final : public Convolution {
- public:
-  DeviceConvolution(std::unique_ptr<Convolution> plan, OnDevice::Memory& memory)
-      : plan_(std::move(plan)), memory_(memory) {}
-  Bytes workspace() const override { return plan_->workspace(); }
-  void forward(ConstView x, ConstView weight, ConstView bias, View y, Workspace) override {
-    OnDevice::Call at(memory_);
-    const auto X = at(x), W = at(weight), B = at(bias);
-    const auto Y = at(y);
-    const auto workspace = at.workspace(*plan_);
-    at.run([&] { plan_->forward(X, W, B, Y, workspace); });
-  }
-  void backward_data(ConstView dy, ConstView weight, View dx, Workspace) override {
-    OnDevice::Call at(memory_);
-    const auto DY = at(dy), W = at(weight);
-    const auto DX = at(dx);
-    const auto workspace = at.workspace(*plan_);
-    at.run([&] { plan_->backward_data(DY, W, DX, workspace); });
-  }
-  void backward_parameters(ConstView x, ConstView dy, View dweight, View dbias, Write write,
-                           Workspace) override {
-    OnDevice::Call at(memory_);
-    const auto X = at(x), DY = at(dy);
-    const auto DW = at(dweight), DB = at(dbias);
-    const auto workspace = at.workspace(*plan_);
-    at.run([&] { plan_->backward_parameters(X, DY, DW, DB, write, workspace); });
-  }
-
- private:
-  std::unique_ptr<Convolution> plan_;
-  OnDevice::Memory& memory_;
-};
-
-class DevicePooling final : public Pooling {
- public:
-  DevicePooling(std::unique_ptr<Pooling> plan, OnDevice::Memory& memory)
-      : plan_(std::move(plan)), memory_(memory) {}
-  Bytes workspace() const override { return plan_->workspace(); }
-  void forward(ConstView x, View y, View winners, Workspace) override {
-    OnDevice::Call at(memory_);
-    const auto X = at(x);
-    const auto Y = at(y), W = at(winners);
-    const auto workspace = at.workspace(*plan_);
-    at.run([&] { plan_->forward(X, Y, W, workspace); });
-  }
-  void backward(ConstView dy, ConstView winners, View dx, Workspace) override {
-    OnDevice::Call at(memory_);
-    const auto DY = at(dy), W = at(winners);
-    const auto DX = at(dx);
-    const auto workspace = at.workspace(*plan_);
-    at.run([&] { plan_->backward(DY, W, DX, workspace); });
-  }
-
- private:
-  std::unique_ptr<Pooling> plan_;
-  OnDevice::Memory& memory_;
-};
-
 }  // namespace
 
 void* OnDevice::Call::place(const void* host, std::int64_t size, bool written) {
@@ -165,16 +90,6 @@ void OnDevice::Call::copy_back(const std::vector<std::byte>& before) {
     const auto at = std::mismatch(after.begin(), after.end(), before.begin()).first - after.begin();
     ADD_FAILURE() << "the device wrote beside its output, at byte " << at << " of " << size;
   }
-}
-
-std::unique_ptr<Gemm> OnDevice::plan_gemm(const GemmShape& s) {
-  return std::make_unique<DeviceGemm>(backend_.plan_gemm(s), memory_);
-}
-std::unique_ptr<Convolution> OnDevice::plan_convolution(const ConvolutionShape& s) {
-  return std::make_unique<DeviceConvolution>(backend_.plan_convolution(s), memory_);
-}
-std::unique_ptr<Pooling> OnDevice::plan_pooling(const PoolingShape& s) {
-  return std::make_unique<DevicePooling>(backend_.plan_pooling(s), memory_);
 }
 
 void OnDevice::relu_forward(ConstView x, View y) {

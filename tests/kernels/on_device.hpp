@@ -70,6 +70,7 @@ class OnDevice final : public kernels::Backend {
   std::unique_ptr<kernels::Gemm> plan_gemm(const kernels::GemmShape&) override;
   std::unique_ptr<kernels::Convolution> plan_convolution(const kernels::ConvolutionShape&) override;
   std::unique_ptr<kernels::Pooling> plan_pooling(const kernels::PoolingShape&) override;
+  std::unique_ptr<kernels::BatchNorm> plan_batch_norm(const kernels::BatchNormShape&) override;
 
   void relu_forward(ConstView x, View y) override;
   void relu_backward(ConstView y, ConstView dy, View dx) override;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <iomanip>
 #include <sstream>
 
 #include "partita/model/parse.hpp"
@@ -119,7 +120,11 @@ TEST(Grammar, EveryKindIsReadAsItIsExplained) {
 TEST(Grammar, BoundsHoldWhereTheyAreExplained) {
   const auto bounds = [](const LayerDescription& kind, const LayerValue& number, std::string before) {
     if (std::holds_alternative<bool Layer::*>(number.field)) return;
-    const auto text = [](double n) { return std::to_string(static_cast<std::int64_t>(n)); };
+    const auto text = [](double n) {
+      std::ostringstream out;
+      out << std::setprecision(17) << n;
+      return out.str();
+    };
     for (const auto& outside :
          {text(number.least - 1), text(number.most + 1), std::string("x"), std::string()})
       EXPECT_NE(refusal(kind, before + outside).find(allowed(number)), std::string::npos) << before + outside;

@@ -25,8 +25,10 @@ struct Bench {
   std::vector<model::Parameter> described;
   std::array<Doubles, model::most_parameters> parameters, dparameters;
   std::vector<std::uint8_t> winners;
+  Doubles statistics, gradient_sums;
   kernels::StepValues values{.dropout_seed = 5, .step = 7};
-  StepPosition position{.values = &values, .first_sample = kernels::Samples(11)};
+  StepPosition position{
+      .values = &values, .first_sample = kernels::Samples(11), .samples_of_all = kernels::Samples(batch)};
 
   Bench(const std::string& input, const std::string& line) {
     std::vector<base::Violation> violations;
@@ -49,24 +51,34 @@ struct Bench {
       for (std::size_t t = 0; t < described.size(); ++t)
         (*tensors)[t].resize(size(described[t].shape.elements().value()));
     winners.resize(y.size());
+    for (auto* sums : {&statistics, &gradient_sums})
+      sums->resize(size(layer.statistics().value()));
     std::mt19937 generator(3);
     std::normal_distribution<double> normal;
-    for (auto* values : {&x, &parameters[0], &parameters[1], &dy})
+    for (auto* values : {&x, &parameters[0], &parameters[1], &dy, &parameters[2], &parameters[3]})
       for (auto& value : *values)
         value = normal(generator);
+    for (std::size_t t = 0; t < described.size(); ++t)
+      if (described[t].name == "running_var")
+        for (auto& value : parameters[t])
+          value = value * value + 0.1;
   }
 
   Tensors tensors() {
     const auto view = [](Doubles& values) { return View(std::span(values)); };
-    return {.x = view(x),
-            .parameters = {view(parameters[0]), view(parameters[1])},
-            .y = view(y),
-            .saved = {View(std::span(winners))},
-            .dy = view(dy),
-            .dx = view(dx),
-            .dparameters = {view(dparameters[0]), view(dparameters[1])}};
+    return {
+        .x = view(x),
+        .parameters = {view(parameters[0]), view(parameters[1]), view(parameters[2]), view(parameters[3])},
+        .y = view(y),
+        .saved = {View(std::span(winners))},
+        .dy = view(dy),
+        .dx = view(dx),
+        .dparameters = {view(dparameters[0]), view(dparameters[1])},
+        .statistics = view(statistics),
+        .gradient_sums = view(gradient_sums)};
   }
   double f() {
+    if (!statistics.empty()) plan->forward_statistics(tensors(), {});
     plan->forward(tensors(), position, {});
     double sum = 0;
     for (std::size_t i = 0; i < y.size(); ++i)
@@ -110,18 +122,24 @@ TEST(Operators, GradientsAreFiniteDifferences) {
       {"2x3x3", "tanh"},
       {"2x3x3", "flatten"},
       {"2x3x3", "dropout 0.5"},
-      {"9", "dropout 0.25"}};
+      {"9", "dropout 0.25"},
+      {"2x3x3", "batchnorm"},
+      {"2x3x3", "batchnorm affine=false eps=0.5"},
+      {"4", "batchnorm eps=0.1"},
+      {"2x3x3", "batchnorm frozen"}};
   for (const auto& [input, line] : layers) {
     Bench bench(input, line);
     const std::string what = std::string(line) + " on " + input;
     bench.f();
+    if (!bench.statistics.empty()) bench.plan->backward_statistics(bench.tensors(), bench.position, {});
     bench.plan->backward_data(bench.tensors(), bench.position, {});
     bench.expect_gradient(bench.x, Doubles(bench.dx), what + ": input");
-    if (!bench.layer.has_parameters()) continue;
+    if (!bench.layer.is_trained()) continue;
     bench.plan->backward_parameters(bench.tensors(), kernels::Write::overwrite, {});
     for (std::size_t t = 0; t < bench.described.size(); ++t)
-      bench.expect_gradient(bench.parameters[t], Doubles(bench.dparameters[t]),
-                            what + ": " + std::string(bench.described[t].name));
+      if (bench.layer.trains(bench.described[t]))
+        bench.expect_gradient(bench.parameters[t], Doubles(bench.dparameters[t]),
+                              what + ": " + std::string(bench.described[t].name));
   }
 }
 
@@ -136,6 +154,25 @@ TEST(Operators, AFusedReluIsTheMaximumWithZero) {
     plan_operator(bench.layer, {.fused_relu = true}, Bench::batch, *bench.backend)
         ->forward(bench.tensors(), bench.position, {});
     EXPECT_EQ(bench.y, expected) << line;
+  }
+}
+
+/// As PyTorch has them: of all micro-batches of a step, each moves the running ones once.
+TEST(Operators, RunningStatisticsMoveToThoseOfTheBatch) {
+  Bench bench("2x3x3", "batchnorm momentum=0.25");
+  const auto before = bench.parameters;
+  bench.f();
+  EXPECT_EQ(bench.parameters, before) << "a forward pass alone changes nothing";
+  bench.plan->update_running(bench.tensors(), bench.position);
+  constexpr double n = Bench::batch * 9;
+  for (std::size_t c = 0; c < 2; ++c) {
+    double mean = 0, squares = 0;
+    for (std::size_t i = 0; i < bench.x.size(); ++i)
+      if (i / 9 % 2 == c) mean += bench.x[i] / n;
+    for (std::size_t i = 0; i < bench.x.size(); ++i)
+      if (i / 9 % 2 == c) squares += (bench.x[i] - mean) * (bench.x[i] - mean);
+    EXPECT_NEAR(bench.parameters[2][c], 0.75 * before[2][c] + 0.25 * mean, 1e-14);
+    EXPECT_NEAR(bench.parameters[3][c], 0.75 * before[3][c] + 0.25 * squares / (n - 1), 1e-14);
   }
 }
 

@@ -14,6 +14,9 @@ CASES = {
     "windows": dict(input=(1, 28, 28), batch=32, rate=0.05, decay=0.0, loss="cross-entropy",
                     layers=["conv 3 kernel=5x3 stride=2x1 padding=2x0 bias=false", "tanh", "maxpool 2x3 stride=2", "conv 4 kernel=3x5 padding=same", "relu",
                             "avgpool 3x2 stride=1x2", "conv 5 kernel=1 bias=false", "tanh", "avgpool global", "flatten", "linear 10 bias=false"]),
+    "batchnorm": dict(input=(1, 28, 28), batch=32, rate=0.02, decay=1e-3, loss="cross-entropy",
+                      layers=["conv 3 kernel=5 stride=2 bias=false", "batchnorm", "relu", "maxpool 2", "conv 4 kernel=3 padding=same bias=false",
+                              "batchnorm affine=false momentum=0.3", "tanh", "flatten", "linear 6 bias=false", "batchnorm eps=0.01", "relu", "linear 10"]),
     "decay": dict(input=(1, 28, 28), batch=10, rate=0.05, decay=0.01, loss="cross-entropy",
                   layers=["avgpool 4", "flatten", "linear 9", "tanh", "linear 10"]),
 }
@@ -32,8 +35,9 @@ def parameters(case):
     for layer in case["layers"]:
         kind = layer.split()[0]
         count[kind] = count.get(kind, 0) + 1
-        if kind in ("linear", "conv"):
-            layers[f"{kind}{count[kind]}"] = ("weight",) if "bias=false" in layer else ("weight", "bias")
+        if kind in ("linear", "conv", "batchnorm"):
+            learned = () if "affine=false" in layer else ("weight",) if "bias=false" in layer else ("weight", "bias")
+            layers[f"{kind}{count[kind]}"] = learned + (("running_mean", "running_var") if kind == "batchnorm" else ())
     return layers
 
 

@@ -29,6 +29,10 @@ def module(layer, shape):
         padding = options.get("padding", "0")
         return torch.nn.Conv2d(shape[0], int(words[1]), extents(options["kernel"]), extents(options.get("stride", "1")),
                                padding if padding == "same" else extents(padding), bias=bias)
+    if words[0] == "batchnorm":
+        norm = torch.nn.BatchNorm2d if len(shape) == 3 else torch.nn.BatchNorm1d
+        return norm(shape[0], eps=float(options.get("eps", "1e-5")), momentum=float(options.get("momentum", "0.1")),
+                    affine=options.get("affine") != "false")
     if words[0] == "avgpool" and words[1] == "global":
         return torch.nn.AdaptiveAvgPool2d(1)
     if words[0] in ("maxpool", "avgpool"):
@@ -41,12 +45,13 @@ def network(case):
     modules, sample = [], torch.zeros(1, *case["input"], dtype=torch.float64)
     for layer in case["layers"]:
         modules.append(module(layer, sample.shape[1:]).double())
-        sample = modules[-1](sample)
+        sample = modules[-1].eval()(sample)
+        modules[-1].train()
     return torch.nn.Sequential(*modules)
 
 
 def trained(modules):
-    return [m for m in modules if isinstance(m, (torch.nn.Linear, torch.nn.Conv2d))]
+    return [m for m in modules if isinstance(m, (torch.nn.Linear, torch.nn.Conv2d, torch.nn.BatchNorm1d, torch.nn.BatchNorm2d))]
 
 
 def optimizer(case, parameters):
@@ -73,7 +78,7 @@ def main():
             with h5py.File(start) as file:
                 for (layer, keys), m in zip(cases.parameters(case).items(), trained(net)):
                     for key in keys:
-                        getattr(m, key).data = torch.from_numpy(file[f"parameters/{layer}/{key}"][...])
+                        getattr(m, key).data.copy_(torch.from_numpy(file[f"parameters/{layer}/{key}"][...]))
         rule = optimizer(case, net.parameters())
         loss = torch.nn.MSELoss() if case["loss"] == "mse" else torch.nn.CrossEntropyLoss()
         x, y = torch.from_numpy(images), torch.from_numpy(targets)

@@ -74,6 +74,11 @@ inline std::vector<Case> cases() {
                      "conv 5 kernel=2x3 stride=1x2 padding=1x0 bias=false", "tanh", "maxpool 2x1 stride=1",
                      "avgpool global", "flatten", "linear 6 bias=false", "tanh", "linear 5"}),
        images(23), 10},
+      {"batch normalisation",
+       net("2x9x8", {"conv 4 kernel=3 padding=1 bias=false", "batchnorm", "relu", "maxpool 2",
+                     "conv 5 kernel=2 bias=false", "batchnorm affine=false momentum=0.3", "tanh", "flatten",
+                     "linear 7 bias=false", "batchnorm eps=0.01", "relu", "linear 5"}),
+       images(100), 60},
   };
 }
 
@@ -149,6 +154,12 @@ inline Trial options_for(const Case& c, const topology::GridExtent& grid,
            .evaluate_every = 0,
            .poison_released = true},
           {.grid = grid, .batch = c.batch, .bucket_bytes = kernels::Bytes(256)}};
+}
+
+/// Whether what is trained depends on the number of micro-batches, since statistics are taken of each.
+inline bool takes_statistics(const model::ModelSpec& model) {
+  return std::any_of(model.layers.begin(), model.layers.end(),
+                     [](const model::Layer& layer) { return layer.statistics() > kernels::Elements(0); });
 }
 
 /// Options and model of a decomposition; two chunks a stage for interleaving where there are layers enough.

@@ -103,6 +103,23 @@ inline const std::vector<Decomposition>& covering_array() {
       {9, {1, 4, 2}, S::one_f_one_b, 5, P::height},
       {9, {2, 1, 4}, S::interleaved, 2, P::column},
       {9, {4, 1, 2}, S::gpipe, 1, P::height},
+      {10, {2, 1, 1}, S::one_f_one_b, 5, P::cheapest},
+      {10, {1, 2, 1}, S::zb_h1, 5, P::cheapest},
+      {10, {1, 1, 2}, S::gpipe, 2, P::batch},
+      {10, {1, 1, 3}, S::one_f_one_b, 1, P::height},
+      {10, {3, 1, 1}, S::zb_h1, 2, P::cheapest},
+      {10, {1, 3, 1}, S::interleaved, 8, P::cheapest},
+      {10, {2, 2, 1}, S::one_f_one_b, 8, P::cheapest},
+      {10, {1, 2, 2}, S::zb_h1, 8, P::batch},
+      {10, {2, 1, 2}, S::naive, 2, P::weird_trick},
+      {10, {1, 1, 4}, S::gpipe, 5, P::column},
+      {10, {1, 2, 3}, S::naive, 8, P::row},
+      {10, {2, 3, 1}, S::zb_h1, 2, P::cheapest},
+      {10, {3, 1, 2}, S::one_f_one_b, 1, P::replicated},
+      {10, {1, 4, 2}, S::one_f_one_b, 5, P::height},
+      {10, {2, 1, 4}, S::interleaved, 2, P::column},
+      {10, {4, 1, 2}, S::gpipe, 1, P::height},
+      {10, {2, 2, 2}, S::zb_h1, 5, P::height},
   };
   return all;
 }

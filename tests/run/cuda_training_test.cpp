@@ -25,13 +25,11 @@ std::vector<Decomposition> decompositions() {
 
 TEST_F(CudaTraining, IsTheModelOfOneRankOnTheCpu) {
   auto nets = cases();
-  std::map<std::pair<std::size_t, kernels::OptimizerRule>, Reference> references;
+  References references(*reference_);
   for (const auto& d : decompositions()) {
     auto& c = nets[d.net];
     c.model = model::smooth_twin(c.model);
-    const std::pair key(d.net, d.rule);
-    if (!references.contains(key)) references.emplace(key, reference_of(c, *reference_, d.rule));
-    const auto& reference = references.at(key);
+    const auto& reference = references.of(c, d);
     EXPECT_LE(largest_drift(c.model, reference.start, reference.end, train(c, d, *cuda_)), 1e-4)
         << to_string(d);
   }

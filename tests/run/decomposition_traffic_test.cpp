@@ -156,6 +156,31 @@ TEST(DecompositionTraffic, RowsOfImagesExchangeTheirHalos) {
                       ring(t, t * steps * parameters, steps * parameters)}});
 }
 
+/// Two float64 a channel, micro-batch and direction, over the axis on which samples are cut; none backward
+/// for the lowest trained layer, below which no gradient goes. Shares of channels ask nobody.
+TEST(DecompositionTraffic, StatisticsAreTwoNumbersAChannel) {
+  const int p = world().size();
+  const auto statistics = [&](const topology::GridExtent& grid, const std::string& placing,
+                              int microbatches) {
+    const std::string where = " placement=" + placing;
+    const auto model = net("2x9x8", {"batchnorm" + where, "conv 6 kernel=3 bias=false" + where,
+                                     "batchnorm" + where, "relu" + where, "flatten", "linear 5"});
+    Rows found;
+    for (const auto& [key, sums] : trained(model, grid, microbatches))
+      if (std::get<2>(key) == Purpose::statistics) found[key] = sums;
+    return found;
+  };
+  const auto expected = [&](Axis axis, int microbatches) {
+    const std::int64_t sums = steps * microbatches * (2 * 2 + 2 * (2 * 6));
+    return Rows{{{axis, Operation::all_reduce, Purpose::statistics}, ring(p, p * sums, sums)}};
+  };
+  expect_rows(statistics({.data = p}, "replicated", 1), expected(Axis::data, 1));
+  expect_rows(statistics({.data = p}, "replicated", 3), expected(Axis::data, 3));
+  expect_rows(statistics({.tensor = p}, "batch", 1), expected(Axis::tensor, 1));
+  expect_rows(statistics({.tensor = p}, "height", 2), expected(Axis::tensor, 2));
+  expect_rows(statistics({.tensor = p}, "column", 1), {});
+}
+
 /// On eight ranks; registered apart.
 TEST(HybridTraffic, PaysOnEveryAxis) {
   const auto model = net("13", {"linear 8 placement=column stage=0", "relu placement=column stage=0",

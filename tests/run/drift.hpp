@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <tuple>
 
 #include "../mpi_main.hpp"
 #include "cases.hpp"
@@ -51,10 +53,12 @@ struct Reference {
 };
 
 inline Reference reference_of(const Case& c, kernels::Backend& backend,
-                              kernels::OptimizerRule rule = kernels::OptimizerRule::sgd) {
+                              kernels::OptimizerRule rule = kernels::OptimizerRule::sgd,
+                              int microbatches = 1) {
   Reference reference;
   for (auto* tensors : {&reference.start, &reference.end}) {
     auto options = options_for(c, topology::GridExtent{}, rule);
+    options.split.pipeline.microbatches = microbatches;
     if (tensors == &reference.start) options.steps = 0;
     auto training = training_of(c.model, options, backend, alone_on_this_rank(), c.data);
     training.run({});
@@ -62,5 +66,21 @@ inline Reference reference_of(const Case& c, kernels::Backend& backend,
   }
   return reference;
 }
+
+/// What each decomposition is compared with, trained once for all that are compared with the same.
+class References {
+ public:
+  explicit References(kernels::Backend& backend) : backend_(backend) {}
+  const Reference& of(const Case& c, const Decomposition& d) {
+    const int microbatches = takes_statistics(c.model) ? d.microbatches : 1;
+    const std::tuple key(d.net, d.rule, microbatches);
+    if (!known_.contains(key)) known_.emplace(key, reference_of(c, backend_, d.rule, microbatches));
+    return known_.at(key);
+  }
+
+ private:
+  kernels::Backend& backend_;
+  std::map<std::tuple<std::size_t, kernels::OptimizerRule, int>, Reference> known_;
+};
 
 }  // namespace partita::tests

@@ -18,14 +18,12 @@ using kernels::View;
 
 void expect_equivalence(const std::vector<Decomposition>& all, kernels::Backend& backend, bool smooth,
                         double tolerance) {
-  std::map<std::pair<std::size_t, kernels::OptimizerRule>, Reference> references;
+  References references(backend);
   auto nets = cases();
   for (const auto& d : with_optimizers_in_turn(all)) {
     auto& c = nets[d.net];
     if (smooth) c.model = model::smooth_twin(c.model);
-    const std::pair key(d.net, d.rule);
-    if (!references.contains(key)) references.emplace(key, reference_of(c, backend, d.rule));
-    const auto& reference = references.at(key);
+    const auto& reference = references.of(c, d);
     EXPECT_LE(largest_drift(c.model, reference.start, reference.end, train(c, d, backend)), tolerance)
         << to_string(d);
   }

@@ -17,7 +17,8 @@ using step::Schedule;
 double drift(std::size_t net, const Decomposition& d, const Harness::Mutate& mutate) {
   const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
   const auto c = cases()[net];
-  const auto reference = reference_of(c, *backend);
+  References references(*backend);
+  const auto& reference = references.of(c, d);
   Harness harness(c, d, *backend, mutate);
   harness.train();
   const auto tensors = harness.gather_parameters();
@@ -69,6 +70,21 @@ TEST(Mutations, ADroppedReductionIsCaught) {
                     drop_transfer(p, [](const auto& t) { return t.purpose == Purpose::gradient; });
                   }),
             1e-3);
+}
+
+TEST(Mutations, StatisticsOfThisRankAloneAreCaught) {
+  const Decomposition data{10, {.data = world().size()}, Schedule::one_f_one_b, 2, Placing::cheapest};
+  EXPECT_LE(drift(10, data, {}), 1e-10);
+  for (const int nth : {0, 3})  // of the first layer forward, of the last one backward
+    EXPECT_GT(drift(10, data,
+                    [&](Program& p) {
+                      int seen = 0;
+                      drop_transfer(p, [&](const auto& t) {
+                        return t.purpose == Purpose::statistics && seen++ == nth;
+                      });
+                    }),
+              1e-3)
+        << nth;
 }
 
 TEST(Mutations, AForwardConversionThatIsDroppedIsCaught) {

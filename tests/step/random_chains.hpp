@@ -118,7 +118,7 @@ class ChainDraw {
       height = static_cast<int>(kernels::windows(height + 2 * padding.h, kernel.h, stride.h));
       width = static_cast<int>(kernels::windows(width + 2 * padding.w, kernel.w, stride.w));
     };
-    switch (number(0, 5)) {
+    switch (number(0, 6)) {
       case 0:
       case 1: {
         Extent2 padding = both_or_each([&] { return any_of({0, 0, 0, 1, 2, 3}); });
@@ -143,10 +143,18 @@ class ChainDraw {
             {"replicated", "batch", "column", "height", "height"});
         return shrink(kernel, stride, 0);
       }
+      case 4:
+        return add(c, normalisation(), {"replicated", "batch", "column", "height"});
       default:
         return add(c, any_of<std::string>({"relu", "tanh", "dropout 0.3"}),
                    {"replicated", "batch", "column", "height"});
     }
+  }
+
+  /// Of few samples, whose deviation may be nearly 0: ε keeps it away from there.
+  std::string normalisation() {
+    return any_of<std::string>(
+        {"batchnorm eps=0.5", "batchnorm eps=0.5 affine=false momentum=0.3", "batchnorm eps=0.5 frozen"});
   }
 
   void add_flat_layer(RandomChain& c) {
@@ -155,6 +163,8 @@ class ChainDraw {
           "linear " + std::to_string(number(1, 7)) + (one_in(4) ? " bias=false" : "") +
               (one_in(8) ? " frozen" : ""),
           {"replicated", "batch", "column", "row"});
+    else if (one_in(4))
+      add(c, normalisation(), {"replicated", "batch", "column"});
     else
       add(c, any_of<std::string>({"relu", "tanh", "dropout 0.3"}), {"replicated", "batch", "column"});
   }

@@ -13,6 +13,7 @@ LayerDescription relu();
 LayerDescription tanh();
 LayerDescription flatten();
 LayerDescription dropout();
+LayerDescription batchnorm();
 
 /// Channels, and the rows and columns of the windows that fit the input.
 Shape windows_of(const Layer&, std::int64_t channels);

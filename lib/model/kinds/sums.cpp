@@ -15,7 +15,9 @@ std::vector<Parameter> weight_and_bias(const Layer& layer, const Shape& weight, 
                                      .is_of_inputs = true,
                                      .torch_bound = torch,
                                      .kaiming_bound = std::sqrt(6.0 / inputs)}};
-  if (layer.bias) parameters.push_back({.name = "bias", .shape = {layer.out}, .torch_bound = torch});
+  if (layer.bias)
+    parameters.push_back(
+        {.name = "bias", .shape = {layer.out}, .left_out_by = "bias=false", .torch_bound = torch});
   return parameters;
 }
 

@@ -137,6 +137,53 @@ class Pooling : public Plan {
   virtual void backward(ConstView dy, ConstView winners, View dx, Workspace) = 0;
 };
 
+/// Batch normalisation of each channel of [batch, channels, height, width]; of vectors height = width = 1.
+///
+/// With µ = Σx/N and σ² = Σx²/N − µ² over the N values of a channel on all ranks that normalise together:
+///
+///   x̂ = (x − µ)/√(σ² + ε),  y = epilogue(weight·x̂ + bias)
+///
+/// Outside training µ and σ² are the running ones. Ioffe and Szegedy 2015, arXiv:1502.03167.
+struct BatchNormShape {
+  std::int64_t batch = 0, channels = 0, height = 1, width = 1;
+  double epsilon = 1e-5;
+  double momentum = 0.1;  ///< the part that a batch has in the running values
+  Layout layout = Layout::nchw;
+  Epilogue epilogue = Epilogue::none;
+  friend bool operator==(const BatchNormShape&, const BatchNormShape&) = default;
+};
+
+/// Where a pass takes µ and σ² from: the `sums` of `count` values a channel, or, where `count` is 0, running
+/// ones [channels].
+struct BatchMoments {
+  ConstView sums;
+  std::int64_t count = 0;
+  ConstView running_mean, running_variance;
+};
+
+/// Sums are [2, channels] float64, over this rank's samples; the caller adds those of all ranks before the
+/// second half of a pass reads them. They are of doubles, since σ² is a small difference of large ones where
+/// a channel lies far from 0. `weight` and `bias` [channels] may be empty: 1 and 0.
+class BatchNorm : public Plan {
+ public:
+  /// sums = (Σ x, Σ x²).
+  virtual void statistics(ConstView x, View sums, Workspace) = 0;
+  /// running_mean moves to µ and running_variance to σ²·N/(N − 1) (σ² where N = 1) by `momentum` of the way.
+  /// A channel of which one of them is not finite stays as it is; so do all where N = 0.
+  virtual void update_running(ConstView sums, std::int64_t count, View running_mean,
+                              View running_variance) = 0;
+  virtual void forward(ConstView x, const BatchMoments&, ConstView weight, ConstView bias, View y,
+                       Workspace) = 0;
+  /// sums = (Σ dy, Σ dy·x̂); dy is the gradient after any epilogue mask was applied, here and below.
+  virtual void gradient_sums(ConstView x, ConstView dy, const BatchMoments&, View sums, Workspace) = 0;
+  /// dweight = Σ dy·x̂ and dbias = Σ dy, overwriting or accumulating.
+  virtual void backward_parameters(ConstView gradient_sums, View dweight, View dbias, Write) = 0;
+  /// dX, overwriting: weight/√(σ² + ε)·(dy − Σ dy/N − x̂·Σ(dy·x̂)/N) with the sums of all ranks; with running
+  /// moments, which no sample moves, weight/√(σ² + ε)·dy, and `gradient_sums` is not read.
+  virtual void backward_data(ConstView x, ConstView dy, const BatchMoments&, ConstView gradient_sums,
+                             ConstView weight, View dx, Workspace) = 0;
+};
+
 /// What softmax cross-entropy and mean squared error report of a batch, as sums (never means). In a
 /// back-end's memory it is a view of two float64: (loss, correct).
 struct LossSums {
@@ -194,6 +241,7 @@ class Backend {
   [[nodiscard]] virtual std::unique_ptr<Gemm> plan_gemm(const GemmShape&) = 0;
   [[nodiscard]] virtual std::unique_ptr<Convolution> plan_convolution(const ConvolutionShape&) = 0;
   [[nodiscard]] virtual std::unique_ptr<Pooling> plan_pooling(const PoolingShape&) = 0;
+  [[nodiscard]] virtual std::unique_ptr<BatchNorm> plan_batch_norm(const BatchNormShape&) = 0;
 
   /// y = max(0, x); x and y may be the same view.
   virtual void relu_forward(ConstView x, View y) = 0;

@@ -30,8 +30,17 @@ enum class Operation {
 /// What part of a program's life the bytes belong to.
 enum class Activity { setup, train, evaluate, checkpoint, record };
 
-/// What the bytes mean; `gradient` is that of parameters.
-enum class Purpose { activation, activation_gradient, gradient, parameter, metric, halo, control };
+/// What the bytes mean; `gradient` is that of parameters, `statistics` are sums inside a layer's pass.
+enum class Purpose {
+  activation,
+  activation_gradient,
+  gradient,
+  parameter,
+  metric,
+  halo,
+  statistics,
+  control
+};
 
 std::string_view to_string(Operation);
 std::string_view to_string(Activity);

@@ -151,6 +151,8 @@ class Executor {
 
   void do_compute(const step::Instruction&, Bound&, const Batch&);
   void compute(const step::Instruction&, Bound&, const Batch&);
+  void forward(const step::Instruction&, Bound&);
+  void backward(const step::Instruction&, Bound&);
   void update(const step::Instruction&);
   /// After an instruction: is what it wrote finite?
   void inspect(const step::Instruction&, Bound&);

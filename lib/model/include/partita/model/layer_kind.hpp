@@ -69,6 +69,9 @@ struct LayerDescription {
   std::vector<Parameter> (*parameters)(const Layer&) = nullptr;  ///< none: it has none
   std::vector<SavedTensor> saved = {};
   double (*forward_flops)(const Layer&);  ///< of one sample
+  /// Of a layer whose passes have a reduction over samples inside: how many sums, float64
+  /// (`Layer::statistics`).
+  Elements (*statistics)(const Layer&) = nullptr;
 
   // How it can lie on the ranks.
   std::vector<std::string_view> placements;

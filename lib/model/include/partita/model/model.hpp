@@ -17,7 +17,7 @@ using kernels::Elements;
 using kernels::Extent2;
 using kernels::Shape;
 
-enum class LayerKind { linear, conv, maxpool, avgpool, relu, tanh, flatten, dropout };
+enum class LayerKind { linear, conv, maxpool, avgpool, relu, tanh, flatten, dropout, batchnorm };
 enum class Loss { cross_entropy, mse };
 
 /// torch: uniform ±1/√fan_in for weights and biases, PyTorch's default of Linear and Conv2d.
@@ -33,19 +33,22 @@ std::string_view to_string(Initializer);
 /// Kind and number within the kind, from 1: conv1, maxpool1, conv2.
 std::string numbered_name(LayerKind, int number);
 
-/// A tensor of a layer's parameters. As a matrix it has a row for each output (feature, filter).
+/// A tensor of a layer's parameters. As a matrix it has a row for each output (feature, filter, channel).
 struct Parameter {
-  std::string_view name;      ///< once in a layer: files have it by this name
-  Shape shape;                ///< PyTorch's logical one
-  bool is_of_inputs = false;  ///< a row has a part for each channel (feature) of the input
-  /// Initial values are uniform between -bound and bound; all 0 where it is 0.
-  double torch_bound = 0, kaiming_bound = 0;
+  std::string_view name;              ///< once in a layer: files have it by this name
+  Shape shape;                        ///< PyTorch's logical one
+  std::string_view left_out_by = "";  ///< what a layer's line says to do without it; empty: it cannot
+  bool is_of_inputs = false;          ///< a row has a part for each channel (feature) of the input
+  /// Initial values are uniform between -bound and bound; where that is 0, all are `initial`.
+  double torch_bound = 0, kaiming_bound = 0, initial = 0;
+  /// A running statistic: training passes move it, no optimizer does. It counts as no parameter of the model.
+  bool is_running = false;
   [[nodiscard]] std::int64_t rows() const { return shape[0]; }
   [[nodiscard]] std::int64_t columns() const;
 };
 
 /// Tensors of parameters that a layer may have.
-inline constexpr std::size_t most_parameters = 2;
+inline constexpr std::size_t most_parameters = 4;
 /// Tensors that it may keep for its backward pass, besides input and output.
 inline constexpr std::size_t most_saved = 1;
 
@@ -58,6 +61,9 @@ struct Layer {
   Extent2 kernel = 1, stride = 1, padding = 0;
   bool is_global = false;    ///< its one window is the whole image, whose extents are its kernel
   bool bias = true;          ///< of linear and conv: whether an output has a number of its own added
+  bool affine = true;        ///< of batchnorm: whether a channel has a weight and a bias
+  double momentum = 0.1;     ///< of batchnorm: the part that a micro-batch has in the running statistics
+  double epsilon = 1e-5;     ///< of batchnorm: added to the variance
   double probability = 0;    ///< of dropout
   bool frozen = false;       ///< where it has parameters: they stay as they are
   std::string placement;     ///< on the tensor axis, as asked for by `placement=`; empty: the cheapest
@@ -66,11 +72,16 @@ struct Layer {
 
   [[nodiscard]] const LayerDescription& description() const;
   [[nodiscard]] bool has_parameters() const;
-  /// Whether a step changes its parameters.
-  [[nodiscard]] bool is_trained() const { return has_parameters() && !frozen; }
-  /// In the order in which they lie in memory and in files; empty for layers that have none.
+  /// Whether an optimizer changes a parameter of this layer, or any.
+  [[nodiscard]] bool trains(const Parameter& parameter) const { return !frozen && !parameter.is_running; }
+  [[nodiscard]] bool is_trained() const;
+  /// In the order in which they lie in memory and in files, running statistics last; empty for layers that
+  /// have none.
   [[nodiscard]] std::vector<Parameter> parameters() const;
+  /// Of its parameters, without running statistics.
   [[nodiscard]] Elements parameter_elements() const;
+  /// Sums over samples (float64) that each pass of a training step needs before it can finish; 0: none.
+  [[nodiscard]] Elements statistics() const;
   /// Floating-point operations of the forward pass of one sample; a multiply-add counts as two.
   [[nodiscard]] double forward_flops() const;
   /// The line that describes this layer in a model file.
@@ -101,7 +112,7 @@ class InitialValues {
   double operator()(Elements index) const;
 
  private:
-  double bound_;
+  double bound_, initial_;
   kernels::RandomStream stream_;
 };
 

@@ -1,7 +1,7 @@
-/// Model files: `/parameters/<layer>/{weight,bias}` in PyTorch's logical layout, written as atomically as
-/// results.
+/// Model files: `/parameters/<layer>/<tensor>` in PyTorch's logical layout, written as atomically as results.
 ///
-/// Linear `weight[out, in] bias[out]`, Conv2d `weight[out, in, kh, kw] bias[out]`, float32 or float64.
+/// Linear `weight[out, in] bias[out]`, Conv2d `weight[out, in, kh, kw] bias[out]`, BatchNorm `weight bias
+/// running_mean running_var`, each `[channels]`; float32 or float64.
 /// `/data` says what the model's input and outputs are; files of the first versions lack it.
 /// Files that other software wrote in this layout are read too, float16 among them, without any attribute
 /// (docs/models.md).
@@ -22,7 +22,7 @@ namespace partita::results {
 /// One parameter tensor, whole (unsharded), row-major.
 struct Parameter {
   std::string layer;  ///< "conv1"
-  std::string name;   ///< "weight" or "bias"
+  std::string name;   ///< "weight", "bias", "running_mean", "running_var"
   kernels::Shape shape;
   std::variant<std::vector<float>, std::vector<double>> values;
   /// Of a file of other software, why the values could not be read: an error only for a model that has the

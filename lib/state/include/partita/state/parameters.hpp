@@ -77,6 +77,14 @@ std::array<kernels::BasicView<IsConst>, model::most_parameters> parts_of(kernels
   return parts;
 }
 
+/// The same of gradients, which only trained tensors have.
+inline std::array<View, model::most_parameters> gradients_of(View flat, const step::ParameterRange& range) {
+  std::array<View, model::most_parameters> parts;
+  for (std::size_t t = 0; t < range.tensors.size(); ++t)
+    if (range.tensors[t].trained) parts[t] = flat.slice(range.tensors[t].first, range.tensors[t].count);
+  return parts;
+}
+
 /// A whole tensor of one layer's parameters, in PyTorch's logical layout.
 struct LogicalTensor {
   int layer = 0;

@@ -39,9 +39,10 @@ struct TensorFormat {
 /// One step of training on one role. The data coordinate of `at` is ignored.
 ///
 /// Traffic: on the pipeline axis one send and one receive a boundary, micro-batch and direction; on the
-/// tensor axis the conversions; per bucket one all-reduce over the axes on which its gradients are partial;
-/// one of two float64 (loss sum, correct) as metric over data, pipeline and, with a batch-sharded loss,
-/// tensor. Axes with one rank take no part.
+/// tensor axis the conversions; per layer with statistics, micro-batch and direction one all-reduce of them
+/// over the axes on which samples are cut (none backward where no gradient goes further down); per bucket one
+/// all-reduce over the axes on which its gradients are partial; one of two float64 (loss sum, correct) as
+/// metric over data, pipeline and, with a batch-sharded loss, tensor. Axes with one rank take no part.
 Program build_training_program(const model::ModelSpec&, const Plan&, const topology::Coordinate& at,
                                const TensorFormat&);
 
@@ -55,6 +56,9 @@ topology::Axis metric_axes(const Plan&);
 
 /// The axes over which the gradients of a layer's parameters must be added, those with one rank left out.
 topology::Axis gradient_axes(const Plan&, int layer);
+
+/// The axes over which the statistics of a layer must be added, those with one rank left out.
+topology::Axis statistics_axes(const Plan&, int layer);
 
 /// The axes, and products of them, on which any role communicates.
 std::vector<topology::Axis> used_axes(const model::ModelSpec&, const Plan&);

@@ -3,8 +3,9 @@
 ///
 /// An edge between two layers carries a pair: the placement of the value and that of its gradient. Where a
 /// producer's and a consumer's pair differ, the program converts: the value forward, the gradient backward.
-/// Layers never communicate. Vocabulary after DTensor and GSPMD (Xu et al. 2021, arXiv:2105.04663); column
-/// and row: Shoeybi et al. 2019, arXiv:1909.08053; batch before features: Krizhevsky 2014, arXiv:1404.5997.
+/// Layers themselves exchange no more than sums over samples. Vocabulary after DTensor and GSPMD (Xu et al.
+/// 2021, arXiv:2105.04663); column and row: Shoeybi et al. 2019, arXiv:1909.08053; batch before features:
+/// Krizhevsky 2014, arXiv:1404.5997.
 #pragma once
 
 #include <string_view>

@@ -41,7 +41,9 @@ enum class Kind {
 enum class Queue { compute, copy, communication };
 
 /// Of backward, which gradient: `activation` masks the gradient of a unit's output in place by the unit's own
-/// ReLU. Of a class-sharded loss: local statistics, and what follows their exchange.
+/// ReLU. Where ranks must tell each other something in the middle of a pass (a class-sharded loss, a layer
+/// with statistics): `statistics` of what this rank has, and what follows their exchange, `finish` of a
+/// forward pass or of the loss.
 enum class Phase { none, activation, parameters, data, statistics, finish };
 
 std::string_view to_string(Kind);
@@ -96,10 +98,12 @@ struct Slot {
 };
 
 /// The slots that a unit works on for one micro-batch; −1 where there is none. x and y are equal when the
-/// unit moves no data. `saved` in the order of the layer's description.
+/// unit moves no data. `saved` in the order of the layer's description; sums (`Layer::statistics`) of the
+/// input, and of its output's gradient.
 struct UnitSlots {
   int x = -1, y = -1, dy = -1, dx = -1;
   std::vector<int> saved;
+  int statistics = -1, gradient_sums = -1;
 };
 
 /// A contiguous part of the flat parameter vector whose gradients are reduced (over `axis`) and updated
@@ -146,6 +150,7 @@ struct Instruction {
 /// layer's logical tensor, as a matrix (`model::Parameter`), it is.
 struct TensorRange {
   Elements first{}, count{};
+  bool trained = false;  ///< by the optimizer, which also has states of it
   std::int64_t first_row = 0;
   std::int64_t first_column = 0, columns = 1;
   std::int64_t logical_columns = 1;
@@ -156,14 +161,17 @@ struct TensorRange {
   }
 };
 
-/// The parameters of a unit, one tensor behind the other, in the order of `Layer::parameters()`.
+/// The parameters of a unit in the order of `Layer::parameters()`. Trained ones lie one behind the other.
 struct ParameterRange {
-  bool trained = false;
   bool replicated = true;  ///< along the tensor axis
   std::vector<TensorRange> tensors;
+  /// Of the trained ones.
   [[nodiscard]] Elements first() const { return tensors.empty() ? Elements(0) : tensors.front().first; }
   [[nodiscard]] Elements count() const {
-    return tensors.empty() ? Elements(0) : tensors.back().end() - tensors.front().first;
+    Elements total{};
+    for (const auto& tensor : tensors)
+      if (tensor.trained) total += tensor.count;
+    return total;
   }
 };
 
@@ -174,6 +182,9 @@ struct Program {
   topology::GridExtent grid;
   topology::Coordinate at;  ///< its data coordinate is of no matter
   int microbatches = 1;
+  /// Which cut of a batch comes first: into micro-batches, of which each data rank has a share, as one rank
+  /// would take them (where ranks share statistics of a micro-batch), or into the data ranks' shares.
+  bool microbatches_first = false;
   int chunks = 1;
   std::vector<Unit> units;         ///< of the role's chunks, in order
   std::vector<UnitSlots> tensors;  ///< of unit u and micro-batch j at u·microbatches + j
@@ -208,8 +219,12 @@ struct Program {
   }
   /// The samples of micro-batch j of data rank `data`, within a batch of `batch` samples.
   [[nodiscard]] topology::Range microbatch(int j, int data, std::int64_t batch) const {
-    return topology::share(data * std::int64_t{microbatches} + j, grid.data * std::int64_t{microbatches},
-                           batch);
+    const std::int64_t ranks = grid.data, all = microbatches;
+    return topology::share(microbatches_first ? j * ranks + data : data * all + j, ranks * all, batch);
+  }
+  /// Samples of micro-batch j on all data ranks together, where micro-batches are cut first.
+  [[nodiscard]] std::int64_t samples_of_all(int j, std::int64_t batch) const {
+    return topology::share(j, microbatches, batch).size();
   }
   /// Samples of micro-batch j on a rank of the grid; of what belongs to no micro-batch (j < 0), none.
   [[nodiscard]] std::int64_t samples_of(int j, int rank, std::int64_t batch) const {
