@@ -94,9 +94,11 @@ Work work_of(const Program& program, const Instruction& i, std::int64_t samples)
     case Kind::backward:
       return of_unit(program, i, samples);
     case Kind::update:
-      return work_of_update(program.buckets[static_cast<std::size_t>(i.bucket)].count, program.type);
+      return work_of_update(program.slots[static_cast<std::size_t>(i.writes.front())].fixed, program.type);
     case Kind::combine: {
-      const auto gradients = program.chunk_gradients[static_cast<std::size_t>(i.chunk)].count;
+      Elements gradients{};
+      for (const auto& part : program.chunk_gradients[static_cast<std::size_t>(i.chunk)])
+        gradients += part.count;
       return {.flops = static_cast<double>(gradients.value()),
               .main = bytes_of(program.type, gradients * 3),
               .calls = 1};

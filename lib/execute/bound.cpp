@@ -44,10 +44,8 @@ void Executor::Bound::place_slots(Executor& executor) {
   const auto storage = (fits ? executor.activations_ : executor.more_activations_.back()).bytes();
   for (std::size_t s = 0; s < program.slots.size(); ++s) {
     const auto& slot = program.slots[s];
-    if (slot.role == step::SlotRole::metric) {
-      slots.push_back(executor.step_memory_.metric());
-    } else if (slot.role == step::SlotRole::parameter_gradients) {
-      slots.push_back(executor.parameters_.gradients());
+    if (slot.lifetime == step::Lifetime::run) {
+      slots.push_back(executor.memory_of(slot));
     } else if (plan.offset_bytes[s] < 0) {
       slots.emplace_back();
     } else {
@@ -85,7 +83,6 @@ nn::Tensors Executor::Bound::tensors_of(Executor& executor, int u, int j) const 
   const auto& s = program.slots_of(u, j);
   const auto& range = program.parameters[static_cast<std::size_t>(u)];
   nn::Tensors t{.x = slot(s.x),
-                .parameters = state::parts_of(executor.parameters_.weights(), range),
                 .y = slot(s.y),
                 .dy = slot(s.dy),
                 .dx = slot(s.dx),
@@ -93,6 +90,10 @@ nn::Tensors Executor::Bound::tensors_of(Executor& executor, int u, int j) const 
                 .gradient_sums = slot(s.gradient_sums)};
   for (std::size_t i = 0; i < s.saved.size(); ++i)
     t.saved[i] = slot(s.saved[i]);
+  for (std::size_t i = 0; i < range.tensors.size(); ++i) {
+    const auto& tensor = range.tensors[i];
+    t.parameters[i] = slot(tensor.slot).slice(program.offset_in_slot(tensor), tensor.count);
+  }
   const auto& unit = program.units[static_cast<std::size_t>(u)];
   if (unit.adds_bias) return t;
   const auto described = unit.local.parameters();
@@ -100,6 +101,17 @@ nn::Tensors Executor::Bound::tensors_of(Executor& executor, int u, int j) const 
     if (!described[i].is_of_inputs)
       t.parameters[i] = executor.no_bias_.view(program.type, range.tensors[i].count);
   return t;  // gradients of parameters are named by the instructions
+}
+
+std::array<View, model::most_parameters> Executor::Bound::gradients_of(
+    const step::Instruction& instruction) const {
+  std::array<View, model::most_parameters> gradients;
+  const auto& tensors_of_unit = program.parameters[static_cast<std::size_t>(instruction.unit)].tensors;
+  const View all = slot(instruction.writes.front());
+  for (std::size_t t = 0; t < tensors_of_unit.size(); ++t)
+    if (const auto& tensor = tensors_of_unit[t]; tensor.trained)
+      gradients[t] = all.slice(program.offset_in_slot(tensor), tensor.count);
+  return gradients;
 }
 
 void Executor::Bound::plan_transfers(Executor& executor) {
@@ -116,8 +128,8 @@ void Executor::Bound::plan_transfers(Executor& executor) {
   for (std::size_t i = 0; i < program.transfers.size(); ++i) {
     transfers.push_back(nullptr);
     const auto& t = program.transfers[i];
-    if (!executor.fixed_[i])
-      transfers.back() = executor.plan(t, batch, mirrors, slot(t.slot), slot(t.target), {});
+    if (!executor.transfers_of_run_[i])
+      transfers.back() = executor.plan(t, batch, mirrors, slot(t.slot), slot(t.target));
   }
   executor.links_.connect();
 }

@@ -2,6 +2,8 @@
 /// and copies.
 #pragma once
 
+#include <array>
+
 #include "partita/execute/executor.hpp"
 
 namespace partita::execute {
@@ -18,6 +20,9 @@ class Executor::Bound {
   [[nodiscard]] View slot(int slot) const {
     return slot < 0 ? View() : slots[static_cast<std::size_t>(slot)];
   }
+  /// What an instruction makes of the gradients of its unit's parameters, by tensor; empty where a tensor is
+  /// not trained.
+  [[nodiscard]] std::array<View, model::most_parameters> gradients_of(const step::Instruction&) const;
   /// The first sample of what this rank has of a micro-batch, within the batch.
   [[nodiscard]] topology::Range samples(int microbatch, bool share) const;
   [[nodiscard]] std::size_t at(int unit, int microbatch) const {
@@ -37,7 +42,7 @@ class Executor::Bound {
   std::vector<nn::Tensors> tensors;
   std::vector<Moves> moves;  ///< by conversion
   device::Mirrors mirrors;
-  std::vector<std::unique_ptr<comm::Collective>> transfers;  ///< by transfer; null where it is fixed
+  std::vector<std::unique_ptr<comm::Collective>> transfers;  ///< by transfer; null on slots of the run
   kernels::Bytes workspace{};
 
   // Of a device: how often this batch size was run, the events before the instructions, and the graphs that

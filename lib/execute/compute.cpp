@@ -109,8 +109,7 @@ void Executor::backward(const step::Instruction& instruction, Bound& bound) {
   auto& layer = *bound.operators[i];
   if (instruction.phase == Phase::parameters) {
     auto gradients = t;
-    const auto& range = program_.parameters[static_cast<std::size_t>(instruction.unit)];
-    gradients.dparameters = state::gradients_of(parameters_.gradients(instruction.level), range);
+    gradients.dparameters = bound.gradients_of(instruction);
     return layer.backward_parameters(
         gradients, instruction.accumulates ? Write::accumulate : Write::overwrite, workspace_.bytes());
   }
@@ -120,17 +119,27 @@ void Executor::backward(const step::Instruction& instruction, Bound& bound) {
   layer.backward_data(t, position, workspace_.bytes());
 }
 
-void Executor::update(const step::Instruction& instruction) {
+void Executor::update(const step::Instruction& instruction, Bound& bound) {
   if (inspects_) return;
-  const auto& bucket = program_.buckets[static_cast<std::size_t>(instruction.bucket)];
+  const int updated = instruction.writes.front();
+  const auto& parameters = program_.slots[static_cast<std::size_t>(updated)];
   std::array<View, kernels::most_states> states;
   const auto all = parameters_.states();
   for (std::size_t s = 0; s < all.size(); ++s)
-    states[s] = all[s].slice(bucket.first, bucket.count);
-  backend_.update(parameters_.optimizer(), step_memory_.values(), step_memory_.metric(),
-                  parameters_.weights().slice(bucket.first, bucket.count),
-                  parameters_.gradients().slice(bucket.first, bucket.count),
-                  std::span(states).first(all.size()), step_memory_.non_finite_step());
+    states[s] = all[s].slice(parameters.first, parameters.fixed);
+  backend_.update(parameters_.optimizer(), step_memory_.values(), step_memory_.metric(), bound.slot(updated),
+                  bound.slot(instruction.reads.front()), std::span(states).first(all.size()),
+                  step_memory_.non_finite_step());
+}
+
+void Executor::combine(const step::Instruction& instruction, Bound& bound) {
+  const auto& parts = program_.chunk_gradients[static_cast<std::size_t>(instruction.chunk)];
+  const kernels::StridedBlock contiguous{.strides = {0, 0, 0, 1}};
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    backend_.copy_block({1, 1, 1, parts[i].count.value()}, contiguous,
+                        bound.slot(instruction.reads[i]).slice(parts[i].first, parts[i].count), contiguous,
+                        bound.slot(instruction.writes[i]).slice(parts[i].first, parts[i].count),
+                        Write::accumulate);
 }
 
 const ResidentData& Executor::resident(const data::Dataset& set) {
@@ -154,15 +163,9 @@ void Executor::compute(const step::Instruction& instruction, Bound& bound, const
     case Kind::backward:
       return backward(instruction, bound);
     case Kind::update:
-      return update(instruction);
-    case Kind::combine: {
-      const auto& range = program_.chunk_gradients[static_cast<std::size_t>(instruction.chunk)];
-      const kernels::StridedBlock contiguous{.strides = {0, 0, 0, 1}};
-      return backend_.copy_block(
-          {1, 1, 1, range.count.value()}, contiguous,
-          parameters_.gradients(instruction.level).slice(range.first, range.count), contiguous,
-          parameters_.gradients(instruction.level - 1).slice(range.first, range.count), Write::accumulate);
-    }
+      return update(instruction, bound);
+    case Kind::combine:
+      return combine(instruction, bound);
     case Kind::start:
     case Kind::wait:
       break;

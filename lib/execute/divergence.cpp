@@ -126,8 +126,7 @@ void Executor::inspect(const step::Instruction& instruction, Bound& bound) {
   } else if (instruction.phase == Phase::data) {
     note(Quantity::input_gradient, layer, t.dx);
   } else if (instruction.phase == Phase::parameters) {
-    const auto& range = program_.parameters[static_cast<std::size_t>(instruction.unit)];
-    for (const View part : state::gradients_of(parameters_.gradients(instruction.level), range))
+    for (const View part : bound.gradients_of(instruction))
       note(Quantity::parameter_gradient, layer, part);
   }
 }

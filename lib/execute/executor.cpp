@@ -1,5 +1,5 @@
 /// Walks a program's instructions on a host, and holds what a host and a device need alike: memory, transfers
-/// that no batch size changes, times of transfers on their own, the times of a step.
+/// on slots of the run, times of transfers on their own, the times of a step.
 #include "partita/execute/executor.hpp"
 
 #include <algorithm>
@@ -67,16 +67,18 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
       if (!parameter.is_of_inputs) most = std::max(most, parameter.shape.elements());
   no_bias_ = memory::DeviceBuffer(device_, bytes_of(program.type, most));
   for (const auto& t : program.transfers) {
-    fixed_.push_back(nullptr);
-    if (t.microbatch >= 0) continue;
-    const bool of_metric = t.slot == program.metric_slot;
-    const View whole = of_metric ? step_memory_.metric() : parameters.gradients();
-    const View image = of_metric ? View() : parameters.image_of_gradients().slice(t.first, t.count);
-    fixed_.back() = plan(t, options_.largest_batch, mirrors_, whole.slice(t.first, t.count), {}, image);
+    const auto& slot = program.slots[static_cast<std::size_t>(t.slot)];
+    transfers_of_run_.push_back(slot.lifetime == step::Lifetime::run
+                                    ? plan(t, options_.largest_batch, mirrors_, memory_of(slot), {})
+                                    : nullptr);
   }
 }
 
 Executor::~Executor() = default;
+
+View Executor::memory_of(const step::Slot& slot) const {
+  return slot.role == step::SlotRole::metric ? step_memory_.metric() : parameters_.memory_of(slot);
+}
 
 Executor::Bound& Executor::bind(std::int64_t batch) {
   auto& entry = bound_[batch];
@@ -92,8 +94,7 @@ Executor::Bound& Executor::bind(std::int64_t batch) {
 }
 
 std::unique_ptr<comm::Collective> Executor::plan(const step::Transfer& t, std::int64_t batch,
-                                                 device::Mirrors& mirrors, View view, View target,
-                                                 View image) {
+                                                 device::Mirrors& mirrors, View view, View target) {
   auto& axis = axes_.along(t.axis);
   if (t.operation == collective::Operation::send)
     return axis.plan_send(mirrors.moved(t.axis, view), t.peer, t.tag, t.purpose);
@@ -102,6 +103,7 @@ std::unique_ptr<comm::Collective> Executor::plan(const step::Transfer& t, std::i
   const auto [spec, at] = step::resolve(program_, t, axes_.world().rank(), batch, site_);
   const bool reduces = t.operation == collective::Operation::all_reduce ||
                        t.operation == collective::Operation::reduce_scatter;
+  const View image = parameters_.image_of(program_.slots[static_cast<std::size_t>(t.slot)]);
   const auto in =
       reduces ? mirrors.reduced(t.axis, view, spec.algorithm, image) : mirrors.moved(t.axis, view);
   base::expect(view.empty() || axis.place(in) == at, "a buffer lies where its program says; transfer over",
@@ -119,7 +121,7 @@ void Executor::grow_workspace(Bytes bytes) {
 
 comm::Collective& Executor::transfer(Bound& bound, int id) {
   const auto i = static_cast<std::size_t>(id);
-  return fixed_[i] ? *fixed_[i] : *bound.transfers[i];
+  return transfers_of_run_[i] ? *transfers_of_run_[i] : *bound.transfers[i];
 }
 
 Bytes Executor::optimizer_state_bytes() const {
@@ -131,7 +133,7 @@ Bytes Executor::optimizer_state_bytes() const {
 
 Bytes Executor::communication_bytes() const {
   Bytes bytes{};
-  for (const auto& t : fixed_)
+  for (const auto& t : transfers_of_run_)
     if (t) bytes += t->buffer_bytes();
   for (const auto& [batch, bound] : bound_)
     for (const auto& t : bound->transfers)
@@ -141,7 +143,7 @@ Bytes Executor::communication_bytes() const {
 
 std::vector<const comm::Collective*> Executor::reductions() const {
   std::vector<const comm::Collective*> all;
-  for (const auto& t : fixed_)
+  for (const auto& t : transfers_of_run_)
     if (t) all.push_back(t.get());
   return all;
 }
@@ -221,11 +223,12 @@ void Executor::keep_time(const step::Instruction& instruction, double begin, dou
 
 void Executor::poison(std::size_t instruction, const Bound& bound) {
   const auto now = static_cast<int>(instruction);
+  const auto of_step = [&](std::size_t s) { return program_.slots[s].lifetime == step::Lifetime::step; };
   for (std::size_t s = 0; s < program_.slots.size(); ++s)
-    if (program_.slots[s].transient() && bound.lives[s].first == now) live_ += bound.slots[s].bytes();
+    if (of_step(s) && bound.lives[s].first == now) live_ += bound.slots[s].bytes();
   peak_live_ = std::max(peak_live_, live_);
   for (std::size_t s = 0; s < program_.slots.size(); ++s)
-    if (program_.slots[s].transient() && bound.lives[s].first >= 0 && bound.lives[s].last == now) {
+    if (of_step(s) && bound.lives[s].first >= 0 && bound.lives[s].last == now) {
       live_ -= bound.slots[s].bytes();
       fill_with_nan(bound.slots[s]);
     }

@@ -39,30 +39,27 @@ Parameters::Parameters(const step::Program& program, kernels::Device& device, co
       storage_(device, memory::padded(bytes_of(program.type, program.parameter_count)) +
                            memory::padded(bytes_of(program.type, program.trained_count)) *
                                std::ssize(kernels::states_of(optimizer.rule))),
-      optimizer_(optimizer),
-      trained_(program.trained_count) {
+      optimizer_(optimizer) {
   memory::Arena arena(storage_.bytes());
   weights_ = arena.allocate(program.type, program.parameter_count);
   for (std::size_t s = 0; s < kernels::states_of(optimizer.rule).size(); ++s)
-    states_.push_back(arena.allocate(program.type, trained_));
+    states_.push_back(arena.allocate(program.type, program.trained_count));
   const auto all_levels = program.trained_count * program.gradient_levels;
   if (device.is_host()) {
     shared_gradients_ = data_axis.allocate_shared(bytes_of(program.type, all_levels));
-    all_gradients_ = shared_gradients_.view(program.type, all_levels);
-    gradient_image_ = gradients();
+    gradients_ = window_ = shared_gradients_.view(program.type, all_levels);
     return;
   }
   gradient_storage_ = memory::shareable(device, bytes_of(program.type, all_levels));
-  all_gradients_ = gradient_storage_.view(program.type, all_levels);
+  gradients_ = gradient_storage_.view(program.type, all_levels);
   shared_gradients_ = data_axis.allocate_shared(bytes_of(program.type, program.trained_count));
-  gradient_image_ = shared_gradients_.view(program.type, program.trained_count);
-  device.pin({static_cast<std::byte*>(gradient_image_.data()),
-              static_cast<std::size_t>(gradient_image_.bytes().value())});
+  window_ = shared_gradients_.view(program.type, program.trained_count);
+  device.pin({static_cast<std::byte*>(window_.data()), static_cast<std::size_t>(window_.bytes().value())});
   image_ = memory::PinnedBuffer(device, storage_.size());
 }
 
 Parameters::~Parameters() {
-  if (!device_.is_host()) device_.unpin(static_cast<std::byte*>(gradient_image_.data()));
+  if (!device_.is_host()) device_.unpin(static_cast<std::byte*>(window_.data()));
 }
 
 /// The part of the image that a view of the storage has.

@@ -43,6 +43,13 @@ Pair Assembly::delivered(int chunk) const {
   return {loaded, loaded};
 }
 
+std::vector<int> Assembly::parameter_slots(int u) const {
+  std::vector<int> slots;
+  for (const auto& tensor : program.parameters[static_cast<std::size_t>(u)].tensors)
+    if (std::find(slots.begin(), slots.end(), tensor.slot) == slots.end()) slots.push_back(tensor.slot);
+  return slots;
+}
+
 namespace {
 
 std::vector<int> touched(const Transfer& t) {

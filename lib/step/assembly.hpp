@@ -47,6 +47,8 @@ class Assembly {
   [[nodiscard]] UnitSlots& slots(int u, int j) {
     return program.tensors[static_cast<std::size_t>(u * program.microbatches + j)];
   }
+  /// Those that hold the tensors of a unit.
+  [[nodiscard]] std::vector<int> parameter_slots(int u) const;
   [[nodiscard]] kernels::Shape output_shape() const { return model.layers.back().output; }
   /// What the producer of a chunk's input delivers; the network's input is loaded as its reader wants it.
   [[nodiscard]] Pair delivered(int chunk) const;
@@ -79,10 +81,16 @@ class Assembly {
 
 /// Gives every parameter its place: in the order in which the last micro-batch of a training step finishes
 /// its gradient (for evaluation too: it works on the same vector), so that a bucket is one contiguous range.
-/// Frozen ones come last.
+/// Untrained ones come last. Makes the buckets, and all slots of parameters and their gradients.
 void lay_out_parameters(Assembly&);
 
-/// Gives every tensor of every micro-batch a slot.
+/// Parts the trained units, given in the order in which their gradients are complete, into buckets with their
+/// slots. A bucket is closed before a unit that is reduced over other axes, and after one that makes it large
+/// enough or is the last. Sizes are even shares, not this rank's, so that all tensor coordinates close the
+/// same buckets; those of a rank without a share of their layers are empty.
+void make_buckets(Assembly&, const std::vector<int>& trained_units);
+
+/// Gives every other tensor of every micro-batch, and the metric, a slot.
 void make_slots(Assembly&);
 
 }  // namespace partita::step

@@ -7,7 +7,7 @@
 
 #include "exchange.hpp"
 #include "messages.hpp"
-#include "reductions.hpp"
+#include "synchronisation.hpp"
 
 namespace partita::step {
 namespace {
@@ -16,11 +16,15 @@ using collective::Operation;
 using collective::Purpose;
 using topology::Axis;
 
+void append(std::vector<int>& slots, const std::vector<int>& more) {
+  slots.insert(slots.end(), more.begin(), more.end());
+}
+
 class Builder {
  public:
   Builder(const model::ModelSpec& model, const Plan& plan, const topology::Coordinate& at,
           const TensorFormat& format, bool training)
-      : a_(prepared(model, plan, at, format, training)), messages_(a_), reductions_(a_) {
+      : a_(prepared(model, plan, at, format, training)), messages_(a_), synchronisation_(synchronous(a_)) {
     order_ = training ? order_of(plan.pipeline, plan.grid.pipeline, at.pipeline)
                       : forward_order_of(plan.pipeline, plan.grid.pipeline);
     std::erase_if(order_, [&](const Action& action) {
@@ -30,13 +34,13 @@ class Builder {
 
   Program assemble() {
     if (!order_.empty()) messages_.post_receive(order_.front());
-    if (a_.program.training && !a_.holds_loss()) reductions_.start_metric();
+    if (a_.program.training && !a_.holds_loss()) synchronisation_->metric_complete();
     for (std::size_t i = 0; i < order_.size(); ++i) {
       if (i + 1 < order_.size()) messages_.post_receive(order_[i + 1]);
       perform(order_[i]);
     }
     messages_.wait_all_sent();
-    if (a_.program.training) reductions_.update();
+    if (a_.program.training) synchronisation_->end_step();
     return std::move(a_.program);
   }
 
@@ -84,8 +88,8 @@ class Builder {
   void compute(int u, int j) {
     const UnitSlots s = a_.slots(u, j);
     Part whole{.reads = {s.x}, .writes = {s.y}};
-    if (a_.whole(u).has_parameters()) whole.reads.push_back(a_.program.parameter_slot);
-    whole.writes.insert(whole.writes.end(), s.saved.begin(), s.saved.end());
+    append(whole.reads, a_.parameter_slots(u));
+    append(whole.writes, s.saved);
     std::vector<Part> parts;
     if (s.statistics >= 0) {
       parts.push_back({.phase = Phase::statistics,
@@ -94,7 +98,7 @@ class Builder {
                        .exchange = sum_of_ranks(u, j, s.statistics)});
       whole.phase = Phase::finish;
       whole.reads.push_back(s.statistics);
-      whole.writes.push_back(a_.program.parameter_slot);  // running statistics
+      whole.writes.push_back(a_.program.untrained_slot);  // running statistics
     }
     parts.push_back(std::move(whole));
     a_.add_parts({.kind = Kind::forward, .unit = u, .chunk = a_.unit(u).chunk, .microbatch = j},
@@ -136,7 +140,7 @@ class Builder {
     }
     parts.push_back(std::move(whole));
     a_.add_parts({.kind = Kind::loss, .chunk = c, .microbatch = j}, std::move(parts));
-    if (a_.program.training && j == a_.program.microbatches - 1) reductions_.start_metric();
+    if (a_.program.training && j == a_.program.microbatches - 1) synchronisation_->metric_complete();
   }
 
   void backward(const Action& a) {
@@ -195,11 +199,11 @@ class Builder {
     const UnitSlots s = a_.slots(u, j);
     if (s.x == s.y) return;
     Instruction instruction = backward_of(u, j, Phase::data);
-    instruction.reads = {s.y, s.dy, a_.program.parameter_slot};
+    instruction.reads = {s.y, s.dy};
     instruction.writes = {s.dx};
-    instruction.reads.insert(instruction.reads.end(), s.saved.begin(), s.saved.end());
-    if (s.gradient_sums >= 0)
-      instruction.reads.insert(instruction.reads.end(), {s.x, s.statistics, s.gradient_sums});
+    append(instruction.reads, a_.parameter_slots(u));
+    append(instruction.reads, s.saved);
+    if (s.gradient_sums >= 0) append(instruction.reads, {s.x, s.statistics, s.gradient_sums});
     a_.add(std::move(instruction));
   }
   /// The sums that the gradient of a unit's input needs of all ranks. The gradients of its parameters are
@@ -221,38 +225,49 @@ class Builder {
     if (!a_.whole(u).is_trained()) return;
     const UnitSlots s = a_.slots(u, j);
     if (s.gradient_sums < 0) add_parameter_gradients(u, j, {s.x, s.dy});
-    if (a_.plan.grains == 0 && j == a_.program.microbatches - 1) reductions_.complete(u);
+    if (a_.plan.grains == 0 && j == a_.program.microbatches - 1) complete(u);
+  }
+  /// The gradients of a unit are complete on this rank, and so are those of the buckets that it closes.
+  void complete(int u) {
+    for (std::size_t b = 0; b < a_.program.buckets.size(); ++b)
+      if (a_.program.buckets[b].closing_unit == u) synchronisation_->gradients_complete(static_cast<int>(b));
   }
   void add_parameter_gradients(int u, int j, std::vector<int> reads) {
     Instruction instruction = backward_of(u, j, Phase::parameters);
     instruction.accumulates = a_.plan.grains == 0 && j > 0;
-    instruction.level = a_.plan.grains > 0 ? std::popcount(static_cast<unsigned>(j)) : 0;
     instruction.reads = std::move(reads);
-    instruction.writes = {a_.program.parameter_gradient_slot};
+    const int bucket = a_.program.parameters[static_cast<std::size_t>(u)].bucket;
+    instruction.writes = {gradients_of(bucket, a_.plan.grains > 0 ? level_of(j) : 0)};
     a_.add(std::move(instruction));
   }
+  /// The slot of a bucket's gradients at a level of the stack, and the level of a grain when it is new.
+  [[nodiscard]] int gradients_of(int bucket, int level) const {
+    return a_.program.buckets[static_cast<std::size_t>(bucket)].gradients[static_cast<std::size_t>(level)];
+  }
+  static int level_of(int grain) { return std::popcount(static_cast<unsigned>(grain)); }
   [[nodiscard]] Instruction backward_of(int u, int j, Phase phase) const {
     return {.kind = Kind::backward, .phase = phase, .unit = u, .chunk = a_.unit(u).chunk, .microbatch = j};
   }
 
   /// A binary counter: each carry adds the gradients of two equal neighbours, the left one first.
   void combine(int c, int j) {
-    int level = std::popcount(static_cast<unsigned>(j));
-    for (int carries = std::countr_one(static_cast<unsigned>(j)); carries > 0; --carries, --level)
-      a_.add({.kind = Kind::combine,
-              .chunk = c,
-              .microbatch = j,
-              .level = level,
-              .reads = {a_.program.parameter_gradient_slot},
-              .writes = {a_.program.parameter_gradient_slot}});
+    int level = level_of(j);
+    for (int carries = std::countr_one(static_cast<unsigned>(j)); carries > 0; --carries, --level) {
+      Instruction instruction{.kind = Kind::combine, .chunk = c, .microbatch = j};
+      for (const auto& part : a_.program.chunk_gradients[static_cast<std::size_t>(c)]) {
+        instruction.reads.push_back(gradients_of(part.bucket, level));
+        instruction.writes.push_back(gradients_of(part.bucket, level - 1));
+      }
+      a_.add(std::move(instruction));
+    }
     if (j < a_.program.microbatches - 1) return;
     for (int u = a_.end_unit(c) - 1; u >= a_.first_unit(c); --u)
-      if (a_.whole(u).is_trained()) reductions_.complete(u);
+      if (a_.whole(u).is_trained()) complete(u);
   }
 
   Assembly a_;
   Messages messages_;
-  Reductions reductions_;
+  std::unique_ptr<Synchronisation> synchronisation_;
   std::vector<Action> order_;
 };
 

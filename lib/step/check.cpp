@@ -1,6 +1,5 @@
 /// Finds what would make a program fail: a slot smaller or larger than its instruction needs, a range outside
-/// its buffer, two ends of a transfer that do not fit. Sizes are computed from layers and placements, beside
-/// the code that made the slots.
+/// its buffer. Sizes are computed from layers and placements, beside the code that made the slots.
 #include "partita/step/check.hpp"
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "pairing.hpp"
 #include "partita/kernels/strided_block.hpp"
 #include "partita/model/layer_kind.hpp"
 
@@ -85,19 +85,44 @@ class Checker {
       case Kind::unpack:
         return check_moves(i);
       case Kind::combine:
-        return require(i.level > 0 && i.level < p_.gradient_levels &&
-                           in_gradients(p_.chunk_gradients[static_cast<std::size_t>(i.chunk)]),
-                       "leaves the gradients");
+        return check_combine(i);
       case Kind::update:
-        return require(in_gradients(p_.buckets[static_cast<std::size_t>(i.bucket)]), "leaves the gradients");
+        return check_update(i);
       case Kind::start:
       case Kind::wait:
         return check_transfer(p_.transfers[static_cast<std::size_t>(i.transfer)]);
     }
   }
 
-  [[nodiscard]] bool in_gradients(const Bucket& b) const {
-    return b.first.value() >= 0 && b.first + b.count <= p_.trained_count;
+  /// Whether a slot of the run lies in the vector of its role.
+  [[nodiscard]] bool in_vector(int slot) const {
+    const auto& s = p_.slots[static_cast<std::size_t>(slot)];
+    const auto all =
+        s.role == SlotRole::parameters ? p_.parameter_count : p_.trained_count * p_.gradient_levels;
+    return s.first >= Elements(0) && s.first + s.fixed <= all;
+  }
+
+  void check_combine(const Instruction& i) {
+    const auto& parts = p_.chunk_gradients[static_cast<std::size_t>(i.chunk)];
+    require_equal(std::ssize(i.reads), std::ssize(parts), "what is added");
+    require_equal(std::ssize(i.writes), std::ssize(parts), "what is added to");
+    for (const auto* slots : {&i.reads, &i.writes})
+      for (std::size_t k = 0; k < std::min(slots->size(), parts.size()); ++k)
+        require(in_vector((*slots)[k]) && (parts[k].first + parts[k].count).value() <= held((*slots)[k]),
+                "leaves the gradients");
+  }
+
+  void check_update(const Instruction& i) {
+    const auto& bucket = p_.buckets[static_cast<std::size_t>(i.bucket)];
+    if (i.reads != std::vector{bucket.gradients.front()} || i.writes != std::vector{bucket.parameters})
+      return require(false, "is of another bucket");
+    Elements parameters{};
+    for (const int u : bucket.units)
+      parameters += p_.parameters[static_cast<std::size_t>(u)].count();
+    require(in_vector(bucket.parameters), "leaves the parameters");
+    require(in_vector(bucket.gradients.front()), "leaves the gradients");
+    require_equal(held(bucket.parameters), parameters.value(), "its parameters");
+    require_equal(held(bucket.gradients.front()), parameters.value(), "its gradients");
   }
 
   void check_load(const Instruction& i) {
@@ -116,6 +141,7 @@ class Checker {
             .elements();
     require_equal(held(p_.loss_slot[j]), outputs, "the network's output");
     if (p_.training) require_equal(held(p_.loss_gradient_slot[j]), outputs, "its gradient");
+    require_equal(held(p_.metric_slot), 2, "the sums of losses");
     const bool labels_shared = p_.slots[static_cast<std::size_t>(p_.labels_slot[j])].batch_share;
     require(labels_shared == (p_.loss_placement.spread == Spread::batch), "labels are of other samples");
     if (p_.loss_placement.spread == Spread::channel)
@@ -141,18 +167,28 @@ class Checker {
     for (std::size_t t = 0; t < std::min(s.saved.size(), saved.size()); ++t)
       require_equal(held(s.saved[t]), out, "its " + std::string(saved[t].name));
     check_statistics(i, unit, s);
+    check_parameters(i, unit);
+  }
+
+  void check_parameters(const Instruction& i, const Unit& unit) {
     const auto& range = p_.parameters[static_cast<std::size_t>(i.unit)];
     const auto parameters = unit.local.parameters();
     require_equal(std::ssize(range.tensors), std::ssize(parameters), "its parameters");
     for (std::size_t t = 0; t < std::min(range.tensors.size(), parameters.size()); ++t) {
+      const auto& tensor = range.tensors[t];
       const bool trained = unit.local.trains(parameters[t]);
-      require(range.tensors[t].trained == trained, "its parameters are not those that it trains");
-      require(range.tensors[t].end() <= (trained ? p_.trained_count : p_.parameter_count),
-              "leaves the parameters");
-      require_equal(range.tensors[t].count.value(), parameters[t].shape.elements().value(),
+      require(tensor.trained == trained, "its parameters are not those that it trains");
+      require(holds(tensor.slot, tensor), "leaves the parameters");
+      if (trained && i.phase == Phase::parameters)
+        require(holds(i.writes.front(), tensor), "leaves the gradients");
+      require_equal(tensor.count.value(), parameters[t].shape.elements().value(),
                     "its " + std::string(parameters[t].name));
     }
-    require(i.level >= 0 && i.level < p_.gradient_levels, "leaves the gradients");
+  }
+  /// Whether a slot of parameters, or of gradients, has place for a tensor.
+  [[nodiscard]] bool holds(int slot, const TensorRange& tensor) const {
+    const Elements begin = p_.offset_in_slot(tensor);
+    return in_vector(slot) && begin >= Elements(0) && (begin + tensor.count).value() <= held(slot);
   }
 
   void check_statistics(const Instruction& i, const Unit& unit, const UnitSlots& s) {
@@ -186,8 +222,6 @@ class Checker {
 
   void check_transfer(const Transfer& t) {
     const int rank = p_.at.tensor, ranks = p_.grid.tensor;
-    if (t.microbatch < 0)
-      return require(t.first.value() >= 0 && (t.first + t.count).value() <= held(t.slot), "leaves its slot");
     if (t.conversion < 0) return;
     const auto& c = p_.conversions[static_cast<std::size_t>(t.conversion)];
     if (t.operation == Operation::all_reduce)
@@ -214,66 +248,6 @@ std::set<std::int64_t> microbatch_sizes(const Program& program, int data_rank, s
   for (int j = 0; j < program.microbatches; ++j)
     sizes.insert(program.microbatch(j, data_rank, batch).size());
   return sizes;
-}
-
-/// Whether two halves of a message, or two members of a collective, move what belongs together.
-class Pairing {
- public:
-  Pairing(const ProgramsByRank& programs, std::int64_t batch) : programs_(programs), batch_(batch) {}
-
-  [[nodiscard]] bool fits(const Counterparts::Member& a, const Counterparts::Member& b) const {
-    const auto &one = transfer(a), &other = transfer(b);
-    if (is_message(one)) return elements(a) == elements(b);
-    if (one.operation != other.operation || one.purpose != other.purpose) return false;
-    if (one.operation != Operation::all_to_all) return elements(a) == elements(b);
-    return piece(a, b, End::send) == piece(b, a, End::receive) &&
-           piece(b, a, End::send) == piece(a, b, End::receive);
-  }
-
- private:
-  [[nodiscard]] const Program& program(const Counterparts::Member& m) const {
-    return *programs_[static_cast<std::size_t>(m.rank)];
-  }
-  [[nodiscard]] const Transfer& transfer(const Counterparts::Member& m) const {
-    return program(m).transfers[static_cast<std::size_t>(m.transfer)];
-  }
-  [[nodiscard]] std::int64_t samples(const Counterparts::Member& m) const {
-    return program(m).samples_of(transfer(m).microbatch, m.rank, batch_);
-  }
-  [[nodiscard]] Elements elements(const Counterparts::Member& m) const {
-    return program(m).payload(transfer(m), samples(m));
-  }
-  /// Elements that `m` sends to, or receives from, `peer`.
-  [[nodiscard]] std::int64_t piece(const Counterparts::Member& m, const Counterparts::Member& peer,
-                                   End end) const {
-    const auto& p = program(m);
-    const auto& c = p.conversions[static_cast<std::size_t>(transfer(m).conversion)];
-    const int me = p.at.tensor, other = program(peer).at.tensor;
-    return end == End::send ? piece_elements(c, me, other, p.grid.tensor, samples(m))
-                            : piece_elements(c, other, me, p.grid.tensor, samples(m));
-  }
-
-  const ProgramsByRank& programs_;
-  std::int64_t batch_;
-};
-
-std::vector<std::string> faults_between(const ProgramsByRank& programs, std::int64_t batch) {
-  std::vector<std::string> found;
-  const Counterparts counterparts(programs);
-  const Pairing pairing(programs, batch);
-  for (int g = 0; g < counterparts.groups(); ++g) {
-    const auto members = counterparts.members(g);
-    const auto named = [](const Counterparts::Member& m) {
-      return "transfer " + std::to_string(m.transfer) + " of rank " + std::to_string(m.rank);
-    };
-    if (!counterparts.complete(g))
-      found.push_back(named(members.front()) + " lacks its counterpart");
-    else
-      for (const auto& other : members.subspan(1))
-        if (!pairing.fits(members.front(), other))
-          found.push_back(named(members.front()) + " and " + named(other) + " do not fit together");
-  }
-  return found;
 }
 
 }  // namespace

@@ -52,7 +52,7 @@ Bytes peak_live_bytes(const Program& program, int data_rank, std::int64_t batch)
   const auto ranges = live_ranges(program);
   std::vector<Bytes> change(program.instructions.size() + 1);
   for (std::size_t s = 0; s < ranges.size(); ++s) {
-    if (!program.slots[s].transient() || ranges[s].first < 0) continue;
+    if (program.slots[s].lifetime == Lifetime::run || ranges[s].first < 0) continue;
     const Bytes bytes = bytes_of_slot(program, program.slots[s], data_rank, batch);
     change[static_cast<std::size_t>(ranges[s].first)] += bytes;
     change[static_cast<std::size_t>(ranges[s].last) + 1] -= bytes;
@@ -76,7 +76,7 @@ MemoryPlan plan_memory(const Program& program, int data_rank, std::int64_t batch
                    [&](std::size_t a, std::size_t b) { return size[a] > size[b]; });
   std::vector<Placed> placed;
   for (const auto s : order) {
-    if (!program.slots[s].transient() || ranges[s].first < 0) continue;
+    if (program.slots[s].lifetime == Lifetime::run || ranges[s].first < 0) continue;
     Placed slot{.life = ranges[s]};
     slot.begin = first_fit(slot, size[s], placed);
     slot.end = slot.begin + size[s];

@@ -1,6 +1,7 @@
 /// Where each parameter lies in a role's flat vectors: trained ones first, in the order in which the backward
-/// passes complete their gradients, so that a bucket is a slice; frozen ones behind them.
+/// passes complete their gradients, so that a bucket is a slice; untrained ones behind them.
 #include <algorithm>
+#include <iterator>
 
 #include "assembly.hpp"
 
@@ -32,9 +33,8 @@ void place_parameters(Assembly& a, int u, bool trained) {
   }
 }
 
-}  // namespace
-
-void lay_out_parameters(Assembly& a) {
+/// Units with parameters: those whose gradients a training step completes first come first.
+std::vector<int> units_by_completion(const Assembly& a) {
   const auto order = order_of(a.plan.pipeline, a.stages(), a.program.at.pipeline);
   std::vector<int> units;
   for (auto action = order.rbegin(); action != order.rend(); ++action) {
@@ -47,21 +47,32 @@ void lay_out_parameters(Assembly& a) {
   std::reverse(units.begin(), units.end());
   for (int u = 0; u < static_cast<int>(a.program.units.size()); ++u)
     if (std::find(units.begin(), units.end(), u) == units.end()) units.push_back(u);
-  a.program.parameters.resize(a.program.units.size());
   std::erase_if(units, [&](int u) { return !a.whole(u).has_parameters(); });
-  for (const bool trained : {true, false}) {
-    for (const int u : units)
-      place_parameters(a, u, trained);
-    if (trained) a.program.trained_count = a.program.parameter_count;
-  }
-  a.program.chunk_gradients.resize(static_cast<std::size_t>(a.program.chunks));
-  for (const int u : units) {
-    const auto& range = a.program.parameters[static_cast<std::size_t>(u)];
-    auto& gradients = a.program.chunk_gradients[static_cast<std::size_t>(a.unit(u).chunk)];
-    if (!a.whole(u).is_trained()) continue;
-    if (gradients.count.value() == 0) gradients.first = range.first();
-    gradients.count += range.count();
-  }
+  return units;
+}
+
+}  // namespace
+
+void lay_out_parameters(Assembly& a) {
+  a.program.parameters.resize(a.program.units.size());
+  const auto units = units_by_completion(a);
+  for (const int u : units)
+    place_parameters(a, u, true);
+  const Elements trained = a.program.trained_count = a.program.parameter_count;
+  for (const int u : units)
+    place_parameters(a, u, false);
+  a.program.untrained_slot = a.add_slot({.role = SlotRole::parameters,
+                                         .type = a.program.type,
+                                         .fixed = a.program.parameter_count - trained,
+                                         .lifetime = Lifetime::run,
+                                         .first = trained});
+  for (auto& range : a.program.parameters)
+    for (auto& tensor : range.tensors)
+      if (!tensor.trained) tensor.slot = a.program.untrained_slot;
+  std::vector<int> trained_units;
+  std::copy_if(units.begin(), units.end(), std::back_inserter(trained_units),
+               [&](int u) { return a.whole(u).is_trained(); });
+  make_buckets(a, trained_units);
 }
 
 }  // namespace partita::step

@@ -121,7 +121,9 @@ std::string to_string(const Program& program, const model::ModelSpec& model) {
       if (transfer.algorithm != collective::Algorithm::automatic)
         out << " by " << to_string(transfer.algorithm);
       if (transfer.peer >= 0) out << " peer " << transfer.peer << " tag " << transfer.tag;
-      if (transfer.count.value() > 0) out << ", " << transfer.count << " elements";
+      const auto& slot = program.slots[static_cast<std::size_t>(transfer.slot)];
+      if (slot.lifetime == Lifetime::run && slot.fixed > Elements(0))
+        out << ", " << slot.fixed << " elements";
     }
     out << '\n';
   }

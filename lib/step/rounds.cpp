@@ -1,5 +1,5 @@
-/// Sizes come from slots and conversions, the algorithm from the program's wish and the site. Gradients that
-/// are reduced along the data axis alone lie in the window of that axis, other buffers in private memory.
+/// Sizes come from slots and conversions, the algorithm from the program's wish and the site. The window of
+/// the data axis serves transfers along that axis alone; for others what lies in it is private memory.
 #include "partita/step/rounds.hpp"
 
 #include <algorithm>
@@ -7,11 +7,6 @@
 namespace partita::step {
 
 using collective::Operation;
-
-Elements Program::payload(const Transfer& transfer, std::int64_t samples) const {
-  if (transfer.microbatch < 0) return transfer.count;
-  return elements(slots[static_cast<std::size_t>(transfer.slot)], samples);
-}
 
 namespace {
 
@@ -41,7 +36,8 @@ collective::Place place_of(const Program& program, const Transfer& t, int rank, 
     nodes.push_back(site.node_of.empty() ? 0 : site.node_of[static_cast<std::size_t>(member)]);
   return {.rank = static_cast<int>(std::ranges::find(group, rank) - group.begin()),
           .node_of = collective::numbered_nodes(nodes),
-          .in_window = t.slot == program.parameter_gradient_slot && t.axis == topology::Axis::data,
+          .in_window =
+              t.axis == topology::Axis::data && program.slots[static_cast<std::size_t>(t.slot)].in_window,
           .reached = site.reached.contains(t.axis)};
 }
 

@@ -1,5 +1,5 @@
-/// Which tensors a step needs, and how large each is on this rank: inputs, outputs and gradients of every
-/// unit and micro-batch. What only passes a value on has the slot of its source.
+/// Which tensors a step needs besides parameters, and how large each is on this rank: inputs, outputs and
+/// gradients of every unit and micro-batch. What only passes a value on has the slot of its source.
 #include "assembly.hpp"
 #include "partita/model/layer_kind.hpp"
 
@@ -116,15 +116,8 @@ void make_gradient_slots(Assembly& a, int c, int j) {
 
 void make_slots(Assembly& a) {
   a.program.tensors.resize(a.program.units.size() * static_cast<std::size_t>(a.program.microbatches));
-  a.program.metric_slot =
-      a.add_slot({.role = SlotRole::metric, .type = DataType::float64, .fixed = Elements(2)});
-  a.program.parameter_slot =
-      a.add_slot({.role = SlotRole::parameters, .type = a.program.type, .fixed = a.program.parameter_count});
-  if (a.program.training)
-    a.program.parameter_gradient_slot =
-        a.add_slot({.role = SlotRole::parameter_gradients,
-                    .type = a.program.type,
-                    .fixed = a.program.trained_count * a.program.gradient_levels});
+  a.program.metric_slot = a.add_slot(
+      {.role = SlotRole::metric, .type = DataType::float64, .fixed = Elements(2), .lifetime = Lifetime::run});
   for (int j = 0; j < a.program.microbatches; ++j) {
     for (int c = 0; c < a.program.chunks; ++c)
       make_value_slots(a, c, j);

@@ -15,9 +15,8 @@ using topology::Axis;
 /// Seconds of an all-reduce of nine floats over the data axis on `rank`.
 double all_reduce_seconds(Algorithm algorithm, int ranks, int rank, const step::Site& site = {}) {
   const step::Program program{.grid = {.data = ranks},
-                              .parameter_gradient_slot = 0,
-                              .slots = {{.role = step::SlotRole::parameter_gradients, .fixed = Elements(9)}},
-                              .transfers = {{.slot = 0, .count = Elements(9)}},
+                              .slots = {{.fixed = Elements(9), .in_window = true}},
+                              .transfers = {{.slot = 0}},
                               .all_reduces = {.algorithm = algorithm}};
   const step::ProgramsByRank programs(static_cast<std::size_t>(ranks), &program);
   static constexpr machine::Machine machine{.link_latency_seconds = 1, .link_bytes_per_second = 1};

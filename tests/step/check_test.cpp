@@ -80,7 +80,8 @@ std::size_t faults_after(const std::function<void(Program&)>& change) {
 
 TEST(Check, ASlotThatIsTooSmallIsFound) {
   for (const auto role : {SlotRole::input, SlotRole::labels, SlotRole::activation, SlotRole::saved,
-                          SlotRole::gradient, SlotRole::message, SlotRole::statistics, SlotRole::metric})
+                          SlotRole::gradient, SlotRole::message, SlotRole::statistics, SlotRole::metric,
+                          SlotRole::parameters, SlotRole::parameter_gradients})
     EXPECT_GT(faults_after([&](Program& p) {
                 for (auto& slot : p.slots) {
                   if (slot.role != role) continue;
@@ -112,8 +113,20 @@ TEST(Check, ATransferThatOneRankLeavesOutIsFound) {
             0U);
 }
 
-TEST(Check, ABucketBeyondTheGradientsIsFound) {
-  EXPECT_GT(faults_after([](Program& p) { p.buckets.back().count += Elements(1); }), 0U);
+TEST(Check, ABucketBeyondItsVectorIsFound) {
+  const auto moved = [](Program& p, int slot) {
+    p.slots[static_cast<std::size_t>(slot)].first = p.parameter_count;
+  };
+  EXPECT_GT(faults_after([&](Program& p) { moved(p, p.buckets.back().parameters); }), 0U);
+  EXPECT_GT(faults_after([&](Program& p) { moved(p, p.buckets.back().gradients.front()); }), 0U);
+}
+
+TEST(Check, AnUpdateOfAnotherSlotThanItsBucketsIsFound) {
+  EXPECT_GT(faults_after([](Program& p) {
+              for (auto& i : p.instructions)
+                if (i.kind == Kind::update) i.writes = {p.untrained_slot};
+            }),
+            0U);
 }
 
 }  // namespace

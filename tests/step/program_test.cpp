@@ -45,8 +45,9 @@ TEST(Program, EveryGradientIsReducedOnceAndBeforeItsUpdate) {
     const auto program = training(3, bucket_bytes);
     Elements covered{};
     for (const auto& bucket : program.buckets) {
-      EXPECT_EQ(bucket.first, covered);
-      covered += bucket.count;
+      const auto& slot = program.slots[static_cast<std::size_t>(bucket.parameters)];
+      EXPECT_EQ(slot.first, covered);
+      covered += slot.fixed;
     }
     EXPECT_EQ(covered, program.parameter_count);
     EXPECT_EQ(program.parameter_count, cnn().parameters());

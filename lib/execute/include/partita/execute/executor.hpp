@@ -127,17 +127,19 @@ class Executor {
   [[nodiscard]] kernels::Bytes communication_bytes() const;
   /// How messages leave and reach the device's memory; empty for a host or a single rank.
   [[nodiscard]] std::string device_messages() const { return links_.describe(program_.all_reduces.named()); }
-  /// The all-reduces that do not depend on the batch: of gradients and of the metric, in program order.
+  /// The transfers on slots of the run, which no batch size changes, in program order.
   [[nodiscard]] std::vector<const comm::Collective*> reductions() const;
 
  private:
   class Bound;
   Bound& bind(std::int64_t batch);
   void grow_workspace(kernels::Bytes);
-  /// The transfer between `view` and `target` (empty: in place) as the program resolves it for the batch;
-  /// `image` as `Mirrors::reduced` has it. Collective over its axis unless it is a message.
+  /// Of a slot of the run.
+  [[nodiscard]] View memory_of(const step::Slot&) const;
+  /// The transfer between `view` and `target` (empty: in place) as the program resolves it for the batch.
+  /// Collective over its axis unless it is a message.
   std::unique_ptr<comm::Collective> plan(const step::Transfer&, std::int64_t batch, device::Mirrors&,
-                                         View view, View target, View image);
+                                         View view, View target);
   /// The instructions in order, each done when the next begins.
   void walk(Bound&, const Batch&, double begin, StepSpans&);
   /// The same on a device, to which they are issued.
@@ -153,7 +155,8 @@ class Executor {
   void compute(const step::Instruction&, Bound&, const Batch&);
   void forward(const step::Instruction&, Bound&);
   void backward(const step::Instruction&, Bound&);
-  void update(const step::Instruction&);
+  void update(const step::Instruction&, Bound&);
+  void combine(const step::Instruction&, Bound&);
   /// After an instruction: is what it wrote finite?
   void inspect(const step::Instruction&, Bound&);
   void note(Quantity, int layer, kernels::ConstView);
@@ -190,8 +193,8 @@ class Executor {
       links_;  ///< behind all memory that other ranks reach, which is released when it has ended
   step::Site site_;
   device::Mirrors mirrors_;
-  std::map<std::int64_t, std::unique_ptr<Bound>> bound_;  ///< by samples of the batch
-  std::vector<std::unique_ptr<comm::Collective>> fixed_;  ///< by transfer; null where it depends on the batch
+  std::map<std::int64_t, std::unique_ptr<Bound>> bound_;             ///< by samples of the batch
+  std::vector<std::unique_ptr<comm::Collective>> transfers_of_run_;  ///< by transfer; null on slots of a step
   std::vector<InstructionTimes>* times_ = nullptr;
   comm::Position position_;
   std::vector<std::uint64_t> positions_;  ///< by instruction

@@ -29,9 +29,14 @@ class Parameters {
 
   /// In the device's memory, as everything that kernels work on.
   [[nodiscard]] View weights() const { return weights_; }
-  /// Of the trained parameters; in the deterministic mode `level` counts the open branches of the tree.
-  [[nodiscard]] View gradients(int level = 0) const {
-    return all_gradients_.slice(trained_ * level, trained_);
+  /// Of a slot of parameters or of their gradients.
+  [[nodiscard]] View memory_of(const step::Slot& slot) const {
+    const View& all = slot.role == step::SlotRole::parameter_gradients ? gradients_ : weights_;
+    return all.slice(slot.first, slot.fixed);
+  }
+  /// Host memory that what a slot in the window holds is sent from and received in; empty for another slot.
+  [[nodiscard]] View image_of(const step::Slot& slot) const {
+    return slot.in_window ? window_.slice(slot.first, slot.fixed) : View();
   }
   [[nodiscard]] const kernels::OptimizerSpec& optimizer() const { return optimizer_; }
   /// Of the trained parameters, in the order of `kernels::states_of`.
@@ -41,8 +46,6 @@ class Parameters {
   void set_first_update(std::int64_t step) { first_update_ = step; }
   /// The allocation of a device in which all gradients lie; empty on a host.
   [[nodiscard]] std::span<std::byte> gradient_memory() const { return gradient_storage_.bytes(); }
-  /// Host memory that the gradients (of level 0) are sent from and received in.
-  [[nodiscard]] View image_of_gradients() const { return gradient_image_; }
 
   /// Weights and states as they are now, on the host. Wait for the device; until the next call.
   [[nodiscard]] kernels::ConstView weights_on_host() const { return on_host(weights_); }
@@ -62,8 +65,9 @@ class Parameters {
   comm::SharedBuffer shared_gradients_;
   kernels::OptimizerSpec optimizer_;
   std::int64_t first_update_ = 0;
-  Elements trained_;
-  View weights_, all_gradients_, gradient_image_;
+  View weights_;
+  View gradients_;  ///< of all levels, one behind the other
+  View window_;     ///< the gradients, or their image, in the window of the data axis
   std::vector<View> states_;
 };
 
@@ -74,14 +78,6 @@ std::array<kernels::BasicView<IsConst>, model::most_parameters> parts_of(kernels
   std::array<kernels::BasicView<IsConst>, model::most_parameters> parts;
   for (std::size_t t = 0; t < range.tensors.size(); ++t)
     parts[t] = flat.slice(range.tensors[t].first, range.tensors[t].count);
-  return parts;
-}
-
-/// The same of gradients, which only trained tensors have.
-inline std::array<View, model::most_parameters> gradients_of(View flat, const step::ParameterRange& range) {
-  std::array<View, model::most_parameters> parts;
-  for (std::size_t t = 0; t < range.tensors.size(); ++t)
-    if (range.tensors[t].trained) parts[t] = flat.slice(range.tensors[t].first, range.tensors[t].count);
   return parts;
 }
 

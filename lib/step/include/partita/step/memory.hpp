@@ -1,12 +1,12 @@
-/// The memory formula of a program: places its transient slots in one arena so that tensors which never live
-/// at the same time share memory.
+/// The memory formula of a program: places the slots that live for a step in one arena so that tensors which
+/// never live at the same time share memory.
 #pragma once
 
 #include "partita/step/program.hpp"
 
 namespace partita::step {
 
-/// Offsets of the transient slots; −1 for slots that outlive a step.
+/// Offsets of the slots that live for a step; −1 for those of the run.
 struct MemoryPlan {
   std::vector<std::int64_t> offset_bytes;
   Bytes total{};
@@ -18,7 +18,7 @@ struct LiveRange {
 };
 std::vector<LiveRange> live_ranges(const Program&);
 
-/// The most bytes that transient slots alive at the same time hold: what a schedule stashes.
+/// The most bytes that slots of the step alive at the same time hold: what a schedule stashes.
 Bytes peak_live_bytes(const Program&, int data_rank, std::int64_t batch);
 
 /// For a batch of `batch` samples on a data rank. First fit by decreasing size over live ranges: from the

@@ -64,7 +64,7 @@ struct Unit {
   std::int64_t first_channel = 0, first_row = 0;  ///< of the share, within the sample (dropout)
 };
 
-/// What a slot holds. Parameters, their gradients and the metric outlive a step.
+/// What a slot holds.
 enum class SlotRole {
   input,
   labels,
@@ -79,6 +79,12 @@ enum class SlotRole {
 };
 std::string_view to_string(SlotRole);
 
+/// How long a slot keeps its memory.
+enum class Lifetime {
+  step,  ///< from the first instruction that touches it to the last; then others may have it (`plan_memory`)
+  run    ///< whatever batches come; what a step leaves in it, the next one finds
+};
+
 /// A tensor that instructions read and write: `per_sample` elements for each sample that this role has of its
 /// micro-batch (of the whole micro-batch, or its share on the tensor axis), and `fixed` ones. A message has
 /// as many as the pieces of its conversion.
@@ -92,9 +98,11 @@ struct Slot {
   Elements fixed{};
   int conversion = -1;  ///< of a message
   End end = End::send;  ///< which pieces of the conversion
-  [[nodiscard]] bool transient() const {
-    return role != SlotRole::parameters && role != SlotRole::parameter_gradients && role != SlotRole::metric;
-  }
+  Lifetime lifetime = Lifetime::step;
+  /// Of parameters and their gradients: where it begins in the role's flat vector of them.
+  Elements first{};
+  /// Whether its memory, or the host's image of it, lies in the window that the ranks of the data axis share.
+  bool in_window = false;
 };
 
 /// The slots that a unit works on for one micro-batch; −1 where there is none. x and y are equal when the
@@ -106,25 +114,36 @@ struct UnitSlots {
   int statistics = -1, gradient_sums = -1;
 };
 
-/// A contiguous part of the flat parameter vector whose gradients are reduced (over `axis`) and updated
-/// together.
+/// Trained units whose gradients are reduced (over `axis`) and updated together. Their parameters lie in one
+/// slot; their gradients in another, in the same order.
 struct Bucket {
-  Elements first{}, count{};
   topology::Axis axis = topology::Axis::none;
+  std::vector<int> units;  ///< in the order in which their gradients are complete
+  /// The unit with whose gradients the bucket is known to be complete: its last one, or the first one behind
+  /// it, which could not join.
+  int closing_unit = -1;
+  int parameters = -1;
+  /// By level (`Program::gradient_levels`); the first is what is reduced. None outside of training.
+  std::vector<int> gradients;
 };
 
-/// A communication that the program starts and waits for.
+/// A part of the parameters of a bucket.
+struct BucketPart {
+  int bucket = -1;
+  Elements first{}, count{};  ///< within its slots
+};
+
+/// A communication that the program starts and waits for. It moves or reduces whole slots.
 struct Transfer {
   collective::Operation operation = collective::Operation::all_reduce;
   topology::Axis axis = topology::Axis::data;
   collective::Purpose purpose = collective::Purpose::gradient;
   int microbatch = -1;
-  int slot = -1;              ///< what is sent, or reduced in place
-  int target = -1;            ///< where an all-to-all's messages arrive
-  int conversion = -1;        ///< whose pieces are exchanged
-  int peer = -1;              ///< of send and receive: coordinate on the axis
-  int tag = -1;               ///< of send and receive: (direction, boundary, micro-batch)
-  Elements first{}, count{};  ///< of a bucket or the metric, within the slot
+  int slot = -1;        ///< what is sent, or reduced in place
+  int target = -1;      ///< where an all-to-all's messages arrive
+  int conversion = -1;  ///< whose pieces are exchanged
+  int peer = -1;        ///< of send and receive: coordinate on the axis
+  int tag = -1;         ///< of send and receive: (direction, boundary, micro-batch)
   DataType type = DataType::float32;
   collective::Combine combine = collective::Combine::sum;  ///< of a reduction
   /// Of an all-reduce; `automatic` until rank and batch are known, see `resolve`.
@@ -142,8 +161,8 @@ struct Instruction {
   int transfer = -1;
   int conversion = -1;
   bool accumulates = false;  ///< backward parameters: adds to what earlier micro-batches left
-  int level = 0;  ///< of the stack of gradients (deterministic mode): written, or added to the one below
-  std::vector<int> reads, writes;  ///< slots
+  /// Slots. `combine` adds the chunk's part of each that it reads to the one that it writes in its place.
+  std::vector<int> reads, writes;
 };
 
 /// Where a tensor of a unit's parameters lies in the flat parameter vector, and which rows and columns of the
@@ -151,6 +170,7 @@ struct Instruction {
 struct TensorRange {
   Elements first{}, count{};
   bool trained = false;  ///< by the optimizer, which also has states of it
+  int slot = -1;         ///< of parameters, in which it lies
   std::int64_t first_row = 0;
   std::int64_t first_column = 0, columns = 1;
   std::int64_t logical_columns = 1;
@@ -164,6 +184,7 @@ struct TensorRange {
 /// The parameters of a unit in the order of `Layer::parameters()`. Trained ones lie one behind the other.
 struct ParameterRange {
   bool replicated = true;  ///< along the tensor axis
+  int bucket = -1;         ///< of the trained ones; −1 where it has none
   std::vector<TensorRange> tensors;
   /// Of the trained ones.
   [[nodiscard]] Elements first() const { return tensors.empty() ? Elements(0) : tensors.front().first; }
@@ -191,16 +212,17 @@ struct Program {
   Placement loss_placement;
   std::vector<int> input_slot, labels_slot, loss_slot, loss_gradient_slot,
       statistics_slot;  ///< by micro-batch; empty in roles that have none
-  int metric_slot = -1, parameter_slot = -1, parameter_gradient_slot = -1;
+  int metric_slot = -1;
+  int untrained_slot = -1;  ///< of the parameters that no optimizer changes
   std::vector<Slot> slots;
   std::vector<ParameterRange> parameters;  ///< of each unit; without tensors where it has none
   Elements parameter_count{};
-  Elements trained_count{};             ///< of the trained layers, which come first
-  std::vector<Bucket> chunk_gradients;  ///< where the gradients of each chunk lie
+  Elements trained_count{};  ///< of the trained tensors, which come first
   /// Copies of all gradients. In the deterministic mode every micro-batch is a grain whose gradient is
   /// written alone and then added up in one binary tree, of which a stack holds the open branches; else 1.
   int gradient_levels = 1;
-  std::vector<Bucket> buckets;
+  std::vector<Bucket> buckets;                           ///< in the order in which they are complete
+  std::vector<std::vector<BucketPart>> chunk_gradients;  ///< by chunk, its parts of the buckets in order
   std::vector<Conversion> conversions;
   std::vector<Transfer> transfers;
   collective::Wish all_reduces;  ///< what decides their algorithms, with rank, batch and `Site`
@@ -231,7 +253,13 @@ struct Program {
     return j < 0 ? 0 : microbatch(j, topology::coordinate_of(grid, rank).data, batch).size();
   }
   /// Elements that a transfer asks to have moved or reduced, from this rank's point of view.
-  [[nodiscard]] Elements payload(const Transfer&, std::int64_t samples) const;
+  [[nodiscard]] Elements payload(const Transfer& transfer, std::int64_t samples) const {
+    return elements(slots[static_cast<std::size_t>(transfer.slot)], samples);
+  }
+  /// Where a tensor begins in its slot, and its gradients in theirs.
+  [[nodiscard]] Elements offset_in_slot(const TensorRange& tensor) const {
+    return tensor.first - slots[static_cast<std::size_t>(tensor.slot)].first;
+  }
 };
 
 /// "conv1", or "conv1+relu" where the ReLU after it is joined.

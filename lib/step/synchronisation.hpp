@@ -1,0 +1,29 @@
+/// How ranks that train the same parameters keep them equal: what a program does when this rank's part of
+/// something that all of them add up is complete, and at the end of a step.
+///
+/// The passes of a step announce; a policy answers by instructions on the slots of buckets and of the metric.
+#pragma once
+
+#include <memory>
+
+#include "assembly.hpp"
+
+namespace partita::step {
+
+class Synchronisation {
+ public:
+  virtual ~Synchronisation() = default;
+
+  /// This rank has the gradients of a bucket, summed over its micro-batches.
+  virtual void gradients_complete(int bucket) = 0;
+  /// It has the sums of its losses; where it computes no loss, zeros.
+  virtual void metric_complete() = 0;
+  /// All passes of the step are over: updates the parameters.
+  virtual void end_step() = 0;
+};
+
+/// Every step ends with the parameters that one rank with all samples would have: gradients are added up as
+/// soon as they are complete, beside what is still computed, and each bucket is updated once it is whole.
+std::unique_ptr<Synchronisation> synchronous(Assembly&);
+
+}  // namespace partita::step
