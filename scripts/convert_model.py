@@ -187,6 +187,9 @@ def wrong_batch_norm(layer, its):
             yield f"{layer}.{name}: has {values.ndim} dimensions; a batch norm's tensors have 1, its channels"
         elif values.shape != its[first].shape:
             yield f"{layer}.{name}: has shape {values.shape}, its {first} {its[first].shape}"
+    for name in RUNNING:
+        if name in its and not (numpy.isfinite(its[name]).all() and (name == "running_mean" or (its[name] >= 0).all())):
+            yield f"{layer}.{name}: has values that are not finite{'' if name == 'running_mean' else ' or less than 0'}"
 
 
 def check_for_partita(tensors, layers):

@@ -2,10 +2,10 @@
 /// which says how verdicts come about.
 #include "options.hpp"
 
-#include <charconv>
 #include <cmath>
 #include <sstream>
 
+#include "partita/base/number.hpp"
 #include "partita/command_line/command_line.hpp"
 #include "partita/config/options.hpp"
 
@@ -32,11 +32,10 @@ po::options_description described() {
 }
 
 double parse_threshold(const std::string& text, Violations& violations) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || !std::isfinite(value) || value < 0)
+  const auto value = base::number_of<double>(text);
+  if (!value || !std::isfinite(*value) || *value < 0)
     violations.push_back({"--threshold", text, "must be a number of percent, 0 or more"});
-  return value;
+  return value.value_or(0);
 }
 
 Format parse_format(const std::string& text, Violations& violations) {

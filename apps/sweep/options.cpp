@@ -3,9 +3,9 @@
 #include "options.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 
+#include "partita/base/number.hpp"
 #include "partita/config/ini.hpp"
 #include "partita/config/option_words.hpp"
 #include "partita/config/options.hpp"
@@ -97,8 +97,8 @@ Given overlay(Given file, const Given& command_line) {
 }
 
 bool read_whole(const std::string& text, int& value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc{} && end == text.data() + text.size() && value >= 1;
+  value = base::number_of<int>(text).value_or(0);
+  return value >= 1;
 }
 
 void read_own(const std::string& key, const std::string& value, Options& options, Violations& violations) {

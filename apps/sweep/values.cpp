@@ -8,6 +8,8 @@
 #include <optional>
 #include <sstream>
 
+#include "partita/base/number.hpp"
+
 namespace partita::sweep {
 namespace {
 
@@ -26,10 +28,8 @@ std::string trimmed(const std::string& text) {
 }
 
 std::optional<double> number(const std::string& text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool whole = error == std::errc{} && end == text.data() + text.size() && std::isfinite(value);
-  return whole ? std::optional(value) : std::nullopt;
+  const auto value = base::number_of<double>(text);
+  return value && std::isfinite(*value) ? value : std::nullopt;
 }
 
 /// A range, where its parts are numbers; "../models/cnn.ini" is none.

@@ -93,9 +93,11 @@ class CpuBatchNorm final : public BatchNorm {
     };
     for (std::int64_t c = 0; c < s_.channels; ++c) {
       const double mu = S[c] / n, square = S[s_.channels + c] / n - mu * mu;
-      if (!std::isfinite(mu) || !std::isfinite(square)) continue;  // N = 0: none is
-      mean[c] = moved(mean[c], mu);
-      variance[c] = moved(variance[c], std::max(square, 0.0) * unbiased);
+      const float to_mean = moved(mean[c], mu),
+                  to_variance = moved(variance[c], (square < 0 ? 0 : square) * unbiased);
+      if (!std::isfinite(to_mean) || !std::isfinite(to_variance)) continue;  // N = 0: none is
+      mean[c] = to_mean;
+      variance[c] = to_variance;
     }
   }
 

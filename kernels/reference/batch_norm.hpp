@@ -28,9 +28,11 @@ class ReferenceBatchNorm final : public BatchNorm {
     const double n = static_cast<double>(count), unbiased = count > 1 ? n / (n - 1) : 1;
     for (std::int64_t c = 0; c < s_.channels; ++c) {
       const auto [mean, variance] = of_sums(sums, count, c);
-      if (!std::isfinite(mean) || !std::isfinite(variance)) continue;
-      move(running_mean.as<T>()[at(c)], mean);
-      move(running_variance.as<T>()[at(c)], variance * unbiased);
+      const T to_mean = moved(running_mean.as<T>()[at(c)], mean),
+              to_variance = moved(running_variance.as<T>()[at(c)], variance * unbiased);
+      if (!std::isfinite(to_mean) || !std::isfinite(to_variance)) continue;
+      running_mean.as<T>()[at(c)] = to_mean;
+      running_variance.as<T>()[at(c)] = to_variance;
     }
   }
 
@@ -127,8 +129,8 @@ class ReferenceBatchNorm final : public BatchNorm {
   [[nodiscard]] static double or_else(ConstView values, std::int64_t c, double otherwise) {
     return values.empty() ? otherwise : static_cast<double>(values.as<T>()[at(c)]);
   }
-  void move(T& value, double towards) const {
-    value = static_cast<T>((1 - s_.momentum) * static_cast<double>(value) + s_.momentum * towards);
+  [[nodiscard]] T moved(T value, double towards) const {
+    return static_cast<T>((1 - s_.momentum) * static_cast<double>(value) + s_.momentum * towards);
   }
 
   BatchNormShape s_;

@@ -3,12 +3,12 @@
 #include "partita/collective/algorithm_table.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <set>
 #include <sstream>
 
 #include "partita/base/digest.hpp"
 #include "partita/base/line_file.hpp"
+#include "partita/base/number.hpp"
 #include "shipped_table.hpp"
 
 namespace partita::collective {
@@ -27,10 +27,8 @@ bool precedes(const AlgorithmRule& a, const AlgorithmRule& b) {
 
 template <class T>
 std::optional<T> positive_number(std::string_view text) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value < 1) return std::nullopt;
-  return value;
+  const auto value = base::number_of<T>(text);
+  return value && *value >= 1 ? value : std::nullopt;
 }
 
 std::optional<Reach> parse_reach(std::string_view text) {

@@ -2,12 +2,12 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <string_view>
 
+#include "partita/base/number.hpp"
 #include "partita/comm/environment.hpp"
 
 namespace partita::comm {
@@ -58,11 +58,9 @@ constexpr Count counts[] = {
 
 std::optional<int> value_of(const Count& count) {
   const char* const text = std::getenv(count.variable);
-  int value = 0;
   if (!text) return std::nullopt;
-  const auto end = text + std::strlen(text);
-  const auto [last, error] = std::from_chars(text, end, value);
-  return error == std::errc{} && last == end && value > 0 ? std::optional(value) : std::nullopt;
+  const auto value = base::number_of<int>(text);
+  return value && *value > 0 ? value : std::nullopt;
 }
 
 }  // namespace

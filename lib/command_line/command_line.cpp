@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <boost/any.hpp>
-#include <charconv>
 #include <utility>
 
+#include "partita/base/number.hpp"
 #include "partita/config/option_words.hpp"
 #include "partita/model/parse.hpp"
 
@@ -139,10 +139,8 @@ std::string text_of(const po::variables_map& values, const std::string& key) {
 
 std::optional<std::int64_t> whole_number(const std::string& key, const std::string& text, std::int64_t least,
                                          std::int64_t most, std::vector<base::Violation>& violations) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error == std::errc{} && end == text.data() + text.size() && value >= least && value <= most)
-    return value;
+  const auto value = base::number_of<std::int64_t>(text);
+  if (value && *value >= least && *value <= most) return value;
   violations.push_back(
       {key, text, "must be a whole number from " + std::to_string(least) + " to " + std::to_string(most)});
   return std::nullopt;

@@ -38,16 +38,17 @@ int nearest_power_of_two(int n) {
   return n - below <= 2 * below - n ? below : 2 * below;
 }
 
-bool takes_statistics(const model::Layer& layer) { return layer.statistics() > kernels::Elements(0); }
-
 void check_deterministic(const RunOptions& options, std::vector<Violation>& violations) {
   const int grains = options.train.grains, data = options.grid.data;
   const auto& layers = options.model.layers;
-  if (const auto first = std::find_if(layers.begin(), layers.end(), takes_statistics); first != layers.end())
+  if (const auto first = std::find_if(layers.begin(), layers.end(),
+                                      [](const auto& layer) { return layer.takes_statistics(); });
+      first != layers.end())
     violations.push_back(
         {"train.deterministic", "true",
          "excludes " + first->name +
-             ", whose statistics are of a micro-batch, another one on each grid; the nearest is false"});
+             ", whose statistics are of a micro-batch, another one on each grid; the nearest is false, or "
+             "'frozen' on its line: then it uses running ones"});
   if (options.grid.tensor > 1)
     violations.push_back(
         {"train.deterministic", "true",
@@ -238,25 +239,56 @@ std::vector<Violation> check_data(const RunOptions& options, const data::DataPai
   return violations;
 }
 
+namespace {
+
+/// The sizes of the batches that a training on n samples takes, each once.
+std::vector<std::int64_t> batch_sizes(const RunOptions& options, std::int64_t n, std::int64_t batch) {
+  const std::int64_t of_epoch = (n + batch - 1) / batch;
+  const auto steps = options.train.steps.value_or(options.train.epochs * of_epoch);
+  std::vector<std::int64_t> sizes;
+  if (steps > 0) sizes.push_back(std::min(batch, n));
+  if (of_epoch > 1 && steps >= of_epoch && n % batch != 0) sizes.push_back(n % batch);
+  return sizes;
+}
+
+/// The batch nearest to that asked for of which no micro-batch is left with one sample; none: 0.
+std::int64_t nearest_batch(const RunOptions& options, std::int64_t n) {
+  for (std::int64_t distance = 1; distance <= std::max(options.train.batch, n); ++distance)
+    for (const auto batch : {options.train.batch + distance, options.train.batch - distance}) {
+      if (batch < 2) continue;
+      const auto sizes = batch_sizes(options, n, batch);
+      if (*std::min_element(sizes.begin(), sizes.end()) >= 2 * pipeline_for(options, batch).microbatches)
+        return batch;
+    }
+  return 0;
+}
+
+}  // namespace
+
 std::vector<Violation> check_statistics(const RunOptions& options, kernels::Samples samples) {
-  std::vector<Violation> violations;
   const auto has_one_value = [](const model::Layer& layer) {
-    return takes_statistics(layer) &&
+    return layer.takes_statistics() &&
            layer.input.elements().value() == layer.input[0];  // of a sample, in each channel
   };
   const auto& layers = options.model.layers;
   const auto first = std::find_if(layers.begin(), layers.end(), has_one_value);
-  if (first == layers.end()) return violations;
-  const std::int64_t batch = options.train.batch, n = samples.value();
-  const auto microbatches = pipeline_for(options, batch).microbatches;
-  for (const auto size : {std::min(batch, n), n > batch ? n % batch : 0})
-    if (size > 0 && size < 2 * microbatches)
-      violations.push_back({"train.batch", number(batch),
-                            "gives a batch of " + number(size) + (size == 1 ? " sample" : " samples") +
-                                " in " + number(microbatches) +
-                                (microbatches == 1 ? " micro-batch" : " micro-batches") + ": " + first->name +
-                                " needs two samples in each, of whose values it takes the deviation"});
-  return violations;
+  const std::int64_t batch = options.train.batch;
+  const auto sizes = batch_sizes(options, samples.value(), batch);
+  if (first == layers.end() || sizes.empty()) return {};
+  const auto smallest = *std::min_element(sizes.begin(), sizes.end());
+  const int microbatches = pipeline_for(options, batch).microbatches;
+  if (smallest >= 2 * microbatches) return {};
+  const std::string why =
+      ": " + first->name + " needs two samples in each, of whose values it takes the deviation; ";
+  if (smallest > 1)
+    return {{"pipeline.microbatches", number(microbatches),
+             std::string(options.pipeline.microbatches ? "" : "(the default) ") +
+                 "leaves micro-batches of a batch of " + number(smallest) + " with less than two samples" +
+                 why + "the nearest is " + number(smallest / 2)}};
+  const auto nearest = nearest_batch(options, samples.value());
+  return {{"train.batch", number(batch),
+           "leaves a batch of one sample" + why +
+               (nearest > 0 ? "the nearest is " + number(nearest) : "the data set has too few samples")}};
 }
 
 std::filesystem::path checkpoint_dir(const RunOptions& options) {

@@ -10,17 +10,16 @@
 #include <vector>
 
 #include "keys.hpp"
+#include "partita/base/number.hpp"
 
 namespace partita::config {
 
 template <class T>
 std::string text_of(T value) {
-  if constexpr (std::is_same_v<T, bool>) {
+  if constexpr (std::is_same_v<T, bool>)
     return value ? "true" : "false";
-  } else {
-    char buffer[64];
-    return std::string(buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr);
-  }
+  else
+    return base::shortest(value);
 }
 
 /// Beyond any count, and any number, that is meant.

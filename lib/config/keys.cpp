@@ -145,7 +145,7 @@ Key device_messages() {
 Key algorithm() {
   std::vector values{collective::Algorithm::automatic};
   values.insert(values.end(), collective::algorithms().begin(), collective::algorithms().end());
-  return choice("sync.algorithm", "of all-reduces: of gradients, activations and the loss", std::move(values),
+  return choice("sync.algorithm", "of all-reduces: of gradients, activations, statistics and the loss", std::move(values),
                 [](RunOptions& o) -> auto& { return o.sync.algorithm; })
       .used_when(has_peers);
 }

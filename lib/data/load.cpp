@@ -1,13 +1,13 @@
 /// From options to both halves of a data set, and everything that can be wrong on the way.
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <sstream>
 #include <string>
 
 #include "folder.hpp"
 #include "partita/base/digest.hpp"
+#include "partita/base/number.hpp"
 #include "partita/data/synthetic.hpp"
 
 namespace partita::data {
@@ -172,11 +172,8 @@ void finish(const DataOptions& options, DataPair& pair, Violations& violations) 
 
 std::string to_string(const std::vector<double>& numbers) {
   std::string text;
-  for (const auto value : numbers) {
-    char buffer[32];
-    const auto end = std::to_chars(buffer, buffer + sizeof buffer, value).ptr;
-    text += (text.empty() ? "" : " ") + std::string(buffer, end);
-  }
+  for (const auto value : numbers)
+    text += (text.empty() ? "" : " ") + base::shortest(value);
   return text;
 }
 

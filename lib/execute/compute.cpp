@@ -99,7 +99,8 @@ void Executor::forward(const step::Instruction& instruction, Bound& bound) {
   if (instruction.phase == Phase::statistics) return layer.forward_statistics(t, workspace_.bytes());
   const auto position = position_in(bound, instruction);
   layer.forward(t, position, workspace_.bytes());
-  if (instruction.phase == Phase::finish && !inspects_) layer.update_running(t, position);
+  if (instruction.phase == Phase::finish && !inspects_ && !non_finite_step_)
+    layer.update_running(t, position);
 }
 
 void Executor::backward(const step::Instruction& instruction, Bound& bound) {

@@ -5,9 +5,11 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <string_view>
 
+#include "partita/base/number.hpp"
 #include "partita/job/preprocessing.hpp"
 
 namespace partita::job {
@@ -23,6 +25,21 @@ std::string names_in(const results::ModelFile& file) {
   return names.empty() ? "none" : names;
 }
 
+/// What no running statistic can be; of learned parameters any number is one.
+std::string wrong_value(const results::Parameter& parameter, const model::Parameter& expected) {
+  if (!expected.is_running) return "";
+  return std::visit(
+      [&](const auto& values) -> std::string {
+        const auto wrong = std::find_if(values.begin(), values.end(), [&](auto value) {
+          return !std::isfinite(value) || value < expected.least;
+        });
+        if (wrong == values.end()) return "";
+        return parameter.layer + " " + parameter.name + " has " + base::shortest(*wrong) + " at " +
+               std::to_string(wrong - values.begin()) + ", which is no running statistic";
+      },
+      parameter.values);
+}
+
 /// What is wrong with a tensor of a layer in the file, or nothing; `found` where it is there.
 std::string check_tensor(const results::ModelFile& file, const model::Layer& layer,
                          const model::Parameter& expected, Layers wanted, bool& found) {
@@ -35,11 +52,12 @@ std::string check_tensor(const results::ModelFile& file, const model::Layer& lay
            (expected.left_out_by.empty()
                 ? ""
                 : "; " + std::string(expected.left_out_by) + " on its line leaves it out");
-  if (parameter->unreadable.empty() && parameter->shape == expected.shape) return "";
-  const auto wrong = parameter->unreadable.empty()
-                         ? layer.name + " " + name + " has shape " + to_string(parameter->shape) +
-                               " there and " + to_string(expected.shape) + " here"
-                         : parameter->unreadable;
+  std::string wrong = parameter->unreadable;
+  if (wrong.empty() && parameter->shape != expected.shape)
+    wrong = layer.name + " " + name + " has shape " + to_string(parameter->shape) + " there and " +
+            to_string(expected.shape) + " here";
+  if (wrong.empty()) wrong = wrong_value(*parameter, expected);
+  if (wrong.empty()) return "";
   return wrong + (wanted == Layers::shared ? "; load-model.skip=" + layer.name + " leaves it out" : "");
 }
 

@@ -2,7 +2,6 @@
 #include "partita/machine/machine.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <map>
 #include <set>
@@ -11,6 +10,7 @@
 #include "grammar.hpp"
 #include "partita/base/digest.hpp"
 #include "partita/base/line_file.hpp"
+#include "partita/base/number.hpp"
 #include "shipped_machine.hpp"
 
 namespace partita::machine {
@@ -23,11 +23,6 @@ std::string all_forms() {
   for (const auto& statement : statements())
     text += (text.empty() ? "" : " | ") + form_of(statement);
   return text;
-}
-
-std::string number(double value) {
-  char digits[32];
-  return {digits, std::to_chars(digits, digits + sizeof digits, value).ptr};
 }
 
 /// A line, with its word and its values by name.
@@ -84,13 +79,11 @@ class Parser {
     }
     const std::string text = found->second;
     line.values.erase(found);
-    double value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    const bool is_number = error == std::errc{} && end == text.data() + text.size() && std::isfinite(value);
-    if (!is_number || value < 0 || (field.is_rate() && value == 0))
+    const auto value = base::number_of<double>(text);
+    if (!value || !std::isfinite(*value) || *value < 0 || (field.is_rate() && *value == 0))
       return refuse(line, std::string(field.name) + " must be a number " +
                               (field.is_rate() ? "above 0, such as 10e9" : "from 0, such as 5e-6"));
-    machine_.*field.member = value + 0.0;  // −0 is 0
+    machine_.*field.member = *value + 0.0;  // −0 is 0
   }
 
   Violations& violations_;
@@ -129,7 +122,7 @@ std::string Machine::to_text() const {
     bool has_values = false;
     for (const auto& field : statement.fields) {
       if (std::isinf(this->*field.member)) continue;
-      line += " " + std::string(field.name) + "=" + number(this->*field.member);
+      line += " " + std::string(field.name) + "=" + base::shortest(this->*field.member);
       has_values = true;
     }
     if (has_values) text += line + "\n";

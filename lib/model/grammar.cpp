@@ -3,8 +3,9 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <sstream>
+
+#include "partita/base/number.hpp"
 
 namespace partita::model {
 namespace {
@@ -85,15 +86,11 @@ const std::vector<CommonOption>& common_options() {
 }
 
 std::string allowed(const LayerValue& value) {
-  const auto text = [](double n) {
-    char digits[32];
-    return std::string(digits, std::to_chars(digits, digits + sizeof digits, n).ptr);
-  };
   if (std::holds_alternative<bool Layer::*>(value.field)) return "true or false";
   if (std::holds_alternative<double Layer::*>(value.field))
-    return "at least " + text(value.least) + " and below " + text(value.most);
+    return "at least " + base::shortest(value.least) + " and below " + base::shortest(value.most);
   const bool two = std::holds_alternative<Extent2 Layer::*>(value.field);
-  return "a whole number from " + text(value.least) + " to " + text(value.most) +
+  return "a whole number from " + base::shortest(value.least) + " to " + base::shortest(value.most) +
          (two ? ", or two as HEIGHTxWIDTH" : "") +
          (value.word ? ", or " + std::string(value.word->name) : "");
 }

@@ -3,10 +3,10 @@
 #include "layer_line.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <sstream>
 #include <variant>
 
+#include "partita/base/number.hpp"
 #include "partita/model/parse.hpp"
 
 namespace partita::model {
@@ -16,8 +16,9 @@ constexpr std::string_view frozen_word = "frozen";
 
 template <class T>
 bool read_whole(std::string_view text, T& value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc{} && end == text.data() + text.size();
+  const auto number = base::number_of<T>(text);
+  value = number.value_or(value);
+  return number.has_value();
 }
 
 bool read_whole(std::string_view text, bool& value) {

@@ -4,10 +4,10 @@
 #include "partita/model/model.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 
 #include "partita/base/error.hpp"
+#include "partita/base/number.hpp"
 #include "partita/model/layer_kind.hpp"
 
 namespace partita::model {
@@ -59,11 +59,9 @@ namespace {
 
 std::string text_of(bool value) { return value ? "true" : "false"; }
 std::string text_of(const Extent2& value) { return to_string(value); }
-/// The shortest that reads back as the same number.
 template <class Number>
 std::string text_of(Number value) {
-  char digits[32];
-  return {digits, std::to_chars(digits, digits + sizeof digits, value).ptr};
+  return base::shortest(value);
 }
 
 std::string text_of(const Layer& layer, const LayerValue& value) {
@@ -97,6 +95,10 @@ Elements ModelSpec::parameters() const {
   for (const auto& layer : layers)
     total += layer.parameter_elements();
   return total;
+}
+
+bool ModelSpec::takes_statistics() const {
+  return std::any_of(layers.begin(), layers.end(), [](const Layer& l) { return l.takes_statistics(); });
 }
 
 ModelSpec smooth_twin(ModelSpec model) {

@@ -3,7 +3,6 @@
 #include "partita/model/parse.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <numeric>
 #include <optional>
@@ -11,18 +10,11 @@
 #include <utility>
 
 #include "layer_line.hpp"
+#include "partita/base/number.hpp"
 #include "partita/model/passes.hpp"
 
 namespace partita::model {
 namespace {
-
-template <class T>
-std::optional<T> number(std::string_view text) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 /// Tensors and weights beyond this many elements are refused, so that no count can overflow.
 constexpr double most_elements = 0x1p40;
@@ -78,7 +70,7 @@ Shape parse_input(const std::string& text, std::vector<base::Violation>& violati
   std::istringstream parts(text);
   bool good = !text.empty() && text.back() != 'x';
   for (std::string part; std::getline(parts, part, 'x');) {
-    const auto extent = number<std::int64_t>(part);
+    const auto extent = base::number_of<std::int64_t>(part);
     good = good && extent && *extent >= 1 && *extent <= largest_extent;
     extents.push_back(extent.value_or(1));
   }
@@ -100,7 +92,7 @@ void check_names(const std::vector<Layer>& layers, std::vector<base::Violation>&
                                 std::to_string(other->second + 1) + ": a name stands once in a model"});
 }
 
-/// "linear or conv".
+/// "linear or conv": kinds with parameters.
 std::string trainable_kinds() {
   std::string names;
   for (const auto& kind : layer_kinds())
@@ -162,8 +154,9 @@ ModelSpec parse_model(const ModelText& text, std::vector<base::Violation>& viola
                           "the last layer must give a flat output, not " + to_string(current)});
   check_names(model.layers, violations);
   if (shapes_known && !model.layers.empty() && lowest_trained_layer(model) == std::ssize(model.layers))
-    violations.push_back(
-        {"model.layer", "", "a model needs at least one " + trainable_kinds() + " layer that is not frozen"});
+    violations.push_back({"model.layer", "",
+                          "a model needs at least one layer with parameters to train: a " +
+                              trainable_kinds() + " that is not frozen and not without them"});
   return model;
 }
 

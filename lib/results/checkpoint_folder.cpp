@@ -2,10 +2,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 
 #include "file_calls.hpp"
+#include "partita/base/number.hpp"
 #include "partita/base/paths.hpp"
 #include "partita/results/checkpoint.hpp"
 
@@ -19,11 +19,9 @@ constexpr std::string_view prefix = "step-";
 /// The step of a checkpoint's folder, whole or not.
 std::optional<std::int64_t> step_of(const fs::path& folder) {
   const auto name = folder.filename().string();
-  std::int64_t step = 0;
   if (!name.starts_with(prefix)) return std::nullopt;
-  const auto [end, error] = std::from_chars(name.data() + prefix.size(), name.data() + name.size(), step);
-  if (error != std::errc() || end != name.data() + name.size() || step < 0) return std::nullopt;
-  return step;
+  const auto step = base::number_of<std::int64_t>(std::string_view(name).substr(prefix.size()));
+  return step && *step >= 0 ? step : std::nullopt;
 }
 
 std::vector<std::int64_t> steps_in(const fs::path& dir, bool whole_only) {

@@ -3,22 +3,21 @@
 #include "partita/results/reference.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <limits>
 #include <numeric>
 #include <sstream>
 #include <utility>
+
+#include "partita/base/number.hpp"
 
 namespace partita::results {
 namespace {
 
 /// The whole text as a finite number; a plus in front may be written.
 std::optional<double> finite_number(std::string_view text) {
-  double value = 0;
   if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
-  return value;
+  const auto value = base::number_of<double>(text);
+  return value && std::isfinite(*value) ? value : std::nullopt;
 }
 
 /// One metric over the runs of a group that have it.

@@ -23,9 +23,7 @@ Assembly::Assembly(const model::ModelSpec& the_model, const Plan& the_plan, cons
   program.chunks = plan.pipeline.chunks;
   program.loss_placement = plan.placement.loss;
   program.all_reduces = plan.all_reduces;
-  program.microbatches_first =
-      training && std::any_of(model.layers.begin(), model.layers.end(),
-                              [](const auto& layer) { return layer.statistics() > Elements(0); });
+  program.microbatches_first = training && model.takes_statistics();
   if (plan.grains > 0) program.gradient_levels = std::bit_width(static_cast<unsigned>(program.microbatches));
   for (int c = 0; c < program.chunks; ++c) {
     chunk_begin_.push_back(static_cast<int>(program.units.size()));

@@ -20,8 +20,7 @@ topology::Axis gradient_axes(const Plan& plan, int layer) {
 
 topology::Axis statistics_axes(const Plan& plan, int layer) {
   const auto variant = plan.placement.layers[static_cast<std::size_t>(layer)].variant;
-  const bool samples_are_cut = variant == Variant::batch || variant == Variant::height;
-  return plan.grid.occupied(samples_are_cut ? Axis::data | Axis::tensor : Axis::data);
+  return plan.grid.occupied(samples_are_cut(variant) ? Axis::data | Axis::tensor : Axis::data);
 }
 
 std::vector<Axis> used_axes(const model::ModelSpec& model, const Plan& plan) {
@@ -31,7 +30,7 @@ std::vector<Axis> used_axes(const model::ModelSpec& model, const Plan& plan) {
     for (int l = 0; l < static_cast<int>(model.layers.size()); ++l) {
       const auto& layer = model.layers[static_cast<std::size_t>(l)];
       if (layer.is_trained() && gradient_axes(plan, l) == axis) return true;
-      if (layer.statistics() > Elements(0) && statistics_axes(plan, l) == axis) return true;
+      if (layer.takes_statistics() && statistics_axes(plan, l) == axis) return true;
     }
     return false;
   };

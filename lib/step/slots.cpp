@@ -25,7 +25,7 @@ int tensor_slot(Assembly& a, SlotRole role, int u, int j, const Placement& place
 }
 /// Sums over the samples of a micro-batch: as many whatever its size. −1 for a layer that takes none.
 int sums_slot(Assembly& a, int u, int j) {
-  if (!a.program.training || a.whole(u).statistics() == Elements(0)) return -1;
+  if (!a.program.training || !a.whole(u).takes_statistics()) return -1;
   return a.add_slot({.role = SlotRole::statistics,
                      .unit = u,
                      .microbatch = j,

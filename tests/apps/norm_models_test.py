@@ -71,6 +71,12 @@ def files():
                 "has a weight of batchnorm2, which this model's layer lacks",
                 "batchnorm3 running_mean has shape 4 there and 3 here", "has no running_var of this model's layer batchnorm3")
         assert "running_var of this model's layer batchnorm3;" not in result.stderr, result
+    for name, value in (("running_var", -1e-9), ("running_var", numpy.inf), ("running_mean", numpy.nan)):
+        wrong = tensors[f"batchnorm2.{name}"].copy()
+        wrong[4] = value
+        for program in (train, infer):
+            refused(run(program, 1, f"--load-model={write(folder / 'wrong.h5', tensors | {f'batchnorm2.{name}': wrong})}"),
+                    f"batchnorm2 {name} has {value:g} at 4, which is no running statistic")
     others = write(folder / "others.h5", {f"other-{name}": values for name, values in tensors.items()})
     every = ", ".join(sorted(f"other-{layer}" for layer in shapes))
     refused(run(train, 1, "--train.steps=0", f"--load-model={others}"), f"no layer of this model's names; it has {every}\n")
@@ -138,6 +144,10 @@ def refused_states(tensors):
             "half.running_mean: stands without a running_var; a batch norm has both",
             "image.running_var: has 2 dimensions; a batch norm's tensors have 1",
             "classifier.2.running_var: has 0 dimensions")
+    for name, value in (("running_var", -1), ("running_var", numpy.inf), ("running_mean", numpy.nan)):
+        wrong = numpy.array([1, value, 1], numpy.float32)
+        numpy.savez(folder / "value.npz", **tensors | {f"classifier.5.{name}": wrong})
+        refused(convert(folder / "value.npz", folder / "x.h5"), f"classifier.5.{name}: has values that are not finite")
     norm = {"norm.weight": ones, "norm.bias": ones, "features.0.num_batches_tracked": numpy.int64(1), "classifier.2.running_mean": numpy.ones(7, int),
             "running_mean": ones, "volume.weight": numpy.ones((2, 1, 1)), "lone.bias": ones}
     numpy.savez(folder / "norm.npz", **tensors | norm)

@@ -108,16 +108,29 @@ TEST(Config, StatisticsNeedSeveralSamplesAndNoDeterministicMode) {
   ASSERT_EQ(violations.size(), 1U);
   EXPECT_NE(violations.front().message.find("batchnorm1"), std::string::npos);
 
-  const auto refusals = [&](std::int64_t samples, const std::string& batch, const std::string& microbatches) {
-    const auto options = normalising({"--train.batch=" + batch, "--pipeline.microbatches=" + microbatches});
-    return check_statistics(options, kernels::Samples(samples)).size();
+  const auto refusal = [&](std::int64_t samples, const std::vector<std::string>& arguments) {
+    const auto options = normalising(arguments);
+    const auto found = check_statistics(options, kernels::Samples(samples));
+    EXPECT_LE(found.size(), 1U);
+    return found.empty() ? "" : found[0].key + "=" + found[0].value + " " + found[0].message;
   };
-  EXPECT_EQ(refusals(20, "10", "5"), 0U);
-  EXPECT_EQ(refusals(20, "10", "6"), 1U);
-  EXPECT_EQ(refusals(21, "10", "1"), 1U) << "the last batch has one sample";
-  EXPECT_EQ(refusals(22, "10", "1"), 0U);
-  EXPECT_EQ(refusals(22, "10", "2"), 1U);
-  EXPECT_EQ(refusals(1, "10", "1"), 1U);
+  const std::string why = ": batchnorm1 needs two samples in each, of whose values it takes the deviation; ";
+  const std::string five = "--pipeline.microbatches=5", ten = "--train.batch=10";
+  EXPECT_EQ(refusal(20, {ten, five}), "");
+  EXPECT_EQ(refusal(20, {ten, "--pipeline.microbatches=6"}),
+            "pipeline.microbatches=6 leaves micro-batches of a batch of 10 with less than two samples" + why +
+                "the nearest is 5");
+  EXPECT_EQ(refusal(26, {ten, "--grid.pipeline=2"}),
+            "pipeline.microbatches=8 (the default) leaves micro-batches of a batch of 6 with less than two "
+            "samples" +
+                why + "the nearest is 3");
+  EXPECT_EQ(refusal(21, {ten}), "train.batch=10 leaves a batch of one sample" + why + "the nearest is 11");
+  EXPECT_EQ(refusal(22, {ten}), "");
+  EXPECT_EQ(refusal(1, {ten}),
+            "train.batch=10 leaves a batch of one sample" + why + "the data set has too few samples");
+  for (const auto* few : {"--train.steps=0", "--train.steps=2"})
+    EXPECT_EQ(refusal(21, {ten, few}), "") << "the last batch is not taken";
+  EXPECT_NE(refusal(21, {ten, "--train.steps=3"}), "");
 }
 
 TEST(Config, TheWorldMustFitTheGrid) {

@@ -5,7 +5,7 @@
 
 #include <map>
 
-#include "../plan/models.hpp"
+#include "../models.hpp"
 #include "partita/plan/plan.hpp"
 
 namespace partita::cost {
@@ -18,7 +18,7 @@ using step::Kind;
 using step::Phase;
 
 TEST(Work, OfALayerIsItsFlopsAndEachOperandOnce) {
-  const auto model = plan::model_of("12", {"linear 7", "tanh", "linear 5"});
+  const auto model = tests::model_of("12", {"linear 7", "tanh", "linear 5"});
   const auto linear = work_of(model.layers[0], 3, DataType::float32);
   EXPECT_EQ(linear.flops, 3 * 7 * (2 * 12 + 1));
   EXPECT_EQ(linear.cache, Bytes(4 * (3 * 12 + 3 * 7 + 7 * 12 + 7)));
@@ -31,7 +31,7 @@ TEST(Work, OfALayerIsItsFlopsAndEachOperandOnce) {
 
 TEST(Work, OfASampleCountsThePassesThatAStepMakes) {
   const auto model =
-      plan::model_of("12", {"linear 7 frozen", "relu", "linear 5", "linear 4 frozen", "linear 3"});
+      tests::model_of("12", {"linear 7 frozen", "relu", "linear 5", "linear 4 frozen", "linear 3"});
   const double a = 7 * (2 * 12 + 1), relu = 7, b = 5 * (2 * 7 + 1), c = 4 * (2 * 5 + 1), d = 3 * (2 * 4 + 1);
   EXPECT_EQ(flops_of_sample(model), a + relu + 2 * b + 2 * c + 3 * d);
   EXPECT_EQ(flops_of_sample(model, 4), 3 * d);
@@ -40,8 +40,8 @@ TEST(Work, OfASampleCountsThePassesThatAStepMakes) {
 
 const model::ModelSpec& net() {
   static const auto model =
-      plan::model_of("2x9x8", {"conv 3 kernel=3 padding=1", "relu", "maxpool 2", "conv 4 kernel=2 stride=2",
-                               "relu", "dropout 0.2", "flatten", "linear 6", "tanh", "linear 5"});
+      tests::model_of("2x9x8", {"conv 3 kernel=3 padding=1", "relu", "maxpool 2", "conv 4 kernel=2 stride=2",
+                                "relu", "dropout 0.2", "flatten", "linear 6", "tanh", "linear 5"});
   return model;
 }
 
@@ -92,7 +92,7 @@ TEST(Work, OfALayerWithStatisticsIsThatOfItsPasses) {
   constexpr std::int64_t batch = 12;
   for (const std::string lowest : {"", " frozen"})
     for (const std::string norm : {"batchnorm", "batchnorm affine=false", "batchnorm frozen"}) {
-      const auto model = plan::model_of(
+      const auto model = tests::model_of(
           "2x5x4", {"conv 3 kernel=2 bias=false" + lowest, norm, "relu", norm, "flatten", "linear 5"});
       for (const auto& [grid, microbatches] : std::vector<std::pair<topology::GridExtent, int>>{
                {{}, 1}, {{.data = 3}, 2}, {{.data = 2, .pipeline = 2}, 3}}) {
@@ -109,7 +109,7 @@ TEST(Work, OfALayerWithStatisticsIsThatOfItsPasses) {
 TEST(Work, OfPlacedLayersIsTheirShare) {
   const auto flops = [](const std::string& placement, int ranks) {
     const auto model =
-        plan::model_of("12", {"linear 7 placement=" + placement, "linear 5 placement=replicated"});
+        tests::model_of("12", {"linear 7 placement=" + placement, "linear 5 placement=replicated"});
     const auto work = work_of_grid(model, {.grid = {.tensor = ranks}, .batch = 4}, 4);
     return work.at(Kind::forward).flops - ranks * 4 * 5 * (2 * 7 + 1);
   };
@@ -121,7 +121,7 @@ TEST(Work, OfPlacedLayersIsTheirShare) {
 }
 
 TEST(Work, OfCopiesAndLossesIsWhatTheyTouch) {
-  const auto model = plan::model_of("12", {"linear 7", "linear 5"});
+  const auto model = tests::model_of("12", {"linear 7", "linear 5"});
   const auto plan = plan::choose(model, {.batch = 4});
   const auto work = work_of_step(step::build_training_program(model, plan, {}, {}), 0, 4);
   EXPECT_EQ(work.at(Kind::load), (Work{.main = Bytes(2 * 4 * (4 * 12 + 4)), .calls = 2}));

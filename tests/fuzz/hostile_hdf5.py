@@ -11,6 +11,7 @@ import pathlib
 import random
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -243,9 +244,11 @@ def judge(kind, name):
 
 
 def make(name, change, draw):
-    """Changes the file in a child process, since HDF5 may crash on what other changes have left. How it went."""
+    """Changes the file in a child process, since HDF5 may crash on what other changes have left, or wait for ever: for
+    a partner of the FIFO that one of them put in the place of a dataset's bytes. How it went."""
     child = os.fork()
     if child == 0:
+        signal.alarm(30)
         made = True
         with h5py.File(name, "r+", libver=draw.choice([("v110", "v110"), ("earliest", "v110")])) as file:
             for each in [change] + draw.choices(changes, k=draw.choice([0, 0, 0, 1, 3])):
@@ -256,7 +259,7 @@ def make(name, change, draw):
         os._exit(0 if made else 1)
     status = os.waitpid(child, 0)[1]
     if os.WIFSIGNALED(status):
-        return "the writer crashed"
+        return "the writer waited" if os.WTERMSIG(status) == signal.SIGALRM else "the writer crashed"
     return "made" if status == 0 else "not possible"
 
 

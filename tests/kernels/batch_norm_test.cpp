@@ -171,6 +171,12 @@ TEST(BatchNorm, MovesRunningMomentsOfChannelsThatAreFinite) {
     update({2, 3, 1, inf, 1, 4, 9, 1, 1, NAN}, 1);
     EXPECT_EQ(mean, (Floats{1.25, 1.5, 1, 1, 1})) << backend->name();
     EXPECT_EQ(variance, (Floats{0.75, 0.75, 0.75, 1, 1})) << backend->name() << ", of one value";
+    // Channel 0: σ² is finite, but no float; channel 1: neither is µ.
+    update({0, 4e40, 1, 1, 1, 4e40, 1.6e81, 1, 1, 1}, 1);
+    EXPECT_EQ(mean[0], 1) << backend->name() << ", beyond float";
+    EXPECT_EQ(variance[0], 1) << backend->name() << ", beyond float";
+    EXPECT_EQ(mean[1], 1) << backend->name() << ", beyond float";
+    EXPECT_EQ(variance[1], 1) << backend->name() << ", beyond float";
     update({0, 3, 0, 0, 0, 0, 9, 1, 0, 0}, 0);
     EXPECT_EQ(mean, ones) << backend->name() << ", of nothing";
     EXPECT_EQ(variance, ones) << backend->name() << ", of nothing";

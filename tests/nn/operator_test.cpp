@@ -8,7 +8,7 @@
 #include <functional>
 #include <random>
 
-#include "partita/model/parse.hpp"
+#include "../models.hpp"
 
 namespace partita::nn {
 namespace {
@@ -31,15 +31,12 @@ struct Bench {
       .values = &values, .first_sample = kernels::Samples(11), .samples_of_all = kernels::Samples(batch)};
 
   Bench(const std::string& input, const std::string& line) {
-    std::vector<base::Violation> violations;
     // A trailer makes any layer a whole model.
     const bool flat = input.find('x') == std::string::npos;
     std::vector<std::string> lines{line};
     if (!flat && line != "flatten") lines.emplace_back("flatten");
     lines.emplace_back("linear 2");
-    const auto model = model::parse_model({.name = "m", .input = input, .layers = lines}, violations);
-    EXPECT_TRUE(violations.empty()) << line << ": " << to_string(violations.front());
-    layer = model.layers.front();
+    layer = tests::model_of(input, lines).layers.front();
     plan = plan_operator(layer, {}, batch, *backend);
     const auto size = [](std::int64_t n) { return static_cast<std::size_t>(n); };
     for (auto* values : {&x, &dx})

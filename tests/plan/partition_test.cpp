@@ -9,11 +9,13 @@
 #include <limits>
 #include <utility>
 
-#include "models.hpp"
+#include "../models.hpp"
 #include "partita/plan/placement.hpp"
 
 namespace partita::plan {
 namespace {
+
+using tests::model_of;
 
 /// The costliest chunk, then what the boundaries carry.
 using Cost = std::pair<double, double>;

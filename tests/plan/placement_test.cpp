@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <limits>
 
-#include "models.hpp"
+#include "../models.hpp"
 #include "partita/collective/rounds.hpp"
 #include "partita/step/conversion.hpp"
 
 namespace partita::plan {
 namespace {
+
+using tests::model_of;
 
 using step::Pair;
 using step::Placement;

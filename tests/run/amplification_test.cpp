@@ -16,7 +16,7 @@ namespace {
 /// A net of four layers with tanh: smooth, so that no tie is decided differently.
 Case smooth_net() {
   return {.name = "13-11-7-5, tanh",
-          .model = net("13", {"linear 11", "tanh", "linear 7", "tanh", "linear 5"}),
+          .model = model_of("13", {"linear 11", "tanh", "linear 7", "tanh", "linear 5"}),
           .data = random_data(data::Task::classification, {13}, 24),
           .batch = 12};
 }

@@ -43,9 +43,9 @@ double cost_of(const Program& program, const Instruction& instruction,
 /// Sixteen small layers: two at least in every chunk.
 const Case& deep() {
   static const Case c{"deep",
-                      net("13", {"linear 7", "linear 7", "linear 7", "linear 7", "linear 7", "linear 7",
-                                 "linear 7", "linear 7", "linear 7", "linear 7", "linear 7", "linear 7",
-                                 "linear 7", "linear 7", "linear 7", "linear 5"}),
+                      model_of("13", {"linear 7", "linear 7", "linear 7", "linear 7", "linear 7", "linear 7",
+                                      "linear 7", "linear 7", "linear 7", "linear 7", "linear 7", "linear 7",
+                                      "linear 7", "linear 7", "linear 7", "linear 5"}),
                       random_data(data::Task::classification, {13}, 24), 24};
   return c;
 }

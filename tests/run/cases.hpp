@@ -7,9 +7,9 @@
 #include <string_view>
 #include <vector>
 
+#include "../models.hpp"
 #include "partita/data/synthetic.hpp"
 #include "partita/model/layer_kind.hpp"
-#include "partita/model/parse.hpp"
 #include "partita/plan/plan.hpp"
 #include "partita/run/training.hpp"
 
@@ -21,15 +21,6 @@ struct Case {
   data::DataPair data;
   std::int64_t batch;
 };
-
-inline model::ModelSpec net(const std::string& input, std::vector<std::string> layers,
-                            const std::string& loss = "cross-entropy") {
-  std::vector<base::Violation> violations;
-  auto model = model::parse_model({.name = "test", .input = input, .layers = std::move(layers), .loss = loss},
-                                  violations);
-  if (!violations.empty()) throw base::ConfigError(violations);
-  return model;
-}
 
 inline data::DataPair random_data(data::Task task, kernels::Shape features, std::int64_t samples) {
   const data::RandomOptions options{.task = task, .features = features, .targets = {3}, .classes = 5};
@@ -48,36 +39,37 @@ inline std::vector<Case> cases() {
   const auto flat = [](std::int64_t n) { return random_data(data::Task::classification, {13}, n); };
   const std::vector<std::string> mlp{"linear 11", "relu", "linear 7", "relu", "linear 5"};
   return {
-      {"mlp, batch 12", net("13", mlp), flat(24), 12},
-      {"mlp, batch 10 and a ragged 3", net("13", mlp), flat(23), 10},
-      {"mlp, batch 2", net("13", mlp), flat(23), 2},
-      {"mlp with dropout", net("13", {"linear 11", "relu", "dropout 0.3", "linear 5"}), flat(23), 10},
-      {"mse", net("13", {"linear 6", "tanh", "linear 4", "linear 3"}, "mse"),
+      {"mlp, batch 12", model_of("13", mlp), flat(24), 12},
+      {"mlp, batch 10 and a ragged 3", model_of("13", mlp), flat(23), 10},
+      {"mlp, batch 2", model_of("13", mlp), flat(23), 2},
+      {"mlp with dropout", model_of("13", {"linear 11", "relu", "dropout 0.3", "linear 5"}), flat(23), 10},
+      {"mse", model_of("13", {"linear 6", "tanh", "linear 4", "linear 3"}, "mse"),
        random_data(data::Task::regression, {13}, 23), 10},
       {"cnn",
-       net("2x9x8", {"conv 3 kernel=3 padding=1", "relu", "maxpool 2", "conv 4 kernel=2 stride=2", "relu",
-                     "dropout 0.2", "flatten", "linear 5"}),
+       model_of("2x9x8", {"conv 3 kernel=3 padding=1", "relu", "maxpool 2", "conv 4 kernel=2 stride=2",
+                          "relu", "dropout 0.2", "flatten", "linear 5"}),
        images(23), 10},
       {"cnn of averages",
-       net("2x9x8", {"conv 3 kernel=3", "avgpool 2", "tanh", "flatten", "linear 6", "relu", "linear 5"}),
+       model_of("2x9x8", {"conv 3 kernel=3", "avgpool 2", "tanh", "flatten", "linear 6", "relu", "linear 5"}),
        images(12), 6},
       {"cnn of wide windows",
-       net("2x9x8", {"conv 7 kernel=7 padding=3", "maxpool 3 stride=2", "relu", "conv 3 kernel=1", "tanh",
-                     "avgpool 2", "flatten", "linear 5"}),
+       model_of("2x9x8", {"conv 7 kernel=7 padding=3", "maxpool 3 stride=2", "relu", "conv 3 kernel=1",
+                          "tanh", "avgpool 2", "flatten", "linear 5"}),
        images(23), 10},
       {"frozen layers",
-       net("2x9x8", {"conv 3 kernel=3 stride=2 frozen", "relu", "maxpool 2", "flatten", "linear 6", "relu",
-                     "linear 7 frozen", "tanh", "linear 5"}),
+       model_of("2x9x8", {"conv 3 kernel=3 stride=2 frozen", "relu", "maxpool 2", "flatten", "linear 6",
+                          "relu", "linear 7 frozen", "tanh", "linear 5"}),
        images(23), 10},
       {"cnn of oblong windows",
-       net("2x9x8", {"conv 4 kernel=3x5 padding=same bias=false", "relu", "avgpool 3x2 stride=2x1",
-                     "conv 5 kernel=2x3 stride=1x2 padding=1x0 bias=false", "tanh", "maxpool 2x1 stride=1",
-                     "avgpool global", "flatten", "linear 6 bias=false", "tanh", "linear 5"}),
+       model_of("2x9x8",
+                {"conv 4 kernel=3x5 padding=same bias=false", "relu", "avgpool 3x2 stride=2x1",
+                 "conv 5 kernel=2x3 stride=1x2 padding=1x0 bias=false", "tanh", "maxpool 2x1 stride=1",
+                 "avgpool global", "flatten", "linear 6 bias=false", "tanh", "linear 5"}),
        images(23), 10},
       {"batch normalisation",
-       net("2x9x8", {"conv 4 kernel=3 padding=1 bias=false", "batchnorm", "relu", "maxpool 2",
-                     "conv 5 kernel=2 bias=false", "batchnorm affine=false momentum=0.3", "tanh", "flatten",
-                     "linear 7 bias=false", "batchnorm eps=0.01", "relu", "linear 5"}),
+       model_of("2x9x8", {"conv 4 kernel=3 padding=1 bias=false", "batchnorm", "relu", "maxpool 2",
+                          "conv 5 kernel=2 bias=false", "batchnorm affine=false momentum=0.3", "tanh",
+                          "flatten", "linear 7 bias=false", "batchnorm eps=0.01", "relu", "linear 5"}),
        images(100), 60},
   };
 }
@@ -154,12 +146,6 @@ inline Trial options_for(const Case& c, const topology::GridExtent& grid,
            .evaluate_every = 0,
            .poison_released = true},
           {.grid = grid, .batch = c.batch, .bucket_bytes = kernels::Bytes(256)}};
-}
-
-/// Whether what is trained depends on the number of micro-batches, since statistics are taken of each.
-inline bool takes_statistics(const model::ModelSpec& model) {
-  return std::any_of(model.layers.begin(), model.layers.end(),
-                     [](const model::Layer& layer) { return layer.statistics() > kernels::Elements(0); });
 }
 
 /// Options and model of a decomposition; two chunks a stage for interleaving where there are layers enough.

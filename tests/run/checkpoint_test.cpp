@@ -55,7 +55,7 @@ std::vector<Decomposition> decompositions(std::size_t net,
   if (p % 2 == 0) all.push_back({net, {.data = 2, .tensor = p / 2}, Schedule::one_f_one_b, 2, Placing::row});
   if (p == 4) all.push_back({net, {.pipeline = 2, .tensor = 2}, Schedule::zb_h1, 2, Placing::column});
   if (p == 4) all.push_back({net, {.data = 2, .pipeline = 2}, Schedule::gpipe, 2, Placing::cheapest});
-  const bool alike = takes_statistics(cases()[net].model);
+  const bool alike = cases()[net].model.takes_statistics();
   for (auto& d : all) {
     d.rule = rule;
     if (alike) d.microbatches = 2;

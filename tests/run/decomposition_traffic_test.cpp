@@ -81,7 +81,7 @@ TEST(DecompositionTraffic, AStageSendsItsActivationsAndReceivesTheirGradients) {
   const std::int64_t p = world().size(), width = 7;
   std::vector<std::string> layers(static_cast<std::size_t>(2 * p), "linear 7");
   layers.emplace_back("linear 5");
-  const auto rows = trained(net("13", layers), {.pipeline = world().size()}, 4);
+  const auto rows = trained(model_of("13", layers), {.pipeline = world().size()}, 4);
   // Fourteen batches of 10 in four micro-batches, six of 3 in three that are not empty.
   const std::int64_t messages = (p - 1) * (14 * 4 + 6 * 3), bytes = (p - 1) * samples * width * element;
   const Sums send{.messages = messages, .payload = bytes, .sent = bytes},
@@ -96,8 +96,8 @@ TEST(DecompositionTraffic, AStageSendsItsActivationsAndReceivesTheirGradients) {
 
 TEST(DecompositionTraffic, AColumnAndARowReduceOnceForward) {
   const std::int64_t t = world().size();
-  const auto model = net("13", {"linear 12 placement=column", "relu placement=column",
-                                "linear 6 placement=row", "linear 5 placement=replicated"});
+  const auto model = model_of("13", {"linear 12 placement=column", "relu placement=column",
+                                     "linear 6 placement=row", "linear 5 placement=replicated"});
   const auto rows = trained(model, {.tensor = world().size()}, 2);
   expect_rows(rows, {{{Axis::tensor, Operation::all_reduce, Purpose::activation},
                       ring(t, t * samples * 6, samples * 6)}});
@@ -105,7 +105,7 @@ TEST(DecompositionTraffic, AColumnAndARowReduceOnceForward) {
 
 TEST(DecompositionTraffic, ClassShardedLossGathersThreeValuesASample) {
   const std::int64_t t = world().size();
-  const auto model = net("13", {"linear 6 placement=replicated", "linear 5 placement=column"});
+  const auto model = model_of("13", {"linear 6 placement=replicated", "linear 5 placement=column"});
   const auto rows = trained(model, {.tensor = world().size()}, 1);
   const std::int64_t gathered = 3 * t * samples;
   expect_rows(rows, {{{Axis::tensor, Operation::all_gather, Purpose::activation},
@@ -118,8 +118,8 @@ TEST(DecompositionTraffic, ClassShardedLossGathersThreeValuesASample) {
 
 TEST(DecompositionTraffic, OneWeirdTrickGathersBetweenSamplesAndFeatures) {
   const std::int64_t t = world().size();
-  const auto model = net("2x9x8", {"conv 3 kernel=3 placement=batch", "relu placement=batch",
-                                   "flatten placement=batch", "linear 5 placement=column"});
+  const auto model = model_of("2x9x8", {"conv 3 kernel=3 placement=batch", "relu placement=batch",
+                                        "flatten placement=batch", "linear 5 placement=column"});
   const auto rows = trained(model, {.tensor = world().size()}, 1);
   const std::int64_t features = 3 * 7 * 6, gathered = samples * features, parameters = 3 * 2 * 9 + 3;
   const Sums moved{.payload = t * gathered * element,
@@ -138,9 +138,9 @@ TEST(DecompositionTraffic, OneWeirdTrickGathersBetweenSamplesAndFeatures) {
 
 TEST(DecompositionTraffic, RowsOfImagesExchangeTheirHalos) {
   const std::int64_t t = world().size();
-  const auto model = net("2x8x5", {"conv 3 kernel=3 padding=1 placement=height", "tanh placement=height",
-                                   "conv 2 kernel=3x5 padding=1x2 bias=false placement=height",
-                                   "flatten placement=replicated", "linear 5 placement=replicated"});
+  const auto model = model_of("2x8x5", {"conv 3 kernel=3 padding=1 placement=height", "tanh placement=height",
+                                        "conv 2 kernel=3x5 padding=1x2 bias=false placement=height",
+                                        "flatten placement=replicated", "linear 5 placement=replicated"});
   const auto rows = trained(model, {.tensor = world().size()}, 1);
   // Each of the t − 1 cuts is crossed by a row of three channels each way; rows of two ranks and more are
   // thick enough that no halo comes from further away. Columns have no halo, however wide the kernel is.
@@ -163,8 +163,8 @@ TEST(DecompositionTraffic, StatisticsAreTwoNumbersAChannel) {
   const auto statistics = [&](const topology::GridExtent& grid, const std::string& placing,
                               int microbatches) {
     const std::string where = " placement=" + placing;
-    const auto model = net("2x9x8", {"batchnorm" + where, "conv 6 kernel=3 bias=false" + where,
-                                     "batchnorm" + where, "relu" + where, "flatten", "linear 5"});
+    const auto model = model_of("2x9x8", {"batchnorm" + where, "conv 6 kernel=3 bias=false" + where,
+                                          "batchnorm" + where, "relu" + where, "flatten", "linear 5"});
     Rows found;
     for (const auto& [key, sums] : trained(model, grid, microbatches))
       if (std::get<2>(key) == Purpose::statistics) found[key] = sums;
@@ -183,9 +183,9 @@ TEST(DecompositionTraffic, StatisticsAreTwoNumbersAChannel) {
 
 /// On eight ranks; registered apart.
 TEST(HybridTraffic, PaysOnEveryAxis) {
-  const auto model = net("13", {"linear 8 placement=column stage=0", "relu placement=column stage=0",
-                                "linear 6 placement=row stage=0", "linear 8 placement=column stage=1",
-                                "relu placement=column stage=1", "linear 5 placement=row stage=1"});
+  const auto model = model_of("13", {"linear 8 placement=column stage=0", "relu placement=column stage=0",
+                                     "linear 6 placement=row stage=0", "linear 8 placement=column stage=1",
+                                     "relu placement=column stage=1", "linear 5 placement=row stage=1"});
   const auto rows = trained(model, {.data = 2, .pipeline = 2, .tensor = 2}, 2);
   // Both tensor ranks send their partial sums [n, 6], and later the whole gradients, to their peer.
   const std::int64_t crossing = 2 * samples * 6 * element;

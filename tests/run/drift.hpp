@@ -72,7 +72,7 @@ class References {
  public:
   explicit References(kernels::Backend& backend) : backend_(backend) {}
   const Reference& of(const Case& c, const Decomposition& d) {
-    const int microbatches = takes_statistics(c.model) ? d.microbatches : 1;
+    const int microbatches = c.model.takes_statistics() ? d.microbatches : 1;
     const std::tuple key(d.net, d.rule, microbatches);
     if (!known_.contains(key)) known_.emplace(key, reference_of(c, backend_, d.rule, microbatches));
     return known_.at(key);

@@ -61,8 +61,8 @@ TEST(Equivalence, EmptyBucketsInDoubleAreTheSameModelAsOnOneRank) {
   using comm::Algorithm;
   const auto backend = kernels::make_reference_backend(DataType::float64);
   auto c = cases()[1];
-  c.model = net("13", {"linear 6 placement=column", "linear 1 placement=column", "linear 4 placement=column",
-                       "linear 5 placement=row"});
+  c.model = model_of("13", {"linear 6 placement=column", "linear 1 placement=column",
+                            "linear 4 placement=column", "linear 5 placement=row"});
   const auto reference = reference_of(c, *backend);
   const int ranks = world().size();
   std::vector<std::pair<int, Algorithm>> all;

@@ -29,7 +29,7 @@ Trained train(const RandomChain& c, const data::DataPair& data, comm::Communicat
                 c.split()};
   if (ranks.size() == 1) {
     options.split.grid = {};
-    options.split.pipeline = {.microbatches = takes_statistics(c.model) ? c.pipeline.microbatches : 1};
+    options.split.pipeline = {.microbatches = c.model.takes_statistics() ? c.pipeline.microbatches : 1};
   }
   auto training = training_of(c.model, options, *backend, ranks, data);
   training.run({});
@@ -77,7 +77,7 @@ void expect_equivalence(const RandomChain& c) {
 
 RandomChain chain(const std::string& input, std::vector<std::string> layers) {
   RandomChain c{.input = input, .layers = std::move(layers), .loss = "cross-entropy", .batch = 4};
-  c.model = net(c.input, c.layers);
+  c.model = model_of(c.input, c.layers);
   c.grid = {.tensor = world().size()};
   c.pipeline.microbatches = 1;
   return c;

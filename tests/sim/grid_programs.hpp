@@ -4,21 +4,14 @@
 #include <string>
 #include <vector>
 
-#include "partita/base/error.hpp"
-#include "partita/model/parse.hpp"
+#include "../models.hpp"
 #include "partita/plan/plan.hpp"
 #include "partita/step/build.hpp"
 #include "partita/step/counterparts.hpp"
 
 namespace partita::sim {
 
-inline model::ModelSpec model_of(const std::string& input, const std::vector<std::string>& layers) {
-  std::vector<base::Violation> violations;
-  auto model = model::parse_model({.name = "m", .input = input, .layers = layers}, violations);
-  for (const auto& violation : violations)
-    throw base::ContractError(to_string(violation));
-  return model;
-}
+using tests::model_of;
 
 inline model::ModelSpec equal_layers(int count) {
   return model_of("4", std::vector<std::string>(static_cast<std::size_t>(count), "linear 4"));

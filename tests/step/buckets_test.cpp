@@ -9,11 +9,14 @@
 #include <utility>
 #include <vector>
 
+#include "../models.hpp"
 #include "partita/step/build.hpp"
 #include "random_chains.hpp"
 
 namespace partita::step {
 namespace {
+
+using tests::model_of;
 
 using collective::Operation;
 using collective::Purpose;
@@ -197,16 +200,10 @@ TEST(Buckets, DependencesFollowFromSlotsInRandomChains) {
   }
 }
 
-model::ModelSpec net(const std::string& input, const std::vector<std::string>& layers) {
-  std::vector<base::Violation> violations;
-  auto model = model::parse_model({.name = "m", .input = input, .layers = layers}, violations);
-  EXPECT_TRUE(violations.empty());
-  return model;
-}
-
 /// Chunks that share a bucket, and buckets that parts of a chunk lie in.
 TEST(Buckets, GrainsAreAddedWithinTheSlotsOfTheirBucket) {
-  const auto model = net("6", {"linear 5", "relu", "linear 4", "linear 3 frozen", "linear 7", "linear 2"});
+  const auto model =
+      model_of("6", {"linear 5", "relu", "linear 4", "linear 3 frozen", "linear 7", "linear 2"});
   for (const std::int64_t bytes : {1, 100, 1 << 20})
     for (const int chunks : {1, 2})
       for (const topology::GridExtent grid : {topology::GridExtent{}, {.data = 2}, {.pipeline = 2}}) {
@@ -242,8 +239,8 @@ TEST(Buckets, GrainsAreAddedWithinTheSlotsOfTheirBucket) {
 /// The gradients of a share of the samples are partial on the tensor axis, those of a share of the features
 /// are whole.
 TEST(Buckets, EndWhereGradientsAreReducedOverOtherAxes) {
-  const auto model = net("6", {"linear 5 placement=batch", "linear 4 placement=batch",
-                               "linear 7 placement=column", "linear 2 placement=batch"});
+  const auto model = model_of("6", {"linear 5 placement=batch", "linear 4 placement=batch",
+                                    "linear 7 placement=column", "linear 2 placement=batch"});
   const plan::Request request{.grid = {.data = 2, .tensor = 2}, .batch = 8, .bucket_bytes = Bytes(1 << 20)};
   const auto program = build_training_program(model, plan::choose(model, request), {}, {});
   const auto data = topology::Axis::data, both = data | topology::Axis::tensor;

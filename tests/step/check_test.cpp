@@ -6,10 +6,13 @@
 
 #include <functional>
 
+#include "../models.hpp"
 #include "random_chains.hpp"
 
 namespace partita::step {
 namespace {
+
+using tests::model_of;
 
 Roles roles_of(const model::ModelSpec& model, const plan::Request& request, const TensorFormat& format,
                bool training) {
@@ -25,17 +28,10 @@ std::string lines(const std::vector<std::string>& faults) {
   return text;
 }
 
-model::ModelSpec net(const std::string& input, const std::vector<std::string>& layers) {
-  std::vector<base::Violation> violations;
-  auto model = model::parse_model({.name = "m", .input = input, .layers = layers}, violations);
-  EXPECT_TRUE(violations.empty());
-  return model;
-}
-
 /// Pieces for the windows of others are more than a share of the samples: what overlaps is sent twice.
 TEST(Check, MessagesHoldTheOverlappingWindowsOfAllOthers) {
-  const auto model =
-      net("1x3x4", {"relu placement=batch", "maxpool 2 stride=1 placement=height", "flatten", "linear 5"});
+  const auto model = model_of(
+      "1x3x4", {"relu placement=batch", "maxpool 2 stride=1 placement=height", "flatten", "linear 5"});
   const auto grid = roles_of(model, {.grid = {.tensor = 3}, .batch = 3}, {}, true);
   EXPECT_EQ(lines(faults_of(grid.by_rank, model, 3)), "");
   for (const auto& program : grid.programs)
@@ -69,8 +65,8 @@ Roles grid_to_break(const model::ModelSpec& model) {
 
 std::size_t faults_after(const std::function<void(Program&)>& change) {
   const auto model =
-      net("2x7x4", {"conv 3 kernel=3 padding=1 placement=batch", "maxpool 2 stride=1 placement=height",
-                    "flatten placement=column", "linear 5 placement=column"});
+      model_of("2x7x4", {"conv 3 kernel=3 padding=1 placement=batch", "maxpool 2 stride=1 placement=height",
+                         "flatten placement=column", "linear 5 placement=column"});
   auto grid = grid_to_break(model);
   EXPECT_EQ(lines(faults_of(grid.by_rank, model, 13)), "");
   for (auto& program : grid.programs)

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "partita/model/parse.hpp"
+#include "../models.hpp"
 #include "partita/plan/plan.hpp"
 #include "partita/step/build.hpp"
 #include "partita/step/memory.hpp"
@@ -14,12 +14,8 @@ namespace partita::step {
 namespace {
 
 model::ModelSpec cnn() {
-  std::vector<base::Violation> violations;
-  return model::parse_model({.name = "m",
-                             .input = "1x12x12",
-                             .layers = {"conv 3 kernel=3", "maxpool 2", "relu", "conv 4 kernel=2", "relu",
-                                        "flatten", "dropout 0.5", "linear 5"}},
-                            violations);
+  return tests::model_of("1x12x12", {"conv 3 kernel=3", "maxpool 2", "relu", "conv 4 kernel=2", "relu",
+                                     "flatten", "dropout 0.5", "linear 5"});
 }
 
 Program training(const model::ModelSpec& model, const topology::GridExtent& grid, std::int64_t bucket_bytes) {
@@ -68,13 +64,8 @@ TEST(Program, EveryGradientIsReducedOnceAndBeforeItsUpdate) {
 }
 
 TEST(Program, FrozenLayersHaveNoGradientNoTrafficAndNoBackwardBelowThem) {
-  std::vector<base::Violation> violations;
   const auto model =
-      model::parse_model({.name = "m",
-                          .input = "8",
-                          .layers = {"linear 7 frozen", "relu", "linear 6", "linear 5 frozen", "linear 4"}},
-                         violations);
-  ASSERT_TRUE(violations.empty());
+      tests::model_of("8", {"linear 7 frozen", "relu", "linear 6", "linear 5 frozen", "linear 4"});
   const auto program = training(model, {.data = 2}, 1);
   const std::int64_t trained = 6 * 7 + 6 + 4 * 5 + 4;
   EXPECT_EQ(program.trained_count.value(), trained);

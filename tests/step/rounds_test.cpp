@@ -7,7 +7,7 @@
 #include <random>
 #include <tuple>
 
-#include "partita/model/parse.hpp"
+#include "../models.hpp"
 #include "partita/plan/plan.hpp"
 #include "partita/step/build.hpp"
 #include "partita/step/counterparts.hpp"
@@ -21,12 +21,8 @@ using collective::Purpose;
 using topology::Axis;
 
 model::ModelSpec mlp() {
-  std::vector<base::Violation> violations;
-  return model::parse_model({.name = "m",
-                             .input = "9",
-                             .layers = {"linear 8 placement=column", "relu placement=column",
-                                        "linear 6 placement=row", "linear 5 placement=replicated"}},
-                            violations);
+  return tests::model_of("9", {"linear 8 placement=column", "relu placement=column", "linear 6 placement=row",
+                               "linear 5 placement=replicated"});
 }
 
 /// Every reach and size of its own.

@@ -21,13 +21,15 @@ __global__ void move_running(const double* sums, std::int64_t count, int channel
   const int channel = global_thread();
   if (channel >= channels) return;
   const auto [mean, variance] = of_sums(sums, count, channels, channel);
-  if (!std::isfinite(mean) || !std::isfinite(variance)) return;
   const auto n = static_cast<double>(count), unbiased = count > 1 ? n / (n - 1) : 1;
-  const auto move = [&](float& value, double towards) {
-    value = static_cast<float>((1 - momentum) * static_cast<double>(value) + momentum * towards);
+  const auto moved = [&](float value, double towards) {
+    return static_cast<float>((1 - momentum) * static_cast<double>(value) + momentum * towards);
   };
-  move(running_mean[channel], mean);
-  move(running_variance[channel], variance * unbiased);
+  const float to_mean = moved(running_mean[channel], mean),
+              to_variance = moved(running_variance[channel], variance * unbiased);
+  if (!std::isfinite(to_mean) || !std::isfinite(to_variance)) return;
+  running_mean[channel] = to_mean;
+  running_variance[channel] = to_variance;
 }
 
 __global__ void store_gradients(const double* sums, int channels, bool add, float* dweight, float* dbias) {

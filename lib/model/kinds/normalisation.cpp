@@ -14,7 +14,7 @@ std::vector<Parameter> affine_and_running(const Layer& layer) {
     parameters = {{.name = "weight", .shape = each, .left_out_by = without, .initial = 1},
                   {.name = "bias", .shape = each, .left_out_by = without}};
   parameters.push_back({.name = "running_mean", .shape = each, .is_running = true});
-  parameters.push_back({.name = "running_var", .shape = each, .initial = 1, .is_running = true});
+  parameters.push_back({.name = "running_var", .shape = each, .initial = 1, .is_running = true, .least = 0});
   return parameters;
 }
 

@@ -191,8 +191,8 @@ std::vector<base::Violation> check_nodes(const RunOptions&, const plan::Split&, 
 /// What of the model does not fit the data: input shape, number of classes, target shape.
 std::vector<base::Violation> check_data(const RunOptions&, const data::DataPair&);
 
-/// Which batches of a training on so many samples leave a layer that takes statistics (`Layer::statistics`)
-/// a micro-batch of one value a channel, which has no deviation.
+/// Whether a batch that a training on so many samples takes leaves a layer that takes statistics
+/// (`Layer::statistics`) a micro-batch of one value a channel, which has no deviation.
 std::vector<base::Violation> check_statistics(const RunOptions&, kernels::Samples);
 
 std::string_view to_string(Backend);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -43,6 +44,7 @@ struct Parameter {
   double torch_bound = 0, kaiming_bound = 0, initial = 0;
   /// A running statistic: training passes move it, no optimizer does. It counts as no parameter of the model.
   bool is_running = false;
+  double least = -std::numeric_limits<double>::infinity();  ///< that a value can be
   [[nodiscard]] std::int64_t rows() const { return shape[0]; }
   [[nodiscard]] std::int64_t columns() const;
 };
@@ -82,6 +84,7 @@ struct Layer {
   [[nodiscard]] Elements parameter_elements() const;
   /// Sums over samples (float64) that each pass of a training step needs before it can finish; 0: none.
   [[nodiscard]] Elements statistics() const;
+  [[nodiscard]] bool takes_statistics() const { return statistics() > Elements(0); }
   /// Floating-point operations of the forward pass of one sample; a multiply-add counts as two.
   [[nodiscard]] double forward_flops() const;
   /// The line that describes this layer in a model file.
@@ -95,6 +98,8 @@ struct ModelSpec {
   Loss loss = Loss::cross_entropy;
 
   [[nodiscard]] Elements parameters() const;
+  /// Whether any layer does: then what is trained depends on which samples are a micro-batch.
+  [[nodiscard]] bool takes_statistics() const;
 };
 
 /// The model with Tanh for ReLU and average for maximum pooling: no ties, no kinks, so that fp32 runs of

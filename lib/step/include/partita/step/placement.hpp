@@ -65,9 +65,11 @@ std::string to_string(const Placement&);
 /// offsets are kept where they fit).
 std::vector<LayerPlacement> choices_of(const model::Layer&, const Pair& producer, int ranks);
 
+/// Whether a rank of the tensor axis has a part of a channel's values only: some samples, or some rows of
+/// each.
+constexpr bool samples_are_cut(Variant v) { return v == Variant::batch || v == Variant::height; }
+
 /// Whether the gradient of a layer's parameters is a partial sum along the tensor axis.
-constexpr bool gradients_are_partial(Variant v) {
-  return v == Variant::lazy || v == Variant::batch || v == Variant::height;
-}
+constexpr bool gradients_are_partial(Variant v) { return v == Variant::lazy || samples_are_cut(v); }
 
 }  // namespace partita::step

@@ -7,8 +7,9 @@
 #include "partita/base/error.hpp"
 #include "partita/model/parse.hpp"
 
-namespace partita::plan {
+namespace partita::tests {
 
+/// Of layer lines without a fault; throws ConfigError otherwise.
 inline model::ModelSpec model_of(const std::string& input, const std::vector<std::string>& layers,
                                  const std::string& loss = "cross-entropy") {
   std::vector<base::Violation> violations;
@@ -17,4 +18,4 @@ inline model::ModelSpec model_of(const std::string& input, const std::vector<std
   return model;
 }
 
-}  // namespace partita::plan
+}  // namespace partita::tests
