@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "partita/step/build.hpp"
+
 namespace partita::plan {
 namespace {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "partita/cost/time.hpp"
-#include "partita/step/build.hpp"
+#include "partita/step/plan.hpp"
 
 namespace partita::plan {
 

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "partita/step/build.hpp"
+#include "partita/step/plan.hpp"
 
 namespace partita::step {
 

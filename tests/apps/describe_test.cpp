@@ -5,6 +5,7 @@
 
 #include "partita/base/error.hpp"
 #include "partita/model/parse.hpp"
+#include "partita/step/build.hpp"
 
 namespace partita::job {
 namespace {

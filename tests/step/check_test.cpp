@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "../models.hpp"
+#include "partita/step/build.hpp"
 #include "random_chains.hpp"
 
 namespace partita::step {

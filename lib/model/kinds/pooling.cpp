@@ -2,7 +2,7 @@
 #include <tuple>
 
 #include "kinds.hpp"
-#include "partita/kernels/backend.hpp"
+#include "partita/kernels/shape.hpp"
 
 namespace partita::model {
 namespace {

@@ -77,11 +77,6 @@ class Gemm : public Plan {
   virtual void run(const GemmViews&, Workspace) = 0;
 };
 
-/// Windows of `kernel` elements, `stride` apart, that fit `extent` elements.
-constexpr std::int64_t windows(std::int64_t extent, std::int64_t kernel, std::int64_t stride) {
-  return extent < kernel ? 0 : (extent - kernel) / stride + 1;
-}
-
 /// Two-dimensional cross-correlation with zero padding, dilation 1.
 /// X [batch, channels, height, width], W [filters, channels, kernel.h, kernel.w], Y [batch, filters, out_h,
 /// out_w] with out = (extent + 2·padding − kernel) / stride + 1, rounded down; 0 where no window fits.

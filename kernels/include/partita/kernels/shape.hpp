@@ -69,4 +69,9 @@ inline std::string to_string(const Extent2& extent) {
   return std::to_string(extent.h) + (extent.h == extent.w ? "" : "x" + std::to_string(extent.w));
 }
 
+/// Windows of `kernel` elements, `stride` apart, that fit `extent` elements.
+constexpr std::int64_t windows(std::int64_t extent, std::int64_t kernel, std::int64_t stride) {
+  return extent < kernel ? 0 : (extent - kernel) / stride + 1;
+}
+
 }  // namespace partita::kernels

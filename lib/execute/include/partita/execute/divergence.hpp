@@ -10,6 +10,7 @@
 #include <string>
 
 #include "partita/comm/communicator.hpp"
+#include "partita/kernels/backend.hpp"
 #include "partita/model/model.hpp"
 #include "partita/step/program.hpp"
 

@@ -5,7 +5,7 @@
 
 #include "partita/base/error.hpp"
 #include "partita/machine/machine.hpp"
-#include "partita/step/build.hpp"
+#include "partita/step/plan.hpp"
 
 namespace partita::plan {
 

@@ -6,7 +6,7 @@
 
 #include "partita/base/error.hpp"
 #include "partita/plan/placement.hpp"
-#include "partita/step/build.hpp"
+#include "partita/step/plan.hpp"
 
 namespace partita::plan {
 

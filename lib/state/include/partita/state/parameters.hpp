@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "partita/comm/communicator.hpp"
+#include "partita/kernels/optimizer.hpp"
 #include "partita/memory/arena.hpp"
 #include "partita/memory/buffer.hpp"
 #include "partita/step/program.hpp"

@@ -9,7 +9,8 @@
 #include <array>
 #include <vector>
 
-#include "partita/kernels/backend.hpp"
+#include "partita/kernels/shape.hpp"
+#include "partita/kernels/strided_block.hpp"
 #include "partita/step/placement.hpp"
 #include "partita/topology/cut.hpp"
 
