@@ -193,18 +193,12 @@ std::vector<collective::TrafficRow> Communicator::gather_traffic() {
 
 std::vector<collective::PeerRow> Communicator::gather_peers() {
   using collective::PeerRow;
-  static_assert(std::is_trivially_copyable_v<PeerRow>);
   auto& ledger = state_->runtime->ledger;
   const Activity before = ledger.activity();
   ledger.set_activity(Activity::record);
-  const auto mine = ledger.peer_rows(rank());
-  const std::string bytes(reinterpret_cast<const char*>(mine.data()), mine.size() * sizeof(PeerRow));
   std::vector<PeerRow> rows;
-  for (const auto& text : gather_text(bytes, 0, Purpose::control)) {
-    const auto first = rows.size();
-    rows.resize(first + text.size() / sizeof(PeerRow));
-    std::memcpy(rows.data() + first, text.data(), text.size());
-  }
+  for (const auto& of_rank : gather_rows(ledger.peer_rows(rank()), 0, Purpose::control))
+    rows.insert(rows.end(), of_rank.begin(), of_rank.end());
   ledger.set_activity(before);
   return rows;
 }

@@ -229,9 +229,7 @@ std::vector<Violation> check_data(const RunOptions& options, const data::DataPai
                           "the last layer has " + std::to_string(outputs) + " outputs, a target of " +
                               data.train.name + " has " +
                               std::to_string(data.train.target_shape.elements().value()) + " elements"});
-  const auto& train = options.train;
-  const std::int64_t of_epoch = (data.train.samples.value() + train.batch - 1) / train.batch;
-  const std::int64_t steps = train.steps.value_or(train.epochs * of_epoch);
+  const std::int64_t steps = options.train.steps_on(data.train.samples);
   if (options.timeline.steps > 0 && options.timeline.first >= steps)
     violations.push_back({"timeline.first", number(options.timeline.first),
                           "the training has " + number(steps) + " steps, counted from 0; the nearest is " +
@@ -241,22 +239,24 @@ std::vector<Violation> check_data(const RunOptions& options, const data::DataPai
 
 namespace {
 
-/// The sizes of the batches that a training on n samples takes, each once.
-std::vector<std::int64_t> batch_sizes(const RunOptions& options, std::int64_t n, std::int64_t batch) {
-  const std::int64_t of_epoch = (n + batch - 1) / batch;
-  const auto steps = options.train.steps.value_or(options.train.epochs * of_epoch);
+/// The sizes of the batches that a training takes, each once.
+std::vector<std::int64_t> batch_sizes(const TrainOptions& train, kernels::Samples samples) {
+  const auto n = samples.value(), of_epoch = train.steps_of_epoch(samples), steps = train.steps_on(samples);
   std::vector<std::int64_t> sizes;
-  if (steps > 0) sizes.push_back(std::min(batch, n));
-  if (of_epoch > 1 && steps >= of_epoch && n % batch != 0) sizes.push_back(n % batch);
+  if (steps > 0) sizes.push_back(std::min(train.batch, n));
+  if (of_epoch > 1 && steps >= of_epoch && n % train.batch != 0) sizes.push_back(n % train.batch);
   return sizes;
 }
 
 /// The batch nearest to that asked for of which no micro-batch is left with one sample; none: 0.
-std::int64_t nearest_batch(const RunOptions& options, std::int64_t n) {
-  for (std::int64_t distance = 1; distance <= std::max(options.train.batch, n); ++distance)
-    for (const auto batch : {options.train.batch + distance, options.train.batch - distance}) {
+std::int64_t nearest_batch(const RunOptions& options, kernels::Samples samples) {
+  const auto asked = options.train.batch;
+  auto train = options.train;
+  for (std::int64_t distance = 1; distance <= std::max(asked, samples.value()); ++distance)
+    for (const auto batch : {asked + distance, asked - distance}) {
       if (batch < 2) continue;
-      const auto sizes = batch_sizes(options, n, batch);
+      train.batch = batch;
+      const auto sizes = batch_sizes(train, samples);
       if (*std::min_element(sizes.begin(), sizes.end()) >= 2 * pipeline_for(options, batch).microbatches)
         return batch;
     }
@@ -273,7 +273,7 @@ std::vector<Violation> check_statistics(const RunOptions& options, kernels::Samp
   const auto& layers = options.model.layers;
   const auto first = std::find_if(layers.begin(), layers.end(), has_one_value);
   const std::int64_t batch = options.train.batch;
-  const auto sizes = batch_sizes(options, samples.value(), batch);
+  const auto sizes = batch_sizes(options.train, samples);
   if (first == layers.end() || sizes.empty()) return {};
   const auto smallest = *std::min_element(sizes.begin(), sizes.end());
   const int microbatches = pipeline_for(options, batch).microbatches;
@@ -285,10 +285,18 @@ std::vector<Violation> check_statistics(const RunOptions& options, kernels::Samp
              std::string(options.pipeline.microbatches ? "" : "(the default) ") +
                  "leaves micro-batches of a batch of " + number(smallest) + " with less than two samples" +
                  why + "the nearest is " + number(smallest / 2)}};
-  const auto nearest = nearest_batch(options, samples.value());
+  const auto nearest = nearest_batch(options, samples);
   return {{"train.batch", number(batch),
            "leaves a batch of one sample" + why +
                (nearest > 0 ? "the nearest is " + number(nearest) : "the data set has too few samples")}};
+}
+
+std::int64_t TrainOptions::steps_of_epoch(kernels::Samples samples) const {
+  return (samples.value() + batch - 1) / batch;
+}
+
+std::int64_t TrainOptions::steps_on(kernels::Samples samples) const {
+  return steps.value_or(epochs * steps_of_epoch(samples));
 }
 
 std::filesystem::path checkpoint_dir(const RunOptions& options) {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <sstream>
 
@@ -84,19 +83,6 @@ std::vector<results::LayerRow> layers_of(const plan::Split& split) {
   return rows;
 }
 
-template <class Row>
-std::vector<Row> gather_rows(comm::Communicator& world, const Row& mine) {
-  static_assert(std::is_trivially_copyable_v<Row>);
-  std::string bytes(sizeof(Row), '\0');
-  std::memcpy(bytes.data(), &mine, sizeof(Row));
-  std::vector<Row> rows;
-  for (const auto& text : world.gather_text(bytes, 0, Purpose::control)) {
-    rows.emplace_back();
-    std::memcpy(&rows.back(), text.data(), sizeof(Row));
-  }
-  return rows;
-}
-
 }  // namespace
 
 base::Versions libraries_in_use() {
@@ -145,12 +131,14 @@ void update_costs(results::RunRecord& record, comm::Communicator& world, const s
   const Bytes trained = bytes_of(program.type, program.trained_count);
   // Gradients lie in the shared window where there is one: that is communication memory and gradient memory
   // in one.
-  record.memory =
-      gather_rows(world, results::MemoryRow{.parameters = bytes_of(program.type, program.parameter_count),
-                                            .gradients = trained * program.gradient_levels,
-                                            .optimizer_state = executor.optimizer_state_bytes(),
-                                            .activations = executor.activation_bytes(),
-                                            .communication_buffers = executor.communication_bytes()});
+  const std::vector<results::MemoryRow> mine{{.parameters = bytes_of(program.type, program.parameter_count),
+                                              .gradients = trained * program.gradient_levels,
+                                              .optimizer_state = executor.optimizer_state_bytes(),
+                                              .activations = executor.activation_bytes(),
+                                              .communication_buffers = executor.communication_bytes()}};
+  record.memory.clear();
+  for (const auto& of_rank : world.gather_rows(mine, 0, Purpose::control))
+    record.memory.push_back(of_rank.front());
   if (const auto way = executor.device_messages(); !way.empty())
     record.environment.entries["device_messages"] = way;
   record.peers = world.gather_peers();  // first: the traffic holds this gather too

@@ -251,9 +251,7 @@ std::vector<Violation> check_resume(const Input& input) {
   append(results::check_identity("checkpoint.dir", found->folder, found->manifest.identity,
                                  identity_of(options, *input.data)));
   append(check_past(found->folder, found->manifest, options));
-  const auto steps_per_epoch =
-      (input.data->train.samples.value() + options.train.batch - 1) / options.train.batch;
-  const auto limit = options.train.steps.value_or(options.train.epochs * steps_per_epoch);
+  const auto limit = options.train.steps_on(input.data->train.samples);
   const bool other = !is_same_run(*found, options);
   append(check_owner(*found, other, options));
   if (found->step > limit || (found->step == limit && other))

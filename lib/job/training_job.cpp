@@ -79,9 +79,8 @@ Input read_training_input(int argc, const char* const* argv, int rank, int world
 
 namespace {
 
-run::TrainingOptions training_options(const config::RunOptions& options, std::int64_t train_samples) {
+run::TrainingOptions training_options(const config::RunOptions& options, kernels::Samples train_samples) {
   const auto& t = options.train;
-  const std::int64_t steps_per_epoch = (train_samples + t.batch - 1) / t.batch;
   const auto decay = t.schedule == config::LearningRateSchedule::cosine ? nn::Decay::cosine
                      : t.schedule == config::LearningRateSchedule::step ? nn::Decay::step
                                                                         : nn::Decay::constant;
@@ -91,9 +90,9 @@ run::TrainingOptions training_options(const config::RunOptions& options, std::in
           .learning_rate = {.base = t.learning_rate,
                             .decay = decay,
                             .warmup_steps = t.warmup_steps,
-                            .step_length = t.step_epochs * steps_per_epoch,
+                            .step_length = t.step_epochs * t.steps_of_epoch(train_samples),
                             .gamma = t.gamma,
-                            .total_steps = t.steps.value_or(t.epochs * steps_per_epoch)},
+                            .total_steps = t.steps_on(train_samples)},
           .optimizer = t.optimizer,
           .seed = t.seed,
           .shuffle = t.shuffle,
@@ -286,7 +285,7 @@ int run_training(const Job& job) {
   // A threaded matrix product adds in another order: the deterministic mode computes with one thread.
   const int threads = job.threads(options.threads == 0 && options.train.deterministic ? 1 : options.threads);
   const auto backend = make_backend(job, threads);
-  auto asked = training_options(options, job.input.data->train.samples.value());
+  auto asked = training_options(options, job.input.data->train.samples);
   if (!job.input.writes()) {
     if (job.world.rank() == 0) print_description(job, asked, *backend);
     return success;

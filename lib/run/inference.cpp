@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "numbers.hpp"
 #include "partita/base/clock.hpp"
 #include "partita/base/error.hpp"
 
@@ -132,7 +131,7 @@ void Inference::gather_kept(Inferred& inferred) {
     }
   std::vector<double> all(kept_.size());
   std::int64_t samples = 0;
-  const auto gathered = gather_numbers(world_, mine);
+  const auto gathered = world_.gather_rows(mine, 0, collective::Purpose::metric);
   if (world_.rank() != 0) return;
   for (const auto& numbers : gathered)
     for (auto at = numbers.begin(); at != numbers.end();) {
@@ -161,7 +160,8 @@ Inferred Inference::run() {
       .accuracy = means.accuracy,
       .samples_per_second = static_cast<double>(options_.repetitions * options_.samples) / seconds};
   const auto clocks = world_.measure_clocks();
-  inferred.latency_seconds = latencies(gather_numbers(world_, times), clocks.offset_seconds);
+  inferred.latency_seconds =
+      latencies(world_.gather_rows(times, 0, collective::Purpose::metric), clocks.offset_seconds);
   gather_kept(inferred);
   return inferred;
 }

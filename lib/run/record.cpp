@@ -6,7 +6,6 @@
 #include <map>
 #include <string>
 
-#include "numbers.hpp"
 #include "partita/base/error.hpp"
 #include "partita/step/counterparts.hpp"
 
@@ -33,7 +32,7 @@ std::vector<double> pack(const std::vector<StepRow>& steps, std::size_t first) {
 std::vector<GatheredStep> gather_steps(comm::Communicator& world, const step::ProgramsByRank& programs,
                                        const std::vector<StepRow>& steps, const comm::Clocks& clocks,
                                        std::size_t first) {
-  const auto numbers = gather_numbers(world, pack(steps, first));
+  const auto numbers = world.gather_rows(pack(steps, first), 0, collective::Purpose::metric);
   std::vector<GatheredStep> gathered;
   if (world.rank() != 0 || first >= steps.size()) return gathered;
   const int ranks = world.size();
@@ -86,7 +85,7 @@ std::vector<TimelineSpan> gather_timeline(comm::Communicator& world, const Train
     for (const auto& times : recorded.instructions)
       mine.insert(mine.end(), {times.begin, times.end});
   }
-  const auto gathered = gather_numbers(world, mine);
+  const auto gathered = world.gather_rows(mine, 0, collective::Purpose::metric);
   std::vector<TimelineSpan> spans;
   if (world.rank() != 0 || training.recorded().empty()) return spans;
   const auto& programs = training.roles().by_rank;

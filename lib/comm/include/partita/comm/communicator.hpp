@@ -5,10 +5,12 @@
 /// waiting goes through one progress function that polls everything started and yields the core.
 #pragma once
 
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "partita/base/error.hpp"
@@ -165,6 +167,9 @@ class Communicator {
   std::vector<std::string> all_gather_text(const std::string& text, collective::Purpose);
   /// Everybody's text by rank on `root`, nothing elsewhere.
   std::vector<std::string> gather_text(const std::string& text, int root, collective::Purpose);
+  /// Everybody's rows, as many as each has, by rank on `root`; nothing elsewhere.
+  template <class Row>
+  std::vector<std::vector<Row>> gather_rows(const std::vector<Row>& mine, int root, collective::Purpose);
   /// The union of all ranks' violations, the same on every rank; those that not every rank has name the
   /// ranks.
   std::vector<base::Violation> agree(const std::vector<base::Violation>& mine);
@@ -187,5 +192,18 @@ class Communicator {
   [[nodiscard]] std::shared_ptr<State> part_of(int part) const;
   std::shared_ptr<State> state_;
 };
+
+template <class Row>
+std::vector<std::vector<Row>> Communicator::gather_rows(const std::vector<Row>& mine, int root,
+                                                        collective::Purpose purpose) {
+  static_assert(std::is_trivially_copyable_v<Row>);
+  const std::string bytes(reinterpret_cast<const char*>(mine.data()), mine.size() * sizeof(Row));
+  std::vector<std::vector<Row>> rows;
+  for (const auto& text : gather_text(bytes, root, purpose)) {
+    rows.emplace_back(text.size() / sizeof(Row));
+    std::memcpy(rows.back().data(), text.data(), text.size());
+  }
+  return rows;
+}
 
 }  // namespace partita::comm

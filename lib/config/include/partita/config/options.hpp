@@ -45,6 +45,11 @@ struct TrainOptions {
   bool deterministic = false;  ///< the same bits on any number of data ranks and stages
   int grains = 8;              ///< of the deterministic mode
   std::optional<double> target_accuracy;
+
+  /// Batches of an epoch on so many samples; the last may have fewer.
+  [[nodiscard]] std::int64_t steps_of_epoch(kernels::Samples) const;
+  /// Steps of the whole training, if nothing stops it before.
+  [[nodiscard]] std::int64_t steps_on(kernels::Samples) const;
 };
 
 struct PipelineOptions {
