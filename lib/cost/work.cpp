@@ -32,14 +32,14 @@ Work relu_inside(const step::Unit& unit, std::int64_t samples, DataType type) {
 /// Which part of a pass over a unit an instruction is. A pass that needs statistics takes them in its first
 /// half; those of gradients are the pass for the parameters, where there are some to train.
 double part_of_pass(const Program& program, const Instruction& i) {
-  if (program.slots_of(i.unit, i.microbatch).statistics < 0) return 1;
+  if (!program.tensors[*i.unit][*i.microbatch].statistics) return 1;
   if (i.phase == Phase::parameters) return 0;
-  const bool trained = program.units[static_cast<std::size_t>(i.unit)].local.is_trained();
+  const bool trained = program.units[*i.unit].local.is_trained();
   return i.kind == Kind::backward && trained ? 1 : 0.5;
 }
 
 Work of_unit(const Program& program, const Instruction& i, std::int64_t samples) {
-  const auto& unit = program.units[static_cast<std::size_t>(i.unit)];
+  const auto& unit = program.units[*i.unit];
   const auto mine = samples_of(program, unit, samples);
   if (mine == 0) return {};
   if (i.phase == Phase::activation) {
@@ -56,8 +56,8 @@ Work of_unit(const Program& program, const Instruction& i, std::int64_t samples)
 Bytes touched_by(const Program& program, const Instruction& i, std::int64_t samples) {
   Bytes bytes{};
   for (const auto* touched : {&i.reads, &i.writes})
-    for (const int s : *touched) {
-      const auto& slot = program.slots[static_cast<std::size_t>(s)];
+    for (const auto s : *touched) {
+      const auto& slot = program.slots[s];
       bytes += bytes_of(slot.type, program.elements(slot, samples));
     }
   return bytes;
@@ -94,10 +94,10 @@ Work work_of(const Program& program, const Instruction& i, std::int64_t samples)
     case Kind::backward:
       return of_unit(program, i, samples);
     case Kind::update:
-      return work_of_update(program.slots[static_cast<std::size_t>(i.writes.front())].fixed, program.type);
+      return work_of_update(program.slots[i.writes.front()].fixed, program.type);
     case Kind::combine: {
       Elements gradients{};
-      for (const auto& part : program.chunk_gradients[static_cast<std::size_t>(i.chunk)])
+      for (const auto& part : program.chunk_gradients[*i.chunk])
         gradients += part.count;
       return {.flops = static_cast<double>(gradients.value()),
               .main = bytes_of(program.type, gradients * 3),

@@ -24,7 +24,7 @@ Executor::Bound::Bound(Executor& executor, std::int64_t batch_samples)
   plan_transfers(executor);
 }
 
-topology::Range Executor::Bound::samples(int microbatch, bool share) const {
+topology::Range Executor::Bound::samples(step::MicrobatchId microbatch, bool share) const {
   const auto whole = program.microbatch(microbatch, data_rank, batch);
   if (!share) return whole;
   const auto mine = topology::share(program.at.tensor, program.grid.tensor, whole.size());
@@ -42,46 +42,47 @@ void Executor::Bound::place_slots(Executor& executor) {
     executor.activation_bytes_ += plan.total;
   }
   const auto storage = (fits ? executor.activations_ : executor.more_activations_.back()).bytes();
-  for (std::size_t s = 0; s < program.slots.size(); ++s) {
+  for (const auto s : program.slots.ids()) {
     const auto& slot = program.slots[s];
     if (slot.lifetime == step::Lifetime::run) {
       slots.push_back(executor.memory_of(slot));
-    } else if (plan.offset_bytes[s] < 0) {
-      slots.emplace_back();
+    } else if (!plan.offset_bytes[s]) {
+      slots.push_back(View());
     } else {
-      const auto n = slot.microbatch < 0 ? 0 : samples(slot.microbatch, false).size();
-      slots.emplace_back(storage.data() + plan.offset_bytes[s], slot.type, program.elements(slot, n));
+      const auto n = slot.microbatch ? samples(*slot.microbatch, false).size() : 0;
+      slots.push_back(View(storage.data() + *plan.offset_bytes[s], slot.type, program.elements(slot, n)));
     }
   }
 }
 
 void Executor::Bound::plan_operators(Executor& executor) {
-  for (int u = 0; u < static_cast<int>(program.units.size()); ++u)
-    for (int j = 0; j < program.microbatches; ++j) {
-      const auto& unit = program.units[static_cast<std::size_t>(u)];
-      const auto& s = program.slots_of(u, j);
-      tensors.push_back(tensors_of(executor, u, j));
-      operators.push_back(nullptr);
-      if (s.x == s.y) continue;
-      const auto n = unit.idle ? 0 : samples(j, unit.variant == step::Variant::batch).size();
-      auto& planned = planned_[{u, n}];
-      if (!planned)
-        planned =
-            nn::plan_operator(unit.local,
-                              {.index = unit.layer,
-                               .fused_relu = unit.fused_relu,
-                               .first_channel = unit.first_channel,
-                               .first_row = unit.first_row,
-                               .whole = executor.model_.layers[static_cast<std::size_t>(unit.layer)].input},
-                              n, executor.backend_);
-      workspace = std::max(workspace, planned->workspace());
-      operators.back() = planned.get();
-    }
+  work.resize(program.units.size());
+  for (const auto u : program.units.ids())
+    for (const auto j : program.microbatch_ids())
+      work[u].push_back({.layer = operator_of(executor, u, j), .tensors = tensors_of(executor, u, j)});
 }
 
-nn::Tensors Executor::Bound::tensors_of(Executor& executor, int u, int j) const {
-  const auto& s = program.slots_of(u, j);
-  const auto& range = program.parameters[static_cast<std::size_t>(u)];
+nn::Operator* Executor::Bound::operator_of(Executor& executor, step::UnitId u, step::MicrobatchId j) {
+  const auto& unit = program.units[u];
+  const auto& s = program.tensors[u][j];
+  if (s.x == s.y) return nullptr;
+  const auto n = unit.idle ? 0 : samples(j, unit.variant == step::Variant::batch).size();
+  auto& planned = planned_[{u, n}];
+  if (!planned)
+    planned = nn::plan_operator(unit.local,
+                                {.index = unit.layer,
+                                 .fused_relu = unit.fused_relu,
+                                 .first_channel = unit.first_channel,
+                                 .first_row = unit.first_row,
+                                 .whole = executor.model_.layers[static_cast<std::size_t>(unit.layer)].input},
+                                n, executor.backend_);
+  workspace = std::max(workspace, planned->workspace());
+  return planned.get();
+}
+
+nn::Tensors Executor::Bound::tensors_of(Executor& executor, step::UnitId u, step::MicrobatchId j) const {
+  const auto& s = program.tensors[u][j];
+  const auto& range = program.parameters[u];
   nn::Tensors t{.x = slot(s.x),
                 .y = slot(s.y),
                 .dy = slot(s.dy),
@@ -94,7 +95,7 @@ nn::Tensors Executor::Bound::tensors_of(Executor& executor, int u, int j) const 
     const auto& tensor = range.tensors[i];
     t.parameters[i] = slot(tensor.slot).slice(program.offset_in_slot(tensor), tensor.count);
   }
-  const auto& unit = program.units[static_cast<std::size_t>(u)];
+  const auto& unit = program.units[u];
   if (unit.adds_bias) return t;
   const auto described = unit.local.parameters();
   for (std::size_t i = 0; i < described.size(); ++i)
@@ -106,7 +107,7 @@ nn::Tensors Executor::Bound::tensors_of(Executor& executor, int u, int j) const 
 std::array<View, model::most_parameters> Executor::Bound::gradients_of(
     const step::Instruction& instruction) const {
   std::array<View, model::most_parameters> gradients;
-  const auto& tensors_of_unit = program.parameters[static_cast<std::size_t>(instruction.unit)].tensors;
+  const auto& tensors_of_unit = program.parameters[*instruction.unit].tensors;
   const View all = slot(instruction.writes.front());
   for (std::size_t t = 0; t < tensors_of_unit.size(); ++t)
     if (const auto& tensor = tensors_of_unit[t]; tensor.trained)
@@ -116,20 +117,19 @@ std::array<View, model::most_parameters> Executor::Bound::gradients_of(
 
 void Executor::Bound::plan_transfers(Executor& executor) {
   const int rank = program.at.tensor, ranks = program.grid.tensor;
-  std::vector<std::int64_t> samples_of(program.conversions.size(), 0);
+  base::IdVector<step::ConversionId, std::int64_t> samples_of(program.conversions.size());
   for (const auto& instruction : program.instructions)
-    if (instruction.conversion >= 0)
-      samples_of[static_cast<std::size_t>(instruction.conversion)] =
-          samples(instruction.microbatch, false).size();
-  for (std::size_t c = 0; c < program.conversions.size(); ++c)
+    if (instruction.conversion)
+      samples_of[*instruction.conversion] = samples(*instruction.microbatch, false).size();
+  for (const auto c : program.conversions.ids())
     moves.push_back(
         {.pack = step::pack_moves(program.conversions[c], rank, ranks, samples_of[c], program.layout),
          .unpack = step::unpack_moves(program.conversions[c], rank, ranks, samples_of[c], program.layout)});
-  for (std::size_t i = 0; i < program.transfers.size(); ++i) {
-    transfers.push_back(nullptr);
-    const auto& t = program.transfers[i];
-    if (!executor.transfers_of_run_[i])
-      transfers.back() = executor.plan(t, batch, mirrors, slot(t.slot), slot(t.target));
+  for (const auto id : program.transfers.ids()) {
+    const auto& t = program.transfers[id];
+    transfers.push_back(executor.transfers_of_run_[id]
+                            ? nullptr
+                            : executor.plan(t, batch, mirrors, slot(t.slot), slot(t.target)));
   }
   executor.links_.connect();
 }

@@ -17,16 +17,19 @@ class Executor::Bound {
   /// Collective over the axes of the program.
   Bound(Executor&, std::int64_t batch);
 
-  [[nodiscard]] View slot(int slot) const {
-    return slot < 0 ? View() : slots[static_cast<std::size_t>(slot)];
-  }
+  [[nodiscard]] View slot(std::optional<step::SlotId> slot) const { return slot ? slots[*slot] : View(); }
   /// What an instruction makes of the gradients of its unit's parameters, by tensor; empty where a tensor is
   /// not trained.
   [[nodiscard]] std::array<View, model::most_parameters> gradients_of(const step::Instruction&) const;
   /// The first sample of what this rank has of a micro-batch, within the batch.
-  [[nodiscard]] topology::Range samples(int microbatch, bool share) const;
-  [[nodiscard]] std::size_t at(int unit, int microbatch) const {
-    return static_cast<std::size_t>(unit * program.microbatches + microbatch);
+  [[nodiscard]] topology::Range samples(step::MicrobatchId, bool share) const;
+  /// A unit on a micro-batch.
+  struct Work {
+    nn::Operator* layer = nullptr;  ///< null where no data moves
+    nn::Tensors tensors;
+  };
+  [[nodiscard]] const Work& work_of(const step::Instruction& instruction) const {
+    return work[*instruction.unit][*instruction.microbatch];
   }
 
   struct Moves {
@@ -36,13 +39,13 @@ class Executor::Bound {
   const step::Program& program;
   std::int64_t batch;
   int data_rank;
-  std::vector<View> slots;
-  std::vector<step::LiveRange> lives;    ///< of each slot
-  std::vector<nn::Operator*> operators;  ///< by unit and micro-batch; null where no data moves
-  std::vector<nn::Tensors> tensors;
-  std::vector<Moves> moves;  ///< by conversion
+  base::IdVector<step::SlotId, View> slots;
+  base::IdVector<step::SlotId, std::optional<step::LiveRange>> lives;
+  base::IdVector<step::UnitId, base::IdVector<step::MicrobatchId, Work>> work;
+  base::IdVector<step::ConversionId, Moves> moves;
   device::Mirrors mirrors;
-  std::vector<std::unique_ptr<comm::Collective>> transfers;  ///< by transfer; null on slots of the run
+  base::IdVector<step::TransferId, std::unique_ptr<comm::Collective>>
+      transfers;  ///< null on slots of the run
   kernels::Bytes workspace{};
 
   // Of a device: how often this batch size was run, the events before the instructions, and the graphs that
@@ -55,9 +58,11 @@ class Executor::Bound {
   void place_slots(Executor&);
   void plan_operators(Executor&);
   void plan_transfers(Executor&);
-  nn::Tensors tensors_of(Executor&, int unit, int microbatch) const;
+  nn::Operator* operator_of(Executor&, step::UnitId, step::MicrobatchId);
+  nn::Tensors tensors_of(Executor&, step::UnitId, step::MicrobatchId) const;
 
-  std::map<std::pair<int, std::int64_t>, std::unique_ptr<nn::Operator>> planned_;  ///< by unit and samples
+  std::map<std::pair<step::UnitId, std::int64_t>, std::unique_ptr<nn::Operator>>
+      planned_;  ///< by unit and samples
 };
 
 }  // namespace partita::execute

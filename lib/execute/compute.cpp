@@ -13,9 +13,9 @@ using step::Kind;
 using step::Phase;
 
 void Executor::load(const step::Instruction& instruction, Bound& bound, const Batch& batch) {
-  const int target = instruction.writes.front();
-  const auto& slot = program_.slots[static_cast<std::size_t>(target)];
-  const auto range = bound.samples(instruction.microbatch, slot.batch_share);
+  const auto target = instruction.writes.front();
+  const auto& slot = program_.slots[target];
+  const auto range = bound.samples(*instruction.microbatch, slot.batch_share);
   const auto indices =
       batch.indices.subspan(static_cast<std::size_t>(range.begin), static_cast<std::size_t>(range.size()));
   const bool answers = slot.role == step::SlotRole::labels;
@@ -31,12 +31,12 @@ void Executor::load(const step::Instruction& instruction, Bound& bound, const Ba
 }
 
 void Executor::loss(const step::Instruction& instruction, Bound& bound, const Batch& batch) {
-  const auto j = static_cast<std::size_t>(instruction.microbatch);
+  const auto j = *instruction.microbatch;
   const auto& placement = program_.loss_placement;
   const View logits = bound.slot(program_.loss_slot[j]), labels = bound.slot(program_.labels_slot[j]);
   const View gradient = program_.training ? bound.slot(program_.loss_gradient_slot[j]) : View();
-  const View sums = step_memory_.sums_of(instruction.microbatch);
-  const auto samples = bound.samples(instruction.microbatch, placement.spread == step::Spread::batch);
+  const View sums = step_memory_.sums_of(j);
+  const auto samples = bound.samples(*instruction.microbatch, placement.spread == step::Spread::batch);
   const auto n = samples.size();
   if (options_.on_outputs) options_.on_outputs({.samples = samples, .values = on_host(logits)});
   const double scale = 1.0 / static_cast<double>(batch.divisor);
@@ -68,8 +68,8 @@ void Executor::add_losses() {
 }
 
 void Executor::move(const step::Instruction& instruction, Bound& bound) {
-  const auto& conversion = program_.conversions[static_cast<std::size_t>(instruction.conversion)];
-  const auto& moves = bound.moves[static_cast<std::size_t>(instruction.conversion)];
+  const auto& conversion = program_.conversions[*instruction.conversion];
+  const auto& moves = bound.moves[*instruction.conversion];
   const View target = bound.slot(instruction.writes.front());
   if (step::exchange_of(conversion.from, conversion.to) == step::Exchange::keep) {
     if (program_.at.tensor > 0) backend_.zero(target);
@@ -85,17 +85,16 @@ void Executor::move(const step::Instruction& instruction, Bound& bound) {
 }
 
 nn::StepPosition Executor::position_in(const Bound& bound, const step::Instruction& instruction) const {
-  const auto& unit = program_.units[static_cast<std::size_t>(instruction.unit)];
+  const auto& unit = program_.units[*instruction.unit];
   return {.values = step_memory_.values(),
           .first_sample = kernels::Samples(
-              bound.samples(instruction.microbatch, unit.variant == step::Variant::batch).begin),
-          .samples_of_all = kernels::Samples(program_.samples_of_all(instruction.microbatch, bound.batch))};
+              bound.samples(*instruction.microbatch, unit.variant == step::Variant::batch).begin),
+          .samples_of_all = kernels::Samples(program_.samples_of_all(*instruction.microbatch, bound.batch))};
 }
 
 void Executor::forward(const step::Instruction& instruction, Bound& bound) {
-  const auto i = bound.at(instruction.unit, instruction.microbatch);
-  const auto& t = bound.tensors[i];
-  auto& layer = *bound.operators[i];
+  const auto& [planned, t] = bound.work_of(instruction);
+  auto& layer = *planned;
   if (instruction.phase == Phase::statistics) return layer.forward_statistics(t, workspace_.bytes());
   const auto position = position_in(bound, instruction);
   layer.forward(t, position, workspace_.bytes());
@@ -104,10 +103,9 @@ void Executor::forward(const step::Instruction& instruction, Bound& bound) {
 }
 
 void Executor::backward(const step::Instruction& instruction, Bound& bound) {
-  const auto i = bound.at(instruction.unit, instruction.microbatch);
-  const auto& t = bound.tensors[i];
+  const auto& [planned, t] = bound.work_of(instruction);
   if (instruction.phase == Phase::activation) return backend_.relu_backward(t.y, t.dy, t.dy);
-  auto& layer = *bound.operators[i];
+  auto& layer = *planned;
   if (instruction.phase == Phase::parameters) {
     auto gradients = t;
     gradients.dparameters = bound.gradients_of(instruction);
@@ -122,8 +120,8 @@ void Executor::backward(const step::Instruction& instruction, Bound& bound) {
 
 void Executor::update(const step::Instruction& instruction, Bound& bound) {
   if (inspects_) return;
-  const int updated = instruction.writes.front();
-  const auto& parameters = program_.slots[static_cast<std::size_t>(updated)];
+  const auto updated = instruction.writes.front();
+  const auto& parameters = program_.slots[updated];
   std::array<View, kernels::most_states> states;
   const auto all = parameters_.states();
   for (std::size_t s = 0; s < all.size(); ++s)
@@ -134,7 +132,7 @@ void Executor::update(const step::Instruction& instruction, Bound& bound) {
 }
 
 void Executor::combine(const step::Instruction& instruction, Bound& bound) {
-  const auto& parts = program_.chunk_gradients[static_cast<std::size_t>(instruction.chunk)];
+  const auto& parts = program_.chunk_gradients[*instruction.chunk];
   const kernels::StridedBlock contiguous{.strides = {0, 0, 0, 1}};
   for (std::size_t i = 0; i < parts.size(); ++i)
     backend_.copy_block({1, 1, 1, parts[i].count.value()}, contiguous,

@@ -75,7 +75,7 @@ std::optional<Finding> non_finite_parameters(const step::Program& program, const
                                              const state::Parameters& parameters) {
   std::optional<Finding> first;
   const ConstView weights = parameters.weights_on_host();
-  for (std::size_t u = 0; u < program.units.size(); ++u) {
+  for (const auto u : program.units.ids()) {
     const auto& range = program.parameters[u];
     for (const ConstView part : state::parts_of(weights, range))
       if (!all_finite(part)) keep_first(first, {Quantity::parameters, program.units[u].layer}, model);
@@ -92,11 +92,10 @@ void Executor::note(Quantity quantity, int layer, ConstView values) {
 /// A ReLU inside a kernel may turn NaN into 0: the layer is computed once more without it, beside its place.
 bool Executor::output_is_finite(const step::Instruction& instruction, Bound& bound,
                                 const nn::StepPosition& position) {
-  const auto i = bound.at(instruction.unit, instruction.microbatch);
-  const auto& unit = program_.units[static_cast<std::size_t>(instruction.unit)];
-  auto t = bound.tensors[i];
+  const auto& unit = program_.units[*instruction.unit];
+  auto t = bound.work_of(instruction).tensors;
   if (!unit.fused_relu || t.y.empty()) return all_finite(on_host(t.y));
-  const auto n = bound.samples(instruction.microbatch, unit.variant == step::Variant::batch).size();
+  const auto n = bound.samples(*instruction.microbatch, unit.variant == step::Variant::batch).size();
   const auto plain = nn::plan_operator(unit.local,
                                        {.index = unit.layer,
                                         .first_channel = unit.first_channel,
@@ -112,14 +111,14 @@ bool Executor::output_is_finite(const step::Instruction& instruction, Bound& bou
 void Executor::inspect(const step::Instruction& instruction, Bound& bound) {
   const int last = static_cast<int>(model_.layers.size()) - 1;
   if (instruction.kind == Kind::loss) {
-    if (!all_finite(on_host(step_memory_.sums_of(instruction.microbatch))))
+    if (!all_finite(on_host(step_memory_.sums_of(*instruction.microbatch))))
       keep_first(finding_, {Quantity::loss, last}, model_);
     return;
   }
   if (instruction.kind != Kind::forward && instruction.kind != Kind::backward) return;
   if (instruction.phase == Phase::statistics) return;  // what they are of, or become, is looked at
-  const int layer = program_.units[static_cast<std::size_t>(instruction.unit)].layer;
-  const auto& t = bound.tensors[bound.at(instruction.unit, instruction.microbatch)];
+  const int layer = program_.units[*instruction.unit].layer;
+  const auto& t = bound.work_of(instruction).tensors;
   if (instruction.kind == Kind::forward) {
     if (!output_is_finite(instruction, bound, position_in(bound, instruction)))
       keep_first(finding_, {Quantity::output, layer}, model_);

@@ -67,7 +67,7 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
       if (!parameter.is_of_inputs) most = std::max(most, parameter.shape.elements());
   no_bias_ = memory::DeviceBuffer(device_, bytes_of(program.type, most));
   for (const auto& t : program.transfers) {
-    const auto& slot = program.slots[static_cast<std::size_t>(t.slot)];
+    const auto& slot = program.slots[t.slot];
     transfers_of_run_.push_back(slot.lifetime == step::Lifetime::run
                                     ? plan(t, options_.largest_batch, mirrors_, memory_of(slot), {})
                                     : nullptr);
@@ -97,18 +97,18 @@ std::unique_ptr<comm::Collective> Executor::plan(const step::Transfer& t, std::i
                                                  device::Mirrors& mirrors, View view, View target) {
   auto& axis = axes_.along(t.axis);
   if (t.operation == collective::Operation::send)
-    return axis.plan_send(mirrors.moved(t.axis, view), t.peer, t.tag, t.purpose);
+    return axis.plan_send(mirrors.moved(t.axis, view), *t.peer, *t.tag, t.purpose);
   if (t.operation == collective::Operation::receive)
-    return axis.plan_receive(mirrors.moved(t.axis, view), t.peer, t.tag, t.purpose);
+    return axis.plan_receive(mirrors.moved(t.axis, view), *t.peer, *t.tag, t.purpose);
   const auto [spec, at] = step::resolve(program_, t, axes_.world().rank(), batch, site_);
   const bool reduces = t.operation == collective::Operation::all_reduce ||
                        t.operation == collective::Operation::reduce_scatter;
-  const View image = parameters_.image_of(program_.slots[static_cast<std::size_t>(t.slot)]);
+  const View image = parameters_.image_of(program_.slots[t.slot]);
   const auto in =
       reduces ? mirrors.reduced(t.axis, view, spec.algorithm, image) : mirrors.moved(t.axis, view);
   base::expect(view.empty() || axis.place(in) == at, "a buffer lies where its program says; transfer over",
                to_string(t.axis));
-  return axis.plan(spec, in, t.target < 0 ? in : mirrors.moved(t.axis, target), t.purpose);
+  return axis.plan(spec, in, t.target ? mirrors.moved(t.axis, target) : in, t.purpose);
 }
 
 /// What was recorded names the memory that goes.
@@ -119,9 +119,8 @@ void Executor::grow_workspace(Bytes bytes) {
   workspace_ = memory::DeviceBuffer(device_, bytes);
 }
 
-comm::Collective& Executor::transfer(Bound& bound, int id) {
-  const auto i = static_cast<std::size_t>(id);
-  return transfers_of_run_[i] ? *transfers_of_run_[i] : *bound.transfers[i];
+comm::Collective& Executor::transfer(Bound& bound, step::TransferId id) {
+  return transfers_of_run_[id] ? *transfers_of_run_[id] : *bound.transfers[id];
 }
 
 Bytes Executor::optimizer_state_bytes() const {
@@ -167,15 +166,15 @@ double alone_seconds(comm::Collective& transfer, kernels::Device& device) {
 
 void Executor::calibrate(std::int64_t batch) {
   Bound& bound = bind(batch);
-  int largest = 0;  // micro-batch, which stands for all
-  for (int j = 1; j < program_.microbatches; ++j)
+  step::MicrobatchId largest;  // which stands for all
+  for (const auto j : program_.microbatch_ids())
     if (bound.samples(j, false).size() > bound.samples(largest, false).size()) largest = j;
-  std::map<int, double> of_boundary;  // by direction and boundary
-  std::map<int, int> messages;        // in order of their tags, which both ends go through alike
-  for (int i = 0; i < static_cast<int>(program_.transfers.size()); ++i) {
-    const auto& t = program_.transfers[static_cast<std::size_t>(i)];
+  std::map<int, double> of_boundary;         // by direction and boundary
+  std::map<int, step::TransferId> messages;  // in order of their tags, which both ends go through alike
+  for (const auto i : program_.transfers.ids()) {
+    const auto& t = program_.transfers[i];
     if (step::is_message(t)) {
-      if (t.microbatch == largest) messages[t.tag] = i;
+      if (t.microbatch == largest) messages[*t.tag] = i;
       continue;
     }
     axes_.along(t.axis).barrier();
@@ -183,9 +182,9 @@ void Executor::calibrate(std::int64_t batch) {
   }
   for (const auto& [tag, i] : messages)
     of_boundary[tag / program_.microbatches] = alone_seconds(transfer(bound, i), device_);
-  for (int i = 0; i < static_cast<int>(program_.transfers.size()); ++i)
-    if (const auto& t = program_.transfers[static_cast<std::size_t>(i)]; step::is_message(t))
-      transfer(bound, i).set_alone_seconds(of_boundary.at(t.tag / program_.microbatches));
+  for (const auto i : program_.transfers.ids())
+    if (const auto& t = program_.transfers[i]; step::is_message(t))
+      transfer(bound, i).set_alone_seconds(of_boundary.at(*t.tag / program_.microbatches));
 }
 
 void Executor::keep_time(const step::Instruction& instruction, double begin, double end, StepSpans& spans) {
@@ -204,13 +203,13 @@ void Executor::keep_time(const step::Instruction& instruction, double begin, dou
       spans.update += end - begin;
       return;
     case Kind::wait: {
-      auto& times = spans.transfers[static_cast<std::size_t>(instruction.transfer)];
+      auto& times = spans.transfers[*instruction.transfer];
       times.wait_begin = begin;
       times.wait_end = end;
       return;
     }
     case Kind::start:
-      spans.transfers[static_cast<std::size_t>(instruction.transfer)].started = begin;
+      spans.transfers[*instruction.transfer].started = begin;
       break;
     case Kind::convert:
     case Kind::pack:
@@ -223,12 +222,14 @@ void Executor::keep_time(const step::Instruction& instruction, double begin, dou
 
 void Executor::poison(std::size_t instruction, const Bound& bound) {
   const auto now = static_cast<int>(instruction);
-  const auto of_step = [&](std::size_t s) { return program_.slots[s].lifetime == step::Lifetime::step; };
-  for (std::size_t s = 0; s < program_.slots.size(); ++s)
-    if (of_step(s) && bound.lives[s].first == now) live_ += bound.slots[s].bytes();
+  const auto lives = [&](step::SlotId s) {
+    return program_.slots[s].lifetime == step::Lifetime::step && bound.lives[s];
+  };
+  for (const auto s : program_.slots.ids())
+    if (lives(s) && bound.lives[s]->first == now) live_ += bound.slots[s].bytes();
   peak_live_ = std::max(peak_live_, live_);
-  for (std::size_t s = 0; s < program_.slots.size(); ++s)
-    if (of_step(s) && bound.lives[s].first >= 0 && bound.lives[s].last == now) {
+  for (const auto s : program_.slots.ids())
+    if (lives(s) && bound.lives[s]->last == now) {
       live_ -= bound.slots[s].bytes();
       fill_with_nan(bound.slots[s]);
     }
@@ -279,10 +280,10 @@ void Executor::walk(Bound& bound, const Batch& batch, double begin, StepSpans& s
     double progressed = 0;
     if (communicates(instruction) && options_.instead_of_kernels) options_.instead_of_kernels(instruction);
     if (instruction.kind == Kind::start) {
-      transfer(bound, instruction.transfer).start();
+      transfer(bound, *instruction.transfer).start();
       ++in_flight;
     } else if (instruction.kind == Kind::wait) {
-      transfer(bound, instruction.transfer).wait();
+      transfer(bound, *instruction.transfer).wait();
       --in_flight;
     } else {
       do_compute(instruction, bound, batch);

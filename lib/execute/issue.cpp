@@ -103,7 +103,7 @@ void Executor::issue(Bound& bound, const Batch& batch, double begin, StepSpans& 
       position_.set(positions_[i]);
       mark(bound, i);
       if (options_.instead_of_kernels) options_.instead_of_kernels(all[i]);
-      auto& operation = transfer(bound, all[i].transfer);
+      auto& operation = transfer(bound, *all[i].transfer);
       if (all[i].kind == Kind::start)
         operation.start(), ++in_flight;
       else

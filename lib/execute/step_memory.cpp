@@ -95,8 +95,8 @@ kernels::ConstView StepMemory::indices(std::int64_t first, std::int64_t count) c
 
 View StepMemory::metric() const { return storage_.view(DataType::float64, Elements(2), metric_at); }
 
-View StepMemory::sums_of(int microbatch) const {
-  return microbatches_ == 1 ? metric() : sums_of_all().slice(Elements(2 * microbatch), Elements(2));
+View StepMemory::sums_of(step::MicrobatchId microbatch) const {
+  return microbatches_ == 1 ? metric() : sums_of_all().slice(Elements(2 * microbatch.value()), Elements(2));
 }
 
 View StepMemory::sums_of_all() const {

@@ -46,8 +46,8 @@ std::vector<GatheredStep> gather_steps(comm::Communicator& world, const step::Pr
       return of_rank[i * width + k];
     };
     // started, wait begin or wait end of a transfer, on rank 0's clock
-    const auto time = [&](int r, int transfer, std::size_t which) {
-      return number(r, fixed_numbers + 3 * static_cast<std::size_t>(transfer) + which) -
+    const auto time = [&](int r, step::TransferId transfer, std::size_t which) {
+      return number(r, fixed_numbers + 3 * transfer.index() + which) -
              clocks.offset_seconds[static_cast<std::size_t>(r)];
     };
     for (int r = 0; r < ranks; ++r) {
@@ -58,13 +58,13 @@ std::vector<GatheredStep> gather_steps(comm::Communicator& world, const step::Pr
                           .exposed_transfer = number(r, 6),
                           .other = number(r, 4)};
       const auto& transfers = programs[static_cast<std::size_t>(r)]->transfers;
-      for (int t = 0; t < static_cast<int>(transfers.size()); ++t) {
+      for (const auto t : transfers.ids()) {
         const double begin = time(r, t, 1), waited = time(r, t, 2) - begin;
         double ready = begin;  // when the last had come
-        for (const auto& other : counterparts.members(counterparts.group(r, t)))
+        for (const auto& other : counterparts.members(*counterparts.group(r, t)))
           ready = std::max(ready, time(other.rank, other.transfer, 0));
         const double late = std::clamp(ready - begin, 0.0, std::max(0.0, waited));
-        (is_message(transfers[static_cast<std::size_t>(t)]) ? phases.dependency : phases.straggler) += late;
+        (is_message(transfers[t]) ? phases.dependency : phases.straggler) += late;
         phases.exposed_transfer += waited - late;
       }
       step.phases.push_back(phases);
@@ -90,7 +90,8 @@ std::vector<TimelineSpan> gather_timeline(comm::Communicator& world, const Train
   if (world.rank() != 0 || training.recorded().empty()) return spans;
   const auto& programs = training.roles().by_rank;
   const step::Counterparts counterparts(programs);
-  std::map<std::tuple<std::int64_t, int, int>, std::int64_t> flows;  // by step, rank and transfer of the send
+  std::map<std::tuple<std::int64_t, int, step::TransferId>, std::int64_t>
+      flows;  // by step, rank and transfer of the send
   for (int r = 0; r < world.size(); ++r) {
     const auto& numbers = gathered[static_cast<std::size_t>(r)];
     const auto& program = *programs[static_cast<std::size_t>(r)];
@@ -101,7 +102,7 @@ std::vector<TimelineSpan> gather_timeline(comm::Communicator& world, const Train
                  batch = static_cast<std::int64_t>(numbers[s + 1]);
       const auto begin = [&](std::size_t i) { return numbers[s + 2 + 2 * i] - offset; };
       const auto end = [&](std::size_t i) { return numbers[s + 3 + 2 * i] - offset; };
-      std::map<int, std::size_t> started;
+      std::map<step::TransferId, std::size_t> started;
       for (std::size_t i = 0; i < count; ++i) {
         const auto& instruction = program.instructions[i];
         TimelineSpan span{.rank = r,
@@ -110,17 +111,16 @@ std::vector<TimelineSpan> gather_timeline(comm::Communicator& world, const Train
                           .end_seconds = end(i),
                           .instruction = static_cast<int>(i)};
         spans.push_back(span);
-        if (instruction.kind == step::Kind::start) started[instruction.transfer] = i;
+        if (instruction.kind == step::Kind::start) started[*instruction.transfer] = i;
         if (instruction.kind != step::Kind::wait) continue;
-        const auto& t = program.transfers[static_cast<std::size_t>(instruction.transfer)];
+        const auto& t = program.transfers[*instruction.transfer];
         const auto samples = program.samples_of(t.microbatch, r, batch);
-        span.begin_seconds = begin(started.at(instruction.transfer));
-        span.instruction = static_cast<int>(started.at(instruction.transfer));
+        span.begin_seconds = begin(started.at(*instruction.transfer));
+        span.instruction = static_cast<int>(started.at(*instruction.transfer));
         span.in_flight = true;
-        span.bytes =
-            bytes_of(program.slots[static_cast<std::size_t>(t.slot)].type, program.payload(t, samples));
+        span.bytes = bytes_of(program.slots[t.slot].type, program.payload(t, samples));
         if (is_message(t) && span.bytes.value() > 0) {
-          const auto& sender = counterparts.members(counterparts.group(r, instruction.transfer)).front();
+          const auto& sender = counterparts.members(*counterparts.group(r, *instruction.transfer)).front();
           const std::tuple key{step, sender.rank, sender.transfer};
           span.flow = flows.emplace(key, static_cast<std::int64_t>(flows.size())).first->second;
         }

@@ -21,8 +21,7 @@ class Step {
         counterparts_(counterparts),
         costs_(costs),
         now_(now),
-        last_start_(static_cast<std::size_t>(counterparts.groups()),
-                    -std::numeric_limits<double>::infinity()) {
+        last_start_(counterparts.groups().size(), -std::numeric_limits<double>::infinity()) {
     for (const auto* program : programs)
       ranks_.emplace_back().instructions.resize(program->instructions.size());
   }
@@ -34,12 +33,12 @@ class Step {
     span.begin_seconds = now_[r];
     switch (instruction.kind) {
       case step::Kind::start: {
-        auto& last = last_start_[static_cast<std::size_t>(counterparts_.group(rank, instruction.transfer))];
+        auto& last = last_start_[*counterparts_.group(rank, *instruction.transfer)];
         last = std::max(last, now_[r]);
         break;
       }
       case step::Kind::wait:
-        wait(rank, instruction.transfer);
+        wait(rank, *instruction.transfer);
         break;
       default: {
         const double seconds = costs_.instruction_seconds(rank, instruction);
@@ -53,12 +52,12 @@ class Step {
   std::vector<RankStep> result() && { return std::move(ranks_); }
 
  private:
-  void wait(int rank, int transfer) {
+  void wait(int rank, step::TransferId transfer) {
     const auto r = static_cast<std::size_t>(rank);
-    const auto& t = programs_[r]->transfers[static_cast<std::size_t>(transfer)];
+    const auto& t = programs_[r]->transfers[transfer];
     if (costs_.eager_sends && t.operation == collective::Operation::send) return;
     const double begin = now_[r];
-    const double ready = last_start_[static_cast<std::size_t>(counterparts_.group(rank, transfer))];
+    const double ready = last_start_[*counterparts_.group(rank, transfer)];
     now_[r] = std::max(begin, ready + costs_.transfer_seconds(rank, t));
     const double waited = now_[r] - begin, late = std::clamp(ready - begin, 0.0, waited);
     (is_message(t) ? ranks_[r].dependency_seconds : ranks_[r].straggler_seconds) += late;
@@ -68,8 +67,8 @@ class Step {
   const step::ProgramsByRank& programs_;
   const step::Counterparts& counterparts_;
   const Costs& costs_;
-  std::vector<double>& now_;        ///< by rank
-  std::vector<double> last_start_;  ///< by group of transfers
+  std::vector<double>& now_;  ///< by rank
+  base::IdVector<step::Counterparts::GroupId, double> last_start_;
   std::vector<RankStep> ranks_;
 };
 

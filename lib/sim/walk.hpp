@@ -5,6 +5,7 @@
 /// every interleaving.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "partita/step/counterparts.hpp"
@@ -17,19 +18,22 @@ namespace partita::sim {
 template <class Visit>
 std::vector<int> walk(const step::ProgramsByRank& programs, const step::Counterparts& counterparts,
                       bool eager, Visit&& visit) {
-  std::vector<int> position(programs.size(), 0), blocked_on(programs.size(), -1), ready;
-  std::vector<int> missing;  // by group: members that have not started it; −1: there never will be enough
-  for (int g = 0; g < counterparts.groups(); ++g)
-    missing.push_back(counterparts.complete(g) ? static_cast<int>(counterparts.members(g).size()) : -1);
+  using GroupId = step::Counterparts::GroupId;
+  std::vector<int> position(programs.size(), 0), ready;
+  std::vector<std::optional<GroupId>> blocked_on(programs.size());  // by rank
+  base::IdVector<GroupId, int> missing;  // members that have not started it; −1: there never will be enough
+  for (const auto g : counterparts.groups().ids())
+    missing.push_back(counterparts.groups()[g].complete ? static_cast<int>(counterparts.members(g).size())
+                                                        : -1);
   for (int r = static_cast<int>(programs.size()); r-- > 0;)
     ready.push_back(r);
-  const auto start = [&](int group) {
-    auto& left = missing[static_cast<std::size_t>(group)];
+  const auto start = [&](GroupId group) {
+    auto& left = missing[group];
     if (left < 0 || --left > 0) return;
     for (const auto& member : counterparts.members(group)) {
       auto& blocked = blocked_on[static_cast<std::size_t>(member.rank)];
       if (blocked != group) continue;
-      blocked = -1;
+      blocked.reset();
       ready.push_back(member.rank);
     }
   };
@@ -41,17 +45,18 @@ std::vector<int> walk(const step::ProgramsByRank& programs, const step::Counterp
     for (; i < static_cast<int>(program.instructions.size()); ++i) {
       const auto& instruction = program.instructions[static_cast<std::size_t>(i)];
       const bool waits = instruction.kind == step::Kind::wait;
-      const int group = instruction.transfer < 0 ? -1 : counterparts.group(rank, instruction.transfer);
+      const auto group =
+          instruction.transfer ? counterparts.group(rank, *instruction.transfer) : std::nullopt;
       if (waits) {
-        const auto& t = program.transfers[static_cast<std::size_t>(instruction.transfer)];
+        const auto& t = program.transfers[*instruction.transfer];
         const bool passes = eager && t.operation == collective::Operation::send;
-        if (group < 0 || (!passes && missing[static_cast<std::size_t>(group)] != 0)) {
+        if (!group || (!passes && missing[*group] != 0)) {
           blocked_on[static_cast<std::size_t>(rank)] = group;
           break;
         }
       }
       visit(rank, i);
-      if (instruction.kind == step::Kind::start) start(group);
+      if (instruction.kind == step::Kind::start) start(*group);
     }
   }
   return position;

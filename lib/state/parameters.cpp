@@ -93,7 +93,7 @@ void Parameters::edit(const std::function<void(View, std::span<const View>)>& ch
 void Parameters::initialize(const step::Program& program, const model::ModelSpec& model,
                             model::Initializer initializer, std::uint64_t seed) {
   edit([&](View weights, std::span<const View>) {
-    for (std::size_t u = 0; u < program.units.size(); ++u)
+    for (const auto u : program.units.ids())
       for (int t = 0; t < static_cast<int>(program.parameters[u].tensors.size()); ++t) {
         const model::InitialValues initial(model, program.units[u].layer, t, initializer, seed);
         for_each_element(program.parameters[u].tensors[static_cast<std::size_t>(t)],
@@ -147,7 +147,7 @@ std::vector<LogicalTensor> gather_logical(comm::Communicator& world, const model
 }
 
 void scatter_logical(const LogicalTensor& tensor, const step::Program& program, View flat) {
-  for (std::size_t u = 0; u < program.units.size(); ++u)
+  for (const auto u : program.units.ids())
     if (program.units[u].layer == tensor.layer)
       for_each_element(program.parameters[u].tensors[static_cast<std::size_t>(tensor.tensor)],
                        [&](std::int64_t i, std::int64_t logical) {

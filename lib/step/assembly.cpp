@@ -25,15 +25,14 @@ Assembly::Assembly(const model::ModelSpec& the_model, const Plan& the_plan, cons
   program.all_reduces = plan.all_reduces;
   program.microbatches_first = training && model.takes_statistics();
   if (plan.grains > 0) program.gradient_levels = std::bit_width(static_cast<unsigned>(program.microbatches));
-  for (int c = 0; c < program.chunks; ++c) {
-    chunk_begin_.push_back(static_cast<int>(program.units.size()));
+  for (const auto c : program.chunk_ids()) {
     for (auto& lowered : lower_chunk(model, plan, at.tensor, global_chunk(c), c))
       program.units.push_back(std::move(lowered));
+    last_unit_.push_back(program.units.end_id() - 1);
   }
-  chunk_begin_.push_back(static_cast<int>(program.units.size()));
 }
 
-Pair Assembly::delivered(int chunk) const {
+Pair Assembly::delivered(ChunkId chunk) const {
   const auto first = static_cast<std::size_t>(first_layer(chunk));
   if (!is_first(chunk)) return plan.placement.layers[first - 1].out;
   const bool by_samples = plan.placement.layers[first].in.value.spread == Spread::batch;
@@ -41,17 +40,17 @@ Pair Assembly::delivered(int chunk) const {
   return {loaded, loaded};
 }
 
-std::vector<int> Assembly::parameter_slots(int u) const {
-  std::vector<int> slots;
-  for (const auto& tensor : program.parameters[static_cast<std::size_t>(u)].tensors)
+std::vector<SlotId> Assembly::parameter_slots(UnitId u) const {
+  std::vector<SlotId> slots;
+  for (const auto& tensor : program.parameters[u].tensors)
     if (std::find(slots.begin(), slots.end(), tensor.slot) == slots.end()) slots.push_back(tensor.slot);
   return slots;
 }
 
 namespace {
 
-std::vector<int> touched(const Transfer& t) {
-  return t.target < 0 ? std::vector{t.slot} : std::vector{t.slot, t.target};
+std::vector<SlotId> touched(const Transfer& t) {
+  return t.target ? std::vector{t.slot, *t.target} : std::vector{t.slot};
 }
 
 }  // namespace
@@ -64,30 +63,30 @@ void Assembly::add_parts(const Instruction& common, std::vector<Part> parts) {
     instruction.writes = std::move(part.writes);
     add(std::move(instruction));
     if (!part.exchange) continue;
-    const int exchange = add_transfer(*part.exchange);
+    const auto exchange = add_transfer(*part.exchange);
     start(exchange);
     wait(exchange);
   }
 }
 
-void Assembly::start(int transfer) {
-  const auto& t = program.transfers[static_cast<std::size_t>(transfer)];
+void Assembly::start(TransferId transfer) {
+  const auto& t = program.transfers[transfer];
   add({.kind = Kind::start,
        .queue = Queue::communication,
        .microbatch = t.microbatch,
        .transfer = transfer,
-       .reads = t.operation == Operation::receive ? std::vector<int>{} : std::vector{t.slot},
-       .writes = t.operation == Operation::send ? std::vector<int>{} : touched(t)});
+       .reads = t.operation == Operation::receive ? std::vector<SlotId>{} : std::vector{t.slot},
+       .writes = t.operation == Operation::send ? std::vector<SlotId>{} : touched(t)});
 }
 
-void Assembly::wait(int transfer) {
-  const auto& t = program.transfers[static_cast<std::size_t>(transfer)];
+void Assembly::wait(TransferId transfer) {
+  const auto& t = program.transfers[transfer];
   add({.kind = Kind::wait,
        .queue = Queue::communication,
        .microbatch = t.microbatch,
        .transfer = transfer,
        .reads = touched(t),
-       .writes = t.operation == Operation::send ? std::vector<int>{} : touched(t)});
+       .writes = t.operation == Operation::send ? std::vector<SlotId>{} : touched(t)});
 }
 
 }  // namespace partita::step

@@ -8,18 +8,18 @@ namespace partita::step {
 namespace {
 
 /// What a rank has of a unit's parameters when shares are even.
-Elements even_share(const Assembly& a, int u) {
+Elements even_share(const Assembly& a, UnitId u) {
   const auto elements = a.whole(u).parameter_elements().value();
-  const bool replicated = a.program.parameters[static_cast<std::size_t>(u)].replicated;
+  const bool replicated = a.program.parameters[u].replicated;
   const int shares = replicated ? 1 : a.plan.grid.tensor;
   return Elements((elements + shares - 1) / shares);
 }
 
 void make_slots_of(Assembly& a, Bucket& bucket) {
   Slot slot{.role = SlotRole::parameters, .type = a.program.type, .lifetime = Lifetime::run};
-  slot.first = a.program.parameters[static_cast<std::size_t>(bucket.units.front())].first();
-  for (const int u : bucket.units)
-    slot.fixed += a.program.parameters[static_cast<std::size_t>(u)].count();
+  slot.first = a.program.parameters[bucket.units.front()].first();
+  for (const auto u : bucket.units)
+    slot.fixed += a.program.parameters[u].count();
   bucket.parameters = a.add_slot(slot);
   for (int level = 0; a.program.training && level < a.program.gradient_levels; ++level) {
     slot.role = SlotRole::parameter_gradients;
@@ -30,15 +30,15 @@ void make_slots_of(Assembly& a, Bucket& bucket) {
 }
 
 /// Which bucket and slot the parameters of its units have.
-void assign(Assembly& a, int b) {
-  const auto& bucket = a.program.buckets[static_cast<std::size_t>(b)];
-  for (const int u : bucket.units) {
-    auto& range = a.program.parameters[static_cast<std::size_t>(u)];
+void assign(Assembly& a, BucketId b) {
+  const auto& bucket = a.program.buckets[b];
+  for (const auto u : bucket.units) {
+    auto& range = a.program.parameters[u];
     range.bucket = b;
     for (auto& tensor : range.tensors)
       if (tensor.trained) tensor.slot = bucket.parameters;
-    auto& parts = a.program.chunk_gradients[static_cast<std::size_t>(a.unit(u).chunk)];
-    const Elements begin = range.first() - a.program.slots[static_cast<std::size_t>(bucket.parameters)].first;
+    auto& parts = a.program.chunk_gradients[a.unit(u).chunk];
+    const Elements begin = range.first() - a.program.slots[bucket.parameters].first;
     if (parts.empty() || parts.back().bucket != b) parts.push_back({.bucket = b, .first = begin});
     parts.back().count += range.count();
   }
@@ -46,16 +46,16 @@ void assign(Assembly& a, int b) {
 
 }  // namespace
 
-void make_buckets(Assembly& a, const std::vector<int>& trained_units) {
+void make_buckets(Assembly& a, const std::vector<UnitId>& trained_units) {
   Bucket open;
   Elements share{};
-  const auto close = [&](int unit) {
+  const auto close = [&](UnitId unit) {
     open.closing_unit = unit;
     make_slots_of(a, open);
     a.program.buckets.push_back(std::exchange(open, {}));
     share = {};
   };
-  for (const int u : trained_units) {
+  for (const auto u : trained_units) {
     const auto axes = gradient_axes(a.plan, a.unit(u).layer);
     if (!open.units.empty() && open.axis != axes) close(u);
     open.axis = axes;
@@ -64,7 +64,7 @@ void make_buckets(Assembly& a, const std::vector<int>& trained_units) {
     if (bytes_of(a.program.type, share) >= a.plan.bucket_bytes || u == trained_units.back()) close(u);
   }
   a.program.chunk_gradients.resize(static_cast<std::size_t>(a.program.chunks));
-  for (int b = 0; b < static_cast<int>(a.program.buckets.size()); ++b)
+  for (const auto b : a.program.buckets.ids())
     assign(a, b);
 }
 

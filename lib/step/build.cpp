@@ -16,7 +16,7 @@ using collective::Operation;
 using collective::Purpose;
 using topology::Axis;
 
-void append(std::vector<int>& slots, const std::vector<int>& more) {
+void append(std::vector<SlotId>& slots, const std::vector<SlotId>& more) {
   slots.insert(slots.end(), more.begin(), more.end());
 }
 
@@ -63,15 +63,15 @@ class Builder {
     backward(action);
   }
 
-  void forward(int c, int j) {
+  void forward(ChunkId c, MicrobatchId j) {
     if (!a_.has_backward(c) && !a_.is_last(c)) messages_.free_value_buffer(c);
     Pair pair = a_.delivered(c);
-    int value = a_.is_first(c)     ? a_.program.input_slot[static_cast<std::size_t>(j)]
-                : a_.stages() == 1 ? a_.slots(a_.first_unit(c) - 1, j).y
-                                   : a_.received_value.at({c, j});
+    SlotId value = a_.is_first(c)     ? a_.program.input_slot[j]
+                   : a_.stages() == 1 ? a_.slots(a_.last_unit(c - 1), j).y
+                                      : a_.received_value.at({c, j});
     if (a_.is_first(c))
       a_.add({.kind = Kind::load, .queue = Queue::copy, .chunk = c, .microbatch = j, .writes = {value}});
-    for (int u = a_.first_unit(c); u < a_.end_unit(c); ++u) {
+    for (const auto u : a_.units(c)) {
       const UnitSlots s = a_.slots(u, j);
       convert(a_, {pair.value, input_pair(a_.plan, a_.unit(u)).value, a_.whole(u).input}, value, s.x, false,
               c, j);
@@ -85,19 +85,19 @@ class Builder {
       messages_.send_values(c, j, value);
   }
 
-  void compute(int u, int j) {
+  void compute(UnitId u, MicrobatchId j) {
     const UnitSlots s = a_.slots(u, j);
     Part whole{.reads = {s.x}, .writes = {s.y}};
     append(whole.reads, a_.parameter_slots(u));
     append(whole.writes, s.saved);
     std::vector<Part> parts;
-    if (s.statistics >= 0) {
+    if (s.statistics) {
       parts.push_back({.phase = Phase::statistics,
                        .reads = {s.x},
-                       .writes = {s.statistics},
-                       .exchange = sum_of_ranks(u, j, s.statistics)});
+                       .writes = {*s.statistics},
+                       .exchange = sum_of_ranks(u, j, *s.statistics)});
       whole.phase = Phase::finish;
-      whole.reads.push_back(s.statistics);
+      whole.reads.push_back(*s.statistics);
       whole.writes.push_back(a_.program.untrained_slot);  // running statistics
     }
     parts.push_back(std::move(whole));
@@ -106,7 +106,7 @@ class Builder {
   }
 
   /// What turns the sums of a unit over this rank's samples into those over all.
-  [[nodiscard]] std::optional<Transfer> sum_of_ranks(int u, int j, int slot) const {
+  [[nodiscard]] std::optional<Transfer> sum_of_ranks(UnitId u, MicrobatchId j, SlotId slot) const {
     const Axis axes = statistics_axes(a_.plan, a_.unit(u).layer);
     if (axes == Axis::none) return {};
     return Transfer{.operation = Operation::all_reduce,
@@ -116,17 +116,16 @@ class Builder {
                     .slot = slot};
   }
 
-  void loss(int c, int j, const Pair& pair, int value) {
-    const auto i = static_cast<std::size_t>(j);
+  void loss(ChunkId c, MicrobatchId j, const Pair& pair, SlotId value) {
     const auto& placement = a_.plan.placement.loss;
-    const int logits = a_.program.loss_slot[i], labels = a_.program.labels_slot[i];
+    const SlotId logits = a_.program.loss_slot[j], labels = a_.program.labels_slot[j];
     a_.add({.kind = Kind::load, .queue = Queue::copy, .chunk = c, .microbatch = j, .writes = {labels}});
     convert(a_, {pair.value, placement, a_.output_shape()}, value, logits, false, c, j);
     Part whole{.reads = {logits, labels}, .writes = {a_.program.metric_slot}};
-    if (a_.program.training) whole.writes.push_back(a_.program.loss_gradient_slot[i]);
+    if (a_.program.training) whole.writes.push_back(a_.program.loss_gradient_slot[j]);
     std::vector<Part> parts;
     if (placement.spread == Spread::channel) {
-      const int statistics = a_.program.statistics_slot[i];
+      const SlotId statistics = a_.program.statistics_slot[j];
       parts.push_back({.phase = Phase::statistics,
                        .reads = whole.reads,
                        .writes = {statistics},
@@ -140,22 +139,23 @@ class Builder {
     }
     parts.push_back(std::move(whole));
     a_.add_parts({.kind = Kind::loss, .chunk = c, .microbatch = j}, std::move(parts));
-    if (a_.program.training && j == a_.program.microbatches - 1) synchronisation_->metric_complete();
+    if (a_.program.training && a_.is_last(j)) synchronisation_->metric_complete();
   }
 
   void backward(const Action& a) {
-    const int c = a.chunk, j = a.microbatch;
+    const ChunkId c = a.chunk;
+    const MicrobatchId j = a.microbatch;
     const bool inputs = a.pass != Pass::backward_weight, weights = a.pass != Pass::backward_input;
     if (inputs && a_.is_last(c))
       convert(a_,
-              {a_.plan.placement.loss, output_pair(a_.plan, a_.unit(a_.end_unit(c) - 1)).gradient,
+              {a_.plan.placement.loss, output_pair(a_.plan, a_.unit(a_.last_unit(c))).gradient,
                a_.output_shape()},
-              a_.program.loss_gradient_slot[static_cast<std::size_t>(j)], a_.slots(a_.end_unit(c) - 1, j).dy,
-              true, c, j);
-    for (int u = a_.end_unit(c) - 1; u >= a_.first_unit(c) && a_.unit(u).layer >= a_.lowest; --u) {
+              a_.program.loss_gradient_slot[j], *a_.slots(a_.last_unit(c), j).dy, true, c, j);
+    for (const auto u : a_.units(c) | std::views::reverse) {
+      if (a_.unit(u).layer < a_.lowest) break;
       const bool gives = inputs && a_.unit(u).layer > a_.lowest;
       if (inputs) mask(u, j);
-      if (inputs && a_.slots(u, j).gradient_sums >= 0) gradient_sums(u, j, gives);
+      if (inputs && a_.slots(u, j).gradient_sums) gradient_sums(u, j, gives);
       Begun conversion;
       // A conversion of the input's gradient runs while the parameters' is computed.
       const bool first = gives && weights && exchanges(u);
@@ -163,7 +163,7 @@ class Builder {
       if (gives) {
         data(u, j);
         conversion =
-            begin(a_, gradient_conversion(u), a_.slots(u, j).dx, converted_gradient(u, j), true, c, j);
+            begin(a_, gradient_conversion(u), *a_.slots(u, j).dx, converted_gradient(u, j), true, c, j);
       }
       if (first) parameters(u, j);
       finish(a_, conversion);
@@ -172,96 +172,97 @@ class Builder {
     if (inputs && a_.sends_gradient(c)) messages_.send_gradients(c, j, a_.sent_gradient.at({c, j}));
   }
 
-  [[nodiscard]] Conversion gradient_conversion(int u) const {
-    const int c = a_.unit(u).chunk;
-    const auto& before = u > a_.first_unit(c) ? output_pair(a_.plan, a_.unit(u - 1)) : a_.delivered(c);
+  [[nodiscard]] Conversion gradient_conversion(UnitId u) const {
+    const ChunkId c = a_.unit(u).chunk;
+    const auto& before =
+        u > a_.first_unit(c) ? output_pair(a_.plan, a_.unit(*a_.unit_before(u))) : a_.delivered(c);
     return {input_pair(a_.plan, a_.unit(u)).gradient, before.gradient, a_.whole(u).input};
   }
-  [[nodiscard]] bool exchanges(int u) const {
+  [[nodiscard]] bool exchanges(UnitId u) const {
     const Conversion c = gradient_conversion(u);
     const Exchange exchange = exchange_of(c.from, c.to);
     return exchange != Exchange::none && exchange != Exchange::keep && exchange != Exchange::local;
   }
-  int converted_gradient(int u, int j) {
-    return u > a_.first_unit(a_.unit(u).chunk) ? a_.slots(u - 1, j).dy
+  SlotId converted_gradient(UnitId u, MicrobatchId j) {
+    return u > a_.first_unit(a_.unit(u).chunk) ? *a_.slots(*a_.unit_before(u), j).dy
                                                : a_.sent_gradient.at({a_.unit(u).chunk, j});
   }
 
-  void mask(int u, int j) {
+  void mask(UnitId u, MicrobatchId j) {
     const UnitSlots s = a_.slots(u, j);
     if (!a_.unit(u).fused_relu) return;
     Instruction instruction = backward_of(u, j, Phase::activation);
-    instruction.reads = {s.y, s.dy};
-    instruction.writes = {s.dy};
+    instruction.reads = {s.y, *s.dy};
+    instruction.writes = {*s.dy};
     a_.add(std::move(instruction));
   }
-  void data(int u, int j) {
+  void data(UnitId u, MicrobatchId j) {
     const UnitSlots s = a_.slots(u, j);
     if (s.x == s.y) return;
     Instruction instruction = backward_of(u, j, Phase::data);
-    instruction.reads = {s.y, s.dy};
-    instruction.writes = {s.dx};
+    instruction.reads = {s.y, *s.dy};
+    instruction.writes = {*s.dx};
     append(instruction.reads, a_.parameter_slots(u));
     append(instruction.reads, s.saved);
-    if (s.gradient_sums >= 0) append(instruction.reads, {s.x, s.statistics, s.gradient_sums});
+    if (s.gradient_sums) append(instruction.reads, {s.x, *s.statistics, *s.gradient_sums});
     a_.add(std::move(instruction));
   }
   /// The sums that the gradient of a unit's input needs of all ranks. The gradients of its parameters are
   /// this rank's part of them, taken here in any schedule: an exchange in place follows.
-  void gradient_sums(int u, int j, bool exchanged) {
+  void gradient_sums(UnitId u, MicrobatchId j, bool exchanged) {
     const UnitSlots s = a_.slots(u, j);
     Instruction sums = backward_of(u, j, Phase::statistics);
-    sums.reads = {s.x, s.dy, s.statistics};
-    sums.writes = {s.gradient_sums};
+    sums.reads = {s.x, *s.dy, *s.statistics};
+    sums.writes = {*s.gradient_sums};
     a_.add(std::move(sums));
-    if (a_.whole(u).is_trained()) add_parameter_gradients(u, j, {s.gradient_sums});
-    if (const auto exchange = sum_of_ranks(u, j, s.gradient_sums); exchanged && exchange) {
-      const int transfer = a_.add_transfer(*exchange);
+    if (a_.whole(u).is_trained()) add_parameter_gradients(u, j, {*s.gradient_sums});
+    if (const auto exchange = sum_of_ranks(u, j, *s.gradient_sums); exchanged && exchange) {
+      const auto transfer = a_.add_transfer(*exchange);
       a_.start(transfer);
       a_.wait(transfer);
     }
   }
-  void parameters(int u, int j) {
+  void parameters(UnitId u, MicrobatchId j) {
     if (!a_.whole(u).is_trained()) return;
     const UnitSlots s = a_.slots(u, j);
-    if (s.gradient_sums < 0) add_parameter_gradients(u, j, {s.x, s.dy});
-    if (a_.plan.grains == 0 && j == a_.program.microbatches - 1) complete(u);
+    if (!s.gradient_sums) add_parameter_gradients(u, j, {s.x, *s.dy});
+    if (a_.plan.grains == 0 && a_.is_last(j)) complete(u);
   }
   /// The gradients of a unit are complete on this rank, and so are those of the buckets that it closes.
-  void complete(int u) {
-    for (std::size_t b = 0; b < a_.program.buckets.size(); ++b)
-      if (a_.program.buckets[b].closing_unit == u) synchronisation_->gradients_complete(static_cast<int>(b));
+  void complete(UnitId u) {
+    for (const auto b : a_.program.buckets.ids())
+      if (a_.program.buckets[b].closing_unit == u) synchronisation_->gradients_complete(b);
   }
-  void add_parameter_gradients(int u, int j, std::vector<int> reads) {
+  void add_parameter_gradients(UnitId u, MicrobatchId j, std::vector<SlotId> reads) {
     Instruction instruction = backward_of(u, j, Phase::parameters);
-    instruction.accumulates = a_.plan.grains == 0 && j > 0;
+    instruction.accumulates = a_.plan.grains == 0 && j > MicrobatchId();
     instruction.reads = std::move(reads);
-    const int bucket = a_.program.parameters[static_cast<std::size_t>(u)].bucket;
+    const auto bucket = *a_.program.parameters[u].bucket;
     instruction.writes = {gradients_of(bucket, a_.plan.grains > 0 ? level_of(j) : 0)};
     a_.add(std::move(instruction));
   }
   /// The slot of a bucket's gradients at a level of the stack, and the level of a grain when it is new.
-  [[nodiscard]] int gradients_of(int bucket, int level) const {
-    return a_.program.buckets[static_cast<std::size_t>(bucket)].gradients[static_cast<std::size_t>(level)];
+  [[nodiscard]] SlotId gradients_of(BucketId bucket, int level) const {
+    return a_.program.buckets[bucket].gradients[static_cast<std::size_t>(level)];
   }
-  static int level_of(int grain) { return std::popcount(static_cast<unsigned>(grain)); }
-  [[nodiscard]] Instruction backward_of(int u, int j, Phase phase) const {
+  static int level_of(MicrobatchId grain) { return std::popcount(static_cast<unsigned>(grain.value())); }
+  [[nodiscard]] Instruction backward_of(UnitId u, MicrobatchId j, Phase phase) const {
     return {.kind = Kind::backward, .phase = phase, .unit = u, .chunk = a_.unit(u).chunk, .microbatch = j};
   }
 
   /// A binary counter: each carry adds the gradients of two equal neighbours, the left one first.
-  void combine(int c, int j) {
+  void combine(ChunkId c, MicrobatchId j) {
     int level = level_of(j);
-    for (int carries = std::countr_one(static_cast<unsigned>(j)); carries > 0; --carries, --level) {
+    for (int carries = std::countr_one(static_cast<unsigned>(j.value())); carries > 0; --carries, --level) {
       Instruction instruction{.kind = Kind::combine, .chunk = c, .microbatch = j};
-      for (const auto& part : a_.program.chunk_gradients[static_cast<std::size_t>(c)]) {
+      for (const auto& part : a_.program.chunk_gradients[c]) {
         instruction.reads.push_back(gradients_of(part.bucket, level));
         instruction.writes.push_back(gradients_of(part.bucket, level - 1));
       }
       a_.add(std::move(instruction));
     }
-    if (j < a_.program.microbatches - 1) return;
-    for (int u = a_.end_unit(c) - 1; u >= a_.first_unit(c); --u)
+    if (!a_.is_last(j)) return;
+    for (const auto u : a_.units(c) | std::views::reverse)
       if (a_.whole(u).is_trained()) complete(u);
   }
 

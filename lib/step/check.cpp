@@ -49,7 +49,7 @@ class Checker {
     if (holds) return;
     const auto& i = p_.instructions[at_];
     std::string where = "instruction " + std::to_string(at_) + " (" + std::string(to_string(i.kind));
-    if (i.unit >= 0) where += " " + name_of(p_.units[static_cast<std::size_t>(i.unit)], model_);
+    if (i.unit) where += " " + name_of(p_.units[*i.unit], model_);
     found_.push_back(where + ") of stage " + std::to_string(p_.at.pipeline) + ", tensor rank " +
                      std::to_string(p_.at.tensor) + " with " + std::to_string(samples_) +
                      " samples: " + what);
@@ -60,12 +60,12 @@ class Checker {
   }
 
   [[nodiscard]] bool names_slots(const Instruction& i) const {
-    const auto is_slot = [&](int s) { return s >= 0 && s < static_cast<int>(p_.slots.size()); };
+    const auto is_slot = [&](SlotId s) { return p_.slots.has(s); };
     return std::all_of(i.reads.begin(), i.reads.end(), is_slot) &&
            std::all_of(i.writes.begin(), i.writes.end(), is_slot);
   }
-  [[nodiscard]] std::int64_t held(int slot) const {
-    return slot < 0 ? 0 : p_.elements(p_.slots[static_cast<std::size_t>(slot)], samples_).value();
+  [[nodiscard]] std::int64_t held(std::optional<SlotId> slot) const {
+    return slot ? p_.elements(p_.slots[*slot], samples_).value() : 0;
   }
   [[nodiscard]] std::int64_t share(bool of_batch) const {
     return of_batch ? topology::share(p_.at.tensor, p_.grid.tensor, samples_).size() : samples_;
@@ -90,20 +90,20 @@ class Checker {
         return check_update(i);
       case Kind::start:
       case Kind::wait:
-        return check_transfer(p_.transfers[static_cast<std::size_t>(i.transfer)]);
+        return check_transfer(p_.transfers[*i.transfer]);
     }
   }
 
   /// Whether a slot of the run lies in the vector of its role.
-  [[nodiscard]] bool in_vector(int slot) const {
-    const auto& s = p_.slots[static_cast<std::size_t>(slot)];
+  [[nodiscard]] bool in_vector(SlotId slot) const {
+    const auto& s = p_.slots[slot];
     const auto all =
         s.role == SlotRole::parameters ? p_.parameter_count : p_.trained_count * p_.gradient_levels;
     return s.first >= Elements(0) && s.first + s.fixed <= all;
   }
 
   void check_combine(const Instruction& i) {
-    const auto& parts = p_.chunk_gradients[static_cast<std::size_t>(i.chunk)];
+    const auto& parts = p_.chunk_gradients[*i.chunk];
     require_equal(std::ssize(i.reads), std::ssize(parts), "what is added");
     require_equal(std::ssize(i.writes), std::ssize(parts), "what is added to");
     for (const auto* slots : {&i.reads, &i.writes})
@@ -113,12 +113,12 @@ class Checker {
   }
 
   void check_update(const Instruction& i) {
-    const auto& bucket = p_.buckets[static_cast<std::size_t>(i.bucket)];
+    const auto& bucket = p_.buckets[*i.bucket];
     if (i.reads != std::vector{bucket.gradients.front()} || i.writes != std::vector{bucket.parameters})
       return require(false, "is of another bucket");
     Elements parameters{};
-    for (const int u : bucket.units)
-      parameters += p_.parameters[static_cast<std::size_t>(u)].count();
+    for (const auto u : bucket.units)
+      parameters += p_.parameters[u].count();
     require(in_vector(bucket.parameters), "leaves the parameters");
     require(in_vector(bucket.gradients.front()), "leaves the gradients");
     require_equal(held(bucket.parameters), parameters.value(), "its parameters");
@@ -126,7 +126,7 @@ class Checker {
   }
 
   void check_load(const Instruction& i) {
-    const auto& slot = p_.slots[static_cast<std::size_t>(i.writes.front())];
+    const auto& slot = p_.slots[i.writes.front()];
     const bool labels = slot.role == SlotRole::labels;
     const bool classes = labels && model_.loss == model::Loss::cross_entropy;
     const auto each = (labels ? model_.layers.back().output : model_.input).elements().value();
@@ -135,22 +135,22 @@ class Checker {
   }
 
   void check_loss(const Instruction& i) {
-    const auto j = static_cast<std::size_t>(i.microbatch);
+    const auto j = *i.microbatch;
     const auto outputs =
         storage_of(p_.loss_placement, model_.layers.back().output, p_.at.tensor, p_.grid.tensor, samples_)
             .elements();
     require_equal(held(p_.loss_slot[j]), outputs, "the network's output");
     if (p_.training) require_equal(held(p_.loss_gradient_slot[j]), outputs, "its gradient");
     require_equal(held(p_.metric_slot), 2, "the sums of losses");
-    const bool labels_shared = p_.slots[static_cast<std::size_t>(p_.labels_slot[j])].batch_share;
+    const bool labels_shared = p_.slots[p_.labels_slot[j]].batch_share;
     require(labels_shared == (p_.loss_placement.spread == Spread::batch), "labels are of other samples");
     if (p_.loss_placement.spread == Spread::channel)
       require_equal(held(p_.statistics_slot[j]), 3 * samples_ * p_.grid.tensor, "statistics");
   }
 
   void check_unit(const Instruction& i) {
-    const auto& unit = p_.units[static_cast<std::size_t>(i.unit)];
-    const auto& s = p_.slots_of(i.unit, i.microbatch);
+    const auto& unit = p_.units[*i.unit];
+    const auto& s = p_.tensors[*i.unit][*i.microbatch];
     const auto n = unit.idle ? 0 : share(unit.variant == Variant::batch);
     const auto in = n * unit.local.input.elements().value(), out = n * unit.local.output.elements().value();
     const auto output = unit.local.description().output;
@@ -171,7 +171,7 @@ class Checker {
   }
 
   void check_parameters(const Instruction& i, const Unit& unit) {
-    const auto& range = p_.parameters[static_cast<std::size_t>(i.unit)];
+    const auto& range = p_.parameters[*i.unit];
     const auto parameters = unit.local.parameters();
     require_equal(std::ssize(range.tensors), std::ssize(parameters), "its parameters");
     for (std::size_t t = 0; t < std::min(range.tensors.size(), parameters.size()); ++t) {
@@ -186,7 +186,7 @@ class Checker {
     }
   }
   /// Whether a slot of parameters, or of gradients, has place for a tensor.
-  [[nodiscard]] bool holds(int slot, const TensorRange& tensor) const {
+  [[nodiscard]] bool holds(SlotId slot, const TensorRange& tensor) const {
     const Elements begin = p_.offset_in_slot(tensor);
     return in_vector(slot) && begin >= Elements(0) && (begin + tensor.count).value() <= held(slot);
   }
@@ -199,15 +199,16 @@ class Checker {
   }
 
   void check_moves(const Instruction& i) {
-    const auto& c = p_.conversions[static_cast<std::size_t>(i.conversion)];
-    const int rank = p_.at.tensor, ranks = p_.grid.tensor, source = i.reads.back(), target = i.writes.front();
+    const auto& c = p_.conversions[*i.conversion];
+    const int rank = p_.at.tensor, ranks = p_.grid.tensor;
+    const SlotId source = i.reads.back(), target = i.writes.front();
     const auto stored = [&](const Placement& placement) {
       return storage_of(placement, c.shape, rank, ranks, samples_).elements();
     };
     const bool packs = i.kind == Kind::pack;
     require_equal(held(source), stored(c.from), "the source of a conversion");
     if (!packs) require_equal(held(target), stored(c.to), "the target of a conversion");
-    const int buffer = packs ? target : i.reads.front();
+    const SlotId buffer = packs ? target : i.reads.front();
     const auto of = [&](Memory memory) {
       return memory == Memory::source ? source : memory == Memory::target ? target : buffer;
     };
@@ -222,12 +223,12 @@ class Checker {
 
   void check_transfer(const Transfer& t) {
     const int rank = p_.at.tensor, ranks = p_.grid.tensor;
-    if (t.conversion < 0) return;
-    const auto& c = p_.conversions[static_cast<std::size_t>(t.conversion)];
+    if (!t.conversion) return;
+    const auto& c = p_.conversions[*t.conversion];
     if (t.operation == Operation::all_reduce)
       return require_equal(held(t.slot), c.shape.elements().value() * samples_, "what is reduced");
     require_equal(held(t.slot), message_elements(c, End::send, rank, ranks, samples_), "what is sent");
-    if (t.target >= 0)
+    if (t.target)
       require_equal(held(t.target), message_elements(c, End::receive, rank, ranks, samples_),
                     "what is received");
   }
@@ -245,7 +246,7 @@ void append(std::vector<std::string>& all, std::vector<std::string> more) {
 
 std::set<std::int64_t> microbatch_sizes(const Program& program, int data_rank, std::int64_t batch) {
   std::set<std::int64_t> sizes;
-  for (int j = 0; j < program.microbatches; ++j)
+  for (const auto j : program.microbatch_ids())
     sizes.insert(program.microbatch(j, data_rank, batch).size());
   return sizes;
 }

@@ -27,10 +27,9 @@ int first_of_group(const topology::GridExtent& grid, topology::Coordinate at, Ax
 /// A transfer as one rank starts it; those with equal keys belong together.
 struct Entry {
   Axis axis = Axis::none;
-  int first = 0;    ///< rank of the axis group
-  int sender = -1;  ///< of messages: coordinates of the halves on the axis
-  int receiver = -1;
-  int number = 0;  ///< tag of a message, number of a collective
+  int first = 0;                        ///< rank of the axis group
+  std::optional<int> sender, receiver;  ///< of messages: coordinates of the halves on the axis
+  int number = 0;                       ///< tag of a message, number of a collective
   bool receives = false;
   Counterparts::Member member;
   [[nodiscard]] auto key() const { return std::tie(axis, first, sender, receiver, number); }
@@ -45,16 +44,16 @@ std::vector<Entry> entries_of(const Program& program, int rank) {
   const auto at = topology::coordinate_of(program.grid, rank);
   for (const auto& instruction : program.instructions) {
     if (instruction.kind != Kind::start) continue;
-    const auto& t = program.transfers[static_cast<std::size_t>(instruction.transfer)];
+    const auto& t = program.transfers[*instruction.transfer];
     Entry entry{.axis = t.axis,
                 .first = first_of_group(program.grid, at, t.axis),
-                .member = {rank, instruction.transfer}};
+                .member = {rank, *instruction.transfer}};
     if (is_message(t)) {
       const int mine = t.axis == Axis::data ? at.data : t.axis == Axis::pipeline ? at.pipeline : at.tensor;
       entry.receives = t.operation == Operation::receive;
       entry.sender = entry.receives ? t.peer : mine;
       entry.receiver = entry.receives ? mine : t.peer;
-      entry.number = t.tag;
+      entry.number = *t.tag;
     } else {
       entry.number = started[static_cast<std::size_t>(t.axis)]++;
     }
@@ -64,7 +63,7 @@ std::vector<Entry> entries_of(const Program& program, int rank) {
 }
 
 bool all_there(std::span<const Entry> group, const topology::GridExtent& grid) {
-  const bool message = group.front().sender >= 0;
+  const bool message = group.front().sender.has_value();
   if (!message) return static_cast<int>(group.size()) == grid.along(group.front().axis);
   return group.size() == 2 && !group[0].receives && group[1].receives;
 }
@@ -75,7 +74,7 @@ Counterparts::Counterparts(const ProgramsByRank& programs) {
   std::vector<Entry> entries;
   for (int r = 0; r < static_cast<int>(programs.size()); ++r) {
     const auto& program = *programs[static_cast<std::size_t>(r)];
-    group_.emplace_back(program.transfers.size(), -1);
+    group_.emplace_back(program.transfers.size());
     const auto started = entries_of(program, r);
     entries.insert(entries.end(), started.begin(), started.end());
   }
@@ -85,17 +84,18 @@ Counterparts::Counterparts(const ProgramsByRank& programs) {
     std::size_t end = i;
     while (end < entries.size() && entries[end].key() == entries[i].key())
       ++end;
-    begin_.push_back(i);
-    complete_.push_back(all_there(std::span(entries).subspan(i, end - i), programs.front()->grid));
+    const auto id = groups_.push_back(
+        {.begin = i,
+         .end = end,
+         .complete = all_there(std::span(entries).subspan(i, end - i), programs.front()->grid)});
     for (; i < end; ++i) {
       const auto& member = entries[i].member;
-      auto& group = group_[static_cast<std::size_t>(member.rank)][static_cast<std::size_t>(member.transfer)];
-      base::expect(group < 0, "a program starts a transfer once", member.rank, member.transfer);
-      group = static_cast<int>(begin_.size()) - 1;
+      auto& group = group_[static_cast<std::size_t>(member.rank)][member.transfer];
+      base::expect(!group, "a program starts a transfer once", member.rank, member.transfer);
+      group = id;
       members_.push_back(member);
     }
   }
-  begin_.push_back(entries.size());
 }
 
 }  // namespace partita::step

@@ -10,7 +10,7 @@ using topology::Axis;
 
 namespace {
 
-int message_slot(Assembly& a, int conversion, End end, int j) {
+SlotId message_slot(Assembly& a, ConversionId conversion, End end, MicrobatchId j) {
   return a.add_slot({.role = SlotRole::message,
                      .microbatch = j,
                      .type = a.program.type,
@@ -20,16 +20,16 @@ int message_slot(Assembly& a, int conversion, End end, int j) {
 
 }  // namespace
 
-Begun begin(Assembly& a, const Conversion& c, int source, int target, bool backward, int chunk, int j) {
+Begun begin(Assembly& a, const Conversion& c, SlotId source, SlotId target, bool backward, ChunkId chunk,
+            MicrobatchId j) {
   const Exchange exchange = exchange_of(c.from, c.to);
   if (exchange == Exchange::none) return {};
-  a.program.conversions.push_back(c);
-  Begun b{.conversion = static_cast<int>(a.program.conversions.size()) - 1,
+  Begun b{.conversion = a.program.conversions.push_back(c),
           .source = source,
           .target = target,
           .chunk = chunk,
           .microbatch = j};
-  const auto instruct = [&](Kind kind, int from, int to) {
+  const auto instruct = [&](Kind kind, SlotId from, SlotId to) {
     a.add({.kind = kind,
            .queue = Queue::copy,
            .chunk = chunk,
@@ -57,26 +57,27 @@ Begun begin(Assembly& a, const Conversion& c, int source, int target, bool backw
     t.slot = message_slot(a, b.conversion, End::send, j);
     if (exchange == Exchange::all_to_all) t.target = message_slot(a, b.conversion, End::receive, j);
     instruct(Kind::pack, source, t.slot);
-    b.received = exchange == Exchange::all_to_all ? t.target : t.slot;
+    b.received = t.target.value_or(t.slot);
   }
   b.transfer = a.add_transfer(t);
-  a.start(b.transfer);
+  a.start(*b.transfer);
   return b;
 }
 
 void finish(Assembly& a, const Begun& b) {
-  if (b.transfer < 0) return;
-  a.wait(b.transfer);
-  if (b.received < 0) return;
+  if (!b.transfer) return;
+  a.wait(*b.transfer);
+  if (!b.received) return;
   a.add({.kind = Kind::unpack,
          .queue = Queue::copy,
          .chunk = b.chunk,
          .microbatch = b.microbatch,
          .conversion = b.conversion,
-         .reads = {b.received, b.source},
+         .reads = {*b.received, b.source},
          .writes = {b.target}});
 }
-void convert(Assembly& a, const Conversion& c, int source, int target, bool backward, int chunk, int j) {
+void convert(Assembly& a, const Conversion& c, SlotId source, SlotId target, bool backward, ChunkId chunk,
+             MicrobatchId j) {
   finish(a, begin(a, c, source, target, backward, chunk, j));
 }
 

@@ -5,16 +5,24 @@
 
 namespace partita::step {
 
-/// A conversion whose exchange runs; −1 where there is nothing to wait for.
+/// A conversion whose exchange runs, if there is something to wait for.
 struct Begun {
-  int conversion = -1, transfer = -1, source = -1, received = -1, target = -1, chunk = -1, microbatch = -1;
+  ConversionId conversion = {};
+  std::optional<TransferId> transfer = {};
+  SlotId source = {};
+  std::optional<SlotId> received = {};  ///< to be unpacked
+  SlotId target = {};
+  ChunkId chunk = {};
+  MicrobatchId microbatch = {};
 };
 
 /// Converts between slots `source` and `target` as far as can be done before the exchange is complete.
 /// `backward` says what the bytes mean.
-Begun begin(Assembly&, const Conversion&, int source, int target, bool backward, int chunk, int microbatch);
+Begun begin(Assembly&, const Conversion&, SlotId source, SlotId target, bool backward, ChunkId chunk,
+            MicrobatchId microbatch);
 void finish(Assembly&, const Begun&);
 /// Both.
-void convert(Assembly&, const Conversion&, int source, int target, bool backward, int chunk, int microbatch);
+void convert(Assembly&, const Conversion&, SlotId source, SlotId target, bool backward, ChunkId chunk,
+             MicrobatchId microbatch);
 
 }  // namespace partita::step

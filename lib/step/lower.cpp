@@ -40,7 +40,7 @@ Unit share_of(const model::ModelSpec& model, int layer, const LayerPlacement& pl
 }
 
 std::vector<Unit> lower_chunk(const model::ModelSpec& model, const Plan& plan, int tensor_rank, int chunk,
-                              int role_chunk) {
+                              ChunkId role_chunk) {
   const int begin = plan.partition[static_cast<std::size_t>(chunk)],
             end = plan.partition[static_cast<std::size_t>(chunk) + 1];
   const auto& placed = plan.placement.layers;

@@ -7,7 +7,7 @@ namespace partita::step {
 
 /// The units of chunk `chunk` of the model, numbered `role_chunk` in its role.
 std::vector<Unit> lower_chunk(const model::ModelSpec&, const Plan&, int tensor_rank, int chunk,
-                              int role_chunk);
+                              ChunkId role_chunk);
 
 /// The pair after a unit: of its layer, or of the ReLU that it has taken in.
 const Pair& output_pair(const Plan&, const Unit&);

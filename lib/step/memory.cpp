@@ -3,7 +3,6 @@
 #include "partita/step/memory.hpp"
 
 #include <algorithm>
-#include <numeric>
 
 namespace partita::step {
 namespace {
@@ -18,7 +17,7 @@ struct Placed {
 };
 
 Bytes bytes_of_slot(const Program& program, const Slot& slot, int data_rank, std::int64_t batch) {
-  const auto samples = slot.microbatch < 0 ? 0 : program.microbatch(slot.microbatch, data_rank, batch).size();
+  const auto samples = slot.microbatch ? program.microbatch(*slot.microbatch, data_rank, batch).size() : 0;
   return bytes_of(slot.type, program.elements(slot, samples));
 }
 
@@ -36,14 +35,15 @@ std::int64_t first_fit(const Placed& wanted, std::int64_t size, std::vector<Plac
 
 }  // namespace
 
-std::vector<LiveRange> live_ranges(const Program& program) {
-  std::vector<LiveRange> ranges(program.slots.size());
+base::IdVector<SlotId, std::optional<LiveRange>> live_ranges(const Program& program) {
+  base::IdVector<SlotId, std::optional<LiveRange>> ranges(program.slots.size());
   for (std::size_t i = 0; i < program.instructions.size(); ++i)
     for (const auto* touched : {&program.instructions[i].reads, &program.instructions[i].writes})
-      for (const int slot : *touched) {
-        auto& range = ranges[static_cast<std::size_t>(slot)];
-        if (range.first < 0) range.first = static_cast<int>(i);
-        range.last = static_cast<int>(i);
+      for (const auto slot : *touched) {
+        const int now = static_cast<int>(i);
+        auto& range = ranges[slot];
+        if (!range) range = {.first = now};
+        range->last = now;
       }
   return ranges;
 }
@@ -51,11 +51,11 @@ std::vector<LiveRange> live_ranges(const Program& program) {
 Bytes peak_live_bytes(const Program& program, int data_rank, std::int64_t batch) {
   const auto ranges = live_ranges(program);
   std::vector<Bytes> change(program.instructions.size() + 1);
-  for (std::size_t s = 0; s < ranges.size(); ++s) {
-    if (program.slots[s].lifetime == Lifetime::run || ranges[s].first < 0) continue;
+  for (const auto s : ranges.ids()) {
+    if (program.slots[s].lifetime == Lifetime::run || !ranges[s]) continue;
     const Bytes bytes = bytes_of_slot(program, program.slots[s], data_rank, batch);
-    change[static_cast<std::size_t>(ranges[s].first)] += bytes;
-    change[static_cast<std::size_t>(ranges[s].last) + 1] -= bytes;
+    change[static_cast<std::size_t>(ranges[s]->first)] += bytes;
+    change[static_cast<std::size_t>(ranges[s]->last) + 1] -= bytes;
   }
   Bytes live{}, peak{};
   for (const auto bytes : change)
@@ -64,20 +64,19 @@ Bytes peak_live_bytes(const Program& program, int data_rank, std::int64_t batch)
 }
 
 MemoryPlan plan_memory(const Program& program, int data_rank, std::int64_t batch, std::int64_t alignment) {
-  MemoryPlan plan{.offset_bytes = std::vector<std::int64_t>(program.slots.size(), -1)};
+  MemoryPlan plan{.offset_bytes = decltype(MemoryPlan::offset_bytes)(program.slots.size())};
   const auto ranges = live_ranges(program);
-  std::vector<std::int64_t> size;
+  base::IdVector<SlotId, std::int64_t> size;
   for (const auto& slot : program.slots)
     size.push_back((bytes_of_slot(program, slot, data_rank, batch).value() + alignment - 1) / alignment *
                    alignment);
-  std::vector<std::size_t> order(program.slots.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return size[a] > size[b]; });
+  const auto slots = program.slots.ids();
+  std::vector<SlotId> order(slots.begin(), slots.end());
+  std::stable_sort(order.begin(), order.end(), [&](SlotId a, SlotId b) { return size[a] > size[b]; });
   std::vector<Placed> placed;
   for (const auto s : order) {
-    if (program.slots[s].lifetime == Lifetime::run || ranges[s].first < 0) continue;
-    Placed slot{.life = ranges[s]};
+    if (program.slots[s].lifetime == Lifetime::run || !ranges[s]) continue;
+    Placed slot{.life = *ranges[s]};
     slot.begin = first_fit(slot, size[s], placed);
     slot.end = slot.begin + size[s];
     plan.offset_bytes[s] = slot.begin;

@@ -20,33 +20,38 @@ class Messages {
   /// Waits for it.
   void wait_received(const Action&);
   /// Sends the values of a chunk on, or its gradients back.
-  void send_values(int chunk, int microbatch, int slot) { send(Way::forward, chunk, microbatch, slot); }
-  void send_gradients(int chunk, int microbatch, int slot) { send(Way::backward, chunk, microbatch, slot); }
+  void send_values(ChunkId chunk, MicrobatchId microbatch, SlotId slot) {
+    send(Way::forward, chunk, microbatch, slot);
+  }
+  void send_gradients(ChunkId chunk, MicrobatchId microbatch, SlotId slot) {
+    send(Way::backward, chunk, microbatch, slot);
+  }
   /// Waits until the values of a chunk up to a micro-batch have been sent.
-  void wait_values_sent(int chunk, int microbatch);
+  void wait_values_sent(ChunkId chunk, MicrobatchId microbatch);
   /// Waits until one of the two buffers of a boundary is free.
-  void free_value_buffer(int chunk) { free_a_buffer(Way::forward, chunk); }
-  void free_gradient_buffer(int chunk) { free_a_buffer(Way::backward, chunk); }
+  void free_value_buffer(ChunkId chunk) { free_a_buffer(Way::forward, chunk); }
+  void free_gradient_buffer(ChunkId chunk) { free_a_buffer(Way::backward, chunk); }
   /// Waits for all that has been sent.
   void wait_all_sent();
 
  private:
   enum class Way { forward, backward };
   struct Sent {
-    int microbatch = -1, transfer = -1;
+    MicrobatchId microbatch;
+    TransferId transfer;
   };
   using Sends = std::deque<Sent>;
 
   [[nodiscard]] bool receives(const Action&) const;
   static Way way_of(const Action& a) { return a.pass == Pass::forward ? Way::forward : Way::backward; }
-  int add_message(collective::Operation, Way, int chunk, int microbatch, int slot);
-  void send(Way, int chunk, int microbatch, int slot);
+  TransferId add_message(collective::Operation, Way, ChunkId chunk, MicrobatchId microbatch, SlotId slot);
+  void send(Way, ChunkId chunk, MicrobatchId microbatch, SlotId slot);
   void wait_oldest(Sends&);
-  void free_a_buffer(Way, int chunk);
+  void free_a_buffer(Way, ChunkId chunk);
 
   Assembly& a_;
-  std::map<std::tuple<Way, int, int>, int> posted_;  ///< receives by way, chunk and micro-batch
-  std::map<std::pair<Way, int>, Sends> sends_;
+  std::map<std::tuple<Way, ChunkId, MicrobatchId>, TransferId> posted_;  ///< receives
+  std::map<std::pair<Way, ChunkId>, Sends> sends_;
 };
 
 }  // namespace partita::step

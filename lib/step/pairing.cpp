@@ -25,7 +25,7 @@ class Pairing {
     return *programs_[static_cast<std::size_t>(m.rank)];
   }
   [[nodiscard]] const Transfer& transfer(const Counterparts::Member& m) const {
-    return program(m).transfers[static_cast<std::size_t>(m.transfer)];
+    return program(m).transfers[m.transfer];
   }
   [[nodiscard]] std::int64_t samples(const Counterparts::Member& m) const {
     return program(m).samples_of(transfer(m).microbatch, m.rank, batch_);
@@ -37,7 +37,7 @@ class Pairing {
   [[nodiscard]] std::int64_t piece(const Counterparts::Member& m, const Counterparts::Member& peer,
                                    End end) const {
     const auto& p = program(m);
-    const auto& c = p.conversions[static_cast<std::size_t>(transfer(m).conversion)];
+    const auto& c = p.conversions[*transfer(m).conversion];
     const int me = p.at.tensor, other = program(peer).at.tensor;
     return end == End::send ? piece_elements(c, me, other, p.grid.tensor, samples(m))
                             : piece_elements(c, other, me, p.grid.tensor, samples(m));
@@ -53,12 +53,12 @@ std::vector<std::string> faults_between(const ProgramsByRank& programs, std::int
   std::vector<std::string> found;
   const Counterparts counterparts(programs);
   const Pairing pairing(programs, batch);
-  for (int g = 0; g < counterparts.groups(); ++g) {
+  for (const auto g : counterparts.groups().ids()) {
     const auto members = counterparts.members(g);
     const auto named = [](const Counterparts::Member& m) {
-      return "transfer " + std::to_string(m.transfer) + " of rank " + std::to_string(m.rank);
+      return "transfer " + std::to_string(m.transfer.value()) + " of rank " + std::to_string(m.rank);
     };
-    if (!counterparts.complete(g))
+    if (!counterparts.groups()[g].complete)
       found.push_back(named(members.front()) + " lacks its counterpart");
     else
       for (const auto& other : members.subspan(1))

@@ -9,10 +9,10 @@ namespace partita::step {
 namespace {
 
 /// Those tensors of a unit that are trained, or the others.
-void place_parameters(Assembly& a, int u, bool trained) {
+void place_parameters(Assembly& a, UnitId u, bool trained) {
   const auto& local = a.unit(u).local;
   const auto& placed = a.plan.placement.layers[static_cast<std::size_t>(a.unit(u).layer)];
-  auto& range = a.program.parameters[static_cast<std::size_t>(u)];
+  auto& range = a.program.parameters[u];
   range.replicated = placed.variant != Variant::column && placed.variant != Variant::row;
   const auto rank = static_cast<std::size_t>(a.program.at.tensor);
   const auto parts = local.parameters(), wholes = a.whole(u).parameters();
@@ -34,20 +34,19 @@ void place_parameters(Assembly& a, int u, bool trained) {
 }
 
 /// Units with parameters: those whose gradients a training step completes first come first.
-std::vector<int> units_by_completion(const Assembly& a) {
+std::vector<UnitId> units_by_completion(const Assembly& a) {
   const auto order = order_of(a.plan.pipeline, a.stages(), a.program.at.pipeline);
-  std::vector<int> units;
+  std::vector<UnitId> units;
   for (auto action = order.rbegin(); action != order.rend(); ++action) {
     if (action->pass != Pass::backward && action->pass != Pass::backward_weight) continue;
-    if (std::any_of(units.begin(), units.end(), [&](int u) { return a.unit(u).chunk == action->chunk; }))
+    if (std::any_of(units.begin(), units.end(), [&](UnitId u) { return a.unit(u).chunk == action->chunk; }))
       continue;
-    for (int u = a.first_unit(action->chunk); u < a.end_unit(action->chunk); ++u)
-      units.push_back(u);
+    std::ranges::copy(a.units(action->chunk), std::back_inserter(units));
   }
   std::reverse(units.begin(), units.end());
-  for (int u = 0; u < static_cast<int>(a.program.units.size()); ++u)
+  for (const auto u : a.program.units.ids())
     if (std::find(units.begin(), units.end(), u) == units.end()) units.push_back(u);
-  std::erase_if(units, [&](int u) { return !a.whole(u).has_parameters(); });
+  std::erase_if(units, [&](UnitId u) { return !a.whole(u).has_parameters(); });
   return units;
 }
 
@@ -56,10 +55,10 @@ std::vector<int> units_by_completion(const Assembly& a) {
 void lay_out_parameters(Assembly& a) {
   a.program.parameters.resize(a.program.units.size());
   const auto units = units_by_completion(a);
-  for (const int u : units)
+  for (const auto u : units)
     place_parameters(a, u, true);
   const Elements trained = a.program.trained_count = a.program.parameter_count;
-  for (const int u : units)
+  for (const auto u : units)
     place_parameters(a, u, false);
   a.program.untrained_slot = a.add_slot({.role = SlotRole::parameters,
                                          .type = a.program.type,
@@ -69,9 +68,9 @@ void lay_out_parameters(Assembly& a) {
   for (auto& range : a.program.parameters)
     for (auto& tensor : range.tensors)
       if (!tensor.trained) tensor.slot = a.program.untrained_slot;
-  std::vector<int> trained_units;
+  std::vector<UnitId> trained_units;
   std::copy_if(units.begin(), units.end(), std::back_inserter(trained_units),
-               [&](int u) { return a.whole(u).is_trained(); });
+               [&](UnitId u) { return a.whole(u).is_trained(); });
   make_buckets(a, trained_units);
 }
 

@@ -22,9 +22,10 @@ std::uint64_t position_of(const Program& program, const Instruction& instruction
   Fields fields{.kind = static_cast<std::uint8_t>(static_cast<int>(instruction.kind) + 1),
                 .phase = static_cast<std::uint8_t>(instruction.phase),
                 .training = program.training,
-                .microbatch = static_cast<std::uint16_t>(instruction.microbatch + 1)};
-  if (instruction.unit >= 0) {
-    const auto& unit = program.units[static_cast<std::size_t>(instruction.unit)];
+                .microbatch = static_cast<std::uint16_t>(
+                    instruction.microbatch ? instruction.microbatch->value() + 1 : 0)};
+  if (instruction.unit) {
+    const auto& unit = program.units[*instruction.unit];
     fields.layer = static_cast<std::uint16_t>(unit.layer + 1);
     fields.fused_relu = unit.fused_relu;
   }

@@ -102,26 +102,26 @@ std::string to_string(const Program& program, const model::ModelSpec& model) {
     out << std::setw(4) << i << "  " << std::left << std::setw(14) << to_string(instruction.queue)
         << std::setw(9) << to_string(instruction.kind) << std::setw(11) << to_string(instruction.phase)
         << std::right;
-    if (instruction.unit >= 0) {
-      out << ' ' << name_of(program.units[static_cast<std::size_t>(instruction.unit)], model);
+    if (instruction.unit) {
+      out << ' ' << name_of(program.units[*instruction.unit], model);
     }
-    if (instruction.microbatch >= 0) out << " mb " << instruction.microbatch;
-    if (instruction.bucket >= 0) out << " bucket " << instruction.bucket;
-    if (instruction.conversion >= 0) {
-      const auto& conversion = program.conversions[static_cast<std::size_t>(instruction.conversion)];
+    if (instruction.microbatch) out << " mb " << *instruction.microbatch;
+    if (instruction.bucket) out << " bucket " << *instruction.bucket;
+    if (instruction.conversion) {
+      const auto& conversion = program.conversions[*instruction.conversion];
       out << ' ' << to_string(conversion.from) << " -> " << to_string(conversion.to);
     }
-    if (instruction.transfer >= 0) {
-      const auto& transfer = program.transfers[static_cast<std::size_t>(instruction.transfer)];
-      out << " #" << instruction.transfer << ' ' << to_string(transfer.operation) << ' '
+    if (instruction.transfer) {
+      const auto& transfer = program.transfers[*instruction.transfer];
+      out << " #" << *instruction.transfer << ' ' << to_string(transfer.operation) << ' '
           << to_string(transfer.purpose) << " over " << to_string(transfer.axis);
       const bool reduces = transfer.operation == collective::Operation::all_reduce ||
                            transfer.operation == collective::Operation::reduce_scatter;
       if (reduces) out << ", " << to_string(transfer.combine) << " of " << to_string(transfer.type);
       if (transfer.algorithm != collective::Algorithm::automatic)
         out << " by " << to_string(transfer.algorithm);
-      if (transfer.peer >= 0) out << " peer " << transfer.peer << " tag " << transfer.tag;
-      const auto& slot = program.slots[static_cast<std::size_t>(transfer.slot)];
+      if (transfer.peer) out << " peer " << *transfer.peer << " tag " << *transfer.tag;
+      const auto& slot = program.slots[transfer.slot];
       if (slot.lifetime == Lifetime::run && slot.fixed > Elements(0))
         out << ", " << slot.fixed << " elements";
     }

@@ -15,10 +15,9 @@ collective::Spec spec_of(const Program& program, const Transfer& t, std::int64_t
                         .combine = t.combine,
                         .type = t.type,
                         .elements = program.payload(t, samples).value(),
-                        .peer = std::max(0, t.peer)};
+                        .peer = t.peer.value_or(0)};
   const int rank = program.at.tensor, ranks = program.grid.tensor;
-  const auto* const conversion =
-      t.conversion < 0 ? nullptr : &program.conversions[static_cast<std::size_t>(t.conversion)];
+  const auto* const conversion = t.conversion ? &program.conversions[*t.conversion] : nullptr;
   if (t.operation == Operation::all_to_all) {
     spec.cuts = send_cuts(*conversion, rank, ranks, samples);
     spec.receive_cuts = receive_cuts(*conversion, rank, ranks, samples);
@@ -36,8 +35,7 @@ collective::Place place_of(const Program& program, const Transfer& t, int rank, 
     nodes.push_back(site.node_of.empty() ? 0 : site.node_of[static_cast<std::size_t>(member)]);
   return {.rank = static_cast<int>(std::ranges::find(group, rank) - group.begin()),
           .node_of = collective::numbered_nodes(nodes),
-          .in_window =
-              t.axis == topology::Axis::data && program.slots[static_cast<std::size_t>(t.slot)].in_window,
+          .in_window = t.axis == topology::Axis::data && program.slots[t.slot].in_window,
           .reached = site.reached.contains(t.axis)};
 }
 

@@ -17,13 +17,17 @@ constexpr std::array<std::pair<Schedule, std::string_view>, 5> names{{
     {Schedule::zb_h1, "zb-h1"},
 }};
 
+Action action_of(Pass pass, int chunk, int microbatch) {
+  return {pass, ChunkId(chunk), MicrobatchId(microbatch)};
+}
+
 std::vector<Action> naive(const PipelineOptions& o) {
   std::vector<Action> order;
   for (int j = 0; j < o.microbatches; ++j) {
     for (int c = 0; c < o.chunks; ++c)
-      order.push_back({Pass::forward, c, j});
+      order.push_back(action_of(Pass::forward, c, j));
     for (int c = o.chunks; c-- > 0;)
-      order.push_back({Pass::backward, c, j});
+      order.push_back(action_of(Pass::backward, c, j));
   }
   return order;
 }
@@ -31,8 +35,8 @@ std::vector<Action> naive(const PipelineOptions& o) {
 /// The k-th (chunk, micro-batch) in groups of `stages` micro-batches, each through all chunks.
 Action grouped(int k, int stages, int chunks, Pass pass) {
   const int in_group = k % (stages * chunks), chunk = in_group / stages;
-  return {pass, pass == Pass::forward ? chunk : chunks - 1 - chunk,
-          k / (stages * chunks) * stages + in_group % stages};
+  return action_of(pass, pass == Pass::forward ? chunk : chunks - 1 - chunk,
+                   k / (stages * chunks) * stages + in_group % stages);
 }
 
 /// Micro-batches rounded up to whole groups of `stages`. Orders are built for so many; then those too many,
@@ -50,9 +54,9 @@ std::vector<Action> in_groups(const PipelineOptions& o, int stages, int warmup) 
     if (k >= warmup) order.push_back(grouped(k - warmup, stages, o.chunks, Pass::backward));
   }
   const int phantoms = built - o.microbatches;
-  std::erase_if(order, [&](const Action& action) { return action.microbatch < phantoms; });
+  std::erase_if(order, [&](const Action& action) { return action.microbatch < MicrobatchId(phantoms); });
   for (auto& action : order)
-    action.microbatch -= phantoms;
+    action.microbatch = action.microbatch - phantoms;
   return order;
 }
 
@@ -73,10 +77,10 @@ std::vector<Action> one_forward_one_backward(const PipelineOptions& o, int stage
   const int m = o.microbatches, warmup = std::min(m, o.warmup * (stages - stage - 1));
   std::vector<Action> order;
   for (int j = 0; j < warmup; ++j)
-    order.push_back({Pass::forward, 0, j});
+    order.push_back(action_of(Pass::forward, 0, j));
   for (int j = 0; j < m; ++j) {
-    if (warmup + j < m) order.push_back({Pass::forward, 0, warmup + j});
-    order.push_back({Pass::backward, 0, j});
+    if (warmup + j < m) order.push_back(action_of(Pass::forward, 0, warmup + j));
+    order.push_back(action_of(Pass::backward, 0, j));
   }
   return order;
 }
@@ -86,16 +90,16 @@ std::vector<Action> zero_bubble(const PipelineOptions& o, int stages, int stage)
   const int m = o.microbatches, warmup = std::min(m, stages - stage - 1);
   std::vector<Action> order;
   for (int j = 0; j < warmup; ++j)
-    order.push_back({Pass::forward, 0, j});
+    order.push_back(action_of(Pass::forward, 0, j));
   int weights = 0;
   for (int j = 0; j < m; ++j) {
     const bool steady = warmup + j < m;
-    if (steady) order.push_back({Pass::forward, 0, warmup + j});
-    order.push_back({Pass::backward_input, 0, j});
-    if (j >= stage || !steady) order.push_back({Pass::backward_weight, 0, weights++});
+    if (steady) order.push_back(action_of(Pass::forward, 0, warmup + j));
+    order.push_back(action_of(Pass::backward_input, 0, j));
+    if (j >= stage || !steady) order.push_back(action_of(Pass::backward_weight, 0, weights++));
   }
   while (weights < m)
-    order.push_back({Pass::backward_weight, 0, weights++});
+    order.push_back(action_of(Pass::backward_weight, 0, weights++));
   return order;
 }
 

@@ -18,7 +18,7 @@ constexpr std::int64_t smallest_share = 1 << 14;
 
 std::vector<Piece> held_pieces(const Program& program) {
   std::vector<Piece> pieces;
-  for (std::size_t u = 0; u < program.units.size(); ++u) {
+  for (const auto u : program.units.ids()) {
     const auto& range = program.parameters[u];
     const int layer = program.units[u].layer;
     for (int t = 0; t < static_cast<int>(range.tensors.size()); ++t) {

@@ -6,8 +6,8 @@
 namespace partita::step {
 namespace {
 
-int tensor_slot(Assembly& a, SlotRole role, int u, int j, const Placement& placement,
-                const kernels::Shape& shape, DataType type) {
+SlotId tensor_slot(Assembly& a, SlotRole role, std::optional<UnitId> u, MicrobatchId j,
+                   const Placement& placement, const kernels::Shape& shape, DataType type) {
   const bool share = placement.spread == Spread::batch;
   const auto elements =
       share ? shape.elements().value()
@@ -19,13 +19,13 @@ int tensor_slot(Assembly& a, SlotRole role, int u, int j, const Placement& place
                      .per_sample = Elements(elements),
                      .batch_share = share});
 }
-int tensor_slot(Assembly& a, SlotRole role, int u, int j, const Placement& placement,
-                const kernels::Shape& shape) {
+SlotId tensor_slot(Assembly& a, SlotRole role, std::optional<UnitId> u, MicrobatchId j,
+                   const Placement& placement, const kernels::Shape& shape) {
   return tensor_slot(a, role, u, j, placement, shape, a.program.type);
 }
-/// Sums over the samples of a micro-batch: as many whatever its size. −1 for a layer that takes none.
-int sums_slot(Assembly& a, int u, int j) {
-  if (!a.program.training || !a.whole(u).takes_statistics()) return -1;
+/// Sums over the samples of a micro-batch: as many whatever its size. None for a layer that takes none.
+std::optional<SlotId> sums_slot(Assembly& a, UnitId u, MicrobatchId j) {
+  if (!a.program.training || !a.whole(u).takes_statistics()) return {};
   return a.add_slot({.role = SlotRole::statistics,
                      .unit = u,
                      .microbatch = j,
@@ -33,24 +33,25 @@ int sums_slot(Assembly& a, int u, int j) {
                      .fixed = a.unit(u).local.statistics()});
 }
 /// The target of a conversion: its source, where the exchange works in place.
-int converted_slot(Assembly& a, int source, const Conversion& c, SlotRole role, int u, int j) {
+SlotId converted_slot(Assembly& a, SlotId source, const Conversion& c, SlotRole role, std::optional<UnitId> u,
+                      MicrobatchId j) {
   const Exchange exchange = exchange_of(c.from, c.to);
   if (exchange == Exchange::none || exchange == Exchange::keep || exchange == Exchange::all_reduce)
     return source;
   return tensor_slot(a, role, u, j, c.to, c.shape);
 }
 
-void make_value_slots(Assembly& a, int c, int j) {
+void make_value_slots(Assembly& a, ChunkId c, MicrobatchId j) {
   Pair pair = a.delivered(c);
   const auto& shape = a.model.layers[static_cast<std::size_t>(a.first_layer(c))].input;
-  int value = -1;
+  SlotId value;
   if (a.is_first(c))
-    a.program.input_slot.push_back(value = tensor_slot(a, SlotRole::input, -1, j, pair.value, shape));
+    a.program.input_slot.push_back(value = tensor_slot(a, SlotRole::input, {}, j, pair.value, shape));
   else if (a.stages() == 1)
-    value = a.slots(a.first_unit(c) - 1, j).y;
+    value = a.slots(a.last_unit(c - 1), j).y;
   else
-    value = a.received_value[{c, j}] = tensor_slot(a, SlotRole::activation, -1, j, pair.value, shape);
-  for (int u = a.first_unit(c); u < a.end_unit(c); ++u) {
+    value = a.received_value[{c, j}] = tensor_slot(a, SlotRole::activation, {}, j, pair.value, shape);
+  for (const auto u : a.units(c)) {
     const auto& layer = a.whole(u);
     UnitSlots& s = a.slots(u, j);
     s.x = converted_slot(a, value, {pair.value, input_pair(a.plan, a.unit(u)).value, layer.input},
@@ -75,21 +76,21 @@ void make_value_slots(Assembly& a, int c, int j) {
                   .per_sample = classes ? Elements(1) : a.output_shape().elements(),
                   .batch_share = share}));
   a.program.loss_slot.push_back(
-      converted_slot(a, value, {pair.value, loss, a.output_shape()}, SlotRole::activation, -1, j));
+      converted_slot(a, value, {pair.value, loss, a.output_shape()}, SlotRole::activation, {}, j));
   if (loss.spread == Spread::channel)
     a.program.statistics_slot.push_back(a.add_slot({.role = SlotRole::statistics,
                                                     .microbatch = j,
                                                     .type = a.program.type,
                                                     .per_sample = Elements(3 * a.plan.grid.tensor)}));
   if (a.program.training)
-    a.program.loss_gradient_slot.push_back(tensor_slot(a, SlotRole::gradient, -1, j, loss, a.output_shape()));
+    a.program.loss_gradient_slot.push_back(tensor_slot(a, SlotRole::gradient, {}, j, loss, a.output_shape()));
 }
 
-void make_gradient_slots(Assembly& a, int c, int j) {
+void make_gradient_slots(Assembly& a, ChunkId c, MicrobatchId j) {
   if (!a.has_backward(c)) return;
-  const int last = a.end_unit(c) - 1;
+  const auto last = a.last_unit(c);
   const auto& out = output_pair(a.plan, a.unit(last)).gradient;
-  int gradient = -1;
+  SlotId gradient;
   if (a.is_last(c))
     gradient = converted_slot(a, a.program.loss_gradient_slot.back(),
                               {a.plan.placement.loss, out, a.output_shape()}, SlotRole::gradient, last, j);
@@ -97,17 +98,18 @@ void make_gradient_slots(Assembly& a, int c, int j) {
     gradient = a.sent_gradient.at({c + 1, j});
   else
     gradient = tensor_slot(a, SlotRole::gradient, last, j, out, a.whole(last).output);
-  for (int u = last; u >= a.first_unit(c); --u) {
+  for (const auto u : a.units(c) | std::views::reverse) {
     if (a.unit(u).layer < a.lowest) return;
     UnitSlots& s = a.slots(u, j);
     s.dy = gradient;
     s.gradient_sums = sums_slot(a, u, j);
     if (a.unit(u).layer == a.lowest) return;
     const auto& in = input_pair(a.plan, a.unit(u)).gradient;
-    s.dx = s.x == s.y ? s.dy : tensor_slot(a, SlotRole::gradient, u - 1, j, in, a.whole(u).input);
+    const auto source = a.unit_before(u);
+    s.dx = s.x == s.y ? gradient : tensor_slot(a, SlotRole::gradient, source, j, in, a.whole(u).input);
     const Placement before =
-        u > a.first_unit(c) ? output_pair(a.plan, a.unit(u - 1)).gradient : a.delivered(c).gradient;
-    gradient = converted_slot(a, s.dx, {in, before, a.whole(u).input}, SlotRole::gradient, u - 1, j);
+        u > a.first_unit(c) ? output_pair(a.plan, a.unit(*source)).gradient : a.delivered(c).gradient;
+    gradient = converted_slot(a, *s.dx, {in, before, a.whole(u).input}, SlotRole::gradient, source, j);
   }
   a.sent_gradient[{c, j}] = gradient;
 }
@@ -115,13 +117,16 @@ void make_gradient_slots(Assembly& a, int c, int j) {
 }  // namespace
 
 void make_slots(Assembly& a) {
-  a.program.tensors.resize(a.program.units.size() * static_cast<std::size_t>(a.program.microbatches));
+  a.program.tensors.resize(a.program.units.size());
+  for (auto& of_unit : a.program.tensors)
+    of_unit.resize(static_cast<std::size_t>(a.program.microbatches));
   a.program.metric_slot = a.add_slot(
       {.role = SlotRole::metric, .type = DataType::float64, .fixed = Elements(2), .lifetime = Lifetime::run});
-  for (int j = 0; j < a.program.microbatches; ++j) {
-    for (int c = 0; c < a.program.chunks; ++c)
+  for (const auto j : a.program.microbatch_ids()) {
+    for (const auto c : a.program.chunk_ids())
       make_value_slots(a, c, j);
-    for (int c = a.program.chunks; a.program.training && c-- > 0;)
+    if (!a.program.training) continue;
+    for (const auto c : a.program.chunk_ids() | std::views::reverse)
       make_gradient_slots(a, c, j);
   }
 }

@@ -15,7 +15,7 @@ class Synchronisation {
   virtual ~Synchronisation() = default;
 
   /// This rank has the gradients of a bucket, summed over its micro-batches.
-  virtual void gradients_complete(int bucket) = 0;
+  virtual void gradients_complete(BucketId) = 0;
   /// It has the sums of its losses; where it computes no loss, zeros.
   virtual void metric_complete() = 0;
   /// All passes of the step are over: updates the parameters.

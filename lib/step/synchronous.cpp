@@ -11,11 +11,11 @@ using topology::Axis;
 
 class Synchronous : public Synchronisation {
  public:
-  explicit Synchronous(Assembly& assembly) : a_(assembly), of_bucket_(a_.program.buckets.size(), -1) {}
+  explicit Synchronous(Assembly& assembly) : a_(assembly), of_bucket_(a_.program.buckets.size()) {}
 
-  void gradients_complete(int bucket) override {
-    const auto& b = a_.program.buckets[static_cast<std::size_t>(bucket)];
-    of_bucket_[static_cast<std::size_t>(bucket)] = reduce(b.axis, Purpose::gradient, b.gradients.front());
+  void gradients_complete(BucketId bucket) override {
+    const auto& b = a_.program.buckets[bucket];
+    of_bucket_[bucket] = reduce(b.axis, Purpose::gradient, b.gradients.front());
   }
 
   void metric_complete() override {
@@ -23,11 +23,11 @@ class Synchronous : public Synchronisation {
   }
 
   void end_step() override {
-    for (std::size_t b = 0; b < of_bucket_.size(); ++b) {
+    for (const auto b : of_bucket_.ids()) {
       const auto& bucket = a_.program.buckets[b];
       finish(of_bucket_[b]);
       a_.add({.kind = Kind::update,
-              .bucket = static_cast<int>(b),
+              .bucket = b,
               .reads = {bucket.gradients.front()},
               .writes = {bucket.parameters}});
     }
@@ -35,21 +35,21 @@ class Synchronous : public Synchronisation {
   }
 
  private:
-  /// Starts an all-reduce; −1 where one rank has all.
-  int reduce(Axis axes, Purpose purpose, int slot) {
-    if (axes == Axis::none) return -1;
-    const int transfer =
+  /// Starts an all-reduce; none where one rank has all.
+  std::optional<TransferId> reduce(Axis axes, Purpose purpose, SlotId slot) {
+    if (axes == Axis::none) return {};
+    const auto transfer =
         a_.add_transfer({.operation = Operation::all_reduce, .axis = axes, .purpose = purpose, .slot = slot});
     a_.start(transfer);
     return transfer;
   }
-  void finish(int transfer) {
-    if (transfer >= 0) a_.wait(transfer);
+  void finish(std::optional<TransferId> transfer) {
+    if (transfer) a_.wait(*transfer);
   }
 
   Assembly& a_;
-  std::vector<int> of_bucket_;  ///< all-reduces
-  int of_metric_ = -1;
+  base::IdVector<BucketId, std::optional<TransferId>> of_bucket_;  ///< all-reduces
+  std::optional<TransferId> of_metric_;
 };
 
 }  // namespace

@@ -26,7 +26,7 @@ class DryRun : public testing::Test {
       auto program = step::build_training_program(model_, plan_, at, {});
       if (broken && at.tensor == 2)
         for (auto& slot : program.slots)
-          if (slot.conversion >= 0)
+          if (slot.conversion)
             slot = {.role = slot.role, .microbatch = slot.microbatch, .fixed = program.elements(slot, 4)};
       return program;
     };

@@ -50,7 +50,7 @@ std::map<Kind, Work> work_of_step(const step::Program& program, int data_rank, s
   std::map<Kind, Work> work;
   for (const auto& i : program.instructions)
     work[i.kind] +=
-        work_of(program, i, i.microbatch < 0 ? 0 : program.microbatch(i.microbatch, data_rank, batch).size());
+        work_of(program, i, i.microbatch ? program.microbatch(*i.microbatch, data_rank, batch).size() : 0);
   return work;
 }
 

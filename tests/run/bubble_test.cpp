@@ -29,9 +29,10 @@ struct PassSeconds {
 /// Each pass of a chunk costs what its last unit is charged with; the other instructions take no time.
 double cost_of(const Program& program, const Instruction& instruction,
                const std::vector<PassSeconds>& stages) {
-  if (instruction.unit < 0) return 0;
-  const auto u = static_cast<std::size_t>(instruction.unit);
-  const bool last = u + 1 == program.units.size() || program.units[u + 1].chunk != program.units[u].chunk;
+  if (!instruction.unit) return 0;
+  auto next = *instruction.unit;
+  const bool last =
+      !program.units.has(++next) || program.units[next].chunk != program.units[*instruction.unit].chunk;
   if (!last) return 0;
   const auto& seconds = stages[static_cast<std::size_t>(program.at.pipeline)];
   if (instruction.kind == Kind::forward) return seconds.forward;

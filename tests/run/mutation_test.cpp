@@ -29,10 +29,9 @@ double drift(std::size_t net, const Decomposition& d, const Harness::Mutate& mut
 /// Removes the start and the wait of the first transfer that fits.
 template <class Fits>
 void drop_transfer(Program& program, Fits fits) {
-  for (std::size_t t = 0; t < program.transfers.size(); ++t)
+  for (const auto t : program.transfers.ids())
     if (fits(program.transfers[t])) {
-      std::erase_if(program.instructions,
-                    [&](const Instruction& i) { return i.transfer == static_cast<int>(t); });
+      std::erase_if(program.instructions, [&](const Instruction& i) { return i.transfer == t; });
       return;
     }
   ADD_FAILURE() << "the program has no such transfer";
@@ -108,17 +107,16 @@ TEST(Mutations, AnAdjointThatIsDroppedIsCaught) {
 TEST(Mutations, AWrongAdjointIsCaught) {
   EXPECT_GT(drift(1, tensor_parallel(Placing::column),
                   [](Program& p) {
-                    for (std::size_t c = 0; c < p.conversions.size(); ++c) {
+                    for (const auto c : p.conversions.ids()) {
                       auto& from = p.conversions[c].from;
                       if (from.spread != step::Spread::partial) continue;
                       from.spread = step::Spread::replicated;
-                      for (std::size_t t = 0; t < p.transfers.size(); ++t)
-                        if (p.transfers[t].conversion == static_cast<int>(c))
-                          std::erase_if(p.instructions, [&](const Instruction& i) {
-                            return i.transfer == static_cast<int>(t);
-                          });
+                      for (const auto t : p.transfers.ids())
+                        if (p.transfers[t].conversion == c)
+                          std::erase_if(p.instructions,
+                                        [&](const Instruction& i) { return i.transfer == t; });
                       std::erase_if(p.instructions, [&](const Instruction& i) {
-                        return i.kind == Kind::pack && i.conversion == static_cast<int>(c);
+                        return i.kind == Kind::pack && i.conversion == c;
                       });
                     }
                   }),
@@ -148,7 +146,8 @@ TEST(Mutations, ASwappedMicroBatchIsCaught) {
                   [](Program& p) {
                     if (p.labels_slot.empty()) return;  // another stage
                     for (auto& i : p.instructions)
-                      if (i.kind == Kind::load && i.writes.front() == p.labels_slot[1]) i.microbatch = 2;
+                      if (i.kind == Kind::load && i.writes.front() == p.labels_slot[step::MicrobatchId(1)])
+                        i.microbatch = step::MicrobatchId(2);
                   }),
             1e-3);
 }
@@ -159,7 +158,8 @@ TEST(Mutations, AStageThatReceivesNoGradientIsCaught) {
                     const bool first = p.at.pipeline == 0, second = p.at.pipeline == 1;
                     if (first || second)
                       drop_transfer(p, [&](const auto& t) {
-                        return t.purpose == Purpose::activation_gradient && t.microbatch == 0 &&
+                        return t.purpose == Purpose::activation_gradient &&
+                               t.microbatch == step::MicrobatchId(0) &&
                                t.operation == (first ? Operation::receive : Operation::send);
                       });
                   }),

@@ -40,12 +40,13 @@ TEST(ProgramWitness, SeesTheMessagesOfTheProgramInOrderAndTheBytesOfTheLedger) {
       const auto& program = harness.program();
       for (const auto& instruction : program.instructions) {
         if (instruction.kind != step::Kind::start) continue;
-        const auto& t = program.transfers[static_cast<std::size_t>(instruction.transfer)];
+        const auto& t = program.transfers[*instruction.transfer];
         if (t.operation != Operation::send && t.operation != Operation::receive) continue;
-        const auto samples = program.microbatch(t.microbatch, harness.at().data, batch).size();
+        const auto samples = program.microbatch(*t.microbatch, harness.at().data, batch).size();
         const auto bytes = 8 * program.payload(t, samples).value();
         if (bytes > 0)
-          expected.push_back({t.operation == Operation::send, t.peer, first_tag_of_messages + t.tag, bytes});
+          expected.push_back(
+              {t.operation == Operation::send, *t.peer, first_tag_of_messages + *t.tag, bytes});
       }
       std::array<std::int64_t, 3> sums{};
       for (const auto& call : seen) {

@@ -24,7 +24,7 @@ inline bool replicas_are_identical(const run::Training& training) {
     const auto& other = *programs[r];
     if (other.at.pipeline != program.at.pipeline) continue;
     const kernels::View theirs(texts[r].data(), other.type, other.parameter_count);
-    for (std::size_t u = 0; u < program.units.size(); ++u) {
+    for (const auto u : program.units.ids()) {
       const auto &a = program.parameters[u], &b = other.parameters[u];
       if (!a.replicated && other.at.tensor != program.at.tensor) continue;
       for (std::size_t t = 0; t < model::most_parameters; ++t) {

@@ -21,15 +21,15 @@ using step::Kind;
 
 double now = 0, delay = 0;
 Kind doing = Kind::load;
-int transfer_at_hand = -1;
+step::TransferId transfer_at_hand;  // of the last start or wait
 bool hold = false;
 
 /// Of the step's transfers, by communicator and tag: known from their first message, which `start` posts.
-std::map<std::pair<MPI_Comm, int>, int> transfers;
+std::map<std::pair<MPI_Comm, int>, step::TransferId> transfers;
 /// How far each has come.
-std::map<int, double> clocks;
+std::map<step::TransferId, double> clocks;
 
-bool is_waited_for(int transfer) { return doing == Kind::wait && transfer_at_hand == transfer; }
+bool is_waited_for(step::TransferId transfer) { return doing == Kind::wait && transfer_at_hand == transfer; }
 
 /// Who waits for a transfer is where it is, or later.
 void catch_up() { now = std::max(now, clocks[transfer_at_hand]); }
@@ -42,7 +42,7 @@ struct Sent {
 std::list<Sent> sent;
 
 struct Receive {
-  int transfer = -1;
+  step::TransferId transfer;
   double sent_seconds = 0;
   MPI_Request sent_request = MPI_REQUEST_NULL;
   bool message_is_here = false;
@@ -88,7 +88,7 @@ void tests::pass(double seconds) { now += seconds; }
 
 void tests::tell(const step::Instruction& instruction) {
   doing = instruction.kind;
-  transfer_at_hand = instruction.transfer;
+  if (instruction.transfer) transfer_at_hand = *instruction.transfer;
   if (doing == Kind::start) clocks[transfer_at_hand] = now;
   if (doing == Kind::wait) catch_up();
   for (int done = 1; !sent.empty() && done != 0;) {

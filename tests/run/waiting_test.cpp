@@ -70,7 +70,7 @@ void nothing(const Instruction&) {}
 
 TEST(Waiting, ForAStageThatIsLateIsDependency) {
   const auto late = [](const Instruction& i) {
-    if (world().rank() == 0 && i.kind == Kind::forward && i.unit == 0) pass(delay_seconds);
+    if (world().rank() == 0 && i.kind == Kind::forward && i.unit == step::UnitId(0)) pass(delay_seconds);
   };
   expect_booked(
       &run::PhaseSeconds::dependency, [&] { return waiting({.pipeline = 2}, 1, late); },
@@ -79,7 +79,7 @@ TEST(Waiting, ForAStageThatIsLateIsDependency) {
 
 TEST(Waiting, ForARankThatIsLateIsStraggler) {
   const auto late = [](const Instruction& i) {
-    if (world().rank() == 1 && i.kind == Kind::forward && i.unit == 0) pass(delay_seconds);
+    if (world().rank() == 1 && i.kind == Kind::forward && i.unit == step::UnitId(0)) pass(delay_seconds);
   };
   expect_booked(
       &run::PhaseSeconds::straggler, [&] { return waiting({.data = 2}, 0, late); },

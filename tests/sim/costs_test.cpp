@@ -16,7 +16,7 @@ using topology::Axis;
 double all_reduce_seconds(Algorithm algorithm, int ranks, int rank, const step::Site& site = {}) {
   const step::Program program{.grid = {.data = ranks},
                               .slots = {{.fixed = Elements(9), .in_window = true}},
-                              .transfers = {{.slot = 0}},
+                              .transfers = {{.slot = step::SlotId(0)}},
                               .all_reduces = {.algorithm = algorithm}};
   const step::ProgramsByRank programs(static_cast<std::size_t>(ranks), &program);
   static constexpr machine::Machine machine{.link_latency_seconds = 1, .link_bytes_per_second = 1};
@@ -53,11 +53,13 @@ TEST(Costs, WhatTheTableChoosesIsWhatCosts) {
 }
 
 TEST(Costs, AMessageCostsItsBytesOnce) {
-  const step::Program program{
-      .grid = {.pipeline = 2},
-      .slots = {{.per_sample = Elements(5)}},
-      .transfers = {
-          {.operation = Operation::send, .axis = Axis::pipeline, .microbatch = 0, .slot = 0, .peer = 1}}};
+  const step::Program program{.grid = {.pipeline = 2},
+                              .slots = {{.per_sample = Elements(5)}},
+                              .transfers = {{.operation = Operation::send,
+                                             .axis = Axis::pipeline,
+                                             .microbatch = step::MicrobatchId(0),
+                                             .slot = step::SlotId(0),
+                                             .peer = 1}}};
   static constexpr machine::Machine machine{.link_latency_seconds = 1, .link_bytes_per_second = 1};
   const step::ProgramsByRank programs(2, &program);
   const auto costs = costs_on(machine, programs, 3, {});

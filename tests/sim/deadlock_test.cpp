@@ -17,6 +17,7 @@ using step::Kind;
 using step::Pass;
 using step::Program;
 using step::Schedule;
+using step::TransferId;
 using topology::Axis;
 
 void expect_none(const step::Roles& grid, const step::Plan& plan) {
@@ -89,8 +90,7 @@ TEST(Deadlock, NoScheduleDeadlocksOnAHybridGrid) {
 Program just_in_time(Program program) {
   std::vector<step::Instruction> instructions;
   for (const auto& i : program.instructions) {
-    const auto operation = i.transfer < 0 ? Operation::barrier
-                                          : program.transfers[static_cast<std::size_t>(i.transfer)].operation;
+    const auto operation = i.transfer ? program.transfers[*i.transfer].operation : Operation::barrier;
     const bool moves_away = (operation == Operation::receive && i.kind == Kind::start) ||
                             (operation == Operation::send && i.kind == Kind::wait);
     if (moves_away) continue;
@@ -130,23 +130,22 @@ TEST(Deadlock, AMissingSendIsNamed) {
   auto& sender = grid.programs[1];
   const auto dropped =
       std::find_if(sender.instructions.begin(), sender.instructions.end(), [&](const auto& i) {
-        return i.kind == Kind::start &&
-               sender.transfers[static_cast<std::size_t>(i.transfer)].operation == Operation::send;
+        return i.kind == Kind::start && sender.transfers[*i.transfer].operation == Operation::send;
       });
   ASSERT_NE(dropped, sender.instructions.end());
-  const auto& transfer = sender.transfers[static_cast<std::size_t>(dropped->transfer)];
+  const auto& transfer = sender.transfers[*dropped->transfer];
   std::erase_if(sender.instructions, [id = dropped->transfer](const auto& i) { return i.transfer == id; });
   const auto deadlock = find_deadlock(grid.by_rank);
   ASSERT_TRUE(deadlock);
   const auto blocked = std::find_if(deadlock->blocked.begin(), deadlock->blocked.end(),
                                     [&](const Blocked& b) { return b.rank == transfer.peer; });
   ASSERT_NE(blocked, deadlock->blocked.end());
-  const auto& receiver = *grid.by_rank[static_cast<std::size_t>(transfer.peer)];
+  const auto& receiver = *grid.by_rank[static_cast<std::size_t>(*transfer.peer)];
   EXPECT_EQ(receiver.instructions[static_cast<std::size_t>(blocked->instruction)].kind, Kind::wait);
   EXPECT_EQ(receiver.instructions[static_cast<std::size_t>(blocked->instruction)].transfer,
             blocked->transfer);
-  EXPECT_EQ(receiver.transfers[static_cast<std::size_t>(blocked->transfer)].tag, transfer.tag);
-  const std::vector<step::Counterparts::Member> missing{{1, -1}};
+  EXPECT_EQ(receiver.transfers[blocked->transfer].tag, transfer.tag);
+  const std::vector<Party> missing{{1, {}}};
   EXPECT_EQ(blocked->missing, missing);
   EXPECT_NE(to_string(*deadlock, grid.by_rank).find("rank 1 (never starts it)"), std::string::npos);
 }
@@ -156,7 +155,7 @@ TEST(Deadlock, AMemberThatLeavesOutACollectiveIsNamed) {
   const auto plan = plan_of(model, {.grid = {.data = 3}});
   const auto whole = programs_of(model, plan);
   auto without = whole.programs.front();
-  const int last = static_cast<int>(without.transfers.size()) - 1;
+  const auto last = *std::ranges::rbegin(without.transfers.ids());
   std::erase_if(without.instructions, [&](const auto& i) { return i.transfer == last; });
   const auto deadlock = find_deadlock({whole.by_rank[0], &without, whole.by_rank[2]});
   ASSERT_TRUE(deadlock);
@@ -171,10 +170,10 @@ TEST(Deadlock, ExchangedCollectivesAreAMismatchThoughTheyEnd) {
   const topology::GridExtent grid{.data = 2};
   Program program{.grid = grid,
                   .transfers = {{.purpose = Purpose::gradient}, {.purpose = Purpose::metric}},
-                  .instructions = {{.kind = Kind::start, .transfer = 0},
-                                   {.kind = Kind::start, .transfer = 1},
-                                   {.kind = Kind::wait, .transfer = 0},
-                                   {.kind = Kind::wait, .transfer = 1}}};
+                  .instructions = {{.kind = Kind::start, .transfer = TransferId(0)},
+                                   {.kind = Kind::start, .transfer = TransferId(1)},
+                                   {.kind = Kind::wait, .transfer = TransferId(0)},
+                                   {.kind = Kind::wait, .transfer = TransferId(1)}}};
   auto exchanged = program;
   std::swap(exchanged.instructions[0], exchanged.instructions[1]);
   EXPECT_FALSE(find_deadlock({&program, &program}, {.same_order = true}));
@@ -183,8 +182,8 @@ TEST(Deadlock, ExchangedCollectivesAreAMismatchThoughTheyEnd) {
   ASSERT_TRUE(deadlock);
   EXPECT_TRUE(deadlock->blocked.empty());
   ASSERT_EQ(deadlock->mismatches.size(), 2U);
-  EXPECT_EQ(deadlock->mismatches.front().one, (step::Counterparts::Member{0, 0}));
-  EXPECT_EQ(deadlock->mismatches.front().other, (step::Counterparts::Member{1, 1}));
+  EXPECT_EQ(deadlock->mismatches.front().one, (Party{0, TransferId(0)}));
+  EXPECT_EQ(deadlock->mismatches.front().other, (Party{1, TransferId(1)}));
 }
 
 // --- phantoms ---
@@ -195,20 +194,20 @@ Program lenient(const std::vector<step::Action>& order, int stages, int stage, i
   Program program{.grid = {.pipeline = stages}, .microbatches = microbatches, .chunks = chunks};
   const int last = stages * chunks - 1;
   std::vector<step::Instruction> posts, passes, waits;
-  const auto add = [&](Operation operation, int boundary, int direction, int j) {
+  const auto add = [&](Operation operation, int boundary, int direction, step::MicrobatchId j) {
     const bool downstream = (operation == Operation::send) == (direction == 0);
-    program.transfers.push_back({.operation = operation,
-                                 .axis = Axis::pipeline,
-                                 .microbatch = j,
-                                 .peer = (stage + (downstream ? 1 : stages - 1)) % stages,
-                                 .tag = (direction * last + boundary) * microbatches + j});
-    const int id = static_cast<int>(program.transfers.size()) - 1;
+    const auto id =
+        program.transfers.push_back({.operation = operation,
+                                     .axis = Axis::pipeline,
+                                     .microbatch = j,
+                                     .peer = (stage + (downstream ? 1 : stages - 1)) % stages,
+                                     .tag = (direction * last + boundary) * microbatches + j.value()});
     const bool sends = operation == Operation::send;
     (sends ? passes : posts).push_back({.kind = Kind::start, .transfer = id});
     (sends ? waits : passes).push_back({.kind = Kind::wait, .transfer = id});
   };
   for (const auto& a : order) {
-    const int chunk = a.chunk * stages + stage;
+    const int chunk = a.chunk.value() * stages + stage;
     const bool forward = a.pass == Pass::forward;
     if (forward ? chunk > 0 : chunk < last)
       add(Operation::receive, forward ? chunk - 1 : chunk, forward ? 0 : 1, a.microbatch);
@@ -227,8 +226,8 @@ std::vector<step::Action> with_a_short_last_group(int stages, int stage, int mic
   for (int first = 0; first < microbatches; first += stages)
     for (int c = 0; c < chunks; ++c)
       for (int j = first; j < std::min(first + stages, microbatches); ++j) {
-        forward.push_back({Pass::forward, c, j});
-        backward.push_back({Pass::backward, chunks - 1 - c, j});
+        forward.push_back({Pass::forward, step::ChunkId(c), step::MicrobatchId(j)});
+        backward.push_back({Pass::backward, step::ChunkId(chunks - 1 - c), step::MicrobatchId(j)});
       }
   const std::size_t total = forward.size(),
                     warmup = std::min(

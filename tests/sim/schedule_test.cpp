@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
 #include "grid_programs.hpp"
 #include "partita/sim/simulate.hpp"
@@ -22,10 +24,10 @@ struct PassSeconds {
 /// two layers, so that the first one has an input gradient to compute too.) Messages take no time.
 Costs equal_chunks(const step::ProgramsByRank& programs, const PassSeconds& seconds) {
   const auto instruction = [&programs, seconds](int rank, const step::Instruction& i) {
-    if (i.unit < 0) return 0.0;
+    if (!i.unit) return 0.0;
     const auto& units = programs[static_cast<std::size_t>(rank)]->units;
-    const auto u = static_cast<std::size_t>(i.unit);
-    if (u + 1 < units.size() && units[u + 1].chunk == units[u].chunk) return 0.0;
+    auto next = *i.unit;
+    if (units.has(++next) && units[next].chunk == units[*i.unit].chunk) return 0.0;
     return i.kind == Kind::forward  ? seconds.forward
            : i.phase == Phase::data ? seconds.input
                                     : seconds.weight;
@@ -113,24 +115,23 @@ int peak_stash(const step::Program& program) {
   struct Life {
     int first = -1, last = -1;
   };
-  std::vector<Life> lives(static_cast<std::size_t>(program.chunks * program.microbatches));
-  const auto life = [&](int slot) -> Life* {
-    const auto& s = program.slots[static_cast<std::size_t>(slot)];
-    if (s.role != step::SlotRole::activation || s.unit < 0) return nullptr;
-    const int chunk = program.units[static_cast<std::size_t>(s.unit)].chunk;
-    return &lives[static_cast<std::size_t>(chunk * program.microbatches + s.microbatch)];
+  std::map<std::pair<step::ChunkId, step::MicrobatchId>, Life> lives;
+  const auto life = [&](step::SlotId slot) -> Life* {
+    const auto& s = program.slots[slot];
+    if (s.role != step::SlotRole::activation || !s.unit) return nullptr;
+    return &lives[{program.units[*s.unit].chunk, *s.microbatch}];
   };
   for (int i = 0; i < static_cast<int>(program.instructions.size()); ++i) {
     const auto& instruction = program.instructions[static_cast<std::size_t>(i)];
-    for (const int slot : instruction.writes)
+    for (const auto slot : instruction.writes)
       if (auto* l = life(slot); l && l->first < 0) l->first = i;
-    for (const int slot : instruction.reads)
+    for (const auto slot : instruction.reads)
       if (auto* l = life(slot)) l->last = i;
   }
   int peak = 0;
   for (int i = 0; i < static_cast<int>(program.instructions.size()); ++i)
-    peak = std::max(peak, static_cast<int>(std::count_if(lives.begin(), lives.end(), [&](const Life& l) {
-                      return l.first <= i && i <= l.last;
+    peak = std::max(peak, static_cast<int>(std::count_if(lives.begin(), lives.end(), [&](const auto& l) {
+                      return l.second.first <= i && i <= l.second.last;
                     })));
   return peak;
 }

@@ -19,18 +19,18 @@ using topology::Axis;
 /// `after`. The seconds are found again by micro-batch.
 step::Program around(const topology::GridExtent& grid, const step::Transfer& transfer) {
   step::Program program{.grid = grid, .transfers = {transfer}};
-  program.instructions = {{.kind = Kind::forward, .microbatch = 0},
-                          {.kind = Kind::start, .transfer = 0},
-                          {.kind = Kind::forward, .microbatch = 1},
-                          {.kind = Kind::wait, .transfer = 0},
-                          {.kind = Kind::forward, .microbatch = 2}};
+  program.instructions = {{.kind = Kind::forward, .microbatch = step::MicrobatchId(0)},
+                          {.kind = Kind::start, .transfer = step::TransferId(0)},
+                          {.kind = Kind::forward, .microbatch = step::MicrobatchId(1)},
+                          {.kind = Kind::wait, .transfer = step::TransferId(0)},
+                          {.kind = Kind::forward, .microbatch = step::MicrobatchId(2)}};
   return program;
 }
 
 Costs costs_of(std::vector<std::vector<double>> work, double transfer_seconds) {
   return {.instruction_seconds =
               [work = std::move(work)](int rank, const step::Instruction& i) {
-                return work[static_cast<std::size_t>(rank)][static_cast<std::size_t>(i.microbatch)];
+                return work[static_cast<std::size_t>(rank)][i.microbatch->index()];
               },
           .transfer_seconds = [=](int, const step::Transfer&) { return transfer_seconds; }};
 }
@@ -120,8 +120,12 @@ TEST(Simulate, EverySecondIsBusyOrIdle) {
       plan_of(model, {.grid = {.data = 2, .pipeline = 2, .tensor = 3}, .pipeline = {.microbatches = 3}});
   const auto grid = programs_of(model, plan);
   const Costs costs{
-      .instruction_seconds = [](int rank, const step::Instruction& i) { return 1 + 0.1 * rank + i.unit; },
-      .transfer_seconds = [](int rank, const step::Transfer& t) { return 0.2 * rank + 0.01 * t.tag; }};
+      .instruction_seconds =
+          [](int rank, const step::Instruction& i) {
+            return 1 + 0.1 * rank + (i.unit ? i.unit->value() : -1);
+          },
+      .transfer_seconds = [](int rank,
+                             const step::Transfer& t) { return 0.2 * rank + 0.01 * t.tag.value_or(-1); }};
   const auto simulation = simulate(grid.by_rank, costs, 3);
   for (std::size_t r = 0; r < grid.by_rank.size(); ++r) {
     double now = 0;

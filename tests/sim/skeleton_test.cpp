@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <optional>
 #include <ostream>
 #include <tuple>
 
@@ -15,14 +16,15 @@ namespace {
 using step::Schedule;
 
 /// Of an instruction all but counts and slots.
-using Bone = std::tuple<step::Kind, step::Phase, int, int, int, int, int, int, int>;
+using Bone = std::tuple<step::Kind, step::Phase, std::optional<int>, std::optional<step::ChunkId>,
+                        std::optional<step::MicrobatchId>, std::optional<step::BucketId>, int, int, int>;
 
 std::vector<Bone> skeleton(const step::Program& program) {
   std::vector<Bone> bones;
   for (const auto& i : program.instructions) {
-    const int layer = i.unit < 0 ? -1 : program.units[static_cast<std::size_t>(i.unit)].layer;
+    const auto layer = i.unit ? std::optional(program.units[*i.unit].layer) : std::nullopt;
     step::Transfer none{.operation = collective::Operation::barrier, .axis = topology::Axis::none};
-    const auto& t = i.transfer < 0 ? none : program.transfers[static_cast<std::size_t>(i.transfer)];
+    const auto& t = i.transfer ? program.transfers[*i.transfer] : none;
     bones.emplace_back(i.kind, i.phase, layer, i.chunk, i.microbatch, i.bucket, static_cast<int>(t.operation),
                        static_cast<int>(t.axis), static_cast<int>(t.purpose));
   }

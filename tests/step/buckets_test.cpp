@@ -21,22 +21,22 @@ using tests::model_of;
 using collective::Operation;
 using collective::Purpose;
 
-bool contains(const std::vector<int>& slots, int slot) {
-  return std::find(slots.begin(), slots.end(), slot) != slots.end();
+template <class Id>
+bool contains(const std::vector<Id>& ids, Id id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
 
 /// Says of each instruction of a program which rule it breaks.
 class Dependences {
  public:
-  explicit Dependences(const Program& program) : p_(program), written_(program.slots.size(), false) {}
+  explicit Dependences(const Program& program) : p_(program), written_(program.slots.size()) {}
 
   std::string broken() {
     for (std::size_t i = 0; i < p_.instructions.size(); ++i) {
       at_ = i;
       visit(p_.instructions[i]);
     }
-    for (std::size_t t = 0; t < p_.transfers.size(); ++t)
-      if (in_flight_.contains(static_cast<int>(t))) fail("is not waited for");
+    if (!in_flight_.empty()) fail("leaves a transfer that nobody waits for");
     return text_;
   }
 
@@ -47,92 +47,89 @@ class Dependences {
   }
 
   /// Parameters are of the step before; the metric begins as zeros.
-  [[nodiscard]] bool is_there(int s) const {
-    const auto& slot = p_.slots[static_cast<std::size_t>(s)];
+  [[nodiscard]] bool is_there(SlotId s) const {
+    const auto& slot = p_.slots[s];
     const bool from_before = slot.lifetime == Lifetime::run && slot.role != SlotRole::parameter_gradients;
-    return from_before || written_[static_cast<std::size_t>(s)];
+    return from_before || written_[s];
   }
 
   void visit(const Instruction& i) {
-    for (const int s : i.reads)
-      if (!is_there(s)) fail("reads slot " + std::to_string(s) + ", which nothing wrote");
+    for (const auto s : i.reads)
+      if (!is_there(s)) fail("reads slot " + std::to_string(s.value()) + ", which nothing wrote");
     if (i.accumulates || i.kind == Kind::combine)
-      for (const int s : i.writes)
-        if (!is_there(s)) fail("adds to slot " + std::to_string(s) + ", which nothing wrote");
-    if (i.kind == Kind::wait) in_flight_.erase(i.transfer);
-    for (const int t : in_flight_) {
-      const auto& transfer = p_.transfers[static_cast<std::size_t>(t)];
-      for (const int s : {transfer.slot, transfer.target}) {
+      for (const auto s : i.writes)
+        if (!is_there(s)) fail("adds to slot " + std::to_string(s.value()) + ", which nothing wrote");
+    if (i.kind == Kind::wait) in_flight_.erase(*i.transfer);
+    for (const auto t : in_flight_) {
+      const auto& transfer = p_.transfers[t];
+      for (const auto s : {transfer.slot, transfer.target.value_or(transfer.slot)}) {
         const bool only_read = transfer.operation == Operation::send;
         if (contains(i.writes, s) || (!only_read && contains(i.reads, s)))
-          fail("touches slot " + std::to_string(s) + ", which is under way");
+          fail("touches slot " + std::to_string(s.value()) + ", which is under way");
       }
     }
-    if (i.kind == Kind::start) in_flight_.insert(i.transfer);
-    for (const int s : i.writes)
-      written_[static_cast<std::size_t>(s)] = true;
+    if (i.kind == Kind::start) in_flight_.insert(*i.transfer);
+    for (const auto s : i.writes)
+      written_[s] = true;
   }
 
   const Program& p_;
-  std::vector<bool> written_;
-  std::set<int> in_flight_;
+  base::IdVector<SlotId, char> written_;
+  std::set<TransferId> in_flight_;
   std::size_t at_ = 0;
   std::string text_;
 };
 
 /// The slots in which a unit's tensors lie: trained ones in that of its bucket.
-std::set<int> slots_of(const Program& p, int unit) {
-  std::set<int> slots;
-  for (const auto& tensor : p.parameters[static_cast<std::size_t>(unit)].tensors)
-    slots.insert(
-        tensor.trained
-            ? p.buckets[static_cast<std::size_t>(p.parameters[static_cast<std::size_t>(unit)].bucket)]
-                  .parameters
-            : p.untrained_slot);
+std::set<SlotId> slots_of(const Program& p, UnitId unit) {
+  std::set<SlotId> slots;
+  for (const auto& tensor : p.parameters[unit].tensors)
+    slots.insert(tensor.trained ? p.buckets[*p.parameters[unit].bucket].parameters : p.untrained_slot);
   return slots;
 }
 
 /// Of the slots that an instruction names, those with a role.
-std::set<int> with_role(const Program& p, const std::vector<int>& slots, SlotRole role) {
-  std::set<int> found;
-  for (const int s : slots)
-    if (p.slots[static_cast<std::size_t>(s)].role == role) found.insert(s);
+std::set<SlotId> with_role(const Program& p, const std::vector<SlotId>& slots, SlotRole role) {
+  std::set<SlotId> found;
+  for (const auto s : slots)
+    if (p.slots[s].role == role) found.insert(s);
   return found;
 }
 
 /// What every instruction says of parameters and their gradients, against the buckets.
 void expect_buckets_are_named(const Program& p) {
-  std::map<int, int> reduced, updated;
+  std::map<SlotId, int> reduced;
+  std::map<BucketId, int> updated;
   for (const auto& i : p.instructions) {
     const auto parameters_read = with_role(p, i.reads, SlotRole::parameters),
                parameters_written = with_role(p, i.writes, SlotRole::parameters),
                gradients_read = with_role(p, i.reads, SlotRole::parameter_gradients),
                gradients_written = with_role(p, i.writes, SlotRole::parameter_gradients);
     const bool uses = (i.kind == Kind::forward && i.phase != Phase::statistics) || i.phase == Phase::data;
-    EXPECT_EQ(parameters_read, uses && i.unit >= 0 ? slots_of(p, i.unit) : std::set<int>());
+    EXPECT_EQ(parameters_read, uses && i.unit ? slots_of(p, *i.unit) : std::set<SlotId>());
     const bool moves_statistics = i.kind == Kind::forward && i.phase == Phase::finish;
     if (i.kind == Kind::update) {
-      const auto& bucket = p.buckets[static_cast<std::size_t>(i.bucket)];
+      const auto& bucket = p.buckets[*i.bucket];
       EXPECT_EQ(gradients_read, std::set{bucket.gradients.front()});
       EXPECT_EQ(parameters_written, std::set{bucket.parameters});
-      ++updated[i.bucket];
+      ++updated[*i.bucket];
     } else {
-      EXPECT_EQ(parameters_written, moves_statistics ? std::set{p.untrained_slot} : std::set<int>());
+      EXPECT_EQ(parameters_written, moves_statistics ? std::set{p.untrained_slot} : std::set<SlotId>());
     }
     if (i.kind == Kind::backward && i.phase == Phase::parameters) {
-      const int b = p.parameters[static_cast<std::size_t>(i.unit)].bucket;
-      ASSERT_GE(b, 0);
-      const auto& bucket = p.buckets[static_cast<std::size_t>(b)];
+      const auto b = p.parameters[*i.unit].bucket;
+      ASSERT_TRUE(b);
+      const auto& bucket = p.buckets[*b];
       ASSERT_EQ(gradients_written.size(), 1U);
-      EXPECT_TRUE(contains(bucket.units, i.unit));
+      EXPECT_TRUE(contains(bucket.units, *i.unit));
       EXPECT_TRUE(contains(bucket.gradients, *gradients_written.begin()));
     }
-    if (i.kind == Kind::start &&
-        p.transfers[static_cast<std::size_t>(i.transfer)].purpose == Purpose::gradient)
-      ++reduced[p.transfers[static_cast<std::size_t>(i.transfer)].slot];
+    if (i.kind == Kind::start && p.transfers[*i.transfer].purpose == Purpose::gradient)
+      ++reduced[p.transfers[*i.transfer].slot];
   }
-  for (int b = 0; p.training && b < static_cast<int>(p.buckets.size()); ++b) {
-    const auto& bucket = p.buckets[static_cast<std::size_t>(b)];
+  if (!p.training) return;
+  for (const auto b : p.buckets.ids()) {
+    const auto& bucket = p.buckets[b];
     EXPECT_EQ(updated[b], 1);
     EXPECT_EQ(reduced[bucket.gradients.front()], bucket.axis == topology::Axis::none ? 0 : 1);
   }
@@ -140,34 +137,34 @@ void expect_buckets_are_named(const Program& p) {
 
 /// Each slot of the run belongs to one bucket, and those of a vector lie one behind the other and fill it.
 void expect_slots_fill_vectors(const Program& p) {
-  std::set<int> owned{p.untrained_slot, p.metric_slot};
+  std::set<SlotId> owned{p.untrained_slot, p.metric_slot};
   Elements parameters{};
   std::vector<Elements> gradients(static_cast<std::size_t>(p.gradient_levels));
   for (const auto& bucket : p.buckets) {
-    const auto& slot = p.slots[static_cast<std::size_t>(bucket.parameters)];
+    const auto& slot = p.slots[bucket.parameters];
     EXPECT_TRUE(owned.insert(bucket.parameters).second) << "another bucket's";
     EXPECT_EQ(slot.first, parameters);
     parameters += slot.fixed;
     ASSERT_EQ(bucket.gradients.size(), p.training ? gradients.size() : 0U);
     for (std::size_t level = 0; level < bucket.gradients.size(); ++level) {
-      const auto& of_level = p.slots[static_cast<std::size_t>(bucket.gradients[level])];
+      const auto& of_level = p.slots[bucket.gradients[level]];
       EXPECT_TRUE(owned.insert(bucket.gradients[level]).second) << "another bucket's";
       EXPECT_EQ(of_level.fixed, slot.fixed);
       EXPECT_EQ(of_level.first, slot.first + p.trained_count * static_cast<std::int64_t>(level));
     }
   }
   EXPECT_EQ(parameters, p.trained_count);
-  const auto& untrained = p.slots[static_cast<std::size_t>(p.untrained_slot)];
+  const auto& untrained = p.slots[p.untrained_slot];
   EXPECT_EQ(untrained.first, p.trained_count);
   EXPECT_EQ(untrained.first + untrained.fixed, p.parameter_count);
-  for (int s = 0; s < static_cast<int>(p.slots.size()); ++s)
-    EXPECT_EQ(p.slots[static_cast<std::size_t>(s)].lifetime == Lifetime::run, owned.contains(s));
+  for (const auto s : p.slots.ids())
+    EXPECT_EQ(p.slots[s].lifetime == Lifetime::run, owned.contains(s));
 }
 
 /// Of what tensor coordinates have in common: no counts.
 void expect_equal_buckets(const Program& a, const Program& b) {
   ASSERT_EQ(a.buckets.size(), b.buckets.size());
-  for (std::size_t i = 0; i < a.buckets.size(); ++i) {
+  for (const auto i : a.buckets.ids()) {
     EXPECT_EQ(a.buckets[i].axis, b.buckets[i].axis);
     EXPECT_EQ(a.buckets[i].units, b.buckets[i].units);
     EXPECT_EQ(a.buckets[i].closing_unit, b.buckets[i].closing_unit);
@@ -219,10 +216,10 @@ TEST(Buckets, GrainsAreAddedWithinTheSlotsOfTheirBucket) {
         const auto program = build_training_program(model, plan::choose(model, request), {}, {});
         for (const auto& i : program.instructions) {
           if (i.kind != Kind::combine) continue;
-          const auto& parts = program.chunk_gradients[static_cast<std::size_t>(i.chunk)];
+          const auto& parts = program.chunk_gradients[*i.chunk];
           ASSERT_EQ(i.reads.size(), parts.size());
           for (std::size_t k = 0; k < parts.size(); ++k) {
-            const auto& levels = program.buckets[static_cast<std::size_t>(parts[k].bucket)].gradients;
+            const auto& levels = program.buckets[parts[k].bucket].gradients;
             const auto level = std::find(levels.begin(), levels.end(), i.reads[k]) - levels.begin();
             ASSERT_GT(level, 0);
             EXPECT_EQ(levels[static_cast<std::size_t>(level - 1)], i.writes[k]);
@@ -245,14 +242,15 @@ TEST(Buckets, EndWhereGradientsAreReducedOverOtherAxes) {
   const auto program = build_training_program(model, plan::choose(model, request), {}, {});
   const auto data = topology::Axis::data, both = data | topology::Axis::tensor;
   ASSERT_EQ(program.buckets.size(), 3U);
-  const std::vector<std::pair<topology::Axis, std::vector<int>>> expected{
-      {both, {3}}, {data, {2}}, {both, {1, 0}}};
-  const int closing[] = {2, 1, 0};
-  for (std::size_t b = 0; b < 3; ++b) {
-    EXPECT_EQ(program.buckets[b].axis, expected[b].first);
-    EXPECT_EQ(program.buckets[b].units, expected[b].second);
-    EXPECT_EQ(program.buckets[b].closing_unit, closing[b]);
-  }
+  const auto expect_bucket = [&](int b, topology::Axis axis, const std::vector<UnitId>& units, int closing) {
+    const auto& bucket = program.buckets[BucketId(b)];
+    EXPECT_EQ(bucket.axis, axis);
+    EXPECT_EQ(bucket.units, units);
+    EXPECT_EQ(bucket.closing_unit, UnitId(closing));
+  };
+  expect_bucket(0, both, {UnitId(3)}, 2);
+  expect_bucket(1, data, {UnitId(2)}, 1);
+  expect_bucket(2, both, {UnitId(1), UnitId(0)}, 0);
 }
 
 }  // namespace

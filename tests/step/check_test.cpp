@@ -41,8 +41,7 @@ TEST(Check, MessagesHoldTheOverlappingWindowsOfAllOthers) {
       // Of one sample a rank: rows [0, 2) to the second rank and [1, 3) to the third, the first has no
       // output.
       const std::int64_t rows[] = {4, 2, 2};
-      EXPECT_EQ(program.elements(program.slots[static_cast<std::size_t>(t.slot)], 3).value(),
-                4 * rows[program.at.tensor]);
+      EXPECT_EQ(program.elements(program.slots[t.slot], 3).value(), 4 * rows[program.at.tensor]);
     }
 }
 
@@ -84,7 +83,7 @@ TEST(Check, ASlotThatIsTooSmallIsFound) {
                   if (slot.role != role) continue;
                   // As it was once: what is sent sized by the samples that the sender has.
                   if (role == SlotRole::message) slot.per_sample = Elements(28), slot.batch_share = true;
-                  slot.conversion = -1;
+                  slot.conversion.reset();
                   slot.per_sample = Elements(slot.per_sample.value() / 2);
                   slot.fixed = Elements(slot.fixed.value() / 2);
                 }
@@ -104,16 +103,15 @@ TEST(Check, AConversionBetweenOtherPlacementsIsFound) {
 TEST(Check, ATransferThatOneRankLeavesOutIsFound) {
   EXPECT_GT(faults_after([](Program& p) {
               if (p.at.tensor == 1)
-                std::erase_if(p.instructions,
-                              [](const Instruction& i) { return i.kind == Kind::start && i.transfer == 0; });
+                std::erase_if(p.instructions, [](const Instruction& i) {
+                  return i.kind == Kind::start && i.transfer == TransferId(0);
+                });
             }),
             0U);
 }
 
 TEST(Check, ABucketBeyondItsVectorIsFound) {
-  const auto moved = [](Program& p, int slot) {
-    p.slots[static_cast<std::size_t>(slot)].first = p.parameter_count;
-  };
+  const auto moved = [](Program& p, SlotId slot) { p.slots[slot].first = p.parameter_count; };
   EXPECT_GT(faults_after([&](Program& p) { moved(p, p.buckets.back().parameters); }), 0U);
   EXPECT_GT(faults_after([&](Program& p) { moved(p, p.buckets.back().gradients.front()); }), 0U);
 }

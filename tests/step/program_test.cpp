@@ -41,17 +41,16 @@ TEST(Program, EveryGradientIsReducedOnceAndBeforeItsUpdate) {
     const auto program = training(3, bucket_bytes);
     Elements covered{};
     for (const auto& bucket : program.buckets) {
-      const auto& slot = program.slots[static_cast<std::size_t>(bucket.parameters)];
+      const auto& slot = program.slots[bucket.parameters];
       EXPECT_EQ(slot.first, covered);
       covered += slot.fixed;
     }
     EXPECT_EQ(covered, program.parameter_count);
     EXPECT_EQ(program.parameter_count, cnn().parameters());
-    for (std::size_t r = 0; r < program.transfers.size(); ++r) {
+    for (const auto r : program.transfers.ids()) {
       const auto position = [&](Kind kind) {
-        return std::find_if(
-            program.instructions.begin(), program.instructions.end(),
-            [&](const Instruction& i) { return i.kind == kind && i.transfer == static_cast<int>(r); });
+        return std::find_if(program.instructions.begin(), program.instructions.end(),
+                            [&](const Instruction& i) { return i.kind == kind && i.transfer == r; });
       };
       EXPECT_LT(position(Kind::start), position(Kind::wait));
     }
@@ -76,8 +75,7 @@ TEST(Program, FrozenLayersHaveNoGradientNoTrafficAndNoBackwardBelowThem) {
   EXPECT_EQ(gradient.value(), 4 * trained);
   std::vector<std::pair<int, Phase>> backward;
   for (const auto& i : program.instructions)
-    if (i.kind == Kind::backward)
-      backward.emplace_back(program.units[static_cast<std::size_t>(i.unit)].layer, i.phase);
+    if (i.kind == Kind::backward) backward.emplace_back(program.units[*i.unit].layer, i.phase);
   const std::vector<std::pair<int, Phase>> expected{
       {4, Phase::parameters}, {4, Phase::data}, {3, Phase::data}, {2, Phase::parameters}};
   EXPECT_EQ(backward, expected);
@@ -87,7 +85,7 @@ TEST(Program, ABucketStartsBeforeTheDataGradientOfItsLastLayer) {
   const auto program = training(2, 1);
   const auto& instructions = program.instructions;
   const auto first = std::find_if(instructions.begin(), instructions.end(), [](const Instruction& i) {
-    return i.kind == Kind::start && i.transfer == 1;
+    return i.kind == Kind::start && i.transfer == TransferId(1);
   });
   ASSERT_NE(first, instructions.end());
   EXPECT_EQ(std::prev(first)->phase, Phase::parameters);
@@ -97,16 +95,15 @@ TEST(Program, ABucketStartsBeforeTheDataGradientOfItsLastLayer) {
 TEST(Program, NoGradientFlowsBelowTheLowestTrainedLayer) {
   const auto program = training(1, 1);
   for (const auto& i : program.instructions)
-    EXPECT_FALSE(i.unit == 0 && i.phase == Phase::data);
+    EXPECT_FALSE(i.unit == UnitId(0) && i.phase == Phase::data);
 }
 
 TEST(Program, DropoutIsTheIdentityOutsideTraining) {
   const auto program = build_evaluation_program(cnn(), plan::choose(cnn(), {}), {}, {});
   for (const auto& i : program.instructions)
-    if (i.unit >= 0) {
-      EXPECT_NE(
-          cnn().layers[static_cast<std::size_t>(program.units[static_cast<std::size_t>(i.unit)].layer)].kind,
-          model::LayerKind::dropout);
+    if (i.unit) {
+      EXPECT_NE(cnn().layers[static_cast<std::size_t>(program.units[*i.unit].layer)].kind,
+                model::LayerKind::dropout);
     }
 }
 
@@ -117,20 +114,20 @@ TEST(Memory, TensorsThatLiveAtTheSameTimeDoNotOverlap) {
     struct Life {
       int first = 1 << 30, last = -1;
     };
-    std::vector<Life> lives(program.slots.size());
+    base::IdVector<SlotId, Life> lives(program.slots.size());
     for (std::size_t i = 0; i < program.instructions.size(); ++i)
       for (const auto* slots : {&program.instructions[i].reads, &program.instructions[i].writes})
-        for (const int s : *slots) {
-          auto& life = lives[static_cast<std::size_t>(s)];
+        for (const auto s : *slots) {
+          auto& life = lives[s];
           life = {std::min(life.first, static_cast<int>(i)), std::max(life.last, static_cast<int>(i))};
         }
-    const auto end = [&](std::size_t s) {
-      return plan.offset_bytes[s] +
+    const auto end = [&](SlotId s) {
+      return *plan.offset_bytes[s] +
              bytes_of(program.slots[s].type, program.elements(program.slots[s], samples)).value();
     };
-    for (std::size_t a = 0; a < lives.size(); ++a)
-      for (std::size_t b = 0; b < a; ++b) {
-        if (plan.offset_bytes[a] < 0 || plan.offset_bytes[b] < 0) continue;
+    for (const auto a : lives.ids())
+      for (const auto b : lives.ids()) {
+        if (a == b || !plan.offset_bytes[a] || !plan.offset_bytes[b]) continue;
         const bool together = lives[a].first <= lives[b].last && lives[b].first <= lives[a].last;
         const bool overlap = plan.offset_bytes[a] < end(b) && plan.offset_bytes[b] < end(a);
         EXPECT_FALSE(together && overlap) << a << " and " << b;

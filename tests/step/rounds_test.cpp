@@ -133,11 +133,10 @@ TEST(Resolve, MembersOfACollectiveChooseAlike) {
     for (const auto& program : programs)
       by_rank.push_back(&program);
     const Counterparts counterparts(by_rank);
-    for (int g = 0; g < counterparts.groups(); ++g) {
+    for (const auto g : counterparts.groups().ids()) {
       std::set<std::tuple<Algorithm, collective::Combine, DataType>> chosen;
       for (const auto& m : counterparts.members(g)) {
-        const auto& t =
-            programs[static_cast<std::size_t>(m.rank)].transfers[static_cast<std::size_t>(m.transfer)];
+        const auto& t = programs[static_cast<std::size_t>(m.rank)].transfers[m.transfer];
         chosen.emplace(t.algorithm, t.combine, t.type);
         EXPECT_EQ(t.algorithm != Algorithm::automatic, t.operation == Operation::all_reduce);
       }

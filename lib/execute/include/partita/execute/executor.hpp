@@ -61,7 +61,7 @@ struct StepSpans {
   double begin = 0, end = 0;  ///< on this rank's clock
   double load = 0, forward = 0, backward = 0, update = 0, other = 0;
   double progress = 0;  ///< moving transfers on between kernels
-  std::vector<TransferTimes> transfers;
+  base::IdVector<step::TransferId, TransferTimes> transfers;
 };
 
 /// Begin and end of one instruction, for a timeline.
@@ -166,7 +166,7 @@ class Executor {
   void loss(const step::Instruction&, Bound&, const Batch&);
   void add_losses();
   void move(const step::Instruction&, Bound&);
-  comm::Collective& transfer(Bound&, int id);
+  comm::Collective& transfer(Bound&, step::TransferId);
   const ResidentData& resident(const data::Dataset&);
   /// A copy of a view on the host, once all that was issued is done; until the next call.
   kernels::ConstView on_host(kernels::ConstView);
@@ -193,8 +193,9 @@ class Executor {
       links_;  ///< behind all memory that other ranks reach, which is released when it has ended
   step::Site site_;
   device::Mirrors mirrors_;
-  std::map<std::int64_t, std::unique_ptr<Bound>> bound_;             ///< by samples of the batch
-  std::vector<std::unique_ptr<comm::Collective>> transfers_of_run_;  ///< by transfer; null on slots of a step
+  std::map<std::int64_t, std::unique_ptr<Bound>> bound_;  ///< by samples of the batch
+  base::IdVector<step::TransferId, std::unique_ptr<comm::Collective>>
+      transfers_of_run_;  ///< null on slots of a step
   std::vector<InstructionTimes>* times_ = nullptr;
   comm::Position position_;
   std::vector<std::uint64_t> positions_;  ///< by instruction

@@ -8,6 +8,7 @@
 
 #include "partita/kernels/backend.hpp"
 #include "partita/memory/buffer.hpp"
+#include "partita/step/schedule.hpp"
 
 namespace partita::execute {
 
@@ -28,9 +29,9 @@ class StepMemory {
   /// In the device's memory.
   [[nodiscard]] const kernels::StepValues* values() const;
   [[nodiscard]] kernels::ConstView indices(std::int64_t first, std::int64_t count) const;
-  [[nodiscard]] kernels::View metric() const;                 ///< float64 [2]
-  [[nodiscard]] kernels::View sums_of(int microbatch) const;  ///< float64 [2]; of a single one `metric`
-  [[nodiscard]] kernels::View sums_of_all() const;            ///< float64 [microbatches, 2]
+  [[nodiscard]] kernels::View metric() const;                     ///< float64 [2]
+  [[nodiscard]] kernels::View sums_of(step::MicrobatchId) const;  ///< float64 [2]; of a single one `metric`
+  [[nodiscard]] kernels::View sums_of_all() const;                ///< float64 [microbatches, 2]
   [[nodiscard]] std::int64_t* non_finite_step() const;
   /// All of the device's memory.
   [[nodiscard]] std::span<std::byte> memory() const { return storage_.bytes(); }

@@ -11,18 +11,24 @@
 
 namespace partita::sim {
 
-/// A rank that waits for ever.
-struct Blocked {
-  int rank = 0, instruction = 0, transfer = 0;  ///< the wait, and what it waits for
-  /// Who has not started its part; transfer −1: it never does.
-  std::vector<step::Counterparts::Member> missing;
+/// A rank, with its part of something that several do together; none where it never starts it.
+struct Party {
+  int rank = 0;
+  std::optional<step::TransferId> transfer;
+  friend bool operator==(const Party&, const Party&) = default;
 };
 
-/// Two collectives that meet on an axis group and differ in operation, purpose or micro-batch; transfer −1:
-/// the rank starts none.
+/// A rank that waits for ever.
+struct Blocked {
+  int rank = 0, instruction = 0;  ///< the wait
+  step::TransferId transfer;      ///< for which it waits
+  std::vector<Party> missing;     ///< who has not started its part
+};
+
+/// Two collectives that meet on an axis group and differ in operation, purpose or micro-batch.
 struct Mismatch {
   topology::Axis axis = topology::Axis::none;
-  step::Counterparts::Member one, other;
+  Party one, other;
 };
 
 struct Deadlock {

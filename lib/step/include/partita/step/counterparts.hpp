@@ -5,6 +5,7 @@
 /// starts on an axis group goes with the k-th of the others, as communicators match them.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -15,30 +16,35 @@ namespace partita::step {
 class Counterparts {
  public:
   struct Member {
-    int rank = 0, transfer = 0;
+    int rank = 0;
+    TransferId transfer;
     friend bool operator==(const Member&, const Member&) = default;
   };
   explicit Counterparts(const ProgramsByRank&);
 
-  /// Groups of transfers that belong together are numbered from 0.
-  [[nodiscard]] int groups() const { return static_cast<int>(begin_.size()) - 1; }
-  /// The group of a transfer; −1 when its program never starts it.
-  [[nodiscard]] int group(int rank, int transfer) const {
-    return group_[static_cast<std::size_t>(rank)][static_cast<std::size_t>(transfer)];
+  /// Transfers that belong together.
+  struct Group {
+    std::size_t begin = 0, end = 0;  ///< among the members of all groups
+    /// Whether all that a transfer needs is there: one send and its receive, or all ranks of the axis group.
+    bool complete = false;
+  };
+  using GroupId = base::Id<Group>;
+
+  [[nodiscard]] const base::IdVector<GroupId, Group>& groups() const { return groups_; }
+  /// The group of a transfer; none when its program never starts it.
+  [[nodiscard]] std::optional<GroupId> group(int rank, TransferId transfer) const {
+    return group_[static_cast<std::size_t>(rank)][transfer];
   }
   /// The send before the receive; collectives by ascending rank.
-  [[nodiscard]] std::span<const Member> members(int group) const {
-    const auto g = static_cast<std::size_t>(group);
-    return std::span(members_).subspan(begin_[g], begin_[g + 1] - begin_[g]);
+  [[nodiscard]] std::span<const Member> members(GroupId group) const {
+    const auto& g = groups_[group];
+    return std::span(members_).subspan(g.begin, g.end - g.begin);
   }
-  /// Whether all that a transfer needs is there: one send and its receive, or all ranks of the axis group.
-  [[nodiscard]] bool complete(int group) const { return complete_[static_cast<std::size_t>(group)]; }
 
  private:
   std::vector<Member> members_;  ///< by group
-  std::vector<std::size_t> begin_;
-  std::vector<char> complete_;
-  std::vector<std::vector<int>> group_;  ///< by rank and transfer
+  base::IdVector<GroupId, Group> groups_;
+  std::vector<base::IdVector<TransferId, std::optional<GroupId>>> group_;  ///< by rank
 };
 
 constexpr bool is_message(const Transfer& t) {

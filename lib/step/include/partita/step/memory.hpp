@@ -6,17 +6,18 @@
 
 namespace partita::step {
 
-/// Offsets of the slots that live for a step; −1 for those of the run.
+/// Offsets of the slots that live for a step and are used; none for others.
 struct MemoryPlan {
-  std::vector<std::int64_t> offset_bytes;
+  base::IdVector<SlotId, std::optional<std::int64_t>> offset_bytes;
   Bytes total{};
 };
 
-/// First and last instruction that touch a slot; first = −1: none does.
+/// First and last instruction that touch a slot.
 struct LiveRange {
-  int first = -1, last = -1;
+  int first = 0, last = 0;
 };
-std::vector<LiveRange> live_ranges(const Program&);
+/// None where no instruction does.
+base::IdVector<SlotId, std::optional<LiveRange>> live_ranges(const Program&);
 
 /// The most bytes that slots of the step alive at the same time hold: what a schedule stashes.
 Bytes peak_live_bytes(const Program&, int data_rank, std::int64_t batch);

@@ -7,9 +7,12 @@
 /// axes, layers, micro-batches) is the same for all tensor coordinates of a stage.
 #pragma once
 
+#include <optional>
+#include <ranges>
 #include <string>
 #include <vector>
 
+#include "partita/base/id.hpp"
 #include "partita/collective/algorithm.hpp"
 #include "partita/collective/rounds.hpp"
 #include "partita/collective/traffic.hpp"
@@ -24,6 +27,12 @@ namespace partita::step {
 using kernels::Bytes;
 using kernels::DataType;
 using kernels::Elements;
+
+using UnitId = base::Id<struct Unit>;
+using SlotId = base::Id<struct Slot>;
+using BucketId = base::Id<struct Bucket>;
+using TransferId = base::Id<struct Transfer>;
+using ConversionId = base::Id<struct Conversion>;
 
 enum class Kind {
   load,      ///< a micro-batch's samples or labels
@@ -55,7 +64,7 @@ std::string_view to_string(Phase);
 struct Unit {
   int layer = 0;
   bool fused_relu = false;
-  int chunk = 0;  ///< of the role's chunks
+  ChunkId chunk;
   Variant variant = Variant::replicated;
   model::Layer local;  ///< the layer with this role's share of its inputs and outputs
   bool idle = false;   ///< the share is empty: nothing is computed, sums are zero
@@ -91,14 +100,14 @@ enum class Lifetime {
 /// as many as the pieces of its conversion.
 struct Slot {
   SlotRole role = SlotRole::activation;
-  int unit = -1;  ///< whose output it is; −1 for the network's input
-  int microbatch = -1;
+  std::optional<UnitId> unit = {};  ///< whose output it is; none for the network's input
+  std::optional<MicrobatchId> microbatch = {};
   DataType type = DataType::float32;
   Elements per_sample{};
   bool batch_share = false;
   Elements fixed{};
-  int conversion = -1;  ///< of a message
-  End end = End::send;  ///< which pieces of the conversion
+  std::optional<ConversionId> conversion = {};  ///< of a message
+  End end = End::send;                          ///< which pieces of the conversion
   Lifetime lifetime = Lifetime::step;
   /// Of parameters and their gradients: where it begins in the role's flat vector of them.
   Elements first{};
@@ -106,31 +115,32 @@ struct Slot {
   bool in_window = false;
 };
 
-/// The slots that a unit works on for one micro-batch; −1 where there is none. x and y are equal when the
-/// unit moves no data. `saved` in the order of the layer's description; sums (`Layer::statistics`) of the
-/// input, and of its output's gradient.
+/// The slots that a unit works on for one micro-batch. x and y are equal when the unit moves no data. `saved`
+/// in the order of the layer's description; sums (`Layer::statistics`) of the input, and of its output's
+/// gradient.
 struct UnitSlots {
-  int x = -1, y = -1, dy = -1, dx = -1;
-  std::vector<int> saved;
-  int statistics = -1, gradient_sums = -1;
+  SlotId x, y;
+  std::optional<SlotId> dy, dx;
+  std::vector<SlotId> saved;
+  std::optional<SlotId> statistics, gradient_sums;
 };
 
 /// Trained units whose gradients are reduced (over `axis`) and updated together. Their parameters lie in one
 /// slot; their gradients in another, in the same order.
 struct Bucket {
   topology::Axis axis = topology::Axis::none;
-  std::vector<int> units;  ///< in the order in which their gradients are complete
+  std::vector<UnitId> units;  ///< in the order in which their gradients are complete
   /// The unit with whose gradients the bucket is known to be complete: its last one, or the first one behind
   /// it, which could not join.
-  int closing_unit = -1;
-  int parameters = -1;
+  UnitId closing_unit;
+  SlotId parameters;
   /// By level (`Program::gradient_levels`); the first is what is reduced. None outside of training.
-  std::vector<int> gradients;
+  std::vector<SlotId> gradients;
 };
 
 /// A part of the parameters of a bucket.
 struct BucketPart {
-  int bucket = -1;
+  BucketId bucket;
   Elements first{}, count{};  ///< within its slots
 };
 
@@ -139,12 +149,12 @@ struct Transfer {
   collective::Operation operation = collective::Operation::all_reduce;
   topology::Axis axis = topology::Axis::data;
   collective::Purpose purpose = collective::Purpose::gradient;
-  int microbatch = -1;
-  int slot = -1;        ///< what is sent, or reduced in place
-  int target = -1;      ///< where an all-to-all's messages arrive
-  int conversion = -1;  ///< whose pieces are exchanged
-  int peer = -1;        ///< of send and receive: coordinate on the axis
-  int tag = -1;         ///< of send and receive: (direction, boundary, micro-batch)
+  std::optional<MicrobatchId> microbatch = {};
+  SlotId slot = {};                             ///< what is sent, or reduced in place
+  std::optional<SlotId> target = {};            ///< where an all-to-all's messages arrive
+  std::optional<ConversionId> conversion = {};  ///< whose pieces are exchanged
+  std::optional<int> peer = {};                 ///< of send and receive: coordinate on the axis
+  std::optional<int> tag = {};                  ///< of send and receive: (direction, boundary, micro-batch)
   DataType type = DataType::float32;
   collective::Combine combine = collective::Combine::sum;  ///< of a reduction
   /// Of an all-reduce; `automatic` until rank and batch are known, see `resolve`.
@@ -155,15 +165,15 @@ struct Instruction {
   Kind kind = Kind::load;
   Queue queue = Queue::compute;
   Phase phase = Phase::none;
-  int unit = -1;
-  int chunk = -1;
-  int microbatch = -1;
-  int bucket = -1;
-  int transfer = -1;
-  int conversion = -1;
+  std::optional<UnitId> unit = {};
+  std::optional<ChunkId> chunk = {};
+  std::optional<MicrobatchId> microbatch = {};
+  std::optional<BucketId> bucket = {};
+  std::optional<TransferId> transfer = {};
+  std::optional<ConversionId> conversion = {};
   bool accumulates = false;  ///< backward parameters: adds to what earlier micro-batches left
   /// Slots. `combine` adds the chunk's part of each that it reads to the one that it writes in its place.
-  std::vector<int> reads, writes;
+  std::vector<SlotId> reads = {}, writes = {};
 };
 
 /// Where a tensor of a unit's parameters lies in the flat parameter vector, and which rows and columns of the
@@ -171,7 +181,7 @@ struct Instruction {
 struct TensorRange {
   Elements first{}, count{};
   bool trained = false;  ///< by the optimizer, which also has states of it
-  int slot = -1;         ///< of parameters, in which it lies
+  SlotId slot = {};      ///< of parameters, in which it lies
   std::int64_t first_row = 0;
   std::int64_t first_column = 0, columns = 1;
   std::int64_t logical_columns = 1;
@@ -184,8 +194,8 @@ struct TensorRange {
 
 /// The parameters of a unit in the order of `Layer::parameters()`. Trained ones lie one behind the other.
 struct ParameterRange {
-  bool replicated = true;  ///< along the tensor axis
-  int bucket = -1;         ///< of the trained ones; −1 where it has none
+  bool replicated = true;          ///< along the tensor axis
+  std::optional<BucketId> bucket;  ///< of the trained ones
   std::vector<TensorRange> tensors;
   /// Of the trained ones.
   [[nodiscard]] Elements first() const { return tensors.empty() ? Elements(0) : tensors.front().first; }
@@ -208,58 +218,60 @@ struct Program {
   /// would take them (where ranks share statistics of a micro-batch), or into the data ranks' shares.
   bool microbatches_first = false;
   int chunks = 1;
-  std::vector<Unit> units;         ///< of the role's chunks, in order
-  std::vector<UnitSlots> tensors;  ///< of unit u and micro-batch j at u·microbatches + j
+  base::IdVector<UnitId, Unit> units;  ///< of the role's chunks, in order
+  base::IdVector<UnitId, base::IdVector<MicrobatchId, UnitSlots>> tensors;
   Placement loss_placement;
-  std::vector<int> input_slot, labels_slot, loss_slot, loss_gradient_slot,
-      statistics_slot;  ///< by micro-batch; empty in roles that have none
-  int metric_slot = -1;
-  int untrained_slot = -1;  ///< of the parameters that no optimizer changes
-  std::vector<Slot> slots;
-  std::vector<ParameterRange> parameters;  ///< of each unit; without tensors where it has none
+  base::IdVector<MicrobatchId, SlotId> input_slot, labels_slot, loss_slot, loss_gradient_slot,
+      statistics_slot;  ///< empty in roles that have none
+  SlotId metric_slot;
+  SlotId untrained_slot;  ///< of the parameters that no optimizer changes
+  base::IdVector<SlotId, Slot> slots;
+  base::IdVector<UnitId, ParameterRange> parameters;  ///< of each unit; without tensors where it has none
   Elements parameter_count{};
   Elements trained_count{};  ///< of the trained tensors, which come first
   /// Copies of all gradients. In the deterministic mode every micro-batch is a grain whose gradient is
   /// written alone and then added up in one binary tree, of which a stack holds the open branches; else 1.
   int gradient_levels = 1;
-  std::vector<Bucket> buckets;                           ///< in the order in which they are complete
-  std::vector<std::vector<BucketPart>> chunk_gradients;  ///< by chunk, its parts of the buckets in order
-  std::vector<Conversion> conversions;
-  std::vector<Transfer> transfers;
+  base::IdVector<BucketId, Bucket> buckets;  ///< in the order in which they are complete
+  base::IdVector<ChunkId, std::vector<BucketPart>> chunk_gradients;  ///< its parts of the buckets in order
+  base::IdVector<ConversionId, Conversion> conversions;
+  base::IdVector<TransferId, Transfer> transfers;
   collective::Wish all_reduces;  ///< what decides their algorithms, with rank, batch and `Site`
   std::vector<Instruction> instructions;
 
-  [[nodiscard]] const UnitSlots& slots_of(int unit, int microbatch) const {
-    return tensors[static_cast<std::size_t>(unit * microbatches + microbatch)];
+  [[nodiscard]] auto chunk_ids() const { return std::views::iota(ChunkId(), ChunkId(chunks)); }
+  [[nodiscard]] auto microbatch_ids() const {
+    return std::views::iota(MicrobatchId(), MicrobatchId(microbatches));
   }
   /// Samples of a slot when its micro-batch has `samples`.
   [[nodiscard]] Elements elements(const Slot& slot, std::int64_t samples) const {
-    if (slot.conversion >= 0)
-      return Elements(message_elements(conversions[static_cast<std::size_t>(slot.conversion)], slot.end,
-                                       at.tensor, grid.tensor, samples));
+    if (slot.conversion)
+      return Elements(
+          message_elements(conversions[*slot.conversion], slot.end, at.tensor, grid.tensor, samples));
     const auto mine = slot.batch_share ? topology::share(at.tensor, grid.tensor, samples).size() : samples;
     return slot.per_sample * mine + slot.fixed;
   }
   /// The samples of micro-batch j of data rank `data`, within a batch of `batch` samples.
-  [[nodiscard]] topology::Range microbatch(int j, int data, std::int64_t batch) const {
+  [[nodiscard]] topology::Range microbatch(MicrobatchId j, int data, std::int64_t batch) const {
     const std::int64_t ranks = grid.data, all = microbatches;
-    return topology::share(microbatches_first ? j * ranks + data : data * all + j, ranks * all, batch);
+    return topology::share(microbatches_first ? j.value() * ranks + data : data * all + j.value(),
+                           ranks * all, batch);
   }
   /// Samples of micro-batch j on all data ranks together, where micro-batches are cut first.
-  [[nodiscard]] std::int64_t samples_of_all(int j, std::int64_t batch) const {
-    return topology::share(j, microbatches, batch).size();
+  [[nodiscard]] std::int64_t samples_of_all(MicrobatchId j, std::int64_t batch) const {
+    return topology::share(j.value(), microbatches, batch).size();
   }
-  /// Samples of micro-batch j on a rank of the grid; of what belongs to no micro-batch (j < 0), none.
-  [[nodiscard]] std::int64_t samples_of(int j, int rank, std::int64_t batch) const {
-    return j < 0 ? 0 : microbatch(j, topology::coordinate_of(grid, rank).data, batch).size();
+  /// Samples of micro-batch j on a rank of the grid; 0 for what belongs to no micro-batch.
+  [[nodiscard]] std::int64_t samples_of(std::optional<MicrobatchId> j, int rank, std::int64_t batch) const {
+    return j ? microbatch(*j, topology::coordinate_of(grid, rank).data, batch).size() : 0;
   }
   /// Elements that a transfer asks to have moved or reduced, from this rank's point of view.
   [[nodiscard]] Elements payload(const Transfer& transfer, std::int64_t samples) const {
-    return elements(slots[static_cast<std::size_t>(transfer.slot)], samples);
+    return elements(slots[transfer.slot], samples);
   }
   /// Where a tensor begins in its slot, and its gradients in theirs.
   [[nodiscard]] Elements offset_in_slot(const TensorRange& tensor) const {
-    return tensor.first - slots[static_cast<std::size_t>(tensor.slot)].first;
+    return tensor.first - slots[tensor.slot].first;
   }
 };
 

@@ -9,7 +9,12 @@
 #include <string_view>
 #include <vector>
 
+#include "partita/base/id.hpp"
+
 namespace partita::step {
+
+using ChunkId = base::Id<struct Chunk>;  ///< of one stage's chunks
+using MicrobatchId = base::Id<struct Microbatch>;
 
 enum class Schedule { naive, gpipe, one_f_one_b, interleaved, zb_h1 };
 
@@ -21,8 +26,8 @@ enum class Pass { forward, backward, backward_input, backward_weight };
 
 struct Action {
   Pass pass = Pass::forward;
-  int chunk = 0;  ///< of this stage's chunks
-  int microbatch = 0;
+  ChunkId chunk;
+  MicrobatchId microbatch;
   friend bool operator==(const Action&, const Action&) = default;
 };
 
