@@ -104,11 +104,13 @@ piece() {
   shift 2
   { printf '$ %s\n' "$*"; timeout -k 5 "$limit" "$@"; } >"$logs/$name.txt" 2>&1 </dev/null || status=$?
   case "$status" in
-    0)
-      verdict=passed
+    0 | 77)
+      words=$(skipped "$logs/$name.txt")
+      [ "$status" -eq 0 ] || words=${words:-exit code 77, $(tail -n 1 "$logs/$name.txt" | cut -c 1-100)}
       # What only starts may find no device, and says so.
-      if words=$(skipped "$logs/$name.txt"); then verdict="did NOT run: $words"; [[ $name != start_* ]] || verdict="passed: $words"; fi ;;
-    77) verdict="did NOT run: $(skipped "$logs/$name.txt" || echo "exit code 77, $(tail -n 1 "$logs/$name.txt" | cut -c 1-100)")" ;;
+      if [ -z "$words" ]; then verdict=passed
+      elif [[ $name = start_* ]]; then verdict="passed: $words"
+      else verdict="did NOT run: $words"; fi ;;
     # The sanitizer is slow, which is no sign of a kernel that never ends.
     124 | 137) verdict="FAILED: cut off after $limit s"; [[ $name = memcheck* ]] || : >"$logs/hung" ;;
     *) verdict="FAILED: exit code $status, $(tail -n 1 "$logs/$name.txt" | cut -c 1-100)" ;;

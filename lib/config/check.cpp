@@ -84,9 +84,7 @@ void check_microbatches(const RunOptions& options, std::int64_t batch, std::vect
 
 void check_chunks(const RunOptions& options, std::vector<Violation>& violations) {
   const auto& pipeline = options.pipeline;
-  const bool takes_chunks =
-      pipeline.schedule != step::Schedule::one_f_one_b && pipeline.schedule != step::Schedule::zb_h1;
-  if (pipeline.chunks > 1 && !takes_chunks)
+  if (pipeline.chunks > 1 && !step::takes_chunks(pipeline.schedule))
     violations.push_back(
         {"pipeline.chunks", number(pipeline.chunks),
          std::string(to_string(pipeline.schedule)) +

@@ -83,10 +83,9 @@ std::vector<Key> grid_and_model_keys() {
       machine_file(),
       choice(
           "pipeline.schedule", "order of the micro-batches",
-          std::array{step::Schedule::one_f_one_b, step::Schedule::naive, step::Schedule::gpipe,
-                     step::Schedule::interleaved, step::Schedule::zb_h1},
+          step::schedules(),
           [](O& o) -> auto& { return o.pipeline.schedule; }).used_when(
-          [](const O& o) { return has_order(o) || o.pipeline.schedule == step::Schedule::zb_h1; }),
+          [](const O& o) { return has_order(o) || step::parts_backward(o.pipeline.schedule); }),
       optional_number<int>(
           "pipeline.microbatches", "micro-batches of a data rank; default: 4 a stage", {1, 1 << 20},
           [](O& o) -> auto& { return o.pipeline.microbatches; }),

@@ -10,7 +10,8 @@ using base::RunKind;
 // The references of these lambdas would be taken for operators.
 // clang-format off
 
-bool keeps_velocity(const RunOptions& o) { return !kernels::has_moments(o.train.optimizer.rule); }
+const kernels::OptimizerDescription& optimizer_of(const RunOptions& o) { return kernels::describe(o.train.optimizer.rule); }
+bool takes_momentum(const RunOptions& o) { return optimizer_of(o).takes_momentum; }
 
 /// A moment that kept all of itself would never begin.
 constexpr Bounds<double> below_one{0, 0.999999};
@@ -18,9 +19,11 @@ constexpr Bounds<double> below_one{0, 0.999999};
 /// Printed where another than SGD is chosen, which all runs of earlier versions are.
 Key optimizer() {
   using Rule = kernels::OptimizerRule;
+  std::vector<Rule> rules;
+  for (const auto& each : kernels::optimizers)
+    rules.push_back(each.rule);
   Key key = choice(
-      "train.optimizer", "how gradients change the parameters; default: sgd",
-      std::array{Rule::sgd, Rule::nesterov, Rule::adam, Rule::adamw},
+      "train.optimizer", "how gradients change the parameters; default: sgd", std::move(rules),
       [](RunOptions& o) -> auto& { return o.train.optimizer.rule; });
   key.print = [plain = key.print](const RunOptions& o) {
     return o.train.optimizer.rule == Rule::sgd ? std::nullopt : plain(o);
@@ -28,10 +31,10 @@ Key optimizer() {
   return key;
 }
 
-/// Of adam and adamw, and printed of these alone.
-Key of_moments(Key key) {
+/// Printed only of rules that take it.
+Key of_betas(Key key) {
   key.print = [plain = key.print](const RunOptions& o) {
-    return keeps_velocity(o) ? std::nullopt : plain(o);
+    return optimizer_of(o).takes_betas ? plain(o) : std::nullopt;
   };
   return key;
 }
@@ -84,14 +87,14 @@ std::vector<Key> train_keys() {
       optimizer(),
       number<double>(
           "train.momentum", "µ of sgd and nesterov", {0, 1},
-          [](O& o) -> auto& { return o.train.optimizer.momentum; }).used_when(keeps_velocity),
-      of_moments(number<double>(
+          [](O& o) -> auto& { return o.train.optimizer.momentum; }).used_when(takes_momentum),
+      of_betas(number<double>(
           "train.beta1", "β₁ of adam and adamw: what the first moment keeps in a step; default: 0.9", below_one,
           [](O& o) -> auto& { return o.train.optimizer.beta1; })),
-      of_moments(number<double>(
+      of_betas(number<double>(
           "train.beta2", "β₂ of adam and adamw: what the second moment keeps in a step; default: 0.999", below_one,
           [](O& o) -> auto& { return o.train.optimizer.beta2; })),
-      of_moments(number<double>(
+      of_betas(number<double>(
           "train.epsilon", "ε of adam and adamw, added to the root of the second moment; default: 1e-08",
           {1e-30, 1}, [](O& o) -> auto& { return o.train.optimizer.epsilon; })),
       number<double>(

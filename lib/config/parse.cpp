@@ -170,20 +170,29 @@ void check_optimizer(const Values& values, const RunOptions& options, const std:
                      std::vector<Violation>& violations) {
   if (refused.contains("train.optimizer")) return;
   const auto& optimizer = options.train.optimizer;
-  const bool moments = kernels::has_moments(optimizer.rule);
+  const auto& rule = kernels::describe(optimizer.rule);
+  const auto those = [](bool kernels::OptimizerDescription::*takes) {
+    std::string names;
+    for (const auto& each : kernels::optimizers)
+      if (each.*takes) names += (names.empty() ? "" : " or ") + std::string(each.name);
+    return "belongs to train.optimizer=" + names;
+  };
   const std::string chosen = ", not to " + std::string(to_string(optimizer.rule));
   for (const char* key : {"train.beta1", "train.beta2", "train.epsilon"})
-    if (const auto given = values.find(key); !moments && given != values.end() && !refused.contains(key))
+    if (const auto given = values.find(key);
+        !rule.takes_betas && given != values.end() && !refused.contains(key))
       violations.push_back({key, given->second.front(),
-                            "belongs to train.optimizer=adam and adamw" + chosen + ": leave it out"});
-  if (moments && optimizer.momentum > 0)
-    violations.push_back({"train.momentum", values.at("train.momentum").front(),
-                          "belongs to train.optimizer=sgd and nesterov" + chosen + "; the nearest is 0"});
+                            those(&kernels::OptimizerDescription::takes_betas) + chosen + ": leave it out"});
+  if (!rule.takes_momentum && optimizer.momentum > 0)
+    violations.push_back(
+        {"train.momentum", values.at("train.momentum").front(),
+         those(&kernels::OptimizerDescription::takes_momentum) + chosen + "; the nearest is 0"});
   const auto given = values.find("train.momentum");
   const bool none = given == values.end() || std::strtod(given->second.front().c_str(), nullptr) == 0;
-  if (optimizer.rule == kernels::OptimizerRule::nesterov && none && !refused.contains("train.momentum"))
+  if (rule.needs_momentum && none && !refused.contains("train.momentum"))
     violations.push_back({"train.momentum", "0",
-                          "must be above 0 for train.optimizer=nesterov, which is sgd without a momentum"});
+                          "must be above 0 for train.optimizer=" + std::string(rule.name) +
+                              ", which is sgd without a momentum"});
 }
 
 /// An empty value is as if the key were not given, where a key may be without one. So the command line can

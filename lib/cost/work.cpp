@@ -15,7 +15,7 @@ using step::Program;
 /// Samples of a unit that a rank has of its micro-batch.
 std::int64_t samples_of(const Program& program, const step::Unit& unit, std::int64_t samples) {
   if (unit.idle) return 0;
-  if (unit.variant != step::Variant::batch) return samples;
+  if (!step::cuts_of(unit.variant).samples) return samples;
   return topology::share(program.at.tensor, program.grid.tensor, samples).size();
 }
 

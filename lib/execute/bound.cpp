@@ -66,7 +66,7 @@ nn::Operator* Executor::Bound::operator_of(Executor& executor, step::UnitId u, s
   const auto& unit = program.units[u];
   const auto& s = program.tensors[u][j];
   if (s.x == s.y) return nullptr;
-  const auto n = unit.idle ? 0 : samples(j, unit.variant == step::Variant::batch).size();
+  const auto n = unit.idle ? 0 : samples(j, step::cuts_of(unit.variant).samples).size();
   auto& planned = planned_[{u, n}];
   if (!planned)
     planned = nn::plan_operator(unit.local,

@@ -36,7 +36,7 @@ void Executor::loss(const step::Instruction& instruction, Bound& bound, const Ba
   const View logits = bound.slot(program_.loss_slot[j]), labels = bound.slot(program_.labels_slot[j]);
   const View gradient = program_.training ? bound.slot(program_.loss_gradient_slot[j]) : View();
   const View sums = step_memory_.sums_of(j);
-  const auto samples = bound.samples(*instruction.microbatch, placement.spread == step::Spread::batch);
+  const auto samples = bound.samples(j, placement.spread == step::Spread::batch);
   const auto n = samples.size();
   if (options_.on_outputs) options_.on_outputs({.samples = samples, .values = on_host(logits)});
   const double scale = 1.0 / static_cast<double>(batch.divisor);
@@ -88,7 +88,7 @@ nn::StepPosition Executor::position_in(const Bound& bound, const step::Instructi
   const auto& unit = program_.units[*instruction.unit];
   return {.values = step_memory_.values(),
           .first_sample = kernels::Samples(
-              bound.samples(*instruction.microbatch, unit.variant == step::Variant::batch).begin),
+              bound.samples(*instruction.microbatch, step::cuts_of(unit.variant).samples).begin),
           .samples_of_all = kernels::Samples(program_.samples_of_all(*instruction.microbatch, bound.batch))};
 }
 

@@ -95,7 +95,7 @@ bool Executor::output_is_finite(const step::Instruction& instruction, Bound& bou
   const auto& unit = program_.units[*instruction.unit];
   auto t = bound.work_of(instruction).tensors;
   if (!unit.fused_relu || t.y.empty()) return all_finite(on_host(t.y));
-  const auto n = bound.samples(*instruction.microbatch, unit.variant == step::Variant::batch).size();
+  const auto n = bound.samples(*instruction.microbatch, step::cuts_of(unit.variant).samples).size();
   const auto plain = nn::plan_operator(unit.local,
                                        {.index = unit.layer,
                                         .first_channel = unit.first_channel,

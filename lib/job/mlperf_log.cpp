@@ -52,13 +52,13 @@ void MlperfLog::begin_run(const config::RunOptions& options, const data::DataPai
   write(point, "opt_name", to_string(t.optimizer.rule), no_more);
   write(point, "opt_base_learning_rate", t.learning_rate, no_more);
   write(point, "opt_learning_rate_warmup_steps", t.warmup_steps, no_more);
-  if (kernels::has_moments(t.optimizer.rule)) {
+  const auto& rule = kernels::describe(t.optimizer.rule);
+  if (rule.takes_betas) {
     write(point, "opt_adam_beta_1", t.optimizer.beta1, no_more);
     write(point, "opt_adam_beta_2", t.optimizer.beta2, no_more);
     write(point, "opt_adam_epsilon", t.optimizer.epsilon, no_more);
-  } else {
-    write(point, "opt_momentum", t.optimizer.momentum, no_more);
   }
+  if (rule.takes_momentum) write(point, "opt_momentum", t.optimizer.momentum, no_more);
   write(point, "opt_weight_decay", t.optimizer.weight_decay, no_more);
   write(end, "init_stop", nothing, no_more);
   write(start, "run_start", nothing, no_more);

@@ -9,8 +9,6 @@
 namespace partita::plan {
 namespace {
 
-using step::Variant;
-
 const model::Layer& whole(const PlacedLayer& placed) {
   return placed.model.layers[static_cast<std::size_t>(placed.layer)];
 }
@@ -19,7 +17,7 @@ cost::Work work_on(const PlacedLayer& placed, int rank, std::int64_t samples) {
   const auto unit = step::share_of(placed.model, placed.layer, placed.placement, rank, placed.ranks);
   if (unit.idle) return {};
   auto work = cost::work_of(unit.local, samples, element_type);
-  if (unit.variant == Variant::row && unit.local.has_parameters())
+  if (step::cuts_of(unit.variant).inputs && unit.local.has_parameters())
     work.flops = cost::work_of(whole(placed), samples, element_type).flops *
                  static_cast<double>(unit.local.input.elements().value()) /
                  static_cast<double>(whole(placed).input.elements().value());
@@ -31,7 +29,7 @@ cost::Work work_on(const PlacedLayer& placed, int rank, std::int64_t samples) {
 double passes_picoseconds(const PlacedLayer& placed, std::int64_t samples, const machine::Machine& machine) {
   double longest = 0;
   for (int rank = 0; rank < placed.ranks; ++rank) {
-    const auto mine = placed.placement.variant == Variant::batch
+    const auto mine = step::cuts_of(placed.placement.variant).samples
                           ? topology::share(rank, placed.ranks, samples).size()
                           : samples;
     if (mine > 0) longest = std::max(longest, cost::picoseconds_of(work_on(placed, rank, mine), machine));
@@ -41,8 +39,7 @@ double passes_picoseconds(const PlacedLayer& placed, std::int64_t samples, const
 
 kernels::Elements trained_of_rank(const PlacedLayer& placed) {
   if (!whole(placed).is_trained()) return {};
-  const auto variant = placed.placement.variant;
-  const int shares = variant == Variant::column || variant == Variant::row ? placed.ranks : 1;
+  const int shares = step::cuts_of(placed.placement.variant).of_parameters() ? placed.ranks : 1;
   return kernels::Elements((whole(placed).parameter_elements().value() + shares - 1) / shares);
 }
 

@@ -128,9 +128,9 @@ class Placer {
   /// Sums over the ranks that have a share of the samples, forward and where a gradient goes further down.
   double statistics_picoseconds(const LayerPlacement& choice, int l) const {
     const auto& layer = model_.layers[static_cast<std::size_t>(l)];
-    const double ranks = grid_.data * (samples_are_cut(choice.variant) ? grid_.tensor : 1);
+    const double ranks = grid_.data * (step::cuts_of(choice.variant).of_channel() ? grid_.tensor : 1);
     if (!layer.takes_statistics() || ranks == 1) return 0;
-    const double share = choice.variant == Variant::column ? 1.0 / grid_.tensor : 1.0;
+    const double share = step::cuts_of(choice.variant).outputs ? 1.0 / grid_.tensor : 1.0;
     const double sums = share * static_cast<double>(bytes_of(DataType::float64, layer.statistics()).value());
     return (l > lowest_ ? 2 : 1) * cost::picoseconds_of_transfer(2 * (ranks - 1) / ranks * sums, machine_);
   }

@@ -137,7 +137,7 @@ void restore(const std::filesystem::path& folder, const results::Manifest& manif
   const auto rule = parameters.optimizer().rule;
   auto names = kernels::states_of(rule);
   const bool goes_on = holds_all_states(manifest, model, names);
-  if (!goes_on && kernels::has_moments(rule)) names = {};
+  if (!goes_on && kernels::describe(rule).takes_betas) names = {};
   parameters.edit([&](View weights, std::span<const View> states) {
     fill(folder, manifest, model, program, in_order_of(manifest, weights, states, names));
   });

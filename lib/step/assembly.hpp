@@ -3,7 +3,6 @@
 
 #include <map>
 #include <optional>
-#include <ranges>
 
 #include "lower.hpp"
 
@@ -49,17 +48,13 @@ class Assembly {
     return model.layers[static_cast<std::size_t>(unit(u).layer)];
   }
   /// Of a chunk, in order.
-  [[nodiscard]] auto units(ChunkId chunk) const {
-    return std::views::iota(first_unit(chunk), last_unit(chunk) + 1);
+  [[nodiscard]] base::IdRange<UnitId> units(ChunkId chunk) const {
+    return {first_unit(chunk), last_unit(chunk) + 1};
   }
   [[nodiscard]] UnitId first_unit(ChunkId chunk) const {
     return chunk == ChunkId() ? UnitId() : last_unit(chunk - 1) + 1;
   }
   [[nodiscard]] UnitId last_unit(ChunkId chunk) const { return last_unit_[chunk]; }
-  /// Of any chunk.
-  [[nodiscard]] static std::optional<UnitId> unit_before(UnitId u) {
-    return u == UnitId() ? std::nullopt : std::optional(u - 1);
-  }
   [[nodiscard]] UnitSlots& slots(UnitId u, MicrobatchId j) { return program.tensors[u][j]; }
   /// Those that hold the tensors of a unit.
   [[nodiscard]] std::vector<SlotId> parameter_slots(UnitId u) const;

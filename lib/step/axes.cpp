@@ -20,7 +20,7 @@ topology::Axis gradient_axes(const Plan& plan, int layer) {
 
 topology::Axis statistics_axes(const Plan& plan, int layer) {
   const auto variant = plan.placement.layers[static_cast<std::size_t>(layer)].variant;
-  return plan.grid.occupied(samples_are_cut(variant) ? Axis::data | Axis::tensor : Axis::data);
+  return plan.grid.occupied(cuts_of(variant).of_channel() ? Axis::data | Axis::tensor : Axis::data);
 }
 
 std::vector<Axis> used_axes(const model::ModelSpec& model, const Plan& plan) {

@@ -3,10 +3,12 @@
 #include "partita/step/build.hpp"
 
 #include <bit>
+#include <map>
 #include <utility>
 
 #include "exchange.hpp"
 #include "messages.hpp"
+#include "partita/base/error.hpp"
 #include "synchronisation.hpp"
 
 namespace partita::step {
@@ -27,6 +29,7 @@ class Builder {
       : a_(prepared(model, plan, at, format, training)), messages_(a_), synchronisation_(synchronous(a_)) {
     order_ = training ? order_of(plan.pipeline, plan.grid.pipeline, at.pipeline)
                       : forward_order_of(plan.pipeline, plan.grid.pipeline);
+    expect_ascending();
     std::erase_if(order_, [&](const Action& action) {
       return action.pass != Pass::forward && !a_.has_backward(action.chunk);
     });
@@ -45,6 +48,15 @@ class Builder {
   }
 
  private:
+  /// As `order_of` promises: the first micro-batch's gradients overwrite, the last one's complete them.
+  void expect_ascending() const {
+    std::map<std::pair<Pass, ChunkId>, int> next;
+    for (const auto& action : order_)
+      base::expect(next[{action.pass, action.chunk}]++ == action.microbatch.value(),
+                   "a schedule takes the micro-batches of a chunk in ascending order; chunk, micro-batch",
+                   action.chunk.value(), action.microbatch.value());
+  }
+
   static Assembly prepared(const model::ModelSpec& model, const Plan& plan, const topology::Coordinate& at,
                            const TensorFormat& format, bool training) {
     Assembly assembly(model, plan, at, format, training);
@@ -151,7 +163,7 @@ class Builder {
               {a_.plan.placement.loss, output_pair(a_.plan, a_.unit(a_.last_unit(c))).gradient,
                a_.output_shape()},
               a_.program.loss_gradient_slot[j], *a_.slots(a_.last_unit(c), j).dy, true, c, j);
-    for (const auto u : a_.units(c) | std::views::reverse) {
+    for (const auto u : a_.units(c).reversed()) {
       if (a_.unit(u).layer < a_.lowest) break;
       const bool gives = inputs && a_.unit(u).layer > a_.lowest;
       if (inputs) mask(u, j);
@@ -174,8 +186,7 @@ class Builder {
 
   [[nodiscard]] Conversion gradient_conversion(UnitId u) const {
     const ChunkId c = a_.unit(u).chunk;
-    const auto& before =
-        u > a_.first_unit(c) ? output_pair(a_.plan, a_.unit(*a_.unit_before(u))) : a_.delivered(c);
+    const auto& before = u > a_.first_unit(c) ? output_pair(a_.plan, a_.unit(u - 1)) : a_.delivered(c);
     return {input_pair(a_.plan, a_.unit(u)).gradient, before.gradient, a_.whole(u).input};
   }
   [[nodiscard]] bool exchanges(UnitId u) const {
@@ -184,7 +195,7 @@ class Builder {
     return exchange != Exchange::none && exchange != Exchange::keep && exchange != Exchange::local;
   }
   SlotId converted_gradient(UnitId u, MicrobatchId j) {
-    return u > a_.first_unit(a_.unit(u).chunk) ? *a_.slots(*a_.unit_before(u), j).dy
+    return u > a_.first_unit(a_.unit(u).chunk) ? *a_.slots(u - 1, j).dy
                                                : a_.sent_gradient.at({a_.unit(u).chunk, j});
   }
 
@@ -262,7 +273,7 @@ class Builder {
       a_.add(std::move(instruction));
     }
     if (!a_.is_last(j)) return;
-    for (const auto u : a_.units(c) | std::views::reverse)
+    for (const auto u : a_.units(c).reversed())
       if (a_.whole(u).is_trained()) complete(u);
   }
 

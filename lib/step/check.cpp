@@ -151,7 +151,7 @@ class Checker {
   void check_unit(const Instruction& i) {
     const auto& unit = p_.units[*i.unit];
     const auto& s = p_.tensors[*i.unit][*i.microbatch];
-    const auto n = unit.idle ? 0 : share(unit.variant == Variant::batch);
+    const auto n = unit.idle ? 0 : share(cuts_of(unit.variant).samples);
     const auto in = n * unit.local.input.elements().value(), out = n * unit.local.output.elements().value();
     const auto output = unit.local.description().output;
     require(unit.idle || output == nullptr || output(unit.local) == unit.local.output,

@@ -20,22 +20,23 @@ Shape local_shape(const Placement& placement, const Shape& whole, int rank, int 
 
 Unit share_of(const model::ModelSpec& model, int layer, const LayerPlacement& placed, int rank, int ranks) {
   const auto& whole = model.layers[static_cast<std::size_t>(layer)];
+  const Cuts cuts = cuts_of(placed.variant);
   Unit unit{.layer = layer, .variant = placed.variant, .local = whole};
   const Box share = storage_of(placed.out.value, whole.output, rank, ranks, 1);
   unit.first_channel = share.channels.begin;
   unit.first_row = share.rows.begin;
-  unit.adds_bias = placed.variant != Variant::row || rank == 0;
+  unit.adds_bias = !cuts.inputs || rank == 0;
   const Shape input = local_shape(placed.in.value, whole.input, rank, ranks);
   const Shape output = local_shape(placed.out.value, whole.output, rank, ranks);
   const bool empty = output.elements().value() == 0;
-  if (empty && (!whole.has_parameters() || placed.variant == Variant::height)) {
+  if (empty && (!whole.has_parameters() || cuts.rows)) {
     unit.idle = true;  // the layer stays whole, on no samples
     return unit;
   }
   unit.local.input = input;
   unit.local.output = output;
-  if (placed.variant == Variant::column && whole.has_parameters()) unit.local.out = output[0];
-  if (placed.variant == Variant::height) unit.local.padding = 0;  // its border is stored
+  if (cuts.outputs && whole.has_parameters()) unit.local.out = output[0];
+  if (cuts.rows) unit.local.padding = 0;  // its border is stored
   return unit;
 }
 

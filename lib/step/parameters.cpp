@@ -13,7 +13,8 @@ void place_parameters(Assembly& a, UnitId u, bool trained) {
   const auto& local = a.unit(u).local;
   const auto& placed = a.plan.placement.layers[static_cast<std::size_t>(a.unit(u).layer)];
   auto& range = a.program.parameters[u];
-  range.replicated = placed.variant != Variant::column && placed.variant != Variant::row;
+  const Cuts cuts = cuts_of(placed.variant);
+  range.replicated = !cuts.of_parameters();
   const auto rank = static_cast<std::size_t>(a.program.at.tensor);
   const auto parts = local.parameters(), wholes = a.whole(u).parameters();
   range.tensors.resize(parts.size());
@@ -26,8 +27,8 @@ void place_parameters(Assembly& a, UnitId u, bool trained) {
               .columns = parts[t].columns(),
               .logical_columns = wholes[t].columns()};
     const std::int64_t columns_of_input = wholes[t].columns() / a.whole(u).input[0];
-    if (placed.variant == Variant::column) tensor.first_row = placed.out.value.offsets[rank];
-    if (placed.variant == Variant::row && parts[t].is_of_inputs)
+    if (cuts.outputs) tensor.first_row = placed.out.value.offsets[rank];
+    if (cuts.inputs && parts[t].is_of_inputs)
       tensor.first_column = placed.in.value.offsets[rank] * columns_of_input;
     a.program.parameter_count = tensor.end();
   }

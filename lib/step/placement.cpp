@@ -33,7 +33,13 @@ class Choices {
   [[nodiscard]] const std::vector<LayerPlacement>& all() const { return all_; }
 
  private:
-  void add(Variant variant, Pair in, Pair out) { all_.push_back({variant, std::move(in), std::move(out)}); }
+  /// What the layer can do by its description; sums of others' parts can be carried by any that adds nothing.
+  void add(Variant variant, Pair in, Pair out) {
+    const auto& words = layer_.description().placements;
+    const auto word = to_string(variant == Variant::lazy ? Variant::replicated : variant);
+    if (in == partial || std::find(words.begin(), words.end(), word) != words.end())
+      all_.push_back({variant, std::move(in), std::move(out)});
+  }
   [[nodiscard]] std::int64_t input_channels() const { return layer_.input[0]; }
   /// Channels as the producer cuts them, or evenly.
   [[nodiscard]] Pair input_shards() const {

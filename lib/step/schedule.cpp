@@ -1,27 +1,18 @@
-/// One function for each schedule: the passes of a stage in order, from the numbers of micro-batches, chunks
-/// and stages alone.
+/// A row and a function for each schedule: the passes of a stage in order, from the numbers of micro-batches,
+/// chunks and stages alone.
 #include "partita/step/schedule.hpp"
 
 #include <algorithm>
-#include <array>
-#include <utility>
+#include <iterator>
 
 namespace partita::step {
 namespace {
-
-constexpr std::array<std::pair<Schedule, std::string_view>, 5> names{{
-    {Schedule::naive, "naive"},
-    {Schedule::gpipe, "gpipe"},
-    {Schedule::one_f_one_b, "1f1b"},
-    {Schedule::interleaved, "interleaved"},
-    {Schedule::zb_h1, "zb-h1"},
-}};
 
 Action action_of(Pass pass, int chunk, int microbatch) {
   return {pass, ChunkId(chunk), MicrobatchId(microbatch)};
 }
 
-std::vector<Action> naive(const PipelineOptions& o) {
+std::vector<Action> naive(const PipelineOptions& o, int, int) {
   std::vector<Action> order;
   for (int j = 0; j < o.microbatches; ++j) {
     for (int c = 0; c < o.chunks; ++c)
@@ -64,7 +55,7 @@ std::vector<Action> in_groups(const PipelineOptions& o, int stages, int warmup) 
 /// after chunk would deadlock: the last stage has at most two sends to the first one under way, and the first
 /// one receives none before all micro-batches have left its first chunk, for which the stages behind it, the
 /// last one among them, must go on.
-std::vector<Action> gpipe(const PipelineOptions& o, int stages) {
+std::vector<Action> gpipe(const PipelineOptions& o, int stages, int) {
   return in_groups(o, stages, with_phantoms(o, stages) * o.chunks);
 }
 
@@ -103,38 +94,45 @@ std::vector<Action> zero_bubble(const PipelineOptions& o, int stages, int stage)
   return order;
 }
 
+struct Row {
+  Schedule schedule;
+  std::string_view name;
+  bool takes_chunks, parts_backward;
+  std::vector<Action> (*order)(const PipelineOptions&, int stages, int stage);
+};
+
+constexpr Row rows[] = {{Schedule::one_f_one_b, "1f1b", false, false, one_forward_one_backward},
+                        {Schedule::naive, "naive", true, false, naive},
+                        {Schedule::gpipe, "gpipe", true, false, gpipe},
+                        {Schedule::interleaved, "interleaved", true, false, interleaved},
+                        {Schedule::zb_h1, "zb-h1", false, true, zero_bubble}};
+
+const Row& row_of(Schedule schedule) { return *std::ranges::find(rows, schedule, &Row::schedule); }
+
 }  // namespace
 
-std::string_view to_string(Schedule schedule) {
-  for (const auto& [value, name] : names)
-    if (value == schedule) return name;
-  return "unknown";
+std::vector<Schedule> schedules() {
+  std::vector<Schedule> all;
+  for (const auto& row : rows)
+    all.push_back(row.schedule);
+  return all;
 }
 
+std::string_view to_string(Schedule schedule) { return row_of(schedule).name; }
+bool takes_chunks(Schedule schedule) { return row_of(schedule).takes_chunks; }
+bool parts_backward(Schedule schedule) { return row_of(schedule).parts_backward; }
+
 std::optional<Schedule> parse_schedule(std::string_view text) {
-  for (const auto& [value, name] : names)
-    if (name == text) return value;
-  return std::nullopt;
+  const auto* const row = std::ranges::find(rows, text, &Row::name);
+  return row == std::end(rows) ? std::nullopt : std::optional(row->schedule);
 }
 
 std::vector<Action> order_of(const PipelineOptions& options, int stages, int stage) {
-  switch (options.schedule) {
-    case Schedule::naive:
-      return naive(options);
-    case Schedule::gpipe:
-      return gpipe(options, stages);
-    case Schedule::one_f_one_b:
-      return one_forward_one_backward(options, stages, stage);
-    case Schedule::interleaved:
-      return interleaved(options, stages, stage);
-    case Schedule::zb_h1:
-      return zero_bubble(options, stages, stage);
-  }
-  return {};
+  return row_of(options.schedule).order(options, stages, stage);
 }
 
 std::vector<Action> forward_order_of(const PipelineOptions& options, int stages) {
-  auto order = gpipe(options, stages);
+  auto order = gpipe(options, stages, 0);
   std::erase_if(order, [](const Action& action) { return action.pass != Pass::forward; });
   return order;
 }

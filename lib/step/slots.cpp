@@ -98,17 +98,17 @@ void make_gradient_slots(Assembly& a, ChunkId c, MicrobatchId j) {
     gradient = a.sent_gradient.at({c + 1, j});
   else
     gradient = tensor_slot(a, SlotRole::gradient, last, j, out, a.whole(last).output);
-  for (const auto u : a.units(c) | std::views::reverse) {
+  for (const auto u : a.units(c).reversed()) {
     if (a.unit(u).layer < a.lowest) return;
     UnitSlots& s = a.slots(u, j);
     s.dy = gradient;
     s.gradient_sums = sums_slot(a, u, j);
     if (a.unit(u).layer == a.lowest) return;
     const auto& in = input_pair(a.plan, a.unit(u)).gradient;
-    const auto source = a.unit_before(u);
+    const auto source = u == UnitId() ? std::nullopt : std::optional(u - 1);
     s.dx = s.x == s.y ? gradient : tensor_slot(a, SlotRole::gradient, source, j, in, a.whole(u).input);
     const Placement before =
-        u > a.first_unit(c) ? output_pair(a.plan, a.unit(*source)).gradient : a.delivered(c).gradient;
+        u > a.first_unit(c) ? output_pair(a.plan, a.unit(u - 1)).gradient : a.delivered(c).gradient;
     gradient = converted_slot(a, *s.dx, {in, before, a.whole(u).input}, SlotRole::gradient, source, j);
   }
   a.sent_gradient[{c, j}] = gradient;
@@ -126,7 +126,7 @@ void make_slots(Assembly& a) {
     for (const auto c : a.program.chunk_ids())
       make_value_slots(a, c, j);
     if (!a.program.training) continue;
-    for (const auto c : a.program.chunk_ids() | std::views::reverse)
+    for (const auto c : a.program.chunk_ids().reversed())
       make_gradient_slots(a, c, j);
   }
 }

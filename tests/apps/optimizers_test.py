@@ -54,10 +54,10 @@ with tempfile.TemporaryDirectory() as folder:
     # All that does not fit the optimizer is said at once; the run file has a momentum.
     result = run("--train.optimizer=adamw", "--train.beta1=1", "--train.epsilon=0")
     assert result.returncode == 2 and len(result.stderr.splitlines()) >= 3, result
-    for text in ("train.momentum = 0.9: belongs to train.optimizer=sgd and nesterov, not to adamw; the nearest is 0", "train.beta1 = 1", "train.epsilon = 0"):
+    for text in ("train.momentum = 0.9: belongs to train.optimizer=sgd or nesterov, not to adamw; the nearest is 0", "train.beta1 = 1", "train.epsilon = 0"):
         assert text in result.stderr, (text, result.stderr)
     result = run("--train.beta2=0.5")
-    assert result.returncode == 2 and "train.beta2 = 0.5: belongs to train.optimizer=adam and adamw, not to sgd" in result.stderr, result
+    assert result.returncode == 2 and "train.beta2 = 0.5: belongs to train.optimizer=adam or adamw, not to sgd" in result.stderr, result
 
     # Memory, as it is foreseen and as it is recorded; results that differ in the optimizer.
     kept = folder / "adam.checkpoints"

@@ -37,6 +37,10 @@ TEST(IdVector, NumbersItsElementsInTheOrderInWhichTheyCome) {
     numbers.push_back(id.value());
   }
   EXPECT_EQ(numbers, (std::vector{0, 1}));
+  numbers.clear();
+  for (const auto id : weights.ids().reversed())
+    numbers.push_back(id.value());
+  EXPECT_EQ(numbers, (std::vector{1, 0}));
   EXPECT_FALSE(weights.has(weights.end_id()));
   EXPECT_FALSE(weights.has(ApplesId(-1)));
 }

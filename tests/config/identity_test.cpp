@@ -117,10 +117,10 @@ TEST(Config, AKeyWithoutEffectIsMarkedAndLeavesTheHash) {
 TEST(Config, AKeyOfAnotherOptimizerIsRefused) {
   const Parsed of_sgd({"--train.beta1=0.9", "--train.beta2=0.5", "--train.epsilon=1e-8"});
   EXPECT_EQ(of_sgd.violations.size(), 3U);
-  EXPECT_TRUE(of_sgd.names("train.beta1 = 0.9: belongs to train.optimizer=adam and adamw, not to sgd"));
+  EXPECT_TRUE(of_sgd.names("train.beta1 = 0.9: belongs to train.optimizer=adam or adamw, not to sgd"));
   const Parsed of_adam({"--train.optimizer=adamw", "--train.momentum=0.9"});
   EXPECT_EQ(of_adam.violations.size(), 1U);
-  EXPECT_TRUE(of_adam.names("belongs to train.optimizer=sgd and nesterov, not to adamw; the nearest is 0"));
+  EXPECT_TRUE(of_adam.names("belongs to train.optimizer=sgd or nesterov, not to adamw; the nearest is 0"));
   EXPECT_TRUE(Parsed({"--train.optimizer=nesterov"}).names("must be above 0 for train.optimizer=nesterov"));
   EXPECT_EQ(Parsed({"--train.optimizer=nesterov", "--train.momentum=2"}).violations.size(), 1U);
   EXPECT_TRUE(Parsed({"--train.optimizer=rmsprop"}).names("must be one of sgd | nesterov | adam | adamw"));

@@ -7,6 +7,7 @@
 
 #include "../models.hpp"
 #include "partita/plan/plan.hpp"
+#include "partita/step/build.hpp"
 
 namespace partita::cost {
 namespace {

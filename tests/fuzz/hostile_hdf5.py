@@ -249,6 +249,7 @@ def make(name, change, draw):
     child = os.fork()
     if child == 0:
         signal.alarm(30)
+        resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))  # the most that is looked at below is the readers'
         made = True
         with h5py.File(name, "r+", libver=draw.choice([("v110", "v110"), ("earliest", "v110")])) as file:
             for each in [change] + draw.choices(changes, k=draw.choice([0, 0, 0, 1, 3])):

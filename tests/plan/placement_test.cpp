@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 
 #include "../models.hpp"
 #include "partita/collective/rounds.hpp"
+#include "partita/model/layer_kind.hpp"
 #include "partita/step/conversion.hpp"
 
 namespace partita::plan {
@@ -185,6 +187,24 @@ TEST(Placement, IsTheBestOfAllChains) {
       for (const auto& machine : machines())
         for (const int data : {1, 2})
           expect_cheapest(model, {.data = data, .tensor = tensor}, 7, machine);
+}
+
+/// No layer is placed in a way that its description does not name, nor is a name without a way. Images alone
+/// have rows.
+TEST(Placement, AWordOfALayerLineIsAChoice) {
+  for (const auto& kind : model::layer_kinds())
+    for (const std::string input : {"2x8x8", "6"}) {
+      if (kind.takes == (input == "6" ? model::Takes::images : model::Takes::vectors)) continue;
+      std::vector<base::Violation> violations;
+      const auto model = model::parse_model(
+          {.name = "m", .input = input, .layers = {std::string(kind.example)}}, violations);
+      std::set<std::string_view> words(kind.placements.begin(), kind.placements.end()), chosen;
+      if (model.input.rank() == 1) words.erase("height");
+      for (const auto& choice : choices_of(model.layers[0], both(step::plain(Spread::replicated)), 2))
+        chosen.insert(
+            step::to_string(choice.variant == Variant::lazy ? Variant::replicated : choice.variant));
+      EXPECT_EQ(chosen, words) << kind.example << " of " << input;
+    }
 }
 
 TEST(Placement, OfWholeOutputsSharesNoClasses) {

@@ -30,9 +30,9 @@ struct PassSeconds {
 double cost_of(const Program& program, const Instruction& instruction,
                const std::vector<PassSeconds>& stages) {
   if (!instruction.unit) return 0;
-  auto next = *instruction.unit;
+  const auto next = *instruction.unit + 1;
   const bool last =
-      !program.units.has(++next) || program.units[next].chunk != program.units[*instruction.unit].chunk;
+      !program.units.has(next) || program.units[next].chunk != program.units[*instruction.unit].chunk;
   if (!last) return 0;
   const auto& seconds = stages[static_cast<std::size_t>(program.at.pipeline)];
   if (instruction.kind == Kind::forward) return seconds.forward;
@@ -98,18 +98,22 @@ Idle idle_of(Schedule schedule, int microbatches, const std::vector<PassSeconds>
 void expect_idle(Schedule schedule, int microbatches, const std::vector<PassSeconds>& stages,
                  double expected) {
   Idle best{.measured = INFINITY};
+  double close = 0;
   for (int attempt = 0; attempt < patience().attempts; ++attempt) {
     const Idle idle = idle_of(schedule, microbatches, stages);
     const double at_hand = std::isnan(expected) ? idle.simulated : expected;
     if (std::abs(idle.measured - at_hand) < std::abs(best.measured - at_hand)) best = idle;
-    double close = std::abs(best.measured - at_hand) <= patience().tolerance * at_hand ? 1 : 0;
+    close = std::abs(best.measured - at_hand) <= patience().tolerance * at_hand ? 1 : 0;
     world().all_reduce(std::span(&close, 1), comm::Combine::max, collective::Purpose::control);
     if (close > 0) break;
   }
   const double wanted = std::isnan(expected) ? best.simulated : expected;
   const auto what = std::string(to_string(schedule)) + " of " + std::to_string(microbatches);
-  EXPECT_NEAR(best.measured, wanted, patience().tolerance * wanted) << what << ", " << state_of_machine();
   EXPECT_NEAR(best.simulated, wanted, 1e-6 * wanted) << what;
+  double busy = is_busy() ? 1 : 0;
+  world().all_reduce(std::span(&busy, 1), comm::Combine::max, collective::Purpose::control);
+  if (close == 0 && busy > 0) GTEST_SKIP() << what << ": others compute, " << state_of_machine();
+  EXPECT_NEAR(best.measured, wanted, patience().tolerance * wanted) << what << ", " << state_of_machine();
   if (world().rank() == 0)
     std::cout << what << " on " << world().size() << " stages: measured " << best.measured << ", expected "
               << wanted << std::endl;

@@ -95,7 +95,7 @@ inline model::ModelSpec placed(model::ModelSpec model, Placing placing) {
 /// The optimizers of trainings. ε is far above rounding: without it an element whose gradient is nothing but
 /// rounding moves as far as any other.
 inline kernels::OptimizerSpec optimizer(kernels::OptimizerRule rule) {
-  if (kernels::has_moments(rule)) return {.rule = rule, .weight_decay = 1e-2, .epsilon = 1e-4};
+  if (kernels::describe(rule).takes_betas) return {.rule = rule, .weight_decay = 1e-2, .epsilon = 1e-4};
   return {.rule = rule, .momentum = 0.9, .weight_decay = 1e-3};
 }
 inline constexpr kernels::OptimizerRule optimizer_rules[] = {
@@ -140,7 +140,7 @@ inline Trial options_for(const Case& c, const topology::GridExtent& grid,
                          kernels::OptimizerRule rule = kernels::OptimizerRule::sgd) {
   return {{.batch = c.batch,
            .steps = 20,
-           .learning_rate = {.base = kernels::has_moments(rule) ? 0.005 : 0.05},
+           .learning_rate = {.base = kernels::describe(rule).takes_betas ? 0.005 : 0.05},
            .optimizer = optimizer(rule),
            .seed = 3,
            .evaluate_every = 0,

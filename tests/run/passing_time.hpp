@@ -29,6 +29,9 @@ struct Patience {
 };
 Patience patience();
 
+/// Whether others have the cores, so that a figure that differs says nothing.
+bool is_busy();
+
 /// For messages about figures that differ.
 std::string state_of_machine();
 

@@ -57,6 +57,11 @@ bool hold_messages(bool) { return false; }
 
 Patience patience() { return {.tolerance = 0.03, .attempts = 8}; }
 
+bool is_busy() {
+  double load = 0;
+  return getloadavg(&load, 1) == 1 && load > std::thread::hardware_concurrency();
+}
+
 std::string state_of_machine() {
   double loads[2] = {};
   if (getloadavg(loads, 2) < 2) return "unknown load";

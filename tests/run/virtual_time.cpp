@@ -106,6 +106,8 @@ bool tests::hold_messages(bool until_waited_for) {
 
 tests::Patience tests::patience() { return {.tolerance = 1e-9, .attempts = 1}; }
 
+bool tests::is_busy() { return false; }
+
 std::string tests::state_of_machine() { return "in virtual time"; }
 
 }  // namespace partita

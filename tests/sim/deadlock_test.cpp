@@ -155,7 +155,7 @@ TEST(Deadlock, AMemberThatLeavesOutACollectiveIsNamed) {
   const auto plan = plan_of(model, {.grid = {.data = 3}});
   const auto whole = programs_of(model, plan);
   auto without = whole.programs.front();
-  const auto last = *std::ranges::rbegin(without.transfers.ids());
+  const auto last = *without.transfers.ids().reversed().begin();
   std::erase_if(without.instructions, [&](const auto& i) { return i.transfer == last; });
   const auto deadlock = find_deadlock({whole.by_rank[0], &without, whole.by_rank[2]});
   ASSERT_TRUE(deadlock);

@@ -26,8 +26,8 @@ Costs equal_chunks(const step::ProgramsByRank& programs, const PassSeconds& seco
   const auto instruction = [&programs, seconds](int rank, const step::Instruction& i) {
     if (!i.unit) return 0.0;
     const auto& units = programs[static_cast<std::size_t>(rank)]->units;
-    auto next = *i.unit;
-    if (units.has(++next) && units[next].chunk == units[*i.unit].chunk) return 0.0;
+    const auto next = *i.unit + 1;
+    if (units.has(next) && units[next].chunk == units[*i.unit].chunk) return 0.0;
     return i.kind == Kind::forward  ? seconds.forward
            : i.phase == Phase::data ? seconds.input
                                     : seconds.weight;

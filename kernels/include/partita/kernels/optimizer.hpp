@@ -1,7 +1,8 @@
-/// Optimizers: the rules by which a gradient changes the parameters, and the states that each keeps beside
-/// them.
+/// Optimizers: the rules by which a gradient changes the parameters, element by element, and the states that
+/// each keeps beside them.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <span>
@@ -30,26 +31,38 @@ struct OptimizerSpec {
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;  ///< of moments
 };
 
-constexpr std::string_view to_string(OptimizerRule rule) {
-  constexpr std::array<std::string_view, 4> names{"sgd", "nesterov", "adam", "adamw"};
-  return names[static_cast<std::size_t>(rule)];
-}
+/// What is known of a rule besides its formula.
+struct OptimizerDescription {
+  OptimizerRule rule;
+  std::string_view name;
+  /// Of its states, in the order in which an update takes them. Each is a vector as long as the trained
+  /// parameters and begins as zeros.
+  std::span<const std::string_view> states;
+  bool takes_momentum = false, takes_betas = false;  ///< which hyper-parameters are its own: µ; β₁, β₂ and ε
+  bool needs_momentum = false;                       ///< µ = 0 would be another rule
+};
 
-/// Whether the rule keeps moments, and no velocity.
-constexpr bool has_moments(OptimizerRule rule) {
-  return rule == OptimizerRule::adam || rule == OptimizerRule::adamw;
-}
+inline constexpr std::array<std::string_view, 1> velocity{"velocity"};
+inline constexpr std::array<std::string_view, 2> moments{"first_moment", "second_moment"};
 
-inline constexpr std::array<std::string_view, 1> velocity_only{"velocity"};
-inline constexpr std::array<std::string_view, 2> both_moments{"first_moment", "second_moment"};
+inline constexpr std::array<OptimizerDescription, 4> optimizers{
+    {{OptimizerRule::sgd, "sgd", velocity, true},
+     {OptimizerRule::nesterov, "nesterov", velocity, true, false, true},
+     {OptimizerRule::adam, "adam", moments, false, true},
+     {OptimizerRule::adamw, "adamw", moments, false, true}}};
 
-/// The names of a rule's states, in the order in which an update takes them. Each is a vector as long as the
-/// trained parameters and begins as zeros.
-constexpr std::span<const std::string_view> states_of(OptimizerRule rule) {
-  if (has_moments(rule)) return both_moments;
-  return velocity_only;
+constexpr const OptimizerDescription& describe(OptimizerRule rule) {
+  return *std::find_if(optimizers.begin(), optimizers.end(), [&](const auto& o) { return o.rule == rule; });
 }
-/// Of any rule.
-inline constexpr std::size_t most_states = both_moments.size();
+constexpr std::string_view to_string(OptimizerRule rule) { return describe(rule).name; }
+constexpr std::span<const std::string_view> states_of(OptimizerRule rule) { return describe(rule).states; }
+
+constexpr std::size_t most_states_of(std::span<const OptimizerDescription> rules) {
+  std::size_t most = 0;
+  for (const auto& rule : rules)
+    most = std::max(most, rule.states.size());
+  return most;
+}
+inline constexpr std::size_t most_states = most_states_of(optimizers);
 
 }  // namespace partita::kernels

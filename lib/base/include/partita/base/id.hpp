@@ -5,8 +5,8 @@
 #include <compare>
 #include <cstddef>
 #include <initializer_list>
+#include <iterator>
 #include <ostream>
-#include <ranges>
 #include <utility>
 #include <vector>
 
@@ -17,18 +17,12 @@ namespace partita::base {
 template <class Of>
 class Id {
  public:
-  using difference_type = int;  // for ranges of ids
-
   constexpr Id() = default;
   constexpr explicit Id(int value) : value_(value) {}
   constexpr explicit Id(std::size_t index) : value_(static_cast<int>(index)) {}
 
   [[nodiscard]] constexpr int value() const { return value_; }
   [[nodiscard]] constexpr std::size_t index() const { return static_cast<std::size_t>(value_); }
-  constexpr Id& operator++() { return ++value_, *this; }
-  constexpr Id operator++(int) { return std::exchange(*this, *this + 1); }
-  constexpr Id& operator--() { return --value_, *this; }
-  constexpr Id operator--(int) { return std::exchange(*this, *this - 1); }
   /// The one `steps` places later, or earlier.
   friend constexpr Id operator+(Id id, int steps) { return Id(id.value_ + steps); }
   friend constexpr Id operator-(Id id, int steps) { return Id(id.value_ - steps); }
@@ -37,6 +31,43 @@ class Id {
 
  private:
   int value_ = 0;
+};
+
+/// The numbers from `first` to before `end`, one after the other.
+template <class Key>
+class IdRange {
+ public:
+  constexpr IdRange(Key first, Key end) : IdRange(first, end, 1) {}
+
+  class Iterator {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = Key;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const Key*;
+    using reference = Key;
+    constexpr Iterator() = default;
+    constexpr Iterator(Key at, int step) : at_(at), step_(step) {}
+    constexpr Key operator*() const { return at_; }
+    constexpr Iterator& operator++() { return at_ = at_ + step_, *this; }
+    constexpr Iterator operator++(int) { return std::exchange(*this, Iterator(at_ + step_, step_)); }
+    friend constexpr bool operator==(const Iterator& a, const Iterator& b) { return a.at_ == b.at_; }
+    friend constexpr bool operator!=(const Iterator& a, const Iterator& b) { return !(a == b); }
+
+   private:
+    Key at_;
+    int step_ = 1;
+  };
+  [[nodiscard]] constexpr Iterator begin() const { return {first_, step_}; }
+  [[nodiscard]] constexpr Iterator end() const { return {end_, step_}; }
+  [[nodiscard]] constexpr bool empty() const { return first_ == end_; }
+  /// The same numbers, the last one first.
+  [[nodiscard]] constexpr IdRange reversed() const { return {end_ - step_, first_ - step_, -step_}; }
+
+ private:
+  constexpr IdRange(Key first, Key end, int step) : first_(first), end_(end), step_(step) {}
+  Key first_, end_;
+  int step_;
 };
 
 /// A vector with an element for each `Key`, which alone indexes it.
@@ -56,7 +87,7 @@ class IdVector {
   /// The number of the element that is added next.
   [[nodiscard]] Key end_id() const { return Key(all_.size()); }
   /// All numbers, in ascending order.
-  [[nodiscard]] auto ids() const { return std::views::iota(Key(), end_id()); }
+  [[nodiscard]] IdRange<Key> ids() const { return {Key(), end_id()}; }
 
   /// Adds an element and returns its number.
   Key push_back(T element) {
@@ -69,8 +100,6 @@ class IdVector {
   [[nodiscard]] auto end() { return all_.end(); }
   [[nodiscard]] auto begin() const { return all_.begin(); }
   [[nodiscard]] auto end() const { return all_.end(); }
-  [[nodiscard]] T& front() { return all_.front(); }
-  [[nodiscard]] T& back() { return all_.back(); }
   [[nodiscard]] const T& front() const { return all_.front(); }
   [[nodiscard]] const T& back() const { return all_.back(); }
 

@@ -61,15 +61,27 @@ std::string_view to_string(Variant);
 /// "sharded(channel 0 3 5)", "replicated".
 std::string to_string(const Placement&);
 
-/// Everything that a layer can do on a tensor axis of `ranks` ranks, given what its producer delivers (whose
-/// offsets are kept where they fit).
+/// Everything that a layer can do on a tensor axis of `ranks` ranks (`LayerDescription::placements`), given
+/// what its producer delivers (whose offsets are kept where they fit).
 std::vector<LayerPlacement> choices_of(const model::Layer&, const Pair& producer, int ranks);
 
-/// Whether a rank of the tensor axis has a part of a channel's values only: some samples, or some rows of
-/// each.
-constexpr bool samples_are_cut(Variant v) { return v == Variant::batch || v == Variant::height; }
+/// What a rank of the tensor axis has a share of: all else it has whole.
+struct Cuts {
+  bool samples = false, outputs = false, inputs = false, rows = false;
+  /// Whether it has a part of each channel's values only.
+  [[nodiscard]] constexpr bool of_channel() const { return samples || rows; }
+  /// Whether it has a part of each parameter only.
+  [[nodiscard]] constexpr bool of_parameters() const { return outputs || inputs; }
+};
+
+constexpr Cuts cuts_of(Variant v) {
+  return {.samples = v == Variant::batch,
+          .outputs = v == Variant::column,
+          .inputs = v == Variant::row,
+          .rows = v == Variant::height};
+}
 
 /// Whether the gradient of a layer's parameters is a partial sum along the tensor axis.
-constexpr bool gradients_are_partial(Variant v) { return v == Variant::lazy || samples_are_cut(v); }
+constexpr bool gradients_are_partial(Variant v) { return v == Variant::lazy || cuts_of(v).of_channel(); }
 
 }  // namespace partita::step

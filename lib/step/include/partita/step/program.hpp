@@ -8,7 +8,6 @@
 #pragma once
 
 #include <optional>
-#include <ranges>
 #include <string>
 #include <vector>
 
@@ -239,9 +238,9 @@ struct Program {
   collective::Wish all_reduces;  ///< what decides their algorithms, with rank, batch and `Site`
   std::vector<Instruction> instructions;
 
-  [[nodiscard]] auto chunk_ids() const { return std::views::iota(ChunkId(), ChunkId(chunks)); }
-  [[nodiscard]] auto microbatch_ids() const {
-    return std::views::iota(MicrobatchId(), MicrobatchId(microbatches));
+  [[nodiscard]] base::IdRange<ChunkId> chunk_ids() const { return {ChunkId(), ChunkId(chunks)}; }
+  [[nodiscard]] base::IdRange<MicrobatchId> microbatch_ids() const {
+    return {MicrobatchId(), MicrobatchId(microbatches)};
   }
   /// Samples of a slot when its micro-batch has `samples`.
   [[nodiscard]] Elements elements(const Slot& slot, std::int64_t samples) const {

@@ -18,8 +18,14 @@ using MicrobatchId = base::Id<struct Microbatch>;
 
 enum class Schedule { naive, gpipe, one_f_one_b, interleaved, zb_h1 };
 
+/// All, the default first.
+std::vector<Schedule> schedules();
 std::string_view to_string(Schedule);
 std::optional<Schedule> parse_schedule(std::string_view);
+/// Whether a stage may have several chunks.
+bool takes_chunks(Schedule);
+/// Whether the backward pass comes in halves, which also on one stage changes what a step does.
+bool parts_backward(Schedule);
 
 /// `backward` is the whole; `backward_input` and `backward_weight` are its halves.
 enum class Pass { forward, backward, backward_input, backward_weight };
@@ -39,7 +45,8 @@ struct PipelineOptions {
 };
 
 /// The order of one stage of a training step. Every (chunk, micro-batch) appears once forward and once
-/// backward (or once in each half).
+/// backward (or once in each half); of each chunk the micro-batches come in ascending order in each pass, so
+/// that the first one's gradients overwrite, those of the others are added, and the last one's complete them.
 std::vector<Action> order_of(const PipelineOptions&, int stages, int stage);
 
 /// The order of every stage when nothing is trained: forwards only.
