@@ -28,9 +28,7 @@ double bytes(Elements n) { return static_cast<double>(bytes_of(element_type, n).
 const Pair replicated = both(step::plain(Spread::replicated));
 
 bool allowed(const model::Layer& layer, Variant variant) {
-  if (layer.placement.empty()) return true;
-  return layer.placement == to_string(variant) ||
-         (layer.placement == "replicated" && variant == Variant::lazy);
+  return layer.placement.empty() || layer.placement == word_of(variant);
 }
 
 /// The dynamic programme: the cheapest chain that ends in each reachable output pair.

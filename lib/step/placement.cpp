@@ -36,8 +36,7 @@ class Choices {
   /// What the layer can do by its description; sums of others' parts can be carried by any that adds nothing.
   void add(Variant variant, Pair in, Pair out) {
     const auto& words = layer_.description().placements;
-    const auto word = to_string(variant == Variant::lazy ? Variant::replicated : variant);
-    if (in == partial || std::find(words.begin(), words.end(), word) != words.end())
+    if (in == partial || std::find(words.begin(), words.end(), word_of(variant)) != words.end())
       all_.push_back({variant, std::move(in), std::move(out)});
   }
   [[nodiscard]] std::int64_t input_channels() const { return layer_.input[0]; }
@@ -137,6 +136,10 @@ std::string_view to_string(Variant variant) {
       return "height";
   }
   return "unknown";
+}
+
+std::string_view word_of(Variant variant) {
+  return to_string(variant == Variant::lazy ? Variant::replicated : variant);
 }
 
 std::string to_string(const Placement& placement) {

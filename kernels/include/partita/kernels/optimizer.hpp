@@ -46,10 +46,14 @@ inline constexpr std::array<std::string_view, 1> velocity{"velocity"};
 inline constexpr std::array<std::string_view, 2> moments{"first_moment", "second_moment"};
 
 inline constexpr std::array<OptimizerDescription, 4> optimizers{
-    {{OptimizerRule::sgd, "sgd", velocity, true},
-     {OptimizerRule::nesterov, "nesterov", velocity, true, false, true},
-     {OptimizerRule::adam, "adam", moments, false, true},
-     {OptimizerRule::adamw, "adamw", moments, false, true}}};
+    {{.rule = OptimizerRule::sgd, .name = "sgd", .states = velocity, .takes_momentum = true},
+     {.rule = OptimizerRule::nesterov,
+      .name = "nesterov",
+      .states = velocity,
+      .takes_momentum = true,
+      .needs_momentum = true},
+     {.rule = OptimizerRule::adam, .name = "adam", .states = moments, .takes_betas = true},
+     {.rule = OptimizerRule::adamw, .name = "adamw", .states = moments, .takes_betas = true}}};
 
 constexpr const OptimizerDescription& describe(OptimizerRule rule) {
   return *std::find_if(optimizers.begin(), optimizers.end(), [&](const auto& o) { return o.rule == rule; });

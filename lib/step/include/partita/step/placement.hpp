@@ -58,6 +58,8 @@ struct ModelPlacement {
 
 std::string_view to_string(Spread);
 std::string_view to_string(Variant);
+/// As `placement=` of a layer's line has it, where lazy is a way to be replicated.
+std::string_view word_of(Variant);
 /// "sharded(channel 0 3 5)", "replicated".
 std::string to_string(const Placement&);
 
