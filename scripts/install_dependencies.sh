@@ -21,7 +21,7 @@ packages=(build-essential cmake ninja-build git libhdf5-dev libdnnl-dev ocl-icd-
           libbenchmark-dev python3 python3-numpy python3-h5py python3-xarray python3-h5netcdf python3-matplotlib python3-pandas)
 if $tests; then
   packages+=(libgtest-dev libboost-context-dev slurmctld slurmd slurm-client munge shellcheck chromium clang clang-format
-             libclang-rt-dev)
+             clang-tidy libclang-rt-dev)
 fi
 # A machine's own MPI is used; one that has none gets MPICH. Tests count what MPICH sends below MPI, in UCX.
 if ! $list && command -v mpiexec >/dev/null && mpiexec --version 2>&1 | grep -qiE 'open.?mpi|open-mpi|prte'; then

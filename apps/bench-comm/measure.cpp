@@ -19,7 +19,9 @@ using comm::Communicator;
 using comm::View;
 
 /// What rank r contributes to element i: small integers, so that a sum in any order is exact. Never zeros.
-float contribution(int rank, std::int64_t i) { return static_cast<float>(1 + (i + 3 * rank) % 7); }
+float contribution(int rank, std::int64_t i) {
+  return static_cast<float>(1 + (i + std::int64_t{3} * rank) % 7);
+}
 
 void fill(View buffer, int rank) {
   auto values = buffer.as<float>();

@@ -165,7 +165,7 @@ void add_convolution(std::vector<Case>& cases, Backend& backend, const std::stri
                    .yardstick = {},
                    .error =
                        [=] {
-                         return check(state->dweight.view, double(y / state->shape.filters),
+                         return check(state->dweight.view, double(y) / double(state->shape.filters),
                                       [](Convolution& r, Doubles& in, Doubles&, Doubles&, Doubles& dy,
                                          Doubles& out, Doubles& db, Workspace space) {
                                         r.backward_parameters(view_of(in), view_of(dy), view_of(out),

@@ -14,6 +14,7 @@ constexpr int vector_bytes = 32;
 #else
 constexpr int vector_bytes = 16;
 #endif
+constexpr int lanes = vector_bytes / 4;
 using Vector [[gnu::vector_size(vector_bytes)]] = float;
 /// Chains that do not wait for each other: latency times units, with some to spare, and they fit the
 /// registers.
@@ -24,7 +25,7 @@ constexpr int chains = vector_bytes == 64 ? 24 : 12;
 double fma_flops(std::int64_t rounds) {
   Vector sums[chains] = {};
   Vector a{}, b{};
-  for (int i = 0; i < vector_bytes / 4; ++i)
+  for (int i = 0; i < lanes; ++i)
     a[i] = 0.999F, b[i] = 1e-3F;
   asm volatile("" : "+x"(a), "+x"(b));  // not known at compile time
   for (std::int64_t round = 0; round < rounds; ++round) {
@@ -34,7 +35,7 @@ double fma_flops(std::int64_t rounds) {
   }
   for (auto& sum : sums)
     asm volatile("" : : "x"(sum));
-  return 2.0 * chains * (vector_bytes / 4) * static_cast<double>(rounds);
+  return 2.0 * chains * lanes * static_cast<double>(rounds);
 }
 
 }  // namespace partita::bench_kernels

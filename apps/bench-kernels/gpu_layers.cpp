@@ -130,8 +130,8 @@ class Layer {
       result->set(Floats(static_cast<std::size_t>(result->view().size().value()),
                          std::numeric_limits<float>::quiet_NaN()));
     compute(0);
-    const auto& [x, w, bias, dy] = contents_;
-    const auto [batch, in, out, lowest] = shape_;
+    const Floats &x = contents_.x, &w = contents_.w, &bias = contents_.bias, &dy = contents_.dy;
+    const std::int64_t batch = shape_.batch, in = shape_.in, out = shape_.out;
     const auto at = [](const Floats& matrix, std::int64_t columns, std::int64_t i, std::int64_t j) {
       return static_cast<double>(matrix[static_cast<std::size_t>(i * columns + j)]);
     };
@@ -139,7 +139,7 @@ class Layer {
         t.y, batch, out, in,
         [&](std::int64_t i, std::int64_t j, std::int64_t k) { return at(x, in, i, k) * at(w, in, j, k); },
         [&](std::int64_t, std::int64_t j, double sum) { return std::max(0.0, sum + at(bias, out, 0, j)); });
-    if (!lowest)
+    if (!shape_.lowest)
       worst = std::max(worst, worst_of(
                                   t.dx, batch, in, out,
                                   [&](std::int64_t i, std::int64_t j, std::int64_t k) {

@@ -32,7 +32,6 @@ GpuCase product_case(const kernels::cuda::Product& product) {
 namespace {
 
 using kernels::cuda::Precision;
-using kernels::cuda::Product;
 
 /// The three products of a linear layer: Y = X Wᵀ, dX = dY W, dW = dYᵀ X.
 void add_layer_products(std::vector<GpuCase>& cases, Precision precision, std::int64_t batch, std::int64_t in,

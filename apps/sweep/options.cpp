@@ -86,12 +86,13 @@ void refuse_twice(const Given& given, const std::string& where, Violations& viol
 
 /// The file's keys, each with the command line's value where it has one, then what only that has.
 Given overlay(Given file, const Given& command_line) {
-  for (const auto& [key, value] : command_line) {
-    const auto found = std::find_if(file.begin(), file.end(), [&](const auto& k) { return k.first == key; });
+  for (const auto& given : command_line) {
+    const auto found =
+        std::find_if(file.begin(), file.end(), [&](const auto& pair) { return pair.first == given.first; });
     if (found == file.end())
-      file.emplace_back(key, value);
+      file.push_back(given);
     else
-      found->second = value;
+      found->second = given.second;
   }
   return file;
 }

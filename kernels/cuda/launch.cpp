@@ -2,6 +2,7 @@
 /// becomes a std::bad_alloc.
 #include "launch.hpp"
 
+#include <memory>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -12,11 +13,11 @@ namespace {
 /// Which of the two memories is too small is in the call's name.
 class OutOfMemory final : public std::bad_alloc {
  public:
-  explicit OutOfMemory(const std::string& words) : words_(words) {}
-  [[nodiscard]] const char* what() const noexcept override { return words_.what(); }
+  explicit OutOfMemory(const std::string& words) : words_(std::make_shared<const std::string>(words)) {}
+  [[nodiscard]] const char* what() const noexcept override { return words_->c_str(); }
 
  private:
-  std::runtime_error words_;  // whose copies do not throw
+  std::shared_ptr<const std::string> words_;  // whose copies do not throw
 };
 
 }  // namespace

@@ -93,8 +93,8 @@ std::vector<Edge> edges_of(int p) {
 
 Rounds double_tree_all_reduce(int p, int rank, std::int64_t n, Combine combine, std::int64_t chunk) {
   const auto half = [&](int tree) { return topology::share(tree, 2, n); };
-  const std::int64_t chunks = (half(1).size() + chunk - 1) / chunk;      // the second half is the larger one
-  const int highest = std::bit_width(static_cast<unsigned>(p - 1)) - 1;  // child of a root
+  const std::int64_t chunks = (half(1).size() + chunk - 1) / chunk;  // the second half is the larger one
+  const std::int64_t highest = std::bit_width(static_cast<unsigned>(p - 1)) - 1;  // child of a root
   std::map<std::int64_t, MessageRound> by_time;
   for (const auto& edge : edges_of(p)) {
     if (edge.child != rank && edge.parent != rank) continue;

@@ -25,7 +25,7 @@ bool SharedBlocks::map(int file) {
 std::string SharedBlocks::create(std::size_t blocks) {
   bytes_ = blocks * sizeof(Block);
   const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
-  const std::string name = "/partita-" + std::to_string(getpid()) + "-" + std::to_string(now);
+  std::string name = "/partita-" + std::to_string(getpid()) + "-" + std::to_string(now);
   const int file = shm_open(name.c_str(), O_CREAT | O_EXCL | O_RDWR, 0600);
   if (file < 0) return {};
   // Reserved, so that a full /dev/shm is seen here and not at the first store.

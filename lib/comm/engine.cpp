@@ -12,7 +12,6 @@ namespace partita::comm {
 namespace {
 
 using collective::MessageRound;
-using collective::Range;
 using collective::WindowRound;
 
 /// Each rank's part of a plan's window: a flag on a cache line of its own, then two staging slots.
@@ -20,8 +19,8 @@ constexpr std::size_t flag_bytes = 64;
 
 class RoundCollective final : public BookedCollective {
  public:
-  RoundCollective(std::shared_ptr<Communicator::State> owner, Description description, const Buffer& in,
-                  const Buffer& out, collective::Rounds rounds)
+  RoundCollective(const std::shared_ptr<Communicator::State>& owner, Description description,
+                  const Buffer& in, const Buffer& out, collective::Rounds rounds)
       : BookedCollective(
             owner, description, traffic_of(rounds, owner->rank, bytes_of(description.type, Elements(1))),
             peers_of(rounds, owner->rank, bytes_of(description.type, Elements(1))),
@@ -187,10 +186,10 @@ class RoundCollective final : public BookedCollective {
 
 }  // namespace
 
-std::unique_ptr<Collective> make_round_collective(std::shared_ptr<Communicator::State> state,
+std::unique_ptr<Collective> make_round_collective(const std::shared_ptr<Communicator::State>& state,
                                                   Description description, Buffer in, Buffer out,
                                                   collective::Rounds rounds) {
-  return std::make_unique<RoundCollective>(std::move(state), description, in, out, std::move(rounds));
+  return std::make_unique<RoundCollective>(state, description, in, out, std::move(rounds));
 }
 
 }  // namespace partita::comm

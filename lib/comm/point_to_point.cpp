@@ -21,8 +21,8 @@ void require_tag(MPI_Comm communicator, int tag) {
 /// One message; a buffer of no elements sends none, and neither does its peer's.
 class Message final : public BookedCollective {
  public:
-  Message(std::shared_ptr<Communicator::State> owner, const Description& description, const Buffer& buffer,
-          int peer, int tag)
+  Message(const std::shared_ptr<Communicator::State>& owner, const Description& description,
+          const Buffer& buffer, int peer, int tag)
       : BookedCollective(owner, description,
                          traffic_of(rounds_of_message(*owner, description, peer), owner->rank,
                                     bytes_of(description.type, Elements(1))),
@@ -98,11 +98,10 @@ class Message final : public BookedCollective {
 };
 
 /// Where peers reach each other's buffers no message is sent.
-std::unique_ptr<Collective> message(std::shared_ptr<Communicator::State> state, const Description& d,
+std::unique_ptr<Collective> message(const std::shared_ptr<Communicator::State>& state, const Description& d,
                                     const Buffer& buffer, int peer, int tag) {
-  if (buffer.shared && peer != state->rank)
-    return SharedRounds::message(std::move(state), d, buffer, peer, tag);
-  return std::make_unique<Message>(std::move(state), d, buffer, peer, tag);
+  if (buffer.shared && peer != state->rank) return SharedRounds::message(state, d, buffer, peer, tag);
+  return std::make_unique<Message>(state, d, buffer, peer, tag);
 }
 
 }  // namespace

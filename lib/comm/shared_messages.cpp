@@ -8,7 +8,7 @@ namespace partita::comm {
 
 using collective::Operation;
 
-std::unique_ptr<SharedRounds> SharedRounds::message(std::shared_ptr<Communicator::State> owner,
+std::unique_ptr<SharedRounds> SharedRounds::message(const std::shared_ptr<Communicator::State>& owner,
                                                     const Description& d, const Buffer& buffer, int peer,
                                                     int tag) {
   const bool sends = d.operation == Operation::send;

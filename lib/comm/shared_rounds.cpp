@@ -30,7 +30,7 @@ std::uint64_t heard(std::uint64_t& word) { return std::atomic_ref(word).load(std
 
 }  // namespace
 
-SharedRounds::SharedRounds(std::shared_ptr<Communicator::State> owner, Description description,
+SharedRounds::SharedRounds(const std::shared_ptr<Communicator::State>& owner, Description description,
                            const Buffer& in, const Buffer& out, collective::Rounds rounds)
     : BookedCollective(owner, description,
                        traffic_of(collective::with_loads(rounds), owner->rank, element_of(description)),

@@ -16,11 +16,11 @@ class SharedRounds final : public BookedCollective {
  public:
   /// `in` and `out` are the same for operations in place. In a round that combines, what is sent and what is
   /// received do not overlap: peers load at the same time.
-  SharedRounds(std::shared_ptr<Communicator::State>, Description, const Buffer& in, const Buffer& out,
+  SharedRounds(const std::shared_ptr<Communicator::State>&, Description, const Buffer& in, const Buffer& out,
                collective::Rounds);
   /// One message; runs once its ends are connected, and an empty one at once.
-  static std::unique_ptr<SharedRounds> message(std::shared_ptr<Communicator::State>, const Description&,
-                                               const Buffer&, int peer, int tag);
+  static std::unique_ptr<SharedRounds> message(const std::shared_ptr<Communicator::State>&,
+                                               const Description&, const Buffer&, int peer, int tag);
   ~SharedRounds() override;
 
   Bytes buffer_bytes() const override { return Bytes(static_cast<std::int64_t>(lines_) * 64); }

@@ -110,13 +110,13 @@ struct SharedBuffer::State {
 };
 
 /// The one engine that runs rounds. `in` and `out` differ for all-to-all only.
-std::unique_ptr<Collective> make_round_collective(std::shared_ptr<Communicator::State>, Description,
+std::unique_ptr<Collective> make_round_collective(const std::shared_ptr<Communicator::State>&, Description,
                                                   Buffer in, Buffer out, collective::Rounds);
 /// Those of a send or receive, one.
 collective::Rounds rounds_of_message(const Communicator::State&, const Description&, int peer);
 /// MPI_Iallreduce, polled.
-std::unique_ptr<Collective> make_vendor_all_reduce(std::shared_ptr<Communicator::State>, Description, Buffer,
-                                                   Combine);
+std::unique_ptr<Collective> make_vendor_all_reduce(const std::shared_ptr<Communicator::State>&, Description,
+                                                   Buffer, Combine);
 
 /// What is waited for is shown to the other ranks. Throws `WaitError` on one rank when the limit is over.
 void wait_until(Runtime&, const Shown&, const std::function<bool()>& done);

@@ -56,8 +56,8 @@ struct Piece {
 
 class VendorAllReduce final : public BookedCollective {
  public:
-  VendorAllReduce(std::shared_ptr<Communicator::State> state, Description description, const Buffer& buffer,
-                  Combine combine)
+  VendorAllReduce(const std::shared_ptr<Communicator::State>& state, Description description,
+                  const Buffer& buffer, Combine combine)
       : BookedCollective(state, description, modelled(*state, description), {},
                          Staged::whole(buffer, true, true)),
         buffer_(buffer.view),
@@ -96,9 +96,9 @@ class VendorAllReduce final : public BookedCollective {
 
 }  // namespace
 
-std::unique_ptr<Collective> make_vendor_all_reduce(std::shared_ptr<Communicator::State> state,
+std::unique_ptr<Collective> make_vendor_all_reduce(const std::shared_ptr<Communicator::State>& state,
                                                    Description description, Buffer buffer, Combine combine) {
-  return std::make_unique<VendorAllReduce>(std::move(state), description, buffer, combine);
+  return std::make_unique<VendorAllReduce>(state, description, buffer, combine);
 }
 
 void stock_all_reduce(const Communicator& communicator, View buffer, Combine combine) {

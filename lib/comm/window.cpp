@@ -73,7 +73,7 @@ Lease Communicator::State::lease(std::size_t bytes) {
     pool = allocate(std::max(bytes, smallest_pool));
     pool_used = 0;
   }
-  const Lease lease{.region = pool, .offset = pool_used};
+  Lease lease{.region = pool, .offset = pool_used};
   pool_used += bytes;
   node_barrier();  // a peer may still look at a flag of the plan that was here before
   std::memset(pool->mine + lease.offset, 0, bytes);

@@ -255,7 +255,8 @@ std::int64_t nearest_batch(const RunOptions& options, kernels::Samples samples) 
       if (batch < 2) continue;
       train.batch = batch;
       const auto sizes = batch_sizes(train, samples);
-      if (*std::min_element(sizes.begin(), sizes.end()) >= 2 * pipeline_for(options, batch).microbatches)
+      if (*std::min_element(sizes.begin(), sizes.end()) >=
+          std::int64_t{2} * pipeline_for(options, batch).microbatches)
         return batch;
     }
   return 0;
@@ -274,7 +275,7 @@ std::vector<Violation> check_statistics(const RunOptions& options, kernels::Samp
   const auto sizes = batch_sizes(options.train, samples);
   if (first == layers.end() || sizes.empty()) return {};
   const auto smallest = *std::min_element(sizes.begin(), sizes.end());
-  const int microbatches = pipeline_for(options, batch).microbatches;
+  const std::int64_t microbatches = pipeline_for(options, batch).microbatches;
   if (smallest >= 2 * microbatches) return {};
   const std::string why =
       ": " + first->name + " needs two samples in each, of whose values it takes the deviation; ";

@@ -54,7 +54,7 @@ std::string read_number(const std::string& text, const Bounds<T>& bounds, T& tar
   // An unsigned type refuses the sign itself.
   const char* const begin = text.data() + (std::is_unsigned_v<T> && negative ? 1 : 0);
   const auto [end, error] = std::from_chars(begin, text.data() + text.size(), value);
-  const std::string must = "must be " + allowed(bounds);
+  std::string must = "must be " + allowed(bounds);
   if (text.empty() || end != text.data() + text.size() || error == std::errc::invalid_argument) return must;
   // No value is nearer to a NaN than another; the least is one that would do.
   if (value != value)
@@ -69,25 +69,24 @@ std::string read_number(const std::string& text, const Bounds<T>& bounds, T& tar
 }
 
 template <class T, class Get>
-Key number(std::string name, std::string meaning, Bounds<T> bounds, Get get, bool decides = true) {
-  meaning += " (" + allowed(bounds) + ")";
+Key number(const std::string& name, const std::string& meaning, Bounds<T> bounds, Get get,
+           bool decides = true) {
   return {
-      .name = std::move(name),
-      .meaning = std::move(meaning),
+      .name = name,
+      .meaning = meaning + " (" + allowed(bounds) + ")",
       .decides_result = decides,
       .read = [=](RunOptions& o, const std::string& text) { return read_number<T>(text, bounds, get(o)); },
       .print = [=](const RunOptions& o) { return text_of<T>(get(const_cast<RunOptions&>(o))); }};
 }
 
 template <class T, class Get>
-Key optional_number(std::string name, std::string meaning, Bounds<T> bounds, Get get) {
-  meaning += " (" + allowed(bounds) + ")";
-  return {.name = std::move(name),
-          .meaning = std::move(meaning),
+Key optional_number(const std::string& name, const std::string& meaning, Bounds<T> bounds, Get get) {
+  return {.name = name,
+          .meaning = meaning + " (" + allowed(bounds) + ")",
           .read =
               [=](RunOptions& o, const std::string& text) {
                 T value{};
-                const auto wrong = read_number<T>(text, bounds, value);
+                auto wrong = read_number<T>(text, bounds, value);
                 if (wrong.empty()) get(o) = std::decay_t<decltype(*get(o))>(value);
                 return wrong;
               },
@@ -119,9 +118,9 @@ inline std::string read_numbers(const std::string& text, const Bounds<double>& b
 
 /// One number, or one for each channel.
 template <class Get>
-Key channel_numbers(std::string name, std::string meaning, Bounds<double> bounds, Get get) {
-  return {.name = std::move(name),
-          .meaning = std::move(meaning) + " (" + allowed(bounds) + ")",
+Key channel_numbers(const std::string& name, const std::string& meaning, Bounds<double> bounds, Get get) {
+  return {.name = name,
+          .meaning = meaning + " (" + allowed(bounds) + ")",
           .read = [=](RunOptions& o, const std::string& text) { return read_numbers(text, bounds, get(o)); },
           .print = [=](const RunOptions& o) -> std::optional<std::string> {
             const auto& values = get(const_cast<RunOptions&>(o));
@@ -130,9 +129,9 @@ Key channel_numbers(std::string name, std::string meaning, Bounds<double> bounds
 }
 
 template <class Get>
-Key boolean(std::string name, std::string meaning, Get get, bool decides = true) {
-  return {.name = std::move(name),
-          .meaning = std::move(meaning) + " (true or false)",
+Key boolean(const std::string& name, const std::string& meaning, Get get, bool decides = true) {
+  return {.name = name,
+          .meaning = meaning + " (true or false)",
           .decides_result = decides,
           .read = [=](RunOptions& o, const std::string& text) -> std::string {
             if (text != "true" && text != "false") return "must be true or false";
@@ -143,9 +142,9 @@ Key boolean(std::string name, std::string meaning, Get get, bool decides = true)
 }
 
 template <class Get>
-Key text(std::string name, std::string meaning, Get get, bool decides = true) {
-  return {.name = std::move(name),
-          .meaning = std::move(meaning),
+Key text(const std::string& name, const std::string& meaning, Get get, bool decides = true) {
+  return {.name = name,
+          .meaning = meaning,
           .decides_result = decides,
           .read = [=](RunOptions& o, const std::string& value) -> std::string {
             if (value.empty()) return "must not be empty";
@@ -163,13 +162,14 @@ inline std::string_view to_string(data::Task task) {
 
 /// One of a few words: an array or vector of values that have a to_string.
 template <class Values, class Get>
-Key choice(std::string name, std::string meaning, Values values, Get get, std::string not_yet = "") {
+Key choice(const std::string& name, const std::string& meaning, Values values, Get get,
+           const std::string& not_yet = "") {
   using E = typename Values::value_type;
   std::string words;
   for (const E value : values)
     words += (words.empty() ? "" : " | ") + std::string(to_string(value));
   return {
-      .name = std::move(name),
+      .name = name,
       .meaning = meaning + " (" + words + ")",
       .read = [=](RunOptions& o, const std::string& value) -> std::string {
         for (const E candidate : values)
@@ -196,12 +196,11 @@ inline std::string read_shape(const std::string& text, kernels::Shape& target) {
 }
 
 template <class Get>
-Key shape(std::string name, std::string meaning, Get get) {
-  return {
-      .name = std::move(name),
-      .meaning = std::move(meaning) + " (N or CxHxW, extents from 1 to " + text_of(data::most_extent) + ")",
-      .read = [=](RunOptions& o, const std::string& value) { return read_shape(value, get(o)); },
-      .print = [=](const RunOptions& o) { return to_string(get(const_cast<RunOptions&>(o))); }};
+Key shape(const std::string& name, const std::string& meaning, Get get) {
+  return {.name = name,
+          .meaning = meaning + " (N or CxHxW, extents from 1 to " + text_of(data::most_extent) + ")",
+          .read = [=](RunOptions& o, const std::string& value) { return read_shape(value, get(o)); },
+          .print = [=](const RunOptions& o) { return to_string(get(const_cast<RunOptions&>(o))); }};
 }
 
 }  // namespace partita::config

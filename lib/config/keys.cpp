@@ -116,7 +116,7 @@ Key bucket_bytes() {
           .read =
               [=](RunOptions& o, const std::string& value) {
                 std::int64_t bytes = 0;
-                const auto wrong = read_number(value, bounds, bytes);
+                auto wrong = read_number(value, bounds, bytes);
                 if (wrong.empty()) o.sync.bucket_bytes = kernels::Bytes(bytes);
                 return wrong;
               },

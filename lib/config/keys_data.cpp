@@ -30,10 +30,10 @@ std::vector<double> shortened(const std::vector<double>& numbers) {
 }
 
 /// Numbers that would be used anyway mean the same as none.
-Key normalisation(std::string name, std::string meaning, Bounds<double> bounds,
+Key normalisation(const std::string& name, const std::string& meaning, Bounds<double> bounds,
                   std::vector<double> data::DataOptions::*asked, std::vector<double> data::Moments::*own) {
   Key key = channel_numbers(
-      std::move(name), std::move(meaning), bounds, [=](RunOptions& o) -> auto& { return o.data.*asked; });
+      name, meaning, bounds, [=](RunOptions& o) -> auto& { return o.data.*asked; });
   key.means = [=](const RunOptions& o) {
     const auto numbers = shortened(o.data.*asked);
     const bool is_own = o.own_normalisation && numbers == shortened((*o.own_normalisation).*own);

@@ -21,7 +21,7 @@ using Bytes = std::span<const std::uint8_t>;
 using Violations = std::vector<base::Violation>;
 
 constexpr std::uint64_t most_unpacked = std::uint64_t{1} << 30;  // CIFAR-10 has 184 MB
-constexpr std::size_t pixels = 3 * 32 * 32;
+constexpr std::size_t pixels = std::size_t{3} * 32 * 32;
 
 struct Format {
   std::string name;

@@ -26,7 +26,8 @@ Moments moments_of_images(const std::vector<std::uint8_t>& images, const Planes&
       for (std::size_t i = 0; i < planes.pixels; ++i)
         ++count[images[at++]];
   Moments moments{.mean = {}, .stddev = {}};
-  const auto n = static_cast<double>(images.size() / planes.channels);
+  const std::size_t values = images.size() / planes.channels;
+  const auto n = static_cast<double>(values);
   for (const auto& count : histograms) {
     double sum = 0, squares = 0;
     for (std::size_t v = 0; v < count.size(); ++v) {
@@ -44,7 +45,8 @@ Moments moments_of_images(const std::vector<std::uint8_t>& images, const Planes&
 Moments moments_of_features(const std::vector<float>& features, const Planes& planes) {
   Moments moments{.mean = std::vector<double>(planes.channels),
                   .stddev = std::vector<double>(planes.channels)};
-  const auto n = static_cast<double>(features.size() / planes.channels);
+  const std::size_t values = features.size() / planes.channels;
+  const auto n = static_cast<double>(values);
   const auto for_each = [&](auto add) {
     for (std::size_t at = 0; at < features.size();)
       for (std::size_t c = 0; c < planes.channels; ++c)

@@ -9,8 +9,6 @@
 
 namespace partita::execute {
 
-using kernels::Bytes;
-
 Executor::Bound::Bound(Executor& executor, std::int64_t batch_samples)
     : program(executor.program_),
       batch(batch_samples),

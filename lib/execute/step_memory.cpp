@@ -45,7 +45,7 @@ StepMemory::StepMemory(kernels::Device& device, int microbatches, std::int64_t l
     : device_(device),
       microbatches_(microbatches),
       sums_at_(all + bytes_of(DataType::int64, Elements(device.is_host() ? 0 : largest_batch))),
-      storage_(memory::shareable(device, sums_at_ + bytes_of(DataType::float64, Elements(2 * microbatches)))),
+      storage_(memory::shareable(device, sums_at_ + bytes_of(DataType::float64, Elements(2) * microbatches))),
       to_device_(device, sums_at_),
       from_device_(device, values_at) {
   *reinterpret_cast<Layout*>(to_device_.bytes().data()) = {};
@@ -96,11 +96,11 @@ kernels::ConstView StepMemory::indices(std::int64_t first, std::int64_t count) c
 View StepMemory::metric() const { return storage_.view(DataType::float64, Elements(2), metric_at); }
 
 View StepMemory::sums_of(step::MicrobatchId microbatch) const {
-  return microbatches_ == 1 ? metric() : sums_of_all().slice(Elements(2 * microbatch.value()), Elements(2));
+  return microbatches_ == 1 ? metric() : sums_of_all().slice(Elements(2) * microbatch.value(), Elements(2));
 }
 
 View StepMemory::sums_of_all() const {
-  return storage_.view(DataType::float64, Elements(2 * microbatches_), sums_at_);
+  return storage_.view(DataType::float64, Elements(2) * microbatches_, sums_at_);
 }
 
 std::int64_t* StepMemory::non_finite_step() const {

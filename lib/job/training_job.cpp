@@ -121,21 +121,22 @@ void print_epoch(std::ostream& progress, const run::EpochRow& row) {
 
 void print_description(const Job& job, const run::TrainingOptions& training, kernels::Backend& backend) {
   const auto& data = *job.input.data;
-  const auto& [model, plan, batch] = *job.input.split;
+  const auto& split = *job.input.split;
   const step::TensorFormat format{.type = backend.type(), .layout = backend.image_layout()};
   const auto trained = [&](const topology::Coordinate& at) {
-    return step::build_training_program(model, plan, at, format);
+    return step::build_training_program(split.model, split.plan, at, format);
   };
   const auto evaluated = [&](const topology::Coordinate& at) {
-    return step::build_evaluation_program(model, plan, at, format);
+    return step::build_evaluation_program(split.model, split.plan, at, format);
   };
-  std::cout << describe(job.input.options,
-                        {.split = *job.input.split,
-                         .machine = job.input.machine,
-                         .site = assumed_site(job),
-                         .programs = {{trained, run::batch_sizes(training.batch, data.train.samples.value())},
-                                      {evaluated, run::batch_sizes(run::evaluation_batch * plan.grid.data,
-                                                                   data.test.samples.value())}}});
+  std::cout << describe(
+      job.input.options,
+      {.split = split,
+       .machine = job.input.machine,
+       .site = assumed_site(job),
+       .programs = {{trained, run::batch_sizes(training.batch, data.train.samples.value())},
+                    {evaluated, run::batch_sizes(run::evaluation_batch * split.plan.grid.data,
+                                                 data.test.samples.value())}}});
 }
 
 void print_report(const Job& job, const state::CheckpointReport& report) {

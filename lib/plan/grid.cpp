@@ -56,7 +56,7 @@ std::int64_t largest_share(const topology::GridExtent& grid, std::int64_t batch)
 
 int default_microbatches(const topology::GridExtent& grid, std::int64_t batch) {
   if (grid.pipeline == 1) return 1;
-  return static_cast<int>(std::min<std::int64_t>(4 * grid.pipeline, largest_share(grid, batch)));
+  return static_cast<int>(std::min(std::int64_t{4} * grid.pipeline, largest_share(grid, batch)));
 }
 
 }  // namespace partita::plan

@@ -126,7 +126,7 @@ std::int64_t moved_elements(const Conversion& c, int ranks, std::int64_t samples
     case Exchange::local:
       return 0;
     case Exchange::all_reduce:
-      return 2 * (ranks - 1) * c.shape.elements().value() * samples;
+      return std::int64_t{2} * (ranks - 1) * c.shape.elements().value() * samples;
     case Exchange::reduce_scatter:
     case Exchange::all_gather:
     case Exchange::all_to_all:

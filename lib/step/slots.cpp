@@ -81,7 +81,7 @@ void make_value_slots(Assembly& a, ChunkId c, MicrobatchId j) {
     a.program.statistics_slot.push_back(a.add_slot({.role = SlotRole::statistics,
                                                     .microbatch = j,
                                                     .type = a.program.type,
-                                                    .per_sample = Elements(3 * a.plan.grid.tensor)}));
+                                                    .per_sample = Elements(3) * a.plan.grid.tensor}));
   if (a.program.training)
     a.program.loss_gradient_slot.push_back(tensor_slot(a, SlotRole::gradient, {}, j, loss, a.output_shape()));
 }

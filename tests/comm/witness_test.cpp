@@ -17,7 +17,7 @@ void expect_witnessed(Algorithm algorithm, const collective::Rounds& rounds, std
   tests::forget();
   operation->start();
   operation->wait();
-  const auto seen = tests::witnessed();
+  const auto& seen = tests::witnessed();
   std::vector<tests::Witnessed> expected;
   const int tag = seen.empty() ? 0 : seen.front().tag;
   for (const auto& round : rounds) {

@@ -66,7 +66,9 @@ TEST(Config, HowAModelIsInferredChangesNoHashOfItsTraining) {
 }
 
 TEST(Config, TheHashCountsEvaluationsOnlyWhereTheyEndTheTraining) {
-  const auto hash = [](std::vector<std::string> arguments) { return config_hash(Parsed(arguments).options); };
+  const auto hash = [](const std::vector<std::string>& arguments) {
+    return config_hash(Parsed(arguments).options);
+  };
   EXPECT_EQ(hash({"--evaluate.every=3"}), hash({}));
   EXPECT_NE(hash({"--evaluate.every=3", "--train.target-accuracy=0.9"}),
             hash({"--train.target-accuracy=0.9"}));
@@ -216,7 +218,7 @@ TEST(Config, AKeyMeansTheSameToTheReport) {
   std::ifstream file(SCRIPTS "/partita/key_roles.py");
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   const auto begin = text.find("ROLES = {\n") + 10;
-  EXPECT_EQ(text.substr(begin, text.rfind("}") - begin), expected) << "scripts/partita/key_roles.py";
+  EXPECT_EQ(text.substr(begin, text.rfind('}') - begin), expected) << "scripts/partita/key_roles.py";
   EXPECT_NE(text.find("NOT_USED = \"" + std::string(base::not_used_mark) + "\""), std::string::npos);
   EXPECT_EQ(role_of("infer.warmup", base::RunKind::inference), base::KeyRole::choice);
   EXPECT_EQ(role_of("model.layer 1", base::RunKind::training), base::KeyRole::choice);

@@ -16,7 +16,6 @@ using kernels::Bytes;
 using kernels::DataType;
 using kernels::Elements;
 using step::Kind;
-using step::Phase;
 
 TEST(Work, OfALayerIsItsFlopsAndEachOperandOnce) {
   const auto model = tests::model_of("12", {"linear 7", "tanh", "linear 5"});

@@ -6,6 +6,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <numeric>
@@ -130,7 +131,7 @@ void add_to_tar(Bytes& tar, const std::string& name, const Bytes& content) {
   name.copy(header, 100);
   std::snprintf(header + 124, 12, "%011zo", content.size());
   header[156] = '0';
-  std::memcpy(header + 257, "ustar\00000", 8);
+  std::copy_n("ustar\00000", 8, header + 257);
   std::memset(header + 148, ' ', 8);
   const auto sum = std::accumulate(std::begin(header), std::end(header), 0,
                                    [](int so_far, char c) { return so_far + static_cast<unsigned char>(c); });

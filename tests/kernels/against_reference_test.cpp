@@ -224,8 +224,8 @@ TEST(Kernels, AreRepeatableBitForBit) {
       const auto run = [&] { return images_and_product(*backend, channels, x, w, b, dy); };
       EXPECT_TRUE(same_bits(run(), run())) << backend->name() << ' ' << channels;
     }
-    for (const auto& [batch, classes] :
-         std::vector<std::array<std::int64_t, 2>>{{600, 10}, {300, 100}, {9, 2100}}) {
+    for (const auto& extents : std::vector<std::array<std::int64_t, 2>>{{600, 10}, {300, 100}, {9, 2100}}) {
+      const std::int64_t batch = extents[0], classes = extents[1];
       const std::vector<std::int32_t> labels(static_cast<std::size_t>(batch), 3);
       Values x(batch * classes), target(batch * classes);
       const auto run = [&] { return reductions(*backend, batch, classes, x, target, labels); };

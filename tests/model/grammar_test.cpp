@@ -118,7 +118,7 @@ TEST(Grammar, EveryKindIsReadAsItIsExplained) {
 }
 
 TEST(Grammar, BoundsHoldWhereTheyAreExplained) {
-  const auto bounds = [](const LayerDescription& kind, const LayerValue& number, std::string before) {
+  const auto bounds = [](const LayerDescription& kind, const LayerValue& number, const std::string& before) {
     if (std::holds_alternative<bool Layer::*>(number.field)) return;
     const auto text = [](double n) {
       std::ostringstream out;

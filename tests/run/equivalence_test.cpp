@@ -14,7 +14,6 @@ namespace partita::tests {
 namespace {
 
 using kernels::DataType;
-using kernels::View;
 
 void expect_equivalence(const std::vector<Decomposition>& all, kernels::Backend& backend, bool smooth,
                         double tolerance) {

@@ -33,7 +33,7 @@ TEST(ProgramWitness, SeesTheMessagesOfTheProgramInOrderAndTheBytesOfTheLedger) {
       const auto before = wire();
       forget();
       harness.step(0, batch, batch);
-      const auto seen = witnessed();
+      const auto& seen = witnessed();
       const auto after = wire();
 
       std::vector<Witnessed> expected, messages;

@@ -29,7 +29,7 @@ class SharedDevice : public OnCuda {};
 /// Buffers of floats on the device, reached by the other ranks of a job.
 class Shared {
  public:
-  Shared(kernels::Device& device, comm::Communicator& job, std::vector<std::int64_t> sizes)
+  Shared(kernels::Device& device, comm::Communicator& job, const std::vector<std::int64_t>& sizes)
       : device_(device) {
     for (const auto n : sizes) {
       storage_.emplace_back(device, bytes_of(DataType::float32, Elements(offset + n)));

@@ -67,7 +67,8 @@ struct Source {
   const auto [row, column] = divide(position, g.row);
   const int h = row * g.step_h + g.origin_h, w = column * g.step_w + g.origin_w;
   const auto first = static_cast<std::int64_t>(sample) * g.channels * g.height * g.width;
-  return {g.divides() ? first : first + h * g.width + w, h, w};
+  const int within = h * g.width + w;
+  return {g.divides() ? first : first + within, h, w};
 }
 
 [[nodiscard]] __host__ __device__ constexpr Tap tap(const Gather& g, int index) {

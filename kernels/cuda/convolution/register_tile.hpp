@@ -22,17 +22,20 @@ struct Tile {
                 (N * K) % Threads == 0);
 };
 
+/// So many elements a thread has side by side, of `count`.
+__host__ __device__ constexpr int group_of(int count) { return count < 4 ? count : 4; }
+
 /// Of `Threads` threads that share a row of a tile, where thread `thread` has the i-th of its `Count`
 /// elements.
 template <int Count, int Threads>
 __host__ __device__ constexpr int owned(int thread, int i) {
-  constexpr int group = Count < 4 ? Count : 4;
+  constexpr int group = group_of(Count);
   return (i / group * Threads + thread) * group + i % group;
 }
 
 template <int Count, int Threads>
 __device__ __forceinline__ void read_owned(float (&values)[Count], const float* row, int thread) {
-  constexpr int group = Count < 4 ? Count : 4;
+  constexpr int group = group_of(Count);
 #pragma unroll
   for (int i = 0; i < Count; i += group) {
     const float* from = row + owned<Count, Threads>(thread, i);

@@ -75,7 +75,8 @@ constexpr ParameterTiling parameter_tiling(std::int64_t filters, std::int64_t ta
   const auto [m, n, k, blocks] = extents(tile);
   const auto rows = ceil_divide(filters, m), columns = std::max<std::int64_t>(1, ceil_divide(taps, n));
   const auto slices = ceil_divide(pixels, k);
-  const auto wanted = blocks * std::max(1, multiprocessors) / std::max<std::int64_t>(1, rows * columns);
+  const auto wanted =
+      std::int64_t{blocks} * std::max(1, multiprocessors) / std::max<std::int64_t>(1, rows * columns);
   const auto splits = std::max<std::int64_t>(1, std::min(wanted, slices / 4));
   return {tile, static_cast<int>(rows), static_cast<int>(columns), static_cast<int>(splits),
           static_cast<int>(slices)};
@@ -109,7 +110,8 @@ inline DirectTiling with_rows(const ConvolutionShape& s, DirectTiling t, std::in
 /// Up to four channels with outputs worth a block. Rows are halved until the chip has two blocks a
 /// multiprocessor or a block has few pixels left, and until the patch fits.
 inline DirectTiling direct_tiling(const ConvolutionShape& s, int multiprocessors) {
-  constexpr std::int64_t shared_limit = 48 * 1024, most_taps = 128, fewest_pixels = 64, most_filters = 64;
+  constexpr std::int64_t shared_limit = std::int64_t{48} * 1024, most_taps = 128, fewest_pixels = 64,
+                         most_filters = 64;
   const auto taps = s.channels * s.kernel.h * s.kernel.w;
   if (s.channels < 1 || s.channels > 4 || s.filters < 1 || s.batch < 1 || s.batch > 65535 ||
       taps > most_taps || s.out_height() * s.out_width() < fewest_pixels ||
@@ -121,7 +123,9 @@ inline DirectTiling direct_tiling(const ConvolutionShape& s, int multiprocessors
   t.filters = static_cast<int>(std::min(padded, most_filters));
   t.filter_tiles = static_cast<int>(ceil_divide(s.filters, t.filters));
   t = with_rows(s, t, s.out_height());
-  const auto crowded = [&] { return s.batch * t.row_tiles * t.filter_tiles < 2 * multiprocessors; };
+  const auto crowded = [&] {
+    return s.batch * t.row_tiles * t.filter_tiles < std::int64_t{2} * multiprocessors;
+  };
   while (t.rows > 1 &&
          (t.shared_bytes > shared_limit || (crowded() && t.rows * s.out_width() >= 4 * fewest_pixels)))
     t = with_rows(s, t, ceil_divide(t.rows, 2));

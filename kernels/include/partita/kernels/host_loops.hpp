@@ -68,9 +68,8 @@ inline void store_sums(const LossSums& sums, View to) {
 /// Grain g enters the tree at the level popcount(g); as many levels close as g has trailing ones.
 inline void add_sums(ConstView parts, bool in_tree, View total) {
   const auto values = parts.as<double>();
-  const auto n = static_cast<unsigned>(values.size() / 2);
   double levels[32] = {}, loss = 0, correct = 0;
-  for (unsigned i = 0; i < n; ++i) {
+  for (std::size_t i = 0; i < values.size() / 2; ++i) {
     correct += values[2 * i + 1];
     loss += values[2 * i];
     auto level = static_cast<std::size_t>(std::popcount(i));
