@@ -5,7 +5,6 @@
 #include <fnmatch.h>
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 #include <string_view>
 
@@ -25,13 +24,11 @@ std::string names_in(const results::ModelFile& file) {
   return names.empty() ? "none" : names;
 }
 
-/// What no running statistic can be; of learned parameters any number is one.
 std::string wrong_value(const results::Parameter& parameter, const model::Parameter& expected) {
-  if (!expected.is_running) return "";
   return std::visit(
       [&](const auto& values) -> std::string {
         const auto wrong = std::find_if(values.begin(), values.end(), [&](auto value) {
-          return !std::isfinite(value) || value < expected.least;
+          return !expected.can_be(static_cast<double>(value));
         });
         if (wrong == values.end()) return "";
         return parameter.layer + " " + parameter.name + " has " + base::shortest(*wrong) + " at " +

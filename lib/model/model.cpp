@@ -4,6 +4,7 @@
 #include "partita/model/model.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "partita/base/error.hpp"
@@ -26,6 +27,8 @@ std::int64_t Parameter::columns() const {
     columns *= extent;
   return columns;
 }
+
+bool Parameter::can_be(double value) const { return !is_running || (std::isfinite(value) && value >= least); }
 
 const LayerDescription& Layer::description() const { return description_of(kind); }
 

@@ -1,12 +1,17 @@
 /// For each stored block and each piece that this rank holds, copies the rectangle of rows and columns that
-/// both have. Shards that have nothing of this rank's are not read.
+/// both have, and looks at the values of which not every number is one. Shards that have nothing of this
+/// rank's are not read.
 #include "partita/state/restore.hpp"
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "partita/base/error.hpp"
+#include "partita/base/number.hpp"
 #include "partita/step/shards.hpp"
 
 namespace partita::state {
@@ -21,12 +26,15 @@ struct Rectangle {
   [[nodiscard]] std::int64_t elements() const { return (end_row - first_row) * (end_column - first_column); }
 };
 
+model::Parameter tensor_of(const Piece& piece, const model::ModelSpec& model) {
+  return model.layers[static_cast<std::size_t>(piece.layer)]
+      .parameters()[static_cast<std::size_t>(piece.tensor)];
+}
+
 /// What a piece and a block have in common; nothing of different tensors.
 Rectangle common(const Piece& piece, const Block& block, const model::ModelSpec& model) {
   const auto& layer = model.layers[static_cast<std::size_t>(piece.layer)];
-  if (layer.name != block.layer ||
-      layer.parameters()[static_cast<std::size_t>(piece.tensor)].name != block.name)
-    return {0, 0, 0, 0};
+  if (layer.name != block.layer || tensor_of(piece, model).name != block.name) return {0, 0, 0, 0};
   return {std::max(piece.first_row, block.first_row),
           std::min(piece.first_row + piece.rows, block.first_row + block.rows),
           std::max(piece.first_column, block.first_column),
@@ -57,6 +65,24 @@ void copy_area(View to, const Piece& piece, kernels::ConstView from, const Block
     typed(to.as<double>());
   else
     typed(to.as<float>());
+}
+
+/// The first value of a block's area that its tensor cannot have, and where; empty: none.
+std::string wrong_value(kernels::ConstView values, const Block& block, const Rectangle& area,
+                        const model::Parameter& parameter) {
+  const std::int64_t columns = parameter.columns();
+  const auto find = [&](auto span) -> std::string {
+    for (std::int64_t row = area.first_row; row < area.end_row; ++row)
+      for (std::int64_t column = area.first_column; column < area.end_column; ++column) {
+        const auto at = (row - block.first_row) * block.columns + column - block.first_column;
+        const auto value = span[static_cast<std::size_t>(at)];
+        if (!parameter.can_be(static_cast<double>(value)))
+          return block.layer + " " + block.name + " has " + base::shortest(value) + " at " +
+                 std::to_string(row * columns + column) + ", which is no running statistic";
+      }
+    return "";
+  };
+  return values.type() == kernels::DataType::float64 ? find(values.as<double>()) : find(values.as<float>());
 }
 
 /// A rank's flat vectors; states in the order of the checkpoint, empty where it has one that the rule lacks.
@@ -97,9 +123,18 @@ Filled in_order_of(const results::Manifest& manifest, View weights, std::span<co
   return filled;
 }
 
+void copy_values(const results::FilledBlock& filled, const Piece& piece, const Rectangle& area,
+                 const Filled& to) {
+  copy_area(to.weights, piece, filled.weights, filled.block, area);
+  if (!piece.trained) return;
+  for (std::size_t s = 0; s < filled.states.size(); ++s)
+    if (!to.states[s].empty()) copy_area(to.states[s], piece, filled.states[s], filled.block, area);
+}
+
 void fill(const std::filesystem::path& folder, const results::Manifest& manifest,
           const model::ModelSpec& model, const step::Program& program, const Filled& to) {
   const auto pieces = step::held_pieces(program);
+  std::vector<base::Violation> violations;
   std::int64_t missing = 0;
   for (const auto& piece : pieces)
     missing += piece.elements().value();
@@ -110,24 +145,24 @@ void fill(const std::filesystem::path& folder, const results::Manifest& manifest
                          [&](const Piece& piece) { return !common(piece, block, model).empty(); });
     });
     if (!wanted) continue;
-    results::read_shard(folder, manifest, static_cast<std::int64_t>(shard),
-                        [&](const results::FilledBlock& filled) {
-                          for (const auto& piece : pieces) {
-                            const auto area = common(piece, filled.block, model);
-                            if (area.empty()) continue;
-                            missing -= area.elements();
-                            copy_area(to.weights, piece, filled.weights, filled.block, area);
-                            if (!piece.trained) continue;
-                            for (std::size_t s = 0; s < filled.states.size(); ++s)
-                              if (!to.states[s].empty())
-                                copy_area(to.states[s], piece, filled.states[s], filled.block, area);
-                          }
-                        });
+    const auto file = (folder / manifest.shards[shard].name).string();
+    results::read_shard(
+        folder, manifest, static_cast<std::int64_t>(shard), [&](const results::FilledBlock& filled) {
+          for (const auto& piece : pieces) {
+            const auto area = common(piece, filled.block, model);
+            if (area.empty()) continue;
+            missing -= area.elements();
+            copy_values(filled, piece, area, to);
+            const auto wrong = wrong_value(filled.weights, filled.block, area, tensor_of(piece, model));
+            if (!wrong.empty()) violations.push_back({file, "", wrong});
+          }
+        });
   }
   if (missing != 0)
-    throw base::ConfigError({{.key = (folder / "manifest.h5").string(),
-                              .value = "",
-                              .message = "is damaged: its blocks do not make up the model"}});
+    violations.push_back({.key = (folder / "manifest.h5").string(),
+                          .value = "",
+                          .message = "is damaged: its blocks do not make up the model"});
+  if (!violations.empty()) throw base::ConfigError(std::move(violations));
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
 """Which checkpoint a run goes on from: whole, its own, of a configuration that allows it; what is refused, and what is said of it.
 
-Usage: checkpoint_choice_test.py refusals|damaged|names|changes MPIEXEC PARTITA_TRAIN SOURCE_FOLDER
+Usage: checkpoint_choice_test.py refusals|damaged|impossible|names|changes MPIEXEC PARTITA_TRAIN SOURCE_FOLDER
 """
+import hashlib
 import os
 import pathlib
 import random
@@ -74,6 +75,42 @@ def damaged():
         result = run(2, *arguments, "--resume")
         assert result.returncode == 1 and "holds no checkpoint that is whole" in result.stderr, result
         assert left == sorted(checkpoints.iterdir())
+
+
+def put(dataset, at, value):
+    """A value that no checksum beside it contradicts."""
+    dataset[at] = value
+    dataset.attrs.pop("checksum", None)
+
+
+def vouch_again(folder):
+    """The manifest names the bytes of the shards as they are now."""
+    with h5py.File(folder / "manifest.h5", "r+") as manifest:
+        shards = manifest["shards"]
+        for i, name in enumerate(shards["name"].asstr()[()]):
+            content = (folder / name).read_bytes()
+            put(shards["bytes"], i, len(content))
+            put(shards["sha256"], i, hashlib.sha256(content).hexdigest())
+
+
+def impossible():
+    """A checkpoint whose running statistics are none is damaged, though its manifest vouches for it; all of them are named."""
+    layers = [f"--model.layer={line}" for line in ("flatten", "linear 8", "batchnorm", "linear 10", "batchnorm")]
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        checkpoints, arguments = folder / "r.checkpoints", (*layers, f"--output={folder}/r.h5")
+        assert alone(*arguments).returncode == 0
+        (folder / "r.h5").unlink()
+        wrong = (("batchnorm1", "running_var", 3, -5), ("batchnorm1", "running_mean", 7, np.inf), ("batchnorm2", "running_mean", 9, np.nan))
+        with h5py.File(checkpoints / "step-6" / "shard-0.h5", "r+") as shard:
+            for layer, name, at, value in wrong:
+                put(shard[f"parameters/{layer}/{name}"], at, value)
+            put(shard["parameters/linear1/bias"], 0, -5)  # a learned parameter may be any number
+        vouch_again(checkpoints / "step-6")
+        result = goes_on(3, *arguments)
+        for layer, name, at, value in wrong:
+            assert f"step-6/shard-0.h5: {layer} {name} has {value} at {at}, which is no running statistic\n" in result.stderr, (name, result.stderr)
+        assert result.stderr.count("which is no running statistic") == 3 and (checkpoints / "damaged-step-6").exists(), result.stderr
 
 
 def names():
@@ -232,4 +269,4 @@ def changes():
                 "--resume", steps=8)
 
 
-{f.__name__: f for f in (refusals, damaged, names, changes)}[part]()
+{f.__name__: f for f in (refusals, damaged, impossible, names, changes)}[part]()

@@ -47,6 +47,9 @@ struct Parameter {
   double least = -std::numeric_limits<double>::infinity();  ///< that a value can be
   [[nodiscard]] std::int64_t rows() const { return shape[0]; }
   [[nodiscard]] std::int64_t columns() const;
+  /// Whether a file's value can be one of it: a running statistic is finite and no less than `least`; a
+  /// learned parameter may be anything.
+  [[nodiscard]] bool can_be(double value) const;
 };
 
 /// Tensors of parameters that a layer may have.
