@@ -207,7 +207,8 @@ std::optional<Outcome> Training::end_epoch(std::int64_t limit, const Observer& o
   const double training_seconds = progress_.training_seconds + row.seconds;
   if (progress_.step % steps_per_epoch() == 0)  // an epoch that a limit of steps cut off may yet go on
     progress_ = {.step = progress_.step, .training_seconds = training_seconds};
-  const bool diverged = !std::isfinite(steps_.back().loss) || !finite, last = progress_.step >= limit;
+  const bool last = progress_.step >= limit;
+  bool diverged = !std::isfinite(steps_.back().loss) || !finite;
   if (diverged)
     failure_ = execute::explain_divergence(
         world_, *executor_, *parameters_, training_program_, model_, batch_of(last_batch_),
@@ -217,10 +218,13 @@ std::optional<Outcome> Training::end_epoch(std::int64_t limit, const Observer& o
     const auto evaluation = evaluate();
     row.test_loss = evaluation.loss;
     if (model_.loss == model::Loss::cross_entropy) row.test_accuracy = evaluation.accuracy;
+    diverged = !std::isfinite(evaluation.loss);
+    if (diverged) failure_ = "the test loss is not finite after epoch " + std::to_string(epoch);
   }
   epochs_.push_back(row);
   if (progress_.samples == 0) progress_.test_accuracy = row.test_accuracy.value_or(results::not_measured);
-  const bool reached = options_.target_accuracy && row.test_accuracy.value_or(0) >= *options_.target_accuracy;
+  const bool reached =
+      !diverged && options_.target_accuracy && row.test_accuracy.value_or(0) >= *options_.target_accuracy;
   if (reached) seconds_to_target_ = training_seconds;
   world_.ledger().set_activity(Activity::record);
   observer.on_epoch(row);

@@ -13,6 +13,7 @@ import tempfile
 import time
 
 import h5py
+import numpy
 
 sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import jobs
@@ -49,9 +50,29 @@ def divergence():
         for ranks, more in (1, []), (2, ["--train.steps=1"]), (2, ["--grid.pipeline=2"]), (2, ["--train.deterministic=true"]):
             file, steps = diverged(folder, ranks, parameter_diverged, "--train.learning-rate=1e30", "--train.weight-decay=1e30", *more)
             assert steps <= 2, steps
+        evaluation(folder)
         other = shutil.copy(file, f"{folder}/other.h5")
         refused = jobs.run([compare, file, other])
         assert refused.returncode == 2 and "invalid" in refused.stderr, refused
+
+
+def evaluation(folder):
+    """Running statistics that training does not read make the evaluation infinite: no success, and no target reached."""
+    with h5py.File(f"{folder}/far.h5", "w") as model:
+        for name, value in (("running_mean", 1e38), ("running_var", 0)):
+            model[f"parameters/batchnorm1/{name}"] = numpy.full(10, value, numpy.float32)
+    wanted = "the test loss is not finite after epoch 2"
+    for ranks, grid in (1, []), (2, []), (2, ["--grid.pipeline=2"]), (2, ["--grid.tensor=2"]):
+        output = f"{folder}/evaluated.h5"
+        run = jobs.run([mpiexec, "-n", str(ranks), train, f"--config={RUN}", "--data.train-samples=640", "--data.test-samples=50", *grid,
+                        "--model.layer=flatten", "--model.layer=linear 10", "--model.layer=batchnorm affine=false momentum=0",
+                        f"--load-model={folder}/far.h5", "--evaluate.every=2", "--train.epochs=3", "--train.target-accuracy=1e-9",
+                        "--checkpoint.every=1000", f"--output={output}", "--overwrite"])
+        assert run.returncode == 1 and run.stdout.splitlines()[-1] == f"STATUS: FAIL {wanted}", (grid, run.returncode, run.stdout, run.stderr)
+        with h5py.File(output) as file:
+            assert file.attrs["status"].decode() == "invalid" and file.attrs["status_reason"].decode() == wanted, dict(file.attrs)
+            assert numpy.isfinite(file["steps/loss"][()]).all() and len(file["epochs/test_loss"]) == 2
+        assert not list(pathlib.Path(folder).glob("evaluated.checkpoints/step-*/manifest.h5"))
 
 
 def stopped_rank():

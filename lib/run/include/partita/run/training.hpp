@@ -108,7 +108,8 @@ class Training {
   /// Mean loss and accuracy over the whole test set, each sample once, over any number of ranks.
   Evaluator::Means evaluate();
 
-  /// Why the run diverged: the step and the layer, the same on every rank; empty where it did not.
+  /// Why the run diverged: the step and the layer, or the epoch whose evaluation was not finite; the same on
+  /// every rank; empty where it did not.
   [[nodiscard]] const std::string& failure() const { return failure_; }
   [[nodiscard]] const std::vector<StepRow>& steps() const { return steps_; }
   [[nodiscard]] const std::vector<EpochRow>& epochs() const { return epochs_; }
