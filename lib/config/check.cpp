@@ -246,13 +246,14 @@ std::vector<std::int64_t> batch_sizes(const TrainOptions& train, kernels::Sample
   return sizes;
 }
 
-/// The batch nearest to that asked for of which no micro-batch is left with one sample; none: 0.
+/// The batch nearest to that asked for of which no micro-batch is left with one sample; none: 0. A batch that
+/// is larger than the data set takes the samples that one as large as it takes.
 std::int64_t nearest_batch(const RunOptions& options, kernels::Samples samples) {
-  const auto asked = options.train.batch;
+  const auto n = samples.value(), asked = std::min(options.train.batch, n);
   auto train = options.train;
-  for (std::int64_t distance = 1; distance <= std::max(asked, samples.value()); ++distance)
+  for (std::int64_t distance = 1; distance < n; ++distance)
     for (const auto batch : {asked + distance, asked - distance}) {
-      if (batch < 2) continue;
+      if (batch < 2 || batch > n) continue;
       train.batch = batch;
       const auto sizes = batch_sizes(train, samples);
       if (*std::min_element(sizes.begin(), sizes.end()) >=

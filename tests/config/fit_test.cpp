@@ -128,6 +128,11 @@ TEST(Config, StatisticsNeedSeveralSamplesAndNoDeterministicMode) {
   EXPECT_EQ(refusal(22, {ten}), "");
   EXPECT_EQ(refusal(1, {ten}),
             "train.batch=10 leaves a batch of one sample" + why + "the data set has too few samples");
+  EXPECT_EQ(
+      refusal(1, {"--train.batch=1099511627776", "--pipeline.microbatches=1"}),
+      "train.batch=1099511627776 leaves a batch of one sample" + why + "the data set has too few samples");
+  EXPECT_EQ(refusal(5, {"--train.batch=2", "--pipeline.microbatches=2"}),
+            "train.batch=2 leaves a batch of one sample" + why + "the nearest is 5");
   for (const auto* few : {"--train.steps=0", "--train.steps=2"})
     EXPECT_EQ(refusal(21, {ten, few}), "") << "the last batch is not taken";
   EXPECT_NE(refusal(21, {ten, "--train.steps=3"}), "");
