@@ -126,9 +126,9 @@ void Executor::update(const step::Instruction& instruction, Bound& bound) {
   const auto all = parameters_.states();
   for (std::size_t s = 0; s < all.size(); ++s)
     states[s] = all[s].slice(parameters.first, parameters.fixed);
-  backend_.update(parameters_.optimizer(), step_memory_.values(), step_memory_.metric(), bound.slot(updated),
-                  bound.slot(instruction.reads.front()), std::span(states).first(all.size()),
-                  step_memory_.non_finite_step());
+  backend_.update(parameters_.optimizer(), step_memory_.values(), bound.slot(instruction.reads.back()),
+                  bound.slot(updated), bound.slot(instruction.reads.front()),
+                  std::span(states).first(all.size()), step_memory_.non_finite_step());
 }
 
 void Executor::combine(const step::Instruction& instruction, Bound& bound) {

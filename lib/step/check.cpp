@@ -114,8 +114,9 @@ class Checker {
 
   void check_update(const Instruction& i) {
     const auto& bucket = p_.buckets[*i.bucket];
-    if (i.reads != std::vector{bucket.gradients.front()} || i.writes != std::vector{bucket.parameters})
-      return require(false, "is of another bucket");
+    if (i.reads != std::vector{bucket.gradients.front(), p_.metric_slot} ||
+        i.writes != std::vector{bucket.parameters})
+      return require(false, "is of another bucket, or does not read the loss");
     Elements parameters{};
     for (const auto u : bucket.units)
       parameters += p_.parameters[u].count();
@@ -123,6 +124,7 @@ class Checker {
     require(in_vector(bucket.gradients.front()), "leaves the gradients");
     require_equal(held(bucket.parameters), parameters.value(), "its parameters");
     require_equal(held(bucket.gradients.front()), parameters.value(), "its gradients");
+    require_equal(held(p_.metric_slot), 2, "the sums of losses");
   }
 
   void check_load(const Instruction& i) {

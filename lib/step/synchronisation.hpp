@@ -18,7 +18,8 @@ class Synchronisation {
   virtual void gradients_complete(BucketId) = 0;
   /// It has the sums of its losses; where it computes no loss, zeros.
   virtual void metric_complete() = 0;
-  /// All passes of the step are over: updates the parameters.
+  /// All passes of the step are over: updates the parameters. An update reads the metric, which must be the
+  /// sum of all ranks by then: where the loss is not finite none of them updates.
   virtual void end_step() = 0;
 };
 

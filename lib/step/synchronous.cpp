@@ -1,5 +1,6 @@
 /// Synchronous training: one all-reduce for each bucket, started when its last gradient exists and waited for
-/// at the end of the step, just before its update.
+/// at the end of the step, just before its update. The loss of all ranks is there before the first update: a
+/// step whose loss is not finite updates nothing, on no rank.
 #include "synchronisation.hpp"
 
 namespace partita::step {
@@ -23,15 +24,15 @@ class Synchronous : public Synchronisation {
   }
 
   void end_step() override {
+    finish(of_metric_);
     for (const auto b : of_bucket_.ids()) {
       const auto& bucket = a_.program.buckets[b];
       finish(of_bucket_[b]);
       a_.add({.kind = Kind::update,
               .bucket = b,
-              .reads = {bucket.gradients.front()},
+              .reads = {bucket.gradients.front(), a_.program.metric_slot},
               .writes = {bucket.parameters}});
     }
-    finish(of_metric_);
   }
 
  private:

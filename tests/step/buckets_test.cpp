@@ -111,6 +111,7 @@ void expect_buckets_are_named(const Program& p) {
     if (i.kind == Kind::update) {
       const auto& bucket = p.buckets[*i.bucket];
       EXPECT_EQ(gradients_read, std::set{bucket.gradients.front()});
+      EXPECT_TRUE(contains(i.reads, p.metric_slot)) << "without the loss that says whether to update";
       EXPECT_EQ(parameters_written, std::set{bucket.parameters});
       ++updated[*i.bucket];
     } else {

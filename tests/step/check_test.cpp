@@ -122,6 +122,12 @@ TEST(Check, AnUpdateOfAnotherSlotThanItsBucketsIsFound) {
                 if (i.kind == Kind::update) i.writes = {p.untrained_slot};
             }),
             0U);
+  EXPECT_GT(faults_after([](Program& p) {
+              for (auto& i : p.instructions)
+                if (i.kind == Kind::update) i.reads.pop_back();
+            }),
+            0U)
+      << "without the loss";
 }
 
 }  // namespace
