@@ -54,10 +54,10 @@ void Executor::Bound::place_slots(Executor& executor) {
 }
 
 void Executor::Bound::plan_operators(Executor& executor) {
-  work.resize(program.units.size());
+  units.resize(program.units.size());
   for (const auto u : program.units.ids())
     for (const auto j : program.microbatch_ids())
-      work[u].push_back({.layer = operator_of(executor, u, j), .tensors = tensors_of(executor, u, j)});
+      units[u].push_back({.layer = operator_of(executor, u, j), .tensors = tensors_of(executor, u, j)});
 }
 
 nn::Operator* Executor::Bound::operator_of(Executor& executor, step::UnitId u, step::MicrobatchId j) {

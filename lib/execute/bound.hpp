@@ -24,12 +24,12 @@ class Executor::Bound {
   /// The first sample of what this rank has of a micro-batch, within the batch.
   [[nodiscard]] topology::Range samples(step::MicrobatchId, bool share) const;
   /// A unit on a micro-batch.
-  struct Work {
+  struct BoundUnit {
     nn::Operator* layer = nullptr;  ///< null where no data moves
     nn::Tensors tensors;
   };
-  [[nodiscard]] const Work& work_of(const step::Instruction& instruction) const {
-    return work[*instruction.unit][*instruction.microbatch];
+  [[nodiscard]] const BoundUnit& unit_of(const step::Instruction& instruction) const {
+    return units[*instruction.unit][*instruction.microbatch];
   }
 
   struct Moves {
@@ -41,7 +41,7 @@ class Executor::Bound {
   int data_rank;
   base::IdVector<step::SlotId, View> slots;
   base::IdVector<step::SlotId, std::optional<step::LiveRange>> lives;
-  base::IdVector<step::UnitId, base::IdVector<step::MicrobatchId, Work>> work;
+  base::IdVector<step::UnitId, base::IdVector<step::MicrobatchId, BoundUnit>> units;
   base::IdVector<step::ConversionId, Moves> moves;
   device::Mirrors mirrors;
   base::IdVector<step::TransferId, std::unique_ptr<comm::Collective>>

@@ -93,7 +93,7 @@ nn::StepPosition Executor::position_in(const Bound& bound, const step::Instructi
 }
 
 void Executor::forward(const step::Instruction& instruction, Bound& bound) {
-  const auto& [planned, t] = bound.work_of(instruction);
+  const auto& [planned, t] = bound.unit_of(instruction);
   auto& layer = *planned;
   if (instruction.phase == Phase::statistics) return layer.forward_statistics(t, workspace_.bytes());
   const auto position = position_in(bound, instruction);
@@ -103,7 +103,7 @@ void Executor::forward(const step::Instruction& instruction, Bound& bound) {
 }
 
 void Executor::backward(const step::Instruction& instruction, Bound& bound) {
-  const auto& [planned, t] = bound.work_of(instruction);
+  const auto& [planned, t] = bound.unit_of(instruction);
   if (instruction.phase == Phase::activation) return backend_.relu_backward(t.y, t.dy, t.dy);
   auto& layer = *planned;
   if (instruction.phase == Phase::parameters) {

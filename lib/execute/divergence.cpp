@@ -93,7 +93,7 @@ void Executor::note(Quantity quantity, int layer, ConstView values) {
 bool Executor::output_is_finite(const step::Instruction& instruction, Bound& bound,
                                 const nn::StepPosition& position) {
   const auto& unit = program_.units[*instruction.unit];
-  auto t = bound.work_of(instruction).tensors;
+  auto t = bound.unit_of(instruction).tensors;
   if (!unit.fused_relu || t.y.empty()) return all_finite(on_host(t.y));
   const auto n = bound.samples(*instruction.microbatch, step::cuts_of(unit.variant).samples).size();
   const auto plain = nn::plan_operator(unit.local,
@@ -118,7 +118,7 @@ void Executor::inspect(const step::Instruction& instruction, Bound& bound) {
   if (instruction.kind != Kind::forward && instruction.kind != Kind::backward) return;
   if (instruction.phase == Phase::statistics) return;  // what they are of, or become, is looked at
   const int layer = program_.units[*instruction.unit].layer;
-  const auto& t = bound.work_of(instruction).tensors;
+  const auto& t = bound.unit_of(instruction).tensors;
   if (instruction.kind == Kind::forward) {
     if (!output_is_finite(instruction, bound, position_in(bound, instruction)))
       keep_first(finding_, {Quantity::output, layer}, model_);

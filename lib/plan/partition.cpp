@@ -74,10 +74,10 @@ std::vector<double> layer_times(const model::ModelSpec& model, const ModelPlacem
   return picoseconds;
 }
 
-/// The cuts of a chain into chunks.
-class Cuts {
+/// All partitions of a model's layers into chunks.
+class Partitions {
  public:
-  Cuts(const model::ModelSpec& model, int stages, int chunks, const std::vector<double>& layer_times)
+  Partitions(const model::ModelSpec& model, int stages, int chunks, const std::vector<double>& layer_times)
       : model_(model),
         stages_(stages),
         chunks_(chunks),
@@ -97,13 +97,13 @@ class Cuts {
              return time > least ? Cost{}
                                  : Cost{before.first + carried_into(first), before.second + time * time};
            })
-        .cut;
+        .partition;
   }
 
  private:
   struct Found {
     Cost cost;
-    Partition cut;
+    Partition partition;
   };
 
   [[nodiscard]] double picoseconds(int first, int end) const {
@@ -117,8 +117,8 @@ class Cuts {
     return static_cast<double>(l.input.elements().value()) + (l.description().is_epilogue ? 1 : 0);
   }
 
-  /// The cheapest cut, where `extended` is the cost of one whose last chunk is [first, end) behind chunks of
-  /// cost `before`; of equals the one that begins its last chunks first.
+  /// The cheapest partition, where `extended` is the cost of one whose last chunk is [first, end) behind
+  /// chunks of cost `before`; of equals the one that begins its last chunks first.
   template <class Extended>
   [[nodiscard]] Found search(const Extended& extended) const {
     const auto width = static_cast<std::size_t>(layers_) + 1;
@@ -138,9 +138,9 @@ class Cuts {
           begin[static_cast<std::size_t>(k)][static_cast<std::size_t>(end)] = first;
         }
     }
-    Found found{.cost = cost.back(), .cut = Partition(static_cast<std::size_t>(chunks_) + 1, layers_)};
+    Found found{.cost = cost.back(), .partition = Partition(static_cast<std::size_t>(chunks_) + 1, layers_)};
     for (auto k = begin.size(); found.cost.first < impossible && k-- > 0;)
-      found.cut[k] = begin[k][static_cast<std::size_t>(found.cut[k + 1])];
+      found.partition[k] = begin[k][static_cast<std::size_t>(found.partition[k + 1])];
     return found;
   }
 
@@ -159,7 +159,7 @@ Partition partition(const model::ModelSpec& model, const ModelPlacement& placeme
     return {};
   }
   const auto times = layer_times(model, placement, samples, machine);
-  auto best = Cuts(model, stages, stages * chunks_of_stage, times).best();
+  auto best = Partitions(model, stages, stages * chunks_of_stage, times).best();
   if (best) return std::move(*best);
   refuse_stages(model, stages, violations);
   return {};
