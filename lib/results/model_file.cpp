@@ -3,7 +3,6 @@
 #include "partita/results/model_file.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <map>
 #include <string_view>
@@ -13,6 +12,7 @@
 #include "document.hpp"
 #include "hdf5_bounds.hpp"
 #include "partita/base/digest.hpp"
+#include "partita/model/layer_kind.hpp"
 
 namespace partita::results {
 namespace {
@@ -116,9 +116,6 @@ void take_layer(hid_t parameters, const std::string& layer, ModelFile& model) {
     model.parameters.push_back(take(group.get(), layer, name, hdf5::Sums::checked));
 }
 
-/// The tensors that layers of ours have.
-constexpr std::array<std::string_view, 4> known_tensors{"weight", "bias", "running_mean", "running_var"};
-
 /// Of a layer that other software wrote those tensors that layers of ours have. What cannot be read is kept
 /// as a name: the model may not have that layer.
 void take_foreign_layer(hid_t parameters, const std::string& layer, ModelFile& model) {
@@ -132,9 +129,10 @@ void take_foreign_layer(hid_t parameters, const std::string& layer, ModelFile& m
   } catch (const hdf5::Failure& failure) {
     return keep("weight", failure);
   }
+  const auto known = model::parameter_names();
   for (const auto& name : hdf5::members(group.get()))
     try {
-      if (std::find(known_tensors.begin(), known_tensors.end(), name) != known_tensors.end())
+      if (std::find(known.begin(), known.end(), name) != known.end())
         model.parameters.push_back(take(group.get(), layer, name, hdf5::Sums::ignored));
     } catch (const hdf5::Failure& failure) {
       keep(name, failure);

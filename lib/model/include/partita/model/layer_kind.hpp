@@ -93,6 +93,9 @@ const std::vector<LayerDescription>& layer_kinds();
 
 const LayerDescription& description_of(LayerKind);
 
+/// What tensors of parameters are called in layers of any kind, each name once: "weight", "running_var".
+std::vector<std::string_view> parameter_names();
+
 /// Of features, filters and every extent of an input.
 inline constexpr std::int64_t largest_extent = 1 << 24;
 
