@@ -7,9 +7,12 @@
 #include <iostream>
 #include <optional>
 #include <sstream>
+#include <string_view>
+#include <vector>
 
 #include "partita/base/paths.hpp"
 #include "partita/data/cifar.hpp"
+#include "partita/model/parse.hpp"
 #include "partita/results/claim.hpp"
 #include "write_set.hpp"
 
@@ -164,9 +167,15 @@ int verify(const VerifyCommand& command) {
 int fetch(const FetchCommand& command) {
   std::vector<base::Violation> violations;
   const auto* source = find_source(command.name);
-  if (!source)
+  if (!source) {
+    std::vector<std::string_view> names;
+    for (const auto& known : known_sources())
+      names.push_back(known.name);
     violations.push_back(
-        {.key = "fetch", .value = command.name, .message = "must be one of " + names_of_sources()});
+        {.key = "fetch",
+         .value = command.name,
+         .message = "must be one of " + names_of_sources() + model::did_you_mean(command.name, names)});
+  }
   fs::path dir = command.dir;
   if (dir.empty())
     if (const char* from_environment = std::getenv("PARTITA_DATA_DIR")) dir = from_environment;

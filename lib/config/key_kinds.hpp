@@ -11,6 +11,7 @@
 
 #include "keys.hpp"
 #include "partita/base/number.hpp"
+#include "partita/model/parse.hpp"
 
 namespace partita::config {
 
@@ -134,7 +135,8 @@ Key boolean(const std::string& name, const std::string& meaning, Get get, bool d
           .meaning = meaning + " (true or false)",
           .decides_result = decides,
           .read = [=](RunOptions& o, const std::string& text) -> std::string {
-            if (text != "true" && text != "false") return "must be true or false";
+            if (text != "true" && text != "false")
+              return "must be true or false" + model::did_you_mean_boolean(text);
             get(o) = text == "true";
             return "";
           },
@@ -174,7 +176,11 @@ Key choice(const std::string& name, const std::string& meaning, Values values, G
       .read = [=](RunOptions& o, const std::string& value) -> std::string {
         for (const E candidate : values)
           if (value == to_string(candidate)) return get(o) = candidate, "";
-        return "must be one of " + words + (not_yet.empty() ? "" : "; " + not_yet);
+        std::vector<std::string_view> names;
+        for (const E candidate : values)
+          names.push_back(to_string(candidate));
+        return "must be one of " + words + model::did_you_mean(value, names) +
+               (not_yet.empty() ? "" : "; " + not_yet);
       },
       .print = [=](const RunOptions& o) { return std::string(to_string(get(const_cast<RunOptions&>(o)))); }};
 }

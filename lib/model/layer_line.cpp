@@ -3,6 +3,8 @@
 #include "layer_line.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <sstream>
 #include <variant>
 
@@ -52,9 +54,23 @@ std::string listed(const std::vector<std::string_view>& names) {
   return text;
 }
 
-std::string did_you_mean(const std::string& word, const std::vector<std::string_view>& names) {
-  const auto nearest = nearest_word(word, names);
-  return nearest.empty() ? "" : "; did you mean '" + nearest + "'?";
+/// The nearest to a number among whole numbers of [least, most], or among all of [least, most).
+std::string nearest_number(double n, double least, double most, bool whole) {
+  if (!(n >= least)) return base::shortest(least);  // no other is nearer to a NaN
+  return whole ? base::shortest(std::round(std::min(n, most))) : "just below " + base::shortest(most);
+}
+
+/// "; the nearest is …" of what a value may be; nothing where a text is neither a number nor like a word.
+std::string nearest(const LayerValue& value, const std::string& text) {
+  if (std::holds_alternative<bool Layer::*>(value.field)) return did_you_mean_boolean(text);
+  const bool whole = !std::holds_alternative<double Layer::*>(value.field);
+  const auto by = std::holds_alternative<Extent2 Layer::*>(value.field) ? text.find('x') : std::string::npos;
+  const auto first = base::number_of<double>(std::string_view(text).substr(0, by)),
+             second = by == std::string::npos ? first : base::number_of<double>(text.substr(by + 1));
+  if (first && second)
+    return "; the nearest is " + nearest_number(*first, value.least, value.most, whole) +
+           (by == std::string::npos ? "" : "x" + nearest_number(*second, value.least, value.most, whole));
+  return value.word ? did_you_mean(text, std::array{value.word->name}) : "";
 }
 
 std::vector<std::string_view> options_of(const LayerDescription& kind) {
@@ -99,7 +115,7 @@ void LayerLine::read_value(const LayerValue& value, const std::string& text, Lay
   const auto read = [&]<class T>(T Layer::*field) {
     layer.*field = T{};  // what a word stands for is not known yet
     if (!is_word && !(read_whole(text, layer.*field) && is_within(value, layer.*field)))
-      refuse(std::string(value.name) + " must be " + allowed(value));
+      refuse(std::string(value.name) + " must be " + allowed(value) + nearest(value, text));
   };
   std::visit(read, value.field);
 }
@@ -169,8 +185,11 @@ Layer LayerLine::read() {
     read_placement(*known, given->second, layer);
   if (const auto given = options.find("stage"); given != options.end()) {
     int stage = 0;
-    if (!read_whole(given->second, stage) || stage < 0 || stage > most_stages)
-      refuse("stage must be a whole number from 0 to " + std::to_string(most_stages));
+    if (!read_whole(given->second, stage) || stage < 0 || stage > most_stages) {
+      const auto n = base::number_of<double>(given->second);
+      refuse("stage must be a whole number from 0 to " + std::to_string(most_stages) +
+             (n ? "; the nearest is " + nearest_number(*n, 0, most_stages, true) : ""));
+    }
     layer.stage = stage;
   }
   if (const auto given = options.find("name"); given != options.end()) {

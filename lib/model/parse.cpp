@@ -3,6 +3,8 @@
 #include "partita/model/parse.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <map>
 #include <numeric>
 #include <optional>
@@ -123,6 +125,23 @@ std::string nearest_word(std::string_view word, std::span<const std::string_view
   return best;
 }
 
+std::string did_you_mean(std::string_view word, std::span<const std::string_view> candidates) {
+  const auto nearest = nearest_word(word, candidates);
+  return nearest.empty() ? "" : "; did you mean '" + nearest + "'?";
+}
+
+std::string did_you_mean_boolean(std::string_view word) {
+  constexpr std::array<std::string_view, 6> yes{"true", "yes", "on", "y", "t", "1"};
+  constexpr std::array<std::string_view, 7> no{"false", "no", "off", "n", "f", "0", "none"};
+  std::string lower(word);
+  for (char& c : lower)
+    c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const auto is_one_of = [&](const auto& words) {
+    return std::find(words.begin(), words.end(), lower) != words.end();
+  };
+  return did_you_mean(is_one_of(yes) ? yes[0] : is_one_of(no) ? no[0] : lower, std::array{yes[0], no[0]});
+}
+
 ModelSpec parse_model(const ModelText& text, std::vector<base::Violation>& violations) {
   ModelSpec model;
   model.name = text.name;
@@ -132,7 +151,10 @@ ModelSpec parse_model(const ModelText& text, std::vector<base::Violation>& viola
   if (text.loss == "mse") {
     model.loss = Loss::mse;
   } else if (text.loss != "cross-entropy") {
-    violations.push_back({"model.loss", text.loss, "must be cross-entropy or mse"});
+    violations.push_back(
+        {"model.loss", text.loss,
+         "must be cross-entropy or mse" +
+             did_you_mean(text.loss, std::array{to_string(Loss::cross_entropy), to_string(Loss::mse)})});
   }
   if (text.layers.empty()) violations.push_back({"model.layer", "", "a model needs at least one layer"});
   std::map<LayerKind, int> count;

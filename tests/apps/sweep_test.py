@@ -80,11 +80,11 @@ def expansion():
 def bad_input():
     """Exit 2; everything wrong with every configuration in one message, each once and with its configuration; nothing is written."""
     (folder / "file").write_text("no folder")
-    result = run(3, digits + "[sweep]\nranks = 4\ncombine = zap\nsave-modls = true\n[vary]\ntrain.lerning-rate = 1\ntrain.batch = 32, 0, 64, -1\n"
+    result = run(3, digits + "[sweep]\nranks = 4\ncombine = zap\nsave-models = yes\nsave-modls = true\n[vary]\ntrain.lerning-rate = 1\ntrain.batch = 32, 0, 64, -1\n"
                  "train.momentum =\ntrain.warmup-steps = 5..1\ndata.seed = 1,,2\nsave-model = a, b\n", "--sweep.seeds=1..2", "--train.seed=4",
                  "--output=/nonexistent/s")
     assert result.returncode == 2 and result.stdout == "", result
-    for text in ("must be one of cartesian | zip", "did you mean sweep.save-models", "did you mean train.learning-rate", "vary.train.momentum: is an empty list",
+    for text in ("must be one of cartesian | zip; did you mean 'zip'?", "must be true or false; did you mean 'true'?", "did you mean sweep.save-models", "did you mean train.learning-rate", "vary.train.momentum: is an empty list",
                  "never comes nearer to its end", "empty element", "use sweep.save-models", "train.seed = 4: is fixed and varies"):
         assert result.stderr.count(text) == 1, (text, result.stderr)
     result = run(3, digits + "[sweep]\nranks = 4\n[vary]\ntrain.batch = 32, 0, 64, -1, 32\ntrain.learning-rate = 0.1, nan\n", "--output=/nonexistent/s",

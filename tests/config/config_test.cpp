@@ -90,6 +90,9 @@ TEST(Config, ViolationsNameTheNearestValueWhereThereIsOne) {
   EXPECT_TRUE(Parsed({"--train.momentum=nan"}).names("the least is 0"));
   EXPECT_TRUE(Parsed({"--train.learning-rate=-nan"}).names("the least lie just above 0"));
   EXPECT_TRUE(Parsed({"--grid.tensor=0"}).names("the nearest is 1"));
+  EXPECT_TRUE(Parsed({"--train.shuffle=no"}).names("must be true or false; did you mean 'false'?"));
+  EXPECT_TRUE(Parsed({"--train.shuffle=TRUE"}).names("did you mean 'true'?"));
+  EXPECT_TRUE(Parsed({"--sync.algorithm=rign"}).names("did you mean 'ring'?"));
 }
 
 TEST(Config, ValuesThatAnIniFileCannotHoldAreRefused) {

@@ -141,7 +141,7 @@ class Commands(unittest.TestCase):
         self.refuse("verify", "a", "--=5", naming=["-- = 5: is no option; there are --help, --version"])
         self.refuse("verify", "--", "-a", "b", naming=["b: is one too many"])
         self.refuse("generate", "--", "--output=x", naming=["--: is no option; there are --output"])
-        self.refuse("fetch", "mnits", naming=["mnits", "mnist, fashion-mnist, cifar-10, cifar-100"])
+        self.refuse("fetch", "mnits", naming=["mnits", "mnist, fashion-mnist, cifar-10, cifar-100; did you mean 'mnist'?"])
         self.refuse("frobnicate", naming=["generate, import, verify or fetch"])
         self.refuse()
 

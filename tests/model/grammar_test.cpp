@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <initializer_list>
 #include <iomanip>
 #include <sstream>
+#include <utility>
 
 #include "partita/model/parse.hpp"
 
@@ -31,11 +34,12 @@ TEST(Grammar, WhatHeightWidthAndWordsCannotBeIsSaid) {
     return violations.size() == 1 ? violations.front().message
                                   : std::to_string(violations.size()) + " violations";
   };
-  for (const auto* line : {"conv 2 kernel=3x", "conv 2 kernel=x3", "conv 2 kernel=3x3x3", "conv 2 kernel=3x0",
-                           "conv 2 kernel=same"})
+  for (const auto* line :
+       {"conv 2 kernel=3x", "conv 2 kernel=x3", "conv 2 kernel=3x3x3", "conv 2 kernel=same"})
     EXPECT_EQ(message(line), "kernel must be a whole number from 1 to 4096, or two as HEIGHTxWIDTH") << line;
   EXPECT_EQ(message("conv 2 kernel=3 padding=sane"),
-            "padding must be a whole number from 0 to 4096, or two as HEIGHTxWIDTH, or same");
+            "padding must be a whole number from 0 to 4096, or two as HEIGHTxWIDTH, or same; did you mean "
+            "'same'?");
   EXPECT_EQ(message("conv 2 kernel=3 stride=2 padding=same"), "padding=same needs stride=1");
   EXPECT_NE(message("conv 2 kernel=3x4 padding=same").find("nearest to 4 are 3 and 5"), std::string::npos);
   EXPECT_EQ(message("avgpool global stride=2"), "global is one window; it takes no stride");
@@ -44,6 +48,54 @@ TEST(Grammar, WhatHeightWidthAndWordsCannotBeIsSaid) {
                 .find("its 3x12 window needs an image of at least that "
                       "size; the largest kernel here is 9x11"),
             std::string::npos);
+}
+
+TEST(Grammar, TheNearestValueIsNamed) {
+  const auto nearest = [](const std::string& line) {
+    std::vector<base::Violation> violations;
+    parse("2x9x9", {line, "flatten", "linear 2"}, violations);
+    if (violations.size() != 1) return std::to_string(violations.size()) + " violations";
+    const auto& message = violations.front().message;
+    const auto begin = message.find("; ");
+    return begin == std::string::npos ? "none" : message.substr(begin + 2);
+  };
+  for (const auto& [line, wanted] : std::initializer_list<std::pair<const char*, const char*>>{
+           {"batchnorm momentum=1", "the nearest is just below 1"},
+           {"batchnorm momentum=-0.5", "the nearest is 0"},
+           {"batchnorm momentum=nan", "the nearest is 0"},
+           {"batchnorm momentum=small", "none"},
+           {"batchnorm eps=0", "the nearest is 1e-12"},
+           {"batchnorm affine=off", "did you mean 'false'?"},
+           {"batchnorm affine=True", "did you mean 'true'?"},
+           {"batchnorm affine=flase", "did you mean 'false'?"},
+           {"batchnorm affine=perhaps", "none"},
+           {"avgpool globl", "did you mean 'global'?"},
+           {"avgpool 0", "the nearest is 1"},
+           {"maxpool 99", "the nearest is 16"},
+           {"conv 2.7 kernel=3", "the nearest is 3"},
+           {"conv 2 kernel=3x0", "the nearest is 3x1"},
+           {"conv 2 kernel=3 stride=9999x-1", "the nearest is 4096x1"},
+           {"relu stage=-1", "the nearest is 0"},
+           {"relu stage=99999999999", "the nearest is 1048576"}})
+    EXPECT_EQ(nearest(line), wanted) << line;
+  std::vector<base::Violation> violations;
+  parse_model({.name = "m", .input = "2", .layers = {"linear 2"}, .loss = "ms"}, violations);
+  ASSERT_EQ(violations.size(), 1U);
+  EXPECT_EQ(violations.front().message, "must be cross-entropy or mse; did you mean 'mse'?");
+}
+
+/// Files are read by them.
+TEST(Grammar, ParameterNamesAreThoseOfAllKinds) {
+  const auto names = parameter_names();
+  for (const auto& kind : layer_kinds()) {
+    std::vector<base::Violation> violations;
+    const auto input = kind.takes == Takes::vectors ? "100" : "1x100x100";
+    for (const auto& layer :
+         parse(input, {std::string(kind.example), "flatten", "linear 2"}, violations).layers)
+      for (const auto& parameter : layer.parameters())
+        EXPECT_EQ(std::count(names.begin(), names.end(), parameter.name), 1) << parameter.name;
+  }
+  EXPECT_EQ(names, (std::vector<std::string_view>{"weight", "bias", "running_mean", "running_var"}));
 }
 
 TEST(Grammar, PlacementAndStageAreRead) {

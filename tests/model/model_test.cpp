@@ -88,7 +88,7 @@ TEST(Model, ABiasCanBeLeftOut) {
   EXPECT_DOUBLE_EQ(model.layers[0].forward_flops(), 3 * 16 * 2 * 8);
   parse("4", {"linear 2 bias=no", "linear 2 bias", "relu bias=false"}, violations);
   ASSERT_EQ(violations.size(), 3U);
-  EXPECT_EQ(violations[0].message, "bias must be true or false");
+  EXPECT_EQ(violations[0].message, "bias must be true or false; did you mean 'false'?");
 }
 
 TEST(Model, AGlobalAverageTakesAnyImage) {
