@@ -126,7 +126,8 @@ class CpuBatchNorm final : public BatchNorm {
     });
   }
 
-  /// Σ dy·x̂ = (Σ dy·x − µ·Σ dy)/√(σ² + ε). Of doubles, far from 0 this loses less than σ² itself has lost.
+  /// Σ dy·x̂ = (Σ dy·x − µ·Σ dy)/√(σ² + ε). For a channel far from 0 this is a small difference of large sums.
+  /// In double its relative error grows as |µ|/σ, slower than that of σ², which grows as (µ/σ)².
   void gradient_sums(ConstView x, ConstView dy, const BatchMoments& batch, View sums,
                      Workspace workspace) override {
     const float *X = x.as<float>().data(), *DY = dy.as<float>().data();

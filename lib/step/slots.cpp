@@ -23,7 +23,8 @@ SlotId tensor_slot(Assembly& a, SlotRole role, std::optional<UnitId> u, Microbat
                    const Placement& placement, const kernels::Shape& shape) {
   return tensor_slot(a, role, u, j, placement, shape, a.program.type);
 }
-/// Sums over the samples of a micro-batch: as many whatever its size. None for a layer that takes none.
+/// The slot of the sums that a layer's pass takes over the samples of a micro-batch. How many sums there are
+/// does not depend on how many samples. No slot for a layer whose passes take no sums.
 std::optional<SlotId> sums_slot(Assembly& a, UnitId u, MicrobatchId j) {
   if (!a.program.training || !a.whole(u).takes_statistics()) return {};
   return a.add_slot({.role = SlotRole::statistics,
