@@ -1,42 +1,114 @@
-/// Work of an instruction, and what the rounds of a transfer exchange, to seconds.
+/// Rounds of a transfer, with what a machine takes for each of their parts.
 #include "partita/sim/costs.hpp"
 
-#include <algorithm>
+#include <cmath>
 
 #include "partita/cost/time.hpp"
 
 namespace partita::sim {
 namespace {
 
-/// A round sends and receives at the same time. What a vendor does counts as one round of what it is said to
-/// send.
-double picoseconds_of(const step::ResolvedTransfer& transfer, const machine::Machine& machine) {
-  const auto& [spec, at] = transfer;
-  const auto rounds = is_vendors(spec) ? 1 : active_rounds(rounds_of(spec, at));
-  const auto counts = traffic_of(spec, at);
-  const auto bytes = std::max(counts.wire_bytes, counts.wire_bytes_received) + counts.window_bytes_read +
-                     counts.window_bytes_written + counts.modelled_wire_bytes.value_or(collective::Bytes(0));
-  return cost::picoseconds_of_transfer(static_cast<double>(bytes.value()), machine,
-                                       static_cast<double>(rounds));
+using collective::Operation;
+using kernels::Bytes;
+
+class Timing {
+ public:
+  Timing(const machine::Machine& machine, const step::Program& program, const step::Transfer& transfer,
+         int rank, std::int64_t batch, const step::Site& site)
+      : machine_(machine),
+        transfer_(step::resolve(program, transfer, rank, batch, site)),
+        rank_(rank),
+        group_(topology::group_of(program.grid, rank, transfer.axis)) {}
+
+  [[nodiscard]] std::vector<TimedRound> rounds() const {
+    const auto& [spec, at] = transfer_;
+    if (is_vendors(spec)) return {vendors()};
+    std::vector<TimedRound> timed;
+    for (const auto& round : rounds_of(spec, at))
+      std::visit([&](const auto& r) { add(timed, r); }, round);
+    return timed;
+  }
+
+ private:
+  [[nodiscard]] Bytes bytes(std::int64_t elements) const {
+    return bytes_of(transfer_.spec.type, kernels::Elements(elements));
+  }
+  [[nodiscard]] int grid_rank(int member) const { return group_[static_cast<std::size_t>(member)]; }
+
+  /// What a vendor does counts as one message of what it is said to send.
+  [[nodiscard]] TimedWhole vendors() const {
+    const auto sent = traffic_of(transfer_.spec, transfer_.at).modelled_wire_bytes.value_or(Bytes(0));
+    const auto time = machine_.message(group_.front(), group_.back(), sent);
+    return {.duration = time.send + time.latency + time.bytes + time.receive};
+  }
+
+  void add(std::vector<TimedRound>& timed, const collective::MessageRound& round) const {
+    TimedMessages messages;
+    if (round.send_to >= 0 && !round.send.empty()) {
+      messages.send_to = grid_rank(round.send_to);
+      messages.sent = machine_.message(rank_, *messages.send_to, bytes(round.send.size()));
+    }
+    if (round.receive_from >= 0 && !round.receive.empty()) {
+      const auto size = bytes(round.receive.size());
+      messages.receive_from = grid_rank(round.receive_from);
+      messages.receive = machine_.message(*messages.receive_from, rank_, size).receive;
+      if (round.combine != collective::Combine::copy) messages.receive += machine_.combine(size);
+    }
+    if (messages.send_to || messages.receive_from) timed.emplace_back(messages);
+  }
+
+  void add(std::vector<TimedRound>& timed, const collective::WindowRound& round) const {
+    std::int64_t loaded = 0;
+    for (const auto& load : round.loads)
+      loaded += load.range.size() * static_cast<std::int64_t>(load.from.size());
+    TimedAccess access{.time = machine_.window(
+                           bytes(round.stage_in.size()), bytes(loaded),
+                           bytes(round.store.size() * static_cast<std::int64_t>(round.store_to.size())))};
+    for (const int member : round.members)
+      access.members.push_back(grid_rank(member));
+    timed.emplace_back(std::move(access));
+  }
+
+  const machine::Machine& machine_;
+  step::ResolvedTransfer transfer_;
+  int rank_;
+  std::vector<int> group_;
+};
+
+Picoseconds picoseconds(double seconds) {
+  return static_cast<Picoseconds>(std::llround(seconds / cost::seconds_of_picosecond));
 }
 
 }  // namespace
 
+std::vector<TimedRound> message_rounds(const step::Transfer& transfer, int peer, Picoseconds bytes,
+                                       bool rendezvous) {
+  if (transfer.operation == Operation::send)
+    return {TimedMessages{.send_to = peer, .sent = {.bytes = bytes, .rendezvous = rendezvous}}};
+  return {TimedMessages{.receive_from = peer}};
+}
+
 Costs costs_on(const machine::Machine& machine, const step::ProgramsByRank& programs, std::int64_t batch,
                const step::Site& site) {
-  Costs costs;
-  costs.instruction_seconds = [&machine, &programs, batch](int rank, const step::Instruction& instruction) {
-    const auto& program = *programs[static_cast<std::size_t>(rank)];
-    const auto samples = program.samples_of(instruction.microbatch, rank, batch);
-    return cost::picoseconds_of(cost::work_of(program, instruction, samples), machine) *
-           cost::seconds_of_picosecond;
+  const auto program_of = [&programs](int rank) -> const step::Program& {
+    return *programs[static_cast<std::size_t>(rank)];
   };
-  costs.transfer_seconds = [&machine, &programs, batch, site](int rank, const step::Transfer& transfer) {
-    const auto& program = *programs[static_cast<std::size_t>(rank)];
-    return picoseconds_of(step::resolve(program, transfer, rank, batch, site), machine) *
-           cost::seconds_of_picosecond;
-  };
-  return costs;
+  return {.instruction =
+              [&machine, program_of, batch](int rank, const step::Instruction& instruction) {
+                const auto& program = program_of(rank);
+                const auto samples = program.samples_of(instruction.microbatch, rank, batch);
+                return static_cast<Picoseconds>(
+                    cost::picoseconds_of(cost::work_of(program, instruction, samples), machine));
+              },
+          .rounds =
+              [&machine, program_of, batch, site](int rank, const step::Transfer& transfer) {
+                return Timing(machine, program_of(rank), transfer, rank, batch, site).rounds();
+              },
+          .start = picoseconds(machine.overheads.start_seconds),
+          .wait = picoseconds(machine.overheads.wait_seconds),
+          .poll = picoseconds(machine.overheads.poll_seconds),
+          .step = picoseconds(machine.overheads.step_seconds),
+          .progress = machine.progress};
 }
 
 }  // namespace partita::sim

@@ -15,6 +15,8 @@
 #include <vector>
 
 #include "partita/base/error.hpp"
+#include "partita/machine/kernel_time.hpp"
+#include "partita/machine/network.hpp"
 
 namespace partita::machine {
 
@@ -28,6 +30,13 @@ struct Machine {
   double link_latency_seconds = 0;
   double link_bytes_per_second = 0;
 
+  std::vector<Level> levels;          ///< from inside out; none: one level, by the link
+  std::vector<WindowAccess> windows;  ///< by `min_bytes`, the first from 0; none: by the link
+  double flag_seconds = 0;            ///< until a rank sees what another has set in a window
+  std::vector<KernelTime> kernels;    ///< as they were measured
+  Overheads overheads;
+  Progress progress = Progress::independent;
+
   friend bool operator==(const Machine&, const Machine&) = default;
 
   /// inputs/machines/default.machine, compiled in.
@@ -38,6 +47,14 @@ struct Machine {
   /// The same of a file; one that cannot be read is a violation of the option that names it.
   static Machine read(const std::filesystem::path&, const std::string& option,
                       std::vector<base::Violation>& violations);
+
+  /// A message of `bytes` bytes between two ranks of the job.
+  [[nodiscard]] MessageTime message(int from, int to, kernels::Bytes bytes) const;
+  /// A round in a window in which a rank copies `staged` bytes into its segment, then loads `loaded` (its own
+  /// among them) and stores `stored`.
+  [[nodiscard]] WindowTime window(kernels::Bytes staged, kernels::Bytes loaded, kernels::Bytes stored) const;
+  /// To add up two vectors of `bytes` bytes, of which one has come by message.
+  [[nodiscard]] Picoseconds combine(kernels::Bytes bytes) const;
 
   /// The statements as text that `parse` reads back to the same machine.
   [[nodiscard]] std::string to_text() const;

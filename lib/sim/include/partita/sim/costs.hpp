@@ -1,15 +1,56 @@
-/// Costs by what a machine can do: good for comparing splits; for seconds as far as the machine was measured.
+/// What every instruction and every round of a transfer costs. An event model asks for them; where they come
+/// from, a machine or a study of schedules, it does not know.
 #pragma once
 
+#include <functional>
+#include <optional>
+#include <variant>
+#include <vector>
+
 #include "partita/machine/machine.hpp"
-#include "partita/sim/simulate.hpp"
+#include "partita/step/roles.hpp"
 #include "partita/step/rounds.hpp"
 
 namespace partita::sim {
 
-/// Costs of a batch of `batch` samples at a site. Instructions cost their work (`cost::work_of`); messages
-/// and collectives the bytes that this rank's rounds exchange, and a latency for each round. Programs and
-/// machine outlive the costs.
+using machine::Picoseconds;
+
+/// A message round of a rank. Ranks are those of the grid; an empty half has none.
+struct TimedMessages {
+  std::optional<int> send_to, receive_from;
+  machine::MessageTime sent;
+  Picoseconds receive = 0;  ///< of this core, once the message is there: to take it, and to combine it
+};
+
+/// A window round of a rank.
+struct TimedAccess {
+  std::vector<int> members;  ///< ranks of the grid, this one among them
+  machine::WindowTime time;
+};
+
+/// What nobody sees the rounds of: from when all members have started it.
+struct TimedWhole {
+  Picoseconds duration = 0;
+};
+
+using TimedRound = std::variant<TimedMessages, TimedAccess, TimedWhole>;
+
+struct Costs {
+  /// Of a compute or copy instruction of a rank (`start` and `wait` are never asked for).
+  std::function<Picoseconds(int rank, const step::Instruction&)> instruction;
+  /// The rounds of a rank's transfer. Both halves of a message and all members of a collective have rounds
+  /// that fit each other.
+  std::function<std::vector<TimedRound>(int rank, const step::Transfer&)> rounds;
+  /// Of a core: to start a transfer, to wait for one beyond its end, to look after those under way, between
+  /// two steps.
+  Picoseconds start = 0, wait = 0, poll = 0, step = 0;
+  machine::Progress progress = machine::Progress::independent;
+};
+
+/// A message of a study, of which only this is known: how long it is on its way.
+std::vector<TimedRound> message_rounds(const step::Transfer&, int peer, Picoseconds, bool rendezvous);
+
+/// Costs of a batch of `batch` samples at a site on a machine. Programs and machine outlive the costs.
 Costs costs_on(const machine::Machine&, const step::ProgramsByRank&, std::int64_t batch, const step::Site&);
 
 }  // namespace partita::sim

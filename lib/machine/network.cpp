@@ -1,0 +1,58 @@
+/// Messages and windows by the rows of the machine, or by its link where it has none.
+#include "partita/machine/network.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "partita/machine/machine.hpp"
+
+namespace partita::machine {
+namespace {
+
+/// Eleven days at most: sums are finite, however slow a machine is said to be.
+Picoseconds picoseconds(double seconds) {
+  return static_cast<Picoseconds>(std::min(std::round(seconds * 1e12), 1e18));
+}
+
+double count(kernels::Bytes bytes) { return static_cast<double>(bytes.value()); }
+
+/// The last row that begins at or below so many bytes.
+template <class Row>
+const Row& row_of(const std::vector<Row>& rows, kernels::Bytes bytes) {
+  const auto above = std::upper_bound(rows.begin(), rows.end(), bytes,
+                                      [](kernels::Bytes b, const Row& row) { return b < row.min_bytes; });
+  return above == rows.begin() ? *above : *(above - 1);
+}
+
+}  // namespace
+
+MessageTime Machine::message(int from, int to, kernels::Bytes bytes) const {
+  const double n = count(bytes);
+  if (levels.empty())
+    return {.latency = picoseconds(link_latency_seconds), .bytes = picoseconds(n / link_bytes_per_second)};
+  const auto level = std::find_if(levels.begin(), levels.end() - 1,
+                                  [&](const Level& l) { return from / l.ranks == to / l.ranks; });
+  const auto& p = row_of(level->protocols, bytes);
+  return {.send = picoseconds(p.send_seconds + n * p.send_byte_seconds),
+          .latency = picoseconds(p.latency_seconds),
+          .bytes = picoseconds(n * p.byte_seconds),
+          .receive = picoseconds(p.receive_seconds + n * p.receive_byte_seconds),
+          .rendezvous = p.rendezvous};
+}
+
+WindowTime Machine::window(kernels::Bytes staged, kernels::Bytes loaded, kernels::Bytes stored) const {
+  if (windows.empty())
+    return {.flag = picoseconds(link_latency_seconds),
+            .access = picoseconds(count(loaded + stored) / link_bytes_per_second)};
+  const auto& row = row_of(windows, staged + loaded + stored);
+  return {
+      .stage = picoseconds(count(staged) * row.stage_byte_seconds),
+      .flag = picoseconds(flag_seconds),
+      .access = picoseconds(count(loaded) * row.load_byte_seconds + count(stored) * row.store_byte_seconds)};
+}
+
+Picoseconds Machine::combine(kernels::Bytes bytes) const {
+  return windows.empty() ? 0 : picoseconds(count(bytes) * row_of(windows, bytes).load_byte_seconds);
+}
+
+}  // namespace partita::machine

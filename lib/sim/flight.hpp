@@ -1,0 +1,90 @@
+/// A transfer of one rank under way, and what the parties of a transfer know of each other: when messages
+/// were handed over and arrive, when flags were set.
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "partita/sim/costs.hpp"
+
+namespace partita::sim {
+
+/// One message; with a rendezvous it needs both ends to leave.
+struct Message {
+  std::optional<Picoseconds> handed_over, asked_for;
+  machine::MessageTime time;
+
+  [[nodiscard]] std::optional<Picoseconds> left() const {
+    if (!handed_over || (time.rendezvous && !asked_for)) return {};
+    return time.rendezvous ? std::max(*handed_over, *asked_for + time.latency) : *handed_over;
+  }
+  [[nodiscard]] std::optional<Picoseconds> arrives() const {
+    const auto at = left();
+    return at ? std::optional(*at + time.latency + time.bytes) : std::nullopt;
+  }
+  /// When the sender may go on.
+  [[nodiscard]] std::optional<Picoseconds> is_sent() const {
+    const auto at = left();
+    return at ? std::optional(time.rendezvous ? *at + time.bytes : *at) : std::nullopt;
+  }
+};
+
+class Flight;
+
+/// One transfer in one step.
+struct Meeting {
+  std::size_t parties = 0, started = 0;
+  Picoseconds last_start = 0;
+  /// From one rank to another, in order; both ends find a message by how many they have had before it.
+  std::map<std::pair<int, int>, std::vector<Message>> messages;
+  std::map<int, std::vector<Picoseconds>> flags;  ///< by rank, in order of its window rounds
+  std::map<int, Flight*> under_way;               ///< by rank
+
+  Message& message(int from, int to, std::size_t number) {
+    auto& all = messages[{from, to}];
+    if (all.size() <= number) all.resize(number + 1);
+    return all[number];
+  }
+};
+
+class Flight {
+ public:
+  /// Tells that something is known, or will have come at that time, for which a flight may wait.
+  using Tell = std::function<void(Flight&, Picoseconds)>;
+
+  Flight(int rank, Meeting&, std::vector<TimedRound>, Picoseconds start, const Tell&);
+
+  /// One step at `now`, of what is seen until `sees`; how long it takes. Nothing where the flight has to
+  /// wait.
+  std::optional<Picoseconds> advance(Picoseconds now, Picoseconds sees, const Tell&);
+
+  [[nodiscard]] bool is_over() const { return round_ == rounds_.size(); }
+  [[nodiscard]] int rank() const { return rank_; }
+  [[nodiscard]] const Meeting& meeting() const { return *meeting_; }
+  /// When the last step was over.
+  [[nodiscard]] Picoseconds clock() const { return clock_; }
+
+  /// When the round that was entered can end, as far as others decide it and this is known.
+  [[nodiscard]] std::optional<Picoseconds> awaited() const;
+
+ private:
+  Picoseconds enter(const TimedMessages&, Picoseconds now, const Tell&);
+  Picoseconds enter(const TimedAccess&, Picoseconds now, const Tell&);
+  void tell_ends(int from, int to, const Message&, const Tell&);
+  void tell(int rank, Picoseconds, const Tell&);
+
+  int rank_;
+  Meeting* meeting_;
+  std::vector<TimedRound> rounds_;
+  std::size_t round_ = 0;
+  bool entered_ = false;
+  Picoseconds clock_;
+  std::map<std::pair<int, int>, std::size_t> had_;  ///< messages of rounds before, by their ends
+  std::size_t flags_ = 0;                           ///< of rounds before
+};
+
+}  // namespace partita::sim
