@@ -8,7 +8,6 @@
 namespace partita::sim {
 namespace {
 
-using collective::Operation;
 using kernels::Bytes;
 
 class Timing {
@@ -80,13 +79,6 @@ Picoseconds picoseconds(double seconds) {
 }
 
 }  // namespace
-
-std::vector<TimedRound> message_rounds(const step::Transfer& transfer, int peer, Picoseconds bytes,
-                                       bool rendezvous) {
-  if (transfer.operation == Operation::send)
-    return {TimedMessages{.send_to = peer, .sent = {.bytes = bytes, .rendezvous = rendezvous}}};
-  return {TimedMessages{.receive_from = peer}};
-}
 
 Costs costs_on(const machine::Machine& machine, const step::ProgramsByRank& programs, std::int64_t batch,
                const step::Site& site) {

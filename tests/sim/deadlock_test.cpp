@@ -116,10 +116,11 @@ TEST(Deadlock, JustInTimeReceivesAndSendsWaitedForAtOnceDeadlock) {
           const auto deadlock = find_deadlock(grid.by_rank);
           EXPECT_TRUE(deadlock) << named(plan);
           // Eager sending hides it.
-          const Costs costs{.instruction_seconds = [](int, const step::Instruction&) { return 1.0; },
-                            .transfer_seconds = [](int, const step::Transfer&) { return 1.0; },
-                            .eager_sends = true};
-          EXPECT_GT(simulate(grid.by_rank, costs, 1).makespan_seconds(), 0) << named(plan);
+          const auto costs =
+              costs_of(grid.by_rank, {.instruction = [](int, const step::Instruction&) { return seconds(1); },
+                                      .transfer = [](int, const step::Transfer&) { return seconds(1); },
+                                      .eager = true});
+          EXPECT_GT(simulate(grid.by_rank, costs, 1).makespan(), 0) << named(plan);
         }
 }
 

@@ -6,6 +6,7 @@
 
 #include "../models.hpp"
 #include "partita/plan/plan.hpp"
+#include "partita/sim/costs.hpp"
 #include "partita/step/build.hpp"
 #include "partita/step/counterparts.hpp"
 
@@ -35,6 +36,30 @@ inline std::string named(const step::Plan& plan) {
   return to_string(plan.grid) + " " + std::string(to_string(o.schedule)) + " micro-batches " +
          std::to_string(o.microbatches) + " chunks " + std::to_string(o.chunks) + " warm-up " +
          std::to_string(o.warmup);
+}
+
+constexpr Picoseconds seconds(double count) { return static_cast<Picoseconds>(count * 1e12 + 0.5); }
+
+/// How long instructions and transfers take in a study of schedules: a message on its way, a collective from
+/// its last start on.
+struct Durations {
+  std::function<Picoseconds(int rank, const step::Instruction&)> instruction;
+  std::function<Picoseconds(int rank, const step::Transfer&)> transfer = [](int, const step::Transfer&) {
+    return Picoseconds(0);
+  };
+  bool eager = false;  ///< messages leave before their receives are posted
+};
+
+inline Costs costs_of(const step::ProgramsByRank& programs, const Durations& durations) {
+  const auto rounds = [&programs, durations](int rank, const step::Transfer& t) -> std::vector<TimedRound> {
+    const auto duration = durations.transfer(rank, t);
+    if (!is_message(t)) return {TimedWhole{duration}};
+    const auto& grid = programs[static_cast<std::size_t>(rank)]->grid;
+    const int peer = topology::group_of(grid, rank, t.axis)[static_cast<std::size_t>(*t.peer)];
+    if (t.operation == collective::Operation::receive) return {TimedMessages{.receive_from = peer}};
+    return {TimedMessages{.send_to = peer, .sent = {.bytes = duration, .rendezvous = !durations.eager}}};
+  };
+  return {.instruction = durations.instruction, .rounds = rounds};
 }
 
 /// Every schedule, with the most chunks that it takes in these tests.

@@ -22,18 +22,17 @@ struct PassSeconds {
 
 /// Every pass of every chunk takes the same time: its last layer's instruction has all of it. (Chunks have
 /// two layers, so that the first one has an input gradient to compute too.) Messages take no time.
-Costs equal_chunks(const step::ProgramsByRank& programs, const PassSeconds& seconds) {
-  const auto instruction = [&programs, seconds](int rank, const step::Instruction& i) {
-    if (!i.unit) return 0.0;
+Costs equal_chunks(const step::ProgramsByRank& programs, const PassSeconds& pass) {
+  const auto instruction = [&programs, pass](int rank, const step::Instruction& i) {
+    if (!i.unit) return seconds(0);
     const auto& units = programs[static_cast<std::size_t>(rank)]->units;
     const auto next = *i.unit + 1;
-    if (units.has(next) && units[next].chunk == units[*i.unit].chunk) return 0.0;
-    return i.kind == Kind::forward  ? seconds.forward
-           : i.phase == Phase::data ? seconds.input
-                                    : seconds.weight;
+    if (units.has(next) && units[next].chunk == units[*i.unit].chunk) return seconds(0);
+    return seconds(i.kind == Kind::forward  ? pass.forward
+                   : i.phase == Phase::data ? pass.input
+                                            : pass.weight);
   };
-  return {.instruction_seconds = instruction,
-          .transfer_seconds = [](int, const step::Transfer&) { return 0.0; }};
+  return costs_of(programs, {.instruction = instruction});
 }
 
 struct Pipeline {
@@ -49,9 +48,9 @@ struct Pipeline {
   }
 };
 
-double bubble(int stages, const step::PipelineOptions& options, const PassSeconds& seconds) {
+double bubble(int stages, const step::PipelineOptions& options, const PassSeconds& pass) {
   const Pipeline pipeline(stages, options);
-  return simulate(pipeline.grid.by_rank, equal_chunks(pipeline.grid.by_rank, seconds), 4).idle_fraction();
+  return simulate(pipeline.grid.by_rank, equal_chunks(pipeline.grid.by_rank, pass), 4).idle_fraction();
 }
 
 const std::vector<PassSeconds> costs{{1, 1, 1}, {1, 1.5, 0.5}, {0.75, 1.25, 0.5}};
@@ -59,8 +58,8 @@ const std::vector<PassSeconds> costs{{1, 1, 1}, {1, 1.5, 0.5}, {0.75, 1.25, 0.5}
 TEST(Bubble, OfTheNaiveSchedule) {
   for (int p = 1; p <= 6; ++p)
     for (const int m : {1, 2, 5})
-      for (const auto& seconds : costs)
-        EXPECT_NEAR(bubble(p, {Schedule::naive, m}, seconds), (p - 1.0) / p, 1e-9) << p << ' ' << m;
+      for (const auto& pass : costs)
+        EXPECT_NEAR(bubble(p, {Schedule::naive, m}, pass), (p - 1.0) / p, 1e-9) << p << ' ' << m;
 }
 
 TEST(Bubble, OfGPipeAndOneForwardOneBackward) {
@@ -69,10 +68,10 @@ TEST(Bubble, OfGPipeAndOneForwardOneBackward) {
                               step::PipelineOptions{.schedule = Schedule::one_f_one_b, .warmup = 2}})
     for (int p = 1; p <= 8; ++p)
       for (int m = 1; m <= 12; ++m)
-        for (const auto& seconds : costs) {
+        for (const auto& pass : costs) {
           auto tried = options;
           tried.microbatches = m;
-          EXPECT_NEAR(bubble(p, tried, seconds), (p - 1.0) / (m + p - 1), 1e-9)
+          EXPECT_NEAR(bubble(p, tried, pass), (p - 1.0) / (m + p - 1), 1e-9)
               << to_string(tried.schedule) << " warm-up " << tried.warmup << " p " << p << " m " << m;
         }
 }
@@ -82,9 +81,9 @@ TEST(Bubble, OfSeveralChunksWhenTheStagesDivideTheMicrobatches) {
     for (int p = 1; p <= 6; ++p)
       for (int v = 1; v <= 4; ++v)
         for (int groups = 1; groups <= 3; ++groups)
-          for (const auto& seconds : costs) {
+          for (const auto& pass : costs) {
             const int m = groups * p;
-            EXPECT_NEAR(bubble(p, {schedule, m, v}, seconds), (p - 1.0) / (v * m + p - 1), 1e-9)
+            EXPECT_NEAR(bubble(p, {schedule, m, v}, pass), (p - 1.0) / (v * m + p - 1), 1e-9)
                 << to_string(schedule) << " p " << p << " m " << m << " v " << v;
           }
 }
@@ -93,16 +92,14 @@ TEST(Bubble, OfSeveralChunksWhenTheStagesDivideTheMicrobatches) {
 TEST(Bubble, OfZeroBubbleH1) {
   for (int p = 1; p <= 8; ++p)
     for (int m = p; m <= 2 * p + 1; ++m)
-      for (const auto& seconds : costs) {
+      for (const auto& pass : costs) {
         const Pipeline pipeline(p, {Schedule::zb_h1, m});
-        const auto simulation =
-            simulate(pipeline.grid.by_rank, equal_chunks(pipeline.grid.by_rank, seconds), 4);
-        const double idle = (p - 1) * (seconds.forward + seconds.input - seconds.weight);
+        const auto simulation = simulate(pipeline.grid.by_rank, equal_chunks(pipeline.grid.by_rank, pass), 4);
+        const auto idle = seconds((p - 1) * (pass.forward + pass.input - pass.weight));
         for (int r = 0; r < p; ++r)
-          EXPECT_NEAR(simulation.steps.back()[static_cast<std::size_t>(r)].idle_seconds(), idle, 1e-9)
+          EXPECT_EQ(simulation.steps.back()[static_cast<std::size_t>(r)].idle(), idle)
               << "p " << p << " m " << m << " rank " << r;
-        EXPECT_NEAR(simulation.step_seconds(), idle + m * (seconds.forward + seconds.input + seconds.weight),
-                    1e-9);
+        EXPECT_EQ(simulation.step_duration(), idle + seconds(m * (pass.forward + pass.input + pass.weight)));
       }
 }
 

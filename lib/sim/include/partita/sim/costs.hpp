@@ -47,9 +47,6 @@ struct Costs {
   machine::Progress progress = machine::Progress::independent;
 };
 
-/// A message of a study, of which only this is known: how long it is on its way.
-std::vector<TimedRound> message_rounds(const step::Transfer&, int peer, Picoseconds, bool rendezvous);
-
 /// Costs of a batch of `batch` samples at a site on a machine. Programs and machine outlive the costs.
 Costs costs_on(const machine::Machine&, const step::ProgramsByRank&, std::int64_t batch, const step::Site&);
 
