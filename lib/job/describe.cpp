@@ -10,7 +10,7 @@
 #include "partita/cost/work.hpp"
 #include "partita/memory/arena.hpp"
 #include "partita/plan/grid.hpp"
-#include "partita/sim/costs.hpp"
+#include "partita/sim/simulate.hpp"
 #include "partita/step/check.hpp"
 #include "partita/step/memory.hpp"
 #include "partita/step/traffic.hpp"
@@ -77,7 +77,7 @@ void describe_simulation(std::ostream& out, const step::ProgramsByRank& programs
                          const machine::Machine& machine, const step::Site& site) {
   const auto simulation = sim::simulate(programs, sim::costs_on(machine, programs, batch, site), 3);
   out << "\nevent model of a step at " << machine.flops_per_second / 1e9 << " GFLOP/s and "
-      << machine.link_bytes_per_second / 1e9 << " GB/s a rank: " << simulation.step_seconds() * 1e3
+      << machine.link_bytes_per_second / 1e9 << " GB/s a rank: " << static_cast<double>(simulation.step_duration()) * 1e-9
       << " ms, idle fraction " << simulation.idle_fraction() << "\n";
 }
 

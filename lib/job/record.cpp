@@ -93,18 +93,17 @@ base::Versions libraries_in_use() {
           {"cuda", describe(kernels::cuda::query_devices())}};
 }
 
-results::RunRecord begin_record(const Job& job, kernels::Backend& backend, int threads) {
-  const auto& options = job.input.options;
-  const auto& split = *job.input.split;
-  auto& device = backend.device();
+results::RunRecord begin_record(const Input& input, const std::string& command_line) {
+  const auto& options = input.options;
+  const auto& split = *input.split;
   results::RunRecord record;
   auto& a = record.attributes = results::new_attributes();
-  a.command_line = job.command_line;
+  a.command_line = command_line;
   a.config = config::print_config(options);
   a.config_hash = config::config_hash(options);
   a.seed = options.train.seed;
-  a.dataset = job.input.data->train.name;
-  a.dataset_hash = job.input.data->sha256;
+  a.dataset = input.data->train.name;
+  a.dataset_hash = input.data->sha256;
   a.model = options.model.name;
   a.precision = to_string(options.train.precision);
   a.grid = options.grid;
@@ -112,17 +111,24 @@ results::RunRecord begin_record(const Job& job, kernels::Backend& backend, int t
   a.batch = split.batch;
   record.environment.entries = versions();
   record.environment.entries["backend"] = to_string(options.backend);
+  record.environment.entries["all_reduce_table"] = input.table.hash();
+  record.environment.entries["machine_hash"] = input.machine.hash();
+  record.layers = layers_of(split);
+  record.steps.ranks = split.plan.grid.size();
+  return record;
+}
+
+results::RunRecord begin_record(const Job& job, kernels::Backend& backend, int threads) {
+  const auto& options = job.input.options;
+  auto& device = backend.device();
+  auto record = begin_record(job.input, job.command_line);
   if (options.backend == config::Backend::cuda) {
     record.environment.entries["gemm"] = options.gemm;
     record.environment.entries["mpi_reaches_device_memory"] = comm::reaches_device_memory() ? "yes" : "no";
   }
   record.environment.entries["math_library"] = backend.math_library();
   record.environment.entries["node_cores"] = std::to_string(job.world.node_cores());
-  record.environment.entries["all_reduce_table"] = job.input.table.hash();
-  record.environment.entries["machine_hash"] = job.input.machine.hash();
   record.environment.ranks = gather_ranks(job, device.is_host() ? "cpu" : device.name(), threads);
-  record.layers = layers_of(split);
-  record.steps.ranks = job.world.size();
   return record;
 }
 

@@ -24,6 +24,7 @@ std::string layers_of(const RunRecord& r) {
 const std::vector<Key>& workload_keys() {
   static const std::vector<Key> keys = {
       {"schema_version", [](const auto& r) { return std::to_string(r.attributes.schema); }},
+
       {"dataset_hash", [](const auto& r) { return r.attributes.dataset_hash; }},
       {"model", [](const auto& r) { return r.attributes.model; }},
       {"layers", layers_of},
@@ -34,7 +35,8 @@ const std::vector<Key>& workload_keys() {
 /// What must agree, besides, inside a group of repetitions, and (with the number of steps) for bytes to be
 /// compared.
 const std::vector<Key>& configuration_keys() {
-  static const std::vector<Key> keys = {{"grid", [](const auto& r) { return to_string(r.attributes.grid); }},
+  static const std::vector<Key> keys = {{"kind", [](const auto& r) { return r.attributes.kind; }},
+                                        {"grid", [](const auto& r) { return to_string(r.attributes.grid); }},
                                         {"algorithm", [](const auto& r) { return r.attributes.algorithm; }}};
   return keys;
 }

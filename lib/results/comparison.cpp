@@ -191,6 +191,18 @@ std::optional<ComparedMetric> geometric_mean_row(const std::vector<ComparedMetri
   return row;
 }
 
+/// What is known of times on one side only by a model is neither better nor worse.
+std::vector<ComparedMetric> predicted(std::vector<ComparedMetric> rows) {
+  for (auto& row : rows) {
+    if (row.verdict == Verdict::same || row.verdict == Verdict::better || row.verdict == Verdict::worse)
+      continue;
+    row.gated = false;
+    row.p.reset();
+    if (row.change) row.verdict = Verdict::predicted;
+  }
+  return rows;
+}
+
 std::vector<std::vector<MetricValue>> metrics_of_runs(const RunGroup& group) {
   std::vector<std::vector<MetricValue>> metrics;
   for (const auto& run : group.runs)
@@ -221,6 +233,8 @@ std::vector<ComparedMetric> compare(const RunGroup& before, const RunGroup& afte
     const bool nothing = row.before.median == 0 && row.after.median == 0;
     if (!nothing) rows.push_back(std::move(row));
   }
+  const auto kind_of = [](const RunGroup& group) { return group.runs.front().record.attributes.kind; };
+  if (kind_of(before) != kind_of(after)) return predicted(std::move(rows));
   judge_times(rows);
   if (auto mean = geometric_mean_row(rows, options)) rows.push_back(std::move(*mean));
   return rows;

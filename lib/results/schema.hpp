@@ -17,6 +17,7 @@ void exchange_attributes(Archive& root, T& a) {
   root.attribute("config_hash", a.config_hash);
   root.attribute("seed", a.seed);
   root.attribute("status", a.status);
+  if (!Archive::writes || a.kind != "measured") root.later_attribute("kind", a.kind);
   if (!Archive::writes || !a.status_reason.empty()) root.later_attribute("status_reason", a.status_reason);
   root.attribute("dataset", a.dataset);
   root.attribute("dataset_hash", a.dataset_hash);

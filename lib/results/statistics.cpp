@@ -235,6 +235,8 @@ std::string_view to_string(Verdict verdict) {
       return "~";
     case Verdict::inconclusive:
       return "inconclusive";
+    case Verdict::predicted:
+      return "prediction";
     case Verdict::incomparable:
       return "incomparable";
   }

@@ -11,6 +11,9 @@ namespace partita::job {
 /// What the libraries of a program that runs models tell of themselves.
 base::Versions libraries_in_use();
 
+/// What the input says of a run, of its split.
+results::RunRecord begin_record(const Input&, const std::string& command_line);
+
 /// What is known before the run, of the job's split. FLOPs are those of a step: of the forward pass where
 /// nothing is trained. Collective over the world; complete on rank 0.
 results::RunRecord begin_record(const Job&, kernels::Backend&, int threads);

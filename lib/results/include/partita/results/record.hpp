@@ -39,6 +39,9 @@ std::string_view to_string(Status);
 struct Attributes {
   std::int64_t schema = schema_version;  ///< stored as `schema_version`
   std::string software = "partita";
+  /// Where times come from: "measured", "virtual" (a run on a virtual clock) or "simulated"; stored where it
+  /// is not the first.
+  std::string kind = "measured";
   std::string software_version;
   std::string git_commit;  ///< "unknown" when built outside a repository
   bool git_dirty = false;

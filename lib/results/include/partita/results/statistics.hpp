@@ -55,8 +55,9 @@ std::vector<double> block_medians(std::span<const double> values, std::size_t bl
 /// 0 for fewer than two blocks.
 Interval sectioned_interval(double value, std::span<const double> blocks, double confidence = 0.95);
 
-enum class Verdict { better, worse, same, inconclusive, incomparable };
-/// "better" "worse" "~" "inconclusive" "incomparable".
+/// `predicted`: one side was measured, the other was not; their difference is the error of a prediction.
+enum class Verdict { better, worse, same, inconclusive, incomparable, predicted };
+/// "better" "worse" "~" "inconclusive" "incomparable" "prediction".
 std::string_view to_string(Verdict);
 
 enum class Direction { lower_is_better, higher_is_better };

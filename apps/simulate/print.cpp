@@ -1,0 +1,89 @@
+/// Step time and what it is made of, waiting, memory, bytes.
+#include "print.hpp"
+
+#include <algorithm>
+#include <iomanip>
+#include <map>
+#include <ostream>
+#include <sstream>
+
+namespace partita::simulate {
+namespace {
+
+using results::Phase;
+
+/// "12.3 ms" in the unit in which it is easily read.
+std::string duration(double seconds) {
+  static constexpr std::pair<double, const char*> units[] = {
+      {1, "s"}, {1e-3, "ms"}, {1e-6, "us"}, {1e-9, "ns"}};
+  for (const auto& [size, name] : units)
+    if (seconds >= size || size == 1e-9) {
+      std::ostringstream text;
+      text << std::setprecision(4) << seconds / size << ' ' << name;
+      return text.str();
+    }
+  return "";
+}
+
+void print_phases(std::ostream& out, const predict::Prediction& prediction) {
+  const auto& ranks = prediction.simulation.steps.back();
+  results::PhaseSeconds mean{};
+  double step = 0;
+  for (std::size_t r = 0; r < ranks.size(); ++r) {
+    const auto phases = predict::phases_of(*prediction.roles.by_rank[r], ranks[r]);
+    for (std::size_t p = 0; p < phases.size(); ++p)
+      mean[p] += phases[p] / static_cast<double>(ranks.size());
+    step += static_cast<double>(ranks[r].end - ranks[r].begin) * 1e-12 / static_cast<double>(ranks.size());
+  }
+  out << "\nphases, mean over ranks\n";
+  for (std::size_t p = 0; p < mean.size(); ++p)
+    if (mean[p] > 0)
+      out << "  " << std::left << std::setw(18) << to_string(static_cast<Phase>(p)) << std::right
+          << std::setw(12) << duration(mean[p]) << std::setw(7) << std::fixed << std::setprecision(1)
+          << 100 * mean[p] / step << " %\n"
+          << std::defaultfloat;
+}
+
+void print_memory(std::ostream& out, const predict::Subject& subject, const predict::Prediction& prediction) {
+  const auto rows = predict::memory_of(subject, prediction.roles);
+  const auto total = [](const results::MemoryRow& m) {
+    return m.parameters + m.gradients + m.optimizer_state + m.activations;
+  };
+  const auto most = std::ranges::max_element(rows, {}, total);
+  out << "\nmemory of rank " << most - rows.begin() << ", which has most: " << total(*most)
+      << " bytes (parameters " << most->parameters << ", gradients " << most->gradients
+      << ", optimizer state " << most->optimizer_state << ", activations " << most->activations << ")\n";
+}
+
+void print_bytes(std::ostream& out, const predict::Subject& subject, const predict::Prediction& prediction) {
+  std::vector<collective::TrafficRow> rows;
+  predict::add_traffic(rows, subject, prediction.roles, prediction.batch, 1);
+  std::map<std::string, collective::TrafficCounts> by_purpose;
+  for (const auto& row : rows)
+    by_purpose[std::string(to_string(row.key.axis)) + ' ' + std::string(to_string(row.key.operation)) + ' ' +
+               std::string(to_string(row.key.purpose))] += row.counts;
+  if (!by_purpose.empty()) out << "\nbytes of a step, all ranks together\n";
+  for (const auto& [what, counts] : by_purpose)
+    out << "  " << what << ": sent " << counts.wire_bytes << ", loaded " << counts.window_bytes_read
+        << ", stored " << counts.window_bytes_written << "\n";
+}
+
+}  // namespace
+
+void print(std::ostream& out, const predict::Subject& subject, const machine::Machine&,
+           const predict::Prediction& prediction, std::int64_t samples_of_epoch) {
+  const double step = prediction.step_seconds();
+  const double rate = static_cast<double>(prediction.batch) / step;
+  out << "model   " << subject.split.model.name << "\ngrid    " << to_string(subject.split.plan.grid)
+      << "\nbatch   " << prediction.batch << " samples in " << subject.split.plan.pipeline.microbatches
+      << " micro-batches (" << to_string(subject.split.plan.pipeline.schedule) << ")\nstep    "
+      << duration(step) << "\nrate    " << std::setprecision(6) << rate << " samples/s\nepoch   "
+      << duration(static_cast<double>(samples_of_epoch) / rate) << "\nwaiting " << std::setprecision(4)
+      << 100 * prediction.idle_fraction() << " % of the ranks' time, of which for another stage "
+      << 100 * prediction.bubble_fraction() << " %\n";
+  print_phases(out, prediction);
+  print_memory(out, subject, prediction);
+  print_bytes(out, subject, prediction);
+}
+
+}  // namespace partita::simulate

@@ -1,0 +1,13 @@
+/// What a prediction says, for people.
+#pragma once
+
+#include <iosfwd>
+
+#include "partita/predict/prediction.hpp"
+
+namespace partita::simulate {
+
+void print(std::ostream&, const predict::Subject&, const machine::Machine&, const predict::Prediction&,
+           std::int64_t samples_of_epoch);
+
+}  // namespace partita::simulate

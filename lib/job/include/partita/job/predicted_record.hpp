@@ -1,0 +1,25 @@
+/// Between the input of a run and its prediction.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "partita/job/job.hpp"
+#include "partita/predict/prediction.hpp"
+
+namespace partita::job {
+
+/// What a training of this input would be on ranks that lie on these nodes (empty: on one).
+predict::Subject subject_of(const Input&, std::span<const int> node_of);
+
+/// The sizes of the batches that the training takes, each once, the nominal one first.
+std::vector<std::int64_t> batches_of(const Input&);
+
+/// The result file of a predicted run, of kind "simulated": what its steps would leave in one that is
+/// measured. `predictions` are those of `batches_of`.
+results::RunRecord record_of(const Input&, const std::string& command_line, const predict::Subject&,
+                             const std::map<std::int64_t, predict::Prediction>& predictions);
+
+}  // namespace partita::job

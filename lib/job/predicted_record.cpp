@@ -1,0 +1,97 @@
+/// A predicted run as the result file of a run: what it has of a measured one, and the figures of a
+/// prediction.
+#include "partita/job/predicted_record.hpp"
+
+#include <algorithm>
+
+#include "partita/job/record.hpp"
+
+namespace partita::job {
+namespace {
+
+/// Rows of a file that a prediction of many ranks leaves out: they would repeat what stands there.
+constexpr std::int64_t most_rows = 1 << 20;
+
+/// Samples of the steps of an epoch: full batches, and what is left over.
+std::int64_t batch_of_step(const Input& input, std::int64_t step) {
+  const auto& train = input.options.train;
+  const auto samples = input.data->train.samples;
+  const auto of_epoch = train.steps_of_epoch(samples);
+  const auto rest = samples.value() - (of_epoch - 1) * train.batch;
+  return (step + 1) % of_epoch == 0 ? std::min(rest, train.batch) : train.batch;
+}
+
+results::StepRow row_of(const predict::Prediction& prediction, std::vector<results::PhaseSeconds>& phases,
+                        std::vector<double>& seconds) {
+  const auto& ranks = prediction.simulation.steps.back();
+  for (std::size_t r = 0; r < ranks.size(); ++r) {
+    phases.push_back(predict::phases_of(*prediction.roles.by_rank[r], ranks[r]));
+    seconds.push_back(static_cast<double>(ranks[r].end - ranks[r].begin) * 1e-12);
+  }
+  return {.loss = results::not_measured,
+          .seconds = *std::max_element(seconds.begin(), seconds.end()),
+          .learning_rate = results::not_measured,
+          .phases = phases,
+          .rank_seconds = seconds};
+}
+
+}  // namespace
+
+predict::Subject subject_of(const Input& input, std::span<const int> node_of) {
+  const auto& options = input.options;
+  const auto type = options.train.precision == config::Precision::fp64 ? kernels::DataType::float64
+                                                                       : kernels::DataType::float32;
+  const bool channels_last = options.backend == config::Backend::cpu;
+  return {.split = *input.split,
+          .format = {.type = type, .layout = channels_last ? kernels::Layout::nhwc : kernels::Layout::nchw},
+          .optimizer = options.train.optimizer.rule,
+          .site = {.node_of = {node_of.begin(), node_of.end()}, .table = input.table}};
+}
+
+std::vector<std::int64_t> batches_of(const Input& input) {
+  std::vector<std::int64_t> sizes;
+  const auto steps = input.options.train.steps_on(input.data->train.samples);
+  const auto of_epoch = input.options.train.steps_of_epoch(input.data->train.samples);
+  for (std::int64_t s = 0; s < std::min(steps, of_epoch); ++s)
+    if (const auto size = batch_of_step(input, s); std::ranges::find(sizes, size) == sizes.end())
+      sizes.push_back(size);
+  return sizes;
+}
+
+results::RunRecord record_of(const Input& input, const std::string& command_line,
+                             const predict::Subject& subject,
+                             const std::map<std::int64_t, predict::Prediction>& predictions) {
+  const auto& grid = subject.split.plan.grid;
+  auto record = begin_record(input, command_line);
+  record.attributes.kind = "simulated";
+  record.attributes.status = results::Status::complete;
+  for (int r = 0; r < grid.size(); ++r)
+    record.environment.ranks.push_back(
+        {.host = "simulated", .cpu_model = "simulated", .coordinate = topology::coordinate_of(grid, r)});
+  const auto steps = input.options.train.steps_on(input.data->train.samples);
+  std::map<std::int64_t, std::int64_t> times;
+  for (std::int64_t s = 0; s < steps; ++s)
+    ++times[batch_of_step(input, s)];
+  for (const auto& [batch, prediction] : predictions)
+    predict::add_traffic(record.traffic, subject, prediction.roles, batch, times[batch]);
+  for (std::int64_t s = 0; s < steps && s * grid.size() < most_rows; ++s) {
+    const auto batch = batch_of_step(input, s);
+    std::vector<results::PhaseSeconds> phases;
+    std::vector<double> seconds;
+    auto row = row_of(predictions.at(batch), phases, seconds);
+    row.samples = batch;
+    record.steps.append(row);
+  }
+  const auto& nominal = predictions.rbegin()->second;
+  record.memory = predict::memory_of(subject, nominal.roles);
+  record.timeline.rows =
+      predict::timeline_of(subject, nominal, static_cast<int>(nominal.simulation.steps.size()) - 1);
+  const double step = nominal.step_seconds();
+  record.figures = {{"step_time_predicted", step, "s"},
+                    {"throughput", static_cast<double>(subject.split.batch) / step, "samples/s"},
+                    {"idle_fraction", nominal.idle_fraction(), "1"}};
+  if (grid.pipeline > 1) record.figures.push_back({"bubble_fraction", nominal.bubble_fraction(), "1"});
+  return record;
+}
+
+}  // namespace partita::job

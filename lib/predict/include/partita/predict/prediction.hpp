@@ -1,0 +1,51 @@
+/// What a training would cost on a machine, before it runs: when every instruction of every rank begins and
+/// ends, which bytes it moves and which it holds. The programs are those that a run executes.
+#pragma once
+
+#include <vector>
+
+#include "partita/kernels/optimizer.hpp"
+#include "partita/plan/plan.hpp"
+#include "partita/results/record.hpp"
+#include "partita/sim/simulate.hpp"
+#include "partita/step/build.hpp"
+
+namespace partita::predict {
+
+/// What is predicted.
+struct Subject {
+  plan::Split split;
+  step::TensorFormat format;
+  kernels::OptimizerRule optimizer = kernels::OptimizerRule::sgd;
+  step::Site site;
+};
+
+struct Prediction {
+  std::int64_t batch = 0;
+  step::Roles roles;
+  sim::Simulation simulation;  ///< one step after the other
+
+  /// Of a step in the steady state.
+  [[nodiscard]] double step_seconds() const;
+  /// Shares of the ranks' time in the last step: waiting, and waiting for another stage.
+  [[nodiscard]] double idle_fraction() const;
+  [[nodiscard]] double bubble_fraction() const;
+};
+
+/// Simulates `steps` steps, at least three, of `batch` samples.
+Prediction predict(const Subject&, const machine::Machine&, std::int64_t batch, int steps);
+
+/// Seconds of one rank in one step, as a run's record has them.
+results::PhaseSeconds phases_of(const step::Program&, const sim::RankStep&);
+
+/// Peak bytes of every rank, as a run finds them.
+std::vector<results::MemoryRow> memory_of(const Subject&, const step::Roles&);
+
+/// Adds what every rank exchanges in `steps` steps of batches of `batch` samples.
+void add_traffic(std::vector<collective::TrafficRow>&, const Subject&, const step::Roles&, std::int64_t batch,
+                 std::int64_t steps);
+
+/// The spans of all ranks in step `step` of the simulation, from its begin on.
+std::vector<results::TimelineRow> timeline_of(const Subject&, const Prediction&, int step);
+
+}  // namespace partita::predict

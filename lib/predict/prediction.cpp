@@ -1,0 +1,191 @@
+/// Builds the programs of all roles, simulates them, and says of the outcome what a run's record says.
+#include "partita/predict/prediction.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "partita/base/error.hpp"
+#include "partita/memory/arena.hpp"
+#include "partita/sim/costs.hpp"
+#include "partita/step/memory.hpp"
+#include "partita/step/traffic.hpp"
+
+namespace partita::predict {
+namespace {
+
+using machine::Picoseconds;
+using results::Phase;
+using step::Kind;
+
+double seconds(Picoseconds time) { return static_cast<double>(time) * 1e-12; }
+
+Phase phase_of(Kind kind) {
+  switch (kind) {
+    case Kind::load:
+      return Phase::load;
+    case Kind::forward:
+    case Kind::loss:
+      return Phase::forward;
+    case Kind::backward:
+      return Phase::backward;
+    case Kind::update:
+      return Phase::update;
+    default:
+      return Phase::other;
+  }
+}
+
+double share_of_time(const Prediction& prediction, Picoseconds sim::RankStep::*what) {
+  double part = 0, whole = 0;
+  for (const auto& rank : prediction.simulation.steps.back()) {
+    part += static_cast<double>(rank.*what);
+    whole += static_cast<double>(rank.end - rank.begin);
+  }
+  return whole > 0 ? part / whole : 0;
+}
+
+}  // namespace
+
+double Prediction::step_seconds() const { return seconds(simulation.step_duration()); }
+double Prediction::bubble_fraction() const { return share_of_time(*this, &sim::RankStep::dependency); }
+double Prediction::idle_fraction() const {
+  return bubble_fraction() + share_of_time(*this, &sim::RankStep::straggler) +
+         share_of_time(*this, &sim::RankStep::exposed_transfer);
+}
+
+Prediction predict(const Subject& subject, const machine::Machine& machine, std::int64_t batch, int steps) {
+  base::expect(steps >= 3, "a steady state wants three steps", steps);
+  const auto& model = subject.split.model;
+  const auto& plan = subject.split.plan;
+  step::Roles roles(plan.grid, [&](const topology::Coordinate& at) {
+    return step::build_training_program(model, plan, at, subject.format);
+  });
+  const auto costs = sim::costs_on(machine, roles.by_rank, batch, subject.site);
+  auto simulation = sim::simulate(roles.by_rank, costs, steps);
+  return {.batch = batch, .roles = std::move(roles), .simulation = std::move(simulation)};
+}
+
+results::PhaseSeconds phases_of(const step::Program& program, const sim::RankStep& rank) {
+  results::PhaseSeconds phases{};
+  const auto phase = [&](Phase p) -> double& { return phases[static_cast<std::size_t>(p)]; };
+  for (std::size_t i = 0; i < program.instructions.size(); ++i) {
+    const auto& instruction = program.instructions[i];
+    const auto& span = rank.instructions[i];
+    if (instruction.kind != Kind::wait) phase(phase_of(instruction.kind)) += seconds(span.end - span.begin);
+  }
+  phase(Phase::dependency) = seconds(rank.dependency);
+  phase(Phase::straggler) = seconds(rank.straggler);
+  double others = 0;
+  for (const double p : phases)
+    others += p;
+  phase(Phase::exposed_transfer) = seconds(rank.end - rank.begin) - others;
+  return phases;
+}
+
+std::vector<results::MemoryRow> memory_of(const Subject& subject, const step::Roles& roles) {
+  std::vector<results::MemoryRow> rows;
+  const auto states = std::ssize(kernels::states_of(subject.optimizer));
+  for (std::size_t r = 0; r < roles.by_rank.size(); ++r) {
+    const auto& program = *roles.by_rank[r];
+    const auto at = topology::coordinate_of(program.grid, static_cast<int>(r));
+    const auto trained = bytes_of(program.type, program.trained_count);
+    rows.push_back(
+        {.parameters = bytes_of(program.type, program.parameter_count),
+         .gradients = trained * program.gradient_levels,
+         .optimizer_state = trained * states,
+         .activations = step::plan_memory(program, at.data, subject.split.batch, memory::alignment).total});
+  }
+  return rows;
+}
+
+void add_traffic(std::vector<collective::TrafficRow>& rows, const Subject& subject, const step::Roles& roles,
+                 std::int64_t batch, std::int64_t steps) {
+  for (std::size_t r = 0; r < roles.by_rank.size(); ++r) {
+    const int rank = static_cast<int>(r);
+    for (const auto& [key, of_step] : step::traffic_of_step(*roles.by_rank[r], rank, batch, subject.site)) {
+      auto row = std::ranges::find_if(
+          rows, [&, k = key](const auto& known) { return known.rank == rank && known.key == k; });
+      if (row == rows.end()) row = rows.insert(rows.end(), {.rank = rank, .key = key, .counts = {}});
+      for (std::int64_t s = 0; s < steps; ++s)
+        row->counts += of_step.counts;
+    }
+  }
+}
+
+namespace {
+
+/// The rows of one rank.
+class RankTimeline {
+ public:
+  RankTimeline(const Subject& subject, const step::Program& program, int rank, std::int64_t batch, int step,
+               Picoseconds origin)
+      : subject_(subject), program_(program), rank_(rank), batch_(batch), step_(step), origin_(origin) {}
+
+  void append(const sim::RankStep& done, std::vector<results::TimelineRow>& rows) const {
+    std::map<step::TransferId, std::size_t> started;
+    for (std::size_t i = 0; i < program_.instructions.size(); ++i) {
+      const auto& instruction = program_.instructions[i];
+      rows.push_back(row(instruction, done.instructions[i].begin, done.instructions[i].end));
+      if (instruction.kind == Kind::start) started[*instruction.transfer] = i;
+      if (instruction.kind == Kind::wait)
+        rows.push_back(in_flight(program_.instructions[started.at(*instruction.transfer)],
+                                 done.instructions[started.at(*instruction.transfer)].begin,
+                                 done.instructions[i].end));
+    }
+  }
+
+ private:
+  [[nodiscard]] results::TimelineRow row(const step::Instruction& instruction, Picoseconds begin,
+                                         Picoseconds end) const {
+    const auto number_of = [](const auto& id) { return id ? id->value() : -1; };
+    results::TimelineRow row{.rank = rank_,
+                             .step = step_,
+                             .start_seconds = seconds(begin - origin_),
+                             .end_seconds = seconds(end - origin_),
+                             .kind = std::string(to_string(instruction.kind)),
+                             .phase = std::string(to_string(instruction.phase)),
+                             .microbatch = number_of(instruction.microbatch),
+                             .chunk = number_of(instruction.chunk),
+                             .queue = "compute"};
+    if (instruction.unit) row.layer = name_of(program_.units[*instruction.unit], subject_.split.model);
+    if (instruction.transfer) {
+      row.axis = to_string(program_.transfers[*instruction.transfer].axis);
+      row.purpose = to_string(program_.transfers[*instruction.transfer].purpose);
+    }
+    return row;
+  }
+  [[nodiscard]] results::TimelineRow in_flight(const step::Instruction& start, Picoseconds begin,
+                                               Picoseconds end) const {
+    auto whole = row(start, begin, end);
+    const auto& t = program_.transfers[*start.transfer];
+    const auto samples = program_.samples_of(t.microbatch, rank_, batch_);
+    whole.kind = to_string(t.operation);
+    whole.queue = "communication";
+    whole.bytes = bytes_of(program_.slots[t.slot].type, program_.payload(t, samples));
+    return whole;
+  }
+
+  const Subject& subject_;
+  const step::Program& program_;
+  int rank_;
+  std::int64_t batch_;
+  int step_;
+  Picoseconds origin_;
+};
+
+}  // namespace
+
+std::vector<results::TimelineRow> timeline_of(const Subject& subject, const Prediction& prediction,
+                                              int step) {
+  const auto& ranks = prediction.simulation.steps[static_cast<std::size_t>(step)];
+  Picoseconds origin = ranks.front().begin;
+  for (const auto& rank : ranks)
+    origin = std::min(origin, rank.begin);
+  std::vector<results::TimelineRow> rows;
+  for (std::size_t r = 0; r < ranks.size(); ++r)
+    RankTimeline(subject, *prediction.roles.by_rank[r], static_cast<int>(r), prediction.batch, step, origin)
+        .append(ranks[r], rows);
+  return rows;
+}
+
+}  // namespace partita::predict
