@@ -1,40 +1,37 @@
-/// Takes its own options out of the words; the others are those of a run.
+/// Which options there are, and their bounds.
 #include "options.hpp"
 
-#include <algorithm>
+#include <array>
 
-#include "partita/base/number.hpp"
-#include "partita/config/option_words.hpp"
+#include "partita/command_line/command_line.hpp"
 
 namespace partita::simulate {
+namespace {
+
+/// That the model of every rank and round takes.
+constexpr int most_ranks = 4096;
+
+constexpr std::array<job::OwnOption, 1> own{
+    {{"ranks", "N", "ranks of the machine (without: as many as the grid of the run; 1 to 4096)"}}};
+
+}  // namespace
 
 Options parse(int argc, const char* const* argv, std::vector<base::Violation>& violations) {
-  Options options;
-  if (argc > 0) options.run.emplace_back(argv[0]);
-  for (auto& option : config::split_by_option({argv + 1, argv + std::max(argc, 1)})) {
-    if (option.name != "ranks") {
-      if (option.is_option)
-        options.run.push_back("--" + option.name + (option.value ? "=" + *option.value : ""));
-      options.run.insert(options.run.end(), option.words.begin(), option.words.end());
-      continue;
-    }
-    const auto text = option.take_value().value_or("");
-    options.ranks = base::number_of<int>(text).value_or(0);
-    if (options.ranks < 1 || options.ranks > most_ranks)
-      violations.push_back({"ranks", text, "must be a whole number from 1 to " + std::to_string(most_ranks)});
-    for (const auto& word : option.words)
-      violations.push_back({word, "", "is not an option; options begin with --"});
-  }
+  Options options{.line = job::split_command_line(argc, argv, own, violations)};
+  if (options.line.has("ranks"))
+    options.ranks = static_cast<int>(
+        command_line::whole_number("ranks", options.line.own.at("ranks"), 1, most_ranks, violations)
+            .value_or(1));
   return options;
 }
 
 std::string usage() {
-  return "Usage: partita-simulate --config FILE.ini --machine FILE.machine [--ranks N] [--section.key=value "
-         "...]\n"
+  return "Usage: partita-simulate --config FILE.ini --machine FILE.machine [--section.key=value ...]\n"
          "                        [--output FILE.h5]\n\n"
-         "Predicts what partita-train would do with the same keys on N ranks (without --ranks: as many as "
-         "the\n"
-         "grid has) of the machine. No ranks are started, nothing is trained.\n\n";
+         "Predicts what partita-train would do with the same keys on the machine. No ranks are started, "
+         "nothing "
+         "is trained.\n\n" +
+         job::help_of(own) + "\n";
 }
 
 }  // namespace partita::simulate

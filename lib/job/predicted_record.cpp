@@ -37,17 +37,6 @@ results::StepRow row_of(const predict::Prediction& prediction, std::vector<resul
 
 }  // namespace
 
-predict::Subject subject_of(const Input& input, std::span<const int> node_of) {
-  const auto& options = input.options;
-  const auto type = options.train.precision == config::Precision::fp64 ? kernels::DataType::float64
-                                                                       : kernels::DataType::float32;
-  const bool channels_last = options.backend == config::Backend::cpu;
-  return {.split = *input.split,
-          .format = {.type = type, .layout = channels_last ? kernels::Layout::nhwc : kernels::Layout::nchw},
-          .optimizer = options.train.optimizer.rule,
-          .site = {.node_of = {node_of.begin(), node_of.end()}, .table = input.table}};
-}
-
 std::vector<std::int64_t> batches_of(const Input& input) {
   std::vector<std::int64_t> sizes;
   const auto steps = input.options.train.steps_on(input.data->train.samples);

@@ -53,13 +53,17 @@ double Prediction::idle_fraction() const {
          share_of_time(*this, &sim::RankStep::exposed_transfer);
 }
 
-Prediction predict(const Subject& subject, const machine::Machine& machine, std::int64_t batch, int steps) {
-  base::expect(steps >= 3, "a steady state wants three steps", steps);
+step::Roles roles_of(const Subject& subject) {
   const auto& model = subject.split.model;
   const auto& plan = subject.split.plan;
-  step::Roles roles(plan.grid, [&](const topology::Coordinate& at) {
-    return step::build_training_program(model, plan, at, subject.format);
-  });
+  return {plan.grid, [&](const topology::Coordinate& at) {
+            return step::build_training_program(model, plan, at, subject.format);
+          }};
+}
+
+Prediction predict(const Subject& subject, const machine::Machine& machine, std::int64_t batch, int steps) {
+  base::expect(steps >= 3, "a steady state wants three steps", steps);
+  auto roles = roles_of(subject);
   const auto costs = sim::costs_on(machine, roles.by_rank, batch, subject.site);
   auto simulation = sim::simulate(roles.by_rank, costs, steps);
   return {.batch = batch, .roles = std::move(roles), .simulation = std::move(simulation)};

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <map>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -10,9 +9,6 @@
 #include "partita/predict/prediction.hpp"
 
 namespace partita::job {
-
-/// What a training of this input would be on ranks that lie on these nodes (empty: on one).
-predict::Subject subject_of(const Input&, std::span<const int> node_of);
 
 /// The sizes of the batches that the training takes, each once, the nominal one first.
 std::vector<std::int64_t> batches_of(const Input&);

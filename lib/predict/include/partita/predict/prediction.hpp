@@ -32,6 +32,9 @@ struct Prediction {
   [[nodiscard]] double bubble_fraction() const;
 };
 
+/// The programs of all ranks.
+step::Roles roles_of(const Subject&);
+
 /// Simulates `steps` steps, at least three, of `batch` samples.
 Prediction predict(const Subject&, const machine::Machine&, std::int64_t batch, int steps);
 

@@ -1,0 +1,69 @@
+/// partita-plan: which split of a training a machine takes least time for.
+#include <iostream>
+
+#include "options.hpp"
+#include "partita/base/end_signals.hpp"
+#include "partita/command_line/program.hpp"
+#include "partita/job/record.hpp"
+#include "partita/results/atomic_file.hpp"
+#include "partita/results/result_file.hpp"
+#include "print.hpp"
+
+namespace {
+
+using namespace partita;
+
+/// The least that any plan needs, and which it is.
+base::ConfigError nothing_fits(const predict::Plans& plans, kernels::Bytes limit) {
+  const predict::Outcome* least = nullptr;
+  for (const auto& outcome : plans.outcomes)
+    if (outcome.fate == predict::Fate::too_large && (!least || outcome.memory < least->memory))
+      least = &outcome;
+  return base::ConfigError({{"memory", std::to_string(limit.value()),
+                             "no plan fits: the least is " + std::to_string(least->memory.value()) +
+                                 " bytes, by " + least->candidate.name() +
+                                 "; more ranks, a smaller train.batch or more micro-batches need less"}});
+}
+
+/// The run file of a plan; what it says is read back.
+void write(const std::filesystem::path& path, const config::RunOptions& run) {
+  const auto text = config::print_config(run);
+  results::replace_file(path, std::as_bytes(std::span(text)), [&](std::span<const std::byte>) {
+    std::vector<base::Violation> wrong;
+    const auto again = config::parse_text(text, wrong);
+    base::expect(wrong.empty() && config::meaning_of(again) == config::meaning_of(run),
+                 "a plan is read back");
+  });
+}
+
+int run(int argc, const char* const* argv) {
+  std::vector<base::Violation> violations;
+  const auto own = plan_app::parse(argc, argv, violations);
+  auto input = job::read_described_input(own.line, 0, std::move(violations));
+  if (input.has_work() && !own.write.empty())
+    input.append(results::check_output_path("write", own.write, input.options.overwrite));
+  const auto& options = input.options;
+  if (options.help)
+    return std::cout << plan_app::usage() << config::help_text("partita-plan", options.help_topic),
+           command_line::success;
+  if (options.version)
+    return std::cout << base::version_text("partita-plan", job::libraries_in_use()), command_line::success;
+  if (!input.violations.empty()) throw base::ConfigError(input.violations);
+  if (options.print_config) return std::cout << config::print_config(options), command_line::success;
+  const auto plans = predict::search(options, own.ranks, input.machine, input.table, own.search);
+  if (plans.count(predict::Fate::simulated) == 0) {
+    if (plans.count(predict::Fate::too_large) > 0) throw nothing_fits(plans, *own.search.memory);
+    throw base::ConfigError(
+        {{"ranks", std::to_string(own.ranks), "no grid of so many ranks can split this training"}});
+  }
+  plan_app::print(std::cout, plans, own.search);
+  if (!own.write.empty()) write(own.write, predict::with(options, plans.outcomes.front().candidate));
+  return command_line::success;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  base::end_on_signals("partita-plan");
+  return command_line::run("partita-plan", [&] { return run(argc, argv); });
+}

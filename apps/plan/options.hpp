@@ -1,0 +1,24 @@
+/// The options of partita-plan besides the keys of a run.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "partita/job/own_options.hpp"
+#include "partita/predict/search.hpp"
+
+namespace partita::plan_app {
+
+struct Options {
+  int ranks = 1;
+  predict::SearchOptions search;
+  std::filesystem::path write;  ///< the run file of the best plan; empty: none
+  job::CommandLine line;
+};
+
+Options parse(int argc, const char* const* argv, std::vector<base::Violation>& violations);
+
+std::string usage();
+
+}  // namespace partita::plan_app

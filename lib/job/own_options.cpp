@@ -1,0 +1,80 @@
+/// Own options are taken out of the words; a run reads the others.
+#include "partita/job/own_options.hpp"
+
+#include <algorithm>
+#include <sstream>
+
+#include "partita/config/option_words.hpp"
+#include "partita/job/files.hpp"
+#include "partita/job/training_job.hpp"
+#include "partita/results/result_file.hpp"
+
+namespace partita::job {
+namespace {
+
+void keep(const config::OptionWords& option, std::vector<std::string>& words) {
+  if (option.is_option) words.push_back("--" + option.name + (option.value ? "=" + *option.value : ""));
+  words.insert(words.end(), option.words.begin(), option.words.end());
+}
+
+/// As many as the grid that the run names.
+int ranks_of(const config::RunOptions& options) {
+  return static_cast<int>(std::int64_t{options.data_ranks.value_or(1)} * options.grid.pipeline *
+                          options.grid.tensor);
+}
+
+}  // namespace
+
+CommandLine split_command_line(int argc, const char* const* argv, std::span<const OwnOption> own,
+                               std::vector<base::Violation>& violations) {
+  CommandLine line;
+  line.run.emplace_back(argc > 0 ? argv[0] : "");
+  for (auto& option : config::split_by_option({argv + std::min(argc, 1), argv + argc})) {
+    const auto known = std::ranges::find(own, option.name, &OwnOption::name);
+    if (known == own.end()) {
+      keep(option, line.run);
+      continue;
+    }
+    const bool is_switch = known->value.empty();
+    const auto value = is_switch ? option.value : option.take_value();
+    if (is_switch && value) violations.push_back({option.name, *value, "takes no value"});
+    if (!is_switch && !value)
+      violations.push_back(
+          {option.name, "", "needs a value: --" + option.name + "=" + std::string(known->value)});
+    if (!line.own.emplace(option.name, value.value_or("")).second)
+      violations.push_back({option.name, value.value_or(""), "is given twice"});
+    for (const auto& word : option.words)
+      violations.push_back({word, "", "is not an option; options begin with --"});
+  }
+  return line;
+}
+
+Input read_described_input(const CommandLine& line, int ranks, std::vector<base::Violation> earlier) {
+  std::vector<const char*> words;
+  for (const auto& word : line.run)
+    words.push_back(word.c_str());
+  const int count = static_cast<int>(words.size());
+  std::vector<base::Violation> of_options;  // read again, and told, with the rest
+  const auto options = config::parse(count, words.data(), of_options);
+  DataSets sets;
+  auto input = read_shared_input(count, words.data(), ranks > 0 ? ranks : ranks_of(options), sets);
+  if (!input.has_work()) return input;
+  input.violations.insert(input.violations.begin(), earlier.begin(), earlier.end());
+  // Kernels and devices are the machine's, whatever this host has.
+  std::erase_if(input.violations, [](const auto& v) { return v.key == "compute.backend"; });
+  auto files = files_read(input);
+  files.push_back({"output", input.options.output, results::Use::writes});
+  if (hold(input, files) && !input.options.output.empty())
+    input.append(results::check_output_path("output", input.options.output, input.options.overwrite));
+  return input;
+}
+
+std::string help_of(std::span<const OwnOption> own) {
+  std::ostringstream text;
+  for (const auto& option : own)
+    text << "  --" << option.name << (option.value.empty() ? "" : "=") << option.value << "\n      "
+         << option.meaning << "\n";
+  return text.str();
+}
+
+}  // namespace partita::job

@@ -1,0 +1,104 @@
+/// Splits that a search tries, and what each makes of a run.
+#include <algorithm>
+#include <numeric>
+
+#include "partita/predict/search.hpp"
+
+namespace partita::predict {
+namespace {
+
+std::vector<int> divisors_of(int n) {
+  std::vector<int> all;
+  for (int d = 1; d <= n; ++d)
+    if (n % d == 0) all.push_back(d);
+  return all;
+}
+
+/// Numbers of micro-batches worth trying on so many stages: from one to where a micro-batch has one sample,
+/// doubling; where the model shares statistics within a micro-batch only the run's own.
+std::vector<int> microbatches_of(const config::RunOptions& run, const topology::GridExtent& grid) {
+  const auto share = plan::largest_share(grid, run.train.batch);
+  const auto& layers = run.model.layers;
+  const bool fixed = run.train.deterministic ||
+                     std::ranges::any_of(layers, [](const auto& l) { return l.takes_statistics(); });
+  if (fixed) return {run.pipeline.microbatches.value_or(1)};
+  if (grid.pipeline == 1) return {1};
+  std::vector<int> all;
+  for (std::int64_t m = grid.pipeline; m <= std::min<std::int64_t>(share, 16 * grid.pipeline); m *= 2)
+    all.push_back(static_cast<int>(m));
+  if (all.empty()) all.push_back(static_cast<int>(std::max<std::int64_t>(1, share)));
+  return all;
+}
+
+/// Schedules of a grid with the chunks that they take.
+std::vector<step::PipelineOptions> pipelines_of(const config::RunOptions& run,
+                                                const topology::GridExtent& grid) {
+  std::vector<step::PipelineOptions> all;
+  const int layers = static_cast<int>(run.model.layers.size());
+  for (const int m : microbatches_of(run, grid)) {
+    if (grid.pipeline == 1) {
+      all.push_back({.schedule = step::Schedule::one_f_one_b, .microbatches = m});
+      continue;
+    }
+    for (const auto schedule : step::schedules()) {
+      const bool several = schedule == step::Schedule::interleaved;
+      for (int chunks = several ? 2 : 1; chunks <= (several ? 4 : 1); ++chunks)
+        if (grid.pipeline * chunks <= layers)
+          all.push_back({.schedule = schedule, .microbatches = m, .chunks = chunks});
+    }
+  }
+  return all;
+}
+
+}  // namespace
+
+std::string Candidate::name() const {
+  std::string text = to_string(grid);
+  if (grid.pipeline > 1) text += ", " + std::string(to_string(pipeline.schedule));
+  if (pipeline.chunks > 1) text += " with " + std::to_string(pipeline.chunks) + " chunks";
+  if (pipeline.microbatches > 1) text += ", " + std::to_string(pipeline.microbatches) + " micro-batches";
+  return text;
+}
+
+config::RunOptions with(config::RunOptions run, const Candidate& candidate) {
+  run.strategy = config::Strategy::none;
+  run.grid = candidate.grid;
+  run.data_ranks = candidate.grid.data;
+  run.pipeline = {.schedule = candidate.pipeline.schedule,
+                  .microbatches = candidate.pipeline.microbatches,
+                  .chunks = candidate.pipeline.chunks,
+                  .warmup = candidate.pipeline.warmup};
+  return run;
+}
+
+Subject subject_of(const config::RunOptions& run, plan::Split split, const machine::Machine& machine,
+                   const collective::AlgorithmTable& table) {
+  const bool is_double = run.train.precision == config::Precision::fp64;
+  const bool channels_last = run.backend == config::Backend::cpu;
+  Subject subject{.split = std::move(split),
+                  .format = {.type = is_double ? kernels::DataType::float64 : kernels::DataType::float32,
+                             .layout = channels_last ? kernels::Layout::nhwc : kernels::Layout::nchw},
+                  .optimizer = run.train.optimizer.rule,
+                  .site = {.table = table}};
+  const auto ranks = subject.split.plan.grid.size();
+  if (machine.levels.size() > 1)
+    for (std::int64_t r = 0; r < ranks; ++r)
+      subject.site.node_of.push_back(static_cast<int>(r / machine.levels.front().ranks));
+  return subject;
+}
+
+std::vector<Candidate> candidates_of(const config::RunOptions& run, int ranks) {
+  std::vector<Candidate> all;
+  const int layers = static_cast<int>(run.model.layers.size());
+  for (const int tensor : divisors_of(ranks))
+    for (const int pipeline : divisors_of(ranks / tensor)) {
+      const topology::GridExtent grid{
+          .data = ranks / tensor / pipeline, .pipeline = pipeline, .tensor = tensor};
+      if (pipeline > layers || grid.data > run.train.batch) continue;
+      for (const auto& options : pipelines_of(run, grid))
+        all.push_back({.grid = grid, .pipeline = options});
+    }
+  return all;
+}
+
+}  // namespace partita::predict

@@ -1,0 +1,72 @@
+/// Which split of a training is the best one on a machine: candidates are bounded, and simulated unless their
+/// bound says that they cannot win.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "partita/config/options.hpp"
+#include "partita/predict/prediction.hpp"
+
+namespace partita::predict {
+
+/// What decides between two plans: the time of a step, or the largest rank's memory.
+enum class Objective { step, memory };
+std::string_view to_string(Objective);
+
+struct SearchOptions {
+  Objective objective = Objective::step;
+  std::optional<kernels::Bytes> memory;  ///< that a rank has
+  std::size_t top = 10;                  ///< plans that are simulated whatever their bound
+};
+
+/// The keys of a run that say how it is split.
+struct Candidate {
+  topology::GridExtent grid;
+  step::PipelineOptions pipeline;
+  friend bool operator==(const Candidate& a, const Candidate& b) { return a.name() == b.name(); }
+  [[nodiscard]] std::string name() const;  ///< "data=2 pipeline=4 tensor=1, 1f1b of 8 micro-batches"
+};
+
+/// The run split as the candidate says.
+config::RunOptions with(config::RunOptions, const Candidate&);
+
+/// Why a candidate is not the best.
+enum class Fate {
+  simulated,   ///< its predicted time stands against the others'
+  bounded,     ///< even its longest rank's own work takes longer than the best
+  too_large,   ///< needs more memory than a rank has
+  impossible,  ///< the run refuses it
+};
+std::string_view to_string(Fate);
+
+struct Outcome {
+  Candidate candidate;
+  Fate fate = Fate::simulated;
+  double bound_seconds = 0;  ///< that no step is shorter than
+  std::optional<double> step_seconds;
+  double idle_fraction = 0, bubble_fraction = 0;
+  kernels::Bytes memory{};  ///< of the rank that has most
+  std::string why;          ///< it is impossible
+};
+
+struct Plans {
+  std::vector<Outcome> outcomes;  ///< the best first, then the other simulated ones, then the rest
+  /// Whether every candidate that was not simulated has a bound above the best.
+  bool is_certain = false;
+  [[nodiscard]] std::size_t count(Fate) const;
+};
+
+/// What a training of these options would be when split so.
+Subject subject_of(const config::RunOptions&, plan::Split, const machine::Machine&,
+                   const collective::AlgorithmTable&);
+
+/// All grids of `ranks` ranks, with all schedules, chunks and numbers of micro-batches that leave a training
+/// what it is.
+std::vector<Candidate> candidates_of(const config::RunOptions&, int ranks);
+
+Plans search(const config::RunOptions&, int ranks, const machine::Machine&, const collective::AlgorithmTable&,
+             const SearchOptions&);
+
+}  // namespace partita::predict

@@ -1,0 +1,144 @@
+/// Best first: candidates in the order of their bounds, until the next bound lies above the best that was
+/// simulated.
+#include "partita/predict/search.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "partita/sim/costs.hpp"
+
+namespace partita::predict {
+namespace {
+
+using kernels::Bytes;
+using machine::Picoseconds;
+
+Bytes most_memory(const Subject& subject, const step::Roles& roles) {
+  Bytes most{};
+  for (const auto& m : memory_of(subject, roles))
+    most = std::max(most, m.parameters + m.gradients + m.optimizer_state + m.activations);
+  return most;
+}
+
+/// What the busiest rank computes in a step: no step is shorter.
+double busiest_seconds(const Subject& subject, const step::Roles& roles, const machine::Machine& machine) {
+  const auto costs = sim::costs_on(machine, roles.by_rank, subject.split.batch, subject.site);
+  Picoseconds most = 0;
+  for (std::size_t r = 0; r < roles.by_rank.size(); ++r) {
+    Picoseconds busy = 0;
+    for (const auto& instruction : roles.by_rank[r]->instructions)
+      if (instruction.kind != step::Kind::start && instruction.kind != step::Kind::wait)
+        busy += costs.instruction(static_cast<int>(r), instruction);
+    most = std::max(most, busy);
+  }
+  return static_cast<double>(most) * 1e-12;
+}
+
+class Search {
+ public:
+  Search(const config::RunOptions& run, const machine::Machine& machine,
+         const collective::AlgorithmTable& table, const SearchOptions& options)
+      : run_(run), machine_(machine), table_(table), options_(options) {}
+
+  Plans find(const std::vector<Candidate>& candidates) && {
+    for (const auto& candidate : candidates)
+      plans_.outcomes.push_back(bounded(candidate));
+    const auto simulated_first = [](const Outcome& o) { return o.fate != Fate::simulated; };
+    std::ranges::stable_sort(plans_.outcomes, {}, [&](const Outcome& o) {
+      return std::pair(simulated_first(o), value_of_bound(o));
+    });
+    std::size_t simulated = 0;
+    for (auto& outcome : plans_.outcomes) {
+      if (outcome.fate != Fate::simulated) break;
+      const bool may_win = !best_ || value_of_bound(outcome) < *best_;
+      if (!may_win && simulated >= options_.top) {
+        outcome.fate = Fate::bounded;
+        continue;
+      }
+      simulate(outcome);
+      ++simulated;
+    }
+    std::ranges::stable_sort(plans_.outcomes, {}, [&](const Outcome& o) {
+      return std::tuple(static_cast<int>(o.fate), o.step_seconds ? value_of(o) : value_of_bound(o));
+    });
+    plans_.is_certain = best_.has_value();
+    return std::move(plans_);
+  }
+
+ private:
+  [[nodiscard]] double value_of_bound(const Outcome& o) const {
+    return options_.objective == Objective::memory ? static_cast<double>(o.memory.value()) : o.bound_seconds;
+  }
+  [[nodiscard]] double value_of(const Outcome& o) const {
+    return options_.objective == Objective::memory ? static_cast<double>(o.memory.value()) : *o.step_seconds;
+  }
+  [[nodiscard]] std::optional<Subject> subject(const Candidate& candidate,
+                                               std::vector<base::Violation>& violations) const {
+    const auto run = with(run_, candidate);
+    auto split = config::split_for_training(run, machine_, violations);
+    if (!split || !violations.empty()) return {};
+    return subject_of(run, std::move(*split), machine_, table_);
+  }
+
+  [[nodiscard]] Outcome bounded(const Candidate& candidate) const {
+    Outcome outcome{.candidate = candidate};
+    std::vector<base::Violation> violations;
+    const auto subject = this->subject(candidate, violations);
+    if (!subject) {
+      outcome.fate = Fate::impossible;
+      outcome.why = violations.empty() ? "" : to_string(violations.front());
+      return outcome;
+    }
+    const auto roles = roles_of(*subject);
+    outcome.memory = most_memory(*subject, roles);
+    outcome.bound_seconds = busiest_seconds(*subject, roles, machine_);
+    if (options_.memory && outcome.memory > *options_.memory) outcome.fate = Fate::too_large;
+    return outcome;
+  }
+
+  void simulate(Outcome& outcome) {
+    std::vector<base::Violation> none;
+    const auto subject = this->subject(outcome.candidate, none);
+    const auto prediction = predict(*subject, machine_, subject->split.batch, 3);
+    outcome.step_seconds = prediction.step_seconds();
+    outcome.idle_fraction = prediction.idle_fraction();
+    outcome.bubble_fraction = prediction.bubble_fraction();
+    if (!best_ || value_of(outcome) < *best_) best_ = value_of(outcome);
+  }
+
+  const config::RunOptions& run_;
+  const machine::Machine& machine_;
+  const collective::AlgorithmTable& table_;
+  const SearchOptions& options_;
+  Plans plans_;
+  std::optional<double> best_;
+};
+
+}  // namespace
+
+std::string_view to_string(Objective objective) { return objective == Objective::step ? "step" : "memory"; }
+
+std::string_view to_string(Fate fate) {
+  switch (fate) {
+    case Fate::simulated:
+      return "simulated";
+    case Fate::bounded:
+      return "bounded";
+    case Fate::too_large:
+      return "too large";
+    case Fate::impossible:
+      return "impossible";
+  }
+  return "unknown";
+}
+
+std::size_t Plans::count(Fate fate) const {
+  return static_cast<std::size_t>(std::ranges::count(outcomes, fate, &Outcome::fate));
+}
+
+Plans search(const config::RunOptions& run, int ranks, const machine::Machine& machine,
+             const collective::AlgorithmTable& table, const SearchOptions& options) {
+  return Search(run, machine, table, options).find(candidates_of(run, ranks));
+}
+
+}  // namespace partita::predict
