@@ -12,13 +12,6 @@ using step::Kind;
 using step::Phase;
 using step::Program;
 
-/// Samples of a unit that a rank has of its micro-batch.
-std::int64_t samples_of(const Program& program, const step::Unit& unit, std::int64_t samples) {
-  if (unit.idle) return 0;
-  if (!step::cuts_of(unit.variant).samples) return samples;
-  return topology::share(program.at.tensor, program.grid.tensor, samples).size();
-}
-
 /// One pass of an element-wise layer over `elements`, of which it reads and writes `operands`.
 Work element_wise(Elements elements, int operands, DataType type) {
   return {.flops = static_cast<double>(elements.value()), .cache = bytes_of(type, elements * operands)};
@@ -64,6 +57,12 @@ Bytes touched_by(const Program& program, const Instruction& i, std::int64_t samp
 }
 
 }  // namespace
+
+std::int64_t samples_of(const Program& program, const step::Unit& unit, std::int64_t samples) {
+  if (unit.idle) return 0;
+  if (!step::cuts_of(unit.variant).samples) return samples;
+  return topology::share(program.at.tensor, program.grid.tensor, samples).size();
+}
 
 Work& Work::operator+=(const Work& other) {
   flops += other.flops;

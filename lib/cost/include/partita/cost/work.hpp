@@ -21,6 +21,9 @@ struct Work {
   friend bool operator==(const Work&, const Work&) = default;
 };
 
+/// Samples of a unit that a rank has of its micro-batch of `samples`.
+std::int64_t samples_of(const step::Program&, const step::Unit&, std::int64_t samples);
+
 /// One pass, forward or for a gradient, over a layer or a rank's share of one (`step::Unit::local`).
 Work work_of(const model::Layer&, std::int64_t samples, kernels::DataType);
 

@@ -1,0 +1,49 @@
+/// What an instruction runs: the identity under which its time is measured and looked up.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "partita/machine/kernel_time.hpp"
+#include "partita/step/program.hpp"
+
+namespace partita::cost {
+
+/// How a rank runs a program, as far as the program does not say it.
+struct Execution {
+  std::string implementation = "cpu";  ///< name of the back-end
+  std::string optimizer = "sgd";       ///< name of its rule
+  int threads = 1;                     ///< of the rank
+  int active_ranks = 1;                ///< of its node, that compute at the same time
+};
+
+/// Of a compute or copy instruction, where its micro-batch has `samples` samples on this data rank (of which
+/// a share of the samples is cut here). Instructions of one key do the same work, whatever program, unit or
+/// rank they belong to:
+///
+///   kernel                     phase                            shape
+///   linear                     forward, backward-*              samples x in x out
+///   conv                       forward, backward-*              samples x channels x height x width x
+///   filters
+///                                                               x kernel x stride x padding (each h, w)
+///   maxpool, avgpool           forward, backward-data           samples x channels x height x width x kernel
+///                                                               x stride (each h, w)
+///   batchnorm                  forward, forward-statistics, …   samples x channels x plane
+///   flatten                    forward, backward-data           samples x channels x plane
+///   relu, tanh, dropout        forward, backward-data           elements
+///   relu                       backward-activation (in place)   elements
+///   cross-entropy, mse         gradient or sums, a half of it   samples x classes (outputs)
+///   load                       input or labels                  samples x features; of images
+///                                                               samples x channels x plane
+///   convert, pack, unpack      from-to (of placements)          elements that are written
+///   combine                                                     elements
+///   update                     rule of the optimizer            parameters
+///   idle                                                        0: nothing is left to do
+///
+/// A kernel that does more or less than its name says ends in "+relu" (applied to its result) or "+plain"
+/// (without the bias, or the weight and bias, that it could have); batchnorm with running statistics in
+/// "+running". A backward phase that adds to gradients ends in "+add". Layouts are those of images.
+machine::KernelKey key_of(const step::Program&, const step::Instruction&, std::int64_t samples,
+                          const Execution&);
+
+}  // namespace partita::cost

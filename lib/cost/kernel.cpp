@@ -1,0 +1,195 @@
+/// Names and shapes of what instructions run, by kind of instruction and of layer.
+#include "partita/cost/kernel.hpp"
+
+#include "partita/base/error.hpp"
+#include "partita/cost/work.hpp"
+
+namespace partita::cost {
+namespace {
+
+using machine::KernelKey;
+using model::LayerKind;
+using step::Instruction;
+using step::Kind;
+using step::Phase;
+using step::Program;
+using Extents = std::vector<std::int64_t>;
+
+constexpr std::string_view to_string(kernels::Layout layout) {
+  return layout == kernels::Layout::nchw ? "nchw" : "nhwc";
+}
+
+KernelKey idle() { return {.kernel = "idle", .shape = {0}}; }
+
+/// Channels, height and width; flat features are channels of one pixel.
+Extents image_of(const kernels::Shape& shape) {
+  if (shape.rank() == 3) return {shape[0], shape[1], shape[2]};
+  return {shape.elements().value(), 1, 1};
+}
+
+void append(Extents& extents, std::initializer_list<kernels::Extent2> pairs) {
+  for (const auto& pair : pairs)
+    extents.insert(extents.end(), {pair.h, pair.w});
+}
+
+Extents shape_of(const model::Layer& layer, std::int64_t samples) {
+  const auto image = image_of(layer.input);
+  Extents shape{samples};
+  switch (layer.kind) {
+    case LayerKind::linear:
+      return {samples, layer.input.elements().value(), layer.output.elements().value()};
+    case LayerKind::conv:
+      shape.insert(shape.end(), image.begin(), image.end());
+      shape.push_back(layer.out);
+      append(shape, {layer.kernel, layer.stride, layer.padding});
+      return shape;
+    case LayerKind::maxpool:
+    case LayerKind::avgpool:
+      shape.insert(shape.end(), image.begin(), image.end());
+      append(shape, {layer.kernel, layer.stride});
+      return shape;
+    case LayerKind::batchnorm:
+    case LayerKind::flatten:
+      return {samples, image[0], image[1] * image[2]};
+    case LayerKind::relu:
+    case LayerKind::tanh:
+    case LayerKind::dropout:
+      break;
+  }
+  return {samples * layer.output.elements().value()};
+}
+
+std::string name_of(const Program& program, const Instruction& i) {
+  const auto& unit = program.units[*i.unit];
+  const auto& layer = unit.local;
+  std::string name(to_string(layer.kind));
+  const bool could_have = layer.kind == LayerKind::batchnorm || layer.has_parameters();
+  const bool has = layer.kind == LayerKind::batchnorm ? layer.affine : layer.bias;
+  if (could_have && !has) name += "+plain";
+  const bool takes = program.tensors[*i.unit][*i.microbatch].statistics.has_value();
+  if (layer.kind == LayerKind::batchnorm && !takes) name += "+running";
+  if (unit.fused_relu && i.kind == Kind::forward && i.phase != Phase::statistics) name += "+relu";
+  return name;
+}
+
+std::string phase_of(const Instruction& i) {
+  const std::string pass(to_string(i.kind));
+  switch (i.phase) {
+    case Phase::none:
+    case Phase::finish:
+      return pass;
+    case Phase::activation:
+      return pass + "-activation";
+    case Phase::parameters:
+      return pass + "-parameters" + (i.accumulates ? "+add" : "");
+    case Phase::data:
+      return pass + "-data";
+    case Phase::statistics:
+      return pass + "-statistics";
+  }
+  return pass;
+}
+
+KernelKey key_of_unit(const Program& program, const Instruction& i, std::int64_t samples) {
+  const auto& unit = program.units[*i.unit];
+  const auto& layer = unit.local;
+  const auto mine = samples_of(program, unit, samples);
+  if (mine == 0) return idle();
+  if (i.phase == Phase::activation)
+    return {.kernel = "relu", .phase = phase_of(i), .shape = {layer.output.elements().value() * mine}};
+  const auto shape = shape_of(layer, mine);
+  const bool of_images = layer.input.rank() == 3 && shape.size() > 1;
+  return {.kernel = name_of(program, i),
+          .phase = phase_of(i),
+          .layout = of_images ? std::string(to_string(program.layout)) : "",
+          .shape = shape};
+}
+
+/// Samples of a slot when the micro-batch has `samples`.
+std::int64_t samples_of(const Program& program, const step::Slot& slot, std::int64_t samples) {
+  return slot.batch_share ? topology::share(program.at.tensor, program.grid.tensor, samples).size() : samples;
+}
+
+KernelKey key_of_loss(const Program& program, const Instruction& i, std::int64_t samples) {
+  const auto& labels = program.slots[program.labels_slot[*i.microbatch]];
+  const auto classes = program.slots[program.loss_slot[*i.microbatch]].per_sample.value();
+  const auto mine = samples_of(program, labels, samples);
+  if (mine == 0) return idle();
+  std::string phase = program.training ? "gradient" : "sums";
+  if (i.phase == Phase::statistics) phase = "statistics";
+  if (i.phase == Phase::finish) phase += "-finish";
+  const bool of_classes = labels.type == kernels::DataType::int32;
+  return {.kernel = std::string(to_string(of_classes ? model::Loss::cross_entropy : model::Loss::mse)),
+          .phase = phase,
+          .shape = {mine, classes}};
+}
+
+KernelKey key_of_load(const Program& program, const Instruction& i, std::int64_t samples) {
+  const auto& slot = program.slots[i.writes.front()];
+  const auto mine = samples_of(program, slot, samples);
+  if (mine == 0) return idle();
+  KernelKey key{
+      .kernel = "load", .phase = std::string(to_string(slot.role)), .shape = {mine, slot.per_sample.value()}};
+  const auto& input = program.units[step::UnitId()].local.input;
+  if (slot.role == step::SlotRole::input && input.rank() == 3) {
+    key.layout = to_string(program.layout);
+    key.shape = {mine, input[0], slot.per_sample.value() / input[0]};
+  }
+  return key;
+}
+
+KernelKey key_of_move(const Program& program, const Instruction& i, std::int64_t samples) {
+  const auto& conversion = program.conversions[*i.conversion];
+  return {.kernel = std::string(to_string(i.kind)),
+          .phase = std::string(to_string(conversion.from.spread)) + "-" +
+                   std::string(to_string(conversion.to.spread)),
+          .layout = conversion.shape.rank() == 3 ? std::string(to_string(program.layout)) : "",
+          .shape = {program.elements(program.slots[i.writes.front()], samples).value()}};
+}
+
+std::int64_t gradients_of(const Program& program, step::ChunkId chunk) {
+  std::int64_t gradients = 0;
+  for (const auto& part : program.chunk_gradients[chunk])
+    gradients += part.count.value();
+  return gradients;
+}
+
+KernelKey key_by_kind(const Program& program, const Instruction& i, std::int64_t samples,
+                      const std::string& optimizer) {
+  switch (i.kind) {
+    case Kind::forward:
+    case Kind::backward:
+      return key_of_unit(program, i, samples);
+    case Kind::loss:
+      return key_of_loss(program, i, samples);
+    case Kind::load:
+      return key_of_load(program, i, samples);
+    case Kind::convert:
+    case Kind::pack:
+    case Kind::unpack:
+      return key_of_move(program, i, samples);
+    case Kind::combine:
+      return {.kernel = "combine", .shape = {gradients_of(program, *i.chunk)}};
+    case Kind::update:
+      return {
+          .kernel = "update", .phase = optimizer, .shape = {program.slots[i.writes.front()].fixed.value()}};
+    case Kind::start:
+    case Kind::wait:
+      break;
+  }
+  throw base::ContractError("transfers run no kernel");
+}
+
+}  // namespace
+
+KernelKey key_of(const Program& program, const Instruction& i, std::int64_t samples,
+                 const Execution& execution) {
+  auto key = key_by_kind(program, i, samples, execution.optimizer);
+  key.implementation = execution.implementation;
+  key.type = std::string(to_string(program.type));
+  key.threads = execution.threads;
+  key.active_ranks = execution.active_ranks;
+  return key;
+}
+
+}  // namespace partita::cost
