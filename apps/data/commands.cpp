@@ -10,9 +10,9 @@
 #include <string_view>
 #include <vector>
 
+#include "partita/base/nearest.hpp"
 #include "partita/base/paths.hpp"
 #include "partita/data/cifar.hpp"
-#include "partita/model/parse.hpp"
 #include "partita/results/claim.hpp"
 #include "write_set.hpp"
 
@@ -174,7 +174,7 @@ int fetch(const FetchCommand& command) {
     violations.push_back(
         {.key = "fetch",
          .value = command.name,
-         .message = "must be one of " + names_of_sources() + model::did_you_mean(command.name, names)});
+         .message = "must be one of " + names_of_sources() + base::did_you_mean(command.name, names)});
   }
   fs::path dir = command.dir;
   if (dir.empty())

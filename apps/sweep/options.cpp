@@ -6,11 +6,11 @@
 #include <array>
 #include <map>
 
+#include "partita/base/nearest.hpp"
 #include "partita/base/number.hpp"
 #include "partita/config/ini.hpp"
 #include "partita/config/option_words.hpp"
 #include "partita/config/options.hpp"
-#include "partita/model/parse.hpp"
 #include "switches.hpp"
 #include "values.hpp"
 
@@ -116,13 +116,13 @@ void read_own(const std::string& key, const std::string& value, Options& options
       violations.push_back(
           {key, value,
            "must be one of cartesian | zip" +
-               model::did_you_mean(value, std::array<std::string_view, 2>{"cartesian", "zip"})});
+               base::did_you_mean(value, std::array<std::string_view, 2>{"cartesian", "zip"})});
   } else if (key == "sweep.seeds") {
     options.seeds = {.key = "train.seed", .list = value, .values = expand(key, value, violations)};
   } else if (key == "sweep.save-models") {
     options.save_models = value == "true";
     if (value != "true" && value != "false")
-      violations.push_back({key, value, "must be true or false" + model::did_you_mean_boolean(value)});
+      violations.push_back({key, value, "must be true or false" + base::did_you_mean_boolean(value)});
   } else if (key == "shard") {
     const auto slash = value.find('/');
     if (slash == std::string::npos || !read_whole(value.substr(0, slash), options.shard.k) ||

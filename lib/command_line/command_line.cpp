@@ -5,9 +5,9 @@
 #include <boost/any.hpp>
 #include <utility>
 
+#include "partita/base/nearest.hpp"
 #include "partita/base/number.hpp"
 #include "partita/config/option_words.hpp"
-#include "partita/model/parse.hpp"
 
 namespace partita::command_line {
 
@@ -32,7 +32,7 @@ std::string unknown(const std::string& name, const po::options_description& opti
     names.push_back(option->long_name());
   std::string nearest;
   if (!name.empty())
-    nearest = model::nearest_word(name, std::vector<std::string_view>(names.begin(), names.end()));
+    nearest = base::nearest_word(name, std::vector<std::string_view>(names.begin(), names.end()));
   std::string list;
   for (const auto& known : names)
     list += (list.empty() ? "--" : ", --") + known;

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "keys.hpp"
+#include "partita/base/nearest.hpp"
 
 namespace partita::config {
 namespace {
@@ -123,8 +124,8 @@ std::vector<std::string> keys_alike(const std::string& name, const std::vector<s
   std::vector<std::string> words;
   for (const auto key : known)
     words.push_back(last_word(key));
-  const auto nearest = model::nearest_word(word, std::vector<std::string_view>(words.begin(), words.end()));
-  if (nearest.empty() || model::edit_distance(word, nearest) > word.size() / 3) return {};
+  const auto nearest = base::nearest_word(word, std::vector<std::string_view>(words.begin(), words.end()));
+  if (nearest.empty() || base::edit_distance(word, nearest) > word.size() / 3) return {};
   return keys_meant(nearest, known);
 }
 
@@ -134,8 +135,8 @@ std::string unknown_key(const std::string& name, std::vector<std::string_view> o
                         const std::string& where) {
   others.insert(others.begin(), run_keys().begin(), run_keys().end());
   const std::string unknown = "unknown key" + (where.empty() ? "" : " in " + where);
-  const auto nearest = model::nearest_word(name, others);
-  const bool slip = !nearest.empty() && model::edit_distance(name, nearest) <= name.size() / 5;
+  const auto nearest = base::nearest_word(name, others);
+  const bool slip = !nearest.empty() && base::edit_distance(name, nearest) <= name.size() / 5;
   auto meant = slip ? std::vector{nearest} : keys_meant(plain(name), others);
   if (meant.empty() && lists(launcher_words, last_word(plain(name))))
     return unknown + "; the launcher starts the ranks: mpiexec -n RANKS, or srun";

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "keys.hpp"
+#include "partita/base/nearest.hpp"
 #include "partita/base/number.hpp"
-#include "partita/model/parse.hpp"
 
 namespace partita::config {
 
@@ -136,7 +136,7 @@ Key boolean(const std::string& name, const std::string& meaning, Get get, bool d
           .decides_result = decides,
           .read = [=](RunOptions& o, const std::string& text) -> std::string {
             if (text != "true" && text != "false")
-              return "must be true or false" + model::did_you_mean_boolean(text);
+              return "must be true or false" + base::did_you_mean_boolean(text);
             get(o) = text == "true";
             return "";
           },
@@ -179,7 +179,7 @@ Key choice(const std::string& name, const std::string& meaning, Values values, G
         std::vector<std::string_view> names;
         for (const E candidate : values)
           names.push_back(to_string(candidate));
-        return "must be one of " + words + model::did_you_mean(value, names) +
+        return "must be one of " + words + base::did_you_mean(value, names) +
                (not_yet.empty() ? "" : "; " + not_yet);
       },
       .print = [=](const RunOptions& o) { return std::string(to_string(get(const_cast<RunOptions&>(o)))); }};

@@ -8,6 +8,7 @@
 #include <sstream>
 #include <variant>
 
+#include "partita/base/nearest.hpp"
 #include "partita/base/number.hpp"
 #include "partita/model/parse.hpp"
 
@@ -62,7 +63,7 @@ std::string nearest_number(double n, double least, double most, bool whole) {
 
 /// "; the nearest is …" of what a value may be; nothing where a text is neither a number nor like a word.
 std::string nearest(const LayerValue& value, const std::string& text) {
-  if (std::holds_alternative<bool Layer::*>(value.field)) return did_you_mean_boolean(text);
+  if (std::holds_alternative<bool Layer::*>(value.field)) return base::did_you_mean_boolean(text);
   const bool whole = !std::holds_alternative<double Layer::*>(value.field);
   const auto by = std::holds_alternative<Extent2 Layer::*>(value.field) ? text.find('x') : std::string::npos;
   const auto first = base::number_of<double>(std::string_view(text).substr(0, by)),
@@ -70,7 +71,7 @@ std::string nearest(const LayerValue& value, const std::string& text) {
   if (first && second)
     return "; the nearest is " + nearest_number(*first, value.least, value.most, whole) +
            (by == std::string::npos ? "" : "x" + nearest_number(*second, value.least, value.most, whole));
-  return value.word ? did_you_mean(text, std::array{value.word->name}) : "";
+  return value.word ? base::did_you_mean(text, std::array{value.word->name}) : "";
 }
 
 std::vector<std::string_view> options_of(const LayerDescription& kind) {
@@ -104,8 +105,8 @@ const LayerDescription* LayerLine::find_kind() {
     if (words_.front() == known.name) return &known;
     names.push_back(known.name);
   }
-  refuse("unknown layer '" + words_.front() + "'" + did_you_mean(words_.front(), names) + "; known are " +
-         listed(names) + " (--help layers)");
+  refuse("unknown layer '" + words_.front() + "'" + base::did_you_mean(words_.front(), names) +
+         "; known are " + listed(names) + " (--help layers)");
   return nullptr;
 }
 
@@ -146,8 +147,8 @@ std::map<std::string, std::string> LayerLine::read_options(const LayerDescriptio
       refuse(kind.has_parameters() ? "'frozen' stands alone, without a value"
                                    : "has no parameters that could be frozen");
     else if (std::find(known.begin(), known.end(), name) == known.end())
-      refuse("unknown option '" + name + "'" + did_you_mean(name, known) + "; " + std::string(kind.name) +
-             " takes " + listed(known));
+      refuse("unknown option '" + name + "'" + base::did_you_mean(name, known) + "; " +
+             std::string(kind.name) + " takes " + listed(known));
     else if (!result.emplace(name, words_[i].substr(equals + 1)).second)
       refuse("option '" + name + "' is given twice");
   }
@@ -159,7 +160,8 @@ void LayerLine::read_placement(const LayerDescription& kind, const std::string& 
   if (std::find(known.begin(), known.end(), value) != known.end())
     layer.placement = value;
   else
-    refuse("cannot be placed as '" + value + "'; it takes " + listed(known) + did_you_mean(value, known));
+    refuse("cannot be placed as '" + value + "'; it takes " + listed(known) +
+           base::did_you_mean(value, known));
 }
 
 Layer LayerLine::read() {

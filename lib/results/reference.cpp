@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
 #include <sstream>
 #include <utility>
 
+#include "partita/base/nearest.hpp"
 #include "partita/base/number.hpp"
 
 namespace partita::results {
@@ -80,18 +80,6 @@ std::optional<double> bound_of(const std::string& key, const std::string& whole,
   if (wrong.empty()) return value;
   violations.push_back({key, whole, wrong});
   return std::nullopt;
-}
-
-std::size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i);
-    for (std::size_t j = 1; j <= b.size(); ++j)
-      diagonal = std::exchange(
-          row[j], std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)}));
-  }
-  return row.back();
 }
 
 /// The members of the family `wanted`, else the name nearest to it.
@@ -169,7 +157,7 @@ std::string nearest_name(const std::string& wanted, std::span<const std::string>
   std::string nearest;
   std::size_t least = std::numeric_limits<std::size_t>::max();
   for (const auto& name : names)
-    if (const auto distance = edit_distance(wanted, name); distance < least) {
+    if (const auto distance = base::edit_distance(wanted, name); distance < least) {
       least = distance;
       nearest = name;
     }

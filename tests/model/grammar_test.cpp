@@ -221,12 +221,5 @@ TEST(Grammar, ALayerIsCalledAsItsLineSays) {
   EXPECT_NE(violations[1].message.find("x like layer 3"), std::string::npos);
 }
 
-TEST(Grammar, TheNearestWordIsNear) {
-  const std::vector<std::string_view> words{"ring", "window", "hierarchical"};
-  EXPECT_EQ(nearest_word("rnig", words), "ring");
-  EXPECT_EQ(nearest_word("windows", words), "window");
-  EXPECT_EQ(nearest_word("quetzalcoatl", words), "");
-}
-
 }  // namespace
 }  // namespace partita::model
