@@ -1,33 +1,162 @@
-/// Which statements there are, and how they are written.
+/// Which statements there are, and where a machine has what they say.
 #include "grammar.hpp"
+
+#include <array>
 
 namespace partita::machine {
 namespace {
 
-constexpr Field compute[] = {{"flops_per_second", &Machine::flops_per_second},
-                             {"call_seconds", &Machine::call_seconds, false}};
-constexpr Field main_memory[] = {{"bytes_per_second", &Machine::main_bytes_per_second}};
-constexpr Field cache[] = {{"bytes_per_second", &Machine::cache_bytes_per_second}};
-constexpr Field link[] = {{"latency_seconds", &Machine::link_latency_seconds},
-                          {"bytes_per_second", &Machine::link_bytes_per_second}};
+constexpr std::array<std::string_view, 2> origins{"measured", "described"};
+constexpr std::array<std::string_view, 2> movers{"independent", "polled"};
 
-constexpr Statement all[] = {{"compute", "", compute},
-                             {"memory", "main", main_memory},
-                             {"memory", "cache", cache, false},
-                             {"link", "", link}};
+constexpr bool optional = false;
+
+Fields version(File& f, std::size_t) { return {{"schema", &f.schema}}; }
+
+Fields provenance(File& f, std::size_t) {
+  auto& p = f.machine.provenance;
+  return {{"origin", Choice{&p.origin, origins}},
+          {"host", &p.host, optional},
+          {"cpu", &p.cpu, optional},
+          {"date", &p.date, optional},
+          {"versions", &p.versions, optional},
+          {"load", &p.load, optional}};
+}
+
+Fields compute(File& f, std::size_t) {
+  return {{"flops_per_second", &f.machine.flops_per_second},
+          {"call_seconds", &f.machine.call_seconds, optional}};
+}
+
+Fields main_memory(File& f, std::size_t) { return {{"bytes_per_second", &f.machine.main_bytes_per_second}}; }
+
+Fields cache(File& f, std::size_t) { return {{"bytes_per_second", &f.machine.cache_bytes_per_second}}; }
+
+Fields shared(File& f, std::size_t line) {
+  auto& row = f.machine.shared_memory[line];
+  return {{"active_ranks", &row.active_ranks, true, true}, {"bytes_per_second", &row.bytes_per_second}};
+}
+
+Fields link(File& f, std::size_t) {
+  return {{"latency_seconds", &f.machine.link_latency_seconds},
+          {"bytes_per_second", &f.machine.link_bytes_per_second}};
+}
+
+Fields level(File& f, std::size_t line) {
+  auto& row = f.machine.levels[line];
+  return {{"name", &row.name, true, true}, {"ranks", &row.ranks, optional}};
+}
+
+Fields message(File& f, std::size_t line) {
+  auto& [level, p] = f.messages[line];
+  return {{"level", &level, true, true},
+          {"min_bytes", &p.min_bytes, true, true},
+          {"send_seconds", &p.send_seconds, optional},
+          {"send_byte_seconds", &p.send_byte_seconds, optional},
+          {"latency_seconds", &p.latency_seconds},
+          {"byte_seconds", &p.byte_seconds},
+          {"receive_seconds", &p.receive_seconds, optional},
+          {"receive_byte_seconds", &p.receive_byte_seconds, optional},
+          {"gap_seconds", &p.gap_seconds, optional},
+          {"rendezvous", &p.rendezvous, optional}};
+}
+
+Fields window(File& f, std::size_t line) {
+  auto& row = f.machine.windows[line];
+  return {{"min_bytes", &row.min_bytes, true, true},
+          {"stage_byte_seconds", &row.stage_byte_seconds},
+          {"load_byte_seconds", &row.load_byte_seconds},
+          {"store_byte_seconds", &row.store_byte_seconds}};
+}
+
+Fields flag(File& f, std::size_t) { return {{"seconds", &f.machine.flag_seconds}}; }
+
+Fields overhead(File& f, std::size_t) {
+  auto& o = f.machine.overheads;
+  return {{"start_seconds", &o.start_seconds, optional},
+          {"wait_seconds", &o.wait_seconds, optional},
+          {"poll_seconds", &o.poll_seconds, optional},
+          {"step_seconds", &o.step_seconds, optional}};
+}
+
+Fields progress(File& f, std::size_t) { return {{"mode", Choice{&f.progress, movers}}}; }
+
+Fields kernel(File& f, std::size_t line) {
+  auto& row = f.machine.kernels[line];
+  auto& key = row.key;
+  return {{"implementation", &key.implementation, true, true},
+          {"kernel", &key.kernel, true, true},
+          {"phase", &key.phase, optional, true},
+          {"type", &key.type, true, true},
+          {"layout", &key.layout, optional, true},
+          {"shape", &key.shape, true, true},
+          {"threads", &key.threads, optional, true},
+          {"active_ranks", &key.active_ranks, optional, true},
+          {"runs", &row.runs},
+          {"median_seconds", &row.median_seconds},
+          {"lower_quartile_seconds", &row.lower_quartile_seconds},
+          {"upper_quartile_seconds", &row.upper_quartile_seconds}};
+}
+
+using FieldsOf = Fields (*)(File&, std::size_t);
+
+constexpr Statement once(std::string_view word, FieldsOf fields, bool must_be_given = false,
+                         std::string_view level = "") {
+  return {.word = word,
+          .level = level,
+          .with = "",
+          .must_be_given = must_be_given,
+          .append = nullptr,
+          .lines = [](File&) -> std::size_t { return 1; },
+          .fields = fields};
+}
+
+/// As many lines as the list has.
+template <class List>
+constexpr Statement each(std::string_view word, List, FieldsOf fields, std::string_view level = "",
+                         std::string_view with = "") {
+  return {.word = word,
+          .level = level,
+          .with = with,
+          .must_be_given = false,
+          .append = [](File& f) { List()(f).emplace_back(); },
+          .lines = [](File& f) { return List()(f).size(); },
+          .fields = fields};
+}
+
+constexpr auto levels = [](File & f) -> auto& { return f.machine.levels; };
+constexpr auto messages = [](File & f) -> auto& { return f.messages; };
+constexpr auto windows = [](File & f) -> auto& { return f.machine.windows; };
+constexpr auto measured = [](File & f) -> auto& { return f.machine.kernels; };
+constexpr auto memories = [](File & f) -> auto& { return f.machine.shared_memory; };
+
+/// In the order in which they are written.
+constexpr Statement all[] = {once("version", version),
+                             once("provenance", provenance),
+                             once("compute", compute, true),
+                             once("memory", main_memory, true, "main"),
+                             each("memory", memories, shared, "main", "active_ranks"),
+                             once("memory", cache, false, "cache"),
+                             once("link", link, true),
+                             each("level", levels, level),
+                             each("message", messages, message),
+                             each("window", windows, window),
+                             once("flag", flag),
+                             once("overhead", overhead),
+                             once("progress", progress),
+                             each("kernel", measured, kernel)};
 
 }  // namespace
 
 std::span<const Statement> statements() { return all; }
 
-std::string form_of(const Statement& statement) {
-  std::string form(statement.word);
-  if (!statement.level.empty()) form += " level=" + std::string(statement.level);
-  for (const auto& field : statement.fields) {
-    const std::string value = std::string(field.name) + (field.is_rate() ? "=RATE" : "=SECONDS");
-    form += field.must_be_given ? " " + value : " [" + value + "]";
-  }
-  return form;
+File file_of(const Machine& machine) {
+  File file{.machine = machine};
+  if (machine.progress == Progress::polled) file.progress = movers[1];
+  for (const auto& level : machine.levels)
+    for (const auto& protocol : level.protocols)
+      file.messages.push_back({level.name, protocol});
+  return file;
 }
 
 }  // namespace partita::machine

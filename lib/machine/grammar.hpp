@@ -1,32 +1,66 @@
 /// The statements of a machine file: reading, writing and messages all go by this table.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
+#include <vector>
 
 #include "partita/machine/machine.hpp"
 
 namespace partita::machine {
 
-/// A value of a statement. Names that end in `_per_second` are rates, above 0; others are seconds, from 0.
+/// One of a few words.
+struct Choice {
+  std::string* word;
+  std::span<const std::string_view> words;
+};
+
+/// A value of a statement, and where it lies. Numbers whose names end in `_per_second` are rates, above 0;
+/// others are seconds, from 0. Whole numbers are from 1, bytes from 0.
 struct Field {
   std::string_view name;
-  double Machine::*member;
+  std::variant<double*, std::int64_t*, int*, kernels::Bytes*, bool*, std::string*, Choice,
+               std::vector<std::int64_t>*>
+      value;
   bool must_be_given = true;
-  [[nodiscard]] bool is_rate() const { return name.ends_with("_per_second"); }
+  bool tells_apart = false;  ///< lines of the same statement: no two agree in all such values
 };
+using Fields = std::vector<Field>;
+
+/// A machine as its file has it, line by line.
+struct File {
+  struct Message {
+    std::string level;
+    Protocol protocol;
+  };
+  Machine machine;
+  std::int64_t schema = 0;  ///< 0: not said
+  std::string progress;     ///< empty: not said
+  std::vector<Message> messages;
+};
+File file_of(const Machine&);
 
 struct Statement {
   std::string_view word;
   std::string_view level;  ///< of memory, given as `level=`; empty: the word has none
-  std::span<const Field> fields;
-  bool must_be_given = true;
+  std::string_view with;   ///< a value that makes the word another statement, such as `active_ranks`
+  bool must_be_given;      ///< once
+  void (*append)(File&);   ///< another line; null: it stands once
+  std::size_t (*lines)(File&);
+  Fields (*fields)(File&, std::size_t line);
 };
 
 std::span<const Statement> statements();
 
 /// "memory level=main bytes_per_second=RATE", a value that may be left out in brackets.
 std::string form_of(const Statement&);
+
+/// What is wrong with a text as the field's value, as a sentence without a subject; else takes it.
+std::string read(const Field&, const std::string& text);
+/// The field's value; empty where it is left out.
+std::string text_of(const Field&);
 
 }  // namespace partita::machine

@@ -1,13 +1,14 @@
 /// What a machine can do, as far as choices and predictions ask for it: read from a file.
 ///
 /// A line is a statement, or empty; '#' begins a comment. A statement is a word and values by name, in any
-/// order:
+/// order. Three must be there:
 ///     compute flops_per_second=60e9 call_seconds=1e-6
 ///     memory level=main bytes_per_second=10e9
 ///     link latency_seconds=5e-6 bytes_per_second=4e9
-/// Each statement comes once; of `memory` one for each level. All figures are those of one rank.
+/// docs/machine.md has them all. All figures are those of one rank.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <limits>
 #include <string>
@@ -20,6 +21,23 @@
 
 namespace partita::machine {
 
+/// The schema of machine files that this version reads and writes; a file that names none has it.
+inline constexpr std::int64_t schema = 1;
+
+/// Where the figures come from.
+struct Provenance {
+  std::string origin;                           ///< "measured" or "described"; empty: nobody says
+  std::string host, cpu, date, versions, load;  ///< of the measurement
+  friend bool operator==(const Provenance&, const Provenance&) = default;
+};
+
+/// Between a core and its main memory, while so many ranks of the node use it.
+struct SharedMemory {
+  int active_ranks = 1;
+  double bytes_per_second = 0;  ///< of each
+  friend bool operator==(const SharedMemory&, const SharedMemory&) = default;
+};
+
 struct Machine {
   double flops_per_second = 0;
   double call_seconds = 0;  ///< that a kernel takes besides its work
@@ -30,10 +48,12 @@ struct Machine {
   double link_latency_seconds = 0;
   double link_bytes_per_second = 0;
 
-  std::vector<Level> levels;          ///< from inside out; none: one level, by the link
-  std::vector<WindowAccess> windows;  ///< by `min_bytes`, the first from 0; none: by the link
-  double flag_seconds = 0;            ///< until a rank sees what another has set in a window
-  std::vector<KernelTime> kernels;    ///< as they were measured
+  Provenance provenance;
+  std::vector<SharedMemory> shared_memory;  ///< by `active_ranks`; none: as one rank alone
+  std::vector<Level> levels;                ///< from inside out; none: one level, by the link
+  std::vector<WindowAccess> windows;        ///< by `min_bytes`, the first from 0; none: by the link
+  double flag_seconds = 0;                  ///< until a rank sees what another has set in a window
+  std::vector<KernelTime> kernels;          ///< as they were measured
   Overheads overheads;
   Progress progress = Progress::independent;
 
@@ -42,7 +62,7 @@ struct Machine {
   /// inputs/machines/default.machine, compiled in.
   static const Machine& shipped();
   /// Appends to `violations` whatever is wrong in the text: lines by their number, statements that are
-  /// missing.
+  /// missing. The machine is usable only if nothing was appended.
   static Machine parse(std::string_view text, std::vector<base::Violation>& violations);
   /// The same of a file; one that cannot be read is a violation of the option that names it.
   static Machine read(const std::filesystem::path&, const std::string& option,
@@ -61,5 +81,8 @@ struct Machine {
   /// SHA-256 of `to_text`.
   [[nodiscard]] std::string hash() const;
 };
+
+/// A job of more ranks than the outermost level holds.
+std::vector<base::Violation> check_ranks(const Machine&, std::int64_t ranks);
 
 }  // namespace partita::machine

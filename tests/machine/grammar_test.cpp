@@ -1,0 +1,248 @@
+/// The statements of machine files beyond one rank and one link: read, written, and refused with all that is
+/// wrong.
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "partita/machine/machine.hpp"
+
+namespace partita::machine {
+namespace {
+
+using kernels::Bytes;
+using Told = std::vector<std::string>;
+
+const std::string rank =
+    "compute flops_per_second=2e9\n"
+    "memory level=main bytes_per_second=4e9\n"
+    "link latency_seconds=1e-6 bytes_per_second=1e9\n";
+
+const std::string whole = rank +
+                          R"(version schema=1
+provenance origin=measured host=alpha cpu="Some CPU @ 2.0 GHz \x23 2" date=2026-01-02 versions="a 1, b 2" load=0.1
+memory bytes_per_second=3e9 active_ranks=2 level=main
+level name=node ranks=64
+level name=cluster
+message level=cluster min_bytes=8192 latency_seconds=4e-6 byte_seconds=1e-10 rendezvous=1
+message level=cluster min_bytes=0 latency_seconds=3e-6 byte_seconds=2e-10 send_seconds=5e-7
+message level=node min_bytes=0 send_seconds=1e-7 send_byte_seconds=1e-11 latency_seconds=2e-7 byte_seconds=3e-11 receive_seconds=4e-8 receive_byte_seconds=5e-11 gap_seconds=6e-8 rendezvous=0
+window min_bytes=65536 stage_byte_seconds=1e-10 load_byte_seconds=2e-10 store_byte_seconds=3e-10
+window min_bytes=0 stage_byte_seconds=4e-10 load_byte_seconds=5e-10 store_byte_seconds=6e-10
+flag seconds=7e-8
+overhead start_seconds=1e-6 wait_seconds=2e-6 poll_seconds=3e-7 step_seconds=4e-6
+progress mode=polled
+kernel implementation=cpu kernel=linear+relu phase=forward type=float32 shape=100x784x128 threads=2 active_ranks=3 runs=40 median_seconds=2e-4 lower_quartile_seconds=1e-4 upper_quartile_seconds=3e-4
+kernel implementation=cpu kernel=combine type=float32 shape=5 runs=1 median_seconds=1e-6 lower_quartile_seconds=1e-6 upper_quartile_seconds=1e-6
+)";
+
+Machine parse(const std::string& text) {
+  std::vector<base::Violation> violations;
+  auto machine = Machine::parse(text, violations);
+  for (const auto& violation : violations)
+    ADD_FAILURE() << to_string(violation);
+  return machine;
+}
+
+/// "line N: what", of a file that begins with the statements that must be there (three lines).
+Told told_of(const std::string& rest) {
+  std::vector<base::Violation> violations;
+  Machine::parse(rank + rest, violations);
+  Told told;
+  for (const auto& violation : violations)
+    told.push_back(violation.key + ": " + violation.message);
+  return told;
+}
+
+void expect_told(const std::string& rest, const Told& expected) {
+  const auto told = told_of(rest);
+  ASSERT_EQ(told.size(), expected.size()) << testing::PrintToString(told);
+  for (std::size_t i = 0; i < told.size(); ++i) {
+    const auto gap = expected[i].find(" … ");
+    EXPECT_TRUE(told[i].starts_with(expected[i].substr(0, gap))) << told[i] << "\nwanted " << expected[i];
+    const auto ending = gap == std::string::npos ? "" : expected[i].substr(gap + std::string(" … ").size());
+    EXPECT_TRUE(told[i].ends_with(ending)) << told[i] << "\nwanted " << expected[i];
+  }
+}
+
+TEST(MachineFile, SaysAllThatAMachineHas) {
+  const auto machine = parse(whole);
+  EXPECT_EQ(machine.provenance,
+            (Provenance{"measured", "alpha", "Some CPU @ 2.0 GHz # 2", "2026-01-02", "a 1, b 2", "0.1"}));
+  EXPECT_EQ(machine.shared_memory, (std::vector<SharedMemory>{{2, 3e9}}));
+  ASSERT_EQ(machine.levels.size(), 2U);
+  EXPECT_EQ(machine.levels[0].name, "node");
+  EXPECT_EQ(machine.levels[0].ranks, 64);
+  EXPECT_EQ(machine.levels[0].protocols, (std::vector<Protocol>{{.min_bytes = Bytes(0),
+                                                                 .send_seconds = 1e-7,
+                                                                 .send_byte_seconds = 1e-11,
+                                                                 .latency_seconds = 2e-7,
+                                                                 .byte_seconds = 3e-11,
+                                                                 .receive_seconds = 4e-8,
+                                                                 .receive_byte_seconds = 5e-11,
+                                                                 .gap_seconds = 6e-8,
+                                                                 .rendezvous = false}}));
+  ASSERT_EQ(machine.levels[1].protocols.size(), 2U) << "by their bytes, in whatever order they stand";
+  EXPECT_EQ(machine.levels[1].protocols[0].send_seconds, 5e-7);
+  EXPECT_EQ(machine.levels[1].protocols[1].min_bytes, Bytes(8192));
+  EXPECT_TRUE(machine.levels[1].protocols[1].rendezvous);
+  EXPECT_EQ(machine.windows, (std::vector<WindowAccess>{{Bytes(0), 4e-10, 5e-10, 6e-10},
+                                                        {Bytes(65536), 1e-10, 2e-10, 3e-10}}));
+  EXPECT_EQ(machine.flag_seconds, 7e-8);
+  EXPECT_EQ(machine.overheads, (Overheads{1e-6, 2e-6, 3e-7, 4e-6}));
+  EXPECT_EQ(machine.progress, Progress::polled);
+  ASSERT_EQ(machine.kernels.size(), 2U);
+  EXPECT_EQ(
+      machine.kernels[0],
+      (KernelTime{
+          {"cpu", "linear+relu", "forward", "float32", "", {100, 784, 128}, 2, 3}, 40, 2e-4, 1e-4, 3e-4}));
+  EXPECT_EQ(machine.kernels[1].key, (KernelKey{"cpu", "combine", "", "float32", "", {5}, 1, 1}));
+}
+
+TEST(MachineFile, IsWrittenAsItIsRead) {
+  const auto machine = parse(whole);
+  EXPECT_EQ(parse(machine.to_text()), machine);
+  EXPECT_EQ(parse(machine.to_text()).to_text(), machine.to_text());
+  EXPECT_TRUE(machine.to_text().starts_with("version schema=1\n"));
+}
+
+/// Results of earlier versions name machines by their hash.
+TEST(MachineFile, OfEarlierVersionsKeepsItsTextAndHash) {
+  EXPECT_EQ(parse(rank).to_text(),
+            "compute flops_per_second=2e+09 call_seconds=0\n"
+            "memory level=main bytes_per_second=4e+09\n"
+            "link latency_seconds=1e-06 bytes_per_second=1e+09\n");
+  EXPECT_EQ(parse(rank + "version schema=1\nflag seconds=0\nprogress mode=independent\noverhead\n").hash(),
+            parse(rank).hash());
+}
+
+/// Each statement changes the text: nothing is lost on the way.
+TEST(MachineFile, HasAHashOfItsOwnForEachStatement) {
+  std::set<std::string> hashes{parse(rank).hash()};
+  Machine machine = parse(rank);
+  const auto differs = [&] { return hashes.insert(machine.hash()).second; };
+  machine.provenance.origin = "described";
+  EXPECT_TRUE(differs());
+  machine.shared_memory.push_back({2, 1e9});
+  EXPECT_TRUE(differs());
+  machine.levels.push_back({.name = "node", .protocols = {{}}});
+  EXPECT_TRUE(differs());
+  machine.levels[0].protocols[0].gap_seconds = 1e-6;
+  EXPECT_TRUE(differs());
+  machine.windows.push_back({});
+  EXPECT_TRUE(differs());
+  machine.flag_seconds = 1e-6;
+  EXPECT_TRUE(differs());
+  machine.overheads.poll_seconds = 1e-6;
+  EXPECT_TRUE(differs());
+  machine.progress = Progress::polled;
+  EXPECT_TRUE(differs());
+  machine.kernels.push_back({.key = {.kernel = "relu", .shape = {3}}});
+  EXPECT_TRUE(differs());
+}
+
+TEST(MachineFile, TakesAnyTextInQuotationMarks) {
+  auto machine = parse(rank);
+  machine.provenance.origin = "described";
+  for (const std::string text :
+       {"two words", "a \"quoted\" one", "# no comment", "back\\slash", "\\x41", "\\", "line\nbreak", "tab\t",
+        "=", "caf\xc3\xa9", "\xff", " ", "a=\"b", "\\\"#\\x22"}) {
+    machine.provenance.cpu = text;
+    EXPECT_EQ(parse(machine.to_text()).provenance.cpu, text);
+  }
+}
+
+TEST(MachineFile, NamesTheNearestWord) {
+  expect_told("mesage level=node min_bytes=0\n", {"line 4: is none of: … ; the nearest is message"});
+  expect_told("flag second=1e-6\n",
+              {"line 4: has no seconds", "line 4: knows no second: … ; the nearest is seconds"});
+  expect_told("progress mode=poled\n", {"line 4: mode must be independent or polled; the nearest is polled"});
+  expect_told("provenance origin=guessed\n", {"line 4: origin must be measured or described"});
+  expect_told(
+      "level name=node\nmessage level=node min_bytes=0 latency_seconds=0 byte_seconds=0\n"
+      "message level=nodes min_bytes=0 latency_seconds=0 byte_seconds=0\n",
+      {"line 6: is of a level that no line names: level=nodes; the nearest is node"});
+}
+
+TEST(MachineFile, RefusesFiguresThatCannotBe) {
+  expect_told("level name=node ranks=0\n", {"line 4: ranks must be a whole number from 1"});
+  expect_told(
+      "level name=n\nmessage level=n min_bytes=-1 latency_seconds=inf byte_seconds=nan rendezvous=yes\n",
+      {"line 5: min_bytes must be a whole number from 0", "line 5: latency_seconds must be a number",
+       "line 5: byte_seconds must be a number", "line 5: rendezvous must be 0 or 1"});
+  expect_told("window min_bytes=0 stage_byte_seconds=-1 load_byte_seconds=1e-9\n",
+              {"line 4: stage_byte_seconds must be a number from 0", "line 4: has no store_byte_seconds"});
+  expect_told(
+      "flag seconds=-1\noverhead poll_seconds=soon\nmemory level=main active_ranks=0 bytes_per_second=0\n",
+      {"line 4: seconds must be", "line 5: poll_seconds must be",
+       "line 6: active_ranks must be a whole number from 1",
+       "line 6: bytes_per_second must be a number above 0"});
+  const std::string kernel = "kernel implementation=cpu kernel=relu type=float32 ";
+  expect_told(kernel + "shape=3x runs=0 median_seconds=1 lower_quartile_seconds=1\n",
+              {"line 4: shape must be whole numbers", "line 4: runs must be a whole number from 1",
+               "line 4: has no upper_quartile_seconds"});
+  expect_told(kernel + "shape=3 runs=1 median_seconds=1 lower_quartile_seconds=2 upper_quartile_seconds=3\n",
+              {"line 4: must have lower_quartile_seconds ≤ median_seconds ≤ upper_quartile_seconds"});
+  expect_told(kernel + "shape=3 runs=1 median_seconds=0 lower_quartile_seconds=0 upper_quartile_seconds=3\n",
+              {"line 4: median_seconds must be above 0"});
+  expect_told("provenance origin=described cpu=\"no end\n",
+              {"line 4: has a quotation mark that none closes"});
+}
+
+TEST(MachineFile, RefusesLevelsThatDoNotGrowOutward) {
+  const auto messages = [](const std::string& name) {
+    return "message level=" + name + " min_bytes=0 latency_seconds=0 byte_seconds=0\n";
+  };
+  expect_told("level name=a ranks=8\nlevel name=b ranks=8\n" + messages("a") + messages("b"),
+              {"line 5: must hold more ranks than level a inside it"});
+  expect_told("level name=a\nlevel name=b ranks=8\n" + messages("a") + messages("b"),
+              {"line 5: must hold more ranks than level a inside it"});
+  expect_told("level name=a ranks=8\nlevel name=b ranks=12\n" + messages("a") + messages("b"),
+              {"line 5: must hold a whole number of units of level a; the nearest is ranks=16"});
+}
+
+TEST(MachineFile, RefusesProtocolsWithoutOneFromZeroBytes) {
+  expect_told("level name=a\nmessage level=a min_bytes=1 latency_seconds=0 byte_seconds=0\n",
+              {"line 4: has no message level=a min_bytes=0"});
+  expect_told("level name=a\n", {"line 4: has no message level=a min_bytes=0"});
+  expect_told("window min_bytes=1 stage_byte_seconds=0 load_byte_seconds=0 store_byte_seconds=0\n",
+              {"line 4: needs another with min_bytes=0"});
+}
+
+TEST(MachineFile, RefusesASecondOfTheSameRow) {
+  const std::string window =
+      "window min_bytes=0 stage_byte_seconds=0 load_byte_seconds=0 store_byte_seconds=0\n";
+  expect_told(window + window, {"line 5: stands a second time"});
+  expect_told("flag seconds=1\nflag seconds=1\n", {"line 5: stands a second time"});
+  expect_told(
+      "memory level=main bytes_per_second=1 active_ranks=2\nmemory level=main active_ranks=2 "
+      "bytes_per_second=5\n",
+      {"line 5: stands a second time"});
+  const std::string message = "message level=a min_bytes=0 latency_seconds=0 byte_seconds=0\n";
+  expect_told("level name=a ranks=2\n" + message + message + "level name=a ranks=4\n",
+              {"line 6: stands a second time", "line 7: stands a second time"});
+  const std::string kernel = "kernel implementation=cpu kernel=relu type=float32 shape=3 runs=1 ",
+                    times = "median_seconds=1 lower_quartile_seconds=1 upper_quartile_seconds=1\n";
+  expect_told(kernel + times + kernel + "threads=2 " + times + kernel + "threads=1 " + times,
+              {"line 6: stands a second time"});
+}
+
+TEST(MachineFile, RefusesAnotherSchema) {
+  expect_told("version schema=2\n", {"line 4: is of another version: schema must be 1"});
+  expect_told("version\n", {"line 4: has no schema"});
+}
+
+TEST(MachineFile, HoldsSoManyRanks) {
+  EXPECT_TRUE(check_ranks(parse(rank), 1 << 20).empty()) << "without levels nobody counts";
+  EXPECT_TRUE(check_ranks(parse(whole), 1 << 20).empty()) << "the outermost has all";
+  const auto machine = parse(rank +
+                             "level name=node ranks=64\n"
+                             "message level=node min_bytes=0 latency_seconds=0 byte_seconds=0\n");
+  EXPECT_TRUE(check_ranks(machine, 64).empty());
+  EXPECT_EQ(
+      check_ranks(machine, 65),
+      (std::vector<base::Violation>{
+          {"ranks", "65", "is more than the machine holds: its level node has 64, which is the nearest"}}));
+}
+
+}  // namespace
+}  // namespace partita::machine
