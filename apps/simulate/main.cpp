@@ -17,7 +17,9 @@ using namespace partita;
 int run(int argc, const char* const* argv) {
   std::vector<base::Violation> violations;
   const auto own = simulate::parse(argc, argv, violations);
-  const auto input = job::read_described_input(own.line, own.ranks, std::move(violations));
+  auto input = job::read_described_input(own.line, own.ranks, std::move(violations));
+  const auto supposed = predict::suppose(input.machine, own.what_if,
+                                         static_cast<int>(input.options.grid.size()), input.violations);
   if (!input.violations.empty()) throw base::ConfigError(input.violations);
   const auto& options = input.options;
   if (options.help)
@@ -30,8 +32,8 @@ int run(int argc, const char* const* argv) {
   const auto subject = predict::subject_of(options, *input.split, input.machine, input.table);
   std::map<std::int64_t, predict::Prediction> predictions;
   for (const auto batch : job::batches_of(input))
-    predictions.emplace(batch, predict::predict(subject, input.machine, batch, 4));
-  simulate::print(std::cout, subject, input.machine, predictions.rbegin()->second,
+    predictions.emplace(batch, predict::predict(subject, supposed, batch, 4));
+  simulate::print(std::cout, subject, supposed, predictions.rbegin()->second,
                   input.data->train.samples.value());
   if (!options.output.empty())
     results::write_snapshot(options.output,

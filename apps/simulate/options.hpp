@@ -9,7 +9,8 @@
 namespace partita::simulate {
 
 struct Options {
-  int ranks = 0;  ///< 0: as many as the grid of the run
+  int ranks = 0;        ///< 0: as many as the grid of the run
+  std::string what_if;  ///< see `predict::suppose`
   job::CommandLine line;
 };
 

@@ -70,7 +70,7 @@ void print_bytes(std::ostream& out, const predict::Subject& subject, const predi
 
 }  // namespace
 
-void print(std::ostream& out, const predict::Subject& subject, const machine::Machine&,
+void print(std::ostream& out, const predict::Subject& subject, const predict::Supposed& supposed,
            const predict::Prediction& prediction, std::int64_t samples_of_epoch) {
   const double step = prediction.step_seconds();
   const double rate = static_cast<double>(prediction.batch) / step;
@@ -82,6 +82,10 @@ void print(std::ostream& out, const predict::Subject& subject, const machine::Ma
       << 100 * prediction.idle_fraction() << " % of the ranks' time, of which for another stage "
       << 100 * prediction.bubble_fraction() << " %\n";
   print_phases(out, prediction);
+  out << "\none percent better, the step is shorter by\n";
+  for (const auto& s : predict::sensitivities_of(subject, supposed, prediction.batch))
+    out << "  " << std::left << std::setw(18) << s.figure << std::right << std::setw(9)
+        << std::setprecision(3) << s.percent << " %\n";
   print_memory(out, subject, prediction);
   print_bytes(out, subject, prediction);
 }

@@ -7,7 +7,7 @@
 
 namespace partita::simulate {
 
-void print(std::ostream&, const predict::Subject&, const machine::Machine&, const predict::Prediction&,
+void print(std::ostream&, const predict::Subject&, const predict::Supposed&, const predict::Prediction&,
            std::int64_t samples_of_epoch);
 
 }  // namespace partita::simulate

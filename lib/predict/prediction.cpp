@@ -2,6 +2,8 @@
 #include "partita/predict/prediction.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <map>
 
 #include "partita/base/error.hpp"
@@ -61,12 +63,35 @@ step::Roles roles_of(const Subject& subject) {
           }};
 }
 
-Prediction predict(const Subject& subject, const machine::Machine& machine, std::int64_t batch, int steps) {
+Prediction predict(const Subject& subject, const Supposed& supposed, std::int64_t batch, int steps) {
   base::expect(steps >= 3, "a steady state wants three steps", steps);
   auto roles = roles_of(subject);
-  const auto costs = sim::costs_on(machine, roles.by_rank, batch, subject.site);
+  auto costs = sim::costs_on(supposed.machine, roles.by_rank, batch, subject.site);
+  if (!supposed.speed.empty())
+    costs.instruction = [&supposed, as_machine = costs.instruction](int rank,
+                                                                    const step::Instruction& instruction) {
+      const auto speed = supposed.speed.find(rank);
+      const auto time = as_machine(rank, instruction);
+      if (speed == supposed.speed.end()) return time;
+      return static_cast<Picoseconds>(std::llround(static_cast<double>(time) / speed->second));
+    };
   auto simulation = sim::simulate(roles.by_rank, costs, steps);
   return {.batch = batch, .roles = std::move(roles), .simulation = std::move(simulation)};
+}
+
+std::vector<Sensitivity> sensitivities_of(const Subject& subject, const Supposed& supposed,
+                                          std::int64_t batch) {
+  constexpr double better = 1.01;
+  const double step = predict(subject, supposed, batch, 3).step_seconds();
+  std::vector<Sensitivity> all;
+  for (const auto& knob : knobs()) {
+    auto changed = supposed;
+    knob.turn(changed.machine, knob.more_is_better ? better : 1 / better);
+    const double gain = 100 * (1 - predict(subject, changed, batch, 3).step_seconds() / step);
+    if (gain != 0) all.push_back({knob.name, gain});
+  }
+  std::ranges::stable_sort(all, std::greater<>(), &Sensitivity::percent);
+  return all;
 }
 
 results::PhaseSeconds phases_of(const step::Program& program, const sim::RankStep& rank) {

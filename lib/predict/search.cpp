@@ -99,7 +99,7 @@ class Search {
   void simulate(Outcome& outcome) {
     std::vector<base::Violation> none;
     const auto subject = this->subject(outcome.candidate, none);
-    const auto prediction = predict(*subject, machine_, subject->split.batch, 3);
+    const auto prediction = predict(*subject, {.machine = machine_, .speed = {}}, subject->split.batch, 3);
     outcome.step_seconds = prediction.step_seconds();
     outcome.idle_fraction = prediction.idle_fraction();
     outcome.bubble_fraction = prediction.bubble_fraction();

@@ -6,6 +6,7 @@
 
 #include "partita/kernels/optimizer.hpp"
 #include "partita/plan/plan.hpp"
+#include "partita/predict/what_if.hpp"
 #include "partita/results/record.hpp"
 #include "partita/sim/simulate.hpp"
 #include "partita/step/build.hpp"
@@ -36,7 +37,15 @@ struct Prediction {
 step::Roles roles_of(const Subject&);
 
 /// Simulates `steps` steps, at least three, of `batch` samples.
-Prediction predict(const Subject&, const machine::Machine&, std::int64_t batch, int steps);
+Prediction predict(const Subject&, const Supposed&, std::int64_t batch, int steps);
+
+/// What a step gains, in percent of its time, where a figure of the machine is one percent better.
+struct Sensitivity {
+  std::string_view figure;
+  double percent = 0;
+};
+/// Of every figure on which a step depends, the strongest first.
+std::vector<Sensitivity> sensitivities_of(const Subject&, const Supposed&, std::int64_t batch);
 
 /// Seconds of one rank in one step, as a run's record has them.
 results::PhaseSeconds phases_of(const step::Program&, const sim::RankStep&);
