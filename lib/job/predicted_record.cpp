@@ -35,6 +35,21 @@ results::StepRow row_of(const predict::Prediction& prediction, std::vector<resul
           .rank_seconds = seconds};
 }
 
+/// Of rank 0, on memory that outlives a step, as a run records them.
+std::vector<results::ReductionRow> reductions_of(const predict::Subject& subject,
+                                                 const step::Program& program) {
+  std::vector<results::ReductionRow> rows;
+  for (const auto& t : program.transfers) {
+    if (program.slots[t.slot].lifetime != step::Lifetime::run) continue;
+    const auto [spec, at] = step::resolve(program, t, 0, subject.split.batch, subject.site);
+    rows.push_back({.purpose = t.purpose,
+                    .payload = bytes_of(spec.type, kernels::Elements(spec.elements)),
+                    .algorithm = std::string(to_string(spec.algorithm)),
+                    .in_window = at.in_window});
+  }
+  return rows;
+}
+
 }  // namespace
 
 std::vector<std::int64_t> batches_of(const Input& input) {
@@ -72,6 +87,8 @@ results::RunRecord record_of(const Input& input, const std::string& command_line
     record.steps.append(row);
   }
   const auto& nominal = predictions.rbegin()->second;
+  record.reductions = reductions_of(subject, *nominal.roles.by_rank.front());
+  record.attributes.algorithm = gradient_algorithms(record.reductions);
   record.memory = predict::memory_of(subject, nominal.roles);
   record.timeline.rows =
       predict::timeline_of(subject, nominal, static_cast<int>(nominal.simulation.steps.size()) - 1);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "partita/comm/library.hpp"
@@ -130,6 +131,16 @@ results::RunRecord begin_record(const Job& job, kernels::Backend& backend, int t
   record.environment.entries["node_cores"] = std::to_string(job.world.node_cores());
   record.environment.ranks = gather_ranks(job, device.is_host() ? "cpu" : device.name(), threads);
   return record;
+}
+
+std::string gradient_algorithms(const std::vector<results::ReductionRow>& rows) {
+  std::set<std::string> used;
+  for (const auto& row : rows)
+    if (row.purpose == Purpose::gradient) used.insert(row.algorithm);
+  std::string text;
+  for (const auto& name : used)
+    text += (text.empty() ? "" : "+") + name;
+  return text.empty() ? "none" : text;
 }
 
 void update_costs(results::RunRecord& record, comm::Communicator& world, const step::Program& program,

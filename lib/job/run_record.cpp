@@ -46,17 +46,6 @@ void add_rows(std::vector<Row>& rows, const std::vector<Row>& more) {
       rows.push_back(row);
 }
 
-/// "window", or "recursive-doubling+window" where buckets differ.
-std::string gradient_algorithms(const std::vector<results::ReductionRow>& rows) {
-  std::set<std::string> used;
-  for (const auto& row : rows)
-    if (row.purpose == Purpose::gradient) used.insert(row.algorithm);
-  std::string text;
-  for (const auto& name : used)
-    text += (text.empty() ? "" : "+") + name;
-  return text.empty() ? "none" : text;
-}
-
 }  // namespace
 
 results::RunRecord begin_record(const Job& job, const run::Training& training, kernels::Backend& backend,

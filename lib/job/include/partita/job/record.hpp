@@ -18,6 +18,9 @@ results::RunRecord begin_record(const Input&, const std::string& command_line);
 /// nothing is trained. Collective over the world; complete on rank 0.
 results::RunRecord begin_record(const Job&, kernels::Backend&, int threads);
 
+/// By which algorithms gradients are reduced: "window", or "recursive-doubling+window" where buckets differ.
+std::string gradient_algorithms(const std::vector<results::ReductionRow>&);
+
 /// Brings memory and traffic up to date. Collective over the world; complete on rank 0.
 void update_costs(results::RunRecord&, comm::Communicator& world, const step::Program&,
                   const execute::Executor&);

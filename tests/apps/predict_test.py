@@ -1,0 +1,91 @@
+"""partita-simulate and partita-plan: a prediction has the bytes, memory and instructions of the run; plans are run files that run; bad input.
+
+Usage: predict_test.py MPIEXEC PARTITA_TRAIN PARTITA_SIMULATE PARTITA_PLAN PARTITA_COMPARE SOURCE_FOLDER
+"""
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import h5py
+import numpy
+
+mpiexec, train, simulate, plan, compare = sys.argv[1:6]
+source = pathlib.Path(sys.argv[6])
+folder = pathlib.Path(tempfile.mkdtemp())
+
+
+def run(*command, expected=0):
+    ended = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=120)
+    assert ended.returncode == expected, (command, ended.returncode, ended.stdout, ended.stderr)
+    return ended
+
+
+def rows(group):
+    return {name: column[()] for name, column in group.items()}
+
+
+def training_traffic(file):
+    traffic = rows(file["traffic"])
+    wanted = traffic["activity"] == b"train"
+    counts = [name for name in traffic if name.endswith("bytes") or "bytes_" in name or name in ("calls", "messages")]
+    keys = zip(traffic["rank"][wanted], traffic["axis"][wanted], traffic["operation"][wanted], traffic["purpose"][wanted])
+    table = {}
+    for i, key in enumerate(keys):
+        table[key] = {name: int(traffic[name][wanted][i]) for name in counts}
+    return table
+
+
+GRIDS = {  # run file, ranks, keys
+    "data": ("digits_mlp.ini", 2, []),
+    "pipeline": ("digits_lenet5_pipeline.ini", 2, ["--grid.data=1", "--grid.pipeline=2", "--grid.tensor=1"]),
+    "hybrid": ("digits_cnn_hybrid.ini", 4, ["--grid.data=2", "--grid.pipeline=1", "--grid.tensor=2"]),
+    "uneven": ("digits_mlp.ini", 3, ["--train.batch=100", "--grid.data=3"]),
+    "norms": ("digits_cnn_batchnorm.ini", 2, []),
+}
+for name, (config, ranks, keys) in GRIDS.items():
+    measured, predicted = folder / f"{name}.h5", folder / f"{name}-predicted.h5"
+    keys = ["--config", source / "inputs/runs" / config, *keys, "--train.steps=3", "--evaluate.every=0", "--timeline.first=0",
+            "--timeline.steps=1"]
+    run(mpiexec, "-n", ranks, train, *keys, "--output", measured)
+    run(simulate, *keys, f"--ranks={ranks}", "--output", predicted)
+    with h5py.File(measured) as m, h5py.File(predicted) as p:
+        assert p.attrs["kind"] == b"simulated" or p.attrs["kind"] == "simulated"
+        assert "kind" not in m.attrs
+        assert training_traffic(p) == training_traffic(m), name
+        for kind in ("parameters", "gradients", "optimizer_state", "activations"):
+            assert (p["memory"][kind][()] == m["memory"][kind][()]).all(), (name, kind)
+        assert (p["steps/samples"][()] == m["steps/samples"][()]).all()
+        for key in ("grid", "algorithm", "batch", "config_hash", "model"):
+            assert p.attrs[key] == m.attrs[key], (name, key, p.attrs[key], m.attrs[key])
+        assert {c: v.tolist() for c, v in rows(p["reductions"]).items()} == {c: v.tolist() for c, v in rows(m["reductions"]).items()}, name
+        for rank in range(ranks):  # the same instructions in the same order
+            def told(file):
+                t = rows(file["timeline"])
+                mine = (t["rank"] == rank) & (t["queue"] == b"compute")
+                order = numpy.lexsort((t["end_seconds"][mine], t["start_seconds"][mine]))
+                return [tuple(t[c][mine][i] for c in ("kind", "phase", "layer", "microbatch")) for i in range(mine.sum())], order
+            assert told(p)[0] == told(m)[0], name
+    shown = run(compare, measured, predicted).stdout
+    assert "prediction" in shown and "better" in shown, shown
+
+print("predictions have the run's bytes, memory and instructions")
+
+best = folder / "best.ini"
+shown = run(plan, "--config", source / "inputs/runs/digits_cnn.ini", "--ranks=4", "--write", best).stdout
+assert "x best" in shown and "simulated" in shown, shown
+run(mpiexec, "-n", 4, train, "--config", best, "--train.steps=2", "--evaluate.every=0")
+ended = run(plan, "--config", source / "inputs/runs/digits_cnn.ini", "--ranks=4", "--memory=1kB", expected=2)
+assert "no plan fits: the least is" in ended.stderr and not ended.stdout, ended
+ended = run(plan, "--config", source / "inputs/runs/digits_cnn.ini", "--ranks=0", "--memory=much", "--top=x", "--objective=cost", "--rank=2",
+            "--train.batch=0", expected=2)
+for word in ("ranks", "memory", "top", "objective", "rank ", "train.batch"):
+    assert word in ended.stderr, (word, ended.stderr)
+ended = run(plan, "--config", source / "inputs/runs/digits_cnn.ini", "--ranks=4", "--write", best, expected=2)
+assert "overwrite" in ended.stderr, ended.stderr
+ended = run(simulate, "--config", source / "inputs/runs/digits_cnn.ini", "--ranks=3", "--what-if=compute.sped=2x; rank.3.speed=1", "--grid.tensor=2",
+            expected=2)
+for word in ("grid", "compute.speed", "rank.N.speed with N from 0 to"):
+    assert word in ended.stderr, (word, ended.stderr)
+assert run(simulate, "--help").stdout.startswith("Usage: partita-simulate") and run(plan, "--help").stdout.startswith("Usage: partita-plan")
+print("plans run; bad input is refused")
