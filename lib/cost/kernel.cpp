@@ -138,13 +138,37 @@ KernelKey key_of_load(const Program& program, const Instruction& i, std::int64_t
   return key;
 }
 
+/// Elements of a block that lie one behind the other on both sides.
+std::int64_t run_of(const step::BlockMove& move) {
+  std::int64_t run = 1;
+  for (bool grows = true; grows;) {
+    grows = false;
+    for (std::size_t d = 0; d < move.extents.size(); ++d)
+      if (move.extents[d] > 1 && move.source.strides[d] == run && move.target.strides[d] == run) {
+        run *= move.extents[d];
+        grows = true;
+      }
+  }
+  return run;
+}
+
 KernelKey key_of_move(const Program& program, const Instruction& i, std::int64_t samples) {
   const auto& conversion = program.conversions[*i.conversion];
-  return {.kernel = std::string(to_string(i.kind)),
-          .phase = std::string(to_string(conversion.from.spread)) + "-" +
-                   std::string(to_string(conversion.to.spread)),
-          .layout = conversion.shape.rank() == 3 ? std::string(to_string(program.layout)) : "",
-          .shape = {program.elements(program.slots[i.writes.front()], samples).value()}};
+  const int rank = program.at.tensor, ranks = program.grid.tensor;
+  const bool keeps = step::exchange_of(conversion.from, conversion.to) == step::Exchange::keep;
+  const bool packs = i.kind == Kind::pack;
+  std::int64_t copied = 0, runs = 0;
+  const auto moves = packs ? step::pack_moves : step::unpack_moves;
+  if (!keeps)
+    for (const auto& move : moves(conversion, rank, ranks, samples, program.layout)) {
+      const auto elements = move.extents[0] * move.extents[1] * move.extents[2] * move.extents[3];
+      copied += elements;
+      runs += elements / run_of(move);
+    }
+  const bool zeroes = keeps ? rank > 0 : !packs && step::zeroes_target(conversion);
+  const auto target = program.elements(program.slots[i.writes.front()], samples).value();
+  if (copied == 0 && (!zeroes || target == 0)) return idle();
+  return {.kernel = std::string(to_string(i.kind)), .shape = {copied, runs, zeroes ? target : 0}};
 }
 
 std::int64_t gradients_of(const Program& program, step::ChunkId chunk) {

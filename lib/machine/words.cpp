@@ -12,7 +12,7 @@ namespace {
 bool is_blank(char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; }
 
 bool is_plain(char c) {
-  constexpr std::string_view marks = "_.+-:/,@";
+  constexpr std::string_view marks = "_.+-:/,@()";
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || marks.find(c) != std::string_view::npos;
 }
 

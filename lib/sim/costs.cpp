@@ -2,6 +2,10 @@
 #include "partita/sim/costs.hpp"
 
 #include <cmath>
+#include <functional>
+#include <map>
+#include <memory>
+#include <utility>
 
 #include "partita/cost/time.hpp"
 
@@ -74,6 +78,29 @@ class Timing {
   std::vector<int> group_;
 };
 
+/// Times of instructions, which ranks of a role that have as many samples share.
+class RoleTimes {
+ public:
+  RoleTimes(const machine::Machine& machine, const cost::Execution& execution)
+      : kernels_(machine, execution) {}
+
+  Picoseconds of(const step::Program& program, const step::Instruction& instruction, std::int64_t samples) {
+    const auto& all = program.instructions;
+    const std::less<> before;
+    if (before(&instruction, all.data()) || !before(&instruction, all.data() + all.size()))
+      return kernels_.of(program, instruction, samples).time;  // none of the program's own
+    auto& times = times_[{&program, samples}];
+    times.resize(all.size());
+    auto& time = times[static_cast<std::size_t>(&instruction - all.data())];
+    if (!time) time = kernels_.of(program, instruction, samples).time;
+    return *time;
+  }
+
+ private:
+  cost::KernelTimes kernels_;
+  std::map<std::pair<const step::Program*, std::int64_t>, std::vector<std::optional<Picoseconds>>> times_;
+};
+
 Picoseconds picoseconds(double seconds) {
   return static_cast<Picoseconds>(std::llround(seconds / cost::seconds_of_picosecond));
 }
@@ -81,16 +108,16 @@ Picoseconds picoseconds(double seconds) {
 }  // namespace
 
 Costs costs_on(const machine::Machine& machine, const step::ProgramsByRank& programs, std::int64_t batch,
-               const step::Site& site) {
+               const step::Site& site, const cost::Execution& execution) {
   const auto program_of = [&programs](int rank) -> const step::Program& {
     return *programs[static_cast<std::size_t>(rank)];
   };
   return {.instruction =
-              [&machine, program_of, batch](int rank, const step::Instruction& instruction) {
+              [times = std::make_shared<RoleTimes>(machine, execution), program_of, batch](
+                  int rank, const step::Instruction& instruction) {
                 const auto& program = program_of(rank);
-                const auto samples = program.samples_of(instruction.microbatch, rank, batch);
-                return static_cast<Picoseconds>(
-                    cost::picoseconds_of(cost::work_of(program, instruction, samples), machine));
+                return times->of(program, instruction,
+                                 program.samples_of(instruction.microbatch, rank, batch));
               },
           .rounds =
               [&machine, program_of, batch, site](int rank, const step::Transfer& transfer) {

@@ -35,7 +35,8 @@ struct Execution {
 ///   cross-entropy, mse         gradient or sums, a half of it   samples x classes (outputs)
 ///   load                       input or labels                  samples x features; of images
 ///                                                               samples x channels x plane
-///   convert, pack, unpack      from-to (of placements)          elements that are written
+///   convert, pack, unpack                                       elements copied x runs of neighbours among
+///                                                               them x elements set to 0
 ///   combine                                                     elements
 ///   update                     rule of the optimizer            parameters
 ///   idle                                                        0: nothing is left to do

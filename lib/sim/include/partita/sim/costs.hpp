@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "partita/cost/kernel_times.hpp"
 #include "partita/machine/machine.hpp"
 #include "partita/step/roles.hpp"
 #include "partita/step/rounds.hpp"
@@ -47,7 +48,9 @@ struct Costs {
   machine::Progress progress = machine::Progress::independent;
 };
 
-/// Costs of a batch of `batch` samples at a site on a machine. Programs and machine outlive the costs.
-Costs costs_on(const machine::Machine&, const step::ProgramsByRank&, std::int64_t batch, const step::Site&);
+/// Costs of a batch of `batch` samples at a site on a machine, on which every rank runs its program alike.
+/// Programs and machine outlive the costs.
+Costs costs_on(const machine::Machine&, const step::ProgramsByRank&, std::int64_t batch, const step::Site&,
+               const cost::Execution& = {});
 
 }  // namespace partita::sim

@@ -1,0 +1,75 @@
+/// What kernels do, by their names and shapes: the parts that their time is a sum of.
+#include <cmath>
+#include <functional>
+#include <numeric>
+
+#include "kernel_family.hpp"
+#include "partita/kernels/shape.hpp"
+
+namespace partita::cost {
+namespace {
+
+using Of = Part::Of;
+
+/// Whole vectors of 16 lanes, to which kernels pad channels and features.
+double padded(double extent) { return 16 * std::ceil(extent / 16); }
+
+std::vector<Part> of_linear(const std::vector<double>& s, double bytes) {
+  const double samples = s[0], in = s[1], out = s[2];
+  return {{Of::calls, 1},
+          {Of::flops, 2 * samples * in * out},
+          {Of::flops, 2 * samples * in * padded(out), false},
+          {Of::flops, 2 * samples * padded(in) * out, false},
+          {Of::bytes, bytes * samples * in},
+          {Of::bytes, bytes * samples * out},
+          {Of::bytes, bytes * in * out}};
+}
+
+double windows_of(const Extents& s, std::size_t kernel, std::int64_t padding_h, std::int64_t padding_w) {
+  return static_cast<double>(kernels::windows(s[2] + 2 * padding_h, s[kernel], s[kernel + 2]) *
+                             kernels::windows(s[3] + 2 * padding_w, s[kernel + 1], s[kernel + 3]));
+}
+
+std::vector<Part> of_conv(const Extents& shape, const std::vector<double>& s, double bytes) {
+  const double samples = s[0], channels = s[1], filters = s[4], area = s[5] * s[6];
+  const double outputs = samples * windows_of(shape, 5, shape[9], shape[10]), sums = outputs * area;
+  return {{Of::calls, 1},
+          {Of::flops, 2 * sums * channels * filters},
+          {Of::flops, 2 * sums * channels * padded(filters), false},
+          {Of::flops, 2 * sums * padded(channels) * filters, false},
+          {Of::bytes, bytes * samples * channels * s[2] * s[3]},
+          {Of::bytes, bytes * outputs * filters},
+          {Of::bytes, bytes * area * channels * filters},
+          {Of::bytes, bytes * sums * channels, false}};
+}
+
+std::vector<Part> of_pooling(const Extents& shape, const std::vector<double>& s, double bytes) {
+  const double outputs = s[0] * s[1] * windows_of(shape, 4, 0, 0);
+  return {{Of::calls, 1},
+          {Of::flops, outputs * s[4] * s[5]},
+          {Of::bytes, bytes * s[0] * s[1] * s[2] * s[3]},
+          {Of::bytes, bytes * outputs}};
+}
+
+}  // namespace
+
+std::vector<Part> parts_of(const std::string& kernel, const Extents& shape, kernels::Bytes of_element) {
+  const std::vector<double> s(shape.begin(), shape.end());
+  const auto bytes = static_cast<double>(of_element.value());
+  const auto kind = kernel.substr(0, kernel.find('+'));
+  if (kind == "linear" && s.size() == 3) return of_linear(s, bytes);
+  if (kind == "conv" && s.size() == 11) return of_conv(shape, s, bytes);
+  if (kind.ends_with("pool") && s.size() == 8) return of_pooling(shape, s, bytes);
+  if (s.size() == 3 && (kind == "pack" || kind == "unpack" || kind == "convert"))
+    return {{Of::calls, 1},
+            {Of::bytes, 2 * bytes * s[0]},
+            {Of::bytes, bytes * s[1], false},
+            {Of::bytes, bytes * s[2]}};
+  // Element by element; what comes with each sample besides is small.
+  std::vector<Part> parts{{Of::calls, 1},
+                          {Of::bytes, bytes * std::accumulate(s.begin(), s.end(), 1.0, std::multiplies<>())}};
+  if (s.size() > 1) parts.push_back({Of::bytes, bytes * s[0], false});
+  return parts;
+}
+
+}  // namespace partita::cost
