@@ -3,17 +3,18 @@
 
 #include <algorithm>
 #include <limits>
-#include <ranges>
 
 #include "partita/base/nearest.hpp"
 
 namespace partita::machine {
 namespace {
 
-std::string all_forms() {
+/// The forms of the statements with this word, or of all where none has it.
+std::string forms_of(const std::string& word) {
+  const bool is_known = std::ranges::count(statements(), word, &Statement::word) > 0;
   std::string text;
   for (const auto& statement : statements())
-    text += (text.empty() ? "" : " | ") + form_of(statement);
+    if (!is_known || statement.word == word) text += (text.empty() ? "" : " | ") + form_of(statement);
   return text;
 }
 
@@ -22,11 +23,16 @@ std::string nearest(const std::string& word, const std::vector<std::string_view>
   return known.empty() ? "" : "; the nearest is " + known;
 }
 
-std::string nearest_statement(const std::string& word) {
-  std::vector<std::string_view> words;
-  for (const auto& statement : statements())
+/// To the word of a line or, where that is one, to its level.
+std::string nearest_statement(const Words& line) {
+  std::vector<std::string_view> words, levels;
+  for (const auto& statement : statements()) {
     words.push_back(statement.word);
-  return nearest(word, words);
+    if (statement.word == line.word) levels.push_back(statement.level);
+  }
+  if (levels.empty()) return nearest(line.word, words);
+  const auto level = line.values.find("level");
+  return level == line.values.end() ? "" : nearest(level->second, levels);
 }
 
 std::vector<std::string_view> names_of(const Fields& fields) {
@@ -87,13 +93,13 @@ void Parser::take(const base::Line& line) {
 
 const Statement* Parser::statement_of(const base::Line& line, Words& words) {
   // One that is chosen by a value stands behind the one without it.
-  const auto backwards = statements() | std::views::reverse;
-  const auto known = std::ranges::find_if(backwards, [&](const Statement& statement) {
+  const auto all = statements();
+  const auto known = std::find_if(all.rbegin(), all.rend(), [&](const Statement& statement) {
     return statement.word == words.word && has_level(statement, words.values) &&
            (statement.with.empty() || words.values.contains(std::string(statement.with)));
   });
-  if (known == backwards.end()) {
-    refuse(line, "is none of: " + all_forms() + nearest_statement(words.word));
+  if (known == all.rend()) {
+    refuse(line, "is none of: " + forms_of(words.word) + nearest_statement(words));
     return nullptr;
   }
   if (!known->level.empty()) words.values.erase("level");

@@ -153,6 +153,8 @@ TEST(MachineFile, TakesAnyTextInQuotationMarks) {
 
 TEST(MachineFile, NamesTheNearestWord) {
   expect_told("mesage level=node min_bytes=0\n", {"line 4: is none of: … ; the nearest is message"});
+  expect_told("memory level=cahce bytes_per_second=1\n",
+              {"line 4: is none of: memory level=main … ; the nearest is cache"});
   expect_told("flag second=1e-6\n",
               {"line 4: has no seconds", "line 4: knows no second: … ; the nearest is seconds"});
   expect_told("progress mode=poled\n", {"line 4: mode must be independent or polled; the nearest is polled"});
@@ -229,6 +231,28 @@ TEST(MachineFile, RefusesASecondOfTheSameRow) {
 TEST(MachineFile, RefusesAnotherSchema) {
   expect_told("version schema=2\n", {"line 4: is of another version: schema must be 1"});
   expect_told("version\n", {"line 4: has no schema"});
+}
+
+/// Machines that ship say whether they were measured, and a message takes longer the farther it goes.
+TEST(MachineFile, ThatShipsIsSound) {
+  for (const std::string name : {"fat-tree", "gpu-cluster"}) {
+    std::vector<base::Violation> violations;
+    const auto machine = Machine::read(INPUTS "/machines/" + name + ".machine", "machine", violations);
+    for (const auto& violation : violations)
+      ADD_FAILURE() << to_string(violation);
+    EXPECT_EQ(machine.provenance.origin, "described");
+    EXPECT_EQ(machine.levels.size(), 2U);
+    const int outside = static_cast<int>(machine.levels[0].ranks);
+    for (const std::int64_t bytes : {0, 1 << 10, 1 << 20, 1 << 30}) {
+      const auto near = machine.message(0, 1, Bytes(bytes)), far = machine.message(0, outside, Bytes(bytes));
+      EXPECT_LT(near.send + near.latency + near.bytes + near.receive,
+                far.send + far.latency + far.bytes + far.receive)
+          << name << ' ' << bytes;
+    }
+    EXPECT_GT(machine.window(Bytes(1 << 20), Bytes(1 << 20), Bytes(0)).access, 0);
+    EXPECT_TRUE(check_ranks(machine, 65536).empty());
+    EXPECT_FALSE(check_ranks(machine, 1 << 20).empty());
+  }
 }
 
 TEST(MachineFile, HoldsSoManyRanks) {
