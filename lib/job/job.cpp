@@ -125,6 +125,7 @@ Input read_input(int argc, const char* const* argv, int world_size, DataSets& se
   if (!options.machine.empty()) {
     const auto wrong = input.violations.size();
     input.machine = machine::Machine::read(options.machine, "machine", input.violations);
+    input.append(machine::check_ranks(input.machine, world_size));
     if (input.violations.size() == wrong) options.machine_hash = input.machine.hash();
   }
   if (!options.load_model.empty()) read_start(input);

@@ -61,6 +61,8 @@ with tempfile.TemporaryDirectory() as scratch:
     for part in ("wrong, line 1 = ", "above 0, such as 10e9", "wrong, line 2 = ", "link latency_seconds=SECONDS bytes_per_second=RATE: is missing",
                  "train.momentum"):
         assert part in text, (part, text)
+    small = machine("small", shipped.read_text() + "\nlevel name=node ranks=1\nmessage level=node min_bytes=0 latency_seconds=0 byte_seconds=0\n")
+    assert "its level node has 1" in run(small, code=2)
     assert "cannot be read: No such file" in run(f"--machine={folder}/none", code=2)
 
     # A result names the machine by its content.
