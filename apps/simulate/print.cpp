@@ -81,6 +81,12 @@ void print(std::ostream& out, const predict::Subject& subject, const predict::Su
       << duration(static_cast<double>(samples_of_epoch) / rate) << "\nwaiting " << std::setprecision(4)
       << 100 * prediction.idle_fraction() << " % of the ranks' time, of which for another stage "
       << 100 * prediction.bubble_fraction() << " %\n";
+  out << "computing time is";
+  const auto bases = predict::bases_of(subject, prediction.roles, supposed.machine, prediction.batch);
+  for (std::size_t b = 0; b < bases.size(); ++b)
+    if (bases[b] > 0)
+      out << ' ' << std::setprecision(3) << 100 * bases[b] << " % " << to_string(static_cast<cost::Basis>(b));
+  out << "\n";
   print_phases(out, prediction);
   out << "\none percent better, the step is shorter by\n";
   for (const auto& s : predict::sensitivities_of(subject, supposed, prediction.batch))

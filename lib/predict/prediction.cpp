@@ -66,7 +66,7 @@ step::Roles roles_of(const Subject& subject) {
 Prediction predict(const Subject& subject, const Supposed& supposed, std::int64_t batch, int steps) {
   base::expect(steps >= 3, "a steady state wants three steps", steps);
   auto roles = roles_of(subject);
-  auto costs = sim::costs_on(supposed.machine, roles.by_rank, batch, subject.site);
+  auto costs = sim::costs_on(supposed.machine, roles.by_rank, batch, subject.site, subject.execution);
   if (!supposed.speed.empty())
     costs.instruction = [&supposed, as_machine = costs.instruction](int rank,
                                                                     const step::Instruction& instruction) {
@@ -92,6 +92,26 @@ std::vector<Sensitivity> sensitivities_of(const Subject& subject, const Supposed
   }
   std::ranges::stable_sort(all, std::greater<>(), &Sensitivity::percent);
   return all;
+}
+
+BasisShares bases_of(const Subject& subject, const step::Roles& roles, const machine::Machine& machine,
+                     std::int64_t batch) {
+  const cost::KernelTimes times(machine, subject.execution);
+  BasisShares shares{};
+  double whole = 0;
+  for (const auto& program : roles.programs) {  // the first data rank of each role stands for the others
+    const int rank = topology::rank_of(program.grid, program.at);
+    for (const auto& instruction : program.instructions) {
+      if (instruction.kind == Kind::start || instruction.kind == Kind::wait) continue;
+      const auto [time, basis] =
+          times.of(program, instruction, program.samples_of(instruction.microbatch, rank, batch));
+      shares[static_cast<std::size_t>(basis)] += seconds(time);
+      whole += seconds(time);
+    }
+  }
+  for (auto& share : shares)
+    share = whole > 0 ? share / whole : 0;
+  return shares;
 }
 
 results::PhaseSeconds phases_of(const step::Program& program, const sim::RankStep& rank) {

@@ -22,7 +22,8 @@ Bytes most_memory(const Subject& subject, const step::Roles& roles) {
 
 /// What the busiest rank computes in a step: no step is shorter.
 double busiest_seconds(const Subject& subject, const step::Roles& roles, const machine::Machine& machine) {
-  const auto costs = sim::costs_on(machine, roles.by_rank, subject.split.batch, subject.site);
+  const auto costs =
+      sim::costs_on(machine, roles.by_rank, subject.split.batch, subject.site, subject.execution);
   Picoseconds most = 0;
   for (std::size_t r = 0; r < roles.by_rank.size(); ++r) {
     Picoseconds busy = 0;

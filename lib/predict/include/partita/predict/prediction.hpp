@@ -2,8 +2,10 @@
 /// ends, which bytes it moves and which it holds. The programs are those that a run executes.
 #pragma once
 
+#include <array>
 #include <vector>
 
+#include "partita/cost/kernel_times.hpp"
 #include "partita/kernels/optimizer.hpp"
 #include "partita/plan/plan.hpp"
 #include "partita/predict/what_if.hpp"
@@ -18,6 +20,7 @@ struct Subject {
   plan::Split split;
   step::TensorFormat format;
   kernels::OptimizerRule optimizer = kernels::OptimizerRule::sgd;
+  cost::Execution execution;  ///< how ranks run the programs
   step::Site site;
 };
 
@@ -46,6 +49,10 @@ struct Sensitivity {
 };
 /// Of every figure on which a step depends, the strongest first.
 std::vector<Sensitivity> sensitivities_of(const Subject&, const Supposed&, std::int64_t batch);
+
+/// Shares of the ranks' computing time by how it is known, indexed by `cost::Basis`.
+using BasisShares = std::array<double, 4>;
+BasisShares bases_of(const Subject&, const step::Roles&, const machine::Machine&, std::int64_t batch);
 
 /// Seconds of one rank in one step, as a run's record has them.
 results::PhaseSeconds phases_of(const step::Program&, const sim::RankStep&);
