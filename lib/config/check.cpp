@@ -102,6 +102,9 @@ std::vector<Violation> fit_to_world(RunOptions& options, int world) {
     if (has_grid)
       return {{"strategy", std::string(to_string(options.strategy)),
                "excludes grid keys: it fills in the grid for the number of ranks"}};
+    if (options.strategy == Strategy::automatic && options.train.batch_per_rank)
+      return {{"strategy", "auto",
+               "excludes train.batch-per-rank: with every grid it would be another batch; give train.batch"}};
     options.grid = plan::grid_of(options.strategy, world, limits_of(options));
     options.data_ranks = options.grid.data;
   }

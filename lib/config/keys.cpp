@@ -30,8 +30,9 @@ bool has_order(const RunOptions& o) {
 /// Printed only until it has filled in a grid, which then says everything.
 Key strategy() {
   Key key = choice(
-      "strategy", "fills in a grid for the number of ranks",
-      std::array{Strategy::none, Strategy::data, Strategy::layer, Strategy::tensor, Strategy::hybrid},
+      "strategy", "fills in a grid for the number of ranks; auto: the best one on the machine, pipeline included",
+      std::array{Strategy::none, Strategy::data, Strategy::layer, Strategy::tensor, Strategy::hybrid,
+                 Strategy::automatic},
       [](RunOptions& o) -> auto& { return o.strategy; });
   key.decides_result = false;
   key.role = KeyRole::split;
@@ -80,6 +81,9 @@ std::vector<Key> grid_and_model_keys() {
           "grid.tensor", "ranks along the tensor axis", {1, 1 << 20},
           [](O& o) -> auto& { return o.grid.tensor; }).as(KeyRole::split),
       strategy(),
+      number<int>(
+          "auto.measure", "rounds in which strategy=auto tries its best plans; 0: only predicts", {0, 1000},
+          [](O& o) -> auto& { return o.automatic.measure; }, false).as(KeyRole::none),
       machine_file(),
       choice(
           "pipeline.schedule", "order of the micro-batches",

@@ -115,6 +115,8 @@ results::RunRecord begin_record(const Input& input, const std::string& command_l
   record.environment.entries["all_reduce_table"] = input.table.hash();
   record.environment.entries["machine_hash"] = input.machine.hash();
   record.layers = layers_of(split);
+  for (const auto& plan : input.plans)
+    record.plans.push_back(plan.row);
   record.steps.ranks = split.plan.grid.size();
   return record;
 }

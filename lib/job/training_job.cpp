@@ -2,10 +2,12 @@
 /// save the model, and turn the outcome into status, last line and exit code.
 #include "partita/job/training_job.hpp"
 
+#include <cmath>
 #include <iomanip>
 #include <iostream>
 #include <utility>
 
+#include "choice.hpp"
 #include "mlperf_log.hpp"
 #include "partita/job/describe.hpp"
 #include "partita/job/files.hpp"
@@ -42,7 +44,10 @@ Input read_shared_input(int argc, const char* const* argv, int world_size, DataS
   auto input = read_input(argc, argv, world_size, sets, Normalised::as_asked);
   const auto& options = input.options;
   if (!input.has_work()) return input;
-  if (input.model_is_known && input.grid_fits)
+  const bool can_split = input.model_is_known && input.grid_fits;
+  if (can_split && options.strategy == config::Strategy::automatic)
+    choose_plan(input, world_size);
+  else if (can_split)
     input.split = config::split_for_training(options, input.machine, input.violations);
   if (input.data && input.model_is_known)
     input.append(config::check_statistics(options, input.data->train.samples));
@@ -241,6 +246,17 @@ class RecordedTraining {
   std::size_t timed_ = 0;  ///< steps
 };
 
+void tell_plans(const Job& job) {
+  if (job.world.rank() != 0) return;
+  for (const auto& [candidate, row] : job.input.plans) {
+    job.messages << (row.chosen ? "strategy auto takes " : "               beside ") << row.plan
+                 << ": predicted " << row.predicted_seconds * 1e3 << " ms a step";
+    if (!std::isnan(row.measured_seconds))
+      job.messages << ", measured " << row.measured_seconds * 1e3 << " ms";
+    job.messages << std::endl;
+  }
+}
+
 int train(const Job& job, const run::TrainingOptions& asked, kernels::Backend& backend, int threads) {
   const auto& options = job.input.options;
   auto& world = job.world;
@@ -279,6 +295,19 @@ int train(const Job& job, const run::TrainingOptions& asked, kernels::Backend& b
   return exit_code_of(outcome, can_go_on);
 }
 
+/// With the plan that the job has.
+int run_planned(const Job& job, run::TrainingOptions asked, kernels::Backend& backend, int threads) {
+  const auto& options = job.input.options;
+  asked.checkpoint.describe = [&] {
+    return results::Manifest{.identity = identity_of(options, *job.input.data),
+                             .config = config::print_config(options),
+                             .config_hash = config::config_hash(options),
+                             .load_model_hash = options.load_model_hash,
+                             .output = output_seen_from_checkpoints(options)};
+  };
+  return train(job, asked, backend, threads);
+}
+
 }  // namespace
 
 int run_training(const Job& job) {
@@ -286,7 +315,7 @@ int run_training(const Job& job) {
   // A threaded matrix product adds in another order: the deterministic mode computes with one thread.
   const int threads = job.threads(options.threads == 0 && options.train.deterministic ? 1 : options.threads);
   const auto backend = make_backend(job, threads);
-  auto asked = training_options(options, job.input.data->train.samples);
+  const auto asked = training_options(options, job.input.data->train.samples);
   if (!job.input.writes()) {
     if (job.world.rank() == 0) print_description(job, asked, *backend);
     return success;
@@ -300,14 +329,12 @@ int run_training(const Job& job) {
       }
       return ended->exit_code;
     }
-  asked.checkpoint.describe = [&] {
-    return results::Manifest{.identity = identity_of(options, *job.input.data),
-                             .config = config::print_config(options),
-                             .config_hash = config::config_hash(options),
-                             .load_model_hash = options.load_model_hash,
-                             .output = output_seen_from_checkpoints(options)};
-  };
-  return train(job, asked, *backend, threads);
+  if (job.input.plans.empty()) return run_planned(job, asked, *backend, threads);
+  const bool races = options.automatic.measure > 0 && job.input.plans.size() > 1;
+  const Input chosen = races ? race_plans(job, asked, *backend) : job.input;
+  const Job planned = job.with(chosen);
+  tell_plans(planned);
+  return run_planned(planned, asked, *backend, threads);
 }
 
 }  // namespace partita::job

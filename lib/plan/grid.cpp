@@ -31,7 +31,7 @@ topology::GridExtent hybrid_grid(int ranks, const GridLimits& limits) {
 }  // namespace
 
 std::string_view to_string(Strategy strategy) {
-  static constexpr std::array<std::string_view, 5> names{"none", "data", "layer", "tensor", "hybrid"};
+  static constexpr std::array<std::string_view, 6> names{"none", "data", "layer", "tensor", "hybrid", "auto"};
   return names[static_cast<std::size_t>(strategy)];
 }
 
@@ -44,6 +44,7 @@ topology::GridExtent grid_of(Strategy strategy, int ranks, const GridLimits& lim
     case Strategy::hybrid:
       return hybrid_grid(ranks, limits);
     case Strategy::data:
+    case Strategy::automatic:
     case Strategy::none:
       break;
   }

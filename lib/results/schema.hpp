@@ -233,6 +233,20 @@ void exchange_changes(Archive& root, T& changes) {
   });
 }
 
+template <class Archive, class T>
+void exchange_plans(Archive& root, T& plans) {
+  exchange_table(root, "plans", "candidate", true, plans, [](auto field) {
+    field(
+        "plan", "", [](auto& r) -> auto& { return r.plan; });
+    field(
+        "predicted_seconds", "s", [](auto& r) -> auto& { return r.predicted_seconds; });
+    field(
+        "measured_seconds", "s", [](auto& r) -> auto& { return r.measured_seconds; });
+    field(
+        "chosen", "", [](auto& r) -> auto& { return r.chosen; });
+  });
+}
+
 /// All but the attributes that say whose file this is (`schema_version`, `software`, `content`).
 template <class Archive, class Record>
 void exchange(Archive& root, Record& record) {
@@ -250,6 +264,7 @@ void exchange(Archive& root, Record& record) {
   exchange_timeline(root, record.timeline);
   exchange_inference(root, record.inference);
   exchange_changes(root, record.changes);
+  exchange_plans(root, record.plans);
 }
 
 }  // namespace partita::results

@@ -63,6 +63,11 @@ struct TimelineOptions {
   std::int64_t first = 5, steps = 0;
 };
 
+/// Of the strategy that searches.
+struct AutomaticOptions {
+  int measure = 3;  ///< rounds in which the best plans are tried; 0: predictions decide
+};
+
 /// Of partita-infer.
 struct InferOptions {
   std::optional<std::int64_t> samples;  ///< the first ones of the test set; default: all
@@ -98,6 +103,7 @@ struct RunOptions {
   model::ModelSpec model;
   model::Initializer init = model::Initializer::torch;
   PipelineOptions pipeline;
+  AutomaticOptions automatic;
   TrainOptions train;
   std::int64_t evaluate_every = 1;
   InferOptions infer;

@@ -14,6 +14,7 @@
 #include "partita/config/options.hpp"
 #include "partita/kernels/backend.hpp"
 #include "partita/plan/plan.hpp"
+#include "partita/predict/search.hpp"
 #include "partita/results/claim.hpp"
 #include "partita/results/model_file.hpp"
 #include "partita/results/record.hpp"
@@ -39,6 +40,12 @@ class DataSets {
   std::vector<Loaded> loaded_;
 };
 
+/// A split that strategy=auto has found.
+struct FoundPlan {
+  predict::Candidate candidate;
+  results::PlanRow row;
+};
+
 /// Everything that can be refused, checked on one rank alone.
 struct Input {
   config::RunOptions options;
@@ -47,6 +54,7 @@ struct Input {
   std::optional<plan::Split> split;         ///< what the program runs; where it can be split
   collective::AlgorithmTable table = collective::AlgorithmTable::shipped();
   machine::Machine machine = machine::Machine::shipped();  ///< that the split is chosen for
+  std::vector<FoundPlan> plans;  ///< of strategy=auto, the best first as they are predicted
   std::vector<base::Violation> violations;
   std::shared_ptr<results::Claims> claims;  ///< on what is written
   bool model_is_known = false;              ///< options and model could be read
@@ -78,6 +86,19 @@ struct Job {
   std::ostream& lines = std::cout;     ///< for figures of merit and status
   std::ostream& progress = std::cerr;  ///< for epochs and checkpoints
   std::ostream& messages = std::cerr;  ///< for what a user should know
+
+  /// The same on another input, which outlives it.
+  [[nodiscard]] Job with(const Input& other) const {
+    return {.input = other,
+            .environment = environment,
+            .world = world,
+            .ranks_on_host = ranks_on_host,
+            .rank_on_host = rank_on_host,
+            .command_line = command_line,
+            .lines = lines,
+            .progress = progress,
+            .messages = messages};
+  }
 
   /// Threads that a rank computes with, `wanted` (0: its share of the cores).
   [[nodiscard]] int threads(int wanted) const;

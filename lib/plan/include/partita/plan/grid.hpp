@@ -9,8 +9,8 @@
 namespace partita::plan {
 
 /// Classical words for a grid. `hybrid` deals the world's prime factors, largest first, to data, pipeline and
-/// tensor in turn.
-enum class Strategy { none, data, layer, tensor, hybrid };
+/// tensor in turn; `automatic` leaves the choice to a search, and is all data until it has been made.
+enum class Strategy { none, data, layer, tensor, hybrid, automatic };
 std::string_view to_string(Strategy);
 
 /// What a hybrid grid keeps to.

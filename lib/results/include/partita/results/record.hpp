@@ -217,6 +217,20 @@ struct ChangeRow {
   friend bool operator==(const ChangeRow&, const ChangeRow&) = default;
 };
 
+/// A row of `/plans`: a split that a search for the best one found good, the best first as it was predicted;
+/// one of them is the run's. Written only when there are any.
+struct PlanRow {
+  std::string plan;  ///< "data=2 pipeline=2 tensor=1, 1f1b, 8 micro-batches"
+  double predicted_seconds = 0;
+  double measured_seconds = not_measured;  ///< of a step, before the training
+  bool chosen = false;
+  friend bool operator==(const PlanRow& a, const PlanRow& b) {
+    const auto same = [](double x, double y) { return x == y || (std::isnan(x) && std::isnan(y)); };
+    return a.plan == b.plan && a.predicted_seconds == b.predicted_seconds && a.chosen == b.chosen &&
+           same(a.measured_seconds, b.measured_seconds);
+  }
+};
+
 struct RunRecord {
   Attributes attributes;
   Environment environment;
@@ -232,6 +246,7 @@ struct RunRecord {
   Timeline timeline;
   Inference inference;
   std::vector<ChangeRow> changes;  ///< in the order of their steps
+  std::vector<PlanRow> plans;
 };
 
 }  // namespace partita::results

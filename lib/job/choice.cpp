@@ -1,0 +1,78 @@
+/// A search predicts, a race among its best decides.
+#include "choice.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <memory>
+
+#include "partita/results/statistics.hpp"
+#include "partita/run/trial.hpp"
+
+namespace partita::job {
+namespace {
+
+/// Plans that are tried: the model's first three have the best one among them nearly always.
+constexpr std::size_t raced = 3;
+/// Of a turn; the first one of a plan's first turn finds caches cold and is left out.
+constexpr int steps_of_turn = 3;
+
+/// The run as it is before a plan says how it is split.
+config::RunOptions unsplit(config::RunOptions options) {
+  options.strategy = config::Strategy::none;
+  return options;
+}
+
+Input split_by(Input input, std::size_t plan) {
+  input.options = predict::with(unsplit(input.options), input.plans[plan].candidate);
+  input.split = config::split_for_training(input.options, input.machine, input.violations);
+  for (std::size_t p = 0; p < input.plans.size(); ++p)
+    input.plans[p].row.chosen = p == plan;
+  return input;
+}
+
+}  // namespace
+
+void choose_plan(Input& input, int world_size) {
+  const auto plans =
+      predict::search(unsplit(input.options), world_size, input.machine, input.table, {.top = raced});
+  for (const auto& outcome : plans.outcomes)
+    if (outcome.fate == predict::Fate::simulated && input.plans.size() < raced)
+      input.plans.push_back(
+          {.candidate = outcome.candidate,
+           .row = {.plan = outcome.candidate.name(), .predicted_seconds = *outcome.step_seconds}});
+  if (input.plans.empty())
+    input.violations.push_back(
+        {"strategy", "auto", "finds no split of this training for " + std::to_string(world_size) + " ranks"});
+  else
+    input = split_by(std::move(input), 0);
+}
+
+Input race_plans(const Job& job, const run::TrainingOptions& training, kernels::Backend& backend) {
+  const auto& data = job.input.data->train;
+  auto input = job.input;
+  auto& world = job.world;
+  std::deque<Input> of_plan;  // trials refer to its models
+  std::vector<std::unique_ptr<run::Trial>> trials;
+  for (std::size_t p = 0; p < input.plans.size(); ++p) {
+    const auto& split = *of_plan.emplace_back(split_by(input, p)).split;
+    trials.push_back(std::make_unique<run::Trial>(split.model, split.plan, training, backend, world, data));
+    trials.back()->step();
+  }
+  std::vector<std::vector<double>> seconds(trials.size());
+  for (int round = 0; round < input.options.automatic.measure; ++round)
+    for (std::size_t p = 0; p < trials.size(); ++p)
+      for (int s = 0; s < steps_of_turn; ++s) {
+        double slowest = trials[p]->step();
+        world.all_reduce(std::span(&slowest, 1), comm::Combine::max, collective::Purpose::control);
+        seconds[p].push_back(slowest);
+      }
+  std::size_t best = 0;
+  for (std::size_t p = 0; p < trials.size(); ++p) {
+    input.plans[p].row.measured_seconds = results::median(seconds[p]);
+    if (input.plans[p].row.measured_seconds < input.plans[best].row.measured_seconds) best = p;
+  }
+  world.barrier();  // nobody frees memory that another rank still looks at
+  return split_by(std::move(input), best);
+}
+
+}  // namespace partita::job

@@ -1,0 +1,20 @@
+/// Which split a training takes where strategy=auto leaves it to a search.
+#pragma once
+
+#include <vector>
+
+#include "partita/job/job.hpp"
+#include "partita/kernels/backend.hpp"
+#include "partita/run/training.hpp"
+
+namespace partita::job {
+
+/// Searches, keeps the best plans in the input and takes the first of them. Violations where none is
+/// possible.
+void choose_plan(Input&, int world_size);
+
+/// The input with the plan that takes least time when the best ones are tried in turn, `auto.measure` times,
+/// and what was measured. Collective over the world; the same on all ranks.
+Input race_plans(const Job&, const run::TrainingOptions&, kernels::Backend&);
+
+}  // namespace partita::job

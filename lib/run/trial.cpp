@@ -1,0 +1,39 @@
+/// Binds a plan as a training does, and steps through the data set's first epoch again and again.
+#include "partita/run/trial.hpp"
+
+#include <algorithm>
+
+namespace partita::run {
+namespace {
+
+constexpr double learning_rate = 1e-5;  // what is learned is thrown away, and must stay finite until then
+
+}  // namespace
+
+Trial::Trial(const model::ModelSpec& model, const step::Plan& plan, const TrainingOptions& options,
+             kernels::Backend& backend, comm::Communicator& world, const data::Dataset& data)
+    : batch_(std::min(options.batch, data.samples.value())),
+      seed_(options.seed),
+      data_(data),
+      axes_(world, plan.grid, step::used_axes(model, plan)),
+      program_(step::build_training_program(model, plan, axes_.at(),
+                                            {.type = backend.type(), .layout = backend.image_layout()})),
+      parameters_(program_, backend.device(), axes_.along(topology::Axis::data), options.optimizer),
+      executor_(program_, model, backend, axes_, parameters_,
+                {.largest_batch = batch_, .device_messages = options.device_messages}),
+      sampler_({.samples = data.samples, .seed = options.seed}) {
+  parameters_.initialize(program_, model, options.initializer, options.seed);
+  executor_.prepare(batch_);
+}
+
+double Trial::step() {
+  const auto batches = data_.samples.value() / batch_;
+  const auto first = static_cast<std::size_t>(steps_ % batches * batch_);
+  const auto samples = sampler_.order(0).subspan(first, static_cast<std::size_t>(batch_));
+  executor_.run({.dataset = &data_, .indices = samples, .divisor = batch_},
+                execute::step_values(parameters_, learning_rate, seed_, steps_), spans_);
+  ++steps_;
+  return spans_.end - spans_.begin;
+}
+
+}  // namespace partita::run
