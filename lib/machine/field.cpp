@@ -14,6 +14,7 @@ namespace partita::machine {
 namespace {
 
 bool is_rate(const Field& field) { return field.name.ends_with("_per_second"); }
+bool is_factor(const Field& field) { return field.name == "taper"; }
 
 std::string listed(std::span<const std::string_view> words, std::string_view between) {
   std::string text;
@@ -42,9 +43,11 @@ struct Reader {
 
   std::string operator()(double* value) const {
     const auto number = base::number_of<double>(text);
-    if (!number || !std::isfinite(*number) || *number < 0 || (is_rate(field) && *number == 0))
-      return std::string("must be a number ") +
-             (is_rate(field) ? "above 0, such as 10e9" : "from 0, such as 5e-6");
+    if (!number || !std::isfinite(*number) || *number < 0 ||
+        ((is_rate(field) || is_factor(field)) && *number == 0))
+      return std::string("must be a number ") + (is_rate(field)     ? "above 0, such as 10e9"
+                                                 : is_factor(field) ? "above 0, such as 2"
+                                                                    : "from 0, such as 5e-6");
     *value = *number + 0.0;  // −0 is 0
     return {};
   }
@@ -110,7 +113,9 @@ struct Writer {
 /// What stands for a value in the form of its statement.
 struct Placeholder {
   const Field& field;
-  std::string operator()(const double*) const { return is_rate(field) ? "RATE" : "SECONDS"; }
+  std::string operator()(const double*) const {
+    return is_rate(field) ? "RATE" : is_factor(field) ? "FACTOR" : "SECONDS";
+  }
   std::string operator()(const std::int64_t*) const { return "NUMBER"; }
   std::string operator()(const int*) const { return "NUMBER"; }
   std::string operator()(const kernels::Bytes*) const { return "BYTES"; }

@@ -9,6 +9,8 @@ namespace {
 constexpr std::array<std::string_view, 2> origins{"measured", "described"};
 constexpr std::array<std::string_view, 2> movers{"independent", "polled"};
 
+constexpr std::array<std::string_view, 5> networks{"crossbar", "fat-tree", "torus", "dragonfly", "rails"};
+
 constexpr bool optional = false;
 
 Fields version(File& f, std::size_t) { return {{"schema", &f.schema}}; }
@@ -45,6 +47,15 @@ Fields link(File& f, std::size_t) {
 Fields level(File& f, std::size_t line) {
   auto& row = f.machine.levels[line];
   return {{"name", &row.name, true, true}, {"ranks", &row.ranks, optional}};
+}
+
+Fields topology(File& f, std::size_t line) {
+  auto& [level, t] = f.topologies[line];
+  return {{"level", &level, true, true},
+          {"kind", Choice{&t.kind, networks}},
+          {"extents", &t.extents, optional},
+          {"link_bytes_per_second", &t.link_bytes_per_second},
+          {"taper", &t.taper, optional}};
 }
 
 Fields message(File& f, std::size_t line) {
@@ -126,6 +137,7 @@ constexpr Statement each(std::string_view word, List, FieldsOf fields, std::stri
 
 constexpr auto levels = [](File & f) -> auto& { return f.machine.levels; };
 constexpr auto messages = [](File & f) -> auto& { return f.messages; };
+constexpr auto topologies = [](File & f) -> auto& { return f.topologies; };
 constexpr auto windows = [](File & f) -> auto& { return f.machine.windows; };
 constexpr auto measured = [](File & f) -> auto& { return f.machine.kernels; };
 constexpr auto memories = [](File & f) -> auto& { return f.machine.shared_memory; };
@@ -139,6 +151,7 @@ constexpr Statement all[] = {once("version", version),
                              once("memory", cache, false, "cache"),
                              once("link", link, true),
                              each("level", levels, level),
+                             each("topology", topologies, topology),
                              each("message", messages, message),
                              each("window", windows, window),
                              once("flag", flag),
@@ -153,6 +166,8 @@ std::span<const Statement> statements() { return all; }
 File file_of(const Machine& machine) {
   File file{.machine = machine};
   if (machine.progress == Progress::polled) file.progress = movers[1];
+  for (const auto& level : machine.levels)
+    if (!level.topology.kind.empty()) file.topologies.push_back({level.name, level.topology});
   for (const auto& level : machine.levels)
     for (const auto& protocol : level.protocols)
       file.messages.push_back({level.name, protocol});

@@ -18,8 +18,8 @@ struct Choice {
   std::span<const std::string_view> words;
 };
 
-/// A value of a statement, and where it lies. Numbers whose names end in `_per_second` are rates, above 0;
-/// others are seconds, from 0. Whole numbers are from 1, bytes from 0.
+/// A value of a statement, and where it lies. Numbers whose names end in `_per_second` are rates, and `taper`
+/// is a factor: above 0; others are seconds, from 0. Whole numbers are from 1, bytes from 0.
 struct Field {
   std::string_view name;
   std::variant<double*, std::int64_t*, int*, kernels::Bytes*, bool*, std::string*, Choice,
@@ -36,10 +36,15 @@ struct File {
     std::string level;
     Protocol protocol;
   };
+  struct Joined {
+    std::string level;
+    Topology topology;
+  };
   Machine machine;
   std::int64_t schema = 0;  ///< 0: not said
   std::string progress;     ///< empty: not said
   std::vector<Message> messages;
+  std::vector<Joined> topologies;
 };
 File file_of(const Machine&);
 

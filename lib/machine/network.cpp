@@ -26,13 +26,17 @@ const Row& row_of(const std::vector<Row>& rows, kernels::Bytes bytes) {
 
 }  // namespace
 
+std::size_t Machine::level_between(int a, int b) const {
+  const auto level = std::find_if(levels.begin(), levels.end() - 1,
+                                  [&](const Level& l) { return a / l.ranks == b / l.ranks; });
+  return static_cast<std::size_t>(level - levels.begin());
+}
+
 MessageTime Machine::message(int from, int to, kernels::Bytes bytes) const {
   const double n = count(bytes);
   if (levels.empty())
     return {.latency = picoseconds(link_latency_seconds), .bytes = picoseconds(n / link_bytes_per_second)};
-  const auto level = std::find_if(levels.begin(), levels.end() - 1,
-                                  [&](const Level& l) { return from / l.ranks == to / l.ranks; });
-  const auto& p = row_of(level->protocols, bytes);
+  const auto& p = row_of(levels[level_between(from, to)].protocols, bytes);
   return {.send = picoseconds(p.send_seconds + n * p.send_byte_seconds),
           .latency = picoseconds(p.latency_seconds),
           .bytes = picoseconds(n * p.byte_seconds),

@@ -65,6 +65,7 @@ Machine Parser::parse(std::string_view text) {
       violations_.push_back({form_of(statement), "", "is missing"});
   check_schema();
   check_levels();
+  check_topologies();
   check_messages();
   check_windows();
   check_kernels();
@@ -163,16 +164,35 @@ void Parser::check_levels() {
   }
 }
 
-void Parser::check_messages() {
+bool Parser::is_named(const base::Line& line, const std::string& level) {
   std::vector<std::string_view> names;
-  for (const auto& level : file_.machine.levels)
-    names.push_back(level.name);
+  for (const auto& known : file_.machine.levels)
+    names.push_back(known.name);
+  if (std::ranges::find(names, level) != names.end()) return true;
+  refuse(line, "is of a level that no line names: level=" + level + nearest(level, names));
+  return false;
+}
+
+void Parser::check_topologies() {
+  for (const auto& [line, index, is_sound] : lines_of("topology")) {
+    if (!is_sound) continue;
+    const auto& [name, topology] = file_.topologies[index];
+    if (!is_named(line, name)) continue;
+    const auto& levels = file_.machine.levels;
+    const auto level = std::ranges::find(levels, name, &Level::name);
+    const auto inside = level == levels.begin() ? 1 : (level - 1)->ranks;
+    const bool is_counted = level->ranks != std::numeric_limits<std::int64_t>::max();
+    if (const auto why = misfit(topology, is_counted ? level->ranks / inside : 0); !why.empty())
+      refuse(line, why);
+  }
+}
+
+void Parser::check_messages() {
   std::set<std::string_view> from_zero;
   for (const auto& [line, index, is_sound] : lines_of("message")) {
     if (!is_sound) continue;
     const auto& [level, protocol] = file_.messages[index];
-    if (std::ranges::find(names, level) == names.end())
-      refuse(line, "is of a level that no line names: level=" + level + nearest(level, names));
+    is_named(line, level);
     if (protocol.min_bytes == kernels::Bytes(0)) from_zero.insert(level);
   }
   if (!all_sound("message")) return;
@@ -203,6 +223,9 @@ void Parser::check_kernels() {
 
 Machine Parser::assemble() {
   auto& machine = file_.machine;
+  for (auto& level : machine.levels)
+    for (const auto& [name, topology] : file_.topologies)
+      if (name == level.name) level.topology = topology;
   for (auto& level : machine.levels)
     for (const auto& [name, protocol] : file_.messages)
       if (name == level.name) level.protocols.push_back(protocol);

@@ -41,6 +41,9 @@ class Parser {
   [[nodiscard]] bool all_sound(std::string_view word);
   void check_schema();
   void check_levels();
+  void check_topologies();
+  /// Whether a line names this level; else the line is refused.
+  bool is_named(const base::Line&, const std::string& level);
   void check_messages();
   void check_windows();
   void check_kernels();

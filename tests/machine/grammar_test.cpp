@@ -23,6 +23,8 @@ provenance origin=measured host=alpha cpu="Some CPU @ 2.0 GHz \x23 2" date=2026-
 memory bytes_per_second=3e9 active_ranks=2 level=main
 level name=node ranks=64
 level name=cluster
+topology level=cluster kind=fat-tree extents=32x16 link_bytes_per_second=12.5e9 taper=2
+topology level=node kind=crossbar link_bytes_per_second=5e9
 message level=cluster min_bytes=8192 latency_seconds=4e-6 byte_seconds=1e-10 rendezvous=1
 message level=cluster min_bytes=0 latency_seconds=3e-6 byte_seconds=2e-10 send_seconds=5e-7
 message level=node min_bytes=0 send_seconds=1e-7 send_byte_seconds=1e-11 latency_seconds=2e-7 byte_seconds=3e-11 receive_seconds=4e-8 receive_byte_seconds=5e-11 gap_seconds=6e-8 rendezvous=0
@@ -81,6 +83,8 @@ TEST(MachineFile, SaysAllThatAMachineHas) {
                                                                  .receive_byte_seconds = 5e-11,
                                                                  .gap_seconds = 6e-8,
                                                                  .rendezvous = false}}));
+  EXPECT_EQ(machine.levels[0].topology, (Topology{"crossbar", {}, 5e9, 1}));
+  EXPECT_EQ(machine.levels[1].topology, (Topology{"fat-tree", {32, 16}, 12.5e9, 2}));
   ASSERT_EQ(machine.levels[1].protocols.size(), 2U) << "by their bytes, in whatever order they stand";
   EXPECT_EQ(machine.levels[1].protocols[0].send_seconds, 5e-7);
   EXPECT_EQ(machine.levels[1].protocols[1].min_bytes, Bytes(8192));
@@ -125,6 +129,8 @@ TEST(MachineFile, HasAHashOfItsOwnForEachStatement) {
   machine.shared_memory.push_back({2, 1e9});
   EXPECT_TRUE(differs());
   machine.levels.push_back({.name = "node", .protocols = {{}}});
+  EXPECT_TRUE(differs());
+  machine.levels[0].topology = {"rails", {8}, 1e9, 1};
   EXPECT_TRUE(differs());
   machine.levels[0].protocols[0].gap_seconds = 1e-6;
   EXPECT_TRUE(differs());
@@ -200,6 +206,28 @@ TEST(MachineFile, RefusesLevelsThatDoNotGrowOutward) {
               {"line 5: must hold more ranks than level a inside it"});
   expect_told("level name=a ranks=8\nlevel name=b ranks=12\n" + messages("a") + messages("b"),
               {"line 5: must hold a whole number of units of level a; the nearest is ranks=16"});
+}
+
+TEST(MachineFile, RefusesTopologiesThatDoNotFit) {
+  const std::string level =
+      "level name=a ranks=8\nmessage level=a min_bytes=0 latency_seconds=0 byte_seconds=0\n";
+  const auto refused = [&](const std::string& rest, const std::string& why) {
+    expect_told(level + "topology level=a link_bytes_per_second=1 " + rest + "\n", {"line 6: " + why});
+  };
+  refused("kind=torus extents=8", "must have 2 to 3 extents, a torus");
+  refused("kind=torus extents=3x2", "joins fewer units than its level has, which are 8");
+  refused("kind=dragonfly extents=2x2", "must have 3 extents, a dragonfly");
+  refused("kind=crossbar extents=8", "must have 0 extents, a crossbar");
+  refused("kind=rails extents=0", "must have extents from 1");
+  refused("kind=fat-tree extents=9007199254740992x2", "must join fewer units");
+  refused("kind=fat-tree extents=4 taper=0", "taper must be a number above 0");
+  refused("kind=fattree extents=4", "kind must be crossbar or fat-tree … ; the nearest is fat-tree");
+  expect_told(level + "topology level=b kind=crossbar link_bytes_per_second=1\n",
+              {"line 6: is of a level that no line names: level=b"});
+  expect_told(level +
+                  "topology level=a kind=crossbar link_bytes_per_second=1\n"
+                  "topology level=a kind=rails extents=2 link_bytes_per_second=1\n",
+              {"line 7: stands a second time"});
 }
 
 TEST(MachineFile, RefusesProtocolsWithoutOneFromZeroBytes) {

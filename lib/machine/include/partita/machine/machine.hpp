@@ -8,6 +8,7 @@
 /// docs/machine.md has them all. All figures are those of one rank.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <limits>
@@ -68,6 +69,8 @@ struct Machine {
   static Machine read(const std::filesystem::path&, const std::string& option,
                       std::vector<base::Violation>& violations);
 
+  /// The innermost level of which one unit has both ranks of the job, else the outermost. There are levels.
+  [[nodiscard]] std::size_t level_between(int a, int b) const;
   /// A message of `bytes` bytes between two ranks of the job.
   [[nodiscard]] MessageTime message(int from, int to, kernels::Bytes bytes) const;
   /// A round in a window in which a rank copies `staged` bytes into its segment, then loads `loaded` (its own

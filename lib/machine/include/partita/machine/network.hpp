@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "partita/kernels/count.hpp"
+#include "partita/machine/topology.hpp"
 
 namespace partita::machine {
 
@@ -35,6 +36,7 @@ struct Level {
   std::string name;
   std::int64_t ranks = std::numeric_limits<std::int64_t>::max();  ///< of one unit; the outermost has all
   std::vector<Protocol> protocols;                                ///< by `min_bytes`, the first from 0
+  Topology topology;                                              ///< of the units of the level below
   friend bool operator==(const Level&, const Level&) = default;
 };
 
