@@ -134,9 +134,7 @@ class KernelTimes::Table {
 };
 
 KernelTimes::KernelTimes(const Machine& machine, Execution execution)
-    : table_(std::make_unique<Table>(machine, std::move(execution))) {}
-KernelTimes::~KernelTimes() = default;
-KernelTimes::KernelTimes(KernelTimes&&) noexcept = default;
+    : table_(std::make_shared<const Table>(machine, std::move(execution))) {}
 
 InstructionTime KernelTimes::of(const step::Program& program, const step::Instruction& instruction,
                                 std::int64_t samples) const {

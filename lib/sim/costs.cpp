@@ -81,8 +81,7 @@ class Timing {
 /// Times of instructions, which ranks of a role that have as many samples share.
 class RoleTimes {
  public:
-  RoleTimes(const machine::Machine& machine, const cost::Execution& execution)
-      : kernels_(machine, execution) {}
+  explicit RoleTimes(cost::KernelTimes kernels) : kernels_(std::move(kernels)) {}
 
   Picoseconds of(const step::Program& program, const step::Instruction& instruction, std::int64_t samples) {
     const auto& all = program.instructions;
@@ -109,11 +108,16 @@ Picoseconds picoseconds(double seconds) {
 
 Costs costs_on(const machine::Machine& machine, const step::ProgramsByRank& programs, std::int64_t batch,
                const step::Site& site, const cost::Execution& execution) {
+  return costs_on(machine, programs, batch, site, cost::KernelTimes(machine, execution));
+}
+
+Costs costs_on(const machine::Machine& machine, const step::ProgramsByRank& programs, std::int64_t batch,
+               const step::Site& site, const cost::KernelTimes& kernels) {
   const auto program_of = [&programs](int rank) -> const step::Program& {
     return *programs[static_cast<std::size_t>(rank)];
   };
   return {.instruction =
-              [times = std::make_shared<RoleTimes>(machine, execution), program_of, batch](
+              [times = std::make_shared<RoleTimes>(kernels), program_of, batch](
                   int rank, const step::Instruction& instruction) {
                 const auto& program = program_of(rank);
                 return times->of(program, instruction,

@@ -25,6 +25,7 @@ TEST(Costs, AnInstructionCostsWhatItsKernelTook) {
   const auto costs = costs_on(machine, programs, 6, {});
   const auto reference = costs_on(machine, programs, 6, {}, {.implementation = "reference"});
   const auto modelled = costs_on(machine::Machine::shipped(), programs, 6, {});
+  const auto shared = costs_on(machine, programs, 6, {}, cost::KernelTimes(machine));
   int measured = 0;
   for (const auto& i : programs[1]->instructions) {
     if (i.kind == step::Kind::start || i.kind == step::Kind::wait) continue;
@@ -33,6 +34,7 @@ TEST(Costs, AnInstructionCostsWhatItsKernelTook) {
     const auto by_model = static_cast<Picoseconds>(cost::picoseconds_of(
         cost::work_of(*programs[1], i, programs[1]->samples_of(i.microbatch, 1, 6)), machine));
     EXPECT_EQ(modelled.instruction(1, i), by_model);
+    EXPECT_EQ(shared.instruction(1, i), costs.instruction(1, i));
     EXPECT_EQ(reference.instruction(1, i), by_model);
     const auto copy = i;
     EXPECT_EQ(costs.instruction(1, i), is_tanh ? 5'000'000'000 : by_model);

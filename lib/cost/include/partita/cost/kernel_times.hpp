@@ -37,10 +37,8 @@ struct InstructionTime {
 /// were more.
 class KernelTimes {
  public:
-  /// The machine outlives it.
+  /// Takes milliseconds where there are many rows; copies share what it found.
   explicit KernelTimes(const machine::Machine&, Execution = {});
-  ~KernelTimes();
-  KernelTimes(KernelTimes&&) noexcept;
 
   /// Of a compute or copy instruction, where its micro-batch has `samples` samples on this data rank.
   [[nodiscard]] InstructionTime of(const step::Program&, const step::Instruction&,
@@ -48,7 +46,7 @@ class KernelTimes {
 
  private:
   class Table;
-  std::unique_ptr<const Table> table_;
+  std::shared_ptr<const Table> table_;
 };
 
 }  // namespace partita::cost

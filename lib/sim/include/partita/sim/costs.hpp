@@ -52,5 +52,8 @@ struct Costs {
 /// Programs and machine outlive the costs.
 Costs costs_on(const machine::Machine&, const step::ProgramsByRank&, std::int64_t batch, const step::Site&,
                const cost::Execution& = {});
+/// The same for one who asks often: with times of kernels on the same machine.
+Costs costs_on(const machine::Machine&, const step::ProgramsByRank&, std::int64_t batch, const step::Site&,
+               const cost::KernelTimes&);
 
 }  // namespace partita::sim
