@@ -89,3 +89,22 @@ for word in ("grid", "compute.speed", "rank.N.speed with N from 0 to"):
     assert word in ended.stderr, (word, ended.stderr)
 assert run(simulate, "--help").stdout.startswith("Usage: partita-simulate") and run(plan, "--help").stdout.startswith("Usage: partita-plan")
 print("plans run; bad input is refused")
+
+keys = ["--config", source / "inputs/runs/digits_mlp.ini", "--strategy=auto", "--train.steps=4", "--evaluate.every=0", "--overwrite"]
+result = folder / "auto.h5"
+for measure in (2, 0):
+    ended = run(mpiexec, "-n", 2, train, *keys, f"--auto.measure={measure}", "--output", result)
+    assert ended.stderr.count("strategy auto takes") == 1 and ended.stderr.count("beside") == 2, ended.stderr
+    with h5py.File(result) as file:
+        plans = {name: column[()].tolist() for name, column in file["plans"].items()}
+        chosen = plans["chosen"].index(1)
+        assert sum(plans["chosen"]) == 1 and len(plans["plan"]) == 3
+        assert plans["predicted_seconds"] == sorted(plans["predicted_seconds"])
+        assert chosen == (plans["measured_seconds"].index(min(plans["measured_seconds"])) if measure else 0), plans
+        assert plans["plan"][chosen].decode().startswith(file.attrs["grid"].decode()), (plans, file.attrs["grid"])
+        assert all(numpy.isnan(plans["measured_seconds"])) == (measure == 0)
+ended = run(mpiexec, "-n", 2, train, *keys, "--grid.data=2", expected=2)
+assert "strategy" in ended.stderr and "excludes grid keys" in ended.stderr
+ended = run(mpiexec, "-n", 2, train, *keys, "--train.batch-per-rank=4", expected=2)
+assert "excludes train.batch-per-rank" in ended.stderr
+print("auto searches, races and records")
