@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "partita/base/clock.hpp"
 #include "staged.hpp"
 #include "state.hpp"
+#include "transfer_clock.hpp"
 
 namespace partita::comm {
 
@@ -45,8 +47,10 @@ class BookedCollective : public Collective, private Progressing {
 
   void start() override {
     base::expect(!running_, "a collective is started when its last run is over");
-    const double begun = base::now_seconds();
+    const double begun = state_->runtime->now_seconds();
     running_ = true;
+    timed_ = state_->runtime->clock && state_->runtime->clock->runs();
+    if (timed_) begin_virtual();
     staged_.begin();
     key_ = {.activity = state_->runtime->ledger.activity(),
             .axis = state_->axis,
@@ -63,7 +67,7 @@ class BookedCollective : public Collective, private Progressing {
     }
     begin();
     advance();
-    taken_seconds_ = base::now_seconds() - begun;
+    taken_seconds_ = state_->runtime->now_seconds() - begun;
   }
   bool test() override {
     if (running_) advance();
@@ -84,6 +88,8 @@ class BookedCollective : public Collective, private Progressing {
   /// Moves the run on; true when it is complete.
   virtual bool step() = 0;
   Communicator::State& state() { return *state_; }
+  /// Of this run; null where it takes this host's time, or none.
+  [[nodiscard]] TransferClock* clock() { return timed_ ? &*clock_ : nullptr; }
   /// For destructors, before the buffers go: where an exception destroys the operation under way, its job is
   /// contained and nothing may be written or read here any more.
   void abandon(MPI_Request& receive, MPI_Request& send) noexcept {
@@ -102,11 +108,17 @@ class BookedCollective : public Collective, private Progressing {
   Staged staged_;
 
  private:
+  void begin_virtual() {
+    if (!clock_)
+      clock_.emplace(*state_, *state_->runtime->clock, bytes_of(description_.type, kernels::Elements(1)));
+    clock_->begin();
+  }
   /// Exposed is what the run took of this core: to start, to move on, to wait.
   double wait_on_core() {
-    const double before = base::now_seconds();
+    const double before = state_->runtime->now_seconds();
     if (running_) wait_until(*state_->runtime, shown_, [this] { return !running_; });
-    return taken_seconds_ + base::now_seconds() - before;
+    if (timed_) clock_->await();
+    return taken_seconds_ + state_->runtime->now_seconds() - before;
   }
   /// Exposed is the time in which the device has nothing to do: from when it, too, has come to the wait.
   double wait_beside_device() {
@@ -122,9 +134,9 @@ class BookedCollective : public Collective, private Progressing {
   }
 
   void progress() final {
-    const double before = base::now_seconds();
+    const double before = state_->runtime->now_seconds();
     advance();
-    taken_seconds_ += base::now_seconds() - before;
+    taken_seconds_ += state_->runtime->now_seconds() - before;
   }
   void advance() final {
     if (!running_ || !step()) return;
@@ -141,6 +153,8 @@ class BookedCollective : public Collective, private Progressing {
   double alone_seconds_ = 0;
   double taken_seconds_ = 0;  ///< of this core, by starting and moving on between kernels
   bool running_ = false;
+  bool timed_ = false;  ///< this run, in virtual time
+  std::optional<TransferClock> clock_;
 };
 
 }  // namespace partita::comm

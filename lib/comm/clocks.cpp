@@ -19,6 +19,7 @@ void run(Collective& operation) {
 
 Clocks Communicator::measure_clocks() {
   Clocks clocks{.offset_seconds = std::vector<double>(static_cast<std::size_t>(size()), 0.0)};
+  if (virtual_clock() != nullptr) return clocks;
   double worst = 0;
   for (int r = 1; r < size(); ++r) {
     if (nodes()[static_cast<std::size_t>(r)] == nodes()[0]) continue;

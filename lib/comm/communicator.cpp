@@ -86,6 +86,14 @@ void Communicator::name_instructions(std::function<std::string(std::uint64_t)> n
 }
 void Communicator::use(collective::AlgorithmTable table) const { state_->runtime->table = std::move(table); }
 const collective::AlgorithmTable& Communicator::table() const { return state_->runtime->table; }
+void Communicator::use_virtual_clock(machine::Machine machine) const {
+  state_->runtime->clock.emplace(std::move(machine));
+}
+VirtualClock* Communicator::virtual_clock() const {
+  auto& clock = state_->runtime->clock;
+  return clock ? &*clock : nullptr;
+}
+double Communicator::now_seconds() const { return state_->runtime->now_seconds(); }
 
 void Communicator::progress() const {
   if (state_->runtime->containment && state_->runtime->containment->hears_failure()) throw PeerFailed();

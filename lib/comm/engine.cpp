@@ -96,7 +96,7 @@ class RoundCollective final : public BookedCollective {
     entered_ = true;
     int complete = 0;
     check(MPI_Testall(2, requests_.data(), &complete, MPI_STATUSES_IGNORE), "MPI_Testall");
-    if (complete == 0) return false;
+    if (complete == 0 || (clock() && !clock()->is_over())) return false;
     if (round.receive_from >= 0 && round.combine != Combine::copy)
       combine_into(at(out_, round.receive.begin), scratch_.data(), round.receive.size(), out_.type(),
                    round.combine);
@@ -115,6 +115,7 @@ class RoundCollective final : public BookedCollective {
       check(post_send(at(in_, round.send.begin), round.send.size() * element_, round.send_to, tag_,
                       state().communicator.get(), &requests_[1]),
             "MPI_Isend");
+    if (clock()) clock()->enter(round, tag_);
   }
 
   bool run(const WindowRound& round) {
@@ -122,6 +123,7 @@ class RoundCollective final : public BookedCollective {
     entered_ = true;
     for (; arrived_ < round.members.size(); ++arrived_)
       if (flag(round.members[arrived_]).load(std::memory_order_acquire) < epoch_) return false;
+    if (clock() && !clock()->is_over()) return false;
     for (const auto& load : round.loads)
       run(load);
     for (const int peer : round.store_to)
@@ -138,6 +140,7 @@ class RoundCollective final : public BookedCollective {
                   static_cast<std::size_t>(round.stage_in.size() * element_));
     arrived_ = 0;
     flag(state().rank).store(++epoch_, std::memory_order_release);
+    if (clock()) clock()->enter(round, tag_);
   }
 
   void run(const collective::WindowLoad& load) {

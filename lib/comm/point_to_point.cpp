@@ -51,6 +51,7 @@ class Message final : public BookedCollective {
     if (!staged_.ready(0)) return false;
     posted_ = true;
     if (buffer_.empty()) return true;
+    if (clock()) enter();
     if (description().operation == Operation::send)
       check(post_send(buffer_.data(), buffer_.bytes().value(), peer_, tag_, state().communicator.get(),
                       &request_),
@@ -61,8 +62,16 @@ class Message final : public BookedCollective {
             "MPI_Irecv");
     return true;
   }
+  void enter() {
+    const topology::Range all{0, buffer_.size().value()};
+    if (description().operation == Operation::send)
+      clock()->enter({.send_to = peer_, .send = all}, tag_);
+    else
+      clock()->enter({.receive_from = peer_, .receive = all}, tag_);
+  }
   bool step() override {
     if (!post()) return false;
+    if (clock() && !clock()->is_over()) return false;
     int complete = 0;
     MPI_Status status;
     const int code = MPI_Test(&request_, &complete, &status);

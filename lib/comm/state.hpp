@@ -3,11 +3,14 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "check.hpp"
 #include "containment.hpp"
+#include "partita/base/clock.hpp"
 #include "partita/comm/communicator.hpp"
+#include "partita/comm/virtual_clock.hpp"
 #include "watch.hpp"
 
 namespace partita::comm {
@@ -31,6 +34,9 @@ struct Runtime {
   int planned = 0;  ///< living plans: the most that can be under way
   int polls_before_yield = 0, node_cores = 1;
   std::unique_ptr<Containment> containment;  ///< null: a failure on one rank ends MPI's job
+  std::optional<VirtualClock> clock;         ///< in place of this host's
+
+  [[nodiscard]] double now_seconds() const { return clock ? clock->now_seconds() : base::now_seconds(); }
 
   void remove(Progressing* operation) { std::erase(active, operation); }
 };

@@ -65,7 +65,13 @@ class VendorAllReduce final : public BookedCollective {
   ~VendorAllReduce() override { lose(); }
 
  private:
-  void begin() override { next_ = 0; }
+  void begin() override {
+    next_ = 0;
+    if (!clock()) return;
+    const auto& d = description();
+    clock()->enter_whole(collective::modelled_vendor_all_reduce(
+        state().size, state().rank, d.elements.value(), bytes_of(d.type, Elements(1))));
+  }
 
   /// The next piece.
   void post() {
@@ -84,6 +90,7 @@ class VendorAllReduce final : public BookedCollective {
       if (next_ == end) break;
       post();
     }
+    if (clock() && !clock()->is_over()) return false;
     staged_.store(0);
     return true;
   }

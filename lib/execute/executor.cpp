@@ -7,8 +7,8 @@
 #include <cstring>
 
 #include "bound.hpp"
-#include "partita/base/clock.hpp"
 #include "partita/base/error.hpp"
+#include "partita/cost/time.hpp"
 #include "partita/step/counterparts.hpp"
 #include "partita/step/position.hpp"
 #include "resident_data.hpp"
@@ -37,6 +37,7 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
       backend_(backend),
       device_(backend.device()),
       axes_(axes),
+      clock_(axes.world().virtual_clock()),
       parameters_(parameters),
       options_(std::move(options)),
       step_memory_(device_, program.microbatches, options_.largest_batch),
@@ -45,6 +46,7 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
       site_(site_of(axes, links_)),
       mirrors_(device_, links_),
       position_(axes.world().position()) {
+  base::expect(clock_ == nullptr || device_.is_host(), "virtual time is that of hosts");
   std::vector<std::string> layers;
   for (const auto& layer : model.layers)
     layers.push_back(layer.name);
@@ -150,14 +152,15 @@ std::vector<const comm::Collective*> Executor::reductions() const {
 namespace {
 
 /// The shortest of a few runs on its own.
-double alone_seconds(comm::Collective& transfer, kernels::Device& device) {
+double alone_seconds(comm::Collective& transfer, kernels::Device& device, const comm::Communicator& world) {
   double fastest = INFINITY;
   for (int repetition = 0; repetition < 3; ++repetition) {
-    const double begin = base::now_seconds();
+    if (auto* const clock = world.virtual_clock()) clock->set(0);  // as if all ranks came together
+    const double begin = world.now_seconds();
     transfer.start();
     transfer.wait();
     device.synchronize();
-    fastest = std::min(fastest, base::now_seconds() - begin);
+    fastest = std::min(fastest, world.now_seconds() - begin);
   }
   return fastest;
 }
@@ -166,6 +169,8 @@ double alone_seconds(comm::Collective& transfer, kernels::Device& device) {
 
 void Executor::calibrate(std::int64_t batch) {
   Bound& bound = bind(batch);
+  const auto begin = clock_ ? clock_->now() : 0;
+  const comm::VirtualClock::Run runs(clock_);
   step::MicrobatchId largest;  // which stands for all
   for (const auto j : program_.microbatch_ids())
     if (bound.samples(j, false).size() > bound.samples(largest, false).size()) largest = j;
@@ -178,13 +183,14 @@ void Executor::calibrate(std::int64_t batch) {
       continue;
     }
     axes_.along(t.axis).barrier();
-    transfer(bound, i).set_alone_seconds(alone_seconds(transfer(bound, i), device_));
+    transfer(bound, i).set_alone_seconds(alone_seconds(transfer(bound, i), device_, axes_.world()));
   }
   for (const auto& [tag, i] : messages)
-    of_boundary[tag / program_.microbatches] = alone_seconds(transfer(bound, i), device_);
+    of_boundary[tag / program_.microbatches] = alone_seconds(transfer(bound, i), device_, axes_.world());
   for (const auto i : program_.transfers.ids())
     if (const auto& t = program_.transfers[i]; step::is_message(t))
       transfer(bound, i).set_alone_seconds(of_boundary.at(*t.tag / program_.microbatches));
+  if (clock_) clock_->set(begin);
 }
 
 void Executor::keep_time(const step::Instruction& instruction, double begin, double end, StepSpans& spans) {
@@ -259,11 +265,13 @@ kernels::LossSums Executor::run(const Batch& batch, const kernels::StepValues& v
   spans.transfers.resize(program_.transfers.size());
   spans.progress = 0;
   if (times_) times_->clear();
-  const double begin = spans.begin = base::now_seconds();
+  const comm::VirtualClock::Run runs(clock_);
+  const double begin = spans.begin = axes_.world().now_seconds();
   step_memory_.begin(values, batch.indices);
   if (non_finite_step_) step_memory_.invalidate_sums();
   if (device_.is_host()) {
     walk(bound, batch, begin, spans);
+    if (clock_) clock_->pass_seconds(clock_->machine().overheads.step_seconds);
     step_memory_.end();
   } else {
     issue(bound, batch, begin, spans);
@@ -273,6 +281,7 @@ kernels::LossSums Executor::run(const Batch& batch, const kernels::StepValues& v
 }
 
 void Executor::walk(Bound& bound, const Batch& batch, double begin, StepSpans& spans) {
+  const auto& world = axes_.world();
   int in_flight = 0;
   const std::uint64_t* where = positions_.data();
   for (const auto& instruction : program_.instructions) {
@@ -288,11 +297,11 @@ void Executor::walk(Bound& bound, const Batch& batch, double begin, StepSpans& s
     } else {
       do_compute(instruction, bound, batch);
       if (in_flight > 0) {
-        progressed = -base::now_seconds();
-        axes_.world().progress();
+        progressed = -world.now_seconds();
+        world.progress();
       }
     }
-    const double now = base::now_seconds();
+    const double now = world.now_seconds();
     if (progressed < 0) progressed += now;
     const double end = now - progressed;  // moving data is no part of the kernel before
     spans.progress += progressed;
@@ -305,11 +314,18 @@ void Executor::walk(Bound& bound, const Batch& batch, double begin, StepSpans& s
   spans.end = begin;
 }
 
+void Executor::let_pass(const step::Instruction& instruction, const Bound& bound) const {
+  const auto samples = program_.samples_of(instruction.microbatch, axes_.world().rank(), bound.batch);
+  clock_->pass(cost::duration_of(program_, instruction, samples, clock_->machine()));
+}
+
 void Executor::do_compute(const step::Instruction& instruction, Bound& bound, const Batch& batch) {
-  if (options_.instead_of_kernels)
+  if (options_.instead_of_kernels) {
     options_.instead_of_kernels(instruction);
-  else
+  } else {
     compute(instruction, bound, batch);
+    if (clock_) let_pass(instruction, bound);
+  }
   if (inspects_) inspect(instruction, bound);
 }
 

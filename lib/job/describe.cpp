@@ -78,7 +78,7 @@ void describe_simulation(std::ostream& out, const step::ProgramsByRank& programs
   const auto simulation = sim::simulate(programs, sim::costs_on(machine, programs, batch, site), 3);
   out << "\nevent model of a step at " << machine.flops_per_second / 1e9 << " GFLOP/s and "
       << machine.link_bytes_per_second / 1e9
-      << " GB/s a rank: " << static_cast<double>(simulation.step_duration()) * 1e-9 << " ms, idle fraction "
+      << " GB/s a rank: " << machine::seconds_of(simulation.step_duration()) * 1e3 << " ms, idle fraction "
       << simulation.idle_fraction() << "\n";
 }
 

@@ -9,11 +9,6 @@
 namespace partita::machine {
 namespace {
 
-/// Eleven days at most: sums are finite, however slow a machine is said to be.
-Picoseconds picoseconds(double seconds) {
-  return static_cast<Picoseconds>(std::min(std::round(seconds * 1e12), 1e18));
-}
-
 double count(kernels::Bytes bytes) { return static_cast<double>(bytes.value()); }
 
 /// The last row that begins at or below so many bytes.
@@ -30,6 +25,10 @@ std::size_t Machine::level_between(int a, int b) const {
   const auto level = std::find_if(levels.begin(), levels.end() - 1,
                                   [&](const Level& l) { return a / l.ranks == b / l.ranks; });
   return static_cast<std::size_t>(level - levels.begin());
+}
+
+Picoseconds picoseconds(double seconds) {
+  return static_cast<Picoseconds>(std::min(std::round(seconds * 1e12), 1e18));
 }
 
 MessageTime Machine::message(int from, int to, kernels::Bytes bytes) const {

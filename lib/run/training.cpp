@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "partita/base/clock.hpp"
 #include "partita/data/sampler.hpp"
 #include "partita/state/restore.hpp"
 #include "partita/step/build.hpp"
@@ -80,7 +79,7 @@ execute::Batch Training::batch_of(std::span<const std::int64_t> samples) const {
 void Training::one_step(std::int64_t step, std::span<const std::int64_t> batch) {
   StepRow row{.samples = static_cast<std::int64_t>(batch.size()),
               .learning_rate = options_.learning_rate.at(step)};
-  const double begin = base::now_seconds();
+  const double begin = world_.now_seconds();
   const execute::Batch all = batch_of(batch);
   const auto values = execute::step_values(*parameters_, row.learning_rate, options_.seed, step);
   const bool recorded =
@@ -134,7 +133,7 @@ std::int64_t Training::steps_per_epoch() const {
 }
 
 void Training::begin_checkpoint(const Observer& observer) {
-  const double begun = base::now_seconds();
+  const double begun = world_.now_seconds();
   world_.ledger().set_activity(Activity::record);
   double diverged = executor_->non_finite_step() ? 1 : 0;
   world_.all_reduce(std::span(&diverged, 1), comm::Combine::max, Purpose::metric);
@@ -143,23 +142,23 @@ void Training::begin_checkpoint(const Observer& observer) {
   checkpointed_step_ = progress_.step;
   checkpointer_->begin(progress_, observer.on_checkpoint());
   world_.ledger().set_activity(Activity::train);
-  checkpoint_seconds_ += base::now_seconds() - begun;
+  checkpoint_seconds_ += world_.now_seconds() - begun;
 }
 
 void Training::finish_checkpoint() {
   if (!checkpointer_) return;
-  const double begun = base::now_seconds();
+  const double begun = world_.now_seconds();
   committed_step_ = std::max(committed_step_, checkpointer_->finish());
-  checkpoint_seconds_ += base::now_seconds() - begun;
+  checkpoint_seconds_ += world_.now_seconds() - begun;
 }
 
 /// What is due once a step, or the epoch that it ends, is over. False when somebody asked to stop.
 bool Training::between_steps(Boundary& boundary, const Observer& observer) {
   const auto due = boundary.after_step();
   if (checkpointer_) {
-    const double begun = base::now_seconds();
+    const double begun = world_.now_seconds();
     checkpointer_->after_step(steps_.back().seconds);
-    checkpoint_seconds_ += base::now_seconds() - begun;
+    checkpoint_seconds_ += world_.now_seconds() - begun;
     const auto every = options_.checkpoint.every;
     if (due.stop || due.checkpoint || (every > 0 && progress_.step % every == 0)) {
       begin_checkpoint(observer);

@@ -100,10 +100,6 @@ class RoleTimes {
   std::map<std::pair<const step::Program*, std::int64_t>, std::vector<std::optional<Picoseconds>>> times_;
 };
 
-Picoseconds picoseconds(double seconds) {
-  return static_cast<Picoseconds>(std::llround(seconds / cost::seconds_of_picosecond));
-}
-
 }  // namespace
 
 Costs costs_on(const machine::Machine& machine, const step::ProgramsByRank& programs, std::int64_t batch,
@@ -127,10 +123,10 @@ Costs costs_on(const machine::Machine& machine, const step::ProgramsByRank& prog
               [&machine, program_of, batch, site](int rank, const step::Transfer& transfer) {
                 return Timing(machine, program_of(rank), transfer, rank, batch, site).rounds();
               },
-          .start = picoseconds(machine.overheads.start_seconds),
-          .wait = picoseconds(machine.overheads.wait_seconds),
-          .poll = picoseconds(machine.overheads.poll_seconds),
-          .step = picoseconds(machine.overheads.step_seconds),
+          .start = machine::picoseconds(machine.overheads.start_seconds),
+          .wait = machine::picoseconds(machine.overheads.wait_seconds),
+          .poll = machine::picoseconds(machine.overheads.poll_seconds),
+          .step = machine::picoseconds(machine.overheads.step_seconds),
           .progress = machine.progress};
 }
 

@@ -15,26 +15,37 @@ namespace partita::tests {
 class Harness {
  public:
   using Mutate = std::function<void(step::Program&)>;
-  Harness(const Case& c, const Decomposition& d, kernels::Backend& backend, const Mutate& mutate = {},
-          std::function<void(const step::Instruction&)> instead_of_kernels = {},
-          std::int64_t largest_batch = 0)
+  struct Options {
+    Mutate mutate = {};
+    std::function<void(const step::Instruction&)> instead_of_kernels = {};
+    std::int64_t largest_batch = 0;  ///< 0: the case's
+    comm::Algorithm algorithm = comm::Algorithm::ring;
+    int chunks = 0, warmup = 1;  ///< chunks: 0: as `options_for` says
+    comm::Axes* axes = nullptr;  ///< null: own ones, of all ranks
+  };
+  Harness(const Case& c, const Decomposition& d, kernels::Backend& backend)
+      : Harness(c, d, backend, Options{}) {}
+  Harness(const Case& c, const Decomposition& d, kernels::Backend& backend, Options options)
       : case_(c),
         model_(placed(c.model, d.placing)),
-        options_(by_ring(options_for(c, d))),
+        options_(trial(c, d, options)),
         plan_(plan::choose(model_, options_.split)),
-        axes_(world(), plan_.grid, step::used_axes(model_, plan_)),
+        own_axes_(options.axes
+                      ? nullptr
+                      : std::make_unique<comm::Axes>(world(), plan_.grid, step::used_axes(model_, plan_))),
+        axes_(options.axes ? *options.axes : *own_axes_),
         format_{.type = backend.type(), .layout = backend.image_layout()},
         program_(step::build_training_program(model_, plan_, axes_.at(), format_)) {
-    if (mutate) mutate(program_);
+    if (options.mutate) options.mutate(program_);
     parameters_ = std::make_unique<state::Parameters>(program_, backend.device(),
                                                       axes_.along(topology::Axis::data), options_.optimizer);
     parameters_->initialize(program_, model_, options_.initializer, options_.seed);
     executor_ = std::make_unique<execute::Executor>(
         program_, model_, backend, axes_, *parameters_,
-        execute::Executor::Options{.largest_batch = largest_batch > 0
-                                                        ? largest_batch
+        execute::Executor::Options{.largest_batch = options.largest_batch > 0
+                                                        ? options.largest_batch
                                                         : std::min(c.batch, c.data.train.samples.value()),
-                                   .instead_of_kernels = std::move(instead_of_kernels)});
+                                   .instead_of_kernels = std::move(options.instead_of_kernels)});
   }
 
   /// One batch: its samples in the order of the data set.
@@ -69,24 +80,34 @@ class Harness {
             }};
   }
   [[nodiscard]] std::vector<state::LogicalTensor> gather_parameters() const {
-    return state::gather_logical(world(), model_, parameters_->weights_on_host(), step::owned_pieces(roles()),
-                                 state::Receivers::all);
+    return state::gather_logical(axes_.world(), model_, parameters_->weights_on_host(),
+                                 step::owned_pieces(roles()), state::Receivers::all);
   }
   [[nodiscard]] const step::Program& program() const { return program_; }
+  [[nodiscard]] execute::Executor& executor() { return *executor_; }
+  /// Where programs run, as the executor sees it.
+  [[nodiscard]] step::Site site() const {
+    const auto nodes = axes_.world().nodes();
+    return {.node_of = {nodes.begin(), nodes.end()}, .table = axes_.world().table()};
+  }
   [[nodiscard]] const topology::Coordinate& at() const { return axes_.at(); }
   [[nodiscard]] const model::ModelSpec& model() const { return model_; }
 
  private:
-  static Trial by_ring(Trial options) {
-    options.split.algorithm = comm::Algorithm::ring;
-    return options;
+  static Trial trial(const Case& c, const Decomposition& d, const Options& options) {
+    auto trial = options_for(c, d);
+    trial.split.algorithm = options.algorithm;
+    trial.split.pipeline.warmup = options.warmup;
+    if (options.chunks > 0) trial.split.pipeline.chunks = options.chunks;
+    return trial;
   }
 
   const Case& case_;
   model::ModelSpec model_;
   Trial options_;
   step::Plan plan_;
-  comm::Axes axes_;
+  std::unique_ptr<comm::Axes> own_axes_;
+  comm::Axes& axes_;
   step::TensorFormat format_;
   step::Program program_;
   std::unique_ptr<state::Parameters> parameters_;

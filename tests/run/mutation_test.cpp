@@ -19,7 +19,7 @@ double drift(std::size_t net, const Decomposition& d, const Harness::Mutate& mut
   const auto c = cases()[net];
   References references(*backend);
   const auto& reference = references.of(c, d);
-  Harness harness(c, d, *backend, mutate);
+  Harness harness(c, d, *backend, {.mutate = mutate});
   harness.train();
   const auto tensors = harness.gather_parameters();
   const double drifted = largest_drift(c.model, reference.start, reference.end, tensors);
@@ -57,7 +57,7 @@ TEST(Memory, BatchesBeyondTheArenaTrainTheSameModel) {
   const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
   const auto c = cases()[1];
   const auto reference = reference_of(c, *backend);
-  Harness harness(c, pipeline(), *backend, {}, {}, 1);
+  Harness harness(c, pipeline(), *backend, {.largest_batch = 1});
   harness.train();  // of 10 samples, then of 3
   EXPECT_LE(largest_drift(c.model, reference.start, reference.end, harness.gather_parameters()), 1e-10);
 }

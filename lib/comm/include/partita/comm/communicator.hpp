@@ -19,6 +19,7 @@
 #include "partita/comm/environment.hpp"
 #include "partita/comm/ledger.hpp"
 #include "partita/comm/mirror.hpp"
+#include "partita/comm/virtual_clock.hpp"
 #include "partita/kernels/view.hpp"
 
 namespace partita::comm {
@@ -119,6 +120,14 @@ class Communicator {
   void use(collective::AlgorithmTable table) const;
   [[nodiscard]] const collective::AlgorithmTable& table() const;
 
+  /// From now on costs alone take time in all communicators of this job, which has not trained yet. The same
+  /// machine on every rank.
+  void use_virtual_clock(machine::Machine) const;
+  /// Null where time is this host's.
+  [[nodiscard]] VirtualClock* virtual_clock() const;
+  /// On the job's clock, virtual or this host's.
+  [[nodiscard]] double now_seconds() const;
+
   /// Plans are collective over this communicator: every rank plans the same operations in the same order, and
   /// a difference in operation, size, type, algorithm or purpose throws on every rank. Negative counts throw.
   /// Mirrors outlive the plans; where one rank's buffer is shared, all ranks' are.
@@ -159,8 +168,8 @@ class Communicator {
 
   [[nodiscard]] SharedBuffer allocate_shared(Bytes) const;
 
-  /// Ranks on rank 0's node share its clock; the others exchange ping-pongs with it. Collective; complete on
-  /// rank 0.
+  /// Ranks on rank 0's node share its clock, as do all where it is virtual; the others exchange ping-pongs
+  /// with it. Collective; complete on rank 0.
   Clocks measure_clocks();
 
   /// Everybody's text, by rank.

@@ -64,7 +64,7 @@ struct StepSpans {
   base::IdVector<step::TransferId, TransferTimes> transfers;
 };
 
-/// Begin and end of one instruction, for a timeline.
+/// Begin and end of one instruction, for a timeline; on the job's clock.
 struct InstructionTimes {
   double begin = 0, end = 0;
 };
@@ -87,7 +87,7 @@ class Executor {
     /// Fills slots with NaN once the last instruction that touches them is over, and counts those alive.
     bool poison_released = false;
     /// Does what a compute or copy instruction should do, and is told of every start and wait before it; for
-    /// studies of schedules. Empty: kernels.
+    /// studies of schedules, which let a virtual clock pass as they like. Empty: kernels.
     std::function<void(const step::Instruction&)> instead_of_kernels;
     /// Sees the outputs of every micro-batch just before the loss; for plans with whole outputs only.
     std::function<void(const BatchOutputs&)> on_outputs;
@@ -101,7 +101,8 @@ class Executor {
   /// Collective over the axes.
   void prepare(std::int64_t batch) { bind(batch); }
 
-  /// One pass over the program. Returns the loss sums: of the whole batch when the program reduces them, of
+  /// One pass over the program, on the job's clock: where that is virtual, instructions take what the machine
+  /// says. Returns the loss sums: of the whole batch when the program reduces them, of
   /// what this rank has of it otherwise. `values` are of this step; updates and dropout read them. Collective
   /// over the axes when it runs a batch of a new size.
   kernels::LossSums run(const Batch&, const kernels::StepValues& values, StepSpans&);
@@ -151,6 +152,7 @@ class Executor {
   void mark(Bound&, std::size_t boundary);
   void read_marks(const Bound&, double issued, StepSpans&);
 
+  void let_pass(const step::Instruction&, const Bound&) const;
   void do_compute(const step::Instruction&, Bound&, const Batch&);
   void compute(const step::Instruction&, Bound&, const Batch&);
   void forward(const step::Instruction&, Bound&);
@@ -179,6 +181,7 @@ class Executor {
   kernels::Backend& backend_;
   kernels::Device& device_;
   comm::Axes& axes_;
+  comm::VirtualClock* clock_;  ///< null: the host's time
   state::Parameters& parameters_;
   Options options_;
   StepMemory step_memory_;

@@ -19,6 +19,11 @@ namespace partita::machine {
 /// Whole, so that sums do not depend on their order.
 using Picoseconds = std::int64_t;
 
+/// To the nearest; eleven days at most, so that sums are finite, however slow a machine is said to be.
+Picoseconds picoseconds(double seconds);
+/// As programs show it. Different times stay different up to half an hour.
+constexpr double seconds_of(Picoseconds time) { return static_cast<double>(time) * 1e-12; }
+
 /// Messages from `min_bytes` on, up to those of the next protocol.
 struct Protocol {
   kernels::Bytes min_bytes{};
