@@ -57,6 +57,23 @@ Key machine_file() {
           .used = has_choices};
 }
 
+/// A run on another clock is another run, though it trains the same model.
+Key virtual_clock() {
+  return {.name = "virtual-clock",
+          .meaning = "machine file whose costs alone take time, over real messages and kernels of hosts: times of steps "
+                     "and spans are those that the event model predicts (default: this host's time)",
+          .only = base::RunKind::training,
+          .read = [](RunOptions& o, const std::string& value) { return o.virtual_clock = value, std::string(); },
+          .print =
+              [](const RunOptions& o) {
+                return o.virtual_clock.empty() ? std::nullopt : std::optional(o.virtual_clock.string());
+              },
+          .means = [](const RunOptions& o) -> std::optional<std::string> {
+            if (o.virtual_clock.empty()) return std::nullopt;
+            return o.virtual_clock_hash.empty() ? o.virtual_clock.string() : o.virtual_clock_hash;
+          }};
+}
+
 /// However it is spelled.
 Key input_shape() {
   Key key = text(
@@ -85,6 +102,7 @@ std::vector<Key> grid_and_model_keys() {
           "auto.measure", "rounds in which strategy=auto tries its best plans; 0: only predicts", {0, 1000},
           [](O& o) -> auto& { return o.automatic.measure; }, false).as(KeyRole::none),
       machine_file(),
+      virtual_clock(),
       choice(
           "pipeline.schedule", "order of the micro-batches",
           step::schedules(),

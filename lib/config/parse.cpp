@@ -164,6 +164,13 @@ void check_precision(const RunOptions& options, std::vector<Violation>& violatio
         {"compute.gemm", options.gemm, "chooses among the cuda kernels; use compute.backend=cuda"});
 }
 
+void check_clock(const RunOptions& options, std::vector<Violation>& violations) {
+  if (!options.virtual_clock.empty() && options.backend == Backend::cuda)
+    violations.push_back({"virtual-clock", options.virtual_clock.string(),
+                          "excludes compute.backend=cuda: a device has a time of its own; the nearest is "
+                          "compute.backend=cpu"});
+}
+
 /// What belongs to another optimizer than the one that is chosen; of `refused` keys it is not known what is
 /// meant.
 void check_optimizer(const Values& values, const RunOptions& options, const std::set<std::string>& refused,
@@ -225,6 +232,7 @@ void interpret(Source source, RunOptions& options, std::vector<Violation>& viola
                           "excludes train.batch: give the global batch or the batch of a rank"});
   check_optimizer(values, options, refused, violations);
   check_precision(options, violations);
+  check_clock(options, violations);
   const bool has_model = !options.model_text.input.empty() || !options.model_text.layers.empty();
   if (!has_model && whole)
     violations.push_back({"config", "", "no model given: use --config FILE or --model.file=FILE"});

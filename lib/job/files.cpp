@@ -5,11 +5,10 @@ namespace partita::job {
 
 std::vector<results::NamedPath> files_read(const Input& input) {
   const auto& options = input.options;
-  std::vector<results::NamedPath> files{{"config", options.config_file},
-                                        {"model.file", options.model_file},
-                                        {"sync.table", options.sync.table},
-                                        {"machine", options.machine},
-                                        {"load-model", options.load_model}};
+  std::vector<results::NamedPath> files{
+      {"config", options.config_file},          {"model.file", options.model_file},
+      {"sync.table", options.sync.table},       {"machine", options.machine},
+      {"virtual-clock", options.virtual_clock}, {"load-model", options.load_model}};
   if (input.data)
     for (const auto& file : input.data->files)
       files.push_back({"data.name", file});

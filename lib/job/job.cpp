@@ -128,6 +128,10 @@ Input read_input(int argc, const char* const* argv, int world_size, DataSets& se
     input.append(machine::check_ranks(input.machine, world_size));
     if (input.violations.size() == wrong) options.machine_hash = input.machine.hash();
   }
+  if (!options.virtual_clock.empty()) {
+    input.clock = machine::Machine::read(options.virtual_clock, "virtual-clock", input.violations);
+    options.virtual_clock_hash = input.clock->hash();
+  }
   if (!options.load_model.empty()) read_start(input);
   const bool as_trained = input.start && normalised == Normalised::as_trained;
   input.data = as_trained ? load_as_trained(options, *input.start, sets, input.violations)

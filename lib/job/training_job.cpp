@@ -329,6 +329,12 @@ int run_training(const Job& job) {
       }
       return ended->exit_code;
     }
+  if (job.input.clock) {
+    job.world.use_virtual_clock(*job.input.clock);
+    if (job.world.rank() == 0)
+      job.messages << "virtual clock: all times are those of " << options.virtual_clock.string()
+                   << ", none was measured" << std::endl;
+  }
   if (job.input.plans.empty()) return run_planned(job, asked, *backend, threads);
   const bool races = options.automatic.measure > 0 && job.input.plans.size() > 1;
   const Input chosen = races ? race_plans(job, asked, *backend) : job.input;

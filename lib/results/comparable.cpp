@@ -21,6 +21,11 @@ std::string layers_of(const RunRecord& r) {
   return text;
 }
 
+std::string entry_of(const RunRecord& r, const char* name) {
+  const auto found = r.environment.entries.find(name);
+  return found == r.environment.entries.end() ? "-" : found->second;
+}
+
 const std::vector<Key>& workload_keys() {
   static const std::vector<Key> keys = {
       {"schema_version", [](const auto& r) { return std::to_string(r.attributes.schema); }},
@@ -28,7 +33,8 @@ const std::vector<Key>& workload_keys() {
       {"dataset_hash", [](const auto& r) { return r.attributes.dataset_hash; }},
       {"model", [](const auto& r) { return r.attributes.model; }},
       {"layers", layers_of},
-      {"precision", [](const auto& r) { return r.attributes.precision; }}};
+      {"precision", [](const auto& r) { return r.attributes.precision; }},
+      {"clock", [](const auto& r) { return entry_of(r, clock_entry); }}};
   return keys;
 }
 
@@ -38,6 +44,13 @@ const std::vector<Key>& configuration_keys() {
   static const std::vector<Key> keys = {{"kind", [](const auto& r) { return r.attributes.kind; }},
                                         {"grid", [](const auto& r) { return to_string(r.attributes.grid); }},
                                         {"algorithm", [](const auto& r) { return r.attributes.algorithm; }}};
+  return keys;
+}
+
+/// What must agree inside a group, whatever bytes are compared.
+const std::vector<Key>& repetition_keys() {
+  static const std::vector<Key> keys = {
+      {clock_machine_entry, [](const auto& r) { return entry_of(r, clock_machine_entry); }}};
   return keys;
 }
 
@@ -127,6 +140,7 @@ std::vector<base::Violation> check_groups(const Groups& groups, base::RoleOf rol
         violations.push_back(
             {"status", "invalid", "of " + run.path.string() + ": its numbers must not be used"});
       report_difference(violations, configuration_keys(), group.runs.front(), run);
+      report_difference(violations, repetition_keys(), group.runs.front(), run);
       const auto known = violations.size();
       report_difference(violations, workload_keys(), first, run);
       report_batch(violations, first, run);

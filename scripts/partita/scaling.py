@@ -30,6 +30,7 @@ def differences(runs):
     and the batch and what changes neither results nor times. Of a file that a key names the content counts; what no run uses
     differs in nothing."""
     found = [name for name in ("model", "precision") if len({run.attributes[name] for run in runs}) > 1]
+    found += [name for name in ("clock", "clock_machine_hash") if len({run.environment.get(name) for run in runs}) > 1]
     silent = {"split", "batch", "draw", "none"}
     if all(run.config.get("sync.algorithm", "auto") != "auto" or "sync.algorithm" in run.unused for run in runs):
         silent.add("table")  # nobody looks anything up

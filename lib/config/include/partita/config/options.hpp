@@ -97,7 +97,9 @@ struct RunOptions {
   Strategy strategy = Strategy::none;
   std::filesystem::path machine;  ///< that placements and partitions are chosen for; empty: the shipped one
   std::string machine_hash;       ///< of the content of `machine`, once it was read
-  std::optional<int> data_ranks;  ///< by default what the other axes leave of the world
+  std::filesystem::path virtual_clock;  ///< the machine whose costs alone take time; empty: this host's time
+  std::string virtual_clock_hash;       ///< of the content of `virtual_clock`, once it was read
+  std::optional<int> data_ranks;        ///< by default what the other axes leave of the world
   topology::GridExtent grid;
   model::ModelText model_text;
   model::ModelSpec model;

@@ -80,6 +80,11 @@ struct RankEnvironment {
 };
 
 /// `/environment`: versions and Slurm variables by name (attributes of the group), and one row per rank.
+/// Entries of an environment: "virtual" where times are a machine's and none was measured, and that machine's
+/// hash; a file without them has this host's times.
+inline constexpr const char* clock_entry = "clock";
+inline constexpr const char* clock_machine_entry = "clock_machine_hash";
+
 struct Environment {
   std::map<std::string, std::string> entries;
   std::vector<RankEnvironment> ranks;
