@@ -30,9 +30,9 @@ TransferClock::~TransferClock() {
   if (containment == nullptr || containment->lost()) return;
   MPI_Request none = MPI_REQUEST_NULL;
   for (auto& request : receives_)
-    containment->end(request, none);
+    if (request != MPI_REQUEST_NULL) containment->end(request, none);
   for (auto& request : sends_)
-    containment->end(none, request);
+    if (request != MPI_REQUEST_NULL) containment->end(none, request);
 }
 
 void TransferClock::begin() {

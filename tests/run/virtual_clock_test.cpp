@@ -2,8 +2,11 @@
 /// every instruction on every rank, to the picosecond.
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "covering_array.hpp"
 #include "harness.hpp"
+#include "partita/comm/group.hpp"
 #include "partita/sim/simulate.hpp"
 
 namespace partita::tests {
@@ -58,9 +61,11 @@ machine::Machine motley() {
   return m;
 }
 
-/// Begins and ends of all instructions of this rank, step by step.
-std::vector<Picoseconds> times_of_executor(Harness& harness, std::int64_t batch) {
-  std::vector<Picoseconds> times;
+/// Begin and end of each instruction, step by step.
+using Times = std::vector<Picoseconds>;
+
+Times times_of_executor(Harness& harness, std::int64_t batch) {
+  Times times;
   std::vector<execute::InstructionTimes> of_step;
   harness.executor().record_times(&of_step);
   for (int s = 0; s < steps; ++s) {
@@ -71,44 +76,182 @@ std::vector<Picoseconds> times_of_executor(Harness& harness, std::int64_t batch)
   return times;
 }
 
-std::vector<Picoseconds> times_of_model(const Harness& harness, int rank, std::int64_t batch,
-                                        const machine::Machine& machine) {
-  const auto roles = harness.roles();
+/// By rank.
+std::vector<Times> times_of_model(const Harness& harness, const step::Roles& roles, std::int64_t batch) {
+  const auto machine = motley();
+  std::vector<Times> times(roles.by_rank.size());
   const auto costs = sim::costs_on(machine, roles.by_rank, batch, harness.site());
-  std::vector<Picoseconds> times;
   for (const auto& step : sim::simulate(roles.by_rank, costs, steps).steps)
-    for (const auto& span : step[static_cast<std::size_t>(rank)].instructions)
-      times.insert(times.end(), {span.begin, span.end});
+    for (std::size_t r = 0; r < step.size(); ++r)
+      for (const auto& span : step[r].instructions)
+        times[r].insert(times[r].end(), {span.begin, span.end});
   return times;
 }
 
-void expect_equal_times(const Case& c, const Decomposition& d, Harness::Options options) {
+/// "receive", "send", …: what the instruction is about.
+std::string name_of(const step::Program& program, std::size_t i) {
+  const auto& instruction = program.instructions[i];
+  std::string name(to_string(instruction.kind));
+  if (instruction.transfer)
+    name += " of " + std::string(to_string(program.transfers[*instruction.transfer].operation));
+  return name;
+}
+
+void expect_equal(const Times& executed, const Times& modelled, const step::Program& program,
+                  const std::string& what) {
+  ASSERT_EQ(executed.size(), modelled.size()) << what;
+  const auto differs = std::ranges::mismatch(executed, modelled);
+  if (differs.in1 == executed.end()) return;
+  const auto at = static_cast<std::size_t>(differs.in1 - executed.begin());
+  const auto count = program.instructions.size();
+  ADD_FAILURE() << what << ": the first to differ is instruction " << at / 2 % count << " ("
+                << name_of(program, at / 2 % count) << ") of step " << at / 2 / count << ", which "
+                << (at % 2 == 0 ? "begins" : "ends") << " at " << *differs.in1 << ", in the event model at "
+                << *differs.in2;
+}
+
+/// Of a whole batch and of one of a single sample, where most ranks have nothing to do.
+void expect_equal_times(comm::Axes& axes, const Case& c, const Decomposition& d, Harness::Options options) {
   const auto backend = kernels::make_reference_backend(kernels::DataType::float32);
-  auto& ranks = options.axes ? options.axes->world() : world();
-  ranks.use_virtual_clock(motley());
-  const auto algorithm = to_string(options.algorithm);
+  auto& ranks = axes.world();
+  options.axes = &axes;
+  const auto what = to_string(d) + ", " + std::to_string(options.chunks) + " chunks, warm-up " +
+                    std::to_string(options.warmup) + ", by " + std::string(to_string(options.algorithm));
   Harness harness(c, d, *backend, std::move(options));
   for (const std::int64_t batch : {c.batch, std::int64_t{1}}) {
     ranks.virtual_clock()->set(0);
-    const auto executed = times_of_executor(harness, batch);
-    const auto modelled = times_of_model(harness, ranks.rank(), batch, motley());
-    ASSERT_EQ(executed.size(), modelled.size());
-    const auto differs = std::ranges::mismatch(executed, modelled);
-    if (differs.in1 == executed.end()) continue;
-    const auto instructions = harness.program().instructions;
-    const auto at = (differs.in1 - executed.begin()) / 2;
-    ADD_FAILURE() << to_string(d) << " by " << algorithm << ", batch " << batch << ": instruction "
-                  << at % std::ssize(instructions) << " ("
-                  << to_string(instructions[static_cast<std::size_t>(at % std::ssize(instructions))].kind)
-                  << ") of step " << at / std::ssize(instructions) << " is at " << *differs.in1
-                  << ", in the event model at " << *differs.in2;
+    const auto executed =
+        ranks.gather_rows(times_of_executor(harness, batch), 0, collective::Purpose::metric);
+    if (ranks.rank() != 0) continue;
+    const auto roles = harness.roles();
+    const auto modelled = times_of_model(harness, roles, batch);
+    for (std::size_t r = 0; r < executed.size(); ++r)
+      expect_equal(executed[r], modelled[r], *roles.by_rank[r],
+                   what + ", batch " + std::to_string(batch) + ", rank " + std::to_string(r));
   }
 }
 
 TEST(VirtualClock, EqualsTheEventModelOnTheCoveringArray) {
+  world().use_virtual_clock(motley());
   const auto nets = cases();
-  for (const auto& d : thinned(pairs_on_all_ranks()))
-    expect_equal_times(nets[d.net], d, {});
+  std::map<std::string, comm::Axes> axes;  // making communicators takes most of the time
+  for (const auto& d : thinned(pairs_on_all_ranks())) {
+    auto& along = axes.try_emplace(to_string(d.grid), world(), d.grid, topology::axes).first->second;
+    expect_equal_times(along, nets[d.net], d, {});
+  }
+}
+
+/// On one node, and on nodes of which the last may be smaller.
+TEST(VirtualClock, EqualsTheEventModelWithEveryAlgorithm) {
+  using collective::Algorithm;
+  const int ranks = world().size();
+  const auto c = cases()[1];
+  for (const int node : {ranks, 3}) {
+    if (node > ranks) continue;
+    auto nodes = world().with_nodes_of(node);
+    nodes.use_virtual_clock(motley());
+    constexpr topology::Axis only_data[] = {topology::Axis::data}, only_tensor[] = {topology::Axis::tensor};
+    comm::Axes data(nodes, {.data = ranks}, only_data), tensor(nodes, {.tensor = ranks}, only_tensor);
+    for (const auto algorithm : collective::algorithms()) {
+      if (algorithm == Algorithm::window && node < ranks) continue;  // needs one node
+      expect_equal_times(data, c, {1, {.data = ranks}, step::Schedule::naive, 1, Placing::cheapest},
+                         {.algorithm = algorithm});
+      expect_equal_times(tensor, c, {1, {.tensor = ranks}, step::Schedule::gpipe, 2, Placing::column},
+                         {.algorithm = algorithm});
+    }
+  }
+}
+
+void expect_none(const std::vector<comm::Group::Failure>& failures) {
+  for (const auto& failure : failures)
+    ADD_FAILURE() << "rank " << failure.rank << ": " << failure.reason;
+}
+
+/// What a training leaves: its parameters, and what was exchanged for them.
+struct Trained {
+  std::vector<state::LogicalTensor> parameters;
+  std::vector<collective::PeerRow> exchanged;
+};
+
+Trained train(comm::Group& group, const Decomposition& d, bool virtually) {
+  const auto backend = kernels::make_reference_backend(kernels::DataType::float32);
+  const auto c = cases()[d.net];
+  Trained trained;
+  const auto failures = group.run([&](comm::Communicator& ranks) {
+    if (virtually) ranks.use_virtual_clock(motley());
+    comm::Axes axes(ranks, d.grid, topology::axes);
+    Harness harness(c, d, *backend, {.algorithm = comm::Algorithm::automatic, .axes = &axes});
+    harness.train();
+    trained = {.parameters = harness.gather_parameters(),
+               .exchanged = ranks.ledger().peer_rows(ranks.rank())};
+    ranks.barrier();
+  });
+  expect_none(failures);
+  return trained;
+}
+
+TEST(VirtualClock, ChangesNoBitAndNoByte) {
+  comm::Group group(world(), 0);
+  const int ranks = world().size();
+  const bool even = ranks % 2 == 0;
+  const Decomposition d{5,
+                        {.data = even ? 2 : 1, .tensor = even ? ranks / 2 : ranks},
+                        step::Schedule::gpipe,
+                        2,
+                        Placing::column};
+  const auto real = train(group, d, false), imagined = train(group, d, true);
+  ASSERT_EQ(real.parameters.size(), imagined.parameters.size());
+  for (std::size_t i = 0; i < real.parameters.size(); ++i)
+    EXPECT_EQ(real.parameters[i].values, imagined.parameters[i].values) << i;
+  EXPECT_TRUE(real.exchanged == imagined.exchanged);
+}
+
+/// Layers enough for eight stages of four chunks, two of them of one width only.
+Case many_layers() {
+  std::vector<std::string> lines(31, "linear 3");
+  lines.push_back("linear 5");
+  return {"32 layers", model_of("13", lines), random_data(data::Task::classification, {13}, 24), 24};
+}
+
+struct Ordered {
+  step::Schedule schedule;
+  int warmup, most_chunks;
+};
+constexpr Ordered orders[] = {{step::Schedule::naive, 1, 4},       {step::Schedule::gpipe, 1, 4},
+                              {step::Schedule::one_f_one_b, 1, 1}, {step::Schedule::one_f_one_b, 2, 1},
+                              {step::Schedule::interleaved, 1, 4}, {step::Schedule::zb_h1, 1, 1}};
+
+/// Every schedule with every number of chunks and some of micro-batches, on as many stages as there are
+/// `ranks`; `one_in` of them.
+void expect_equal_schedules(comm::Communicator& ranks, int one_in) {
+  ranks.use_virtual_clock(motley());
+  const auto c = many_layers();
+  comm::Axes axes(ranks, {.pipeline = ranks.size()}, topology::axes);
+  int number = 0;
+  for (const auto& [schedule, warmup, most_chunks] : orders)
+    for (int chunks = 1; chunks <= most_chunks; ++chunks)
+      for (const int microbatches : {1, 2, 3, 5, 8, 13})
+        if ((++number + ranks.size()) % one_in == 0)
+          expect_equal_times(axes, c,
+                             {0, {.pipeline = ranks.size()}, schedule, microbatches, Placing::cheapest},
+                             {.chunks = chunks, .warmup = warmup});
+}
+
+/// The ranks as two pipelines of this many stages and the rest, side by side.
+void expect_equal_schedules_on(int stages) {
+  comm::Group group(world(), world().rank() < stages ? 0 : 1);
+  const int one_in = std::getenv("PARTITA_EVERY_CASE") ? 1 : 29;
+  const auto failures = group.run([&](comm::Communicator& ranks) {
+    if (ranks.size() > 1) expect_equal_schedules(ranks, one_in);
+    ranks.barrier();
+  });
+  expect_none(failures);
+}
+
+TEST(VirtualSchedules, EqualTheEventModelOnTwoToEightStages) {
+  ASSERT_EQ(world().size(), 8);
+  for (const int stages : {2, 3, 4, 7, 8})
+    expect_equal_schedules_on(stages);
 }
 
 }  // namespace
