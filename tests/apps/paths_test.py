@@ -56,7 +56,7 @@ def check_programs():
     if os.geteuid() == 0:  # whom no permission stops
         paths.remove("closed/f")
     train = ["partita-train", "--config", f"{source}/inputs/runs/digits_mlp.ini", "--train.steps=1"]
-    commands = [[*train, f"--{key}=@"] for key in ("output", "save-model", "load-model", "model.file", "sync.table", "machine", "checkpoint.dir")]
+    commands = [[*train, f"--{key}=@"] for key in ("output", "save-model", "load-model", "model.file", "sync.table", "machine", "virtual-clock", "checkpoint.dir")]
     commands += [["partita-train", "--config=@"], [*train, "--data.name=set", "--data.dir=@"], [*train, "--output=@", "--resume"],
                  [*train, "--output=o.h5", "--save-model=@", "--resume"], [*train, "--output=o.h5", "--checkpoint.dir=@", "--resume"],
                  ["partita-infer", *train[1:], "--load-model=@"], ["partita-compare", "@", "@"], ["partita-compare", "g=@,plain", "h=@"],

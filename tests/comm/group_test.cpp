@@ -92,13 +92,24 @@ const std::vector<Case> cases{
     {"every rank throws", [](Communicator&, int) { fail(); }},
 };
 
-TEST(Group, ContainsAFailureAndGoesOn) {
+/// Whose messages all ask for their receivers.
+machine::Machine of_rendezvous() {
+  return {.flops_per_second = 1,
+          .main_bytes_per_second = 1,
+          .link_bytes_per_second = 1,
+          .levels = {{.protocols = {{.rendezvous = true}}}}};
+}
+
+/// `virtually`: the times of messages are under way, too.
+void expect_contained(bool virtually) {
   auto group = pairs();
   const bool fails = world().rank() / 2 == 0;  // the other groups are not disturbed
   for (const auto& what : cases)
     for (int thrower = 0; thrower < 2; ++thrower) {
       SCOPED_TRACE(what.name);
       const auto failures = group.run([&](Communicator& ranks) {
+        if (virtually) ranks.use_virtual_clock(of_rendezvous());
+        const VirtualClock::Run runs(ranks.virtual_clock());
         if (fails && ranks.size() > 1)
           what.job(ranks, thrower);
         else
@@ -120,6 +131,9 @@ TEST(Group, ContainsAFailureAndGoesOn) {
                       .empty());
     }
 }
+
+TEST(Group, ContainsAFailureAndGoesOn) { expect_contained(false); }
+TEST(Group, ContainsAFailureInVirtualTimeAndGoesOn) { expect_contained(true); }
 
 TEST(Group, LeavesNothingBehindThatCouldRunOut) {
   auto group = pairs();

@@ -204,6 +204,21 @@ TEST(Config, TheHashIsOfWhatAMachineCanDoNotOfItsFilesPath) {
       << "nothing is placed or cut";
 }
 
+TEST(Config, ARunOnAnotherClockIsAnotherRun) {
+  auto here = Parsed({"--virtual-clock=a.machine"}).options;
+  auto there = Parsed({"--virtual-clock=b.machine"}).options;
+  EXPECT_NE(config_hash(here), config_hash(there)) << "nobody has read them";
+  here.virtual_clock_hash = there.virtual_clock_hash = "of the content";
+  EXPECT_EQ(config_hash(here), config_hash(there));
+  EXPECT_NE(config_hash(here), config_hash(Parsed({}).options));
+}
+
+TEST(Config, AVirtualClockIsOfHosts) {
+  Parsed parsed({"--virtual-clock=a.machine", "--compute.backend=cuda"});
+  ASSERT_EQ(parsed.violations.size(), 1u);
+  EXPECT_EQ(parsed.violations.front().key, "virtual-clock");
+}
+
 TEST(Config, AKeyMeansTheSameToTheReport) {
   constexpr std::pair<base::KeyRole, const char*> names[] = {
       {base::KeyRole::split, "split"}, {base::KeyRole::batch, "batch"},

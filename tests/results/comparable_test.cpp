@@ -104,6 +104,21 @@ TEST(Comparable, GoesByWhatANamedMachineCanDo) {
   EXPECT_EQ(keys_of(check({group})), Keys{}) << "each version has its own";
 }
 
+TEST(Comparable, KeepsMeasuredAndVirtualTimesApart) {
+  auto group = test::group("a", 2), other = test::group("b", 2);
+  const auto on = [](RunGroup& of, const char* first, const char* second) {
+    of.runs[0].record.environment.entries = {{clock_entry, "virtual"}, {clock_machine_entry, first}};
+    of.runs[1].record.environment.entries = {{clock_entry, "virtual"}, {clock_machine_entry, second}};
+  };
+  EXPECT_EQ(keys_of(check({group, other})), Keys{});
+  on(other, "one", "one");
+  EXPECT_EQ(keys_of(check({group, other})), (Keys{"clock", "clock"})) << "each run of the second";
+  on(group, "another", "another");
+  EXPECT_EQ(keys_of(check({group, other})), Keys{}) << "two machines";
+  on(group, "one", "another");
+  EXPECT_EQ(keys_of(check({group})), Keys{"clock_machine_hash"});
+}
+
 TEST(Comparable, GoesByTheContentOfWhatAKeyNames) {
   EXPECT_EQ(keys_of(check({pair("[data]\ndir = /home/a\nname = mnist\n", "[data]\nname = copy\n")})), Keys{});
   auto group = pair("load-model = a.h5\n[sync]\nalgorithm = auto\ntable = a.table\n",
