@@ -21,11 +21,6 @@ double picoseconds_of(const Work& work, const machine::Machine& machine) {
   return picoseconds(longest + static_cast<double>(work.calls) * machine.call_seconds);
 }
 
-machine::Picoseconds duration_of(const step::Program& program, const step::Instruction& instruction,
-                                 std::int64_t samples, const machine::Machine& machine) {
-  return static_cast<machine::Picoseconds>(picoseconds_of(work_of(program, instruction, samples), machine));
-}
-
 double picoseconds_of_transfer(double bytes, const machine::Machine& machine, double rounds) {
   return picoseconds(rounds * machine.link_latency_seconds + bytes / machine.link_bytes_per_second);
 }

@@ -8,7 +8,6 @@
 
 #include "bound.hpp"
 #include "partita/base/error.hpp"
-#include "partita/cost/time.hpp"
 #include "partita/step/counterparts.hpp"
 #include "partita/step/position.hpp"
 #include "resident_data.hpp"
@@ -47,6 +46,7 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
       mirrors_(device_, links_),
       position_(axes.world().position()) {
   base::expect(clock_ == nullptr || device_.is_host(), "virtual time is that of hosts");
+  if (clock_) kernel_times_.emplace(clock_->machine(), options_.execution);
   std::vector<std::string> layers;
   for (const auto& layer : model.layers)
     layers.push_back(layer.name);
@@ -316,7 +316,7 @@ void Executor::walk(Bound& bound, const Batch& batch, double begin, StepSpans& s
 
 void Executor::let_pass(const step::Instruction& instruction, const Bound& bound) const {
   const auto samples = program_.samples_of(instruction.microbatch, axes_.world().rank(), bound.batch);
-  clock_->pass(cost::duration_of(program_, instruction, samples, clock_->machine()));
+  clock_->pass(kernel_times_->of(program_, instruction, samples).time);
 }
 
 void Executor::do_compute(const step::Instruction& instruction, Bound& bound, const Batch& batch) {

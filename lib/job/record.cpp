@@ -132,7 +132,7 @@ results::RunRecord begin_record(const Job& job, kernels::Backend& backend, int t
   record.environment.entries["math_library"] = backend.math_library();
   record.environment.entries["node_cores"] = std::to_string(job.world.node_cores());
   if (job.world.virtual_clock() != nullptr) {
-    record.environment.entries[results::clock_entry] = "virtual";
+    record.attributes.kind = "virtual";
     record.environment.entries[results::clock_machine_entry] = options.virtual_clock_hash;
   }
   record.environment.ranks = gather_ranks(job, device.is_host() ? "cpu" : device.name(), threads);

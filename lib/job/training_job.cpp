@@ -315,7 +315,9 @@ int run_training(const Job& job) {
   // A threaded matrix product adds in another order: the deterministic mode computes with one thread.
   const int threads = job.threads(options.threads == 0 && options.train.deterministic ? 1 : options.threads);
   const auto backend = make_backend(job, threads);
-  const auto asked = training_options(options, job.input.data->train.samples);
+  auto asked = training_options(options, job.input.data->train.samples);
+  if (job.input.clock)
+    asked.execution = predict::execution_of(options, options.grid.size(), *job.input.clock);
   if (!job.input.writes()) {
     if (job.world.rank() == 0) print_description(job, asked, *backend);
     return success;

@@ -71,6 +71,15 @@ config::RunOptions with(config::RunOptions run, const Candidate& candidate) {
   return run;
 }
 
+cost::Execution execution_of(const config::RunOptions& run, std::int64_t ranks,
+                             const machine::Machine& machine) {
+  const auto of_node = machine.levels.empty() ? ranks : std::min(ranks, machine.levels.front().ranks);
+  return {.implementation = std::string(to_string(run.backend)),
+          .optimizer = std::string(to_string(run.train.optimizer.rule)),
+          .threads = std::max(1, run.threads),
+          .active_ranks = static_cast<int>(of_node)};
+}
+
 Subject subject_of(const config::RunOptions& run, plan::Split split, const machine::Machine& machine,
                    const collective::AlgorithmTable& table) {
   const bool is_double = run.train.precision == config::Precision::fp64;
@@ -81,11 +90,7 @@ Subject subject_of(const config::RunOptions& run, plan::Split split, const machi
                   .optimizer = run.train.optimizer.rule,
                   .site = {.table = table}};
   const auto ranks = subject.split.plan.grid.size();
-  const auto of_node = machine.levels.empty() ? ranks : std::min(ranks, machine.levels.front().ranks);
-  subject.execution = {.implementation = std::string(to_string(run.backend)),
-                       .optimizer = std::string(to_string(run.train.optimizer.rule)),
-                       .threads = std::max(1, run.threads),
-                       .active_ranks = static_cast<int>(of_node)};
+  subject.execution = execution_of(run, ranks, machine);
   if (machine.levels.size() > 1)
     for (std::int64_t r = 0; r < ranks; ++r)
       subject.site.node_of.push_back(static_cast<int>(r / machine.levels.front().ranks));

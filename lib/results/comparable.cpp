@@ -29,20 +29,17 @@ std::string entry_of(const RunRecord& r, const char* name) {
 const std::vector<Key>& workload_keys() {
   static const std::vector<Key> keys = {
       {"schema_version", [](const auto& r) { return std::to_string(r.attributes.schema); }},
-
       {"dataset_hash", [](const auto& r) { return r.attributes.dataset_hash; }},
       {"model", [](const auto& r) { return r.attributes.model; }},
       {"layers", layers_of},
-      {"precision", [](const auto& r) { return r.attributes.precision; }},
-      {"clock", [](const auto& r) { return entry_of(r, clock_entry); }}};
+      {"precision", [](const auto& r) { return r.attributes.precision; }}};
   return keys;
 }
 
 /// What must agree, besides, inside a group of repetitions, and (with the number of steps) for bytes to be
 /// compared.
 const std::vector<Key>& configuration_keys() {
-  static const std::vector<Key> keys = {{"kind", [](const auto& r) { return r.attributes.kind; }},
-                                        {"grid", [](const auto& r) { return to_string(r.attributes.grid); }},
+  static const std::vector<Key> keys = {{"grid", [](const auto& r) { return to_string(r.attributes.grid); }},
                                         {"algorithm", [](const auto& r) { return r.attributes.algorithm; }}};
   return keys;
 }
@@ -50,6 +47,7 @@ const std::vector<Key>& configuration_keys() {
 /// What must agree inside a group, whatever bytes are compared.
 const std::vector<Key>& repetition_keys() {
   static const std::vector<Key> keys = {
+      {"kind", [](const auto& r) { return r.attributes.kind; }},
       {clock_machine_entry, [](const auto& r) { return entry_of(r, clock_machine_entry); }}};
   return keys;
 }

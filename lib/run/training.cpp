@@ -32,6 +32,7 @@ Training::Training(const model::ModelSpec& model, const step::Plan& plan, const 
       training_program_, model, backend, axes_, *parameters_,
       execute::Executor::Options{.largest_batch = std::min(options.batch, data.train.samples.value()),
                                  .device_messages = options.device_messages,
+                                 .execution = options.execution,
                                  .poison_released = options.poison_released});
   for (const auto size : batch_sizes(options.batch, data.train.samples.value()))
     executor_->prepare(size);

@@ -29,8 +29,9 @@ def differences(runs):
     """What forbids to read runs as one study, as partita-compare has it: keys in which they differ, other than those of the grid
     and the batch and what changes neither results nor times. Of a file that a key names the content counts; what no run uses
     differs in nothing."""
-    found = [name for name in ("model", "precision") if len({run.attributes[name] for run in runs}) > 1]
-    found += [name for name in ("clock", "clock_machine_hash") if len({run.environment.get(name) for run in runs}) > 1]
+    found = [name for name in ("model", "precision", "kind") if len({run.attributes.get(name) for run in runs}) > 1]
+    if len({run.environment.get("clock_machine_hash") for run in runs}) > 1:
+        found.append("clock_machine_hash")
     silent = {"split", "batch", "draw", "none"}
     if all(run.config.get("sync.algorithm", "auto") != "auto" or "sync.algorithm" in run.unused for run in runs):
         silent.add("table")  # nobody looks anything up

@@ -15,11 +15,6 @@ inline constexpr double seconds_of_picosecond = 1e-12;
 /// Waterman, Patterson 2009, doi:10.1145/1498765.1498785); and what its calls take besides.
 double picoseconds_of(const Work&, const machine::Machine&);
 
-/// An instruction other than `start` and `wait`, of which the micro-batch on its data rank has `samples`
-/// samples.
-machine::Picoseconds duration_of(const step::Program&, const step::Instruction&, std::int64_t samples,
-                                 const machine::Machine&);
-
 /// Of `bytes` that a rank sends and waits for, each round after the one before it.
 double picoseconds_of_transfer(double bytes, const machine::Machine&, double rounds = 1);
 

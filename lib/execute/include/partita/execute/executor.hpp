@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "partita/comm/axes.hpp"
+#include "partita/cost/kernel_times.hpp"
 #include "partita/data/dataset.hpp"
 #include "partita/device/mirrors.hpp"
 #include "partita/execute/divergence.hpp"
@@ -84,6 +85,8 @@ class Executor {
     std::int64_t largest_batch = 0;  ///< samples of the whole grid; sizes the arena
     /// How messages leave and reach the memory of a device.
     collective::DeviceMessages device_messages = collective::DeviceMessages::automatic;
+    /// What a virtual clock takes this rank for, when it asks how long kernels take.
+    cost::Execution execution = {};
     /// Fills slots with NaN once the last instruction that touches them is over, and counts those alive.
     bool poison_released = false;
     /// Does what a compute or copy instruction should do, and is told of every start and wait before it; for
@@ -181,7 +184,8 @@ class Executor {
   kernels::Backend& backend_;
   kernels::Device& device_;
   comm::Axes& axes_;
-  comm::VirtualClock* clock_;  ///< null: the host's time
+  comm::VirtualClock* clock_;                      ///< null: the host's time
+  std::optional<cost::KernelTimes> kernel_times_;  ///< of the clock's machine
   state::Parameters& parameters_;
   Options options_;
   StepMemory step_memory_;

@@ -58,6 +58,9 @@ struct Plans {
   [[nodiscard]] std::size_t count(Fate) const;
 };
 
+/// How each of so many ranks runs its programs on a machine.
+cost::Execution execution_of(const config::RunOptions&, std::int64_t ranks, const machine::Machine&);
+
 /// What a training of these options would be when split so.
 Subject subject_of(const config::RunOptions&, plan::Split, const machine::Machine&,
                    const collective::AlgorithmTable&);

@@ -79,12 +79,11 @@ struct RankEnvironment {
   friend bool operator==(const RankEnvironment&, const RankEnvironment&) = default;
 };
 
-/// `/environment`: versions and Slurm variables by name (attributes of the group), and one row per rank.
-/// Entries of an environment: "virtual" where times are a machine's and none was measured, and that machine's
-/// hash; a file without them has this host's times.
-inline constexpr const char* clock_entry = "clock";
+/// The entry of an environment that has the hash of the machine whose times these are, where none was
+/// measured.
 inline constexpr const char* clock_machine_entry = "clock_machine_hash";
 
+/// `/environment`: versions and Slurm variables by name (attributes of the group), and one row per rank.
 struct Environment {
   std::map<std::string, std::string> entries;
   std::vector<RankEnvironment> ranks;

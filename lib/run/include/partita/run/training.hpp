@@ -39,7 +39,8 @@ struct TrainingOptions {
   std::function<bool()> interrupted = {};  ///< whether this rank was asked to stop; asked between steps
   model::Initializer initializer = model::Initializer::torch;
   collective::DeviceMessages device_messages = collective::DeviceMessages::automatic;
-  bool poison_released = false;  ///< debugging: slots hold NaN once nothing reads them any more
+  cost::Execution execution = {};  ///< see `Executor::Options`
+  bool poison_released = false;    ///< debugging: slots hold NaN once nothing reads them any more
 };
 
 /// One step as this rank saw it; loss and samples are the whole batch's.
