@@ -1,6 +1,8 @@
 /// Names and shapes of what instructions run, by kind of instruction and of layer.
 #include "partita/cost/kernel.hpp"
 
+#include <algorithm>
+
 #include "partita/base/error.hpp"
 #include "partita/cost/work.hpp"
 
@@ -132,8 +134,9 @@ KernelKey key_of_load(const Program& program, const Instruction& i, std::int64_t
       .kernel = "load", .phase = std::string(to_string(slot.role)), .shape = {mine, slot.per_sample.value()}};
   const auto& input = program.units[step::UnitId()].local.input;
   if (slot.role == step::SlotRole::input && input.rank() == 3) {
+    const auto channels = std::max<std::int64_t>(input[0], 1);  // a share may have none
     key.layout = to_string(program.layout);
-    key.shape = {mine, input[0], slot.per_sample.value() / input[0]};
+    key.shape = {mine, channels, slot.per_sample.value() / channels};
   }
   return key;
 }
