@@ -121,4 +121,11 @@ int cores_together(int bound_cores, std::span<const std::vector<CpuLimit>> limit
   return std::max(1, static_cast<int>(std::min<double>(bound_cores, std::floor(cores + rounding))));
 }
 
+std::string cpu_model() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  return "unknown";
+}
+
 }  // namespace partita::base

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
 #include <set>
 #include <sstream>
 
+#include "partita/base/cores.hpp"
 #include "partita/comm/library.hpp"
 #include "partita/cost/work.hpp"
 #include "partita/data/library.hpp"
@@ -20,13 +20,6 @@ namespace {
 
 using collective::Purpose;
 using kernels::Bytes;
-
-std::string cpu_model() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
-  return "unknown";
-}
 
 /// Which job and which part of it this was, what it was given, how its tasks were laid out and bound. Under
 /// mpiexec those of the step would be its proxies', so that only the job's are kept.
@@ -51,7 +44,7 @@ base::Versions versions() {
 
 std::vector<results::RankEnvironment> gather_ranks(const Job& job, const std::string& device, int threads) {
   std::ostringstream mine;
-  mine << job.environment.host() << '\n' << cpu_model() << '\n' << device << '\n' << threads << '\n';
+  mine << job.environment.host() << '\n' << base::cpu_model() << '\n' << device << '\n' << threads << '\n';
   std::vector<results::RankEnvironment> ranks;
   for (const auto& text : job.world.gather_text(mine.str(), 0, Purpose::control)) {
     std::istringstream lines(text);

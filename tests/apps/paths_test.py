@@ -64,7 +64,8 @@ def check_programs():
                  ["partita-data", "fetch", "mnist", "--dir", "@", "--mirror", "file:///nonexistent"], ["partita-sweep", "--config", "@"],
                  ["partita-sweep", "--config", f"{source}/inputs/sweeps/digits_learning_rate_batch.ini", "--output", "@"],
                  ["partita-bench-comm", "--bytes=64", "--samples=1", "--table=@"],
-                 ["partita-bench-comm", "--bytes=64", "--samples=1", "--output=@"]]
+                 ["partita-bench-comm", "--bytes=64", "--samples=1", "--output=@"],
+                 ["partita-calibrate", "--quick", "--budget=1", "--output=@"]]
     for i, command in enumerate(commands):
         for path in (paths[i % len(paths)], paths[(i + 2) % len(paths)]):  # each kind of path with each kind of question
             words = [word.replace("@", path) for word in command]

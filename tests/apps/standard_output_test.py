@@ -14,7 +14,7 @@ sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import jobs
 
 programs, mpiexec, source = map(pathlib.Path, sys.argv[1:4])
-NAMES = ("train", "infer", "sweep", "compare", "data", "timeline", "bench-comm", "bench-kernels", "report")
+NAMES = ("train", "infer", "sweep", "compare", "data", "timeline", "bench-comm", "bench-kernels", "report", "calibrate")
 RUN = (f"--config={source}/inputs/runs/digits_mlp.ini", "--train.steps=2", "--data.train-samples=200", "--data.test-samples=100")
 
 

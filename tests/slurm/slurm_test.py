@@ -1,6 +1,6 @@
 """The job scripts of slurm/ on a real Slurm of two nodes.
 
-Usage: slurm_test.py end_to_end|scripts|array|study|refused|requeued|time_limit|cancelled|killed[=TIMES] SOURCE_FOLDER FOLDER_OF_PROGRAMS MPIEXEC
+Usage: slurm_test.py end_to_end|scripts|array|study|calibrated|refused|requeued|time_limit|cancelled|killed[=TIMES] SOURCE_FOLDER FOLDER_OF_PROGRAMS MPIEXEC
 """
 import hashlib
 import os
@@ -84,6 +84,16 @@ def scripts(slurm):
         printed = slurm.printed(job)
         assert was_refused(task) and "cannot compute with back-end cuda" in printed and "compute.backend" in printed, (task, printed)
         assert "gres/gpu=2" in task["TresPerNode" if "TresPerNode" in task else "TRES"] or "gres:gpu" in task["TresPerTask"], task
+
+
+def calibrated(slurm):
+    """One job measures both nodes: what ranks of a node exchange, and what nodes do."""
+    job = slurm.submit(script("calibrate"), "--quick", "--budget=1", env=environment())
+    task, = slurm.wait_for(job)
+    assert task["JobState"] == "COMPLETED" and "own error of" in slurm.printed(job), (task, slurm.printed(job))
+    text = (slurm.work / f"partita-calibrate-{job}.machine").read_text()
+    for statement in ("level name=node ranks=2", "level name=cluster", "message level=node min_bytes=0", "message level=cluster min_bytes=0"):
+        assert f"\n{statement}" in text, (statement, text[:3000])
 
 
 def array(slurm):

@@ -29,14 +29,14 @@ def scripts():
     others = [path for folder in ("apps", "scripts", "tests") for path in sorted((source / folder).rglob("*.sh"))]
     subprocess.run(["shellcheck", "-x", "--severity=warning", *paths, slurm / "launch.bash", source / ".ci/run", *others], check=True, cwd=source)
     splits = {"data", "layer", "tensor", "hybrid"}
-    assert {p.stem for p in paths} == splits | {f"{s}_gpu" for s in splits} | {"sweep", "scaling", "report"}, paths
+    assert {p.stem for p in paths} == splits | {f"{s}_gpu" for s in splits} | {"sweep", "scaling", "report", "calibrate"}, paths
     for path in paths:
         text = path.read_text()
         directives = re.findall(r"^#SBATCH (--\S+)", text, re.M)
         assert text.startswith("#!/usr/bin/env bash\n") and "slurm/launch.bash" in text, path
         for site in ("--account", "--partition", "--qos", "--constraint", "--mail", "/home", "/scratch", "module "):
             assert site not in text, (path, site)
-        if path.stem != "report":
+        if path.stem not in ("report", "calibrate"):  # of minutes, and done anew rather than resumed
             for needed in ("--requeue", "--signal=USR1@180", "--open-mode=append", "--cpus-per-task"):
                 assert any(d.startswith(needed) for d in directives), (path, needed)
         assert path.stem.endswith("_gpu") == ("--gpus-per-task=1" in directives) == ("compute.backend=cuda" in text), path

@@ -1,9 +1,11 @@
-/// How many cores a process may use: what it is bound to, and what its control groups grant.
+/// Which cores a host has, and how many a process may use: what it is bound to, and what its control groups
+/// grant.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace partita::base {
@@ -23,5 +25,8 @@ std::vector<CpuLimit> cpu_limits(const std::filesystem::path& root = "/");
 /// `bound_cores`, or fewer where the limits of each process, `limits[i]`, grant less. Processes of one group
 /// share what it grants evenly.
 int cores_together(int bound_cores, std::span<const std::vector<CpuLimit>> limits);
+
+/// As /proc/cpuinfo names the first core: "Intel(R) Xeon(R) Processor"; "unknown" where it does not.
+std::string cpu_model();
 
 }  // namespace partita::base

@@ -1,0 +1,220 @@
+/// What is measured in which order, and with which part of the budget.
+#include "calibration.hpp"
+
+#include <algorithm>
+#include <iomanip>
+#include <limits>
+#include <ostream>
+#include <sstream>
+
+#include "memory.hpp"
+#include "messages.hpp"
+#include "overheads.hpp"
+#include "windows.hpp"
+
+namespace partita::calibrate {
+namespace {
+
+/// Of the budget: kernels on one rank, on all; messages of a level; windows.
+constexpr double alone_share = 0.45, together_share = 0.35, messages_share = 0.06, windows_share = 0.06;
+constexpr std::int64_t beyond_caches = 768 << 20, within_caches = 768 << 10;  ///< bytes of triads
+
+double gigabytes_per_second(double byte_seconds) { return 1e-9 / std::max(byte_seconds, 1e-15); }
+
+class Course {
+ public:
+  Course(const Ranks& ranks, kernels::Backend& backend, const Options& options, std::ostream& progress)
+      : world_(ranks.world),
+        self_(ranks.self),
+        at_once_(world_.size() > 1 && ranks.have_cores),
+        backend_(backend),
+        options_(options),
+        progress_(progress),
+        samples_(options.quick ? 4 << 20 : 48 << 20) {}
+
+  Calibration run() {
+    measure_overheads();
+    measure_memory();
+    measure_kernels();
+    measure_messages();
+    measure_windows();
+    return std::move(found_);
+  }
+
+ private:
+  [[nodiscard]] bool leads() const { return world_.rank() == 0; }
+  [[nodiscard]] std::ostream& say() { return progress_ << std::fixed << std::setprecision(1); }
+
+  void note(const std::string& text) {
+    found_.notes.push_back(text);
+    if (leads()) progress_ << "  " << text << std::endl;
+  }
+
+  void measure_overheads() {
+    if (leads()) progress_ << "overheads of transfers" << std::endl;
+    auto& overheads = found_.machine.overheads;
+    if (leads()) overheads = calibrate::measure_overheads(self_);
+    gather_asleep(world_);
+    if (leads())
+      say() << "  start " << overheads.start_seconds * 1e9 << " ns, wait " << overheads.wait_seconds * 1e9
+            << " ns, poll " << overheads.poll_seconds * 1e9 << " ns" << std::endl;
+  }
+
+  void measure_memory();
+  void measure_kernels();
+  void measure_messages();
+  void measure_level(const std::string& name, int other, std::int64_t ranks);
+  void measure_windows();
+  void measure_kernels(comm::Communicator& group, int active, double share);
+
+  comm::Communicator &world_, &self_;
+  bool at_once_;  ///< whether there is anything that all ranks do at once
+  kernels::Backend& backend_;
+  const Options& options_;
+  std::ostream& progress_;
+  Samples samples_;
+  Calibration found_;
+};
+
+void Course::measure_memory() {
+  if (leads()) progress_ << "memory" << std::endl;
+  const auto size = options_.quick ? beyond_caches / 8 : beyond_caches;
+  auto& machine = found_.machine;
+  const auto say_rate = [&](const std::string& where, int active, double rate) {
+    say() << "  " << where << " " << rate * 1e-9 << " GB/s a rank, " << active
+          << (active == 1 ? " rank active" : " ranks active") << std::endl;
+  };
+  if (leads()) {
+    machine.cache_bytes_per_second = triad_bytes_per_second(self_, within_caches);
+    machine.main_bytes_per_second = triad_bytes_per_second(self_, size);
+    machine.shared_memory.push_back({.active_ranks = 1, .bytes_per_second = machine.main_bytes_per_second});
+    say_rate("cache", 1, machine.cache_bytes_per_second);
+    say_rate("main memory", 1, machine.main_bytes_per_second);
+  }
+  gather_asleep(world_);
+  if (!at_once_) return;
+  const int active = world_.local_size();
+  const double rate = triad_bytes_per_second(world_, size);
+  machine.shared_memory.push_back({.active_ranks = active, .bytes_per_second = rate});
+  if (leads()) say_rate("main memory", active, rate);
+}
+
+void Course::measure_kernels(comm::Communicator& group, int active, double share) {
+  const KernelOptions options{
+      .execution = {.implementation = std::string(backend_.name()),
+                    .threads = options_.threads,
+                    .active_ranks = active},
+      .limits = {.step_flops = options_.quick ? 5e8 : 3e10, .activation_bytes = options_.quick ? 2e7 : 5e8},
+      .network_seconds = options_.quick ? 0.05 : 0.5,
+      .least_networks = active == 1 ? 4 : 6,
+      .most_tries = options_.quick ? 1 : 3};
+  if (leads())
+    say() << "kernels, " << active << (active == 1 ? " rank" : " ranks") << " active on a node" << std::endl;
+  KernelCampaign campaign(group, self_, backend_, samples_, options);
+  campaign.run(share * options_.budget_seconds);
+  auto durations = campaign.gather();
+  if (!leads()) return;
+  const auto times = times_of(durations);
+  if (active == 1) found_.machine.overheads.step_seconds = campaign.step_overhead_seconds();
+  for (const auto before = static_cast<int>(found_.networks.size()); auto& [key, all] : durations)
+    for (auto& duration : all)
+      duration.network += before;
+  found_.durations.merge(durations);
+  found_.networks.insert(found_.networks.end(), campaign.networks().begin(), campaign.networks().end());
+  const auto products = campaign.products(times);
+  found_.machine.flops_per_second = products.flops_per_second;  // in the end of all ranks at once
+  found_.machine.call_seconds = products.call_seconds;
+  const auto [slowest, fastest] = campaign.drift();
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(2) << times.size() << " kernels of " << campaign.networks().size()
+       << " networks in " << campaign.visits() << " visits (" << campaign.repeated() << " repeated), "
+       << active << (active == 1 ? " rank" : " ranks") << " active: up to "
+       << found_.machine.flops_per_second * 1e-9 << " GFLOP/s; the machine drifted between " << slowest
+       << " and " << fastest << " of its median";
+  note(text.str());
+}
+
+void Course::measure_kernels() {
+  if (leads()) measure_kernels(self_, 1, at_once_ ? alone_share : alone_share + together_share);
+  gather_asleep(world_);
+  if (at_once_)
+    measure_kernels(world_, world_.local_size(), together_share);
+  else if (world_.size() > 1)
+    note("more ranks than cores: kernels were measured on one alone");
+  found_.machine.kernels = times_of(found_.durations);
+}
+
+/// Between two ranks that only this level joins.
+void Course::measure_level(const std::string& name, int other, std::int64_t ranks) {
+  MessageOptions options{.seconds = messages_share * options_.budget_seconds};
+  if (options_.quick) options.sizes = 14, options.most_bytes = 4 << 20;
+  const auto samples = calibrate::measure_messages(world_, 0, other, options);
+  if (!leads()) return;
+  auto& machine = found_.machine;
+  machine.levels.push_back(
+      {.name = name, .ranks = ranks, .protocols = protocols_of(samples, machine.overheads)});
+  for (const auto& p : machine.levels.back().protocols)
+    say() << "  " << name << ", from " << p.min_bytes.value()
+          << " bytes: " << (p.rendezvous ? "rendezvous" : "eager") << ", send " << p.send_seconds * 1e9
+          << " ns, latency " << p.latency_seconds * 1e9 << " ns, receive " << p.receive_seconds * 1e9
+          << " ns, " << gigabytes_per_second(p.byte_seconds + p.send_byte_seconds + p.receive_byte_seconds)
+          << " GB/s" << std::endl;
+}
+
+void Course::measure_messages() {
+  auto& machine = found_.machine;
+  const auto& described = machine::Machine::shipped();
+  machine.progress = machine::Progress::polled;
+  machine.link_latency_seconds = described.link_latency_seconds;
+  machine.link_bytes_per_second = described.link_bytes_per_second;
+  if (world_.size() == 1) return note("one rank has no messages: the link is that of the shipped machine");
+  if (leads()) progress_ << "messages" << std::endl;
+  const auto nodes = world_.nodes();
+  const auto on_other = std::find_if(nodes.begin(), nodes.end(), [&](int n) { return n != nodes.front(); });
+  const bool several = on_other != nodes.end();
+  constexpr auto all = std::numeric_limits<std::int64_t>::max();
+  if (nodes[1] == nodes[0]) measure_level("node", 1, several ? on_other - nodes.begin() : all);
+  if (several) measure_level("cluster", static_cast<int>(on_other - nodes.begin()), all);
+  if (!leads()) return;
+  const auto seconds = [&](std::int64_t bytes) {
+    const auto t = machine.message(0, world_.size() - 1, kernels::Bytes(bytes));
+    return static_cast<double>(t.send + t.latency + t.bytes + t.receive) * 1e-12;
+  };
+  constexpr std::int64_t large = 1 << 20;
+  machine.link_latency_seconds = seconds(1);
+  machine.link_bytes_per_second = static_cast<double>(large) / seconds(large);
+}
+
+/// Of all nodes at once, each for itself, where nodes are blocks of equally many ranks.
+void Course::measure_windows() {
+  const int ranks = world_.local_size(), nodes = world_.size() / ranks;
+  const auto all = world_.nodes();
+  bool even = ranks > 1;
+  for (int r = 0; r < world_.size(); ++r)
+    even = even && all[static_cast<std::size_t>(r)] == r / ranks;
+  if (most(world_, even ? 0 : 1) > 0) return;
+  if (leads()) progress_ << "shared windows" << std::endl;
+  auto node = world_.along(topology::Axis::tensor, {.data = nodes, .tensor = ranks});
+  auto& machine = found_.machine;
+  WindowOptions options{.seconds = windows_share * options_.budget_seconds, .overheads = machine.overheads};
+  if (options_.quick) options.sizes = 12, options.most_bytes = 4 << 20;
+  const auto times = window_times(calibrate::measure_windows(node, options));
+  if (!leads()) return;
+  machine.flag_seconds = times.flag_seconds;
+  machine.windows = times.rows;
+  say() << "  flag " << times.flag_seconds * 1e9 << " ns" << std::endl;
+  for (const auto& row : times.rows)
+    say() << "  rounds from " << row.min_bytes.value() << " bytes: stage "
+          << gigabytes_per_second(row.stage_byte_seconds) << ", load "
+          << gigabytes_per_second(row.load_byte_seconds) << ", store "
+          << gigabytes_per_second(row.store_byte_seconds) << " GB/s" << std::endl;
+}
+
+}  // namespace
+
+Calibration measure(const Ranks& ranks, kernels::Backend& backend, const Options& options,
+                    std::ostream& progress) {
+  return Course(ranks, backend, options, progress).run();
+}
+
+}  // namespace partita::calibrate
