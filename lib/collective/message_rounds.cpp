@@ -20,6 +20,7 @@ int modulo(int a, int p) { return (a % p + p) % p; }
 
 /// p − 1 rounds around the ring; in round k rank r passes on share r + offset − k and gets the one before it.
 void ring(Rounds& rounds, int p, int rank, std::span<const std::int64_t> cuts, int offset, Combine combine) {
+  rounds.reserve(rounds.size() + static_cast<std::size_t>(p - 1));
   for (int k = 0; k < p - 1; ++k)
     rounds.push_back(MessageRound{.send_to = modulo(rank + 1, p),
                                   .send = share_of(cuts, modulo(rank + offset - k, p)),
@@ -95,6 +96,7 @@ std::vector<std::int64_t> even_cuts(int p, std::int64_t n) {
 
 Rounds ring_all_reduce(int p, int rank, std::span<const std::int64_t> cuts, Combine combine) {
   Rounds rounds;
+  rounds.reserve(2 * static_cast<std::size_t>(p - 1));
   ring(rounds, p, rank, cuts, -1, combine);
   ring(rounds, p, rank, cuts, 0, Combine::copy);
   return rounds;

@@ -26,6 +26,17 @@ Range member_share(Range range, std::size_t i, std::size_t members) {
   return {range.begin + cut.begin, range.begin + cut.end};
 }
 
+/// The first rank of each node, in order of the nodes.
+std::vector<int> leaders_of(std::span<const int> node_of) {
+  std::map<int, int> first;
+  for (std::size_t r = 0; r < node_of.size(); ++r)
+    first.emplace(node_of[r], static_cast<int>(r));
+  std::vector<int> leaders;
+  for (const auto& [node, rank] : first)
+    leaders.push_back(rank);
+  return leaders;
+}
+
 }  // namespace
 
 Rounds staged_window_all_reduce(int p, int rank, std::int64_t n, Combine combine,
@@ -70,14 +81,11 @@ Rounds direct_window_all_reduce(int p, int rank, std::int64_t n, Combine combine
 }
 
 Rounds hierarchical_all_reduce(int rank, std::span<const int> node_of, std::int64_t n, Combine combine) {
-  std::map<int, std::vector<int>> nodes;
+  std::vector<int> members;  // of the rank's node
   for (std::size_t r = 0; r < node_of.size(); ++r)
-    nodes[node_of[r]].push_back(static_cast<int>(r));
-  std::vector<int> leaders;
-  for (const auto& [node, ranks] : nodes)
-    leaders.push_back(ranks.front());
-  const auto& members = nodes.at(node_of[static_cast<std::size_t>(rank)]);
+    if (node_of[r] == node_of[static_cast<std::size_t>(rank)]) members.push_back(static_cast<int>(r));
   const int leader = members.front();
+  const auto leaders = rank == leader ? leaders_of(node_of) : std::vector<int>{};
   const Range whole{0, n};
   Rounds rounds;
   if (n == 0) return rounds;
@@ -97,6 +105,7 @@ Rounds hierarchical_all_reduce(int rank, std::span<const int> node_of, std::int6
   if (rank == leader && leaders.size() > 1) {
     const auto position = std::find(leaders.begin(), leaders.end(), rank) - leaders.begin();
     const int p = static_cast<int>(leaders.size());
+    rounds.reserve(2 * static_cast<std::size_t>(p) + 1);
     for (auto& round : ring_all_reduce(p, static_cast<int>(position), even_cuts(p, n), combine)) {
       auto& message = std::get<MessageRound>(round);
       message.send_to = leaders[static_cast<std::size_t>(message.send_to)];

@@ -32,10 +32,14 @@ Picoseconds picoseconds(double seconds) {
 }
 
 MessageTime Machine::message(int from, int to, kernels::Bytes bytes) const {
+  return message_on(levels.empty() ? 0 : level_between(from, to), bytes);
+}
+
+MessageTime Machine::message_on(std::size_t level, kernels::Bytes bytes) const {
   const double n = count(bytes);
   if (levels.empty())
     return {.latency = picoseconds(link_latency_seconds), .bytes = picoseconds(n / link_bytes_per_second)};
-  const auto& p = row_of(levels[level_between(from, to)].protocols, bytes);
+  const auto& p = row_of(levels[level].protocols, bytes);
   return {.send = picoseconds(p.send_seconds + n * p.send_byte_seconds),
           .latency = picoseconds(p.latency_seconds),
           .bytes = picoseconds(n * p.byte_seconds),

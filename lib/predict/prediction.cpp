@@ -67,14 +67,12 @@ Prediction predict(const Subject& subject, const Supposed& supposed, std::int64_
   base::expect(steps >= 3, "a steady state wants three steps", steps);
   auto roles = roles_of(subject);
   auto costs = sim::costs_on(supposed.machine, roles.by_rank, batch, subject.site, subject.execution);
-  if (!supposed.speed.empty())
-    costs.instruction = [&supposed, as_machine = costs.instruction](int rank,
-                                                                    const step::Instruction& instruction) {
-      const auto speed = supposed.speed.find(rank);
-      const auto time = as_machine(rank, instruction);
-      if (speed == supposed.speed.end()) return time;
-      return static_cast<Picoseconds>(std::llround(static_cast<double>(time) / speed->second));
-    };
+  if (!supposed.speed.empty()) {
+    std::vector<double> speeds(roles.by_rank.size(), 1);
+    for (const auto& [rank, speed] : supposed.speed)
+      speeds[static_cast<std::size_t>(rank)] = speed;
+    costs = sim::with_speeds(std::move(costs), std::move(speeds));
+  }
   auto simulation = sim::simulate(roles.by_rank, costs, steps);
   return {.batch = batch, .roles = std::move(roles), .simulation = std::move(simulation)};
 }

@@ -127,7 +127,19 @@ Costs costs_on(const machine::Machine& machine, const step::ProgramsByRank& prog
           .wait = machine::picoseconds(machine.overheads.wait_seconds),
           .poll = machine::picoseconds(machine.overheads.poll_seconds),
           .step = machine::picoseconds(machine.overheads.step_seconds),
-          .progress = machine.progress};
+          .progress = machine.progress,
+          .setting = Setting{.machine = &machine, .programs = &programs, .batch = batch, .site = site}};
+}
+
+Costs with_speeds(Costs costs, std::vector<double> by_rank) {
+  costs.instruction = [as_machine = std::move(costs.instruction), by_rank](
+                          int rank, const step::Instruction& instruction) {
+    const double speed = by_rank[static_cast<std::size_t>(rank)];
+    const auto time = as_machine(rank, instruction);
+    return speed == 1 ? time : static_cast<Picoseconds>(std::llround(static_cast<double>(time) / speed));
+  };
+  if (costs.setting) costs.setting->speed = std::move(by_rank);
+  return costs;
 }
 
 }  // namespace partita::sim

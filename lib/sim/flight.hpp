@@ -43,6 +43,12 @@ struct Meeting {
   std::map<std::pair<int, int>, std::vector<Message>> messages;
   std::map<int, std::vector<Picoseconds>> flags;  ///< by rank, in order of its window rounds
   std::map<int, Flight*> under_way;               ///< by rank
+  /// A wait that was over before all had started, and where its parts are counted.
+  struct Wait {
+    Picoseconds begin = 0, waited = 0;
+    Picoseconds *late = nullptr, *exposed = nullptr;
+  };
+  std::vector<Wait> waits;
 
   Message& message(int from, int to, std::size_t number) {
     auto& all = messages[{from, to}];
@@ -64,7 +70,7 @@ class Flight {
 
   [[nodiscard]] bool is_over() const { return round_ == rounds_.size(); }
   [[nodiscard]] int rank() const { return rank_; }
-  [[nodiscard]] const Meeting& meeting() const { return *meeting_; }
+  [[nodiscard]] Meeting& meeting() const { return *meeting_; }
   /// When the last step was over.
   [[nodiscard]] Picoseconds clock() const { return clock_; }
 

@@ -1,258 +1,38 @@
-/// Every rank, every round: a queue of what happens next.
-///
-/// Where transfers move on by themselves their clocks are functions of each other, and the order in which
-/// they are found does not matter. Where cores move them on a rank acts on what it sees at a time: then the
-/// queue is in order of time, and every act takes one step that takes time.
+/// Which depth simulates, and what a simulation says in sum.
 #include "partita/sim/simulate.hpp"
 
 #include <algorithm>
-#include <deque>
-#include <limits>
-#include <queue>
 
-#include "flight.hpp"
+#include "full.hpp"
 #include "partita/base/error.hpp"
-#include "partita/sim/deadlock.hpp"
+#include "plane.hpp"
 
 namespace partita::sim {
 namespace {
 
-using step::Counterparts;
-using step::TransferId;
+constexpr std::size_t most_polled_ranks = 4096;
+constexpr std::size_t few_ranks = 64;
 
-struct Rank {
-  const step::Program* program = nullptr;
-  int step = 0;
-  std::size_t instruction = 0;
-  Picoseconds now = 0;
-  /// Goes through instructions; looks after transfers between two of them; waits for one; waits and has
-  /// nothing to do.
-  enum class Does { walks, looks, waits, rests } does = Does::walks;
-  std::size_t looks_at = 0;               ///< among the active ones
-  std::vector<Flight*> active;            ///< that this core moves on, in the order of their starts
-  std::map<TransferId, Flight*> flights;  ///< of this step
-};
-
-class Full {
- public:
-  Full(const step::ProgramsByRank& programs, const Costs& costs, int steps)
-      : programs_(programs), counterparts_(programs), costs_(costs), ranks_(programs.size()) {
-    simulation_.steps.resize(static_cast<std::size_t>(steps));
-    for (auto& step : simulation_.steps)
-      for (const auto* program : programs)
-        step.emplace_back().instructions.resize(program->instructions.size());
-    meetings_.resize(static_cast<std::size_t>(steps));
-    for (std::size_t r = 0; r < programs.size(); ++r)
-      ranks_[r].program = programs[r];
-  }
-
-  Simulation run() && {
-    for (int r = static_cast<int>(ranks_.size()); r-- > 0;)
-      push(0, r);
-    while (!queue_.empty()) {
-      const auto next = queue_.top();
-      queue_.pop();
-      take_up(next);
-    }
-    for (const auto& rank : ranks_)
-      if (rank.step < static_cast<int>(simulation_.steps.size())) {
-        const auto deadlock = find_deadlock(programs_);
-        base::expect(false, "programs to simulate end", deadlock ? to_string(*deadlock, programs_) : "");
-      }
-    return std::move(simulation_);
-  }
-
- private:
-  /// A rank goes on, or what it may wait for has come.
-  struct Event {
-    Picoseconds time = 0;
-    std::int64_t number = 0;
-    int rank = 0;
-    bool wakes = false;
-    friend bool operator>(const Event& a, const Event& b) {
-      return a.time != b.time ? a.time > b.time : a.number > b.number;
-    }
-  };
-
-  [[nodiscard]] bool polled() const { return costs_.progress == machine::Progress::polled; }
-  void push(Picoseconds time, int rank, bool wakes = false) { queue_.push({time, ++number_, rank, wakes}); }
-  Rank& of(int rank) { return ranks_[static_cast<std::size_t>(rank)]; }
-  RankStep& record(const Rank& rank) {
-    return simulation_
-        .steps[static_cast<std::size_t>(rank.step)][static_cast<std::size_t>(&rank - ranks_.data())];
-  }
-
-  void take_up(const Event& event) {
-    Rank& rank = of(event.rank);
-    if (event.wakes) {
-      if (rank.does != Rank::Does::rests) return;  // it looks by itself
-      rank.now = std::max(rank.now, event.time);
-      rank.does = Rank::Does::waits;
-    }
-    while (act(event.rank, rank) && !polled()) {
-    }
-    while (!told_.empty()) {
-      Flight* const flight = told_.back();
-      told_.pop_back();
-      move_on(*flight);
-    }
-  }
-
-  /// One step; whether the rank can go on. Where cores poll it goes on when its time has come.
-  bool act(int r, Rank& rank) {
-    const auto before = rank.now;
-    const bool goes_on = rank.does == Rank::Does::walks   ? walk(r, rank)
-                         : rank.does == Rank::Does::looks ? look(rank)
-                                                          : wait(r, rank);
-    base::expect(rank.now >= before, "time goes on");
-    if (goes_on && polled()) push(rank.now, r);
-    return goes_on;
-  }
-
-  bool walk(int r, Rank& rank) {
-    if (rank.step == static_cast<int>(simulation_.steps.size())) return false;
-    auto& done = record(rank);
-    if (rank.instruction == 0) done.begin = rank.now;
-    if (rank.instruction == rank.program->instructions.size()) {
-      end_step(rank);
-      return true;
-    }
-    const auto& instruction = rank.program->instructions[rank.instruction];
-    auto& span = done.instructions[rank.instruction];
-    span.begin = rank.now;
-    if (instruction.kind == step::Kind::wait) {
-      rank.does = Rank::Does::waits;
-      return true;
-    }
-    if (instruction.kind == step::Kind::start) {
-      rank.now += costs_.start;
-      done.progress += costs_.start;
-      start(r, rank, *instruction.transfer);
-    } else {
-      const auto cost = costs_.instruction(r, instruction);
-      rank.now += cost;
-      done.busy += cost;
-    }
-    span.end = rank.now;
-    ++rank.instruction;
-    if (polled() && !rank.active.empty()) {
-      rank.does = Rank::Does::looks;
-      rank.looks_at = instruction.kind == step::Kind::start ? rank.active.size() - 1 : 0;
-      if (instruction.kind != step::Kind::start) {
-        rank.now += costs_.poll;
-        done.progress += costs_.poll;
-      }
-    }
-    return true;
-  }
-
-  void end_step(Rank& rank) {
-    record(rank).end = rank.now;
-    rank.now += costs_.step;
-    rank.flights.clear();
-    rank.instruction = 0;
-    ++rank.step;
-  }
-
-  void start(int r, Rank& rank, TransferId transfer) {
-    const auto group = counterparts_.group(r, transfer);
-    base::expect(group && counterparts_.groups()[*group].complete, "a transfer has all its parties");
-    auto& meeting = meetings_[static_cast<std::size_t>(rank.step)][*group];
-    meeting.parties = counterparts_.members(*group).size();
-    auto& flight = flights_.emplace_back(r, meeting, costs_.rounds(r, rank.program->transfers[transfer]),
-                                         rank.now, tell_);
-    rank.flights[transfer] = &flight;
-    if (polled())
-      rank.active.push_back(&flight);
-    else
-      move_on(flight);
-  }
-
-  /// Every transfer under way from `i` on goes as far as it gets, until something takes time. Whether
-  /// something did.
-  bool move_on(Rank& rank, std::size_t& i) {
-    while (i < rank.active.size()) {
-      Flight& flight = *rank.active[i];
-      const auto took = flight.is_over() ? std::nullopt : flight.advance(rank.now, rank.now, tell_);
-      if (flight.is_over())
-        std::erase(rank.active, &flight);
-      else if (!took)
-        ++i;
-      if (!took || *took == 0) continue;
-      rank.now += *took;
-      return true;
-    }
-    return false;
-  }
-
-  /// After an instruction.
-  bool look(Rank& rank) {
-    const auto before = rank.now;
-    if (move_on(rank, rank.looks_at))
-      record(rank).progress += rank.now - before;
-    else
-      rank.does = Rank::Does::walks;
-    return true;
-  }
-
-  bool wait(int r, Rank& rank) {
-    const Flight& flight = *rank.flights.at(*rank.program->instructions[rank.instruction].transfer);
-    std::size_t first = 0;
-    if (!flight.is_over() && move_on(rank, first)) return true;
-    if (flight.is_over()) {
-      end_wait(rank, flight);
-      return true;
-    }
-    rank.does = Rank::Does::rests;
-    for (const auto* active : rank.active)
-      if (const auto time = active->awaited()) push(*time, r, true);
-    return false;
-  }
-
-  void end_wait(Rank& rank, const Flight& flight) {
-    auto& done = record(rank);
-    auto& span = done.instructions[rank.instruction];
-    const auto& instruction = rank.program->instructions[rank.instruction];
-    rank.now = std::max(rank.now, flight.clock());
-    const auto waited = rank.now - span.begin;
-    const auto late = std::clamp<Picoseconds>(flight.meeting().last_start - span.begin, 0, waited);
-    (is_message(rank.program->transfers[*instruction.transfer]) ? done.dependency : done.straggler) += late;
-    done.exposed_transfer += waited - late;
-    rank.now += costs_.wait;
-    done.progress += costs_.wait;
-    span.end = rank.now;
-    ++rank.instruction;
-    rank.does = Rank::Does::walks;
-  }
-
-  /// A transfer that moves on by itself: as far as is known.
-  void move_on(Flight& flight) {
-    while (!flight.is_over())
-      if (!flight.advance(flight.clock(), std::numeric_limits<Picoseconds>::max(), tell_)) return;
-    if (of(flight.rank()).does == Rank::Does::rests) push(flight.clock(), flight.rank(), true);
-  }
-
-  void tell(Flight& flight, Picoseconds time) {
-    if (polled())
-      push(time, flight.rank(), true);
-    else
-      told_.push_back(&flight);
-  }
-
-  const step::ProgramsByRank& programs_;
-  const Counterparts counterparts_;
-  const Costs& costs_;
-  std::vector<Rank> ranks_;
-  std::vector<std::map<Counterparts::GroupId, Meeting>> meetings_;  ///< by step
-  std::priority_queue<Event, std::vector<Event>, std::greater<>> queue_;
-  std::int64_t number_ = 0;
-  std::deque<Flight> flights_;
-  std::vector<Flight*> told_;  ///< that may move on
-  const Flight::Tell tell_ = [this](Flight& flight, Picoseconds time) { tell(flight, time); };
-  Simulation simulation_;
-};
+Depth chosen(Depth asked, std::size_t ranks, bool polled) {
+  if (asked != Depth::automatic) return asked;
+  return ranks <= few_ranks || polled ? Depth::full : Depth::classes;
+}
 
 }  // namespace
+
+std::string_view to_string(Depth depth) {
+  switch (depth) {
+    case Depth::automatic:
+      return "automatic";
+    case Depth::full:
+      return "full";
+    case Depth::plane:
+      return "plane";
+    case Depth::classes:
+      return "classes";
+  }
+  return "unknown";
+}
 
 Picoseconds Simulation::end_of(int step) const {
   Picoseconds end = 0;
@@ -274,8 +54,20 @@ double Simulation::idle_fraction() const {
   return idle / (static_cast<double>(steps.back().size()) * static_cast<double>(step_duration()));
 }
 
-Simulation simulate(const step::ProgramsByRank& programs, const Costs& costs, int steps) {
-  return Full(programs, costs, steps).run();
+Simulation simulate(const step::ProgramsByRank& programs, const Costs& costs, int steps,
+                    const SimulationOptions& options) {
+  const bool polled = costs.progress == machine::Progress::polled;
+  if (polled && programs.size() > most_polled_ranks)
+    throw base::ConfigError(
+        {{"progress", "polled",
+          "cores that move transfers on are simulated up to " + std::to_string(most_polled_ranks) +
+              " ranks, not " + std::to_string(programs.size()) + "; the nearest is independent"}});
+  const auto depth = chosen(options.depth, programs.size(), polled);
+  if (depth == Depth::full) return simulate_full(programs, costs, steps);
+  base::expect(!polled && costs.setting,
+               "plane and classes need a machine that moves transfers on by itself");
+  return (depth == Depth::plane ? simulate_plane : simulate_classes)(programs, costs, steps,
+                                                                     options.spans_of);
 }
 
 }  // namespace partita::sim

@@ -34,18 +34,23 @@ collective::Place place_of(const Program& program, const Transfer& t, int rank, 
   for (const int member : group)
     nodes.push_back(site.node_of.empty() ? 0 : site.node_of[static_cast<std::size_t>(member)]);
   return {.rank = static_cast<int>(std::ranges::find(group, rank) - group.begin()),
-          .node_of = collective::numbered_nodes(nodes),
-          .in_window = t.axis == topology::Axis::data && program.slots[t.slot].in_window,
-          .reached = site.reached.contains(t.axis)};
+          .node_of = collective::numbered_nodes(nodes)};
 }
 
 }  // namespace
 
 ResolvedTransfer resolve(const Program& program, const Transfer& t, int rank, std::int64_t batch,
                          const Site& site) {
-  const auto samples = program.samples_of(t.microbatch, rank, batch);
-  ResolvedTransfer resolved{.spec = spec_of(program, t, samples), .at = place_of(program, t, rank, site)};
+  return resolve(program, t, program.samples_of(t.microbatch, rank, batch), place_of(program, t, rank, site),
+                 site);
+}
+
+ResolvedTransfer resolve(const Program& program, const Transfer& t, std::int64_t samples,
+                         collective::Place place, const Site& site) {
+  ResolvedTransfer resolved{.spec = spec_of(program, t, samples), .at = std::move(place)};
   auto& [spec, at] = resolved;
+  at.in_window = t.axis == topology::Axis::data && program.slots[t.slot].in_window;
+  at.reached = site.reached.contains(t.axis);
   if (t.operation == Operation::all_reduce)
     spec.algorithm =
         t.algorithm != collective::Algorithm::automatic

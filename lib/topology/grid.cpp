@@ -58,14 +58,18 @@ Coordinate coordinate_of(const GridExtent& grid, int rank) {
 
 std::vector<int> group_of(const GridExtent& grid, int rank, Axis axis) {
   const Coordinate mine = coordinate_of(grid, rank);
+  const auto range = [&](Axis one, int coordinate, int extent) {
+    return contains(axis, one) ? std::pair(0, extent) : std::pair(coordinate, coordinate + 1);
+  };
+  const auto [first_data, end_data] = range(Axis::data, mine.data, grid.data);
+  const auto [first_stage, end_stage] = range(Axis::pipeline, mine.pipeline, grid.pipeline);
+  const auto [first_tensor, end_tensor] = range(Axis::tensor, mine.tensor, grid.tensor);
   std::vector<int> group;
-  for (int r = 0; r < static_cast<int>(grid.size()); ++r) {
-    const Coordinate at = coordinate_of(grid, r);
-    if ((contains(axis, Axis::data) || at.data == mine.data) &&
-        (contains(axis, Axis::pipeline) || at.pipeline == mine.pipeline) &&
-        (contains(axis, Axis::tensor) || at.tensor == mine.tensor))
-      group.push_back(r);
-  }
+  group.reserve(static_cast<std::size_t>(grid.along(axis)));
+  for (int d = first_data; d < end_data; ++d)
+    for (int p = first_stage; p < end_stage; ++p)
+      for (int t = first_tensor; t < end_tensor; ++t)
+        group.push_back(rank_of(grid, {.data = d, .pipeline = p, .tensor = t}));
   return group;
 }
 

@@ -18,6 +18,21 @@ inline model::ModelSpec equal_layers(int count) {
   return model_of("4", std::vector<std::string>(static_cast<std::size_t>(count), "linear 4"));
 }
 
+/// inputs/models/vgg-small.ini.
+inline model::ModelSpec vgg_small() {
+  std::vector<std::string> layers;
+  for (const auto* const channels : {"64", "128", "256"}) {
+    for (int i = 0; i < 2; ++i) {
+      layers.push_back(std::string("conv ") + channels + " kernel=3 padding=1");
+      layers.emplace_back("relu");
+    }
+    layers.emplace_back("maxpool 2");
+  }
+  for (const auto* const layer : {"flatten", "linear 1024", "relu", "linear 1024", "relu", "linear 10"})
+    layers.emplace_back(layer);
+  return model_of("3x32x32", layers);
+}
+
 inline step::Plan plan_of(const model::ModelSpec& model, const plan::Request& options) {
   std::vector<base::Violation> violations;
   auto plan = plan::choose(model, options, machine::Machine::shipped(), violations);

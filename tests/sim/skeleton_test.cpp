@@ -96,27 +96,7 @@ INSTANTIATE_TEST_SUITE_P(Models, Skeleton, testing::ValuesIn(skeleton_cases),
                          [](const auto& tried) { return tried.param.name; });
 
 TEST(Programs, OfALargeGridAreBuiltFast) {
-  const auto model = model_of("3x32x32", {"conv 64 kernel=3 padding=1",
-                                          "relu",
-                                          "conv 64 kernel=3 padding=1",
-                                          "relu",
-                                          "maxpool 2",
-                                          "conv 128 kernel=3 padding=1",
-                                          "relu",
-                                          "conv 128 kernel=3 padding=1",
-                                          "relu",
-                                          "maxpool 2",
-                                          "conv 256 kernel=3 padding=1",
-                                          "relu",
-                                          "conv 256 kernel=3 padding=1",
-                                          "relu",
-                                          "maxpool 2",
-                                          "flatten",
-                                          "linear 1024",
-                                          "relu",
-                                          "linear 1024",
-                                          "relu",
-                                          "linear 10"});
+  const auto model = vgg_small();
   const double begin = base::now_seconds();
   const auto plan = plan_of(model, {.grid = {.data = 64, .pipeline = 8, .tensor = 8},
                                     .batch = 64 * 128,

@@ -73,6 +73,8 @@ struct Machine {
   [[nodiscard]] std::size_t level_between(int a, int b) const;
   /// A message of `bytes` bytes between two ranks of the job.
   [[nodiscard]] MessageTime message(int from, int to, kernels::Bytes bytes) const;
+  /// The same between any two ranks whom that level joins; without levels, of level 0.
+  [[nodiscard]] MessageTime message_on(std::size_t level, kernels::Bytes bytes) const;
   /// A round in a window in which a rank copies `staged` bytes into its segment, then loads `loaded` (its own
   /// among them) and stores `stored`.
   [[nodiscard]] WindowTime window(kernels::Bytes staged, kernels::Bytes loaded, kernels::Bytes stored) const;

@@ -36,6 +36,17 @@ struct TimedWhole {
 
 using TimedRound = std::variant<TimedMessages, TimedAccess, TimedWhole>;
 
+/// Of what the costs of a machine are made: from it the depths that do not ask for every rank learn which
+/// ranks are alike. Instructions of ranks of a role that have as many samples and one speed cost the same.
+/// Machine and programs outlive it.
+struct Setting {
+  const machine::Machine* machine = nullptr;
+  const step::ProgramsByRank* programs = nullptr;
+  std::int64_t batch = 1;
+  step::Site site;
+  std::vector<double> speed;  ///< by rank, of what it computes; empty: all 1
+};
+
 struct Costs {
   /// Of a compute or copy instruction of a rank (`start` and `wait` are never asked for).
   std::function<Picoseconds(int rank, const step::Instruction&)> instruction;
@@ -46,6 +57,7 @@ struct Costs {
   /// two steps.
   Picoseconds start = 0, wait = 0, poll = 0, step = 0;
   machine::Progress progress = machine::Progress::independent;
+  std::optional<Setting> setting = {};  ///< where they are a machine's
 };
 
 /// Costs of a batch of `batch` samples at a site on a machine, on which every rank runs its program alike.
@@ -55,5 +67,8 @@ Costs costs_on(const machine::Machine&, const step::ProgramsByRank&, std::int64_
 /// The same for one who asks often: with times of kernels on the same machine.
 Costs costs_on(const machine::Machine&, const step::ProgramsByRank&, std::int64_t batch, const step::Site&,
                const cost::KernelTimes&);
+
+/// The same where ranks compute at different speeds: 0.5 takes twice as long.
+Costs with_speeds(Costs, std::vector<double> by_rank);
 
 }  // namespace partita::sim

@@ -6,6 +6,7 @@
 /// in docs/predict.md.
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "partita/sim/costs.hpp"
@@ -14,6 +15,7 @@ namespace partita::sim {
 
 struct Span {
   Picoseconds begin = 0, end = 0;
+  friend bool operator==(const Span&, const Span&) = default;
 };
 
 /// One step of one rank. Waiting is split as the executor's record does: until the peer of a message had
@@ -26,10 +28,23 @@ struct RankStep {
   Picoseconds progress = 0;  ///< to start transfers, and to move them on between instructions
   Picoseconds dependency = 0, straggler = 0, exposed_transfer = 0;
   [[nodiscard]] Picoseconds idle() const { return dependency + straggler + exposed_transfer; }
+  friend bool operator==(const RankStep&, const RankStep&) = default;
 };
+
+/// How much of a simulation is worked out rank by rank; where they meet all depths have the same times.
+enum class Depth {
+  automatic,  ///< full up to 64 ranks and where cores move transfers on; else classes
+  full,       ///< every rank, every round, as events
+  plane,      ///< every rank; each stage's program is walked once, for all its ranks at a time
+  classes     ///< one of all ranks that are alike; where few are, `plane`
+};
+std::string_view to_string(Depth);
 
 struct Simulation {
   std::vector<std::vector<RankStep>> steps;  ///< by step and rank; the first begins at 0
+  Depth depth = Depth::full;                 ///< in which it was made
+  /// Of `classes`: the class of each rank, numbered by their first ranks. Else empty.
+  std::vector<int> class_of;
 
   /// When the last rank ends a step.
   [[nodiscard]] Picoseconds end_of(int step) const;
@@ -40,8 +55,16 @@ struct Simulation {
   [[nodiscard]] double idle_fraction() const;
 };
 
+struct SimulationOptions {
+  Depth depth = Depth::full;
+  /// Of plane and classes: the ranks whose instructions have spans; those of others are empty.
+  std::vector<int> spans_of = {};
+};
+
 /// `steps` successive steps; a rank begins the next one as soon as it has ended one. Programs that deadlock
-/// are a broken contract.
-Simulation simulate(const step::ProgramsByRank&, const Costs&, int steps);
+/// are a broken contract. Plane and classes need the costs of a machine whose transfers move on by
+/// themselves, and programs that end even if every message waits for its receiver. Cores that move transfers
+/// on are simulated up to 4,096 ranks; more throw a `base::ConfigError`.
+Simulation simulate(const step::ProgramsByRank&, const Costs&, int steps, const SimulationOptions& = {});
 
 }  // namespace partita::sim

@@ -27,6 +27,11 @@ struct ResolvedTransfer {
 /// role.
 ResolvedTransfer resolve(const Program&, const Transfer&, int rank, std::int64_t batch, const Site&);
 
+/// The same where the rank's place among those that take part is known, as far as `rank` and `node_of` of it,
+/// and the samples of its micro-batch.
+ResolvedTransfer resolve(const Program&, const Transfer&, std::int64_t samples, collective::Place,
+                         const Site&);
+
 /// The program with the algorithm of every all-reduce.
 Program resolve(Program, int rank, std::int64_t batch, const Site&);
 

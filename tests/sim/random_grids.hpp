@@ -1,0 +1,125 @@
+/// Random trainings on random grids, most of them uneven, and machines, each a pure function of its seed.
+#pragma once
+
+#include "../step/random_chains.hpp"
+#include "grid_programs.hpp"
+
+namespace partita::sim {
+
+struct RandomGrid {
+  tests::RandomChain chain;
+  plan::Request request;
+  machine::Machine machine;
+  step::Site site;
+  std::vector<double> speed;
+
+  [[nodiscard]] std::string name() const {
+    return to_string(chain) + ", " + std::string(collective::to_string(request.algorithm)) + ", grains " +
+           std::to_string(request.grains) + ", buckets of " + std::to_string(request.bucket_bytes.value());
+  }
+};
+
+class GridDraw {
+ public:
+  explicit GridDraw(std::uint64_t seed) : chains_(seed) {}
+
+  RandomGrid draw(int most_ranks) {
+    for (;;) {
+      RandomGrid g;
+      even_ = one_in(3);
+      g.chain = chains_.draw(2);
+      draw_grid(g, most_ranks);
+      draw_request(g);
+      std::vector<base::Violation> violations;
+      plan::choose(g.chain.model, g.request, machine::Machine::shipped(), violations);
+      if (!violations.empty()) continue;
+      draw_machine(g);
+      return g;
+    }
+  }
+
+ private:
+  int number(int least, int most) { return chains_.number(least, most); }
+  bool one_in(int n) { return chains_.one_in(n); }
+
+  void draw_grid(RandomGrid& g, int most_ranks) {
+    auto& grid = g.chain.grid;
+    const int layers = static_cast<int>(g.chain.layers.size());
+    do
+      grid = {.data = even_ ? 1 << number(1, 5) : number(1, 12),
+              .pipeline = number(1, std::min(8, layers)),
+              .tensor = number(1, 7)};
+    while (grid.size() > most_ranks || grid.size() < 2);
+    g.chain.batch = number(1, 100);
+    using S = step::Schedule;
+    constexpr S schedules[] = {S::naive, S::gpipe, S::one_f_one_b, S::interleaved, S::zb_h1};
+    auto& pipeline = g.chain.pipeline;
+    pipeline = {.schedule = schedules[number(0, 4)], .microbatches = number(1, 7)};
+    if (pipeline.schedule == S::one_f_one_b)
+      pipeline.warmup = number(1, 2);
+    else if (pipeline.schedule != S::zb_h1)
+      pipeline.chunks = number(1, 3);
+    if (even_) g.chain.batch = grid.data * pipeline.microbatches * number(1, 3);
+  }
+
+  void draw_request(RandomGrid& g) {
+    g.request = g.chain.split();
+    g.request.bucket_bytes = kernels::Bytes(1 << number(0, 12));
+    const auto all = collective::algorithms();
+    if (!one_in(4))
+      g.request.algorithm = all[static_cast<std::size_t>(number(0, static_cast<int>(all.size()) - 1))];
+    if (even_ && one_in(2)) g.request.algorithm = collective::Algorithm::recursive_doubling;
+    if (g.chain.grid.tensor == 1 && one_in(3)) {
+      g.request.grains = g.chain.grid.data * (1 << number(0, 2));
+      g.request.pipeline.microbatches = g.request.grains / g.chain.grid.data;
+    }
+  }
+
+  double some(double unit) { return unit * number(0, 1000); }
+
+  machine::Protocol protocol(std::int64_t from, bool rendezvous) {
+    return {.min_bytes = kernels::Bytes(from),
+            .send_seconds = some(1e-9),
+            .send_byte_seconds = some(1e-12),
+            .latency_seconds = some(1e-9),
+            .byte_seconds = some(1e-12),
+            .receive_seconds = some(1e-9),
+            .receive_byte_seconds = some(1e-12),
+            .rendezvous = rendezvous};
+  }
+
+  /// Uneven grids have nodes that no extent need divide.
+  void draw_machine(RandomGrid& g) {
+    auto& m = g.machine = machine::Machine::shipped();
+    m.flops_per_second = 1e8 * number(1, 1000);
+    m.call_seconds = some(1e-9);
+    const int of_node = even_ ? 1 << number(0, 6) : number(0, 1) == 0 ? 3 : 5;
+    if (!one_in(6)) {
+      m.levels = {{.name = "node", .ranks = of_node}, {.name = "cluster"}};
+      if (one_in(3)) m.levels.insert(m.levels.begin() + 1, {.name = "rack", .ranks = 3 * of_node});
+      for (auto& level : m.levels)
+        level.protocols = {protocol(0, one_in(3)), protocol(number(4, 400), !one_in(3))};
+    }
+    if (!one_in(4)) {
+      m.windows = {{.stage_byte_seconds = some(1e-12), .load_byte_seconds = some(1e-12)},
+                   {.min_bytes = kernels::Bytes(number(1, 300)),
+                    .stage_byte_seconds = some(1e-12),
+                    .load_byte_seconds = some(1e-12),
+                    .store_byte_seconds = some(1e-12)}};
+      m.flag_seconds = some(1e-9);
+    }
+    m.overheads = {.start_seconds = some(1e-10), .wait_seconds = some(1e-10), .step_seconds = some(1e-9)};
+    if (g.request.algorithm != collective::Algorithm::window && !one_in(4))
+      for (int rank = 0; rank < static_cast<int>(g.chain.grid.size()); ++rank)
+        g.site.node_of.push_back(rank / of_node);
+    if (one_in(4)) {
+      g.speed.assign(static_cast<std::size_t>(g.chain.grid.size()), 1);
+      g.speed[static_cast<std::size_t>(number(0, static_cast<int>(g.speed.size()) - 1))] = 0.5;
+    }
+  }
+
+  tests::ChainDraw chains_;
+  bool even_ = false;  ///< so that some ranks are alike
+};
+
+}  // namespace partita::sim
