@@ -28,9 +28,9 @@ struct Rank {
   /// Goes through instructions; looks after transfers between two of them; waits for one; waits and has
   /// nothing to do.
   enum class Does { walks, looks, waits, rests } does = Does::walks;
-  std::size_t looks_at = 0;               ///< among the active ones
-  std::vector<Flight*> active;            ///< that this core moves on, in the order of their starts
-  std::map<TransferId, Flight*> flights;  ///< of this step
+  std::size_t looks_at = 0;                     ///< among the active ones
+  std::vector<Flight*> active;                  ///< that this core moves on, in the order of their starts
+  base::IdVector<TransferId, Flight*> flights;  ///< of this step
 };
 
 class Full {
@@ -42,8 +42,12 @@ class Full {
       for (const auto* program : programs)
         step.emplace_back().instructions.resize(program->instructions.size());
     meetings_.resize(static_cast<std::size_t>(steps));
-    for (std::size_t r = 0; r < programs.size(); ++r)
+    for (auto& meetings : meetings_)
+      meetings.resize(counterparts_.groups().size());
+    for (std::size_t r = 0; r < programs.size(); ++r) {
       ranks_[r].program = programs[r];
+      ranks_[r].flights.resize(programs[r]->transfers.size());
+    }
   }
 
   Simulation run() && {
@@ -149,7 +153,6 @@ class Full {
   void end_step(Rank& rank) {
     record(rank).end = rank.now;
     rank.now += costs_.step;
-    rank.flights.clear();
     rank.instruction = 0;
     ++rank.step;
   }
@@ -197,7 +200,7 @@ class Full {
   }
 
   bool wait(int r, Rank& rank) {
-    const Flight& flight = *rank.flights.at(*rank.program->instructions[rank.instruction].transfer);
+    const Flight& flight = *rank.flights[*rank.program->instructions[rank.instruction].transfer];
     std::size_t first = 0;
     if (!flight.is_over() && move_on(rank, first)) return true;
     if (flight.is_over()) {
@@ -256,7 +259,7 @@ class Full {
   const Counterparts counterparts_;
   const Costs& costs_;
   std::vector<Rank> ranks_;
-  std::vector<std::map<Counterparts::GroupId, Meeting>> meetings_;  ///< by step
+  std::vector<base::IdVector<Counterparts::GroupId, Meeting>> meetings_;  ///< by step
   std::priority_queue<Event, std::vector<Event>, std::greater<>> queue_;
   std::int64_t number_ = 0;
   std::deque<Flight> flights_;
