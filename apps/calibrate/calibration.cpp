@@ -101,9 +101,7 @@ void Course::measure_memory() {
 
 void Course::measure_kernels(comm::Communicator& group, int active, double share) {
   const KernelOptions options{
-      .execution = {.implementation = std::string(backend_.name()),
-                    .threads = options_.threads,
-                    .active_ranks = active},
+      .execution = {.implementation = backend_.name(), .threads = options_.threads, .active_ranks = active},
       .limits = {.step_flops = options_.quick ? 5e8 : 3e10, .activation_bytes = options_.quick ? 2e7 : 5e8},
       .network_seconds = options_.quick ? 0.05 : 0.5,
       .least_networks = active == 1 ? 4 : 6,

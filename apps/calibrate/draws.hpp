@@ -2,6 +2,7 @@
 /// were drawn.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <span>

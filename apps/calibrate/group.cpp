@@ -1,6 +1,7 @@
 /// Waiting that leaves the core to others.
 #include "group.hpp"
 
+#include <chrono>
 #include <span>
 #include <thread>
 

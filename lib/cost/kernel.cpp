@@ -182,7 +182,7 @@ std::int64_t gradients_of(const Program& program, step::ChunkId chunk) {
 }
 
 KernelKey key_by_kind(const Program& program, const Instruction& i, std::int64_t samples,
-                      const std::string& optimizer) {
+                      std::string_view optimizer) {
   switch (i.kind) {
     case Kind::forward:
     case Kind::backward:
@@ -198,8 +198,9 @@ KernelKey key_by_kind(const Program& program, const Instruction& i, std::int64_t
     case Kind::combine:
       return {.kernel = "combine", .shape = {gradients_of(program, *i.chunk)}};
     case Kind::update:
-      return {
-          .kernel = "update", .phase = optimizer, .shape = {program.slots[i.writes.front()].fixed.value()}};
+      return {.kernel = "update",
+              .phase = std::string(optimizer),
+              .shape = {program.slots[i.writes.front()].fixed.value()}};
     case Kind::start:
     case Kind::wait:
       break;

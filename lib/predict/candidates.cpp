@@ -74,8 +74,8 @@ config::RunOptions with(config::RunOptions run, const Candidate& candidate) {
 cost::Execution execution_of(const config::RunOptions& run, std::int64_t ranks,
                              const machine::Machine& machine) {
   const auto of_node = machine.levels.empty() ? ranks : std::min(ranks, machine.levels.front().ranks);
-  return {.implementation = std::string(to_string(run.backend)),
-          .optimizer = std::string(to_string(run.train.optimizer.rule)),
+  return {.implementation = to_string(run.backend),
+          .optimizer = to_string(run.train.optimizer.rule),
           .threads = std::max(1, run.threads),
           .active_ranks = static_cast<int>(of_node)};
 }

@@ -243,7 +243,7 @@ void exchange_plans(Archive& root, T& plans) {
     field(
         "measured_seconds", "s", [](auto& r) -> auto& { return r.measured_seconds; });
     field(
-        "chosen", "", [](auto& r) -> auto& { return r.chosen; });
+        "chosen", "1", [](auto& r) -> auto& { return r.chosen; });
   });
 }
 

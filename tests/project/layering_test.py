@@ -18,7 +18,7 @@ layer = {
     "lib/sim": 6, "lib/state": 6,
     "lib/plan": 7, "lib/execute": 7,
     "lib/config": 8, "lib/run": 8,
-    "lib/command_line": 9, "lib/job": 10,
+    "lib/predict": 9, "lib/command_line": 9, "lib/job": 10,
     "apps": 11,
 }
 only_in = {r"mpi\.h": "lib/comm", r"hdf5(_hl)?\.h": "lib/results", r"(oneapi/)?dnnl.*": "kernels/cpu",

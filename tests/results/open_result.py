@@ -14,7 +14,7 @@ except ImportError as missing:
 
 path = sys.argv[1]
 groups = {"environment", "model", "steps", "epochs", "reductions", "traffic", "peers", "memory", "figures", "benchmarks",
-          "timeline", "inference", "changes"}
+          "timeline", "inference", "changes", "plans"}
 columns = 0
 
 

@@ -2,6 +2,8 @@
 /// from the times of their Table 9.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "grid_programs.hpp"
 #include "partita/sim/simulate.hpp"
 

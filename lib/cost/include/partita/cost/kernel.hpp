@@ -2,19 +2,20 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
+#include <string_view>
 
 #include "partita/machine/kernel_time.hpp"
 #include "partita/step/program.hpp"
 
 namespace partita::cost {
 
-/// How a rank runs a program, as far as the program does not say it.
+/// How a rank runs a program, as far as the program does not say it. Names outlive it, as those of back-ends
+/// and rules do.
 struct Execution {
-  std::string implementation = "cpu";  ///< name of the back-end
-  std::string optimizer = "sgd";       ///< name of its rule
-  int threads = 1;                     ///< of the rank
-  int active_ranks = 1;                ///< of its node, that compute at the same time
+  std::string_view implementation = "cpu";  ///< name of the back-end
+  std::string_view optimizer = "sgd";       ///< name of its rule
+  int threads = 1;                          ///< of the rank
+  int active_ranks = 1;                     ///< of its node, that compute at the same time
 };
 
 /// Of a compute or copy instruction, where its micro-batch has `samples` samples on this data rank (of which

@@ -54,7 +54,7 @@ struct Input {
   std::optional<plan::Split> split;         ///< what the program runs; where it can be split
   collective::AlgorithmTable table = collective::AlgorithmTable::shipped();
   machine::Machine machine = machine::Machine::shipped();  ///< that the split is chosen for
-  std::vector<FoundPlan> plans;  ///< of strategy=auto, the best first as they are predicted
+  std::vector<FoundPlan> plans;           ///< of strategy=auto, the best first as they are predicted
   std::optional<machine::Machine> clock;  ///< whose costs alone take time; none: this host's time
   std::vector<base::Violation> violations;
   std::shared_ptr<results::Claims> claims;  ///< on what is written
