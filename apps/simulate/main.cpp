@@ -6,6 +6,7 @@
 #include "partita/command_line/program.hpp"
 #include "partita/job/predicted_record.hpp"
 #include "partita/job/record.hpp"
+#include "partita/predict/scaling.hpp"
 #include "partita/predict/search.hpp"
 #include "partita/results/result_file.hpp"
 #include "print.hpp"
@@ -14,10 +15,16 @@ namespace {
 
 using namespace partita;
 
+constexpr int most_ranks_of_file = 4096;
+
 int run(int argc, const char* const* argv) {
   std::vector<base::Violation> violations;
   const auto own = simulate::parse(argc, argv, violations);
   auto input = job::read_described_input(own.line, own.ranks, std::move(violations));
+  if (!input.options.output.empty() && input.options.grid.size() > most_ranks_of_file)
+    input.violations.push_back({"output", input.options.output.string(),
+                                "has rows of every rank: at most " + std::to_string(most_ranks_of_file) +
+                                    " ranks; leave it out to see the summary"});
   const auto supposed = predict::suppose(input.machine, own.what_if,
                                          static_cast<int>(input.options.grid.size()), input.violations);
   if (!input.violations.empty()) throw base::ConfigError(input.violations);
@@ -29,10 +36,17 @@ int run(int argc, const char* const* argv) {
     return std::cout << base::version_text("partita-simulate", job::libraries_in_use()),
            command_line::success;
   if (options.print_config) return std::cout << config::print_config(options), command_line::success;
+  if (own.scaling) {
+    simulate::print(std::cout, predict::scaling_of(options, supposed, input.table, own.scaling->first,
+                                                   own.scaling->second));
+    return command_line::success;
+  }
   const auto subject = predict::subject_of(options, *input.split, input.machine, input.table);
+  // A file has every rank's instructions.
+  const auto depth = options.output.empty() ? sim::Depth::automatic : sim::Depth::full;
   std::map<std::int64_t, predict::Prediction> predictions;
   for (const auto batch : job::batches_of(input))
-    predictions.emplace(batch, predict::predict(subject, supposed, batch, 4));
+    predictions.emplace(batch, predict::predict(subject, supposed, batch, 4, depth));
   simulate::print(std::cout, subject, supposed, predictions.rbegin()->second,
                   input.data->train.samples.value());
   if (!options.output.empty())

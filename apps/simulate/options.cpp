@@ -3,21 +3,35 @@
 
 #include <array>
 
+#include "partita/base/number.hpp"
 #include "partita/command_line/command_line.hpp"
 
 namespace partita::simulate {
 namespace {
 
-/// That the model of every rank and round takes.
-constexpr int most_ranks = 4096;
+constexpr int most_ranks = 1 << 20;
 
-constexpr std::array<job::OwnOption, 2> own{
-    {{"ranks", "N", "ranks of the machine (without: as many as the grid of the run; 1 to 4096)"},
+constexpr std::array<job::OwnOption, 3> own{
+    {{"ranks", "N", "ranks of the machine (without: as many as the grid of the run; 1 to 1048576)"},
      {"what-if", "CHANGES",
       "a machine that differs, such as \"network.bandwidth=2x; rank.3.speed=0.5x\"; figures are\n      "
       "compute.speed, "
       "memory.bandwidth, network[.LEVEL].bandwidth | latency | overhead,\n      window.bandwidth | latency, "
-      "rank.N.speed"}}};
+      "rank.N.speed"},
+     {"scaling", "A..B",
+      "a table of A, 2A, … B ranks, the grid's data axis growing, instead of one prediction"}}};
+
+void read_scaling(Options& options, std::vector<base::Violation>& violations) {
+  const auto& text = options.line.own.at("scaling");
+  const auto dots = text.find("..");
+  const auto first = base::number_of<int>(text.substr(0, dots));
+  const auto last = dots == std::string::npos ? first : base::number_of<int>(text.substr(dots + 2));
+  if (!first || !last || *first < 1 || *last < *first || *last > most_ranks)
+    return violations.push_back(
+        {"scaling", text,
+         "must be A..B with 1 <= A <= B <= " + std::to_string(most_ranks) + ", such as 1..4096"});
+  options.scaling = {*first, *last};
+}
 
 }  // namespace
 
@@ -27,6 +41,7 @@ Options parse(int argc, const char* const* argv, std::vector<base::Violation>& v
     options.ranks = static_cast<int>(
         command_line::whole_number("ranks", options.line.own.at("ranks"), 1, most_ranks, violations)
             .value_or(1));
+  if (options.line.has("scaling")) read_scaling(options, violations);
   if (options.line.has("what-if")) options.what_if = options.line.own.at("what-if");
   return options;
 }

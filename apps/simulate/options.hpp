@@ -1,7 +1,9 @@
 /// The options of partita-simulate besides the keys of a run.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "partita/job/own_options.hpp"
@@ -9,8 +11,9 @@
 namespace partita::simulate {
 
 struct Options {
-  int ranks = 0;        ///< 0: as many as the grid of the run
-  std::string what_if;  ///< see `predict::suppose`
+  int ranks = 0;                               ///< 0: as many as the grid of the run
+  std::optional<std::pair<int, int>> scaling;  ///< first and last number of ranks
+  std::string what_if;                         ///< see `predict::suppose`
   job::CommandLine line;
 };
 

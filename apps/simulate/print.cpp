@@ -2,6 +2,7 @@
 #include "print.hpp"
 
 #include <algorithm>
+#include <array>
 #include <iomanip>
 #include <map>
 #include <ostream>
@@ -25,17 +26,27 @@ std::string duration(double seconds) {
   return "";
 }
 
+/// Beyond so many ranks what every rank needs and sends is left to roles.
+constexpr std::size_t most_listed_ranks = 4096;
+
+/// Of the ranks whose instructions have spans.
 void print_phases(std::ostream& out, const predict::Prediction& prediction) {
   const auto& ranks = prediction.simulation.steps.back();
   results::PhaseSeconds mean{};
-  double step = 0;
+  double step = 0, count = 0;
   for (std::size_t r = 0; r < ranks.size(); ++r) {
+    if (ranks[r].instructions.empty()) continue;
     const auto phases = predict::phases_of(*prediction.roles.by_rank[r], ranks[r]);
     for (std::size_t p = 0; p < phases.size(); ++p)
-      mean[p] += phases[p] / static_cast<double>(ranks.size());
-    step += static_cast<double>(ranks[r].end - ranks[r].begin) * 1e-12 / static_cast<double>(ranks.size());
+      mean[p] += phases[p];
+    step += static_cast<double>(ranks[r].end - ranks[r].begin) * 1e-12;
+    ++count;
   }
-  out << "\nphases, mean over ranks\n";
+  const bool all = count == static_cast<double>(ranks.size());
+  out << "\nphases, mean over " << (all ? "ranks" : "the first data rank of each stage and share") << "\n";
+  for (auto& phase : mean)
+    phase /= count;
+  step /= count;
   for (std::size_t p = 0; p < mean.size(); ++p)
     if (mean[p] > 0)
       out << "  " << std::left << std::setw(18) << to_string(static_cast<Phase>(p)) << std::right
@@ -44,15 +55,27 @@ void print_phases(std::ostream& out, const predict::Prediction& prediction) {
           << std::defaultfloat;
 }
 
+void print_sensitivities(std::ostream& out, const predict::Subject& subject,
+                         const predict::Supposed& supposed, const predict::Prediction& prediction) {
+  out << "\none percent better, the step is shorter by\n";
+  for (const auto& s : predict::sensitivities_of(subject, supposed, prediction.batch))
+    out << "  " << std::left << std::setw(18) << s.figure << std::right << std::setw(9)
+        << std::setprecision(3) << s.percent << " %\n";
+}
+
 void print_memory(std::ostream& out, const predict::Subject& subject, const predict::Prediction& prediction) {
-  const auto rows = predict::memory_of(subject, prediction.roles);
+  std::vector<int> ranks;
+  for (const auto& program : prediction.roles.programs)  // the first data rank has the largest share
+    ranks.push_back(topology::rank_of(program.grid, program.at));
+  const auto rows = predict::memory_of(subject, prediction.roles, std::array{prediction.batch}, ranks);
   const auto total = [](const results::MemoryRow& m) {
-    return m.parameters + m.gradients + m.optimizer_state + m.activations;
+    return m.parameters + m.gradients + m.optimizer_state + m.activations + m.communication_buffers;
   };
   const auto most = std::ranges::max_element(rows, {}, total);
-  out << "\nmemory of rank " << most - rows.begin() << ", which has most: " << total(*most)
-      << " bytes (parameters " << most->parameters << ", gradients " << most->gradients
-      << ", optimizer state " << most->optimizer_state << ", activations " << most->activations << ")\n";
+  out << "\nmemory of rank " << ranks[static_cast<std::size_t>(most - rows.begin())]
+      << ", which has most: " << total(*most) << " bytes (parameters " << most->parameters << ", gradients "
+      << most->gradients << ", optimizer state " << most->optimizer_state << ", activations "
+      << most->activations << ", inside communication " << most->communication_buffers << ")\n";
 }
 
 void print_bytes(std::ostream& out, const predict::Subject& subject, const predict::Prediction& prediction) {
@@ -88,12 +111,22 @@ void print(std::ostream& out, const predict::Subject& subject, const predict::Su
       out << ' ' << std::setprecision(3) << 100 * bases[b] << " % " << to_string(static_cast<cost::Basis>(b));
   out << "\n";
   print_phases(out, prediction);
-  out << "\none percent better, the step is shorter by\n";
-  for (const auto& s : predict::sensitivities_of(subject, supposed, prediction.batch))
-    out << "  " << std::left << std::setw(18) << s.figure << std::right << std::setw(9)
-        << std::setprecision(3) << s.percent << " %\n";
+  if (prediction.roles.by_rank.size() <= most_listed_ranks)
+    print_sensitivities(out, subject, supposed, prediction);
   print_memory(out, subject, prediction);
-  print_bytes(out, subject, prediction);
+  if (prediction.roles.by_rank.size() <= most_listed_ranks) print_bytes(out, subject, prediction);
+}
+
+void print(std::ostream& out, const std::vector<predict::ScalingRow>& rows) {
+  out << std::setw(9) << "ranks" << std::setw(12) << "batch" << std::setw(13) << "step" << std::setw(16)
+      << "samples/s" << std::setw(13) << "efficiency"
+      << "\n";
+  for (const auto& row : rows)
+    out << std::setw(9) << row.ranks << std::setw(12) << row.batch << std::setw(13)
+        << duration(row.step_seconds) << std::setw(16) << std::setprecision(6) << row.samples_per_second
+        << std::setw(12) << std::setprecision(3) << 100 * row.efficiency << " %\n";
+  const auto falls = std::ranges::find_if(rows, [](const auto& row) { return row.efficiency < 0.5; });
+  if (falls != rows.end()) out << "Efficiency falls below 50 % at " << falls->ranks << " ranks.\n";
 }
 
 }  // namespace partita::simulate

@@ -2,12 +2,16 @@
 #pragma once
 
 #include <iosfwd>
+#include <vector>
 
-#include "partita/predict/prediction.hpp"
+#include "partita/predict/scaling.hpp"
 
 namespace partita::simulate {
 
 void print(std::ostream&, const predict::Subject&, const predict::Supposed&, const predict::Prediction&,
            std::int64_t samples_of_epoch);
+
+/// One line a number of ranks.
+void print(std::ostream&, const std::vector<predict::ScalingRow>&);
 
 }  // namespace partita::simulate

@@ -187,6 +187,25 @@ Rounds rounds_of(const Spec& spec, const Place& at) {
   return message(spec);
 }
 
+Bytes memory_of(const Spec& spec, const Place& at) {
+  if (is_vendors(spec)) return {};
+  const Bytes element = bytes_of(spec.type, kernels::Elements(1));
+  const auto mine = memory_of(rounds_of(spec, at));
+  const Bytes received = element * mine.received;
+  if (!mine.staged) return received;
+  // Slots are as large on all ranks of a node, for the one that stages most.
+  std::int64_t slot = 0;
+  const auto node = [&](int rank) { return at.node_of[static_cast<std::size_t>(rank)]; };
+  for (int rank = 0; rank < at.ranks(); ++rank) {
+    if (node(rank) != node(at.rank)) continue;
+    auto there = at;
+    there.rank = rank;
+    const auto staged = memory_of(rounds_of(spec, there)).staged.value_or(0);
+    slot = std::max(slot, slot_bytes((element * staged).value()));
+  }
+  return received + Bytes(window_bytes(slot));
+}
+
 TrafficCounts traffic_of(const Spec& spec, const Place& at) {
   const Bytes element = bytes_of(spec.type, kernels::Elements(1));
   if (is_vendors(spec)) {

@@ -66,6 +66,18 @@ std::int64_t active_rounds(const Rounds& rounds) {
   });
 }
 
+RoundMemory memory_of(const Rounds& rounds) {
+  RoundMemory memory;
+  for (const auto& round : rounds) {
+    const auto* message = std::get_if<MessageRound>(&round);
+    if (!message)
+      memory.staged = std::max(memory.staged.value_or(0), std::get<WindowRound>(round).stage_in.size());
+    else if (message->combine != Combine::copy)
+      memory.received = std::max(memory.received, message->receive.size());
+  }
+  return memory;
+}
+
 TrafficCounts traffic_of(const Rounds& rounds, int rank, Bytes element) {
   TrafficCounts counts;
   for (const auto& round : rounds) {

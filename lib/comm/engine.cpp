@@ -14,8 +14,8 @@ namespace {
 using collective::MessageRound;
 using collective::WindowRound;
 
-/// Each rank's part of a plan's window: a flag on a cache line of its own, then two staging slots.
-constexpr std::size_t flag_bytes = 64;
+/// Each rank's part of a plan's window begins with its flag; then two staging slots.
+constexpr std::size_t flag_bytes = collective::window_line_bytes;
 
 class RoundCollective final : public BookedCollective {
  public:
@@ -31,36 +31,25 @@ class RoundCollective final : public BookedCollective {
         element_(kernels::size_of(description.type)),
         tag_(owner->take_tag()),
         rounds_(std::move(rounds)) {
-    prepare_scratch();
-    prepare_window(description.in_window);
+    const auto memory = collective::memory_of(rounds_);
+    scratch_.resize(static_cast<std::size_t>(memory.received * element_));
+    prepare_window(memory.staged, description.in_window);
   }
   ~RoundCollective() override { abandon(requests_[0], requests_[1]); }
 
   Bytes buffer_bytes() const override {
-    const auto window = window_.region ? flag_bytes + 2 * slot_bytes_ : 0;
+    const auto window = window_.region ? window_bytes() : 0;
     return Bytes(static_cast<std::int64_t>(scratch_.size() + window));
   }
 
  private:
-  void prepare_scratch() {
-    std::int64_t largest = 0;
-    for (const auto& round : rounds_)
-      if (const auto* message = std::get_if<MessageRound>(&round);
-          message && message->combine != Combine::copy)
-        largest = std::max(largest, message->receive.size());
-    scratch_.resize(static_cast<std::size_t>(largest * element_));
+  [[nodiscard]] std::size_t window_bytes() const {
+    return static_cast<std::size_t>(collective::window_bytes(static_cast<std::int64_t>(slot_bytes_)));
   }
 
-  void prepare_window(bool in_window) {
-    std::int64_t slot = 0;
-    bool uses_window = false;
-    for (const auto& round : rounds_)
-      if (const auto* window = std::get_if<WindowRound>(&round)) {
-        uses_window = true;
-        slot = std::max(slot, window->stage_in.size());
-      }
-    if (!uses_window) return;
-    slot_bytes_ = (static_cast<std::size_t>(slot * element_) + flag_bytes - 1) / flag_bytes * flag_bytes;
+  void prepare_window(std::optional<std::int64_t> staged, bool in_window) {
+    if (!staged) return;
+    slot_bytes_ = static_cast<std::size_t>(collective::slot_bytes(*staged * element_));
     // A rank that stages less than its peers (hierarchical followers) needs equal slots all the same.
     std::uint64_t most = slot_bytes_;
     MPI_Request request = MPI_REQUEST_NULL;
@@ -68,7 +57,7 @@ class RoundCollective final : public BookedCollective {
           "MPI_Iallreduce");
     state().wait_for_node(request);
     slot_bytes_ = most;
-    window_ = state().lease(flag_bytes + 2 * slot_bytes_);
+    window_ = state().lease(window_bytes());
     if (in_window) {
       buffers_ = state().region_of(in_.data());
       base::expect(buffers_ != nullptr, "a buffer planned as in the window lies there");

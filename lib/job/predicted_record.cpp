@@ -3,8 +3,10 @@
 #include "partita/job/predicted_record.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "partita/job/record.hpp"
+#include "partita/run/evaluator.hpp"
 
 namespace partita::job {
 namespace {
@@ -87,9 +89,13 @@ results::RunRecord record_of(const Input& input, const std::string& command_line
     record.steps.append(row);
   }
   const auto& nominal = predictions.rbegin()->second;
+  std::vector<int> all_ranks(nominal.roles.by_rank.size());
+  std::iota(all_ranks.begin(), all_ranks.end(), 0);
   record.reductions = reductions_of(subject, *nominal.roles.by_rank.front());
   record.attributes.algorithm = gradient_algorithms(record.reductions);
-  record.memory = predict::memory_of(subject, nominal.roles);
+  record.memory = predict::memory_of(
+      subject, nominal.roles, run::batch_sizes(input.options.train.batch, input.data->train.samples.value()),
+      all_ranks);
   record.timeline.rows =
       predict::timeline_of(subject, nominal, static_cast<int>(nominal.simulation.steps.size()) - 1);
   const double step = nominal.step_seconds();

@@ -63,7 +63,8 @@ step::Roles roles_of(const Subject& subject) {
           }};
 }
 
-Prediction predict(const Subject& subject, const Supposed& supposed, std::int64_t batch, int steps) {
+Prediction predict(const Subject& subject, const Supposed& supposed, std::int64_t batch, int steps,
+                   sim::Depth depth) {
   base::expect(steps >= 3, "a steady state wants three steps", steps);
   auto roles = roles_of(subject);
   auto costs = sim::costs_on(supposed.machine, roles.by_rank, batch, subject.site, subject.execution);
@@ -73,7 +74,10 @@ Prediction predict(const Subject& subject, const Supposed& supposed, std::int64_
       speeds[static_cast<std::size_t>(rank)] = speed;
     costs = sim::with_speeds(std::move(costs), std::move(speeds));
   }
-  auto simulation = sim::simulate(roles.by_rank, costs, steps);
+  std::vector<int> first_of_roles;
+  for (const auto& program : roles.programs)
+    first_of_roles.push_back(topology::rank_of(program.grid, program.at));
+  auto simulation = sim::simulate(roles.by_rank, costs, steps, {.depth = depth, .spans_of = first_of_roles});
   return {.batch = batch, .roles = std::move(roles), .simulation = std::move(simulation)};
 }
 
@@ -129,18 +133,38 @@ results::PhaseSeconds phases_of(const step::Program& program, const sim::RankSte
   return phases;
 }
 
-std::vector<results::MemoryRow> memory_of(const Subject& subject, const step::Roles& roles) {
+namespace {
+
+/// Of transfers on slots that outlive a step there is one plan, of the others one for each size of a batch.
+kernels::Bytes communication_bytes(const Subject& subject, const step::Program& program, int rank,
+                                   std::span<const std::int64_t> batches) {
+  kernels::Bytes bytes{};
+  for (const auto& t : program.transfers) {
+    const bool once = program.slots[t.slot].lifetime == step::Lifetime::run;
+    for (const auto batch : once ? batches.first(1) : batches) {
+      const auto [spec, at] = step::resolve(program, t, rank, batch, subject.site);
+      bytes += collective::memory_of(spec, at);
+    }
+  }
+  return bytes;
+}
+
+}  // namespace
+
+std::vector<results::MemoryRow> memory_of(const Subject& subject, const step::Roles& roles,
+                                          std::span<const std::int64_t> batches, std::span<const int> ranks) {
   std::vector<results::MemoryRow> rows;
   const auto states = std::ssize(kernels::states_of(subject.optimizer));
-  for (std::size_t r = 0; r < roles.by_rank.size(); ++r) {
-    const auto& program = *roles.by_rank[r];
-    const auto at = topology::coordinate_of(program.grid, static_cast<int>(r));
+  for (const int rank : ranks) {
+    const auto& program = *roles.by_rank[static_cast<std::size_t>(rank)];
+    const auto at = topology::coordinate_of(program.grid, rank);
     const auto trained = bytes_of(program.type, program.trained_count);
     rows.push_back(
         {.parameters = bytes_of(program.type, program.parameter_count),
          .gradients = trained * program.gradient_levels,
          .optimizer_state = trained * states,
-         .activations = step::plan_memory(program, at.data, subject.split.batch, memory::alignment).total});
+         .activations = step::plan_memory(program, at.data, batches.front(), memory::alignment).total,
+         .communication_buffers = communication_bytes(subject, program, rank, batches)});
   }
   return rows;
 }

@@ -3,6 +3,7 @@
 #include "partita/predict/search.hpp"
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 
 #include "partita/sim/costs.hpp"
@@ -15,8 +16,12 @@ using machine::Picoseconds;
 
 Bytes most_memory(const Subject& subject, const step::Roles& roles) {
   Bytes most{};
-  for (const auto& m : memory_of(subject, roles))
-    most = std::max(most, m.parameters + m.gradients + m.optimizer_state + m.activations);
+  std::vector<int> ranks;
+  for (const auto& program : roles.programs)  // the first data rank has the largest share
+    ranks.push_back(topology::rank_of(program.grid, program.at));
+  for (const auto& m : memory_of(subject, roles, std::array{subject.split.batch}, ranks))
+    most = std::max(most,
+                    m.parameters + m.gradients + m.optimizer_state + m.activations + m.communication_buffers);
   return most;
 }
 

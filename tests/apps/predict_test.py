@@ -2,13 +2,16 @@
 
 Usage: predict_test.py MPIEXEC PARTITA_TRAIN PARTITA_SIMULATE PARTITA_PLAN PARTITA_COMPARE SOURCE_FOLDER
 """
+import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 
 import h5py
 import numpy
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
 
 mpiexec, train, simulate, plan, compare = sys.argv[1:6]
 source = pathlib.Path(sys.argv[6])
@@ -16,7 +19,7 @@ folder = pathlib.Path(tempfile.mkdtemp())
 
 
 def run(*command, expected=0):
-    ended = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=120)
+    ended = jobs.run(command)
     assert ended.returncode == expected, (command, ended.returncode, ended.stdout, ended.stderr)
     return ended
 
@@ -53,7 +56,7 @@ for name, (config, ranks, keys) in GRIDS.items():
         assert p.attrs["kind"] == b"simulated" or p.attrs["kind"] == "simulated"
         assert "kind" not in m.attrs
         assert training_traffic(p) == training_traffic(m), name
-        for kind in ("parameters", "gradients", "optimizer_state", "activations"):
+        for kind in ("parameters", "gradients", "optimizer_state", "activations", "communication_buffers"):
             assert (p["memory"][kind][()] == m["memory"][kind][()]).all(), (name, kind)
         assert (p["steps/samples"][()] == m["steps/samples"][()]).all()
         for key in ("grid", "algorithm", "batch", "config_hash", "model"):
@@ -87,6 +90,10 @@ ended = run(simulate, "--config", source / "inputs/runs/digits_cnn.ini", "--rank
             expected=2)
 for word in ("grid", "compute.speed", "rank.N.speed with N from 0 to"):
     assert word in ended.stderr, (word, ended.stderr)
+table = run(simulate, "--config", source / "inputs/runs/digits_mlp.ini", "--scaling=1..256", "--machine", source / "inputs/machines/gpu-cluster.machine").stdout
+assert [line.split()[0] for line in table.splitlines()[1:8]] == ["1", "2", "4", "8", "16", "32", "64"], table  # a batch of 100
+ended = run(simulate, "--config", source / "inputs/runs/digits_mlp.ini", "--scaling=8..4", expected=2)
+assert "scaling = 8..4: must be A..B" in ended.stderr, ended.stderr
 assert run(simulate, "--help").stdout.startswith("Usage: partita-simulate") and run(plan, "--help").stdout.startswith("Usage: partita-plan")
 print("plans run; bad input is refused")
 

@@ -6,6 +6,7 @@
 /// send no message.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string_view>
 #include <variant>
@@ -106,6 +107,21 @@ Rounds with_loads(const Rounds&);
 
 /// Rounds in which something is exchanged or others are waited for.
 std::int64_t active_rounds(const Rounds&);
+
+/// What a rank holds for rounds besides the caller's buffer, in elements: the largest message that is
+/// combined, the largest piece that is staged in a window; none where there is no window.
+struct RoundMemory {
+  std::int64_t received = 0;
+  std::optional<std::int64_t> staged;
+};
+RoundMemory memory_of(const Rounds&);
+
+/// A rank's part of a window: a flag on a line of its own, then two slots of whole lines.
+inline constexpr std::int64_t window_line_bytes = 64;
+constexpr std::int64_t slot_bytes(std::int64_t staged_bytes) {
+  return (staged_bytes + window_line_bytes - 1) / window_line_bytes * window_line_bytes;
+}
+constexpr std::int64_t window_bytes(std::int64_t slot) { return window_line_bytes + 2 * slot; }
 
 /// Bytes and messages of one rank's rounds (payload and seconds stay 0).
 TrafficCounts traffic_of(const Rounds&, int rank, Bytes element);

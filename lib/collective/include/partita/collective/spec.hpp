@@ -52,6 +52,9 @@ bool works_on_shared(const Spec&);
 /// broken contract.
 Rounds rounds_of(const Spec&, const Place&);
 
+/// Bytes that this rank holds for runs on buffers of a host, besides the buffer itself.
+Bytes memory_of(const Spec&, const Place&);
+
 /// Bytes and messages of one run on this rank as a ledger books them; a vendor's are modelled. Calls,
 /// payload, staged bytes and seconds stay 0.
 TrafficCounts traffic_of(const Spec&, const Place&);

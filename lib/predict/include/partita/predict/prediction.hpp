@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <span>
 #include <vector>
 
 #include "partita/cost/kernel_times.hpp"
@@ -39,8 +40,10 @@ struct Prediction {
 /// The programs of all ranks.
 step::Roles roles_of(const Subject&);
 
-/// Simulates `steps` steps, at least three, of `batch` samples.
-Prediction predict(const Subject&, const Supposed&, std::int64_t batch, int steps);
+/// Simulates `steps` steps, at least three, of `batch` samples. Instructions have spans on every rank where
+/// the depth is full, else on the first data rank of each role.
+Prediction predict(const Subject&, const Supposed&, std::int64_t batch, int steps,
+                   sim::Depth = sim::Depth::full);
 
 /// What a step gains, in percent of its time, where a figure of the machine is one percent better.
 struct Sensitivity {
@@ -54,11 +57,12 @@ std::vector<Sensitivity> sensitivities_of(const Subject&, const Supposed&, std::
 using BasisShares = std::array<double, 4>;
 BasisShares bases_of(const Subject&, const step::Roles&, const machine::Machine&, std::int64_t batch);
 
-/// Seconds of one rank in one step, as a run's record has them.
+/// Seconds of one rank in one step, as a run's record has them, from the spans of its instructions.
 results::PhaseSeconds phases_of(const step::Program&, const sim::RankStep&);
 
-/// Peak bytes of every rank, as a run finds them.
-std::vector<results::MemoryRow> memory_of(const Subject&, const step::Roles&);
+/// Peak bytes of these ranks, as a run of batches of these sizes finds them, the largest first.
+std::vector<results::MemoryRow> memory_of(const Subject&, const step::Roles&,
+                                          std::span<const std::int64_t> batches, std::span<const int> ranks);
 
 /// Adds what every rank exchanges in `steps` steps of batches of `batch` samples.
 void add_traffic(std::vector<collective::TrafficRow>&, const Subject&, const step::Roles&, std::int64_t batch,
