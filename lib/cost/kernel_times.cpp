@@ -7,7 +7,9 @@
 #include <optional>
 
 #include "kernel_family.hpp"
+#include "partita/base/error.hpp"
 #include "partita/cost/time.hpp"
+#include "partita/kernels/optimizer.hpp"
 
 namespace partita::cost {
 namespace {
@@ -78,7 +80,9 @@ std::string_view to_string(Basis basis) {
 class KernelTimes::Table {
  public:
   Table(const Machine& machine, Execution execution)
-      : execution_(std::move(execution)), machine_(shared_by(machine, execution_.active_ranks)) {
+      : execution_(execution),
+        machine_(shared_by(machine, execution_.active_ranks)),
+        states_(states_of(execution.optimizer)) {
     std::map<KernelKey, std::map<int, std::vector<KernelFamily::Row>>> rows;
     for (const auto& [key, runs, median, lower, upper] : machine.kernels)
       if (key.implementation == execution_.implementation && key.threads == execution_.threads)
@@ -93,7 +97,10 @@ class KernelTimes::Table {
                                    std::int64_t samples) const {
     if (!families_.empty())
       if (const auto known = known_time(key_of(program, instruction, samples, execution_))) return *known;
-    const auto work = work_of(program, instruction, samples);
+    const auto work =
+        instruction.kind == step::Kind::update
+            ? work_of_update(program.slots[instruction.writes.front()].fixed, program.type, states_)
+            : work_of(program, instruction, samples);
     return {static_cast<machine::Picoseconds>(picoseconds_of(work, machine_)), Basis::modelled};
   }
 
@@ -128,8 +135,16 @@ class KernelTimes::Table {
     return by_ranks.rbegin()->first > execution_.active_ranks ? Basis::interpolated : Basis::extrapolated;
   }
 
+  /// Of an optimizer by its name.
+  static std::size_t states_of(std::string_view name) {
+    const auto rule = std::ranges::find(kernels::optimizers, name, &kernels::OptimizerDescription::name);
+    base::expect(rule != kernels::optimizers.end(), "a rank's optimizer is known", name);
+    return rule->states.size();
+  }
+
   Execution execution_;
   Machine machine_;
+  std::size_t states_;  ///< of the optimizer
   std::map<KernelKey, ByRanks> families_;
 };
 

@@ -22,13 +22,27 @@ Work relu_inside(const step::Unit& unit, std::int64_t samples, DataType type) {
   return unit.fused_relu ? element_wise(unit.local.output.elements() * samples, 0, type) : Work{};
 }
 
+/// Whether an instruction takes the gradients of parameters from sums that stand already.
+bool only_takes_sums(const Program& program, const Instruction& i) {
+  return i.phase == Phase::parameters && program.tensors[*i.unit][*i.microbatch].statistics;
+}
+
 /// Which part of a pass over a unit an instruction is. A pass that needs statistics takes them in its first
 /// half; those of gradients are the pass for the parameters, where there are some to train.
 double part_of_pass(const Program& program, const Instruction& i) {
   if (!program.tensors[*i.unit][*i.microbatch].statistics) return 1;
-  if (i.phase == Phase::parameters) return 0;
   const bool trained = program.units[*i.unit].local.is_trained();
   return i.kind == Kind::backward && trained ? 1 : 0.5;
+}
+
+Bytes touched_by(const Program& program, const Instruction& i, std::int64_t samples) {
+  Bytes bytes{};
+  for (const auto* touched : {&i.reads, &i.writes})
+    for (const auto s : *touched) {
+      const auto& slot = program.slots[s];
+      bytes += bytes_of(slot.type, program.elements(slot, samples));
+    }
+  return bytes;
 }
 
 Work of_unit(const Program& program, const Instruction& i, std::int64_t samples) {
@@ -40,20 +54,11 @@ Work of_unit(const Program& program, const Instruction& i, std::int64_t samples)
     work.calls = 1;
     return work;
   }
+  if (only_takes_sums(program, i)) return {.cache = touched_by(program, i, samples), .calls = 1};
   auto work = work_of(unit.local, mine, program.type);
   work.flops *= part_of_pass(program, i);
   if (i.kind == Kind::forward && i.phase != Phase::statistics) work += relu_inside(unit, mine, program.type);
   return work;
-}
-
-Bytes touched_by(const Program& program, const Instruction& i, std::int64_t samples) {
-  Bytes bytes{};
-  for (const auto* touched : {&i.reads, &i.writes})
-    for (const auto s : *touched) {
-      const auto& slot = program.slots[s];
-      bytes += bytes_of(slot.type, program.elements(slot, samples));
-    }
-  return bytes;
 }
 
 }  // namespace
@@ -81,9 +86,9 @@ Work work_of(const model::Layer& layer, std::int64_t samples, DataType type) {
           .calls = 1};
 }
 
-Work work_of_update(Elements parameters, DataType type) {
+Work work_of_update(Elements parameters, DataType type, std::size_t states) {
   return {.flops = 6 * static_cast<double>(parameters.value()),
-          .main = bytes_of(type, parameters * 5),
+          .main = bytes_of(type, parameters * (3 + 2 * static_cast<std::int64_t>(states))),
           .calls = 1};
 }
 

@@ -206,6 +206,16 @@ TEST(KernelTimes, ThatAreModelledShareTheMemory) {
   EXPECT_EQ(time(64), picoseconds(bytes / 1e9));
 }
 
+TEST(KernelTimes, OfAnUpdateThatIsModelledCountTheOptimizersStates) {
+  const auto& machine = Machine::shipped();
+  const auto model = tests::model_of("1000", {"linear 1000"});
+  const double vector = 4.0 * (1000 * 1000 + 1000) / 10e9;
+  for (const auto& rule : kernels::optimizers)
+    EXPECT_EQ(time_of(machine, Kind::update, model, 1, {.optimizer = rule.name}).time,
+              picoseconds(static_cast<double>(3 + 2 * rule.states.size()) * vector))
+        << rule.name;
+}
+
 /// Rows of nothing, which a calibration may meet where shares are empty.
 TEST(KernelTimes, OfAnIdleRankAreFinite) {
   auto machine = Machine::shipped();

@@ -27,9 +27,9 @@ std::int64_t samples_of(const step::Program&, const step::Unit&, std::int64_t sa
 /// One pass, forward or for a gradient, over a layer or a rank's share of one (`step::Unit::local`).
 Work work_of(const model::Layer&, std::int64_t samples, kernels::DataType);
 
-/// An update of so many parameters by any optimizer, counted as SGD's with momentum: w, g and v are read, w
-/// and v written.
-Work work_of_update(kernels::Elements parameters, kernels::DataType);
+/// An update of so many parameters, counted as SGD's with momentum but for the bytes: w, g and each state are
+/// read, w and the states written.
+Work work_of_update(kernels::Elements parameters, kernels::DataType, std::size_t states = 1);
 
 /// An instruction of the program's role, of which the micro-batch on its data rank has `samples` samples (of
 /// which a share of the samples is cut here). `start` and `wait` do nothing themselves.
