@@ -9,6 +9,7 @@
 
 #include "../models.hpp"
 #include "partita/cost/time.hpp"
+#include "partita/kernels/optimizer.hpp"
 #include "partita/plan/plan.hpp"
 #include "partita/step/build.hpp"
 
