@@ -18,7 +18,8 @@ void print_line(std::ostream& out, std::size_t place, const Outcome& o, const Ou
       << std::fixed << std::setprecision(3) << std::setw(11) << *o.step_seconds * 1e3 << std::setw(11)
       << std::setprecision(1) << mebibytes(o.memory) << std::setw(8) << 100 * o.idle_fraction << std::setw(8)
       << 100 * o.bubble_fraction << std::setw(9) << std::setprecision(2)
-      << *o.step_seconds / *best.step_seconds << std::defaultfloat << "\n";
+      << *o.step_seconds / *best.step_seconds << std::defaultfloat << (o.known_as.empty() ? "" : "  ")
+      << o.known_as << "\n";
 }
 
 void print_counts(std::ostream& out, const predict::Plans& plans, const predict::SearchOptions& options) {
@@ -41,8 +42,11 @@ void print(std::ostream& out, const predict::Plans& plans, const predict::Search
       << "x best"
       << "\n";
   std::size_t place = 0;
-  for (const auto& outcome : plans.outcomes)
-    if (outcome.fate == Fate::simulated && place < options.top) print_line(out, ++place, outcome, best);
+  for (const auto& outcome : plans.outcomes) {
+    if (outcome.fate != Fate::simulated) break;
+    ++place;
+    if (place <= options.top || !outcome.known_as.empty()) print_line(out, place, outcome, best);
+  }
   print_counts(out, plans, options);
   if (plans.is_certain) out << "The first is the best of all in this model of the machine.\n";
 }

@@ -64,10 +64,12 @@ step::Roles roles_of(const Subject& subject) {
 }
 
 Prediction predict(const Subject& subject, const Supposed& supposed, std::int64_t batch, int steps,
-                   sim::Depth depth) {
+                   sim::Depth depth, const cost::KernelTimes* kernels) {
   base::expect(steps >= 3, "a steady state wants three steps", steps);
   auto roles = roles_of(subject);
-  auto costs = sim::costs_on(supposed.machine, roles.by_rank, batch, subject.site, subject.execution);
+  const auto& machine = supposed.machine;
+  auto costs = kernels ? sim::costs_on(machine, roles.by_rank, batch, subject.site, *kernels)
+                       : sim::costs_on(machine, roles.by_rank, batch, subject.site, subject.execution);
   if (!supposed.speed.empty()) {
     std::vector<double> speeds(roles.by_rank.size(), 1);
     for (const auto& [rank, speed] : supposed.speed)

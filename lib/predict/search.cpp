@@ -26,9 +26,9 @@ Bytes most_memory(const Subject& subject, const step::Roles& roles) {
 }
 
 /// What the busiest rank computes in a step: no step is shorter.
-double busiest_seconds(const Subject& subject, const step::Roles& roles, const machine::Machine& machine) {
-  const auto costs =
-      sim::costs_on(machine, roles.by_rank, subject.split.batch, subject.site, subject.execution);
+double busiest_seconds(const Subject& subject, const step::Roles& roles, const machine::Machine& machine,
+                       const cost::KernelTimes& kernels) {
+  const auto costs = sim::costs_on(machine, roles.by_rank, subject.split.batch, subject.site, kernels);
   Picoseconds most = 0;
   for (std::size_t r = 0; r < roles.by_rank.size(); ++r) {
     Picoseconds busy = 0;
@@ -40,11 +40,24 @@ double busiest_seconds(const Subject& subject, const step::Roles& roles, const m
   return static_cast<double>(most) * 1e-12;
 }
 
+/// All ranks on the data axis; as many on the tensor axis as a node has, and the others on the data axis.
+std::string_view known_as(const Candidate& candidate, const machine::Machine& machine) {
+  const auto& grid = candidate.grid;
+  const auto node = machine.levels.empty() ? grid.size() : machine.levels.front().ranks;
+  if (grid.pipeline > 1) return "";
+  if (grid.tensor == 1) return "data alone";
+  return grid.tensor == std::min(node, grid.size()) ? "tensor within a node" : "";
+}
+
 class Search {
  public:
-  Search(const config::RunOptions& run, const machine::Machine& machine,
+  Search(const config::RunOptions& run, int ranks, const machine::Machine& machine,
          const collective::AlgorithmTable& table, const SearchOptions& options)
-      : run_(run), machine_(machine), table_(table), options_(options) {}
+      : run_(run),
+        machine_{.machine = machine, .speed = {}},
+        table_(table),
+        options_(options),
+        kernels_(machine_.machine, execution_of(run, ranks, machine)) {}
 
   Plans find(const std::vector<Candidate>& candidates) && {
     for (const auto& candidate : candidates)
@@ -57,7 +70,7 @@ class Search {
     for (auto& outcome : plans_.outcomes) {
       if (outcome.fate != Fate::simulated) break;
       const bool may_win = !best_ || value_of_bound(outcome) < *best_;
-      if (!may_win && simulated >= options_.top) {
+      if (!may_win && simulated >= options_.top && outcome.known_as.empty()) {
         outcome.fate = Fate::bounded;
         continue;
       }
@@ -72,6 +85,10 @@ class Search {
   }
 
  private:
+  /// Whether memory decides which candidates are simulated; else those alone are planned so far.
+  [[nodiscard]] bool asks_for_memory() const {
+    return options_.memory || options_.objective == Objective::memory;
+  }
   [[nodiscard]] double value_of_bound(const Outcome& o) const {
     return options_.objective == Objective::memory ? static_cast<double>(o.memory.value()) : o.bound_seconds;
   }
@@ -81,13 +98,13 @@ class Search {
   [[nodiscard]] std::optional<Subject> subject(const Candidate& candidate,
                                                std::vector<base::Violation>& violations) const {
     const auto run = with(run_, candidate);
-    auto split = config::split_for_training(run, machine_, violations);
+    auto split = config::split_for_training(run, machine_.machine, violations);
     if (!split || !violations.empty()) return {};
-    return subject_of(run, std::move(*split), machine_, table_);
+    return subject_of(run, std::move(*split), machine_.machine, table_);
   }
 
   [[nodiscard]] Outcome bounded(const Candidate& candidate) const {
-    Outcome outcome{.candidate = candidate};
+    Outcome outcome{.candidate = candidate, .known_as = known_as(candidate, machine_.machine)};
     std::vector<base::Violation> violations;
     const auto subject = this->subject(candidate, violations);
     if (!subject) {
@@ -96,8 +113,8 @@ class Search {
       return outcome;
     }
     const auto roles = roles_of(*subject);
-    outcome.memory = most_memory(*subject, roles);
-    outcome.bound_seconds = busiest_seconds(*subject, roles, machine_);
+    if (asks_for_memory()) outcome.memory = most_memory(*subject, roles);
+    outcome.bound_seconds = busiest_seconds(*subject, roles, machine_.machine, kernels_);
     if (options_.memory && outcome.memory > *options_.memory) outcome.fate = Fate::too_large;
     return outcome;
   }
@@ -105,7 +122,9 @@ class Search {
   void simulate(Outcome& outcome) {
     std::vector<base::Violation> none;
     const auto subject = this->subject(outcome.candidate, none);
-    const auto prediction = predict(*subject, {.machine = machine_, .speed = {}}, subject->split.batch, 3);
+    const auto prediction =
+        predict(*subject, machine_, subject->split.batch, 3, sim::Depth::automatic, &kernels_);
+    if (!asks_for_memory()) outcome.memory = most_memory(*subject, prediction.roles);
     outcome.step_seconds = prediction.step_seconds();
     outcome.idle_fraction = prediction.idle_fraction();
     outcome.bubble_fraction = prediction.bubble_fraction();
@@ -113,9 +132,10 @@ class Search {
   }
 
   const config::RunOptions& run_;
-  const machine::Machine& machine_;
+  const Supposed machine_;
   const collective::AlgorithmTable& table_;
   const SearchOptions& options_;
+  const cost::KernelTimes kernels_;
   Plans plans_;
   std::optional<double> best_;
 };
@@ -144,7 +164,7 @@ std::size_t Plans::count(Fate fate) const {
 
 Plans search(const config::RunOptions& run, int ranks, const machine::Machine& machine,
              const collective::AlgorithmTable& table, const SearchOptions& options) {
-  return Search(run, machine, table, options).find(candidates_of(run, ranks));
+  return Search(run, ranks, machine, table, options).find(candidates_of(run, ranks));
 }
 
 }  // namespace partita::predict

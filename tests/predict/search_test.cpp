@@ -43,6 +43,9 @@ TEST(Search, FindsTheBestOfAllCandidates) {
     EXPECT_TRUE(plans.is_certain);
     EXPECT_EQ(plans.outcomes.size() - plans.count(Fate::impossible), all.size());
     for (const auto& outcome : plans.outcomes) {
+      EXPECT_TRUE(outcome.known_as.empty() || outcome.fate == Fate::simulated ||
+                  outcome.fate == Fate::impossible)
+          << outcome.known_as;
       if (outcome.fate != Fate::bounded) continue;
       ++ruled_out;
       const auto truth = std::ranges::find(all, outcome.candidate, [](const auto& c) { return c.first; });

@@ -41,9 +41,10 @@ struct Prediction {
 step::Roles roles_of(const Subject&);
 
 /// Simulates `steps` steps, at least three, of `batch` samples. Instructions have spans on every rank where
-/// the depth is full, else on the first data rank of each role.
+/// the depth is full, else on the first data rank of each role. Who predicts often has times of kernels
+/// ready, of this machine and of the subject's execution.
 Prediction predict(const Subject&, const Supposed&, std::int64_t batch, int steps,
-                   sim::Depth = sim::Depth::full);
+                   sim::Depth = sim::Depth::full, const cost::KernelTimes* = nullptr);
 
 /// What a step gains, in percent of its time, where a figure of the machine is one percent better.
 struct Sensitivity {

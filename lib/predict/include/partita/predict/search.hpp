@@ -43,11 +43,14 @@ std::string_view to_string(Fate);
 
 struct Outcome {
   Candidate candidate;
+  /// Where it is what people take without a search: "data alone", "tensor within a node"; simulated whatever
+  /// its bound.
+  std::string_view known_as;
   Fate fate = Fate::simulated;
   double bound_seconds = 0;  ///< that no step is shorter than
   std::optional<double> step_seconds;
   double idle_fraction = 0, bubble_fraction = 0;
-  kernels::Bytes memory{};  ///< of the rank that has most
+  kernels::Bytes memory{};  ///< of the rank that has most; where it decides, or the plan was simulated
   std::string why;          ///< it is impossible
 };
 
