@@ -17,6 +17,11 @@ using namespace partita;
 
 constexpr int most_ranks_of_file = 4096;
 
+int nodes_of(const predict::Subject& subject) {
+  const auto& node_of = subject.site.node_of;
+  return node_of.empty() ? 1 : node_of.back() + 1;
+}
+
 int run(int argc, const char* const* argv) {
   std::vector<base::Violation> violations;
   const auto own = simulate::parse(argc, argv, violations);
@@ -49,6 +54,10 @@ int run(int argc, const char* const* argv) {
     predictions.emplace(batch, predict::predict(subject, supposed, batch, 4, depth));
   simulate::print(std::cout, subject, supposed, predictions.rbegin()->second,
                   input.data->train.samples.value());
+  if (own.noise)
+    simulate::print_noise(std::cout, subject, supposed, predictions.rbegin()->first,
+                          {.deviation = *own.noise});
+  if (own.failures) simulate::print_failures(std::cout, *own.failures, nodes_of(subject));
   if (!options.output.empty())
     results::write_snapshot(options.output,
                             job::record_of(input, job::words_of(argc, argv), subject, predictions));

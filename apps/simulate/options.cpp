@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "partita/base/line_file.hpp"
 #include "partita/base/number.hpp"
 #include "partita/command_line/command_line.hpp"
 
@@ -11,13 +12,18 @@ namespace {
 
 constexpr int most_ranks = 1 << 20;
 
-constexpr std::array<job::OwnOption, 3> own{
+constexpr std::array<job::OwnOption, 5> own{
     {{"ranks", "N", "ranks of the machine (without: as many as the grid of the run; 1 to 1048576)"},
      {"what-if", "CHANGES",
       "a machine that differs, such as \"network.bandwidth=2x; rank.3.speed=0.5x\"; figures are\n      "
       "compute.speed, "
       "memory.bandwidth, network[.LEVEL].bandwidth | latency | overhead,\n      window.bandwidth | latency, "
       "rank.N.speed"},
+     {"noise", "DEVIATION",
+      "how far steps scatter where kernels do: of the logarithm of their times, such as 0.05 (0 to 2)"},
+     {"failures", "SECONDS",
+      "what failures leave of a training: \"mtbf=86400 checkpoint=5 restart=60\", of a node, for one, after "
+      "one"},
      {"scaling", "A..B",
       "a table of A, 2A, … B ranks, the grid's data axis growing, instead of one prediction"}}};
 
@@ -33,6 +39,38 @@ void read_scaling(Options& options, std::vector<base::Violation>& violations) {
   options.scaling = {*first, *last};
 }
 
+/// A number from `least` to `most` where the text is one.
+std::optional<double> number_in(const std::string& text, double least, double most) {
+  const auto number = base::number_of<double>(text);
+  return number && *number >= least && *number <= most ? number : std::nullopt;
+}
+
+void read_noise(Options& options, std::vector<base::Violation>& violations) {
+  const auto& text = options.line.own.at("noise");
+  options.noise = number_in(text, 0, 2);
+  if (!options.noise) violations.push_back({"noise", text, "must be a number from 0 to 2, such as 0.05"});
+}
+
+void read_failures(Options& options, std::vector<base::Violation>& violations) {
+  const auto& text = options.line.own.at("failures");
+  std::string twice;
+  auto values = base::values_of(text, twice);
+  predict::Failures failures;
+  const auto take = [&](const char* name, double least, double& target) {
+    const auto number = number_in(values[name], least, 1e12);
+    values.erase(name);
+    if (number) target = *number;
+    return number.has_value();
+  };
+  const bool sound = take("mtbf", 1e-3, failures.mtbf_seconds) &
+                     take("checkpoint", 0, failures.checkpoint_seconds) &
+                     take("restart", 0, failures.restart_seconds);
+  if (!sound || !values.empty() || !twice.empty())
+    violations.push_back(
+        {"failures", text, "must be mtbf=SECONDS checkpoint=SECONDS restart=SECONDS, the first above 0"});
+  options.failures = failures;
+}
+
 }  // namespace
 
 Options parse(int argc, const char* const* argv, std::vector<base::Violation>& violations) {
@@ -41,6 +79,8 @@ Options parse(int argc, const char* const* argv, std::vector<base::Violation>& v
     options.ranks = static_cast<int>(
         command_line::whole_number("ranks", options.line.own.at("ranks"), 1, most_ranks, violations)
             .value_or(1));
+  if (options.line.has("noise")) read_noise(options, violations);
+  if (options.line.has("failures")) read_failures(options, violations);
   if (options.line.has("scaling")) read_scaling(options, violations);
   if (options.line.has("what-if")) options.what_if = options.line.own.at("what-if");
   return options;

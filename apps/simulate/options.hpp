@@ -7,12 +7,15 @@
 #include <vector>
 
 #include "partita/job/own_options.hpp"
+#include "partita/predict/failures.hpp"
 
 namespace partita::simulate {
 
 struct Options {
   int ranks = 0;                               ///< 0: as many as the grid of the run
   std::optional<std::pair<int, int>> scaling;  ///< first and last number of ranks
+  std::optional<double> noise;                 ///< see `predict::Noise`
+  std::optional<predict::Failures> failures;   ///< of one node
   std::string what_if;                         ///< see `predict::suppose`
   job::CommandLine line;
 };

@@ -8,6 +8,8 @@
 #include <ostream>
 #include <sstream>
 
+#include "partita/results/statistics.hpp"
+
 namespace partita::simulate {
 namespace {
 
@@ -115,6 +117,28 @@ void print(std::ostream& out, const predict::Subject& subject, const predict::Su
     print_sensitivities(out, subject, supposed, prediction);
   print_memory(out, subject, prediction);
   if (prediction.roles.by_rank.size() <= most_listed_ranks) print_bytes(out, subject, prediction);
+}
+
+void print_noise(std::ostream& out, const predict::Subject& subject, const predict::Supposed& supposed,
+                 std::int64_t batch, const predict::Noise& noise) {
+  constexpr int steps = 200;
+  const auto seconds = predict::noisy_steps(subject, supposed, batch, noise, steps);
+  out << "\nof " << steps << " steps whose kernels scatter by " << noise.deviation << ": median "
+      << duration(results::percentile(seconds, 50)) << ", 95th percentile "
+      << duration(results::percentile(seconds, 95)) << "\n";
+}
+
+void print_failures(std::ostream& out, predict::Failures of_node, int nodes) {
+  constexpr int failures = 100000;
+  auto of_job = of_node;
+  of_job.mtbf_seconds /= nodes;
+  out << "\nfailures of " << nodes << (nodes == 1 ? " node" : " nodes") << ", one in "
+      << duration(of_job.mtbf_seconds) << "\n";
+  for (const auto& [name, interval] : {std::pair("Young's", predict::young_seconds(of_job)),
+                                       std::pair("Daly's", predict::daly_seconds(of_job))})
+    out << "  a checkpoint each " << duration(interval) << " (" << name
+        << " interval): " << std::setprecision(4) << 100 * predict::goodput(of_job, interval, failures, 1)
+        << " % of the time is useful\n";
 }
 
 void print(std::ostream& out, const std::vector<predict::ScalingRow>& rows) {

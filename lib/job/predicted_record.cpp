@@ -61,6 +61,7 @@ std::vector<std::int64_t> batches_of(const Input& input) {
   for (std::int64_t s = 0; s < std::min(steps, of_epoch); ++s)
     if (const auto size = batch_of_step(input, s); std::ranges::find(sizes, size) == sizes.end())
       sizes.push_back(size);
+  if (sizes.empty()) sizes.push_back(std::min(input.options.train.batch, input.data->train.samples.value()));
   return sizes;
 }
 

@@ -10,7 +10,8 @@
 
 namespace partita::job {
 
-/// The sizes of the batches that the training takes, each once, the nominal one first.
+/// The sizes of the batches that the training takes, each once, the nominal one first; that one alone where
+/// no step is taken.
 std::vector<std::int64_t> batches_of(const Input&);
 
 /// The result file of a predicted run, of kind "simulated": what its steps would leave in one that is

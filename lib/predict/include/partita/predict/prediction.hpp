@@ -40,6 +40,10 @@ struct Prediction {
 /// The programs of all ranks.
 step::Roles roles_of(const Subject&);
 
+/// What instructions and rounds of a batch cost there. Programs and what is supposed outlive the costs.
+sim::Costs costs_of(const Subject&, const Supposed&, const step::Roles&, std::int64_t batch,
+                    const cost::KernelTimes* = nullptr);
+
 /// Simulates `steps` steps, at least three, of `batch` samples. Instructions have spans on every rank where
 /// the depth is full, else on the first data rank of each role. Who predicts often has times of kernels
 /// ready, of this machine and of the subject's execution.
