@@ -72,6 +72,9 @@ def scripts(slurm):
     for name, grid in grids.items():
         job = slurm.submit(script(name), "--train.steps=10", env=environment())
         assert f"strategy {name}: grid {grid}" in passed(slurm, job), name
+    job = slurm.submit(script("auto"), "--train.steps=10", env=environment())
+    printed = passed(slurm, job)
+    assert printed.count("strategy auto takes") == 1 and "measured" in printed, printed
     job = slurm.submit(script("data"), "--train.steps=10", env=environment(PARTITA_LAUNCHER="mpiexec"))
     passed(slurm, job)
     job = slurm.submit(script("hybrid"), "--train.steps=10", env=environment(PARTITA_GRID="data=2 tensor=2"))
