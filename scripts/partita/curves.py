@@ -19,8 +19,8 @@ def running_mean(values, width):
 
 
 def draw_curves(runs):
-    """Training loss by step, losses and accuracy by epoch; `runs` are (label, result). None where nothing was trained."""
-    runs = [(label, run) for label, run in runs if "steps" in run]
+    """Training loss by step, losses and accuracy by epoch; `runs` are (label, result). None where nothing was trained, as in predictions."""
+    runs = [(label, run) for label, run in runs if "steps" in run and run.attributes.get("kind") != "simulated"]
     if not runs:
         return None
     evaluated = [run for _, run in runs if "epochs" in run]
