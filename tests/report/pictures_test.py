@@ -153,6 +153,10 @@ def check_scaling(folder):
         del run.config["load-model"], run.attributes["load_model_hash"]
     loss = curves.draw_curves([("one", runs[0])]).figure.axes[0]
     assert len(loss.get_legend().get_texts()) == 1 + (len(runs[0].columns("steps")["loss"]) >= 80)
+    runs[0].attributes["kind"] = "simulated"  # a prediction has times and no losses
+    assert curves.draw_curves([("predicted", runs[0])]) is None
+    assert curves.draw_step_times([("predicted", runs[0])]) is not None
+    del runs[0].attributes["kind"]
     return runs
 
 
