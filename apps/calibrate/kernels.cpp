@@ -136,7 +136,7 @@ void KernelCampaign::draw(std::uint32_t index) {
   auto network = draw_network(options_.seed, index, group_.size(), options_.limits);
   auto execution = options_.execution;
   execution.optimizer = to_string(network.optimizer);
-  networks_.push_back({.network = std::move(network), .execution = std::move(execution)});
+  networks_.push_back({.network = std::move(network), .execution = execution});
 }
 
 void KernelCampaign::run(double seconds) {

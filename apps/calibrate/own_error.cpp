@@ -17,9 +17,9 @@ constexpr int steps = 3;  ///< of a simulation, as many as a steady state wants
 double predicted_seconds(const TrainedNetwork& trained, const machine::Machine& machine,
                          const step::TensorFormat& format) {
   const auto& network = trained.network;
-  const auto [model, plan] = split(network);
-  const step::Roles roles(plan.grid, [&](const topology::Coordinate& role) {
-    return step::build_training_program(model, plan, role, format);
+  const auto whole = split(network);
+  const step::Roles roles(whole.plan.grid, [&](const topology::Coordinate& role) {
+    return step::build_training_program(whole.model, whole.plan, role, format);
   });
   const auto costs = sim::costs_on(machine, roles.by_rank, network.batch, {}, trained.execution);
   return static_cast<double>(sim::simulate(roles.by_rank, costs, steps).step_duration()) * 1e-12;

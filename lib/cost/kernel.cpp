@@ -75,7 +75,7 @@ std::string name_of(const Program& program, const Instruction& i) {
 }
 
 std::string phase_of(const Instruction& i) {
-  const std::string pass(to_string(i.kind));
+  std::string pass(to_string(i.kind));
   switch (i.phase) {
     case Phase::none:
     case Phase::finish:

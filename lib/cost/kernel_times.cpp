@@ -149,7 +149,7 @@ class KernelTimes::Table {
 };
 
 KernelTimes::KernelTimes(const Machine& machine, Execution execution)
-    : table_(std::make_shared<const Table>(machine, std::move(execution))) {}
+    : table_(std::make_shared<const Table>(machine, execution)) {}
 
 InstructionTime KernelTimes::of(const step::Program& program, const step::Instruction& instruction,
                                 std::int64_t samples) const {

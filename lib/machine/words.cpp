@@ -26,7 +26,7 @@ std::string next_word(std::string_view& line, bool& is_quoted, std::string& wron
   is_quoted = quote < blank;
   const auto end = is_quoted ? line.find('"', quote + 2) : blank;
   if (end == std::string_view::npos) wrong = "has a quotation mark that none closes";
-  const std::string word(line.substr(0, end));
+  std::string word(line.substr(0, end));
   line.remove_prefix(std::min(line.size(), is_quoted && wrong.empty() ? end + 1 : end));
   return word;
 }

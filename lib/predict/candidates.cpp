@@ -24,7 +24,7 @@ std::vector<int> microbatches_of(const config::RunOptions& run, const topology::
   if (fixed) return {run.pipeline.microbatches.value_or(1)};
   if (grid.pipeline == 1) return {1};
   std::vector<int> all;
-  for (std::int64_t m = grid.pipeline; m <= std::min<std::int64_t>(share, 16 * grid.pipeline); m *= 2)
+  for (std::int64_t m = grid.pipeline; m <= std::min(share, std::int64_t{16} * grid.pipeline); m *= 2)
     all.push_back(static_cast<int>(m));
   if (all.empty()) all.push_back(static_cast<int>(std::max<std::int64_t>(1, share)));
   return all;

@@ -12,7 +12,6 @@ namespace partita::sim {
 namespace {
 
 using topology::Axis;
-using topology::Coordinate;
 using Numbers = std::vector<std::int64_t>;
 
 /// All of a spec, in numbers.

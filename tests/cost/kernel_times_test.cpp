@@ -26,7 +26,7 @@ constexpr std::string_view forward = "forward";
 
 /// Seconds of a product as a core might take them: a call, whole vectors of outputs, operands.
 double product_seconds(const Extents& s) {
-  const auto padded = static_cast<double>((s[2] + 15) / 16 * 16);
+  const auto padded = 16 * std::ceil(static_cast<double>(s[2]) / 16);
   const auto samples = static_cast<double>(s[0]), in = static_cast<double>(s[1]),
              out = static_cast<double>(s[2]);
   return 2e-6 + 2 * samples * in * padded / 70e9 + 4 * (samples * in + in * out) / 30e9;

@@ -8,12 +8,12 @@ namespace {
 
 using kernels::Bytes;
 
-constexpr machine::Machine machine{.flops_per_second = 1e9,
-                                   .call_seconds = 2e-6,
-                                   .main_bytes_per_second = 1e8,
-                                   .cache_bytes_per_second = 4e8,
-                                   .link_latency_seconds = 1e-6,
-                                   .link_bytes_per_second = 1e7};
+const machine::Machine machine{.flops_per_second = 1e9,
+                               .call_seconds = 2e-6,
+                               .main_bytes_per_second = 1e8,
+                               .cache_bytes_per_second = 4e8,
+                               .link_latency_seconds = 1e-6,
+                               .link_bytes_per_second = 1e7};
 
 TEST(Time, IsThatOfTheSlowestPartAndOfCalls) {
   EXPECT_EQ(picoseconds_of({}, machine), 0);

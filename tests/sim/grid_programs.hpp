@@ -1,6 +1,7 @@
 /// Programs of all ranks of a grid for models of a few lines, built once a role.
 #pragma once
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -53,7 +54,7 @@ inline std::string named(const step::Plan& plan) {
          std::to_string(o.warmup);
 }
 
-constexpr Picoseconds seconds(double count) { return static_cast<Picoseconds>(count * 1e12 + 0.5); }
+inline Picoseconds seconds(double count) { return static_cast<Picoseconds>(std::llround(count * 1e12)); }
 
 /// How long instructions and transfers take in a study of schedules: a message on its way, a collective from
 /// its last start on.
