@@ -38,7 +38,7 @@ Violation wrong_line(const Line& line, const std::string& why) {
 bool read_lines(const std::filesystem::path& path, const std::string& option,
                 std::vector<Violation>& violations, const std::function<void(std::string_view text)>& parse) {
   const auto before = violations.size();
-  const auto content = read_file_text(path, 1 << 20);
+  const auto content = read_file_text(path, 16 << 20);
   if (!content.wrong.empty()) {
     violations.push_back({option, path.string(), content.wrong});
     return false;

@@ -96,6 +96,30 @@ TEST(Machine, NamesEveryWrongLineAndEverythingMissing) {
   EXPECT_EQ(violations_of("compute call_seconds=0\n" + Machine::shipped().to_text()).size(), 2U);
 }
 
+/// A calibration on several ranks leaves more than a MiB.
+TEST(Machine, OfManyKernelsIsReadFromAFile) {
+  auto machine = parse(sound);
+  for (std::int64_t n = 0; n < 8000; ++n)
+    machine.kernels.push_back({.key = {.implementation = "cpu",
+                                       .kernel = "linear+relu",
+                                       .phase = "backward-parameters+add",
+                                       .type = "float32",
+                                       .layout = "nhwc",
+                                       .shape = {n + 1, 1024, 4096}},
+                               .runs = 40,
+                               .median_seconds = 1.25e-5,
+                               .lower_quartile_seconds = 1e-5,
+                               .upper_quartile_seconds = 1.5e-5});
+  const auto path =
+      std::filesystem::temp_directory_path() / ("partita-large-machine-" + std::to_string(getpid()));
+  std::ofstream(path) << machine.to_text();
+  EXPECT_GT(std::filesystem::file_size(path), 1U << 20);
+  std::vector<base::Violation> violations;
+  EXPECT_EQ(Machine::read(path, "machine", violations), machine);
+  EXPECT_TRUE(violations.empty());
+  std::filesystem::remove(path);
+}
+
 TEST(Machine, ThatCannotBeReadSaysWhichOptionNamesIt) {
   const auto path = std::filesystem::temp_directory_path() / ("partita-machine-" + std::to_string(getpid()));
   std::ofstream(path) << sound;

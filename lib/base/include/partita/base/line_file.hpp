@@ -26,7 +26,8 @@ std::map<std::string, std::string> values_of(std::string_view words, std::string
 Violation wrong_line(const Line&, const std::string& why);
 
 /// Hands the text of a file to `parse`, whose violations get the file's name. A file that cannot be read is a
-/// violation of the option that names it. At most 1 MiB. Whether nothing is wrong.
+/// violation of the option that names it. At most 16 MiB: a machine that was measured
+/// has thousands of lines. Whether nothing is wrong.
 bool read_lines(const std::filesystem::path&, const std::string& option, std::vector<Violation>& violations,
                 const std::function<void(std::string_view text)>& parse);
 
