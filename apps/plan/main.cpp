@@ -6,7 +6,6 @@
 #include "partita/command_line/program.hpp"
 #include "partita/job/record.hpp"
 #include "partita/results/atomic_file.hpp"
-#include "partita/results/result_file.hpp"
 #include "print.hpp"
 
 namespace {
@@ -39,9 +38,8 @@ void write(const std::filesystem::path& path, const config::RunOptions& run) {
 int run(int argc, const char* const* argv) {
   std::vector<base::Violation> violations;
   const auto own = plan_app::parse(argc, argv, violations);
-  auto input = job::read_described_input(own.line, 0, std::move(violations));
-  if (input.has_work() && !own.write.empty())
-    input.append(results::check_output_path("write", own.write, input.options.overwrite));
+  const auto input = job::read_described_input(own.line, 0, std::move(violations),
+                                               {{"write", own.write, results::Use::writes}});
   const auto& options = input.options;
   if (options.help)
     return std::cout << plan_app::usage() << config::help_text("partita-plan", options.help_topic),

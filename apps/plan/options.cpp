@@ -19,7 +19,7 @@ constexpr std::array<job::OwnOption, 5> own{
      {"objective", "WORD", "what is to be least: step, its time, or memory of the largest rank (step)"},
      {"write", "FILE", "write the run file of the best plan"}}};
 
-/// Bytes of "4GiB", "512 MiB", "1000000".
+/// Bytes of "4GiB", "1.5GB", "1000000".
 std::optional<kernels::Bytes> size_of(const std::string& text) {
   const auto letter = text.find_first_not_of("0123456789.eE+");
   const auto number = base::number_of<double>(text.substr(0, letter));

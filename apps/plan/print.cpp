@@ -30,6 +30,9 @@ void print_counts(std::ostream& out, const predict::Plans& plans, const predict:
     out << ", " << n << " need more than " << *options.memory << " bytes";
   if (const auto n = plans.count(Fate::impossible)) out << ", " << n << " that the run refuses";
   out << "\n";
+  const auto refused = std::ranges::find(plans.outcomes, Fate::impossible, &Outcome::fate);
+  if (refused != plans.outcomes.end())
+    out << "refused, for example: " << refused->candidate.name() << ": " << refused->why << "\n";
 }
 
 }  // namespace

@@ -26,13 +26,6 @@ int run(int argc, const char* const* argv) {
   std::vector<base::Violation> violations;
   const auto own = simulate::parse(argc, argv, violations);
   auto input = job::read_described_input(own.line, own.ranks, std::move(violations));
-  if (!input.options.output.empty() && input.options.grid.size() > most_ranks_of_file)
-    input.violations.push_back({"output", input.options.output.string(),
-                                "has rows of every rank: at most " + std::to_string(most_ranks_of_file) +
-                                    " ranks; leave it out to see the summary"});
-  const auto supposed = predict::suppose(input.machine, own.what_if,
-                                         static_cast<int>(input.options.grid.size()), input.violations);
-  if (!input.violations.empty()) throw base::ConfigError(input.violations);
   const auto& options = input.options;
   if (options.help)
     return std::cout << simulate::usage() << config::help_text("partita-simulate", options.help_topic),
@@ -40,6 +33,13 @@ int run(int argc, const char* const* argv) {
   if (options.version)
     return std::cout << base::version_text("partita-simulate", job::libraries_in_use()),
            command_line::success;
+  if (!options.output.empty() && options.grid.size() > most_ranks_of_file)
+    input.violations.push_back({"output", options.output.string(),
+                                "has rows of every rank: at most " + std::to_string(most_ranks_of_file) +
+                                    " ranks; leave it out to see the summary"});
+  const auto supposed =
+      predict::suppose(input.machine, own.what_if, static_cast<int>(options.grid.size()), input.violations);
+  if (!input.violations.empty()) throw base::ConfigError(input.violations);
   if (options.print_config) return std::cout << config::print_config(options), command_line::success;
   if (own.scaling) {
     simulate::print(std::cout, predict::scaling_of(options, supposed, input.table, own.scaling->first,

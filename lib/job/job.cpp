@@ -109,7 +109,8 @@ std::shared_ptr<const data::DataPair> DataSets::load(const data::DataOptions& op
   return found->data;
 }
 
-Input read_input(int argc, const char* const* argv, int world_size, DataSets& sets, Normalised normalised) {
+Input read_input(int argc, const char* const* argv, int world_size, DataSets& sets, Normalised normalised,
+                 Kernels kernels) {
   Input input;
   auto& options = input.options = config::parse(argc, argv, input.violations);
   if (!input.has_work()) return input;
@@ -138,7 +139,7 @@ Input read_input(int argc, const char* const* argv, int world_size, DataSets& se
                           : sets.load(options.data, input.violations);
   if (input.data && !as_trained) options.own_normalisation = input.data->train.own_normalisation;
   if (input.data && input.model_is_known) input.append(config::check_data(options, *input.data));
-  if (options.backend == config::Backend::cuda) check_cuda(input);
+  if (options.backend == config::Backend::cuda && kernels == Kernels::run_here) check_cuda(input);
   return input;
 }
 

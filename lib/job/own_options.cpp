@@ -49,7 +49,8 @@ CommandLine split_command_line(int argc, const char* const* argv, std::span<cons
   return line;
 }
 
-Input read_described_input(const CommandLine& line, int ranks, std::vector<base::Violation> earlier) {
+Input read_described_input(const CommandLine& line, int ranks, std::vector<base::Violation> earlier,
+                           std::vector<results::NamedPath> written) {
   std::vector<const char*> words;
   for (const auto& word : line.run)
     words.push_back(word.c_str());
@@ -57,15 +58,17 @@ Input read_described_input(const CommandLine& line, int ranks, std::vector<base:
   std::vector<base::Violation> of_options;  // read again, and told, with the rest
   const auto options = config::parse(count, words.data(), of_options);
   DataSets sets;
-  auto input = read_shared_input(count, words.data(), ranks > 0 ? ranks : ranks_of(options), sets);
-  if (!input.has_work()) return input;
+  auto input =
+      read_shared_input(count, words.data(), ranks > 0 ? ranks : ranks_of(options), sets, Kernels::described);
   input.violations.insert(input.violations.begin(), earlier.begin(), earlier.end());
-  // Kernels and devices are the machine's, whatever this host has.
-  std::erase_if(input.violations, [](const auto& v) { return v.key == "compute.backend"; });
+  if (!input.has_work()) return input;
+  written.push_back({"output", input.options.output, results::Use::writes});
   auto files = files_read(input);
-  files.push_back({"output", input.options.output, results::Use::writes});
-  if (hold(input, files) && !input.options.output.empty())
-    input.append(results::check_output_path("output", input.options.output, input.options.overwrite));
+  files.insert(files.end(), written.begin(), written.end());
+  if (!hold(input, files)) return input;
+  for (const auto& file : written)
+    if (!file.path.empty())
+      input.append(results::check_output_path(file.role, file.path, input.options.overwrite));
   return input;
 }
 

@@ -40,8 +40,8 @@ std::vector<base::Violation> check_outputs(const config::RunOptions& options) {
 
 }  // namespace
 
-Input read_shared_input(int argc, const char* const* argv, int world_size, DataSets& sets) {
-  auto input = read_input(argc, argv, world_size, sets, Normalised::as_asked);
+Input read_shared_input(int argc, const char* const* argv, int world_size, DataSets& sets, Kernels kernels) {
+  auto input = read_input(argc, argv, world_size, sets, Normalised::as_asked, kernels);
   const auto& options = input.options;
   if (!input.has_work()) return input;
   const bool can_split = input.model_is_known && input.grid_fits;

@@ -15,13 +15,15 @@ std::vector<int> divisors_of(int n) {
 }
 
 /// Numbers of micro-batches worth trying on so many stages: from one to where a micro-batch has one sample,
-/// doubling; where the model shares statistics within a micro-batch only the run's own.
+/// doubling; where the model shares statistics within a micro-batch only the run's own, and in the
+/// deterministic mode one for each grain.
 std::vector<int> microbatches_of(const config::RunOptions& run, const topology::GridExtent& grid) {
   const auto share = plan::largest_share(grid, run.train.batch);
   const auto& layers = run.model.layers;
-  const bool fixed = run.train.deterministic ||
-                     std::ranges::any_of(layers, [](const auto& l) { return l.takes_statistics(); });
-  if (fixed) return {run.pipeline.microbatches.value_or(1)};
+  if (run.train.deterministic)
+    return {run.pipeline.microbatches.value_or(std::max(1, run.train.grains / grid.data))};
+  if (std::ranges::any_of(layers, [](const auto& l) { return l.takes_statistics(); }))
+    return {run.pipeline.microbatches.value_or(1)};
   if (grid.pipeline == 1) return {1};
   std::vector<int> all;
   for (std::int64_t m = grid.pipeline; m <= std::min(share, std::int64_t{16} * grid.pipeline); m *= 2)

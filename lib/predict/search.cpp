@@ -142,22 +142,6 @@ class Search {
 
 }  // namespace
 
-std::string_view to_string(Objective objective) { return objective == Objective::step ? "step" : "memory"; }
-
-std::string_view to_string(Fate fate) {
-  switch (fate) {
-    case Fate::simulated:
-      return "simulated";
-    case Fate::bounded:
-      return "bounded";
-    case Fate::too_large:
-      return "too large";
-    case Fate::impossible:
-      return "impossible";
-  }
-  return "unknown";
-}
-
 std::size_t Plans::count(Fate fate) const {
   return static_cast<std::size_t>(std::ranges::count(outcomes, fate, &Outcome::fate));
 }

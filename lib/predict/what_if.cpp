@@ -45,6 +45,8 @@ void compute_speed(Machine& m, double factor) {
 
 void memory_bandwidth(Machine& m, double factor) {
   m.main_bytes_per_second *= factor;
+  for (auto& shared : m.shared_memory)
+    shared.bytes_per_second *= factor;
   turn_kernels(m, factor, moves_data);
 }
 

@@ -20,7 +20,9 @@ Trial::Trial(const model::ModelSpec& model, const step::Plan& plan, const Traini
                                             {.type = backend.type(), .layout = backend.image_layout()})),
       parameters_(program_, backend.device(), axes_.along(topology::Axis::data), options.optimizer),
       executor_(program_, model, backend, axes_, parameters_,
-                {.largest_batch = batch_, .device_messages = options.device_messages}),
+                {.largest_batch = batch_,
+                 .device_messages = options.device_messages,
+                 .execution = options.execution}),
       sampler_({.samples = data.samples, .seed = options.seed}) {
   parameters_.initialize(program_, model, options.initializer, options.seed);
   executor_.prepare(batch_);

@@ -94,6 +94,17 @@ table = run(simulate, "--config", source / "inputs/runs/digits_mlp.ini", "--scal
 assert [line.split()[0] for line in table.splitlines()[1:8]] == ["1", "2", "4", "8", "16", "32", "64"], table  # a batch of 100
 ended = run(simulate, "--config", source / "inputs/runs/digits_mlp.ini", "--scaling=8..4", expected=2)
 assert "scaling = 8..4: must be A..B" in ended.stderr, ended.stderr
+ended = run(simulate, "--config", source / "inputs/runs/digits_mlp.ini", "--compute.backend=abacus", expected=2)
+assert "compute.backend = abacus" in ended.stderr, ended.stderr
+run(simulate, "--config", source / "inputs/runs/digits_mlp.ini", "--compute.backend=cuda")  # a device that need not be here
+before = best.read_bytes()
+ended = run(plan, "--config", best, "--ranks=2", "--write", best, "--overwrite", expected=2)
+assert "write" in ended.stderr and best.read_bytes() == before, ended.stderr
+shown = run(plan, "--config", source / "inputs/runs/digits_cnn.ini", "--ranks=4", "--train.deterministic=true").stdout
+assert "x best" in shown and "refused, for example" in shown, shown
+fat_tree = ["--config", source / "inputs/runs/digits_mlp.ini", "--ranks=16", "--machine", source / "inputs/machines/fat-tree.machine"]
+slow = run(simulate, *fat_tree, "--what-if=memory.bandwidth=0.1x").stdout
+assert slow.splitlines()[3] != run(simulate, *fat_tree).stdout.splitlines()[3], slow  # memory that active ranks share
 assert run(simulate, "--help").stdout.startswith("Usage: partita-simulate") and run(plan, "--help").stdout.startswith("Usage: partita-plan")
 print("plans run; bad input is refused")
 

@@ -73,9 +73,13 @@ struct Input {
 /// Whether data are normalised as the options say, or as in the training of the model that is loaded.
 enum class Normalised { as_asked, as_trained };
 
+/// Whether this host computes, and must have what the back-end needs, or a machine does that is described.
+enum class Kernels { run_here, described };
+
 /// Command line, run file, data, model file and table of algorithms, with what is wrong with each, whatever
 /// the program does with them. Where there is no work only the options are read.
-Input read_input(int argc, const char* const* argv, int world_size, DataSets&, Normalised);
+Input read_input(int argc, const char* const* argv, int world_size, DataSets&, Normalised,
+                 Kernels = Kernels::run_here);
 
 /// A run on its ranks.
 struct Job {

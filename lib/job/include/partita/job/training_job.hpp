@@ -12,7 +12,8 @@ namespace partita::job {
 Input read_training_input(int argc, const char* const* argv, int rank, int world_size);
 
 /// The same without the files that are written, for one of several runs in a process, which share data sets.
-Input read_shared_input(int argc, const char* const* argv, int world_size, DataSets&);
+Input read_shared_input(int argc, const char* const* argv, int world_size, DataSets&,
+                        Kernels = Kernels::run_here);
 
 /// What a run reads and what it writes.
 std::vector<results::NamedPath> files_of(const Input&);

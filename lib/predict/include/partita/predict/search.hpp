@@ -13,7 +13,6 @@ namespace partita::predict {
 
 /// What decides between two plans: the time of a step, or the largest rank's memory.
 enum class Objective { step, memory };
-std::string_view to_string(Objective);
 
 struct SearchOptions {
   Objective objective = Objective::step;
@@ -39,7 +38,6 @@ enum class Fate {
   too_large,   ///< needs more memory than a rank has
   impossible,  ///< the run refuses it
 };
-std::string_view to_string(Fate);
 
 struct Outcome {
   Candidate candidate;
@@ -51,7 +49,7 @@ struct Outcome {
   std::optional<double> step_seconds;
   double idle_fraction = 0, bubble_fraction = 0;
   kernels::Bytes memory{};  ///< of the rank that has most; where it decides, or the plan was simulated
-  std::string why;          ///< it is impossible
+  std::string why;          ///< the run refuses it
 };
 
 struct Plans {
