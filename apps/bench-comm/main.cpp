@@ -241,9 +241,7 @@ void check_outputs(const bench_comm::Options& options, results::Claims& claims,
 }
 
 int run_main(int argc, char** argv) {
-  std::string command_line;
-  for (int i = 0; i < argc; ++i)
-    command_line += (i > 0 ? " " : "") + std::string(argv[i]);
+  const auto command_line = command_line::text_of(argc, argv);
   return comm::run_program(argc, argv, std::cerr, [&](comm::MpiEnvironment& environment) -> int {
     auto control = comm::Communicator::world(environment);
     const bool prints = control.rank() == 0;

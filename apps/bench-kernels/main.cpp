@@ -18,6 +18,7 @@
 #include "partita/comm/communicator.hpp"
 #include "partita/comm/environment.hpp"
 #include "partita/comm/library.hpp"
+#include "partita/command_line/command_line.hpp"
 #include "partita/command_line/program.hpp"
 #include "partita/kernels/cpu/library.hpp"
 #include "partita/kernels/cuda/devices.hpp"
@@ -71,8 +72,7 @@ base::Versions libraries_in_use() {
 
 void write_results(const Campaign& campaign, const std::string& path, int argc, char** argv) {
   results::RunRecord record{.attributes = results::new_attributes()};
-  for (int i = 0; i < argc; ++i)
-    record.attributes.command_line += (i > 0 ? " " : "") + std::string(argv[i]);
+  record.attributes.command_line = command_line::text_of(argc, argv);
   record.attributes.status = campaign.correct() ? results::Status::complete : results::Status::invalid;
   record.environment.entries = base::dependency_versions(libraries_in_use());
   record.benchmarks = campaign.rows();

@@ -176,7 +176,7 @@ void Course::measure_messages() {
   if (!leads()) return;
   const auto seconds = [&](std::int64_t bytes) {
     const auto t = machine.message(0, world_.size() - 1, kernels::Bytes(bytes));
-    return static_cast<double>(t.send + t.latency + t.bytes + t.receive) * 1e-12;
+    return machine::seconds_of(t.send + t.latency + t.bytes + t.receive);
   };
   constexpr std::int64_t large = 1 << 20;
   machine.link_latency_seconds = seconds(1);

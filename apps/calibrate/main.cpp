@@ -9,6 +9,7 @@
 #include "partita/base/end_signals.hpp"
 #include "partita/base/version.hpp"
 #include "partita/comm/library.hpp"
+#include "partita/command_line/command_line.hpp"
 #include "partita/command_line/program.hpp"
 #include "partita/kernels/backend.hpp"
 #include "partita/kernels/cpu/library.hpp"
@@ -79,9 +80,7 @@ int run(comm::MpiEnvironment& environment, comm::Communicator& control, const ca
 }
 
 int run_main(int argc, char** argv) {
-  std::string command_line;
-  for (int i = 0; i < argc; ++i)
-    command_line += (i > 0 ? " " : "") + std::string(argv[i]);
+  const auto command_line = command_line::text_of(argc, argv);
   return comm::run_program(argc, argv, std::cerr, [&](comm::MpiEnvironment& environment) -> int {
     auto control = comm::Communicator::world(environment);
     const bool prints = control.rank() == 0;

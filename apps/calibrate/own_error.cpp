@@ -22,7 +22,7 @@ double predicted_seconds(const TrainedNetwork& trained, const machine::Machine& 
     return step::build_training_program(whole.model, whole.plan, role, format);
   });
   const auto costs = sim::costs_on(machine, roles.by_rank, network.batch, {}, trained.execution);
-  return static_cast<double>(sim::simulate(roles.by_rank, costs, steps).step_duration()) * 1e-12;
+  return machine::seconds_of(sim::simulate(roles.by_rank, costs, steps).step_duration());
 }
 
 /// Of one way to predict, over all networks.

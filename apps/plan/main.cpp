@@ -35,7 +35,7 @@ void write(const std::filesystem::path& path, const config::RunOptions& run) {
   });
 }
 
-int run(int argc, const char* const* argv) {
+int run_main(int argc, const char* const* argv) {
   std::vector<base::Violation> violations;
   const auto own = plan_app::parse(argc, argv, violations);
   const auto input = job::read_described_input(own.line, 0, std::move(violations),
@@ -63,5 +63,5 @@ int run(int argc, const char* const* argv) {
 
 int main(int argc, char** argv) {
   base::end_on_signals("partita-plan");
-  return command_line::run("partita-plan", [&] { return run(argc, argv); });
+  return command_line::run("partita-plan", [&] { return run_main(argc, argv); });
 }

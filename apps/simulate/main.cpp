@@ -3,6 +3,7 @@
 
 #include "options.hpp"
 #include "partita/base/end_signals.hpp"
+#include "partita/command_line/command_line.hpp"
 #include "partita/command_line/program.hpp"
 #include "partita/job/predicted_record.hpp"
 #include "partita/job/record.hpp"
@@ -22,7 +23,7 @@ int nodes_of(const predict::Subject& subject) {
   return node_of.empty() ? 1 : node_of.back() + 1;
 }
 
-int run(int argc, const char* const* argv) {
+int run_main(int argc, const char* const* argv) {
   std::vector<base::Violation> violations;
   const auto own = simulate::parse(argc, argv, violations);
   auto input = job::read_described_input(own.line, own.ranks, std::move(violations));
@@ -60,7 +61,7 @@ int run(int argc, const char* const* argv) {
   if (own.failures) simulate::print_failures(std::cout, *own.failures, nodes_of(subject));
   if (!options.output.empty())
     results::write_snapshot(options.output,
-                            job::record_of(input, job::words_of(argc, argv), subject, predictions));
+                            job::record_of(input, command_line::text_of(argc, argv), subject, predictions));
   return command_line::success;
 }
 
@@ -68,5 +69,5 @@ int run(int argc, const char* const* argv) {
 
 int main(int argc, char** argv) {
   base::end_on_signals("partita-simulate");
-  return command_line::run("partita-simulate", [&] { return run(argc, argv); });
+  return command_line::run("partita-simulate", [&] { return run_main(argc, argv); });
 }

@@ -41,7 +41,7 @@ void print_phases(std::ostream& out, const predict::Prediction& prediction) {
     const auto phases = predict::phases_of(*prediction.roles.by_rank[r], ranks[r]);
     for (std::size_t p = 0; p < phases.size(); ++p)
       mean[p] += phases[p];
-    step += static_cast<double>(ranks[r].end - ranks[r].begin) * 1e-12;
+    step += machine::seconds_of(ranks[r].end - ranks[r].begin);
     ++count;
   }
   const bool all = count == static_cast<double>(ranks.size());
@@ -81,8 +81,7 @@ void print_memory(std::ostream& out, const predict::Subject& subject, const pred
 }
 
 void print_bytes(std::ostream& out, const predict::Subject& subject, const predict::Prediction& prediction) {
-  std::vector<collective::TrafficRow> rows;
-  predict::add_traffic(rows, subject, prediction.roles, prediction.batch, 1);
+  const auto rows = predict::traffic_of(subject, prediction.roles, {{prediction.batch, 1}});
   std::map<std::string, collective::TrafficCounts> by_purpose;
   for (const auto& row : rows)
     by_purpose[std::string(to_string(row.key.axis)) + ' ' + std::string(to_string(row.key.operation)) + ' ' +

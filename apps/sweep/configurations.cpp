@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "partita/command_line/command_line.hpp"
 #include "partita/job/training_job.hpp"
 
 namespace partita::sweep {
@@ -152,7 +153,7 @@ std::string Configuration::command_line() const {
   std::vector<const char*> argv;
   for (const auto& word : words)
     argv.push_back(word.c_str());
-  return job::words_of(static_cast<int>(argv.size()), argv.data());
+  return partita::command_line::text_of(static_cast<int>(argv.size()), argv.data());
 }
 
 std::string Configuration::values() const {

@@ -84,6 +84,18 @@ TrafficCounts& TrafficCounts::operator+=(const TrafficCounts& other) {
   return *this;
 }
 
+TrafficCounts& TrafficCounts::operator*=(std::int64_t times) {
+  calls *= times;
+  messages *= times;
+  for (Bytes* bytes : {&payload_bytes, &wire_bytes, &wire_bytes_received, &window_bytes_read,
+                       &window_bytes_written, &staged_bytes})
+    *bytes = *bytes * times;
+  if (modelled_wire_bytes) *modelled_wire_bytes = *modelled_wire_bytes * times;
+  exposed_seconds *= static_cast<double>(times);
+  hidden_seconds *= static_cast<double>(times);
+  return *this;
+}
+
 PeerCounts& PeerCounts::operator+=(const PeerCounts& other) {
   wire_bytes += other.wire_bytes;
   wire_bytes_received += other.wire_bytes_received;

@@ -11,6 +11,13 @@
 
 namespace partita::command_line {
 
+std::string text_of(int argc, const char* const* argv) {
+  std::string text;
+  for (int i = 0; i < argc; ++i)
+    text += (i > 0 ? " " : "") + std::string(argv[i]);
+  return text;
+}
+
 Words words_of(int argc, const char* const* argv) { return {argv + 1, argv + std::max(argc, 1)}; }
 
 Words take_words(Words& words, const std::string& prefix) {

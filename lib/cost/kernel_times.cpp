@@ -115,8 +115,7 @@ class KernelTimes::Table {
       auto [seconds, basis] = nearest(family->second).at(key.shape);
       if (&relative != relatives.data()) basis = Basis::extrapolated;
       basis = std::max(basis, basis_of_ranks(family->second));
-      return InstructionTime{static_cast<machine::Picoseconds>(std::llround(seconds / seconds_of_picosecond)),
-                             basis};
+      return InstructionTime{machine::picoseconds(seconds), basis};
     }
     return std::nullopt;
   }

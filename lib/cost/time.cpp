@@ -2,13 +2,11 @@
 #include "partita/cost/time.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 namespace partita::cost {
 namespace {
 
-/// Eleven days at most: sums are finite, however slow a machine is said to be.
-double picoseconds(double seconds) { return std::min(std::round(seconds / seconds_of_picosecond), 1e18); }
+double picoseconds(double seconds) { return static_cast<double>(machine::picoseconds(seconds)); }
 
 double bytes(kernels::Bytes count) { return static_cast<double>(count.value()); }
 

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <iostream>
 
+#include "partita/command_line/command_line.hpp"
 #include "partita/job/preprocessing.hpp"
 #include "partita/job/record.hpp"
 #include "partita/kernels/cuda/backend.hpp"
@@ -89,13 +90,6 @@ std::string answer(const Program& program, const config::RunOptions& options) {
 
 }  // namespace
 
-std::string words_of(int argc, const char* const* argv) {
-  std::string words;
-  for (int i = 0; i < argc; ++i)
-    words += (i > 0 ? " " : "") + std::string(argv[i]);
-  return words;
-}
-
 std::shared_ptr<const data::DataPair> DataSets::load(const data::DataOptions& options,
                                                      std::vector<base::Violation>& violations) {
   auto found = std::find_if(loaded_.begin(), loaded_.end(),
@@ -176,7 +170,7 @@ int run_main(const Program& program, int argc, char** argv) {
                         .world = world,
                         .ranks_on_host = control.local_size(),
                         .rank_on_host = control.local_rank(),
-                        .command_line = words_of(argc, argv)});
+                        .command_line = command_line::text_of(argc, argv)});
   });
 }
 

@@ -28,7 +28,7 @@ results::StepRow row_of(const predict::Prediction& prediction, std::vector<resul
   const auto& ranks = prediction.simulation.steps.back();
   for (std::size_t r = 0; r < ranks.size(); ++r) {
     phases.push_back(predict::phases_of(*prediction.roles.by_rank[r], ranks[r]));
-    seconds.push_back(static_cast<double>(ranks[r].end - ranks[r].begin) * 1e-12);
+    seconds.push_back(machine::seconds_of(ranks[r].end - ranks[r].begin));
   }
   return {.loss = results::not_measured,
           .seconds = *std::max_element(seconds.begin(), seconds.end()),
@@ -49,6 +49,29 @@ std::vector<results::ReductionRow> reductions_of(const predict::Subject& subject
                     .algorithm = std::string(to_string(spec.algorithm)),
                     .in_window = at.in_window});
   }
+  return rows;
+}
+
+/// Of the last step, from its begin on.
+std::vector<results::TimelineRow> timeline_of(const predict::Subject& subject,
+                                              const predict::Prediction& prediction) {
+  const auto& simulated = prediction.simulation.steps;
+  const auto step = static_cast<std::int64_t>(simulated.size()) - 1;
+  run::TimelineSpans spans(prediction.roles.by_rank);
+  machine::Picoseconds origin = simulated.back().front().begin;
+  for (std::size_t r = 0; r < simulated.back().size(); ++r) {
+    const auto& rank = simulated.back()[r];
+    origin = std::min(origin, rank.begin);
+    spans.append(static_cast<int>(r), step, prediction.batch,
+                 [&](std::size_t i) -> execute::InstructionTimes {
+                   return {machine::seconds_of(rank.instructions[i].begin),
+                           machine::seconds_of(rank.instructions[i].end)};
+                 });
+  }
+  std::vector<results::TimelineRow> rows;
+  for (const auto& span : spans.take())
+    rows.push_back(timeline_row(span, *prediction.roles.by_rank[static_cast<std::size_t>(span.rank)],
+                                subject.split.model, machine::seconds_of(origin)));
   return rows;
 }
 
@@ -76,11 +99,9 @@ results::RunRecord record_of(const Input& input, const std::string& command_line
     record.environment.ranks.push_back(
         {.host = "simulated", .cpu_model = "simulated", .coordinate = topology::coordinate_of(grid, r)});
   const auto steps = input.options.train.steps_on(input.data->train.samples);
-  std::map<std::int64_t, std::int64_t> times;
+  std::map<std::int64_t, std::int64_t> steps_of_batch;
   for (std::int64_t s = 0; s < steps; ++s)
-    ++times[batch_of_step(input, s)];
-  for (const auto& [batch, prediction] : predictions)
-    predict::add_traffic(record.traffic, subject, prediction.roles, batch, times[batch]);
+    ++steps_of_batch[batch_of_step(input, s)];
   for (std::int64_t s = 0; s < steps && s * grid.size() < most_rows; ++s) {
     const auto batch = batch_of_step(input, s);
     std::vector<results::PhaseSeconds> phases;
@@ -97,8 +118,8 @@ results::RunRecord record_of(const Input& input, const std::string& command_line
   record.memory = predict::memory_of(
       subject, nominal.roles, run::batch_sizes(input.options.train.batch, input.data->train.samples.value()),
       all_ranks);
-  record.timeline.rows =
-      predict::timeline_of(subject, nominal, static_cast<int>(nominal.simulation.steps.size()) - 1);
+  record.traffic = predict::traffic_of(subject, nominal.roles, steps_of_batch);
+  record.timeline.rows = timeline_of(subject, nominal);
   const double step = nominal.step_seconds();
   record.figures = {{"step_time_predicted", step, "s"},
                     {"throughput", static_cast<double>(subject.split.batch) / step, "samples/s"},

@@ -142,6 +142,32 @@ std::string gradient_algorithms(const std::vector<results::ReductionRow>& rows) 
   return text.empty() ? "none" : text;
 }
 
+results::TimelineRow timeline_row(const run::TimelineSpan& span, const step::Program& program,
+                                  const model::ModelSpec& model, double origin) {
+  const auto number_of = [](const auto& id) { return id ? id->value() : -1; };
+  const auto& instruction = program.instructions[static_cast<std::size_t>(span.instruction)];
+  results::TimelineRow row{.rank = span.rank,
+                           .step = span.step,
+                           .start_seconds = span.begin_seconds - origin,
+                           .end_seconds = span.end_seconds - origin,
+                           .kind = std::string(to_string(instruction.kind)),
+                           .phase = std::string(to_string(instruction.phase)),
+                           .microbatch = number_of(instruction.microbatch),
+                           .chunk = number_of(instruction.chunk),
+                           .queue = "compute",  // one thread of control: what it does follows in one row
+                           .bytes = span.bytes,
+                           .flow = span.flow};
+  if (instruction.unit) row.layer = name_of(program.units[*instruction.unit], model);
+  if (instruction.transfer) {
+    const auto& transfer = program.transfers[*instruction.transfer];
+    row.axis = to_string(transfer.axis);
+    row.purpose = to_string(transfer.purpose);
+    if (span.in_flight) row.kind = to_string(transfer.operation);
+    if (span.in_flight) row.queue = "communication";
+  }
+  return row;
+}
+
 void update_costs(results::RunRecord& record, comm::Communicator& world, const step::Program& program,
                   const execute::Executor& executor) {
   const Bytes trained = bytes_of(program.type, program.trained_count);

@@ -146,29 +146,10 @@ void add_timeline(results::RunRecord& record, comm::Communicator& world, const m
     earlier_end = std::max(earlier_end, row.end_seconds);
   }
   origin -= earlier_end;
-  const auto number_of = [](const auto& id) { return id ? id->value() : -1; };
   for (const auto& span : spans) {
-    const auto& program = *training.roles().by_rank[static_cast<std::size_t>(span.rank)];
-    const auto& instruction = program.instructions[static_cast<std::size_t>(span.instruction)];
-    results::TimelineRow row{.rank = span.rank,
-                             .step = span.step,
-                             .start_seconds = span.begin_seconds - origin,
-                             .end_seconds = span.end_seconds - origin,
-                             .kind = std::string(to_string(instruction.kind)),
-                             .phase = std::string(to_string(instruction.phase)),
-                             .microbatch = number_of(instruction.microbatch),
-                             .chunk = number_of(instruction.chunk),
-                             .queue = "compute",  // one thread of control: what it does follows in one row
-                             .bytes = span.bytes,
-                             .flow = span.flow < 0 ? -1 : first_flow + span.flow};
-    if (instruction.unit) row.layer = name_of(program.units[*instruction.unit], model);
-    if (instruction.transfer) {
-      const auto& transfer = program.transfers[*instruction.transfer];
-      row.axis = to_string(transfer.axis);
-      row.purpose = to_string(transfer.purpose);
-      if (span.in_flight) row.kind = to_string(transfer.operation);
-      if (span.in_flight) row.queue = "communication";
-    }
+    auto row =
+        timeline_row(span, *training.roles().by_rank[static_cast<std::size_t>(span.rank)], model, origin);
+    if (row.flow >= 0) row.flow += first_flow;
     record.timeline.rows.push_back(std::move(row));
   }
 }

@@ -16,10 +16,9 @@ namespace partita::predict {
 namespace {
 
 using machine::Picoseconds;
+using machine::seconds_of;
 using results::Phase;
 using step::Kind;
-
-double seconds(Picoseconds time) { return static_cast<double>(time) * 1e-12; }
 
 Phase phase_of(Kind kind) {
   switch (kind) {
@@ -48,7 +47,7 @@ double share_of_time(const Prediction& prediction, Picoseconds sim::RankStep::*w
 
 }  // namespace
 
-double Prediction::step_seconds() const { return seconds(simulation.step_duration()); }
+double Prediction::step_seconds() const { return seconds_of(simulation.step_duration()); }
 double Prediction::bubble_fraction() const { return share_of_time(*this, &sim::RankStep::dependency); }
 double Prediction::idle_fraction() const {
   return bubble_fraction() + share_of_time(*this, &sim::RankStep::straggler) +
@@ -113,8 +112,8 @@ BasisShares bases_of(const Subject& subject, const step::Roles& roles, const mac
       if (instruction.kind == Kind::start || instruction.kind == Kind::wait) continue;
       const auto [time, basis] =
           times.of(program, instruction, program.samples_of(instruction.microbatch, rank, batch));
-      shares[static_cast<std::size_t>(basis)] += seconds(time);
-      whole += seconds(time);
+      shares[static_cast<std::size_t>(basis)] += seconds_of(time);
+      whole += seconds_of(time);
     }
   }
   for (auto& share : shares)
@@ -128,14 +127,15 @@ results::PhaseSeconds phases_of(const step::Program& program, const sim::RankSte
   for (std::size_t i = 0; i < program.instructions.size(); ++i) {
     const auto& instruction = program.instructions[i];
     const auto& span = rank.instructions[i];
-    if (instruction.kind != Kind::wait) phase(phase_of(instruction.kind)) += seconds(span.end - span.begin);
+    if (instruction.kind != Kind::wait)
+      phase(phase_of(instruction.kind)) += seconds_of(span.end - span.begin);
   }
-  phase(Phase::dependency) = seconds(rank.dependency);
-  phase(Phase::straggler) = seconds(rank.straggler);
+  phase(Phase::dependency) = seconds_of(rank.dependency);
+  phase(Phase::straggler) = seconds_of(rank.straggler);
   double others = 0;
   for (const double p : phases)
     others += p;
-  phase(Phase::exposed_transfer) = seconds(rank.end - rank.begin) - others;
+  phase(Phase::exposed_transfer) = seconds_of(rank.end - rank.begin) - others;
   return phases;
 }
 
@@ -175,93 +175,18 @@ std::vector<results::MemoryRow> memory_of(const Subject& subject, const step::Ro
   return rows;
 }
 
-void add_traffic(std::vector<collective::TrafficRow>& rows, const Subject& subject, const step::Roles& roles,
-                 std::int64_t batch, std::int64_t steps) {
+std::vector<collective::TrafficRow> traffic_of(const Subject& subject, const step::Roles& roles,
+                                               const std::map<std::int64_t, std::int64_t>& steps_of_batch) {
+  std::vector<collective::TrafficRow> rows;
   for (std::size_t r = 0; r < roles.by_rank.size(); ++r) {
     const int rank = static_cast<int>(r);
-    for (const auto& [key, of_step] : step::traffic_of_step(*roles.by_rank[r], rank, batch, subject.site)) {
-      auto row = std::ranges::find_if(
-          rows, [&, k = key](const auto& known) { return known.rank == rank && known.key == k; });
-      if (row == rows.end()) row = rows.insert(rows.end(), {.rank = rank, .key = key, .counts = {}});
-      for (std::int64_t s = 0; s < steps; ++s)
-        row->counts += of_step.counts;
-    }
+    std::map<collective::TrafficKey, collective::TrafficCounts> of_rank;
+    for (const auto& [batch, steps] : steps_of_batch)
+      for (auto [key, of_step] : step::traffic_of_step(*roles.by_rank[r], rank, batch, subject.site))
+        of_rank[key] += of_step.counts *= steps;
+    for (const auto& [key, counts] : of_rank)
+      rows.push_back({.rank = rank, .key = key, .counts = counts});
   }
-}
-
-namespace {
-
-/// The rows of one rank.
-class RankTimeline {
- public:
-  RankTimeline(const Subject& subject, const step::Program& program, int rank, std::int64_t batch, int step,
-               Picoseconds origin)
-      : subject_(subject), program_(program), rank_(rank), batch_(batch), step_(step), origin_(origin) {}
-
-  void append(const sim::RankStep& done, std::vector<results::TimelineRow>& rows) const {
-    std::map<step::TransferId, std::size_t> started;
-    for (std::size_t i = 0; i < program_.instructions.size(); ++i) {
-      const auto& instruction = program_.instructions[i];
-      rows.push_back(row(instruction, done.instructions[i].begin, done.instructions[i].end));
-      if (instruction.kind == Kind::start) started[*instruction.transfer] = i;
-      if (instruction.kind == Kind::wait)
-        rows.push_back(in_flight(program_.instructions[started.at(*instruction.transfer)],
-                                 done.instructions[started.at(*instruction.transfer)].begin,
-                                 done.instructions[i].end));
-    }
-  }
-
- private:
-  [[nodiscard]] results::TimelineRow row(const step::Instruction& instruction, Picoseconds begin,
-                                         Picoseconds end) const {
-    const auto number_of = [](const auto& id) { return id ? id->value() : -1; };
-    results::TimelineRow row{.rank = rank_,
-                             .step = step_,
-                             .start_seconds = seconds(begin - origin_),
-                             .end_seconds = seconds(end - origin_),
-                             .kind = std::string(to_string(instruction.kind)),
-                             .phase = std::string(to_string(instruction.phase)),
-                             .microbatch = number_of(instruction.microbatch),
-                             .chunk = number_of(instruction.chunk),
-                             .queue = "compute"};
-    if (instruction.unit) row.layer = name_of(program_.units[*instruction.unit], subject_.split.model);
-    if (instruction.transfer) {
-      row.axis = to_string(program_.transfers[*instruction.transfer].axis);
-      row.purpose = to_string(program_.transfers[*instruction.transfer].purpose);
-    }
-    return row;
-  }
-  [[nodiscard]] results::TimelineRow in_flight(const step::Instruction& start, Picoseconds begin,
-                                               Picoseconds end) const {
-    auto whole = row(start, begin, end);
-    const auto& t = program_.transfers[*start.transfer];
-    const auto samples = program_.samples_of(t.microbatch, rank_, batch_);
-    whole.kind = to_string(t.operation);
-    whole.queue = "communication";
-    whole.bytes = bytes_of(program_.slots[t.slot].type, program_.payload(t, samples));
-    return whole;
-  }
-
-  const Subject& subject_;
-  const step::Program& program_;
-  int rank_;
-  std::int64_t batch_;
-  int step_;
-  Picoseconds origin_;
-};
-
-}  // namespace
-
-std::vector<results::TimelineRow> timeline_of(const Subject& subject, const Prediction& prediction,
-                                              int step) {
-  const auto& ranks = prediction.simulation.steps[static_cast<std::size_t>(step)];
-  Picoseconds origin = ranks.front().begin;
-  for (const auto& rank : ranks)
-    origin = std::min(origin, rank.begin);
-  std::vector<results::TimelineRow> rows;
-  for (std::size_t r = 0; r < ranks.size(); ++r)
-    RankTimeline(subject, *prediction.roles.by_rank[r], static_cast<int>(r), prediction.batch, step, origin)
-        .append(ranks[r], rows);
   return rows;
 }
 

@@ -37,7 +37,7 @@ double busiest_seconds(const Subject& subject, const step::Roles& roles, const m
         busy += costs.instruction(static_cast<int>(r), instruction);
     most = std::max(most, busy);
   }
-  return static_cast<double>(most) * 1e-12;
+  return machine::seconds_of(most);
 }
 
 /// All ranks on the data axis; as many on the tensor axis as a node has, and the others on the data axis.

@@ -76,6 +76,49 @@ std::vector<GatheredStep> gather_steps(comm::Communicator& world, const step::Pr
   return gathered;
 }
 
+TimelineSpans::TimelineSpans(const step::ProgramsByRank& programs)
+    : programs_(programs), counterparts_(programs) {}
+
+void TimelineSpans::append(int rank, std::int64_t step, std::int64_t batch,
+                           const std::function<execute::InstructionTimes(std::size_t instruction)>& times) {
+  const auto& program = *programs_[static_cast<std::size_t>(rank)];
+  std::map<step::TransferId, std::size_t> started;
+  for (std::size_t i = 0; i < program.instructions.size(); ++i) {
+    const auto& instruction = program.instructions[i];
+    const auto [begin, end] = times(i);
+    spans_.push_back({.rank = rank,
+                      .step = step,
+                      .begin_seconds = begin,
+                      .end_seconds = end,
+                      .instruction = static_cast<int>(i)});
+    if (instruction.kind == step::Kind::start) started[*instruction.transfer] = i;
+    if (instruction.kind != step::Kind::wait) continue;
+    const auto start = started.at(*instruction.transfer);
+    spans_.push_back(in_flight(rank, step, batch, start, times(start).begin, end));
+  }
+}
+
+TimelineSpan TimelineSpans::in_flight(int rank, std::int64_t step, std::int64_t batch, std::size_t start,
+                                      double begin, double end) {
+  const auto& program = *programs_[static_cast<std::size_t>(rank)];
+  const auto transfer = *program.instructions[start].transfer;
+  const auto& t = program.transfers[transfer];
+  const auto samples = program.samples_of(t.microbatch, rank, batch);
+  TimelineSpan span{.rank = rank,
+                    .step = step,
+                    .begin_seconds = begin,
+                    .end_seconds = end,
+                    .instruction = static_cast<int>(start),
+                    .in_flight = true,
+                    .bytes = bytes_of(program.slots[t.slot].type, program.payload(t, samples))};
+  if (is_message(t) && span.bytes.value() > 0) {
+    const auto& sender = counterparts_.members(*counterparts_.group(rank, transfer)).front();
+    const std::tuple key{step, sender.rank, sender.transfer};
+    span.flow = flows_.emplace(key, static_cast<std::int64_t>(flows_.size())).first->second;
+  }
+  return span;
+}
+
 std::vector<TimelineSpan> gather_timeline(comm::Communicator& world, const Training& training,
                                           const comm::Clocks& clocks) {
   std::vector<double> mine;
@@ -86,49 +129,20 @@ std::vector<TimelineSpan> gather_timeline(comm::Communicator& world, const Train
       mine.insert(mine.end(), {times.begin, times.end});
   }
   const auto gathered = world.gather_rows(mine, 0, collective::Purpose::metric);
-  std::vector<TimelineSpan> spans;
-  if (world.rank() != 0 || training.recorded().empty()) return spans;
+  if (world.rank() != 0 || training.recorded().empty()) return {};
   const auto& programs = training.roles().by_rank;
-  const step::Counterparts counterparts(programs);
-  std::map<std::tuple<std::int64_t, int, step::TransferId>, std::int64_t>
-      flows;  // by step, rank and transfer of the send
+  TimelineSpans spans(programs);
   for (int r = 0; r < world.size(); ++r) {
     const auto& numbers = gathered[static_cast<std::size_t>(r)];
-    const auto& program = *programs[static_cast<std::size_t>(r)];
-    const std::size_t count = program.instructions.size(), width = 2 + 2 * count;
+    const std::size_t width = 2 + 2 * programs[static_cast<std::size_t>(r)]->instructions.size();
     const double offset = clocks.offset_seconds[static_cast<std::size_t>(r)];
-    for (std::size_t s = 0; s + width <= numbers.size(); s += width) {
-      const auto step = static_cast<std::int64_t>(numbers[s]),
-                 batch = static_cast<std::int64_t>(numbers[s + 1]);
-      const auto begin = [&](std::size_t i) { return numbers[s + 2 + 2 * i] - offset; };
-      const auto end = [&](std::size_t i) { return numbers[s + 3 + 2 * i] - offset; };
-      std::map<step::TransferId, std::size_t> started;
-      for (std::size_t i = 0; i < count; ++i) {
-        const auto& instruction = program.instructions[i];
-        TimelineSpan span{.rank = r,
-                          .step = step,
-                          .begin_seconds = begin(i),
-                          .end_seconds = end(i),
-                          .instruction = static_cast<int>(i)};
-        spans.push_back(span);
-        if (instruction.kind == step::Kind::start) started[*instruction.transfer] = i;
-        if (instruction.kind != step::Kind::wait) continue;
-        const auto& t = program.transfers[*instruction.transfer];
-        const auto samples = program.samples_of(t.microbatch, r, batch);
-        span.begin_seconds = begin(started.at(*instruction.transfer));
-        span.instruction = static_cast<int>(started.at(*instruction.transfer));
-        span.in_flight = true;
-        span.bytes = bytes_of(program.slots[t.slot].type, program.payload(t, samples));
-        if (is_message(t) && span.bytes.value() > 0) {
-          const auto& sender = counterparts.members(*counterparts.group(r, *instruction.transfer)).front();
-          const std::tuple key{step, sender.rank, sender.transfer};
-          span.flow = flows.emplace(key, static_cast<std::int64_t>(flows.size())).first->second;
-        }
-        spans.push_back(span);
-      }
-    }
+    for (std::size_t s = 0; s + width <= numbers.size(); s += width)
+      spans.append(r, static_cast<std::int64_t>(numbers[s]), static_cast<std::int64_t>(numbers[s + 1]),
+                   [&](std::size_t i) -> execute::InstructionTimes {
+                     return {numbers[s + 2 + 2 * i] - offset, numbers[s + 3 + 2 * i] - offset};
+                   });
   }
-  return spans;
+  return spans.take();
 }
 
 }  // namespace partita::run

@@ -71,6 +71,8 @@ struct TrafficCounts {
 
   /// What is added to an unknown number is unknown too.
   TrafficCounts& operator+=(const TrafficCounts&);
+  /// Of so many runs that are alike.
+  TrafficCounts& operator*=(std::int64_t times);
 };
 
 /// What one rank exchanged with one peer, itself included: the four columns of `TrafficCounts` that have a

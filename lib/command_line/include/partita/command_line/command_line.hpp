@@ -14,6 +14,9 @@ namespace partita::command_line {
 namespace po = boost::program_options;
 using Words = std::vector<std::string>;
 
+/// All words, the program's name first, with a blank between each two.
+std::string text_of(int argc, const char* const* argv);
+
 /// What stands behind the program's name.
 Words words_of(int argc, const char* const* argv);
 

@@ -9,8 +9,6 @@
 
 namespace partita::cost {
 
-inline constexpr double seconds_of_picosecond = 1e-12;
-
 /// The longest of computing and of moving bytes at each level, since they overlap (roofline: Williams,
 /// Waterman, Patterson 2009, doi:10.1145/1498765.1498785); and what its calls take besides.
 double picoseconds_of(const Work&, const machine::Machine&);

@@ -126,7 +126,4 @@ std::unique_ptr<kernels::Backend> make_backend(const Job&, int threads);
 /// "FOM name=… value=… unit=…" for each figure, then the status: PASS where nothing failed.
 void print_last_lines(std::ostream&, const std::vector<results::Figure>&, std::string_view failure);
 
-/// The words of a command line, with a blank between each two.
-std::string words_of(int argc, const char* const* argv);
-
 }  // namespace partita::job

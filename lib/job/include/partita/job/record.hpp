@@ -5,6 +5,7 @@
 #include "partita/base/version.hpp"
 #include "partita/execute/executor.hpp"
 #include "partita/job/job.hpp"
+#include "partita/run/record.hpp"
 
 namespace partita::job {
 
@@ -20,6 +21,10 @@ results::RunRecord begin_record(const Job&, kernels::Backend&, int threads);
 
 /// By which algorithms gradients are reduced: "window", or "recursive-doubling+window" where buckets differ.
 std::string gradient_algorithms(const std::vector<results::ReductionRow>&);
+
+/// A row of `/timeline`; its seconds count from `origin`, its flow is the span's.
+results::TimelineRow timeline_row(const run::TimelineSpan&, const step::Program&, const model::ModelSpec&,
+                                  double origin);
 
 /// Brings memory and traffic up to date. Collective over the world; complete on rank 0.
 void update_costs(results::RunRecord&, comm::Communicator& world, const step::Program&,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <span>
 #include <vector>
 
@@ -69,11 +70,8 @@ results::PhaseSeconds phases_of(const step::Program&, const sim::RankStep&);
 std::vector<results::MemoryRow> memory_of(const Subject&, const step::Roles&,
                                           std::span<const std::int64_t> batches, std::span<const int> ranks);
 
-/// Adds what every rank exchanges in `steps` steps of batches of `batch` samples.
-void add_traffic(std::vector<collective::TrafficRow>&, const Subject&, const step::Roles&, std::int64_t batch,
-                 std::int64_t steps);
-
-/// The spans of all ranks in step `step` of the simulation, from its begin on.
-std::vector<results::TimelineRow> timeline_of(const Subject&, const Prediction&, int step);
+/// What every rank exchanges in so many steps of batches of each size.
+std::vector<collective::TrafficRow> traffic_of(const Subject&, const step::Roles&,
+                                               const std::map<std::int64_t, std::int64_t>& steps_of_batch);
 
 }  // namespace partita::predict

@@ -1,9 +1,14 @@
 /// What every rank measured, brought together on rank 0: phases of steps, and the timeline.
 #pragma once
 
+#include <functional>
+#include <map>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "partita/run/training.hpp"
+#include "partita/step/counterparts.hpp"
 
 namespace partita::run {
 
@@ -37,6 +42,27 @@ struct TimelineSpan {
   bool in_flight = false;  ///< the whole transfer that the instruction starts, not the instruction itself
   kernels::Bytes bytes{};
   std::int64_t flow = -1;  ///< the same for both halves of a message
+};
+
+/// Makes spans of the times of instructions, and numbers the messages between ranks.
+class TimelineSpans {
+ public:
+  /// The programs of all ranks, which outlive it.
+  explicit TimelineSpans(const step::ProgramsByRank&);
+  /// One step of a batch of `batch` samples on a rank; `times` of each instruction, in seconds.
+  void append(int rank, std::int64_t step, std::int64_t batch,
+              const std::function<execute::InstructionTimes(std::size_t instruction)>& times);
+  [[nodiscard]] std::vector<TimelineSpan> take() { return std::move(spans_); }
+
+ private:
+  TimelineSpan in_flight(int rank, std::int64_t step, std::int64_t batch, std::size_t start, double begin,
+                         double end);
+
+  const step::ProgramsByRank& programs_;
+  step::Counterparts counterparts_;
+  /// By step, rank and transfer of the send.
+  std::map<std::tuple<std::int64_t, int, step::TransferId>, std::int64_t> flows_;
+  std::vector<TimelineSpan> spans_;
 };
 
 /// The recorded spans of all ranks on rank 0; nothing elsewhere. Collective over `world`.
