@@ -54,8 +54,8 @@ void write(const std::filesystem::path& path, const machine::Machine& machine,
   });
 }
 
-int run(comm::MpiEnvironment& environment, comm::Communicator& control, const calibrate::Options& options,
-        const std::string& command_line) {
+int calibrate_machine(comm::MpiEnvironment& environment, comm::Communicator& control,
+                      const calibrate::Options& options, const std::string& command_line) {
   constexpr double waits = 4, at_least = 300;  // ranks that others leave the cores to wait for long
   environment.set_wait_limit(at_least + waits * options.budget_seconds);
   auto world = control.with_nodes_of(options.ranks_per_node);
@@ -105,7 +105,7 @@ int run_main(int argc, char** argv) {
                                    : base::version_text("partita-calibrate", libraries_in_use()));
       return success;
     }
-    return run(environment, control, options, command_line);
+    return calibrate_machine(environment, control, options, command_line);
   });
 }
 

@@ -1,13 +1,11 @@
 /// Trains a network and takes the time of every instruction, as the executor runs them.
 #pragma once
 
-#include <memory>
 #include <vector>
 
 #include "networks.hpp"
 #include "partita/cost/kernel.hpp"
-#include "partita/data/sampler.hpp"
-#include "partita/execute/executor.hpp"
+#include "partita/run/trial.hpp"
 #include "partita/step/build.hpp"
 #include "partita/step/plan.hpp"
 #include "samples.hpp"
@@ -47,15 +45,7 @@ class Trainee {
  private:
   const Network network_;
   Split split_;
-  const data::Dataset& data_;
-  comm::Axes axes_;
-  step::Program program_;
-  state::Parameters parameters_;
-  std::unique_ptr<execute::Executor> executor_;
-  data::Sampler sampler_;
-  std::vector<execute::InstructionTimes> times_;
-  execute::StepSpans spans_;
-  std::int64_t steps_ = 0, next_sample_ = 0;
+  run::Trial trial_;
 };
 
 }  // namespace partita::calibrate

@@ -12,7 +12,8 @@ constexpr double learning_rate = 1e-5;  // what is learned is thrown away, and m
 
 Trial::Trial(const model::ModelSpec& model, const step::Plan& plan, const TrainingOptions& options,
              kernels::Backend& backend, comm::Communicator& world, const data::Dataset& data)
-    : batch_(std::min(options.batch, data.samples.value())),
+    : world_(world),
+      batch_(std::min(options.batch, data.samples.value())),
       seed_(options.seed),
       data_(data),
       axes_(world, plan.grid, step::used_axes(model, plan)),
@@ -26,16 +27,20 @@ Trial::Trial(const model::ModelSpec& model, const step::Plan& plan, const Traini
       sampler_({.samples = data.samples, .seed = options.seed}) {
   parameters_.initialize(program_, model, options.initializer, options.seed);
   executor_.prepare(batch_);
+  executor_.record_times(&times_);
+  times_.reserve(program_.instructions.size());
+  sampler_.order(0);
 }
 
 double Trial::step() {
+  const double begin = world_.now_seconds();
   const auto batches = data_.samples.value() / batch_;
   const auto first = static_cast<std::size_t>(steps_ % batches * batch_);
   const auto samples = sampler_.order(0).subspan(first, static_cast<std::size_t>(batch_));
   executor_.run({.dataset = &data_, .indices = samples, .divisor = batch_},
                 execute::step_values(parameters_, learning_rate, seed_, steps_), spans_);
   ++steps_;
-  return spans_.end - spans_.begin;
+  return world_.now_seconds() - begin;
 }
 
 }  // namespace partita::run
