@@ -37,11 +37,8 @@ WindowSample work_of(comm::Communicator& node, View buffer) {
   for (const auto& round : rounds) {
     const auto& access = std::get<collective::WindowRound>(round);
     const auto bytes = [](std::int64_t elements) { return 4.0 * static_cast<double>(elements); };
-    double loaded = 0;
-    for (const auto& load : access.loads)
-      loaded += bytes(load.range.size()) * static_cast<double>(load.from.size());
-    const double staged = bytes(access.stage_in.size()),
-                 stored = bytes(access.store.size()) * static_cast<double>(access.store_to.size());
+    const double staged = bytes(access.staged()), loaded = bytes(access.loaded()),
+                 stored = bytes(access.stored());
     work.rounds += 1;
     work.staged += staged, work.loaded += loaded, work.stored += stored;
     work.round_bytes = std::max(work.round_bytes, staged + loaded + stored);

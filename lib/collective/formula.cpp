@@ -20,8 +20,7 @@ void add(TrafficCounts& counts, const WindowRound& round, int rank, Bytes elemen
   for (const auto& load : round.loads)
     for (const int peer : load.from)
       if (peer != rank) counts.window_bytes_read += element * load.range.size();
-  counts.window_bytes_written +=
-      element * (round.store.size() * static_cast<std::int64_t>(round.store_to.size()));
+  counts.window_bytes_written += element * round.stored();
 }
 
 using Peers = std::map<int, PeerCounts>;

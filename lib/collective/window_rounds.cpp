@@ -39,6 +39,13 @@ std::vector<int> leaders_of(std::span<const int> node_of) {
 
 }  // namespace
 
+std::int64_t WindowRound::loaded() const {
+  std::int64_t elements = 0;
+  for (const auto& load : loads)
+    elements += load.range.size() * static_cast<std::int64_t>(load.from.size());
+  return elements;
+}
+
 Rounds staged_window_all_reduce(int p, int rank, std::int64_t n, Combine combine,
                                 const WindowTuning& tuning) {
   Rounds rounds;

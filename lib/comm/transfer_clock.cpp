@@ -75,11 +75,8 @@ void TransferClock::enter(const collective::MessageRound& round, int tag) {
 
 void TransferClock::enter(const collective::WindowRound& round, int tag) {
   prepare(round.members.size());
-  std::int64_t loaded = 0;
-  for (const auto& load : round.loads)
-    loaded += load.range.size() * static_cast<std::int64_t>(load.from.size());
-  const auto stored = round.store.size() * static_cast<std::int64_t>(round.store_to.size());
-  const auto time = clock_.machine().window(bytes(round.stage_in.size()), bytes(loaded), bytes(stored));
+  const auto time =
+      clock_.machine().window(bytes(round.staged()), bytes(round.loaded()), bytes(round.stored()));
   now_ += time.stage;
   after_ = time.access;
   for (const int peer : round.members) {

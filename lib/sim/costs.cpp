@@ -61,12 +61,8 @@ class Timing {
   }
 
   void add(std::vector<TimedRound>& timed, const collective::WindowRound& round) const {
-    std::int64_t loaded = 0;
-    for (const auto& load : round.loads)
-      loaded += load.range.size() * static_cast<std::int64_t>(load.from.size());
-    TimedAccess access{.time = machine_.window(
-                           bytes(round.stage_in.size()), bytes(loaded),
-                           bytes(round.store.size() * static_cast<std::int64_t>(round.store_to.size())))};
+    TimedAccess access{
+        .time = machine_.window(bytes(round.staged()), bytes(round.loaded()), bytes(round.stored()))};
     for (const int member : round.members)
       access.members.push_back(grid_rank(member));
     timed.emplace_back(std::move(access));

@@ -84,11 +84,7 @@ class Writer {
   }
 
   void add_round(Script::Party& party, const collective::WindowRound& round, bool) {
-    std::int64_t loaded = 0;
-    for (const auto& load : round.loads)
-      loaded += load.range.size() * static_cast<std::int64_t>(load.from.size());
-    const Sizes sizes{bytes(round.stage_in.size()), bytes(loaded),
-                      bytes(round.store.size() * static_cast<std::int64_t>(round.store_to.size()))};
+    const Sizes sizes{bytes(round.staged()), bytes(round.loaded()), bytes(round.stored())};
     const auto [row, is_new] = window_rows_.emplace(sizes, small(script_.windows.size()));
     if (is_new) script_.windows.push_back(machine_.window(sizes[0], sizes[1], sizes[2]));
     const auto where = room(round.members);

@@ -6,6 +6,7 @@
 /// send no message.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -48,6 +49,11 @@ struct WindowRound {
   std::vector<WindowLoad> loads;  ///< combined into the caller's buffer
   std::vector<int> store_to;      ///< ranks whose buffer (not slot) receives `store` of the caller's buffer
   Range store;
+
+  /// Elements that this rank stages in; loads, once from each rank; stores, once to each.
+  std::int64_t staged() const { return stage_in.size(); }
+  std::int64_t loaded() const;
+  std::int64_t stored() const { return store.size() * static_cast<std::int64_t>(store_to.size()); }
 };
 
 using Round = std::variant<MessageRound, WindowRound>;
