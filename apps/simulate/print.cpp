@@ -57,6 +57,16 @@ void print_phases(std::ostream& out, const predict::Prediction& prediction) {
           << std::defaultfloat;
 }
 
+/// Where the machine says which links a message crosses.
+void print_busiest_link(std::ostream& out, const sim::Simulation& simulation) {
+  const auto busiest = std::ranges::max_element(simulation.links, {}, &sim::LinkUse::busy);
+  if (busiest == simulation.links.end()) return;
+  const double share = static_cast<double>(busiest->busy) / static_cast<double>(simulation.makespan());
+  out << "busiest link: " << busiest->name << ", " << std::setprecision(4) << 100 * share
+      << " % of the step, " << busiest->bytes.value() / static_cast<std::int64_t>(simulation.steps.size())
+      << " bytes\n";
+}
+
 void print_sensitivities(std::ostream& out, const predict::Subject& subject,
                          const predict::Supposed& supposed, const predict::Prediction& prediction) {
   out << "\none percent better, the step is shorter by\n";
@@ -111,6 +121,7 @@ void print(std::ostream& out, const predict::Subject& subject, const predict::Su
     if (bases[b] > 0)
       out << ' ' << std::setprecision(3) << 100 * bases[b] << " % " << to_string(static_cast<cost::Basis>(b));
   out << "\n";
+  print_busiest_link(out, prediction.simulation);
   print_phases(out, prediction);
   if (prediction.roles.by_rank.size() <= most_listed_ranks)
     print_sensitivities(out, subject, supposed, prediction);

@@ -27,6 +27,18 @@ std::size_t Machine::level_between(int a, int b) const {
   return static_cast<std::size_t>(level - levels.begin());
 }
 
+std::int64_t Machine::ranks_joined_by(std::size_t level) const {
+  return level == 0 ? 1 : levels[level - 1].ranks;
+}
+
+bool Machine::messages_meet() const {
+  return std::ranges::any_of(levels, [](const Level& level) {
+    return !level.topology.kind.empty() || std::ranges::any_of(level.protocols, [](const Protocol& protocol) {
+      return protocol.gap_seconds > 0;
+    });
+  });
+}
+
 Picoseconds picoseconds(double seconds) {
   return static_cast<Picoseconds>(std::min(std::round(seconds * 1e12), 1e18));
 }
@@ -44,6 +56,7 @@ MessageTime Machine::message_on(std::size_t level, kernels::Bytes bytes) const {
           .latency = picoseconds(p.latency_seconds),
           .bytes = picoseconds(n * p.byte_seconds),
           .receive = picoseconds(p.receive_seconds + n * p.receive_byte_seconds),
+          .gap = picoseconds(p.gap_seconds),
           .rendezvous = p.rendezvous};
 }
 

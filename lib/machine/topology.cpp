@@ -117,7 +117,7 @@ std::vector<Link> links_between(const Machine& machine, int from, int to) {
   const auto& level = machine.levels[number];
   const auto* const kind = kind_of(level.topology);
   if (kind == nullptr) return {};
-  const auto inside = number == 0 ? 1 : machine.levels[number - 1].ranks;
+  const auto inside = machine.ranks_joined_by(number);
   const auto first = from - from % level.ranks;  // of the level's unit
   const Message message{(from - first) / inside, (to - first) / inside, to % inside};
   Route route(level.topology, message.from);
@@ -127,6 +127,21 @@ std::vector<Link> links_between(const Machine& machine, int from, int to) {
     link.unit = from / level.ranks;
   }
   return route.links;
+}
+
+std::string name_of(const Machine& machine, const Link& link) {
+  const auto number = static_cast<std::size_t>(link.level);
+  const auto& level = machine.levels[number];
+  const auto joined = number == 0 ? "rank" : machine.levels[number - 1].name;
+  const auto first = number + 1 == machine.levels.size()
+                         ? 0  // there is one unit
+                         : link.unit * (level.ranks / machine.ranks_joined_by(number));
+  const auto name = [&](const Vertex& vertex) {
+    if (vertex.stage == 0) return joined + " " + std::to_string(first + vertex.index);
+    return "switch " + std::to_string(vertex.stage) + "." + std::to_string(vertex.index);
+  };
+  const auto unit = number + 1 == machine.levels.size() ? "" : " " + std::to_string(link.unit);
+  return level.name + unit + ": " + name(link.from) + " to " + name(link.to);
 }
 
 std::string misfit(const Topology& topology, std::int64_t units) {

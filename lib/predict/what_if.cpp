@@ -52,6 +52,8 @@ void memory_bandwidth(Machine& m, double factor) {
 
 void level_bandwidth(Machine& m, std::string_view level, double factor) {
   for_protocols(m, level, [&](machine::Protocol& p) { p.byte_seconds /= factor; });
+  for (auto& l : m.levels)
+    if (level.empty() || l.name == level) l.topology.link_bytes_per_second *= factor;
 }
 void level_latency(Machine& m, std::string_view level, double factor) {
   for_protocols(m, level, [&](machine::Protocol& p) { p.latency_seconds *= factor; });

@@ -49,7 +49,8 @@ class Timing {
     TimedMessages messages;
     if (round.send_to >= 0 && !round.send.empty()) {
       messages.send_to = grid_rank(round.send_to);
-      messages.sent = machine_.message(rank_, *messages.send_to, bytes(round.send.size()));
+      messages.sent_bytes = bytes(round.send.size());
+      messages.sent = machine_.message(rank_, *messages.send_to, messages.sent_bytes);
     }
     if (round.receive_from >= 0 && !round.receive.empty()) {
       const auto size = bytes(round.receive.size());

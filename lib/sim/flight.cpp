@@ -3,9 +3,19 @@
 
 namespace partita::sim {
 
-Flight::Flight(int rank, Meeting& meeting, std::vector<TimedRound> rounds, Picoseconds start,
-               const Tell& tell)
-    : rank_(rank), meeting_(&meeting), rounds_(std::move(rounds)), clock_(start) {
+void Meeting::tell(int rank, Picoseconds time, const Tell& tell) const {
+  const auto found = under_way.find(rank);
+  if (found != under_way.end()) tell(*found->second, time);
+}
+
+void Meeting::tell_ends(int from, int to, const Message& message, const Tell& tell) const {
+  if (const auto sent = message.is_sent()) this->tell(from, *sent, tell);
+  if (message.arrives) this->tell(to, *message.arrives, tell);
+}
+
+Flight::Flight(int rank, Meeting& meeting, Network& network, std::vector<TimedRound> rounds,
+               Picoseconds start, const Tell& tell)
+    : rank_(rank), meeting_(&meeting), network_(&network), rounds_(std::move(rounds)), clock_(start) {
   if (!is_over()) meeting.under_way[rank] = this;
   meeting.last_start = std::max(meeting.last_start, start);
   if (++meeting.started < meeting.parties) return;
@@ -46,24 +56,39 @@ std::optional<Picoseconds> Flight::advance(Picoseconds now, Picoseconds sees, co
 Picoseconds Flight::enter(const TimedMessages& round, Picoseconds now, const Tell& tell) {
   if (round.receive_from) {
     const std::pair ends{*round.receive_from, rank_};
-    auto& message = meeting_->message(ends.first, ends.second, had_[ends]);
-    message.asked_for = now;
-    if (message.handed_over) tell_ends(ends.first, ends.second, message, tell);
+    meeting_->message(ends.first, ends.second, had_[ends]).asked_for = now;
+    set_out({meeting_, ends.first, ends.second, had_[ends]}, tell);
   }
   if (!round.send_to) return 0;
   const std::pair ends{rank_, *round.send_to};
   auto& message = meeting_->message(ends.first, ends.second, had_[ends]);
   message.time = round.sent;
+  message.bytes = round.sent_bytes;
   message.handed_over = now + round.sent.send;
-  if (message.left()) tell_ends(ends.first, ends.second, message, tell);
+  set_out({meeting_, ends.first, ends.second, had_[ends]}, tell);
   return round.sent.send;
+}
+
+/// A message leaves as soon as it can.
+void Flight::set_out(const Passage& passage, const Tell& tell) {
+  auto& message = meeting_->message(passage.from, passage.to, passage.number);
+  const auto ready = message.ready();
+  if (!ready) return;
+  if (!message.is_on_way && network_->can_delay(passage.from, passage.to)) {
+    network_->send(passage, message.time, message.bytes, *ready);
+  } else if (!message.is_on_way) {
+    message.drained = *ready + message.time.bytes;
+    message.arrives = *message.drained + message.time.latency;
+  }
+  message.is_on_way = true;
+  meeting_->tell_ends(passage.from, passage.to, message, tell);
 }
 
 Picoseconds Flight::enter(const TimedAccess& round, Picoseconds now, const Tell& tell) {
   const auto set = now + round.time.stage;
   meeting_->flags[rank_].push_back(set);
   for (const int member : round.members)
-    if (member != rank_) this->tell(member, set + round.time.flag, tell);
+    if (member != rank_) meeting_->tell(member, set + round.time.flag, tell);
   return round.time.stage;
 }
 
@@ -85,7 +110,7 @@ std::optional<Picoseconds> Flight::awaited() const {
       last = *sent;
     }
     if (messages->receive_from) {
-      const auto arrives = of(*messages->receive_from, rank_).arrives();
+      const auto arrives = of(*messages->receive_from, rank_).arrives;
       if (!arrives) return {};
       last = std::max(last, *arrives);
     }
@@ -99,16 +124,6 @@ std::optional<Picoseconds> Flight::awaited() const {
     last = std::max(last, flags[flags_] + access.time.flag);
   }
   return last;
-}
-
-void Flight::tell_ends(int from, int to, const Message& message, const Tell& tell) {
-  this->tell(from, *message.is_sent(), tell);
-  this->tell(to, *message.arrives(), tell);
-}
-
-void Flight::tell(int rank, Picoseconds time, const Tell& tell) {
-  const auto found = meeting_->under_way.find(rank);
-  if (found != meeting_->under_way.end()) tell(*found->second, time);
 }
 
 }  // namespace partita::sim

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "network.hpp"
 #include "partita/sim/costs.hpp"
 
 namespace partita::sim {
@@ -17,23 +18,22 @@ namespace partita::sim {
 struct Message {
   std::optional<Picoseconds> handed_over, asked_for;
   machine::MessageTime time;
+  kernels::Bytes bytes{};
+  bool is_on_way = false;
+  std::optional<Picoseconds> drained, arrives;  ///< its last byte: has left, is there
 
-  [[nodiscard]] std::optional<Picoseconds> left() const {
+  /// When it can leave.
+  [[nodiscard]] std::optional<Picoseconds> ready() const {
     if (!handed_over || (time.rendezvous && !asked_for)) return {};
     return time.rendezvous ? std::max(*handed_over, *asked_for + time.latency) : *handed_over;
   }
-  [[nodiscard]] std::optional<Picoseconds> arrives() const {
-    const auto at = left();
-    return at ? std::optional(*at + time.latency + time.bytes) : std::nullopt;
-  }
   /// When the sender may go on.
-  [[nodiscard]] std::optional<Picoseconds> is_sent() const {
-    const auto at = left();
-    return at ? std::optional(time.rendezvous ? *at + time.bytes : *at) : std::nullopt;
-  }
+  [[nodiscard]] std::optional<Picoseconds> is_sent() const { return time.rendezvous ? drained : handed_over; }
 };
 
 class Flight;
+/// Tells that something is known, or will have come at that time, for which a flight may wait.
+using Tell = std::function<void(Flight&, Picoseconds)>;
 
 /// One transfer in one step.
 struct Meeting {
@@ -55,14 +55,15 @@ struct Meeting {
     if (all.size() <= number) all.resize(number + 1);
     return all[number];
   }
+  /// Tells both ends what is known of a message between them.
+  void tell_ends(int from, int to, const Message&, const Tell&) const;
+  void tell(int rank, Picoseconds, const Tell&) const;
 };
 
 class Flight {
  public:
-  /// Tells that something is known, or will have come at that time, for which a flight may wait.
-  using Tell = std::function<void(Flight&, Picoseconds)>;
-
-  Flight(int rank, Meeting&, std::vector<TimedRound>, Picoseconds start, const Tell&);
+  /// The network outlives the flight.
+  Flight(int rank, Meeting&, Network&, std::vector<TimedRound>, Picoseconds start, const Tell&);
 
   /// One step at `now`, of what is seen until `sees`; how long it takes. Nothing where the flight has to
   /// wait.
@@ -80,11 +81,11 @@ class Flight {
  private:
   Picoseconds enter(const TimedMessages&, Picoseconds now, const Tell&);
   Picoseconds enter(const TimedAccess&, Picoseconds now, const Tell&);
-  void tell_ends(int from, int to, const Message&, const Tell&);
-  void tell(int rank, Picoseconds, const Tell&);
+  void set_out(const Passage&, const Tell&);
 
   int rank_;
   Meeting* meeting_;
+  Network* network_;
   std::vector<TimedRound> rounds_;
   std::size_t round_ = 0;
   bool entered_ = false;

@@ -2,7 +2,9 @@
 ///
 /// Where transfers move on by themselves their clocks are functions of each other, and the order in which
 /// they are found does not matter. Where cores move them on a rank acts on what it sees at a time: then the
-/// queue is in order of time, and every act takes one step that takes time.
+/// queue is in order of time, and every act takes one step that takes time. Where messages meet on their way
+/// the network goes no further than what happens next; what follows from that lies in its future, since
+/// nothing that ranks and transfers find out is earlier than why they do.
 #include "full.hpp"
 
 #include <algorithm>
@@ -36,7 +38,11 @@ struct Rank {
 class Full {
  public:
   Full(const step::ProgramsByRank& programs, const Costs& costs, int steps)
-      : programs_(programs), counterparts_(programs), costs_(costs), ranks_(programs.size()) {
+      : programs_(programs),
+        counterparts_(programs),
+        costs_(costs),
+        network_(costs.setting && costs.setting->machine->messages_meet() ? costs.setting->machine : nullptr),
+        ranks_(programs.size()) {
     simulation_.steps.resize(static_cast<std::size_t>(steps));
     for (auto& step : simulation_.steps)
       for (const auto* program : programs)
@@ -53,16 +59,14 @@ class Full {
   Simulation run() && {
     for (int r = static_cast<int>(ranks_.size()); r-- > 0;)
       push(0, r);
-    while (!queue_.empty()) {
-      const auto next = queue_.top();
-      queue_.pop();
-      take_up(next);
+    while (go_on()) {
     }
     for (const auto& rank : ranks_)
       if (rank.step < static_cast<int>(simulation_.steps.size())) {
         const auto deadlock = find_deadlock(programs_);
         base::expect(false, "programs to simulate end", deadlock ? to_string(*deadlock, programs_) : "");
       }
+    simulation_.links = network_.uses();
     return std::move(simulation_);
   }
 
@@ -77,6 +81,33 @@ class Full {
       return a.time != b.time ? a.time > b.time : a.number > b.number;
     }
   };
+
+  /// What happens next. At one time messages end before ranks see it, and leave when all ranks have said so.
+  bool go_on() {
+    const auto event = queue_.empty() ? never : queue_.top().time;
+    const auto end = network_.next_end(), departure = network_.next_departure();
+    if (std::min({event, end, departure}) == never) return false;
+    if (end <= event && end <= departure) {
+      for (const auto& notice : network_.end(end))
+        hear(notice);
+    } else if (departure < event) {
+      network_.depart(departure);
+    } else {
+      const auto next = queue_.top();
+      queue_.pop();
+      take_up(next);
+    }
+    move_told();
+    return true;
+  }
+
+  void hear(const Network::Notice& notice) {
+    const auto& [meeting, from, to, number] = notice.passage;
+    auto& message = meeting->message(from, to, number);
+    if (notice.drained) message.drained = notice.drained;
+    if (notice.arrives) message.arrives = notice.arrives;
+    meeting->tell_ends(from, to, message, tell_);
+  }
 
   [[nodiscard]] bool polled() const { return costs_.progress == machine::Progress::polled; }
   void push(Picoseconds time, int rank, bool wakes = false) { queue_.push({time, ++number_, rank, wakes}); }
@@ -95,6 +126,9 @@ class Full {
     }
     while (act(event.rank, rank) && !polled()) {
     }
+  }
+
+  void move_told() {
     while (!told_.empty()) {
       Flight* const flight = told_.back();
       told_.pop_back();
@@ -162,8 +196,8 @@ class Full {
     base::expect(group && counterparts_.groups()[*group].complete, "a transfer has all its parties");
     auto& meeting = meetings_[static_cast<std::size_t>(rank.step)][*group];
     meeting.parties = counterparts_.members(*group).size();
-    auto& flight = flights_.emplace_back(r, meeting, costs_.rounds(r, rank.program->transfers[transfer]),
-                                         rank.now, tell_);
+    auto& flight = flights_.emplace_back(
+        r, meeting, network_, costs_.rounds(r, rank.program->transfers[transfer]), rank.now, tell_);
     rank.flights[transfer] = &flight;
     split_waits(meeting);
     if (polled())
@@ -258,13 +292,14 @@ class Full {
   const step::ProgramsByRank& programs_;
   const Counterparts counterparts_;
   const Costs& costs_;
+  Network network_;
   std::vector<Rank> ranks_;
   std::vector<base::IdVector<Counterparts::GroupId, Meeting>> meetings_;  ///< by step
   std::priority_queue<Event, std::vector<Event>, std::greater<>> queue_;
   std::int64_t number_ = 0;
   std::deque<Flight> flights_;
   std::vector<Flight*> told_;  ///< that may move on
-  const Flight::Tell tell_ = [this](Flight& flight, Picoseconds time) { tell(flight, time); };
+  const Tell tell_ = [this](Flight& flight, Picoseconds time) { tell(flight, time); };
   Simulation simulation_;
 };
 

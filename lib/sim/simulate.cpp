@@ -10,12 +10,27 @@
 namespace partita::sim {
 namespace {
 
-constexpr std::size_t most_polled_ranks = 4096;
+constexpr std::size_t most_full_ranks = 4096;  ///< where nothing but full depth will do
 constexpr std::size_t few_ranks = 64;
 
-Depth chosen(Depth asked, std::size_t ranks, bool polled) {
+Depth chosen(Depth asked, std::size_t ranks, bool wants_full) {
   if (asked != Depth::automatic) return asked;
-  return ranks <= few_ranks || polled ? Depth::full : Depth::classes;
+  return ranks <= few_ranks || wants_full ? Depth::full : Depth::classes;
+}
+
+void check_ranks(std::size_t ranks, bool polled, bool meet) {
+  if (ranks <= most_full_ranks) return;
+  const auto many = " are simulated up to " + std::to_string(most_full_ranks) + " ranks, not " +
+                    std::to_string(ranks) + "; ";
+  std::vector<base::Violation> violations;
+  if (polled)
+    violations.push_back(
+        {"progress", "polled", "cores that move transfers on" + many + "the nearest is independent"});
+  if (meet)
+    violations.push_back(
+        {"machine", "topology or gap_seconds",
+         "messages that share links or keep gaps" + many + "a machine without either has no such limit"});
+  if (!violations.empty()) throw base::ConfigError(violations);
 }
 
 }  // namespace
@@ -57,15 +72,13 @@ double Simulation::idle_fraction() const {
 Simulation simulate(const step::ProgramsByRank& programs, const Costs& costs, int steps,
                     const SimulationOptions& options) {
   const bool polled = costs.progress == machine::Progress::polled;
-  if (polled && programs.size() > most_polled_ranks)
-    throw base::ConfigError(
-        {{"progress", "polled",
-          "cores that move transfers on are simulated up to " + std::to_string(most_polled_ranks) +
-              " ranks, not " + std::to_string(programs.size()) + "; the nearest is independent"}});
-  const auto depth = chosen(options.depth, programs.size(), polled);
+  const bool meet = costs.setting && costs.setting->machine->messages_meet();
+  check_ranks(programs.size(), polled, meet);
+  const auto depth = chosen(options.depth, programs.size(), polled || meet);
   if (depth == Depth::full) return simulate_full(programs, costs, steps);
-  base::expect(!polled && costs.setting,
-               "plane and classes need a machine that moves transfers on by itself");
+  base::expect(
+      !polled && !meet && costs.setting,
+      "plane and classes need a machine that moves transfers on by itself and whose messages do not meet");
   return (depth == Depth::plane ? simulate_plane : simulate_classes)(programs, costs, steps,
                                                                      options.spans_of);
 }

@@ -92,6 +92,8 @@ for word in ("grid", "compute.speed", "rank.N.speed with N from 0 to"):
     assert word in ended.stderr, (word, ended.stderr)
 table = run(simulate, "--config", source / "inputs/runs/digits_mlp.ini", "--scaling=1..256", "--machine", source / "inputs/machines/gpu-cluster.machine").stdout
 assert [line.split()[0] for line in table.splitlines()[1:8]] == ["1", "2", "4", "8", "16", "32", "64"], table  # a batch of 100
+shown = run(simulate, "--config", source / "inputs/runs/digits_mlp.ini", "--ranks=16", "--machine", source / "inputs/machines/gpu-cluster.machine").stdout
+assert "busiest link: cluster: node " in shown, shown
 ended = run(simulate, "--config", source / "inputs/runs/digits_mlp.ini", "--scaling=8..4", expected=2)
 assert "scaling = 8..4: must be A..B" in ended.stderr, ended.stderr
 ended = run(simulate, "--config", source / "inputs/runs/digits_mlp.ini", "--compute.backend=abacus", expected=2)

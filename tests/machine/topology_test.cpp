@@ -46,6 +46,14 @@ std::vector<double> shares(const std::vector<Link>& links) {
   return all;
 }
 
+TEST(Topology, LinksHaveNames) {
+  auto machine = network(topology("fat-tree", {4}, 2), 16, 8);
+  EXPECT_EQ(name_of(machine, links_between(machine, 9, 50)[0]), "cluster: node 1 to switch 1.0");
+  EXPECT_EQ(name_of(machine, links_between(machine, 9, 50)[1]), "cluster: switch 1.0 to switch 2.0");
+  machine.levels[0].topology = topology("crossbar");
+  EXPECT_EQ(name_of(machine, links_between(machine, 17, 20)[1]), "node 2: switch 1.0 to rank 20");
+}
+
 TEST(Topology, ACrossbarHasALinkToAndFromEachUnit) {
   const auto machine = network(topology("crossbar"), 6);
   EXPECT_EQ(way(links_between(machine, 2, 5)), "0.2 1.0 0.5");

@@ -71,6 +71,10 @@ struct Machine {
 
   /// The innermost level of which one unit has both ranks of the job, else the outermost. There are levels.
   [[nodiscard]] std::size_t level_between(int a, int b) const;
+  /// Whether messages can slow each other down: they share links, or have to keep a gap.
+  [[nodiscard]] bool messages_meet() const;
+  /// Ranks of what a level joins: of a unit of the level inside it.
+  [[nodiscard]] std::int64_t ranks_joined_by(std::size_t level) const;
   /// A message of `bytes` bytes between two ranks of the job.
   [[nodiscard]] MessageTime message(int from, int to, kernels::Bytes bytes) const;
   /// The same between any two ranks whom that level joins; without levels, of level 0.

@@ -3,7 +3,7 @@
 ///
 /// After LogGOPS (Hoefler, Schneider, Lumsdaine 2010, doi:10.1145/1851476.1851564): o is `send` and
 /// `receive`, O their part that grows with the bytes, L and G make up `transit`, S is where `rendezvous`
-/// begins.
+/// begins, g is `gap`.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,7 @@ struct Protocol {
   double send_seconds = 0, send_byte_seconds = 0;  ///< of the sender's core
   double latency_seconds = 0, byte_seconds = 0;    ///< on the way
   double receive_seconds = 0, receive_byte_seconds = 0;
-  double gap_seconds = 0;   ///< between two messages of a node, in each direction
+  double gap_seconds = 0;   ///< between two messages of a unit of the level below, in each direction
   bool rendezvous = false;  ///< nothing leaves before the receive is posted
   friend bool operator==(const Protocol&, const Protocol&) = default;
 };
@@ -51,6 +51,7 @@ struct MessageTime {
   Picoseconds latency = 0;  ///< until its first byte arrives
   Picoseconds bytes = 0;    ///< and from then on until its last
   Picoseconds receive = 0;  ///< of the receiver's core, once it is there
+  Picoseconds gap = 0;      ///< until its unit's next message can leave, and the target's next one arrive
   bool rendezvous = false;
 };
 

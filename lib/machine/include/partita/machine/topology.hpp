@@ -54,6 +54,9 @@ struct Link {
 /// carries it has no topology.
 std::vector<Link> links_between(const Machine&, int from, int to);
 
+/// "cluster: node 3 to switch 1.0", "node 2: switch 1.0 to rank 17": switches by their stage and number.
+std::string name_of(const Machine&, const Link&);
+
 /// Why a topology cannot be, as a sentence without a subject; empty: it can. Of a level whose units number
 /// `units`; 0: any number.
 std::string misfit(const Topology&, std::int64_t units);

@@ -20,7 +20,8 @@ using machine::Picoseconds;
 struct TimedMessages {
   std::optional<int> send_to, receive_from;
   machine::MessageTime sent;
-  Picoseconds receive = 0;  ///< of this core, once the message is there: to take it, and to combine it
+  kernels::Bytes sent_bytes{};  ///< that links carry, where messages share them
+  Picoseconds receive = 0;      ///< of this core, once the message is there: to take it, and to combine it
 };
 
 /// A window round of a rank.
@@ -37,8 +38,8 @@ struct TimedWhole {
 using TimedRound = std::variant<TimedMessages, TimedAccess, TimedWhole>;
 
 /// Of what the costs of a machine are made: from it the depths that do not ask for every rank learn which
-/// ranks are alike. Instructions of ranks of a role that have as many samples and one speed cost the same.
-/// Machine and programs outlive it.
+/// ranks are alike, and full depth which links messages share. Instructions of ranks of a role that have as
+/// many samples and one speed cost the same. Machine and programs outlive it.
 struct Setting {
   const machine::Machine* machine = nullptr;
   const step::ProgramsByRank* programs = nullptr;

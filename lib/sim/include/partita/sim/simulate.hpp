@@ -6,6 +6,7 @@
 /// in docs/predict.md.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -33,18 +34,27 @@ struct RankStep {
 
 /// How much of a simulation is worked out rank by rank; where they meet all depths have the same times.
 enum class Depth {
-  automatic,  ///< full up to 64 ranks and where cores move transfers on; else classes
+  automatic,  ///< full up to 64 ranks and where cores move transfers on or messages meet; else classes
   full,       ///< every rank, every round, as events
   plane,      ///< every rank; each stage's program is walked once, for all its ranks at a time
   classes     ///< one of all ranks that are alike; where few are, `plane`
 };
 std::string_view to_string(Depth);
 
+/// What one direction of a link carried.
+struct LinkUse {
+  std::string name;
+  Picoseconds busy = 0;  ///< while messages were on it
+  kernels::Bytes bytes{};
+};
+
 struct Simulation {
   std::vector<std::vector<RankStep>> steps;  ///< by step and rank; the first begins at 0
   Depth depth = Depth::full;                 ///< in which it was made
   /// Of `classes`: the class of each rank, numbered by their first ranks. Else empty.
   std::vector<int> class_of;
+  /// In all steps, by those links that carried something, where the machine says which a message crosses.
+  std::vector<LinkUse> links;
 
   /// When the last rank ends a step.
   [[nodiscard]] Picoseconds end_of(int step) const;
@@ -63,8 +73,9 @@ struct SimulationOptions {
 
 /// `steps` successive steps; a rank begins the next one as soon as it has ended one. Programs that deadlock
 /// are a broken contract. Plane and classes need the costs of a machine whose transfers move on by
-/// themselves, and programs that end even if every message waits for its receiver. Cores that move transfers
-/// on are simulated up to 4,096 ranks; more throw a `base::ConfigError`.
+/// themselves and whose messages do not meet, and programs that end even if every message waits for its
+/// receiver. Cores that move transfers on, and messages that meet, are simulated up to 4,096 ranks; more
+/// throw a `base::ConfigError`.
 Simulation simulate(const step::ProgramsByRank&, const Costs&, int steps, const SimulationOptions& = {});
 
 }  // namespace partita::sim
