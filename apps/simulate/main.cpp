@@ -1,4 +1,5 @@
 /// partita-simulate: what a training would cost on a machine, before it runs there.
+#include <algorithm>
 #include <iostream>
 
 #include "options.hpp"
@@ -20,7 +21,13 @@ constexpr int most_ranks_of_file = 4096;
 int run(int argc, const char* const* argv) {
   std::vector<base::Violation> violations;
   const auto own = simulate::parse(argc, argv, violations);
-  auto input = job::read_described_input(own.line, own.ranks, std::move(violations));
+  std::vector<results::NamedPath> written;
+  if (own.exported) written.push_back(named(*own.exported));
+  auto input = job::read_described_input(own.line, own.ranks, std::move(violations), written);
+  const bool is_held = std::ranges::none_of(
+      input.violations, [](const auto& v) { return v.key.find("export-to") != std::string::npos; });
+  if (own.exported && input.has_work() && is_held)  // another's file is not even tried
+    input.append(check(*own.exported, input.options.grid.size(), input.options.overwrite));
   if (!input.options.output.empty() && input.options.grid.size() > most_ranks_of_file)
     input.violations.push_back({"output", input.options.output.string(),
                                 "has rows of every rank: at most " + std::to_string(most_ranks_of_file) +
@@ -52,6 +59,7 @@ int run(int argc, const char* const* argv) {
   if (!options.output.empty())
     results::write_snapshot(options.output,
                             job::record_of(input, job::words_of(argc, argv), subject, predictions));
+  if (own.exported) write(std::cout, *own.exported, subject, supposed, predictions.rbegin()->first);
   return command_line::success;
 }
 

@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "partita/base/nearest.hpp"
 #include "partita/base/number.hpp"
 #include "partita/command_line/command_line.hpp"
 
@@ -11,7 +12,7 @@ namespace {
 
 constexpr int most_ranks = 1 << 20;
 
-constexpr std::array<job::OwnOption, 3> own{
+constexpr std::array<job::OwnOption, 5> own{
     {{"ranks", "N", "ranks of the machine (without: as many as the grid of the run; 1 to 1048576)"},
      {"what-if", "CHANGES",
       "a machine that differs, such as \"network.bandwidth=2x; rank.3.speed=0.5x\"; figures are\n      "
@@ -19,7 +20,11 @@ constexpr std::array<job::OwnOption, 3> own{
       "memory.bandwidth, network[.LEVEL].bandwidth | latency | overhead,\n      window.bandwidth | latency, "
       "rank.N.speed"},
      {"scaling", "A..B",
-      "a table of A, 2A, … B ranks, the grid's data axis growing, instead of one prediction"}}};
+      "a table of A, 2A, … B ranks, the grid's data axis growing, instead of one prediction"},
+     {"export", "FORMAT",
+      "a step for another simulator: goal (LogGOPSim), smpi (SimGrid), chakra; or the machine\n      "
+      "for SimGrid: platform"},
+     {"export-to", "PATH", "where: a file (goal, platform) or a folder (smpi, chakra)"}}};
 
 void read_scaling(Options& options, std::vector<base::Violation>& violations) {
   const auto& text = options.line.own.at("scaling");
@@ -33,6 +38,23 @@ void read_scaling(Options& options, std::vector<base::Violation>& violations) {
   options.scaling = {*first, *last};
 }
 
+void read_export(Options& options, std::vector<base::Violation>& violations) {
+  const auto& line = options.line;
+  if (line.has("export") != line.has("export-to")) {
+    const std::string given = line.has("export") ? "export" : "export-to";
+    return violations.push_back({given, line.own.at(given), "needs --export=FORMAT and --export-to=PATH"});
+  }
+  if (line.has("scaling"))
+    violations.push_back({"export", line.own.at("export"), "is of one prediction, without --scaling"});
+  const auto& word = line.own.at("export");
+  const auto words = predict::format_words();
+  const auto format = predict::format_of(word);
+  if (!format)
+    return violations.push_back(
+        {"export", word, "must be goal, smpi, chakra or platform" + base::did_you_mean(word, words)});
+  options.exported = Export{*format, line.own.at("export-to")};
+}
+
 }  // namespace
 
 Options parse(int argc, const char* const* argv, std::vector<base::Violation>& violations) {
@@ -42,13 +64,14 @@ Options parse(int argc, const char* const* argv, std::vector<base::Violation>& v
         command_line::whole_number("ranks", options.line.own.at("ranks"), 1, most_ranks, violations)
             .value_or(1));
   if (options.line.has("scaling")) read_scaling(options, violations);
+  if (options.line.has("export") || options.line.has("export-to")) read_export(options, violations);
   if (options.line.has("what-if")) options.what_if = options.line.own.at("what-if");
   return options;
 }
 
 std::string usage() {
   return "Usage: partita-simulate --config FILE.ini --machine FILE.machine [--section.key=value ...]\n"
-         "                        [--output FILE.h5]\n\n"
+         "                        [--output FILE.h5] [--export=FORMAT --export-to=PATH]\n\n"
          "Predicts what partita-train would do with the same keys on the machine. No ranks are started, "
          "nothing "
          "is trained.\n\n" +

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "export.hpp"
 #include "partita/job/own_options.hpp"
 
 namespace partita::simulate {
@@ -14,6 +15,7 @@ struct Options {
   int ranks = 0;                               ///< 0: as many as the grid of the run
   std::optional<std::pair<int, int>> scaling;  ///< first and last number of ranks
   std::string what_if;                         ///< see `predict::suppose`
+  std::optional<Export> exported;
   job::CommandLine line;
 };
 

@@ -9,11 +9,7 @@
 #include <sstream>
 
 namespace partita::simulate {
-namespace {
 
-using results::Phase;
-
-/// "12.3 ms" in the unit in which it is easily read.
 std::string duration(double seconds) {
   static constexpr std::pair<double, const char*> units[] = {
       {1, "s"}, {1e-3, "ms"}, {1e-6, "us"}, {1e-9, "ns"}};
@@ -25,6 +21,10 @@ std::string duration(double seconds) {
     }
   return "";
 }
+
+namespace {
+
+using results::Phase;
 
 /// Beyond so many ranks what every rank needs and sends is left to roles.
 constexpr std::size_t most_listed_ranks = 4096;

@@ -49,7 +49,8 @@ CommandLine split_command_line(int argc, const char* const* argv, std::span<cons
   return line;
 }
 
-Input read_described_input(const CommandLine& line, int ranks, std::vector<base::Violation> earlier) {
+Input read_described_input(const CommandLine& line, int ranks, std::vector<base::Violation> earlier,
+                           const std::vector<results::NamedPath>& written) {
   std::vector<const char*> words;
   for (const auto& word : line.run)
     words.push_back(word.c_str());
@@ -64,6 +65,7 @@ Input read_described_input(const CommandLine& line, int ranks, std::vector<base:
   std::erase_if(input.violations, [](const auto& v) { return v.key == "compute.backend"; });
   auto files = files_read(input);
   files.push_back({"output", input.options.output, results::Use::writes});
+  files.insert(files.end(), written.begin(), written.end());
   if (hold(input, files) && !input.options.output.empty())
     input.append(results::check_output_path("output", input.options.output, input.options.overwrite));
   return input;

@@ -63,17 +63,21 @@ step::Roles roles_of(const Subject& subject) {
           }};
 }
 
+sim::Costs costs_of(const Subject& subject, const Supposed& supposed, const step::Roles& roles,
+                    std::int64_t batch) {
+  auto costs = sim::costs_on(supposed.machine, roles.by_rank, batch, subject.site, subject.execution);
+  if (supposed.speed.empty()) return costs;
+  std::vector<double> speeds(roles.by_rank.size(), 1);
+  for (const auto& [rank, speed] : supposed.speed)
+    speeds[static_cast<std::size_t>(rank)] = speed;
+  return sim::with_speeds(std::move(costs), std::move(speeds));
+}
+
 Prediction predict(const Subject& subject, const Supposed& supposed, std::int64_t batch, int steps,
                    sim::Depth depth) {
   base::expect(steps >= 3, "a steady state wants three steps", steps);
   auto roles = roles_of(subject);
-  auto costs = sim::costs_on(supposed.machine, roles.by_rank, batch, subject.site, subject.execution);
-  if (!supposed.speed.empty()) {
-    std::vector<double> speeds(roles.by_rank.size(), 1);
-    for (const auto& [rank, speed] : supposed.speed)
-      speeds[static_cast<std::size_t>(rank)] = speed;
-    costs = sim::with_speeds(std::move(costs), std::move(speeds));
-  }
+  const auto costs = costs_of(subject, supposed, roles, batch);
   std::vector<int> first_of_roles;
   for (const auto& program : roles.programs)
     first_of_roles.push_back(topology::rank_of(program.grid, program.at));

@@ -49,13 +49,15 @@ class Timing {
     TimedMessages messages;
     if (round.send_to >= 0 && !round.send.empty()) {
       messages.send_to = grid_rank(round.send_to);
-      messages.sent = machine_.message(rank_, *messages.send_to, bytes(round.send.size()));
+      messages.sent_bytes = bytes(round.send.size());
+      messages.sent = machine_.message(rank_, *messages.send_to, messages.sent_bytes);
     }
     if (round.receive_from >= 0 && !round.receive.empty()) {
-      const auto size = bytes(round.receive.size());
+      messages.received_bytes = bytes(round.receive.size());
       messages.receive_from = grid_rank(round.receive_from);
-      messages.receive = machine_.message(*messages.receive_from, rank_, size).receive;
-      if (round.combine != collective::Combine::copy) messages.receive += machine_.combine(size);
+      messages.receive = machine_.message(*messages.receive_from, rank_, messages.received_bytes).receive;
+      if (round.combine != collective::Combine::copy)
+        messages.combine = machine_.combine(messages.received_bytes);
     }
     if (messages.send_to || messages.receive_from) timed.emplace_back(messages);
   }

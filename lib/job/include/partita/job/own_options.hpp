@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "partita/job/job.hpp"
+#include "partita/results/named_path.hpp"
 
 namespace partita::job {
 
@@ -26,8 +27,10 @@ CommandLine split_command_line(int argc, const char* const* argv, std::span<cons
                                std::vector<base::Violation>& violations);
 
 /// What a program that starts no ranks reads of a run, as if on `ranks` ranks, and on as many as the run's
-/// own grid has with 0; its files are held. `earlier` violations come first.
-Input read_described_input(const CommandLine&, int ranks, std::vector<base::Violation> earlier);
+/// own grid has with 0; its files are held, and what else the program writes. `earlier` violations come
+/// first.
+Input read_described_input(const CommandLine&, int ranks, std::vector<base::Violation> earlier,
+                           const std::vector<results::NamedPath>& written = {});
 
 /// The lines of --help that explain own options.
 std::string help_of(std::span<const OwnOption>);

@@ -40,6 +40,9 @@ struct Prediction {
 /// The programs of all ranks.
 step::Roles roles_of(const Subject&);
 
+/// What their instructions and transfers cost on that machine. Subject, machine and roles outlive it.
+sim::Costs costs_of(const Subject&, const Supposed&, const step::Roles&, std::int64_t batch);
+
 /// Simulates `steps` steps, at least three, of `batch` samples. Instructions have spans on every rank where
 /// the depth is full, else on the first data rank of each role.
 Prediction predict(const Subject&, const Supposed&, std::int64_t batch, int steps,

@@ -20,7 +20,9 @@ using machine::Picoseconds;
 struct TimedMessages {
   std::optional<int> send_to, receive_from;
   machine::MessageTime sent;
-  Picoseconds receive = 0;  ///< of this core, once the message is there: to take it, and to combine it
+  Picoseconds receive = 0,
+              combine = 0;  ///< of this core, once the message is there: to take it, then to add it
+  kernels::Bytes sent_bytes{}, received_bytes{};
 };
 
 /// A window round of a rank.
