@@ -28,7 +28,8 @@ class Platform {
     std::ostringstream out;
     out << "<?xml version='1.0'?>\n<!DOCTYPE platform SYSTEM \"https://simgrid.org/simgrid.dtd\">\n"
         << "<platform version=\"4.1\">\n<config>\n<prop id=\"network/crosstraffic\" value=\"0\"/>\n"
-        << "<prop id=\"smpi/send-is-detached-thresh\" value=\"" << eager_bytes() << "\"/>\n</config>\n"
+        << "<prop id=\"smpi/send-is-detached-thresh\" value=\"" << eager_bytes() << "\"/>\n"
+        << "<prop id=\"smpi/async-small-thresh\" value=\"" << eager_bytes() << "\"/>\n</config>\n"
         << "<zone id=\"machine\" routing=\"Full\">\n";
     for (int r = 0; r < ranks_; ++r)
       out << "<host id=\"rank-" << r << "\" speed=\"" << base::shortest(machine_.flops_per_second)
