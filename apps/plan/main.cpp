@@ -6,6 +6,7 @@
 #include "partita/command_line/program.hpp"
 #include "partita/job/record.hpp"
 #include "partita/results/atomic_file.hpp"
+#include "partita/results/result_file.hpp"
 #include "print.hpp"
 
 namespace {
@@ -38,8 +39,10 @@ void write(const std::filesystem::path& path, const config::RunOptions& run) {
 int run_main(int argc, const char* const* argv) {
   std::vector<base::Violation> violations;
   const auto own = plan_app::parse(argc, argv, violations);
-  const auto input = job::read_described_input(own.line, 0, std::move(violations),
-                                               {{"write", own.write, results::Use::writes}});
+  auto input = job::read_described_input(own.line, 0, std::move(violations),
+                                         {{"write", own.write, results::Use::writes}});
+  if (input.has_work() && !own.write.empty())
+    input.append(results::check_output_path("write", own.write, input.options.overwrite));
   const auto& options = input.options;
   if (options.help)
     return std::cout << plan_app::usage() << config::help_text("partita-plan", options.help_topic),

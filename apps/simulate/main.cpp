@@ -1,4 +1,5 @@
 /// partita-simulate: what a training would cost on a machine, before it runs there.
+#include <algorithm>
 #include <iostream>
 
 #include "options.hpp"
@@ -26,7 +27,11 @@ int nodes_of(const predict::Subject& subject) {
 int run_main(int argc, const char* const* argv) {
   std::vector<base::Violation> violations;
   const auto own = simulate::parse(argc, argv, violations);
-  auto input = job::read_described_input(own.line, own.ranks, std::move(violations));
+  std::vector<results::NamedPath> written;
+  if (own.exported) written.push_back(named(*own.exported));
+  auto input = job::read_described_input(own.line, own.ranks, std::move(violations), written);
+  if (own.exported && input.has_work())
+    input.append(check(*own.exported, input.options.grid.size(), input.options.overwrite));
   const auto& options = input.options;
   if (options.help)
     return std::cout << simulate::usage() << config::help_text("partita-simulate", options.help_topic),
@@ -62,6 +67,7 @@ int run_main(int argc, const char* const* argv) {
   if (!options.output.empty())
     results::write_snapshot(options.output,
                             job::record_of(input, command_line::text_of(argc, argv), subject, predictions));
+  if (own.exported) write(std::cout, *own.exported, subject, supposed, predictions.rbegin()->first);
   return command_line::success;
 }
 

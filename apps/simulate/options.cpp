@@ -4,6 +4,7 @@
 #include <array>
 
 #include "partita/base/line_file.hpp"
+#include "partita/base/nearest.hpp"
 #include "partita/base/number.hpp"
 #include "partita/command_line/command_line.hpp"
 
@@ -12,7 +13,7 @@ namespace {
 
 constexpr int most_ranks = 1 << 20;
 
-constexpr std::array<job::OwnOption, 5> own{
+constexpr std::array<job::OwnOption, 7> own{
     {{"ranks", "N", "ranks of the machine (without: as many as the grid of the run; 1 to 1048576)"},
      {"what-if", "CHANGES",
       "a machine that differs, such as \"network.bandwidth=2x; rank.3.speed=0.5x\"; figures are\n      "
@@ -25,7 +26,11 @@ constexpr std::array<job::OwnOption, 5> own{
       "what failures leave of a training: \"mtbf=86400 checkpoint=5 restart=60\", of a node, for one, after "
       "one"},
      {"scaling", "A..B",
-      "a table of A, 2A, … B ranks, the grid's data axis growing, instead of one prediction"}}};
+      "a table of A, 2A, … B ranks, the grid's data axis growing, instead of one prediction"},
+     {"export", "FORMAT",
+      "a step for another simulator: goal (LogGOPSim), smpi (SimGrid), chakra; or the machine\n      "
+      "for SimGrid: platform"},
+     {"export-to", "PATH", "where: a file (goal, platform) or a folder (smpi, chakra)"}}};
 
 void read_scaling(Options& options, std::vector<base::Violation>& violations) {
   const auto& text = options.line.own.at("scaling");
@@ -71,6 +76,23 @@ void read_failures(Options& options, std::vector<base::Violation>& violations) {
   options.failures = failures;
 }
 
+void read_export(Options& options, std::vector<base::Violation>& violations) {
+  const auto& line = options.line;
+  if (line.has("export") != line.has("export-to")) {
+    const std::string given = line.has("export") ? "export" : "export-to";
+    return violations.push_back({given, line.own.at(given), "needs --export=FORMAT and --export-to=PATH"});
+  }
+  if (line.has("scaling"))
+    violations.push_back({"export", line.own.at("export"), "is of one prediction, without --scaling"});
+  const auto& word = line.own.at("export");
+  const auto words = predict::format_words();
+  const auto format = predict::format_of(word);
+  if (!format)
+    return violations.push_back(
+        {"export", word, "must be goal, smpi, chakra or platform" + base::did_you_mean(word, words)});
+  options.exported = Export{*format, line.own.at("export-to")};
+}
+
 }  // namespace
 
 Options parse(int argc, const char* const* argv, std::vector<base::Violation>& violations) {
@@ -82,13 +104,14 @@ Options parse(int argc, const char* const* argv, std::vector<base::Violation>& v
   if (options.line.has("noise")) read_noise(options, violations);
   if (options.line.has("failures")) read_failures(options, violations);
   if (options.line.has("scaling")) read_scaling(options, violations);
+  if (options.line.has("export") || options.line.has("export-to")) read_export(options, violations);
   if (options.line.has("what-if")) options.what_if = options.line.own.at("what-if");
   return options;
 }
 
 std::string usage() {
   return "Usage: partita-simulate --config FILE.ini --machine FILE.machine [--section.key=value ...]\n"
-         "                        [--output FILE.h5]\n\n"
+         "                        [--output FILE.h5] [--export=FORMAT --export-to=PATH]\n\n"
          "Predicts what partita-train would do with the same keys on the machine. No ranks are started, "
          "nothing "
          "is trained.\n\n" +

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "export.hpp"
 #include "partita/job/own_options.hpp"
 #include "partita/predict/failures.hpp"
 
@@ -17,6 +18,7 @@ struct Options {
   std::optional<double> noise;                 ///< see `predict::Noise`
   std::optional<predict::Failures> failures;   ///< of one node
   std::string what_if;                         ///< see `predict::suppose`
+  std::optional<Export> exported;
   job::CommandLine line;
 };
 

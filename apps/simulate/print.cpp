@@ -11,11 +11,7 @@
 #include "partita/results/statistics.hpp"
 
 namespace partita::simulate {
-namespace {
 
-using results::Phase;
-
-/// "12.3 ms" in the unit in which it is easily read.
 std::string duration(double seconds) {
   static constexpr std::pair<double, const char*> units[] = {
       {1, "s"}, {1e-3, "ms"}, {1e-6, "us"}, {1e-9, "ns"}};
@@ -27,6 +23,10 @@ std::string duration(double seconds) {
     }
   return "";
 }
+
+namespace {
+
+using results::Phase;
 
 /// Beyond so many ranks what every rank needs and sends is left to roles.
 constexpr std::size_t most_listed_ranks = 4096;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <iosfwd>
+#include <string>
 #include <vector>
 
 #include "partita/predict/failures.hpp"
@@ -19,6 +20,8 @@ void print_noise(std::ostream&, const predict::Subject&, const predict::Supposed
 
 /// When to checkpoint on so many nodes, and what is left of the time.
 void print_failures(std::ostream&, predict::Failures of_node, int nodes);
+/// "12.3 ms", in the unit in which it is easily read.
+std::string duration(double seconds);
 
 /// One line a number of ranks.
 void print(std::ostream&, const std::vector<predict::ScalingRow>&);

@@ -65,10 +65,8 @@ Input read_described_input(const CommandLine& line, int ranks, std::vector<base:
   written.push_back({"output", input.options.output, results::Use::writes});
   auto files = files_read(input);
   files.insert(files.end(), written.begin(), written.end());
-  if (!hold(input, files)) return input;
-  for (const auto& file : written)
-    if (!file.path.empty())
-      input.append(results::check_output_path(file.role, file.path, input.options.overwrite));
+  if (hold(input, files) && !input.options.output.empty())
+    input.append(results::check_output_path("output", input.options.output, input.options.overwrite));
   return input;
 }
 

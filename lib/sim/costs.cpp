@@ -53,10 +53,11 @@ class Timing {
       messages.sent = machine_.message(rank_, *messages.send_to, messages.sent_bytes);
     }
     if (round.receive_from >= 0 && !round.receive.empty()) {
-      const auto size = bytes(round.receive.size());
+      messages.received_bytes = bytes(round.receive.size());
       messages.receive_from = grid_rank(round.receive_from);
-      messages.receive = machine_.message(*messages.receive_from, rank_, size).receive;
-      if (round.combine != collective::Combine::copy) messages.receive += machine_.combine(size);
+      messages.receive = machine_.message(*messages.receive_from, rank_, messages.received_bytes).receive;
+      if (round.combine != collective::Combine::copy)
+        messages.combine = machine_.combine(messages.received_bytes);
     }
     if (messages.send_to || messages.receive_from) timed.emplace_back(messages);
   }

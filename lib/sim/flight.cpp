@@ -39,7 +39,7 @@ std::optional<Picoseconds> Flight::advance(Picoseconds now, Picoseconds sees, co
   const auto others = awaited();
   if (!others || *others > sees) return {};
   if (const auto* messages = std::get_if<TimedMessages>(&round)) {
-    took = messages->receive;
+    took = messages->receive + messages->combine;
     if (messages->send_to) ++had_[{rank_, *messages->send_to}];
     if (messages->receive_from) ++had_[{*messages->receive_from, rank_}];
   } else if (const auto* access = std::get_if<TimedAccess>(&round)) {

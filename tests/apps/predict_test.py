@@ -2,6 +2,7 @@
 
 Usage: predict_test.py MPIEXEC PARTITA_TRAIN PARTITA_SIMULATE PARTITA_PLAN PARTITA_COMPARE SOURCE_FOLDER
 """
+import json
 import os
 import pathlib
 import sys
@@ -107,6 +108,29 @@ assert "x best" in shown and "refused, for example" in shown, shown
 fat_tree = ["--config", source / "inputs/runs/digits_mlp.ini", "--ranks=16", "--machine", source / "inputs/machines/fat-tree.machine"]
 slow = run(simulate, *fat_tree, "--what-if=memory.bandwidth=0.1x").stdout
 assert slow.splitlines()[3] != run(simulate, *fat_tree).stdout.splitlines()[3], slow  # memory that active ranks share
+
+# Exports are refused with all that is wrong, and are whole, or what was there before.
+mlp = ["--config", source / "inputs/runs/digits_mlp.ini", "--ranks=2"]
+ended = run(simulate, *mlp, "--export=gaol", "--export-to", folder / "x.goal", expected=2)
+assert "did you mean 'goal'" in ended.stderr, ended.stderr
+run(simulate, *mlp, "--export=goal", expected=2)
+run(simulate, *mlp, "--export=goal", "--export-to", folder / "x.goal")
+text = (folder / "x.goal").read_text()
+assert text.startswith("num_ranks 2\n"), text[:80]
+ended = run(simulate, *mlp, "--export=platform", "--export-to", folder / "x.goal", expected=2)
+assert "overwrite" in ended.stderr and (folder / "x.goal").read_text() == text, ended.stderr
+(folder / "other").mkdir()
+(folder / "other/mine.txt").write_text("mine")
+ended = run(simulate, *mlp, "--export=chakra", "--export-to", folder / "other", "--overwrite", expected=2)
+assert "other files" in ended.stderr and (folder / "other/mine.txt").exists(), ended.stderr
+for overwrite in ([], ["--overwrite"]):
+    run(simulate, *mlp, "--export=chakra", "--export-to", folder / "traces", *overwrite)
+    graphs = [json.loads((folder / f"traces/rank.{r}.json").read_text())["workload_graph"] for r in range(2)]
+    assert all(node["data_deps"] == [] or max(node["data_deps"]) < node["Id"] for graph in graphs for node in graph)
+run(simulate, *mlp, "--export=chakra", "--export-to", folder / "traces", expected=2)
+ended = run(simulate, *mlp[:2], "--ranks=1024", "--train.batch=1024", "--export=platform", "--export-to", folder / "p.xml", expected=2)
+assert "at most 512 ranks" in ended.stderr and not (folder / "p.xml").exists(), ended.stderr
+
 assert run(simulate, "--help").stdout.startswith("Usage: partita-simulate") and run(plan, "--help").stdout.startswith("Usage: partita-plan")
 print("plans run; bad input is refused")
 

@@ -62,4 +62,14 @@ inline machine::Machine random_machine(std::mt19937& random) {
   return machine;
 }
 
+/// The run on a grid; throws where it cannot be.
+inline Subject subject_on(const config::RunOptions& run, const topology::GridExtent& grid,
+                          const machine::Machine& machine, int microbatches) {
+  const auto options = with(run, {.grid = grid, .pipeline = {.microbatches = microbatches}});
+  std::vector<base::Violation> violations;
+  auto split = config::split_for_training(options, machine, violations);
+  if (!violations.empty()) throw base::ConfigError(violations);
+  return subject_of(options, std::move(*split), machine, collective::AlgorithmTable::shipped());
+}
+
 }  // namespace partita::predict

@@ -10,15 +10,6 @@ namespace {
 
 using machine::Picoseconds;
 
-Subject subject_on(const config::RunOptions& run, const topology::GridExtent& grid,
-                   const machine::Machine& machine, int microbatches) {
-  const auto options = with(run, {.grid = grid, .pipeline = {.microbatches = microbatches}});
-  std::vector<base::Violation> violations;
-  auto split = config::split_for_training(options, machine, violations);
-  if (!violations.empty()) throw base::ConfigError(violations);
-  return subject_of(options, std::move(*split), machine, collective::AlgorithmTable::shipped());
-}
-
 /// Of three steps together: a step alone, from the end of the last rank to that of the last rank, may be
 /// longer where the one before was shorter.
 Picoseconds makespan_of(const Subject& subject, const Supposed& supposed) {

@@ -27,8 +27,8 @@ CommandLine split_command_line(int argc, const char* const* argv, std::span<cons
                                std::vector<base::Violation>& violations);
 
 /// What a program that starts no ranks reads of a run, as if on `ranks` ranks, and on as many as the run's
-/// own grid has with 0. Its files are held, with those that the program writes besides the run's output.
-/// `earlier` violations come first.
+/// own grid has with 0. Its files are held, with those that the program writes besides the run's output
+/// and has to check itself. `earlier` violations come first.
 Input read_described_input(const CommandLine&, int ranks, std::vector<base::Violation> earlier,
                            std::vector<results::NamedPath> written = {});
 

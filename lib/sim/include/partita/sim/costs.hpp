@@ -20,8 +20,8 @@ using machine::Picoseconds;
 struct TimedMessages {
   std::optional<int> send_to, receive_from;
   machine::MessageTime sent;
-  kernels::Bytes sent_bytes{};  ///< that links carry, where messages share them
-  Picoseconds receive = 0;      ///< of this core, once the message is there: to take it, and to combine it
+  kernels::Bytes sent_bytes{}, received_bytes{};
+  Picoseconds receive = 0, combine = 0;  ///< of this core, once the message is there: to take it, to add it
 };
 
 /// A window round of a rank.
