@@ -10,6 +10,7 @@
 #include "memory.hpp"
 #include "messages.hpp"
 #include "overheads.hpp"
+#include "partita/base/cores.hpp"
 #include "windows.hpp"
 
 namespace partita::calibrate {
@@ -33,6 +34,8 @@ class Course {
         samples_(options.quick ? 4 << 20 : 48 << 20) {}
 
   Calibration run() {
+    for (const auto& [bytes, cores] : base::data_caches())
+      found_.machine.caches.push_back({.bytes = kernels::Bytes(bytes), .cores = cores});
     measure_overheads();
     measure_memory();
     measure_kernels();
@@ -102,8 +105,9 @@ void Course::measure_memory() {
 void Course::measure_kernels(comm::Communicator& group, int active, double share) {
   const KernelOptions options{
       .execution = {.implementation = backend_.name(), .threads = options_.threads, .active_ranks = active},
+      .caches = found_.machine.caches,
       .limits = {.step_flops = options_.quick ? 5e8 : 3e10, .activation_bytes = options_.quick ? 2e7 : 5e8},
-      .network_seconds = options_.quick ? 0.05 : 0.5,
+      .network_seconds = options_.quick ? 0.05 : 0.2,
       .least_networks = active == 1 ? 4 : 6,
       .most_tries = options_.quick ? 1 : 3};
   if (leads())

@@ -15,7 +15,7 @@ constexpr int reference_steps = 7;
 /// else came or went; or so much longer than it ever did, that others have a part of the core. What is
 /// interrupted is not slowed as a whole, so that no more than this is divided out.
 constexpr double most_change = 1.1, most_drift = 1.5;
-constexpr int least_steps = 3, most_steps = 60;
+constexpr int least_steps = 3, most_steps = 24;
 
 double quartile_range(std::span<const double> seconds) {
   return results::percentile(seconds, 75) - results::percentile(seconds, 25);
@@ -78,7 +78,7 @@ int KernelCampaign::index_of(const Trainee::Kernel& kernel) {
 bool KernelCampaign::visit(int network, bool last_try) {
   const auto& trained = networks_[static_cast<std::size_t>(network)];
   Trainee trainee(trained.network, backend_, trained.network.grid.size() > 1 ? group_ : self_, samples_);
-  const auto kernels = trainee.kernels(trained.execution);
+  const auto kernels = trainee.kernels(trained.execution, options_.caches);
   trainee.step();
   const double step_seconds = most(group_, trainee.step().seconds);
   const int steps = std::clamp(static_cast<int>(options_.network_seconds / std::max(step_seconds, 1e-6)),
@@ -181,6 +181,7 @@ Durations KernelCampaign::gather() {
 /// Of all ranks, on rank 0: shares of a layer differ by rank. They travel as the lines of a machine file.
 std::vector<std::vector<machine::KernelKey>> KernelCampaign::gather_keys() {
   auto carrier = machine::Machine::shipped();
+  carrier.caches = options_.caches;
   carrier.kernels.resize(index_of_.size());
   for (const auto& [key, index] : index_of_)
     carrier.kernels[static_cast<std::size_t>(index)] = {

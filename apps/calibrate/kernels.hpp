@@ -39,8 +39,9 @@ std::vector<machine::KernelTime> times_of(const Durations&);
 struct KernelOptions {
   std::uint64_t seed = 1;
   cost::Execution execution;  ///< of every network but for its optimizer
+  std::vector<machine::Cache> caches;
   Limits limits;
-  double network_seconds = 0.5;  ///< of one visit to a network
+  double network_seconds = 0.2;  ///< of one visit to a network
   int least_networks = 6;        ///< however short the budget is
   int most_tries = 3;            ///< to measure a network undisturbed, for the first time
   double narrow = 0.03;          ///< spread from which on a network needs no other visit

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <sstream>
 
 #include "draws.hpp"
@@ -39,10 +40,20 @@ bool is_shipped(const model::Layer& layer) {
   }
 }
 
-/// Half of the extents as they come, half rounded as people round.
+/// Half of the extents as they come, half as people choose them: powers of two, and multiples of 16.
 std::int64_t extent(Draws& draws, std::int64_t least, std::int64_t most) {
   const auto drawn = draws.log_uniform(least, most);
-  return drawn >= 24 && draws.chance(0.5) ? std::min((drawn + 8) / 16 * 16, most) : drawn;
+  if (draws.chance(0.5)) return drawn;
+  const auto power = std::exp2(std::round(std::log2(static_cast<double>(drawn))));
+  const auto chosen =
+      drawn < 24 || draws.chance(0.5) ? static_cast<std::int64_t>(power) : (drawn + 8) / 16 * 16;
+  return std::clamp(chosen, least, most);
+}
+
+/// Of images; half of them as those of MNIST and CIFAR are.
+std::int64_t side_of_images(Draws& draws, std::int64_t least, std::int64_t most) {
+  if (draws.chance(0.5)) return draws.log_uniform(least, most);
+  return draws.chance(0.5) ? 28 : 32;
 }
 
 std::string activation(Draws& draws) { return draws.chance(0.75) ? "relu" : "tanh"; }
@@ -75,7 +86,7 @@ void append_linear(Draws& draws, Network& network, int hidden, std::int64_t wide
 
 void draw_perceptron(Draws& draws, Network& network) {
   if (draws.chance(0.5)) {
-    const std::int64_t channels = draws.chance(0.5) ? 1 : 3, side = draws.log_uniform(4, 36);
+    const std::int64_t channels = draws.chance(0.5) ? 1 : 3, side = side_of_images(draws, 4, 36);
     network.text.input = std::to_string(channels) + "x" + std::to_string(side) + "x" + std::to_string(side);
     network.text.layers.push_back("flatten");
   } else {
@@ -111,7 +122,7 @@ void append_convolutions(Draws& draws, Network& network, std::int64_t side) {
 
 void draw_convolutional(Draws& draws, Network& network) {
   const auto channels = draws.chance(0.4) ? 1 : draws.chance(0.6) ? 3 : draws.log_uniform(2, 32);
-  const auto side = draws.log_uniform(8, 40);
+  const auto side = side_of_images(draws, 8, 40);
   network.text.input = std::to_string(channels) + "x" + std::to_string(side) + "x" + std::to_string(side);
   network.name = "cnn " + network.text.input;
   append_convolutions(draws, network, side);
@@ -170,7 +181,12 @@ Network draw_network(std::uint64_t seed, std::uint32_t index, int ranks, const L
     network.optimizer =
         rules[draws.chance(0.6) ? 0 : static_cast<std::size_t>(draws.below(rules.size()))].rule;
     network.name = name_of(network);
-    if (keeps(network, model_of(network), limits)) return network;
+    // Most networks are small, for there are to be many.
+    const auto step_flops = draws.log_uniform(static_cast<std::int64_t>(limits.step_flops / 30),
+                                              static_cast<std::int64_t>(limits.step_flops));
+    const Limits own{.step_flops = static_cast<double>(step_flops),
+                     .activation_bytes = limits.activation_bytes};
+    if (keeps(network, model_of(network), own)) return network;
   }
 }
 

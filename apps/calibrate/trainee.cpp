@@ -1,6 +1,7 @@
 /// Binds a drawn network as a trial binds a user's plan.
 #include "trainee.hpp"
 
+#include "partita/cost/reach.hpp"
 #include "partita/cost/work.hpp"
 #include "partita/plan/plan.hpp"
 
@@ -52,15 +53,19 @@ Trainee::Step Trainee::step() {
   return step;
 }
 
-std::vector<Trainee::Kernel> Trainee::kernels(const cost::Execution& execution) const {
+std::vector<Trainee::Kernel> Trainee::kernels(const cost::Execution& execution,
+                                              const std::vector<machine::Cache>& caches) const {
   const auto& program = trial_.program();
+  const auto beyond = cost::beyond_caches(program, network_.batch, execution, caches);
   std::vector<Kernel> kernels;
-  for (const auto& instruction : program.instructions) {
+  for (std::size_t i = 0; i < program.instructions.size(); ++i) {
+    const auto& instruction = program.instructions[i];
     kernels.emplace_back();
     if (instruction.kind == step::Kind::start || instruction.kind == step::Kind::wait) continue;
     const auto samples = program.samples_of(instruction.microbatch, trial_.rank(), network_.batch);
     kernels.back() = {.key = cost::key_of(program, instruction, samples, execution),
                       .flops = cost::work_of(program, instruction, samples).flops};
+    kernels.back().key.beyond = beyond[i];
   }
   return kernels;
 }

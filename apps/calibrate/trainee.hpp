@@ -40,7 +40,7 @@ class Trainee {
     double flops = 0;
   };
   /// Of this rank, in program order.
-  [[nodiscard]] std::vector<Kernel> kernels(const cost::Execution&) const;
+  [[nodiscard]] std::vector<Kernel> kernels(const cost::Execution&, const std::vector<machine::Cache>&) const;
 
  private:
   const Network network_;

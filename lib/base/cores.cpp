@@ -11,6 +11,9 @@
 #include <optional>
 #include <sstream>
 #include <string>
+#include <string_view>
+
+#include "partita/base/number.hpp"
 
 namespace partita::base {
 namespace {
@@ -23,6 +26,26 @@ struct Tree {
   std::string mount;  ///< where
   int version = 2;
 };
+
+std::string first_line(const fs::path& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+/// How many cores a list such as "0-3,8" names, at least one.
+int cores_of_list(const std::string& list) {
+  int cores = 0;
+  std::istringstream parts(list);
+  for (std::string part; std::getline(parts, part, ',');) {
+    const auto dash = std::min(part.find('-'), part.size());
+    const auto first = number_of<int>(part.substr(0, dash));
+    const auto last = dash < part.size() ? number_of<int>(part.substr(dash + 1)) : first;
+    if (first && last && *first <= *last) cores += *last - *first + 1;
+  }
+  return std::max(1, cores);
+}
 
 bool has_word(const std::string& list, const std::string& word) {
   std::istringstream words(list);
@@ -119,6 +142,21 @@ int cores_together(int bound_cores, std::span<const std::vector<CpuLimit>> limit
   }
   constexpr double rounding = 1e-9;
   return std::max(1, static_cast<int>(std::min<double>(bound_cores, std::floor(cores + rounding))));
+}
+
+std::vector<CacheSize> data_caches(const fs::path& root) {
+  std::vector<CacheSize> caches;
+  for (int index = 0;; ++index) {
+    const auto folder = root / "sys/devices/system/cpu/cpu0/cache" / ("index" + std::to_string(index));
+    const auto type = first_line(folder / "type"), size = first_line(folder / "size");
+    if (type.empty()) break;
+    if (type == "Instruction") continue;
+    const auto kibibytes = number_of<std::int64_t>(std::string_view(size).substr(0, size.find('K')));
+    if (!kibibytes || *kibibytes < 1) return {};
+    caches.push_back({*kibibytes << 10, cores_of_list(first_line(folder / "shared_cpu_list"))});
+  }
+  std::ranges::sort(caches, {}, &CacheSize::bytes);
+  return caches;
 }
 
 std::string cpu_model() {

@@ -5,6 +5,7 @@
 
 #include "partita/base/error.hpp"
 #include "partita/cost/work.hpp"
+#include "partita/kernels/optimizer.hpp"
 
 namespace partita::cost {
 namespace {
@@ -209,6 +210,13 @@ KernelKey key_by_kind(const Program& program, const Instruction& i, std::int64_t
 }
 
 }  // namespace
+
+std::size_t states_of(const Execution& execution) {
+  const auto rule =
+      std::ranges::find(kernels::optimizers, execution.optimizer, &kernels::OptimizerDescription::name);
+  base::expect(rule != kernels::optimizers.end(), "a rank's optimizer is known", execution.optimizer);
+  return rule->states.size();
+}
 
 KernelKey key_of(const Program& program, const Instruction& i, std::int64_t samples,
                  const Execution& execution) {

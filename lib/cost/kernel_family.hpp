@@ -12,6 +12,14 @@ namespace partita::cost {
 
 using Extents = std::vector<std::int64_t>;
 
+/// On what a kernel runs, and how.
+struct Run {
+  Extents shape;
+  Extents beyond;             ///< per cent of what it touches that lie beyond each cache
+  std::vector<double> marks;  ///< 1 for each addition that it has ("+relu"), else 0; always as many
+  friend bool operator==(const Run&, const Run&) = default;
+};
+
 /// A part of what a kernel takes: so many calls, FLOPs or bytes.
 struct Part {
   enum class Of { calls, flops, bytes };
@@ -21,37 +29,43 @@ struct Part {
   bool is_modelled = true;
 };
 
-/// At most eight, always as many for one kernel and number of extents.
-std::vector<Part> parts_of(const std::string& kernel, const Extents& shape, kernels::Bytes of_element);
+/// At most eight, always as many for one kernel, number of extents and number of caches.
+std::vector<Part> parts_of(const std::string& kernel, const Run&, kernels::Bytes of_element);
+
+/// Where a run lies among others of its kernel: those near it take nearly as many times what their parts
+/// take. Always as many for one kernel, number of extents and number of caches.
+std::vector<double> coordinates_of(const std::string& kernel, const Run&);
 
 class KernelFamily {
  public:
   struct Row {
-    Extents shape;
+    Run run;
     double seconds;
   };
-  /// At least one row; all shapes have as many extents.
+  /// At least one row; all shapes have as many extents, and all know of as many caches.
   KernelFamily(std::string kernel, kernels::Bytes of_element, std::vector<Row>, const machine::Machine&);
 
   struct Time {
     double seconds;
     Basis basis;
   };
-  [[nodiscard]] Time at(const Extents& shape) const;
+  [[nodiscard]] Time at(const Run&) const;
 
  private:
-  [[nodiscard]] double fitted(const Extents& shape) const;
-  [[nodiscard]] bool encloses(const std::vector<double>& point) const;
-
   struct Point {
-    std::vector<double> at;  ///< logarithms of the extents
-    double seconds;
+    Row row;
+    std::vector<double> at;
     double log_excess;  ///< of the row's seconds over the fitted ones
   };
+  [[nodiscard]] double fitted(const Run&) const;
+  [[nodiscard]] bool encloses(const std::vector<double>& at) const;
+  [[nodiscard]] double excess_at(const std::vector<double>& at) const;
+
   std::string kernel_;
   kernels::Bytes of_element_;
   std::vector<double> seconds_of_parts_;  ///< each part, of one call, FLOP or byte
   std::vector<Point> points_;
+  double usual_excess_ = 0;
 };
 
 }  // namespace partita::cost

@@ -1,4 +1,4 @@
-/// Finds the rows that speak for an instruction: of its kernel, of a relative, of as many active ranks.
+/// Finds the rows that speak for an instruction: of its kernel and its relatives, of as many active ranks.
 #include "partita/cost/kernel_times.hpp"
 
 #include <algorithm>
@@ -7,9 +7,8 @@
 #include <optional>
 
 #include "kernel_family.hpp"
-#include "partita/base/error.hpp"
+#include "partita/cost/reach.hpp"
 #include "partita/cost/time.hpp"
-#include "partita/kernels/optimizer.hpp"
 
 namespace partita::cost {
 namespace {
@@ -21,33 +20,34 @@ kernels::Bytes bytes_of_element(std::string_view type) {
   return kernels::Bytes(type == to_string(kernels::DataType::float64) ? 8 : 4);
 }
 
-/// All that families of rows differ by: the key, of whose shape only the number of extents is left.
+/// Kernels that do nearly the same are one family.
+struct Mark {
+  std::string KernelKey::*where;
+  std::string_view text;
+};
+constexpr Mark marks[] = {{&KernelKey::kernel, "+relu"},
+                          {&KernelKey::kernel, "+plain"},
+                          {&KernelKey::kernel, "+running"},
+                          {&KernelKey::phase, "+add"}};
+
+/// What families differ by: the key without marks, of whose shape only the number of extents is left.
 KernelKey family_of(KernelKey key) {
   key.shape = {static_cast<std::int64_t>(key.shape.size())};
+  key.beyond.clear();
   key.active_ranks = 0;
+  for (const auto& mark : marks)
+    if (const auto at = (key.*mark.where).find(mark.text); at != std::string::npos)
+      (key.*mark.where).erase(at, mark.text.size());
   return key;
 }
 
-std::string without(std::string text, std::string_view part) {
-  if (const auto at = text.find(part); at != std::string::npos) text.erase(at, part.size());
-  return text;
-}
-
-/// Kernels that do nearly the same, the nearest first.
-std::vector<KernelKey> relatives_of(const KernelKey& key) {
-  std::vector<KernelKey> relatives{key};
-  const auto vary = [&relatives](std::string KernelKey::*name, const std::string& mark) {
-    for (std::size_t i = 0, n = relatives.size(); i < n; ++i) {
-      auto other = relatives[i];
-      const auto bare = without(other.*name, mark);
-      other.*name = bare == other.*name ? bare + mark : bare;
-      relatives.push_back(other);
-    }
-  };
-  vary(&KernelKey::phase, "+add");
-  vary(&KernelKey::kernel, "+relu");
-  vary(&KernelKey::kernel, "+plain");
-  return relatives;
+/// `beyond` of so many caches; nothing lies beyond one of which nobody says.
+Run run_of(const KernelKey& key, std::size_t caches) {
+  Run run{.shape = key.shape, .beyond = key.beyond, .marks = {}};
+  run.beyond.resize(caches);
+  for (const auto& mark : marks)
+    run.marks.push_back((key.*mark.where).find(mark.text) == std::string::npos ? 0 : 1);
+  return run;
 }
 
 /// The machine as a rank has it among so many.
@@ -82,21 +82,30 @@ class KernelTimes::Table {
   Table(const Machine& machine, Execution execution)
       : execution_(execution),
         machine_(shared_by(machine, execution_.active_ranks)),
-        states_(states_of(execution.optimizer)) {
+        states_(states_of(execution)) {
     std::map<KernelKey, std::map<int, std::vector<KernelFamily::Row>>> rows;
     for (const auto& [key, runs, median, lower, upper] : machine.kernels)
       if (key.implementation == execution_.implementation && key.threads == execution_.threads)
-        rows[family_of(key)][key.active_ranks].push_back({key.shape, median});
+        rows[family_of(key)][key.active_ranks].push_back({run_of(key, machine.caches.size()), median});
     for (auto& [family, by_ranks] : rows)
       for (auto& [ranks, of_ranks] : by_ranks)
         families_[family].emplace(
             ranks, KernelFamily(family.kernel, bytes_of_element(family.type), std::move(of_ranks), machine_));
   }
 
+  /// Of each instruction; nothing where no row would tell.
+  [[nodiscard]] std::vector<Extents> beyond_of(const step::Program& program, std::int64_t batch) const {
+    if (families_.empty() || machine_.caches.empty()) return {};
+    return beyond_caches(program, batch, execution_, machine_.caches);
+  }
+
   [[nodiscard]] InstructionTime of(const step::Program& program, const step::Instruction& instruction,
-                                   std::int64_t samples) const {
-    if (!families_.empty())
-      if (const auto known = known_time(key_of(program, instruction, samples, execution_))) return *known;
+                                   std::int64_t samples, const Extents& beyond) const {
+    if (!families_.empty()) {
+      auto key = key_of(program, instruction, samples, execution_);
+      key.beyond = beyond;
+      if (const auto known = known_time(key)) return *known;
+    }
     const auto work =
         instruction.kind == step::Kind::update
             ? work_of_update(program.slots[instruction.writes.front()].fixed, program.type, states_)
@@ -108,16 +117,13 @@ class KernelTimes::Table {
   using ByRanks = std::map<int, KernelFamily>;
 
   [[nodiscard]] std::optional<InstructionTime> known_time(const KernelKey& key) const {
-    const auto relatives = relatives_of(key);
-    for (const auto& relative : relatives) {
-      const auto family = families_.find(family_of(relative));
-      if (family == families_.end()) continue;
-      auto [seconds, basis] = nearest(family->second).at(key.shape);
-      if (&relative != relatives.data()) basis = Basis::extrapolated;
-      basis = std::max(basis, basis_of_ranks(family->second));
-      return InstructionTime{machine::picoseconds(seconds), basis};
-    }
-    return std::nullopt;
+    if (const auto found = found_.find(key); found != found_.end()) return found->second;
+    const auto family = families_.find(family_of(key));
+    if (family == families_.end()) return std::nullopt;
+    const auto [seconds, basis] = nearest(family->second).at(run_of(key, machine_.caches.size()));
+    const InstructionTime time{machine::picoseconds(seconds),
+                               std::max(basis, basis_of_ranks(family->second))};
+    return found_.emplace(key, time).first->second;
   }
 
   /// Of as many active ranks, or the nearest number of them; of two the larger.
@@ -134,25 +140,23 @@ class KernelTimes::Table {
     return by_ranks.rbegin()->first > execution_.active_ranks ? Basis::interpolated : Basis::extrapolated;
   }
 
-  /// Of an optimizer by its name.
-  static std::size_t states_of(std::string_view name) {
-    const auto rule = std::ranges::find(kernels::optimizers, name, &kernels::OptimizerDescription::name);
-    base::expect(rule != kernels::optimizers.end(), "a rank's optimizer is known", name);
-    return rule->states.size();
-  }
-
   Execution execution_;
   Machine machine_;
-  std::size_t states_;  ///< of the optimizer
+  std::size_t states_;
   std::map<KernelKey, ByRanks> families_;
+  mutable std::map<KernelKey, InstructionTime> found_;
 };
 
 KernelTimes::KernelTimes(const Machine& machine, Execution execution)
     : table_(std::make_shared<const Table>(machine, execution)) {}
 
-InstructionTime KernelTimes::of(const step::Program& program, const step::Instruction& instruction,
-                                std::int64_t samples) const {
-  return table_->of(program, instruction, samples);
+ProgramTimes::ProgramTimes(KernelTimes kernels, const step::Program& program, std::int64_t batch)
+    : table_(std::move(kernels.table_)), program_(&program), beyond_(table_->beyond_of(program, batch)) {}
+
+InstructionTime ProgramTimes::of(const step::Instruction& instruction, std::int64_t samples) const {
+  const auto index = &instruction - program_->instructions.data();
+  return table_->of(*program_, instruction, samples,
+                    beyond_.empty() ? Extents() : beyond_[static_cast<std::size_t>(index)]);
 }
 
 }  // namespace partita::cost

@@ -1,9 +1,13 @@
-/// What kernels do, by their names and shapes: the parts that their time is a sum of.
+/// What kernels do, by their names and shapes: the parts that their time is a sum of, and in what those
+/// differ that take more or less than their parts.
+#include <algorithm>
 #include <cmath>
 #include <functional>
+#include <iterator>
 #include <numeric>
 
 #include "kernel_family.hpp"
+#include "partita/cost/reach.hpp"
 #include "partita/kernels/shape.hpp"
 
 namespace partita::cost {
@@ -20,8 +24,7 @@ std::vector<Part> of_linear(const std::vector<double>& s, double bytes) {
           {Of::flops, 2 * samples * in * out},
           {Of::flops, 2 * samples * in * padded(out), false},
           {Of::flops, 2 * samples * padded(in) * out, false},
-          {Of::bytes, bytes * samples * in},
-          {Of::bytes, bytes * samples * out},
+          {Of::bytes, bytes * samples * (in + out)},
           {Of::bytes, bytes * in * out}};
 }
 
@@ -33,14 +36,13 @@ double windows_of(const Extents& s, std::size_t kernel, std::int64_t padding_h, 
 std::vector<Part> of_conv(const Extents& shape, const std::vector<double>& s, double bytes) {
   const double samples = s[0], channels = s[1], filters = s[4], area = s[5] * s[6];
   const double outputs = samples * windows_of(shape, 5, shape[9], shape[10]), sums = outputs * area;
-  return {{Of::calls, 1},
-          {Of::flops, 2 * sums * channels * filters},
-          {Of::flops, 2 * sums * channels * padded(filters), false},
-          {Of::flops, 2 * sums * padded(channels) * filters, false},
-          {Of::bytes, bytes * samples * channels * s[2] * s[3]},
-          {Of::bytes, bytes * outputs * filters},
-          {Of::bytes, bytes * area * channels * filters},
-          {Of::bytes, bytes * sums * channels, false}};
+  return {
+      {Of::calls, 1},
+      {Of::flops, 2 * sums * channels * filters},
+      {Of::flops, 2 * sums * channels * padded(filters), false},
+      {Of::flops, 2 * sums * padded(channels) * filters, false},
+      {Of::bytes, bytes * (samples * channels * s[2] * s[3] + outputs * filters + area * channels * filters)},
+      {Of::bytes, bytes * sums * channels, false}};
 }
 
 std::vector<Part> of_pooling(const Extents& shape, const std::vector<double>& s, double bytes) {
@@ -51,9 +53,8 @@ std::vector<Part> of_pooling(const Extents& shape, const std::vector<double>& s,
           {Of::bytes, bytes * outputs}};
 }
 
-}  // namespace
-
-std::vector<Part> parts_of(const std::string& kernel, const Extents& shape, kernels::Bytes of_element) {
+std::vector<Part> parts_in_caches(const std::string& kernel, const Extents& shape,
+                                  kernels::Bytes of_element) {
   const std::vector<double> s(shape.begin(), shape.end());
   const auto bytes = static_cast<double>(of_element.value());
   const auto kind = kernel.substr(0, kernel.find('+'));
@@ -70,6 +71,59 @@ std::vector<Part> parts_of(const std::string& kernel, const Extents& shape, kern
                           {Of::bytes, bytes * std::accumulate(s.begin(), s.end(), 1.0, std::multiplies<>())}};
   if (s.size() > 1) parts.push_back({Of::bytes, bytes * s[0], false});
   return parts;
+}
+
+/// Half of an e-fold apart are whole vectors and others: different code computes them.
+double broken(double extent) { return padded(extent) == extent ? 0 : 0.5; }
+
+/// An extent of 0 lies as far below 1 as 2 lies above.
+double log_of(double extent) { return std::log(extent > 0 ? extent : 0.5); }
+
+/// Samples and pixels count less than features and channels: kernels go through them one after the other.
+constexpr double of_samples = 0.5, of_pixels = 0.7;
+
+}  // namespace
+
+std::vector<Part> parts_of(const std::string& kernel, const Run& run, kernels::Bytes of_element) {
+  constexpr std::size_t most = 8;
+  auto parts = parts_in_caches(kernel, run.shape, of_element);
+  auto touched = static_cast<double>(code_bytes.value());
+  for (const auto& part : parts)
+    if (part.of == Of::bytes && part.is_modelled) touched += part.amount;
+  const auto& beyond = run.beyond;
+  const auto outer = std::min(beyond.size(), most - parts.size());  // what is farthest takes longest
+  for (std::size_t c = beyond.size() - outer; c < beyond.size(); ++c)
+    parts.push_back({Of::bytes, touched * static_cast<double>(beyond[c]) / 100, false});
+  return parts;
+}
+
+std::vector<double> coordinates_of(const std::string& kernel, const Run& run) {
+  constexpr double of_marks = 0.7, of_caches = 3;
+  const std::vector<double> s(run.shape.begin(), run.shape.end());
+  const auto kind = kernel.substr(0, kernel.find('+'));
+  std::vector<double> at;
+  if (kind == "linear" && s.size() == 3)
+    at = {of_samples * log_of(s[0]), log_of(s[1]), log_of(s[2]), broken(s[1]), broken(s[2])};
+  else if (kind == "conv" && s.size() == 11)
+    at = {of_samples * log_of(s[0]),
+          log_of(s[1]),
+          of_pixels * log_of(s[2] * s[3]),
+          log_of(s[4]),
+          log_of(s[5] * s[6]),
+          log_of(s[7] * s[8]),
+          std::min(s[9], 1.0),
+          broken(s[1]),
+          broken(s[4])};
+  else if (kind.ends_with("pool") && s.size() == 8)
+    at = {of_samples * log_of(s[0]), log_of(s[1]),        of_pixels * log_of(s[2] * s[3]),
+          log_of(s[4] * s[5]),       log_of(s[6] * s[7]), broken(s[1])};
+  else
+    std::ranges::transform(s, std::back_inserter(at), log_of);
+  for (const double mark : run.marks)
+    at.push_back(of_marks * mark);
+  for (const auto percent : run.beyond)
+    at.push_back(of_caches * static_cast<double>(percent) / 100);
+  return at;
 }
 
 }  // namespace partita::cost

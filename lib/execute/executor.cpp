@@ -314,9 +314,11 @@ void Executor::walk(Bound& bound, const Batch& batch, double begin, StepSpans& s
   spans.end = begin;
 }
 
-void Executor::let_pass(const step::Instruction& instruction, const Bound& bound) const {
+void Executor::let_pass(const step::Instruction& instruction, const Bound& bound) {
   const auto samples = program_.samples_of(instruction.microbatch, axes_.world().rank(), bound.batch);
-  clock_->pass(kernel_times_->of(program_, instruction, samples).time);
+  auto& of_batch =
+      program_times_.try_emplace(bound.batch, *kernel_times_, program_, bound.batch).first->second;
+  clock_->pass(of_batch.of(instruction, samples).time);
 }
 
 void Executor::do_compute(const step::Instruction& instruction, Bound& bound, const Batch& batch) {

@@ -34,6 +34,11 @@ Fields main_memory(File& f, std::size_t) { return {{"bytes_per_second", &f.machi
 
 Fields cache(File& f, std::size_t) { return {{"bytes_per_second", &f.machine.cache_bytes_per_second}}; }
 
+Fields cache_size(File& f, std::size_t line) {
+  auto& row = f.machine.caches[line];
+  return {{"bytes", &row.bytes, true, true}, {"cores", &row.cores, optional}};
+}
+
 Fields shared(File& f, std::size_t line) {
   auto& row = f.machine.shared_memory[line];
   return {{"active_ranks", &row.active_ranks, true, true}, {"bytes_per_second", &row.bytes_per_second}};
@@ -101,6 +106,7 @@ Fields kernel(File& f, std::size_t line) {
           {"type", &key.type, true, true},
           {"layout", &key.layout, optional, true},
           {"shape", &key.shape, true, true},
+          {"beyond", &key.beyond, optional, true},
           {"threads", &key.threads, optional, true},
           {"active_ranks", &key.active_ranks, optional, true},
           {"runs", &row.runs},
@@ -140,6 +146,7 @@ constexpr auto messages = [](File & f) -> auto& { return f.messages; };
 constexpr auto topologies = [](File & f) -> auto& { return f.topologies; };
 constexpr auto windows = [](File & f) -> auto& { return f.machine.windows; };
 constexpr auto measured = [](File & f) -> auto& { return f.machine.kernels; };
+constexpr auto caches = [](File & f) -> auto& { return f.machine.caches; };
 constexpr auto memories = [](File & f) -> auto& { return f.machine.shared_memory; };
 
 /// In the order in which they are written.
@@ -149,6 +156,7 @@ constexpr Statement all[] = {once("version", version),
                              once("memory", main_memory, true, "main"),
                              each("memory", memories, shared, "main", "active_ranks"),
                              once("memory", cache, false, "cache"),
+                             each("cache", caches, cache_size),
                              once("link", link, true),
                              each("level", levels, level),
                              each("topology", topologies, topology),

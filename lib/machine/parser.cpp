@@ -68,6 +68,7 @@ Machine Parser::parse(std::string_view text) {
   check_topologies();
   check_messages();
   check_windows();
+  check_caches();
   check_kernels();
   return assemble();
 }
@@ -210,6 +211,12 @@ void Parser::check_windows() {
     refuse(lines.front().line, "needs another with min_bytes=0");
 }
 
+void Parser::check_caches() {
+  for (const auto& [line, index, is_sound] : lines_of("cache"))
+    if (is_sound && file_.machine.caches[index].bytes == kernels::Bytes(0))
+      refuse(line, "bytes must be a whole number from 1, such as 1048576");
+}
+
 void Parser::check_kernels() {
   for (const auto& [line, index, is_sound] : lines_of("kernel")) {
     const auto& row = file_.machine.kernels[index];
@@ -218,6 +225,11 @@ void Parser::check_kernels() {
     if (is_sound && !in_order)
       refuse(line, "must have lower_quartile_seconds ≤ median_seconds ≤ upper_quartile_seconds");
     if (is_sound && row.median_seconds == 0) refuse(line, "median_seconds must be above 0");
+    const auto caches = file_.machine.caches.size();
+    const bool is_share = std::ranges::all_of(row.key.beyond, [](auto percent) { return percent <= 100; });
+    if (is_sound && !row.key.beyond.empty() && (row.key.beyond.size() != caches || !is_share))
+      refuse(line, "beyond must have a number from 0 to 100 for each of the " + std::to_string(caches) +
+                       " caches of the file");
   }
 }
 
@@ -232,6 +244,7 @@ Machine Parser::assemble() {
   for (auto& level : machine.levels)
     std::ranges::sort(level.protocols, {}, &Protocol::min_bytes);
   std::ranges::sort(machine.windows, {}, &WindowAccess::min_bytes);
+  std::ranges::sort(machine.caches, {}, &Cache::bytes);
   std::ranges::sort(machine.shared_memory, {}, &SharedMemory::active_ranks);
   if (file_.progress == "polled") machine.progress = Progress::polled;
   return machine;

@@ -46,6 +46,7 @@ class Parser {
   bool is_named(const base::Line&, const std::string& level);
   void check_messages();
   void check_windows();
+  void check_caches();
   void check_kernels();
   /// Messages to their levels, rows in their order.
   Machine assemble();

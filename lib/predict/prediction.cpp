@@ -108,10 +108,11 @@ BasisShares bases_of(const Subject& subject, const step::Roles& roles, const mac
   double whole = 0;
   for (const auto& program : roles.programs) {  // the first data rank of each role stands for the others
     const int rank = topology::rank_of(program.grid, program.at);
+    const cost::ProgramTimes of_program(times, program, batch);
     for (const auto& instruction : program.instructions) {
       if (instruction.kind == Kind::start || instruction.kind == Kind::wait) continue;
       const auto [time, basis] =
-          times.of(program, instruction, program.samples_of(instruction.microbatch, rank, batch));
+          of_program.of(instruction, program.samples_of(instruction.microbatch, rank, batch));
       shares[static_cast<std::size_t>(basis)] += seconds_of(time);
       whole += seconds_of(time);
     }

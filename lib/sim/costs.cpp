@@ -79,22 +79,22 @@ class Timing {
 /// Times of instructions, which ranks of a role that have as many samples share.
 class RoleTimes {
  public:
-  explicit RoleTimes(cost::KernelTimes kernels) : kernels_(std::move(kernels)) {}
+  RoleTimes(cost::KernelTimes kernels, std::int64_t batch) : kernels_(std::move(kernels)), batch_(batch) {}
 
   Picoseconds of(const step::Program& program, const step::Instruction& instruction, std::int64_t samples) {
     const auto& all = program.instructions;
-    const std::less<> before;
-    if (before(&instruction, all.data()) || !before(&instruction, all.data() + all.size()))
-      return kernels_.of(program, instruction, samples).time;  // none of the program's own
     auto& times = times_[{&program, samples}];
     times.resize(all.size());
     auto& time = times[static_cast<std::size_t>(&instruction - all.data())];
-    if (!time) time = kernels_.of(program, instruction, samples).time;
+    if (!time)
+      time = of_.try_emplace(&program, kernels_, program, batch_).first->second.of(instruction, samples).time;
     return *time;
   }
 
  private:
   cost::KernelTimes kernels_;
+  std::int64_t batch_;
+  std::map<const step::Program*, cost::ProgramTimes> of_;
   std::map<std::pair<const step::Program*, std::int64_t>, std::vector<std::optional<Picoseconds>>> times_;
 };
 
@@ -111,7 +111,7 @@ Costs costs_on(const machine::Machine& machine, const step::ProgramsByRank& prog
     return *programs[static_cast<std::size_t>(rank)];
   };
   return {.instruction =
-              [times = std::make_shared<RoleTimes>(kernels), program_of, batch](
+              [times = std::make_shared<RoleTimes>(kernels, batch), program_of, batch](
                   int rank, const step::Instruction& instruction) {
                 const auto& program = program_of(rank);
                 return times->of(program, instruction,

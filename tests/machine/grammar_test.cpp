@@ -21,6 +21,9 @@ const std::string whole = rank +
                           R"(version schema=1
 provenance origin=measured host=alpha cpu="Some CPU @ 2.0 GHz \x23 2" date=2026-01-02 versions="a 1, b 2" load=0.1
 memory bytes_per_second=3e9 active_ranks=2 level=main
+cache bytes=1048576
+cache bytes=49152
+cache bytes=33554432 cores=8
 level name=node ranks=64
 level name=cluster
 topology level=cluster kind=fat-tree extents=32x16 link_bytes_per_second=12.5e9 taper=2
@@ -33,7 +36,7 @@ window min_bytes=0 stage_byte_seconds=4e-10 load_byte_seconds=5e-10 store_byte_s
 flag seconds=7e-8
 overhead start_seconds=1e-6 wait_seconds=2e-6 poll_seconds=3e-7 step_seconds=4e-6
 progress mode=polled
-kernel implementation=cpu kernel=linear+relu phase=forward type=float32 shape=100x784x128 threads=2 active_ranks=3 runs=40 median_seconds=2e-4 lower_quartile_seconds=1e-4 upper_quartile_seconds=3e-4
+kernel implementation=cpu kernel=linear+relu phase=forward type=float32 shape=100x784x128 beyond=100x40x0 threads=2 active_ranks=3 runs=40 median_seconds=2e-4 lower_quartile_seconds=1e-4 upper_quartile_seconds=3e-4
 kernel implementation=cpu kernel=combine type=float32 shape=5 runs=1 median_seconds=1e-6 lower_quartile_seconds=1e-6 upper_quartile_seconds=1e-6
 )";
 
@@ -94,12 +97,16 @@ TEST(MachineFile, SaysAllThatAMachineHas) {
   EXPECT_EQ(machine.flag_seconds, 7e-8);
   EXPECT_EQ(machine.overheads, (Overheads{1e-6, 2e-6, 3e-7, 4e-6}));
   EXPECT_EQ(machine.progress, Progress::polled);
+  EXPECT_EQ(machine.caches,
+            (std::vector<Cache>{{Bytes(49152), 1}, {Bytes(1 << 20), 1}, {Bytes(1 << 25), 8}}));
   ASSERT_EQ(machine.kernels.size(), 2U);
-  EXPECT_EQ(
-      machine.kernels[0],
-      (KernelTime{
-          {"cpu", "linear+relu", "forward", "float32", "", {100, 784, 128}, 2, 3}, 40, 2e-4, 1e-4, 3e-4}));
-  EXPECT_EQ(machine.kernels[1].key, (KernelKey{"cpu", "combine", "", "float32", "", {5}, 1, 1}));
+  EXPECT_EQ(machine.kernels[0],
+            (KernelTime{{"cpu", "linear+relu", "forward", "float32", "", {100, 784, 128}, {100, 40, 0}, 2, 3},
+                        40,
+                        2e-4,
+                        1e-4,
+                        3e-4}));
+  EXPECT_EQ(machine.kernels[1].key, (KernelKey{"cpu", "combine", "", "float32", "", {5}, {}, 1, 1}));
 }
 
 TEST(MachineFile, IsWrittenAsItIsRead) {
@@ -236,6 +243,20 @@ TEST(MachineFile, RefusesProtocolsWithoutOneFromZeroBytes) {
   expect_told("level name=a\n", {"line 4: has no message level=a min_bytes=0"});
   expect_told("window min_bytes=1 stage_byte_seconds=0 load_byte_seconds=0 store_byte_seconds=0\n",
               {"line 4: needs another with min_bytes=0"});
+}
+
+TEST(MachineFile, RefusesWhatNoCacheCanBe) {
+  const std::string kernel = "kernel implementation=cpu kernel=relu type=float32 shape=3 runs=1 ",
+                    times = " median_seconds=1 lower_quartile_seconds=1 upper_quartile_seconds=1\n",
+                    caches = "cache bytes=1\ncache bytes=2\n";
+  const std::string why = "beyond must have a number from 0 to 100 for each of the ";
+  expect_told("cache bytes=0\n", {"line 4: bytes must be a whole number from 1, such as 1048576"});
+  expect_told("cache bytes=1\ncache bytes=1\n", {"line 5: stands a second time"});
+  expect_told("cache cores=2\n", {"line 4: has no bytes: cache bytes=BYTES [cores=NUMBER]"});
+  expect_told(caches + kernel + "beyond=100x101" + times, {"line 6: " + why + "2 caches of the file"});
+  expect_told(caches + kernel + "beyond=100" + times, {"line 6: " + why + "2 caches of the file"});
+  expect_told(kernel + "beyond=0" + times, {"line 4: " + why + "0 caches of the file"});
+  expect_told(caches + kernel + "beyond=10x0" + times + kernel + times, {});
 }
 
 TEST(MachineFile, RefusesASecondOfTheSameRow) {

@@ -26,6 +26,15 @@ std::vector<CpuLimit> cpu_limits(const std::filesystem::path& root = "/");
 /// share what it grants evenly.
 int cores_together(int bound_cores, std::span<const std::vector<CpuLimit>> limits);
 
+struct CacheSize {
+  std::int64_t bytes = 0;
+  int cores = 1;  ///< of the host, that share it
+};
+
+/// The caches of the first core that data may lie in, from the innermost; none where the host does not say.
+/// `root` as above.
+std::vector<CacheSize> data_caches(const std::filesystem::path& root = "/");
+
 /// As /proc/cpuinfo names the first core: "Intel(R) Xeon(R) Processor"; "unknown" where it does not.
 std::string cpu_model();
 

@@ -1,6 +1,7 @@
 /// What an instruction runs: the identity under which its time is measured and looked up.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -17,6 +18,9 @@ struct Execution {
   int threads = 1;                          ///< of the rank
   int active_ranks = 1;                     ///< of its node, that compute at the same time
 };
+
+/// Of the optimizer, for each parameter.
+std::size_t states_of(const Execution&);
 
 /// Of a compute or copy instruction, where its micro-batch has `samples` samples on this data rank (of which
 /// a share of the samples is cut here). Instructions of one key do the same work, whatever program, unit or

@@ -27,11 +27,12 @@ struct InstructionTime {
 /// The kernels that a machine was measured with, ready to be asked.
 ///
 /// Of each kernel (implementation, kernel, phase, type, layout, threads) a sum of at most eight physical
-/// parts (calls, FLOPs, also of extents padded to whole vectors, bytes of each operand) is fitted to the
-/// rows: none negative, by relative error. What the rows differ from it is interpolated between the nearest
-/// ones in the logarithms of their extents, so that each row is met. Where the machine measured no such
-/// kernel, but one that differs in a joined ReLU, an absent bias or in whether gradients are added, that one
-/// stands for it; it is extrapolated then.
+/// parts (calls, FLOPs, also of extents padded to whole vectors, bytes of operands, and of those beyond
+/// caches) is fitted to the rows: none negative, by relative error. What the rows differ from it is
+/// interpolated between the nearest ones, by their extents and by what lies beyond caches; a run that was
+/// measured takes what was measured. Kernels that differ in a joined ReLU, an absent bias, running statistics
+/// or in whether gradients are added speak for each other; where none is like the one in question, its time
+/// is extrapolated.
 ///
 /// As many active ranks as were measured, or the nearest number: extrapolated if none were as many and none
 /// were more.
@@ -40,13 +41,26 @@ class KernelTimes {
   /// Takes milliseconds where there are many rows; copies share what it found.
   explicit KernelTimes(const machine::Machine&, Execution = {});
 
-  /// Of a compute or copy instruction, where its micro-batch has `samples` samples on this data rank.
-  [[nodiscard]] InstructionTime of(const step::Program&, const step::Instruction&,
-                                   std::int64_t samples) const;
-
  private:
+  friend class ProgramTimes;
   class Table;
   std::shared_ptr<const Table> table_;
+};
+
+/// Times of a program's instructions in a batch: what they touch lies where the step left it.
+class ProgramTimes {
+ public:
+  /// The program outlives it.
+  ProgramTimes(KernelTimes, const step::Program&, std::int64_t batch);
+
+  /// Of a compute or copy instruction of the program, where its micro-batch has `samples` samples on this
+  /// data rank.
+  [[nodiscard]] InstructionTime of(const step::Instruction&, std::int64_t samples) const;
+
+ private:
+  std::shared_ptr<const KernelTimes::Table> table_;
+  const step::Program* program_;
+  std::vector<std::vector<std::int64_t>> beyond_;  ///< by instruction
 };
 
 }  // namespace partita::cost

@@ -155,7 +155,7 @@ class Executor {
   void mark(Bound&, std::size_t boundary);
   void read_marks(const Bound&, double issued, StepSpans&);
 
-  void let_pass(const step::Instruction&, const Bound&) const;
+  void let_pass(const step::Instruction&, const Bound&);
   void do_compute(const step::Instruction&, Bound&, const Batch&);
   void compute(const step::Instruction&, Bound&, const Batch&);
   void forward(const step::Instruction&, Bound&);
@@ -184,8 +184,9 @@ class Executor {
   kernels::Backend& backend_;
   kernels::Device& device_;
   comm::Axes& axes_;
-  comm::VirtualClock* clock_;                      ///< null: the host's time
-  std::optional<cost::KernelTimes> kernel_times_;  ///< of the clock's machine
+  comm::VirtualClock* clock_;                                 ///< null: the host's time
+  std::optional<cost::KernelTimes> kernel_times_;             ///< of the clock's machine
+  std::map<std::int64_t, cost::ProgramTimes> program_times_;  ///< by batch
   state::Parameters& parameters_;
   Options options_;
   StepMemory step_memory_;

@@ -16,8 +16,10 @@ struct KernelKey {
   std::string type;    ///< of its elements
   std::string layout;  ///< of images
   std::vector<std::int64_t> shape;  ///< what its time depends on, in an order that the kernel fixes
-  int threads = 1;                  ///< of a rank
-  int active_ranks = 1;             ///< of the same node, that compute at the same time
+  /// Of what it touches, the per cent that lie beyond each cache of the machine; empty where nobody says.
+  std::vector<std::int64_t> beyond;
+  int threads = 1;       ///< of a rank
+  int active_ranks = 1;  ///< of the same node, that compute at the same time
   friend auto operator<=>(const KernelKey&, const KernelKey&) = default;
 };
 

@@ -39,6 +39,13 @@ struct SharedMemory {
   friend bool operator==(const SharedMemory&, const SharedMemory&) = default;
 };
 
+/// Between a core and its main memory.
+struct Cache {
+  kernels::Bytes bytes{};
+  int cores = 1;  ///< that share it
+  friend bool operator==(const Cache&, const Cache&) = default;
+};
+
 struct Machine {
   double flops_per_second = 0;
   double call_seconds = 0;  ///< that a kernel takes besides its work
@@ -50,6 +57,7 @@ struct Machine {
   double link_bytes_per_second = 0;
 
   Provenance provenance;
+  std::vector<Cache> caches;                ///< by `bytes`
   std::vector<SharedMemory> shared_memory;  ///< by `active_ranks`; none: as one rank alone
   std::vector<Level> levels;                ///< from inside out; none: one level, by the link
   std::vector<WindowAccess> windows;        ///< by `min_bytes`, the first from 0; none: by the link

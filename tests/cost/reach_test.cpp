@@ -1,0 +1,110 @@
+/// What lies beyond caches: nothing where a step fits, all where no cache would hold it, and in between what
+/// was touched longest ago.
+#include "partita/cost/reach.hpp"
+
+#include <gtest/gtest.h>
+
+#include "../models.hpp"
+#include "partita/plan/plan.hpp"
+#include "partita/step/build.hpp"
+
+namespace partita::cost {
+namespace {
+
+using machine::Cache;
+using step::Kind;
+
+constexpr std::int64_t batch = 16;
+
+/// Weights of 4 MiB in each of three layers, activations of 64 KiB.
+step::Program wide_layers(int microbatches = 1) {
+  const auto model = tests::model_of("1024", {"linear 1024", "linear 1024", "linear 1024"});
+  return step::build_training_program(
+      model, plan::choose(model, {.batch = batch, .pipeline = {.microbatches = microbatches}}), {}, {});
+}
+
+std::vector<std::int64_t> beyond(const step::Program& program, std::int64_t bytes,
+                                 const Execution& execution = {}, int cores = 1) {
+  const Cache cache{.bytes = kernels::Bytes(bytes), .cores = cores};
+  std::vector<std::int64_t> percents;
+  for (const auto& of_instruction : beyond_caches(program, batch, execution, std::span(&cache, 1))) {
+    EXPECT_EQ(of_instruction.size(), 1U);
+    percents.push_back(of_instruction.front());
+  }
+  return percents;
+}
+
+TEST(Reach, IsNearWhereAStepFits) {
+  for (const auto percent : beyond(wide_layers(), std::int64_t{1} << 30))
+    EXPECT_EQ(percent, 0);
+}
+
+TEST(Reach, IsFarWhereNothingFits) {
+  for (const auto percent : beyond(wide_layers(), 64))
+    EXPECT_EQ(percent, 100);
+}
+
+/// 1 MiB holds what instructions hand each other, and no weights.
+TEST(Reach, IsFarForWeightsAndNearForActivations) {
+  const auto program = wide_layers();
+  const auto percents = beyond(program, 1 << 20);
+  for (std::size_t i = 0; i < percents.size(); ++i) {
+    const auto& instruction = program.instructions[i];
+    SCOPED_TRACE(step::to_string(instruction.kind));
+    if (instruction.kind == Kind::forward || instruction.kind == Kind::update ||
+        instruction.phase == step::Phase::parameters) {
+      EXPECT_EQ(percents[i], 100);
+    }
+    if (instruction.kind == Kind::loss) {
+      EXPECT_LE(percents[i], 60);  // of what it writes, and its code
+    }
+  }
+}
+
+/// A layer's weights, which its forward pass touches last, lie 4 MiB away for the backward pass of the data
+/// of the last layer, and the states of all layers away for the next forward pass.
+TEST(Reach, CountsWhatWasTouchedSince) {
+  const auto program = wide_layers();
+  const auto of_last_data = [&](std::int64_t bytes) {
+    const auto percents = beyond(program, bytes);
+    for (std::size_t i = 0; i < percents.size(); ++i)
+      if (program.instructions[i].phase == step::Phase::data) return percents[i];
+    return std::int64_t{-1};
+  };
+  // The weights of 4 MiB themselves, between them gradients of 4 MiB where these are computed first.
+  EXPECT_GE(of_last_data(2 << 20), 90);
+  EXPECT_LE(of_last_data(20 << 20), 10);
+}
+
+TEST(Reach, GrowsWhereACacheShrinks) {
+  const auto program = wide_layers(4);
+  std::vector<std::int64_t> before(program.instructions.size(), 100);
+  for (std::int64_t bytes = 1 << 12; bytes <= 1 << 28; bytes *= 2) {
+    const auto now = beyond(program, bytes);
+    for (std::size_t i = 0; i < now.size(); ++i)
+      EXPECT_LE(now[i], before[i]) << bytes;
+    before = now;
+  }
+}
+
+TEST(Reach, OfRanksThatShareACacheIsThatOfTheirPart) {
+  const auto program = wide_layers();
+  EXPECT_EQ(beyond(program, 32 << 20, {.active_ranks = 2}, 2), beyond(program, 16 << 20));
+  EXPECT_EQ(beyond(program, 32 << 20, {.active_ranks = 8}, 2), beyond(program, 16 << 20));
+  EXPECT_EQ(beyond(program, 32 << 20, {.active_ranks = 2}, 1), beyond(program, 32 << 20));
+}
+
+/// Twice as many states of the optimizer are touched in an update, and displace more.
+TEST(Reach, OfAnUpdateGrowsWithTheOptimizersStates) {
+  const auto program = wide_layers();
+  const auto sum = [](const std::vector<std::int64_t>& all) {
+    std::int64_t total = 0;
+    for (const auto percent : all)
+      total += percent;
+    return total;
+  };
+  EXPECT_GT(sum(beyond(program, 40 << 20, {.optimizer = "adam"})), sum(beyond(program, 40 << 20)));
+}
+
+}  // namespace
+}  // namespace partita::cost
