@@ -99,6 +99,9 @@ std::vector<Key> grid_and_model_keys() {
           [](O& o) -> auto& { return o.grid.tensor; }).as(KeyRole::split),
       strategy(),
       number<int>(
+          "auto.candidates", "plans that strategy=auto tries, the best by its model", {1, 100'000},
+          [](O& o) -> auto& { return o.automatic.candidates; }, false).as(KeyRole::none),
+      number<int>(
           "auto.measure", "rounds in which strategy=auto tries its best plans; 0: only predicts", {0, 1000},
           [](O& o) -> auto& { return o.automatic.measure; }, false).as(KeyRole::none),
       machine_file(),

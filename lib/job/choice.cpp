@@ -11,8 +11,6 @@
 namespace partita::job {
 namespace {
 
-/// Plans that are tried: the model's first three have the best one among them nearly always.
-constexpr std::size_t raced = 3;
 /// Of a turn; the first one of a plan's first turn finds caches cold and is left out.
 constexpr int steps_of_turn = 3;
 
@@ -33,6 +31,7 @@ Input split_by(Input input, std::size_t plan) {
 }  // namespace
 
 void choose_plan(Input& input, int world_size) {
+  const auto raced = static_cast<std::size_t>(input.options.automatic.candidates);
   const auto plans =
       predict::search(unsplit(input.options), world_size, input.machine, input.table, {.top = raced});
   for (const auto& outcome : plans.outcomes)

@@ -38,8 +38,11 @@ def check_kernels(rows, active):
     for k in kernels:
         low, median, high = (float(k[f"{name}_seconds"]) for name in ("lower_quartile", "median", "upper_quartile"))
         assert 0 <= low <= median <= high and int(k["runs"]) >= 3, k
-    keys = [tuple(k.get(name) for name in ("kernel", "phase", "shape")) for k in kernels]
+    keys = [tuple(k.get(name) for name in ("kernel", "phase", "shape", "beyond")) for k in kernels]
     assert len(keys) == len(set(keys)), "a kernel has two lines"
+    caches = len(of(rows, "cache"))
+    for k in kernels:
+        assert caches == 0 or len(k["beyond"].split("x")) == caches, k
     return {k["kernel"].split("+")[0] for k in kernels}
 
 

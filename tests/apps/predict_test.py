@@ -147,6 +147,9 @@ for measure in (2, 0):
         assert chosen == (plans["measured_seconds"].index(min(plans["measured_seconds"])) if measure else 0), plans
         assert plans["plan"][chosen].decode().startswith(file.attrs["grid"].decode()), (plans, file.attrs["grid"])
         assert all(numpy.isnan(plans["measured_seconds"])) == (measure == 0)
+run(mpiexec, "-n", 2, train, *keys, "--auto.candidates=5", "--auto.measure=1", "--output", result)
+with h5py.File(result) as file:
+    assert len(file["plans/plan"]) == 5 and not any(numpy.isnan(file["plans/measured_seconds"]))
 ended = run(mpiexec, "-n", 2, train, *keys, "--grid.data=2", expected=2)
 assert "strategy" in ended.stderr and "excludes grid keys" in ended.stderr
 ended = run(mpiexec, "-n", 2, train, *keys, "--train.batch-per-rank=4", expected=2)

@@ -65,6 +65,7 @@ struct TimelineOptions {
 
 /// Of the strategy that searches.
 struct AutomaticOptions {
+  int candidates = 3;  ///< the best plans by the model, that come into question
   int measure = 3;  ///< rounds in which the best plans are tried; 0: predictions decide
 };
 
