@@ -17,6 +17,7 @@ struct Run {
   Extents shape;
   Extents beyond;             ///< per cent of what it touches that lie beyond each cache
   std::vector<double> marks;  ///< 1 for each addition that it has ("+relu"), else 0; always as many
+  int active_ranks = 1;       ///< of the node
   friend bool operator==(const Run&, const Run&) = default;
 };
 

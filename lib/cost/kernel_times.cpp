@@ -1,4 +1,4 @@
-/// Finds the rows that speak for an instruction: of its kernel and its relatives, of as many active ranks.
+/// Finds the rows that speak for an instruction: of its kernel and its relatives.
 #include "partita/cost/kernel_times.hpp"
 
 #include <algorithm>
@@ -43,7 +43,7 @@ KernelKey family_of(KernelKey key) {
 
 /// `beyond` of so many caches; nothing lies beyond one of which nobody says.
 Run run_of(const KernelKey& key, std::size_t caches) {
-  Run run{.shape = key.shape, .beyond = key.beyond, .marks = {}};
+  Run run{.shape = key.shape, .beyond = key.beyond, .marks = {}, .active_ranks = key.active_ranks};
   run.beyond.resize(caches);
   for (const auto& mark : marks)
     run.marks.push_back((key.*mark.where).find(mark.text) == std::string::npos ? 0 : 1);
@@ -83,14 +83,13 @@ class KernelTimes::Table {
       : execution_(execution),
         machine_(shared_by(machine, execution_.active_ranks)),
         states_(states_of(execution)) {
-    std::map<KernelKey, std::map<int, std::vector<KernelFamily::Row>>> rows;
+    std::map<KernelKey, std::vector<KernelFamily::Row>> rows;
     for (const auto& [key, runs, median, lower, upper] : machine.kernels)
       if (key.implementation == execution_.implementation && key.threads == execution_.threads)
-        rows[family_of(key)][key.active_ranks].push_back({run_of(key, machine.caches.size()), median});
-    for (auto& [family, by_ranks] : rows)
-      for (auto& [ranks, of_ranks] : by_ranks)
-        families_[family].emplace(
-            ranks, KernelFamily(family.kernel, bytes_of_element(family.type), std::move(of_ranks), machine_));
+        rows[family_of(key)].push_back({run_of(key, machine.caches.size()), median});
+    for (auto& [family, of_family] : rows)
+      families_.emplace(
+          family, KernelFamily(family.kernel, bytes_of_element(family.type), std::move(of_family), machine_));
   }
 
   /// Of each instruction; nothing where no row would tell.
@@ -114,36 +113,18 @@ class KernelTimes::Table {
   }
 
  private:
-  using ByRanks = std::map<int, KernelFamily>;
-
   [[nodiscard]] std::optional<InstructionTime> known_time(const KernelKey& key) const {
     if (const auto found = found_.find(key); found != found_.end()) return found->second;
     const auto family = families_.find(family_of(key));
     if (family == families_.end()) return std::nullopt;
-    const auto [seconds, basis] = nearest(family->second).at(run_of(key, machine_.caches.size()));
-    const InstructionTime time{machine::picoseconds(seconds),
-                               std::max(basis, basis_of_ranks(family->second))};
-    return found_.emplace(key, time).first->second;
-  }
-
-  /// Of as many active ranks, or the nearest number of them; of two the larger.
-  [[nodiscard]] const KernelFamily& nearest(const ByRanks& by_ranks) const {
-    const auto distance = [this](const auto& entry) {
-      return std::pair(std::abs(entry.first - execution_.active_ranks), -entry.first);
-    };
-    return std::ranges::min_element(by_ranks, {}, distance)->second;
-  }
-
-  /// How sure it is that the nearest number of active ranks stands for this one.
-  [[nodiscard]] Basis basis_of_ranks(const ByRanks& by_ranks) const {
-    if (by_ranks.contains(execution_.active_ranks)) return Basis::measured;
-    return by_ranks.rbegin()->first > execution_.active_ranks ? Basis::interpolated : Basis::extrapolated;
+    const auto [seconds, basis] = family->second.at(run_of(key, machine_.caches.size()));
+    return found_.emplace(key, InstructionTime{machine::picoseconds(seconds), basis}).first->second;
   }
 
   Execution execution_;
   Machine machine_;
   std::size_t states_;
-  std::map<KernelKey, ByRanks> families_;
+  std::map<KernelKey, KernelFamily> families_;
   mutable std::map<KernelKey, InstructionTime> found_;
 };
 

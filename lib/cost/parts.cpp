@@ -121,6 +121,7 @@ std::vector<double> coordinates_of(const std::string& kernel, const Run& run) {
     std::ranges::transform(s, std::back_inserter(at), log_of);
   for (const double mark : run.marks)
     at.push_back(of_marks * mark);
+  at.push_back(std::log2(run.active_ranks));
   for (const auto percent : run.beyond)
     at.push_back(of_caches * static_cast<double>(percent) / 100);
   return at;

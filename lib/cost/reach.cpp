@@ -1,5 +1,4 @@
-/// Lays all slots into one space of addresses, cuts it where any instruction's range begins or ends, and
-/// plays two steps: the second finds everything where the first left it.
+/// Lays all slots into one space of addresses and plays two steps over it.
 #include "partita/cost/reach.hpp"
 
 #include <algorithm>
@@ -111,32 +110,68 @@ class Addresses {
   std::map<Name, std::int64_t> code_;
 };
 
-/// Bytes of pieces by the time at which they were touched last (Fenwick 1994, doi:10.1002/spe.4380240306).
-class LastTouches {
+/// Sums over times (Fenwick 1994, doi:10.1002/spe.4380240306).
+class Sums {
  public:
-  explicit LastTouches(std::size_t times) : sums_(times + 1) {}
-  void add(std::size_t time, double bytes) {
-    all_ += bytes;
+  explicit Sums(std::size_t times) : sums_(times + 1) {}
+  void add(std::size_t time, std::int64_t amount) {
+    all_ += amount;
     for (std::size_t i = time + 1; i < sums_.size(); i += i & (~i + 1))
-      sums_[i] += bytes;
+      sums_[i] += amount;
   }
-  /// Touched later than at this time.
-  [[nodiscard]] double since(std::size_t time) const {
-    double until = 0;
-    for (std::size_t i = time + 1; i > 0; i -= i & (~i + 1))
-      until += sums_[i];
-    return all_ - until;
+  /// At this time and later.
+  [[nodiscard]] std::int64_t from(std::size_t time) const {
+    std::int64_t before = 0;
+    for (std::size_t i = time; i > 0; i -= i & (~i + 1))
+      before += sums_[i];
+    return all_ - before;
   }
 
  private:
-  std::vector<double> sums_;
-  double all_ = 0;
+  std::vector<std::int64_t> sums_;
+  std::int64_t all_ = 0;
 };
 
-struct Piece {
-  double bytes = 0;
-  std::size_t touched = 0;  ///< when, last
-  bool is_known = false;    ///< touched at all
+/// When each address was touched last.
+class Touches {
+ public:
+  explicit Touches(std::size_t times) : bytes_(times) {}
+
+  /// Touches a range at `now`, which no earlier touch had. `found`: of each part of it that was known, the
+  /// bytes, and how many different ones were touched from its last touch on.
+  void touch(Range range, std::size_t now, const std::function<void(double bytes, double distance)>& found) {
+    split(range.begin);
+    split(range.end);
+    auto part = parts_.lower_bound(range.begin);
+    while (part != parts_.end() && part->first < range.end) {
+      const auto size = part->second.end - part->first;
+      const auto last = part->second.touched;
+      found(static_cast<double>(size), static_cast<double>(bytes_.from(last)));
+      bytes_.add(last, -size);
+      bytes_.add(now, size);
+      part = parts_.erase(part);
+    }
+    bytes_.add(now, range.size() - bytes_.from(now));  // what nobody had touched
+    parts_.emplace(range.begin, Part{range.end, now});
+  }
+
+ private:
+  struct Part {
+    std::int64_t end;
+    std::size_t touched;
+  };
+  /// Makes an address the begin of a part, if it lies in one.
+  void split(std::int64_t at) {
+    auto part = parts_.upper_bound(at);
+    if (part == parts_.begin()) return;
+    --part;
+    if (part->first == at || part->second.end <= at) return;
+    parts_.emplace(at, part->second);
+    part->second.end = at;
+  }
+
+  std::map<std::int64_t, Part> parts_;  ///< by their begin; they do not overlap
+  Sums bytes_;                          ///< by the time of their last touch
 };
 
 /// Of each cache, what a rank has of it beside others that are active.
@@ -162,47 +197,23 @@ std::vector<std::vector<std::int64_t>> beyond_caches(const Program& program, std
   const auto cache_bytes = bytes_of_rank(caches, execution.active_ranks);
   const Addresses addresses(program, batch, states_of(execution));
   std::vector<std::vector<Range>> touched;
-  std::vector<std::int64_t> cuts;
-  for (const auto& instruction : program.instructions) {
-    touched.push_back(addresses.of(instruction));
-    for (const auto& range : touched.back())
-      cuts.insert(cuts.end(), {range.begin, range.end});
-  }
-  std::ranges::sort(cuts);
-  cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
-  std::vector<Piece> pieces;
-  for (std::size_t i = 0; i + 1 < cuts.size(); ++i)
-    pieces.push_back({.bytes = static_cast<double>(cuts[i + 1] - cuts[i])});
-  const auto piece_at = [&](std::int64_t address) {
-    return static_cast<std::size_t>(std::ranges::lower_bound(cuts, address) - cuts.begin());
-  };
-  std::size_t touches = 0;
-  for (const auto& ranges : touched)
-    for (const auto& range : ranges)
-      touches += piece_at(range.end) - piece_at(range.begin);
-
-  constexpr std::size_t steps = 2;
-  LastTouches last(steps * touches);
+  std::size_t ranges = 0;
+  for (const auto& instruction : program.instructions)
+    ranges += touched.emplace_back(addresses.of(instruction)).size();
+  Touches touches(2 * ranges);
   std::size_t now = 0;
   std::vector<std::vector<std::int64_t>> percents;
-  for (std::size_t step = 0; step < steps; ++step)
-    for (const auto& ranges : touched) {
+  for (const bool counts : {false, true})  // the second step finds everything where the first left it
+    for (const auto& of_instruction : touched) {
       double all = 0;
       std::vector<double> beyond(cache_bytes.size());
-      for (const auto& range : ranges)
-        for (auto p = piece_at(range.begin); p < piece_at(range.end); ++p, ++now) {
-          auto& piece = pieces[p];
-          if (piece.is_known) {
-            const double distance = last.since(piece.touched) + piece.bytes;
-            for (std::size_t c = 0; c < cache_bytes.size(); ++c)
-              beyond[c] += piece.bytes * share_beyond(distance, cache_bytes[c]);
-            last.add(piece.touched, -piece.bytes);
-          }
-          all += piece.bytes;
-          piece.touched = now, piece.is_known = true;
-          last.add(now, piece.bytes);
-        }
-      if (step + 1 < steps) continue;
+      for (const auto& range : of_instruction)
+        touches.touch(range, now++, [&](double bytes, double distance) {
+          all += bytes;
+          for (std::size_t c = 0; c < beyond.size(); ++c)
+            beyond[c] += bytes * share_beyond(distance, cache_bytes[c]);
+        });
+      if (!counts) continue;
       percents.emplace_back();
       for (const double bytes : beyond)
         percents.back().push_back(all > 0 ? std::llround(10 * bytes / all) * 10 : 0);

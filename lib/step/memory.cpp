@@ -21,12 +21,12 @@ Bytes bytes_of_slot(const Program& program, const Slot& slot, int data_rank, std
   return bytes_of(slot.type, program.elements(slot, samples));
 }
 
-/// The lowest offset at which `size` bytes meet none of the placed ranges that live at the same time.
-std::int64_t first_fit(const Placed& wanted, std::int64_t size, std::vector<Placed> placed) {
-  std::erase_if(placed, [&](const Placed& other) { return !wanted.overlaps_in_time(other); });
-  std::sort(placed.begin(), placed.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
+/// The lowest offset at which `size` bytes meet none of the placed ranges, by their begins, that live at the
+/// same time.
+std::int64_t first_fit(const Placed& wanted, std::int64_t size, const std::vector<Placed>& placed) {
   std::int64_t offset = 0;
   for (const auto& other : placed) {
+    if (!wanted.overlaps_in_time(other)) continue;
     if (offset + size <= other.begin) break;
     offset = std::max(offset, other.end);
   }
@@ -81,7 +81,7 @@ MemoryPlan plan_memory(const Program& program, int data_rank, std::int64_t batch
     slot.end = slot.begin + size[s];
     plan.offset_bytes[s] = slot.begin;
     plan.total = std::max(plan.total, Bytes(slot.end));
-    placed.push_back(slot);
+    placed.insert(std::ranges::upper_bound(placed, slot.begin, {}, &Placed::begin), slot);
   }
   return plan;
 }

@@ -31,11 +31,8 @@ struct InstructionTime {
 /// caches) is fitted to the rows: none negative, by relative error. What the rows differ from it is
 /// interpolated between the nearest ones, by their extents and by what lies beyond caches; a run that was
 /// measured takes what was measured. Kernels that differ in a joined ReLU, an absent bias, running statistics
-/// or in whether gradients are added speak for each other; where none is like the one in question, its time
-/// is extrapolated.
-///
-/// As many active ranks as were measured, or the nearest number: extrapolated if none were as many and none
-/// were more.
+/// or in whether gradients are added, or in the number of active ranks, speak for each other; where none is
+/// like the one in question, its time is extrapolated.
 class KernelTimes {
  public:
   /// Takes milliseconds where there are many rows; copies share what it found.
