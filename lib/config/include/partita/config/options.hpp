@@ -63,9 +63,11 @@ struct TimelineOptions {
   std::int64_t first = 5, steps = 0;
 };
 
-/// Of the strategy that searches.
+/// Of splits that a search finds.
 struct AutomaticOptions {
-  int measure = 3;  ///< rounds in which the best plans are tried; 0: predictions decide
+  int measure = 3;                ///< rounds in which the best plans are tried; 0: predictions decide
+  bool replan = false;            ///< after epochs whose steps leave their prediction
+  double replan_threshold = 0.5;  ///< by more than this share of it
 };
 
 /// Of partita-infer.
