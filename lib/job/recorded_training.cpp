@@ -1,6 +1,7 @@
 /// Brings the record up to date where a training calls for it, and writes it.
 #include "recorded_training.hpp"
 
+#include <algorithm>
 #include <iomanip>
 #include <utility>
 

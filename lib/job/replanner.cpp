@@ -3,6 +3,7 @@
 #include "replanner.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "partita/results/statistics.hpp"
 

@@ -3,7 +3,9 @@
 #include "partita/job/training_job.hpp"
 
 #include <cmath>
+#include <functional>
 #include <iostream>
+#include <memory>
 #include <utility>
 
 #include "choice.hpp"
@@ -51,6 +53,7 @@ Input read_shared_input(int argc, const char* const* argv, int world_size, DataS
   input.append(skip_layers(input.start, options));
   if (input.model_is_known && input.start)
     input.append(check_model_file(*input.start, options.model, Layers::shared, options.load_model.string()));
+  if (kernels == Kernels::run_here && input.writes()) input.append(check_replanning(input));
   if (options.resume && options.overwrite)
     input.violations.push_back({"resume", "", "goes on with what is there, --overwrite deletes it"});
   return input;
@@ -68,10 +71,7 @@ std::vector<results::NamedPath> files_of(const Input& input) {
 
 std::vector<base::Violation> check_files(const Input& input) {
   if (!input.has_work() || !input.writes()) return {};
-  auto violations = input.options.resume ? check_resume(input) : check_outputs(input.options);
-  for (auto& violation : check_replanning(input))
-    violations.push_back(std::move(violation));
-  return violations;
+  return input.options.resume ? check_resume(input) : check_outputs(input.options);
 }
 
 Input read_training_input(int argc, const char* const* argv, int rank, int world_size) {
