@@ -40,6 +40,16 @@ Key strategy() {
   return key;
 }
 
+/// Printed only where a run may change its split.
+Key of_replanning(Key key) {
+  key.print = [plain = key.print](const RunOptions& o) {
+    return o.automatic.replan ? plain(o) : std::nullopt;
+  };
+  key.role = KeyRole::split;
+  key.only = base::RunKind::training;
+  return key;
+}
+
 /// Told apart by content: a file that says what the shipped one says makes the same run.
 Key machine_file() {
   return {.name = "machine",
@@ -104,6 +114,12 @@ std::vector<Key> grid_and_model_keys() {
       number<int>(
           "auto.measure", "rounds in which strategy=auto tries its best plans; 0: only predicts", {0, 1000},
           [](O& o) -> auto& { return o.automatic.measure; }, false).as(KeyRole::none),
+      of_replanning(boolean(
+          "auto.replan", "asks for the best split again after an epoch whose steps leave their prediction; default: false",
+          [](O& o) -> auto& { return o.automatic.replan; }, false)),
+      of_replanning(number<double>(
+          "auto.replan-threshold", "by more than this share of the prediction; default: 0.5", {0, 1e6, true},
+          [](O& o) -> auto& { return o.automatic.replan_threshold; }, false)),
       machine_file(),
       virtual_clock(),
       choice(

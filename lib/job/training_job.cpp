@@ -3,12 +3,12 @@
 #include "partita/job/training_job.hpp"
 
 #include <cmath>
-#include <iomanip>
+#include <functional>
 #include <iostream>
+#include <memory>
 #include <utility>
 
 #include "choice.hpp"
-#include "mlperf_log.hpp"
 #include "partita/job/describe.hpp"
 #include "partita/job/files.hpp"
 #include "partita/job/model_file.hpp"
@@ -16,8 +16,7 @@
 #include "partita/results/checkpoint.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/run/signals.hpp"
-#include "resume.hpp"
-#include "run_record.hpp"
+#include "recorded_training.hpp"
 
 namespace partita::job {
 namespace {
@@ -54,6 +53,7 @@ Input read_shared_input(int argc, const char* const* argv, int world_size, DataS
   input.append(skip_layers(input.start, options));
   if (input.model_is_known && input.start)
     input.append(check_model_file(*input.start, options.model, Layers::shared, options.load_model.string()));
+  if (kernels == Kernels::run_here && input.writes()) input.append(check_replanning(input));
   if (options.resume && options.overwrite)
     input.violations.push_back({"resume", "", "goes on with what is there, --overwrite deletes it"});
   return input;
@@ -115,15 +115,6 @@ run::TrainingOptions training_options(const config::RunOptions& options, kernels
           .device_messages = options.sync.device_messages};
 }
 
-void print_epoch(std::ostream& progress, const run::EpochRow& row) {
-  progress << "epoch " << row.epoch << std::fixed << std::setprecision(4) << "  train loss "
-           << row.train_loss;
-  if (row.test_loss) progress << "  test loss " << *row.test_loss;
-  if (row.test_accuracy) progress << "  test accuracy " << *row.test_accuracy;
-  progress << std::setprecision(0) << "  " << row.samples_per_second << " samples/s" << std::defaultfloat
-           << std::endl;
-}
-
 void print_description(const Job& job, const run::TrainingOptions& training, kernels::Backend& backend) {
   const auto& data = *job.input.data;
   const auto& split = *job.input.split;
@@ -142,14 +133,6 @@ void print_description(const Job& job, const run::TrainingOptions& training, ker
        .programs = {{trained, run::batch_sizes(training.batch, data.train.samples.value())},
                     {evaluated, run::batch_sizes(run::evaluation_batch * split.plan.grid.data,
                                                  data.test.samples.value())}}});
-}
-
-void print_report(const Job& job, const state::CheckpointReport& report) {
-  if (!report.failure.empty())
-    job.messages << "checkpoint of step " << report.step << " FAILED: " << report.failure << std::endl;
-  else
-    job.progress << "checkpoint of step " << report.step << ": " << report.bytes.value() << " bytes in "
-                 << config::checkpoint_dir(job.input.options).string() << std::endl;
 }
 
 /// How the run ended, for the last line; empty when all is well.
@@ -174,78 +157,6 @@ results::Status status_of(run::Outcome outcome, bool can_go_on) {
   return can_go_on ? results::Status::running : results::Status::aborted;
 }
 
-/// A training and its record, kept up to date together.
-class RecordedTraining {
- public:
-  RecordedTraining(const Job& job, run::Training& training, kernels::Backend& backend, int threads,
-                   MlperfLog& log)
-      : job_(job), training_(training), log_(log), record_(begin_record(job, training, backend, threads)) {}
-
-  /// Goes on from a checkpoint instead of the beginning.
-  void continue_from(const Resumed& resumed) {
-    if (job_.world.rank() != 0) return;
-    continue_record(record_, resumed);
-    earlier_timeline_ = record_.timeline;
-    if (resumed.same_run) earlier_ = {.traffic = resumed.record.traffic, .peers = resumed.record.peers};
-  }
-  run::Outcome run() {
-    const bool speaks = job_.world.rank() == 0;
-    return training_.run(
-        {.on_epoch_begin = [&](std::int64_t epoch) { log_.begin_epoch(epoch); },
-         .on_evaluation_begin = [&](std::int64_t epoch) { log_.begin_evaluation(epoch); },
-         .on_epoch =
-             [&](const run::EpochRow& row) {
-               log_.end_epoch(row);
-               if (speaks) print_epoch(job_.progress, row);
-               snapshot();
-             },
-         .on_snapshot = [&] { snapshot(); },
-         .on_checkpoint =
-             [&] {
-               update();
-               return speaks ? results::image_of(record_) : std::vector<std::byte>{};
-             },
-         .on_report = [&](const state::CheckpointReport& report) { print_report(job_, report); }});
-  }
-  /// The final result, whichever way the run ended. Collective; complete on rank 0.
-  const results::RunRecord& finish(results::Status status) {
-    record_.attributes.status = status;
-    record_.attributes.status_reason = training_.failure();
-    update();
-    if (job_.world.rank() == 0) record_.figures = figures_of_merit(record_, training_);
-    write();
-    return record_;
-  }
-
- private:
-  void update() {
-    update_record(record_, job_.world, training_, std::exchange(recorded_, training_.steps().size()),
-                  earlier_);
-    // A checkpoint's result has the steps of the timeline that are over.
-    if (timed_ == training_.recorded().size()) return;
-    timed_ = training_.recorded().size();
-    record_.timeline = earlier_timeline_;
-    add_timeline(record_, job_.world, job_.input.options.model, training_);
-  }
-  void write() const {
-    const auto& output = job_.input.options.output;
-    if (job_.world.rank() == 0 && !output.empty()) results::write_snapshot(output, record_);
-  }
-  void snapshot() {
-    update();
-    write();
-  }
-
-  const Job& job_;
-  run::Training& training_;
-  MlperfLog& log_;
-  results::RunRecord record_;
-  Exchanged earlier_;         ///< before the checkpoint
-  std::size_t recorded_ = 0;  ///< steps
-  results::Timeline earlier_timeline_;
-  std::size_t timed_ = 0;  ///< steps
-};
-
 void tell_plans(const Job& job) {
   if (job.world.rank() != 0) return;
   for (const auto& [candidate, row] : job.input.plans) {
@@ -257,6 +168,27 @@ void tell_plans(const Job& job) {
   }
 }
 
+/// Trains to the end, from plan to plan where the run changes its split. A plan is taken up from a
+/// checkpoint, as by a run that is resumed on another grid; where that could not be written the plan before
+/// goes on.
+run::Outcome train_on_plans(const Job& job, std::unique_ptr<run::Training>& training,
+                            RecordedTraining& recorded, Replanner& replanner,
+                            const std::function<std::unique_ptr<run::Training>(const plan::Split&)>& bind) {
+  auto outcome = recorded.run();
+  for (; outcome == run::Outcome::left; outcome = recorded.run()) {
+    if (!training->is_checkpointed()) continue;
+    const auto epochs = training->epochs();
+    const auto folder =
+        results::checkpoint_folder(config::checkpoint_dir(job.input.options), training->committed_step());
+    job.world.barrier();  // nobody frees memory that another rank still looks at
+    training.reset();
+    training = bind(replanner.move());
+    training->restore(folder, results::read_manifest(folder), epochs);
+    recorded.continue_with(*training);
+  }
+  return outcome;
+}
+
 int train(const Job& job, const run::TrainingOptions& asked, kernels::Backend& backend, int threads) {
   const auto& options = job.input.options;
   auto& world = job.world;
@@ -266,31 +198,37 @@ int train(const Job& job, const run::TrainingOptions& asked, kernels::Backend& b
   // the code of a checkpoint, srun -K1 sends SIGTERM to the others.
   run::notice_stop_signals();
   MlperfLog log(options.mlperf_log && speaks ? &job.lines : nullptr);
-  run::Training training(options.model, job.input.split->plan, asked, backend, world, *job.input.data);
-  training.calibrate();
+  Replanner replanner(job);
+  const auto bind = [&](const plan::Split& split) {
+    auto bound =
+        std::make_unique<run::Training>(options.model, split.plan, asked, backend, world, *job.input.data);
+    bound->calibrate();
+    return bound;
+  };
+  auto training = bind(replanner.split());
   if (job.input.start) {
     tell_of_model(job, job.input.data->train);
     for (const auto& tensor : tensors_of(*job.input.start, options.model))
-      training.set_parameter(tensor);
+      training->set_parameter(tensor);
   }
-  RecordedTraining recorded(job, training, backend, threads, log);
+  RecordedTraining recorded(job, *training, backend, threads, log, replanner);
   if (options.resume) {
-    if (const auto from = resume(job, training)) recorded.continue_from(*from);
+    if (const auto from = resume(job, *training)) recorded.continue_from(*from);
   } else if (speaks) {
     results::remove_all_checkpoints(config::checkpoint_dir(options));
   }
   log.begin_run(options, *job.input.data);
-  const auto outcome = recorded.run();
+  const auto outcome = train_on_plans(job, training, recorded, replanner, bind);
   log.end_run(outcome == run::Outcome::target_reached ||
               (outcome == run::Outcome::complete && !options.train.target_accuracy));
   // Before the result says that the run is complete.
   if (outcome != run::Outcome::interrupted && !options.save_model.empty()) {
-    const auto whole = training.gather_parameters(state::Receivers::rank_0);
+    const auto whole = training->gather_parameters(state::Receivers::rank_0);
     if (speaks) results::write_model(options.save_model, model_file(options, job.input.data->train, whole));
   }
-  const bool can_go_on = training.committed_step() >= 0;
+  const bool can_go_on = training->committed_step() >= 0;
   const auto& record = recorded.finish(status_of(outcome, can_go_on));
-  if (speaks) print_last_lines(job.lines, record.figures, failure_of(training, outcome));
+  if (speaks) print_last_lines(job.lines, record.figures, failure_of(*training, outcome));
   world.barrier();  // nobody frees shared memory before the files are written, nor where that failed
   return exit_code_of(outcome, can_go_on);
 }

@@ -74,6 +74,14 @@ sim::Costs costs_of(const Subject& subject, const Supposed& supposed, const step
   return sim::with_speeds(std::move(costs), std::move(speeds));
 }
 
+Picoseconds computing_time(const sim::Costs& costs, const step::Program& program, int rank) {
+  Picoseconds busy = 0;
+  for (const auto& instruction : program.instructions)
+    if (instruction.kind != Kind::start && instruction.kind != Kind::wait)
+      busy += costs.instruction(rank, instruction);
+  return busy;
+}
+
 Prediction predict(const Subject& subject, const Supposed& supposed, std::int64_t batch, int steps,
                    sim::Depth depth, const cost::KernelTimes* kernels) {
   base::expect(steps >= 3, "a steady state wants three steps", steps);

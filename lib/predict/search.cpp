@@ -26,17 +26,12 @@ Bytes most_memory(const Subject& subject, const step::Roles& roles) {
 }
 
 /// What the busiest rank computes in a step: no step is shorter.
-double busiest_seconds(const Subject& subject, const step::Roles& roles, const machine::Machine& machine,
+double busiest_seconds(const Subject& subject, const step::Roles& roles, const Supposed& supposed,
                        const cost::KernelTimes& kernels) {
-  const auto costs = sim::costs_on(machine, roles.by_rank, subject.split.batch, subject.site, kernels);
+  const auto costs = costs_of(subject, supposed, roles, subject.split.batch, &kernels);
   Picoseconds most = 0;
-  for (std::size_t r = 0; r < roles.by_rank.size(); ++r) {
-    Picoseconds busy = 0;
-    for (const auto& instruction : roles.by_rank[r]->instructions)
-      if (instruction.kind != step::Kind::start && instruction.kind != step::Kind::wait)
-        busy += costs.instruction(static_cast<int>(r), instruction);
-    most = std::max(most, busy);
-  }
+  for (std::size_t r = 0; r < roles.by_rank.size(); ++r)
+    most = std::max(most, computing_time(costs, *roles.by_rank[r], static_cast<int>(r)));
   return machine::seconds_of(most);
 }
 
@@ -54,7 +49,7 @@ class Search {
   Search(const config::RunOptions& run, int ranks, const machine::Machine& machine,
          const collective::AlgorithmTable& table, const SearchOptions& options)
       : run_(run),
-        machine_{.machine = machine, .speed = {}},
+        machine_{.machine = machine, .speed = options.speed},
         table_(table),
         options_(options),
         kernels_(machine_.machine, execution_of(run, ranks, machine)) {}
@@ -114,7 +109,7 @@ class Search {
     }
     const auto roles = roles_of(*subject);
     if (asks_for_memory()) outcome.memory = most_memory(*subject, roles);
-    outcome.bound_seconds = busiest_seconds(*subject, roles, machine_.machine, kernels_);
+    outcome.bound_seconds = busiest_seconds(*subject, roles, machine_, kernels_);
     if (options_.memory && outcome.memory > *options_.memory) outcome.fate = Fate::too_large;
     return outcome;
   }

@@ -26,6 +26,15 @@ std::string entry_of(const RunRecord& r, const char* name) {
   return found == r.environment.entries.end() ? "-" : found->second;
 }
 
+/// Steps from which a run had another plan than before; empty: none.
+std::string replans_of(const RunRecord& r) {
+  std::string text;
+  for (const auto& row : r.replans)
+    if (row.before != row.after)
+      text += (text.empty() ? "from step " : "; from step ") + std::to_string(row.step) + " on " + row.after;
+  return text;
+}
+
 const std::vector<Key>& workload_keys() {
   static const std::vector<Key> keys = {
       {"schema_version", [](const auto& r) { return std::to_string(r.attributes.schema); }},
@@ -40,7 +49,8 @@ const std::vector<Key>& workload_keys() {
 /// compared.
 const std::vector<Key>& configuration_keys() {
   static const std::vector<Key> keys = {{"grid", [](const auto& r) { return to_string(r.attributes.grid); }},
-                                        {"algorithm", [](const auto& r) { return r.attributes.algorithm; }}};
+                                        {"algorithm", [](const auto& r) { return r.attributes.algorithm; }},
+                                        {"replans", replans_of}};
   return keys;
 }
 

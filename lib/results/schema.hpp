@@ -247,6 +247,28 @@ void exchange_plans(Archive& root, T& plans) {
   });
 }
 
+template <class Archive, class T>
+void exchange_replans(Archive& root, T& replans) {
+  exchange_table(root, "replans", "replan", true, replans, [](auto field) {
+    field(
+        "step", "1", [](auto& r) -> auto& { return r.step; });
+    field(
+        "before", "", [](auto& r) -> auto& { return r.before; });
+    field(
+        "after", "", [](auto& r) -> auto& { return r.after; });
+    field(
+        "expected_seconds", "s", [](auto& r) -> auto& { return r.expected_seconds; });
+    field(
+        "measured_seconds", "s", [](auto& r) -> auto& { return r.measured_seconds; });
+    field(
+        "before_predicted_seconds", "s", [](auto& r) -> auto& { return r.before_predicted_seconds; });
+    field(
+        "after_predicted_seconds", "s", [](auto& r) -> auto& { return r.after_predicted_seconds; });
+    field(
+        "after_measured_seconds", "s", [](auto& r) -> auto& { return r.after_measured_seconds; });
+  });
+}
+
 /// All but the attributes that say whose file this is (`schema_version`, `software`, `content`).
 template <class Archive, class Record>
 void exchange(Archive& root, Record& record) {
@@ -265,6 +287,7 @@ void exchange(Archive& root, Record& record) {
   exchange_inference(root, record.inference);
   exchange_changes(root, record.changes);
   exchange_plans(root, record.plans);
+  exchange_replans(root, record.replans);
 }
 
 }  // namespace partita::results

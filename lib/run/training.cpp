@@ -255,9 +255,15 @@ Outcome Training::run(const Observer& observer) {
       outcome = end.value_or(Outcome::interrupted);
       break;
     }
+    world_.ledger().set_activity(Activity::record);
+    if (observer.leaves()) {
+      outcome = Outcome::left;
+      break;
+    }
   }
-  const bool regular = options_.checkpoint.every > 0 || options_.checkpoint.seconds > 0;
-  if (checkpointer_ && regular && outcome != Outcome::diverged && checkpointed_step_ != progress_.step)
+  const bool wanted =
+      options_.checkpoint.every > 0 || options_.checkpoint.seconds > 0 || outcome == Outcome::left;
+  if (checkpointer_ && wanted && outcome != Outcome::diverged && checkpointed_step_ != progress_.step)
     begin_checkpoint(observer);
   finish_checkpoint();
   return outcome;

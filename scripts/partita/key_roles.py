@@ -10,6 +10,8 @@ NOT_USED = "# not used"  # behind the value of a key that the run did not use
 
 ROLES = {
     "auto.measure": "none",
+    "auto.replan": "split",
+    "auto.replan-threshold": "split",
     "checkpoint.dir": "none",
     "checkpoint.keep": "none",
     "data.classes": "data_set",

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "runs.hpp"
 
@@ -11,7 +12,8 @@ namespace {
 
 /// Seconds of a step of every candidate that the run takes.
 std::vector<std::pair<Candidate, double>> all_simulated(const config::RunOptions& run, int ranks,
-                                                        const machine::Machine& machine) {
+                                                        const machine::Machine& machine,
+                                                        const std::map<int, double>& speed) {
   std::vector<std::pair<Candidate, double>> all;
   const auto& table = collective::AlgorithmTable::shipped();
   for (const auto& candidate : candidates_of(run, ranks)) {
@@ -21,7 +23,7 @@ std::vector<std::pair<Candidate, double>> all_simulated(const config::RunOptions
     if (!split || !violations.empty()) continue;
     const auto subject = subject_of(options, std::move(*split), machine, table);
     all.emplace_back(candidate,
-                     predict(subject, {.machine = machine, .speed = {}}, run.train.batch, 3).step_seconds());
+                     predict(subject, {.machine = machine, .speed = speed}, run.train.batch, 3).step_seconds());
   }
   return all;
 }
@@ -33,8 +35,11 @@ TEST(Search, FindsTheBestOfAllCandidates) {
     const auto run = random_run(random);
     const auto machine = random_machine(random);
     const int ranks = std::uniform_int_distribution<int>(1, 8)(random);
-    const auto all = all_simulated(run, ranks, machine);
-    const auto plans = search(run, ranks, machine, collective::AlgorithmTable::shipped(), {.top = 1});
+    std::map<int, double> speed;  // of one rank in every other trial: slower or faster than the others
+    if (trial % 2 == 1) speed[trial % ranks] = trial % 4 == 1 ? 0.25 : 4;
+    const auto all = all_simulated(run, ranks, machine, speed);
+    const auto plans =
+        search(run, ranks, machine, collective::AlgorithmTable::shipped(), {.top = 1, .speed = speed});
     ASSERT_FALSE(all.empty());
     const auto best =
         std::ranges::min_element(all, {}, [](const auto& candidate) { return candidate.second; })->second;

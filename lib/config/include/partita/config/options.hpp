@@ -63,10 +63,12 @@ struct TimelineOptions {
   std::int64_t first = 5, steps = 0;
 };
 
-/// Of the strategy that searches.
+/// Of splits that a search finds.
 struct AutomaticOptions {
-  int candidates = 3;  ///< the best plans by the model, that come into question
-  int measure = 3;  ///< rounds in which the best plans are tried; 0: predictions decide
+  int candidates = 3;             ///< plans that are tried, the best by the model
+  int measure = 3;                ///< rounds in which they are tried; 0: predictions decide
+  bool replan = false;            ///< after epochs whose steps leave their prediction
+  double replan_threshold = 0.5;  ///< by more than this share of it
 };
 
 /// Of partita-infer.

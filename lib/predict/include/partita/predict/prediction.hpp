@@ -45,6 +45,9 @@ step::Roles roles_of(const Subject&);
 sim::Costs costs_of(const Subject&, const Supposed&, const step::Roles&, std::int64_t batch,
                     const cost::KernelTimes* = nullptr);
 
+/// What a rank computes and copies in a step; starts and waits are left out.
+machine::Picoseconds computing_time(const sim::Costs&, const step::Program&, int rank);
+
 /// Simulates `steps` steps, at least three, of `batch` samples. Instructions have spans on every rank where
 /// the depth is full, else on the first data rank of each role. Who predicts often has times of kernels
 /// ready, of this machine and of the subject's execution.

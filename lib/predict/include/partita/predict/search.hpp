@@ -2,6 +2,7 @@
 /// bound says that they cannot win.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@ struct SearchOptions {
   Objective objective = Objective::step;
   std::optional<kernels::Bytes> memory;  ///< that a rank has
   std::size_t top = 10;                  ///< plans that are simulated whatever their bound
+  std::map<int, double> speed = {};      ///< of ranks that are not as fast as the machine's; see `Supposed`
 };
 
 /// The keys of a run that say how it is split.

@@ -235,6 +235,19 @@ struct PlanRow {
   }
 };
 
+/// A row of `/replans`: after an epoch whose steps had left their prediction, a search was asked again, on
+/// ranks as fast as they had been seen to be. Written only when there are any.
+struct ReplanRow {
+  std::int64_t step = 0;      ///< the first one of the plan `after`
+  std::string before, after;  ///< as in `PlanRow`; the same where no better one was found
+  // Of a step: of the plan before as it was expected and as it was measured, and of both on such ranks; at
+  // last of the plan after in the next epoch.
+  double expected_seconds = not_measured, measured_seconds = not_measured;
+  double before_predicted_seconds = not_measured, after_predicted_seconds = not_measured;
+  double after_measured_seconds = not_measured;
+  friend bool operator==(const ReplanRow&, const ReplanRow&) = default;
+};
+
 struct RunRecord {
   Attributes attributes;
   Environment environment;
@@ -251,6 +264,7 @@ struct RunRecord {
   Inference inference;
   std::vector<ChangeRow> changes;  ///< in the order of their steps
   std::vector<PlanRow> plans;
+  std::vector<ReplanRow> replans;  ///< in the order of their steps
 };
 
 }  // namespace partita::results

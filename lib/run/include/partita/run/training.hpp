@@ -67,8 +67,9 @@ struct RecordedStep {
   std::vector<execute::InstructionTimes> instructions;  ///< of the program, in order
 };
 
-/// `interrupted`: somebody asked to stop; the state was checkpointed where that is possible.
-enum class Outcome { complete, target_reached, diverged, interrupted };
+/// `interrupted`: somebody asked to stop; `left`: the observer asked to go on elsewhere. The state was
+/// checkpointed where that is possible.
+enum class Outcome { complete, target_reached, diverged, interrupted, left };
 
 /// Samples of a data rank in one evaluation pass; any number gives the same sums up to rounding.
 inline constexpr std::int64_t evaluation_batch = 256;
@@ -89,6 +90,9 @@ class Training {
     std::function<void(const EpochRow&)> on_epoch = [](const EpochRow&) {
     };                                          ///< after each epoch with its row; may write a snapshot
     std::function<void()> on_snapshot = [] {};  ///< between two steps, when a snapshot is due
+    /// After an epoch that others follow: whether another training, of another plan, is to go on from here.
+    /// The same on every rank.
+    std::function<bool()> leaves = [] { return false; };
     /// When a checkpoint begins: brings the result up to date and gives its image, on rank 0.
     std::function<std::vector<std::byte>()> on_checkpoint = [] { return std::vector<std::byte>{}; };
     std::function<void(const state::CheckpointReport&)> on_report = [](const state::CheckpointReport&) {

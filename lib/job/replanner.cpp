@@ -1,0 +1,144 @@
+/// Brings medians of all ranks together after each epoch, sets them beside what was expected, and has a
+/// search asked again where they differ.
+#include "replanner.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "partita/results/statistics.hpp"
+
+namespace partita::job {
+namespace {
+
+/// Medians of this rank's steps from `first` on that have a full batch, by the rank's number among all: twice
+/// as many numbers as there are ranks, seconds first. The first step of a plan finds caches cold and is left
+/// out where others follow.
+std::vector<double> medians_of(const run::Training& training, std::size_t first, std::int64_t batch,
+                               const comm::Communicator& world) {
+  const auto& steps = training.steps();
+  std::vector<double> seconds, busy;
+  for (std::size_t i = std::min(std::max<std::size_t>(first, 1), steps.size() - 1); i < steps.size(); ++i) {
+    if (steps[i].samples < batch) continue;
+    const auto& s = steps[i].spans;
+    seconds.push_back(steps[i].seconds);
+    busy.push_back(s.load + s.forward + s.backward + s.update + s.other);
+  }
+  const auto ranks = static_cast<std::size_t>(world.size()), me = static_cast<std::size_t>(world.rank());
+  std::vector<double> numbers(2 * ranks, 0);
+  if (seconds.empty()) return numbers;
+  numbers[me] = results::median(seconds);
+  numbers[ranks + me] = results::median(busy);
+  return numbers;
+}
+
+}  // namespace
+
+std::string name_of(const plan::Split& split) {
+  return predict::Candidate{.grid = split.plan.grid, .pipeline = split.plan.pipeline}.name();
+}
+
+std::vector<base::Violation> check_replanning(const Input& input) {
+  const auto& options = input.options;
+  std::vector<base::Violation> violations;
+  const auto refuse = [&](const std::string& why) {
+    violations.push_back({"auto.replan", "true", why + "; the nearest is false"});
+  };
+  if (!options.automatic.replan) return {};
+  if (options.train.batch_per_rank)
+    refuse("excludes train.batch-per-rank: on another grid it would be another batch; give train.batch");
+  if (config::checkpoint_dir(options).empty())
+    refuse(
+        "needs checkpoint.dir, or an output beside which the checkpoints lie, to go on from with another "
+        "split");
+  if (input.data && options.train.steps_on(input.data->train.samples) <=
+                        options.train.steps_of_epoch(input.data->train.samples))
+    refuse("needs a second epoch: the split is changed after an epoch that others follow");
+  return violations;
+}
+
+Replanner::Replanner(const Job& job) : job_(job), split_(*job.input.split) {}
+
+double Replanner::predicted_seconds() const {
+  const auto& input = job_.input;
+  return predict::predict(predict::subject_of(input.options, split_, input.machine, input.table),
+                          {.machine = input.machine, .speed = {}}, split_.batch, 3, sim::Depth::automatic)
+      .step_seconds();
+}
+
+void Replanner::observe(const run::Training& training) {
+  if (!is_asked()) return;
+  auto& world = job_.world;
+  const auto full = std::min(job_.input.options.train.batch, job_.input.data->train.samples.value());
+  auto numbers = medians_of(training, std::exchange(seen_, training.steps().size()), full, world);
+  world.all_reduce(std::span(numbers), comm::Combine::sum, collective::Purpose::metric);
+  const auto ranks = numbers.begin() + world.size();
+  measured_ = {.seconds = *std::max_element(numbers.begin(), ranks), .busy_seconds = {ranks, numbers.end()}};
+  if (!rows_.empty() && std::isnan(rows_.back().after_measured_seconds))
+    rows_.back().after_measured_seconds = measured_.seconds;
+}
+
+std::optional<std::pair<plan::Split, double>> Replanner::first_possible(
+    const std::vector<predict::Outcome>& outcomes) const {
+  const auto& input = job_.input;
+  for (const auto& outcome : outcomes) {
+    const auto options = predict::with(input.options, outcome.candidate);
+    std::vector<base::Violation> violations;
+    auto split = config::split_for_training(options, input.machine, violations);
+    if (!split) continue;
+    for (const auto& more : {config::check_nodes(options, *split, job_.world.nodes()),
+                             config::check_statistics(options, input.data->train.samples)})
+      violations.insert(violations.end(), more.begin(), more.end());
+    if (violations.empty()) return std::pair(std::move(*split), *outcome.step_seconds);
+  }
+  return {};
+}
+
+bool Replanner::leaves(const run::Training& training) {
+  const auto& input = job_.input;
+  if (!is_asked() || measured_.seconds == 0) return false;
+  if (!expected_) expected_ = predicted_seconds();
+  if (!predict::departs(measured_.seconds, *expected_, input.options.automatic.replan_threshold))
+    return false;
+  const auto replan = predict::replan(input.options, split_, measured_, input.machine, input.table);
+  better_ = first_possible(replan.better);
+  rows_.push_back({.step = training.progress().step,
+                   .before = name_of(split_),
+                   .after = name_of(split_),
+                   .expected_seconds = *expected_,
+                   .measured_seconds = measured_.seconds,
+                   .before_predicted_seconds = replan.current_seconds,
+                   .after_predicted_seconds = replan.current_seconds});
+  expected_ = measured_.seconds;  // a plan that stays is known now
+  tell(replan);
+  return better_.has_value();
+}
+
+const plan::Split& Replanner::move() {
+  auto& [split, seconds] = *better_;
+  rows_.back().after = name_of(split);
+  rows_.back().after_predicted_seconds = seconds;
+  expected_ = seconds;
+  seen_ = 0;
+  return split_ = std::move(split);
+}
+
+void Replanner::tell(const predict::Replan& replan) const {
+  if (job_.world.rank() != 0) return;
+  const auto& row = rows_.back();
+  const auto [slowest, fastest] =
+      std::ranges::minmax_element(replan.speed, {}, [](const auto& of_rank) { return of_rank.second; });
+  auto& out = job_.messages;
+  out << "from step " << row.step << " on: a step took " << row.measured_seconds * 1e3
+      << " ms, expected were " << row.expected_seconds * 1e3 << " ms";
+  if (!replan.speed.empty())
+    out << "; ranks are " << slowest->second << " (rank " << slowest->first << ") to " << fastest->second
+        << " (rank " << fastest->first << ") as fast as the machine says";
+  out << "; predicted for such ranks: " << row.before_predicted_seconds * 1e3 << " ms with " << row.before;
+  if (better_)
+    out << ", " << better_->second * 1e3 << " ms with " << name_of(better_->first) << ", which is to go on";
+  else
+    out << ", which stays: no other is worth a move";
+  out << std::endl;
+}
+
+}  // namespace partita::job

@@ -1,0 +1,56 @@
+/// What a training that may change its split knows of its steps, and whether it goes on with another one.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "partita/job/job.hpp"
+#include "partita/predict/replan.hpp"
+#include "partita/run/training.hpp"
+
+namespace partita::job {
+
+class Replanner {
+ public:
+  /// The job outlives it, and has a split.
+  explicit Replanner(const Job&);
+
+  /// After every epoch: what its steps took. Does nothing where the run keeps its split. Collective.
+  void observe(const run::Training&);
+  /// After `observe`, where an epoch follows: whether the training is better off with another split. Local;
+  /// the same on every rank.
+  bool leaves(const run::Training&);
+  /// To that split, which is the training's from then on.
+  const plan::Split& move();
+
+  [[nodiscard]] const plan::Split& split() const { return split_; }
+  /// The same on every rank.
+  [[nodiscard]] const std::vector<results::ReplanRow>& rows() const { return rows_; }
+
+ private:
+  [[nodiscard]] bool is_asked() const { return job_.input.options.automatic.replan; }
+  [[nodiscard]] double predicted_seconds() const;
+  /// The best of the splits that this job can run.
+  [[nodiscard]] std::optional<std::pair<plan::Split, double>> first_possible(
+      const std::vector<predict::Outcome>&) const;
+  void tell(const predict::Replan&) const;
+
+  const Job& job_;
+  plan::Split split_;
+  std::optional<double> expected_;  ///< seconds of a step
+  std::size_t seen_ = 0;            ///< steps of the training
+  predict::MeasuredStep measured_;  ///< in the epoch that is over
+  /// A split, and the seconds of a step that are predicted of it.
+  std::optional<std::pair<plan::Split, double>> better_;
+  std::vector<results::ReplanRow> rows_;
+};
+
+/// What keeps a run from changing its split. For one rank.
+std::vector<base::Violation> check_replanning(const Input&);
+
+/// How a split is called where plans are compared.
+std::string name_of(const plan::Split&);
+
+}  // namespace partita::job

@@ -1,0 +1,179 @@
+"""auto.replan: a slow rank, told from its steps, moves a training to another grid in the same job; what is trained and exchanged is what two
+jobs train and exchange, of which the second resumes on that grid; where steps are as predicted nothing changes.
+
+Ranks run on machines' clocks, each on one of its own, so that what is measured is the same in every run.
+
+usage: replan_test.py MPIEXEC PARTITA_TRAIN PARTITA_COMPARE
+"""
+import os
+import pathlib
+import re
+import shutil
+import sys
+import tempfile
+
+import h5py
+import numpy
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
+
+mpiexec, train, compare = sys.argv[1:4]
+folder = pathlib.Path(tempfile.mkdtemp())
+STEPS = 3  # of an epoch
+# Nearly all work is in the first layer: with a slow second rank the two layers are best on a rank each.
+NET = ["--model.input=200", "--model.layer=linear 100", "--model.layer=relu", "--model.layer=linear 5", "--data.name=random",
+       "--data.task=classification", "--data.features=200", "--data.classes=5", "--data.train-samples=58", "--data.test-samples=20",
+       "--train.batch=20", "--train.optimizer=adam", "--train.learning-rate=0.001", "--compute.threads=1", "--sync.algorithm=ring",
+       "--checkpoint.keep=5"]
+
+
+def machine(name, slower):
+    path = folder / f"{name}.machine"
+    path.write_text(f"compute flops_per_second={1e9 / slower!r}\nmemory level=main bytes_per_second={1e10 / slower!r}\n"
+                    "link latency_seconds=1e-6 bytes_per_second=1e10\n")
+    return path
+
+
+as_said, slow = machine("as-said", 1), machine("slow", 4)
+NET.append(f"--machine={as_said}")
+
+
+def launch(*words, clocks=(as_said, as_said), code=0):
+    command = [mpiexec]
+    for clock in clocks:
+        command += ([":"] if len(command) > 1 else []) + ["-n", 1, train, *NET, f"--virtual-clock={clock}", *words]
+    done = jobs.run(command)
+    assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
+    return done.stdout + done.stderr
+
+
+def result(name, *words, clocks=(as_said, slow)):
+    text = launch(f"--output={folder}/{name}.h5", f"--save-model={folder}/{name}.model", *words, clocks=clocks)
+    return h5py.File(folder / f"{name}.h5"), text
+
+
+def columns(group):
+    return {name: column[()] for name, column in group.items() if isinstance(column, h5py.Dataset)}
+
+
+def counted(*files):
+    """What these runs together exchanged in steps and evaluations, the gathering of a model that is saved left out."""
+    sums = {}
+    for file in files:
+        rows = columns(file["traffic"])
+        for i, activity in enumerate(rows["activity"]):
+            if activity in (b"train", b"evaluate") and rows["purpose"][i] != b"parameter":
+                key = tuple(rows[name][i] for name in ("rank", "activity", "axis", "operation", "purpose"))
+                counts = sums.setdefault(key, {})
+                for name in ("calls", "messages", "payload_bytes", "wire_bytes", "wire_bytes_received", "window_bytes_read",
+                             "window_bytes_written"):
+                    counts[name] = counts.get(name, 0) + int(rows[name][i])
+    assert sums
+    return sums
+
+
+def parameters(name):
+    found = {}
+    with h5py.File(folder / f"{name}.model") as file:
+        file.visititems(lambda path, node: found.update({path: node[()]}) if isinstance(node, h5py.Dataset) else None)
+    assert found
+    return found
+
+
+def same(here, there):
+    assert here.keys() == there.keys(), (here.keys(), there.keys())
+    for name in here:
+        assert numpy.array_equal(here[name], there[name]), (name, here[name], there[name])
+
+
+def same_counts(here, there):
+    assert here == there, [(key, here.get(key), there.get(key)) for key in {**here, **there} if here.get(key) != there.get(key)]
+
+
+def keys_of(plan):
+    data, pipeline, tensor, schedule, microbatches = re.fullmatch(
+        r"data=(\d+) pipeline=(\d+) tensor=(\d+), ([a-z0-9-]+)(?:, (\d+) micro-batches)?", plan).groups()
+    return [f"--grid.data={data}", f"--grid.pipeline={pipeline}", f"--grid.tensor={tensor}", f"--pipeline.schedule={schedule}",
+            f"--pipeline.microbatches={microbatches or 1}"]
+
+
+# The second rank is slow: after the first epoch the training goes on with another grid.
+moved, text = result("moved", "--train.epochs=3", "--auto.replan=true", f"--checkpoint.every={STEPS}")
+replans = columns(moved["replans"])
+assert replans["step"].tolist() == [STEPS], replans
+before, after = replans["before"][0].decode(), replans["after"][0].decode()
+assert before == "data=2 pipeline=1 tensor=1" and after.startswith("data=1 pipeline=2 tensor=1"), replans
+assert f"{after}, which is to go on" in text, text
+seconds = {name: column[0] for name, column in replans.items() if name.endswith("seconds")}
+assert seconds["measured_seconds"] > 3 * seconds["expected_seconds"], seconds
+for predicted, measured in (("before_predicted", "measured"), ("after_predicted", "after_measured")):
+    assert abs(seconds[f"{predicted}_seconds"] / seconds[f"{measured}_seconds"] - 1) < 0.01, seconds
+assert seconds["after_measured_seconds"] < 0.7 * seconds["measured_seconds"], seconds
+# Each plan's last full step took what the table says.
+steps = columns(moved["steps"])
+assert len(steps["seconds"]) == 3 * STEPS and moved["epochs/epoch"][()].tolist() == [1, 2, 3]
+assert steps["rank_seconds"][STEPS - 2].max() == seconds["measured_seconds"], (steps, seconds)
+assert steps["rank_seconds"][2 * STEPS - 2].max() == seconds["after_measured_seconds"], (steps, seconds)
+
+# The same by two jobs.
+first, _ = result("first", "--train.epochs=1", f"--checkpoint.every={STEPS}")
+second, _ = result("second", "--train.epochs=3", "--resume", f"--checkpoint.dir={folder}/first.checkpoints", *keys_of(after))
+assert second.attrs["first_step"] == STEPS and "replans" not in second
+for name in ("loss", "samples", "learning_rate"):
+    same({name: steps[name]}, {name: numpy.concatenate([file["steps"][name][()] for file in (first, second)])})
+same({name: moved["epochs"][name][()] for name in ("train_loss", "test_loss", "test_accuracy")},
+     {name: numpy.concatenate([first["epochs"][name][()], second["epochs"][name][()][-2:]])
+      for name in ("train_loss", "test_loss", "test_accuracy")})
+same(parameters("moved"), parameters("second"))
+same_counts(counted(moved), counted(first, second))
+same(columns(moved["memory"]), {name: numpy.maximum(first["memory"][name][()], second["memory"][name][()]) if name != "rank" else column
+                                for name, column in columns(moved["memory"]).items()})
+
+# A run that is resumed begins with the grid that it asks for, and its result says so.
+for left in ("moved.h5", "moved.model"):
+    (folder / left).unlink()
+kept = folder / "moved.checkpoints"
+newest = max(kept.glob("*"), key=lambda path: int(re.sub(r"\D", "", path.name) or 0))
+shutil.rmtree(newest)
+back, _ = result("moved", "--train.epochs=3", "--auto.replan=true", f"--checkpoint.every={STEPS}", "--resume")
+rows = columns(back["replans"])
+assert rows["step"].tolist() == [STEPS, 2 * STEPS] and rows["after"][1].decode() == before and rows["before"][1].decode() == after, rows
+assert back.attrs["restarts"] == 1 and len(back["steps/loss"]) == 3 * STEPS
+
+# Ranks that are all as slow keep the best grid, and ask once.
+stays, text = result("stays", "--train.epochs=3", "--grid.tensor=2", "--auto.replan=true", clocks=(slow, slow))
+rows = columns(stays["replans"])
+assert rows["step"].tolist() == [STEPS] and rows["before"][0] == rows["after"][0], rows
+assert "which stays" in text, text
+
+# Where steps are as predicted, or leave it by less than the threshold, nothing is another than without.
+plain, _ = result("plain", "--train.epochs=2")
+kept, _ = result("kept", "--train.epochs=2", "--auto.replan=true", "--auto.replan-threshold=10")
+right, _ = result("right", "--train.epochs=2", "--auto.replan=true", "--auto.replan-threshold=1e-6", clocks=(as_said, as_said))
+for file, name in ((kept, "kept"), (right, "right")):
+    assert "replans" not in file
+    same({"loss": plain["steps/loss"][()]}, {"loss": file["steps/loss"][()]})
+    same(parameters("plain"), parameters(name))
+    same_counts(counted(plain), counted(file))
+same(columns(plain["steps"]), columns(kept["steps"]))
+assert plain.attrs["config_hash"] == kept.attrs["config_hash"]
+
+# Bytes of runs with another plan on the way are not compared with those of runs without.
+def verdict(*names):
+    """On bytes that all of these runs exchange."""
+    text = jobs.run([compare, *(f"{folder}/{name}.h5" for name in names)]).stdout
+    return re.search(r"wire_bytes\.data\.all_reduce\.gradient .* (\S+)", text)[1]
+
+
+launch(f"--output={folder}/third.h5", "--train.epochs=3", f"--checkpoint.every={STEPS}", clocks=(as_said, slow))
+assert verdict("plain", "kept") != "incomparable" and verdict("third", "moved") == "incomparable"
+
+# All that is wrong, at once.
+text = launch("--auto.replan=true", "--auto.replan-threshold=0", "--train.batch-per-rank=10", "--train.epochs=1", code=2)
+for part in ("auto.replan-threshold = 0: must be a number above 0", "excludes train.batch", "needs checkpoint.dir",
+             "needs a second epoch"):
+    assert part in text, (part, text)
+assert "must be true or false" in launch("--auto.replan=maybe", code=2)
+shutil.rmtree(folder)
+print("all hold")
