@@ -121,7 +121,8 @@ KernelFamily::KernelFamily(std::string kernel, kernels::Bytes of_element, std::v
   const auto model = modelled(parts_of(kernel_, rows.front().shape, of_element_), machine);
   seconds_of_parts_ = fit(relative, scaled(model, relative));
   for (const auto& row : rows)
-    points_.push_back({logarithms(row.shape), row.seconds, std::log(row.seconds / fitted(row.shape))});
+    points_.push_back(
+        {row.shape, logarithms(row.shape), row.seconds, std::log(row.seconds / fitted(row.shape))});
 }
 
 double KernelFamily::fitted(const Extents& shape) const {
@@ -155,6 +156,12 @@ KernelFamily::Time KernelFamily::at(const Extents& shape) const {
   }
   return {fitted(shape) * std::exp(excess / weights),
           encloses(point) ? Basis::interpolated : Basis::extrapolated};
+}
+
+const Extents& KernelFamily::nearest(const Extents& shape) const {
+  const auto point = logarithms(shape);
+  return std::ranges::min_element(points_, {}, [&](const Point& p) { return squared_distance(p.at, point); })
+      ->shape;
 }
 
 }  // namespace partita::cost

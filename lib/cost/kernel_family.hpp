@@ -38,12 +38,15 @@ class KernelFamily {
     Basis basis;
   };
   [[nodiscard]] Time at(const Extents& shape) const;
+  /// The shape of the nearest row.
+  [[nodiscard]] const Extents& nearest(const Extents& shape) const;
 
  private:
   [[nodiscard]] double fitted(const Extents& shape) const;
   [[nodiscard]] bool encloses(const std::vector<double>& point) const;
 
   struct Point {
+    Extents shape;
     std::vector<double> at;  ///< logarithms of the extents
     double seconds;
     double log_excess;  ///< of the row's seconds over the fitted ones

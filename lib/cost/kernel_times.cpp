@@ -104,6 +104,19 @@ class KernelTimes::Table {
     return {static_cast<machine::Picoseconds>(picoseconds_of(work, machine_)), Basis::modelled};
   }
 
+  [[nodiscard]] std::optional<KernelKey> nearest(const KernelKey& key) const {
+    auto relatives = relatives_of(key);
+    for (auto& relative : relatives) {
+      const auto family = families_.find(family_of(relative));
+      if (family == families_.end()) continue;
+      const auto& [ranks, rows] = nearest(family->second);
+      relative.shape = rows.nearest(key.shape);
+      relative.active_ranks = ranks;
+      return relative;
+    }
+    return std::nullopt;
+  }
+
  private:
   using ByRanks = std::map<int, KernelFamily>;
 
@@ -112,7 +125,7 @@ class KernelTimes::Table {
     for (const auto& relative : relatives) {
       const auto family = families_.find(family_of(relative));
       if (family == families_.end()) continue;
-      auto [seconds, basis] = nearest(family->second).at(key.shape);
+      auto [seconds, basis] = nearest(family->second).second.at(key.shape);
       if (&relative != relatives.data()) basis = Basis::extrapolated;
       basis = std::max(basis, basis_of_ranks(family->second));
       return InstructionTime{machine::picoseconds(seconds), basis};
@@ -121,11 +134,11 @@ class KernelTimes::Table {
   }
 
   /// Of as many active ranks, or the nearest number of them; of two the larger.
-  [[nodiscard]] const KernelFamily& nearest(const ByRanks& by_ranks) const {
+  [[nodiscard]] const ByRanks::value_type& nearest(const ByRanks& by_ranks) const {
     const auto distance = [this](const auto& entry) {
       return std::pair(std::abs(entry.first - execution_.active_ranks), -entry.first);
     };
-    return std::ranges::min_element(by_ranks, {}, distance)->second;
+    return *std::ranges::min_element(by_ranks, {}, distance);
   }
 
   /// How sure it is that the nearest number of active ranks stands for this one.
@@ -154,5 +167,7 @@ InstructionTime KernelTimes::of(const step::Program& program, const step::Instru
                                 std::int64_t samples) const {
   return table_->of(program, instruction, samples);
 }
+
+std::optional<KernelKey> KernelTimes::nearest(const KernelKey& key) const { return table_->nearest(key); }
 
 }  // namespace partita::cost

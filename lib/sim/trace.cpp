@@ -110,7 +110,7 @@ class Trace::Walk {
       return pass(act.begin, of_core[static_cast<std::size_t>(act.does)], rank_, {}, act.number);
     const auto& round = act.flight->rounds()[act.number];
     const bool enters = act.does == Does::enters;
-    if (const auto* access = std::get_if<TimedAccess>(&round)) {
+    if (std::holds_alternative<TimedAccess>(round)) {
       pass(act.begin, enters ? Cause::stage : Cause::access, *act.flight);
     } else if (const auto* messages = std::get_if<TimedMessages>(&round)) {
       if (!enters) pass(act.end - messages->combine, Cause::combine, *act.flight, messages->receive_from);

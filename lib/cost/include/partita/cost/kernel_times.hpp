@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "partita/cost/kernel.hpp"
@@ -43,6 +44,10 @@ class KernelTimes {
   /// Of a compute or copy instruction, where its micro-batch has `samples` samples on this data rank.
   [[nodiscard]] InstructionTime of(const step::Program&, const step::Instruction&,
                                    std::int64_t samples) const;
+
+  /// The measured kernel that speaks most for this one; none where neither it nor a relative was measured, on
+  /// any shape.
+  [[nodiscard]] std::optional<machine::KernelKey> nearest(const machine::KernelKey&) const;
 
  private:
   class Table;
