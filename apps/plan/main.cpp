@@ -5,6 +5,7 @@
 #include "partita/base/end_signals.hpp"
 #include "partita/command_line/program.hpp"
 #include "partita/job/record.hpp"
+#include "partita/predict/guesses.hpp"
 #include "partita/results/atomic_file.hpp"
 #include "partita/results/result_file.hpp"
 #include "print.hpp"
@@ -51,6 +52,11 @@ int run_main(int argc, const char* const* argv) {
     return std::cout << base::version_text("partita-plan", job::libraries_in_use()), command_line::success;
   if (!input.violations.empty()) throw base::ConfigError(input.violations);
   if (options.print_config) return std::cout << config::print_config(options), command_line::success;
+  if (!own.may_guess) {
+    predict::Guesses guesses(input.machine);
+    guesses.add_candidates(options, own.ranks, input.table);
+    guesses.refuse();
+  }
   const auto plans = predict::search(options, own.ranks, input.machine, input.table, own.search);
   if (plans.count(predict::Fate::simulated) == 0) {
     if (plans.count(predict::Fate::too_large) > 0) throw nothing_fits(plans, *own.search.memory);

@@ -12,11 +12,13 @@ namespace {
 
 constexpr int most_ranks = 4096;
 
-constexpr std::array<job::OwnOption, 5> own{
+constexpr std::array<job::OwnOption, 6> own{
     {{"ranks", "N", "ranks of the machine (1 to 4096)"},
      {"memory", "SIZE", "that a rank has, such as 512MiB or 4GiB; plans that need more are left out"},
      {"top", "N", "plans that are simulated and shown at least (1 to 1000, 10)"},
      {"objective", "WORD", "what is to be least: step, its time, or memory of the largest rank (step)"},
+     {"no-extrapolation", "",
+      "refuse to guess: name all kernels of plans whose times the machine file does not tell"},
      {"write", "FILE", "write the run file of the best plan"}}};
 
 /// Bytes of "4GiB", "1.5GB", "1000000".
@@ -62,6 +64,7 @@ Options parse(int argc, const char* const* argv, std::vector<base::Violation>& v
     if (word != "memory" && word != "step")
       violations.push_back({"objective", word, "must be one of step | memory"});
   }
+  options.may_guess = !options.line.has("no-extrapolation");
   if (options.line.has("write")) options.write = given.at("write");
   return options;
 }

@@ -13,6 +13,7 @@ namespace partita::plan_app {
 struct Options {
   int ranks = 1;
   predict::SearchOptions search;
+  bool may_guess = true;        ///< times of kernels that were not measured
   std::filesystem::path write;  ///< the run file of the best plan; empty: none
   job::CommandLine line;
 };

@@ -8,6 +8,7 @@
 #include "partita/command_line/program.hpp"
 #include "partita/job/predicted_record.hpp"
 #include "partita/job/record.hpp"
+#include "partita/predict/guesses.hpp"
 #include "partita/predict/scaling.hpp"
 #include "partita/predict/search.hpp"
 #include "partita/results/result_file.hpp"
@@ -22,6 +23,16 @@ constexpr int most_ranks_of_file = 4096;
 int nodes_of(const predict::Subject& subject) {
   const auto& node_of = subject.site.node_of;
   return node_of.empty() ? 1 : node_of.back() + 1;
+}
+
+void refuse_guesses(const simulate::Options& own, const job::Input& input) {
+  predict::Guesses guesses(input.machine);
+  if (own.scaling)
+    guesses.add_scaling(input.options, input.table, own.scaling->first, own.scaling->second);
+  else
+    guesses.add(predict::subject_of(input.options, *input.split, input.machine, input.table),
+                job::batches_of(input));
+  guesses.refuse();
 }
 
 int run_main(int argc, const char* const* argv) {
@@ -39,7 +50,7 @@ int run_main(int argc, const char* const* argv) {
   if (options.version)
     return std::cout << base::version_text("partita-simulate", job::libraries_in_use()),
            command_line::success;
-  if (!options.output.empty() && options.grid.size() > most_ranks_of_file)
+  if (!options.output.empty() && !own.scaling && options.grid.size() > most_ranks_of_file)
     input.violations.push_back({"output", options.output.string(),
                                 "has rows of every rank: at most " + std::to_string(most_ranks_of_file) +
                                     " ranks; leave it out to see the summary"});
@@ -47,9 +58,17 @@ int run_main(int argc, const char* const* argv) {
       predict::suppose(input.machine, own.what_if, static_cast<int>(options.grid.size()), input.violations);
   if (!input.violations.empty()) throw base::ConfigError(input.violations);
   if (options.print_config) return std::cout << config::print_config(options), command_line::success;
+  if (!own.may_guess) refuse_guesses(own, input);
+  const auto write_result = [&](const auto&... predicted) {
+    if (!options.output.empty())
+      results::write_snapshot(options.output,
+                              job::record_of(input, command_line::text_of(argc, argv), predicted...));
+  };
   if (own.scaling) {
-    simulate::print(std::cout, predict::scaling_of(options, supposed, input.table, own.scaling->first,
-                                                   own.scaling->second));
+    const auto rows =
+        predict::scaling_of(options, supposed, input.table, own.scaling->first, own.scaling->second);
+    simulate::print(std::cout, rows);
+    write_result(rows);
     return command_line::success;
   }
   const auto subject = predict::subject_of(options, *input.split, input.machine, input.table);
@@ -64,9 +83,7 @@ int run_main(int argc, const char* const* argv) {
     simulate::print_noise(std::cout, subject, supposed, predictions.rbegin()->first,
                           {.deviation = *own.noise});
   if (own.failures) simulate::print_failures(std::cout, *own.failures, nodes_of(subject));
-  if (!options.output.empty())
-    results::write_snapshot(options.output,
-                            job::record_of(input, command_line::text_of(argc, argv), subject, predictions));
+  write_result(subject, supposed.machine, predictions);
   if (own.exported) write(std::cout, *own.exported, subject, supposed, predictions.rbegin()->first);
   return command_line::success;
 }

@@ -13,7 +13,7 @@ namespace {
 
 constexpr int most_ranks = 1 << 20;
 
-constexpr std::array<job::OwnOption, 7> own{
+constexpr std::array<job::OwnOption, 8> own{
     {{"ranks", "N", "ranks of the machine (without: as many as the grid of the run; 1 to 1048576)"},
      {"what-if", "CHANGES",
       "a machine that differs, such as \"network.bandwidth=2x; rank.3.speed=0.5x\"; figures are\n      "
@@ -27,6 +27,7 @@ constexpr std::array<job::OwnOption, 7> own{
       "one"},
      {"scaling", "A..B",
       "a table of A, 2A, … B ranks, the grid's data axis growing, instead of one prediction"},
+     {"no-extrapolation", "", "refuse to guess: name all kernels whose times the machine file does not tell"},
      {"export", "FORMAT",
       "a step for another simulator: goal (LogGOPSim), smpi (SimGrid), chakra; or the machine\n      "
       "for SimGrid: platform"},
@@ -105,6 +106,7 @@ Options parse(int argc, const char* const* argv, std::vector<base::Violation>& v
   if (options.line.has("failures")) read_failures(options, violations);
   if (options.line.has("scaling")) read_scaling(options, violations);
   if (options.line.has("export") || options.line.has("export-to")) read_export(options, violations);
+  options.may_guess = !options.line.has("no-extrapolation");
   if (options.line.has("what-if")) options.what_if = options.line.own.at("what-if");
   return options;
 }

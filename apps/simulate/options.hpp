@@ -19,6 +19,7 @@ struct Options {
   std::optional<predict::Failures> failures;   ///< of one node
   std::string what_if;                         ///< see `predict::suppose`
   std::optional<Export> exported;
+  bool may_guess = true;  ///< times of kernels that were not measured
   job::CommandLine line;
 };
 

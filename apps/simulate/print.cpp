@@ -8,6 +8,7 @@
 #include <ostream>
 #include <sstream>
 
+#include "partita/predict/critical_path.hpp"
 #include "partita/results/statistics.hpp"
 
 namespace partita::simulate {
@@ -67,6 +68,37 @@ void print_busiest_link(std::ostream& out, const sim::Simulation& simulation) {
       << " bytes\n";
 }
 
+/// What the step hangs on: those names that take most of it, and what is left.
+void print_shares(std::ostream& out, const std::vector<predict::PathShare>& shares,
+                  std::string predict::PathShare::*name) {
+  constexpr std::size_t most_shown = 8;
+  const auto all = predict::added_up(shares, name);
+  machine::Picoseconds step = 0, shown = 0;
+  for (const auto& [of, time] : all)
+    step += time;
+  const auto line = [&](const std::string& of, machine::Picoseconds time) {
+    out << "  " << std::left << std::setw(28) << of << std::right << std::setw(12)
+        << duration(machine::seconds_of(time)) << std::setw(7) << std::fixed << std::setprecision(1)
+        << 100 * static_cast<double>(time) / static_cast<double>(step) << " %\n"
+        << std::defaultfloat;
+  };
+  for (std::size_t i = 0; i < std::min(most_shown, all.size()); ++i) {
+    line(all[i].first, all[i].second);
+    shown += all[i].second;
+  }
+  if (all.size() > most_shown) line(std::to_string(all.size() - most_shown) + " others", step - shown);
+}
+
+void print_critical_path(std::ostream& out, const predict::Subject& subject,
+                         const predict::Supposed& supposed, const predict::Prediction& prediction) {
+  const auto shares = predict::critical_path_of(subject, supposed.machine, prediction);
+  if (shares.empty()) return;
+  out << "\ncritical path: resource share\n";
+  print_shares(out, shares, &predict::PathShare::resource);
+  out << "\ncritical path: by layer\n";
+  print_shares(out, shares, &predict::PathShare::layer);
+}
+
 void print_sensitivities(std::ostream& out, const predict::Subject& subject,
                          const predict::Supposed& supposed, const predict::Prediction& prediction) {
   out << "\none percent better, the step is shorter by\n";
@@ -123,6 +155,7 @@ void print(std::ostream& out, const predict::Subject& subject, const predict::Su
   out << "\n";
   print_busiest_link(out, prediction.simulation);
   print_phases(out, prediction);
+  print_critical_path(out, subject, supposed, prediction);
   if (prediction.roles.by_rank.size() <= most_listed_ranks)
     print_sensitivities(out, subject, supposed, prediction);
   print_memory(out, subject, prediction);

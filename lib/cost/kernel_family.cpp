@@ -188,4 +188,10 @@ KernelFamily::Time KernelFamily::at(const Run& run) const {
   return {fitted(run) * std::exp(excess_at(at)), encloses(at) ? Basis::interpolated : Basis::extrapolated};
 }
 
+const KernelFamily::Row& KernelFamily::nearest(const Run& run) const {
+  const auto at = coordinates_of(kernel_, run);
+  return std::ranges::min_element(points_, {}, [&](const Point& p) { return squared_distance(p.at, at); })
+      ->row;
+}
+
 }  // namespace partita::cost

@@ -40,7 +40,8 @@ std::vector<double> coordinates_of(const std::string& kernel, const Run&);
 class KernelFamily {
  public:
   struct Row {
-    Run run;
+    machine::KernelKey key;
+    Run run;  ///< of the key
     double seconds;
   };
   /// At least one row; all shapes have as many extents, and all know of as many caches.
@@ -51,6 +52,8 @@ class KernelFamily {
     Basis basis;
   };
   [[nodiscard]] Time at(const Run&) const;
+  /// The row that is nearest.
+  [[nodiscard]] const Row& nearest(const Run&) const;
 
  private:
   struct Point {

@@ -86,7 +86,7 @@ class KernelTimes::Table {
     std::map<KernelKey, std::vector<KernelFamily::Row>> rows;
     for (const auto& [key, runs, median, lower, upper] : machine.kernels)
       if (key.implementation == execution_.implementation && key.threads == execution_.threads)
-        rows[family_of(key)].push_back({run_of(key, machine.caches.size()), median});
+        rows[family_of(key)].push_back({key, run_of(key, machine.caches.size()), median});
     for (auto& [family, of_family] : rows)
       families_.emplace(
           family, KernelFamily(family.kernel, bytes_of_element(family.type), std::move(of_family), machine_));
@@ -110,6 +110,12 @@ class KernelTimes::Table {
             ? work_of_update(program.slots[instruction.writes.front()].fixed, program.type, states_)
             : work_of(program, instruction, samples);
     return {static_cast<machine::Picoseconds>(picoseconds_of(work, machine_)), Basis::modelled};
+  }
+
+  [[nodiscard]] std::optional<KernelKey> nearest(const KernelKey& key) const {
+    const auto family = families_.find(family_of(key));
+    if (family == families_.end()) return std::nullopt;
+    return family->second.nearest(run_of(key, machine_.caches.size())).key;
   }
 
  private:
@@ -139,5 +145,7 @@ InstructionTime ProgramTimes::of(const step::Instruction& instruction, std::int6
   return table_->of(*program_, instruction, samples,
                     beyond_.empty() ? Extents() : beyond_[static_cast<std::size_t>(index)]);
 }
+
+std::optional<KernelKey> KernelTimes::nearest(const KernelKey& key) const { return table_->nearest(key); }
 
 }  // namespace partita::cost

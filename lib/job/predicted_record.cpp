@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "partita/job/record.hpp"
+#include "partita/predict/critical_path.hpp"
 #include "partita/run/evaluator.hpp"
 
 namespace partita::job {
@@ -75,6 +76,13 @@ std::vector<results::TimelineRow> timeline_of(const predict::Subject& subject,
   return rows;
 }
 
+results::RunRecord begin_simulated(const Input& input, const std::string& command_line) {
+  auto record = begin_record(input, command_line);
+  record.attributes.kind = "simulated";
+  record.attributes.status = results::Status::complete;
+  return record;
+}
+
 }  // namespace
 
 std::vector<std::int64_t> batches_of(const Input& input) {
@@ -89,12 +97,10 @@ std::vector<std::int64_t> batches_of(const Input& input) {
 }
 
 results::RunRecord record_of(const Input& input, const std::string& command_line,
-                             const predict::Subject& subject,
+                             const predict::Subject& subject, const machine::Machine& machine,
                              const std::map<std::int64_t, predict::Prediction>& predictions) {
   const auto& grid = subject.split.plan.grid;
-  auto record = begin_record(input, command_line);
-  record.attributes.kind = "simulated";
-  record.attributes.status = results::Status::complete;
+  auto record = begin_simulated(input, command_line);
   for (int r = 0; r < grid.size(); ++r)
     record.environment.ranks.push_back(
         {.host = "simulated", .cpu_model = "simulated", .coordinate = topology::coordinate_of(grid, r)});
@@ -120,11 +126,22 @@ results::RunRecord record_of(const Input& input, const std::string& command_line
       all_ranks);
   record.traffic = predict::traffic_of(subject, nominal.roles, steps_of_batch);
   record.timeline.rows = timeline_of(subject, nominal);
+  for (auto& share : predict::critical_path_of(subject, machine, nominal))
+    record.critical_path.push_back(
+        {std::move(share.resource), std::move(share.layer), machine::seconds_of(share.time)});
   const double step = nominal.step_seconds();
   record.figures = {{"step_time_predicted", step, "s"},
                     {"throughput", static_cast<double>(subject.split.batch) / step, "samples/s"},
                     {"idle_fraction", nominal.idle_fraction(), "1"}};
   if (grid.pipeline > 1) record.figures.push_back({"bubble_fraction", nominal.bubble_fraction(), "1"});
+  return record;
+}
+
+results::RunRecord record_of(const Input& input, const std::string& command_line,
+                             const std::vector<predict::ScalingRow>& rows) {
+  auto record = begin_simulated(input, command_line);
+  for (const auto& row : rows)
+    record.scaling.push_back({row.ranks, row.batch, row.step_seconds, row.samples_per_second});
   return record;
 }
 

@@ -3,9 +3,9 @@
 
 namespace partita::predict {
 
-std::vector<ScalingRow> scaling_of(const config::RunOptions& run, const Supposed& supposed,
-                                   const collective::AlgorithmTable& table, int first, int last) {
-  std::vector<ScalingRow> rows;
+std::vector<Subject> scaled_subjects(const config::RunOptions& run, const machine::Machine& machine,
+                                     const collective::AlgorithmTable& table, int first, int last) {
+  std::vector<Subject> subjects;
   const int others = run.grid.pipeline * run.grid.tensor;
   for (std::int64_t ranks = first; ranks <= last; ranks *= 2) {
     if (ranks % others != 0) continue;
@@ -16,16 +16,26 @@ std::vector<ScalingRow> scaling_of(const config::RunOptions& run, const Supposed
     if (options.train.batch_per_rank) options.train.batch = *options.train.batch_per_rank * options.grid.data;
     if (options.train.batch < options.grid.data) break;
     std::vector<base::Violation> violations;
-    auto split = config::split_for_training(options, supposed.machine, violations);
-    if (!split || !violations.empty()) continue;
-    const auto subject = subject_of(options, std::move(*split), supposed.machine, table);
-    const auto prediction = predict(subject, supposed, options.train.batch, 3, sim::Depth::automatic);
-    const double step = prediction.step_seconds(), rate = static_cast<double>(options.train.batch) / step;
+    auto split = config::split_for_training(options, machine, violations);
+    if (split && violations.empty())
+      subjects.push_back(subject_of(options, std::move(*split), machine, table));
+  }
+  return subjects;
+}
+
+std::vector<ScalingRow> scaling_of(const config::RunOptions& run, const Supposed& supposed,
+                                   const collective::AlgorithmTable& table, int first, int last) {
+  std::vector<ScalingRow> rows;
+  for (const auto& subject : scaled_subjects(run, supposed.machine, table, first, last)) {
+    const auto batch = subject.split.batch;
+    const auto ranks = subject.split.plan.grid.size();
+    const auto prediction = predict(subject, supposed, batch, 3, sim::Depth::automatic);
+    const double step = prediction.step_seconds(), rate = static_cast<double>(batch) / step;
     const double of_rank = rate / static_cast<double>(ranks);
     const double of_first =
         rows.empty() ? of_rank : rows.front().samples_per_second / static_cast<double>(rows.front().ranks);
     rows.push_back({.ranks = static_cast<int>(ranks),
-                    .batch = options.train.batch,
+                    .batch = batch,
                     .step_seconds = step,
                     .samples_per_second = rate,
                     .efficiency = of_rank / of_first,

@@ -269,6 +269,32 @@ void exchange_replans(Archive& root, T& replans) {
   });
 }
 
+template <class Archive, class T>
+void exchange_critical_path(Archive& root, T& shares) {
+  exchange_table(root, "critical_path", "share", true, shares, [](auto field) {
+    field(
+        "resource", "", [](auto& r) -> auto& { return r.resource; });
+    field(
+        "layer", "", [](auto& r) -> auto& { return r.layer; });
+    field(
+        "seconds", "s", [](auto& r) -> auto& { return r.seconds; });
+  });
+}
+
+template <class Archive, class T>
+void exchange_scaling(Archive& root, T& rows) {
+  exchange_table(root, "scaling", "row", true, rows, [](auto field) {
+    field(
+        "ranks", "1", [](auto& r) -> auto& { return r.ranks; });
+    field(
+        "batch", "1", [](auto& r) -> auto& { return r.batch; });
+    field(
+        "step_seconds", "s", [](auto& r) -> auto& { return r.step_seconds; });
+    field(
+        "samples_per_second", "s-1", [](auto& r) -> auto& { return r.samples_per_second; });
+  });
+}
+
 /// All but the attributes that say whose file this is (`schema_version`, `software`, `content`).
 template <class Archive, class Record>
 void exchange(Archive& root, Record& record) {
@@ -288,6 +314,8 @@ void exchange(Archive& root, Record& record) {
   exchange_changes(root, record.changes);
   exchange_plans(root, record.plans);
   exchange_replans(root, record.replans);
+  exchange_critical_path(root, record.critical_path);
+  exchange_scaling(root, record.scaling);
 }
 
 }  // namespace partita::results

@@ -13,9 +13,24 @@ void Meeting::tell_ends(int from, int to, const Message& message, const Tell& te
   if (message.arrives) this->tell(to, *message.arrives, tell);
 }
 
+void Meeting::split_waits() {
+  if (started < parties) return;
+  for (const auto& wait : waits) {
+    const auto late = std::clamp<Picoseconds>(last_start - wait.begin, 0, wait.waited);
+    *wait.late += late;
+    *wait.exposed += wait.waited - late;
+  }
+  waits.clear();
+}
+
 Flight::Flight(int rank, Meeting& meeting, Network& network, std::vector<TimedRound> rounds,
                Picoseconds start, const Tell& tell)
-    : rank_(rank), meeting_(&meeting), network_(&network), rounds_(std::move(rounds)), clock_(start) {
+    : rank_(rank),
+      meeting_(&meeting),
+      network_(&network),
+      rounds_(std::move(rounds)),
+      start_(start),
+      clock_(start) {
   if (!is_over()) meeting.under_way[rank] = this;
   meeting.last_start = std::max(meeting.last_start, start);
   if (++meeting.started < meeting.parties) return;

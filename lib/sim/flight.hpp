@@ -49,6 +49,8 @@ struct Meeting {
     Picoseconds *late = nullptr, *exposed = nullptr;
   };
   std::vector<Wait> waits;
+  /// Counts the parts of those waits, once all have started: then it is known who was waited for.
+  void split_waits();
 
   Message& message(int from, int to, std::size_t number) {
     auto& all = messages[{from, to}];
@@ -70,6 +72,10 @@ class Flight {
   std::optional<Picoseconds> advance(Picoseconds now, Picoseconds sees, const Tell&);
 
   [[nodiscard]] bool is_over() const { return round_ == rounds_.size(); }
+  [[nodiscard]] const std::vector<TimedRound>& rounds() const { return rounds_; }
+  [[nodiscard]] std::size_t round() const { return round_; }   ///< the first that is not over
+  [[nodiscard]] bool has_entered() const { return entered_; }  ///< that round
+  [[nodiscard]] Picoseconds start() const { return start_; }
   [[nodiscard]] int rank() const { return rank_; }
   [[nodiscard]] Meeting& meeting() const { return *meeting_; }
   /// When the last step was over.
@@ -89,7 +95,7 @@ class Flight {
   std::vector<TimedRound> rounds_;
   std::size_t round_ = 0;
   bool entered_ = false;
-  Picoseconds clock_;
+  Picoseconds start_, clock_;
   std::map<std::pair<int, int>, std::size_t> had_;  ///< messages of rounds before, by their ends
   std::size_t flags_ = 0;                           ///< of rounds before
 };

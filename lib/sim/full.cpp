@@ -15,6 +15,7 @@
 #include "flight.hpp"
 #include "partita/base/error.hpp"
 #include "partita/sim/deadlock.hpp"
+#include "trace.hpp"
 
 namespace partita::sim {
 namespace {
@@ -42,7 +43,8 @@ class Full {
         counterparts_(programs),
         costs_(costs),
         network_(costs.setting && costs.setting->machine->messages_meet() ? costs.setting->machine : nullptr),
-        ranks_(programs.size()) {
+        ranks_(programs.size()),
+        trace_(programs.size(), polled()) {
     simulation_.steps.resize(static_cast<std::size_t>(steps));
     for (auto& step : simulation_.steps)
       for (const auto* program : programs)
@@ -67,10 +69,42 @@ class Full {
         base::expect(false, "programs to simulate end", deadlock ? to_string(*deadlock, programs_) : "");
       }
     simulation_.links = network_.uses();
+    simulation_.critical_path = critical_path();
     return std::move(simulation_);
   }
 
  private:
+  using Does = Act::Does;
+
+  [[nodiscard]] CriticalPath critical_path() const {
+    const int last = static_cast<int>(simulation_.steps.size()) - 1;
+    if (last < 0) return {};
+    const auto& ranks = simulation_.steps.back();
+    const auto latest = std::ranges::max_element(ranks, {}, &RankStep::end);
+    return trace_.path_to(static_cast<int>(latest - ranks.begin()),
+                          last > 0 ? simulation_.end_of(last - 1) : 0);
+  }
+  /// Of the last step, from before which the path needs nothing.
+  [[nodiscard]] bool is_traced(const Rank& rank) const {
+    return rank.step + 1 == static_cast<int>(simulation_.steps.size());
+  }
+  /// What has just been done and took so long.
+  void trace(const Rank& rank, Does does, Picoseconds took, const Flight* flight = nullptr) {
+    if (!is_traced(rank)) return;
+    const Act act{.begin = rank.now - took,
+                  .end = rank.now,
+                  .flight = flight,
+                  .number = static_cast<std::uint32_t>(rank.instruction),
+                  .does = does};
+    if (does == Does::start)
+      trace_.start(act);
+    else
+      trace_.add(static_cast<int>(&rank - ranks_.data()), act);
+  }
+  void trace(const Flight& flight, Picoseconds took) {
+    if (is_traced(of(flight.rank()))) trace_.advanced(flight, took);
+  }
+
   /// A rank goes on, or what it may wait for has come.
   struct Event {
     Picoseconds time = 0;
@@ -170,17 +204,19 @@ class Full {
       const auto cost = costs_.instruction(r, instruction);
       rank.now += cost;
       done.busy += cost;
+      trace(rank, Does::kernel, cost);
     }
     span.end = rank.now;
-    ++rank.instruction;
     if (polled() && !rank.active.empty()) {
       rank.does = Rank::Does::looks;
       rank.looks_at = instruction.kind == step::Kind::start ? rank.active.size() - 1 : 0;
       if (instruction.kind != step::Kind::start) {
         rank.now += costs_.poll;
         done.progress += costs_.poll;
+        trace(rank, Does::poll, costs_.poll);
       }
     }
+    ++rank.instruction;
     return true;
   }
 
@@ -189,6 +225,7 @@ class Full {
     rank.now += costs_.step;
     rank.instruction = 0;
     ++rank.step;
+    trace(rank, Does::ends_step, costs_.step);
   }
 
   void start(int r, Rank& rank, TransferId transfer) {
@@ -199,7 +236,8 @@ class Full {
     auto& flight = flights_.emplace_back(
         r, meeting, network_, costs_.rounds(r, rank.program->transfers[transfer]), rank.now, tell_);
     rank.flights[transfer] = &flight;
-    split_waits(meeting);
+    trace(rank, Does::start, costs_.start, &flight);
+    meeting.split_waits();
     if (polled())
       rank.active.push_back(&flight);
     else
@@ -212,6 +250,7 @@ class Full {
     while (i < rank.active.size()) {
       Flight& flight = *rank.active[i];
       const auto took = flight.is_over() ? std::nullopt : flight.advance(rank.now, rank.now, tell_);
+      if (took) trace(flight, *took);
       if (flight.is_over())
         std::erase(rank.active, &flight);
       else if (!took)
@@ -256,29 +295,22 @@ class Full {
     auto& late =
         is_message(rank.program->transfers[*instruction.transfer]) ? done.dependency : done.straggler;
     flight.meeting().waits.push_back({span.begin, waited, &late, &done.exposed_transfer});
-    split_waits(flight.meeting());
+    flight.meeting().split_waits();
     rank.now += costs_.wait;
     done.progress += costs_.wait;
+    trace(rank, Does::wait, costs_.wait, &flight);
     span.end = rank.now;
     ++rank.instruction;
     rank.does = Rank::Does::walks;
   }
 
-  /// Who was waited for is known when all have started.
-  static void split_waits(Meeting& meeting) {
-    if (meeting.started < meeting.parties) return;
-    for (const auto& wait : meeting.waits) {
-      const auto late = std::clamp<Picoseconds>(meeting.last_start - wait.begin, 0, wait.waited);
-      *wait.late += late;
-      *wait.exposed += wait.waited - late;
-    }
-    meeting.waits.clear();
-  }
-
   /// A transfer that moves on by itself: as far as is known.
   void move_on(Flight& flight) {
-    while (!flight.is_over())
-      if (!flight.advance(flight.clock(), std::numeric_limits<Picoseconds>::max(), tell_)) return;
+    while (!flight.is_over()) {
+      const auto took = flight.advance(flight.clock(), std::numeric_limits<Picoseconds>::max(), tell_);
+      if (!took) return;
+      trace(flight, *took);
+    }
     if (of(flight.rank()).does == Rank::Does::rests) push(flight.clock(), flight.rank(), true);
   }
 
@@ -299,6 +331,7 @@ class Full {
   std::int64_t number_ = 0;
   std::deque<Flight> flights_;
   std::vector<Flight*> told_;  ///< that may move on
+  Trace trace_;
   const Tell tell_ = [this](Flight& flight, Picoseconds time) { tell(flight, time); };
   Simulation simulation_;
 };

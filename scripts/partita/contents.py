@@ -4,7 +4,7 @@ import re
 
 import numpy
 
-from . import curves, ranks, scaling, timeline
+from . import curves, prediction, ranks, scaling, timeline
 from .page import Page
 from .style import bytes_text, number, plural, readable, seconds_text, shorten
 
@@ -33,8 +33,9 @@ class Report:
         self.files = {}
         self.overview()
         self.training()
-        if len(runs) > 1:
+        if len(runs) > 1 or "scaling" in runs[0]:
             self.scaling()
+        self.predictions()
         for label, run in self.runs:
             self.one_run(label, run)
         self.files["index.html"] = self.page.html().encode("utf-8")
@@ -68,6 +69,10 @@ class Report:
         steps = len(run.columns("steps")["seconds"]) if "steps" in run else 0
         accuracy = run.columns("epochs")["test_accuracy"] if "epochs" in run else numpy.empty(0)
         accuracy = accuracy[numpy.isfinite(accuracy)]
+        if "scaling" in run:  # a table of many grids
+            ranks = run.columns("scaling")["ranks"]
+            return (label, a["model"], a["dataset"], "", (f"{ranks[0]} to {ranks[-1]}",), (a["batch"],), a["precision"], (0,), "", "",
+                    a["status"])
         return (label, a["model"], a["dataset"], scaling.grid_text(run), (run.ranks,), (a["batch"],), a["precision"], (steps,),
                 (number(scaling.throughput(run)) if steps else "",), (f"{100 * accuracy[-1]:.2f} %" if len(accuracy) else "",),
                 a["status"])
@@ -83,12 +88,17 @@ class Report:
         page = self.page
         page.section("Scaling")
         usable = [run for _, run in self.runs if "steps" in run and run.attributes["status"] in ("complete", "running")]
-        differ = scaling.differences(usable)
-        points = [] if differ else scaling.points_of(usable)
-        if differ:
-            page.note("No scaling plot: it wants runs that differ only in the grid and the batch; these differ in "
-                      + ", ".join(differ) + ".")
-        elif not self.add(scaling.draw_scaling(points)):
+        points, differ = [], False
+        for kind in dict.fromkeys(run.attributes.get("kind", "measured") for run in usable):
+            of_kind = [run for run in usable if run.attributes.get("kind", "measured") == kind]
+            found = scaling.differences(of_kind)
+            points += [] if found else scaling.points_of(of_kind)
+            differ = differ or bool(found)
+            if found:
+                page.note("No scaling plot" + (f" of the {kind} runs" if len(of_kind) < len(usable) else "") + ": it wants runs that"
+                          " differ only in the grid and the batch; these differ in " + ", ".join(found) + ".")
+        points += self.predicted_scaling(usable)
+        if not self.add(scaling.draw_scaling(points)) and not differ:
             page.note("No scaling plot: it wants runs on different numbers of ranks, with the same batch in all or on each"
                       " data rank.")
         counts = sorted({len(run.columns("steps")["seconds"]) for run in usable})
@@ -101,12 +111,34 @@ class Report:
                        [(p.series, p.mode, p.grid, (p.ranks,), (p.batch,), (p.runs,), (number(p.throughput),),
                          (f"{p.speed_up:.2f}",), (f"{p.ideal:g}",), (f"{100 * p.speed_up / p.ideal:.0f} %",)) for p in points])
 
+    def predicted_scaling(self, measured):
+        """Points of the tables of predictions, of those that are of the same training as all that was measured."""
+        points = []
+        for label, run in self.runs:
+            differ = scaling.differences([*measured, run], whatever=scaling.OF_TABLES) if "scaling" in run else []
+            if differ:
+                self.page.note(f"The scaling that {label} predicts is not shown: it differs from the runs in {', '.join(differ)}.")
+            elif "scaling" in run:
+                points += scaling.predicted_points(run)
+        return points
+
+    def predictions(self):
+        pairs = prediction.pairs_of(self.runs)
+        if pairs:
+            self.page.section("Measured and predicted")
+        for measured, predicted in pairs:
+            self.add(prediction.draw_beside(measured, predicted), self.prefix(*predicted))
+
+    def prefix(self, label, run):
+        """Before the names of a run's pictures."""
+        place = next(i for i, (_, other) in enumerate(self.runs) if other is run)
+        return f"{place + 1}_" + re.sub(r"[^A-Za-z0-9.-]+", "_", label)[:60] + "_"
+
     def one_run(self, label, run):
         page = self.page
         several = len(self.runs) > 1
         page.section(f"Run {label}" if several else "Ranks")
-        place = next(i for i, (_, other) in enumerate(self.runs) if other is run)
-        prefix = f"{place + 1}_" + re.sub(r"[^A-Za-z0-9.-]+", "_", label)[:60] + "_" if several else ""
+        prefix = self.prefix(label, run) if several else ""
         for draw in RANK_PICTURES:
             drawn = self.add(draw(shorten(label, 48), run), prefix)
             if drawn or "steps" not in run:
@@ -124,6 +156,8 @@ class Report:
         if "figures" in run:
             page.table("Figures of merit", ("figure", "value", "unit"),
                        [(row.name, (number(row.value),), row.unit) for row in run.figures.itertuples(index=False)])
+        if "critical_path" in run:
+            self.path_table(run)
         if "traffic" in run:
             self.traffic_table(run)
         if "benchmarks" in run:
@@ -139,6 +173,16 @@ class Report:
         page.table("Attributes", ("attribute", "value"),
                    [(name, value) for name, value in run.attributes.items() if name != "config"], long=True)
         page.preformatted("Configuration", run.attributes["config"])
+
+    def path_table(self, run):
+        path, shown = run.critical_path, 15
+        whole = path.seconds.sum()
+        rows = [(row.resource, row.layer, (seconds_text(row.seconds),), (f"{100 * row.seconds / whole:.1f} %",))
+                for row in path[:shown].itertuples(index=False)]
+        rest = path.seconds[shown:].sum()
+        if len(path) > shown:
+            rows.append((f"{len(path) - shown} others", "", (seconds_text(rest),), (f"{100 * rest / whole:.1f} %",)))
+        self.page.table("What a step hangs on", ("resource", "layer", "time", "of the step"), rows)
 
     def traffic_table(self, run):
         activity, divisor, per = ranks.main_activity(run)

@@ -19,6 +19,8 @@ TABLES = {
     "memory": ("rank", "the run recorded no memory"),
     "figures": ("figure", "the run ended before it had figures of merit"),
     "benchmarks": ("row", "the file is not of a benchmark"),
+    "critical_path": ("share", "only predictions of partita-simulate have it"),
+    "scaling": ("row", "only partita-simulate --scaling writes it"),
     "timeline": ("span", "record it with --timeline.steps=2"),
 }
 DATASETS = {"steps": "no training step was completed", "inference": "the file is not of partita-infer",
@@ -66,6 +68,7 @@ class Result:
     """One run. Every group of the file is an attribute; a group that was not recorded raises `NotRecorded`.
 
     pandas tables: `epochs` (by epoch), `traffic`, `peers`, `reductions`, `memory` (by rank), `figures`, `benchmarks`, `timeline`,
+    `critical_path`, `scaling` (of predictions),
     `model` (by layer), `ranks_table` (by rank: host, cpu_model, cores, device, grid_data, grid_pipeline, grid_tensor).
     xarray data sets: `steps` (loss, samples, seconds, learning_rate [step]; rank_seconds [step, rank]; phase_seconds
     [phase, step, rank]), `inference` (latency_seconds [batch]; prediction [sample] or output [sample, feature]).

@@ -14,6 +14,10 @@ CONTENTS = {
     "table": ("all_reduce_table", lambda run: run.environment.get("all_reduce_table")),
     "machine": ("machine_hash", lambda run: run.environment.get("machine_hash")),
 }
+KINDS = {"measured": "", "simulated": "predicted: ", "virtual": "on a machine's clock: "}  # before the name of a series
+# In which a table of predictions may differ from the runs beside it: it has no steps.
+OF_TABLES = ("kind", "machine", "train.steps", "train.epochs", "evaluate.every")
+PREDICTED = KINDS["simulated"]
 Point = collections.namedtuple("Point", "mode series grid ranks batch runs throughput speed_up ideal")
 
 
@@ -25,14 +29,15 @@ def throughput(run):
     return after_warm_up(steps["samples"]).sum() / max(after_warm_up(steps["seconds"]).sum(), 1e-30)
 
 
-def differences(runs):
+def differences(runs, whatever=()):
     """What forbids to read runs as one study, as partita-compare has it: keys in which they differ, other than those of the grid
     and the batch and what changes neither results nor times. Of a file that a key names the content counts; what no run uses
-    differs in nothing."""
-    found = [name for name in ("model", "precision", "kind") if len({run.attributes.get(name) for run in runs}) > 1]
+    differs in nothing. `whatever`: attributes, roles and keys that may differ."""
+    found = [name for name in ("model", "precision", "kind")
+             if name not in whatever and len({run.attributes.get(name) for run in runs}) > 1]
     if len({run.environment.get("clock_machine_hash") for run in runs}) > 1:
         found.append("clock_machine_hash")
-    silent = {"split", "batch", "draw", "none"}
+    silent = {"split", "batch", "draw", "none", *whatever}
     if all(run.config.get("sync.algorithm", "auto") != "auto" or "sync.algorithm" in run.unused for run in runs):
         silent.add("table")  # nobody looks anything up
     if not any("machine" in run.config and "machine" not in run.unused for run in runs):
@@ -42,7 +47,7 @@ def differences(runs):
         if role not in silent and None not in contents:
             found += [name] * (len(contents) > 1)
             silent |= {role} if len(contents) == 1 else set()
-    keys = {key for run in runs for key in run.config if ROLES.get(key, "choice") not in silent and key not in run.unused}
+    keys = {key for run in runs for key in run.config if ROLES.get(key, "choice") not in silent and key not in run.unused} - set(whatever)
     return found + sorted(key for key in keys if len({str(run.config.get(key)) for run in runs}) > 1)
 
 
@@ -50,13 +55,18 @@ def split_of(run):
     return " × ".join(axis for axis, extent in run.grid.items() if extent > 1)
 
 
+def grid_text_of(grid):
+    return " × ".join(f"{axis} {extent}" for axis, extent in grid.items() if extent > 1) or "one rank"
+
+
 def grid_text(run):
-    return " × ".join(f"{axis} {extent}" for axis, extent in run.grid.items() if extent > 1) or "one rank"
+    return grid_text_of(run.grid)
 
 
 def points_of(runs):
-    """Points of strong and weak scaling: the median of repetitions against the fewest ranks of the same series."""
-    points = []
+    """Points of strong and weak scaling: the median of repetitions against the fewest ranks of the same series. All runs are of
+    one kind."""
+    points, kind = [], KINDS[runs[0].attributes.get("kind", "measured")] if runs else ""
     for mode, fixed in (("strong", lambda run: run.attributes["batch"]),
                         ("weak", lambda run: run.attributes["batch"] / run.grid["data"])):
         groups = collections.defaultdict(list)
@@ -66,7 +76,7 @@ def points_of(runs):
             if mode == "weak" and len({run.attributes["batch"] for run in members}) == 1:
                 continue  # the same as strong
             for split in sorted({split_of(run) for run in members} - {""}):
-                series = f"{split}, batch {value:g}" + (" a data rank" if mode == "weak" else "")
+                series = kind + f"{split}, batch {value:g}" + (" a data rank" if mode == "weak" else "")
                 points += points_of_series(mode, series, [run for run in members if split_of(run) in ("", split)])
     return points
 
@@ -82,6 +92,20 @@ def points_of_series(mode, series, runs):
     base = max(value for (ranks, _, _), value in median.items() if ranks == fewest)
     return [Point(mode, series, grid, ranks, batch, len(by_grid[ranks, grid, batch]), value, value / base, ranks / fewest)
             for (ranks, grid, batch), value in median.items()]
+
+
+def predicted_points(run):
+    """Those of a table of `partita-simulate --scaling`, whose data axis grows."""
+    table, others = run.columns("scaling"), run.grid["pipeline"] * run.grid["tensor"]
+    if len(table["ranks"]) < 2:
+        return []
+    split = " × ".join(["data"] + [axis for axis in ("pipeline", "tensor") if run.grid[axis] > 1])
+    strong = len(set(table["batch"])) == 1
+    batch = f"batch {table['batch'][0]}" if strong else f"batch {table['batch'][0] * others / table['ranks'][0]:g} a data rank"
+    grids = [grid_text_of({**run.grid, "data": int(ranks) // others}) for ranks in table["ranks"]]
+    return [Point("strong" if strong else "weak", f"{KINDS['simulated']}{split}, {batch}", grid, int(ranks), int(samples), 1, rate,
+                  rate / table["samples_per_second"][0], ranks / table["ranks"][0])
+            for grid, ranks, samples, rate in zip(grids, table["ranks"], table["batch"], table["samples_per_second"])]
 
 
 def draw_scaling(points):
@@ -102,17 +126,22 @@ def draw_scaling(points):
             best = {}
             for point in of_series:
                 best[point.ranks] = max(best.get(point.ranks, 0), point.speed_up * of_series[0].ranks / fewest)
-            style = {"color": RUN_COLOURS[i % len(RUN_COLOURS)], "marker": RUN_MARKERS[i % len(RUN_MARKERS)]}
+            style = {"color": RUN_COLOURS[i % len(RUN_COLOURS)], "marker": RUN_MARKERS[i % len(RUN_MARKERS)],
+                     "linestyle": "--" if series.startswith(PREDICTED) else "-"}
             axes.plot(list(best), list(best.values()), linewidth=1.6, markersize=5.5, label=NAMED + series, **style)
             last = max(best)
             words.append(f"{mode}, {series}: {best[last]:.2f} times at {plural(last, 'rank')} (ideal {last / fewest:g})")
+            poor = [ranks for ranks, speed_up in best.items() if speed_up < 0.5 * ranks / fewest]
+            if poor and series.startswith(PREDICTED):
+                words[-1] += f", less than half of it from {plural(min(poor), 'rank')} on"
         plain_log_axes(axes, ranks, [point.speed_up for point in mine] + [ranks[-1] / fewest])
         axes.set(xlabel="ranks", ylabel=f"throughput ÷ that of {plural(fewest, 'rank')}",
                  title="Strong scaling: the same batch" if mode == "strong" else "Weak scaling: the same batch on each data rank")
         axes.grid()
         legend(axes, loc="upper left")
     return Picture("scaling", "Scaling", figure, "Speed-up over the number of ranks. " + "; ".join(words) + ".",
-                   "Medians of repetitions; both axes are logarithmic, so that the ideal line is straight.")
+                   ("Dashed: predicted. " if any(point.series.startswith(PREDICTED) for point in points) else "")
+                   + "Medians of repetitions; both axes are logarithmic, so that the ideal line is straight.")
 
 
 def plain_log_axes(axes, ranks, values):

@@ -90,42 +90,67 @@ def quickest_step(table):
     return int(step), times.begin[step], times.end[step]
 
 
-def draw_timeline(label, run):
+class Step:
+    """The recorded step that was disturbed least, and the rows in which it is drawn."""
+
+    def __init__(self, run, table):
+        self.run = run
+        self.step, self.begin, self.end = quickest_step(table)
+        table = table[table.step == self.step].sort_values(["rank", "start_seconds"], kind="stable")
+        everything = run.timeline[run.timeline.step == self.step]
+        self.ready = ready_times(everything[everything.kind.isin(("send", "receive")) & (everything.flow >= 0)])
+        rows = rows_of(run)
+        self.left_out, self.rows = max(0, len(rows) - MOST_ROWS), rows[:MOST_ROWS]
+        self.spans = {rank: list(of_rank.itertuples()) for rank, of_rank in table.groupby("rank")}
+
+    @property
+    def duration(self):
+        return self.end - self.begin
+
+    def blocks(self, least):
+        """By row; waits shorter than `least` are left out."""
+        splits = self.run.config.get("pipeline.schedule", "").startswith("zb") and self.run.grid["pipeline"] > 1
+        absent = [[OUTSIDE, self.begin, self.end, -1, -1]]
+        return [blocks_of(self.spans[rank], splits, least, self.ready, self.begin, self.end) if rank in self.spans else absent
+                for _, rank in self.rows]
+
+    def height(self, most):
+        """Inches of its rows, and whether there is room for numbers above the blocks."""
+        few = len(self.rows) <= 8
+        return rows_height(len(self.rows), tallest_row=0.75 if few else 0.55, most=most), few
+
+    def draw(self, axes, height, few, duration):
+        """On an axis of `duration` seconds. How many numbers of micro-batches are shown, and how many are not."""
+        factor, _ = seconds_unit(duration)
+        blocks = self.blocks(0.001 * duration)
+        draw_blocks(axes, blocks, self.begin, factor, 0.16 if few else 0.4)
+        label_rows(axes, [name for name, _ in self.rows], height)
+        axes.set_xlim(0, duration * factor)
+        if self.run.grid["pipeline"] == 1 and self.run.ranks > 16:
+            axes.set_ylabel("rank")
+        return number_blocks(axes, blocks, self.begin, factor, height / len(self.rows), duration, few)
+
+
+def step_of(run):
+    """None where no timeline was recorded."""
     if "timeline" not in run:
         return None
     table = run.timeline[run.timeline.queue == "compute"]
-    if table.empty:
+    return None if table.empty else Step(run, table)
+
+
+def draw_timeline(label, run):
+    step = step_of(run)
+    if step is None:
         return None
-    step, begin, end = quickest_step(table)
-    table = table[table.step == step].sort_values(["rank", "start_seconds"], kind="stable")
-    everything = run.timeline[run.timeline.step == step]
-    ready = ready_times(everything[everything.kind.isin(("send", "receive")) & (everything.flow >= 0)])
-    rows = rows_of(run)
-    left_out, rows = max(0, len(rows) - MOST_ROWS), rows[:MOST_ROWS]
-    splits_backward = run.config.get("pipeline.schedule", "").startswith("zb") and run.grid["pipeline"] > 1
-    spans = {rank: list(of_rank.itertuples()) for rank, of_rank in table.groupby("rank")}
-    absent = [[OUTSIDE, begin, end, -1, -1]]
-
-    def blocks(least):
-        return [blocks_of(spans[rank], splits_backward, least, ready, begin, end) if rank in spans else absent
-                for _, rank in rows]
-
-    drawn = blocks(0.001 * (end - begin))
-    few = len(rows) <= 8  # room for numbers above the blocks
-    height = rows_height(len(rows), tallest_row=0.75 if few else 0.55, most=12)
-    figure = new_figure(height + 1.6, f"Step {step}: {label}")
+    height, few = step.height(most=12)
+    figure = new_figure(height + 1.6, f"Step {step.step}: {label}")
     axes = figure.subplots()
-    factor, unit = seconds_unit(end - begin)
-    draw_blocks(axes, drawn, begin, factor, 0.16 if few else 0.4)
-    label_rows(axes, [name for name, _ in rows], height)
-    axes.set_xlim(0, (end - begin) * factor)
-    axes.set_xlabel(f"time since the step's begin / {unit}")
-    if run.grid["pipeline"] == 1 and run.ranks > 16:
-        axes.set_ylabel("rank")
-    shown, missing = number_blocks(axes, drawn, begin, factor, height / len(rows), end - begin, few)
+    shown, missing = step.draw(axes, height, few, step.duration)
+    axes.set_xlabel(f"time since the step's begin / {seconds_unit(step.duration)[1]}")
     legend_above(axes, columns=5)
     return Picture("timeline", "Timeline of one step", figure,
-                   *describe(run, rows, blocks(0), step, begin, end, left_out, shown, missing))
+                   *describe(run, step.rows, step.blocks(0), step.step, step.begin, step.end, step.left_out, shown, missing))
 
 
 def draw_blocks(axes, rows, begin, factor, above):

@@ -5,6 +5,7 @@ Usage: predict_test.py MPIEXEC PARTITA_TRAIN PARTITA_SIMULATE PARTITA_PLAN PARTI
 import json
 import os
 import pathlib
+import re
 import sys
 import tempfile
 
@@ -73,7 +74,42 @@ for name, (config, ranks, keys) in GRIDS.items():
     shown = run(compare, measured, predicted).stdout
     assert "prediction" in shown and "better" in shown, shown
 
+    with h5py.File(predicted) as p:  # the parts of the step
+        path = rows(p["critical_path"])
+        step = dict(zip(p["figures/name"][()], p["figures/value"][()]))[b"step_time_predicted"]
+        assert abs(sum(path["seconds"]) - step) < 1e-12 and sorted(path["seconds"], reverse=True) == list(path["seconds"]), (path, step)
 print("predictions have the run's bytes, memory and instructions")
+
+# One rank has nothing but kernels on its path; on a network that hardly moves the step hangs on it.
+mlp = ["--config", source / "inputs/runs/digits_mlp.ini"]
+shown = run(simulate, *mlp).stdout
+path = re.search(r"critical path: resource share\n((?:  .*\n)+)", shown)[1].splitlines()
+assert all(line.startswith("  kernels ") for line in path) and sum(float(line.split()[-2]) for line in path) > 99.5, path
+assert "critical path: by layer\n" in shown, shown
+slow = run(simulate, *mlp, "--ranks=4", "--machine", source / "inputs/machines/fat-tree.machine", "--sync.algorithm=ring",
+           "--what-if=network.latency=100000x").stdout
+path = re.search(r"critical path: resource share\n((?:  .*\n)+)", slow)[1].splitlines()
+assert path[0].startswith("  network.node.latency ") and float(path[0].split()[-2]) > 95, path
+
+# Nothing is guessed where that is forbidden: neither by the shipped machine, which has no kernels, nor by one of a few others.
+few = folder / "few.machine"
+few.write_text((source / "inputs/machines/default.machine").read_text()
+               + "kernel implementation=cpu kernel=linear+relu phase=forward type=float32 shape=7x784x128 runs=1 median_seconds=2e-4"
+               " lower_quartile_seconds=1e-4 upper_quartile_seconds=3e-4\n")
+for program in ([simulate], [simulate, "--scaling=1..4"], [plan, "--ranks=2"]):
+    for machine, words in ((source / "inputs/machines/default.machine", ("cpu linear+relu forward float32", "would be modelled",
+                                                                         "no such kernel of any shape")),
+                           (few, ("would be extrapolated; the nearest that the machine file has is cpu linear+relu forward float32 7x784x128"
+                                  " threads=1 active_ranks=1", "update sgd", "would be modelled"))):
+        ended = run(*program, *mlp, "--machine", machine, "--no-extrapolation", expected=2)
+        assert not ended.stdout and ended.stderr.count("no-extrapolation = ") > 5, ended
+        assert all(word in ended.stderr for word in words), (words, ended.stderr)
+table = folder / "curve.h5"
+shown = run(simulate, *mlp, "--scaling=1..4", "--output", table).stdout
+with h5py.File(table) as file:
+    assert file["scaling/ranks"][()].tolist() == [1, 2, 4] and "steps" not in file and file.attrs["kind"] in (b"simulated", "simulated")
+    assert (abs(file["scaling/samples_per_second"][()] * file["scaling/step_seconds"][()] - file["scaling/batch"][()]) < 1e-9).all()
+print("what a step hangs on is told, and nothing guessed")
 
 best = folder / "best.ini"
 shown = run(plan, "--config", source / "inputs/runs/digits_cnn.ini", "--ranks=4", "--write", best).stdout

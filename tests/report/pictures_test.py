@@ -13,7 +13,8 @@ from matplotlib.text import Text  # noqa: E402
 
 import many_ranks  # noqa: E402
 import partita  # noqa: E402
-from partita import curves, ranks, scaling, timeline  # noqa: E402
+from partita import curves, prediction, ranks, scaling, timeline  # noqa: E402
+from partita.contents import Report  # noqa: E402
 from partita.style import bytes_text, drawing, seconds_text  # noqa: E402
 
 
@@ -160,6 +161,72 @@ def check_scaling(folder):
     return runs
 
 
+def predicted(path, slower):
+    """A run of `many_ranks` as if it were its prediction."""
+    run = partita.open(path)
+    run.path = run.path.with_name(run.path.stem + "-predicted.h5")
+    run.attributes["kind"] = "simulated"
+    for column in ("start_seconds", "end_seconds"):
+        run.columns("timeline")[column] *= slower
+    return run
+
+
+def check_beside(path, name):
+    """Both steps begin at the left of one axis, which is as long as the longer of them."""
+    run, drawn = partita.open(path), 0
+    for slower in (0.5, 1.2):
+        other = predicted(path, slower)
+        pairs = prediction.pairs_of([("other", predicted(path, 1)), ("a", run), ("b", other), ("c", run)])
+        assert [(measured[0], guess[0]) for measured, guess in pairs] == [("a", "other"), ("a", "b")], pairs
+        other.attributes["batch"] += 1
+        assert len(prediction.pairs_of([("a", run), ("b", other)])) == 0, "another batch"
+        picture = prediction.draw_beside(("measured run", run), ("its prediction", other))
+        drawn += check_layout(picture, f"{name} beside its prediction, {slower}")
+        upper, lower = picture.figure.axes
+        assert upper.get_xlim() == lower.get_xlim() and upper.get_xlim()[0] == 0
+        ends = [max(path.vertices[:, 0].max() for shapes in axes.collections for path in shapes.get_paths()) for axes in (upper, lower)]
+        assert abs(ends[1] / ends[0] - slower) < 1e-9 and abs(max(ends) / upper.get_xlim()[1] - 1) < 1e-9, ends
+        assert f"{abs(100 * (slower - 1)):.0f} % {'longer' if slower > 1 else 'shorter'}" in picture.caption, picture.caption
+    return drawn
+
+
+def check_predicted_scaling(folder):
+    """A table of predictions is a curve of its own beside what was measured, unless it is of another training."""
+    table = partita.open(f"{folder}/s0.h5")
+    table.path, table.attributes["kind"] = table.path.with_name("table.h5"), "simulated"
+    batches = {"strong": numpy.full(4, 1024), "weak": 1024 * 2 ** numpy.arange(4)}
+    for mode, batch in batches.items():
+        table._groups = {"scaling": {"row": numpy.arange(4), "ranks": 2 ** numpy.arange(4), "batch": batch,
+                                     "step_seconds": batch / 1000.0, "samples_per_second": numpy.array([100.0, 180, 300, 360])}}
+        points = scaling.predicted_points(table)
+        assert [(p.mode, p.ranks, p.speed_up, p.ideal) for p in points] == [(mode, 1, 1, 1), (mode, 2, 1.8, 2), (mode, 4, 3, 4),
+                                                                            (mode, 8, 3.6, 8)], points
+        assert {p.series for p in points} == {"predicted: data, batch 1024" + (" a data rank" if mode == "weak" else "")}
+        assert [p.grid for p in points] == ["one rank", "data 2", "data 4", "data 8"]
+        picture = scaling.draw_scaling(points)
+        assert "less than half of it from 8 ranks on" in picture.alt and picture.caption.startswith("Dashed: predicted."), picture.alt
+        check_layout(picture, f"predicted {mode} scaling")
+    runs = [partita.open(f"{folder}/s{i}.h5") for i in (0, 1)]
+    table.config["train.steps"] = "7"
+    report = Report([*runs, table])
+    assert "scaling.svg" in report.files and "predicted: data" in report.files["index.html"].decode()
+    assert "data, batch 1024" in report.files["index.html"].decode().replace("predicted: data", "")
+    table.config["train.learning-rate"] = "0.5"
+    page = Report([*runs, table]).files["index.html"].decode()
+    assert "differs from the runs in train.learning-rate" in page and "predicted: data" not in page
+    page = Report([table]).files
+    assert "scaling.svg" in page and "1 to 8" in page["index.html"].decode(), "alone"
+    path = f"{folder}/1x2x1.h5"
+    guess = predicted(path, 1.1)
+    guess._groups["critical_path"] = {"share": numpy.arange(20), "resource": numpy.array(["kernels conv"] * 20, dtype=object),
+                                      "layer": numpy.array([f"conv{i}" for i in range(20)], dtype=object),
+                                      "seconds": numpy.full(20, 0.25)}
+    files = Report([partita.open(path), guess]).files
+    page = files["index.html"].decode()
+    assert "What a step hangs on" in page and "conv14" in page and "conv15" not in page and "25.0 %" in page, "5 of 20 together"
+    assert "2_1x2x1-predicted_timelines.svg" in files and b"Measured and predicted" in files["index.html"], files.keys()
+
+
 def check_settings(folder):
     """Nothing that matplotlib was told before reaches a picture, and it is told again what it was; every name stands in a legend."""
     name = r"_x_$a$ 100% {b}^2 & <b>\alpha$"
@@ -186,11 +253,14 @@ with tempfile.TemporaryDirectory() as folder, drawing():
         assert sum(picture is None for picture in pictures) == (2 if run.ranks == 1 else 0), name
         for picture in filter(None, pictures):
             drawn += check_layout(picture, f"{name} {picture.name}")
+        if name in ("1x2x1", "4x8x2"):
+            drawn += check_beside(os.path.join(folder, name + ".h5"), name)
     check_numbers(runs)
     several = check_scaling(folder)
     for chosen in (several[:1], several):
         labelled = [(run.path.stem, run) for run in chosen]
         for picture in (curves.draw_curves(labelled), curves.draw_step_times(labelled)):
             drawn += check_layout(picture, picture.name)
+    check_predicted_scaling(folder)
     check_settings(folder)
     print(f"{drawn} texts apart from each other")

@@ -14,7 +14,7 @@ except ImportError as missing:
 
 path = sys.argv[1]
 groups = {"environment", "model", "steps", "epochs", "reductions", "traffic", "peers", "memory", "figures", "benchmarks",
-          "timeline", "inference", "changes", "plans", "replans"}
+          "timeline", "inference", "changes", "plans", "replans", "critical_path", "scaling"}
 columns = 0
 
 

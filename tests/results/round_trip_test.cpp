@@ -52,6 +52,8 @@ void expect_same(const RunRecord& a, const RunRecord& b) {
   EXPECT_TRUE(a.changes == b.changes);
   EXPECT_TRUE(a.plans == b.plans);
   EXPECT_TRUE(a.replans == b.replans);
+  EXPECT_TRUE(a.critical_path == b.critical_path);
+  EXPECT_TRUE(a.scaling == b.scaling);
   EXPECT_EQ(a.steps.ranks, b.steps.ranks);
   EXPECT_EQ(a.steps.loss, b.steps.loss);
   EXPECT_EQ(a.steps.samples, b.steps.samples);

@@ -164,7 +164,10 @@ inline RunRecord sample_record(std::int64_t steps = 7, std::int64_t ranks = 2) {
                   {"all_reduce/ring", "ranks=2 bytes=64", "s", 1, 2e-6}};
   r.inference = {.prediction = {7, 0, 9}, .latency_seconds = {0.25, 0.125}};
   r.plans = {{"data=2 pipeline=1 tensor=1", 0.5, 0.625, true}, {"data=1 pipeline=2 tensor=1, gpipe", 0.75}};
-  r.replans = {{4, "data=2 pipeline=1 tensor=1", "data=1 pipeline=2 tensor=1, gpipe", 0.5, 2, 1.75, 1, 1.125}};
+  r.replans = {
+      {4, "data=2 pipeline=1 tensor=1", "data=1 pipeline=2 tensor=1, gpipe", 0.5, 2, 1.75, 1, 1.125}};
+  r.critical_path = {{"kernels conv", "conv1+relu", 0.5}, {"network.node.latency", "gradients of fc1", 0.25}};
+  r.scaling = {{1, 32, 0.5, 64}, {2, 32, 0.25, 128}};
   r.changes = {{3, "train.learning-rate", "0.1", "0.01"}, {5, "train.steps", "-", "7"}};
   r.timeline = sample_timeline(std::min<std::int64_t>(steps, 3), ranks);
   return r;

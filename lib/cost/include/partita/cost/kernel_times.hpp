@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "partita/cost/kernel.hpp"
@@ -37,6 +38,10 @@ class KernelTimes {
  public:
   /// Takes milliseconds where there are many rows; copies share what it found.
   explicit KernelTimes(const machine::Machine&, Execution = {});
+
+  /// The measured kernel that speaks most for this one; none where neither it nor a relative was measured, on
+  /// any shape.
+  [[nodiscard]] std::optional<machine::KernelKey> nearest(const machine::KernelKey&) const;
 
  private:
   friend class ProgramTimes;

@@ -19,6 +19,10 @@ struct ScalingRow {
 /// For `first` ranks, twice as many, and so on up to `last`, those that the run's pipeline and tensor axes
 /// divide and whose data ranks have a sample each. The batch is the run's (strong scaling) or, with
 /// `train.batch-per-rank`, grows with them (weak scaling).
+std::vector<Subject> scaled_subjects(const config::RunOptions&, const machine::Machine&,
+                                     const collective::AlgorithmTable&, int first, int last);
+
+/// A row for each of them.
 std::vector<ScalingRow> scaling_of(const config::RunOptions&, const Supposed&,
                                    const collective::AlgorithmTable&, int first, int last);
 

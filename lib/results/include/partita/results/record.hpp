@@ -248,6 +248,21 @@ struct ReplanRow {
   friend bool operator==(const ReplanRow&, const ReplanRow&) = default;
 };
 
+/// A row of `/critical_path`: what a predicted step hangs on for so long, the longest first; together the
+/// step. Written only when there are any.
+struct PathRow {
+  std::string resource, layer;
+  double seconds = 0;
+  friend bool operator==(const PathRow&, const PathRow&) = default;
+};
+
+/// A row of `/scaling`: the run on so many ranks, as it is predicted. Written only when there are any.
+struct ScaledRow {
+  std::int64_t ranks = 1, batch = 0;
+  double step_seconds = 0, samples_per_second = 0;
+  friend bool operator==(const ScaledRow&, const ScaledRow&) = default;
+};
+
 struct RunRecord {
   Attributes attributes;
   Environment environment;
@@ -265,6 +280,8 @@ struct RunRecord {
   std::vector<ChangeRow> changes;  ///< in the order of their steps
   std::vector<PlanRow> plans;
   std::vector<ReplanRow> replans;  ///< in the order of their steps
+  std::vector<PathRow> critical_path;
+  std::vector<ScaledRow> scaling;  ///< by ranks
 };
 
 }  // namespace partita::results

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "partita/sim/costs.hpp"
+#include "partita/sim/critical_path.hpp"
 
 namespace partita::sim {
 
@@ -55,6 +56,9 @@ struct Simulation {
   std::vector<int> class_of;
   /// In all steps, by those links that carried something, where the machine says which a message crosses.
   std::vector<LinkUse> links;
+  /// Of `full`: what the last step hangs on, from when the last rank had ended the one before to when the
+  /// last rank has ended it: `step_duration` in all.
+  CriticalPath critical_path;
 
   /// When the last rank ends a step.
   [[nodiscard]] Picoseconds end_of(int step) const;

@@ -1,0 +1,92 @@
+/// Asks for the time of every kernel of every role, on every number of samples that a data rank has of a
+/// micro-batch.
+#include "partita/predict/guesses.hpp"
+
+#include <array>
+#include <set>
+
+namespace partita::predict {
+namespace {
+
+using cost::Basis;
+using machine::KernelKey;
+using step::Kind;
+
+/// "cpu linear forward float32 64x784x128 threads=1 active_ranks=2", in the order of a machine file.
+std::string text_of(const KernelKey& key) {
+  std::string text;
+  for (const auto* const word : {&key.implementation, &key.kernel, &key.phase, &key.type, &key.layout})
+    text += *word + (word->empty() ? "" : " ");
+  for (const auto& extent : key.shape)
+    text += std::to_string(extent) + (&extent == &key.shape.back() ? " " : "x");
+  return text + "threads=" + std::to_string(key.threads) +
+         " active_ranks=" + std::to_string(key.active_ranks);
+}
+
+base::Violation violation_of(const KernelKey& key, Basis basis, const std::optional<KernelKey>& nearest) {
+  const auto why = "would be " + std::string(to_string(basis)) +
+                   (nearest ? "; the nearest that the machine file has is " + text_of(*nearest)
+                            : "; the machine file has no such kernel of any shape");
+  return {"no-extrapolation", text_of(key), why};
+}
+
+/// Samples that data ranks have of a micro-batch, or of what belongs to none.
+std::set<std::int64_t> samples_of(const step::Program& program, const step::Instruction& instruction,
+                                  std::int64_t batch) {
+  if (!instruction.microbatch) return {0};
+  std::set<std::int64_t> sizes;
+  for (int data = 0; data < program.grid.data; ++data)
+    sizes.insert(program.microbatch(*instruction.microbatch, data, batch).size());
+  return sizes;
+}
+
+}  // namespace
+
+const cost::KernelTimes& Guesses::times_of(const cost::Execution& execution) {
+  return times_.try_emplace(execution.active_ranks, *machine_, execution).first->second;
+}
+
+void Guesses::add(const Subject& subject, std::span<const std::int64_t> batches) {
+  const auto& times = times_of(subject.execution);
+  const auto roles = roles_of(subject);
+  for (const auto& program : roles.programs)
+    for (const auto batch : batches) {
+      const cost::ProgramTimes of_program(times, program, batch);
+      for (const auto& instruction : program.instructions) {
+        if (instruction.kind == Kind::start || instruction.kind == Kind::wait) continue;
+        for (const auto samples : samples_of(program, instruction, batch)) {
+          const auto [time, basis] = of_program.of(instruction, samples);
+          if (basis < Basis::extrapolated || time == 0) continue;
+          const auto key = cost::key_of(program, instruction, samples, subject.execution);
+          if (!violations_.contains(key))
+            violations_.emplace(key, violation_of(key, basis, times.nearest(key)));
+        }
+      }
+    }
+}
+
+void Guesses::add_candidates(const config::RunOptions& run, int ranks,
+                             const collective::AlgorithmTable& table) {
+  for (const auto& candidate : candidates_of(run, ranks)) {
+    const auto options = with(run, candidate);
+    std::vector<base::Violation> refused;
+    auto split = config::split_for_training(options, *machine_, refused);
+    if (split && refused.empty())
+      add(subject_of(options, std::move(*split), *machine_, table), std::array{options.train.batch});
+  }
+}
+
+void Guesses::add_scaling(const config::RunOptions& run, const collective::AlgorithmTable& table, int first,
+                          int last) {
+  for (const auto& subject : scaled_subjects(run, *machine_, table, first, last))
+    add(subject, std::array{subject.split.batch});
+}
+
+void Guesses::refuse() const {
+  std::vector<base::Violation> all;
+  for (const auto& [key, violation] : violations_)
+    all.push_back(violation);
+  if (!all.empty()) throw base::ConfigError(all);
+}
+
+}  // namespace partita::predict

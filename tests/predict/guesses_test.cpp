@@ -1,0 +1,83 @@
+/// Kernels that a machine's rows do not tell the time of.
+#include "partita/predict/guesses.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+#include "runs.hpp"
+
+namespace partita::predict {
+namespace {
+
+/// The run of one rank on a machine, whose rows are all the kernels that it takes.
+struct Measured {
+  config::RunOptions run = run_of(tests::model_of("20", {"linear 30", "relu", "linear 10"}), 24);
+  machine::Machine machine = machine::Machine::shipped();
+
+  Measured() {
+    const auto subject = subject_on(run, {}, machine, 1);
+    const auto roles = roles_of(subject);
+    for (const auto& instruction : roles.programs.front().instructions)
+      if (instruction.kind != step::Kind::start && instruction.kind != step::Kind::wait)
+        machine.kernels.push_back({.key = cost::key_of(roles.programs.front(), instruction,
+                                                       instruction.microbatch ? 24 : 0, subject.execution),
+                                   .runs = 1,
+                                   .median_seconds = 1e-6,
+                                   .lower_quartile_seconds = 1e-6,
+                                   .upper_quartile_seconds = 1e-6});
+  }
+  [[nodiscard]] std::vector<base::Violation> refused(std::int64_t batch) const {
+    Guesses guesses(machine);
+    guesses.add(subject_on(run, {}, machine, 1), std::array{batch});
+    return thrown_by(guesses);
+  }
+  static std::vector<base::Violation> thrown_by(const Guesses& guesses) {
+    try {
+      guesses.refuse();
+    } catch (const base::ConfigError& error) {
+      return error.violations();
+    }
+    return {};
+  }
+};
+
+TEST(Guesses, ThereAreNoneWhereAllIsMeasured) { EXPECT_TRUE(Measured().refused(24).empty()); }
+
+TEST(Guesses, NameAllKernelsAndTheNearest) {
+  Measured measured;
+  std::erase_if(measured.machine.kernels, [](const auto& row) { return row.key.kernel == "load"; });
+  const auto refused = measured.refused(48);
+  std::string all;
+  for (const auto& violation : refused) {
+    EXPECT_EQ(violation.key, "no-extrapolation");
+    all += to_string(violation) + "\n";
+  }
+  EXPECT_NE(
+      all.find(
+          "no-extrapolation = cpu linear+relu forward float32 48x20x30 threads=1 active_ranks=1: would be "
+          "extrapolated; the nearest that the machine file has is cpu linear+relu forward float32 "
+          "24x20x30 threads=1 active_ranks=1"),
+      std::string::npos)
+      << all;
+  EXPECT_NE(all.find("load input float32 48x20 threads=1 active_ranks=1: would be modelled; the machine file "
+                     "has no such kernel of any shape"),
+            std::string::npos)
+      << all;
+  EXPECT_EQ(all.find("update"), std::string::npos) << "of no samples, and measured: " << all;
+  EXPECT_TRUE(measured.refused(24).size() == 2) << "inputs and labels";
+}
+
+TEST(Guesses, OfPlansAndScalingAreThoseOfAllTheirGrids) {
+  const Measured measured;
+  Guesses plans(measured.machine), one(measured.machine), two(measured.machine);
+  plans.add_candidates(measured.run, 2, collective::AlgorithmTable::shipped());
+  EXPECT_GT(Measured::thrown_by(plans).size(), 5U);
+  one.add_scaling(measured.run, collective::AlgorithmTable::shipped(), 1, 1);
+  EXPECT_TRUE(Measured::thrown_by(one).empty());
+  two.add_scaling(measured.run, collective::AlgorithmTable::shipped(), 1, 2);
+  EXPECT_FALSE(Measured::thrown_by(two).empty());
+}
+
+}  // namespace
+}  // namespace partita::predict
