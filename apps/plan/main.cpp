@@ -38,7 +38,7 @@ void write(const std::filesystem::path& path, const config::RunOptions& run) {
 
 int run_main(int argc, const char* const* argv) {
   std::vector<base::Violation> violations;
-  const auto own = plan_app::parse(argc, argv, violations);
+  auto own = plan_app::parse(argc, argv, violations);
   auto input = job::read_described_input(own.line, 0, std::move(violations),
                                          {{"write", own.write, results::Use::writes}});
   if (input.has_work() && !own.write.empty())
@@ -51,6 +51,7 @@ int run_main(int argc, const char* const* argv) {
     return std::cout << base::version_text("partita-plan", job::libraries_in_use()), command_line::success;
   if (!input.violations.empty()) throw base::ConfigError(input.violations);
   if (options.print_config) return std::cout << config::print_config(options), command_line::success;
+  own.search.samples = input.data->train.samples.value();
   const auto plans = predict::search(options, own.ranks, input.machine, input.table, own.search);
   if (plans.count(predict::Fate::simulated) == 0) {
     if (plans.count(predict::Fate::too_large) > 0) throw nothing_fits(plans, *own.search.memory);
