@@ -39,7 +39,7 @@ void write(const std::filesystem::path& path, const config::RunOptions& run) {
 
 int run_main(int argc, const char* const* argv) {
   std::vector<base::Violation> violations;
-  const auto own = plan_app::parse(argc, argv, violations);
+  auto own = plan_app::parse(argc, argv, violations);
   auto input = job::read_described_input(own.line, 0, std::move(violations),
                                          {{"write", own.write, results::Use::writes}});
   if (input.has_work() && !own.write.empty())
@@ -57,6 +57,7 @@ int run_main(int argc, const char* const* argv) {
     guesses.add_candidates(options, own.ranks, input.table);
     guesses.refuse();
   }
+  own.search.samples = input.data->train.samples.value();
   const auto plans = predict::search(options, own.ranks, input.machine, input.table, own.search);
   if (plans.count(predict::Fate::simulated) == 0) {
     if (plans.count(predict::Fate::too_large) > 0) throw nothing_fits(plans, *own.search.memory);

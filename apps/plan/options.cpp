@@ -1,8 +1,11 @@
 /// Which options there are, and their bounds.
 #include "options.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <string_view>
+#include <utility>
 
 #include "partita/base/number.hpp"
 #include "partita/command_line/command_line.hpp"
@@ -10,13 +13,19 @@
 namespace partita::plan_app {
 namespace {
 
+using predict::Objective;
+
 constexpr int most_ranks = 4096;
+
+constexpr std::array<std::pair<std::string_view, Objective>, 3> objectives{
+    {{"step", Objective::step}, {"epoch", Objective::epoch}, {"memory", Objective::memory}}};
 
 constexpr std::array<job::OwnOption, 6> own{
     {{"ranks", "N", "ranks of the machine (1 to 4096)"},
      {"memory", "SIZE", "that a rank has, such as 512MiB or 4GiB; plans that need more are left out"},
-     {"top", "N", "plans that are simulated and shown at least (1 to 1000, 10)"},
-     {"objective", "WORD", "what is to be least: step, its time, or memory of the largest rank (step)"},
+     {"top", "N", "plans that are simulated at least, and shown (1 to 1000, 10)"},
+     {"objective", "WORD",
+      "what is to be least: the time of a step or of an epoch, or memory of the largest rank (step)"},
      {"no-extrapolation", "",
       "refuse to guess: name all kernels of plans whose times the machine file does not tell"},
      {"write", "FILE", "write the run file of the best plan"}}};
@@ -60,9 +69,11 @@ Options parse(int argc, const char* const* argv, std::vector<base::Violation>& v
   }
   if (options.line.has("objective")) {
     const auto& word = given.at("objective");
-    if (word == "memory") options.search.objective = predict::Objective::memory;
-    if (word != "memory" && word != "step")
-      violations.push_back({"objective", word, "must be one of step | memory"});
+    const auto known = std::ranges::find(objectives, word, &std::pair<std::string_view, Objective>::first);
+    if (known != objectives.end())
+      options.search.objective = known->second;
+    else
+      violations.push_back({"objective", word, "must be one of step | epoch | memory"});
   }
   options.may_guess = !options.line.has("no-extrapolation");
   if (options.line.has("write")) options.write = given.at("write");

@@ -4,26 +4,64 @@
 #include <algorithm>
 #include <iomanip>
 #include <ostream>
+#include <string_view>
 
 namespace partita::plan_app {
 namespace {
 
 using predict::Fate;
+using predict::Objective;
 using predict::Outcome;
 
 double mebibytes(kernels::Bytes bytes) { return static_cast<double>(bytes.value()) / 1048576; }
 
-void print_line(std::ostream& out, std::size_t place, const Outcome& o, const Outcome& best) {
+/// By what its time is known: `>=` where it is a bound.
+std::string_view word_of(Fate fate) {
+  switch (fate) {
+    case Fate::simulated:
+      return "simulated";
+    case Fate::unshared:
+      return ">= unshared";
+    case Fate::bounded:
+      return ">= computes";
+    case Fate::too_large:
+      return "too large";
+    case Fate::impossible:
+      return "refused";
+  }
+  return "";
+}
+
+bool is_simulated(const Outcome& o) { return o.fate == Fate::simulated || o.fate == Fate::unshared; }
+
+/// Milliseconds of a step, or seconds of an epoch.
+double shown(const Outcome& o, const predict::SearchOptions& options) {
+  if (options.objective == Objective::epoch) return o.epoch_seconds.value_or(o.epoch_bound_seconds);
+  return o.step_seconds.value_or(o.bound_seconds) * 1e3;
+}
+
+void print_line(std::ostream& out, std::size_t place, const Outcome& o, const Outcome& best,
+                const predict::SearchOptions& options) {
   out << std::setw(4) << place << "  " << std::left << std::setw(58) << o.candidate.name() << std::right
-      << std::fixed << std::setprecision(3) << std::setw(11) << *o.step_seconds * 1e3 << std::setw(11)
-      << std::setprecision(1) << mebibytes(o.memory) << std::setw(8) << 100 * o.idle_fraction << std::setw(8)
-      << 100 * o.bubble_fraction << std::setw(9) << std::setprecision(2)
-      << *o.step_seconds / *best.step_seconds << std::defaultfloat << (o.known_as.empty() ? "" : "  ")
-      << o.known_as << "\n";
+      << std::fixed << std::setprecision(3) << std::setw(11) << shown(o, options);
+  const auto column = [&](int width, int digits, double number, bool is_known) {
+    if (is_known)
+      out << std::setw(width) << std::setprecision(digits) << number;
+    else
+      out << std::setw(width) << "-";
+  };
+  column(11, 1, mebibytes(o.memory), o.memory.value() > 0);
+  column(8, 1, 100 * o.idle_fraction, is_simulated(o));
+  column(8, 1, 100 * o.bubble_fraction, is_simulated(o));
+  column(9, 2, shown(o, options) / shown(best, options), true);
+  out << std::defaultfloat << "  " << word_of(o.fate) << (o.known_as.empty() ? "" : ", ") << o.known_as
+      << "\n";
 }
 
 void print_counts(std::ostream& out, const predict::Plans& plans, const predict::SearchOptions& options) {
   out << plans.outcomes.size() << " plans: " << plans.count(Fate::simulated) << " simulated";
+  if (const auto n = plans.count(Fate::unshared))
+    out << ", " << n << " simulated as if their messages met no others (unshared), which takes no longer";
   if (const auto n = plans.count(Fate::bounded))
     out << ", " << n << " ruled out, since their busiest rank alone computes longer than the best takes";
   if (const auto n = plans.count(Fate::too_large))
@@ -39,19 +77,25 @@ void print_counts(std::ostream& out, const predict::Plans& plans, const predict:
 
 void print(std::ostream& out, const predict::Plans& plans, const predict::SearchOptions& options) {
   const auto& best = plans.outcomes.front();
+  const bool epoch = options.objective == Objective::epoch;
   out << std::setw(4) << ""
-      << "  " << std::left << std::setw(58) << "plan" << std::right << std::setw(11) << "step ms"
-      << std::setw(11) << "MiB a rank" << std::setw(8) << "wait %" << std::setw(8) << "bubble" << std::setw(9)
-      << "x best"
-      << "\n";
+      << "  " << std::left << std::setw(58) << "plan" << std::right << std::setw(11)
+      << (epoch ? "epoch s" : "step ms") << std::setw(11) << "MiB a rank" << std::setw(8) << "wait %"
+      << std::setw(8) << "bubble" << std::setw(9) << "x best"
+      << "  known by\n";
   std::size_t place = 0;
   for (const auto& outcome : plans.outcomes) {
-    if (outcome.fate != Fate::simulated) break;
+    if (outcome.fate == Fate::impossible) continue;
     ++place;
-    if (place <= options.top || !outcome.known_as.empty()) print_line(out, place, outcome, best);
+    if (place <= options.top || !outcome.known_as.empty()) print_line(out, place, outcome, best, options);
   }
   print_counts(out, plans, options);
-  if (plans.is_certain) out << "The first is the best of all in this model of the machine.\n";
+  if (const auto left_out = predict::text_of(plans.left_out); !left_out.empty()) out << left_out << "\n";
+  if (plans.is_certain)
+    out << "The first is the best of all in this model of the machine.\n";
+  else
+    out << "The best of all takes at most " << std::setprecision(3) << 100 * plans.gap
+        << " % less than the first in this model of the machine.\n";
 }
 
 }  // namespace partita::plan_app

@@ -102,7 +102,8 @@ void print_critical_path(std::ostream& out, const predict::Subject& subject,
 void print_sensitivities(std::ostream& out, const predict::Subject& subject,
                          const predict::Supposed& supposed, const predict::Prediction& prediction) {
   out << "\none percent better, the step is shorter by\n";
-  for (const auto& s : predict::sensitivities_of(subject, supposed, prediction.batch))
+  for (const auto& s :
+       predict::sensitivities_of(subject, supposed, prediction.batch, prediction.simulation.depth))
     out << "  " << std::left << std::setw(18) << s.figure << std::right << std::setw(9)
         << std::setprecision(3) << s.percent << " %\n";
 }
@@ -154,6 +155,7 @@ void print(std::ostream& out, const predict::Subject& subject, const predict::Su
       out << ' ' << std::setprecision(3) << 100 * bases[b] << " % " << to_string(static_cast<cost::Basis>(b));
   out << "\n";
   print_busiest_link(out, prediction.simulation);
+  if (const auto text = predict::text_of(prediction.simulation.left_out); !text.empty()) out << text << "\n";
   print_phases(out, prediction);
   print_critical_path(out, subject, supposed, prediction);
   if (prediction.roles.by_rank.size() <= most_listed_ranks)
@@ -192,6 +194,9 @@ void print(std::ostream& out, const std::vector<predict::ScalingRow>& rows) {
     out << std::setw(9) << row.ranks << std::setw(12) << row.batch << std::setw(13)
         << duration(row.step_seconds) << std::setw(16) << std::setprecision(6) << row.samples_per_second
         << std::setw(12) << std::setprecision(3) << 100 * row.efficiency << " %\n";
+  const auto loose = std::ranges::find_if(rows, [](const auto& row) { return row.left_out.any(); });
+  if (loose != rows.end())
+    out << "From " << loose->ranks << " ranks on " << predict::text_of(loose->left_out) << ".\n";
   const auto falls = std::ranges::find_if(rows, [](const auto& row) { return row.efficiency < 0.5; });
   if (falls != rows.end()) out << "Efficiency falls below 50 % at " << falls->ranks << " ranks.\n";
 }

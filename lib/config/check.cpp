@@ -147,21 +147,36 @@ plan::Request inference_request(const RunOptions& options) {
 }
 
 std::optional<plan::Split> split(model::ModelSpec model, const plan::Request& request,
-                                 const machine::Machine& machine, std::vector<Violation>& violations) {
+                                 const machine::Machine& machine, std::vector<Violation>& violations,
+                                 const step::ModelPlacement* placement = nullptr) {
   const auto before = violations.size();
-  auto plan = plan::choose(model, request, machine, violations);
+  auto plan = placement ? plan::choose(model, request, *placement, machine, violations)
+                        : plan::choose(model, request, machine, violations);
   if (violations.size() > before) return {};
   return plan::Split{.model = std::move(model), .plan = std::move(plan), .batch = request.batch};
+}
+
+std::optional<plan::Split> split_for_training(const RunOptions& options, const machine::Machine& machine,
+                                              std::vector<Violation>& violations,
+                                              const step::ModelPlacement* placement) {
+  if (!options.train.deterministic) check_microbatches(options, options.train.batch, violations);
+  check_chunks(options, violations);
+  if (options.train.deterministic) check_deterministic(options, violations);
+  return split(options.model, training_request(options), machine, violations, placement);
 }
 
 }  // namespace
 
 std::optional<plan::Split> split_for_training(const RunOptions& options, const machine::Machine& machine,
                                               std::vector<Violation>& violations) {
-  if (!options.train.deterministic) check_microbatches(options, options.train.batch, violations);
-  check_chunks(options, violations);
-  if (options.train.deterministic) check_deterministic(options, violations);
-  return split(options.model, training_request(options), machine, violations);
+  return split_for_training(options, machine, violations, nullptr);
+}
+
+std::optional<plan::Split> split_for_training(const RunOptions& options,
+                                              const step::ModelPlacement& placement,
+                                              const machine::Machine& machine,
+                                              std::vector<Violation>& violations) {
+  return split_for_training(options, machine, violations, &placement);
 }
 
 std::optional<plan::Split> split_for_inference(const RunOptions& options, const machine::Machine& machine,

@@ -3,8 +3,13 @@
 #include "layer_time.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <utility>
 
 #include "partita/step/build.hpp"
+#include "partita/step/conversion.hpp"
 
 namespace partita::plan {
 namespace {
@@ -24,14 +29,28 @@ cost::Work work_on(const PlacedLayer& placed, int rank, std::int64_t samples) {
   return work;
 }
 
+/// That on which a rank's work depends.
+using Share = std::array<std::int64_t, 7>;
+
+Share share_on(const PlacedLayer& placed, int rank, std::int64_t samples) {
+  const auto& layer = whole(placed);
+  const auto in = step::storage_of(placed.placement.in.value, layer.input, rank, placed.ranks, 1);
+  const auto out = step::storage_of(placed.placement.out.value, layer.output, rank, placed.ranks, 1);
+  return {samples,         in.channels.size(), in.rows.size(), in.columns.size(), out.channels.size(),
+          out.rows.size(), out.columns.size()};
+}
+
 }  // namespace
 
 double passes_picoseconds(const PlacedLayer& placed, std::int64_t samples, const machine::Machine& machine) {
   double longest = 0;
+  std::optional<Share> before;
   for (int rank = 0; rank < placed.ranks; ++rank) {
     const auto mine = step::cuts_of(placed.placement.variant).samples
                           ? topology::share(rank, placed.ranks, samples).size()
                           : samples;
+    // Neighbours have equal shares, mostly.
+    if (const auto share = share_on(placed, rank, mine); std::exchange(before, share) == share) continue;
     if (mine > 0) longest = std::max(longest, cost::picoseconds_of(work_on(placed, rank, mine), machine));
   }
   return model::passes_over(placed.model, placed.layer) * longest;

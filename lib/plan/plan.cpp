@@ -1,6 +1,8 @@
 /// A placement for the nominal batch first, then the partition of the layers as they are placed.
 #include "partita/plan/plan.hpp"
 
+#include <utility>
+
 #include "partita/plan/grid.hpp"
 #include "partita/plan/partition.hpp"
 
@@ -8,10 +10,16 @@ namespace partita::plan {
 
 step::Plan choose(const model::ModelSpec& model, const Request& request, const machine::Machine& machine,
                   std::vector<base::Violation>& violations) {
+  return choose(model, request, place(model, request.grid, request.batch, machine, request.outputs), machine,
+                violations);
+}
+
+step::Plan choose(const model::ModelSpec& model, const Request& request, step::ModelPlacement placement,
+                  const machine::Machine& machine, std::vector<base::Violation>& violations) {
   const auto& pipeline = request.pipeline;
   step::Plan plan{.grid = request.grid,
                   .pipeline = pipeline,
-                  .placement = place(model, request.grid, request.batch, machine, request.outputs),
+                  .placement = std::move(placement),
                   .bucket_bytes = request.bucket_bytes,
                   .grains = request.grains,
                   .all_reduces = {.algorithm = request.algorithm, .nearest_first = request.grains > 0}};

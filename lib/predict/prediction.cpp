@@ -47,6 +47,18 @@ double share_of_time(const Prediction& prediction, Picoseconds sim::RankStep::*w
 
 }  // namespace
 
+std::string text_of(const sim::LeftOut& left_out) {
+  if (!left_out.any()) return "";
+  const std::string what =
+      left_out.meetings && left_out.polling
+          ? "links are not shared in this prediction, and transfers move on by themselves"
+      : left_out.meetings ? "links are not shared in this prediction"
+                          : "transfers move on by themselves in this prediction";
+  return what + ": beyond " + std::to_string(sim::most_full_ranks) + " ranks or " +
+         std::to_string(sim::most_full_rounds) +
+         " rounds of transfers a step that is left out of the machine";
+}
+
 double Prediction::step_seconds() const { return seconds_of(simulation.step_duration()); }
 double Prediction::bubble_fraction() const { return share_of_time(*this, &sim::RankStep::dependency); }
 double Prediction::idle_fraction() const {
@@ -54,12 +66,13 @@ double Prediction::idle_fraction() const {
          share_of_time(*this, &sim::RankStep::exposed_transfer);
 }
 
+step::Program program_of(const Subject& subject, const topology::Coordinate& role) {
+  return step::build_training_program(subject.split.model, subject.split.plan, role, subject.format);
+}
+
 step::Roles roles_of(const Subject& subject) {
-  const auto& model = subject.split.model;
-  const auto& plan = subject.split.plan;
-  return {plan.grid, [&](const topology::Coordinate& at) {
-            return step::build_training_program(model, plan, at, subject.format);
-          }};
+  return {subject.split.plan.grid,
+          [&](const topology::Coordinate& role) { return program_of(subject, role); }};
 }
 
 sim::Costs costs_of(const Subject& subject, const Supposed& supposed, const step::Roles& roles,
@@ -95,14 +108,14 @@ Prediction predict(const Subject& subject, const Supposed& supposed, std::int64_
 }
 
 std::vector<Sensitivity> sensitivities_of(const Subject& subject, const Supposed& supposed,
-                                          std::int64_t batch) {
+                                          std::int64_t batch, sim::Depth depth) {
   constexpr double better = 1.01;
-  const double step = predict(subject, supposed, batch, 3).step_seconds();
+  const double step = predict(subject, supposed, batch, 3, depth).step_seconds();
   std::vector<Sensitivity> all;
   for (const auto& knob : knobs()) {
     auto changed = supposed;
     knob.turn(changed.machine, knob.more_is_better ? better : 1 / better);
-    const double gain = 100 * (1 - predict(subject, changed, batch, 3).step_seconds() / step);
+    const double gain = 100 * (1 - predict(subject, changed, batch, 3, depth).step_seconds() / step);
     if (gain != 0) all.push_back({knob.name, gain});
   }
   std::ranges::stable_sort(all, std::greater<>(), &Sensitivity::percent);

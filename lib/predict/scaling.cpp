@@ -39,7 +39,8 @@ std::vector<ScalingRow> scaling_of(const config::RunOptions& run, const Supposed
                     .step_seconds = step,
                     .samples_per_second = rate,
                     .efficiency = of_rank / of_first,
-                    .depth = prediction.simulation.depth});
+                    .depth = prediction.simulation.depth,
+                    .left_out = prediction.simulation.left_out});
   }
   return rows;
 }

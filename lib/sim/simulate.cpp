@@ -2,6 +2,8 @@
 #include "partita/sim/simulate.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <map>
 
 #include "full.hpp"
 #include "partita/base/error.hpp"
@@ -10,27 +12,12 @@
 namespace partita::sim {
 namespace {
 
-constexpr std::size_t most_full_ranks = 4096;  ///< where nothing but full depth will do
 constexpr std::size_t few_ranks = 64;
 
-Depth chosen(Depth asked, std::size_t ranks, bool wants_full) {
-  if (asked != Depth::automatic) return asked;
-  return ranks <= few_ranks || wants_full ? Depth::full : Depth::classes;
-}
-
-void check_ranks(std::size_t ranks, bool polled, bool meet) {
-  if (ranks <= most_full_ranks) return;
-  const auto many = " are simulated up to " + std::to_string(most_full_ranks) + " ranks, not " +
-                    std::to_string(ranks) + "; ";
-  std::vector<base::Violation> violations;
-  if (polled)
-    violations.push_back(
-        {"progress", "polled", "cores that move transfers on" + many + "the nearest is independent"});
-  if (meet)
-    violations.push_back(
-        {"machine", "topology or gap_seconds",
-         "messages that share links or keep gaps" + many + "a machine without either has no such limit"});
-  if (!violations.empty()) throw base::ConfigError(violations);
+Depth chosen(const step::ProgramsByRank& programs, const Costs& costs) {
+  if (programs.size() <= few_ranks) return Depth::full;
+  if (!known_to_full_alone(costs).any() || programs.size() > most_full_ranks) return Depth::classes;
+  return rounds_of_step(programs, costs) > most_full_rounds ? Depth::classes : Depth::full;
 }
 
 }  // namespace
@@ -69,18 +56,33 @@ double Simulation::idle_fraction() const {
   return idle / (static_cast<double>(steps.back().size()) * static_cast<double>(step_duration()));
 }
 
+LeftOut known_to_full_alone(const Costs& costs) {
+  return {.meetings = costs.setting && costs.setting->machine->messages_meet(),
+          .polling = costs.progress == machine::Progress::polled};
+}
+
+std::int64_t rounds_of_step(const step::ProgramsByRank& programs, const Costs& costs) {
+  std::map<const step::Program*, std::int64_t> of_program;
+  std::int64_t rounds = 0;
+  for (std::size_t r = 0; r < programs.size(); ++r) {
+    const auto [known, is_new] = of_program.try_emplace(programs[r], 0);
+    if (is_new)
+      for (const auto& transfer : programs[r]->transfers)
+        known->second += std::ssize(costs.rounds(static_cast<int>(r), transfer));
+    rounds += known->second;
+  }
+  return rounds;
+}
+
 Simulation simulate(const step::ProgramsByRank& programs, const Costs& costs, int steps,
                     const SimulationOptions& options) {
-  const bool polled = costs.progress == machine::Progress::polled;
-  const bool meet = costs.setting && costs.setting->machine->messages_meet();
-  check_ranks(programs.size(), polled, meet);
-  const auto depth = chosen(options.depth, programs.size(), polled || meet);
+  const auto depth = options.depth == Depth::automatic ? chosen(programs, costs) : options.depth;
   if (depth == Depth::full) return simulate_full(programs, costs, steps);
-  base::expect(
-      !polled && !meet && costs.setting,
-      "plane and classes need a machine that moves transfers on by itself and whose messages do not meet");
-  return (depth == Depth::plane ? simulate_plane : simulate_classes)(programs, costs, steps,
-                                                                     options.spans_of);
+  base::expect(costs.setting.has_value(), "plane and classes need the costs of a machine");
+  auto simulation =
+      (depth == Depth::plane ? simulate_plane : simulate_classes)(programs, costs, steps, options.spans_of);
+  simulation.left_out = known_to_full_alone(costs);
+  return simulation;
 }
 
 }  // namespace partita::sim

@@ -118,8 +118,35 @@ std::int64_t piece_elements(const Conversion& c, int from, int to, int ranks, st
   return piece(c, from, to, ranks, samples).elements();
 }
 
+namespace {
+
+/// What a rank has of a tensor, summed over the ranks.
+std::int64_t content_elements(const Placement& placement, const Shape& shape, int ranks,
+                              std::int64_t samples) {
+  std::int64_t elements = 0;
+  for (int r = 0; r < ranks; ++r)
+    elements += content_of(placement, shape, r, ranks, samples).elements();
+  return elements;
+}
+
+/// Of all pieces, those from ranks to themselves too. Whatever a rank has lies in one piece for each rank
+/// that has all of the tensor, and in one piece where each element is one rank's.
+std::int64_t pieces_elements(const Conversion& c, int ranks, std::int64_t samples) {
+  const auto whole = [](Spread s) { return s == Spread::replicated || s == Spread::partial; };
+  if (c.to.spread != Spread::window)
+    return (whole(c.to.spread) ? ranks : 1) * content_elements(c.from, c.shape, ranks, samples);
+  if (c.from.spread != Spread::window)
+    return (whole(c.from.spread) ? ranks : 1) * content_elements(c.to, c.shape, ranks, samples);
+  std::int64_t pieces = 0;
+  for (int i = 0; i < ranks; ++i)
+    for (int j = 0; j < ranks; ++j)
+      pieces += piece_elements(c, i, j, ranks, samples);
+  return pieces;
+}
+
+}  // namespace
+
 std::int64_t moved_elements(const Conversion& c, int ranks, std::int64_t samples) {
-  std::int64_t moved = 0;
   switch (exchange_of(c.from, c.to)) {
     case Exchange::none:
     case Exchange::keep:
@@ -130,11 +157,12 @@ std::int64_t moved_elements(const Conversion& c, int ranks, std::int64_t samples
     case Exchange::reduce_scatter:
     case Exchange::all_gather:
     case Exchange::all_to_all:
-      for (int i = 0; i < ranks; ++i)
-        for (int j = 0; j < ranks; ++j)
-          if (i != j) moved += piece_elements(c, i, j, ranks, samples);
+      break;
   }
-  return moved;
+  std::int64_t pieces = pieces_elements(c, ranks, samples);
+  for (int r = 0; r < ranks; ++r)
+    pieces -= piece_elements(c, r, r, ranks, samples);
+  return pieces;
 }
 
 std::vector<std::int64_t> buffer_cuts(const Conversion& c, int ranks, std::int64_t samples) {

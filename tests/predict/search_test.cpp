@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <map>
 
 #include "runs.hpp"
@@ -12,8 +13,8 @@ namespace {
 
 /// Seconds of a step of every candidate that the run takes.
 std::vector<std::pair<Candidate, double>> all_simulated(const config::RunOptions& run, int ranks,
-                                                        const machine::Machine& machine,
-                                                        const std::map<int, double>& speed) {
+                                                        const machine::Machine& machine, std::int64_t batch,
+                                                        const std::map<int, double>& speed = {}) {
   std::vector<std::pair<Candidate, double>> all;
   const auto& table = collective::AlgorithmTable::shipped();
   for (const auto& candidate : candidates_of(run, ranks)) {
@@ -23,43 +24,121 @@ std::vector<std::pair<Candidate, double>> all_simulated(const config::RunOptions
     if (!split || !violations.empty()) continue;
     const auto subject = subject_of(options, std::move(*split), machine, table);
     all.emplace_back(candidate,
-                     predict(subject, {.machine = machine, .speed = speed}, run.train.batch, 3).step_seconds());
+                     predict(subject, {.machine = machine, .speed = speed}, batch, 3).step_seconds());
   }
   return all;
+}
+
+using Truth = std::vector<std::pair<Candidate, double>>;
+
+double best_of(const Truth& all) {
+  return std::ranges::min_element(all, {}, &Truth::value_type::second)->second;
+}
+
+/// That no candidate which was not simulated is better than the best; how many there are.
+std::size_t check_ruled_out(const Plans& plans, const Truth& all) {
+  std::size_t ruled_out = 0;
+  for (const auto& outcome : plans.outcomes) {
+    if (outcome.fate != Fate::bounded && outcome.fate != Fate::unshared) continue;
+    ++ruled_out;
+    const auto truth = std::ranges::find(all, outcome.candidate, &Truth::value_type::first);
+    if (truth == all.end()) {
+      ADD_FAILURE() << outcome.candidate.name();
+      continue;
+    }
+    EXPECT_LE(outcome.bound_seconds, truth->second) << "a bound is never above the truth";
+    EXPECT_GE(truth->second, best_of(all) * (1 - 1e-12)) << outcome.candidate.name();
+  }
+  return ruled_out;
 }
 
 TEST(Search, FindsTheBestOfAllCandidates) {
   std::mt19937 random(1);
   std::size_t ruled_out = 0;
-  for (int trial = 0; trial < 100; ++trial) {
+  for (int trial = 0; trial < 320; ++trial) {
     const auto run = random_run(random);
-    const auto machine = random_machine(random);
-    const int ranks = std::uniform_int_distribution<int>(1, 8)(random);
+    auto machine = random_machine(random);
+    if (trial % 4 == 0) machine.levels[1].topology = {.kind = "crossbar", .link_bytes_per_second = 1e9};
+    if (trial % 8 == 0) machine.progress = machine::Progress::polled;
+    const int ranks = std::uniform_int_distribution<int>(1, trial < 20 ? 8 : 4)(random);
     std::map<int, double> speed;  // of one rank in every other trial: slower or faster than the others
     if (trial % 2 == 1) speed[trial % ranks] = trial % 4 == 1 ? 0.25 : 4;
-    const auto all = all_simulated(run, ranks, machine, speed);
+    const auto all = all_simulated(run, ranks, machine, run.train.batch, speed);
     const auto plans =
         search(run, ranks, machine, collective::AlgorithmTable::shipped(), {.top = 1, .speed = speed});
     ASSERT_FALSE(all.empty());
-    const auto best =
-        std::ranges::min_element(all, {}, [](const auto& candidate) { return candidate.second; })->second;
-    ASSERT_EQ(plans.outcomes.front().step_seconds, best)
+    ASSERT_EQ(plans.outcomes.front().step_seconds, best_of(all))
         << trial << ": " << plans.outcomes.front().candidate.name();
     EXPECT_TRUE(plans.is_certain);
     EXPECT_EQ(plans.outcomes.size() - plans.count(Fate::impossible), all.size());
-    for (const auto& outcome : plans.outcomes) {
+    for (const auto& outcome : plans.outcomes)
       EXPECT_TRUE(outcome.known_as.empty() || outcome.fate == Fate::simulated ||
                   outcome.fate == Fate::impossible)
           << outcome.known_as;
-      if (outcome.fate != Fate::bounded) continue;
-      ++ruled_out;
-      const auto truth = std::ranges::find(all, outcome.candidate, [](const auto& c) { return c.first; });
-      ASSERT_NE(truth, all.end());
-      EXPECT_LE(outcome.bound_seconds, truth->second) << "a bound is never above the truth";
-      EXPECT_GE(truth->second, best) << outcome.candidate.name();
+    ruled_out += check_ruled_out(plans, all);
+  }
+  EXPECT_GT(ruled_out, 300U) << "bounds rule out";
+}
+
+/// Beyond 64 ranks links are shared by those alone that may win.
+TEST(Search, SharesLinksOfContenders) {
+  std::mt19937 random(4);
+  std::size_t unshared = 0, gaps = 0;
+  const int ranks = 66;
+  const auto& table = collective::AlgorithmTable::shipped();
+  for (int trial = 0; trial < 4; ++trial) {
+    const auto run = run_of(tests::model_of("40", {"linear 60", "linear 10"}), 6);
+    auto machine = random_machine(random);
+    machine.levels[0].ranks = 33;
+    machine.levels[1].topology = {.kind = "crossbar", .link_bytes_per_second = 2e8};
+    if (trial % 2 == 1) machine.progress = machine::Progress::polled;
+    const auto all = all_simulated(run, ranks, machine, run.train.batch);
+    const auto plans = search(run, ranks, machine, table, {.top = 1});
+    EXPECT_EQ(plans.outcomes.front().step_seconds, best_of(all));
+    EXPECT_TRUE(plans.is_certain);
+    EXPECT_FALSE(plans.left_out.any());
+    check_ruled_out(plans, all);
+    unshared += plans.count(Fate::unshared);
+
+    const auto loose = search(run, ranks, machine, table, {.top = 1, .most_full_rounds = 0});
+    EXPECT_TRUE(loose.left_out.meetings);
+    EXPECT_EQ(loose.left_out.polling, trial % 2 == 1);
+    EXPECT_EQ(loose.count(Fate::unshared), 0U);
+    EXPECT_LE(*loose.outcomes.front().step_seconds, best_of(all));
+
+    for (const std::int64_t rounds : {2000, 4000, 8000, 16000}) {
+      const auto part = search(run, ranks, machine, table, {.top = 4, .most_full_rounds = rounds});
+      if (part.left_out.any()) continue;
+      EXPECT_GE(*part.outcomes.front().step_seconds, best_of(all));
+      EXPECT_GE(best_of(all), (1 - part.gap) * *part.outcomes.front().step_seconds * (1 - 1e-12));
+      EXPECT_EQ(part.is_certain, part.gap <= 0);
+      gaps += part.gap > 0;
     }
   }
-  EXPECT_GT(ruled_out, 100U) << "bounds rule out";
+  std::printf("%zu plans stay unshared, %zu searches have a gap\n", unshared, gaps);
+  EXPECT_GT(unshared, 0U);
+}
+
+TEST(Search, CountsAllStepsOfAnEpoch) {
+  std::mt19937 random(2);
+  for (int trial = 0; trial < 10; ++trial) {
+    const auto run = random_run(random);
+    const auto machine = random_machine(random);
+    const auto batch = run.train.batch, samples = 3 * batch + 1 + batch / 2;
+    auto all = all_simulated(run, 4, machine, batch);
+    const auto last = all_simulated(run, 4, machine, samples % batch);
+    for (std::size_t c = 0; c < all.size(); ++c)
+      all[c].second = 3 * all[c].second + last[c].second;
+    const auto plans = search(run, 4, machine, collective::AlgorithmTable::shipped(),
+                              {.objective = Objective::epoch, .top = 1, .samples = samples});
+    EXPECT_EQ(plans.outcomes.front().epoch_seconds, best_of(all));
+    EXPECT_TRUE(plans.is_certain);
+    for (const auto& outcome : plans.outcomes)
+      if (outcome.fate == Fate::bounded) {
+        EXPECT_LE(outcome.epoch_bound_seconds,
+                  std::ranges::find(all, outcome.candidate, &Truth::value_type::first)->second);
+      }
+  }
 }
 
 TEST(Search, LeavesOutWhatDoesNotFit) {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <iterator>
 #include <map>
 #include <memory>
 
@@ -323,17 +324,69 @@ TEST(Contention, AMachineThatIsSlowerInEverythingIsSlowerByThat) {
 
 TEST(Contention, IsAQuestionOfFullDepth) {
   const auto model = equal_layers(2);
-  auto machine = machine::Machine::shipped();
-  machine.levels = cluster(1, {.kind = "crossbar"}).levels;
-  const auto depth_of = [&](int ranks, Depth depth) {
-    const auto grid = programs_of(
-        model, plan_of(model, {.grid = {.data = ranks}, .batch = ranks, .algorithm = Algorithm::ring}));
-    return simulate(grid.by_rank, costs_on(machine, grid.by_rank, ranks, {}), 1, {.depth = depth}).depth;
+  auto meeting = machine::Machine::shipped(), polled = meeting;
+  meeting.levels = cluster(1, {.kind = "crossbar"}).levels;
+  polled.progress = Progress::polled;
+  const auto on = [&](const machine::Machine& machine, int ranks, Depth depth) {
+    const auto grid = programs_of(model, plan_of(model, {.grid = {.data = ranks},
+                                                         .batch = ranks,
+                                                         .algorithm = Algorithm::recursive_doubling}));
+    return simulate(grid.by_rank, costs_on(machine, grid.by_rank, ranks, {}), 1, {.depth = depth});
   };
-  EXPECT_EQ(depth_of(65, Depth::automatic), Depth::full);
-  EXPECT_THROW(depth_of(8, Depth::plane), base::ContractError);
-  EXPECT_THROW(depth_of(8, Depth::classes), base::ContractError);
-  EXPECT_THROW(depth_of(4097, Depth::automatic), base::ConfigError);
+  for (const auto* machine : {&meeting, &polled}) {
+    const auto full = on(*machine, 65, Depth::automatic), loose = on(*machine, 8, Depth::plane);
+    EXPECT_EQ(full.depth, Depth::full);
+    EXPECT_FALSE(full.left_out.any());
+    EXPECT_EQ(loose.left_out.meetings, machine == &meeting);
+    EXPECT_EQ(loose.left_out.polling, machine == &polled);
+  }
+  auto alone = meeting;
+  for (auto& level : alone.levels)
+    level.topology = {};
+  EXPECT_EQ(on(meeting, 8, Depth::plane).steps, on(alone, 8, Depth::plane).steps);
+  EXPECT_FALSE(on(alone, 8, Depth::plane).left_out.any());
+  const auto many = on(meeting, 4100, Depth::automatic);
+  EXPECT_NE(many.depth, Depth::full);
+  EXPECT_TRUE(many.left_out.meetings);
+}
+
+/// On which the bound of a search rests.
+TEST(Contention, NothingEndsLaterWhereSharingAndPollingAreLeftOut) {
+  std::size_t later = 0;
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    Drawn drawn(seed);
+    auto& machine = drawn.g.machine;
+    machine.progress = seed % 2 == 0 ? Progress::independent : Progress::polled;
+    machine.overheads.poll_seconds = 1.7e-8;
+    for (auto& level : machine.levels) {
+      level.topology = {.kind = "crossbar", .link_bytes_per_second = 2e8};
+      for (auto& protocol : level.protocols)
+        protocol.gap_seconds = 1e-6;
+    }
+    const auto all = drawn.on(machine);
+    const auto loose = simulate(drawn.grid->by_rank,
+                                costs_on(machine, drawn.grid->by_rank, drawn.g.chain.batch, drawn.g.site), 3,
+                                {.depth = Depth::plane});
+    for (std::size_t s = 0; s < 3; ++s)
+      for (std::size_t r = 0; r < all.steps[s].size(); ++r) {
+        ASSERT_LE(loose.steps[s][r].end, all.steps[s][r].end)
+            << "seed " << seed << ", step " << s << ", rank " << r << ", " << drawn.g.name();
+        later += loose.steps[s][r].end < all.steps[s][r].end;
+      }
+  }
+  EXPECT_GT(later, 500U);
+}
+
+TEST(Contention, RoundsOfAStepAreThoseOfAllRanks) {
+  const auto model = equal_layers(1);
+  const auto grid = programs_of(
+      model, plan_of(model, {.grid = {.data = 8}, .batch = 8, .algorithm = Algorithm::recursive_doubling}));
+  const auto machine = machine::Machine::shipped();
+  std::int64_t transfers = 0;
+  for (const auto* program : grid.by_rank)
+    transfers += std::ssize(program->transfers);
+  EXPECT_GT(transfers, 0);
+  EXPECT_EQ(rounds_of_step(grid.by_rank, costs_on(machine, grid.by_rank, 8, {})), 3 * transfers);
 }
 
 }  // namespace

@@ -196,6 +196,11 @@ std::vector<base::Violation> fit_to_world(RunOptions&, int world);
 /// nothing where there is no plan.
 std::optional<plan::Split> split_for_training(const RunOptions&, const machine::Machine&,
                                               std::vector<base::Violation>& violations);
+/// The same with the placement of another split of the training, on as many data and tensor ranks of the
+/// machine: it does not depend on the pipeline.
+std::optional<plan::Split> split_for_training(const RunOptions&, const step::ModelPlacement&,
+                                              const machine::Machine&,
+                                              std::vector<base::Violation>& violations);
 /// The same of an inference, of the model with all layers frozen (a deterministic training changes nothing
 /// here).
 std::optional<plan::Split> split_for_inference(const RunOptions&, const machine::Machine&,

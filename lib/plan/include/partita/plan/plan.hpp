@@ -28,6 +28,10 @@ struct Request {
 step::Plan choose(const model::ModelSpec&, const Request&, const machine::Machine&,
                   std::vector<base::Violation>& violations);
 
+/// The same where the placement is known.
+step::Plan choose(const model::ModelSpec&, const Request&, step::ModelPlacement, const machine::Machine&,
+                  std::vector<base::Violation>& violations);
+
 /// The same; throws `base::ConfigError` with all violations.
 step::Plan choose(const model::ModelSpec&, const Request&,
                   const machine::Machine& = machine::Machine::shipped());

@@ -5,6 +5,7 @@
 #include <array>
 #include <map>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "partita/cost/kernel_times.hpp"
@@ -16,6 +17,9 @@
 #include "partita/step/build.hpp"
 
 namespace partita::predict {
+
+/// One line on what a prediction leaves out of its machine, and why; empty where nothing is.
+std::string text_of(const sim::LeftOut&);
 
 /// What is predicted.
 struct Subject {
@@ -38,6 +42,8 @@ struct Prediction {
   [[nodiscard]] double bubble_fraction() const;
 };
 
+/// The program of a role.
+step::Program program_of(const Subject&, const topology::Coordinate& role);
 /// The programs of all ranks.
 step::Roles roles_of(const Subject&);
 
@@ -60,7 +66,7 @@ struct Sensitivity {
   double percent = 0;
 };
 /// Of every figure on which a step depends, the strongest first.
-std::vector<Sensitivity> sensitivities_of(const Subject&, const Supposed&, std::int64_t batch);
+std::vector<Sensitivity> sensitivities_of(const Subject&, const Supposed&, std::int64_t batch, sim::Depth);
 
 /// Shares of the ranks' computing time by how it is known, indexed by `cost::Basis`.
 using BasisShares = std::array<double, 4>;

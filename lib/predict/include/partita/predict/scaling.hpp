@@ -14,6 +14,7 @@ struct ScalingRow {
   /// Samples a second of a rank ÷ those of a rank in the first row.
   double efficiency = 1;
   sim::Depth depth = sim::Depth::full;
+  sim::LeftOut left_out;
 };
 
 /// For `first` ranks, twice as many, and so on up to `last`, those that the run's pipeline and tensor axes

@@ -12,14 +12,19 @@
 
 namespace partita::predict {
 
-/// What decides between two plans: the time of a step, or the largest rank's memory.
-enum class Objective { step, memory };
+/// What decides between two plans: the time of a step, of all steps of an epoch (whose last one may have
+/// fewer samples), or the largest rank's memory.
+enum class Objective { step, epoch, memory };
 
 struct SearchOptions {
   Objective objective = Objective::step;
   std::optional<kernels::Bytes> memory;  ///< that a rank has
   std::size_t top = 10;                  ///< plans that are simulated whatever their bound
   std::map<int, double> speed = {};      ///< of ranks that are not as fast as the machine's; see `Supposed`
+  std::int64_t samples = 0;              ///< of an epoch, where it decides
+  /// Rounds of transfers in all steps that are simulated in full depth, beyond 64 ranks and where only that
+  /// depth knows all of the machine. The other plans remain `unshared`.
+  std::int64_t most_full_rounds = 4'000'000;
 };
 
 /// The keys of a run that say how it is split.
@@ -36,6 +41,7 @@ config::RunOptions with(config::RunOptions, const Candidate&);
 /// Why a candidate is not the best.
 enum class Fate {
   simulated,   ///< its predicted time stands against the others'
+  unshared,    ///< simulated without what full depth alone knows, which can make it slower but not faster
   bounded,     ///< even its longest rank's own work takes longer than the best
   too_large,   ///< needs more memory than a rank has
   impossible,  ///< the run refuses it
@@ -43,12 +49,15 @@ enum class Fate {
 
 struct Outcome {
   Candidate candidate;
-  /// Where it is what people take without a search: "data alone", "tensor within a node"; simulated whatever
-  /// its bound.
+  /// Where it is what people take without a search: "data alone", "tensor within a node"; up to 64 ranks
+  /// simulated whatever its bound.
   std::string_view known_as;
   Fate fate = Fate::simulated;
-  double bound_seconds = 0;  ///< that no step is shorter than
+  double bound_seconds = 0;  ///< that no step is shorter than; what is unshared takes at least its time
   std::optional<double> step_seconds;
+  /// Of an epoch, where it decides.
+  double epoch_bound_seconds = 0;
+  std::optional<double> epoch_seconds;
   double idle_fraction = 0, bubble_fraction = 0;
   kernels::Bytes memory{};  ///< of the rank that has most; where it decides, or the plan was simulated
   std::string why;          ///< the run refuses it
@@ -58,6 +67,10 @@ struct Plans {
   std::vector<Outcome> outcomes;  ///< the best first, then the other simulated ones, then the rest
   /// Whether every candidate that was not simulated has a bound above the best.
   bool is_certain = false;
+  /// Where it is not: by how much less, as a share of the best, one of them may take.
+  double gap = 0;
+  /// What the simulated times leave out: nothing, unless no contender was within the limits of full depth.
+  sim::LeftOut left_out;
   [[nodiscard]] std::size_t count(Fate) const;
 };
 

@@ -6,6 +6,7 @@
 /// in docs/predict.md.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,12 +36,19 @@ struct RankStep {
 
 /// How much of a simulation is worked out rank by rank; where they meet all depths have the same times.
 enum class Depth {
-  automatic,  ///< full up to 64 ranks and where cores move transfers on or messages meet; else classes
+  automatic,  ///< full up to 64 ranks, and as far as it can be asked where only it knows all; else classes
   full,       ///< every rank, every round, as events
   plane,      ///< every rank; each stage's program is walked once, for all its ranks at a time
   classes     ///< one of all ranks that are alike; where few are, `plane`
 };
 std::string_view to_string(Depth);
+
+/// What plane and classes leave out of a machine that has it.
+struct LeftOut {
+  bool meetings = false;  ///< messages that meet: each is as if alone on its links, and keeps no gaps
+  bool polling = false;   ///< cores that move transfers on: those move on by themselves
+  [[nodiscard]] bool any() const { return meetings || polling; }
+};
 
 /// What one direction of a link carried.
 struct LinkUse {
@@ -52,6 +60,8 @@ struct LinkUse {
 struct Simulation {
   std::vector<std::vector<RankStep>> steps;  ///< by step and rank; the first begins at 0
   Depth depth = Depth::full;                 ///< in which it was made
+  /// Where something is, no instruction ends later than with it.
+  LeftOut left_out;
   /// Of `classes`: the class of each rank, numbered by their first ranks. Else empty.
   std::vector<int> class_of;
   /// In all steps, by those links that carried something, where the machine says which a message crosses.
@@ -76,10 +86,19 @@ struct SimulationOptions {
 };
 
 /// `steps` successive steps; a rank begins the next one as soon as it has ended one. Programs that deadlock
-/// are a broken contract. Plane and classes need the costs of a machine whose transfers move on by
-/// themselves and whose messages do not meet, and programs that end even if every message waits for its
-/// receiver. Cores that move transfers on, and messages that meet, are simulated up to 4,096 ranks; more
-/// throw a `base::ConfigError`.
+/// are a broken contract. Plane and classes need the costs of a machine, and programs that end even if every
+/// message waits for its receiver.
 Simulation simulate(const step::ProgramsByRank&, const Costs&, int steps, const SimulationOptions& = {});
+
+/// Where only full depth knows all of a machine, `Depth::automatic` asks it up to so many ranks and rounds.
+inline constexpr std::size_t most_full_ranks = 4096;
+inline constexpr std::int64_t most_full_rounds = 4'000'000;
+
+/// What of the machine only full depth knows.
+LeftOut known_to_full_alone(const Costs&);
+
+/// Of the transfers of all ranks in a step, where ranks of a program have as many: for each, full depth has
+/// events.
+std::int64_t rounds_of_step(const step::ProgramsByRank&, const Costs&);
 
 }  // namespace partita::sim
