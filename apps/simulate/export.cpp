@@ -5,6 +5,7 @@
 #include <ostream>
 #include <span>
 
+#include "partita/base/paths.hpp"
 #include "partita/results/atomic_file.hpp"
 #include "partita/results/result_file.hpp"
 #include "print.hpp"
@@ -42,18 +43,36 @@ void replace(const fs::path& path, const std::string& text) {
   results::replace_file(path, std::as_bytes(std::span(text)), [](std::span<const std::byte>) {});
 }
 
+void must(const std::string& doing, const std::error_code& error) {
+  if (error) throw results::WriteError(doing, error.value(), error.message());
+}
+
+void remove(const fs::path& folder) {
+  std::error_code error;
+  fs::remove_all(folder, error);
+  must("delete " + folder.string(), error);
+}
+
+void rename(const fs::path& from, const fs::path& to) {
+  std::error_code error;
+  fs::rename(from, to, error);
+  must("rename " + from.string(), error);
+}
+
 void replace_folder(const fs::path& folder, const predict::Texts& texts) {
   const auto fresh = beside(folder, ".partial"), old = beside(folder, ".old");
-  fs::remove_all(fresh);
-  fs::create_directory(fresh);
+  remove(fresh);
+  std::error_code error;
+  fs::create_directory(fresh, error);
+  must("make " + fresh.string(), error);
   for (const auto& [name, text] : texts)
     replace(fresh / name, text);
-  if (fs::exists(folder)) {
-    fs::remove_all(old);
-    fs::rename(folder, old);
+  if (base::exists(folder)) {
+    remove(old);
+    rename(folder, old);
   }
-  fs::rename(fresh, folder);
-  fs::remove_all(old);
+  rename(fresh, folder);
+  remove(old);
 }
 
 }  // namespace

@@ -10,8 +10,6 @@
 namespace partita::job {
 namespace {
 
-using collective::Purpose;
-
 results::PhaseSeconds phases_of(const run::PhaseSeconds& p) {
   return {p.load, p.forward, p.backward, p.update, p.exposed_transfer, p.dependency, p.straggler, p.other};
 }

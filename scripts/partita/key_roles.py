@@ -9,6 +9,7 @@ none of them used, because of others (`train.epochs` beside `train.steps`): a re
 NOT_USED = "# not used"  # behind the value of a key that the run did not use
 
 ROLES = {
+    "auto.candidates": "none",
     "auto.measure": "none",
     "auto.replan": "split",
     "auto.replan-threshold": "split",

@@ -90,8 +90,7 @@ TEST(Replan, KeepsMicrobatchesThatDecideStatistics) {
   const auto split = split_of(run, {.grid = {.data = 2}, .pipeline = {.microbatches = 2}}, machine).value();
   auto measured = step_on(run, split, {.machine = machine, .speed = {}});
   measured.busy_seconds[1] *= 1000;
-  const auto replan =
-      predict::replan(run, split, measured, machine, collective::AlgorithmTable::shipped());
+  const auto replan = predict::replan(run, split, measured, machine, collective::AlgorithmTable::shipped());
   ASSERT_FALSE(replan.better.empty());
   for (const auto& outcome : replan.better)
     EXPECT_EQ(outcome.candidate.pipeline.microbatches, 2) << outcome.candidate.name();
