@@ -120,28 +120,19 @@ std::int64_t piece_elements(const Conversion& c, int from, int to, int ranks, st
 
 namespace {
 
-/// What a rank has of a tensor, summed over the ranks.
-std::int64_t content_elements(const Placement& placement, const Shape& shape, int ranks,
-                              std::int64_t samples) {
+/// Of all pieces that a rank gives, or gets, its own among them. What it has lies in one piece for each other
+/// that has all of the tensor, and in one piece in all where each element is one rank's.
+std::int64_t pieces_elements(const Conversion& c, End end, int rank, int ranks, std::int64_t samples) {
+  const auto& mine = end == End::send ? c.from : c.to;
+  const auto others = (end == End::send ? c.to : c.from).spread;
+  const bool all_have_all = others == Spread::replicated || others == Spread::partial;
+  if (others != Spread::window)
+    return (all_have_all ? ranks : 1) * content_of(mine, c.shape, rank, ranks, samples).elements();
   std::int64_t elements = 0;
   for (int r = 0; r < ranks; ++r)
-    elements += content_of(placement, shape, r, ranks, samples).elements();
+    elements += end == End::send ? piece_elements(c, rank, r, ranks, samples)
+                                 : piece_elements(c, r, rank, ranks, samples);
   return elements;
-}
-
-/// Of all pieces, those from ranks to themselves too. Whatever a rank has lies in one piece for each rank
-/// that has all of the tensor, and in one piece where each element is one rank's.
-std::int64_t pieces_elements(const Conversion& c, int ranks, std::int64_t samples) {
-  const auto whole = [](Spread s) { return s == Spread::replicated || s == Spread::partial; };
-  if (c.to.spread != Spread::window)
-    return (whole(c.to.spread) ? ranks : 1) * content_elements(c.from, c.shape, ranks, samples);
-  if (c.from.spread != Spread::window)
-    return (whole(c.from.spread) ? ranks : 1) * content_elements(c.to, c.shape, ranks, samples);
-  std::int64_t pieces = 0;
-  for (int i = 0; i < ranks; ++i)
-    for (int j = 0; j < ranks; ++j)
-      pieces += piece_elements(c, i, j, ranks, samples);
-  return pieces;
 }
 
 }  // namespace
@@ -159,10 +150,11 @@ std::int64_t moved_elements(const Conversion& c, int ranks, std::int64_t samples
     case Exchange::all_to_all:
       break;
   }
-  std::int64_t pieces = pieces_elements(c, ranks, samples);
+  const auto end = c.to.spread == Spread::window ? End::receive : End::send;
+  std::int64_t moved = 0;
   for (int r = 0; r < ranks; ++r)
-    pieces -= piece_elements(c, r, r, ranks, samples);
-  return pieces;
+    moved += pieces_elements(c, end, r, ranks, samples) - piece_elements(c, r, r, ranks, samples);
+  return moved;
 }
 
 std::vector<std::int64_t> buffer_cuts(const Conversion& c, int ranks, std::int64_t samples) {
@@ -189,8 +181,10 @@ std::vector<std::int64_t> receive_cuts(const Conversion& c, int rank, int ranks,
 }
 
 std::int64_t message_elements(const Conversion& c, End end, int rank, int ranks, std::int64_t samples) {
-  if (exchange_of(c.from, c.to) != Exchange::all_to_all) return buffer_cuts(c, ranks, samples).back();
-  return (end == End::send ? send_cuts : receive_cuts)(c, rank, ranks, samples).back();
+  const auto exchange = exchange_of(c.from, c.to);
+  if (exchange == Exchange::all_to_all)
+    return pieces_elements(c, end, rank, ranks, samples) - piece_elements(c, rank, rank, ranks, samples);
+  return pieces_elements(c, exchange == Exchange::all_gather ? End::receive : End::send, 0, ranks, samples);
 }
 
 bool zeroes_target(const Conversion& c) {
