@@ -156,27 +156,16 @@ std::optional<plan::Split> split(model::ModelSpec model, const plan::Request& re
   return plan::Split{.model = std::move(model), .plan = std::move(plan), .batch = request.batch};
 }
 
-std::optional<plan::Split> split_for_training(const RunOptions& options, const machine::Machine& machine,
-                                              std::vector<Violation>& violations,
-                                              const step::ModelPlacement* placement) {
-  if (!options.train.deterministic) check_microbatches(options, options.train.batch, violations);
-  check_chunks(options, violations);
-  if (options.train.deterministic) check_deterministic(options, violations);
-  return split(options.model, training_request(options), machine, violations, placement);
-}
-
 }  // namespace
 
 std::optional<plan::Split> split_for_training(const RunOptions& options, const machine::Machine& machine,
-                                              std::vector<Violation>& violations) {
-  return split_for_training(options, machine, violations, nullptr);
-}
-
-std::optional<plan::Split> split_for_training(const RunOptions& options,
-                                              const step::ModelPlacement& placement,
-                                              const machine::Machine& machine,
-                                              std::vector<Violation>& violations) {
-  return split_for_training(options, machine, violations, &placement);
+                                              std::vector<Violation>& violations, const KnownSplit& known) {
+  if (!options.train.deterministic) check_microbatches(options, options.train.batch, violations);
+  check_chunks(options, violations);
+  if (options.train.deterministic) check_deterministic(options, violations);
+  auto request = training_request(options);
+  request.speed = known.speed;
+  return split(options.model, request, machine, violations, known.placement);
 }
 
 std::optional<plan::Split> split_for_inference(const RunOptions& options, const machine::Machine& machine,

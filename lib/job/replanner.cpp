@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "partita/results/statistics.hpp"
 
@@ -34,7 +35,12 @@ std::vector<double> medians_of(const run::Training& training, std::size_t first,
 }  // namespace
 
 std::string name_of(const plan::Split& split) {
-  return predict::Candidate{.grid = split.plan.grid, .pipeline = split.plan.pipeline}.name();
+  const auto& [grid, pipeline, cut] = std::tie(split.plan.grid, split.plan.pipeline, split.plan.partition);
+  auto text = predict::Candidate{.grid = grid, .pipeline = pipeline}.name();
+  if (grid.pipeline == 1) return text;
+  for (std::size_t k = 0; k + 1 < cut.size(); ++k)
+    text += (k == 0 ? ", chunks of " : "+") + std::to_string(cut[k + 1] - cut[k]);
+  return text + " layers";
 }
 
 std::vector<base::Violation> check_replanning(const Input& input) {
@@ -77,13 +83,12 @@ void Replanner::observe(const run::Training& training) {
     rows_.back().after_measured_seconds = measured_.seconds;
 }
 
-std::optional<std::pair<plan::Split, double>> Replanner::first_possible(
-    const std::vector<predict::Outcome>& outcomes) const {
+std::optional<std::pair<plan::Split, double>> Replanner::first_possible(const predict::Replan& replan) const {
   const auto& input = job_.input;
-  for (const auto& outcome : outcomes) {
+  for (const auto& outcome : replan.better) {
     const auto options = predict::with(input.options, outcome.candidate);
     std::vector<base::Violation> violations;
-    auto split = config::split_for_training(options, input.machine, violations);
+    auto split = config::split_for_training(options, input.machine, violations, {.speed = replan.speed});
     if (!split) continue;
     for (const auto& more : {config::check_nodes(options, *split, job_.world.nodes()),
                              config::check_statistics(options, input.data->train.samples)})
@@ -100,7 +105,7 @@ bool Replanner::leaves(const run::Training& training) {
   if (!predict::departs(measured_.seconds, *expected_, input.options.automatic.replan_threshold))
     return false;
   const auto replan = predict::replan(input.options, split_, measured_, input.machine, input.table);
-  better_ = first_possible(replan.better);
+  better_ = first_possible(replan);
   rows_.push_back({.step = training.progress().step,
                    .before = name_of(split_),
                    .after = name_of(split_),

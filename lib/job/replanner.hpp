@@ -33,8 +33,7 @@ class Replanner {
   [[nodiscard]] bool is_asked() const { return job_.input.options.automatic.replan; }
   [[nodiscard]] double predicted_seconds() const;
   /// The best of the splits that this job can run.
-  [[nodiscard]] std::optional<std::pair<plan::Split, double>> first_possible(
-      const std::vector<predict::Outcome>&) const;
+  [[nodiscard]] std::optional<std::pair<plan::Split, double>> first_possible(const predict::Replan&) const;
   void tell(const predict::Replan&) const;
 
   const Job& job_;
@@ -47,10 +46,10 @@ class Replanner {
   std::vector<results::ReplanRow> rows_;
 };
 
-/// What keeps a run from changing its split. For one rank.
+/// What keeps a run from changing its split.
 std::vector<base::Violation> check_replanning(const Input&);
 
-/// How a split is called where plans are compared.
+/// How a split is called: as a candidate, with the layers of its chunks.
 std::string name_of(const plan::Split&);
 
 }  // namespace partita::job

@@ -77,10 +77,11 @@ std::vector<double> layer_times(const model::ModelSpec& model, const ModelPlacem
 /// All partitions of a model's layers into chunks.
 class Partitions {
  public:
-  Partitions(const model::ModelSpec& model, int stages, int chunks, const std::vector<double>& layer_times)
+  Partitions(const model::ModelSpec& model, const Cut& asked, const std::vector<double>& layer_times)
       : model_(model),
-        stages_(stages),
-        chunks_(chunks),
+        stages_(asked.stages),
+        chunks_(asked.stages * asked.chunks_of_stage),
+        speed_(asked.speed),
         layers_(static_cast<int>(layer_times.size())),
         sum_(layer_times.size() + 1, 0) {
     std::partial_sum(layer_times.begin(), layer_times.end(), sum_.begin() + 1);
@@ -88,12 +89,12 @@ class Partitions {
 
   /// Of all that keep to `stage=` the best; nothing when none does.
   [[nodiscard]] std::optional<Partition> best() const {
-    const double least = search([&](const Cost& before, int first, int end) {
-                           return Cost{std::max(before.first, picoseconds(first, end))};
+    const double least = search([&](const Cost& before, int chunk, int first, int end) {
+                           return Cost{std::max(before.first, picoseconds(chunk, first, end))};
                          }).cost.first;
     if (least == impossible) return std::nullopt;
-    return search([&](const Cost& before, int first, int end) {
-             const double time = picoseconds(first, end);
+    return search([&](const Cost& before, int chunk, int first, int end) {
+             const double time = picoseconds(chunk, first, end);
              return time > least ? Cost{}
                                  : Cost{before.first + carried_into(first), before.second + time * time};
            })
@@ -106,8 +107,9 @@ class Partitions {
     Partition partition;
   };
 
-  [[nodiscard]] double picoseconds(int first, int end) const {
-    return sum_[static_cast<std::size_t>(end)] - sum_[static_cast<std::size_t>(first)];
+  [[nodiscard]] double picoseconds(int chunk, int first, int end) const {
+    const double time = sum_[static_cast<std::size_t>(end)] - sum_[static_cast<std::size_t>(first)];
+    return speed_.empty() ? time : time / speed_[static_cast<std::size_t>(chunk % stages_)];
   }
   /// Over the boundary before a layer; an epilogue that is parted from the layer before it counts as one
   /// more.
@@ -118,7 +120,7 @@ class Partitions {
   }
 
   /// The cheapest partition, where `extended` is the cost of one whose last chunk is [first, end) behind
-  /// chunks of cost `before`; of equals the one that begins its last chunks first.
+  /// that many chunks of cost `before`; of equals the one that begins its last chunks first.
   template <class Extended>
   [[nodiscard]] Found search(const Extended& extended) const {
     const auto width = static_cast<std::size_t>(layers_) + 1;
@@ -132,7 +134,7 @@ class Partitions {
           const Cost& fewer = before[static_cast<std::size_t>(first)];
           if (fewer.first == impossible) continue;
           if (stages_ > 1 && pinned_elsewhere(model_, first, end, k % stages_)) continue;
-          const Cost with = extended(fewer, first, end);
+          const Cost with = extended(fewer, k, first, end);
           if (with >= cost[static_cast<std::size_t>(end)]) continue;
           cost[static_cast<std::size_t>(end)] = with;
           begin[static_cast<std::size_t>(k)][static_cast<std::size_t>(end)] = first;
@@ -145,7 +147,9 @@ class Partitions {
   }
 
   const model::ModelSpec& model_;
-  int stages_, chunks_, layers_;
+  int stages_, chunks_;
+  const std::vector<double>& speed_;  ///< by stage
+  int layers_;
   std::vector<double> sum_;  ///< picoseconds of layers [0, l)
 };
 
@@ -153,13 +157,13 @@ class Partitions {
 
 Partition partition(const model::ModelSpec& model, const ModelPlacement& placement, const Cut& asked,
                     const machine::Machine& machine, std::vector<base::Violation>& violations) {
-  const auto [stages, chunks_of_stage, samples] = asked;
+  const int stages = asked.stages, chunks_of_stage = asked.chunks_of_stage;
   if (std::int64_t{stages} * chunks_of_stage > std::ssize(model.layers)) {
     violations.push_back(too_many(model, stages, chunks_of_stage));
     return {};
   }
-  const auto times = layer_times(model, placement, samples, machine);
-  auto best = Partitions(model, stages, stages * chunks_of_stage, times).best();
+  const auto times = layer_times(model, placement, asked.samples, machine);
+  auto best = Partitions(model, asked, times).best();
   if (best) return std::move(*best);
   refuse_stages(model, stages, violations);
   return {};

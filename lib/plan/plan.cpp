@@ -1,12 +1,29 @@
 /// A placement for the nominal batch first, then the partition of the layers as they are placed.
 #include "partita/plan/plan.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "partita/plan/grid.hpp"
 #include "partita/plan/partition.hpp"
 
 namespace partita::plan {
+namespace {
+
+/// Of each stage that of its slowest rank; empty where all are as fast as the machine's.
+std::vector<double> speed_of_stages(const topology::GridExtent& grid, const std::map<int, double>& speed) {
+  if (speed.empty()) return {};
+  std::vector<double> slowest(static_cast<std::size_t>(grid.pipeline), INFINITY);
+  for (int rank = 0; rank < grid.size(); ++rank) {
+    const auto found = speed.find(rank);
+    auto& of_stage = slowest[static_cast<std::size_t>(topology::coordinate_of(grid, rank).pipeline)];
+    of_stage = std::min(of_stage, found == speed.end() ? 1 : found->second);
+  }
+  return slowest;
+}
+
+}  // namespace
 
 step::Plan choose(const model::ModelSpec& model, const Request& request, const machine::Machine& machine,
                   std::vector<base::Violation>& violations) {
@@ -26,7 +43,8 @@ step::Plan choose(const model::ModelSpec& model, const Request& request, step::M
   const auto samples = largest_share(request.grid, request.batch);
   const Cut cut{.stages = request.grid.pipeline,
                 .chunks_of_stage = pipeline.chunks,
-                .samples = (samples + pipeline.microbatches - 1) / pipeline.microbatches};
+                .samples = (samples + pipeline.microbatches - 1) / pipeline.microbatches,
+                .speed = speed_of_stages(request.grid, request.speed)};
   plan.partition = partition(model, plan.placement, cut, machine, violations);
   return plan;
 }

@@ -117,9 +117,9 @@ class Search {
     const auto run = with(run_, candidate);
     const std::pair plane(candidate.grid.data, candidate.grid.tensor);
     const auto known = placements_.find(plane);
-    auto split = known == placements_.end()
-                     ? config::split_for_training(run, machine_.machine, violations)
-                     : config::split_for_training(run, known->second, machine_.machine, violations);
+    auto split = config::split_for_training(
+        run, machine_.machine, violations,
+        {.placement = known == placements_.end() ? nullptr : &known->second, .speed = machine_.speed});
     if (!split || !violations.empty()) return {};
     placements_.try_emplace(plane, split->plan.placement);
     return subject_of(run, std::move(*split), machine_.machine, table_);

@@ -21,8 +21,9 @@ import jobs
 mpiexec, train, compare = sys.argv[1:4]
 folder = pathlib.Path(tempfile.mkdtemp())
 STEPS = 3  # of an epoch
-# Nearly all work is in the first layer: with a slow second rank the two layers are best on a rank each.
-NET = ["--model.input=200", "--model.layer=linear 100", "--model.layer=relu", "--model.layer=linear 5", "--data.name=random",
+# With a slow second rank two stages are best, the first with both large layers; where stages are alike each has one of them.
+LAYERS = ["linear 100", "relu", "linear 100", "relu", "linear 5"]
+NET = ["--model.input=200", "--data.name=random",
        "--data.task=classification", "--data.features=200", "--data.classes=5", "--data.train-samples=58", "--data.test-samples=20",
        "--train.batch=20", "--train.optimizer=adam", "--train.learning-rate=0.001", "--compute.threads=1", "--sync.algorithm=ring",
        "--checkpoint.keep=5"]
@@ -39,17 +40,17 @@ as_said, slow = machine("as-said", 1), machine("slow", 4)
 NET.append(f"--machine={as_said}")
 
 
-def launch(*words, clocks=(as_said, as_said), code=0):
-    command = [mpiexec]
+def launch(*words, clocks=(as_said, as_said), layers=LAYERS, code=0):
+    command, model = [mpiexec], [f"--model.layer={layer}" for layer in layers]
     for clock in clocks:
-        command += ([":"] if len(command) > 1 else []) + ["-n", 1, train, *NET, f"--virtual-clock={clock}", *words]
+        command += ([":"] if len(command) > 1 else []) + ["-n", 1, train, *NET, *model, f"--virtual-clock={clock}", *words]
     done = jobs.run(command)
     assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
     return done.stdout + done.stderr
 
 
-def result(name, *words, clocks=(as_said, slow)):
-    text = launch(f"--output={folder}/{name}.h5", f"--save-model={folder}/{name}.model", *words, clocks=clocks)
+def result(name, *words, clocks=(as_said, slow), layers=LAYERS):
+    text = launch(f"--output={folder}/{name}.h5", f"--save-model={folder}/{name}.model", *words, clocks=clocks, layers=layers)
     return h5py.File(folder / f"{name}.h5"), text
 
 
@@ -91,11 +92,13 @@ def same_counts(here, there):
     assert here == there, [(key, here.get(key), there.get(key)) for key in {**here, **there} if here.get(key) != there.get(key)]
 
 
-def keys_of(plan):
-    data, pipeline, tensor, schedule, microbatches = re.fullmatch(
-        r"data=(\d+) pipeline=(\d+) tensor=(\d+), ([a-z0-9-]+)(?:, (\d+) micro-batches)?", plan).groups()
-    return [f"--grid.data={data}", f"--grid.pipeline={pipeline}", f"--grid.tensor={tensor}", f"--pipeline.schedule={schedule}",
-            f"--pipeline.microbatches={microbatches or 1}"]
+def asked_for(plan):
+    """The layers and keys of a run that has this plan from the beginning."""
+    data, pipeline, tensor, schedule, microbatches, first = re.fullmatch(
+        r"data=(\d+) pipeline=(\d+) tensor=(\d+), ([a-z0-9-]+)(?:, (\d+) micro-batches)?, chunks of (\d+)\+\d+ layers", plan).groups()
+    layers = [f"{layer} stage={0 if i < int(first) else 1}" for i, layer in enumerate(LAYERS)]
+    return layers, [f"--grid.data={data}", f"--grid.pipeline={pipeline}", f"--grid.tensor={tensor}", f"--pipeline.schedule={schedule}",
+                    f"--pipeline.microbatches={microbatches or 1}"]
 
 
 # The second rank is slow: after the first epoch the training goes on with another grid.
@@ -104,6 +107,7 @@ replans = columns(moved["replans"])
 assert replans["step"].tolist() == [STEPS], replans
 before, after = replans["before"][0].decode(), replans["after"][0].decode()
 assert before == "data=2 pipeline=1 tensor=1" and after.startswith("data=1 pipeline=2 tensor=1"), replans
+assert after.endswith("chunks of 3+2 layers"), replans
 assert f"{after}, which is to go on" in text, text
 seconds = {name: column[0] for name, column in replans.items() if name.endswith("seconds")}
 assert seconds["measured_seconds"] > 3 * seconds["expected_seconds"], seconds
@@ -118,7 +122,8 @@ assert steps["rank_seconds"][2 * STEPS - 2].max() == seconds["after_measured_sec
 
 # The same by two jobs.
 first, _ = result("first", "--train.epochs=1", f"--checkpoint.every={STEPS}")
-second, _ = result("second", "--train.epochs=3", "--resume", f"--checkpoint.dir={folder}/first.checkpoints", *keys_of(after))
+layers, keys = asked_for(after)
+second, _ = result("second", "--train.epochs=3", "--resume", f"--checkpoint.dir={folder}/first.checkpoints", *keys, layers=layers)
 assert second.attrs["first_step"] == STEPS and "replans" not in second
 for name in ("loss", "samples", "learning_rate"):
     same({name: steps[name]}, {name: numpy.concatenate([file["steps"][name][()] for file in (first, second)])})

@@ -169,6 +169,19 @@ TEST(Partition, FollowsTheMachine) {
   EXPECT_GT(partition(model, unplaced(model), cut, slow_caches, violations)[1], 1);
 }
 
+/// A stage of half the speed takes half as much: of twelve equal layers four, not six.
+TEST(Partition, GivesSlowStagesLess) {
+  const auto model = model_of("64", std::vector<std::string>(12, "linear 64"));
+  std::vector<base::Violation> violations;
+  const auto cut = [&](const std::vector<double>& speed) {
+    return partition(model, unplaced(model), {.stages = 2, .samples = 64, .speed = speed}, shipped,
+                     violations)[1];
+  };
+  EXPECT_EQ(cut({}), 6);
+  EXPECT_EQ(cut({1, 0.5}), 8);
+  EXPECT_EQ(cut({0.5, 1}), 4);
+}
+
 /// Where each kernel takes its time whatever it computes, stages have equally many of them.
 TEST(Partition, CountsCalls) {
   const auto model = model_of("64", {"linear 64", "tanh", "tanh", "tanh", "tanh", "tanh"});

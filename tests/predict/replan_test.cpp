@@ -22,9 +22,10 @@ TEST(Replan, IsAskedWhereStepsLeaveThePrediction) {
 
 /// The split of a candidate, where the run takes it.
 std::optional<plan::Split> split_of(const config::RunOptions& run, const Candidate& candidate,
-                                    const machine::Machine& machine) {
+                                    const machine::Machine& machine,
+                                    const std::map<int, double>& speed = {}) {
   std::vector<base::Violation> violations;
-  auto split = config::split_for_training(with(run, candidate), machine, violations);
+  auto split = config::split_for_training(with(run, candidate), machine, violations, {.speed = speed});
   return violations.empty() ? std::move(split) : std::nullopt;
 }
 
@@ -71,7 +72,7 @@ TEST(Replan, FindsTheBestForASlowRank) {
     EXPECT_NEAR(replan.current_seconds, measured.seconds, 1e-4 * measured.seconds) << trial;
     double best = measured.seconds;
     for (const auto& candidate : candidates_of(run, ranks))
-      if (const auto split = split_of(run, candidate, machine))
+      if (const auto split = split_of(run, candidate, machine, seen.speed))
         best = std::min(best, step_on(run, *split, seen).seconds);
     if (replan.better.empty()) {
       EXPECT_GE(best, 0.9499 * measured.seconds) << trial;

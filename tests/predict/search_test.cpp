@@ -20,7 +20,7 @@ std::vector<std::pair<Candidate, double>> all_simulated(const config::RunOptions
   for (const auto& candidate : candidates_of(run, ranks)) {
     std::vector<base::Violation> violations;
     const auto options = with(run, candidate);
-    auto split = config::split_for_training(options, machine, violations);
+    auto split = config::split_for_training(options, machine, violations, {.speed = speed});
     if (!split || !violations.empty()) continue;
     const auto subject = subject_of(options, std::move(*split), machine, table);
     all.emplace_back(candidate,

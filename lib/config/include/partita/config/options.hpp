@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <set>
 #include <span>
@@ -191,16 +192,20 @@ std::string unknown_key(const std::string& name, std::vector<std::string_view> o
 /// not fit.
 std::vector<base::Violation> fit_to_world(RunOptions&, int world);
 
+/// What is known of a split before it is made.
+struct KnownSplit {
+  /// Of another split of the training, on as many data and tensor ranks of the machine: it does not depend on
+  /// the pipeline.
+  const step::ModelPlacement* placement = nullptr;
+  std::map<int, double> speed = {};  ///< of ranks that are not as fast as the machine's
+};
+
 /// The split of a training's model, with every default filled in; in the deterministic mode one micro-batch a
 /// grain. Appends what cannot be split over the grid as asked (stages, chunks, micro-batches, grains);
 /// nothing where there is no plan.
 std::optional<plan::Split> split_for_training(const RunOptions&, const machine::Machine&,
-                                              std::vector<base::Violation>& violations);
-/// The same with the placement of another split of the training, on as many data and tensor ranks of the
-/// machine: it does not depend on the pipeline.
-std::optional<plan::Split> split_for_training(const RunOptions&, const step::ModelPlacement&,
-                                              const machine::Machine&,
-                                              std::vector<base::Violation>& violations);
+                                              std::vector<base::Violation>& violations,
+                                              const KnownSplit& = {});
 /// The same of an inference, of the model with all layers frozen (a deterministic training changes nothing
 /// here).
 std::optional<plan::Split> split_for_inference(const RunOptions&, const machine::Machine&,

@@ -13,6 +13,7 @@ namespace partita::plan {
 struct Cut {
   int stages = 1, chunks_of_stage = 1;
   std::int64_t samples = 1;
+  std::vector<double> speed = {};  ///< by stage, of what it computes; empty: all 1
 };
 
 /// The exact optimum for a chain (dynamic programme over cuts); among equals the one whose boundaries carry

@@ -2,6 +2,7 @@
 /// on a machine. Chosen once, alike on every rank; `step` lowers what was chosen to programs.
 #pragma once
 
+#include <map>
 #include <vector>
 
 #include "partita/base/error.hpp"
@@ -22,6 +23,8 @@ struct Request {
   Outputs outputs = Outputs::any;  ///< `whole` for those who read them
   /// Of all-reduces; in the deterministic mode recursive doubling, whatever this is.
   collective::Algorithm algorithm = collective::Algorithm::automatic;
+  /// Of ranks of the grid that are not as fast as the machine's; below 1: slower.
+  std::map<int, double> speed = {};
 };
 
 /// What cannot be split as asked is appended to `violations`; the plan must not be used then.

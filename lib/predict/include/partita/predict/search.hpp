@@ -20,8 +20,9 @@ struct SearchOptions {
   Objective objective = Objective::step;
   std::optional<kernels::Bytes> memory;  ///< that a rank has
   std::size_t top = 10;                  ///< plans that are simulated whatever their bound
-  std::map<int, double> speed = {};      ///< of ranks that are not as fast as the machine's; see `Supposed`
-  std::int64_t samples = 0;              ///< of an epoch, where it decides
+  /// Of ranks that are not as fast as the machine's, as in `Supposed`; stages are cut by them.
+  std::map<int, double> speed = {};
+  std::int64_t samples = 0;  ///< of an epoch, where it decides
   /// Rounds of transfers in all steps that are simulated in full depth, beyond 64 ranks and where only that
   /// depth knows all of the machine. The other plans remain `unshared`.
   std::int64_t most_full_rounds = 4'000'000;
