@@ -7,7 +7,9 @@ is not taken for speed. The regret of a choice is what it takes more than the be
 first three, as strategy=auto does. Beside it data parallelism alone, the tensor axis alone, and a plan drawn by chance.
 """
 import argparse
+import contextlib
 import csv
+import itertools
 import pathlib
 import random
 import statistics
@@ -84,20 +86,19 @@ def main():
     options = parser.parse_args()
     rows, columns = [], ("@1", "@3", "data", "tensor", "any")
     print(f"{'model':<12}{'batch':>6}{'plans':>7}{'best ms':>10}  {'best plan':<62}" + "".join(f"{c:>8}" for c in columns) + f"{'search s':>10}")
-    with tempfile.TemporaryDirectory() as name:
-        for model in run_files:
-            if options.only not in model:
-                continue
-            for batch in map(int, options.batches.split(",")):
-                first, predicted = measure(model, batch, options, pathlib.Path(name))
-                second, _ = measure(model, batch, options, pathlib.Path(name))
-                both = (regrets(first, second, predicted, options.ranks), regrets(second, first, predicted, options.ranks))
-                regret = {column: statistics.mean(half[column] for half in both) for column in columns if column in both[0]}
-                best = min(first, key=first.get)
-                rows.append({"model": model, "batch": batch, "plans": len(first), "best": best, "best_seconds": second[best],
-                             "search_seconds": search_seconds(model, batch, options), **regret})
-                print(f"{model:<12}{batch:>6}{len(first):>7}{second[best] * 1e3:10.3f}  {best:<62}"
-                      + "".join(f"{regret[c]:8.1%}" if c in regret else f"{'-':>8}" for c in columns) + f"{rows[-1]['search_seconds']:10.2f}", flush=True)
+    with tempfile.TemporaryDirectory() as name, contextlib.suppress(KeyboardInterrupt):  # what is there by then counts
+        for model, batch in itertools.product((model for model in run_files if options.only in model), map(int, options.batches.split(","))):
+            first, predicted = measure(model, batch, options, pathlib.Path(name))
+            second, _ = measure(model, batch, options, pathlib.Path(name))
+            both = (regrets(first, second, predicted, options.ranks), regrets(second, first, predicted, options.ranks))
+            regret = {column: statistics.mean(half[column] for half in both) for column in columns if column in both[0]}
+            best = min(first, key=first.get)
+            rows.append({"model": model, "batch": batch, "plans": len(first), "best": best, "best_seconds": second[best],
+                         "search_seconds": search_seconds(model, batch, options), **regret})
+            print(f"{model:<12}{batch:>6}{len(first):>7}{second[best] * 1e3:10.3f}  {best:<62}"
+                  + "".join(f"{regret[c]:8.1%}" if c in regret else f"{'-':>8}" for c in columns) + f"{rows[-1]['search_seconds']:10.2f}", flush=True)
+    if not rows:
+        return 1
     kept = True
     for column in columns:
         values = [row[column] for row in rows if column in row]

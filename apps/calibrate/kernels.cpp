@@ -2,6 +2,8 @@
 #include "kernels.hpp"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <cmath>
 
 #include "partita/machine/machine.hpp"
@@ -21,12 +23,23 @@ double quartile_range(std::span<const double> seconds) {
   return results::percentile(seconds, 75) - results::percentile(seconds, 25);
 }
 
+/// To four digits: no time is known better, and files of many rows stay short.
+double rounded(double seconds) {
+  std::array<char, 32> text{};
+  constexpr int digits = 4;
+  const auto end =
+      std::to_chars(text.data(), text.data() + text.size(), seconds, std::chars_format::scientific, digits - 1)
+          .ptr;
+  std::from_chars(text.data(), end, seconds);
+  return seconds;
+}
+
 machine::KernelTime time_of(const machine::KernelKey& key, std::span<const double> seconds) {
   return {.key = key,
           .runs = static_cast<std::int64_t>(seconds.size()),
-          .median_seconds = results::median(seconds),
-          .lower_quartile_seconds = results::percentile(seconds, 25),
-          .upper_quartile_seconds = results::percentile(seconds, 75)};
+          .median_seconds = rounded(results::median(seconds)),
+          .lower_quartile_seconds = rounded(results::percentile(seconds, 25)),
+          .upper_quartile_seconds = rounded(results::percentile(seconds, 75))};
 }
 
 bool has_kernel(const machine::KernelKey& key) { return !key.kernel.empty(); }
