@@ -57,7 +57,8 @@ def median_step(result, skip):
 
 def predict(keys, machine, what_if, folder):
     result = folder / "predicted.h5"
-    run([binaries / "partita-simulate", *keys, "--train.steps=4", f"--machine={machine}", "--output", result, "--overwrite",
+    split = [key for key in keys if not str(key).startswith("--machine=")]
+    run([binaries / "partita-simulate", *split, "--train.steps=4", f"--machine={machine}", "--output", result, "--overwrite",
          *([f"--what-if={what_if}"] if what_if else [])])
     return median_step(result, 0)
 
@@ -106,7 +107,7 @@ def main():
         slower.write_text(re.sub(r"(?m)^(message .*)\bsend_seconds=(\S+)", lambda m: f"{m[1]}send_seconds={float(m[2]) + delay}",
                                  options.machine.read_text()))
         for name, (keys, what_if) in trainings.items():
-            keys = [*keys, "--compute.threads=1", "--evaluate.every=0"]
+            keys = [*keys, f"--machine={options.machine}", "--compute.threads=1", "--evaluate.every=0"]
             predicted = predict(keys, options.machine, "", folder), predict(keys, options.machine if what_if else slower, what_if, folder)
             steps = warm_up + max(8, min(300, round(1 / predicted[0])))
             seen = ([], [])

@@ -1,7 +1,7 @@
 /// Binds a drawn network as a trial binds a user's plan.
 #include "trainee.hpp"
 
-#include "partita/cost/reach.hpp"
+#include "partita/cost/reuse.hpp"
 #include "partita/cost/work.hpp"
 #include "partita/plan/plan.hpp"
 

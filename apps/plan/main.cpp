@@ -52,12 +52,15 @@ int run_main(int argc, const char* const* argv) {
     return std::cout << base::version_text("partita-plan", job::libraries_in_use()), command_line::success;
   if (!input.violations.empty()) throw base::ConfigError(input.violations);
   if (options.print_config) return std::cout << config::print_config(options), command_line::success;
+  own.search.samples = input.data->train.samples.value();
   if (!own.may_guess) {
+    std::vector<std::int64_t> batches{options.train.batch};
+    const auto rest = own.search.samples % options.train.batch;
+    if (own.search.objective == predict::Objective::epoch && rest > 0) batches.push_back(rest);
     predict::Guesses guesses(input.machine);
-    guesses.add_candidates(options, own.ranks, input.table);
+    guesses.add_candidates(options, own.ranks, input.table, batches);
     guesses.refuse();
   }
-  own.search.samples = input.data->train.samples.value();
   const auto plans = predict::search(options, own.ranks, input.machine, input.table, own.search);
   if (plans.count(predict::Fate::simulated) == 0) {
     if (plans.count(predict::Fate::too_large) > 0) throw nothing_fits(plans, *own.search.memory);

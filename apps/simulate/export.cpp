@@ -47,13 +47,13 @@ void must(const std::string& doing, const std::error_code& error) {
   if (error) throw results::WriteError(doing, error.value(), error.message());
 }
 
-void remove(const fs::path& folder) {
+void remove_folder(const fs::path& folder) {
   std::error_code error;
   fs::remove_all(folder, error);
   must("delete " + folder.string(), error);
 }
 
-void rename(const fs::path& from, const fs::path& to) {
+void rename_folder(const fs::path& from, const fs::path& to) {
   std::error_code error;
   fs::rename(from, to, error);
   must("rename " + from.string(), error);
@@ -61,18 +61,18 @@ void rename(const fs::path& from, const fs::path& to) {
 
 void replace_folder(const fs::path& folder, const predict::Texts& texts) {
   const auto fresh = beside(folder, ".partial"), old = beside(folder, ".old");
-  remove(fresh);
+  remove_folder(fresh);
   std::error_code error;
   fs::create_directory(fresh, error);
   must("make " + fresh.string(), error);
   for (const auto& [name, text] : texts)
     replace(fresh / name, text);
   if (base::exists(folder)) {
-    remove(old);
-    rename(folder, old);
+    remove_folder(old);
+    rename_folder(folder, old);
   }
-  rename(fresh, folder);
-  remove(old);
+  rename_folder(fresh, folder);
+  remove_folder(old);
 }
 
 }  // namespace

@@ -109,9 +109,7 @@ void print_sensitivities(std::ostream& out, const predict::Subject& subject,
 }
 
 void print_memory(std::ostream& out, const predict::Subject& subject, const predict::Prediction& prediction) {
-  std::vector<int> ranks;
-  for (const auto& program : prediction.roles.programs)  // the first data rank has the largest share
-    ranks.push_back(topology::rank_of(program.grid, program.at));
+  const auto ranks = predict::ranks_that_differ(prediction.roles, prediction.batch);
   const auto rows = predict::memory_of(subject, prediction.roles, std::array{prediction.batch}, ranks);
   const auto total = [](const results::MemoryRow& m) {
     return m.parameters + m.gradients + m.optimizer_state + m.activations + m.communication_buffers;

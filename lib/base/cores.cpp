@@ -146,6 +146,8 @@ int cores_together(int bound_cores, std::span<const std::vector<CpuLimit>> limit
 
 std::vector<CacheSize> data_caches(const fs::path& root) {
   std::vector<CacheSize> caches;
+  const int threads_of_core =
+      cores_of_list(first_line(root / "sys/devices/system/cpu/cpu0/topology/thread_siblings_list"));
   for (int index = 0;; ++index) {
     const auto folder = root / "sys/devices/system/cpu/cpu0/cache" / ("index" + std::to_string(index));
     const auto type = first_line(folder / "type"), size = first_line(folder / "size");
@@ -153,7 +155,8 @@ std::vector<CacheSize> data_caches(const fs::path& root) {
     if (type == "Instruction") continue;
     const auto kibibytes = number_of<std::int64_t>(std::string_view(size).substr(0, size.find('K')));
     if (!kibibytes || *kibibytes < 1) return {};
-    caches.push_back({*kibibytes << 10, cores_of_list(first_line(folder / "shared_cpu_list"))});
+    const int threads = cores_of_list(first_line(folder / "shared_cpu_list"));
+    caches.push_back({*kibibytes << 10, std::max(1, threads / threads_of_core)});
   }
   std::ranges::sort(caches, {}, &CacheSize::bytes);
   return caches;

@@ -16,7 +16,7 @@ using Matrix = std::vector<std::vector<double>>;
 /// Rows that speak for a run; how far they reach, in e-folds of an extent; how much of what rows differ is
 /// their own, and says nothing of others.
 constexpr std::size_t nearest_rows = 32;
-constexpr double reach = 6, own_share = 0.03;
+constexpr double correlation_length = 6, own_share = 0.03;
 
 /// How much the model's opinion counts against one row's: decides what rows leave open.
 constexpr double weight_of_model = 1e-3;
@@ -33,7 +33,7 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
 }
 
 double likeness(const std::vector<double>& a, const std::vector<double>& b) {
-  return std::exp(-std::sqrt(squared_distance(a, b)) / reach);
+  return std::exp(-std::sqrt(squared_distance(a, b)) / correlation_length);
 }
 
 /// x of Ax = b for a symmetric, positive definite A, of which the lower half is given (Cholesky).
@@ -138,6 +138,12 @@ KernelFamily::KernelFamily(std::string kernel, kernels::Bytes of_element, std::v
   seconds_of_parts_ = fit(relative, scaled(model, relative));
   std::vector<double> excesses;
   for (auto& row : rows) {
+    const auto extents = extents_of(row.run);
+    if (points_.empty()) least_ = most_ = extents;
+    for (std::size_t i = 0; i < extents.size(); ++i) {
+      least_[i] = std::min(least_[i], extents[i]);
+      most_[i] = std::max(most_[i], extents[i]);
+    }
     excesses.push_back(std::log(row.seconds / fitted(row.run)));
     points_.push_back({.row = row, .at = coordinates_of(kernel_, row.run), .log_excess = excesses.back()});
   }
@@ -150,12 +156,10 @@ double KernelFamily::fitted(const Run& run) const {
   return dot(amounts(parts_of(kernel_, run, of_element_)), seconds_of_parts_);
 }
 
-bool KernelFamily::encloses(const std::vector<double>& at) const {
-  for (std::size_t i = 0; i < at.size(); ++i) {
-    const auto [least, most] =
-        std::ranges::minmax_element(points_, {}, [i](const Point& p) { return p.at[i]; });
-    if (at[i] < least->at[i] || at[i] > most->at[i]) return false;
-  }
+bool KernelFamily::encloses(const Run& run) const {
+  const auto extents = extents_of(run);
+  for (std::size_t i = 0; i < extents.size(); ++i)
+    if (extents[i] < least_[i] || extents[i] > most_[i]) return false;
   return true;
 }
 
@@ -185,7 +189,7 @@ KernelFamily::Time KernelFamily::at(const Run& run) const {
   const auto row = std::ranges::find(points_, run, [](const Point& point) { return point.row.run; });
   if (row != points_.end()) return {row->row.seconds, Basis::measured};
   const auto at = coordinates_of(kernel_, run);
-  return {fitted(run) * std::exp(excess_at(at)), encloses(at) ? Basis::interpolated : Basis::extrapolated};
+  return {fitted(run) * std::exp(excess_at(at)), encloses(run) ? Basis::interpolated : Basis::extrapolated};
 }
 
 const KernelFamily::Row& KernelFamily::nearest(const Run& run) const {

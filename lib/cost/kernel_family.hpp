@@ -37,6 +37,9 @@ std::vector<Part> parts_of(const std::string& kernel, const Run&, kernels::Bytes
 /// take. Always as many for one kernel, number of extents and number of caches.
 std::vector<double> coordinates_of(const std::string& kernel, const Run&);
 
+/// What must lie within that of the rows, each for itself, if a time is to be interpolated.
+std::vector<double> extents_of(const Run&);
+
 class KernelFamily {
  public:
   struct Row {
@@ -62,7 +65,7 @@ class KernelFamily {
     double log_excess;  ///< of the row's seconds over the fitted ones
   };
   [[nodiscard]] double fitted(const Run&) const;
-  [[nodiscard]] bool encloses(const std::vector<double>& at) const;
+  [[nodiscard]] bool encloses(const Run&) const;
   [[nodiscard]] double excess_at(const std::vector<double>& at) const;
 
   std::string kernel_;
@@ -70,6 +73,7 @@ class KernelFamily {
   std::vector<double> seconds_of_parts_;  ///< each part, of one call, FLOP or byte
   std::vector<Point> points_;
   double usual_excess_ = 0;
+  std::vector<double> least_, most_;  ///< extents of the rows
 };
 
 }  // namespace partita::cost

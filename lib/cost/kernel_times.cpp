@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "kernel_family.hpp"
-#include "partita/cost/reach.hpp"
+#include "partita/cost/reuse.hpp"
 #include "partita/cost/time.hpp"
 
 namespace partita::cost {
@@ -98,13 +98,17 @@ class KernelTimes::Table {
     return beyond_caches(program, batch, execution_, machine_.caches);
   }
 
+  [[nodiscard]] KernelKey key_of(const step::Program& program, const step::Instruction& instruction,
+                                 std::int64_t samples, const Extents& beyond) const {
+    auto key = cost::key_of(program, instruction, samples, execution_);
+    key.beyond = beyond;
+    return key;
+  }
+
   [[nodiscard]] InstructionTime of(const step::Program& program, const step::Instruction& instruction,
                                    std::int64_t samples, const Extents& beyond) const {
-    if (!families_.empty()) {
-      auto key = key_of(program, instruction, samples, execution_);
-      key.beyond = beyond;
-      if (const auto known = known_time(key)) return *known;
-    }
+    if (!families_.empty())
+      if (const auto known = known_time(key_of(program, instruction, samples, beyond))) return *known;
     const auto work =
         instruction.kind == step::Kind::update
             ? work_of_update(program.slots[instruction.writes.front()].fixed, program.type, states_)
@@ -140,10 +144,17 @@ KernelTimes::KernelTimes(const Machine& machine, Execution execution)
 ProgramTimes::ProgramTimes(KernelTimes kernels, const step::Program& program, std::int64_t batch)
     : table_(std::move(kernels.table_)), program_(&program), beyond_(table_->beyond_of(program, batch)) {}
 
-InstructionTime ProgramTimes::of(const step::Instruction& instruction, std::int64_t samples) const {
+Extents ProgramTimes::beyond_of(const step::Instruction& instruction) const {
   const auto index = &instruction - program_->instructions.data();
-  return table_->of(*program_, instruction, samples,
-                    beyond_.empty() ? Extents() : beyond_[static_cast<std::size_t>(index)]);
+  return beyond_.empty() ? Extents() : beyond_[static_cast<std::size_t>(index)];
+}
+
+InstructionTime ProgramTimes::of(const step::Instruction& instruction, std::int64_t samples) const {
+  return table_->of(*program_, instruction, samples, beyond_of(instruction));
+}
+
+KernelKey ProgramTimes::key_of(const step::Instruction& instruction, std::int64_t samples) const {
+  return table_->key_of(*program_, instruction, samples, beyond_of(instruction));
 }
 
 std::optional<KernelKey> KernelTimes::nearest(const KernelKey& key) const { return table_->nearest(key); }

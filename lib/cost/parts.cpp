@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "kernel_family.hpp"
-#include "partita/cost/reach.hpp"
+#include "partita/cost/reuse.hpp"
 #include "partita/kernels/shape.hpp"
 
 namespace partita::cost {
@@ -95,6 +95,14 @@ std::vector<Part> parts_of(const std::string& kernel, const Run& run, kernels::B
   for (std::size_t c = beyond.size() - outer; c < beyond.size(); ++c)
     parts.push_back({Of::bytes, touched * static_cast<double>(beyond[c]) / 100, false});
   return parts;
+}
+
+std::vector<double> extents_of(const Run& run) {
+  std::vector<double> extents(run.shape.begin(), run.shape.end());
+  extents.insert(extents.end(), run.marks.begin(), run.marks.end());
+  extents.insert(extents.end(), run.beyond.begin(), run.beyond.end());
+  extents.push_back(run.active_ranks);
+  return extents;
 }
 
 std::vector<double> coordinates_of(const std::string& kernel, const Run& run) {

@@ -3,7 +3,11 @@
 #include "replanner.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <functional>
+#include <span>
+#include <string>
 #include <tuple>
 
 #include "partita/results/statistics.hpp"
@@ -89,7 +93,7 @@ std::optional<std::pair<plan::Split, double>> Replanner::first_possible(const pr
     const auto options = predict::with(input.options, outcome.candidate);
     std::vector<base::Violation> violations;
     auto split = config::split_for_training(options, input.machine, violations, {.speed = replan.speed});
-    if (!split) continue;
+    if (!split || name_of(*split) == name_of(split_)) continue;
     for (const auto& more : {config::check_nodes(options, *split, job_.world.nodes()),
                              config::check_statistics(options, input.data->train.samples)})
       violations.insert(violations.end(), more.begin(), more.end());
@@ -98,14 +102,24 @@ std::optional<std::pair<plan::Split, double>> Replanner::first_possible(const pr
   return {};
 }
 
+bool Replanner::are_agreed(const std::string& decision) const {
+  // Exact in a double.
+  const auto hash = static_cast<double>(std::hash<std::string>()(decision) >> 12U);
+  std::array<double, 2> extremes{hash, -hash};
+  job_.world.all_reduce(std::span<double>(extremes), comm::Combine::max, collective::Purpose::control);
+  return extremes[0] == -extremes[1];
+}
+
 bool Replanner::leaves(const run::Training& training) {
   const auto& input = job_.input;
   if (!is_asked() || measured_.seconds == 0) return false;
   if (!expected_) expected_ = predicted_seconds();
-  if (!predict::departs(measured_.seconds, *expected_, input.options.automatic.replan_threshold))
-    return false;
+  const bool departs =
+      predict::departs(measured_.seconds, *expected_, input.options.automatic.replan_threshold);
+  if (!are_agreed(departs ? "departs" : "") || !departs) return false;
   const auto replan = predict::replan(input.options, split_, measured_, input.machine, input.table);
   better_ = first_possible(replan);
+  if (!are_agreed(better_ ? name_of(better_->first) : "")) better_.reset();
   rows_.push_back({.step = training.progress().step,
                    .before = name_of(split_),
                    .after = name_of(split_),

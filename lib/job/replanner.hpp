@@ -33,6 +33,9 @@ class Replanner {
   [[nodiscard]] bool is_asked() const { return job_.input.options.automatic.replan; }
   [[nodiscard]] double predicted_seconds() const;
   /// The best of the splits that this job can run.
+  /// Whether all ranks decided the same: their searches may differ by rounding where their cores do.
+  /// Collective over the world.
+  [[nodiscard]] bool are_agreed(const std::string& decision) const;
   [[nodiscard]] std::optional<std::pair<plan::Split, double>> first_possible(const predict::Replan&) const;
   void tell(const predict::Replan&) const;
 

@@ -17,8 +17,13 @@ std::string text_of(const KernelKey& key) {
   std::string text;
   for (const auto* const word : {&key.implementation, &key.kernel, &key.phase, &key.type, &key.layout})
     text += *word + (word->empty() ? "" : " ");
-  for (const auto& extent : key.shape)
-    text += std::to_string(extent) + (&extent == &key.shape.back() ? " " : "x");
+  const auto list = [&](const std::vector<std::int64_t>& numbers) {
+    for (const auto& number : numbers)
+      text += std::to_string(number) + (&number == &numbers.back() ? " " : "x");
+  };
+  list(key.shape);
+  if (!key.beyond.empty()) text += "beyond=";
+  list(key.beyond);
   return text + "threads=" + std::to_string(key.threads) +
          " active_ranks=" + std::to_string(key.active_ranks);
 }
@@ -57,7 +62,7 @@ void Guesses::add(const Subject& subject, std::span<const std::int64_t> batches)
         for (const auto samples : samples_of(program, instruction, batch)) {
           const auto [time, basis] = of_program.of(instruction, samples);
           if (basis < Basis::extrapolated || time == 0) continue;
-          const auto key = cost::key_of(program, instruction, samples, subject.execution);
+          const auto key = of_program.key_of(instruction, samples);
           if (!violations_.contains(key))
             violations_.emplace(key, violation_of(key, basis, times.nearest(key)));
         }
@@ -66,13 +71,12 @@ void Guesses::add(const Subject& subject, std::span<const std::int64_t> batches)
 }
 
 void Guesses::add_candidates(const config::RunOptions& run, int ranks,
-                             const collective::AlgorithmTable& table) {
+                             const collective::AlgorithmTable& table, std::span<const std::int64_t> batches) {
   for (const auto& candidate : candidates_of(run, ranks)) {
     const auto options = with(run, candidate);
     std::vector<base::Violation> refused;
     auto split = config::split_for_training(options, *machine_, refused);
-    if (split && refused.empty())
-      add(subject_of(options, std::move(*split), *machine_, table), std::array{options.train.batch});
+    if (split && refused.empty()) add(subject_of(options, std::move(*split), *machine_, table), batches);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <set>
 
 #include "partita/base/error.hpp"
 #include "partita/memory/arena.hpp"
@@ -141,6 +142,22 @@ BasisShares bases_of(const Subject& subject, const step::Roles& roles, const mac
   for (auto& share : shares)
     share = whole > 0 ? share / whole : 0;
   return shares;
+}
+
+std::vector<int> ranks_that_differ(const step::Roles& roles, std::int64_t batch) {
+  std::vector<int> ranks;
+  for (const auto& program : roles.programs) {
+    std::set<std::vector<std::int64_t>> seen;
+    for (int data = 0; data < program.grid.data; ++data) {
+      std::vector<std::int64_t> samples;
+      for (const auto j : program.microbatch_ids())
+        samples.push_back(program.microbatch(j, data, batch).size());
+      auto at = program.at;
+      at.data = data;
+      if (seen.insert(std::move(samples)).second) ranks.push_back(topology::rank_of(program.grid, at));
+    }
+  }
+  return ranks;
 }
 
 results::PhaseSeconds phases_of(const step::Program& program, const sim::RankStep& rank) {

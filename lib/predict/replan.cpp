@@ -50,9 +50,11 @@ Replan replan(const config::RunOptions& run, const plan::Split& current, const M
     if (as_fast_as_said[r] > 0 && measured.busy_seconds[r] > 0)
       replan.speed[static_cast<int>(r)] = as_fast_as_said[r] / measured.busy_seconds[r];
   const Supposed seen{.machine = machine, .speed = replan.speed};
-  replan.current_seconds = predict(subject, seen, current.batch, 3, sim::Depth::automatic).step_seconds();
   const auto ranks = static_cast<int>(as_fast_as_said.size());
   auto plans = search(unsplit(run, current), ranks, machine, table, {.top = 3, .speed = replan.speed});
+  // All that are compared leave the same out.
+  const auto depth = plans.left_out.any() ? sim::Depth::classes : sim::Depth::automatic;
+  replan.current_seconds = predict(subject, seen, current.batch, 3, depth).step_seconds();
   for (auto& outcome : plans.outcomes)
     if (outcome.fate == Fate::simulated &&
         *outcome.step_seconds < (1 - worth_a_move) * replan.current_seconds)

@@ -20,23 +20,23 @@ using machine::Picoseconds;
 
 Bytes most_memory(const Subject& subject, const step::Roles& roles) {
   Bytes most{};
-  std::vector<int> ranks;
-  for (const auto& program : roles.programs)  // the first data rank has the largest share
-    ranks.push_back(topology::rank_of(program.grid, program.at));
+  const auto ranks = ranks_that_differ(roles, subject.split.batch);
   for (const auto& m : memory_of(subject, roles, std::array{subject.split.batch}, ranks))
     most = std::max(most,
                     m.parameters + m.gradients + m.optimizer_state + m.activations + m.communication_buffers);
   return most;
 }
 
-/// What the first rank of some stage computes in a step: no step is shorter. None has a larger share of
-/// samples, channels and rows.
+/// What the last rank of some stage computes in a step: no step is shorter. None has a larger share of
+/// channels and rows, and of the last micro-batch.
 double busiest_seconds(const Subject& subject, const Supposed& supposed, std::int64_t batch,
                        const cost::KernelTimes& kernels) {
   double most = 0;
   for (int stage = 0; stage < subject.split.plan.grid.pipeline; ++stage) {
-    const auto program = program_of(subject, {.pipeline = stage});
-    const int rank = topology::rank_of(program.grid, program.at);
+    const auto& grid = subject.split.plan.grid;
+    const topology::Coordinate last{.data = grid.data - 1, .pipeline = stage, .tensor = grid.tensor - 1};
+    const auto program = program_of(subject, last);
+    const int rank = topology::rank_of(grid, last);
     const cost::ProgramTimes times(kernels, program, batch);
     Picoseconds busy = 0;
     for (const auto& instruction : program.instructions)
@@ -81,7 +81,7 @@ class Search {
       auto& outcome = plans_.outcomes[number];
       if (outcome.fate == Fate::unshared) {
         if (bound < least_) share(outcome, number);
-      } else if (bound < least_ || is_shown(outcome)) {
+      } else if (bound < std::min(least_, contested_) || is_shown(outcome)) {
         simulate(outcome, number);
       }
     }
@@ -193,7 +193,7 @@ class Search {
   /// to win.
   void share(Outcome& outcome, std::size_t number) {
     if (ranks_ > static_cast<int>(sim::most_full_ranks) || rounds_.at(number) > left_rounds_) {
-      least_ = std::min(least_, bound_of(outcome));
+      contested_ = std::min(contested_, bound_of(outcome));
       return;
     }
     left_rounds_ -= rounds_.at(number);
@@ -219,7 +219,7 @@ class Search {
     for (const auto& outcome : plans_.outcomes)
       if (outcome.fate == Fate::unshared || outcome.fate == Fate::bounded)
         least = std::min(least, bound_of(outcome));
-    plans_.is_certain = least >= best;
+    plans_.is_certain = least >= best && !plans_.left_out.any();
     plans_.gap = 1 - least / best;
   }
 
@@ -236,7 +236,9 @@ class Search {
   std::set<std::pair<double, std::size_t>> open_;  ///< what may be simulated next, by bounds
   std::size_t simulated_ = 0;
   double least_ = std::numeric_limits<double>::infinity();  ///< what reaches it cannot win
-  std::map<std::size_t, std::int64_t> rounds_;              ///< of unshared ones
+  /// The least bound of a plan for whose rounds no room was left: what reaches it is not looked at.
+  double contested_ = std::numeric_limits<double>::infinity();
+  std::map<std::size_t, std::int64_t> rounds_;  ///< of unshared ones
   std::int64_t left_rounds_ = options_.most_full_rounds;
 };
 }  // namespace

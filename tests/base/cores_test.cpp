@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <utility>
+#include <vector>
 
 namespace partita::base {
 namespace {
@@ -92,6 +94,29 @@ TEST_F(Cores, KnowWhichGroupsAreTheSame) {
   EXPECT_EQ(a[0].group, b[0].group);
   EXPECT_EQ(a[0].group, limited[1].group);
   EXPECT_NE(limited[0].group, limited[1].group);
+}
+
+TEST_F(Cores, ShareCachesByCoresNotByTheirThreads) {
+  const std::string cpu = "sys/devices/system/cpu/cpu0/";
+  const auto cache = [&](int index, const std::string& type, const std::string& size,
+                         const std::string& cpus) {
+    const auto folder = cpu + "cache/index" + std::to_string(index) + "/";
+    write(folder + "type", type + "\n");
+    write(folder + "size", size + "\n");
+    write(folder + "shared_cpu_list", cpus + "\n");
+  };
+  EXPECT_TRUE(data_caches(root_).empty());
+  write(cpu + "topology/thread_siblings_list", "0,64\n");
+  cache(0, "Data", "48K", "0,64");
+  cache(1, "Instruction", "32K", "0,64");
+  cache(2, "Unified", "2048K", "0,64");
+  cache(3, "Unified", "32768K", "0-7,64-71");
+  std::vector<std::pair<std::int64_t, int>> found;
+  for (const auto& [bytes, cores] : data_caches(root_))
+    found.emplace_back(bytes, cores);
+  EXPECT_EQ(found, (std::vector<std::pair<std::int64_t, int>>{{48 << 10, 1}, {2 << 20, 1}, {32 << 20, 8}}));
+  write(cpu + "cache/index2/size", "\n");
+  EXPECT_TRUE(data_caches(root_).empty()) << "half of the truth is none";
 }
 
 int together(int bound, const std::vector<std::vector<CpuLimit>>& limits) {

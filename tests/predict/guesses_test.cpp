@@ -71,7 +71,8 @@ TEST(Guesses, NameAllKernelsAndTheNearest) {
 TEST(Guesses, OfPlansAndScalingAreThoseOfAllTheirGrids) {
   const Measured measured;
   Guesses plans(measured.machine), one(measured.machine), two(measured.machine);
-  plans.add_candidates(measured.run, 2, collective::AlgorithmTable::shipped());
+  plans.add_candidates(measured.run, 2, collective::AlgorithmTable::shipped(),
+                       std::array{measured.run.train.batch});
   EXPECT_GT(Measured::thrown_by(plans).size(), 5U);
   one.add_scaling(measured.run, collective::AlgorithmTable::shipped(), 1, 1);
   EXPECT_TRUE(Measured::thrown_by(one).empty());

@@ -58,8 +58,11 @@ class ProgramTimes {
   /// Of a compute or copy instruction of the program, where its micro-batch has `samples` samples on this
   /// data rank.
   [[nodiscard]] InstructionTime of(const step::Instruction&, std::int64_t samples) const;
+  /// The key by which it is looked up.
+  [[nodiscard]] machine::KernelKey key_of(const step::Instruction&, std::int64_t samples) const;
 
  private:
+  [[nodiscard]] std::vector<std::int64_t> beyond_of(const step::Instruction&) const;
   std::shared_ptr<const KernelTimes::Table> table_;
   const step::Program* program_;
   std::vector<std::vector<std::int64_t>> beyond_;  ///< by instruction

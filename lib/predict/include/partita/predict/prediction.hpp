@@ -75,6 +75,10 @@ BasisShares bases_of(const Subject&, const step::Roles&, const machine::Machine&
 /// Seconds of one rank in one step, as a run's record has them, from the spans of its instructions.
 results::PhaseSeconds phases_of(const step::Program&, const sim::RankStep&);
 
+/// Of each role a rank for every way in which data ranks share the samples of the micro-batches: all others
+/// have the memory of one of them.
+std::vector<int> ranks_that_differ(const step::Roles&, std::int64_t batch);
+
 /// Peak bytes of these ranks, as a run of batches of these sizes finds them, the largest first.
 std::vector<results::MemoryRow> memory_of(const Subject&, const step::Roles&,
                                           std::span<const std::int64_t> batches, std::span<const int> ranks);

@@ -1,5 +1,5 @@
 /// Lays all slots into one space of addresses and plays two steps over it.
-#include "partita/cost/reach.hpp"
+#include "partita/cost/reuse.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,6 +1,6 @@
 /// What lies beyond caches: nothing where a step fits, all where no cache would hold it, and in between what
 /// was touched longest ago.
-#include "partita/cost/reach.hpp"
+#include "partita/cost/reuse.hpp"
 
 #include <gtest/gtest.h>
 
@@ -34,18 +34,18 @@ std::vector<std::int64_t> beyond(const step::Program& program, std::int64_t byte
   return percents;
 }
 
-TEST(Reach, IsNearWhereAStepFits) {
+TEST(Reuse, IsNearWhereAStepFits) {
   for (const auto percent : beyond(wide_layers(), std::int64_t{1} << 30))
     EXPECT_EQ(percent, 0);
 }
 
-TEST(Reach, IsFarWhereNothingFits) {
+TEST(Reuse, IsFarWhereNothingFits) {
   for (const auto percent : beyond(wide_layers(), 64))
     EXPECT_EQ(percent, 100);
 }
 
 /// 1 MiB holds what instructions hand each other, and no weights.
-TEST(Reach, IsFarForWeightsAndNearForActivations) {
+TEST(Reuse, IsFarForWeightsAndNearForActivations) {
   const auto program = wide_layers();
   const auto percents = beyond(program, 1 << 20);
   for (std::size_t i = 0; i < percents.size(); ++i) {
@@ -63,7 +63,7 @@ TEST(Reach, IsFarForWeightsAndNearForActivations) {
 
 /// A layer's weights, which its forward pass touches last, lie 4 MiB away for the backward pass of the data
 /// of the last layer, and the states of all layers away for the next forward pass.
-TEST(Reach, CountsWhatWasTouchedSince) {
+TEST(Reuse, CountsWhatWasTouchedSince) {
   const auto program = wide_layers();
   const auto of_last_data = [&](std::int64_t bytes) {
     const auto percents = beyond(program, bytes);
@@ -76,7 +76,7 @@ TEST(Reach, CountsWhatWasTouchedSince) {
   EXPECT_LE(of_last_data(20 << 20), 10);
 }
 
-TEST(Reach, GrowsWhereACacheShrinks) {
+TEST(Reuse, GrowsWhereACacheShrinks) {
   const auto program = wide_layers(4);
   std::vector<std::int64_t> before(program.instructions.size(), 100);
   for (std::int64_t bytes = 1 << 12; bytes <= 1 << 28; bytes *= 2) {
@@ -87,7 +87,7 @@ TEST(Reach, GrowsWhereACacheShrinks) {
   }
 }
 
-TEST(Reach, OfRanksThatShareACacheIsThatOfTheirPart) {
+TEST(Reuse, OfRanksThatShareACacheIsThatOfTheirPart) {
   const auto program = wide_layers();
   EXPECT_EQ(beyond(program, 32 << 20, {.active_ranks = 2}, 2), beyond(program, 16 << 20));
   EXPECT_EQ(beyond(program, 32 << 20, {.active_ranks = 8}, 2), beyond(program, 16 << 20));
@@ -95,7 +95,7 @@ TEST(Reach, OfRanksThatShareACacheIsThatOfTheirPart) {
 }
 
 /// Twice as many states of the optimizer are touched in an update, and displace more.
-TEST(Reach, OfAnUpdateGrowsWithTheOptimizersStates) {
+TEST(Reuse, OfAnUpdateGrowsWithTheOptimizersStates) {
   const auto program = wide_layers();
   const auto sum = [](const std::vector<std::int64_t>& all) {
     std::int64_t total = 0;
