@@ -31,21 +31,23 @@ Bytes most_memory(const Subject& subject, const step::Roles& roles) {
 /// channels and rows, and of the last micro-batch.
 double busiest_seconds(const Subject& subject, const Supposed& supposed, std::int64_t batch,
                        const cost::KernelTimes& kernels) {
-  double most = 0;
+  Picoseconds most = 0;
   for (int stage = 0; stage < subject.split.plan.grid.pipeline; ++stage) {
     const auto& grid = subject.split.plan.grid;
     const topology::Coordinate last{.data = grid.data - 1, .pipeline = stage, .tensor = grid.tensor - 1};
     const auto program = program_of(subject, last);
     const int rank = topology::rank_of(grid, last);
     const cost::ProgramTimes times(kernels, program, batch);
+    const auto known = supposed.speed.find(rank);
+    const double speed = known == supposed.speed.end() ? 1 : known->second;
     Picoseconds busy = 0;
     for (const auto& instruction : program.instructions)
       if (instruction.kind != step::Kind::start && instruction.kind != step::Kind::wait)
-        busy += times.of(instruction, program.samples_of(instruction.microbatch, rank, batch)).time;
-    const auto known = supposed.speed.find(rank);
-    most = std::max(most, machine::seconds_of(busy) / (known == supposed.speed.end() ? 1 : known->second));
+        busy += sim::at_speed(
+            times.of(instruction, program.samples_of(instruction.microbatch, rank, batch)).time, speed);
+    most = std::max(most, busy);
   }
-  return most;
+  return machine::seconds_of(most);
 }
 
 /// All ranks on the data axis; as many on the tensor axis as a node has, and the others on the data axis.

@@ -129,12 +129,14 @@ Costs costs_on(const machine::Machine& machine, const step::ProgramsByRank& prog
           .setting = Setting{.machine = &machine, .programs = &programs, .batch = batch, .site = site}};
 }
 
+Picoseconds at_speed(Picoseconds time, double speed) {
+  return speed == 1 ? time : static_cast<Picoseconds>(std::llround(static_cast<double>(time) / speed));
+}
+
 Costs with_speeds(Costs costs, std::vector<double> by_rank) {
   costs.instruction = [as_machine = std::move(costs.instruction), by_rank](
                           int rank, const step::Instruction& instruction) {
-    const double speed = by_rank[static_cast<std::size_t>(rank)];
-    const auto time = as_machine(rank, instruction);
-    return speed == 1 ? time : static_cast<Picoseconds>(std::llround(static_cast<double>(time) / speed));
+    return at_speed(as_machine(rank, instruction), by_rank[static_cast<std::size_t>(rank)]);
   };
   if (costs.setting) costs.setting->speed = std::move(by_rank);
   return costs;

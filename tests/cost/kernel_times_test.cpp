@@ -157,6 +157,27 @@ TEST(KernelTimes, BeyondTheRowsSayThatTheyAre) {
                 Basis::extrapolated);
 }
 
+/// An image of one row has as many pixels as one that lies between those that were measured.
+TEST(KernelTimes, AreInterpolatedOnlyWhereEachExtentLiesBetween) {
+  auto machine = Machine::shipped();
+  for (const std::int64_t side : {8, 32})
+    measure(machine,
+            {.implementation = "cpu",
+             .kernel = "conv",
+             .phase = std::string(forward),
+             .type = "float32",
+             .layout = "nchw",
+             .shape = {8, 1, side, side, 4, 3, 3, 1, 1, 1, 1}},
+            1e-6 * static_cast<double>(side * side));
+  const auto basis = [&](const std::string& input) {
+    const auto model = tests::model_of(input, {"conv 4 kernel=3 padding=1", "flatten", "linear 3"});
+    return time_of(machine, Kind::forward, model, 8).basis;
+  };
+  EXPECT_EQ(basis("1x16x16"), Basis::interpolated);
+  EXPECT_EQ(basis("1x4x64"), Basis::extrapolated);
+  EXPECT_EQ(basis("1x33x32"), Basis::extrapolated);
+}
+
 /// One row says how fast the machine is; that a larger product takes longer nobody needs to measure.
 TEST(KernelTimes, OfOneRowGrowWithTheWork) {
   auto machine = Machine::shipped();

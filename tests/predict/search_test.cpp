@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <map>
@@ -159,6 +160,31 @@ TEST(Search, LeavesOutWhatDoesNotFit) {
   EXPECT_FALSE(none.is_certain);
   const auto smallest = search(run, 4, machine, table, {.objective = Objective::memory});
   EXPECT_EQ(smallest.outcomes.front().memory, least);
+}
+
+/// Of 5 samples on two data ranks the second has 3, and needs more.
+TEST(Search, CountsTheMemoryOfTheLargestShare) {
+  const auto total = [](const results::MemoryRow& m) {
+    return m.parameters + m.gradients + m.optimizer_state + m.activations + m.communication_buffers;
+  };
+  for (const int batch : {5, 7, 13, 30}) {
+    const auto run = run_of(tests::model_of("100", {"linear 90", "relu", "linear 40", "linear 10"}), batch);
+    const auto& machine = machine::Machine::shipped();
+    const auto plans = search(run, 4, machine, collective::AlgorithmTable::shipped(), {.top = 1000});
+    for (const auto& outcome : plans.outcomes) {
+      if (outcome.fate != Fate::simulated) continue;
+      const auto options = with(run, outcome.candidate);
+      std::vector<base::Violation> violations;
+      auto split = config::split_for_training(options, machine, violations);
+      const auto subject =
+          subject_of(options, std::move(*split), machine, collective::AlgorithmTable::shipped());
+      kernels::Bytes most{};
+      for (const auto& m :
+           memory_of(subject, roles_of(subject), std::array{std::int64_t{batch}}, std::array{0, 1, 2, 3}))
+        most = std::max(most, total(m));
+      EXPECT_EQ(outcome.memory, most) << batch << ": " << outcome.candidate.name();
+    }
+  }
 }
 
 TEST(Search, KeepsMicrobatchesWhereTheModelSharesStatistics) {

@@ -69,6 +69,9 @@ Costs costs_on(const machine::Machine&, const step::ProgramsByRank&, std::int64_
 Costs costs_on(const machine::Machine&, const step::ProgramsByRank&, std::int64_t batch, const step::Site&,
                const cost::KernelTimes&);
 
+/// What takes so long on a rank that is this many times as fast as the machine's.
+Picoseconds at_speed(Picoseconds, double speed);
+
 /// The same where ranks compute at different speeds: 0.5 takes twice as long.
 Costs with_speeds(Costs, std::vector<double> by_rank);
 
