@@ -27,9 +27,9 @@ double quartile_range(std::span<const double> seconds) {
 double rounded(double seconds) {
   std::array<char, 32> text{};
   constexpr int digits = 4;
-  const auto end =
-      std::to_chars(text.data(), text.data() + text.size(), seconds, std::chars_format::scientific, digits - 1)
-          .ptr;
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), seconds,
+                                 std::chars_format::scientific, digits - 1)
+                       .ptr;
   std::from_chars(text.data(), end, seconds);
   return seconds;
 }

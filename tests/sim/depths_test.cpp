@@ -115,18 +115,20 @@ TEST(Depths, WhereAllRanksDifferPlaneTakesThePlaceOfClasses) {
 
 TEST(Depths, FewRanksAndPolledOnesAreSimulatedInFullWithinALimit) {
   const auto model = equal_layers(2);
-  const auto depth_of = [&](int ranks, machine::Progress progress) {
+  const auto simulated = [&](int ranks, machine::Progress progress) {
     const auto grid = programs_of(model, plan_of(model, {.grid = {.data = ranks}, .batch = ranks}));
     auto machine = machine::Machine::shipped();
     machine.progress = progress;
-    return simulate(grid.by_rank, costs_on(machine, grid.by_rank, ranks, {}), 1, {.depth = Depth::automatic})
-        .depth;
+    return simulate(grid.by_rank, costs_on(machine, grid.by_rank, ranks, {}), 1, {.depth = Depth::automatic});
   };
   using machine::Progress;
-  EXPECT_EQ(depth_of(64, Progress::independent), Depth::full);
-  EXPECT_EQ(depth_of(65, Progress::independent), Depth::classes);
-  EXPECT_EQ(depth_of(65, Progress::polled), Depth::full);
-  EXPECT_THROW(depth_of(4097, Progress::polled), base::ConfigError);
+  EXPECT_EQ(simulated(64, Progress::independent).depth, Depth::full);
+  EXPECT_EQ(simulated(65, Progress::independent).depth, Depth::classes);
+  EXPECT_EQ(simulated(65, Progress::polled).depth, Depth::full);
+  EXPECT_FALSE(simulated(65, Progress::polled).left_out.any());
+  const auto many = simulated(4097, Progress::polled);
+  EXPECT_NE(many.depth, Depth::full);
+  EXPECT_TRUE(many.left_out.polling);
 }
 
 }  // namespace
