@@ -110,8 +110,8 @@ class Search {
     const auto batch = run_.train.batch;
     const double step = of_batch(batch);
     if (options_.objective != Objective::epoch) return step;
-    const auto rest = options_.samples % batch;
-    epoch = static_cast<double>(options_.samples / batch) * step + (rest > 0 ? of_batch(rest) : 0);
+    const auto whole = options_.samples / batch, rest = options_.samples % batch;
+    epoch = static_cast<double>(whole) * step + (rest > 0 ? of_batch(rest) : 0);
     return step;
   }
   [[nodiscard]] std::optional<Subject> subject(const Candidate& candidate,
