@@ -97,11 +97,11 @@ def main():
                          "search_seconds": search_seconds(model, batch, options), **regret})
             print(f"{model:<12}{batch:>6}{len(first):>7}{second[best] * 1e3:10.3f}  {best:<62}"
                   + "".join(f"{regret[c]:8.1%}" if c in regret else f"{'-':>8}" for c in columns) + f"{rows[-1]['search_seconds']:10.2f}", flush=True)
-    if len(rows) < len([model for model in run_files if options.only in model]) * len(options.batches.split(",")):
-        print("Not all were measured.")
     if not rows:
         return 1
-    kept = True
+    kept = len(rows) == len([model for model in run_files if options.only in model]) * len(options.batches.split(","))
+    if not kept:
+        print("Not all were measured.")
     for column in columns:
         values = [row[column] for row in rows if column in row]
         low, high = interval(values)
