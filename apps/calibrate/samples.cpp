@@ -34,6 +34,15 @@ void grow(std::vector<float>& numbers, std::int64_t size) {
     numbers[at] = static_cast<float>(static_cast<std::int64_t>(bits(at) >> 40) - (1 << 23)) * 0x1p-23F;
 }
 
+/// Reads all, a cache line at a time: a training's samples have just been read when it begins, while those of
+/// a network that came minutes ago the host may have put away.
+template <class T>
+void visit(const std::vector<T>& values) {
+  constexpr std::size_t line = 64 / sizeof(T);
+  for (std::size_t i = 0; i < values.size(); i += line)
+    [[maybe_unused]] const volatile T read = values[i];
+}
+
 }  // namespace
 
 const data::Dataset& Samples::of(const model::ModelSpec& model, std::int64_t batch) {
@@ -58,6 +67,8 @@ const data::Dataset& Samples::of(const model::ModelSpec& model, std::int64_t bat
   } else {
     grow(targets_, samples * outputs), set_.targets.swap(targets_);
   }
+  visit(set_.images);
+  visit(set_.features);
   set_.samples = kernels::Samples(samples);
   set_.sample_shape = model.input;
   set_.task = classifies ? data::Task::classification : data::Task::regression;

@@ -14,9 +14,11 @@ namespace {
 using Matrix = std::vector<std::vector<double>>;
 
 /// Rows that speak for a run; how far they reach, in e-folds of an extent; how much of what rows differ is
-/// their own, and says nothing of others.
+/// their own, and says nothing of others, however well it was measured.
 constexpr std::size_t nearest_rows = 32;
 constexpr double correlation_length = 6, own_share = 0.03;
+/// Of the logarithm by which rows differ from what is fitted, at least.
+constexpr double least_variance = 0.01;
 
 /// How much the model's opinion counts against one row's: decides what rows leave open.
 constexpr double weight_of_model = 1e-3;
@@ -122,6 +124,24 @@ std::vector<double> scaled(std::vector<double> model, const Matrix& rows) {
   return model;
 }
 
+/// Rows count the less the less sure they are.
+Matrix weighted(Matrix relative, const std::vector<KernelFamily::Row>& rows) {
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    for (auto& amount : relative[i])
+      amount *= std::sqrt(least_variance / (least_variance + rows[i].variance));
+  return relative;
+}
+
+/// The square of the median deviation, as that of a normal distribution.
+double squared_deviation(std::vector<double> values, double middle) {
+  constexpr double of_normal = 1.4826;
+  for (auto& value : values)
+    value = std::abs(value - middle);
+  const auto median = values.begin() + std::ssize(values) / 2;
+  std::ranges::nth_element(values, median);
+  return of_normal * *median * of_normal * *median;
+}
+
 }  // namespace
 
 KernelFamily::KernelFamily(std::string kernel, kernels::Bytes of_element, std::vector<Row> rows,
@@ -135,7 +155,7 @@ KernelFamily::KernelFamily(std::string kernel, kernels::Bytes of_element, std::v
       amount /= row.seconds;
   }
   const auto model = modelled(parts_of(kernel_, rows.front().run, of_element_), machine);
-  seconds_of_parts_ = fit(relative, scaled(model, relative));
+  seconds_of_parts_ = fit(weighted(relative, rows), scaled(model, relative));
   std::vector<double> excesses;
   for (auto& row : rows) {
     const auto extents = extents_of(row.run);
@@ -150,6 +170,7 @@ KernelFamily::KernelFamily(std::string kernel, kernels::Bytes of_element, std::v
   const auto middle = excesses.begin() + std::ssize(excesses) / 2;
   std::ranges::nth_element(excesses, middle);
   usual_excess_ = *middle;
+  variance_ = std::max(least_variance, squared_deviation(std::move(excesses), usual_excess_));
 }
 
 double KernelFamily::fitted(const Run& run) const {
@@ -175,7 +196,7 @@ double KernelFamily::excess_at(const std::vector<double>& at) const {
   for (std::size_t i = 0; i < count; ++i) {
     for (std::size_t j = 0; j < i; ++j)
       likenesses[i][j] = likeness(near[i].second->at, near[j].second->at);
-    likenesses[i][i] = 1 + own_share;
+    likenesses[i][i] = 1 + own_share + near[i].second->row.variance / variance_;
     to_run.push_back(likeness(near[i].second->at, at));
   }
   const auto weights = solved(std::move(likenesses), std::move(to_run));

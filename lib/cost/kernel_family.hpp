@@ -46,6 +46,7 @@ class KernelFamily {
     machine::KernelKey key;
     Run run;  ///< of the key
     double seconds;
+    double variance = 0;  ///< of the logarithm of `seconds`: how far it may lie from the true one
   };
   /// At least one row; all shapes have as many extents, and all know of as many caches.
   KernelFamily(std::string kernel, kernels::Bytes of_element, std::vector<Row>, const machine::Machine&);
@@ -72,8 +73,8 @@ class KernelFamily {
   kernels::Bytes of_element_;
   std::vector<double> seconds_of_parts_;  ///< each part, of one call, FLOP or byte
   std::vector<Point> points_;
-  double usual_excess_ = 0;
-  std::vector<double> least_, most_;  ///< extents of the rows
+  double usual_excess_ = 0, variance_ = 0;  ///< the middle of all, and how far they lie from it
+  std::vector<double> least_, most_;        ///< extents of the rows
 };
 
 }  // namespace partita::cost

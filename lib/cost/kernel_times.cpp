@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numbers>
 #include <optional>
 
 #include "kernel_family.hpp"
@@ -50,6 +51,14 @@ Run run_of(const KernelKey& key, std::size_t caches) {
   return run;
 }
 
+/// Of the logarithm of the median, were runs normally distributed.
+double variance_of(const machine::KernelTime& row) {
+  constexpr double quartiles_of_normal = 1.349, of_median = std::numbers::pi / 2;
+  const double deviation =
+      std::log(row.upper_quartile_seconds / row.lower_quartile_seconds) / quartiles_of_normal;
+  return of_median * deviation * deviation / static_cast<double>(row.runs);
+}
+
 /// The machine as a rank has it among so many.
 Machine shared_by(const Machine& machine, int active_ranks) {
   Machine mine = machine;
@@ -84,9 +93,10 @@ class KernelTimes::Table {
         machine_(shared_by(machine, execution_.active_ranks)),
         states_(states_of(execution)) {
     std::map<KernelKey, std::vector<KernelFamily::Row>> rows;
-    for (const auto& [key, runs, median, lower, upper] : machine.kernels)
-      if (key.implementation == execution_.implementation && key.threads == execution_.threads)
-        rows[family_of(key)].push_back({key, run_of(key, machine.caches.size()), median});
+    for (const auto& row : machine.kernels)
+      if (row.key.implementation == execution_.implementation && row.key.threads == execution_.threads)
+        rows[family_of(row.key)].push_back(
+            {row.key, run_of(row.key, machine.caches.size()), row.median_seconds, variance_of(row)});
     for (auto& [family, of_family] : rows)
       families_.emplace(
           family, KernelFamily(family.kernel, bytes_of_element(family.type), std::move(of_family), machine_));

@@ -134,6 +134,32 @@ TEST(KernelTimes, BetweenRowsFollowWhatTheseDifferBy) {
     }
 }
 
+/// A row whose few runs lie far apart may be wrong by as much: others nearby are believed more.
+TEST(KernelTimes, BetweenRowsFollowThoseMoreThatAreSure) {
+  auto machine = measured(product_seconds);
+  auto& odd = machine.kernels[13];
+  const auto& s = odd.key.shape;
+  odd.median_seconds *= 3;
+  odd.upper_quartile_seconds *= 3;
+  odd.lower_quartile_seconds *= 3;
+  const auto ratio = [&] {
+    return static_cast<double>(product_time(machine, s[0], s[1] + 1, s[2]).time) * 1e-12 /
+           product_seconds({s[0], s[1] + 1, s[2]});
+  };
+  const double sure = ratio();
+  odd.runs = 100;
+  EXPECT_EQ(ratio(), sure);  // all runs took as long
+  odd.runs = 1;
+  odd.lower_quartile_seconds /= 3;
+  const double of_one = ratio();
+  odd.runs = 10;
+  const double of_ten = ratio();
+  EXPECT_GT(sure, 2);
+  EXPECT_LT(of_one, 1.2);
+  EXPECT_GT(of_ten, of_one);
+  EXPECT_LT(of_ten, sure);
+}
+
 /// A machine on which everything takes twice as long is twice as slow, and its ratios stay.
 TEST(KernelTimes, ScaleWithTheRows) {
   auto twice = measured([](const Extents& s) { return 2 * product_seconds(s); });
