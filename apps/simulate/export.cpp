@@ -2,6 +2,7 @@
 /// An older folder goes only where nothing but such an export is in it.
 #include "export.hpp"
 
+#include <algorithm>
 #include <ostream>
 #include <span>
 
@@ -98,6 +99,8 @@ std::vector<base::Violation> check(const Export& wanted, std::int64_t ranks, boo
 void write(std::ostream& out, const Export& wanted, const predict::Subject& subject,
            predict::Supposed supposed, std::int64_t batch) {
   supposed.machine.progress = machine::Progress::independent;
+  for (auto& part : supposed.machine.parts)
+    part.machine.progress = machine::Progress::independent;
   const auto prediction = predict::predict(subject, supposed, batch, 3, sim::Depth::automatic);
   const auto costs = predict::costs_of(subject, supposed, prediction.roles, batch);
   const auto texts = predict::texts_of(wanted.format, predict::schedule_of(subject, prediction.roles, costs),
@@ -107,9 +110,11 @@ void write(std::ostream& out, const Export& wanted, const predict::Subject& subj
   else
     replace(wanted.to, texts.at(""));
   out << "\nexport  " << wanted.to.string();
+  machine::Picoseconds end = 0;
+  for (int rank = 0; const auto& step : prediction.simulation.steps.front())
+    end = std::max(end, step.end + costs.core_of(rank++).step);
   if (wanted.format != predict::Format::platform)
-    out << ": one step of ranks that begin together, "
-        << duration(machine::seconds_of(prediction.simulation.end_of(0) + costs.step))
+    out << ": one step of ranks that begin together, " << duration(machine::seconds_of(end))
         << " where transfers move on by themselves";
   out << "\n";
 }

@@ -146,6 +146,8 @@ void print(std::ostream& out, const predict::Subject& subject, const predict::Su
       << duration(static_cast<double>(samples_of_epoch) / rate) << "\nwaiting " << std::setprecision(4)
       << 100 * prediction.idle_fraction() << " % of the ranks' time, of which for another stage "
       << 100 * prediction.bubble_fraction() << " %\n";
+  if (!supposed.machine.parts.empty())
+    out << "machine ranks " << text_of_parts(supposed.machine, subject.split.plan.grid.size()) << "\n";
   out << "computing time is";
   const auto bases = predict::bases_of(subject, prediction.roles, supposed.machine, prediction.batch);
   for (std::size_t b = 0; b < bases.size(); ++b)

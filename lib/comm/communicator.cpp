@@ -87,7 +87,7 @@ void Communicator::name_instructions(std::function<std::string(std::uint64_t)> n
 void Communicator::use(collective::AlgorithmTable table) const { state_->runtime->table = std::move(table); }
 const collective::AlgorithmTable& Communicator::table() const { return state_->runtime->table; }
 void Communicator::use_virtual_clock(machine::Machine machine) const {
-  state_->runtime->clock.emplace(std::move(machine));
+  state_->runtime->clock.emplace(std::move(machine), state_->job_rank[static_cast<std::size_t>(rank())]);
 }
 VirtualClock* Communicator::virtual_clock() const {
   auto& clock = state_->runtime->clock;

@@ -36,13 +36,13 @@ TransferClock::~TransferClock() {
 }
 
 void TransferClock::begin() {
-  clock_.pass_seconds(clock_.machine().overheads.start_seconds);
+  clock_.pass_seconds(clock_.own().overheads.start_seconds);
   now_ = clock_.now();
 }
 
 void TransferClock::await() {
   clock_.wait_until(now_);
-  clock_.pass_seconds(clock_.machine().overheads.wait_seconds);
+  clock_.pass_seconds(clock_.own().overheads.wait_seconds);
 }
 
 /// The buffers of words stay where they are until the round is over.
@@ -69,14 +69,15 @@ void TransferClock::enter(const collective::MessageRound& round, int tag) {
     hear(Word::handed_over, round.receive_from, tag,
          {.at_least = time.rendezvous ? entered + time.latency : 0, .then = time.latency + time.bytes});
     after_ = time.receive;
-    if (round.combine != Combine::copy) after_ += clock_.machine().combine(bytes(round.receive.size()));
+    if (round.combine != Combine::copy)
+      after_ += clock_.machine().combine(bytes(round.receive.size()), clock_.part());
   }
 }
 
 void TransferClock::enter(const collective::WindowRound& round, int tag) {
   prepare(round.members.size());
-  const auto time =
-      clock_.machine().window(bytes(round.staged()), bytes(round.loaded()), bytes(round.stored()));
+  const auto time = clock_.machine().window(bytes(round.staged()), bytes(round.loaded()),
+                                            bytes(round.stored()), clock_.part());
   now_ += time.stage;
   after_ = time.access;
   for (const int peer : round.members) {

@@ -151,6 +151,18 @@ class KernelTimes::Table {
 KernelTimes::KernelTimes(const Machine& machine, Execution execution)
     : table_(std::make_shared<const Table>(machine, execution)) {}
 
+Execution of_part(Execution execution, const Machine& machine, int part, std::int64_t ranks) {
+  if (!machine.parts.empty())
+    execution.active_ranks = std::min(execution.active_ranks, most_on_node(machine, part, ranks));
+  return execution;
+}
+
+JobTimes::JobTimes(const Machine& machine, const Execution& execution, std::int64_t ranks) {
+  for (const int part : parts_in(machine, ranks))
+    of_part_.emplace(part,
+                     KernelTimes(machine.of_part(part), cost::of_part(execution, machine, part, ranks)));
+}
+
 ProgramTimes::ProgramTimes(KernelTimes kernels, const step::Program& program, std::int64_t batch)
     : table_(std::move(kernels.table_)), program_(&program), beyond_(table_->beyond_of(program, batch)) {}
 

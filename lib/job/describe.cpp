@@ -77,8 +77,9 @@ void describe_simulation(std::ostream& out, const step::ProgramsByRank& programs
                          const machine::Machine& machine, const step::Site& site) {
   const auto simulation = sim::simulate(programs, sim::costs_on(machine, programs, batch, site), 3);
   out << "\nevent model of a step at " << machine.flops_per_second / 1e9 << " GFLOP/s and "
-      << machine.link_bytes_per_second / 1e9
-      << " GB/s a rank: " << machine::seconds_of(simulation.step_duration()) * 1e3 << " ms, idle fraction "
+      << machine.link_bytes_per_second / 1e9 << " GB/s a rank"
+      << (machine.parts.empty() ? "" : " (ranks " + text_of_parts(machine, std::ssize(programs)) + ")")
+      << ": " << machine::seconds_of(simulation.step_duration()) * 1e3 << " ms, idle fraction "
       << simulation.idle_fraction() << "\n";
 }
 

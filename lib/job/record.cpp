@@ -107,6 +107,8 @@ results::RunRecord begin_record(const Input& input, const std::string& command_l
   record.environment.entries["backend"] = to_string(options.backend);
   record.environment.entries["all_reduce_table"] = input.table.hash();
   record.environment.entries["machine_hash"] = input.machine.hash();
+  if (!input.machine.parts.empty())
+    record.environment.entries["machine_ranks"] = text_of_parts(input.machine, split.plan.grid.size());
   record.layers = layers_of(split);
   for (const auto& plan : input.plans)
     record.plans.push_back(plan.row);

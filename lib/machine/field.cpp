@@ -15,6 +15,7 @@ namespace {
 
 bool is_rate(const Field& field) { return field.name.ends_with("_per_second"); }
 bool is_factor(const Field& field) { return field.name == "taper"; }
+bool is_rank(const Field& field) { return field.name == "first" || field.name == "last"; }
 
 std::string listed(std::span<const std::string_view> words, std::string_view between) {
   std::string text;
@@ -54,7 +55,9 @@ struct Reader {
   template <class Whole>
   std::string operator()(Whole* value) const requires std::is_integral_v<Whole> {
     const auto number = base::number_of<Whole>(text);
-    if (!number || *number < 1) return "must be a whole number from 1, such as 64";
+    if (!number || *number < (is_rank(field) ? 0 : 1))
+      return is_rank(field) ? "must be a rank from 0, such as 4"
+                            : "must be a whole number from 1, such as 64";
     *value = *number;
     return {};
   }
@@ -117,7 +120,7 @@ struct Placeholder {
     return is_rate(field) ? "RATE" : is_factor(field) ? "FACTOR" : "SECONDS";
   }
   std::string operator()(const std::int64_t*) const { return "NUMBER"; }
-  std::string operator()(const int*) const { return "NUMBER"; }
+  std::string operator()(const int*) const { return is_rank(field) ? "RANK" : "NUMBER"; }
   std::string operator()(const kernels::Bytes*) const { return "BYTES"; }
   std::string operator()(const bool*) const { return "0|1"; }
   std::string operator()(const std::string*) const { return "TEXT"; }

@@ -1,7 +1,9 @@
 /// Which statements there are, and where a machine has what they say.
 #include "grammar.hpp"
 
+#include <algorithm>
 #include <array>
+#include <iterator>
 
 namespace partita::machine {
 namespace {
@@ -115,6 +117,14 @@ Fields kernel(File& f, std::size_t line) {
           {"upper_quartile_seconds", &row.upper_quartile_seconds}};
 }
 
+Fields ranks(File& f, std::size_t line) {
+  auto& row = f.ranks[line];
+  return {{"first", &row.first, true, true},
+          {"last", &row.last, true, true},
+          {"name", &row.name, optional},
+          {"file", &row.file, optional}};
+}
+
 using FieldsOf = Fields (*)(File&, std::size_t);
 
 constexpr Statement once(std::string_view word, FieldsOf fields, bool must_be_given = false,
@@ -148,6 +158,7 @@ constexpr auto windows = [](File & f) -> auto& { return f.machine.windows; };
 constexpr auto measured = [](File & f) -> auto& { return f.machine.kernels; };
 constexpr auto caches = [](File & f) -> auto& { return f.machine.caches; };
 constexpr auto memories = [](File & f) -> auto& { return f.machine.shared_memory; };
+constexpr auto parts = [](File & f) -> auto& { return f.ranks; };
 
 /// In the order in which they are written.
 constexpr Statement all[] = {once("version", version),
@@ -165,11 +176,20 @@ constexpr Statement all[] = {once("version", version),
                              once("flag", flag),
                              once("overhead", overhead),
                              once("progress", progress),
-                             each("kernel", measured, kernel)};
+                             each("kernel", measured, kernel),
+                             each("ranks", parts, ranks)};
+
+/// Words of statements that hold for all ranks.
+constexpr std::array<std::string_view, 7> of_job{"version", "link", "level", "topology",
+                                                 "message", "flag", "ranks"};
 
 }  // namespace
 
 std::span<const Statement> statements() { return all; }
+
+const Statement& ranks_statement() { return std::end(all)[-1]; }
+
+bool is_of_rank(const Statement& statement) { return std::ranges::count(of_job, statement.word) == 0; }
 
 File file_of(const Machine& machine) {
   File file{.machine = machine};

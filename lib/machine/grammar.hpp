@@ -19,7 +19,8 @@ struct Choice {
 };
 
 /// A value of a statement, and where it lies. Numbers whose names end in `_per_second` are rates, and `taper`
-/// is a factor: above 0; others are seconds, from 0. Whole numbers are from 1, bytes from 0.
+/// is a factor: above 0; others are seconds, from 0. Whole numbers are from 1, bytes and ranks (`first`,
+/// `last`) from 0.
 struct Field {
   std::string_view name;
   std::variant<double*, std::int64_t*, int*, kernels::Bytes*, bool*, std::string*, Choice,
@@ -40,12 +41,18 @@ struct File {
     std::string level;
     Topology topology;
   };
+  struct Ranks {
+    int first = 0, last = 0;
+    std::string name, file;
+  };
   Machine machine;
   std::int64_t schema = 0;  ///< 0: not said
   std::string progress;     ///< empty: not said
   std::vector<Message> messages;
   std::vector<Joined> topologies;
+  std::vector<Ranks> ranks;  ///< each a part of the machine
 };
+/// Without its parts.
 File file_of(const Machine&);
 
 struct Statement {
@@ -59,6 +66,10 @@ struct Statement {
 };
 
 std::span<const Statement> statements();
+/// The one that says which ranks are another machine.
+const Statement& ranks_statement();
+/// Whether it is of a rank, and not of what all ranks share.
+bool is_of_rank(const Statement&);
 
 /// "memory level=main bytes_per_second=RATE", a value that may be left out in brackets.
 std::string form_of(const Statement&);

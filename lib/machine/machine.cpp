@@ -31,6 +31,17 @@ std::string lines_of(const Statement& statement, File& file) {
   return text == line_of(statement, statement.fields(nothing, 0)) ? "" : text;
 }
 
+/// What a machine says of its ranks, behind the line that says which they are.
+std::string text_of(const Part& part) {
+  File file;
+  file.ranks.push_back({.first = part.first, .last = part.last, .name = part.name, .file = {}});
+  auto text = lines_of(ranks_statement(), file);
+  file = file_of(part.machine);
+  for (const auto& statement : statements())
+    if (is_of_rank(statement)) text += lines_of(statement, file);
+  return text;
+}
+
 }  // namespace
 
 const Machine& Machine::shipped() {
@@ -43,15 +54,17 @@ const Machine& Machine::shipped() {
   return machine;
 }
 
-Machine Machine::parse(std::string_view text, std::vector<base::Violation>& violations) {
-  return Parser(violations).parse(text);
+Machine Machine::parse(std::string_view text, std::vector<base::Violation>& violations,
+                       const std::optional<std::filesystem::path>& folder) {
+  return Parser(violations, Parser::Scope::job, folder).parse(text);
 }
 
 Machine Machine::read(const std::filesystem::path& path, const std::string& option,
                       std::vector<base::Violation>& violations) {
   Machine machine;
-  const bool sound = base::read_lines(path, option, violations,
-                                      [&](std::string_view text) { machine = parse(text, violations); });
+  const bool sound = base::read_lines(path, option, violations, [&](std::string_view text) {
+    machine = parse(text, violations, path.parent_path());
+  });
   return sound ? machine : shipped();
 }
 
@@ -65,10 +78,18 @@ std::string Machine::to_text() const {
     is_of_figures = is_of_figures && (is_figure || lines.empty());
     text += lines;
   }
-  return is_of_figures ? text : "version schema=" + std::to_string(schema) + "\n" + text;
+  for (const auto& part : parts)
+    text += text_of(part);
+  return is_of_figures && parts.empty() ? text : "version schema=" + std::to_string(schema) + "\n" + text;
 }
 
-std::string Machine::hash() const { return base::Sha256().update(to_text()).hex(); }
+std::string Machine::hash() const {
+  if (parts.empty()) return base::Sha256().update(to_text()).hex();
+  auto nameless = *this;
+  for (auto& part : nameless.parts)
+    part.name.clear();
+  return base::Sha256().update(nameless.to_text()).hex();
+}
 
 std::vector<base::Violation> check_ranks(const Machine& machine, std::int64_t ranks) {
   if (machine.levels.empty() || ranks <= machine.levels.back().ranks) return {};

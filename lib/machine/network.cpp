@@ -60,19 +60,27 @@ MessageTime Machine::message_on(std::size_t level, kernels::Bytes bytes) const {
           .rendezvous = p.rendezvous};
 }
 
-WindowTime Machine::window(kernels::Bytes staged, kernels::Bytes loaded, kernels::Bytes stored) const {
-  if (windows.empty())
-    return {.flag = picoseconds(link_latency_seconds),
-            .access = picoseconds(count(loaded + stored) / link_bytes_per_second)};
-  const auto& row = row_of(windows, staged + loaded + stored);
+const std::vector<WindowAccess>& Machine::windows_of(int part) const {
+  const auto& own = of_part(part).windows;
+  return own.empty() ? windows : own;
+}
+
+WindowTime Machine::window(kernels::Bytes staged, kernels::Bytes loaded, kernels::Bytes stored,
+                           int part) const {
+  const auto flag = picoseconds(windows.empty() ? link_latency_seconds : flag_seconds);
+  const auto& rows = windows_of(part);
+  if (rows.empty())
+    return {.flag = flag, .access = picoseconds(count(loaded + stored) / link_bytes_per_second)};
+  const auto& row = row_of(rows, staged + loaded + stored);
   return {
       .stage = picoseconds(count(staged) * row.stage_byte_seconds),
-      .flag = picoseconds(flag_seconds),
+      .flag = flag,
       .access = picoseconds(count(loaded) * row.load_byte_seconds + count(stored) * row.store_byte_seconds)};
 }
 
-Picoseconds Machine::combine(kernels::Bytes bytes) const {
-  return windows.empty() ? 0 : picoseconds(count(bytes) * row_of(windows, bytes).load_byte_seconds);
+Picoseconds Machine::combine(kernels::Bytes bytes, int part) const {
+  const auto& rows = windows_of(part);
+  return rows.empty() ? 0 : picoseconds(count(bytes) * row_of(rows, bytes).load_byte_seconds);
 }
 
 }  // namespace partita::machine

@@ -57,11 +57,11 @@ bool has_level(const Statement& statement, const std::map<std::string, std::stri
 
 }  // namespace
 
-Machine Parser::parse(std::string_view text) {
-  for (const auto& line : base::lines_of(text))
-    take(line);
+Machine Parser::parse(const std::vector<base::Line>& lines) {
+  take_all(lines);
   for (const auto& statement : statements())
-    if (statement.must_be_given && !seen_.contains(form_of(statement)))
+    if (statement.must_be_given && (scope_ != Scope::ranks || is_of_rank(statement)) &&
+        !seen_.contains(form_of(statement)))
       violations_.push_back({form_of(statement), "", "is missing"});
   check_schema();
   check_levels();
@@ -70,7 +70,23 @@ Machine Parser::parse(std::string_view text) {
   check_windows();
   check_caches();
   check_kernels();
+  check_ranges();
   return assemble();
+}
+
+void Parser::take_all(const std::vector<base::Line>& lines) {
+  std::vector<base::Line>* behind = nullptr;
+  for (const auto& line : lines) {
+    const bool begins = scope_ == Scope::job && words_of(line.text).word == ranks_statement().word;
+    if (behind != nullptr && !begins) {
+      behind->push_back(line);
+      continue;
+    }
+    const auto count = file_.ranks.size();
+    take(line);
+    const bool names_file = file_.ranks.size() > count && !file_.ranks.back().file.empty();
+    behind = begins && !names_file ? &behind_[line.number] : nullptr;
+  }
 }
 
 void Parser::take(const base::Line& line) {
@@ -78,6 +94,10 @@ void Parser::take(const base::Line& line) {
   if (!words.wrong.empty()) return refuse(line, words.wrong);
   const auto* const statement = statement_of(line, words);
   if (statement == nullptr) return;
+  if (scope_ == Scope::ranks && !is_of_rank(*statement))
+    return refuse(line, "holds for all ranks: it stands before the first ranks line");
+  if (scope_ == Scope::file_of_ranks && statement == &ranks_statement())
+    return refuse(line, "stands in a file whose machine ranks of another are: that one must name all files");
   if (statement->append == nullptr && !seen_.insert(form_of(*statement)).second)
     return refuse(line, "stands a second time");
   std::size_t index = 0;
@@ -247,6 +267,7 @@ Machine Parser::assemble() {
   std::ranges::sort(machine.caches, {}, &Cache::bytes);
   std::ranges::sort(machine.shared_memory, {}, &SharedMemory::active_ranks);
   if (file_.progress == "polled") machine.progress = Progress::polled;
+  machine.parts = read_parts();
   return machine;
 }
 

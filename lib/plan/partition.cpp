@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <iterator>
 #include <limits>
-#include <numeric>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -63,29 +63,32 @@ void refuse_stages(const model::ModelSpec& model, int stages, std::vector<base::
   }
 }
 
-/// Time of all passes of a step over each layer; the update, which comes when the pipeline has run empty, is
-/// none.
-std::vector<double> layer_times(const model::ModelSpec& model, const ModelPlacement& placement,
-                                std::int64_t samples, const machine::Machine& machine) {
-  std::vector<double> picoseconds;
+/// Picoseconds of all passes of a step over layers [0, l); the update, which comes when the pipeline has run
+/// empty, is none.
+std::vector<double> times_before(const model::ModelSpec& model, const ModelPlacement& placement,
+                                 std::int64_t samples, const machine::Machine& machine) {
+  std::vector<double> sums{0};
   for (int l = 0; l < static_cast<int>(model.layers.size()); ++l)
-    picoseconds.push_back(passes_picoseconds(
-        {model, l, placement.layers[static_cast<std::size_t>(l)], placement.ranks}, samples, machine));
-  return picoseconds;
+    sums.push_back(sums.back() + passes_picoseconds({model, l, placement.layers[static_cast<std::size_t>(l)],
+                                                     placement.ranks},
+                                                    samples, machine));
+  return sums;
 }
+
+/// By part of the machine, of those that the stages have.
+using TimesBefore = std::map<int, std::vector<double>>;
 
 /// All partitions of a model's layers into chunks.
 class Partitions {
  public:
-  Partitions(const model::ModelSpec& model, const Cut& asked, const std::vector<double>& layer_times)
+  Partitions(const model::ModelSpec& model, const Cut& asked, const std::vector<Paces>& paces,
+             const TimesBefore& before)
       : model_(model),
         stages_(asked.stages),
         chunks_(asked.stages * asked.chunks_of_stage),
-        speed_(asked.speed),
-        layers_(static_cast<int>(layer_times.size())),
-        sum_(layer_times.size() + 1, 0) {
-    std::partial_sum(layer_times.begin(), layer_times.end(), sum_.begin() + 1);
-  }
+        paces_(paces),
+        layers_(static_cast<int>(model.layers.size())),
+        before_(before) {}
 
   /// Of all that keep to `stage=` the best; nothing when none does.
   [[nodiscard]] std::optional<Partition> best() const {
@@ -108,8 +111,13 @@ class Partitions {
   };
 
   [[nodiscard]] double picoseconds(int chunk, int first, int end) const {
-    const double time = sum_[static_cast<std::size_t>(end)] - sum_[static_cast<std::size_t>(first)];
-    return speed_.empty() ? time : time / speed_[static_cast<std::size_t>(chunk % stages_)];
+    double longest = 0;
+    for (const auto& [part, speed] : paces_[static_cast<std::size_t>(chunk % stages_)]) {
+      const auto& before = before_.at(part);
+      const double time = before[static_cast<std::size_t>(end)] - before[static_cast<std::size_t>(first)];
+      longest = std::max(longest, time / speed);
+    }
+    return longest;
   }
   /// Over the boundary before a layer; an epilogue that is parted from the layer before it counts as one
   /// more.
@@ -148,9 +156,9 @@ class Partitions {
 
   const model::ModelSpec& model_;
   int stages_, chunks_;
-  const std::vector<double>& speed_;  ///< by stage
+  const std::vector<Paces>& paces_;  ///< by stage
   int layers_;
-  std::vector<double> sum_;  ///< picoseconds of layers [0, l)
+  const TimesBefore& before_;
 };
 
 }  // namespace
@@ -162,8 +170,14 @@ Partition partition(const model::ModelSpec& model, const ModelPlacement& placeme
     violations.push_back(too_many(model, stages, chunks_of_stage));
     return {};
   }
-  const auto times = layer_times(model, placement, asked.samples, machine);
-  auto best = Partitions(model, asked, times).best();
+  const auto paces =
+      asked.paces.empty() ? std::vector<Paces>(static_cast<std::size_t>(stages), {{0, 1}}) : asked.paces;
+  TimesBefore before;
+  for (const auto& of_stage : paces)
+    for (const auto& [part, speed] : of_stage)
+      if (auto& times = before[part]; times.empty())
+        times = times_before(model, placement, asked.samples, machine.of_part(part));
+  auto best = Partitions(model, asked, paces, before).best();
   if (best) return std::move(*best);
   refuse_stages(model, stages, violations);
   return {};

@@ -40,6 +40,7 @@ class Placer {
         grid_(grid),
         machine_(machine),
         outputs_(outputs),
+        parts_(parts_in(machine, grid.size())),
         samples_(std::max<std::int64_t>(1, largest_share(grid, batch))),
         lowest_(model::lowest_trained_layer(model)) {}
 
@@ -133,12 +134,25 @@ class Placer {
     return (l > lowest_ ? 2 : 1) * cost::picoseconds_of_transfer(2 * (ranks - 1) / ranks * sums, machine_);
   }
 
+  /// On the slowest of the job's machines: shares are equal, whatever the ranks are.
+  template <class OfMachine>
+  double longest(const OfMachine& picoseconds) const {
+    double most = 0;
+    for (const int part : parts_)
+      most = std::max(most, picoseconds(machine_.of_part(part)));
+    return most;
+  }
+
   double layer_picoseconds(const LayerPlacement& choice, int l) const {
     const PlacedLayer placed{model_, l, choice, grid_.tensor};
-    double picoseconds = passes_picoseconds(placed, samples_, machine_) + statistics_picoseconds(choice, l);
     const auto trained = trained_of_rank(placed);
+    double picoseconds = longest([&](const machine::Machine& machine) {
+      const double passes = passes_picoseconds(placed, samples_, machine);
+      if (trained == Elements(0)) return passes;
+      return passes + cost::picoseconds_of(cost::work_of_update(trained, element_type), machine);
+    });
+    picoseconds += statistics_picoseconds(choice, l);
     if (trained == Elements(0)) return picoseconds;
-    picoseconds += cost::picoseconds_of(cost::work_of_update(trained, element_type), machine_);
     const double ranks = grid_.data * (gradients_are_partial(choice.variant) ? grid_.tensor : 1);
     if (ranks > 1)
       picoseconds += cost::picoseconds_of_transfer(2 * (ranks - 1) / ranks * bytes(trained), machine_);
@@ -149,6 +163,7 @@ class Placer {
   topology::GridExtent grid_;
   const machine::Machine& machine_;
   Outputs outputs_;
+  std::vector<int> parts_;  ///< of the machine, of which the job has ranks
   std::int64_t samples_;
   int lowest_;
 };

@@ -11,14 +11,16 @@
 namespace partita::plan {
 namespace {
 
-/// Of each stage that of its slowest rank; empty where all are as fast as the machine's.
-std::vector<double> speed_of_stages(const topology::GridExtent& grid, const std::map<int, double>& speed) {
-  if (speed.empty()) return {};
-  std::vector<double> slowest(static_cast<std::size_t>(grid.pipeline), INFINITY);
+/// Of each stage; empty where all ranks are as the machine says.
+std::vector<Paces> paces_of_stages(const topology::GridExtent& grid, const machine::Machine& machine,
+                                   const std::map<int, double>& speed) {
+  if (speed.empty() && machine.parts.empty()) return {};
+  std::vector<Paces> slowest(static_cast<std::size_t>(grid.pipeline));
   for (int rank = 0; rank < grid.size(); ++rank) {
     const auto found = speed.find(rank);
     auto& of_stage = slowest[static_cast<std::size_t>(topology::coordinate_of(grid, rank).pipeline)];
-    of_stage = std::min(of_stage, found == speed.end() ? 1 : found->second);
+    auto& of_part = of_stage.try_emplace(machine.part_of(rank), INFINITY).first->second;
+    of_part = std::min(of_part, found == speed.end() ? 1 : found->second);
   }
   return slowest;
 }
@@ -44,7 +46,7 @@ step::Plan choose(const model::ModelSpec& model, const Request& request, step::M
   const Cut cut{.stages = request.grid.pipeline,
                 .chunks_of_stage = pipeline.chunks,
                 .samples = (samples + pipeline.microbatches - 1) / pipeline.microbatches,
-                .speed = speed_of_stages(request.grid, request.speed)};
+                .paces = paces_of_stages(request.grid, machine, request.speed)};
   plan.partition = partition(model, plan.placement, cut, machine, violations);
   return plan;
 }

@@ -51,7 +51,7 @@ Texts texts_of(Format format, const Schedule& schedule, const machine::Machine& 
     case Format::goal:
       return {{"", goal_of(schedule)}};
     case Format::smpi:
-      return smpi_of(schedule, machine.flops_per_second);
+      return smpi_of(schedule, machine);
     case Format::chakra:
       return chakra_of(schedule);
     case Format::platform:

@@ -6,8 +6,8 @@
 namespace partita::predict {
 
 std::string goal_of(const Schedule&);
-/// `flops_per_second`: of the hosts.
-Texts smpi_of(const Schedule&, double flops_per_second);
+/// Of hosts that compute as fast as the machine's ranks.
+Texts smpi_of(const Schedule&, const machine::Machine&);
 Texts chakra_of(const Schedule&);
 
 }  // namespace partita::predict

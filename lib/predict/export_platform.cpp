@@ -32,7 +32,7 @@ class Platform {
         << "<prop id=\"smpi/async-small-thresh\" value=\"" << eager_bytes() << "\"/>\n</config>\n"
         << "<zone id=\"machine\" routing=\"Full\">\n";
     for (int r = 0; r < ranks_; ++r)
-      out << "<host id=\"rank-" << r << "\" speed=\"" << base::shortest(machine_.flops_per_second)
+      out << "<host id=\"rank-" << r << "\" speed=\"" << base::shortest(machine_.of_rank(r).flops_per_second)
           << "f\" core=\"" << cores_of_host << "\"/>\n";
     out << "<link id=\"self\" bandwidth=\"" << base::shortest(unlimited_bytes_per_second)
         << "Bps\" latency=\"0s\" sharing_policy=\"FATPIPE\"/>\n";

@@ -12,8 +12,7 @@ namespace {
 
 class Traces {
  public:
-  Traces(const Schedule& schedule, double flops_per_second)
-      : schedule_(schedule), flops_per_second_(flops_per_second) {
+  Traces(const Schedule& schedule, const machine::Machine& machine) : schedule_(schedule), machine_(machine) {
     const int ranks = static_cast<int>(schedule.size());
     for (int r = 0; r < ranks; ++r)
       process(r, 0);
@@ -63,7 +62,9 @@ class Traces {
     processes_[static_cast<std::size_t>(process)].text += std::to_string(process) + ' ' + action + '\n';
   }
   void compute(int process, machine::Picoseconds time) {
-    if (time > 0) line(process, "compute " + base::shortest(machine::seconds_of(time) * flops_per_second_));
+    const int rank = processes_[static_cast<std::size_t>(process)].rank;
+    const double flops_per_second = machine_.of_rank(rank).flops_per_second;
+    if (time > 0) line(process, "compute " + base::shortest(machine::seconds_of(time) * flops_per_second));
   }
 
   void write(int rank, const Task& task) {
@@ -101,7 +102,7 @@ class Traces {
   }
 
   const Schedule& schedule_;
-  double flops_per_second_;
+  const machine::Machine& machine_;
   std::vector<Process> processes_;
   std::map<std::pair<int, int>, int> number_of_;  ///< of the process of a rank's lane
   std::map<std::pair<int, int>, int> lane_of_;    ///< of a rank's transfer, by tag
@@ -109,8 +110,8 @@ class Traces {
 
 }  // namespace
 
-Texts smpi_of(const Schedule& schedule, double flops_per_second) {
-  return Traces(schedule, flops_per_second).write();
+Texts smpi_of(const Schedule& schedule, const machine::Machine& machine) {
+  return Traces(schedule, machine).write();
 }
 
 }  // namespace partita::predict

@@ -28,10 +28,12 @@ std::string text_of(const KernelKey& key) {
          " active_ranks=" + std::to_string(key.active_ranks);
 }
 
-base::Violation violation_of(const KernelKey& key, Basis basis, const std::optional<KernelKey>& nearest) {
+/// `who` has the rows: "the machine file", or what the file calls some of its ranks.
+base::Violation violation_of(const KernelKey& key, Basis basis, const std::optional<KernelKey>& nearest,
+                             const std::string& who) {
   const auto why = "would be " + std::string(to_string(basis)) +
-                   (nearest ? "; the nearest that the machine file has is " + text_of(*nearest)
-                            : "; the machine file has no such kernel of any shape");
+                   (nearest ? "; the nearest that " + who + " has is " + text_of(*nearest)
+                            : "; " + who + " has no such kernel of any shape");
   return {"no-extrapolation", text_of(key), why};
 }
 
@@ -47,27 +49,38 @@ std::set<std::int64_t> samples_of(const step::Program& program, const step::Inst
 
 }  // namespace
 
-const cost::KernelTimes& Guesses::times_of(const cost::Execution& execution) {
-  return times_.try_emplace(execution.active_ranks, *machine_, execution).first->second;
+const Guesses::Times& Guesses::times_of(int part, const cost::Execution& execution) {
+  const auto known = times_.find({part, execution.active_ranks});
+  if (known != times_.end()) return known->second;
+  const cost::KernelTimes kernels(machine_->of_part(part), execution);
+  return times_.emplace(std::pair(part, execution.active_ranks), Times(part, kernels)).first->second;
 }
 
 void Guesses::add(const Subject& subject, std::span<const std::int64_t> batches) {
-  const auto& times = times_of(subject.execution);
   const auto roles = roles_of(subject);
   for (const auto& program : roles.programs)
-    for (const auto batch : batches) {
-      const cost::ProgramTimes of_program(times, program, batch);
-      for (const auto& instruction : program.instructions) {
-        if (instruction.kind == Kind::start || instruction.kind == Kind::wait) continue;
-        for (const auto samples : samples_of(program, instruction, batch)) {
-          const auto [time, basis] = of_program.of(instruction, samples);
-          if (basis < Basis::extrapolated || time == 0) continue;
-          const auto key = of_program.key_of(instruction, samples);
-          if (!violations_.contains(key))
-            violations_.emplace(key, violation_of(key, basis, times.nearest(key)));
-        }
-      }
+    for (const auto& ranks : parts_of(program, *machine_)) {
+      const auto& times = times_of(
+          ranks.part, cost::of_part(subject.execution, *machine_, ranks.part, std::ssize(roles.by_rank)));
+      for (const auto batch : batches)
+        add(times, program, batch);
     }
+}
+
+void Guesses::add(const Times& times, const step::Program& program, std::int64_t batch) {
+  const auto& [part, kernels] = times;
+  const auto who = part == 0 ? "the machine file" : name_of_part(*machine_, part);
+  const cost::ProgramTimes of_program(kernels, program, batch);
+  for (const auto& instruction : program.instructions) {
+    if (instruction.kind == Kind::start || instruction.kind == Kind::wait) continue;
+    for (const auto samples : samples_of(program, instruction, batch)) {
+      const auto [time, basis] = of_program.of(instruction, samples);
+      if (basis < Basis::extrapolated || time == 0) continue;
+      const auto key = of_program.key_of(instruction, samples);
+      if (!violations_.contains({part, key}))
+        violations_.emplace(std::pair(part, key), violation_of(key, basis, kernels.nearest(key), who));
+    }
+  }
 }
 
 void Guesses::add_candidates(const config::RunOptions& run, int ranks,

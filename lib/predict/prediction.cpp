@@ -77,7 +77,7 @@ step::Roles roles_of(const Subject& subject) {
 }
 
 sim::Costs costs_of(const Subject& subject, const Supposed& supposed, const step::Roles& roles,
-                    std::int64_t batch, const cost::KernelTimes* kernels) {
+                    std::int64_t batch, const cost::JobTimes* kernels) {
   const auto& machine = supposed.machine;
   auto costs = kernels ? sim::costs_on(machine, roles.by_rank, batch, subject.site, *kernels)
                        : sim::costs_on(machine, roles.by_rank, batch, subject.site, subject.execution);
@@ -86,6 +86,20 @@ sim::Costs costs_of(const Subject& subject, const Supposed& supposed, const step
   for (const auto& [rank, speed] : supposed.speed)
     speeds[static_cast<std::size_t>(rank)] = speed;
   return sim::with_speeds(std::move(costs), std::move(speeds));
+}
+
+std::vector<RolePart> parts_of(const step::Program& program, const machine::Machine& machine) {
+  std::map<int, RolePart> found;
+  for (int data = 0; data < program.grid.data; ++data) {
+    auto at = program.at;
+    at.data = data;
+    const int rank = topology::rank_of(program.grid, at), part = machine.part_of(rank);
+    ++found.try_emplace(part, RolePart{.part = part, .first = rank}).first->second.count;
+  }
+  std::vector<RolePart> parts;
+  for (const auto& [part, of_part] : found)
+    parts.push_back(of_part);
+  return parts;
 }
 
 Picoseconds computing_time(const sim::Costs& costs, const step::Program& program, int rank) {
@@ -97,7 +111,7 @@ Picoseconds computing_time(const sim::Costs& costs, const step::Program& program
 }
 
 Prediction predict(const Subject& subject, const Supposed& supposed, std::int64_t batch, int steps,
-                   sim::Depth depth, const cost::KernelTimes* kernels) {
+                   sim::Depth depth, const cost::JobTimes* kernels) {
   base::expect(steps >= 3, "a steady state wants three steps", steps);
   auto roles = roles_of(subject);
   const auto costs = costs_of(subject, supposed, roles, batch, kernels);
@@ -125,20 +139,21 @@ std::vector<Sensitivity> sensitivities_of(const Subject& subject, const Supposed
 
 BasisShares bases_of(const Subject& subject, const step::Roles& roles, const machine::Machine& machine,
                      std::int64_t batch) {
-  const cost::KernelTimes times(machine, subject.execution);
+  const cost::JobTimes times(machine, subject.execution, std::ssize(roles.by_rank));
   BasisShares shares{};
   double whole = 0;
-  for (const auto& program : roles.programs) {  // the first data rank of each role stands for the others
-    const int rank = topology::rank_of(program.grid, program.at);
-    const cost::ProgramTimes of_program(times, program, batch);
-    for (const auto& instruction : program.instructions) {
-      if (instruction.kind == Kind::start || instruction.kind == Kind::wait) continue;
-      const auto [time, basis] =
-          of_program.of(instruction, program.samples_of(instruction.microbatch, rank, batch));
-      shares[static_cast<std::size_t>(basis)] += seconds_of(time);
-      whole += seconds_of(time);
+  for (const auto& program : roles.programs)
+    for (const auto& ranks : parts_of(program, machine)) {  // the first of them stands for the others
+      const cost::ProgramTimes of_program(times.of_part(ranks.part), program, batch);
+      for (const auto& instruction : program.instructions) {
+        if (instruction.kind == Kind::start || instruction.kind == Kind::wait) continue;
+        const auto samples = program.samples_of(instruction.microbatch, ranks.first, batch);
+        const auto [time, basis] = of_program.of(instruction, samples);
+        const double seconds = ranks.count * seconds_of(time);
+        shares[static_cast<std::size_t>(basis)] += seconds;
+        whole += seconds;
+      }
     }
-  }
   for (auto& share : shares)
     share = whole > 0 ? share / whole : 0;
   return shares;

@@ -33,8 +33,9 @@ std::vector<double> busy_seconds_of(const Subject& subject, const Supposed& supp
   for (std::size_t r = 0; r < roles.by_rank.size(); ++r) {
     const auto& program = *roles.by_rank[r];
     const auto starts = std::ranges::count(program.instructions, step::Kind::start, &step::Instruction::kind);
+    const auto& core = costs.core_of(static_cast<int>(r));
     busy.push_back(machine::seconds_of(computing_time(costs, program, static_cast<int>(r)) +
-                                       starts * costs.start + costs.step));
+                                       starts * core.start + core.step));
   }
   return busy;
 }

@@ -15,7 +15,12 @@ class RankWalk {
  public:
   RankWalk(const Subject& subject, const step::Program& program, int rank, const sim::Costs& costs,
            const step::Counterparts& counterparts)
-      : subject_(subject), program_(program), rank_(rank), costs_(costs), counterparts_(counterparts) {}
+      : subject_(subject),
+        program_(program),
+        rank_(rank),
+        costs_(costs),
+        core_(costs.core_of(rank)),
+        counterparts_(counterparts) {}
 
   std::vector<Task> tasks() && {
     for (const auto& instruction : program_.instructions) {
@@ -26,7 +31,7 @@ class RankWalk {
       else
         core(name_of(instruction), costs_.instruction(rank_, instruction));
     }
-    core("end of the step", costs_.step);
+    core("end of the step", core_.step);
     return std::move(tasks_);
   }
 
@@ -56,7 +61,7 @@ class RankWalk {
   }
 
   void start(step::TransferId id) {
-    core("start", costs_.start);
+    core("start", core_.start);
     const auto& transfer = program_.transfers[id];
     const auto lane = std::find(busy_.begin() + 1, busy_.end(), false) - busy_.begin();
     if (lane == std::ssize(busy_)) busy_.push_back(false);
@@ -73,7 +78,7 @@ class RankWalk {
   }
 
   void wait(step::TransferId id) {
-    core("wait", costs_.wait);
+    core("wait", core_.wait);
     const auto& flight = flights_.at(id);
     if (tasks_[static_cast<std::size_t>(flight.last)].lane != 0)  // else it has no rounds
       tasks_.back().after.push_back(flight.last);
@@ -125,6 +130,7 @@ class RankWalk {
   const step::Program& program_;
   int rank_;
   const sim::Costs& costs_;
+  const sim::Core& core_;
   const step::Counterparts& counterparts_;
   std::vector<Task> tasks_;
   int last_ = -1;                 ///< of the core

@@ -27,26 +27,36 @@ Bytes most_memory(const Subject& subject, const step::Roles& roles) {
   return most;
 }
 
-/// What the last rank of some stage computes in a step: no step is shorter. None has a larger share of
-/// channels and rows, and of the last micro-batch.
+/// Of each part of the machine that ranks of a stage are, the last one.
+std::map<int, int> last_ranks(const topology::GridExtent& grid, int stage, const machine::Machine& machine) {
+  std::map<int, int> last;
+  for (int data = 0; data < grid.data; ++data)
+    for (int tensor = 0; tensor < grid.tensor; ++tensor) {
+      const int rank = topology::rank_of(grid, {.data = data, .pipeline = stage, .tensor = tensor});
+      last[machine.part_of(rank)] = rank;
+    }
+  return last;
+}
+
+/// What the last rank of some stage and part computes in a step: no step is shorter. None of that part has a
+/// larger share of the last micro-batch.
 double busiest_seconds(const Subject& subject, const Supposed& supposed, std::int64_t batch,
-                       const cost::KernelTimes& kernels) {
+                       const cost::JobTimes& kernels) {
   Picoseconds most = 0;
-  for (int stage = 0; stage < subject.split.plan.grid.pipeline; ++stage) {
-    const auto& grid = subject.split.plan.grid;
-    const topology::Coordinate last{.data = grid.data - 1, .pipeline = stage, .tensor = grid.tensor - 1};
-    const auto program = program_of(subject, last);
-    const int rank = topology::rank_of(grid, last);
-    const cost::ProgramTimes times(kernels, program, batch);
-    const auto known = supposed.speed.find(rank);
-    const double speed = known == supposed.speed.end() ? 1 : known->second;
-    Picoseconds busy = 0;
-    for (const auto& instruction : program.instructions)
-      if (instruction.kind != step::Kind::start && instruction.kind != step::Kind::wait)
-        busy += sim::at_speed(
-            times.of(instruction, program.samples_of(instruction.microbatch, rank, batch)).time, speed);
-    most = std::max(most, busy);
-  }
+  const auto& grid = subject.split.plan.grid;
+  for (int stage = 0; stage < grid.pipeline; ++stage)
+    for (const auto& [part, rank] : last_ranks(grid, stage, supposed.machine)) {
+      const auto program = program_of(subject, topology::coordinate_of(grid, rank));
+      const cost::ProgramTimes times(kernels.of_part(part), program, batch);
+      const auto known = supposed.speed.find(rank);
+      const double speed = known == supposed.speed.end() ? 1 : known->second;
+      Picoseconds busy = 0;
+      for (const auto& instruction : program.instructions)
+        if (instruction.kind != step::Kind::start && instruction.kind != step::Kind::wait)
+          busy += sim::at_speed(
+              times.of(instruction, program.samples_of(instruction.microbatch, rank, batch)).time, speed);
+      most = std::max(most, busy);
+    }
   return machine::seconds_of(most);
 }
 
@@ -70,7 +80,7 @@ class Search {
         machine_{.machine = machine, .speed = options.speed},
         table_(table),
         options_(options),
-        kernels_(machine_.machine, execution_of(run, ranks, machine)) {}
+        kernels_(machine_.machine, execution_of(run, ranks, machine), ranks) {}
 
   Plans find(const std::vector<Candidate>& candidates) && {
     for (const auto& candidate : candidates)
@@ -230,9 +240,9 @@ class Search {
   const Supposed machine_;
   const collective::AlgorithmTable& table_;
   const SearchOptions& options_;
-  const cost::KernelTimes kernels_;
+  const cost::JobTimes kernels_;
   const sim::LeftOut full_alone_{.meetings = machine_.machine.messages_meet(),
-                                 .polling = machine_.machine.progress == machine::Progress::polled};
+                                 .polling = machine::polls(machine_.machine, ranks_)};
   std::map<std::pair<int, int>, step::ModelPlacement> placements_;  ///< by data and tensor ranks
   Plans plans_;
   std::set<std::pair<double, std::size_t>> open_;  ///< what may be simulated next, by bounds

@@ -24,6 +24,13 @@ void for_protocols(Machine& m, std::string_view level, const auto& change) {
         change(protocol);
 }
 
+/// Figures that ranks of each part have of their own.
+void for_ranks(Machine& m, const auto& change) {
+  change(m);
+  for (auto& part : m.parts)
+    change(part.machine);
+}
+
 void turn_kernels(Machine& m, double factor, const auto& wanted) {
   for (auto& kernel : m.kernels)
     if (wanted(kernel.key.kernel))
@@ -37,17 +44,21 @@ bool moves_data(std::string_view kernel) {
   return kernel == "load" || kernel == "update" || kernel == "combine";
 }
 
-void compute_speed(Machine& m, double factor) {
-  m.flops_per_second *= factor;
-  m.call_seconds /= factor;
-  turn_kernels(m, factor, [](std::string_view kernel) { return !moves_data(kernel); });
+void compute_speed(Machine& machine, double factor) {
+  for_ranks(machine, [factor](Machine& m) {
+    m.flops_per_second *= factor;
+    m.call_seconds /= factor;
+    turn_kernels(m, factor, [](std::string_view kernel) { return !moves_data(kernel); });
+  });
 }
 
-void memory_bandwidth(Machine& m, double factor) {
-  m.main_bytes_per_second *= factor;
-  for (auto& shared : m.shared_memory)
-    shared.bytes_per_second *= factor;
-  turn_kernels(m, factor, moves_data);
+void memory_bandwidth(Machine& machine, double factor) {
+  for_ranks(machine, [factor](Machine& m) {
+    m.main_bytes_per_second *= factor;
+    for (auto& shared : m.shared_memory)
+      shared.bytes_per_second *= factor;
+    turn_kernels(m, factor, moves_data);
+  });
 }
 
 void level_bandwidth(Machine& m, std::string_view level, double factor) {
@@ -76,10 +87,12 @@ void network_latency(Machine& m, double factor) {
 }
 void network_overhead(Machine& m, double factor) { level_overhead(m, "", factor); }
 
-void window_bandwidth(Machine& m, double factor) {
-  for (auto& row : m.windows)
-    for (double* seconds : {&row.stage_byte_seconds, &row.load_byte_seconds, &row.store_byte_seconds})
-      *seconds /= factor;
+void window_bandwidth(Machine& machine, double factor) {
+  for_ranks(machine, [factor](Machine& m) {
+    for (auto& row : m.windows)
+      for (double* seconds : {&row.stage_byte_seconds, &row.load_byte_seconds, &row.store_byte_seconds})
+        *seconds /= factor;
+  });
 }
 void window_latency(Machine& m, double factor) { m.flag_seconds *= factor; }
 

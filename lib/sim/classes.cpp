@@ -126,7 +126,7 @@ class Relation {
   std::vector<int> ranks_;
 };
 
-/// By role, samples and speed.
+/// By role, samples and pace.
 Colours first_colours(const Setting& setting) {
   Colours colours;
   for (int rank = 0; rank < static_cast<int>(setting.programs->size()); ++rank) {
@@ -134,9 +134,8 @@ Colours first_colours(const Setting& setting) {
     auto colour = mixed(0, program.at.pipeline, program.at.tensor);
     for (const auto j : program.microbatch_ids())
       colour = mixed(colour, program.samples_of(j, rank, setting.batch));
-    if (!setting.speed.empty())
-      colour = mixed(colour, std::bit_cast<Colour>(setting.speed[static_cast<std::size_t>(rank)]));
-    colours.push_back(colour);
+    const auto [part, speed] = setting.pace_of(rank);
+    colours.push_back(mixed(colour, part, std::bit_cast<Colour>(speed)));
   }
   return colours;
 }

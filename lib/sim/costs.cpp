@@ -1,10 +1,12 @@
 /// Rounds of a transfer, with what a machine takes for each of their parts.
 #include "partita/sim/costs.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <map>
 #include <memory>
+#include <tuple>
 #include <utility>
 
 #include "partita/cost/time.hpp"
@@ -21,6 +23,7 @@ class Timing {
       : machine_(machine),
         transfer_(step::resolve(program, transfer, rank, batch, site)),
         rank_(rank),
+        part_(machine.part_of(rank)),
         group_(topology::group_of(program.grid, rank, transfer.axis)) {}
 
   [[nodiscard]] std::vector<TimedRound> rounds() const {
@@ -57,14 +60,14 @@ class Timing {
       messages.receive_from = grid_rank(round.receive_from);
       messages.receive = machine_.message(*messages.receive_from, rank_, messages.received_bytes).receive;
       if (round.combine != collective::Combine::copy)
-        messages.combine = machine_.combine(messages.received_bytes);
+        messages.combine = machine_.combine(messages.received_bytes, part_);
     }
     if (messages.send_to || messages.receive_from) timed.emplace_back(messages);
   }
 
   void add(std::vector<TimedRound>& timed, const collective::WindowRound& round) const {
     TimedAccess access{
-        .time = machine_.window(bytes(round.staged()), bytes(round.loaded()), bytes(round.stored()))};
+        .time = machine_.window(bytes(round.staged()), bytes(round.loaded()), bytes(round.stored()), part_)};
     for (const int member : round.members)
       access.members.push_back(grid_rank(member));
     timed.emplace_back(std::move(access));
@@ -72,61 +75,85 @@ class Timing {
 
   const machine::Machine& machine_;
   step::ResolvedTransfer transfer_;
-  int rank_;
+  int rank_, part_;
   std::vector<int> group_;
 };
 
-/// Times of instructions, which ranks of a role that have as many samples share.
+/// Times of instructions, which ranks of a role share that are of one part and have as many samples.
 class RoleTimes {
  public:
-  RoleTimes(cost::KernelTimes kernels, std::int64_t batch) : kernels_(std::move(kernels)), batch_(batch) {}
+  RoleTimes(cost::JobTimes kernels, std::int64_t batch) : kernels_(std::move(kernels)), batch_(batch) {}
 
-  Picoseconds of(const step::Program& program, const step::Instruction& instruction, std::int64_t samples) {
+  Picoseconds of(int part, const step::Program& program, const step::Instruction& instruction,
+                 std::int64_t samples) {
     const auto& all = program.instructions;
-    auto& times = times_[{&program, samples}];
+    auto& times = times_[{part, &program, samples}];
     times.resize(all.size());
     auto& time = times[static_cast<std::size_t>(&instruction - all.data())];
-    if (!time)
-      time = of_.try_emplace(&program, kernels_, program, batch_).first->second.of(instruction, samples).time;
+    if (!time) {
+      const auto known =
+          of_.try_emplace(std::pair(part, &program), kernels_.of_part(part), program, batch_).first;
+      time = known->second.of(instruction, samples).time;
+    }
     return *time;
   }
 
  private:
-  cost::KernelTimes kernels_;
+  cost::JobTimes kernels_;
   std::int64_t batch_;
-  std::map<const step::Program*, cost::ProgramTimes> of_;
-  std::map<std::pair<const step::Program*, std::int64_t>, std::vector<std::optional<Picoseconds>>> times_;
+  std::map<std::pair<int, const step::Program*>, cost::ProgramTimes> of_;
+  std::map<std::tuple<int, const step::Program*, std::int64_t>, std::vector<std::optional<Picoseconds>>>
+      times_;
 };
+
+Core core_on(const machine::Machine& machine) {
+  const auto& o = machine.overheads;
+  return {.start = machine::picoseconds(o.start_seconds),
+          .wait = machine::picoseconds(o.wait_seconds),
+          .poll = machine::picoseconds(o.poll_seconds),
+          .step = machine::picoseconds(o.step_seconds),
+          .progress = machine.progress};
+}
+
+std::vector<Core> cores_on(const machine::Machine& machine, std::size_t ranks) {
+  std::vector<Core> cores;
+  if (!machine.parts.empty())
+    for (std::size_t rank = 0; rank < ranks; ++rank)
+      cores.push_back(core_on(machine.of_rank(static_cast<int>(rank))));
+  return cores;
+}
 
 }  // namespace
 
 Costs costs_on(const machine::Machine& machine, const step::ProgramsByRank& programs, std::int64_t batch,
                const step::Site& site, const cost::Execution& execution) {
-  return costs_on(machine, programs, batch, site, cost::KernelTimes(machine, execution));
+  return costs_on(machine, programs, batch, site, cost::JobTimes(machine, execution, std::ssize(programs)));
 }
 
 Costs costs_on(const machine::Machine& machine, const step::ProgramsByRank& programs, std::int64_t batch,
-               const step::Site& site, const cost::KernelTimes& kernels) {
+               const step::Site& site, const cost::JobTimes& kernels) {
   const auto program_of = [&programs](int rank) -> const step::Program& {
     return *programs[static_cast<std::size_t>(rank)];
   };
   return {.instruction =
-              [times = std::make_shared<RoleTimes>(kernels, batch), program_of, batch](
+              [times = std::make_shared<RoleTimes>(kernels, batch), &machine, program_of, batch](
                   int rank, const step::Instruction& instruction) {
                 const auto& program = program_of(rank);
-                return times->of(program, instruction,
+                return times->of(machine.part_of(rank), program, instruction,
                                  program.samples_of(instruction.microbatch, rank, batch));
               },
           .rounds =
               [&machine, program_of, batch, site](int rank, const step::Transfer& transfer) {
                 return Timing(machine, program_of(rank), transfer, rank, batch, site).rounds();
               },
-          .start = machine::picoseconds(machine.overheads.start_seconds),
-          .wait = machine::picoseconds(machine.overheads.wait_seconds),
-          .poll = machine::picoseconds(machine.overheads.poll_seconds),
-          .step = machine::picoseconds(machine.overheads.step_seconds),
-          .progress = machine.progress,
+          .core = core_on(machine),
+          .cores = cores_on(machine, programs.size()),
           .setting = Setting{.machine = &machine, .programs = &programs, .batch = batch, .site = site}};
+}
+
+bool Costs::polls() const {
+  const auto polls = [](const Core& core) { return core.progress == machine::Progress::polled; };
+  return cores.empty() ? polls(core) : std::ranges::any_of(cores, polls);
 }
 
 Picoseconds at_speed(Picoseconds time, double speed) {

@@ -101,11 +101,13 @@ class Exchanges::Builder {
   Builder(Exchanges& all, const std::vector<Side>& sides)
       : all_(all), sides_(sides), is_message_(step::is_message(all.transfer(sides.front(), 0))) {}
 
-  void add(const std::vector<Member>& group) {
+  void add(const std::vector<Seated>& group) {
     const int place = number_of(all_.place_of(group, is_message_));
     std::vector<int> key{place};
-    for (const auto& member : group)
+    for (const auto& member : group) {
       key.push_back(spec_of(member, place));
+      key.push_back(all_.setting_.machine->part_of(member.rank));
+    }
     auto [known, is_new] = batch_of_.emplace(std::move(key), groups_.size());
     if (is_new) groups_.emplace_back();
     auto& seats = groups_[known->second];
@@ -117,11 +119,9 @@ class Exchanges::Builder {
     std::vector<Batch> batches(groups_.size());
     for (const auto& [key, number] : batch_of_) {
       const auto& groups = groups_[number];
-      const auto parties = key.size() - 1, lanes = groups.size() / parties;
+      const auto parties = (key.size() - 1) / 2, lanes = groups.size() / parties;
       auto& batch = batches[number];
-      batch = {.script = all_.script_of({key.begin() + 1, key.end()}, key.front()),
-               .lanes = lanes,
-               .seats = std::vector<int>(groups.size())};
+      batch = {.script = all_.script_of(key), .lanes = lanes, .seats = std::vector<int>(groups.size())};
       for (std::size_t lane = 0; lane < lanes; ++lane)
         for (std::size_t party = 0; party < parties; ++party)
           batch.seats[party * lanes + lane] = groups[lane * parties + party];
@@ -136,7 +136,7 @@ class Exchanges::Builder {
     if (is_new) all_.places_.push_back(std::move(place));
     return known->second;
   }
-  int spec_of(const Member& member, int place) {
+  int spec_of(const Seated& member, int place) {
     const auto [known, is_new] =
         spec_numbers_.emplace(std::tuple(member.side, member.tensor, member.samples, place), 0);
     if (is_new) known->second = all_.spec_of(member, sides_, all_.places_[static_cast<std::size_t>(place)]);
@@ -166,7 +166,7 @@ std::shared_ptr<const Exchange> Exchanges::build(const std::vector<Side>& sides)
     for (int t0 = 0; t0 < (contains(axis, Axis::tensor) ? 1 : grid_.tensor); ++t0) {
       const auto data = along(axis, Axis::data, grid_.data, d0);
       const auto tensor = along(axis, Axis::tensor, grid_.tensor, t0);
-      std::vector<Member> group;
+      std::vector<Seated> group;
       for (int d = data.first; d < data.end; ++d)
         for (std::size_t s = 0; s < sides.size(); ++s)
           for (int t = tensor.first; t < tensor.end; ++t)
@@ -182,7 +182,7 @@ std::shared_ptr<const Exchange> Exchanges::build(const std::vector<Side>& sides)
   return exchange;
 }
 
-collective::Place Exchanges::place_of(const std::vector<Member>& group, bool is_message) const {
+collective::Place Exchanges::place_of(const std::vector<Seated>& group, bool is_message) const {
   std::vector<int> nodes;
   const auto& node_of = setting_.site.node_of;
   for (const auto& member : group)
@@ -190,7 +190,7 @@ collective::Place Exchanges::place_of(const std::vector<Member>& group, bool is_
   return {.node_of = collective::numbered_nodes(nodes)};
 }
 
-int Exchanges::spec_of(const Member& member, const std::vector<Side>& sides, const collective::Place& place) {
+int Exchanges::spec_of(const Seated& member, const std::vector<Side>& sides, const collective::Place& place) {
   const auto& side = sides[member.side];
   auto resolved = step::resolve(program(side.stage, member.tensor), transfer(side, member.tensor),
                                 member.samples, place, setting_.site);
@@ -202,19 +202,17 @@ int Exchanges::spec_of(const Member& member, const std::vector<Side>& sides, con
   return known->second;
 }
 
-std::shared_ptr<const Script> Exchanges::script_of(const std::vector<int>& specs, int place) {
-  auto key = specs;
-  key.push_back(place);
+std::shared_ptr<const Script> Exchanges::script_of(const std::vector<int>& key) {
   auto& known = scripts_[key];
   if (known) return known;
-  auto at = places_[static_cast<std::size_t>(place)];
-  const auto& first = specs_[static_cast<std::size_t>(specs.front())];
+  auto at = places_[static_cast<std::size_t>(key[0])];
+  const auto& first = specs_[static_cast<std::size_t>(key[1])];
   at.in_window = first.in_window;
   at.reached = first.reached;
-  std::vector<const collective::Spec*> of;
-  for (const int spec : specs)
-    of.push_back(&specs_[static_cast<std::size_t>(spec)].spec);
-  known = std::make_shared<const Script>(sim::script_of(of, at, *setting_.machine));
+  std::vector<Member> members;
+  for (std::size_t i = 1; i < key.size(); i += 2)
+    members.push_back({&specs_[static_cast<std::size_t>(key[i])].spec, key[i + 1]});
+  known = std::make_shared<const Script>(sim::script_of(members, at, *setting_.machine));
   return known;
 }
 

@@ -42,7 +42,7 @@ class Exchanges {
 
  private:
   using Key = std::vector<std::int64_t>;
-  struct Member {
+  struct Seated {
     int rank = 0, seat = 0, tensor = 0;
     std::size_t side = 0;
     std::int64_t samples = 0;
@@ -58,10 +58,11 @@ class Exchanges {
   [[nodiscard]] const step::Transfer& transfer(const Side&, int tensor) const;
   [[nodiscard]] std::vector<std::int64_t> samples_of(const Side&) const;  ///< by data rank
   [[nodiscard]] Key key_of(const std::vector<Side>&);
-  [[nodiscard]] collective::Place place_of(const std::vector<Member>&, bool is_message) const;
+  [[nodiscard]] collective::Place place_of(const std::vector<Seated>&, bool is_message) const;
   std::shared_ptr<const Exchange> build(const std::vector<Side>&);
-  int spec_of(const Member&, const std::vector<Side>&, const collective::Place&);
-  std::shared_ptr<const Script> script_of(const std::vector<int>& specs, int place);
+  int spec_of(const Seated&, const std::vector<Side>&, const collective::Place&);
+  /// `key`: a place, then of each member what it does and its part.
+  std::shared_ptr<const Script> script_of(const std::vector<int>& key);
 
   const Setting& setting_;
   topology::GridExtent grid_;
@@ -70,7 +71,7 @@ class Exchanges {
   std::vector<Wanted> specs_;
   std::map<std::vector<int>, int> place_numbers_;  ///< by nodes
   std::vector<collective::Place> places_;
-  std::map<std::vector<int>, std::shared_ptr<const Script>> scripts_;  ///< by specs and place
+  std::map<std::vector<int>, std::shared_ptr<const Script>> scripts_;
 };
 
 }  // namespace partita::sim

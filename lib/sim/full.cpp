@@ -1,10 +1,10 @@
 /// Every rank, every round: a queue of what happens next.
 ///
 /// Where transfers move on by themselves their clocks are functions of each other, and the order in which
-/// they are found does not matter. Where cores move them on a rank acts on what it sees at a time: then the
-/// queue is in order of time, and every act takes one step that takes time. Where messages meet on their way
-/// the network goes no further than what happens next; what follows from that lies in its future, since
-/// nothing that ranks and transfers find out is earlier than why they do.
+/// they are found does not matter. Where a core moves them on its rank acts on what it sees at a time: then
+/// the queue is in order of time, and every act of the rank takes one step that takes time. Where messages
+/// meet on their way the network goes no further than what happens next; what follows from that lies in its
+/// future, since nothing that ranks and transfers find out is earlier than why they do.
 #include "full.hpp"
 
 #include <algorithm>
@@ -44,7 +44,7 @@ class Full {
         costs_(costs),
         network_(costs.setting && costs.setting->machine->messages_meet() ? costs.setting->machine : nullptr),
         ranks_(programs.size()),
-        trace_(programs.size(), polled()) {
+        trace_(polling_ranks(costs, programs.size())) {
     simulation_.steps.resize(static_cast<std::size_t>(steps));
     for (auto& step : simulation_.steps)
       for (const auto* program : programs)
@@ -76,6 +76,12 @@ class Full {
  private:
   using Does = Act::Does;
 
+  static std::vector<bool> polling_ranks(const Costs& costs, std::size_t count) {
+    std::vector<bool> polls;
+    for (std::size_t rank = 0; rank < count; ++rank)
+      polls.push_back(costs.core_of(static_cast<int>(rank)).progress == machine::Progress::polled);
+    return polls;
+  }
   [[nodiscard]] CriticalPath critical_path() const {
     const int last = static_cast<int>(simulation_.steps.size()) - 1;
     if (last < 0) return {};
@@ -143,7 +149,7 @@ class Full {
     meeting->tell_ends(from, to, message, tell_);
   }
 
-  [[nodiscard]] bool polled() const { return costs_.progress == machine::Progress::polled; }
+  [[nodiscard]] bool polls(int rank) const { return trace_.polls(rank); }
   void push(Picoseconds time, int rank, bool wakes = false) { queue_.push({time, ++number_, rank, wakes}); }
   Rank& of(int rank) { return ranks_[static_cast<std::size_t>(rank)]; }
   RankStep& record(const Rank& rank) {
@@ -158,7 +164,7 @@ class Full {
       rank.now = std::max(rank.now, event.time);
       rank.does = Rank::Does::waits;
     }
-    while (act(event.rank, rank) && !polled()) {
+    while (act(event.rank, rank) && !polls(event.rank)) {
     }
   }
 
@@ -170,14 +176,14 @@ class Full {
     }
   }
 
-  /// One step; whether the rank can go on. Where cores poll it goes on when its time has come.
+  /// One step; whether the rank can go on. One that polls goes on when its time has come.
   bool act(int r, Rank& rank) {
     const auto before = rank.now;
     const bool goes_on = rank.does == Rank::Does::walks   ? walk(r, rank)
                          : rank.does == Rank::Does::looks ? look(rank)
                                                           : wait(r, rank);
     base::expect(rank.now >= before, "time goes on");
-    if (goes_on && polled()) push(rank.now, r);
+    if (goes_on && polls(r)) push(rank.now, r);
     return goes_on;
   }
 
@@ -185,8 +191,9 @@ class Full {
     if (rank.step == static_cast<int>(simulation_.steps.size())) return false;
     auto& done = record(rank);
     if (rank.instruction == 0) done.begin = rank.now;
+    const auto& core = costs_.core_of(r);
     if (rank.instruction == rank.program->instructions.size()) {
-      end_step(rank);
+      end_step(rank, core);
       return true;
     }
     const auto& instruction = rank.program->instructions[rank.instruction];
@@ -197,8 +204,8 @@ class Full {
       return true;
     }
     if (instruction.kind == step::Kind::start) {
-      rank.now += costs_.start;
-      done.progress += costs_.start;
+      rank.now += core.start;
+      done.progress += core.start;
       start(r, rank, *instruction.transfer);
     } else {
       const auto cost = costs_.instruction(r, instruction);
@@ -207,25 +214,25 @@ class Full {
       trace(rank, Does::kernel, cost);
     }
     span.end = rank.now;
-    if (polled() && !rank.active.empty()) {
+    if (polls(r) && !rank.active.empty()) {
       rank.does = Rank::Does::looks;
       rank.looks_at = instruction.kind == step::Kind::start ? rank.active.size() - 1 : 0;
       if (instruction.kind != step::Kind::start) {
-        rank.now += costs_.poll;
-        done.progress += costs_.poll;
-        trace(rank, Does::poll, costs_.poll);
+        rank.now += core.poll;
+        done.progress += core.poll;
+        trace(rank, Does::poll, core.poll);
       }
     }
     ++rank.instruction;
     return true;
   }
 
-  void end_step(Rank& rank) {
+  void end_step(Rank& rank, const Core& core) {
     record(rank).end = rank.now;
-    rank.now += costs_.step;
+    rank.now += core.step;
     rank.instruction = 0;
     ++rank.step;
-    trace(rank, Does::ends_step, costs_.step);
+    trace(rank, Does::ends_step, core.step);
   }
 
   void start(int r, Rank& rank, TransferId transfer) {
@@ -236,9 +243,9 @@ class Full {
     auto& flight = flights_.emplace_back(
         r, meeting, network_, costs_.rounds(r, rank.program->transfers[transfer]), rank.now, tell_);
     rank.flights[transfer] = &flight;
-    trace(rank, Does::start, costs_.start, &flight);
+    trace(rank, Does::start, costs_.core_of(r).start, &flight);
     meeting.split_waits();
-    if (polled())
+    if (polls(r))
       rank.active.push_back(&flight);
     else
       move_on(flight);
@@ -277,7 +284,7 @@ class Full {
     std::size_t first = 0;
     if (!flight.is_over() && move_on(rank, first)) return true;
     if (flight.is_over()) {
-      end_wait(rank, flight);
+      end_wait(rank, flight, costs_.core_of(r).wait);
       return true;
     }
     rank.does = Rank::Does::rests;
@@ -286,7 +293,7 @@ class Full {
     return false;
   }
 
-  void end_wait(Rank& rank, const Flight& flight) {
+  void end_wait(Rank& rank, const Flight& flight, Picoseconds overhead) {
     auto& done = record(rank);
     auto& span = done.instructions[rank.instruction];
     const auto& instruction = rank.program->instructions[rank.instruction];
@@ -296,9 +303,9 @@ class Full {
         is_message(rank.program->transfers[*instruction.transfer]) ? done.dependency : done.straggler;
     flight.meeting().waits.push_back({span.begin, waited, &late, &done.exposed_transfer});
     flight.meeting().split_waits();
-    rank.now += costs_.wait;
-    done.progress += costs_.wait;
-    trace(rank, Does::wait, costs_.wait, &flight);
+    rank.now += overhead;
+    done.progress += overhead;
+    trace(rank, Does::wait, overhead, &flight);
     span.end = rank.now;
     ++rank.instruction;
     rank.does = Rank::Does::walks;
@@ -315,7 +322,7 @@ class Full {
   }
 
   void tell(Flight& flight, Picoseconds time) {
-    if (polled())
+    if (polls(flight.rank()))
       push(time, flight.rank(), true);
     else
       told_.push_back(&flight);

@@ -94,8 +94,8 @@ std::vector<RankStep> Lanes::step() {
                       .exposed_transfer = stage.exposed[lane]});
     for (std::size_t r = 0; r < stage.representatives.size(); ++r)
       done[first + stage.representatives[r]].instructions = std::move(stage.spans[r]);
-    for (auto& now : stage.now)
-      now += costs_.step;
+    for (std::size_t lane = 0; lane < stage.now.size(); ++lane)
+      stage.now[lane] += core_of(stage, lane).step;
   }
   return done;
 }
@@ -136,12 +136,12 @@ const Lanes::KindsOf& Lanes::kinds_of(Stage& stage, std::optional<step::Microbat
   if (known) return *known;
   auto kinds = std::make_unique<KindsOf>();
   const auto& setting = *costs_.setting;
-  std::map<std::tuple<const step::Program*, std::int64_t, double>, int> numbers;
+  std::map<std::tuple<const step::Program*, std::int64_t, Setting::Pace>, int> numbers;
   for (const int rank : stage.ranks) {
     const auto& program = program_of(rank);
-    const double speed = setting.speed.empty() ? 1 : setting.speed[static_cast<std::size_t>(rank)];
-    const auto [kind, is_new] = numbers.emplace(
-        std::tuple(&program, program.samples_of(microbatch, rank, setting.batch), speed), numbers.size());
+    const auto samples = program.samples_of(microbatch, rank, setting.batch);
+    const auto [kind, is_new] =
+        numbers.emplace(std::tuple(&program, samples, setting.pace_of(rank)), numbers.size());
     if (is_new) kinds->ranks.push_back(rank);
     kinds->kinds.push_back(kind->second);
   }
@@ -161,8 +161,9 @@ void Lanes::start(Stage& stage, int number, const step::Instruction& instruction
   }
   const auto first = meeting->exchange->first_seat(number);
   for (std::size_t lane = 0; lane < stage.now.size(); ++lane) {
-    stage.now[lane] += costs_.start;
-    stage.progress[lane] += costs_.start;
+    const auto start = core_of(stage, lane).start;
+    stage.now[lane] += start;
+    stage.progress[lane] += start;
   }
   std::ranges::copy(stage.now, meeting->clocks.begin() + first);
   if (--meeting->missing == 0) play(*meeting);
@@ -210,8 +211,9 @@ void Lanes::wait(Stage& stage, int number, const step::Instruction& instruction)
     const auto late = std::clamp<Picoseconds>(meeting->last_starts[first + lane] - now, 0, waited);
     lates[lane] += late;
     stage.exposed[lane] += waited - late;
-    stage.progress[lane] += costs_.wait;
-    now += waited + costs_.wait;
+    const auto wait = core_of(stage, lane).wait;
+    stage.progress[lane] += wait;
+    now += waited + wait;
   }
   if (--meeting->waiting == 0) meeting.reset();
 }

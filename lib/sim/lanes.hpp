@@ -50,7 +50,7 @@ class Lanes {
     std::vector<Picoseconds> clocks;       ///< by seat: first the starts, then the ends
     std::vector<Picoseconds> last_starts;  ///< by seat
   };
-  using Kinds = std::vector<int>;  ///< by lane: a number for each role, count of samples and speed
+  using Kinds = std::vector<int>;  ///< by lane: a number for each role, count of samples and pace
   struct KindsOf {
     Kinds kinds;
     std::vector<int> ranks;  ///< by kind one that is of it
@@ -69,6 +69,9 @@ class Lanes {
   void wait(Stage&, int stage, const step::Instruction&);
   void play(Meeting&) const;
   const KindsOf& kinds_of(Stage&, std::optional<step::MicrobatchId>) const;
+  [[nodiscard]] const Core& core_of(const Stage& stage, std::size_t lane) const {
+    return costs_.core_of(stage.ranks[lane]);
+  }
   [[nodiscard]] const step::Program& program_of(int rank) const {
     return *(*costs_.setting->programs)[static_cast<std::size_t>(rank)];
   }

@@ -25,15 +25,16 @@ class Writer {
  public:
   explicit Writer(const machine::Machine& machine) : machine_(machine) {}
 
-  void add(const collective::Spec& spec, const collective::Place& at, bool is_message) {
+  void add(const collective::Spec& spec, const collective::Place& at, bool is_message, int part) {
     member_ = at.rank;
+    part_ = part;
     element_ = bytes_of(spec.type, kernels::Elements(1));
     partner_of_.clear();
     auto& party = script_.parties.emplace_back();
     if (is_vendors(spec)) {
       const auto sent = traffic_of(spec, at).modelled_wire_bytes.value_or(Bytes(0));
       party.rounds.push_back(
-          {.kind = ScriptRound::Kind::whole, .sent = number_in(script_.rows, Script::Row{sent, false})});
+          {.kind = ScriptRound::Kind::whole, .sent = number_in(script_.rows, Script::Row{sent})});
       return;
     }
     for (const auto& round : rounds_of(spec, at))
@@ -53,7 +54,7 @@ class Writer {
     for (const auto& row : script_.rows)
       for (std::size_t level = 0; level < script_.levels; ++level) {
         auto time = machine_.message_on(level, row.bytes);
-        if (row.combines) time.receive += machine_.combine(row.bytes);
+        if (row.combines) time.receive += machine_.combine(row.bytes, row.part);
         script_.messages.push_back(time);
       }
     return std::move(script_);
@@ -73,20 +74,21 @@ class Writer {
     ScriptRound timed;
     if (round.send_to >= 0 && !round.send.empty()) {
       timed.send_to = partner(party, is_message ? 1 : round.send_to);
-      timed.sent = number_in(script_.rows, Script::Row{bytes(round.send.size()), false});
+      timed.sent = number_in(script_.rows, Script::Row{bytes(round.send.size())});
     }
     if (round.receive_from >= 0 && !round.receive.empty()) {
       timed.receive_from = partner(party, is_message ? 0 : round.receive_from);
-      timed.received =
-          number_in(script_.rows, Script::Row{bytes(round.receive.size()), round.combine != Combine::copy});
+      Script::Row row{bytes(round.receive.size())};
+      if (round.combine != Combine::copy) row = {row.bytes, true, part_};
+      timed.received = number_in(script_.rows, row);
     }
     if (timed != ScriptRound()) party.rounds.push_back(timed);
   }
 
   void add_round(Script::Party& party, const collective::WindowRound& round, bool) {
     const Sizes sizes{bytes(round.staged()), bytes(round.loaded()), bytes(round.stored())};
-    const auto [row, is_new] = window_rows_.emplace(sizes, small(script_.windows.size()));
-    if (is_new) script_.windows.push_back(machine_.window(sizes[0], sizes[1], sizes[2]));
+    const auto [row, is_new] = window_rows_.emplace(std::pair(sizes, part_), small(script_.windows.size()));
+    if (is_new) script_.windows.push_back(machine_.window(sizes[0], sizes[1], sizes[2], part_));
     const auto where = room(round.members);
     if (party.rooms.empty()) party.rooms.push_back(where);
     party.rounds.push_back({.kind = ScriptRound::Kind::window, .sent = row->second, .received = where});
@@ -116,24 +118,24 @@ class Writer {
 
   const machine::Machine& machine_;
   Script script_;
-  int member_ = 0;
+  int member_ = 0, part_ = 0;
   Bytes element_{};
   std::map<int, std::uint16_t> partner_of_;
-  std::map<Sizes, std::uint16_t> window_rows_;
+  std::map<std::pair<Sizes, int>, std::uint16_t> window_rows_;  ///< of a part
   std::map<int, std::uint16_t> room_of_;  ///< of a member: all its window rounds have the same ranks
 };
 
 }  // namespace
 
-Script script_of(const std::vector<const collective::Spec*>& specs, collective::Place place,
+Script script_of(const std::vector<Member>& members, collective::Place place,
                  const machine::Machine& machine) {
   Writer writer(machine);
-  const auto operation = specs.front()->operation;
+  const auto operation = members.front().spec->operation;
   const bool is_message =
       operation == collective::Operation::send || operation == collective::Operation::receive;
-  for (std::size_t i = 0; i < specs.size(); ++i) {
+  for (std::size_t i = 0; i < members.size(); ++i) {
     place.rank = static_cast<int>(i);
-    writer.add(*specs[i], place, is_message);
+    writer.add(*members[i].spec, place, is_message, members[i].part);
   }
   return std::move(writer).finish();
 }

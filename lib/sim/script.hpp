@@ -47,10 +47,12 @@ struct Script {
     std::vector<std::uint16_t> rooms;  ///< of its window rounds
     int circle = 0;
   };
-  /// A message: on each level its time; to `receive` it includes what combines it.
+  /// A message: on each level its time; to `receive` it includes what a rank of that part takes to combine
+  /// it.
   struct Row {
     kernels::Bytes bytes;
     bool combines = false;
+    int part = 0;  ///< of the machine
     friend auto operator<=>(const Row&, const Row&) = default;
   };
 
@@ -69,9 +71,15 @@ inline std::uint16_t small(std::size_t number) {
   return static_cast<std::uint16_t>(number);
 }
 
+/// A rank's side of a transfer, and which part of the machine the rank is.
+struct Member {
+  const collective::Spec* spec = nullptr;
+  int part = 0;
+};
+
 /// Of the members of a collective in their order, at a place that has any rank; of a message its sender, then
 /// its receiver.
-Script script_of(const std::vector<const collective::Spec*>&, collective::Place, const machine::Machine&);
+Script script_of(const std::vector<Member>&, collective::Place, const machine::Machine&);
 
 /// Plays a script for `lanes` groups. All vectors have an entry for each party and lane, parties outermost.
 class Play {

@@ -21,7 +21,7 @@ void Trace::advanced(const Flight& flight, Picoseconds took) {
   const auto course = courses_.find(&flight);
   if (course == courses_.end()) return;
   const auto round = static_cast<std::uint32_t>(flight.round() - (flight.has_entered() ? 0 : 1));
-  auto& acts = polled_ ? cores_[static_cast<std::size_t>(flight.rank())] : course->second.acts;
+  auto& acts = polls(flight.rank()) ? cores_[static_cast<std::size_t>(flight.rank())] : course->second.acts;
   acts.push_back({.begin = flight.clock() - took,
                   .end = flight.clock(),
                   .flight = &flight,
@@ -190,8 +190,9 @@ class Trace::Walk {
   /// `count` acts of the flight, or of the core that moves it on, lie behind.
   void go_to(const Flight& flight, std::size_t count) {
     rank_ = flight.rank();
-    flight_ = trace_.polled_ ? nullptr : &flight;
-    acts_ = trace_.polled_ ? &trace_.core(rank_) : &trace_.courses_.at(&flight).acts;
+    const bool polls = trace_.polls(rank_);
+    flight_ = polls ? nullptr : &flight;
+    acts_ = polls ? &trace_.core(rank_) : &trace_.courses_.at(&flight).acts;
     count_ = count;
   }
   void go_to_start(const Flight& flight) {
@@ -210,7 +211,7 @@ class Trace::Walk {
 
   /// Where the flight enters a round, among its acts or its core's. Cores do much else between two rounds.
   [[nodiscard]] std::size_t enters(const Flight& flight, std::size_t round) const {
-    if (!trace_.polled_) return 2 * round;
+    if (!trace_.polls(flight.rank())) return 2 * round;
     const auto& core = trace_.core(flight.rank());
     auto i = std::ranges::lower_bound(core, now_, {}, &Act::end);
     while (i != core.end() && (i->does != Does::enters || i->flight != &flight || i->number != round))

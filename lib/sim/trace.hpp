@@ -27,8 +27,10 @@ using Acts = std::vector<Act>;
 
 class Trace {
  public:
-  /// `polled`: cores move transfers on, and these have no acts of their own.
-  Trace(std::size_t ranks, bool polled) : polled_(polled), cores_(ranks) {}
+  /// Of each rank whether its core moves transfers on: these have no acts of their own then.
+  explicit Trace(std::vector<bool> polls) : polls_(std::move(polls)), cores_(polls_.size()) {}
+
+  [[nodiscard]] bool polls(int rank) const { return polls_[static_cast<std::size_t>(rank)]; }
 
   void add(int rank, const Act& act) { cores_[static_cast<std::size_t>(rank)].push_back(act); }
   /// The act of a core that starts a transfer, which moves on from its end.
@@ -52,7 +54,7 @@ class Trace {
     return core(flight.rank())[courses_.at(&flight).started];
   }
 
-  bool polled_;
+  std::vector<bool> polls_;  ///< by rank
   std::vector<Acts> cores_;  ///< by rank
   std::unordered_map<const Flight*, Course> courses_;
   std::map<std::pair<const Meeting*, int>, const Flight*> flights_;  ///< by rank

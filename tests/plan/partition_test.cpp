@@ -11,6 +11,7 @@
 
 #include "../models.hpp"
 #include "partita/plan/placement.hpp"
+#include "partita/plan/plan.hpp"
 
 namespace partita::plan {
 namespace {
@@ -173,13 +174,30 @@ TEST(Partition, FollowsTheMachine) {
 TEST(Partition, GivesSlowStagesLess) {
   const auto model = model_of("64", std::vector<std::string>(12, "linear 64"));
   std::vector<base::Violation> violations;
-  const auto cut = [&](const std::vector<double>& speed) {
-    return partition(model, unplaced(model), {.stages = 2, .samples = 64, .speed = speed}, shipped,
+  const auto cut = [&](const std::vector<Paces>& paces) {
+    return partition(model, unplaced(model), {.stages = 2, .samples = 64, .paces = paces}, shipped,
                      violations)[1];
   };
   EXPECT_EQ(cut({}), 6);
-  EXPECT_EQ(cut({1, 0.5}), 8);
-  EXPECT_EQ(cut({0.5, 1}), 4);
+  EXPECT_EQ(cut({{{0, 1}}, {{0, 0.5}}}), 8);
+  EXPECT_EQ(cut({{{0, 0.5}}, {{0, 1}}}), 4);
+}
+
+/// Ranks of another machine, of whose stage the slowest counts: one with a third of the FLOPs takes a third
+/// of the layers.
+TEST(Partition, GivesStagesOfASlowMachineLess) {
+  const auto model = model_of("64", std::vector<std::string>(12, "linear 64"));
+  auto machine = shipped;
+  machine.parts = {{.first = 1, .last = 1, .machine = shipped}};
+  machine.parts[0].machine.flops_per_second /= 3;
+  const auto cut = [&](const topology::GridExtent& grid, const std::map<int, double>& speed = {}) {
+    std::vector<base::Violation> violations;
+    return choose(model, {.grid = grid, .batch = 64, .speed = speed}, machine, violations).partition;
+  };
+  EXPECT_EQ(cut({.pipeline = 2}), (step::Partition{0, 9, 12}));
+  EXPECT_EQ(cut({.data = 2, .pipeline = 2}), (step::Partition{0, 9, 12})) << "rank 3 is fast, rank 1 is not";
+  EXPECT_EQ(cut({.pipeline = 2}, {{1, 3.0}}), (step::Partition{0, 6, 12})) << "as fast as the other again";
+  EXPECT_EQ(cut({.pipeline = 3}), (step::Partition{0, 6, 7, 12}));
 }
 
 /// Where each kernel takes its time whatever it computes, stages have equally many of them.

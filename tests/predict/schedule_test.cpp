@@ -217,7 +217,7 @@ TEST(Schedule, APlainReadingHasTheTimesOfTheSimulation) {
         const auto simulation = sim::simulate(c.roles.by_rank, c.costs, 1);
         const auto ends = Reading(c.schedule, c.machine).ends();
         for (std::size_t r = 0; r < ends.size(); ++r) {
-          EXPECT_EQ(ends[r], simulation.steps[0][r].end + c.costs.step) << r;
+          EXPECT_EQ(ends[r], simulation.steps[0][r].end + c.costs.core.step) << r;
           ++cases;
         }
       });
@@ -232,7 +232,7 @@ TEST(Schedule, TheCoreIsAsBusyAsInTheSimulation) {
       for (const auto& task : c.schedule[r])
         if (task.lane == 0) core += task.compute;
       const auto& step = simulation.steps[0][r];
-      EXPECT_EQ(core, step.busy + step.progress + c.costs.step);
+      EXPECT_EQ(core, step.busy + step.progress + c.costs.core.step);
     }
   });
 }

@@ -290,6 +290,16 @@ TEST(Contention, ARingOfNodesOfOneRankIsAsIfAlone) {
   EXPECT_EQ(sum.on(cluster(1, {.kind = "crossbar"})).steps, sum.on(cluster(1, {})).steps);
 }
 
+/// All that a rank has of its own.
+void slow_down(machine::Machine& m, double slower) {
+  m.flops_per_second /= slower, m.call_seconds *= slower;
+  m.main_bytes_per_second /= slower, m.cache_bytes_per_second /= slower;
+  for (auto& row : m.windows)
+    row.stage_byte_seconds *= slower, row.load_byte_seconds *= slower, row.store_byte_seconds *= slower;
+  m.overheads.start_seconds *= slower, m.overheads.wait_seconds *= slower;
+  m.overheads.step_seconds *= slower;
+}
+
 TEST(Contention, AMachineThatIsSlowerInEverythingIsSlowerByThat) {
   int slowed = 0;
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
@@ -298,14 +308,11 @@ TEST(Contention, AMachineThatIsSlowerInEverythingIsSlowerByThat) {
     const auto alone = drawn.on(m).makespan();
     const auto with_links = [&](double slower) {
       auto machine = m;
-      machine.flops_per_second /= slower, machine.call_seconds *= slower;
-      machine.main_bytes_per_second /= slower, machine.cache_bytes_per_second /= slower;
-      for (auto& row : machine.windows)
-        row.stage_byte_seconds *= slower, row.load_byte_seconds *= slower, row.store_byte_seconds *= slower;
+      slow_down(machine, slower);
+      for (auto& part : machine.parts)
+        slow_down(part.machine, slower);
       machine.flag_seconds *= slower;
       machine.link_latency_seconds *= slower, machine.link_bytes_per_second /= slower;
-      machine.overheads.start_seconds *= slower, machine.overheads.wait_seconds *= slower;
-      machine.overheads.step_seconds *= slower;
       for (auto& level : machine.levels) {
         for (auto& p : level.protocols)
           for (double* s : {&p.send_seconds, &p.send_byte_seconds, &p.latency_seconds, &p.byte_seconds,
@@ -358,6 +365,8 @@ TEST(Contention, NothingEndsLaterWhereSharingAndPollingAreLeftOut) {
     auto& machine = drawn.g.machine;
     machine.progress = seed % 2 == 0 ? Progress::independent : Progress::polled;
     machine.overheads.poll_seconds = 1.7e-8;
+    for (auto& part : machine.parts)
+      part.machine.progress = seed % 3 == 0 ? Progress::independent : Progress::polled;
     for (auto& level : machine.levels) {
       level.topology = {.kind = "crossbar", .link_bytes_per_second = 2e8};
       for (auto& protocol : level.protocols)

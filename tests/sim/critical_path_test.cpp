@@ -52,9 +52,7 @@ Costs costs_of(std::vector<std::pair<double, double>> work, bool rendezvous) {
             if (rank == 0) return {TimedMessages{.send_to = 1, .sent = time}};
             return {TimedMessages{.receive_from = 0, .receive = seconds(7)}};
           },
-          .start = seconds(0.25),
-          .wait = seconds(0.5),
-          .step = seconds(1)};
+          .core = {.start = seconds(0.25), .wait = seconds(0.5), .step = seconds(1)}};
 }
 
 struct Expected {
@@ -78,7 +76,7 @@ TEST(CriticalPath, GoesFromTheReceiverToTheSenderOfALateMessage) {
   const auto chain = one_message();
   for (const auto progress : {Progress::independent, Progress::polled}) {
     auto costs = costs_of({{10, 0}, {1, 4}}, false);
-    costs.progress = progress;
+    costs.core.progress = progress;
     expect_path(simulate(chain.by_rank, costs, 1).critical_path, {{10, Cause::kernel, 0, {}},
                                                                   {0.25, Cause::start, 0, {}},
                                                                   {2, Cause::send, 0, 1},
@@ -94,7 +92,7 @@ TEST(CriticalPath, OfARendezvousGoesToAReceiverThatIsLate) {
   const auto chain = one_message();
   for (const auto progress : {Progress::independent, Progress::polled}) {
     auto costs = costs_of({{1, 100}, {10, 4}}, true);
-    costs.progress = progress;
+    costs.core.progress = progress;
     expect_path(simulate(chain.by_rank, costs, 1).critical_path, {{10, Cause::kernel, 1, {}},
                                                                   {0.25, Cause::start, 1, {}},
                                                                   {3, Cause::latency, 1, 0},
@@ -131,7 +129,7 @@ TEST(CriticalPath, GoesToTheLastMemberOfACollective) {
                     {.instruction = [](int rank,
                                        const step::Instruction&) { return seconds(rank == 1 ? 9 : rank); },
                      .rounds = [&](int, const step::Transfer&) -> std::vector<TimedRound> { return {round}; },
-                     .progress = progress},
+                     .core = {.progress = progress}},
                     1)
         .critical_path;
   };

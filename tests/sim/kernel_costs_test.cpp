@@ -25,7 +25,7 @@ TEST(Costs, AnInstructionCostsWhatItsKernelTook) {
   const auto costs = costs_on(machine, programs, 6, {});
   const auto reference = costs_on(machine, programs, 6, {}, {.implementation = "reference"});
   const auto modelled = costs_on(machine::Machine::shipped(), programs, 6, {});
-  const auto shared = costs_on(machine, programs, 6, {}, cost::KernelTimes(machine));
+  const auto shared = costs_on(machine, programs, 6, {}, cost::JobTimes(machine, {}, 1));
   int measured = 0;
   for (const auto& i : programs[1]->instructions) {
     if (i.kind == step::Kind::start || i.kind == step::Kind::wait) continue;

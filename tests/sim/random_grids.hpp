@@ -101,20 +101,43 @@ class GridDraw {
         level.protocols = {protocol(0, one_in(3)), protocol(number(4, 400), !one_in(3))};
     }
     if (!one_in(4)) {
-      m.windows = {{.stage_byte_seconds = some(1e-12), .load_byte_seconds = some(1e-12)},
-                   {.min_bytes = kernels::Bytes(number(1, 300)),
-                    .stage_byte_seconds = some(1e-12),
-                    .load_byte_seconds = some(1e-12),
-                    .store_byte_seconds = some(1e-12)}};
+      m.windows = windows();
       m.flag_seconds = some(1e-9);
     }
-    m.overheads = {.start_seconds = some(1e-10), .wait_seconds = some(1e-10), .step_seconds = some(1e-9)};
+    m.overheads = overheads();
     if (g.request.algorithm != collective::Algorithm::window && !one_in(4))
       for (int rank = 0; rank < static_cast<int>(g.chain.grid.size()); ++rank)
         g.site.node_of.push_back(rank / of_node);
     if (one_in(4)) {
       g.speed.assign(static_cast<std::size_t>(g.chain.grid.size()), 1);
       g.speed[static_cast<std::size_t>(number(0, static_cast<int>(g.speed.size()) - 1))] = 0.5;
+    }
+    if (one_in(3)) draw_parts(g);
+  }
+
+  std::vector<machine::WindowAccess> windows() {
+    return {{.stage_byte_seconds = some(1e-12), .load_byte_seconds = some(1e-12)},
+            {.min_bytes = kernels::Bytes(number(1, 300)),
+             .stage_byte_seconds = some(1e-12),
+             .load_byte_seconds = some(1e-12),
+             .store_byte_seconds = some(1e-12)}};
+  }
+  machine::Overheads overheads() {
+    return {.start_seconds = some(1e-10), .wait_seconds = some(1e-10), .step_seconds = some(1e-9)};
+  }
+
+  /// The second half of an even grid, or some ranks here and there.
+  void draw_parts(RandomGrid& g) {
+    const int ranks = static_cast<int>(g.chain.grid.size());
+    for (int first = even_ ? ranks / 2 : number(0, ranks - 1); first < ranks;) {
+      const int last = even_ ? ranks - 1 : std::min(ranks - 1, first + number(0, ranks / 2));
+      auto m = machine::Machine::shipped();
+      m.flops_per_second = 1e8 * number(1, 1000);
+      m.call_seconds = some(1e-9);
+      if (one_in(2)) m.windows = windows();
+      m.overheads = overheads();
+      g.machine.parts.push_back({.first = first, .last = last, .machine = m});
+      first = last + 1 + number(0, 2);
     }
   }
 

@@ -129,9 +129,9 @@ TEST(Simulate, EverySecondIsBusyOrIdle) {
                                            [](int rank, const step::Transfer& t) {
                                              return Picoseconds(200) * rank + 10 * t.tag.value_or(0);
                                            }});
-  costs.start = 3, costs.wait = 5, costs.poll = 7, costs.step = 11;
+  costs.core = {.start = 3, .wait = 5, .poll = 7, .step = 11};
   for (const auto progress : {machine::Progress::independent, machine::Progress::polled}) {
-    costs.progress = progress;
+    costs.core.progress = progress;
     const auto simulation = simulate(grid.by_rank, costs, 3);
     for (std::size_t r = 0; r < grid.by_rank.size(); ++r) {
       Picoseconds now = 0;
@@ -145,7 +145,7 @@ TEST(Simulate, EverySecondIsBusyOrIdle) {
         between += step[r].end - now;
         EXPECT_TRUE(between == 0 || progress == machine::Progress::polled);
         EXPECT_EQ(step[r].busy + step[r].progress + step[r].idle(), step[r].end - step[r].begin);
-        now = step[r].end + costs.step;
+        now = step[r].end + costs.core.step;
       }
     }
   }

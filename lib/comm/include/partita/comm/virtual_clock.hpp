@@ -17,9 +17,14 @@ namespace partita::comm {
 
 class VirtualClock {
  public:
-  explicit VirtualClock(machine::Machine machine) : machine_(std::move(machine)) {}
+  /// Of a rank of the job.
+  VirtualClock(machine::Machine machine, int rank)
+      : machine_(std::move(machine)), part_(machine_.part_of(rank)) {}
 
   [[nodiscard]] const machine::Machine& machine() const { return machine_; }
+  /// The part of the machine that the rank is, and what says how it computes.
+  [[nodiscard]] int part() const { return part_; }
+  [[nodiscard]] const machine::Machine& own() const { return machine_.of_part(part_); }
   [[nodiscard]] machine::Picoseconds now() const { return now_; }
   [[nodiscard]] double now_seconds() const { return machine::seconds_of(now_); }
   void pass(machine::Picoseconds duration) { now_ += duration; }
@@ -48,6 +53,7 @@ class VirtualClock {
 
  private:
   machine::Machine machine_;
+  int part_;
   machine::Picoseconds now_ = 0;
   bool runs_ = false;
 };

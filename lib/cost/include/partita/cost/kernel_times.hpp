@@ -1,6 +1,7 @@
 /// How long an instruction takes on a machine, and how that is known.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -47,6 +48,20 @@ class KernelTimes {
   friend class ProgramTimes;
   class Table;
   std::shared_ptr<const Table> table_;
+};
+
+/// How ranks of a part of the machine run programs in a job of so many ranks. Of the active ranks of a node,
+/// whatever machine they are, those count that are this one: no more than a node of the job has.
+Execution of_part(Execution, const machine::Machine&, int part, std::int64_t ranks);
+
+/// Times of kernels on each part of the machine of which a job of so many ranks has any.
+class JobTimes {
+ public:
+  JobTimes(const machine::Machine&, const Execution&, std::int64_t ranks);
+  [[nodiscard]] const KernelTimes& of_part(int part) const { return of_part_.at(part); }
+
+ private:
+  std::map<int, KernelTimes> of_part_;
 };
 
 /// Times of a program's instructions in a batch: what they touch lies where the step left it.

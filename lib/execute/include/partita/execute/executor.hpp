@@ -185,7 +185,7 @@ class Executor {
   kernels::Device& device_;
   comm::Axes& axes_;
   comm::VirtualClock* clock_;                                 ///< null: the host's time
-  std::optional<cost::KernelTimes> kernel_times_;             ///< of the clock's machine
+  std::optional<cost::KernelTimes> kernel_times_;             ///< of the clock's machine, on this rank
   std::map<std::int64_t, cost::ProgramTimes> program_times_;  ///< by batch
   state::Parameters& parameters_;
   Options options_;

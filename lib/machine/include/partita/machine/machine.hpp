@@ -5,13 +5,14 @@
 ///     compute flops_per_second=60e9 call_seconds=1e-6
 ///     memory level=main bytes_per_second=10e9
 ///     link latency_seconds=5e-6 bytes_per_second=4e9
-/// docs/machine.md has them all. All figures are those of one rank.
+/// docs/machine.md has them all. All figures are those of one rank; ranks may be of several machines.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,6 +47,8 @@ struct Cache {
   friend bool operator==(const Cache&, const Cache&) = default;
 };
 
+struct Part;
+
 struct Machine {
   double flops_per_second = 0;
   double call_seconds = 0;  ///< that a kernel takes besides its work
@@ -65,17 +68,27 @@ struct Machine {
   std::vector<KernelTime> kernels;          ///< as they were measured
   Overheads overheads;
   Progress progress = Progress::independent;
+  std::vector<Part> parts;  ///< ranks that are other machines, by `first`
 
   friend bool operator==(const Machine&, const Machine&) = default;
 
   /// inputs/machines/default.machine, compiled in.
   static const Machine& shipped();
   /// Appends to `violations` whatever is wrong in the text: lines by their number, statements that are
-  /// missing. The machine is usable only if nothing was appended.
-  static Machine parse(std::string_view text, std::vector<base::Violation>& violations);
-  /// The same of a file; one that cannot be read is a violation of the option that names it.
+  /// missing. The machine is usable only if nothing was appended. Files that the text names lie in `folder`;
+  /// without one none may be named.
+  static Machine parse(std::string_view text, std::vector<base::Violation>& violations,
+                       const std::optional<std::filesystem::path>& folder = {});
+  /// The same of a file, in whose folder others lie; one that cannot be read is a violation of the option
+  /// that names it.
   static Machine read(const std::filesystem::path&, const std::string& option,
                       std::vector<base::Violation>& violations);
+
+  /// Which part a rank is: a number from 1 on, of `parts`; 0: it is as this machine says.
+  [[nodiscard]] int part_of(int rank) const;
+  /// What says how the ranks of a part compute.
+  [[nodiscard]] const Machine& of_part(int part) const;
+  [[nodiscard]] const Machine& of_rank(int rank) const { return of_part(part_of(rank)); }
 
   /// The innermost level of which one unit has both ranks of the job, else the outermost. There are levels.
   [[nodiscard]] std::size_t level_between(int a, int b) const;
@@ -88,16 +101,41 @@ struct Machine {
   /// The same between any two ranks whom that level joins; without levels, of level 0.
   [[nodiscard]] MessageTime message_on(std::size_t level, kernels::Bytes bytes) const;
   /// A round in a window in which a rank copies `staged` bytes into its segment, then loads `loaded` (its own
-  /// among them) and stores `stored`.
-  [[nodiscard]] WindowTime window(kernels::Bytes staged, kernels::Bytes loaded, kernels::Bytes stored) const;
-  /// To add up two vectors of `bytes` bytes, of which one has come by message.
-  [[nodiscard]] Picoseconds combine(kernels::Bytes bytes) const;
+  /// among them) and stores `stored`; of a rank of that part.
+  [[nodiscard]] WindowTime window(kernels::Bytes staged, kernels::Bytes loaded, kernels::Bytes stored,
+                                  int part = 0) const;
+  /// To add up two vectors of `bytes` bytes, of which one has come by message; by a rank of that part.
+  [[nodiscard]] Picoseconds combine(kernels::Bytes bytes, int part = 0) const;
 
   /// The statements as text that `parse` reads back to the same machine.
   [[nodiscard]] std::string to_text() const;
-  /// SHA-256 of `to_text`.
+  /// SHA-256 of `to_text`, without the names of parts: those may be names of files.
   [[nodiscard]] std::string hash() const;
+
+ private:
+  [[nodiscard]] const std::vector<WindowAccess>& windows_of(int part) const;
 };
+
+/// Ranks of the job that compute as another machine says: with its kernels, memory, overheads and progress,
+/// and its accesses to windows where it has some. Levels, messages, topologies and flags are those of the
+/// machine whose part they are.
+struct Part {
+  int first = 0, last = 0;  ///< both among them
+  std::string name;         ///< empty: none
+  Machine machine;          ///< of whose network nothing counts
+  friend bool operator==(const Part&, const Part&) = default;
+};
+
+/// The parts of which a job of so many ranks has any, ascending.
+std::vector<int> parts_in(const Machine&, std::int64_t ranks);
+/// Whether any of them moves transfers on itself.
+bool polls(const Machine&, std::int64_t ranks);
+/// The most ranks of a part that share a node, in a job of so many.
+int most_on_node(const Machine&, int part, std::int64_t ranks);
+/// "fast"; "part 1" where nobody names it.
+std::string name_of_part(const Machine&, int part);
+/// "0-3 as the file says, 4-7 fast": the ranks of a job by their machines; empty where there is one.
+std::string text_of_parts(const Machine&, std::int64_t ranks);
 
 /// A job of more ranks than the outermost level holds.
 std::vector<base::Violation> check_ranks(const Machine&, std::int64_t ranks);

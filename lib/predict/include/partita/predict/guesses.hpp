@@ -28,11 +28,14 @@ class Guesses {
   void refuse() const;
 
  private:
-  const cost::KernelTimes& times_of(const cost::Execution&);
+  using Times = std::pair<int, cost::KernelTimes>;  ///< with the part of the machine whose they are
+
+  const Times& times_of(int part, const cost::Execution&);
+  void add(const Times&, const step::Program&, std::int64_t batch);
 
   const machine::Machine* machine_;
-  std::map<int, cost::KernelTimes> times_;  ///< by active ranks
-  std::map<machine::KernelKey, base::Violation> violations_;
+  std::map<std::pair<int, int>, Times> times_;                                ///< by part and active ranks
+  std::map<std::pair<int, machine::KernelKey>, base::Violation> violations_;  ///< by part
 };
 
 }  // namespace partita::predict

@@ -49,16 +49,25 @@ step::Roles roles_of(const Subject&);
 
 /// What instructions and rounds of a batch cost there. Programs and what is supposed outlive the costs.
 sim::Costs costs_of(const Subject&, const Supposed&, const step::Roles&, std::int64_t batch,
-                    const cost::KernelTimes* = nullptr);
+                    const cost::JobTimes* = nullptr);
+
+/// Data ranks of a role that are one part of the machine.
+struct RolePart {
+  int part = 0;
+  int first = 0;  ///< rank
+  int count = 0;
+};
+/// Of the role that has this program, for each part of the machine that any of its ranks is.
+std::vector<RolePart> parts_of(const step::Program&, const machine::Machine&);
 
 /// What a rank computes and copies in a step; starts and waits are left out.
 machine::Picoseconds computing_time(const sim::Costs&, const step::Program&, int rank);
 
 /// Simulates `steps` steps, at least three, of `batch` samples. Instructions have spans on every rank where
 /// the depth is full, else on the first data rank of each role. Who predicts often has times of kernels
-/// ready, of this machine and of the subject's execution.
+/// ready, of this machine, the subject's execution and as many ranks.
 Prediction predict(const Subject&, const Supposed&, std::int64_t batch, int steps,
-                   sim::Depth = sim::Depth::full, const cost::KernelTimes* = nullptr);
+                   sim::Depth = sim::Depth::full, const cost::JobTimes* = nullptr);
 
 /// What a step gains, in percent of its time, where a figure of the machine is one percent better.
 struct Sensitivity {

@@ -38,14 +38,32 @@ struct TimedWhole {
 using TimedRound = std::variant<TimedMessages, TimedAccess, TimedWhole>;
 
 /// Of what the costs of a machine are made: from it the depths that do not ask for every rank learn which
-/// ranks are alike, and full depth which links messages share. Instructions of ranks of a role that have as
-/// many samples and one speed cost the same. Machine and programs outlive it.
+/// ranks are alike, and full depth which links messages share. Instructions of ranks of a role that are of
+/// one part of the machine, have as many samples and one speed cost the same. Machine and programs outlive
+/// it.
 struct Setting {
   const machine::Machine* machine = nullptr;
   const step::ProgramsByRank* programs = nullptr;
   std::int64_t batch = 1;
   step::Site site;
   std::vector<double> speed;  ///< by rank, of what it computes; empty: all 1
+
+  /// In what ranks of a role can differ whose micro-batches have as many samples.
+  struct Pace {
+    int part = 0;  ///< of the machine
+    double speed = 1;
+    friend auto operator<=>(const Pace&, const Pace&) = default;
+  };
+  [[nodiscard]] Pace pace_of(int rank) const {
+    return {machine->part_of(rank), speed.empty() ? 1 : speed[static_cast<std::size_t>(rank)]};
+  }
+};
+
+/// What a core takes to start a transfer, to wait for one beyond its end, to look after those under way,
+/// between two steps; and who moves its transfers on.
+struct Core {
+  Picoseconds start = 0, wait = 0, poll = 0, step = 0;
+  machine::Progress progress = machine::Progress::independent;
 };
 
 struct Costs {
@@ -54,11 +72,15 @@ struct Costs {
   /// The rounds of a rank's transfer. Both halves of a message and all members of a collective have rounds
   /// that fit each other.
   std::function<std::vector<TimedRound>(int rank, const step::Transfer&)> rounds;
-  /// Of a core: to start a transfer, to wait for one beyond its end, to look after those under way, between
-  /// two steps.
-  Picoseconds start = 0, wait = 0, poll = 0, step = 0;
-  machine::Progress progress = machine::Progress::independent;
+  Core core;
+  std::vector<Core> cores = {};         ///< by rank, where they differ
   std::optional<Setting> setting = {};  ///< where they are a machine's
+
+  [[nodiscard]] const Core& core_of(int rank) const {
+    return cores.empty() ? core : cores[static_cast<std::size_t>(rank)];
+  }
+  /// Whether any core moves transfers on itself.
+  [[nodiscard]] bool polls() const;
 };
 
 /// Costs of a batch of `batch` samples at a site on a machine, on which every rank runs its program alike.
@@ -67,7 +89,7 @@ Costs costs_on(const machine::Machine&, const step::ProgramsByRank&, std::int64_
                const cost::Execution& = {});
 /// The same for one who asks often: with times of kernels on the same machine.
 Costs costs_on(const machine::Machine&, const step::ProgramsByRank&, std::int64_t batch, const step::Site&,
-               const cost::KernelTimes&);
+               const cost::JobTimes&);
 
 /// What takes so long on a rank that is this many times as fast as the machine's.
 Picoseconds at_speed(Picoseconds, double speed);
