@@ -67,6 +67,8 @@ int run_main(int argc, const char* const* argv) {
     throw base::ConfigError(
         {{"ranks", std::to_string(own.ranks), "no grid of so many ranks can split this training"}});
   }
+  if (!input.machine.parts.empty())
+    std::cout << "machine ranks " << text_of_parts(input.machine, own.ranks) << "\n";
   plan_app::print(std::cout, plans, own.search);
   if (!own.write.empty()) write(own.write, predict::with(options, plans.outcomes.front().candidate));
   return command_line::success;

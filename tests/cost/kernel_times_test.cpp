@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 
@@ -252,6 +253,32 @@ TEST(KernelTimes, ThatAreModelledShareTheMemory) {
   EXPECT_EQ(time(2), picoseconds(bytes / 4e9));
   EXPECT_EQ(time(3), picoseconds(bytes / 4e9));
   EXPECT_EQ(time(64), picoseconds(bytes / 1e9));
+}
+
+/// Of six ranks of two nodes one, or three of a node, are another machine: only its own share its memory.
+TEST(KernelTimes, OfSeveralMachinesCountRanksThatAreTheSame) {
+  auto machine = Machine::shipped();
+  machine.levels = {{.name = "node", .ranks = 4}, {.name = "all"}};
+  machine.parts = {{.first = 1, .last = 1, .machine = machine}, {.first = 4, .last = 9, .machine = machine}};
+  const auto active = [&](int of_node, int part, int ranks) {
+    return of_part({.active_ranks = of_node}, machine, part, ranks).active_ranks;
+  };
+  EXPECT_EQ(active(4, 0, 7), 3);
+  EXPECT_EQ(active(4, 1, 7), 1);
+  EXPECT_EQ(active(4, 2, 7), 3);
+  EXPECT_EQ(active(1, 2, 7), 1) << "one alone";
+  machine.parts[1].machine.shared_memory = {{3, 1e9}};
+  const auto model = tests::model_of("100", {"linear 64"});
+  const auto program = step::build_training_program(model, plan::choose(model, {.batch = 64}), {}, {});
+  const auto load = std::ranges::find(program.instructions, Kind::load, &step::Instruction::kind);
+  const auto time = [&](int part, int ranks) {
+    const JobTimes times(machine, {.active_ranks = 4}, ranks);
+    return ProgramTimes(times.of_part(part), program, 64).of(*load, 64).time;
+  };
+  const double bytes = 2 * 4 * 64 * 100;
+  EXPECT_EQ(time(0, 7), picoseconds(bytes / 10e9));
+  EXPECT_EQ(time(1, 7), picoseconds(bytes / 10e9));
+  EXPECT_EQ(time(2, 7), picoseconds(bytes / 1e9));
 }
 
 TEST(KernelTimes, OfAnUpdateThatIsModelledCountTheOptimizersStates) {

@@ -209,5 +209,13 @@ TEST(Ranks, OfFilesThatCannotBeAreRefusedAllAtOnce) {
           in + "line 4: stands in a file whose machine ranks of another are: that one must name all files"}));
 }
 
+TEST(Ranks, OfTheMachineThatShipsAreSound) {
+  const auto machine = read(INPUTS "/machines/cpu-beside-gpu.machine");
+  EXPECT_EQ(machine.provenance.origin, "described");
+  EXPECT_EQ(text_of_parts(machine, 8), "0-3 gpu, 4-7 as the file says");
+  EXPECT_GT(machine.of_rank(0).flops_per_second, 10 * machine.of_rank(4).flops_per_second);
+  EXPECT_GT(machine.of_rank(0).main_bytes_per_second, 10 * machine.of_rank(4).main_bytes_per_second);
+}
+
 }  // namespace
 }  // namespace partita::machine

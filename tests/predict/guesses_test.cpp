@@ -68,6 +68,35 @@ TEST(Guesses, NameAllKernelsAndTheNearest) {
   EXPECT_TRUE(measured.refused(24).size() == 2) << "inputs and labels";
 }
 
+/// One rank has all kernels, the other none of them; half of the time is known so.
+TEST(Guesses, AreThoseOfEachMachine) {
+  Measured measured;
+  auto& machine = measured.machine;
+  machine.parts = {{.first = 1, .last = 1, .name = "other", .machine = machine::Machine::shipped()}};
+  auto run = measured.run;
+  run.train.batch = 48;
+  const auto subject = [&] { return subject_on(run, {.data = 2}, machine, 1); };
+  const auto refused = [&] {
+    Guesses guesses(machine);
+    guesses.add(subject(), std::array{std::int64_t{48}});
+    return Measured::thrown_by(guesses);
+  };
+  const auto told = refused();
+  EXPECT_EQ(told.size(), machine.kernels.size());
+  for (const auto& violation : told)
+    EXPECT_NE(violation.message.find("; other has no such kernel of any shape"), std::string::npos)
+        << to_string(violation);
+  const auto measured_share = [&] {
+    return bases_of(subject(), roles_of(subject()), machine,
+                    48)[static_cast<std::size_t>(cost::Basis::measured)];
+  };
+  EXPECT_GT(measured_share(), 0);
+  EXPECT_LT(measured_share(), 1);
+  machine.parts[0].machine.kernels = machine.kernels;
+  EXPECT_TRUE(refused().empty());
+  EXPECT_EQ(measured_share(), 1);
+}
+
 TEST(Guesses, OfPlansAndScalingAreThoseOfAllTheirGrids) {
   const Measured measured;
   Guesses plans(measured.machine), one(measured.machine), two(measured.machine);

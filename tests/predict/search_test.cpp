@@ -81,6 +81,51 @@ TEST(Search, FindsTheBestOfAllCandidates) {
   EXPECT_GT(ruled_out, 300U) << "bounds rule out";
 }
 
+/// Ranks of several machines, some of which poll, single ones of another speed than theirs.
+TEST(Search, FindsTheBestOfAllCandidatesOnSeveralMachines) {
+  std::mt19937 random(6);
+  std::size_t ruled_out = 0;
+  for (int trial = 0; trial < 160; ++trial) {
+    const auto run = random_run(random);
+    auto machine = random_machine(random);
+    const int ranks = std::uniform_int_distribution<int>(2, trial < 20 ? 8 : 4)(random);
+    const int first = std::uniform_int_distribution<int>(0, ranks - 1)(random);
+    machine.parts = {{.first = first, .last = first, .machine = random_machine(random)}};
+    if (trial % 2 == 0)
+      machine.parts.push_back({.first = first + 1, .last = 7, .machine = random_machine(random)});
+    if (trial % 4 == 0) machine.parts[0].machine.progress = machine::Progress::polled;
+    if (trial % 8 == 1) machine.levels[1].topology = {.kind = "crossbar", .link_bytes_per_second = 1e9};
+    std::map<int, double> speed;
+    if (trial % 3 == 1) speed[trial % ranks] = 0.25;
+    const auto all = all_simulated(run, ranks, machine, run.train.batch, speed);
+    const auto plans =
+        search(run, ranks, machine, collective::AlgorithmTable::shipped(), {.top = 1, .speed = speed});
+    ASSERT_EQ(plans.outcomes.front().step_seconds, best_of(all))
+        << trial << ": " << plans.outcomes.front().candidate.name();
+    EXPECT_TRUE(plans.is_certain);
+    ruled_out += check_ruled_out(plans, all);
+  }
+  EXPECT_GT(ruled_out, 150U) << "bounds rule out";
+}
+
+/// Stages of a rank each: the fast one gets most of twelve equal layers, whichever it is.
+TEST(Search, GivesFastRanksMore) {
+  const auto run = run_of(tests::model_of("200", std::vector<std::string>(12, "linear 200")), 64);
+  for (const int fast : {0, 1}) {
+    machine::Machine machine = machine::Machine::shipped();
+    machine.parts = {{.first = fast, .last = fast, .machine = machine}};
+    machine.parts[0].machine.flops_per_second *= 3;
+    const auto split = subject_on(run, {.pipeline = 2}, machine, 4).split;
+    EXPECT_EQ(split.plan.partition[1], fast == 0 ? 9 : 3);
+    const auto evenly = subject_on(run, {.pipeline = 2}, machine::Machine::shipped(), 4);
+    EXPECT_EQ(evenly.split.plan.partition[1], 6);
+    const auto step_of = [&](const Subject& subject) {
+      return predict(subject, {.machine = machine, .speed = {}}, 64, 3).step_seconds();
+    };
+    EXPECT_LT(step_of(subject_on(run, {.pipeline = 2}, machine, 4)), step_of(evenly));
+  }
+}
+
 /// Beyond 64 ranks links are shared by those alone that may win.
 TEST(Search, SharesLinksOfContenders) {
   std::mt19937 random(4);

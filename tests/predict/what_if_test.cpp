@@ -57,6 +57,27 @@ TEST(WhatIf, FiguresAreNamedAndScaled) {
   EXPECT_EQ(supposed.speed, (std::map<int, double>{{2, 0.5}}));
 }
 
+/// Figures of a rank are those of all machines of a job.
+TEST(WhatIf, TurnsTheFiguresOfAllRanks) {
+  std::mt19937 random(3);
+  auto machine = random_machine(random);
+  machine.parts = {{.first = 1, .last = 2, .machine = random_machine(random)}};
+  machine.parts[0].machine.kernels.push_back({.key = {.kernel = "conv"}, .median_seconds = 6});
+  const auto before = machine.parts[0].machine;
+  std::vector<base::Violation> violations;
+  const auto supposed = suppose(
+      machine, "compute.speed=3; memory.bandwidth=5; window.bandwidth=2; network.latency=7", 4, violations);
+  EXPECT_TRUE(violations.empty());
+  const auto& after = supposed.machine.parts[0].machine;
+  EXPECT_DOUBLE_EQ(after.flops_per_second, 3 * before.flops_per_second);
+  EXPECT_DOUBLE_EQ(after.call_seconds, before.call_seconds / 3);
+  EXPECT_DOUBLE_EQ(after.kernels[0].median_seconds, 2);
+  EXPECT_DOUBLE_EQ(after.main_bytes_per_second, 5 * before.main_bytes_per_second);
+  EXPECT_DOUBLE_EQ(after.windows[0].load_byte_seconds, before.windows[0].load_byte_seconds / 2);
+  EXPECT_DOUBLE_EQ(supposed.machine.levels[1].protocols[0].latency_seconds,
+                   7 * machine.levels[1].protocols[0].latency_seconds);
+}
+
 TEST(WhatIf, WhatNamesNothingIsRefused) {
   std::vector<base::Violation> violations;
   suppose(machine::Machine::shipped(),
