@@ -151,7 +151,7 @@ Costs costs_on(const machine::Machine& machine, const step::ProgramsByRank& prog
           .setting = Setting{.machine = &machine, .programs = &programs, .batch = batch, .site = site}};
 }
 
-bool Costs::polls() const {
+bool Costs::any_polls() const {
   const auto polls = [](const Core& core) { return core.progress == machine::Progress::polled; };
   return cores.empty() ? polls(core) : std::ranges::any_of(cores, polls);
 }

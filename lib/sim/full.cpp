@@ -44,7 +44,7 @@ class Full {
         costs_(costs),
         network_(costs.setting && costs.setting->machine->messages_meet() ? costs.setting->machine : nullptr),
         ranks_(programs.size()),
-        trace_(polling_ranks(costs, programs.size())) {
+        trace_(programs.size(), costs) {
     simulation_.steps.resize(static_cast<std::size_t>(steps));
     for (auto& step : simulation_.steps)
       for (const auto* program : programs)
@@ -76,12 +76,6 @@ class Full {
  private:
   using Does = Act::Does;
 
-  static std::vector<bool> polling_ranks(const Costs& costs, std::size_t count) {
-    std::vector<bool> polls;
-    for (std::size_t rank = 0; rank < count; ++rank)
-      polls.push_back(costs.core_of(static_cast<int>(rank)).progress == machine::Progress::polled);
-    return polls;
-  }
   [[nodiscard]] CriticalPath critical_path() const {
     const int last = static_cast<int>(simulation_.steps.size()) - 1;
     if (last < 0) return {};
@@ -149,7 +143,6 @@ class Full {
     meeting->tell_ends(from, to, message, tell_);
   }
 
-  [[nodiscard]] bool polls(int rank) const { return trace_.polls(rank); }
   void push(Picoseconds time, int rank, bool wakes = false) { queue_.push({time, ++number_, rank, wakes}); }
   Rank& of(int rank) { return ranks_[static_cast<std::size_t>(rank)]; }
   RankStep& record(const Rank& rank) {
@@ -164,7 +157,7 @@ class Full {
       rank.now = std::max(rank.now, event.time);
       rank.does = Rank::Does::waits;
     }
-    while (act(event.rank, rank) && !polls(event.rank)) {
+    while (act(event.rank, rank) && !costs_.polls(event.rank)) {
     }
   }
 
@@ -183,7 +176,7 @@ class Full {
                          : rank.does == Rank::Does::looks ? look(rank)
                                                           : wait(r, rank);
     base::expect(rank.now >= before, "time goes on");
-    if (goes_on && polls(r)) push(rank.now, r);
+    if (goes_on && costs_.polls(r)) push(rank.now, r);
     return goes_on;
   }
 
@@ -214,7 +207,7 @@ class Full {
       trace(rank, Does::kernel, cost);
     }
     span.end = rank.now;
-    if (polls(r) && !rank.active.empty()) {
+    if (costs_.polls(r) && !rank.active.empty()) {
       rank.does = Rank::Does::looks;
       rank.looks_at = instruction.kind == step::Kind::start ? rank.active.size() - 1 : 0;
       if (instruction.kind != step::Kind::start) {
@@ -245,7 +238,7 @@ class Full {
     rank.flights[transfer] = &flight;
     trace(rank, Does::start, costs_.core_of(r).start, &flight);
     meeting.split_waits();
-    if (polls(r))
+    if (costs_.polls(r))
       rank.active.push_back(&flight);
     else
       move_on(flight);
@@ -322,7 +315,7 @@ class Full {
   }
 
   void tell(Flight& flight, Picoseconds time) {
-    if (polls(flight.rank()))
+    if (costs_.polls(flight.rank()))
       push(time, flight.rank(), true);
     else
       told_.push_back(&flight);

@@ -57,7 +57,7 @@ double Simulation::idle_fraction() const {
 }
 
 LeftOut known_to_full_alone(const Costs& costs) {
-  return {.meetings = costs.setting && costs.setting->machine->messages_meet(), .polling = costs.polls()};
+  return {.meetings = costs.setting && costs.setting->machine->messages_meet(), .polling = costs.any_polls()};
 }
 
 std::int64_t rounds_of_step(const step::ProgramsByRank& programs, const Costs& costs) {

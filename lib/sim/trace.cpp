@@ -21,7 +21,8 @@ void Trace::advanced(const Flight& flight, Picoseconds took) {
   const auto course = courses_.find(&flight);
   if (course == courses_.end()) return;
   const auto round = static_cast<std::uint32_t>(flight.round() - (flight.has_entered() ? 0 : 1));
-  auto& acts = polls(flight.rank()) ? cores_[static_cast<std::size_t>(flight.rank())] : course->second.acts;
+  auto& acts =
+      costs_.polls(flight.rank()) ? cores_[static_cast<std::size_t>(flight.rank())] : course->second.acts;
   acts.push_back({.begin = flight.clock() - took,
                   .end = flight.clock(),
                   .flight = &flight,
@@ -190,7 +191,7 @@ class Trace::Walk {
   /// `count` acts of the flight, or of the core that moves it on, lie behind.
   void go_to(const Flight& flight, std::size_t count) {
     rank_ = flight.rank();
-    const bool polls = trace_.polls(rank_);
+    const bool polls = trace_.costs_.polls(rank_);
     flight_ = polls ? nullptr : &flight;
     acts_ = polls ? &trace_.core(rank_) : &trace_.courses_.at(&flight).acts;
     count_ = count;
@@ -211,7 +212,7 @@ class Trace::Walk {
 
   /// Where the flight enters a round, among its acts or its core's. Cores do much else between two rounds.
   [[nodiscard]] std::size_t enters(const Flight& flight, std::size_t round) const {
-    if (!trace_.polls(flight.rank())) return 2 * round;
+    if (!trace_.costs_.polls(flight.rank())) return 2 * round;
     const auto& core = trace_.core(flight.rank());
     auto i = std::ranges::lower_bound(core, now_, {}, &Act::end);
     while (i != core.end() && (i->does != Does::enters || i->flight != &flight || i->number != round))

@@ -27,10 +27,8 @@ using Acts = std::vector<Act>;
 
 class Trace {
  public:
-  /// Of each rank whether its core moves transfers on: these have no acts of their own then.
-  explicit Trace(std::vector<bool> polls) : polls_(std::move(polls)), cores_(polls_.size()) {}
-
-  [[nodiscard]] bool polls(int rank) const { return polls_[static_cast<std::size_t>(rank)]; }
+  /// Where the core of a rank moves transfers on these have no acts of their own. The costs outlive it.
+  Trace(std::size_t ranks, const Costs& costs) : costs_(costs), cores_(ranks) {}
 
   void add(int rank, const Act& act) { cores_[static_cast<std::size_t>(rank)].push_back(act); }
   /// The act of a core that starts a transfer, which moves on from its end.
@@ -54,7 +52,7 @@ class Trace {
     return core(flight.rank())[courses_.at(&flight).started];
   }
 
-  std::vector<bool> polls_;  ///< by rank
+  const Costs& costs_;
   std::vector<Acts> cores_;  ///< by rank
   std::unordered_map<const Flight*, Course> courses_;
   std::map<std::pair<const Meeting*, int>, const Flight*> flights_;  ///< by rank

@@ -79,8 +79,9 @@ struct Costs {
   [[nodiscard]] const Core& core_of(int rank) const {
     return cores.empty() ? core : cores[static_cast<std::size_t>(rank)];
   }
-  /// Whether any core moves transfers on itself.
-  [[nodiscard]] bool polls() const;
+  /// Whether the rank's core moves transfers on; whether any does.
+  [[nodiscard]] bool polls(int rank) const { return core_of(rank).progress == machine::Progress::polled; }
+  [[nodiscard]] bool any_polls() const;
 };
 
 /// Costs of a batch of `batch` samples at a site on a machine, on which every rank runs its program alike.
