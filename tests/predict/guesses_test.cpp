@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <set>
 
 #include "runs.hpp"
 
@@ -82,7 +83,10 @@ TEST(Guesses, AreThoseOfEachMachine) {
     return Measured::thrown_by(guesses);
   };
   const auto told = refused();
-  EXPECT_EQ(told.size(), machine.kernels.size());
+  std::set<machine::KernelKey> keys;
+  for (const auto& row : machine.kernels)
+    keys.insert(row.key);
+  EXPECT_EQ(told.size(), keys.size());
   for (const auto& violation : told)
     EXPECT_NE(violation.message.find("; other has no such kernel of any shape"), std::string::npos)
         << to_string(violation);
