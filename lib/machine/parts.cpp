@@ -21,7 +21,7 @@ std::vector<int> parts_in(const Machine& machine, std::int64_t ranks) {
   for (const auto& part : machine.parts) {
     if (part.first >= ranks) break;
     parts.push_back(static_cast<int>(&part - machine.parts.data()) + 1);
-    others += std::min<std::int64_t>(part.last + 1, ranks) - part.first;
+    others += std::min(std::int64_t{part.last} + 1, ranks) - part.first;
   }
   if (others < ranks) parts.insert(parts.begin(), 0);
   return parts;

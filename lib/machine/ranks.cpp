@@ -50,7 +50,7 @@ void Parser::check_ranges() {
   std::ranges::sort(sound, {}, [&](const Read* read) { return file_.ranks[read->index].first; });
   const Read* before = nullptr;  // that reaches farthest
   for (const auto* read : sound) {
-    const auto last_before = before == nullptr ? -1 : file_.ranks[before->index].last;
+    const std::int64_t last_before = before == nullptr ? -1 : file_.ranks[before->index].last;
     if (file_.ranks[read->index].first <= last_before)
       refuse(read->line, "has ranks that line " + std::to_string(before->line.number) +
                              " has, too; the nearest is first=" + std::to_string(last_before + 1));
