@@ -11,6 +11,9 @@ constexpr std::array<std::string_view, 2> movers{"independent", "polled"};
 
 constexpr std::array<std::string_view, 5> networks{"crossbar", "fat-tree", "torus", "dragonfly", "rails"};
 
+constexpr std::array<std::string_view, 2> kinds_of_kernels{"products", "others"};
+constexpr std::array<std::string_view, 1> kinds_beside{"messages"};
+
 constexpr bool optional = false;
 
 Fields version(File& f, std::size_t) { return {{"schema", &f.schema}}; }
@@ -97,6 +100,25 @@ Fields overhead(File& f, std::size_t) {
 
 Fields progress(File& f, std::size_t) { return {{"mode", Choice{&f.progress, movers}}}; }
 
+Fields variance(File& f, std::size_t) {
+  auto& v = f.machine.variance;
+  return {{"within_run", &v.within_run, optional},
+          {"between_runs", &v.between_runs, optional},
+          {"between_ranks", &v.between_ranks, optional}};
+}
+
+Fields slowdown(File& f, std::size_t line) {
+  auto& row = f.machine.slowdowns[line];
+  return {{"of", Choice{&row.of, kinds_of_kernels}, true, true},
+          {"beside", Choice{&row.beside, kinds_beside}, true, true},
+          {"factor", &row.factor}};
+}
+
+Fields checkpoint(File& f, std::size_t) {
+  auto& c = f.machine.checkpoint;
+  return {{"bytes_per_second", &c.bytes_per_second}, {"seconds", &c.seconds, optional}};
+}
+
 Fields kernel(File& f, std::size_t line) {
   auto& row = f.machine.kernels[line];
   auto& key = row.key;
@@ -147,6 +169,7 @@ constexpr auto topologies = [](File & f) -> auto& { return f.topologies; };
 constexpr auto windows = [](File & f) -> auto& { return f.machine.windows; };
 constexpr auto measured = [](File & f) -> auto& { return f.machine.kernels; };
 constexpr auto caches = [](File & f) -> auto& { return f.machine.caches; };
+constexpr auto slowdowns = [](File & f) -> auto& { return f.machine.slowdowns; };
 constexpr auto memories = [](File & f) -> auto& { return f.machine.shared_memory; };
 
 /// In the order in which they are written.
@@ -165,6 +188,9 @@ constexpr Statement all[] = {once("version", version),
                              once("flag", flag),
                              once("overhead", overhead),
                              once("progress", progress),
+                             once("variance", variance),
+                             each("slowdown", slowdowns, slowdown),
+                             once("checkpoint", checkpoint),
                              each("kernel", measured, kernel)};
 
 }  // namespace

@@ -68,6 +68,15 @@ std::string Machine::to_text() const {
   return is_of_figures ? text : "version schema=" + std::to_string(schema) + "\n" + text;
 }
 
+std::string Machine::optional_text() const {
+  auto file = file_of(*this);
+  std::string text;
+  for (const auto& statement : statements())
+    if (!statement.must_be_given && statement.word != "version" && statement.word != "provenance")
+      text += lines_of(statement, file);
+  return text;
+}
+
 std::string Machine::hash() const { return base::Sha256().update(to_text()).hex(); }
 
 std::vector<base::Violation> check_ranks(const Machine& machine, std::int64_t ranks) {
