@@ -116,6 +116,8 @@ class GridDraw {
       g.speed.assign(static_cast<std::size_t>(g.chain.grid.size()), 1);
       g.speed[static_cast<std::size_t>(number(0, static_cast<int>(g.speed.size()) - 1))] = 0.5;
     }
+    if (one_in(2))
+      m.slowdowns = {{"products", "messages", 1 + some(1e-3)}, {"others", "messages", 1 + some(1e-3)}};
   }
 
   tests::ChainDraw chains_;
