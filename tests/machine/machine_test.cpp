@@ -92,7 +92,7 @@ TEST(Machine, NamesEveryWrongLineAndEverythingMissing) {
     EXPECT_TRUE(told[i].starts_with(expected[i].first + ": " + expected[i].second)) << told[i];
   EXPECT_EQ(violations_of("").size(), 3U) << "each statement that must be";
   EXPECT_EQ(violations_of("compute level= flops_per_second=1\n" + Machine::shipped().to_text()).size(), 1U);
-  EXPECT_EQ(violations_of(std::string(sound) + "link").front().message, "stands a second time, after line 3");
+  EXPECT_EQ(violations_of(std::string(sound) + "link").front().message, "stands a second time, after line 2");
   EXPECT_EQ(violations_of("compute call_seconds=0\n" + Machine::shipped().to_text()).size(), 2U);
 }
 
