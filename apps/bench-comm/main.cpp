@@ -14,6 +14,7 @@
 #include "partita/base/end_signals.hpp"
 #include "partita/base/paths.hpp"
 #include "partita/base/version.hpp"
+#include "partita/calibrate/rows.hpp"
 #include "partita/comm/library.hpp"
 #include "partita/command_line/command_line.hpp"
 #include "partita/command_line/program.hpp"
@@ -186,6 +187,10 @@ collective::AlgorithmTable base_table(const std::filesystem::path& path,
   return collective::AlgorithmTable::read(path, "--table", violations);
 }
 
+void write_text(const std::filesystem::path& path, const std::string& text) {
+  results::replace_file(path, std::as_bytes(std::span(text)), [](std::span<const std::byte>) {});
+}
+
 /// The table with what was measured in the place of its rules for this reach and rank count.
 void update_table(const std::filesystem::path& path, collective::AlgorithmTable table,
                   const Campaign& campaign, const comm::Communicator& world, const std::string& library) {
@@ -193,10 +198,8 @@ void update_table(const std::filesystem::path& path, collective::AlgorithmTable 
   table = table.with(rules_of(campaign, here, world.size()));
   if (here == collective::Reach::node)
     table = table.with(rules_of(campaign, collective::Reach::window, world.size()));
-  const std::string text =
-      "# Fastest all-reduce by reach, ranks and bytes, as partita-bench-comm measured it.\n# " + library +
-      "\n" + table.to_text();
-  results::replace_file(path, std::as_bytes(std::span(text)), [](std::span<const std::byte>) {});
+  write_text(path, "# Fastest all-reduce by reach, ranks and bytes, as partita-bench-comm measured it.\n# " +
+                       library + "\n" + table.to_text());
 }
 
 int run(comm::MpiEnvironment& environment, comm::Communicator& world, const bench_comm::Options& options,
@@ -204,8 +207,9 @@ int run(comm::MpiEnvironment& environment, comm::Communicator& world, const benc
   Campaign campaign(world, options);
   campaign.register_benchmarks();
   if (run_google_benchmark(world.rank(), program, options.benchmark_flags) == 0) return bad_input;
+  const auto hosts = world.gather_text(environment.host(), 0, collective::Purpose::control);
   std::vector<results::RankEnvironment> ranks;
-  for (const auto& host : world.gather_text(environment.host(), 0, collective::Purpose::control))
+  for (const auto& host : hosts)
     ranks.push_back({.host = host, .cores = 1, .coordinate = {.data = static_cast<int>(ranks.size())}});
   if (world.rank() == 0) {
     print_summary(campaign, world.size());
@@ -213,6 +217,12 @@ int run(comm::MpiEnvironment& environment, comm::Communicator& world, const benc
       results::write_snapshot(options.output, record_of(campaign, world, command_line, ranks));
     if (!options.table.empty())
       update_table(options.table, table, campaign, world, environment.mpi_library());
+  }
+  if (!options.machine_rows.empty()) {
+    const auto rows = bench_comm::measure_rows(environment, world, options.sizes.back());
+    if (world.rank() == 0)
+      write_text(options.machine_rows,
+                 calibrate::rows_text(rows, "Messages, windows and overheads", command_line, hosts));
   }
   for (const auto& [bytes, measurements] : campaign.all())
     for (const auto& m : measurements)
@@ -230,6 +240,7 @@ void check_outputs(const bench_comm::Options& options, results::Claims& claims,
   const results::NamedPath files[] = {
       {"output", options.output, Use::writes},
       {"table", options.table, Use::writes},
+      {"machine-rows", options.machine_rows, Use::writes},
       {"benchmark_out", command_line::value_of(options.benchmark_flags, "benchmark_out"), Use::writes}};
   auto refused = results::check_roles(files);
   if (refused.empty()) refused = claims.take(files);
@@ -237,6 +248,8 @@ void check_outputs(const bench_comm::Options& options, results::Claims& claims,
   if (!refused.empty()) return;  // another's files are not even tried
   if (!options.output.empty())
     append(results::check_output_path("output", options.output, options.overwrite));
+  if (!options.machine_rows.empty())
+    append(results::check_output_path("machine-rows", options.machine_rows, options.overwrite));
   if (!options.table.empty()) append(results::check_output_path("table", options.table, true));
 }
 

@@ -7,6 +7,8 @@
 #include <memory>
 
 #include "partita/base/clock.hpp"
+#include "partita/calibrate/network.hpp"
+#include "partita/calibrate/overheads.hpp"
 #include "partita/comm/yardstick.hpp"
 #include "partita/memory/arena.hpp"
 #include "partita/results/statistics.hpp"
@@ -151,6 +153,23 @@ std::vector<Measurement> measure(Communicator& world, comm::Bytes bytes, const S
   for (std::size_t e = 0; e < entrants.size(); ++e)
     measurements[e].correct = wrong[e] == 0;
   return measurements;
+}
+
+machine::Machine measure_rows(comm::MpiEnvironment& environment, Communicator& world, comm::Bytes largest) {
+  machine::Machine rows{.progress = machine::Progress::polled};  // the engine's
+  auto self = Communicator::self(environment);
+  if (world.rank() == 0) rows.overheads = calibrate::measure_overheads(self);
+  calibrate::gather_asleep(world);
+  constexpr std::int64_t least = 64 << 10;  // fewer show no protocol
+  calibrate::MessageOptions messages;
+  messages.most_bytes = std::clamp(largest.value(), least, messages.most_bytes);
+  rows.levels = calibrate::measure_levels(world, rows.overheads, messages);
+  calibrate::WindowOptions windows{.overheads = rows.overheads};
+  windows.most_bytes = std::clamp(largest.value(), least, windows.most_bytes);
+  const auto times = calibrate::measure_window_times(world, windows);
+  rows.flag_seconds = times.flag_seconds;
+  rows.windows = times.rows;
+  return rows;
 }
 
 double median_ratio(const Measurement& yardstick, const Measurement& ours) {

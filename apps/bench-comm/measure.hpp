@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "partita/comm/communicator.hpp"
+#include "partita/machine/machine.hpp"
 
 namespace partita::bench_comm {
 
@@ -36,6 +37,10 @@ struct SamplingOptions {
 
 /// fp32 sums of `bytes`, a multiple of four. Collective; every rank gets the same measurements.
 std::vector<Measurement> measure(comm::Communicator&, comm::Bytes bytes, const SamplingOptions&);
+
+/// Levels, windows and overheads between these ranks as a calibration measures them, with messages up to so
+/// many bytes; on rank 0. Collective.
+machine::Machine measure_rows(comm::MpiEnvironment&, comm::Communicator& world, comm::Bytes largest);
 
 /// Sample by sample how many times shorter `ours` took than `yardstick`: the median of the ratios.
 double median_ratio(const Measurement& yardstick, const Measurement& ours);

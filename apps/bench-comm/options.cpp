@@ -28,7 +28,11 @@ po::options_description described() {
       "table", po::value<std::string>(),
       "table of algorithms to bring up to date with what is measured here, for this number of ranks; "
       "a new file starts from the shipped table. partita-train reads it with sync.table")(
-      "overwrite", "replace an existing --output")("help", "this text")("version", "version and commit");
+      "machine-rows", po::value<std::string>(),
+      "file to write: messages, windows and overheads between these ranks, up to the largest of --bytes, as "
+      "lines to append to a machine file; takes some 20 seconds more")(
+      "overwrite", "replace an existing --output or --machine-rows")("help", "this text")(
+      "version", "version and commit");
   return options;
 }
 
@@ -78,6 +82,7 @@ Options parse(int argc, char** argv, Violations& violations) {
   options.ranks_per_node = run.sync.ranks_per_node;
   options.output = text("output");
   options.table = text("table");
+  options.machine_rows = text("machine-rows");
   return options;
 }
 

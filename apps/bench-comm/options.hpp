@@ -15,7 +15,7 @@ struct Options {
   std::vector<comm::Bytes> sizes;
   SamplingOptions sampling;
   int ranks_per_node = 0;  ///< imitated nodes; 0: the real ones
-  std::filesystem::path output, table;
+  std::filesystem::path output, table, machine_rows;
   std::vector<std::string> benchmark_flags;  ///< passed on to Google Benchmark
 };
 

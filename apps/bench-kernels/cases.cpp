@@ -52,8 +52,18 @@ double error_of(std::span<const float> ours, std::span<const double> reference, 
 
 View view_of(std::vector<double>& values) { return std::span(values); }
 
+machine::KernelKey key_of(const Backend& backend, std::string kernel, std::string phase,
+                          std::vector<std::int64_t> shape) {
+  return {.implementation = std::string(backend.name()),
+          .kernel = std::move(kernel),
+          .phase = std::move(phase),
+          .type = std::string(to_string(DataType::float32)),
+          .shape = std::move(shape)};
+}
+
 /// C = op(A)·op(B), with everything that it needs kept alive by the functions.
-Case gemm_case(Backend& backend, std::string name, std::string parameters, const GemmShape& shape) {
+Case gemm_case(Backend& backend, std::string name, std::string parameters, machine::KernelKey key,
+               const GemmShape& shape) {
   struct State {
     GemmShape shape;
     std::unique_ptr<Gemm> plan;
@@ -69,6 +79,7 @@ Case gemm_case(Backend& backend, std::string name, std::string parameters, const
   return {
       .name = std::move(name),
       .parameters = std::move(parameters),
+      .key = std::move(key),
       .flops = 2 * m * n * k,
       .ours =
           [state] {
@@ -90,11 +101,15 @@ void add_linear(std::vector<Case>& cases, Backend& backend, const std::string& w
                 std::int64_t in, std::int64_t out, bool lowest) {
   const std::string parameters = "workload=" + workload + " batch=" + std::to_string(batch) +
                                  " in=" + std::to_string(in) + " out=" + std::to_string(out);
-  cases.push_back(
-      gemm_case(backend, "linear_forward", parameters, {.m = batch, .n = out, .k = in, .transpose_b = true}));
+  const auto key = [&](std::string phase) {  // of a layer without a bias
+    return key_of(backend, "linear+plain", std::move(phase), {batch, in, out});
+  };
+  cases.push_back(gemm_case(backend, "linear_forward", parameters, key("forward"),
+                            {.m = batch, .n = out, .k = in, .transpose_b = true}));
   if (!lowest)
-    cases.push_back(gemm_case(backend, "linear_backward_data", parameters, {.m = batch, .n = in, .k = out}));
-  cases.push_back(gemm_case(backend, "linear_backward_parameters", parameters,
+    cases.push_back(gemm_case(backend, "linear_backward_data", parameters, key("backward-data"),
+                              {.m = batch, .n = in, .k = out}));
+  cases.push_back(gemm_case(backend, "linear_backward_parameters", parameters, key("backward-parameters"),
                             {.m = out, .n = in, .k = batch, .transpose_a = true}));
 }
 
@@ -122,6 +137,13 @@ void add_convolution(std::vector<Case>& cases, Backend& backend, const std::stri
                                  "x" + std::to_string(s.width) + " filters=" + std::to_string(s.filters) +
                                  " kernel=" + to_string(s.kernel);
   const double window = double(s.channels * s.kernel.h * s.kernel.w), flops = 2 * double(y) * window;
+  const auto key = [&](std::string phase) {
+    auto of_phase = key_of(backend, "conv", std::move(phase),
+                           {s.batch, s.channels, s.height, s.width, s.filters, s.kernel.h, s.kernel.w,
+                            s.stride.h, s.stride.w, s.padding.h, s.padding.w});
+    of_phase.layout = s.layout == Layout::nchw ? "nchw" : "nhwc";
+    return of_phase;
+  };
   // Each direction is checked against the reference plan of the same shape, given doubles of the same
   // operands.
   const auto check = [state](View ours, double terms, auto run) {
@@ -136,6 +158,7 @@ void add_convolution(std::vector<Case>& cases, Backend& backend, const std::stri
   if (!lowest)
     cases.push_back({.name = "conv_backward_data",
                      .parameters = parameters,
+                     .key = key("backward-data"),
                      .flops = flops,
                      .ours =
                          [state] {
@@ -155,6 +178,7 @@ void add_convolution(std::vector<Case>& cases, Backend& backend, const std::stri
                          }});
   cases.push_back({.name = "conv_backward_parameters",
                    .parameters = parameters,
+                   .key = key("backward-parameters"),
                    .flops = flops,
                    .ours =
                        [state] {
@@ -176,6 +200,7 @@ void add_convolution(std::vector<Case>& cases, Backend& backend, const std::stri
   // Last, since it overwrites the output that stands for the gradient above.
   cases.push_back({.name = "conv_forward",
                    .parameters = parameters,
+                   .key = key("forward"),
                    .flops = flops,
                    .ours =
                        [state] {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "partita/kernels/backend.hpp"
+#include "partita/machine/kernel_time.hpp"
 
 namespace partita::bench_kernels {
 
@@ -16,6 +17,7 @@ namespace partita::bench_kernels {
 struct Case {
   std::string name;        ///< "linear_forward"
   std::string parameters;  ///< "workload=mlp-mnist batch=100 in=784 out=128"
+  machine::KernelKey key;  ///< in a machine file
   double flops = 0;        ///< a multiply-add counts as two
   std::function<void()> ours;
   std::function<void()> yardstick;  ///< dnnl_sgemm on the same operands; empty for convolutions

@@ -8,6 +8,7 @@
 #include <iomanip>
 #include <ostream>
 
+#include "partita/calibrate/rows.hpp"
 #include "partita/results/statistics.hpp"
 
 namespace partita::bench_kernels {
@@ -104,6 +105,14 @@ std::vector<results::BenchmarkRow> CpuCampaign::rows() const {
   for (const auto& [name, values] : recording_)
     add_rows(rows, name, "", "s", values);
   return rows;
+}
+
+std::vector<machine::KernelTime> CpuCampaign::kernel_times() const {
+  std::vector<machine::KernelTime> times;
+  for (const auto& c : cases_)
+    if (const auto found = measured_.find(&c); found != measured_.end() && found->second.error <= 1)
+      times.push_back(calibrate::time_of(c.key, found->second.ours));
+  return times;
 }
 
 void CpuCampaign::report(const Case& c, benchmark::State& state) {

@@ -38,6 +38,8 @@ class CpuCampaign final : public Campaign {
   [[nodiscard]] bool correct() const override;
   void print_summary(std::ostream&) const override;
   [[nodiscard]] std::vector<results::BenchmarkRow> rows() const override;
+  /// Of all kernels that were measured and right, for a machine file.
+  [[nodiscard]] std::vector<machine::KernelTime> kernel_times() const;
 
  private:
   void report(const Case&, benchmark::State&);

@@ -15,6 +15,7 @@
 #include "partita/base/end_signals.hpp"
 #include "partita/base/error.hpp"
 #include "partita/base/version.hpp"
+#include "partita/calibrate/rows.hpp"
 #include "partita/comm/communicator.hpp"
 #include "partita/comm/environment.hpp"
 #include "partita/comm/library.hpp"
@@ -79,9 +80,15 @@ void write_results(const Campaign& campaign, const std::string& path, int argc, 
   results::write_snapshot(path, record);
 }
 
-void write_table(const GpuCampaign& campaign, const std::string& path) {
-  const auto text = campaign.product_table();
+void write_text(const std::string& path, const std::string& text) {
   results::replace_file(path, std::as_bytes(std::span(text)), [](std::span<const std::byte>) {});
+}
+
+void write_rows(const CpuCampaign& campaign, const std::string& path, comm::MpiEnvironment& environment,
+                int argc, char** argv) {
+  write_text(path, calibrate::rows_text({.kernels = campaign.kernel_times()},
+                                        "Kernels with operands in caches, where these hold them",
+                                        command_line::text_of(argc, argv), {environment.host()}));
 }
 
 void check_launch(comm::MpiEnvironment& environment) {
@@ -103,6 +110,7 @@ int run(int argc, char** argv) {
   std::unique_ptr<Campaign> campaign;
   std::unique_ptr<kernels::Backend> host;
   GpuCampaign* gpu = nullptr;
+  CpuCampaign* cpu = nullptr;
   if (options.cuda) {
     auto made = std::make_unique<GpuCampaign>(
         options.device, bench_kernels::gpu_cases(),
@@ -111,8 +119,10 @@ int run(int argc, char** argv) {
     campaign = std::move(made);
   } else {
     host = kernels::make_cpu_backend(1);
-    campaign = std::make_unique<CpuCampaign>(bench_kernels::all_cases(*host),
-                                             bench_kernels::recording_costs(environment));
+    auto made = std::make_unique<CpuCampaign>(bench_kernels::all_cases(*host),
+                                              bench_kernels::recording_costs(environment));
+    cpu = made.get();
+    campaign = std::move(made);
   }
   if (options.table)
     bench_kernels::print_ladder(std::cout, gpu);
@@ -121,7 +131,9 @@ int run(int argc, char** argv) {
   else
     campaign->print_summary(std::cout);
   if (!options.output.empty()) write_results(*campaign, options.output, argc, argv);
-  if (gpu != nullptr && !options.gemm_table.empty()) write_table(*gpu, options.gemm_table);
+  if (cpu != nullptr && !options.machine_rows.empty())
+    write_rows(*cpu, options.machine_rows, environment, argc, argv);
+  if (gpu != nullptr && !options.gemm_table.empty()) write_text(options.gemm_table, gpu->product_table());
   return campaign->correct() ? success : failed;
 }
 

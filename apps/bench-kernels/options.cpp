@@ -21,7 +21,9 @@ po::options_description described() {
       "proposals", po::value<std::string>()->default_value("16"),
       "of cuBLASLt's in a race of products, at most")("output", po::value<std::string>(),
                                                       "result file to write (HDF5): every sample")(
-      "overwrite", "replace an existing --output")(
+      "overwrite", "replace an existing --output or --machine-rows")(
+      "machine-rows", po::value<std::string>(),
+      "file to write: the kernels' times as lines to append to a machine file (needs --backend=cpu)")(
       "gemm-table", po::value<std::string>(),
       "file to write: the products' times, as compute.gemm chooses by (needs --backend=cuda)")(
       "table", "print the ladder of product kernels as Markdown; with --backend=cuda measured at 4096³")(
@@ -42,6 +44,7 @@ Options parse(int argc, char** argv) {
   options.overwrite = values.count("overwrite") > 0;
   options.table = values.count("table") > 0;
   options.output = command_line::text_of(values, "output");
+  options.machine_rows = command_line::text_of(values, "machine-rows");
   options.gemm_table = command_line::text_of(values, "gemm-table");
   const auto backend = command_line::text_of(values, "backend");
   options.cuda = backend == "cuda";
@@ -50,6 +53,10 @@ Options parse(int argc, char** argv) {
   if (!options.gemm_table.empty() && !options.cuda)
     violations.push_back(
         {.key = "gemm-table", .value = options.gemm_table, .message = "needs --backend=cuda"});
+  if (!options.machine_rows.empty() && (options.cuda || options.table))
+    violations.push_back({.key = "machine-rows",
+                          .value = options.machine_rows,
+                          .message = "needs --backend=cpu, without --table"});
   if (const auto device =
           command_line::whole_number("device", command_line::text_of(values, "device"), 0, 1023, violations))
     options.device = static_cast<int>(*device);
@@ -70,6 +77,7 @@ void hold_outputs(const Options& options, results::Claims& claims) {
   using results::Use;
   const results::NamedPath files[] = {
       {"output", options.output, Use::writes},
+      {"machine-rows", options.machine_rows, Use::writes},
       {"gemm-table", options.gemm_table, Use::writes},
       {"benchmark_out", command_line::value_of(options.benchmark_flags, "benchmark_out"), Use::writes}};
   auto violations = results::check_roles(files);
@@ -80,6 +88,8 @@ void hold_outputs(const Options& options, results::Claims& claims) {
   if (!violations.empty()) throw base::ConfigError(violations);  // another's files are not even tried
   if (!options.output.empty())
     append(results::check_output_path("output", options.output, options.overwrite));
+  if (!options.machine_rows.empty())
+    append(results::check_output_path("machine-rows", options.machine_rows, options.overwrite));
   if (!options.gemm_table.empty()) append(results::check_output_path("gemm-table", options.gemm_table, true));
   if (!violations.empty()) throw base::ConfigError(violations);
 }

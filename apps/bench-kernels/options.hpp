@@ -15,7 +15,7 @@ struct Options {
   bool table = false;  ///< the ladder instead of a campaign
   int device = 0;
   int repetitions = 20, proposals = 16;  ///< of a race, and of the library's in it
-  std::string output, gemm_table;
+  std::string output, machine_rows, gemm_table;
   command_line::Words benchmark_flags;
 };
 

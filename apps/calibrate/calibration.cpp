@@ -3,15 +3,15 @@
 
 #include <algorithm>
 #include <iomanip>
-#include <limits>
 #include <ostream>
 #include <sstream>
 
+#include "checkpoint.hpp"
 #include "memory.hpp"
-#include "messages.hpp"
-#include "overheads.hpp"
 #include "partita/base/cores.hpp"
-#include "windows.hpp"
+#include "partita/calibrate/network.hpp"
+#include "partita/calibrate/overheads.hpp"
+#include "slowdowns.hpp"
 
 namespace partita::calibrate {
 namespace {
@@ -19,8 +19,6 @@ namespace {
 /// Of the budget: kernels on one rank, on all; messages of a level; windows.
 constexpr double alone_share = 0.45, together_share = 0.35, messages_share = 0.06, windows_share = 0.06;
 constexpr std::int64_t beyond_caches = 768 << 20, within_caches = 768 << 10;  ///< bytes of triads
-
-double gigabytes_per_second(double byte_seconds) { return 1e-9 / std::max(byte_seconds, 1e-15); }
 
 class Course {
  public:
@@ -38,6 +36,8 @@ class Course {
       found_.machine.caches.push_back({.bytes = kernels::Bytes(bytes), .cores = cores});
     measure_overheads();
     measure_memory();
+    measure_slowdowns();
+    measure_checkpoint();
     measure_kernels();
     measure_messages();
     measure_windows();
@@ -64,9 +64,10 @@ class Course {
   }
 
   void measure_memory();
+  void measure_slowdowns();
+  void measure_checkpoint();
   void measure_kernels();
   void measure_messages();
-  void measure_level(const std::string& name, int other, std::int64_t ranks);
   void measure_windows();
   void measure_kernels(comm::Communicator& group, int active, double share);
 
@@ -102,10 +103,34 @@ void Course::measure_memory() {
   if (leads()) say_rate("main memory", active, rate);
 }
 
+/// What all ranks divide their times by.
+void Course::measure_slowdowns() {
+  if (!at_once_) return;
+  if (leads()) progress_ << "kernels beside messages" << std::endl;
+  found_.machine.slowdowns = calibrate::measure_slowdowns(world_, backend_);
+  if (!leads()) return;
+  for (const auto& row : found_.machine.slowdowns)
+    say() << "  " << row.of << " take " << std::setprecision(3) << row.factor << " times as long"
+          << std::endl;
+}
+
+/// By one rank: a disk is shared by all that use it.
+void Course::measure_checkpoint() {
+  if (leads()) {
+    progress_ << "checkpoints" << std::endl;
+    const kernels::Bytes bytes(options_.quick ? 4 << 20 : 128 << 20);
+    const auto& found = found_.machine.checkpoint = calibrate::measure_checkpoint(options_.output, bytes);
+    say() << "  " << found.bytes_per_second * 1e-9 << " GB/s, and " << found.seconds * 1e3 << " ms each"
+          << std::endl;
+  }
+  gather_asleep(world_);
+}
+
 void Course::measure_kernels(comm::Communicator& group, int active, double share) {
   const KernelOptions options{
       .execution = {.implementation = backend_.name(), .threads = options_.threads, .active_ranks = active},
       .caches = found_.machine.caches,
+      .slowdowns = found_.machine.slowdowns,
       .limits = {.step_flops = options_.quick ? 5e8 : 3e10, .activation_bytes = options_.quick ? 2e7 : 5e8},
       .network_seconds = options_.quick ? 0.05 : 0.2,
       .least_networks = active == 1 ? 4 : 6,
@@ -126,6 +151,7 @@ void Course::measure_kernels(comm::Communicator& group, int active, double share
   const auto products = campaign.products(times);
   found_.machine.flops_per_second = products.flops_per_second;  // in the end of all ranks at once
   found_.machine.call_seconds = products.call_seconds;
+  found_.machine.variance = campaign.variance();
   const auto [slowest, fastest] = campaign.drift();
   std::ostringstream text;
   text << std::fixed << std::setprecision(2) << times.size() << " kernels of " << campaign.networks().size()
@@ -146,23 +172,6 @@ void Course::measure_kernels() {
   found_.machine.kernels = times_of(found_.durations);
 }
 
-/// Between two ranks that only this level joins.
-void Course::measure_level(const std::string& name, int other, std::int64_t ranks) {
-  MessageOptions options{.seconds = messages_share * options_.budget_seconds};
-  if (options_.quick) options.sizes = 14, options.most_bytes = 4 << 20;
-  const auto samples = calibrate::measure_messages(world_, 0, other, options);
-  if (!leads()) return;
-  auto& machine = found_.machine;
-  machine.levels.push_back(
-      {.name = name, .ranks = ranks, .protocols = protocols_of(samples, machine.overheads)});
-  for (const auto& p : machine.levels.back().protocols)
-    say() << "  " << name << ", from " << p.min_bytes.value()
-          << " bytes: " << (p.rendezvous ? "rendezvous" : "eager") << ", send " << p.send_seconds * 1e9
-          << " ns, latency " << p.latency_seconds * 1e9 << " ns, receive " << p.receive_seconds * 1e9
-          << " ns, " << gigabytes_per_second(p.byte_seconds + p.send_byte_seconds + p.receive_byte_seconds)
-          << " GB/s" << std::endl;
-}
-
 void Course::measure_messages() {
   auto& machine = found_.machine;
   const auto& described = machine::Machine::shipped();
@@ -171,13 +180,11 @@ void Course::measure_messages() {
   machine.link_bytes_per_second = described.link_bytes_per_second;
   if (world_.size() == 1) return note("one rank has no messages: the link is that of the shipped machine");
   if (leads()) progress_ << "messages" << std::endl;
-  const auto nodes = world_.nodes();
-  const auto on_other = std::find_if(nodes.begin(), nodes.end(), [&](int n) { return n != nodes.front(); });
-  const bool several = on_other != nodes.end();
-  constexpr auto all = std::numeric_limits<std::int64_t>::max();
-  if (nodes[1] == nodes[0]) measure_level("node", 1, several ? on_other - nodes.begin() : all);
-  if (several) measure_level("cluster", static_cast<int>(on_other - nodes.begin()), all);
+  MessageOptions options{.seconds = messages_share * options_.budget_seconds};
+  if (options_.quick) options.sizes = 14, options.most_bytes = 4 << 20;
+  machine.levels = measure_levels(world_, machine.overheads, options);
   if (!leads()) return;
+  print(progress_, machine.levels);
   const auto seconds = [&](std::int64_t bytes) {
     const auto t = machine.message(0, world_.size() - 1, kernels::Bytes(bytes));
     return machine::seconds_of(t.send + t.latency + t.bytes + t.receive);
@@ -187,29 +194,16 @@ void Course::measure_messages() {
   machine.link_bytes_per_second = static_cast<double>(large) / seconds(large);
 }
 
-/// Of all nodes at once, each for itself, where nodes are blocks of equally many ranks.
 void Course::measure_windows() {
-  const int ranks = world_.local_size(), nodes = world_.size() / ranks;
-  const auto all = world_.nodes();
-  bool even = ranks > 1;
-  for (int r = 0; r < world_.size(); ++r)
-    even = even && all[static_cast<std::size_t>(r)] == r / ranks;
-  if (most(world_, even ? 0 : 1) > 0) return;
-  if (leads()) progress_ << "shared windows" << std::endl;
-  auto node = world_.along(topology::Axis::tensor, {.data = nodes, .tensor = ranks});
+  if (leads() && world_.local_size() > 1) progress_ << "shared windows" << std::endl;
   auto& machine = found_.machine;
   WindowOptions options{.seconds = windows_share * options_.budget_seconds, .overheads = machine.overheads};
   if (options_.quick) options.sizes = 12, options.most_bytes = 4 << 20;
-  const auto times = window_times(calibrate::measure_windows(node, options));
+  const auto times = measure_window_times(world_, options);
   if (!leads()) return;
   machine.flag_seconds = times.flag_seconds;
   machine.windows = times.rows;
-  say() << "  flag " << times.flag_seconds * 1e9 << " ns" << std::endl;
-  for (const auto& row : times.rows)
-    say() << "  rounds from " << row.min_bytes.value() << " bytes: stage "
-          << gigabytes_per_second(row.stage_byte_seconds) << ", load "
-          << gigabytes_per_second(row.load_byte_seconds) << ", store "
-          << gigabytes_per_second(row.store_byte_seconds) << " GB/s" << std::endl;
+  print(progress_, times);
 }
 
 }  // namespace

@@ -2,10 +2,9 @@
 #include "kernels.hpp"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cmath>
 
+#include "partita/calibrate/rows.hpp"
 #include "partita/machine/machine.hpp"
 #include "partita/results/statistics.hpp"
 
@@ -21,25 +20,6 @@ constexpr int least_steps = 3, most_steps = 24;
 
 double quartile_range(std::span<const double> seconds) {
   return results::percentile(seconds, 75) - results::percentile(seconds, 25);
-}
-
-/// To four digits: no time is known better, and files of many rows stay short.
-double rounded(double seconds) {
-  std::array<char, 32> text{};
-  constexpr int digits = 4;
-  const auto end = std::to_chars(text.data(), text.data() + text.size(), seconds,
-                                 std::chars_format::scientific, digits - 1)
-                       .ptr;
-  std::from_chars(text.data(), end, seconds);
-  return seconds;
-}
-
-machine::KernelTime time_of(const machine::KernelKey& key, std::span<const double> seconds) {
-  return {.key = key,
-          .runs = static_cast<std::int64_t>(seconds.size()),
-          .median_seconds = rounded(results::median(seconds)),
-          .lower_quartile_seconds = rounded(results::percentile(seconds, 25)),
-          .upper_quartile_seconds = rounded(results::percentile(seconds, 75))};
 }
 
 bool has_kernel(const machine::KernelKey& key) { return !key.kernel.empty(); }
@@ -91,7 +71,7 @@ int KernelCampaign::index_of(const Trainee::Kernel& kernel) {
 bool KernelCampaign::visit(int network, bool last_try) {
   const auto& trained = networks_[static_cast<std::size_t>(network)];
   Trainee trainee(trained.network, backend_, trained.network.grid.size() > 1 ? group_ : self_, samples_);
-  const auto kernels = trainee.kernels(trained.execution, options_.caches);
+  const auto kernels = trainee.kernels(trained.execution, options_.caches, options_.slowdowns);
   trainee.step();
   const double step_seconds = most(group_, trainee.step().seconds);
   const int steps = std::clamp(static_cast<int>(options_.network_seconds / std::max(step_seconds, 1e-6)),
@@ -106,7 +86,8 @@ bool KernelCampaign::visit(int network, bool last_try) {
     for (std::size_t k = 0; k < kernels.size(); ++k) {
       explained += step.instructions[k];
       if (has_kernel(kernels[k].key))
-        visit.kernels.push_back({index_of(kernels[k]), {network, step.instructions[k]}});
+        visit.kernels.push_back(
+            {index_of(kernels[k]), {network, step.instructions[k] / kernels[k].slowdown}});
     }
     visit.steps.push_back(step.seconds);
     overheads_.push_back(step.seconds - explained);
@@ -164,10 +145,12 @@ void KernelCampaign::run(double seconds) {
     for (int tries = 1; !visit(static_cast<int>(index), tries == options_.most_tries); ++tries)
       ++repeated_;
   }
-  for (summarize(); go_on(1, 0); summarize()) {
+  int repeats = 0;
+  for (summarize(); repeats < options_.least_repeats || go_on(1, 0); summarize(), ++repeats) {
     const auto widest = std::max_element(networks_.begin(), networks_.end(),
                                          [](const auto& a, const auto& b) { return a.spread < b.spread; });
-    if (most(group_, widest->spread) <= options_.narrow) break;
+    const bool is_narrow = most(group_, widest->spread) <= options_.narrow;
+    if (is_narrow && repeats >= options_.least_repeats) break;
     const bool leads = group_.rank() == 0;
     const auto again =
         static_cast<int>(most(group_, leads ? static_cast<double>(widest - networks_.begin()) : 0));
@@ -185,10 +168,40 @@ Durations KernelCampaign::gather() {
   const auto keys = gather_keys();
   const auto rows = group_.gather_rows(mine, 0, collective::Purpose::control);
   Durations durations;
+  std::map<std::pair<int, machine::KernelKey>, std::map<std::size_t, std::vector<double>>> by_rank;
   for (std::size_t rank = 0; rank < rows.size(); ++rank)
-    for (const auto& row : rows[rank])
-      durations[keys[rank][static_cast<std::size_t>(row.key)]].push_back(row.duration);
+    for (const auto& row : rows[rank]) {
+      const auto& key = keys[rank][static_cast<std::size_t>(row.key)];
+      durations[key].push_back(row.duration);
+      by_rank[{row.duration.network, key}][rank].push_back(row.duration.seconds);
+    }
+  for (const auto& [kernel, ranks] : by_rank) {
+    std::vector<double> medians;
+    for (const auto& [rank, seconds] : ranks)
+      medians.push_back(results::median(seconds));
+    if (medians.size() > 1) between_ranks_.add(log_variance(medians), medians.front());
+  }
   return durations;
+}
+
+machine::Variance KernelCampaign::variance() const {
+  Pooled within_run, between_runs;
+  std::map<int, std::vector<double>> medians_of;
+  for (const auto& visit : visits_) {
+    medians_of[visit.network].push_back(results::median(visit.steps));
+    const auto of_step = visit.kernels.size() / visit.steps.size();
+    for (std::size_t k = 0; k < of_step; ++k) {
+      std::vector<double> seconds;
+      for (std::size_t at = k; at < visit.kernels.size(); at += of_step)
+        seconds.push_back(visit.kernels[at].duration.seconds);
+      within_run.add(robust_log_variance(seconds), results::median(seconds));
+    }
+  }
+  for (const auto& [network, medians] : medians_of)
+    between_runs.add(log_variance(medians), static_cast<double>(medians.size() - 1));
+  return {.within_run = within_run.deviation(),
+          .between_runs = between_runs.deviation(),
+          .between_ranks = between_ranks_.deviation()};
 }
 
 /// Of all ranks, on rank 0: shares of a layer differ by rank. They travel as the lines of a machine file.

@@ -11,8 +11,9 @@
 #include <memory>
 #include <vector>
 
-#include "group.hpp"
+#include "partita/calibrate/group.hpp"
 #include "trainee.hpp"
+#include "variance.hpp"
 
 namespace partita::calibrate {
 
@@ -40,11 +41,13 @@ struct KernelOptions {
   std::uint64_t seed = 1;
   cost::Execution execution;  ///< of every network but for its optimizer
   std::vector<machine::Cache> caches;
+  std::vector<machine::Slowdown> slowdowns;  ///< by which times beside messages are divided
   Limits limits;
   double network_seconds = 0.2;  ///< of one visit to a network
   int least_networks = 6;        ///< however short the budget is
   int most_tries = 3;            ///< to measure a network undisturbed, for the first time
   double narrow = 0.03;          ///< spread from which on a network needs no other visit
+  int least_repeats = 2;  ///< visits to known networks, however short the budget is: they tell runs apart
 };
 
 class KernelCampaign {
@@ -70,6 +73,10 @@ class KernelCampaign {
   [[nodiscard]] int repeated() const { return repeated_; }  ///< visits, for what disturbed them
   /// The fixed product at its fastest and its slowest, ÷ its median.
   [[nodiscard]] std::pair<double, double> drift() const;
+  /// How far kernels scattered: in a visit, by the quartiles of their steps; medians of steps between visits
+  /// to one network, with the machine's drift; after `gather`, medians of a kernel in a network between
+  /// ranks.
+  [[nodiscard]] machine::Variance variance() const;
   /// Of a step, beyond its instructions.
   [[nodiscard]] double step_overhead_seconds() const;
 
@@ -105,6 +112,7 @@ class KernelCampaign {
   std::map<machine::KernelKey, int> index_of_;  ///< as this rank met them
   std::vector<double> flops_;                   ///< by this index
   std::vector<double> overheads_;
+  Pooled between_ranks_;
   int repeated_ = 0;
   double fastest_reference_ = std::numeric_limits<double>::infinity();
 };

@@ -8,6 +8,7 @@
 #include "own_error.hpp"
 #include "partita/base/end_signals.hpp"
 #include "partita/base/version.hpp"
+#include "partita/calibrate/provenance.hpp"
 #include "partita/comm/library.hpp"
 #include "partita/command_line/command_line.hpp"
 #include "partita/command_line/program.hpp"
@@ -16,7 +17,6 @@
 #include "partita/results/atomic_file.hpp"
 #include "partita/results/claim.hpp"
 #include "partita/results/result_file.hpp"
-#include "provenance.hpp"
 
 namespace {
 

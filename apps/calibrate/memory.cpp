@@ -2,6 +2,7 @@
 #include "memory.hpp"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "partita/results/statistics.hpp"
@@ -12,20 +13,23 @@ namespace {
 constexpr int samples = 15;
 constexpr double sample_seconds = 0.01;
 
-void triad(std::vector<float>& a, const std::vector<float>& b, const std::vector<float>& c) {
-  for (std::size_t i = 0; i < a.size(); ++i)
-    a[i] = b[i] + 0.5F * c[i];
-}
-
 }  // namespace
 
+Triad::Triad(std::int64_t bytes)
+    : a_(static_cast<std::size_t>(bytes / 12), 1), b_(a_.size(), 2), c_(a_.size(), 3) {}
+
+void Triad::run() {
+  for (std::size_t i = 0; i < a_.size(); ++i)
+    a_[i] = b_[i] + 0.5F * c_[i];
+  std::swap(a_, b_);
+}
+
 double triad_bytes_per_second(comm::Communicator& group, std::int64_t bytes) {
-  const auto n = static_cast<std::size_t>(bytes / 12);
-  std::vector<float> a(n, 1), b(n, 2), c(n, 3);
+  Triad triad(bytes);
   const auto seconds_of = [&](int calls) {
     const double begin = base::now_seconds();
     for (int call = 0; call < calls; ++call)
-      triad(call % 2 == 0 ? a : b, call % 2 == 0 ? b : a, c);
+      triad.run();
     return (base::now_seconds() - begin) / calls;
   };
   const double once = most(group, seconds_of(2));
@@ -35,7 +39,7 @@ double triad_bytes_per_second(comm::Communicator& group, std::int64_t bytes) {
     group.barrier();
     seconds.push_back(most(group, seconds_of(calls)));
   }
-  return static_cast<double>(12 * n) / results::median(seconds);
+  return static_cast<double>(triad.bytes()) / results::median(seconds);
 }
 
 }  // namespace partita::calibrate

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <sstream>
 
-#include "draws.hpp"
+#include "partita/calibrate/draws.hpp"
 #include "partita/cost/work.hpp"
 
 namespace partita::calibrate {

@@ -2,6 +2,7 @@
 #include "trainee.hpp"
 
 #include "partita/cost/reuse.hpp"
+#include "partita/cost/slowdown.hpp"
 #include "partita/cost/work.hpp"
 #include "partita/plan/plan.hpp"
 
@@ -54,9 +55,11 @@ Trainee::Step Trainee::step() {
 }
 
 std::vector<Trainee::Kernel> Trainee::kernels(const cost::Execution& execution,
-                                              const std::vector<machine::Cache>& caches) const {
+                                              const std::vector<machine::Cache>& caches,
+                                              const std::vector<machine::Slowdown>& slowdowns) const {
   const auto& program = trial_.program();
   const auto beyond = cost::beyond_caches(program, network_.batch, execution, caches);
+  const auto factors = cost::slowdowns_of(program, slowdowns);
   std::vector<Kernel> kernels;
   for (std::size_t i = 0; i < program.instructions.size(); ++i) {
     const auto& instruction = program.instructions[i];
@@ -66,6 +69,7 @@ std::vector<Trainee::Kernel> Trainee::kernels(const cost::Execution& execution,
     kernels.back() = {.key = cost::key_of(program, instruction, samples, execution),
                       .flops = cost::work_of(program, instruction, samples).flops};
     kernels.back().key.beyond = beyond[i];
+    if (!factors.empty()) kernels.back().slowdown = factors[i];
   }
   return kernels;
 }

@@ -38,9 +38,11 @@ class Trainee {
   struct Kernel {
     machine::KernelKey key;
     double flops = 0;
+    double slowdown = 1;  ///< by what is under way meanwhile
   };
   /// Of this rank, in program order.
-  [[nodiscard]] std::vector<Kernel> kernels(const cost::Execution&, const std::vector<machine::Cache>&) const;
+  [[nodiscard]] std::vector<Kernel> kernels(const cost::Execution&, const std::vector<machine::Cache>&,
+                                            const std::vector<machine::Slowdown>&) const;
 
  private:
   const Network network_;

@@ -56,6 +56,7 @@ int run_main(int argc, const char* const* argv) {
                                     " ranks; leave it out to see the summary"});
   const auto supposed =
       predict::suppose(input.machine, own.what_if, static_cast<int>(options.grid.size()), input.violations);
+  if (input.has_work()) input.append(check(own, input.machine));
   if (!input.violations.empty()) throw base::ConfigError(input.violations);
   if (options.print_config) return std::cout << config::print_config(options), command_line::success;
   if (!own.may_guess) refuse_guesses(own, input);
@@ -81,8 +82,10 @@ int run_main(int argc, const char* const* argv) {
                   input.data->train.samples.value());
   if (own.noise)
     simulate::print_noise(std::cout, subject, supposed, predictions.rbegin()->first,
-                          {.deviation = *own.noise});
-  if (own.failures) simulate::print_failures(std::cout, *own.failures, nodes_of(subject));
+                          {.deviation = own.deviation ? machine::Variance{.within_run = *own.deviation}
+                                                      : input.machine.variance});
+  if (own.failures)
+    simulate::print_failures(std::cout, subject, input.machine.checkpoint, *own.failures, nodes_of(subject));
   write_result(subject, supposed.machine, predictions);
   if (own.exported) write(std::cout, *own.exported, subject, supposed, predictions.rbegin()->first);
   return command_line::success;

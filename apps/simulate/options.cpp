@@ -21,10 +21,13 @@ constexpr std::array<job::OwnOption, 8> own{
       "memory.bandwidth, network[.LEVEL].bandwidth | latency | overhead,\n      window.bandwidth | latency, "
       "rank.N.speed"},
      {"noise", "DEVIATION",
-      "how far steps scatter where kernels do: of the logarithm of their times, such as 0.05 (0 to 2)"},
+      "how far steps scatter where kernels do: of the logarithm of their times, such as 0.05 (0 to 2);\n     "
+      " "
+      "without a value by the variance in the machine file",
+      true},
      {"failures", "SECONDS",
       "what failures leave of a training: \"mtbf=86400 checkpoint=5 restart=60\", of a node, for one, after "
-      "one"},
+      "one;\n      what is left out of the last two follows from the checkpoint rate in the machine file"},
      {"scaling", "A..B",
       "a table of A, 2A, … B ranks, the grid's data axis growing, instead of one prediction"},
      {"no-extrapolation", "", "refuse to guess: name all kernels whose times the machine file does not tell"},
@@ -53,27 +56,30 @@ std::optional<double> number_in(const std::string& text, double least, double mo
 
 void read_noise(Options& options, std::vector<base::Violation>& violations) {
   const auto& text = options.line.own.at("noise");
-  options.noise = number_in(text, 0, 2);
-  if (!options.noise) violations.push_back({"noise", text, "must be a number from 0 to 2, such as 0.05"});
+  options.noise = true;
+  if (text.empty()) return;
+  options.deviation = number_in(text, 0, 2);
+  if (!options.deviation) violations.push_back({"noise", text, "must be a number from 0 to 2, such as 0.05"});
 }
 
 void read_failures(Options& options, std::vector<base::Violation>& violations) {
   const auto& text = options.line.own.at("failures");
   std::string twice;
   auto values = base::values_of(text, twice);
-  predict::Failures failures;
-  const auto take = [&](const char* name, double least, double& target) {
-    const auto number = number_in(values[name], least, 1e12);
-    values.erase(name);
-    if (number) target = *number;
-    return number.has_value();
-  };
-  const bool sound = take("mtbf", 1e-3, failures.mtbf_seconds) &
-                     take("checkpoint", 0, failures.checkpoint_seconds) &
-                     take("restart", 0, failures.restart_seconds);
-  if (!sound || !values.empty() || !twice.empty())
+  NodeFailures failures;
+  bool sound = twice.empty() && values.contains("mtbf");
+  for (const auto& [name, value] : values) {
+    const auto seconds = number_in(value, name == "mtbf" ? 1e-3 : 0, 1e12);
+    sound = sound && seconds && (name == "mtbf" || name == "checkpoint" || name == "restart");
+    if (name == "mtbf") failures.mtbf_seconds = seconds.value_or(1);
+    if (name == "checkpoint") failures.checkpoint_seconds = seconds;
+    if (name == "restart") failures.restart_seconds = seconds;
+  }
+  if (!sound) {
     violations.push_back(
-        {"failures", text, "must be mtbf=SECONDS checkpoint=SECONDS restart=SECONDS, the first above 0"});
+        {"failures", text, "must be mtbf=SECONDS [checkpoint=SECONDS] [restart=SECONDS], the first above 0"});
+    return;
+  }
   options.failures = failures;
 }
 
@@ -95,6 +101,18 @@ void read_export(Options& options, std::vector<base::Violation>& violations) {
 }
 
 }  // namespace
+
+std::vector<base::Violation> check(const Options& options, const machine::Machine& machine) {
+  std::vector<base::Violation> violations;
+  if (options.noise && !options.deviation && !machine.variance.is_said())
+    violations.push_back(
+        {"noise", "", "needs a value, such as --noise=0.05: the machine file has no variance"});
+  if (options.failures && options.failures->needs_rate() && machine.checkpoint.bytes_per_second == 0)
+    violations.push_back({"failures", options.line.own.at("failures"),
+                          "needs checkpoint=SECONDS and restart=SECONDS: the machine file has no checkpoint "
+                          "rate"});
+  return violations;
+}
 
 Options parse(int argc, const char* const* argv, std::vector<base::Violation>& violations) {
   Options options{.line = job::split_command_line(argc, argv, own, violations)};

@@ -133,6 +133,26 @@ void print_bytes(std::ostream& out, const predict::Subject& subject, const predi
         << ", stored " << counts.window_bytes_written << "\n";
 }
 
+/// "median 12.1 ms, 95th percentile 12.9 ms".
+std::string interval(const std::vector<double>& seconds) {
+  return "median " + duration(results::percentile(seconds, 50)) + ", 95th percentile " +
+         duration(results::percentile(seconds, 95));
+}
+
+/// Of steps whose kernels scatter as those of the machine; empty where nobody says how, or too many ranks
+/// would have to be played.
+std::string scatter(const predict::Subject& subject, const predict::Supposed& supposed,
+                    const predict::Prediction& prediction) {
+  const auto& deviation = supposed.machine.variance;
+  constexpr std::size_t most_played = 64;
+  if (!deviation.is_said() || prediction.roles.by_rank.size() > most_played) return "";
+  const auto play = predict::play_for(deviation);
+  return " (" +
+         interval(predict::noisy_steps(subject, supposed, prediction.batch, {.deviation = deviation},
+                                       play.steps, play.runs)) +
+         ")";
+}
+
 }  // namespace
 
 void print(std::ostream& out, const predict::Subject& subject, const predict::Supposed& supposed,
@@ -142,10 +162,10 @@ void print(std::ostream& out, const predict::Subject& subject, const predict::Su
   out << "model   " << subject.split.model.name << "\ngrid    " << to_string(subject.split.plan.grid)
       << "\nbatch   " << prediction.batch << " samples in " << subject.split.plan.pipeline.microbatches
       << " micro-batches (" << to_string(subject.split.plan.pipeline.schedule) << ")\nstep    "
-      << duration(step) << "\nrate    " << std::setprecision(6) << rate << " samples/s\nepoch   "
-      << duration(static_cast<double>(samples_of_epoch) / rate) << "\nwaiting " << std::setprecision(4)
-      << 100 * prediction.idle_fraction() << " % of the ranks' time, of which for another stage "
-      << 100 * prediction.bubble_fraction() << " %\n";
+      << duration(step) << scatter(subject, supposed, prediction) << "\nrate    " << std::setprecision(6)
+      << rate << " samples/s\nepoch   " << duration(static_cast<double>(samples_of_epoch) / rate)
+      << "\nwaiting " << std::setprecision(4) << 100 * prediction.idle_fraction()
+      << " % of the ranks' time, of which for another stage " << 100 * prediction.bubble_fraction() << " %\n";
   if (!supposed.machine.parts.empty())
     out << "machine ranks " << text_of_parts(supposed.machine, subject.split.plan.grid.size()) << "\n";
   out << "computing time is";
@@ -166,17 +186,26 @@ void print(std::ostream& out, const predict::Subject& subject, const predict::Su
 
 void print_noise(std::ostream& out, const predict::Subject& subject, const predict::Supposed& supposed,
                  std::int64_t batch, const predict::Noise& noise) {
-  constexpr int steps = 200;
-  const auto seconds = predict::noisy_steps(subject, supposed, batch, noise, steps);
-  out << "\nof " << steps << " steps whose kernels scatter by " << noise.deviation << ": median "
-      << duration(results::percentile(seconds, 50)) << ", 95th percentile "
-      << duration(results::percentile(seconds, 95)) << "\n";
+  const auto play = predict::play_for(noise.deviation);
+  const auto seconds = predict::noisy_steps(subject, supposed, batch, noise, play.steps, play.runs);
+  out << "\nof " << seconds.size() << " steps whose kernels scatter by " << noise.deviation.within_run;
+  if (play.runs > 1)
+    out << ", those of a rank by " << noise.deviation.between_ranks << " and " << play.runs << " runs by "
+        << noise.deviation.between_runs;
+  out << ": " << interval(seconds) << "\n";
 }
 
-void print_failures(std::ostream& out, predict::Failures of_node, int nodes) {
+void print_failures(std::ostream& out, const predict::Subject& subject, const machine::Checkpoint& rate,
+                    const NodeFailures& of_node, int nodes) {
   constexpr int failures = 100000;
-  auto of_job = of_node;
-  of_job.mtbf_seconds /= nodes;
+  const auto bytes = predict::checkpoint_bytes(subject);
+  const double by_rate = of_node.needs_rate() ? rate.seconds_for(bytes) : 0;
+  const predict::Failures of_job{.mtbf_seconds = of_node.mtbf_seconds / nodes,
+                                 .checkpoint_seconds = of_node.checkpoint_seconds.value_or(by_rate),
+                                 .restart_seconds = of_node.restart_seconds.value_or(by_rate)};
+  if (of_node.needs_rate())
+    out << "\na checkpoint has " << bytes << " bytes and takes " << duration(by_rate)
+        << " by the machine's rate, to write or to read\n";
   out << "\nfailures of " << nodes << (nodes == 1 ? " node" : " nodes") << ", one in "
       << duration(of_job.mtbf_seconds) << "\n";
   for (const auto& [name, interval] : {std::pair("Young's", predict::young_seconds(of_job)),

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "partita/predict/failures.hpp"
+#include "options.hpp"
 #include "partita/predict/noise.hpp"
 #include "partita/predict/scaling.hpp"
 
@@ -19,7 +19,8 @@ void print_noise(std::ostream&, const predict::Subject&, const predict::Supposed
                  const predict::Noise&);
 
 /// When to checkpoint on so many nodes, and what is left of the time.
-void print_failures(std::ostream&, predict::Failures of_node, int nodes);
+void print_failures(std::ostream&, const predict::Subject&, const machine::Checkpoint&, const NodeFailures&,
+                    int nodes);
 /// "12.3 ms", in the unit in which it is easily read.
 std::string duration(double seconds);
 

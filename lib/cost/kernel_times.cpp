@@ -9,6 +9,7 @@
 
 #include "kernel_family.hpp"
 #include "partita/cost/reuse.hpp"
+#include "partita/cost/slowdown.hpp"
 #include "partita/cost/time.hpp"
 
 namespace partita::cost {
@@ -108,6 +109,10 @@ class KernelTimes::Table {
     return beyond_caches(program, batch, execution_, machine_.caches);
   }
 
+  [[nodiscard]] std::vector<double> slowdowns_of(const step::Program& program) const {
+    return cost::slowdowns_of(program, machine_.slowdowns);
+  }
+
   [[nodiscard]] KernelKey key_of(const step::Program& program, const step::Instruction& instruction,
                                  std::int64_t samples, const Extents& beyond) const {
     auto key = cost::key_of(program, instruction, samples, execution_);
@@ -164,15 +169,19 @@ JobTimes::JobTimes(const Machine& machine, const Execution& execution, std::int6
 }
 
 ProgramTimes::ProgramTimes(KernelTimes kernels, const step::Program& program, std::int64_t batch)
-    : table_(std::move(kernels.table_)), program_(&program), beyond_(table_->beyond_of(program, batch)) {}
+    : table_(std::move(kernels.table_)),
+      program_(&program),
+      beyond_(table_->beyond_of(program, batch)),
+      slowdowns_(table_->slowdowns_of(program)) {}
 
 Extents ProgramTimes::beyond_of(const step::Instruction& instruction) const {
-  const auto index = &instruction - program_->instructions.data();
-  return beyond_.empty() ? Extents() : beyond_[static_cast<std::size_t>(index)];
+  return beyond_.empty() ? Extents() : beyond_[index_of(instruction)];
 }
 
 InstructionTime ProgramTimes::of(const step::Instruction& instruction, std::int64_t samples) const {
-  return table_->of(*program_, instruction, samples, beyond_of(instruction));
+  auto found = table_->of(*program_, instruction, samples, beyond_of(instruction));
+  if (!slowdowns_.empty()) found.time = machine::scaled(found.time, slowdowns_[index_of(instruction)]);
+  return found;
 }
 
 KernelKey ProgramTimes::key_of(const step::Instruction& instruction, std::int64_t samples) const {

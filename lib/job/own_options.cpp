@@ -38,7 +38,7 @@ CommandLine split_command_line(int argc, const char* const* argv, std::span<cons
     const bool is_switch = known->value.empty();
     const auto value = is_switch ? option.value : option.take_value();
     if (is_switch && value) violations.push_back({option.name, *value, "takes no value"});
-    if (!is_switch && !value)
+    if (!is_switch && !value && !known->value_may_lack)
       violations.push_back(
           {option.name, "", "needs a value: --" + option.name + "=" + std::string(known->value)});
     if (!line.own.emplace(option.name, value.value_or("")).second)
@@ -73,8 +73,11 @@ Input read_described_input(const CommandLine& line, int ranks, std::vector<base:
 std::string help_of(std::span<const OwnOption> own) {
   std::ostringstream text;
   for (const auto& option : own)
-    text << "  --" << option.name << (option.value.empty() ? "" : "=") << option.value << "\n      "
-         << option.meaning << "\n";
+    text << "  --" << option.name
+         << (option.value_may_lack  ? "[="
+             : option.value.empty() ? ""
+                                    : "=")
+         << option.value << (option.value_may_lack ? "]" : "") << "\n      " << option.meaning << "\n";
   return text.str();
 }
 

@@ -13,9 +13,26 @@
 namespace partita::machine {
 namespace {
 
-bool is_rate(const Field& field) { return field.name.ends_with("_per_second"); }
-bool is_factor(const Field& field) { return field.name == "taper"; }
 bool is_rank(const Field& field) { return field.name == "first" || field.name == "last"; }
+
+/// What a real number is, and what it can be.
+struct Quantity {
+  std::string_view placeholder, bounds, example;
+  double least = 0, most = std::numeric_limits<double>::max();
+  bool is_positive = false;
+};
+
+Quantity quantity_of(const Field& field) {
+  if (field.name.ends_with("_per_second"))
+    return {.placeholder = "RATE", .bounds = "above 0", .example = "10e9", .is_positive = true};
+  if (field.name == "taper")
+    return {.placeholder = "FACTOR", .bounds = "above 0", .example = "2", .is_positive = true};
+  if (field.name == "factor")
+    return {.placeholder = "FACTOR", .bounds = "from 1", .example = "1.2", .least = 1};
+  if (field.name.starts_with("within_") || field.name.starts_with("between_"))
+    return {.placeholder = "DEVIATION", .bounds = "from 0 to 2", .example = "0.05", .most = 2};
+  return {.placeholder = "SECONDS", .bounds = "from 0", .example = "5e-6"};
+}
 
 std::string listed(std::span<const std::string_view> words, std::string_view between) {
   std::string text;
@@ -44,11 +61,11 @@ struct Reader {
 
   std::string operator()(double* value) const {
     const auto number = base::number_of<double>(text);
-    if (!number || !std::isfinite(*number) || *number < 0 ||
-        ((is_rate(field) || is_factor(field)) && *number == 0))
-      return std::string("must be a number ") + (is_rate(field)     ? "above 0, such as 10e9"
-                                                 : is_factor(field) ? "above 0, such as 2"
-                                                                    : "from 0, such as 5e-6");
+    const auto quantity = quantity_of(field);
+    if (!number || !(*number >= quantity.least && *number <= quantity.most) ||
+        (quantity.is_positive && *number == 0))
+      return "must be a number " + std::string(quantity.bounds) + ", such as " +
+             std::string(quantity.example);
     *value = *number + 0.0;  // −0 is 0
     return {};
   }
@@ -116,9 +133,7 @@ struct Writer {
 /// What stands for a value in the form of its statement.
 struct Placeholder {
   const Field& field;
-  std::string operator()(const double*) const {
-    return is_rate(field) ? "RATE" : is_factor(field) ? "FACTOR" : "SECONDS";
-  }
+  std::string operator()(const double*) const { return std::string(quantity_of(field).placeholder); }
   std::string operator()(const std::int64_t*) const { return "NUMBER"; }
   std::string operator()(const int*) const { return is_rank(field) ? "RANK" : "NUMBER"; }
   std::string operator()(const kernels::Bytes*) const { return "BYTES"; }

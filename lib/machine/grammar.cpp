@@ -13,6 +13,9 @@ constexpr std::array<std::string_view, 2> movers{"independent", "polled"};
 
 constexpr std::array<std::string_view, 5> networks{"crossbar", "fat-tree", "torus", "dragonfly", "rails"};
 
+constexpr std::array<std::string_view, 2> kinds_of_kernels{"products", "others"};
+constexpr std::array<std::string_view, 1> kinds_beside{"messages"};
+
 constexpr bool optional = false;
 
 Fields version(File& f, std::size_t) { return {{"schema", &f.schema}}; }
@@ -99,6 +102,25 @@ Fields overhead(File& f, std::size_t) {
 
 Fields progress(File& f, std::size_t) { return {{"mode", Choice{&f.progress, movers}}}; }
 
+Fields variance(File& f, std::size_t) {
+  auto& v = f.machine.variance;
+  return {{"within_run", &v.within_run, optional},
+          {"between_runs", &v.between_runs, optional},
+          {"between_ranks", &v.between_ranks, optional}};
+}
+
+Fields slowdown(File& f, std::size_t line) {
+  auto& row = f.machine.slowdowns[line];
+  return {{"of", Choice{&row.of, kinds_of_kernels}, true, true},
+          {"beside", Choice{&row.beside, kinds_beside}, true, true},
+          {"factor", &row.factor}};
+}
+
+Fields checkpoint(File& f, std::size_t) {
+  auto& c = f.machine.checkpoint;
+  return {{"bytes_per_second", &c.bytes_per_second}, {"seconds", &c.seconds, optional}};
+}
+
 Fields kernel(File& f, std::size_t line) {
   auto& row = f.machine.kernels[line];
   auto& key = row.key;
@@ -157,6 +179,7 @@ constexpr auto topologies = [](File & f) -> auto& { return f.topologies; };
 constexpr auto windows = [](File & f) -> auto& { return f.machine.windows; };
 constexpr auto measured = [](File & f) -> auto& { return f.machine.kernels; };
 constexpr auto caches = [](File & f) -> auto& { return f.machine.caches; };
+constexpr auto slowdowns = [](File & f) -> auto& { return f.machine.slowdowns; };
 constexpr auto memories = [](File & f) -> auto& { return f.machine.shared_memory; };
 constexpr auto parts = [](File & f) -> auto& { return f.ranks; };
 
@@ -176,12 +199,15 @@ constexpr Statement all[] = {once("version", version),
                              once("flag", flag),
                              once("overhead", overhead),
                              once("progress", progress),
+                             once("variance", variance),
+                             each("slowdown", slowdowns, slowdown),
+                             once("checkpoint", checkpoint),
                              each("kernel", measured, kernel),
                              each("ranks", parts, ranks)};
 
 /// Words of statements that hold for all ranks.
-constexpr std::array<std::string_view, 7> of_job{"version", "link", "level", "topology",
-                                                 "message", "flag", "ranks"};
+constexpr std::array<std::string_view, 9> of_job{"version", "link",     "level",      "topology", "message",
+                                                 "flag",    "variance", "checkpoint", "ranks"};
 
 }  // namespace
 

@@ -19,8 +19,9 @@ struct Choice {
 };
 
 /// A value of a statement, and where it lies. Numbers whose names end in `_per_second` are rates, and `taper`
-/// is a factor: above 0; others are seconds, from 0. Whole numbers are from 1, bytes and ranks (`first`,
-/// `last`) from 0.
+/// is a factor: above 0; `factor` is one from 1; `within_run` and `between_…` are deviations of a logarithm,
+/// from 0 to 2; others are seconds, from 0. Whole numbers are from 1, bytes and ranks (`first`, `last`) from
+/// 0.
 struct Field {
   std::string_view name;
   std::variant<double*, std::int64_t*, int*, kernels::Bytes*, bool*, std::string*, Choice,

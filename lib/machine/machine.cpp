@@ -83,6 +83,15 @@ std::string Machine::to_text() const {
   return is_of_figures && parts.empty() ? text : "version schema=" + std::to_string(schema) + "\n" + text;
 }
 
+std::string Machine::optional_text() const {
+  auto file = file_of(*this);
+  std::string text;
+  for (const auto& statement : statements())
+    if (!statement.must_be_given && statement.word != "version" && statement.word != "provenance")
+      text += lines_of(statement, file);
+  return text;
+}
+
 std::string Machine::hash() const {
   if (parts.empty()) return base::Sha256().update(to_text()).hex();
   auto nameless = *this;

@@ -43,6 +43,10 @@ Picoseconds picoseconds(double seconds) {
   return static_cast<Picoseconds>(std::min(std::round(seconds * 1e12), 1e18));
 }
 
+Picoseconds scaled(Picoseconds time, double factor) {
+  return static_cast<Picoseconds>(std::min(std::round(static_cast<double>(time) * factor), 1e18));
+}
+
 MessageTime Machine::message(int from, int to, kernels::Bytes bytes) const {
   return message_on(levels.empty() ? 0 : level_between(from, to), bytes);
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 
 #include "partita/base/nearest.hpp"
 
@@ -98,18 +99,14 @@ void Parser::take(const base::Line& line) {
     return refuse(line, "holds for all ranks: it stands before the first ranks line");
   if (scope_ == Scope::file_of_ranks && statement == &ranks_statement())
     return refuse(line, "stands in a file whose machine ranks of another are: that one must name all files");
-  if (statement->append == nullptr && !seen_.insert(form_of(*statement)).second)
-    return refuse(line, "stands a second time");
+  if (statement->append == nullptr && !is_first(line, form_of(*statement))) return;
   std::size_t index = 0;
   if (statement->append != nullptr) {
     index = statement->lines(file_);
     statement->append(file_);
   }
   bool is_sound = read_values(line, words, *statement, index);
-  if (is_sound && !is_new(*statement, index)) {
-    refuse(line, "stands a second time");
-    is_sound = false;
-  }
+  is_sound = is_sound && is_new(line, *statement, index);
   read_[statement->word].push_back({line, index, is_sound});
 }
 
@@ -151,12 +148,18 @@ bool Parser::read_values(const base::Line& line, Words& words, const Statement& 
   return is_sound;
 }
 
-bool Parser::is_new(const Statement& statement, std::size_t index) {
+bool Parser::is_first(const base::Line& line, const std::string& what) {
+  const auto [first, is_new] = seen_.try_emplace(what, line.number);
+  if (!is_new) refuse(line, "stands a second time, after line " + std::to_string(first->second));
+  return is_new;
+}
+
+bool Parser::is_new(const base::Line& line, const Statement& statement, std::size_t index) {
   if (statement.append == nullptr) return true;
   auto key = form_of(statement);
   for (const auto& field : statement.fields(file_, index))
     if (field.tells_apart) key += " " + text_of(field);
-  return seen_.insert(key).second;
+  return is_first(line, key);
 }
 
 bool Parser::all_sound(std::string_view word) {

@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,8 +44,9 @@ class Parser {
   const Statement* statement_of(const base::Line&, Words&);
   /// Whether all values of a line are there and valid.
   bool read_values(const base::Line&, Words&, const Statement&, std::size_t index);
-  /// Whether no earlier line of its statement has the same of the values that tell them apart.
-  bool is_new(const Statement&, std::size_t index);
+  /// Refuses a line if an earlier one of its statement has the same of the values that tell them apart.
+  bool is_new(const base::Line&, const Statement&, std::size_t index);
+  bool is_first(const base::Line&, const std::string& what);
 
   [[nodiscard]] const std::vector<Read>& lines_of(std::string_view word) { return read_[word]; }
   [[nodiscard]] bool all_sound(std::string_view word);
@@ -73,7 +73,7 @@ class Parser {
   std::optional<std::filesystem::path> folder_;
   File file_;
   std::map<std::string_view, std::vector<Read>> read_;  ///< by the word of the statement
-  std::set<std::string> seen_;
+  std::map<std::string, int> seen_;                     ///< the number of the line that has it
   std::map<int, std::vector<base::Line>> behind_;  ///< what stands behind `ranks`, by the number of its line
 };
 

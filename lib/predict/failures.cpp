@@ -8,6 +8,16 @@
 
 namespace partita::predict {
 
+kernels::Bytes checkpoint_bytes(const Subject& subject) {
+  const auto states = std::ssize(kernels::states_of(subject.optimizer));
+  kernels::Bytes bytes{};
+  for (const auto& layer : subject.split.model.layers)
+    for (const auto& parameter : layer.parameters())
+      bytes += bytes_of(subject.format.type,
+                        parameter.shape.elements() * (layer.trains(parameter) ? 1 + states : 1));
+  return bytes;
+}
+
 double young_seconds(const Failures& f) { return std::sqrt(2 * f.checkpoint_seconds * f.mtbf_seconds); }
 
 double daly_seconds(const Failures& f) {

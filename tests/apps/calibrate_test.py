@@ -65,6 +65,12 @@ with tempfile.TemporaryDirectory() as folder:
     begins = [int(w["min_bytes"]) for w in of(rows, "window")]
     assert begins[0] == 0 and begins == sorted(set(begins)), begins
     assert all(float(s) >= 0 for s in of(rows, "overhead")[0].values()) and of(rows, "progress") == [{"mode": "polled"}]
+    [variance], [checkpoint] = of(rows, "variance"), of(rows, "checkpoint")
+    assert set(variance) == {"within_run", "between_runs", "between_ranks"} and all(0 <= float(d) <= 2 for d in variance.values())
+    assert float(variance["within_run"]) > 0 and float(checkpoint["bytes_per_second"]) > 0 and float(checkpoint["seconds"]) >= 0, rows
+    if cores >= 2:
+        assert {s["of"]: s["beside"] for s in of(rows, "slowdown")} == {"products": "messages", "others": "messages"}, rows
+        assert all(1 <= float(s["factor"]) <= 10 for s in of(rows, "slowdown")) and float(variance["between_ranks"]) > 0, rows
     assert {"load", "linear", "conv", "relu", "cross-entropy", "update"} <= check_kernels(rows, 1)
     if cores >= 2:
         assert {"load", "linear", "conv", "update", "pack", "unpack", "convert"} <= check_kernels(rows, 2)
@@ -89,7 +95,7 @@ with tempfile.TemporaryDirectory() as folder:
     result = run(1, calibrate, f"--output={file}", "--overwrite", *QUICK)
     assert result.returncode == 0, result
     rows = statements(file)
-    assert not of(rows, "level") and not of(rows, "window") and of(rows, "link"), rows
+    assert not of(rows, "level") and not of(rows, "slowdown") and float(of(rows, "variance")[0]["between_ranks"]) == 0 and not of(rows, "window") and of(rows, "link"), rows
     assert {"load", "linear", "conv", "cross-entropy", "update"} <= check_kernels(rows, 1)
     assert run(1, calibrate, "--help").returncode == 0 and "partita-calibrate 0" in run(1, calibrate, "--version").stdout
 print("ok")

@@ -3,16 +3,18 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
-#include "draws.hpp"
-#include "messages.hpp"
 #include "networks.hpp"
+#include "partita/calibrate/draws.hpp"
+#include "partita/calibrate/messages.hpp"
+#include "partita/calibrate/segments.hpp"
+#include "partita/calibrate/windows.hpp"
 #include "partita/cost/work.hpp"
-#include "segments.hpp"
 #include "trainee.hpp"
-#include "windows.hpp"
+#include "variance.hpp"
 
 namespace partita::calibrate {
 namespace {
@@ -158,6 +160,36 @@ TEST(Windows, RatesAreFoundAgain) {
 }
 
 constexpr Limits limits{.step_flops = 3e10, .activation_bytes = 5e8};
+
+/// Of a thousand draws the deviation is known to a few hundredths of itself; a tenth that were interrupted
+/// move quartiles little.
+TEST(Variance, IsFoundAgain) {
+  Draws draws(6, 6);
+  std::vector<double> seconds;
+  for (int i = 0; i < 1000; ++i) {
+    double z = -6;  // of twelve uniform draws
+    for (int term = 0; term < 12; ++term)
+      z += draws.uniform();
+    seconds.push_back(1e-3 * std::exp(0.05 * z));
+  }
+  EXPECT_NEAR(std::sqrt(log_variance(seconds)), 0.05, 0.005);
+  EXPECT_NEAR(std::sqrt(robust_log_variance(seconds)), 0.05, 0.006);
+  for (std::size_t i = 0; i < 100; ++i)
+    seconds[i] *= 10;
+  EXPECT_GT(std::sqrt(log_variance(seconds)), 0.5);
+  EXPECT_NEAR(std::sqrt(robust_log_variance(seconds)), 0.06, 0.012);
+  EXPECT_EQ(log_variance(std::vector{1.0}), 0);
+}
+
+TEST(Variance, IsPooledByWeightAndKeepsWhatAFileTakes) {
+  EXPECT_EQ(Pooled().deviation(), 0);
+  Pooled pooled;
+  pooled.add(0.04, 3);
+  pooled.add(0, 1);
+  EXPECT_DOUBLE_EQ(pooled.deviation(), 0.1732);
+  pooled.add(1e6, 1);
+  EXPECT_EQ(pooled.deviation(), 2);
+}
 
 TEST(Networks, AreTheSameEverywhereAndKeepTheLimits) {
   for (const int ranks : {1, 2, 5})

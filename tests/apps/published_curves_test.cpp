@@ -8,8 +8,8 @@
 #include <cstdio>
 #include <vector>
 
+#include "partita/calibrate/segments.hpp"
 #include "partita/machine/machine.hpp"
-#include "segments.hpp"
 
 namespace partita::calibrate {
 namespace {

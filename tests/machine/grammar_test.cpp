@@ -2,6 +2,7 @@
 /// wrong.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "partita/machine/machine.hpp"
@@ -36,6 +37,10 @@ window min_bytes=0 stage_byte_seconds=4e-10 load_byte_seconds=5e-10 store_byte_s
 flag seconds=7e-8
 overhead start_seconds=1e-6 wait_seconds=2e-6 poll_seconds=3e-7 step_seconds=4e-6
 progress mode=polled
+variance within_run=0.03 between_runs=0.02 between_ranks=0.01
+slowdown of=others beside=messages factor=1.25
+slowdown of=products beside=messages factor=1
+checkpoint bytes_per_second=1e9 seconds=0.002
 kernel implementation=cpu kernel=linear+relu phase=forward type=float32 shape=100x784x128 beyond=100x40x0 threads=2 active_ranks=3 runs=40 median_seconds=2e-4 lower_quartile_seconds=1e-4 upper_quartile_seconds=3e-4
 kernel implementation=cpu kernel=combine type=float32 shape=5 runs=1 median_seconds=1e-6 lower_quartile_seconds=1e-6 upper_quartile_seconds=1e-6
 )";
@@ -97,6 +102,11 @@ TEST(MachineFile, SaysAllThatAMachineHas) {
   EXPECT_EQ(machine.flag_seconds, 7e-8);
   EXPECT_EQ(machine.overheads, (Overheads{1e-6, 2e-6, 3e-7, 4e-6}));
   EXPECT_EQ(machine.progress, Progress::polled);
+  EXPECT_EQ(machine.variance, (Variance{.within_run = 0.03, .between_runs = 0.02, .between_ranks = 0.01}));
+  EXPECT_EQ(machine.slowdowns,
+            (std::vector<Slowdown>{{"others", "messages", 1.25}, {"products", "messages", 1}}));
+  EXPECT_EQ(machine.checkpoint, (Checkpoint{.bytes_per_second = 1e9, .seconds = 0.002}));
+  EXPECT_DOUBLE_EQ(machine.checkpoint.seconds_for(Bytes(3'000'000)), 0.005);
   EXPECT_EQ(machine.caches,
             (std::vector<Cache>{{Bytes(49152), 1}, {Bytes(1 << 20), 1}, {Bytes(1 << 25), 8}}));
   ASSERT_EQ(machine.kernels.size(), 2U);
@@ -107,6 +117,23 @@ TEST(MachineFile, SaysAllThatAMachineHas) {
                         1e-4,
                         3e-4}));
   EXPECT_EQ(machine.kernels[1].key, (KernelKey{"cpu", "combine", "", "float32", "", {5}, {}, 1, 1}));
+}
+
+/// What one machine has that others need not goes to the end of theirs, and once only.
+TEST(MachineFile, TakesTheOptionalStatementsOfAnother) {
+  auto machine = parse(whole);
+  EXPECT_EQ(machine.optional_text().find("compute"), std::string::npos);
+  const auto joined = parse(rank + machine.optional_text());
+  machine.provenance = {};
+  EXPECT_EQ(joined, machine);
+  machine.caches.clear();
+  for (auto& kernel : machine.kernels)
+    kernel.key.beyond.clear();
+  const auto told = told_of(machine.optional_text() + "flag seconds=1\n" + machine.optional_text());
+  const auto lines = static_cast<std::size_t>(std::ranges::count(machine.optional_text(), '\n'));
+  EXPECT_EQ(told.size(), lines + 1) << "each of them a second time";
+  for (const auto& line : told)
+    EXPECT_NE(line.find("stands a second time, after line "), std::string::npos) << line;
 }
 
 TEST(MachineFile, IsWrittenAsItIsRead) {
@@ -148,6 +175,14 @@ TEST(MachineFile, HasAHashOfItsOwnForEachStatement) {
   machine.overheads.poll_seconds = 1e-6;
   EXPECT_TRUE(differs());
   machine.progress = Progress::polled;
+  EXPECT_TRUE(differs());
+  machine.variance.between_ranks = 0.1;
+  EXPECT_TRUE(differs());
+  machine.slowdowns.push_back({"others", "messages", 1});
+  EXPECT_TRUE(differs());
+  machine.slowdowns[0].factor = 1.5;
+  EXPECT_TRUE(differs());
+  machine.checkpoint.bytes_per_second = 1e9;
   EXPECT_TRUE(differs());
   machine.kernels.push_back({.key = {.kernel = "relu", .shape = {3}}});
   EXPECT_TRUE(differs());
@@ -257,6 +292,26 @@ TEST(MachineFile, RefusesWhatNoCacheCanBe) {
   expect_told(caches + kernel + "beyond=100" + times, {"line 6: " + why + "2 caches of the file"});
   expect_told(kernel + "beyond=0" + times, {"line 4: " + why + "0 caches of the file"});
   expect_told(caches + kernel + "beyond=10x0" + times + kernel + times, {});
+}
+
+TEST(MachineFile, RefusesScatterSlowdownsAndCheckpointsThatCannotBe) {
+  const std::string deviation = " must be a number from 0 to 2, such as 0.05";
+  expect_told("variance within_run=-0.1 between_runs=2.5 between_rank=0.1\n",
+              {"line 4: within_run" + deviation, "line 4: between_runs" + deviation,
+               "line 4: knows no between_rank: … ; the nearest is between_ranks"});
+  expect_told("variance within_run=0.1\nvariance within_run=0.1\n",
+              {"line 5: stands a second time, after line 4"});
+  expect_told("slowdown of=product beside=message factor=0.9\n",
+              {"line 4: of must be products or others; the nearest is products",
+               "line 4: beside must be messages; the nearest is messages",
+               "line 4: factor must be a number from 1, such as 1.2"});
+  expect_told("slowdown of=others beside=messages\n", {"line 4: has no factor: slowdown of=products|others"});
+  const std::string slowdown = "slowdown of=others beside=messages factor=";
+  expect_told(slowdown + "1.5\n" + slowdown + "2\n", {"line 5: stands a second time, after line 4"});
+  expect_told(
+      "checkpoint bytes_per_second=0 seconds=-1\n",
+      {"line 4: bytes_per_second must be a number above 0", "line 4: seconds must be a number from 0"});
+  expect_told("checkpoint seconds=1\n", {"line 4: has no bytes_per_second"});
 }
 
 TEST(MachineFile, RefusesASecondOfTheSameRow) {

@@ -80,7 +80,7 @@ TEST(Machine, NamesEveryWrongLineAndEverythingMissing) {
       {"line 1", "flops_per_second must be a number above 0"},
       {"line 1", "call_seconds must be a number from 0"},
       {"line 1", "knows no cores"},
-      {"line 2", "stands a second time"},
+      {"line 2", "stands a second time, after line 1"},
       {"line 3", "is none of"},
       {"line 4", "bytes_per_second must be a number above 0"},
       {"line 5", "is none of"},
@@ -92,7 +92,7 @@ TEST(Machine, NamesEveryWrongLineAndEverythingMissing) {
     EXPECT_TRUE(told[i].starts_with(expected[i].first + ": " + expected[i].second)) << told[i];
   EXPECT_EQ(violations_of("").size(), 3U) << "each statement that must be";
   EXPECT_EQ(violations_of("compute level= flops_per_second=1\n" + Machine::shipped().to_text()).size(), 1U);
-  EXPECT_EQ(violations_of(std::string(sound) + "link").front().message, "stands a second time");
+  EXPECT_EQ(violations_of(std::string(sound) + "link").front().message, "stands a second time, after line 2");
   EXPECT_EQ(violations_of("compute call_seconds=0\n" + Machine::shipped().to_text()).size(), 2U);
 }
 

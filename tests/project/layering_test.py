@@ -15,7 +15,7 @@ layer = {
     "lib/collective": 3, "lib/model": 3, "lib/machine": 3,
     "lib/comm": 4, "lib/data": 4, "lib/nn": 4, "lib/step": 4,
     "lib/results": 5, "lib/cost": 5, "lib/device": 5,
-    "lib/sim": 6, "lib/state": 6,
+    "lib/sim": 6, "lib/state": 6, "lib/calibrate": 6,
     "lib/plan": 7, "lib/execute": 7,
     "lib/config": 8, "lib/run": 8,
     "lib/predict": 9, "lib/command_line": 9, "lib/job": 10,

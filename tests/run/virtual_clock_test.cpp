@@ -57,6 +57,7 @@ machine::Machine motley() {
                 .load_byte_seconds = 1.09e-9,
                 .store_byte_seconds = 1.13e-9}};
   m.flag_seconds = 1.27e-7;
+  m.slowdowns = {{"products", "messages", 1.37}, {"others", "messages", 1.91}};
   m.overheads = {.start_seconds = 1.31e-7, .wait_seconds = 1.37e-7, .step_seconds = 1.39e-6};
   return m;
 }

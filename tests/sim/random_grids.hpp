@@ -112,6 +112,8 @@ class GridDraw {
       g.speed.assign(static_cast<std::size_t>(g.chain.grid.size()), 1);
       g.speed[static_cast<std::size_t>(number(0, static_cast<int>(g.speed.size()) - 1))] = 0.5;
     }
+    if (one_in(2))
+      m.slowdowns = {{"products", "messages", 1 + some(1e-3)}, {"others", "messages", 1 + some(1e-3)}};
     if (one_in(3)) draw_parts(g);
   }
 
@@ -136,6 +138,8 @@ class GridDraw {
       m.call_seconds = some(1e-9);
       if (one_in(2)) m.windows = windows();
       m.overheads = overheads();
+      if (one_in(2))
+        m.slowdowns = {{"products", "messages", 1 + some(1e-3)}, {"others", "messages", 1 + some(1e-3)}};
       g.machine.parts.push_back({.first = first, .last = last, .machine = m});
       first = last + 1 + number(0, 2);
     }

@@ -71,16 +71,20 @@ class ProgramTimes {
   ProgramTimes(KernelTimes, const step::Program&, std::int64_t batch);
 
   /// Of a compute or copy instruction of the program, where its micro-batch has `samples` samples on this
-  /// data rank.
+  /// data rank; longer where the rank has something under way meanwhile (`slowdowns_of`).
   [[nodiscard]] InstructionTime of(const step::Instruction&, std::int64_t samples) const;
   /// The key by which it is looked up.
   [[nodiscard]] machine::KernelKey key_of(const step::Instruction&, std::int64_t samples) const;
 
  private:
+  [[nodiscard]] std::size_t index_of(const step::Instruction& instruction) const {
+    return static_cast<std::size_t>(&instruction - program_->instructions.data());
+  }
   [[nodiscard]] std::vector<std::int64_t> beyond_of(const step::Instruction&) const;
   std::shared_ptr<const KernelTimes::Table> table_;
   const step::Program* program_;
   std::vector<std::vector<std::int64_t>> beyond_;  ///< by instruction
+  std::vector<double> slowdowns_;                  ///< by instruction; empty: all 1
 };
 
 }  // namespace partita::cost

@@ -14,6 +14,7 @@ namespace partita::job {
 
 struct OwnOption {
   std::string_view name, value, meaning;  ///< "ranks", "N", what it does; without a value a switch
+  bool value_may_lack = false;            ///< without one it is kept as ""
 };
 
 struct CommandLine {

@@ -47,6 +47,32 @@ struct Cache {
   friend bool operator==(const Cache&, const Cache&) = default;
 };
 
+/// How far the times of kernels scatter: deviations of their logarithms, 0 where nobody says.
+struct Variance {
+  double within_run = 0;     ///< of a kernel, from step to step
+  double between_runs = 0;   ///< of what all kernels of a run have in common
+  double between_ranks = 0;  ///< of what all kernels of a rank in a run have in common
+  [[nodiscard]] bool is_said() const { return *this != Variance{}; }
+  friend bool operator==(const Variance&, const Variance&) = default;
+};
+
+/// What one kind of work takes beside another, ÷ what it takes alone.
+struct Slowdown {
+  std::string of;      ///< "products" (of linear layers and convolutions) or "others": of kernels
+  std::string beside;  ///< "messages": while the rank has tensors under way to others
+  double factor = 1;   ///< from 1
+  friend bool operator==(const Slowdown&, const Slowdown&) = default;
+};
+
+/// How fast the state of a training is stored, by all its ranks together.
+struct Checkpoint {
+  double bytes_per_second = 0;  ///< 0: nobody says
+  double seconds = 0;           ///< of each checkpoint, besides
+  [[nodiscard]] double seconds_for(kernels::Bytes bytes) const {
+    return seconds + static_cast<double>(bytes.value()) / bytes_per_second;
+  }
+  friend bool operator==(const Checkpoint&, const Checkpoint&) = default;
+};
 struct Part;
 
 struct Machine {
@@ -68,6 +94,9 @@ struct Machine {
   std::vector<KernelTime> kernels;          ///< as they were measured
   Overheads overheads;
   Progress progress = Progress::independent;
+  Variance variance;
+  std::vector<Slowdown> slowdowns;  ///< none: kernels take beside messages what they take alone
+  Checkpoint checkpoint;
   std::vector<Part> parts;  ///< ranks that are other machines, by `first`
 
   friend bool operator==(const Machine&, const Machine&) = default;
@@ -109,6 +138,9 @@ struct Machine {
 
   /// The statements as text that `parse` reads back to the same machine.
   [[nodiscard]] std::string to_text() const;
+  /// Those of them that a machine need not have, but where its figures come from: a file that has none of
+  /// the same takes them at its end.
+  [[nodiscard]] std::string optional_text() const;
   /// SHA-256 of `to_text`, without the names of parts: those may be names of files.
   [[nodiscard]] std::string hash() const;
 

@@ -21,6 +21,8 @@ using Picoseconds = std::int64_t;
 
 /// To the nearest; eleven days at most, so that sums are finite, however slow a machine is said to be.
 Picoseconds picoseconds(double seconds);
+/// The time so many times, to the nearest, with the same bound.
+Picoseconds scaled(Picoseconds, double factor);
 /// As programs show it. Different times stay different up to half an hour.
 constexpr double seconds_of(Picoseconds time) { return static_cast<double>(time) * 1e-12; }
 

@@ -3,7 +3,8 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
+
+#include "partita/predict/prediction.hpp"
 
 namespace partita::predict {
 
@@ -12,6 +13,10 @@ struct Failures {
   double checkpoint_seconds = 0;  ///< that training stands still for one
   double restart_seconds = 0;     ///< from a failure to the first new step
 };
+
+/// What a checkpoint of the training stores of its model: all parameters, and the optimizer's states of those
+/// that are trained.
+kernels::Bytes checkpoint_bytes(const Subject&);
 
 /// Between two checkpoints, first-order: √(2 · checkpoint · MTBF) (Young 1974, doi:10.1145/361147.361115).
 double young_seconds(const Failures&);

@@ -1,4 +1,4 @@
-/// How far steps scatter where instructions do.
+/// How far steps scatter where kernels do.
 #pragma once
 
 #include <cstdint>
@@ -8,13 +8,23 @@
 
 namespace partita::predict {
 
-/// Kernels take longer or shorter than the machine says, each time and on each rank by a factor of its own.
+/// Kernels take longer or shorter than the machine says: each time by a factor of its own, and in each run by
+/// one that all ranks share and one that all kernels of a rank do. Of factors' logarithms, whose medians
+/// are 0.
 struct Noise {
-  double deviation = 0;  ///< of the factor's logarithm, whose median is 0
+  machine::Variance deviation;
   std::uint64_t seed = 1;
 };
 
-/// Seconds of `count` successive steps in the steady state, every rank simulated by itself.
-std::vector<double> noisy_steps(const Subject&, const Supposed&, std::int64_t batch, const Noise&, int count);
+/// Seconds of `count` successive steps in the steady state of each of `runs` runs, every rank simulated by
+/// itself.
+std::vector<double> noisy_steps(const Subject&, const Supposed&, std::int64_t batch, const Noise&, int count,
+                                int runs = 1);
+
+/// What is played where nobody says otherwise; more runs, where they differ.
+struct NoisyPlay {
+  int steps = 200, runs = 1;
+};
+NoisyPlay play_for(const machine::Variance&);
 
 }  // namespace partita::predict

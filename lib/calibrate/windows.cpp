@@ -1,16 +1,16 @@
 /// Times whole all-reduces, whose rounds say how many bytes are moved how.
-#include "windows.hpp"
+#include "partita/calibrate/windows.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
 
-#include "draws.hpp"
+#include "partita/calibrate/draws.hpp"
+#include "partita/calibrate/segments.hpp"
 #include "partita/collective/spec.hpp"
 #include "partita/memory/arena.hpp"
 #include "partita/results/statistics.hpp"
-#include "segments.hpp"
 
 namespace partita::calibrate {
 namespace {

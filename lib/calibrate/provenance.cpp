@@ -1,5 +1,5 @@
 /// What a reader of a machine file wants to know of its figures.
-#include "provenance.hpp"
+#include "partita/calibrate/provenance.hpp"
 
 #include <cstdlib>
 #include <iomanip>

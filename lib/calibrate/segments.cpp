@@ -1,5 +1,5 @@
 /// Weighted least squares with bounds, and dynamic programming over the cuts (Bellman and Roth 1969).
-#include "segments.hpp"
+#include "partita/calibrate/segments.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,5 +1,5 @@
 /// Waiting that leaves the core to others.
-#include "group.hpp"
+#include "partita/calibrate/group.hpp"
 
 #include <chrono>
 #include <span>

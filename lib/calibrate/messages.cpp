@@ -1,13 +1,13 @@
 /// Two ranks exchange planned messages, as a pipeline does; one leads and says each size.
-#include "messages.hpp"
+#include "partita/calibrate/messages.hpp"
 
 #include <algorithm>
 #include <cmath>
 
-#include "draws.hpp"
+#include "partita/calibrate/draws.hpp"
+#include "partita/calibrate/segments.hpp"
 #include "partita/memory/arena.hpp"
 #include "partita/results/statistics.hpp"
-#include "segments.hpp"
 
 namespace partita::calibrate {
 namespace {

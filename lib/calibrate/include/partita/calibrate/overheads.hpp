@@ -1,7 +1,7 @@
 /// What a core does besides kernels and messages.
 #pragma once
 
-#include "group.hpp"
+#include "partita/calibrate/group.hpp"
 #include "partita/machine/machine.hpp"
 
 namespace partita::calibrate {

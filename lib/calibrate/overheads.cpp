@@ -1,5 +1,5 @@
 /// Times transfers of one rank with itself, which have nothing to do.
-#include "overheads.hpp"
+#include "partita/calibrate/overheads.hpp"
 
 #include <algorithm>
 

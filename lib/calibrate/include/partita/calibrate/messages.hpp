@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "group.hpp"
+#include "partita/calibrate/group.hpp"
 #include "partita/machine/machine.hpp"
 
 namespace partita::calibrate {
