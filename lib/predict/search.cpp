@@ -1,6 +1,7 @@
 /// Best first: what has the lowest bound is looked at more closely, until that bound lies above the best that
-/// was simulated. Beyond few ranks, where full depth alone knows the machine, a look comes between: a
-/// simulation in which messages do not meet and transfers move on by themselves, which takes no longer.
+/// was simulated: a plan is bounded by one of its stages, by all of them, simulated. Beyond few ranks, where
+/// full depth alone knows the machine, a look comes between: a simulation in which messages do not meet and
+/// transfers move on by themselves, which takes no longer.
 #include "partita/predict/search.hpp"
 
 #include <algorithm>
@@ -10,13 +11,13 @@
 #include <set>
 #include <utility>
 
+#include "bound.hpp"
 #include "partita/step/roles.hpp"
 
 namespace partita::predict {
 namespace {
 
 using kernels::Bytes;
-using machine::Picoseconds;
 
 Bytes most_memory(const Subject& subject, const step::Roles& roles) {
   Bytes most{};
@@ -27,34 +28,12 @@ Bytes most_memory(const Subject& subject, const step::Roles& roles) {
   return most;
 }
 
-/// What the last rank of some stage computes in a step: no step is shorter. None has a larger share of
-/// channels and rows, and of the last micro-batch.
-double busiest_seconds(const Subject& subject, const Supposed& supposed, std::int64_t batch,
-                       const cost::KernelTimes& kernels) {
-  Picoseconds most = 0;
-  for (int stage = 0; stage < subject.split.plan.grid.pipeline; ++stage) {
-    const auto& grid = subject.split.plan.grid;
-    const topology::Coordinate last{.data = grid.data - 1, .pipeline = stage, .tensor = grid.tensor - 1};
-    const auto program = program_of(subject, last);
-    const int rank = topology::rank_of(grid, last);
-    const cost::ProgramTimes times(kernels, program, batch);
-    const auto known = supposed.speed.find(rank);
-    const double speed = known == supposed.speed.end() ? 1 : known->second;
-    Picoseconds busy = 0;
-    for (const auto& instruction : program.instructions)
-      if (instruction.kind != step::Kind::start && instruction.kind != step::Kind::wait)
-        busy += sim::at_speed(
-            times.of(instruction, program.samples_of(instruction.microbatch, rank, batch)).time, speed);
-    most = std::max(most, busy);
-  }
-  return machine::seconds_of(most);
-}
-
-/// All ranks on the data axis; as many on the tensor axis as a node has, and the others on the data axis.
+/// All ranks on the data axis; as many on the tensor axis as a node has, and the others on the data axis;
+/// both as a run places them.
 std::string_view known_as(const Candidate& candidate, const machine::Machine& machine) {
   const auto& grid = candidate.grid;
   const auto node = machine.levels.empty() ? grid.size() : machine.levels.front().ranks;
-  if (grid.pipeline > 1) return "";
+  if (grid.pipeline > 1 || candidate.placement > 1) return "";
   if (grid.tensor == 1) return "data alone";
   return grid.tensor == std::min(node, grid.size()) ? "tensor within a node" : "";
 }
@@ -70,11 +49,14 @@ class Search {
         machine_{.machine = machine, .speed = options.speed},
         table_(table),
         options_(options),
-        kernels_(machine_.machine, execution_of(run, ranks, machine)) {}
+        kernels_(machine_.machine, execution_of(run, ranks, machine)),
+        splitter_(run, machine_.machine, machine_.speed, options.choices),
+        compute_(machine_, kernels_) {}
 
   Plans find(const std::vector<Candidate>& candidates) && {
     for (const auto& candidate : candidates)
-      plans_.outcomes.push_back(bounded(candidate));
+      for (const auto& variant : splitter_.variants_of(candidate))
+        plans_.outcomes.push_back(bounded(variant));
     for (std::size_t o = 0; o < plans_.outcomes.size(); ++o)
       if (plans_.outcomes[o].fate == Fate::bounded) open_.emplace(bound_of(plans_.outcomes[o]), o);
     while (!open_.empty()) {
@@ -84,7 +66,10 @@ class Search {
       if (outcome.fate == Fate::unshared) {
         if (bound < least_) share(outcome, number);
       } else if (bound < std::min(least_, contested_) || is_shown(outcome)) {
-        simulate(outcome, number);
+        if (refined_.insert(number).second)
+          refine(outcome, number);
+        else
+          simulate(outcome, number);
       }
     }
     conclude();
@@ -116,15 +101,9 @@ class Search {
   }
   [[nodiscard]] std::optional<Subject> subject(const Candidate& candidate,
                                                std::vector<base::Violation>& violations) {
-    const auto run = with(run_, candidate);
-    const std::pair plane(candidate.grid.data, candidate.grid.tensor);
-    const auto known = placements_.find(plane);
-    auto split = config::split_for_training(
-        run, machine_.machine, violations,
-        {.placement = known == placements_.end() ? nullptr : &known->second, .speed = machine_.speed});
-    if (!split || !violations.empty()) return {};
-    placements_.try_emplace(plane, split->plan.placement);
-    return subject_of(run, std::move(*split), machine_.machine, table_);
+    auto split = splitter_.split(candidate, violations);
+    if (!split) return {};
+    return subject_of(with(run_, candidate), std::move(*split), machine_.machine, table_);
   }
 
   [[nodiscard]] Outcome bounded(const Candidate& candidate) {
@@ -139,10 +118,20 @@ class Search {
     }
     if (asks_for_memory()) outcome.memory = most_memory(*subject, roles_of(*subject));
     outcome.bound_seconds = seconds(outcome.epoch_bound_seconds, [&](std::int64_t batch) {
-      return busiest_seconds(*subject, machine_, batch, kernels_);
+      return compute_.of_one_stage(candidate, *subject, batch);
     });
     if (options_.memory && outcome.memory > *options_.memory) outcome.fate = Fate::too_large;
     return outcome;
+  }
+
+  /// Bounds it by all of its stages.
+  void refine(Outcome& outcome, std::size_t number) {
+    std::vector<base::Violation> none;
+    const auto subject = *this->subject(outcome.candidate, none);
+    outcome.bound_seconds = seconds(outcome.epoch_bound_seconds, [&](std::int64_t batch) {
+      return compute_.seconds(outcome.candidate, subject, batch);
+    });
+    open_.emplace(bound_of(outcome), number);
   }
 
   /// Whatever its bound.
@@ -233,9 +222,11 @@ class Search {
   const cost::KernelTimes kernels_;
   const sim::LeftOut full_alone_{.meetings = machine_.machine.messages_meet(),
                                  .polling = machine_.machine.progress == machine::Progress::polled};
-  std::map<std::pair<int, int>, step::ModelPlacement> placements_;  ///< by data and tensor ranks
+  Splitter splitter_;
+  ComputeBound compute_;
   Plans plans_;
   std::set<std::pair<double, std::size_t>> open_;  ///< what may be simulated next, by bounds
+  std::set<std::size_t> refined_;                  ///< those bounded by all of their stages
   std::size_t simulated_ = 0;
   double least_ = std::numeric_limits<double>::infinity();  ///< what reaches it cannot win
   /// The least bound of a plan for whose rounds no room was left: what reaches it is not looked at.

@@ -12,21 +12,23 @@
 namespace partita::predict {
 namespace {
 
-/// Seconds of a step of every candidate that the run takes.
+/// Seconds of a step of every candidate that the run takes, its placements and cuts among them.
 std::vector<std::pair<Candidate, double>> all_simulated(const config::RunOptions& run, int ranks,
                                                         const machine::Machine& machine, std::int64_t batch,
                                                         const std::map<int, double>& speed = {}) {
   std::vector<std::pair<Candidate, double>> all;
   const auto& table = collective::AlgorithmTable::shipped();
-  for (const auto& candidate : candidates_of(run, ranks)) {
-    std::vector<base::Violation> violations;
-    const auto options = with(run, candidate);
-    auto split = config::split_for_training(options, machine, violations, {.speed = speed});
-    if (!split || !violations.empty()) continue;
-    const auto subject = subject_of(options, std::move(*split), machine, table);
-    all.emplace_back(candidate,
-                     predict(subject, {.machine = machine, .speed = speed}, batch, 3).step_seconds());
-  }
+  Splitter splitter(run, machine, speed);
+  for (const auto& candidate : candidates_of(run, ranks))
+    for (const auto& variant : splitter.variants_of(candidate)) {
+      std::vector<base::Violation> violations;
+      const auto options = with(run, variant);
+      auto split = config::split_for_training(options, machine, violations, {.speed = speed});
+      if (!split || !violations.empty()) continue;
+      const auto subject = subject_of(options, std::move(*split), machine, table);
+      all.emplace_back(variant,
+                       predict(subject, {.machine = machine, .speed = speed}, batch, 3).step_seconds());
+    }
   return all;
 }
 
