@@ -19,7 +19,7 @@ double flops_of_stage(const plan::Split& split, int stage) {
   return flops;
 }
 
-/// What the last rank of a stage computes.
+/// How long the last rank of a stage computes, starts transfers, takes up what they brought and begins anew.
 machine::Picoseconds computed(const Subject& subject, const Supposed& supposed, int stage, std::int64_t batch,
                               const cost::KernelTimes& kernels) {
   const auto& grid = subject.split.plan.grid;
@@ -29,9 +29,16 @@ machine::Picoseconds computed(const Subject& subject, const Supposed& supposed, 
   const cost::ProgramTimes times(kernels, program, batch);
   const auto known = supposed.speed.find(rank);
   const double speed = known == supposed.speed.end() ? 1 : known->second;
-  machine::Picoseconds busy = 0;
+  const auto& overheads = supposed.machine.overheads;
+  const auto start = machine::picoseconds(overheads.start_seconds),
+             wait = machine::picoseconds(overheads.wait_seconds);
+  machine::Picoseconds busy = machine::picoseconds(overheads.step_seconds);
   for (const auto& instruction : program.instructions)
-    if (instruction.kind != step::Kind::start && instruction.kind != step::Kind::wait)
+    if (instruction.kind == step::Kind::start)
+      busy += start;
+    else if (instruction.kind == step::Kind::wait)
+      busy += wait;
+    else
       busy += sim::at_speed(
           times.of(instruction, program.samples_of(instruction.microbatch, rank, batch)).time, speed);
   return busy;

@@ -38,7 +38,8 @@ std::string_view known_as(const Candidate& candidate, const machine::Machine& ma
   return grid.tensor == std::min(node, grid.size()) ? "tensor within a node" : "";
 }
 
-constexpr int few_ranks = 64;  ///< every plan is simulated in full depth
+constexpr int few_ranks = 8;    ///< every plan that is simulated is in full depth
+constexpr int some_ranks = 64;  ///< every contender is, however many rounds it has
 
 class Search {
  public:
@@ -64,7 +65,7 @@ class Search {
       open_.erase(open_.begin());
       auto& outcome = plans_.outcomes[number];
       if (outcome.fate == Fate::unshared) {
-        if (bound < least_) share(outcome, number);
+        if (bound < least_ || is_known(outcome)) share(outcome, number);
       } else if (bound < std::min(least_, contested_) || is_shown(outcome)) {
         if (refined_.insert(number).second)
           refine(outcome, number);
@@ -136,7 +137,10 @@ class Search {
 
   /// Whatever its bound.
   [[nodiscard]] bool is_shown(const Outcome& outcome) const {
-    return simulated_ < options_.top || (ranks_ <= few_ranks && !outcome.known_as.empty());
+    return simulated_ < options_.top || is_known(outcome);
+  }
+  [[nodiscard]] bool is_known(const Outcome& outcome) const {
+    return ranks_ <= some_ranks && !outcome.known_as.empty();
   }
 
   /// A step of the run's batch, its prediction left in `outcome`.
@@ -175,19 +179,22 @@ class Search {
     outcome.fate = Fate::unshared;
     outcome.bound_seconds = std::max(outcome.bound_seconds, step);
     outcome.epoch_bound_seconds = std::max(outcome.epoch_bound_seconds, epoch);
-    rounds_[number] = sim::rounds_of_step(roles.by_rank,
-                                          costs_of(subject, machine_, roles, subject.split.batch, &kernels_));
+    if (ranks_ > some_ranks)
+      rounds_[number] = sim::rounds_of_step(
+          roles.by_rank, costs_of(subject, machine_, roles, subject.split.batch, &kernels_));
     open_.emplace(bound_of(outcome), number);
   }
 
   /// In full depth, where its rounds still have room. If not, what is slower without sharing cannot be said
   /// to win.
   void share(Outcome& outcome, std::size_t number) {
-    if (ranks_ > static_cast<int>(sim::most_full_ranks) || rounds_.at(number) > left_rounds_) {
-      contested_ = std::min(contested_, bound_of(outcome));
-      return;
+    if (ranks_ > some_ranks) {
+      if (ranks_ > static_cast<int>(sim::most_full_ranks) || rounds_.at(number) > left_rounds_) {
+        contested_ = std::min(contested_, bound_of(outcome));
+        return;
+      }
+      left_rounds_ -= rounds_.at(number);
     }
-    left_rounds_ -= rounds_.at(number);
     std::vector<base::Violation> none;
     double step = 0, epoch = 0;
     predict_to(outcome, step, epoch, *this->subject(outcome.candidate, none), sim::Depth::full);
