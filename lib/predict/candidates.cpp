@@ -164,19 +164,17 @@ std::optional<plan::Split> Splitter::split(const Candidate& candidate,
 std::vector<Candidate> Splitter::variants_of(const Candidate& candidate) {
   std::vector<base::Violation> violations;
   if (!split(candidate, violations)) return {candidate};
-  std::vector<Candidate> all;
+  std::vector<Candidate> all{candidate};
   const auto& words = words_for(candidate);
-  for (std::size_t placement = 0; placement < words.size(); ++placement) {
-    auto placed = candidate;
-    placed.placement = static_cast<int>(placement) + 1;
-    if (placement > 0) placed.words = words[placement];
-    if (!split(placed, violations)) continue;
-    all.push_back(placed);
-    const auto& cuts = cuts_.at(pipeline_of(placed));
-    for (std::size_t cut = 1; cut < cuts.size(); ++cut) {
-      all.push_back(placed);
-      all.back().cut = cuts[cut];
-    }
+  for (std::size_t placement = 1; placement < words.size(); ++placement) {
+    all.push_back(candidate);
+    all.back().placement = static_cast<int>(placement) + 1;
+    all.back().words = words[placement];
+  }
+  const auto& cuts = cuts_.at(pipeline_of(candidate));
+  for (std::size_t cut = 1; cut < cuts.size(); ++cut) {
+    all.push_back(candidate);
+    all.back().cut = cuts[cut];
   }
   return all;
 }

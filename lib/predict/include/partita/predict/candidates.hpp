@@ -24,7 +24,7 @@ struct Candidate {
   /// Where its chunks begin, which layer lines name by their stages; empty: as a run cuts it.
   step::Partition cut = {};
   friend bool operator==(const Candidate& a, const Candidate& b) { return a.name() == b.name(); }
-  /// "data=2 pipeline=4 tensor=1, 1f1b, 8 micro-batches, placement 2, cut 3|5|9".
+  /// "data=2 pipeline=4 tensor=1, 1f1b, 8 micro-batches, cut 3|5|9".
   [[nodiscard]] std::string name() const;
 };
 
@@ -50,8 +50,8 @@ class Splitter {
   /// Nothing, with the violations, where the run refuses it.
   std::optional<plan::Split> split(const Candidate&, std::vector<base::Violation>& violations);
 
-  /// A candidate of `candidates_of`, then the same with each of the best placements, and each of these with
-  /// each of the best cuts; itself alone where the run refuses it.
+  /// A candidate of `candidates_of`, then the same with each other of the best placements, and with each
+  /// other of the best cuts; itself alone where the run refuses it.
   std::vector<Candidate> variants_of(const Candidate&);
 
  private:
