@@ -12,7 +12,7 @@
 namespace partita::predict {
 namespace {
 
-constexpr std::size_t few_placements = 64;
+constexpr std::size_t few_placements = 48;
 
 /// Each way to cut so many layers into chunks.
 std::vector<step::Partition> all_cuts(int layers, int chunks) {
@@ -139,7 +139,7 @@ TEST(Choices, AreNeverBetterThanAll) {
   };
   std::vector<Loss> losses{{.choices = 1}, {.choices = default_choices}};
   for (int trial = 0; trial < trials; ++trial) {
-    const auto run = random_run(random, {.hidden_layers = 2, .least_batch = 3, .most_batch = 8});
+    const auto run = random_run(random, {.hidden_layers = 2, .least_batch = 3, .most_batch = 5});
     const auto machine = random_machine(random);
     Comparison all(run, 2 + trial % 3, machine);
     tried += all.tried();
@@ -160,7 +160,7 @@ TEST(Choices, AreNeverBetterThanAll) {
   for (const auto& [choices, optima, sum, most] : losses)
     std::printf("%zu of each: the best of all in %d; %.3f %% more than it on average, at most %.2f %%\n",
                 choices, optima, 100 * sum / trials, 100 * most);
-  EXPECT_GT(with_placements, trials / 4);
+  EXPECT_GT(with_placements, trials / 10);
   EXPECT_GE(losses[1].optima, losses[0].optima);
 }
 

@@ -103,11 +103,14 @@ TEST(Search, SharesLinksOfContenders) {
     check_ruled_out(plans, all);
     unshared += plans.count(Fate::unshared);
 
-    const auto loose = search(run, ranks, machine, table, {.top = 1, .most_full_rounds = 0});
+    // As a run places them: what all ranks do alike has no rounds, and needs no room.
+    const auto loose = search(run, ranks, machine, table, {.top = 1, .choices = 1, .most_full_rounds = 0});
+    auto plain = all;
+    std::erase_if(plain, [](const auto& one) { return one.first.placement > 1 || !one.first.cut.empty(); });
     EXPECT_TRUE(loose.left_out.meetings);
     EXPECT_EQ(loose.left_out.polling, trial % 2 == 1);
     EXPECT_EQ(loose.count(Fate::unshared), 0U);
-    EXPECT_LE(*loose.outcomes.front().step_seconds, best_of(all));
+    EXPECT_LE(*loose.outcomes.front().step_seconds, best_of(plain));
 
     for (const std::int64_t rounds : {2000, 4000, 8000, 16000}) {
       const auto part = search(run, ranks, machine, table, {.top = 4, .most_full_rounds = rounds});
