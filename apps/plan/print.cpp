@@ -81,7 +81,7 @@ void print_counts(std::ostream& out, const predict::Plans& plans, const predict:
   if (const auto n = plans.count(Fate::unshared))
     out << ", " << n << " simulated as if their messages met no others (unshared), which takes no longer";
   if (const auto n = plans.count(Fate::bounded))
-    out << ", " << n << " ruled out, since their busiest rank alone computes longer than the best takes";
+    out << ", " << n << " ruled out, since one of their ranks alone is busy for longer than the best takes";
   if (const auto n = plans.count(Fate::too_large))
     out << ", " << n << " need more than " << *options.memory << " bytes";
   if (const auto n = plans.count(Fate::impossible)) out << ", " << n << " that the run refuses";

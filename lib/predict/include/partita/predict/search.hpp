@@ -33,7 +33,7 @@ struct SearchOptions {
 enum class Fate {
   simulated,   ///< its predicted time stands against the others'
   unshared,    ///< simulated without what full depth alone knows, which can make it slower but not faster
-  bounded,     ///< even its longest rank's own work takes longer than the best
+  bounded,     ///< what one of its ranks does by itself takes longer than the best
   too_large,   ///< needs more memory than a rank has
   impossible,  ///< the run refuses it
 };
