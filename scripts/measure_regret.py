@@ -58,7 +58,7 @@ def regrets(chooses, judges, predicted, ranks):
     taken = {"@1": judges[ranked[0]], "@3": judges[min(ranked[:3], key=chooses.get)], "any": statistics.mean(judges.values())}
     for axis in ("data", "tensor"):
         for name, seconds in judges.items():
-            if extents(name) == {"data": 1, "pipeline": 1, "tensor": 1, axis: ranks}:
+            if ", placement " not in name and extents(name) == {"data": 1, "pipeline": 1, "tensor": 1, axis: ranks}:
                 taken[axis] = seconds
     return {word: seconds / best - 1 for word, seconds in taken.items()}
 

@@ -31,7 +31,12 @@ void write(const std::filesystem::path& path, const config::RunOptions& run) {
   const auto text = config::print_config(run);
   results::replace_file(path, std::as_bytes(std::span(text)), [&](std::span<const std::byte>) {
     std::vector<base::Violation> wrong;
-    const auto again = config::parse_text(text, wrong);
+    auto again = config::parse_text(text, wrong);
+    // What the files that it names hold was read for the run alone.
+    again.machine_hash = run.machine_hash;
+    again.virtual_clock_hash = run.virtual_clock_hash;
+    again.load_model_hash = run.load_model_hash;
+    again.own_normalisation = run.own_normalisation;
     base::expect(wrong.empty() && config::meaning_of(again) == config::meaning_of(run),
                  "a plan is read back");
   });

@@ -5,6 +5,7 @@
 #include <iomanip>
 #include <ostream>
 #include <string_view>
+#include <vector>
 
 namespace partita::plan_app {
 namespace {
@@ -40,10 +41,27 @@ double shown(const Outcome& o, const predict::SearchOptions& options) {
   return o.step_seconds.value_or(o.bound_seconds) * 1e3;
 }
 
-void print_line(std::ostream& out, std::size_t place, const Outcome& o, const Outcome& best,
+/// An outcome with its place among those that the run takes.
+struct Line {
+  std::size_t place;
+  const Outcome* outcome;
+};
+
+/// The first ones, and what people take without a search.
+std::vector<Line> lines_of(const predict::Plans& plans, std::size_t top) {
+  std::vector<Line> lines;
+  std::size_t place = 0;
+  for (const auto& outcome : plans.outcomes)
+    if (outcome.fate != Fate::impossible && (++place <= top || !outcome.known_as.empty()))
+      lines.push_back({place, &outcome});
+  return lines;
+}
+
+void print_line(std::ostream& out, const Line& line, int name_width, const Outcome& best,
                 const predict::SearchOptions& options) {
-  out << std::setw(4) << place << "  " << std::left << std::setw(58) << o.candidate.name() << std::right
-      << std::fixed << std::setprecision(3) << std::setw(11) << shown(o, options);
+  const auto& o = *line.outcome;
+  out << std::setw(4) << line.place << "  " << std::left << std::setw(name_width) << o.candidate.name()
+      << std::right << std::fixed << std::setprecision(3) << std::setw(11) << shown(o, options);
   const auto column = [&](int width, int digits, double number, bool is_known) {
     if (is_known)
       out << std::setw(width) << std::setprecision(digits) << number;
@@ -63,7 +81,7 @@ void print_counts(std::ostream& out, const predict::Plans& plans, const predict:
   if (const auto n = plans.count(Fate::unshared))
     out << ", " << n << " simulated as if their messages met no others (unshared), which takes no longer";
   if (const auto n = plans.count(Fate::bounded))
-    out << ", " << n << " ruled out, since their busiest rank alone computes longer than the best takes";
+    out << ", " << n << " ruled out, since one of their ranks alone is busy for longer than the best takes";
   if (const auto n = plans.count(Fate::too_large))
     out << ", " << n << " need more than " << *options.memory << " bytes";
   if (const auto n = plans.count(Fate::impossible)) out << ", " << n << " that the run refuses";
@@ -78,17 +96,18 @@ void print_counts(std::ostream& out, const predict::Plans& plans, const predict:
 void print(std::ostream& out, const predict::Plans& plans, const predict::SearchOptions& options) {
   const auto& best = plans.outcomes.front();
   const bool epoch = options.objective == Objective::epoch;
+  const auto lines = lines_of(plans, options.top);
+  std::size_t longest = 56;
+  for (const auto& line : lines)
+    longest = std::max(longest, line.outcome->candidate.name().size());
+  const int name_width = static_cast<int>(longest) + 2;
   out << std::setw(4) << ""
-      << "  " << std::left << std::setw(58) << "plan" << std::right << std::setw(11)
+      << "  " << std::left << std::setw(name_width) << "plan" << std::right << std::setw(11)
       << (epoch ? "epoch s" : "step ms") << std::setw(11) << "MiB a rank" << std::setw(8) << "wait %"
       << std::setw(8) << "bubble" << std::setw(9) << "x best"
       << "  known by\n";
-  std::size_t place = 0;
-  for (const auto& outcome : plans.outcomes) {
-    if (outcome.fate == Fate::impossible) continue;
-    ++place;
-    if (place <= options.top || !outcome.known_as.empty()) print_line(out, place, outcome, best, options);
-  }
+  for (const auto& line : lines)
+    print_line(out, line, name_width, best, options);
   print_counts(out, plans, options);
   if (const auto left_out = predict::text_of(plans.left_out); !left_out.empty()) out << left_out << "\n";
   if (plans.is_certain)

@@ -148,10 +148,9 @@ plan::Request inference_request(const RunOptions& options) {
 
 std::optional<plan::Split> split(model::ModelSpec model, const plan::Request& request,
                                  const machine::Machine& machine, std::vector<Violation>& violations,
-                                 const step::ModelPlacement* placement = nullptr) {
+                                 const plan::Chosen& chosen = {}) {
   const auto before = violations.size();
-  auto plan = placement ? plan::choose(model, request, *placement, machine, violations)
-                        : plan::choose(model, request, machine, violations);
+  auto plan = plan::choose(model, request, chosen, machine, violations);
   if (violations.size() > before) return {};
   return plan::Split{.model = std::move(model), .plan = std::move(plan), .batch = request.batch};
 }
@@ -165,7 +164,7 @@ std::optional<plan::Split> split_for_training(const RunOptions& options, const m
   if (options.train.deterministic) check_deterministic(options, violations);
   auto request = training_request(options);
   request.speed = known.speed;
-  return split(options.model, request, machine, violations, known.placement);
+  return split(options.model, request, machine, violations, {known.placement, known.partition});
 }
 
 std::optional<plan::Split> split_for_inference(const RunOptions& options, const machine::Machine& machine,

@@ -137,9 +137,10 @@ class Touches {
  public:
   explicit Touches(std::size_t times) : bytes_(times) {}
 
-  /// Touches a range at `now`, which no earlier touch had. `found`: of each part of it that was known, the
-  /// bytes, and how many different ones were touched from its last touch on.
-  void touch(Range range, std::size_t now, const std::function<void(double bytes, double distance)>& found) {
+  /// Touches a range at `now`, which no earlier touch had. `found(bytes, distance)`: of each part
+  /// of it that was known, and how many different bytes were touched from its last touch on.
+  template <class Found>
+  void touch(Range range, std::size_t now, const Found& found) {
     split(range.begin);
     split(range.end);
     auto part = parts_.lower_bound(range.begin);

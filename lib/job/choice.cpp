@@ -14,14 +14,8 @@ namespace {
 /// Of a turn; the first one of a plan's first turn finds caches cold and is left out.
 constexpr int steps_of_turn = 3;
 
-/// The run as it is before a plan says how it is split.
-config::RunOptions unsplit(config::RunOptions options) {
-  options.strategy = config::Strategy::none;
-  return options;
-}
-
 Input split_by(Input input, std::size_t plan) {
-  input.options = predict::with(unsplit(input.options), input.plans[plan].candidate);
+  input.options = predict::with(input.unsplit(), input.plans[plan].candidate);
   input.split = config::split_for_training(input.options, input.machine, input.violations);
   for (std::size_t p = 0; p < input.plans.size(); ++p)
     input.plans[p].row.chosen = p == plan;
@@ -30,10 +24,20 @@ Input split_by(Input input, std::size_t plan) {
 
 }  // namespace
 
+config::RunOptions Input::unsplit() const {
+  auto run = options;
+  run.strategy = config::Strategy::none;
+  if (given) {
+    run.model = given->model;
+    run.model_text = given->text;
+  }
+  return run;
+}
+
 void choose_plan(Input& input, int world_size) {
   const auto raced = static_cast<std::size_t>(input.options.automatic.candidates);
-  const auto plans =
-      predict::search(unsplit(input.options), world_size, input.machine, input.table, {.top = raced});
+  input.given = GivenModel{input.options.model, input.options.model_text};
+  const auto plans = predict::search(input.unsplit(), world_size, input.machine, input.table, {.top = raced});
   for (const auto& outcome : plans.outcomes)
     if (outcome.fate == predict::Fate::simulated && input.plans.size() < raced)
       input.plans.push_back(

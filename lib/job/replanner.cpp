@@ -36,11 +36,26 @@ std::vector<double> medians_of(const run::Training& training, std::size_t first,
   return numbers;
 }
 
+/// "12 batch+3 column"; words that are empty are left out.
+std::string in_runs(const std::vector<std::string>& words) {
+  std::vector<std::pair<std::string, int>> runs;
+  for (const auto& word : words) {
+    if (word.empty()) continue;
+    if (runs.empty() || runs.back().first != word) runs.emplace_back(word, 0);
+    ++runs.back().second;
+  }
+  std::string text;
+  for (const auto& [word, layers] : runs)
+    text += (text.empty() ? "" : "+") + std::to_string(layers) + ' ' + word;
+  return text;
+}
+
 }  // namespace
 
 std::string name_of(const plan::Split& split) {
   const auto& [grid, pipeline, cut] = std::tie(split.plan.grid, split.plan.pipeline, split.plan.partition);
   auto text = predict::Candidate{.grid = grid, .pipeline = pipeline}.name();
+  if (grid.tensor > 1) text += ", placed " + in_runs(plan::words_of(split.model, split.plan.placement));
   if (grid.pipeline == 1) return text;
   for (std::size_t k = 0; k + 1 < cut.size(); ++k)
     text += (k == 0 ? ", chunks of " : "+") + std::to_string(cut[k + 1] - cut[k]);
@@ -90,7 +105,7 @@ void Replanner::observe(const run::Training& training) {
 std::optional<std::pair<plan::Split, double>> Replanner::first_possible(const predict::Replan& replan) const {
   const auto& input = job_.input;
   for (const auto& outcome : replan.better) {
-    const auto options = predict::with(input.options, outcome.candidate);
+    const auto options = predict::with(input.unsplit(), outcome.candidate);
     std::vector<base::Violation> violations;
     auto split = config::split_for_training(options, input.machine, violations, {.speed = replan.speed});
     if (!split || name_of(*split) == name_of(split_)) continue;
@@ -117,7 +132,7 @@ bool Replanner::leaves(const run::Training& training) {
   const bool departs =
       predict::departs(measured_.seconds, *expected_, input.options.automatic.replan_threshold);
   if (!are_agreed(departs ? "departs" : "") || !departs) return false;
-  const auto replan = predict::replan(input.options, split_, measured_, input.machine, input.table);
+  const auto replan = predict::replan(input.unsplit(), split_, measured_, input.machine, input.table);
   better_ = first_possible(replan);
   if (!are_agreed(better_ ? name_of(better_->first) : "")) better_.reset();
   rows_.push_back({.step = training.progress().step,

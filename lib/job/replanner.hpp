@@ -52,7 +52,7 @@ class Replanner {
 /// What keeps a run from changing its split.
 std::vector<base::Violation> check_replanning(const Input&);
 
-/// How a split is called: as a candidate, with the layers of its chunks.
+/// How a split is called: as a candidate, with how its layers are placed and the layers of its chunks.
 std::string name_of(const plan::Split&);
 
 }  // namespace partita::job

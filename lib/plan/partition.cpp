@@ -1,13 +1,13 @@
-/// Dynamic programming over (chunks, layers), twice: first how little the costliest chunk can take, then, of
-/// all cuts that keep to it, the one that carries fewest values across boundaries, of these the most even
-/// one. (In one go the costliest chunk so far would decide, which a later one may outdo.)
+/// Dynamic programming over (chunks, layers) that keeps the best cuts of each state, several times: first how
+/// little the costliest chunk of the best cuts takes, then, for each of these times from the least on, which
+/// of the cuts that keep to it carry fewest values across boundaries, of these the most even ones. (In one go
+/// the costliest chunk so far would decide, which a later one may outdo.)
 #include "partita/plan/partition.hpp"
 
 #include <algorithm>
 #include <iterator>
 #include <limits>
 #include <map>
-#include <optional>
 #include <utility>
 
 #include "layer_time.hpp"
@@ -90,25 +90,24 @@ class Partitions {
         layers_(static_cast<int>(model.layers.size())),
         before_(before) {}
 
-  /// Of all that keep to `stage=` the best; nothing when none does.
-  [[nodiscard]] std::optional<Partition> best() const {
-    const double least = search([&](const Cost& before, int chunk, int first, int end) {
-                           return Cost{std::max(before.first, picoseconds(chunk, first, end))};
-                         }).cost.first;
-    if (least == impossible) return std::nullopt;
-    return search([&](const Cost& before, int chunk, int first, int end) {
-             const double time = picoseconds(chunk, first, end);
-             return time > least ? Cost{}
-                                 : Cost{before.first + carried_into(first), before.second + time * time};
-           })
-        .partition;
+  /// Of all that keep to `stage=` the `most` best, the best first; fewer where there are not so many.
+  [[nodiscard]] std::vector<Partition> best(std::size_t most) const {
+    std::vector<Partition> all;
+    for (const double least : costliest_chunks(most))
+      for (auto& found : within(least, most))
+        if (all.size() < most && std::ranges::find(all, found) == all.end()) all.push_back(std::move(found));
+    return all;
   }
 
  private:
-  struct Found {
+  /// The last chunk of a cut so far: its first layer, and which of the cuts before it this one goes on from.
+  struct Last {
     Cost cost;
-    Partition partition;
+    int first = 0;
+    std::size_t before = 0;
   };
+  /// The cheapest cuts of layers [0, l) into k chunks, by k and l, at most so many, the cheapest first.
+  using Table = std::vector<std::vector<std::vector<Last>>>;
 
   [[nodiscard]] double picoseconds(int chunk, int first, int end) const {
     double longest = 0;
@@ -127,31 +126,62 @@ class Partitions {
     return static_cast<double>(l.input.elements().value()) + (l.description().is_epilogue ? 1 : 0);
   }
 
-  /// The cheapest partition, where `extended` is the cost of one whose last chunk is [first, end) behind
-  /// that many chunks of cost `before`; of equals the one that begins its last chunks first.
+  /// What the costliest chunks of the `most` cuts take in which it takes least: each time once, ascending.
+  [[nodiscard]] std::vector<double> costliest_chunks(std::size_t most) const {
+    const auto table = search(most, [&](const Cost& before, int chunk, int first, int end) {
+      return Cost{std::max(before.first, picoseconds(chunk, first, end))};
+    });
+    std::vector<double> times;
+    for (const auto& cut : table.back().back())
+      if (times.empty() || times.back() < cut.cost.first) times.push_back(cut.cost.first);
+    return times;
+  }
+
+  /// Of the cuts of which no chunk takes longer than `least` those that carry fewest values.
+  [[nodiscard]] std::vector<Partition> within(double least, std::size_t most) const {
+    const auto table = search(most, [&](const Cost& before, int chunk, int first, int end) {
+      const double time = picoseconds(chunk, first, end);
+      return time > least ? Cost{} : Cost{before.first + carried_into(first), before.second + time * time};
+    });
+    std::vector<Partition> all;
+    for (std::size_t cut = 0; cut < table.back().back().size(); ++cut)
+      all.push_back(partition_of(table, cut));
+    return all;
+  }
+
+  /// The cheapest partitions, where `extended` is the cost of one whose last chunk is [first, end) behind
+  /// that many chunks of cost `before`; of equals those that begin their last chunks first.
   template <class Extended>
-  [[nodiscard]] Found search(const Extended& extended) const {
+  [[nodiscard]] Table search(std::size_t most, const Extended& extended) const {
     const auto width = static_cast<std::size_t>(layers_) + 1;
-    std::vector<Cost> cost(width);  // of layers [0, l) in k chunks
-    cost[0] = {0};
-    std::vector<std::vector<int>> begin(static_cast<std::size_t>(chunks_), std::vector<int>(width, -1));
-    for (int k = 0; k < chunks_; ++k) {
-      const auto before = std::exchange(cost, std::vector<Cost>(width));
+    Table table(static_cast<std::size_t>(chunks_) + 1, std::vector<std::vector<Last>>(width));
+    table[0][0] = {{.cost = {0}}};
+    for (int k = 0; k < chunks_; ++k)
       for (int end = k + 1; end <= layers_; ++end)
         for (int first = k; first < end; ++first) {
-          const Cost& fewer = before[static_cast<std::size_t>(first)];
-          if (fewer.first == impossible) continue;
-          if (stages_ > 1 && pinned_elsewhere(model_, first, end, k % stages_)) continue;
-          const Cost with = extended(fewer, k, first, end);
-          if (with >= cost[static_cast<std::size_t>(end)]) continue;
-          cost[static_cast<std::size_t>(end)] = with;
-          begin[static_cast<std::size_t>(k)][static_cast<std::size_t>(end)] = first;
+          const auto& fewer = table[static_cast<std::size_t>(k)][static_cast<std::size_t>(first)];
+          if (fewer.empty() || (stages_ > 1 && pinned_elsewhere(model_, first, end, k % stages_))) continue;
+          auto& kept = table[static_cast<std::size_t>(k) + 1][static_cast<std::size_t>(end)];
+          for (std::size_t before = 0; before < fewer.size(); ++before)
+            keep(kept, {extended(fewer[before].cost, k, first, end), first, before}, most);
         }
+    return table;
+  }
+
+  static void keep(std::vector<Last>& kept, const Last& cut, std::size_t most) {
+    if (cut.cost.first == impossible || (kept.size() == most && cut.cost >= kept.back().cost)) return;
+    kept.insert(std::ranges::upper_bound(kept, cut.cost, {}, &Last::cost), cut);
+    if (kept.size() > most) kept.pop_back();
+  }
+
+  [[nodiscard]] Partition partition_of(const Table& table, std::size_t cut) const {
+    Partition partition(static_cast<std::size_t>(chunks_) + 1, layers_);
+    for (auto k = partition.size() - 1; k > 0; --k) {
+      const auto& last = table[k][static_cast<std::size_t>(partition[k])][cut];
+      partition[k - 1] = last.first;
+      cut = last.before;
     }
-    Found found{.cost = cost.back(), .partition = Partition(static_cast<std::size_t>(chunks_) + 1, layers_)};
-    for (auto k = begin.size(); found.cost.first < impossible && k-- > 0;)
-      found.partition[k] = begin[k][static_cast<std::size_t>(found.partition[k + 1])];
-    return found;
+    return partition;
   }
 
   const model::ModelSpec& model_;
@@ -163,8 +193,9 @@ class Partitions {
 
 }  // namespace
 
-Partition partition(const model::ModelSpec& model, const ModelPlacement& placement, const Cut& asked,
-                    const machine::Machine& machine, std::vector<base::Violation>& violations) {
+std::vector<Partition> partitions(const model::ModelSpec& model, const ModelPlacement& placement,
+                                  const Cut& asked, const machine::Machine& machine, std::size_t most,
+                                  std::vector<base::Violation>& violations) {
   const int stages = asked.stages, chunks_of_stage = asked.chunks_of_stage;
   if (std::int64_t{stages} * chunks_of_stage > std::ssize(model.layers)) {
     violations.push_back(too_many(model, stages, chunks_of_stage));
@@ -177,10 +208,15 @@ Partition partition(const model::ModelSpec& model, const ModelPlacement& placeme
     for (const auto& [part, speed] : of_stage)
       if (auto& times = before[part]; times.empty())
         times = times_before(model, placement, asked.samples, machine.of_part(part));
-  auto best = Partitions(model, asked, paces, before).best();
-  if (best) return std::move(*best);
-  refuse_stages(model, stages, violations);
-  return {};
+  auto best = Partitions(model, asked, paces, before).best(most);
+  if (best.empty()) refuse_stages(model, stages, violations);
+  return best;
+}
+
+Partition partition(const model::ModelSpec& model, const ModelPlacement& placement, const Cut& asked,
+                    const machine::Machine& machine, std::vector<base::Violation>& violations) {
+  auto best = partitions(model, placement, asked, machine, 1, violations);
+  return best.empty() ? Partition() : std::move(best.front());
 }
 
 }  // namespace partita::plan

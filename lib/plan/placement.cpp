@@ -1,13 +1,15 @@
-/// The search for the cheapest chain of layers: of all chains that end in the same pair of placements only
-/// the one that takes least time is kept.
+/// The search for the cheapest chains of layers: of all chains that end in the same pair of placements only
+/// those that take least time are kept, one for each way in which layer lines would name them.
 #include "partita/plan/placement.hpp"
 
 #include <algorithm>
-#include <optional>
+#include <memory>
+#include <utility>
 
 #include "layer_time.hpp"
 #include "partita/base/error.hpp"
 #include "partita/collective/rounds.hpp"
+#include "partita/model/layer_kind.hpp"
 #include "partita/plan/grid.hpp"
 #include "partita/step/conversion.hpp"
 
@@ -31,7 +33,13 @@ bool allowed(const model::Layer& layer, Variant variant) {
   return layer.placement.empty() || layer.placement == word_of(variant);
 }
 
-/// The dynamic programme: the cheapest chain that ends in each reachable output pair.
+/// How a layer's line names its variant; not where it only reorders elements: it may then carry sums, for
+/// which there is no word, and follows its neighbours.
+std::string_view named(const model::Layer& layer, Variant variant) {
+  return layer.description().reads == model::Reads::reordered ? "" : word_of(variant);
+}
+
+/// The dynamic programme: the cheapest chains that end in each reachable output pair.
 class Placer {
  public:
   Placer(const model::ModelSpec& model, const topology::GridExtent& grid, std::int64_t batch,
@@ -44,58 +52,93 @@ class Placer {
         samples_(std::max<std::int64_t>(1, largest_share(grid, batch))),
         lowest_(model::lowest_trained_layer(model)) {}
 
-  ModelPlacement cheapest() {
-    std::vector<Chain> chains{{.out = replicated}, {.out = both(step::plain(Spread::batch))}};
+  /// At most so many, no two of which layer lines name alike, the cheapest first.
+  [[nodiscard]] std::vector<ModelPlacement> cheapest(std::size_t most) const {
+    std::vector<Ending> endings{{.out = replicated, .chains = {Chain{}}},
+                                {.out = both(step::plain(Spread::batch)), .chains = {Chain{}}}};
     for (int l = 0; l < static_cast<int>(model_.layers.size()); ++l)
-      chains = extend(chains, l);
-    std::optional<Chain> best;
-    Placement best_loss;
-    for (const auto& chain : chains)
+      endings = extend(endings, l, most);
+    std::vector<Chain> best;
+    for (const auto& ending : endings)
       for (const auto& loss : losses()) {
         const double picoseconds =
-            chain.picoseconds +
-            conversion_picoseconds(chain.out, both(loss), model_.layers.back().output, true) +
+            conversion_picoseconds(ending.out, both(loss), model_.layers.back().output, true) +
             loss_picoseconds(loss);
-        if (best && picoseconds >= best->picoseconds) continue;
-        best = chain;
-        best->picoseconds = picoseconds;
-        best_loss = loss;
+        for (auto chain : ending.chains) {
+          chain.picoseconds += picoseconds;
+          chain.loss = loss;
+          keep(best, std::move(chain), most);
+        }
       }
-    base::expect(best.has_value(), "some placement is possible");
-    return {.ranks = grid_.tensor, .layers = std::move(best->layers), .loss = best_loss};
+    base::expect(!best.empty(), "some placement is possible");
+    std::vector<ModelPlacement> placements;
+    for (const auto& chain : best)
+      placements.push_back({.ranks = grid_.tensor, .layers = layers_of(chain), .loss = chain.loss});
+    return placements;
   }
 
  private:
+  /// A layer of a chain, and those before it, which other chains share.
+  struct Link {
+    std::shared_ptr<const LayerPlacement> layer;
+    std::shared_ptr<const Link> before;
+  };
   struct Chain {
-    Pair out;
     double picoseconds = 0;
-    std::vector<LayerPlacement> layers;
+    std::vector<std::string_view> words;  ///< how lines name it, a word a layer
+    std::shared_ptr<const Link> last;
+    Placement loss;
+  };
+  struct Ending {
+    Pair out;
+    std::vector<Chain> chains;  ///< the cheapest first
   };
 
-  std::vector<Chain> extend(const std::vector<Chain>& chains, int l) {
+  /// Of chains that are named alike the cheaper one stays, of equal ones that which came first.
+  static void keep(std::vector<Chain>& kept, Chain chain, std::size_t most) {
+    const auto same = std::ranges::find(kept, chain.words, &Chain::words);
+    if (same != kept.end()) {
+      if (same->picoseconds <= chain.picoseconds) return;
+      kept.erase(same);
+    }
+    const auto place = std::ranges::upper_bound(kept, chain.picoseconds, {}, &Chain::picoseconds);
+    kept.insert(place, std::move(chain));
+    if (kept.size() > most) kept.pop_back();
+  }
+
+  static std::vector<LayerPlacement> layers_of(const Chain& chain) {
+    std::vector<LayerPlacement> layers;
+    for (const auto* link = chain.last.get(); link != nullptr; link = link->before.get())
+      layers.push_back(*link->layer);
+    std::ranges::reverse(layers);
+    return layers;
+  }
+
+  [[nodiscard]] std::vector<Ending> extend(const std::vector<Ending>& endings, int l,
+                                           std::size_t most) const {
     const auto& layer = model_.layers[static_cast<std::size_t>(l)];
-    std::vector<Chain> extended;
-    for (const auto& chain : chains) {
-      for (const auto& choice : choices_of(layer, chain.out, grid_.tensor)) {
+    std::vector<Ending> extended;
+    for (const auto& ending : endings)
+      for (auto& choice : choices_of(layer, ending.out, grid_.tensor)) {
         if (!allowed(layer, choice.variant)) continue;
         // The data set is at hand on every rank: the network's input is loaded as it is wanted.
         const bool wanted_batch = choice.in.value.spread == Spread::batch;
-        if (l == 0 && wanted_batch != (chain.out.value.spread == Spread::batch)) continue;
+        if (l == 0 && wanted_batch != (ending.out.value.spread == Spread::batch)) continue;
         const double picoseconds =
-            chain.picoseconds +
-            (l == 0 ? 0 : conversion_picoseconds(chain.out, choice.in, layer.input, l > lowest_)) +
+            (l == 0 ? 0 : conversion_picoseconds(ending.out, choice.in, layer.input, l > lowest_)) +
             layer_picoseconds(choice, l);
-        const auto same = std::find_if(extended.begin(), extended.end(),
-                                       [&](const Chain& other) { return other.out == choice.out; });
-        if (same != extended.end() && same->picoseconds <= picoseconds) continue;
-        Chain longer{.out = choice.out, .picoseconds = picoseconds, .layers = chain.layers};
-        longer.layers.push_back(choice);
-        if (same != extended.end())
-          *same = std::move(longer);
-        else
-          extended.push_back(std::move(longer));
+        const auto shared = std::make_shared<const LayerPlacement>(std::move(choice));
+        auto longer = std::ranges::find(extended, shared->out, &Ending::out);
+        if (longer == extended.end()) longer = extended.insert(longer, {.out = shared->out, .chains = {}});
+        for (const auto& chain : ending.chains) {
+          Chain with{.picoseconds = chain.picoseconds + picoseconds,
+                     .words = chain.words,
+                     .last = std::make_shared<const Link>(Link{shared, chain.last}),
+                     .loss = {}};
+          with.words.push_back(named(layer, shared->variant));
+          keep(longer->chains, std::move(with), most);
+        }
       }
-    }
     return extended;
   }
 
@@ -170,13 +213,26 @@ class Placer {
 
 }  // namespace
 
-ModelPlacement place(const model::ModelSpec& model, const topology::GridExtent& grid, std::int64_t batch,
-                     const machine::Machine& machine, Outputs outputs) {
-  if (grid.tensor > 1) return Placer(model, grid, batch, machine, outputs).cheapest();
+std::vector<ModelPlacement> placements(const model::ModelSpec& model, const topology::GridExtent& grid,
+                                       std::int64_t batch, const machine::Machine& machine, Outputs outputs,
+                                       std::size_t most) {
+  if (grid.tensor > 1) return Placer(model, grid, batch, machine, outputs).cheapest(most);
   ModelPlacement one;
   one.layers.assign(model.layers.size(),
                     {.variant = Variant::replicated, .in = replicated, .out = replicated});
-  return one;
+  return {std::move(one)};
+}
+
+ModelPlacement place(const model::ModelSpec& model, const topology::GridExtent& grid, std::int64_t batch,
+                     const machine::Machine& machine, Outputs outputs) {
+  return std::move(placements(model, grid, batch, machine, outputs, 1).front());
+}
+
+std::vector<std::string> words_of(const model::ModelSpec& model, const ModelPlacement& placement) {
+  std::vector<std::string> words;
+  for (std::size_t l = 0; l < model.layers.size(); ++l)
+    words.emplace_back(named(model.layers[l], placement.layers[l].variant));
+  return words;
 }
 
 }  // namespace partita::plan

@@ -25,29 +25,39 @@ std::vector<Paces> paces_of_stages(const topology::GridExtent& grid, const machi
   return slowest;
 }
 
+/// What is cut for a batch of the whole grid.
+Cut cut_of(const topology::GridExtent& grid, const step::PipelineOptions& pipeline, std::int64_t batch,
+           const machine::Machine& machine, const std::map<int, double>& speed) {
+  const auto samples = largest_share(grid, batch);
+  return {.stages = grid.pipeline,
+          .chunks_of_stage = pipeline.chunks,
+          .samples = (samples + pipeline.microbatches - 1) / pipeline.microbatches,
+          .paces = paces_of_stages(grid, machine, speed)};
+}
+
 }  // namespace
 
 step::Plan choose(const model::ModelSpec& model, const Request& request, const machine::Machine& machine,
                   std::vector<base::Violation>& violations) {
-  return choose(model, request, place(model, request.grid, request.batch, machine, request.outputs), machine,
-                violations);
+  return choose(model, request, Chosen{}, machine, violations);
 }
 
-step::Plan choose(const model::ModelSpec& model, const Request& request, step::ModelPlacement placement,
+step::Plan choose(const model::ModelSpec& model, const Request& request, const Chosen& chosen,
                   const machine::Machine& machine, std::vector<base::Violation>& violations) {
-  const auto& pipeline = request.pipeline;
   step::Plan plan{.grid = request.grid,
-                  .pipeline = pipeline,
-                  .placement = std::move(placement),
+                  .pipeline = request.pipeline,
+                  .placement = chosen.placement != nullptr
+                                   ? *chosen.placement
+                                   : place(model, request.grid, request.batch, machine, request.outputs),
                   .bucket_bytes = request.bucket_bytes,
                   .grains = request.grains,
                   .all_reduces = {.algorithm = request.algorithm, .nearest_first = request.grains > 0}};
-  const auto samples = largest_share(request.grid, request.batch);
-  const Cut cut{.stages = request.grid.pipeline,
-                .chunks_of_stage = pipeline.chunks,
-                .samples = (samples + pipeline.microbatches - 1) / pipeline.microbatches,
-                .paces = paces_of_stages(request.grid, machine, request.speed)};
-  plan.partition = partition(model, plan.placement, cut, machine, violations);
+  plan.partition =
+      chosen.partition != nullptr
+          ? *chosen.partition
+          : partition(model, plan.placement,
+                      cut_of(request.grid, request.pipeline, request.batch, machine, request.speed), machine,
+                      violations);
   return plan;
 }
 
@@ -56,6 +66,14 @@ step::Plan choose(const model::ModelSpec& model, const Request& request, const m
   auto plan = choose(model, request, machine, violations);
   if (!violations.empty()) throw base::ConfigError(violations);
   return plan;
+}
+
+std::vector<step::Partition> partitions_of(const Split& split, const std::map<int, double>& speed,
+                                           const machine::Machine& machine, std::size_t most) {
+  const auto& plan = split.plan;
+  std::vector<base::Violation> none;
+  return partitions(split.model, plan.placement,
+                    cut_of(plan.grid, plan.pipeline, split.batch, machine, speed), machine, most, none);
 }
 
 }  // namespace partita::plan

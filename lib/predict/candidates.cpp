@@ -1,8 +1,8 @@
-/// Splits that a search tries, and what each makes of a run.
-#include <algorithm>
-#include <numeric>
+/// Every grid with every pipeline; then, for each, what its placements and cuts can be besides.
+#include "partita/predict/candidates.hpp"
 
-#include "partita/predict/search.hpp"
+#include <algorithm>
+#include <utility>
 
 namespace partita::predict {
 namespace {
@@ -52,6 +52,11 @@ std::vector<step::PipelineOptions> pipelines_of(const config::RunOptions& run,
   return all;
 }
 
+/// Of a model that was made without lines there are none.
+void add_to_line(model::ModelText& text, std::size_t layer, const std::string& option) {
+  if (layer < text.layers.size()) text.layers[layer] += ' ' + option;
+}
+
 }  // namespace
 
 std::string Candidate::name() const {
@@ -59,6 +64,9 @@ std::string Candidate::name() const {
   if (grid.pipeline > 1) text += ", " + std::string(to_string(pipeline.schedule));
   if (pipeline.chunks > 1) text += " with " + std::to_string(pipeline.chunks) + " chunks";
   if (pipeline.microbatches > 1) text += ", " + std::to_string(pipeline.microbatches) + " micro-batches";
+  if (placement > 1) text += ", placement " + std::to_string(placement);
+  for (std::size_t k = 1; k + 1 < cut.size(); ++k)
+    text += (k == 1 ? ", cut " : "|") + std::to_string(cut[k]);
   return text;
 }
 
@@ -70,6 +78,18 @@ config::RunOptions with(config::RunOptions run, const Candidate& candidate) {
                   .microbatches = candidate.pipeline.microbatches,
                   .chunks = candidate.pipeline.chunks,
                   .warmup = candidate.pipeline.warmup};
+  for (std::size_t l = 0; l < candidate.words.size(); ++l)
+    if (auto& placement = run.model.layers[l].placement; placement.empty() && !candidate.words[l].empty()) {
+      placement = candidate.words[l];
+      add_to_line(run.model_text, l, "placement=" + placement);
+    }
+  for (std::size_t k = 0; k + 1 < candidate.cut.size(); ++k)
+    for (int l = candidate.cut[k]; l < candidate.cut[k + 1]; ++l) {
+      const auto layer = static_cast<std::size_t>(l);
+      if (run.model.layers[layer].stage) continue;
+      run.model.layers[layer].stage = static_cast<int>(k) % candidate.grid.pipeline;
+      add_to_line(run.model_text, layer, "stage=" + std::to_string(*run.model.layers[layer].stage));
+    }
   return run;
 }
 
@@ -110,6 +130,52 @@ std::vector<Candidate> candidates_of(const config::RunOptions& run, int ranks) {
       for (const auto& options : pipelines_of(run, grid))
         all.push_back({.grid = grid, .pipeline = options});
     }
+  return all;
+}
+
+const std::vector<std::vector<std::string>>& Splitter::words_for(const Candidate& candidate) {
+  const auto [found, is_new] = words_.try_emplace(plane_of(candidate));
+  if (is_new)
+    for (const auto& placement : plan::placements(run_.model, candidate.grid, run_.train.batch, machine_,
+                                                  plan::Outputs::any, choices_))
+      found->second.push_back(plan::words_of(run_.model, placement));
+  return found->second;
+}
+
+std::optional<plan::Split> Splitter::split(const Candidate& candidate,
+                                           std::vector<base::Violation>& violations) {
+  const std::pair placing(plane_of(candidate), candidate.placement);
+  const auto placement = placements_.find(placing);
+  const auto cuts = cuts_.find(pipeline_of(candidate));
+  config::KnownSplit known{.speed = speed_};
+  if (placement != placements_.end()) known.placement = &placement->second;
+  if (!candidate.cut.empty())
+    known.partition = &candidate.cut;
+  else if (cuts != cuts_.end())
+    known.partition = &cuts->second.front();
+  auto split = config::split_for_training(with(run_, candidate), machine_, violations, known);
+  if (!split || !violations.empty()) return std::nullopt;
+  placements_.try_emplace(placing, split->plan.placement);
+  if (known.partition == nullptr)
+    cuts_.emplace(pipeline_of(candidate), plan::partitions_of(*split, speed_, machine_, choices_));
+  return split;
+}
+
+std::vector<Candidate> Splitter::variants_of(const Candidate& candidate) {
+  std::vector<base::Violation> violations;
+  if (!split(candidate, violations)) return {candidate};
+  std::vector<Candidate> all{candidate};
+  const auto& words = words_for(candidate);
+  for (std::size_t placement = 1; placement < words.size(); ++placement) {
+    all.push_back(candidate);
+    all.back().placement = static_cast<int>(placement) + 1;
+    all.back().words = words[placement];
+  }
+  const auto& cuts = cuts_.at(pipeline_of(candidate));
+  for (std::size_t cut = 1; cut < cuts.size(); ++cut) {
+    all.push_back(candidate);
+    all.back().cut = cuts[cut];
+  }
   return all;
 }
 

@@ -85,12 +85,13 @@ void Guesses::add(const Times& times, const step::Program& program, std::int64_t
 
 void Guesses::add_candidates(const config::RunOptions& run, int ranks,
                              const collective::AlgorithmTable& table, std::span<const std::int64_t> batches) {
-  for (const auto& candidate : candidates_of(run, ranks)) {
-    const auto options = with(run, candidate);
-    std::vector<base::Violation> refused;
-    auto split = config::split_for_training(options, *machine_, refused);
-    if (split && refused.empty()) add(subject_of(options, std::move(*split), *machine_, table), batches);
-  }
+  Splitter splitter(run, *machine_);
+  for (const auto& candidate : candidates_of(run, ranks))
+    for (const auto& variant : splitter.variants_of(candidate)) {
+      std::vector<base::Violation> refused;
+      if (auto split = splitter.split(variant, refused))
+        add(subject_of(with(run, variant), std::move(*split), *machine_, table), batches);
+    }
 }
 
 void Guesses::add_scaling(const config::RunOptions& run, const collective::AlgorithmTable& table, int first,

@@ -1,6 +1,7 @@
 /// Best first: what has the lowest bound is looked at more closely, until that bound lies above the best that
-/// was simulated. Beyond few ranks, where full depth alone knows the machine, a look comes between: a
-/// simulation in which messages do not meet and transfers move on by themselves, which takes no longer.
+/// was simulated: a plan is bounded by one of its stages, by all of them, simulated. Beyond few ranks, where
+/// full depth alone knows the machine, a look comes between: a simulation in which messages do not meet and
+/// transfers move on by themselves, which takes no longer.
 #include "partita/predict/search.hpp"
 
 #include <algorithm>
@@ -10,13 +11,13 @@
 #include <set>
 #include <utility>
 
+#include "bound.hpp"
 #include "partita/step/roles.hpp"
 
 namespace partita::predict {
 namespace {
 
 using kernels::Bytes;
-using machine::Picoseconds;
 
 Bytes most_memory(const Subject& subject, const step::Roles& roles) {
   Bytes most{};
@@ -27,49 +28,18 @@ Bytes most_memory(const Subject& subject, const step::Roles& roles) {
   return most;
 }
 
-/// Of each part of the machine that ranks of a stage are, the last one.
-std::map<int, int> last_ranks(const topology::GridExtent& grid, int stage, const machine::Machine& machine) {
-  std::map<int, int> last;
-  for (int data = 0; data < grid.data; ++data)
-    for (int tensor = 0; tensor < grid.tensor; ++tensor) {
-      const int rank = topology::rank_of(grid, {.data = data, .pipeline = stage, .tensor = tensor});
-      last[machine.part_of(rank)] = rank;
-    }
-  return last;
-}
-
-/// What the last rank of some stage and part computes in a step: no step is shorter. None of that part has a
-/// larger share of the last micro-batch.
-double busiest_seconds(const Subject& subject, const Supposed& supposed, std::int64_t batch,
-                       const cost::JobTimes& kernels) {
-  Picoseconds most = 0;
-  const auto& grid = subject.split.plan.grid;
-  for (int stage = 0; stage < grid.pipeline; ++stage)
-    for (const auto& [part, rank] : last_ranks(grid, stage, supposed.machine)) {
-      const auto program = program_of(subject, topology::coordinate_of(grid, rank));
-      const cost::ProgramTimes times(kernels.of_part(part), program, batch);
-      const auto known = supposed.speed.find(rank);
-      const double speed = known == supposed.speed.end() ? 1 : known->second;
-      Picoseconds busy = 0;
-      for (const auto& instruction : program.instructions)
-        if (instruction.kind != step::Kind::start && instruction.kind != step::Kind::wait)
-          busy += sim::at_speed(
-              times.of(instruction, program.samples_of(instruction.microbatch, rank, batch)).time, speed);
-      most = std::max(most, busy);
-    }
-  return machine::seconds_of(most);
-}
-
-/// All ranks on the data axis; as many on the tensor axis as a node has, and the others on the data axis.
+/// All ranks on the data axis; as many on the tensor axis as a node has, and the others on the data axis;
+/// both as a run places them.
 std::string_view known_as(const Candidate& candidate, const machine::Machine& machine) {
   const auto& grid = candidate.grid;
   const auto node = machine.levels.empty() ? grid.size() : machine.levels.front().ranks;
-  if (grid.pipeline > 1) return "";
+  if (grid.pipeline > 1 || candidate.placement > 1) return "";
   if (grid.tensor == 1) return "data alone";
   return grid.tensor == std::min(node, grid.size()) ? "tensor within a node" : "";
 }
 
-constexpr int few_ranks = 64;  ///< every plan is simulated in full depth
+constexpr int few_ranks = 8;    ///< every plan that is simulated is in full depth
+constexpr int some_ranks = 64;  ///< every contender is, however many rounds it has
 
 class Search {
  public:
@@ -80,11 +50,14 @@ class Search {
         machine_{.machine = machine, .speed = options.speed},
         table_(table),
         options_(options),
-        kernels_(machine_.machine, execution_of(run, ranks, machine), ranks) {}
+        kernels_(machine_.machine, execution_of(run, ranks, machine), ranks),
+        splitter_(run, machine_.machine, machine_.speed, options.choices),
+        compute_(machine_, kernels_) {}
 
   Plans find(const std::vector<Candidate>& candidates) && {
     for (const auto& candidate : candidates)
-      plans_.outcomes.push_back(bounded(candidate));
+      for (const auto& variant : splitter_.variants_of(candidate))
+        plans_.outcomes.push_back(bounded(variant));
     for (std::size_t o = 0; o < plans_.outcomes.size(); ++o)
       if (plans_.outcomes[o].fate == Fate::bounded) open_.emplace(bound_of(plans_.outcomes[o]), o);
     while (!open_.empty()) {
@@ -92,9 +65,12 @@ class Search {
       open_.erase(open_.begin());
       auto& outcome = plans_.outcomes[number];
       if (outcome.fate == Fate::unshared) {
-        if (bound < least_) share(outcome, number);
+        if (bound < least_ || is_known(outcome)) share(outcome, number);
       } else if (bound < std::min(least_, contested_) || is_shown(outcome)) {
-        simulate(outcome, number);
+        if (refined_.insert(number).second)
+          refine(outcome, number);
+        else
+          simulate(outcome, number);
       }
     }
     conclude();
@@ -126,15 +102,9 @@ class Search {
   }
   [[nodiscard]] std::optional<Subject> subject(const Candidate& candidate,
                                                std::vector<base::Violation>& violations) {
-    const auto run = with(run_, candidate);
-    const std::pair plane(candidate.grid.data, candidate.grid.tensor);
-    const auto known = placements_.find(plane);
-    auto split = config::split_for_training(
-        run, machine_.machine, violations,
-        {.placement = known == placements_.end() ? nullptr : &known->second, .speed = machine_.speed});
-    if (!split || !violations.empty()) return {};
-    placements_.try_emplace(plane, split->plan.placement);
-    return subject_of(run, std::move(*split), machine_.machine, table_);
+    auto split = splitter_.split(candidate, violations);
+    if (!split) return {};
+    return subject_of(with(run_, candidate), std::move(*split), machine_.machine, table_);
   }
 
   [[nodiscard]] Outcome bounded(const Candidate& candidate) {
@@ -149,15 +119,28 @@ class Search {
     }
     if (asks_for_memory()) outcome.memory = most_memory(*subject, roles_of(*subject));
     outcome.bound_seconds = seconds(outcome.epoch_bound_seconds, [&](std::int64_t batch) {
-      return busiest_seconds(*subject, machine_, batch, kernels_);
+      return compute_.of_one_stage(candidate, *subject, batch);
     });
     if (options_.memory && outcome.memory > *options_.memory) outcome.fate = Fate::too_large;
     return outcome;
   }
 
+  /// Bounds it by all of its stages.
+  void refine(Outcome& outcome, std::size_t number) {
+    std::vector<base::Violation> none;
+    const auto subject = *this->subject(outcome.candidate, none);
+    outcome.bound_seconds = seconds(outcome.epoch_bound_seconds, [&](std::int64_t batch) {
+      return compute_.seconds(outcome.candidate, subject, batch);
+    });
+    open_.emplace(bound_of(outcome), number);
+  }
+
   /// Whatever its bound.
   [[nodiscard]] bool is_shown(const Outcome& outcome) const {
-    return simulated_ < options_.top || (ranks_ <= few_ranks && !outcome.known_as.empty());
+    return simulated_ < options_.top || is_known(outcome);
+  }
+  [[nodiscard]] bool is_known(const Outcome& outcome) const {
+    return ranks_ <= some_ranks && !outcome.known_as.empty();
   }
 
   /// A step of the run's batch, its prediction left in `outcome`.
@@ -196,19 +179,22 @@ class Search {
     outcome.fate = Fate::unshared;
     outcome.bound_seconds = std::max(outcome.bound_seconds, step);
     outcome.epoch_bound_seconds = std::max(outcome.epoch_bound_seconds, epoch);
-    rounds_[number] = sim::rounds_of_step(roles.by_rank,
-                                          costs_of(subject, machine_, roles, subject.split.batch, &kernels_));
+    if (ranks_ > some_ranks)
+      rounds_[number] = sim::rounds_of_step(
+          roles.by_rank, costs_of(subject, machine_, roles, subject.split.batch, &kernels_));
     open_.emplace(bound_of(outcome), number);
   }
 
   /// In full depth, where its rounds still have room. If not, what is slower without sharing cannot be said
   /// to win.
   void share(Outcome& outcome, std::size_t number) {
-    if (ranks_ > static_cast<int>(sim::most_full_ranks) || rounds_.at(number) > left_rounds_) {
-      contested_ = std::min(contested_, bound_of(outcome));
-      return;
+    if (ranks_ > some_ranks) {
+      if (ranks_ > static_cast<int>(sim::most_full_ranks) || rounds_.at(number) > left_rounds_) {
+        contested_ = std::min(contested_, bound_of(outcome));
+        return;
+      }
+      left_rounds_ -= rounds_.at(number);
     }
-    left_rounds_ -= rounds_.at(number);
     std::vector<base::Violation> none;
     double step = 0, epoch = 0;
     predict_to(outcome, step, epoch, *this->subject(outcome.candidate, none), sim::Depth::full);
@@ -243,9 +229,11 @@ class Search {
   const cost::JobTimes kernels_;
   const sim::LeftOut full_alone_{.meetings = machine_.machine.messages_meet(),
                                  .polling = machine::polls(machine_.machine, ranks_)};
-  std::map<std::pair<int, int>, step::ModelPlacement> placements_;  ///< by data and tensor ranks
+  Splitter splitter_;
+  ComputeBound compute_;
   Plans plans_;
   std::set<std::pair<double, std::size_t>> open_;  ///< what may be simulated next, by bounds
+  std::set<std::size_t> refined_;                  ///< those bounded by all of their stages
   std::size_t simulated_ = 0;
   double least_ = std::numeric_limits<double>::infinity();  ///< what reaches it cannot win
   /// The least bound of a plan for whose rounds no room was left: what reaches it is not looked at.

@@ -115,6 +115,15 @@ best = folder / "best.ini"
 shown = run(plan, "--config", source / "inputs/runs/digits_cnn.ini", "--ranks=4", "--write", best).stdout
 assert "x best" in shown and "simulated" in shown, shown
 run(mpiexec, "-n", 4, train, "--config", best, "--train.steps=2", "--evaluate.every=0")
+# Where another cut than a run's own is the best, layer lines name its stages: whoever reads the file has the same split.
+cut = folder / "cut.ini"
+first = run(plan, "--config", source / "inputs/runs/mnist_mlp_deep.ini", "--data.name=digits", "--ranks=4", "--machine",
+            source / "inputs/machines/fat-tree.machine", "--top=1", "--write", cut).stdout.splitlines()[1]
+layers = int(re.search(r", cut (\d+) ", first)[1])
+stages = [line.rsplit("stage=")[1] for line in cut.read_text().splitlines() if line.startswith("layer")]
+assert stages == ["0"] * layers + ["1"] * (len(stages) - layers), (first, stages)
+shown = run(simulate, "--config", cut, "--ranks=4").stdout
+assert f"{float(re.search(r'([0-9.]+) +[0-9.]+ +[0-9.]+ +[0-9.]+ +1.00 ', first)[1]):.1f} ms" in shown, (first, shown)
 ended = run(plan, "--config", source / "inputs/runs/digits_cnn.ini", "--ranks=4", "--memory=1kB", expected=2)
 assert "no plan fits: the least is" in ended.stderr and not ended.stdout, ended
 ended = run(plan, "--config", source / "inputs/runs/digits_cnn.ini", "--ranks=0", "--memory=much", "--top=x", "--objective=cost", "--rank=2",

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <set>
 #include <utility>
 
 #include "../models.hpp"
@@ -46,28 +47,33 @@ class Chain {
     }
     return cost;
   }
-  /// Of all cuts into `chunks` chunks.
-  [[nodiscard]] Cost cheapest(int chunks) const {
+  /// Of all cuts into `chunks` chunks that keep to the stages, the cheapest first.
+  [[nodiscard]] std::vector<Cost> all(int chunks) const {
+    std::vector<Cost> costs;
     step::Partition first{0};
-    return cheapest(first, chunks);
+    collect(first, chunks, costs);
+    std::ranges::sort(costs);
+    return costs;
+  }
+  [[nodiscard]] Cost cheapest(int chunks) const {
+    const auto costs = all(chunks);
+    return costs.empty() ? impossible : costs.front();
   }
 
  private:
-  [[nodiscard]] Cost cheapest(step::Partition& first, int left) const {
+  void collect(step::Partition& first, int left, std::vector<Cost>& costs) const {
     const int layers = static_cast<int>(model_.layers.size());
     if (left == 1) {
       first.push_back(layers);
-      const Cost cost = of(first);
+      if (const Cost cost = of(first); cost < impossible) costs.push_back(cost);
       first.pop_back();
-      return cost;
+      return;
     }
-    Cost best = impossible;
     for (int next = first.back() + 1; next + left - 1 <= layers; ++next) {
       first.push_back(next);
-      best = std::min(best, cheapest(first, left - 1));
+      collect(first, left - 1, costs);
       first.pop_back();
     }
-    return best;
   }
 
   const model::ModelSpec& model_;
@@ -123,6 +129,36 @@ TEST(Partition, IsTheBestOfAllCuts) {
         ++cuts;
       }
   EXPECT_GT(cuts, 40);
+}
+
+/// Each cut once, in the order of what is weighed: as many as are asked for, or all.
+TEST(Partition, KeepsTheBestCuts) {
+  std::size_t lists = 0;
+  auto all_models = models();
+  all_models.push_back(
+      model_of("5", {"linear 5", "relu", "linear 50", "linear 5 stage=1", "relu", "linear 5"}));
+  for (const auto& model : all_models)
+    for (int stages = 1; stages <= 5; ++stages)
+      for (int chunks = 1; chunks <= 2 && stages * chunks <= static_cast<int>(model.layers.size()); ++chunks)
+        for (const std::size_t most : {1U, 2U, 3U, 7U, 1000U}) {
+          const Chain chain(model, stages, costs_on_one_rank(model, shipped));
+          auto expected = chain.all(stages * chunks);
+          if (expected.empty()) continue;
+          std::vector<base::Violation> violations;
+          const auto found =
+              partitions(model, unplaced(model), {stages, chunks, samples}, shipped, most, violations);
+          ASSERT_TRUE(violations.empty());
+          expected.resize(std::min(most, expected.size()));
+          std::vector<Cost> costs;
+          for (const auto& cut : found)
+            costs.push_back(chain.of(cut));
+          EXPECT_EQ(costs, expected) << stages << " stages of " << chunks << ", " << most;
+          EXPECT_EQ(std::set<step::Partition>(found.begin(), found.end()).size(), found.size());
+          EXPECT_EQ(found.front(),
+                    partition(model, unplaced(model), {stages, chunks, samples}, shipped, violations));
+          ++lists;
+        }
+  EXPECT_GT(lists, 100U);
 }
 
 TEST(Partition, KeepsToTheStagesThatLayersName) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <set>
 
 #include "../models.hpp"
@@ -99,7 +100,7 @@ class Weighing {
   machine::Machine machine_;
 };
 
-/// The cheapest of all chains, found by trying each.
+/// The cheapest of all chains, found by trying each; and of all that layer lines would name alike.
 class Exhaustive {
  public:
   Exhaustive(const model::ModelSpec& model, int ranks, Outputs outputs, const Weighing& weighing)
@@ -111,7 +112,15 @@ class Exhaustive {
     extend(both(Placement{}));
     extend(both(Placement{.spread = Spread::batch}));
   }
-  [[nodiscard]] double seconds() const { return best_; }
+  [[nodiscard]] double seconds() const { return std::ranges::min(of_words()); }
+  /// Of the cheapest chain of each way to name one, ascending.
+  [[nodiscard]] std::vector<double> of_words() const {
+    std::vector<double> all;
+    for (const auto& [words, seconds] : best_)
+      all.push_back(seconds);
+    std::ranges::sort(all);
+    return all;
+  }
   [[nodiscard]] int tried() const { return tried_; }
 
  private:
@@ -120,10 +129,21 @@ class Exhaustive {
     return wanted.empty() || wanted == to_string(variant) ||
            (wanted == "replicated" && variant == Variant::lazy);
   }
+  [[nodiscard]] std::vector<std::string_view> words() const {
+    std::vector<std::string_view> words;
+    for (std::size_t l = 0; l < chain_.size(); ++l) {
+      const bool follows = model_.layers[l].kind == model::LayerKind::flatten;
+      const auto v = chain_[l].variant;
+      words.push_back(follows ? "" : to_string(v == Variant::lazy ? Variant::replicated : v));
+    }
+    return words;
+  }
   void extend(const Pair& producer) {
     if (chain_.size() == model_.layers.size()) {
-      for (const auto& loss : losses_)
-        best_ = std::min(best_, weighing_.seconds(chain_, loss));
+      for (const auto& loss : losses_) {
+        auto& best = best_.try_emplace(words(), std::numeric_limits<double>::infinity()).first->second;
+        best = std::min(best, weighing_.seconds(chain_, loss));
+      }
       ++tried_;
       return;
     }
@@ -145,7 +165,7 @@ class Exhaustive {
   const Weighing& weighing_;
   std::vector<Placement> losses_;
   std::vector<step::LayerPlacement> chain_;
-  double best_ = std::numeric_limits<double>::infinity();
+  std::map<std::vector<std::string_view>, double> best_;
   int tried_ = 0;
 };
 
@@ -187,6 +207,39 @@ TEST(Placement, IsTheBestOfAllChains) {
       for (const auto& machine : machines())
         for (const int data : {1, 2})
           expect_cheapest(model, {.data = data, .tensor = tensor}, 7, machine);
+}
+
+/// The cheapest ways to name a chain, each once; what they name is what is found where lines name it.
+TEST(Placement, KeepsTheBestChains) {
+  std::size_t lists = 0;
+  for (const auto& model : models())
+    for (const int tensor : {2, 3, 5})
+      for (const auto& machine : machines())
+        for (const std::size_t most : {1U, 3U, 20U}) {
+          const topology::GridExtent grid{.data = 2, .tensor = tensor};
+          const Weighing weighing(model, grid, 7, machine);
+          auto expected = Exhaustive(model, tensor, Outputs::any, weighing).of_words();
+          expected.resize(std::min(most, expected.size()));
+          const auto found = placements(model, grid, 7, machine, Outputs::any, most);
+          ASSERT_EQ(found.size(), expected.size());
+          std::set<std::vector<std::string>> words;
+          for (std::size_t p = 0; p < found.size(); ++p) {
+            const double rounding =
+                0.5e-12 * 10 * static_cast<double>(model.layers.size()) + 1e-12 * expected[p];
+            EXPECT_NEAR(weighing.seconds(found[p].layers, found[p].loss), expected[p], rounding)
+                << model.layers.front().line() << " … on " << to_string(grid) << ", " << p;
+            words.insert(words_of(model, found[p]));
+            auto named = model;
+            for (std::size_t l = 0; l < named.layers.size(); ++l)
+              if (named.layers[l].placement.empty()) named.layers[l].placement = words_of(model, found[p])[l];
+            const auto again = place(named, grid, 7, machine);
+            EXPECT_EQ(words_of(model, again), words_of(model, found[p]));
+            EXPECT_NEAR(weighing.seconds(again.layers, again.loss), expected[p], rounding);
+          }
+          EXPECT_EQ(words.size(), found.size());
+          ++lists;
+        }
+  EXPECT_GT(lists, 100U);
 }
 
 /// No layer is placed in a way that its description does not name, nor is a name without a way. Images alone

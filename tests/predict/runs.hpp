@@ -15,8 +15,14 @@ inline config::RunOptions run_of(const model::ModelSpec& model, std::int64_t bat
   return run;
 }
 
+/// How large random runs may be.
+struct RunLimits {
+  int hidden_layers = 5;  ///< linear ones
+  int least_batch = 4, most_batch = 40;
+};
+
 /// An MLP or a CNN of a few layers, with a batch that need not divide.
-inline config::RunOptions random_run(std::mt19937& random) {
+inline config::RunOptions random_run(std::mt19937& random, const RunLimits& limits = {}) {
   const auto draw = [&](int least, int most) {
     return std::uniform_int_distribution<int>(least, most)(random);
   };
@@ -27,12 +33,13 @@ inline config::RunOptions random_run(std::mt19937& random) {
     if (draw(0, 1) == 0) layers.emplace_back("maxpool 2");
     layers.emplace_back("flatten");
   }
-  for (int l = draw(1, 5); l > 0; --l) {
+  for (int l = draw(1, limits.hidden_layers); l > 0; --l) {
     layers.push_back("linear " + std::to_string(draw(2, 60)));
     if (draw(0, 1) == 0) layers.emplace_back("relu");
   }
   layers.push_back("linear " + std::to_string(draw(2, 10)));
-  auto run = run_of(tests::model_of(images ? "1x9x9" : std::to_string(draw(3, 50)), layers), draw(4, 40));
+  auto run = run_of(tests::model_of(images ? "1x9x9" : std::to_string(draw(3, 50)), layers),
+                    draw(limits.least_batch, limits.most_batch));
   run.sync.bucket_bytes = kernels::Bytes(draw(0, 1) == 0 ? 512 : 1 << 20);
   return run;
 }

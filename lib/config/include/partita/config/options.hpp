@@ -197,6 +197,7 @@ struct KnownSplit {
   /// Of another split of the training, on as many data and tensor ranks of the machine: it does not depend on
   /// the pipeline.
   const step::ModelPlacement* placement = nullptr;
+  const step::Partition* partition = nullptr;
   std::map<int, double> speed = {};  ///< of ranks that are not as fast as the machine's
 };
 

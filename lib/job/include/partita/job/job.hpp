@@ -46,6 +46,12 @@ struct FoundPlan {
   results::PlanRow row;
 };
 
+/// A model as a run was given it, before a plan named stages and placements in its lines.
+struct GivenModel {
+  model::ModelSpec model;
+  model::ModelText text;
+};
+
 /// Everything that can be refused, checked on one rank alone.
 struct Input {
   config::RunOptions options;
@@ -55,6 +61,7 @@ struct Input {
   collective::AlgorithmTable table = collective::AlgorithmTable::shipped();
   machine::Machine machine = machine::Machine::shipped();  ///< that the split is chosen for
   std::vector<FoundPlan> plans;           ///< of strategy=auto, the best first as they are predicted
+  std::optional<GivenModel> given;        ///< of strategy=auto
   std::optional<machine::Machine> clock;  ///< whose costs alone take time; none: this host's time
   std::vector<base::Violation> violations;
   std::shared_ptr<results::Claims> claims;  ///< on what is written
@@ -63,6 +70,8 @@ struct Input {
 
   /// Whether something is to be run or described, rather than help or configuration printed.
   [[nodiscard]] bool has_work() const { return !options.help && !options.version && !options.print_config; }
+  /// The options before a search says how they are split.
+  [[nodiscard]] config::RunOptions unsplit() const;
   /// Whether the run writes files.
   [[nodiscard]] bool writes() const { return !options.dry_run && !options.print_program; }
   void append(const std::vector<base::Violation>& more) {

@@ -28,4 +28,9 @@ struct Cut {
 step::Partition partition(const model::ModelSpec&, const step::ModelPlacement&, const Cut&,
                           const machine::Machine&, std::vector<base::Violation>& violations);
 
+/// The `most` best cuts in the same order, `partition`'s first; fewer where there are not so many.
+std::vector<step::Partition> partitions(const model::ModelSpec&, const step::ModelPlacement&, const Cut&,
+                                        const machine::Machine&, std::size_t most,
+                                        std::vector<base::Violation>& violations);
+
 }  // namespace partita::plan

@@ -2,6 +2,9 @@
 /// machine.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "partita/machine/machine.hpp"
 #include "partita/step/placement.hpp"
 #include "partita/topology/grid.hpp"
@@ -17,5 +20,14 @@ enum class Outputs { any, whole };
 /// local.
 step::ModelPlacement place(const model::ModelSpec&, const topology::GridExtent&, std::int64_t batch,
                            const machine::Machine&, Outputs = Outputs::any);
+
+/// The `most` cheapest that layer lines name differently, `place`'s first; fewer where there are not so many.
+std::vector<step::ModelPlacement> placements(const model::ModelSpec&, const topology::GridExtent&,
+                                             std::int64_t batch, const machine::Machine&, Outputs,
+                                             std::size_t most);
+
+/// How layer lines name a placement, a word a layer, empty for `flatten`, which follows its neighbours: of
+/// all placements of these words `place` finds the cheapest.
+std::vector<std::string> words_of(const model::ModelSpec&, const step::ModelPlacement&);
 
 }  // namespace partita::plan

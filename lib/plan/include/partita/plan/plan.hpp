@@ -31,8 +31,12 @@ struct Request {
 step::Plan choose(const model::ModelSpec&, const Request&, const machine::Machine&,
                   std::vector<base::Violation>& violations);
 
-/// The same where the placement is known.
-step::Plan choose(const model::ModelSpec&, const Request&, step::ModelPlacement, const machine::Machine&,
+/// What is chosen already; all else is chosen for it.
+struct Chosen {
+  const step::ModelPlacement* placement = nullptr;
+  const step::Partition* partition = nullptr;
+};
+step::Plan choose(const model::ModelSpec&, const Request&, const Chosen&, const machine::Machine&,
                   std::vector<base::Violation>& violations);
 
 /// The same; throws `base::ConfigError` with all violations.
@@ -45,5 +49,10 @@ struct Split {
   step::Plan plan;
   std::int64_t batch = 1;  ///< of the whole grid
 };
+
+/// The `most` best partitions of a model that is placed as in this split, the best first, on ranks of these
+/// speeds; fewer where there are not so many.
+std::vector<step::Partition> partitions_of(const Split&, const std::map<int, double>& speed,
+                                           const machine::Machine&, std::size_t most);
 
 }  // namespace partita::plan

@@ -7,8 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "partita/config/options.hpp"
-#include "partita/predict/prediction.hpp"
+#include "partita/predict/candidates.hpp"
 
 namespace partita::predict {
 
@@ -20,6 +19,8 @@ struct SearchOptions {
   Objective objective = Objective::step;
   std::optional<kernels::Bytes> memory;  ///< that a rank has
   std::size_t top = 10;                  ///< plans that are simulated whatever their bound
+  std::size_t choices =
+      default_choices;  ///< placements of a grid, and cuts of a pipeline, that are candidates
   /// Of ranks that are not as fast as the machine's, as in `Supposed`; stages are cut by them.
   std::map<int, double> speed = {};
   std::int64_t samples = 0;  ///< of an epoch, where it decides
@@ -28,22 +29,11 @@ struct SearchOptions {
   std::int64_t most_full_rounds = 4'000'000;
 };
 
-/// The keys of a run that say how it is split.
-struct Candidate {
-  topology::GridExtent grid;
-  step::PipelineOptions pipeline;
-  friend bool operator==(const Candidate& a, const Candidate& b) { return a.name() == b.name(); }
-  [[nodiscard]] std::string name() const;  ///< "data=2 pipeline=4 tensor=1, 1f1b of 8 micro-batches"
-};
-
-/// The run split as the candidate says.
-config::RunOptions with(config::RunOptions, const Candidate&);
-
 /// Why a candidate is not the best.
 enum class Fate {
   simulated,   ///< its predicted time stands against the others'
   unshared,    ///< simulated without what full depth alone knows, which can make it slower but not faster
-  bounded,     ///< even its longest rank's own work takes longer than the best
+  bounded,     ///< what one of its ranks does by itself takes longer than the best
   too_large,   ///< needs more memory than a rank has
   impossible,  ///< the run refuses it
 };
@@ -74,17 +64,6 @@ struct Plans {
   sim::LeftOut left_out;
   [[nodiscard]] std::size_t count(Fate) const;
 };
-
-/// How each of so many ranks runs its programs on a machine.
-cost::Execution execution_of(const config::RunOptions&, std::int64_t ranks, const machine::Machine&);
-
-/// What a training of these options would be when split so.
-Subject subject_of(const config::RunOptions&, plan::Split, const machine::Machine&,
-                   const collective::AlgorithmTable&);
-
-/// All grids of `ranks` ranks, with all schedules, chunks and numbers of micro-batches that leave a training
-/// what it is.
-std::vector<Candidate> candidates_of(const config::RunOptions&, int ranks);
 
 Plans search(const config::RunOptions&, int ranks, const machine::Machine&, const collective::AlgorithmTable&,
              const SearchOptions&);
