@@ -16,10 +16,7 @@ TEST(Noise, MovesStepsAsItsFactorsSay) {
   const auto run = run_of(tests::model_of("64", {"linear 64", "relu", "linear 10"}), 64);
   std::mt19937 random(5);
   const auto machine = random_machine(random);
-  std::vector<base::Violation> violations;
-  const auto options = with(run, {.grid = {.data = 4}});
-  auto split = config::split_for_training(options, machine, violations);
-  const auto subject = subject_of(options, std::move(*split), machine, collective::AlgorithmTable::shipped());
+  const auto subject = subject_on(run, {.data = 4}, machine, 1);
   const Supposed supposed{.machine = machine, .speed = {}};
   const double quiet = predict(subject, supposed, 64, 3).step_seconds();
   for (const double step : noisy_steps(subject, supposed, 64, {.deviation = 0}, 5))
