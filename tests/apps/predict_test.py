@@ -139,8 +139,8 @@ assert "compute.backend = abacus" in ended.stderr, ended.stderr
 run(simulate, "--config", source / "inputs/runs/digits_mlp.ini", "--compute.backend=cuda")  # a device that need not be here
 # Run files of all that are simulated, which train the plans of the table; only such files are replaced.
 every = folder / "plans"
-asked = ["--config", source / "inputs/runs/digits_cnn.ini", "--ranks=3", "--train.batch=6", "--top=4", f"--write-all={every}"]
-run(plan, *asked)
+asked = ["--config", source / "inputs/runs/digits_cnn.ini", "--ranks=3", "--train.batch=6", f"--write-all={every}"]
+run(plan, *asked, "--top=4")
 with (every / "plans.csv").open(newline="") as table:
     plans = list(csv.DictReader(table))
 assert sorted(path.name for path in every.iterdir()) == sorted(["plans.csv", *(row["file"] for row in plans)]) and len(plans) >= 4, plans
@@ -153,7 +153,7 @@ for row, seconds in list(zip(plans, times))[:2] + list(zip(plans, times))[-1:]:
 run(mpiexec, "-n", 3, train, "--config", every / plans[0]["file"], "--train.steps=2", "--evaluate.every=0")
 ended = run(plan, *asked, expected=2)
 assert f"write-all = {every}: holds plans; --overwrite replaces them" in ended.stderr, ended.stderr
-run(plan, *asked, "--overwrite", "--top=2")
+run(plan, *asked, "--top=1", "--overwrite")
 assert len(list(every.iterdir())) < len(plans) + 1 and not (every / plans[-1]["file"]).exists()
 (every / "mine.txt").write_text("mine")
 ended = run(plan, *asked, "--overwrite", "--memory=much", expected=2)
