@@ -43,7 +43,10 @@ void write_run_file(const fs::path& path, const config::RunOptions& run) {
   const auto text = config::print_config(run);
   results::replace_file(path, std::as_bytes(std::span(text)), [&](std::span<const std::byte>) {
     std::vector<base::Violation> wrong;
-    const auto again = config::parse_text(text, wrong);
+    auto again = config::parse_text(text, wrong);
+    again.machine_hash = run.machine_hash;  // of files that are not read again
+    again.virtual_clock_hash = run.virtual_clock_hash;
+    again.load_model_hash = run.load_model_hash;
     base::expect(wrong.empty() && config::meaning_of(again) == config::meaning_of(run),
                  "a plan is read back");
   });

@@ -139,7 +139,8 @@ assert "compute.backend = abacus" in ended.stderr, ended.stderr
 run(simulate, "--config", source / "inputs/runs/digits_mlp.ini", "--compute.backend=cuda")  # a device that need not be here
 # Run files of all that are simulated, which train the plans of the table; only such files are replaced.
 every = folder / "plans"
-asked = ["--config", source / "inputs/runs/digits_cnn.ini", "--ranks=3", "--train.batch=6", f"--write-all={every}"]
+asked = ["--config", source / "inputs/runs/digits_cnn.ini", "--ranks=3", "--train.batch=6",
+         f"--machine={source.resolve()}/inputs/machines/fat-tree.machine", f"--write-all={every}"]
 run(plan, *asked, "--top=4")
 with (every / "plans.csv").open(newline="") as table:
     plans = list(csv.DictReader(table))
