@@ -8,7 +8,6 @@ their difference where sends take longer.
   half the cores  both ranks on one core                                                          compute.speed=0.5x
   slow sends      every MPI_Isend takes its core 100 microseconds more (a preloaded library)      send_seconds of the machine file
 """
-import argparse
 import contextlib
 import os
 import pathlib
@@ -18,11 +17,9 @@ import subprocess
 import sys
 import tempfile
 
-import h5py
+from partita.trainings import BINARIES, WARM_UP, parser, run, run_file, step_seconds, steps_within
 
-root = pathlib.Path(__file__).resolve().parents[1]
-binaries = root / "build/release/bin"
-delay, allowed, warm_up = 100e-6, 0.10, 5
+delay, allowed = 100e-6, 0.10
 
 slow_send = """
 #include <mpi.h>
@@ -34,33 +31,22 @@ int MPI_Isend(const void* buffer, int count, MPI_Datatype type, int target, int 
   return PMPI_Isend(buffer, count, type, target, tag, comm, request);
 }
 """
-wide = ["--config", root / "inputs/runs/mnist_mlp_wide.ini"]
-deep = ["--config", root / "inputs/runs/mnist_mlp_deep.ini", "--train.batch=256"]
+wide = ["--config", run_file("mlp-wide")]
+deep = ["--config", run_file("mlp-deep"), "--train.batch=256"]
 trainings = {
     "a slow rank, data 2": (wide + ["--grid.data=2"], "rank.1.speed=0.5x"),
     "a slow rank, pipeline 2": (deep + ["--grid.pipeline=2", "--pipeline.microbatches=4"], "rank.1.speed=0.5x"),
     "half the cores, data 2": (wide + ["--grid.data=2"], "compute.speed=0.5x"),
-    "slow sends, pipeline 2": (["--config", root / "inputs/runs/mnist_mlp.ini", "--grid.pipeline=2", "--pipeline.microbatches=4"], ""),
+    "slow sends, pipeline 2": (["--config", run_file("mlp-mnist"), "--grid.pipeline=2", "--pipeline.microbatches=4"], ""),
 }
-
-
-def run(command, **settings):
-    ended = subprocess.run([str(word) for word in command], capture_output=True, text=True, **settings)
-    if ended.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))} ended with {ended.returncode}:\n{ended.stderr}")
-
-
-def median_step(result, skip):
-    with h5py.File(result) as file:
-        return statistics.median(file["steps/seconds"][skip:])
 
 
 def predict(keys, machine, what_if, folder):
     result = folder / "predicted.h5"
     split = [key for key in keys if not str(key).startswith("--machine=")]
-    run([binaries / "partita-simulate", *split, "--train.steps=4", f"--machine={machine}", "--output", result, "--overwrite",
+    run([BINARIES / "partita-simulate", *split, "--train.steps=4", f"--machine={machine}", "--output", result, "--overwrite",
          *([f"--what-if={what_if}"] if what_if else [])])
-    return median_step(result, 0)
+    return step_seconds(result, 0)
 
 
 @contextlib.contextmanager
@@ -85,15 +71,12 @@ def measure(name, keys, steps, changed, cores, library, folder):
     if changed and name.startswith("slow sends"):
         environment["LD_PRELOAD"] = str(library)
     with busy(cores[1]) if changed and name.startswith("a slow rank") else contextlib.nullcontext():
-        run([*launch, binaries / "partita-train", *keys, f"--train.steps={steps}", "--output", result, "--overwrite"], env=environment)
-    return median_step(result, warm_up)
+        run([*launch, BINARIES / "partita-train", *keys, f"--train.steps={steps}", "--output", result, "--overwrite"], env=environment)
+    return step_seconds(result, WARM_UP)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("machine", type=pathlib.Path)
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+    options = parser(__doc__).parse_args()
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         sys.exit("check_what_ifs.py: wants two cores")
@@ -109,7 +92,7 @@ def main():
         for name, (keys, what_if) in trainings.items():
             keys = [*keys, f"--machine={options.machine}", "--compute.threads=1", "--evaluate.every=0"]
             predicted = predict(keys, options.machine, "", folder), predict(keys, options.machine if what_if else slower, what_if, folder)
-            steps = warm_up + max(8, min(300, round(1 / predicted[0])))
+            steps = WARM_UP + steps_within(1, predicted[0], least=8)
             seen = ([], [])
             for _ in range(options.rounds):
                 for changed in (False, True):

@@ -6,9 +6,9 @@
 #include "partita/command_line/program.hpp"
 #include "partita/job/record.hpp"
 #include "partita/predict/guesses.hpp"
-#include "partita/results/atomic_file.hpp"
 #include "partita/results/result_file.hpp"
 #include "print.hpp"
+#include "run_files.hpp"
 
 namespace {
 
@@ -26,29 +26,16 @@ base::ConfigError nothing_fits(const predict::Plans& plans, kernels::Bytes limit
                                  "; more ranks, a smaller train.batch or more micro-batches need less"}});
 }
 
-/// The run file of a plan; what it says is read back.
-void write(const std::filesystem::path& path, const config::RunOptions& run) {
-  const auto text = config::print_config(run);
-  results::replace_file(path, std::as_bytes(std::span(text)), [&](std::span<const std::byte>) {
-    std::vector<base::Violation> wrong;
-    auto again = config::parse_text(text, wrong);
-    // What the files that it names hold was read for the run alone.
-    again.machine_hash = run.machine_hash;
-    again.virtual_clock_hash = run.virtual_clock_hash;
-    again.load_model_hash = run.load_model_hash;
-    again.own_normalisation = run.own_normalisation;
-    base::expect(wrong.empty() && config::meaning_of(again) == config::meaning_of(run),
-                 "a plan is read back");
-  });
-}
-
 int run_main(int argc, const char* const* argv) {
   std::vector<base::Violation> violations;
   auto own = plan_app::parse(argc, argv, violations);
-  auto input = job::read_described_input(own.line, 0, std::move(violations),
-                                         {{"write", own.write, results::Use::writes}});
+  auto input = job::read_described_input(
+      own.line, 0, std::move(violations),
+      {{"write", own.write, results::Use::writes}, {"write-all", own.write_all, results::Use::keeps}});
   if (input.has_work() && !own.write.empty())
     input.append(results::check_output_path("write", own.write, input.options.overwrite));
+  if (input.has_work() && !own.write_all.empty())
+    input.append(plan_app::check_plans_folder(own.write_all, input.options.overwrite));
   const auto& options = input.options;
   if (options.help)
     return std::cout << plan_app::usage() << config::help_text("partita-plan", options.help_topic),
@@ -75,7 +62,9 @@ int run_main(int argc, const char* const* argv) {
   if (!input.machine.parts.empty())
     std::cout << "machine ranks " << text_of_parts(input.machine, own.ranks) << "\n";
   plan_app::print(std::cout, plans, own.search);
-  if (!own.write.empty()) write(own.write, predict::with(options, plans.outcomes.front().candidate));
+  if (!own.write.empty())
+    plan_app::write_run_file(own.write, predict::with(options, plans.outcomes.front().candidate));
+  if (!own.write_all.empty()) plan_app::write_run_files(own.write_all, options, plans);
   return command_line::success;
 }
 

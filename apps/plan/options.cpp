@@ -20,7 +20,7 @@ constexpr int most_ranks = 4096;
 constexpr std::array<std::pair<std::string_view, Objective>, 3> objectives{
     {{"step", Objective::step}, {"epoch", Objective::epoch}, {"memory", Objective::memory}}};
 
-constexpr std::array<job::OwnOption, 6> own{
+constexpr std::array<job::OwnOption, 7> own{
     {{"ranks", "N", "ranks of the machine (1 to 4096)"},
      {"memory", "SIZE", "that a rank has, such as 512MiB or 4GiB; plans that need more are left out"},
      {"top", "N", "plans that are simulated at least, and shown (1 to 1000, 10)"},
@@ -28,7 +28,8 @@ constexpr std::array<job::OwnOption, 6> own{
       "what is to be least: the time of a step or of an epoch, or memory of the largest rank (step)"},
      {"no-extrapolation", "",
       "refuse to guess: name all kernels of plans whose times the machine file does not tell"},
-     {"write", "FILE", "write the run file of the best plan"}}};
+     {"write", "FILE", "write the run file of the best plan"},
+     {"write-all", "FOLDER", "write those of all plans that are simulated, and plans.csv"}}};
 
 /// Bytes of "4GiB", "1.5GB", "1000000".
 std::optional<kernels::Bytes> size_of(const std::string& text) {
@@ -77,6 +78,7 @@ Options parse(int argc, const char* const* argv, std::vector<base::Violation>& v
   }
   options.may_guess = !options.line.has("no-extrapolation");
   if (options.line.has("write")) options.write = given.at("write");
+  if (options.line.has("write-all")) options.write_all = given.at("write-all");
   return options;
 }
 

@@ -13,8 +13,9 @@ namespace partita::plan_app {
 struct Options {
   int ranks = 1;
   predict::SearchOptions search;
-  bool may_guess = true;        ///< times of kernels that were not measured
-  std::filesystem::path write;  ///< the run file of the best plan; empty: none
+  bool may_guess = true;            ///< times of kernels that were not measured
+  std::filesystem::path write;      ///< the run file of the best plan; empty: none
+  std::filesystem::path write_all;  ///< a folder for those of all that are simulated; empty: none
   job::CommandLine line;
 };
 

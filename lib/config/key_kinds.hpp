@@ -81,9 +81,11 @@ Key number(const std::string& name, const std::string& meaning, Bounds<T> bounds
 }
 
 template <class T, class Get>
-Key optional_number(const std::string& name, const std::string& meaning, Bounds<T> bounds, Get get) {
+Key optional_number(const std::string& name, const std::string& meaning, Bounds<T> bounds, Get get,
+                    bool decides = true) {
   return {.name = name,
           .meaning = meaning + " (" + allowed(bounds) + ")",
+          .decides_result = decides,
           .read =
               [=](RunOptions& o, const std::string& text) {
                 T value{};

@@ -111,8 +111,10 @@ std::vector<Key> grid_and_model_keys() {
       number<int>(
           "auto.candidates", "plans that strategy=auto tries, the best by its model", {1, 100'000},
           [](O& o) -> auto& { return o.automatic.candidates; }, false).as(KeyRole::none),
-      number<int>(
-          "auto.measure", "rounds in which strategy=auto tries its best plans; 0: only predicts", {0, 1000},
+      optional_number<int>(
+          "auto.measure",
+          "rounds in which strategy=auto tries its best plans; 0: only predicts; default: up to 3 in 1 % of the steps",
+          {0, 1000},
           [](O& o) -> auto& { return o.automatic.measure; }, false).as(KeyRole::none),
       of_replanning(boolean(
           "auto.replan", "asks for the best split again after an epoch whose steps leave their prediction; default: false",

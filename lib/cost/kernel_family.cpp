@@ -3,6 +3,7 @@
 #include "kernel_family.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 
@@ -12,6 +13,7 @@ namespace partita::cost {
 namespace {
 
 using Matrix = std::vector<std::vector<double>>;
+using Place = std::span<const double>;  // coordinates
 
 /// Rows that speak for a run; how far they reach, in e-folds of an extent; how much of what rows differ is
 /// their own, and says nothing of others, however well it was measured.
@@ -23,7 +25,7 @@ constexpr double least_variance = 0.01;
 /// How much the model's opinion counts against one row's: decides what rows leave open.
 constexpr double weight_of_model = 1e-3;
 
-double squared_distance(const std::vector<double>& a, const std::vector<double>& b) {
+double squared_distance(Place a, Place b) {
   double sum = 0;
   for (std::size_t i = 0; i < a.size(); ++i)
     sum += (a[i] - b[i]) * (a[i] - b[i]);
@@ -34,30 +36,32 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
   return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
 }
 
-double likeness(const std::vector<double>& a, const std::vector<double>& b) {
+double likeness(Place a, Place b) {
   return std::exp(-std::sqrt(squared_distance(a, b)) / correlation_length);
 }
 
-/// x of Ax = b for a symmetric, positive definite A, of which the lower half is given (Cholesky).
-std::vector<double> solved(Matrix a, std::vector<double> b) {
+/// Replaces b by x of Ax = b for a symmetric, positive definite A [n, n], of which the lower half is given
+/// (Cholesky).
+void solve(std::span<double> a, std::span<double> b) {
   const auto n = b.size();
   for (std::size_t i = 0; i < n; ++i) {
+    double* const row = &a[i * n];
     for (std::size_t j = 0; j <= i; ++j) {
-      double sum = a[i][j];
+      const double* const other = &a[j * n];
+      double sum = row[j];
       for (std::size_t k = 0; k < j; ++k)
-        sum -= a[i][k] * a[j][k];
-      a[i][j] = i == j ? std::sqrt(sum) : sum / a[j][j];
+        sum -= row[k] * other[k];
+      row[j] = i == j ? std::sqrt(sum) : sum / other[j];
     }
     for (std::size_t k = 0; k < i; ++k)
-      b[i] -= a[i][k] * b[k];
-    b[i] /= a[i][i];
+      b[i] -= row[k] * b[k];
+    b[i] /= row[i];
   }
   for (std::size_t i = n; i-- > 0;) {
     for (std::size_t k = i + 1; k < n; ++k)
-      b[i] -= a[k][i] * b[k];
-    b[i] /= a[i][i];
+      b[i] -= a[k * n + i] * b[k];
+    b[i] /= a[i * n + i];
   }
-  return b;
 }
 
 /// What each part takes by the machine's rates.
@@ -165,7 +169,9 @@ KernelFamily::KernelFamily(std::string kernel, kernels::Bytes of_element, std::v
       most_[i] = std::max(most_[i], extents[i]);
     }
     excesses.push_back(std::log(row.seconds / fitted(row.run)));
-    points_.push_back({.row = row, .at = coordinates_of(kernel_, row.run), .log_excess = excesses.back()});
+    points_.push_back({.row = row, .log_excess = excesses.back()});
+    const auto at = coordinates_of(kernel_, row.run);
+    coordinates_.insert(coordinates_.end(), at.begin(), at.end());
   }
   const auto middle = excesses.begin() + std::ssize(excesses) / 2;
   std::ranges::nth_element(excesses, middle);
@@ -184,39 +190,49 @@ bool KernelFamily::encloses(const Run& run) const {
   return true;
 }
 
-double KernelFamily::excess_at(const std::vector<double>& at) const {
-  std::vector<std::pair<double, const Point*>> near;
-  for (const auto& point : points_)
-    near.emplace_back(squared_distance(point.at, at), &point);
+Place KernelFamily::place_of(std::size_t point) const {
+  const auto count = coordinates_.size() / points_.size();
+  return Place(coordinates_).subspan(point * count, count);
+}
+
+double KernelFamily::excess_at(Place at, std::vector<Near> near) const {
   const auto count = std::min(nearest_rows, near.size());
-  std::ranges::partial_sort(near, near.begin() + static_cast<std::ptrdiff_t>(count), {},
-                            [](const auto& pair) { return pair.first; });
-  Matrix likenesses(count, std::vector<double>(count));
-  std::vector<double> to_run;
+  std::ranges::partial_sort(near, near.begin() + static_cast<std::ptrdiff_t>(count), {}, &Near::squared);
+  std::array<double, nearest_rows * nearest_rows> likenesses;
+  std::array<double, nearest_rows> weights;
   for (std::size_t i = 0; i < count; ++i) {
+    const auto of_row = place_of(near[i].point);
     for (std::size_t j = 0; j < i; ++j)
-      likenesses[i][j] = likeness(near[i].second->at, near[j].second->at);
-    likenesses[i][i] = 1 + own_share + near[i].second->row.variance / variance_;
-    to_run.push_back(likeness(near[i].second->at, at));
+      likenesses[i * count + j] = likeness(of_row, place_of(near[j].point));
+    likenesses[i * count + i] = 1 + own_share + points_[near[i].point].row.variance / variance_;
+    weights[i] = likeness(of_row, at);
   }
-  const auto weights = solved(std::move(likenesses), std::move(to_run));
+  solve(std::span(likenesses).first(count * count), std::span(weights).first(count));
   double excess = usual_excess_;
   for (std::size_t i = 0; i < count; ++i)
-    excess += weights[i] * (near[i].second->log_excess - usual_excess_);
+    excess += weights[i] * (points_[near[i].point].log_excess - usual_excess_);
   return excess;
 }
 
 KernelFamily::Time KernelFamily::at(const Run& run) const {
-  const auto row = std::ranges::find(points_, run, [](const Point& point) { return point.row.run; });
-  if (row != points_.end()) return {row->row.seconds, Basis::measured};
   const auto at = coordinates_of(kernel_, run);
-  return {fitted(run) * std::exp(excess_at(at)), encloses(run) ? Basis::interpolated : Basis::extrapolated};
+  std::vector<Near> near;
+  near.reserve(points_.size());
+  for (std::size_t p = 0; p < points_.size(); ++p) {
+    const double squared = squared_distance(place_of(p), at);
+    if (squared == 0 && points_[p].row.run == run) return {points_[p].row.seconds, Basis::measured};
+    near.push_back({squared, p});
+  }
+  return {fitted(run) * std::exp(excess_at(at, std::move(near))),
+          encloses(run) ? Basis::interpolated : Basis::extrapolated};
 }
 
 const KernelFamily::Row& KernelFamily::nearest(const Run& run) const {
   const auto at = coordinates_of(kernel_, run);
-  return std::ranges::min_element(points_, {}, [&](const Point& p) { return squared_distance(p.at, at); })
-      ->row;
+  std::size_t nearest = 0;
+  for (std::size_t p = 1; p < points_.size(); ++p)
+    if (squared_distance(place_of(p), at) < squared_distance(place_of(nearest), at)) nearest = p;
+  return points_[nearest].row;
 }
 
 }  // namespace partita::cost

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -62,17 +63,23 @@ class KernelFamily {
  private:
   struct Point {
     Row row;
-    std::vector<double> at;
     double log_excess;  ///< of the row's seconds over the fitted ones
+  };
+  struct Near {
+    double squared;  ///< distance
+    std::size_t point;
   };
   [[nodiscard]] double fitted(const Run&) const;
   [[nodiscard]] bool encloses(const Run&) const;
-  [[nodiscard]] double excess_at(const std::vector<double>& at) const;
+  /// Of all points, each with its distance from `at`.
+  [[nodiscard]] double excess_at(std::span<const double> at, std::vector<Near>) const;
+  [[nodiscard]] std::span<const double> place_of(std::size_t point) const;
 
   std::string kernel_;
   kernels::Bytes of_element_;
   std::vector<double> seconds_of_parts_;  ///< each part, of one call, FLOP or byte
   std::vector<Point> points_;
+  std::vector<double> coordinates_;         ///< of all points, one after the other
   double usual_excess_ = 0, variance_ = 0;  ///< the middle of all, and how far they lie from it
   std::vector<double> least_, most_;        ///< extents of the rows
 };

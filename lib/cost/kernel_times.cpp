@@ -43,6 +43,12 @@ KernelKey family_of(KernelKey key) {
   return key;
 }
 
+/// Whether keys differ in no more than families do not: what stands side by side in a file mostly does.
+bool are_alike(const KernelKey& a, const KernelKey& b) {
+  return a.kernel == b.kernel && a.phase == b.phase && a.type == b.type && a.layout == b.layout &&
+         a.shape.size() == b.shape.size() && a.implementation == b.implementation && a.threads == b.threads;
+}
+
 /// `beyond` of so many caches; nothing lies beyond one of which nobody says.
 Run run_of(const KernelKey& key, std::size_t caches) {
   Run run{.shape = key.shape, .beyond = key.beyond, .marks = {}, .active_ranks = key.active_ranks};
@@ -93,19 +99,20 @@ class KernelTimes::Table {
       : execution_(execution),
         machine_(shared_by(machine, execution_.active_ranks)),
         states_(states_of(execution)) {
-    std::map<KernelKey, std::vector<KernelFamily::Row>> rows;
-    for (const auto& row : machine.kernels)
-      if (row.key.implementation == execution_.implementation && row.key.threads == execution_.threads)
-        rows[family_of(row.key)].push_back(
-            {row.key, run_of(row.key, machine.caches.size()), row.median_seconds, variance_of(row)});
-    for (auto& [family, of_family] : rows)
-      families_.emplace(
-          family, KernelFamily(family.kernel, bytes_of_element(family.type), std::move(of_family), machine_));
+    const KernelKey* last = nullptr;
+    std::vector<KernelFamily::Row>* rows = nullptr;
+    for (const auto& row : machine.kernels) {
+      const auto& key = row.key;
+      if (key.implementation != execution_.implementation || key.threads != execution_.threads) continue;
+      if (last == nullptr || !are_alike(*last, key)) rows = &rows_[family_of(key)];
+      rows->push_back({key, run_of(key, machine.caches.size()), row.median_seconds, variance_of(row)});
+      last = &key;
+    }
   }
 
   /// Of each instruction; nothing where no row would tell.
   [[nodiscard]] std::vector<Extents> beyond_of(const step::Program& program, std::int64_t batch) const {
-    if (families_.empty() || machine_.caches.empty()) return {};
+    if (rows_.empty() || machine_.caches.empty()) return {};
     return beyond_caches(program, batch, execution_, machine_.caches);
   }
 
@@ -122,7 +129,7 @@ class KernelTimes::Table {
 
   [[nodiscard]] InstructionTime of(const step::Program& program, const step::Instruction& instruction,
                                    std::int64_t samples, const Extents& beyond) const {
-    if (!families_.empty())
+    if (!rows_.empty())
       if (const auto known = known_time(key_of(program, instruction, samples, beyond))) return *known;
     const auto work =
         instruction.kind == step::Kind::update
@@ -132,24 +139,37 @@ class KernelTimes::Table {
   }
 
   [[nodiscard]] std::optional<KernelKey> nearest(const KernelKey& key) const {
-    const auto family = families_.find(family_of(key));
-    if (family == families_.end()) return std::nullopt;
-    return family->second.nearest(run_of(key, machine_.caches.size())).key;
+    const auto* const family = family_with(key);
+    if (family == nullptr) return std::nullopt;
+    return family->nearest(run_of(key, machine_.caches.size())).key;
   }
 
  private:
+  /// Fitted when it is first asked for: a model has few of a machine's kernels. Null where no row is of it.
+  [[nodiscard]] const KernelFamily* family_with(const KernelKey& key) const {
+    const auto family = family_of(key);
+    const auto rows = rows_.find(family);
+    if (rows == rows_.end()) return nullptr;
+    const auto fitted = families_.find(family);
+    if (fitted != families_.end()) return &fitted->second;
+    const auto of_element = bytes_of_element(family.type);
+    return &families_.emplace(family, KernelFamily(family.kernel, of_element, rows->second, machine_))
+                .first->second;
+  }
+
   [[nodiscard]] std::optional<InstructionTime> known_time(const KernelKey& key) const {
     if (const auto found = found_.find(key); found != found_.end()) return found->second;
-    const auto family = families_.find(family_of(key));
-    if (family == families_.end()) return std::nullopt;
-    const auto [seconds, basis] = family->second.at(run_of(key, machine_.caches.size()));
+    const auto* const family = family_with(key);
+    if (family == nullptr) return std::nullopt;
+    const auto [seconds, basis] = family->at(run_of(key, machine_.caches.size()));
     return found_.emplace(key, InstructionTime{machine::picoseconds(seconds), basis}).first->second;
   }
 
   Execution execution_;
   Machine machine_;
   std::size_t states_;
-  std::map<KernelKey, KernelFamily> families_;
+  std::map<KernelKey, std::vector<KernelFamily::Row>> rows_;  ///< by family
+  mutable std::map<KernelKey, KernelFamily> families_;
   mutable std::map<KernelKey, InstructionTime> found_;
 };
 

@@ -137,42 +137,45 @@ class Touches {
  public:
   explicit Touches(std::size_t times) : bytes_(times) {}
 
-  /// Touches a range at `now`, which no earlier touch had. `found(bytes, distance)`: of each part
-  /// of it that was known, and how many different bytes were touched from its last touch on.
+  /// Touches a range at `now`, which no earlier touch had. `found`: of each part of it that was known, the
+  /// bytes, and how many different ones were touched from its last touch on.
   template <class Found>
   void touch(Range range, std::size_t now, const Found& found) {
     split(range.begin);
     split(range.end);
-    auto part = parts_.lower_bound(range.begin);
-    while (part != parts_.end() && part->first < range.end) {
-      const auto size = part->second.end - part->first;
-      const auto last = part->second.touched;
-      found(static_cast<double>(size), static_cast<double>(bytes_.from(last)));
-      bytes_.add(last, -size);
+    const auto first = std::ranges::lower_bound(parts_, range.begin, {}, &Part::begin);
+    auto part = first;
+    for (; part != parts_.end() && part->begin < range.end; ++part) {
+      const auto size = part->end - part->begin;
+      found(static_cast<double>(size), static_cast<double>(bytes_.from(part->touched)));
+      bytes_.add(part->touched, -size);
       bytes_.add(now, size);
-      part = parts_.erase(part);
     }
     bytes_.add(now, range.size() - bytes_.from(now));  // what nobody had touched
-    parts_.emplace(range.begin, Part{range.end, now});
+    const Part whole{range.begin, range.end, now};
+    if (first == part) return void(parts_.insert(first, whole));
+    *first = whole;
+    parts_.erase(first + 1, part);
   }
 
  private:
   struct Part {
-    std::int64_t end;
+    std::int64_t begin, end;
     std::size_t touched;
   };
   /// Makes an address the begin of a part, if it lies in one.
   void split(std::int64_t at) {
-    auto part = parts_.upper_bound(at);
+    auto part = std::ranges::upper_bound(parts_, at, {}, &Part::begin);
     if (part == parts_.begin()) return;
     --part;
-    if (part->first == at || part->second.end <= at) return;
-    parts_.emplace(at, part->second);
-    part->second.end = at;
+    if (part->begin == at || part->end <= at) return;
+    const Part rest{at, part->end, part->touched};
+    part->end = at;
+    parts_.insert(part + 1, rest);
   }
 
-  std::map<std::int64_t, Part> parts_;  ///< by their begin; they do not overlap
-  Sums bytes_;                          ///< by the time of their last touch
+  std::vector<Part> parts_;  ///< by their begin; they do not overlap
+  Sums bytes_;               ///< by the time of their last touch
 };
 
 /// Of each cache, what a rank has of it beside others that are active.
@@ -203,11 +206,12 @@ std::vector<std::vector<std::int64_t>> beyond_caches(const Program& program, std
     ranges += touched.emplace_back(addresses.of(instruction)).size();
   Touches touches(2 * ranges);
   std::size_t now = 0;
+  std::vector<double> beyond(cache_bytes.size());
   std::vector<std::vector<std::int64_t>> percents;
   for (const bool counts : {false, true})  // the second step finds everything where the first left it
     for (const auto& of_instruction : touched) {
       double all = 0;
-      std::vector<double> beyond(cache_bytes.size());
+      std::ranges::fill(beyond, 0);
       for (const auto& range : of_instruction)
         touches.touch(range, now++, [&](double bytes, double distance) {
           all += bytes;

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <deque>
 #include <memory>
+#include <optional>
 
+#include "partita/base/clock.hpp"
 #include "partita/results/statistics.hpp"
 #include "partita/run/trial.hpp"
 
@@ -14,12 +16,28 @@ namespace {
 /// Of a turn; the first one of a plan's first turn finds caches cold and is left out.
 constexpr int steps_of_turn = 3;
 
+std::optional<plan::Split> split_of(const Input& input, std::size_t plan,
+                                    std::vector<base::Violation>& violations) {
+  const auto options = predict::with(input.unsplit(), input.plans[plan].candidate);
+  return config::split_for_training(options, input.machine, violations);
+}
+
 Input split_by(Input input, std::size_t plan) {
+  input.split = split_of(input, plan, input.violations);
   input.options = predict::with(input.unsplit(), input.plans[plan].candidate);
-  input.split = config::split_for_training(input.options, input.machine, input.violations);
   for (std::size_t p = 0; p < input.plans.size(); ++p)
     input.plans[p].row.chosen = p == plan;
   return input;
+}
+
+/// As many as are asked for; else no more than a share of the training's steps allows.
+int rounds_of(const Input& input) {
+  constexpr int most_rounds = 3;
+  constexpr std::int64_t steps_for_one = 100;  // 1 %
+  if (input.options.automatic.measure) return *input.options.automatic.measure;
+  const auto steps = input.options.train.steps_on(input.data->train.samples);
+  const auto of_round = static_cast<std::int64_t>(input.plans.size()) * steps_of_turn;
+  return static_cast<int>(std::clamp<std::int64_t>(steps / (steps_for_one * of_round), 1, most_rounds));
 }
 
 }  // namespace
@@ -35,6 +53,7 @@ config::RunOptions Input::unsplit() const {
 }
 
 void choose_plan(Input& input, int world_size) {
+  const double begin = base::now_seconds();
   const auto raced = static_cast<std::size_t>(input.options.automatic.candidates);
   input.given = GivenModel{input.options.model, input.options.model_text};
   const auto plans = predict::search(input.unsplit(), world_size, input.machine, input.table, {.top = raced});
@@ -48,21 +67,23 @@ void choose_plan(Input& input, int world_size) {
         {"strategy", "auto", "finds no split of this training for " + std::to_string(world_size) + " ranks"});
   else
     input = split_by(std::move(input), 0);
+  input.planning_seconds = base::now_seconds() - begin;
 }
 
 Input race_plans(const Job& job, const run::TrainingOptions& training, kernels::Backend& backend) {
+  const double begin = base::now_seconds();
   const auto& data = job.input.data->train;
   auto input = job.input;
   auto& world = job.world;
-  std::deque<Input> of_plan;  // trials refer to its models
+  std::deque<plan::Split> splits;  // trials refer to their models
   std::vector<std::unique_ptr<run::Trial>> trials;
   for (std::size_t p = 0; p < input.plans.size(); ++p) {
-    const auto& split = *of_plan.emplace_back(split_by(input, p)).split;
+    const auto& split = splits.emplace_back(split_of(input, p, input.violations).value());
     trials.push_back(std::make_unique<run::Trial>(split.model, split.plan, training, backend, world, data));
     trials.back()->step();
   }
   std::vector<std::vector<double>> seconds(trials.size());
-  for (int round = 0; round < input.options.automatic.measure; ++round)
+  for (int round = rounds_of(input); round > 0; --round)
     for (std::size_t p = 0; p < trials.size(); ++p)
       for (int s = 0; s < steps_of_turn; ++s) {
         double slowest = trials[p]->step();
@@ -75,6 +96,8 @@ Input race_plans(const Job& job, const run::TrainingOptions& training, kernels::
     if (input.plans[p].row.measured_seconds < input.plans[best].row.measured_seconds) best = p;
   }
   world.barrier();  // nobody frees memory that another rank still looks at
+  trials.clear();
+  input.planning_seconds += base::now_seconds() - begin;
   return split_by(std::move(input), best);
 }
 

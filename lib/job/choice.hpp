@@ -13,8 +13,8 @@ namespace partita::job {
 /// possible.
 void choose_plan(Input&, int world_size);
 
-/// The input with the plan that takes least time when the best ones are tried in turn, `auto.measure` times,
-/// and what was measured. Collective over the world; the same on all ranks.
+/// The input with the plan that takes least time when the best ones are tried in turn, in as many rounds as
+/// `auto.measure` says, and what was measured. Collective over the world; the same on all ranks.
 Input race_plans(const Job&, const run::TrainingOptions&, kernels::Backend&);
 
 }  // namespace partita::job

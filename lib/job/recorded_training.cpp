@@ -44,11 +44,14 @@ RecordedTraining::RecordedTraining(const Job& job, run::Training& training, kern
       training_(&training),
       log_(log),
       replanner_(replanner),
-      record_(begin_record(job, training, backend, threads)) {}
+      record_(begin_record(job, training, backend, threads)) {
+  if (!job.input.clock) overhead_.planning_seconds = job.input.planning_seconds;  // of this host's time
+}
 
 void RecordedTraining::continue_from(const Resumed& resumed) {
   if (job_.world.rank() != 0) return;
   continue_record(record_, resumed);
+  overhead_.first_step = record_.steps.count();
   earlier_timeline_ = record_.timeline;
   if (!resumed.same_run) return;
   earlier_ = {.traffic = resumed.record.traffic, .peers = resumed.record.peers};
@@ -60,8 +63,9 @@ void RecordedTraining::continue_from(const Resumed& resumed) {
     earlier_replans_.push_back({.step = resumed.step, .before = earlier_replans_.back().after, .after = now});
 }
 
-void RecordedTraining::continue_with(run::Training& training) {
+void RecordedTraining::continue_with(run::Training& training, double checkpoint_seconds) {
   training_ = &training;
+  overhead_.checkpoint_seconds += checkpoint_seconds;
   recorded_ = timed_ = 0;
   earlier_timeline_ = record_.timeline;
   earlier_memory_ = record_.memory;
@@ -93,7 +97,8 @@ const results::RunRecord& RecordedTraining::finish(results::Status status) {
   record_.attributes.status = status;
   record_.attributes.status_reason = training_->failure();
   update();
-  if (job_.world.rank() == 0) record_.figures = figures_of_merit(record_, *training_);
+  overhead_.checkpoint_seconds += training_->checkpoint_seconds();
+  if (job_.world.rank() == 0) record_.figures = figures_of_merit(record_, *training_, overhead_);
   write();
   return record_;
 }

@@ -16,7 +16,8 @@ class RecordedTraining {
   /// Goes on from a checkpoint instead of the beginning.
   void continue_from(const Resumed&);
   /// The steps that follow are those of another training, which goes on where this one has ended.
-  void continue_with(run::Training&);
+  /// `checkpoint_seconds`: that the checkpoints of the one before took.
+  void continue_with(run::Training&, double checkpoint_seconds);
   run::Outcome run();
   /// The final result, whichever way the run ended. Collective; complete on rank 0.
   const results::RunRecord& finish(results::Status);
@@ -32,6 +33,7 @@ class RecordedTraining {
   Replanner& replanner_;
   results::RunRecord record_;
   Exchanged earlier_;         ///< before the checkpoint
+  Overhead overhead_;         ///< of trainings before this one
   std::size_t recorded_ = 0;  ///< steps of the training
   results::Timeline earlier_timeline_;
   std::size_t timed_ = 0;  ///< steps of the training

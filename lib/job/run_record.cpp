@@ -152,8 +152,8 @@ void add_timeline(results::RunRecord& record, comm::Communicator& world, const m
   }
 }
 
-std::vector<results::Figure> figures_of_merit(const results::RunRecord& record,
-                                              const run::Training& training) {
+std::vector<results::Figure> figures_of_merit(const results::RunRecord& record, const run::Training& training,
+                                              const Overhead& overhead) {
   std::vector<results::Figure> figures;
   double samples = 0, seconds = 0;
   for (std::size_t i = 5; i < record.steps.count(); ++i) {
@@ -169,11 +169,13 @@ std::vector<results::Figure> figures_of_merit(const results::RunRecord& record,
     if (std::isfinite(record.epochs.back().test_accuracy))
       figures.push_back({"test_accuracy", record.epochs.back().test_accuracy, "1"});
   }
-  double stepped = 0;  // since the start, or the restart, of this process
-  for (const auto& step : training.steps())
-    stepped += step.seconds;
-  if (training.checkpoint_seconds() > 0 && stepped > 0)
-    figures.push_back({"checkpoint_overhead", training.checkpoint_seconds() / stepped, "1"});
+  double stepped = 0;
+  for (std::size_t i = overhead.first_step; i < record.steps.count(); ++i)
+    stepped += record.steps.seconds[i];
+  if (overhead.planning_seconds > 0 && stepped > 0)
+    figures.push_back({"planning_overhead", overhead.planning_seconds / stepped, "1"});
+  if (overhead.checkpoint_seconds > 0 && stepped > 0)
+    figures.push_back({"checkpoint_overhead", overhead.checkpoint_seconds / stepped, "1"});
   if (const auto reached = training.seconds_to_target())
     figures.push_back({"time_to_accuracy", *reached, "s"});
   return figures;

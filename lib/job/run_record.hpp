@@ -26,8 +26,16 @@ void update_record(results::RunRecord&, comm::Communicator& world, run::Training
 /// A row of `/epochs` as the training keeps it.
 run::EpochRow epoch_row(const results::EpochRow&);
 
+/// What this process took of rank 0 beside its steps, in seconds.
+struct Overhead {
+  double planning_seconds = 0;    ///< of strategy=auto
+  double checkpoint_seconds = 0;  ///< of all trainings
+  std::size_t first_step = 0;     ///< of the record: those before are of earlier processes
+};
+
 /// Figures of merit of the finished run, from the record on rank 0. Throughput excludes the first five steps.
-std::vector<results::Figure> figures_of_merit(const results::RunRecord&, const run::Training&);
+std::vector<results::Figure> figures_of_merit(const results::RunRecord&, const run::Training&,
+                                              const Overhead&);
 
 /// The spans of the steps that were asked for. Collective over `world`; complete on rank 0.
 void add_timeline(results::RunRecord&, comm::Communicator& world, const model::ModelSpec&,

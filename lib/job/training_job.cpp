@@ -178,13 +178,14 @@ run::Outcome train_on_plans(const Job& job, std::unique_ptr<run::Training>& trai
   for (; outcome == run::Outcome::left; outcome = recorded.run()) {
     if (!training->is_checkpointed()) continue;
     const auto epochs = training->epochs();
+    const double checkpoint_seconds = training->checkpoint_seconds();
     const auto folder =
         results::checkpoint_folder(config::checkpoint_dir(job.input.options), training->committed_step());
     job.world.barrier();  // nobody frees memory that another rank still looks at
     training.reset();
     training = bind(replanner.move());
     training->restore(folder, results::read_manifest(folder), epochs);
-    recorded.continue_with(*training);
+    recorded.continue_with(*training, checkpoint_seconds);
   }
   return outcome;
 }
@@ -276,7 +277,7 @@ int run_training(const Job& job) {
                    << ", none was measured" << std::endl;
   }
   if (job.input.plans.empty()) return run_planned(job, asked, *backend, threads);
-  const bool races = options.automatic.measure > 0 && job.input.plans.size() > 1;
+  const bool races = options.automatic.measure.value_or(1) > 0 && job.input.plans.size() > 1;
   const Input chosen = races ? race_plans(job, asked, *backend) : job.input;
   const Job planned = job.with(chosen);
   tell_plans(planned);

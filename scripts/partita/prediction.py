@@ -12,11 +12,11 @@ def is_measured(run):
 
 
 def pairs_of(runs):
-    """Each prediction with the first measured run of the same model, grid and batch, where both have a timeline; `runs` are
-    (label, result)."""
+    """Each prediction with the first measured run of the same model and batch, where both have a timeline, of steps on the same grid;
+    `runs` are (label, result)."""
     def place(run):
-        return [run.attributes[name] for name in ("model", "grid", "batch")]
-    usable = [(label, run) for label, run in runs if "timeline" in run]
+        return run.attributes["model"], run.attributes["batch"], step_of(run).grid
+    usable = [(label, run) for label, run in runs if step_of(run) is not None]
     return [(measured, predicted) for predicted in usable if not is_measured(predicted[1])
             for measured in [pair for pair in usable if is_measured(pair[1]) and place(pair[1]) == place(predicted[1])][:1]]
 
@@ -24,8 +24,6 @@ def pairs_of(runs):
 def draw_beside(measured, predicted):
     """Of (label, result) each: the same stages or ranks, the steps begin together."""
     steps = [(label, run, step_of(run)) for label, run in (measured, predicted)]
-    if any(step is None for *_, step in steps):
-        return None
     duration = max(step.duration for *_, step in steps)
     height, few = steps[0][2].height(most=6)
     figure = new_figure(2 * height + 2.3, "A step as it was measured, and as it was predicted")
@@ -56,9 +54,9 @@ def idle_share(step):
 
 
 def describe(steps, shown, missing):
-    (_, _, first), (_, run, second) = steps
+    (_, _, first), (_, _, second) = steps
     error = 100 * (second.duration / first.duration - 1)
-    what = "stage" if run.grid["pipeline"] > 1 else "rank"
+    what = "stage" if second.has_stages else "rank"
     alt = (f"Measured, the step took {seconds_text(first.duration)}, in which a {what} waited or was not in the step for"
            f" {100 * idle_share(first):.0f} % on average; predicted, {seconds_text(second.duration)} and"
            f" {100 * idle_share(second):.0f} %; {plural(len(first.rows), what)} as rows.")

@@ -19,6 +19,8 @@ TABLES = {
     "memory": ("rank", "the run recorded no memory"),
     "figures": ("figure", "the run ended before it had figures of merit"),
     "benchmarks": ("row", "the file is not of a benchmark"),
+    "plans": ("candidate", "the run was not started with strategy=auto"),
+    "replans": ("replan", "the run kept its plan"),
     "critical_path": ("share", "only predictions of partita-simulate have it"),
     "scaling": ("row", "only partita-simulate --scaling writes it"),
     "timeline": ("span", "record it with --timeline.steps=2"),
@@ -60,6 +62,11 @@ def _column(dataset):
     return numpy.char.decode(values, "utf-8", "backslashreplace").astype(object) if values.dtype.kind == "S" else values
 
 
+def _grid_of(text):
+    """Extents of "data=2 pipeline=1 tensor=1", by axis."""
+    return {axis: int(extent) for axis, extent in (word.split("=") for word in text.split())}
+
+
 def _columns(group):
     return {name: _column(item) for name, item in group.items() if isinstance(item, h5py.Dataset)}
 
@@ -68,7 +75,7 @@ class Result:
     """One run. Every group of the file is an attribute; a group that was not recorded raises `NotRecorded`.
 
     pandas tables: `epochs` (by epoch), `traffic`, `peers`, `reductions`, `memory` (by rank), `figures`, `benchmarks`, `timeline`,
-    `critical_path`, `scaling` (of predictions),
+    `plans`, `replans`, `critical_path`, `scaling` (of predictions),
     `model` (by layer), `ranks_table` (by rank: host, cpu_model, cores, device, grid_data, grid_pipeline, grid_tensor).
     xarray data sets: `steps` (loss, samples, seconds, learning_rate [step]; rank_seconds [step, rank]; phase_seconds
     [phase, step, rank]), `inference` (latency_seconds [batch]; prediction [sample] or output [sample, feature]).
@@ -80,7 +87,7 @@ class Result:
         self.path, self.attributes, self.environment = pathlib.Path(path), attributes, environment
         self.clock_uncertainty_seconds = clock_uncertainty_seconds
         self._groups = groups
-        self.grid = {axis: int(extent) for axis, extent in (word.split("=") for word in attributes["grid"].split())}
+        self.grid = _grid_of(attributes["grid"])
         self.ranks = self.grid["data"] * self.grid["pipeline"] * self.grid["tensor"]
         self.config, self.unused = parse_config(attributes["config"])
 
@@ -101,6 +108,17 @@ class Result:
             reason = TABLES[group][1] if group in TABLES else DATASETS.get(group, "no such group is known")
             raise NotRecorded(f"{self.path} has no /{group}: {reason}")
         return self._groups[group]
+
+    def plan_at(self, step):
+        """Extents by axis and the pipeline's schedule of this step: a run that changed its plan on the way had another one before."""
+        grid, schedule = self.grid, self.config.get("pipeline.schedule", "")
+        if "replans" in self:
+            columns = self.columns("replans")
+            over = columns["step"] <= step
+            name = columns["after"][over][-1] if over.any() else columns["before"][0]
+            axes, _, rest = name.partition(", ")
+            grid, schedule = _grid_of(axes), rest.partition(",")[0]
+        return grid, schedule
 
     def __getattr__(self, name):
         if name not in TABLES:

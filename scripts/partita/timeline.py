@@ -54,12 +54,11 @@ def pieces_of(span, splits_backward, ready):
     return [piece for piece in ((BUBBLE, begin, sent), (TRANSFER, sent, end)) if piece[2] > piece[1]]
 
 
-def rows_of(run):
+def rows_of(grid, ranks):
     """(label, rank) of the rows: the stages of the first pipeline where there are stages, else the ranks."""
-    grid = run.grid
     if grid["pipeline"] > 1:
         return [(f"stage {stage}", stage * grid["tensor"]) for stage in range(grid["pipeline"])]
-    return [(f"rank {rank}" if run.ranks <= 16 else str(rank), rank) for rank in range(run.ranks)]
+    return [(f"rank {rank}" if ranks <= 16 else str(rank), rank) for rank in range(ranks)]
 
 
 def blocks_of(spans, splits_backward, least, ready, begin, end):
@@ -96,10 +95,11 @@ class Step:
     def __init__(self, run, table):
         self.run = run
         self.step, self.begin, self.end = quickest_step(table)
+        self.grid, self.schedule = run.plan_at(self.step)
         table = table[table.step == self.step].sort_values(["rank", "start_seconds"], kind="stable")
         everything = run.timeline[run.timeline.step == self.step]
         self.ready = ready_times(everything[everything.kind.isin(("send", "receive")) & (everything.flow >= 0)])
-        rows = rows_of(run)
+        rows = rows_of(self.grid, run.ranks)
         self.left_out, self.rows = max(0, len(rows) - MOST_ROWS), rows[:MOST_ROWS]
         self.spans = {rank: list(of_rank.itertuples()) for rank, of_rank in table.groupby("rank")}
 
@@ -107,9 +107,13 @@ class Step:
     def duration(self):
         return self.end - self.begin
 
+    @property
+    def has_stages(self):
+        return self.grid["pipeline"] > 1
+
     def blocks(self, least):
         """By row; waits shorter than `least` are left out."""
-        splits = self.run.config.get("pipeline.schedule", "").startswith("zb") and self.run.grid["pipeline"] > 1
+        splits = self.schedule.startswith("zb") and self.has_stages
         absent = [[OUTSIDE, self.begin, self.end, -1, -1]]
         return [blocks_of(self.spans[rank], splits, least, self.ready, self.begin, self.end) if rank in self.spans else absent
                 for _, rank in self.rows]
@@ -126,7 +130,7 @@ class Step:
         draw_blocks(axes, blocks, self.begin, factor, 0.16 if few else 0.4)
         label_rows(axes, [name for name, _ in self.rows], height)
         axes.set_xlim(0, duration * factor)
-        if self.run.grid["pipeline"] == 1 and self.run.ranks > 16:
+        if not self.has_stages and self.run.ranks > 16:
             axes.set_ylabel("rank")
         return number_blocks(axes, blocks, self.begin, factor, height / len(self.rows), duration, few)
 
@@ -150,7 +154,7 @@ def draw_timeline(label, run):
     axes.set_xlabel(f"time since the step's begin / {seconds_unit(step.duration)[1]}")
     legend_above(axes, columns=5)
     return Picture("timeline", "Timeline of one step", figure,
-                   *describe(run, step.rows, step.blocks(0), step.step, step.begin, step.end, step.left_out, shown, missing))
+                   *describe(run, step, shown, missing))
 
 
 def draw_blocks(axes, rows, begin, factor, above):
@@ -207,16 +211,16 @@ def number_blocks(axes, rows, begin, factor, row_inches, duration, above):
     return shown, len(numbers) - shown
 
 
-def describe(run, rows, blocks, step, begin, end, left_out, shown, missing):
+def describe(run, step, shown, missing):
     """Alternative text and caption."""
-    what = "stage" if run.grid["pipeline"] > 1 else "rank"
+    what, blocks = "stage" if step.has_stages else "rank", step.blocks(0)
     shares = {kind: numpy.array([sum(last - first for k, first, last, _, _ in row if k == kind) for row in blocks])
-              / (end - begin) for kind in IDLE}
+              / step.duration for kind in IDLE}
     idle = sum(shares.values())
     microbatches = {block[3] for row in blocks for block in row} - {-1}
     means = ", ".join(f"{kind.removeprefix('waiting: ')} {100 * share.mean():.0f} %"
                       for kind, share in shares.items() if share.any())
-    alt = (f"Step {step} took {seconds_text(end - begin)}; {plural(len(rows), what)} as rows;"
+    alt = (f"Step {step.step} took {seconds_text(step.duration)}; {plural(len(step.rows), what)} as rows;"
            f" micro-batches: {max(1, len(microbatches))}; a {what} waits or is not in the step for {100 * idle.min():.0f} to"
            f" {100 * idle.max():.0f} % of it" + (f" (on average: {means})." if means else "."))
     recorded = len(set(run.columns("timeline")["step"]))
@@ -233,10 +237,10 @@ def describe(run, rows, blocks, step, begin, end, left_out, shown, missing):
     if means:
         caption += f"Of the step, on average: {means}."
     caption = caption.rstrip()
-    if run.grid["pipeline"] > 1 and run.ranks > len(rows):
+    if step.has_stages and run.ranks > len(step.rows):
         caption += " The stages of the first pipeline; the others do the same with other samples or shares."
-    if left_out:
-        caption += f" {plural(left_out, what)} more: see all with partita-timeline."
+    if step.left_out:
+        caption += f" {plural(step.left_out, what)} more: see all with partita-timeline."
     if run.clock_uncertainty_seconds:
         caption += f" Clocks of nodes may lie {seconds_text(run.clock_uncertainty_seconds)} apart."
     return alt, caption

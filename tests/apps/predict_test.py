@@ -2,6 +2,7 @@
 
 Usage: predict_test.py MPIEXEC PARTITA_TRAIN PARTITA_SIMULATE PARTITA_PLAN PARTITA_COMPARE SOURCE_FOLDER
 """
+import csv
 import json
 import os
 import pathlib
@@ -145,6 +146,30 @@ assert "scaling = 8..4: must be A..B" in ended.stderr, ended.stderr
 ended = run(simulate, "--config", source / "inputs/runs/digits_mlp.ini", "--compute.backend=abacus", expected=2)
 assert "compute.backend = abacus" in ended.stderr, ended.stderr
 run(simulate, "--config", source / "inputs/runs/digits_mlp.ini", "--compute.backend=cuda")  # a device that need not be here
+# Run files of all that are simulated, which train the plans of the table; only such files are replaced.
+every = folder / "plans"
+asked = ["--config", source / "inputs/runs/digits_cnn.ini", "--ranks=3", "--train.batch=6",
+         f"--machine={source.resolve()}/inputs/machines/fat-tree.machine", f"--write-all={every}"]
+run(plan, *asked, "--top=4")
+with (every / "plans.csv").open(newline="") as table:
+    plans = list(csv.DictReader(table))
+assert sorted(path.name for path in every.iterdir()) == sorted(["plans.csv", *(row["file"] for row in plans)]) and len(plans) >= 4, plans
+times = [float(row["step_seconds"]) for row in plans]
+assert times == sorted(times) and {row["known_as"] for row in plans} >= {"data alone", "tensor within a node"}, plans
+for row, seconds in list(zip(plans, times))[:2] + list(zip(plans, times))[-1:]:
+    run(simulate, "--config", every / row["file"], "--train.steps=4", "--output", folder / "of-plan.h5", "--overwrite")
+    with h5py.File(folder / "of-plan.h5") as file:
+        assert row["plan"].startswith(file.attrs["grid"].decode()) and abs(file["steps/seconds"][-1] / seconds - 1) < 1e-9, (row, seconds)
+run(mpiexec, "-n", 3, train, "--config", every / plans[0]["file"], "--train.steps=2", "--evaluate.every=0")
+ended = run(plan, *asked, expected=2)
+assert f"write-all = {every}: holds plans; --overwrite replaces them" in ended.stderr, ended.stderr
+run(plan, *asked, "--top=1", "--overwrite")
+assert len(list(every.iterdir())) < len(plans) + 1 and not (every / plans[-1]["file"]).exists()
+(every / "mine.txt").write_text("mine")
+ended = run(plan, *asked, "--overwrite", "--memory=much", expected=2)
+assert "holds mine.txt, which is not of plans" in ended.stderr and "memory = much" in ended.stderr, ended.stderr
+ended = run(plan, *asked[:-1], f"--write-all={folder}/none/plans", expected=2)
+assert f"the folder {folder}/none does not exist" in ended.stderr, ended.stderr
 before = best.read_bytes()
 ended = run(plan, "--config", best, "--ranks=2", "--write", best, "--overwrite", expected=2)
 assert "write" in ended.stderr and best.read_bytes() == before, ended.stderr
@@ -192,6 +217,7 @@ for measure in (2, 0):
         assert chosen == (plans["measured_seconds"].index(min(plans["measured_seconds"])) if measure else 0), plans
         assert plans["plan"][chosen].decode().startswith(file.attrs["grid"].decode()), (plans, file.attrs["grid"])
         assert all(numpy.isnan(plans["measured_seconds"])) == (measure == 0)
+        assert dict(zip(file["figures/name"][()], file["figures/value"][()]))[b"planning_overhead"] > 0
 run(mpiexec, "-n", 2, train, *keys, "--auto.candidates=5", "--auto.measure=1", "--output", result)
 with h5py.File(result) as file:
     assert len(file["plans/plan"]) == 5 and not any(numpy.isnan(file["plans/measured_seconds"]))

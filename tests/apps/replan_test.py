@@ -1,25 +1,21 @@
 """auto.replan: a slow rank, told from its steps, moves a training to another grid in the same job; what is trained and exchanged is what two
 jobs train and exchange, of which the second resumes on that grid; where steps are as predicted nothing changes.
 
-Ranks run on machines' clocks, each on one of its own, so that what is measured is the same in every run.
-
 usage: replan_test.py MPIEXEC PARTITA_TRAIN PARTITA_COMPARE
 """
-import os
 import pathlib
 import re
 import shutil
 import sys
-import tempfile
 
-import h5py
 import numpy
 
-sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-import jobs
+from slowed_ranks import Trainings, columns, jobs
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
+import partita
 
 mpiexec, train, compare = sys.argv[1:4]
-folder = pathlib.Path(tempfile.mkdtemp())
 STEPS = 3  # of an epoch
 # With a slow second rank two stages are best, the first with both large layers; where stages are alike each has one of them.
 LAYERS = ["linear 100", "relu", "linear 100", "relu", "linear 5"]
@@ -27,35 +23,16 @@ NET = ["--model.input=200", "--data.name=random",
        "--data.task=classification", "--data.features=200", "--data.classes=5", "--data.train-samples=58", "--data.test-samples=20",
        "--train.batch=20", "--train.optimizer=adam", "--train.learning-rate=0.001", "--compute.threads=1", "--sync.algorithm=ring",
        "--checkpoint.keep=5"]
+trainings = Trainings(mpiexec, train, LAYERS, NET, bytes_per_second=1e10)
+folder, parameters, as_said, slow = trainings.folder, trainings.parameters, trainings.as_said, trainings.slow
 
 
-def machine(name, slower):
-    path = folder / f"{name}.machine"
-    path.write_text(f"compute flops_per_second={1e9 / slower!r}\nmemory level=main bytes_per_second={1e10 / slower!r}\n"
-                    "link latency_seconds=1e-6 bytes_per_second=1e10\n")
-    return path
+def launch(*words, clocks=(as_said, as_said), code=0):
+    return trainings.launch(*words, clocks=clocks, code=code)
 
 
-as_said, slow = machine("as-said", 1), machine("slow", 4)
-NET.append(f"--machine={as_said}")
-
-
-def launch(*words, clocks=(as_said, as_said), layers=LAYERS, code=0):
-    command, model = [mpiexec], [f"--model.layer={layer}" for layer in layers]
-    for clock in clocks:
-        command += ([":"] if len(command) > 1 else []) + ["-n", 1, train, *NET, *model, f"--virtual-clock={clock}", *words]
-    done = jobs.run(command)
-    assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
-    return done.stdout + done.stderr
-
-
-def result(name, *words, clocks=(as_said, slow), layers=LAYERS):
-    text = launch(f"--output={folder}/{name}.h5", f"--save-model={folder}/{name}.model", *words, clocks=clocks, layers=layers)
-    return h5py.File(folder / f"{name}.h5"), text
-
-
-def columns(group):
-    return {name: column[()] for name, column in group.items() if isinstance(column, h5py.Dataset)}
+def result(name, *words, clocks=(as_said, slow), layers=None):
+    return trainings.result(name, *words, clocks=clocks, layers=layers)
 
 
 def counted(*files):
@@ -72,14 +49,6 @@ def counted(*files):
                     counts[name] = counts.get(name, 0) + int(rows[name][i])
     assert sums
     return sums
-
-
-def parameters(name):
-    found = {}
-    with h5py.File(folder / f"{name}.model") as file:
-        file.visititems(lambda path, node: found.update({path: node[()]}) if isinstance(node, h5py.Dataset) else None)
-    assert found
-    return found
 
 
 def same(here, there):
@@ -102,7 +71,8 @@ def asked_for(plan):
 
 
 # The second rank is slow: after the first epoch the training goes on with another grid.
-moved, text = result("moved", "--train.epochs=3", "--auto.replan=true", f"--checkpoint.every={STEPS}")
+moved, text = result("moved", "--train.epochs=3", "--auto.replan=true", f"--checkpoint.every={STEPS}", f"--timeline.first={STEPS - 1}",
+                     "--timeline.steps=2")
 replans = columns(moved["replans"])
 assert replans["step"].tolist() == [STEPS], replans
 before, after = replans["before"][0].decode(), replans["after"][0].decode()
@@ -119,6 +89,15 @@ steps = columns(moved["steps"])
 assert len(steps["seconds"]) == 3 * STEPS and moved["epochs/epoch"][()].tolist() == [1, 2, 3]
 assert steps["rank_seconds"][STEPS - 2].max() == seconds["measured_seconds"], (steps, seconds)
 assert steps["rank_seconds"][2 * STEPS - 2].max() == seconds["after_measured_seconds"], (steps, seconds)
+
+# The timeline goes on over the move, and who reads the result learns of each step's plan.
+run = partita.open(folder / "moved.h5")
+timeline = columns(moved["timeline"])
+for step, stages in ((STEPS - 1, 1), (STEPS, 2)):
+    of_step = (timeline["step"] == step) & (timeline["purpose"] == b"activation")
+    assert of_step.any() == (stages == 2), (step, timeline)
+    grid, schedule = run.plan_at(step)
+    assert grid == {"data": 2 // stages, "pipeline": stages, "tensor": 1} and (schedule != "") == (stages == 2), (grid, schedule)
 
 # The same by two jobs.
 first, _ = result("first", "--train.epochs=1", f"--checkpoint.every={STEPS}")
@@ -174,11 +153,20 @@ def verdict(*names):
 launch(f"--output={folder}/third.h5", "--train.epochs=3", f"--checkpoint.every={STEPS}", clocks=(as_said, slow))
 assert verdict("plain", "kept") != "incomparable" and verdict("third", "moved") == "incomparable"
 
+# In real time, where the machine file wants another grid whatever is measured, the one checkpoint is that of the move. It is counted: no
+# file is made in ten microseconds.
+far = Trainings(mpiexec, train, LAYERS, NET, bytes_per_second=1e4)
+real, text = far.result("real", "--train.epochs=2", "--auto.replan=true", "--auto.replan-threshold=1e-6", clocks=())
+assert columns(real["replans"])["step"].tolist() == [STEPS] and "which is to go on" in text, text
+figures = dict(zip(real["figures/name"][()], real["figures/value"][()]))
+assert figures[b"checkpoint_overhead"] * real["steps/seconds"][()].sum() > 1e-5, figures
+far.remove()
+
 # All that is wrong, at once.
 text = launch("--auto.replan=true", "--auto.replan-threshold=0", "--train.batch-per-rank=10", "--train.epochs=1", code=2)
 for part in ("auto.replan-threshold = 0: must be a number above 0", "excludes train.batch", "needs checkpoint.dir",
              "needs a second epoch"):
     assert part in text, (part, text)
 assert "must be true or false" in launch("--auto.replan=maybe", code=2)
-shutil.rmtree(folder)
+trainings.remove()
 print("all hold")

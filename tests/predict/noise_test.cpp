@@ -16,10 +16,7 @@ namespace {
 /// Four data ranks of a small perceptron on a machine of random figures.
 Subject small_subject(const machine::Machine& machine) {
   const auto run = run_of(tests::model_of("64", {"linear 64", "relu", "linear 10"}), 64);
-  std::vector<base::Violation> violations;
-  const auto options = with(run, {.grid = {.data = 4}});
-  auto split = config::split_for_training(options, machine, violations);
-  return subject_of(options, std::move(*split), machine, collective::AlgorithmTable::shipped());
+  return subject_on(run, {.data = 4}, machine, 1);
 }
 
 TEST(Noise, MovesStepsAsItsFactorsSay) {

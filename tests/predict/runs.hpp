@@ -1,6 +1,8 @@
 /// Runs of small random models, as their keys say.
 #pragma once
 
+#include <map>
+#include <optional>
 #include <random>
 
 #include "../models.hpp"
@@ -69,14 +71,27 @@ inline machine::Machine random_machine(std::mt19937& random) {
   return machine;
 }
 
-/// The run on a grid; throws where it cannot be.
+/// The run split as the candidate says, for ranks of these speeds; nothing where it refuses.
+inline std::optional<Subject> subject_of_candidate(const config::RunOptions& run, const Candidate& candidate,
+                                                   const machine::Machine& machine,
+                                                   const std::map<int, double>& speed = {}) {
+  const auto options = with(run, candidate);
+  std::vector<base::Violation> violations;
+  auto split = config::split_for_training(options, machine, violations, {.speed = speed});
+  if (!split || !violations.empty()) return {};
+  return subject_of(options, std::move(*split), machine, collective::AlgorithmTable::shipped());
+}
+
+/// The same on a grid; throws where it cannot be.
 inline Subject subject_on(const config::RunOptions& run, const topology::GridExtent& grid,
                           const machine::Machine& machine, int microbatches) {
-  const auto options = with(run, {.grid = grid, .pipeline = {.microbatches = microbatches}});
-  std::vector<base::Violation> violations;
-  auto split = config::split_for_training(options, machine, violations);
-  if (!violations.empty()) throw base::ConfigError(violations);
-  return subject_of(options, std::move(*split), machine, collective::AlgorithmTable::shipped());
+  return subject_of_candidate(run, {.grid = grid, .pipeline = {.microbatches = microbatches}}, machine)
+      .value();
+}
+
+/// Of three steps of full batches.
+inline Prediction prediction_of(const Subject& subject, const Supposed& supposed) {
+  return predict(subject, supposed, subject.split.batch, 3);
 }
 
 }  // namespace partita::predict

@@ -73,10 +73,28 @@ def check_numbers(runs):
     assert matrices["in messages"].tolist() == [[0, 1], [0, 0]], matrices
     assert matrices["through shared windows"].tolist() == [[0, 5], [3, 0]], matrices
     check_timeline(run)
+    check_moved(runs)
     panels = [axes for axes in ranks.draw_matrix("run", run).figure.axes if axes.images]
     assert len(panels) == 2 and panels[0].images[0].norm is panels[1].images[0].norm, "one scale"
     assert curves.running_mean(numpy.array([1.0, 2, 3, 4]), 2).tolist() == [1, 1.5, 2.5, 3.5]
     assert (bytes_text(1), bytes_text(45600), seconds_text(0.00152)) == ("1 B", "45.6 kB", "1.52 ms")
+
+
+def check_moved(runs):
+    """A run that changed its plan before the recorded step 5, or after it, has the rows of the plan that the step had."""
+    run, name = runs["1x2x1"], "data={} pipeline={} tensor=1, {}"
+    pipeline, data = name.format(1, 2, "zb-h1, 4 micro-batches, chunks of 3+2 layers"), "data=2 pipeline=1 tensor=1"
+    for steps, before, after, labels in (((5,), data, pipeline, ["stage 0", "stage 1"]), ((6,), data, pipeline, ["rank 0", "rank 1"]),
+                                         ((2, 5), pipeline, data, ["rank 0", "rank 1"])):
+        run._groups["replans"] = {"replan": numpy.arange(len(steps)), "step": numpy.array(steps),
+                                  "before": numpy.array([before] * len(steps), dtype=object),
+                                  "after": numpy.array([before] * (len(steps) - 1) + [after], dtype=object)}
+        step = timeline.step_of(run)
+        assert [label for label, _ in step.rows] == labels and step.schedule == ("zb-h1" if labels[0] == "stage 0" else ""), step.rows
+        assert labels[0].split()[0] in timeline.draw_timeline("moved", run).alt
+        pairs = prediction.pairs_of([("a", run), ("b", predicted(run.path, 1))])  # which is on two stages
+        assert len(pairs) == (labels[0] == "stage 0"), pairs
+    del run._groups["replans"]
 
 
 def check_timeline(run):

@@ -66,8 +66,9 @@ struct TimelineOptions {
 
 /// Of splits that a search finds.
 struct AutomaticOptions {
-  int candidates = 3;             ///< plans that are tried, the best by the model
-  int measure = 3;                ///< rounds in which they are tried; 0: predictions decide
+  int candidates = 3;  ///< plans that are tried, the best by the model
+  /// Rounds in which they are tried; 0: predictions decide. Default: up to 3 in 1 % of the steps, at least 1.
+  std::optional<int> measure;
   bool replan = false;            ///< after epochs whose steps leave their prediction
   double replan_threshold = 0.5;  ///< by more than this share of it
 };

@@ -62,6 +62,7 @@ struct Input {
   machine::Machine machine = machine::Machine::shipped();  ///< that the split is chosen for
   std::vector<FoundPlan> plans;           ///< of strategy=auto, the best first as they are predicted
   std::optional<GivenModel> given;        ///< of strategy=auto
+  double planning_seconds = 0;            ///< that strategy=auto took to find and to try them
   std::optional<machine::Machine> clock;  ///< whose costs alone take time; none: this host's time
   std::vector<base::Violation> violations;
   std::shared_ptr<results::Claims> claims;  ///< on what is written

@@ -1,0 +1,71 @@
+"""What scripts/measure_regret.py makes of measured steps: regrets by other rounds than those that chose, failures, ties, samples of plans.
+
+usage: regret_test.py SOURCE_FOLDER
+"""
+import math
+import statistics
+import sys
+
+sys.path.append(f"{sys.argv[1]}/scripts")
+from partita import regret, trainings
+
+
+def plan(name, predicted, measured, known_as="", failure=""):
+    made = regret.Plan(name, predicted, known_as)
+    made.measured, made.failure = list(measured), failure
+    return made
+
+
+def close(a, b):
+    return abs(a - b) < 1e-12
+
+
+# Five rounds: all ways to part them into three and two, each half once as the one that chooses.
+ways = list(regret.halves(5))
+assert len(ways) == len(set(ways)) == 20 and all(sorted(a + b) == [0, 1, 2, 3, 4] for a, b in ways)
+assert sum(len(a) == 3 for a, _ in ways) == 10 and {len(b) for _, b in ways} == {2, 3}
+assert list(regret.halves(2)) == [((0,), (1,)), ((1,), (0,))]
+
+# Without noise: a closed form.
+plans = [plan("a", 1, [3] * 5), plan("b", 2, [2] * 5, "data alone"), plan("c", 3, [4] * 5), plan("d", 4, [1] * 5, "tensor within a node")]
+found = {choice: set(values) for choice, values in regret.regrets(plans, 5).items()}
+assert found == {"@1": {2.0}, "@3": {1.0}, "data": {1.0}, "tensor": {0.0}, "any": {1.5}}, found
+
+# Luck of one round is not taken for speed: the lucky plan is chosen by halves that hold the round, and judged by others.
+lucky = [plan("a", 1, [1.0] * 5), plan("b", 2, [0.1, 1.1, 1.1, 1.1, 1.1])]
+found = regret.regrets(lucky, 5)["@1"]
+by_hand = []
+for choose, judge in ways:
+    medians = [[statistics.median(p.measured[i] for i in half) for p in lucky] for half in (choose, judge)]
+    by_hand.append(medians[1][0] / medians[1][medians[0].index(min(medians[0]))] - 1)
+assert all(map(close, found, by_hand)) and min(found) < 0, found
+
+# A plan that fails is no best, and takes for ever where it is chosen; the other two of three go on.
+failing = [plan("a", 1, [], failure="out of memory"), plan("b", 2, [2] * 5), plan("c", 3, [1] * 5)]
+found = regret.regrets(failing, 5)
+assert set(found["@1"]) == {math.inf} and set(found["@3"]) == {0.0} and set(found["any"]) == {0.5} and "data" not in found, found
+assert regret.regrets([plan("a", 1, [], failure="all fail")], 5) == {}
+
+# Ties: what rounds scatter covers what they differ by.
+best, ties = regret.tied([plan("a", 1, [1.0, 1.0, 1.0]), plan("b", 2, [1.01, 0.98, 1.02]), plan("c", 3, [1.5, 1.5, 1.5])])
+assert best.name == "a" and [p.name for p in ties] == ["b"]
+assert trainings.kendall([plan("a", 1, [1, 1]), plan("b", 2, [2, 2]), plan("c", 3, [1.5, 1.5])]) == 1 / 3
+
+# An interval holds the mean, is a point where nothing scatters, and knows of both: trainings and rounds.
+assert regret.interval([[0.1] * 20] * 6) == (0.1, 0.1) or all(close(end, 0.1) for end in regret.interval([[0.1] * 20] * 6))
+for some in ([[0.0] * 4, [1.0] * 4] * 4, [[0.0, 1.0]] * 8):
+    low, high = regret.interval(some)
+    assert 0 <= low < 0.5 < high <= 1, (low, high)
+
+# Of many plans: what people know, the best by prediction, and others by chance; the same at every call.
+many = [plan(f"p{i}", float(i), [], "data alone" if i == 90 else "") for i in range(100)]
+some = regret.chosen_of(many, 20)
+assert len(some) == len(set(some)) == 20 and many[90] in some and some[:9] == many[:9], [p.name for p in some]
+assert some == regret.chosen_of(many, 20) != many[:20] and regret.chosen_of(many, 100) == many
+assert {p.name for p in regret.chosen_of(many, 1)} >= {"p0", "p1", "p2", "p90"}, "what @1, @3 and data ask for"
+
+# A command that lasts is ended; one that fails says why.
+assert "takes longer than 0.1 s" in trainings.failure_of(["sleep", "60"], limit=0.1)
+assert trainings.failure_of(["true"]) == "" and "ended with 1:\nno" in trainings.failure_of(["bash", "-c", "echo no >&2; exit 1"])
+assert trainings.steps_within(1, 0.01) == 100 and trainings.steps_within(1, 10, least=2) == 2 and trainings.steps_within(1, 1e-9) == 300
+print("all hold")
