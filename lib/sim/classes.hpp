@@ -23,7 +23,7 @@
 
 namespace partita::sim {
 
-/// Of the links that messages cross.
+/// Of the links that messages cross and that can hold them back.
 class LinkClasses {
  public:
   LinkClasses() = default;

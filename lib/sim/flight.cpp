@@ -132,8 +132,7 @@ std::optional<Picoseconds> Flight::awaited() const {
       return known == had.end() ? 0 : known->second;
     };
     if (messages->send_to) {
-      const auto left =
-          meeting_->message(sent(*messages), number(sent_, *messages->send_to)).is_sent();
+      const auto left = meeting_->message(sent(*messages), number(sent_, *messages->send_to)).is_sent();
       if (!left) return {};
       last = *left;
     }

@@ -37,9 +37,9 @@ Flows::Rate Flows::rate_of(double bytes_per_picosecond) const {
 
 double Flows::in_bytes(Rate rate) const { return std::ldexp(static_cast<double>(rate), -fineness_); }
 
-std::size_t Flows::add_link(double bytes_per_second) {
-  const double rate = bytes_per_second * 1e-12;
-  links_.push_back({.bytes_per_picosecond = rate, .capacity = rate_of(rate)});
+std::size_t Flows::add_link(const machine::Link& link) {
+  const double rate = link.bytes_per_second * 1e-12;
+  links_.push_back({.bytes_per_picosecond = rate, .capacity = rate_of(rate), .is_wide = link.is_wide});
   return links_.size() - 1;
 }
 
@@ -49,8 +49,8 @@ std::size_t Flows::begin(Picoseconds now, const std::vector<Crossing>& crossings
   now_ = now;
   const auto count = static_cast<double>(bytes);
   for (const auto& [l, flows] : crossings)
-    alone = std::max(alone, static_cast<Picoseconds>(
-                                std::min(std::round(count / links_[l].bytes_per_picosecond), 1e18)));
+    alone = std::max(
+        alone, static_cast<Picoseconds>(std::min(std::round(count / links_[l].bytes_per_picosecond), 1e18)));
   const auto number = flows_.size();
   const auto fastest = alone > 0 ? rate_of(count / static_cast<double>(alone)) : 0;
   flows_.push_back({&crossings, count, alone, fastest, count, now, fastest, now + alone});
@@ -111,7 +111,7 @@ void Flows::settle() {
   for (const auto l : touched_) {
     auto& link = links_[l];
     const bool bound = link.binds;
-    link.binds = link.wanted > with_rounding(link.capacity);
+    link.binds = !link.is_wide && link.wanted > with_rounding(link.capacity);
     link.touched = false;
     if (bound || link.binds) reach(link, flows);
   }
@@ -186,9 +186,9 @@ void Flows::set_rate(std::size_t number, Rate rate) {
   flow.rate = rate;
   const bool is_as_alone = rate == flow.fastest && flow.remaining == flow.bytes;
   const auto end =
-      now_ + (is_as_alone ? flow.alone
-                          : static_cast<Picoseconds>(
-                                std::min(std::round(flow.remaining / in_bytes(rate)), 1e18)));
+      now_ + (is_as_alone
+                  ? flow.alone
+                  : static_cast<Picoseconds>(std::min(std::round(flow.remaining / in_bytes(rate)), 1e18)));
   ends_.erase({flow.end, number});
   ends_.insert({end, number});
   flow.end = end;

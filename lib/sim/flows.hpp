@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "partita/machine/network.hpp"
+#include "partita/machine/topology.hpp"
 
 namespace partita::sim {
 
@@ -34,7 +35,7 @@ class Flows {
   /// The slowest unit's link says how fine rates are.
   explicit Flows(double bytes_per_second);
 
-  std::size_t add_link(double bytes_per_second);
+  std::size_t add_link(const machine::Link&);
 
   /// A flow that crosses each of these links once, and takes at least `alone`. The crossings outlive it.
   std::size_t begin(Picoseconds now, const std::vector<Crossing>&, std::int64_t bytes, Picoseconds alone);
@@ -55,7 +56,8 @@ class Flows {
     std::vector<std::size_t> flows;  ///< under way
     std::int64_t count = 0;          ///< with all for which they stand
     Rate wanted = 0;                 ///< by all of them, if each were as fast as alone
-    bool binds = false;              ///< that is more than there is
+    bool is_wide = false;            ///< whatever they want
+    bool binds = false;              ///< they want more than there is
     bool touched = false;            ///< flows have come or gone since rates were right
     bool reached = false;
     Rate left = 0;          ///< by flows that have their rates

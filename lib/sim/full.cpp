@@ -70,7 +70,7 @@ class Full {
     const auto& ranks = simulation_.steps.back();
     const auto latest = std::ranges::max_element(ranks, {}, &RankStep::end);
     return trace_->path_to(static_cast<int>(latest - ranks.begin()),
-                          last > 0 ? simulation_.end_of(last - 1) : 0);
+                           last > 0 ? simulation_.end_of(last - 1) : 0);
   }
   /// Of the last step, from before which the path needs nothing.
   [[nodiscard]] bool is_traced(const Rank& rank) const {
@@ -119,9 +119,7 @@ class Full {
   }
 
   [[nodiscard]] bool polled() const { return costs_.progress == machine::Progress::polled; }
-  Rank& of(int rank) {
-    return ranks_[classes_ ? classes_->number_of(rank) : static_cast<std::size_t>(rank)];
-  }
+  Rank& of(int rank) { return ranks_[classes_ ? classes_->number_of(rank) : static_cast<std::size_t>(rank)]; }
   RankStep& record(const Rank& rank) {
     return simulation_
         .steps[static_cast<std::size_t>(rank.step)][static_cast<std::size_t>(&rank - ranks_.data())];
@@ -302,7 +300,7 @@ class Full {
   std::vector<Rank> ranks_;  ///< that run, ascending
   Agenda agenda_;
   std::deque<Flight> flights_;
-  std::vector<Flight*> told_;  ///< that may move on
+  std::vector<Flight*> told_;   ///< that may move on
   std::optional<Trace> trace_;  ///< where all ranks run
   const Tell tell_ = [this](Flight& flight, Picoseconds time) { tell(flight, time); };
   Simulation simulation_;

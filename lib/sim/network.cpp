@@ -17,8 +17,7 @@ double unit_link(const machine::Machine* machine) {
   double slowest = std::numeric_limits<double>::infinity();
   if (machine != nullptr)
     for (const auto& level : machine->levels)
-      if (!level.topology.kind.empty())
-        slowest = std::min(slowest, level.topology.link_bytes_per_second);
+      if (!level.topology.kind.empty()) slowest = std::min(slowest, level.topology.link_bytes_per_second);
   return std::isfinite(slowest) ? slowest : 1;
 }
 
@@ -45,6 +44,7 @@ const Network::Way& Network::way(const Ends& ends) {
   way.source = {level, representative(ends.from) / inside};
   way.target = {level, ends.to / inside};
   for (const auto& link : machine::links_between(*machine_, ends.from, ends.to)) {
+    if (classes_ && link.is_wide) continue;
     const auto number = number_of(classes_ ? classes_->links.representative(link) : link);
     const auto crossing = std::ranges::find(way.links, number, &Crossing::link);
     if (crossing == way.links.end())
@@ -69,7 +69,7 @@ void Network::spread(Way& way, std::int64_t flows) const {
 std::size_t Network::number_of(const machine::Link& link) {
   const auto [number, is_first] = links_.try_emplace(link, 0);
   if (is_first) {
-    number->second = flows_.add_link(link.bytes_per_second);
+    number->second = flows_.add_link(link);
     links_alike_.push_back(classes_ ? classes_->links.size_of(link) : 1);
   }
   return number->second;

@@ -18,8 +18,8 @@ bool takes_time(const machine::Machine& machine) {
   const bool windows = is_some(machine.windows.empty() ? machine.link_latency_seconds : machine.flag_seconds);
   if (levels.empty()) return windows && is_some(machine.link_latency_seconds);
   return windows && std::ranges::all_of(levels, [&](const machine::Level& level) {
-           return std::ranges::all_of(
-               level.protocols, [&](const machine::Protocol& p) { return is_some(p.latency_seconds); });
+           return std::ranges::all_of(level.protocols,
+                                      [&](const machine::Protocol& p) { return is_some(p.latency_seconds); });
          });
 }
 

@@ -19,8 +19,8 @@ class GridSimulation {
   /// See `Depth::unshared`.
   [[nodiscard]] Simulation unshared(int steps, const std::vector<int>& spans_of) const;
   /// Of representatives, with all that the machine has; none where too few ranks are alike, their transfers
-  /// have more than `most_full_rounds` rounds a step, or where cores that poll can see at once what others do:
-  /// then it depends on who is first.
+  /// have more than `most_full_rounds` rounds a step, or where cores that poll can see at once what others
+  /// do: then it depends on who is first.
   [[nodiscard]] std::optional<Simulation> shared(int steps, const std::vector<int>& spans_of) const;
 
  private:

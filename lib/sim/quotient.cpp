@@ -84,15 +84,13 @@ Quotient::Quotient(const Skeletons& skeletons, const ExchangeByGroup& exchanges,
     const auto known = correspondences_.find(exchange.get());
     by_group = known != correspondences_.end()
                    ? &known->second
-                   : &correspondences_
-                          .emplace(exchange.get(), Writer(*exchange, setting, classes).written())
+                   : &correspondences_.emplace(exchange.get(), Writer(*exchange, setting, classes).written())
                           .first->second;
   }
 }
 
 Quotient::Part Quotient::part(int rank, step::TransferId transfer) const {
-  const auto group =
-      skeletons_.counterparts->group(topology::coordinate_of(grid_, rank).pipeline, transfer);
+  const auto group = skeletons_.counterparts->group(topology::coordinate_of(grid_, rank).pipeline, transfer);
   base::expect(group && by_group_[*group], "a transfer has all its parties");
   return {*group, by_group_[*group]};
 }

@@ -16,8 +16,8 @@ struct Rank {
   /// Goes through instructions; looks after transfers between two of them; waits for one; waits and has
   /// nothing to do.
   enum class Does { walks, looks, waits, rests } does = Does::walks;
-  std::size_t looks_at = 0;                           ///< among the active ones
-  std::vector<Flight*> active;                        ///< that this core moves on, in the order of their starts
+  std::size_t looks_at = 0;     ///< among the active ones
+  std::vector<Flight*> active;  ///< that this core moves on, in the order of their starts
   base::IdVector<step::TransferId, Flight*> flights;  ///< of this step
 };
 

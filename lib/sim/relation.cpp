@@ -168,11 +168,11 @@ std::int64_t Relation::pairs() const {
 
 void Relation::find_links(LinkNumbers& numbers) {
   for_each_pair([&](std::size_t rank, std::size_t, std::size_t other) {
-    const auto links =
-        machine::links_between(*setting_.machine, static_cast<int>(rank), static_cast<int>(other));
-    counts_.push_back(static_cast<std::uint8_t>(links.size()));
-    for (const auto& link : links)
-      links_.push_back(numbers.number_of(link));
+    const auto before = links_.size();
+    for (const auto& link :
+         machine::links_between(*setting_.machine, static_cast<int>(rank), static_cast<int>(other)))
+      if (!link.is_wide) links_.push_back(numbers.number_of(link));
+    counts_.push_back(static_cast<std::uint32_t>(links_.size() - before));
   });
 }
 

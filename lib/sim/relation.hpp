@@ -42,7 +42,7 @@ class Relation {
 
   /// Pairs of a rank and one to which it sends.
   [[nodiscard]] std::int64_t pairs() const;
-  /// Finds the links that messages cross.
+  /// Finds the links that messages cross and that can hold them back.
   void find_links(LinkNumbers&);
   /// Adds to each link's sum what crosses it: messages of ranks of which colour in this relation.
   void add_crossings(const Colours& ranks, Colour relation, Colours& sums) const;
@@ -59,8 +59,8 @@ class Relation {
 
   const Exchange& exchange_;
   const Setting& setting_;
-  std::vector<int> ranks_;            ///< by seat
-  std::vector<std::uint32_t> links_;  ///< of all pairs in their order
+  std::vector<int> ranks_;             ///< by seat
+  std::vector<std::uint32_t> links_;   ///< of all pairs in their order
   std::vector<std::uint32_t> counts_;  ///< of links, by pair
 };
 

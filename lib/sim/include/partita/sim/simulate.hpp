@@ -66,7 +66,8 @@ struct Simulation {
   LeftOut left_out;
   /// Of `classes`: the class of each rank, numbered by their first ranks. Else empty.
   std::vector<int> class_of;
-  /// In all steps, by those links that carried something, where the machine says which a message crosses.
+  /// In all steps, by those links that carried something, where the machine says which a message crosses;
+  /// of `classes` without those that hold nobody back (`machine::Link::is_wide`).
   std::vector<LinkUse> links;
   /// Of `full`: what the last step hangs on, from when the last rank had ended the one before to when the
   /// last rank has ended it: `step_duration` in all.
