@@ -23,9 +23,12 @@ class Route {
   Route(const Topology& topology, std::int64_t start) : topology_(topology), at_{0, start} {}
 
   /// Goes on to another vertex; a stay is no link.
-  void go(Vertex to, double share = 1) {
+  void go(Vertex to, double share = 1, bool is_wide = false) {
     if (to == at_) return;
-    links.push_back({.from = at_, .to = to, .bytes_per_second = topology_.link_bytes_per_second * share});
+    links.push_back({.from = at_,
+                     .to = to,
+                     .bytes_per_second = topology_.link_bytes_per_second * share,
+                     .is_wide = is_wide});
     at_ = to;
   }
 
@@ -49,13 +52,14 @@ void climb_tree(const Topology& t, const Message& m, Route& route) {
   const auto share = [&](std::size_t stage) {
     return static_cast<double>(below[stage]) / std::pow(t.taper, static_cast<double>(stage));
   };
+  const auto is_wide = [&](std::size_t stage) { return stage > 0 && t.taper <= 1; };
   std::size_t top = 1;
   while (m.from / below[top] != m.to / below[top])
     ++top;
   for (std::size_t stage = 1; stage <= top; ++stage)
-    route.go({static_cast<int>(stage), m.from / below[stage]}, share(stage - 1));
+    route.go({static_cast<int>(stage), m.from / below[stage]}, share(stage - 1), is_wide(stage - 1));
   for (std::size_t stage = top; stage-- > 0;)
-    route.go({static_cast<int>(stage), m.to / below[stage]}, share(stage));
+    route.go({static_cast<int>(stage), m.to / below[stage]}, share(stage), is_wide(stage));
 }
 
 void walk_torus(const Topology& t, const Message& m, Route& route) {

@@ -57,7 +57,7 @@ std::string text_of(const sim::LeftOut& left_out) {
                           : "transfers move on by themselves in this prediction";
   return what + ": beyond " + std::to_string(sim::most_full_ranks) + " ranks or " +
          std::to_string(sim::most_full_rounds) +
-         " rounds of transfers a step that is left out of the machine";
+         " rounds of transfers a step that is left out of the machine, unless enough ranks are alike";
 }
 
 double Prediction::step_seconds() const { return seconds_of(simulation.step_duration()); }

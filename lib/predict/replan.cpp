@@ -54,7 +54,7 @@ Replan replan(const config::RunOptions& run, const plan::Split& current, const M
   const auto ranks = static_cast<int>(as_fast_as_said.size());
   auto plans = search(unsplit(run, current), ranks, machine, table, {.top = 3, .speed = replan.speed});
   // All that are compared leave the same out.
-  const auto depth = plans.left_out.any() ? sim::Depth::classes : sim::Depth::automatic;
+  const auto depth = plans.left_out.any() ? sim::Depth::unshared : sim::Depth::automatic;
   replan.current_seconds = predict(subject, seen, current.batch, 3, depth).step_seconds();
   for (auto& outcome : plans.outcomes)
     if (outcome.fate == Fate::simulated &&

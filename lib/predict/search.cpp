@@ -147,8 +147,12 @@ class Search {
   step::Roles predict_to(Outcome& outcome, double& step, double& epoch, const Subject& subject,
                          sim::Depth depth) {
     std::optional<step::Roles> roles;
+    running_ = 0;
+    is_shared_ = true;
     step = seconds(epoch, [&](std::int64_t batch) {
       auto prediction = predict(subject, machine_, batch, 3, depth, &kernels_);
+      running_ = std::max(running_, prediction.simulation.running_ranks());
+      is_shared_ = is_shared_ && !prediction.simulation.left_out.any();
       if (batch != run_.train.batch) return prediction.step_seconds();
       outcome.idle_fraction = prediction.idle_fraction();
       outcome.bubble_fraction = prediction.bubble_fraction();
@@ -166,16 +170,16 @@ class Search {
     least_ = std::min(least_, value_of(outcome));
   }
 
-  /// For the first time: where full depth alone knows the machine, and ranks are many, without what it knows.
+  /// For the first time: where events alone know the machine, and ranks are many, without what they know.
   void simulate(Outcome& outcome, std::size_t number) {
     std::vector<base::Violation> none;
     const auto subject = *this->subject(outcome.candidate, none);
     double step = 0, epoch = 0;
-    const auto depth = ranks_ <= few_ranks ? sim::Depth::full : sim::Depth::classes;
+    const auto depth = ranks_ <= few_ranks ? sim::Depth::full : sim::Depth::unshared;
     const auto roles = predict_to(outcome, step, epoch, subject, depth);
     if (!asks_for_memory()) outcome.memory = most_memory(subject, roles);
     ++simulated_;
-    if (depth == sim::Depth::full || !full_alone_.any()) return finish(outcome, step, epoch);
+    if (depth == sim::Depth::full || !events_alone_.any()) return finish(outcome, step, epoch);
     outcome.fate = Fate::unshared;
     outcome.bound_seconds = std::max(outcome.bound_seconds, step);
     outcome.epoch_bound_seconds = std::max(outcome.epoch_bound_seconds, epoch);
@@ -185,27 +189,31 @@ class Search {
     open_.emplace(bound_of(outcome), number);
   }
 
-  /// In full depth, where its rounds still have room. If not, what is slower without sharing cannot be said
-  /// to win.
+  /// With all of the machine, where rounds still have room. If not, what is slower without sharing cannot be
+  /// said to win.
   void share(Outcome& outcome, std::size_t number) {
-    if (ranks_ > some_ranks) {
-      if (ranks_ > static_cast<int>(sim::most_full_ranks) || rounds_.at(number) > left_rounds_) {
-        contested_ = std::min(contested_, bound_of(outcome));
-        return;
-      }
-      left_rounds_ -= rounds_.at(number);
-    }
     std::vector<base::Violation> none;
     double step = 0, epoch = 0;
-    predict_to(outcome, step, epoch, *this->subject(outcome.candidate, none), sim::Depth::full);
-    finish(outcome, step, epoch);
+    const auto subject = *this->subject(outcome.candidate, none);
+    if (ranks_ <= some_ranks) {
+      predict_to(outcome, step, epoch, subject, sim::Depth::full);
+      return finish(outcome, step, epoch);
+    }
+    const auto rounds = rounds_.at(number);
+    const bool may_be_full = ranks_ <= static_cast<int>(sim::most_full_ranks) && rounds <= left_rounds_;
+    if (may_be_full || left_rounds_ > 0) {
+      predict_to(outcome, step, epoch, subject, may_be_full ? sim::Depth::automatic : sim::Depth::classes);
+      left_rounds_ -= rounds * running_ / ranks_;
+      if (is_shared_) return finish(outcome, step, epoch);
+    }
+    contested_ = std::min(contested_, bound_of(outcome));
   }
 
   void conclude() {
     if (plans_.count(Fate::simulated) == 0)
       for (auto& outcome : plans_.outcomes)
         if (outcome.fate == Fate::unshared) {
-          plans_.left_out = full_alone_;
+          plans_.left_out = events_alone_;
           finish(outcome, outcome.bound_seconds, outcome.epoch_bound_seconds);
         }
     std::ranges::stable_sort(plans_.outcomes, {}, [&](const Outcome& o) {
@@ -227,8 +235,8 @@ class Search {
   const collective::AlgorithmTable& table_;
   const SearchOptions& options_;
   const cost::JobTimes kernels_;
-  const sim::LeftOut full_alone_{.meetings = machine_.machine.messages_meet(),
-                                 .polling = machine::polls(machine_.machine, ranks_)};
+  const sim::LeftOut events_alone_{.meetings = machine_.machine.messages_meet(),
+                                   .polling = machine::polls(machine_.machine, ranks_)};
   Splitter splitter_;
   ComputeBound compute_;
   Plans plans_;
@@ -239,6 +247,9 @@ class Search {
   /// The least bound of a plan for whose rounds no room was left: what reaches it is not looked at.
   double contested_ = std::numeric_limits<double>::infinity();
   std::map<std::size_t, std::int64_t> rounds_;  ///< of unshared ones
+  /// Of the last prediction: how many ranks were simulated by themselves, whether nothing was left out.
+  std::int64_t running_ = 0;
+  bool is_shared_ = true;
   std::int64_t left_rounds_ = options_.most_full_rounds;
 };
 }  // namespace

@@ -1,16 +1,26 @@
 /// Rounds one after the other, each entered, then waited for.
 #include "flight.hpp"
 
+#include "quotient.hpp"
+
 namespace partita::sim {
+
+Ends Meeting::ends(int from, int to) const {
+  return correspondence ? correspondence->received.at({from, to}) : Ends{from, to};
+}
+
+int Meeting::representative(int rank) const {
+  return correspondence ? correspondence->classes->representative(rank) : rank;
+}
 
 void Meeting::tell(int rank, Picoseconds time, const Tell& tell) const {
   const auto found = under_way.find(rank);
   if (found != under_way.end()) tell(*found->second, time);
 }
 
-void Meeting::tell_ends(int from, int to, const Message& message, const Tell& tell) const {
-  if (const auto sent = message.is_sent()) this->tell(from, *sent, tell);
-  if (message.arrives) this->tell(to, *message.arrives, tell);
+void Meeting::tell_ends(const Ends& ends, const Message& message, const Tell& tell) const {
+  if (const auto sent = message.is_sent()) this->tell(representative(ends.from), *sent, tell);
+  if (message.arrives) this->tell(ends.to, *message.arrives, tell);
 }
 
 void Meeting::split_waits() {
@@ -55,8 +65,8 @@ std::optional<Picoseconds> Flight::advance(Picoseconds now, Picoseconds sees, co
   if (!others || *others > sees) return {};
   if (const auto* messages = std::get_if<TimedMessages>(&round)) {
     took = messages->receive + messages->combine;
-    if (messages->send_to) ++had_[{rank_, *messages->send_to}];
-    if (messages->receive_from) ++had_[{*messages->receive_from, rank_}];
+    if (messages->send_to) ++sent_[*messages->send_to];
+    if (messages->receive_from) ++received_[*messages->receive_from];
   } else if (const auto* access = std::get_if<TimedAccess>(&round)) {
     took = access->time.access;
     ++flags_;
@@ -70,40 +80,42 @@ std::optional<Picoseconds> Flight::advance(Picoseconds now, Picoseconds sees, co
 
 Picoseconds Flight::enter(const TimedMessages& round, Picoseconds now, const Tell& tell) {
   if (round.receive_from) {
-    const std::pair ends{*round.receive_from, rank_};
-    meeting_->message(ends.first, ends.second, had_[ends]).asked_for = now;
-    set_out({meeting_, ends.first, ends.second, had_[ends]}, tell);
+    const auto ends = received(round);
+    const auto number = received_[ends.from];
+    meeting_->message(ends, number).asked_for = now;
+    set_out(ends, number, tell);
   }
   if (!round.send_to) return 0;
-  const std::pair ends{rank_, *round.send_to};
-  auto& message = meeting_->message(ends.first, ends.second, had_[ends]);
+  const auto ends = sent(round);
+  const auto number = sent_[*round.send_to];
+  auto& message = meeting_->message(ends, number);
   message.time = round.sent;
   message.bytes = round.sent_bytes;
   message.handed_over = now + round.sent.send;
-  set_out({meeting_, ends.first, ends.second, had_[ends]}, tell);
+  set_out(ends, number, tell);
   return round.sent.send;
 }
 
 /// A message leaves as soon as it can.
-void Flight::set_out(const Passage& passage, const Tell& tell) {
-  auto& message = meeting_->message(passage.from, passage.to, passage.number);
+void Flight::set_out(const Ends& ends, std::size_t number, const Tell& tell) {
+  auto& message = meeting_->message(ends, number);
   const auto ready = message.ready();
   if (!ready) return;
-  if (!message.is_on_way && network_->can_delay(passage.from, passage.to)) {
-    network_->send(passage, message.time, message.bytes, *ready);
+  if (!message.is_on_way && network_->can_delay(ends)) {
+    network_->send({meeting_, ends, number}, message.time, message.bytes, *ready);
   } else if (!message.is_on_way) {
     message.drained = *ready + message.time.bytes;
     message.arrives = *message.drained + message.time.latency;
   }
   message.is_on_way = true;
-  meeting_->tell_ends(passage.from, passage.to, message, tell);
+  meeting_->tell_ends(ends, message, tell);
 }
 
 Picoseconds Flight::enter(const TimedAccess& round, Picoseconds now, const Tell& tell) {
   const auto set = now + round.time.stage;
   meeting_->flags[rank_].push_back(set);
   for (const int member : round.members)
-    if (member != rank_) meeting_->tell(member, set + round.time.flag, tell);
+    if (member != rank_) meeting_->tell(meeting_->representative(member), set + round.time.flag, tell);
   return round.time.stage;
 }
 
@@ -115,17 +127,18 @@ std::optional<Picoseconds> Flight::awaited() const {
   }
   Picoseconds last = 0;
   if (const auto* messages = std::get_if<TimedMessages>(&round)) {
-    const auto of = [&](int from, int to) {
-      const auto had = had_.find({from, to});
-      return meeting_->message(from, to, had == had_.end() ? 0 : had->second);
+    const auto number = [](const auto& had, int other) {
+      const auto known = had.find(other);
+      return known == had.end() ? 0 : known->second;
     };
     if (messages->send_to) {
-      const auto sent = of(rank_, *messages->send_to).is_sent();
-      if (!sent) return {};
-      last = *sent;
+      const auto left = meeting_->message(sent(*messages), number(sent_, *messages->send_to)).is_sent();
+      if (!left) return {};
+      last = *left;
     }
     if (messages->receive_from) {
-      const auto arrives = of(*messages->receive_from, rank_).arrives;
+      const auto arrives =
+          meeting_->message(received(*messages), number(received_, *messages->receive_from)).arrives;
       if (!arrives) return {};
       last = std::max(last, *arrives);
     }
@@ -134,7 +147,7 @@ std::optional<Picoseconds> Flight::awaited() const {
   const auto& access = std::get<TimedAccess>(round);
   for (const int member : access.members) {
     if (member == rank_) continue;
-    const auto& flags = meeting_->flags[member];
+    const auto& flags = meeting_->flags[meeting_->representative(member)];
     if (flags.size() <= flags_) return {};
     last = std::max(last, flags[flags_] + access.time.flag);
   }

@@ -35,12 +35,18 @@ class Flight;
 /// Tells that something is known, or will have come at that time, for which a flight may wait.
 using Tell = std::function<void(Flight&, Picoseconds)>;
 
-/// One transfer in one step.
+struct Correspondence;
+
+/// One transfer in one step, between those ranks that run: all, or representatives of classes.
 struct Meeting {
+  int step = 0;
+  std::size_t group = 0;  ///< transfers of a rank in a step have numbers in one order for all of its role
   std::size_t parties = 0, started = 0;
+  const Correspondence* correspondence = nullptr;  ///< none: all ranks run
   Picoseconds last_start = 0;
-  /// From one rank to another, in order; both ends find a message by how many they have had before it.
-  std::map<std::pair<int, int>, std::vector<Message>> messages;
+  /// By their ends as the receiver sees them, from one rank to another; in order: both ends find a message by
+  /// how many they have had before it.
+  std::map<Ends, std::vector<Message>> messages;
   std::map<int, std::vector<Picoseconds>> flags;  ///< by rank, in order of its window rounds
   std::map<int, Flight*> under_way;               ///< by rank
   /// A wait that was over before all had started, and where its parts are counted.
@@ -52,13 +58,18 @@ struct Meeting {
   /// Counts the parts of those waits, once all have started: then it is known who was waited for.
   void split_waits();
 
-  Message& message(int from, int to, std::size_t number) {
-    auto& all = messages[{from, to}];
+  /// Of messages from a rank that runs to any other, as the receiver's representative sees them.
+  [[nodiscard]] Ends ends(int from, int to) const;
+  /// Who runs in a rank's place.
+  [[nodiscard]] int representative(int rank) const;
+
+  Message& message(const Ends& ends, std::size_t number) {
+    auto& all = messages[ends];
     if (all.size() <= number) all.resize(number + 1);
     return all[number];
   }
   /// Tells both ends what is known of a message between them.
-  void tell_ends(int from, int to, const Message&, const Tell&) const;
+  void tell_ends(const Ends&, const Message&, const Tell&) const;
   void tell(int rank, Picoseconds, const Tell&) const;
 };
 
@@ -87,7 +98,9 @@ class Flight {
  private:
   Picoseconds enter(const TimedMessages&, Picoseconds now, const Tell&);
   Picoseconds enter(const TimedAccess&, Picoseconds now, const Tell&);
-  void set_out(const Passage&, const Tell&);
+  void set_out(const Ends&, std::size_t number, const Tell&);
+  [[nodiscard]] Ends sent(const TimedMessages& round) const { return meeting_->ends(rank_, *round.send_to); }
+  [[nodiscard]] Ends received(const TimedMessages& round) const { return {*round.receive_from, rank_}; }
 
   int rank_;
   Meeting* meeting_;
@@ -96,8 +109,8 @@ class Flight {
   std::size_t round_ = 0;
   bool entered_ = false;
   Picoseconds start_, clock_;
-  std::map<std::pair<int, int>, std::size_t> had_;  ///< messages of rounds before, by their ends
-  std::size_t flags_ = 0;                           ///< of rounds before
+  std::map<int, std::size_t> sent_, received_;  ///< messages of rounds before, by the other rank
+  std::size_t flags_ = 0;                       ///< of rounds before
 };
 
 }  // namespace partita::sim

@@ -14,34 +14,54 @@
 namespace partita::sim {
 namespace {
 
-/// Sums that are equal but for the order of their terms stay equal.
-constexpr double rounding = 1 + 1e-9;
+/// Shares that differ only because times and rates are whole numbers count as equal.
+template <class Rate>
+constexpr Rate with_rounding(Rate rate) {
+  return rate + (rate >> 30);
+}
+
+/// Bits of a unit's link's rate, and of the greatest rate: 2^26 flows of that have a sum below 2^127.
+constexpr int usual_bits = 62, most_bits = 100;
 
 }  // namespace
 
-std::size_t Flows::add_link(double bytes_per_second) {
-  links_.push_back({.capacity = bytes_per_second * 1e-12});
+Flows::Flows(double bytes_per_second) {
+  int exponent = 0;
+  std::frexp(bytes_per_second * 1e-12, &exponent);
+  fineness_ = usual_bits - exponent;
+}
+
+Flows::Rate Flows::rate_of(double bytes_per_picosecond) const {
+  return static_cast<Rate>(std::min(std::ldexp(bytes_per_picosecond, fineness_), std::ldexp(1, most_bits)));
+}
+
+double Flows::in_bytes(Rate rate) const { return std::ldexp(static_cast<double>(rate), -fineness_); }
+
+std::size_t Flows::add_link(const machine::Link& link) {
+  const double rate = link.bytes_per_second * 1e-12;
+  links_.push_back({.bytes_per_picosecond = rate, .capacity = rate_of(rate), .is_wide = link.is_wide});
   return links_.size() - 1;
 }
 
-std::size_t Flows::begin(Picoseconds now, const std::vector<std::size_t>& links, std::int64_t bytes,
+std::size_t Flows::begin(Picoseconds now, const std::vector<Crossing>& crossings, std::int64_t bytes,
                          Picoseconds alone) {
   base::expect(now >= now_, "flows begin in order of time");
   now_ = now;
   const auto count = static_cast<double>(bytes);
-  for (const auto link : links)
-    alone =
-        std::max(alone, static_cast<Picoseconds>(std::min(std::round(count / links_[link].capacity), 1e18)));
+  for (const auto& [l, flows] : crossings)
+    alone = std::max(
+        alone, static_cast<Picoseconds>(std::min(std::round(count / links_[l].bytes_per_picosecond), 1e18)));
   const auto number = flows_.size();
-  const double fastest = alone > 0 ? count / static_cast<double>(alone) : 0;
-  flows_.push_back({&links, count, alone, fastest, count, now, fastest, now + alone});
+  const auto fastest = alone > 0 ? rate_of(count / static_cast<double>(alone)) : 0;
+  flows_.push_back({&crossings, count, alone, fastest, count, now, fastest, now + alone});
   ends_.insert({now + alone, number});
-  for (const auto l : links) {
+  for (const auto& [l, flows] : crossings) {
     auto& link = links_[l];
     if (link.flows.empty()) link.busy_since = now;
     link.flows.push_back(number);
-    link.wanted += fastest;
-    link.bytes += bytes;
+    link.count += flows;
+    link.wanted += fastest * flows;
+    link.bytes += bytes * flows;
     touch(l);
   }
   return number;
@@ -61,10 +81,11 @@ std::vector<std::size_t> Flows::end(Picoseconds now) {
     ends_.erase(ends_.begin());
   }
   for (const auto number : ended)
-    for (const auto l : *flows_[number].links) {
+    for (const auto& [l, flows] : *flows_[number].crossings) {
       auto& link = links_[l];
       std::erase(link.flows, number);
-      link.wanted = link.flows.empty() ? 0 : link.wanted - flows_[number].fastest;
+      link.count -= flows;
+      link.wanted -= flows_[number].fastest * flows;
       if (link.flows.empty()) link.busy += now - link.busy_since;
       touch(l);
     }
@@ -90,23 +111,23 @@ void Flows::settle() {
   for (const auto l : touched_) {
     auto& link = links_[l];
     const bool bound = link.binds;
-    link.binds = link.wanted > link.capacity * rounding;
+    link.binds = !link.is_wide && link.wanted > with_rounding(link.capacity);
     link.touched = false;
     if (bound || link.binds) reach(link, flows);
   }
   touched_.clear();
   for (std::size_t i = 0; i < flows.size(); ++i)
-    for (const auto l : *flows_[flows[i]].links) {
-      if (!links_[l].binds || links_[l].reached) continue;
-      links_[l].reached = true;
-      links.push_back(l);
-      reach(links_[l], flows);
+    for (const auto& crossing : *flows_[flows[i]].crossings) {
+      auto& link = links_[crossing.link];
+      if (!link.binds || link.reached) continue;
+      link.reached = true;
+      links.push_back(crossing.link);
+      reach(link, flows);
     }
   for (const auto number : flows)
     flows_[number].reached = false;
   for (const auto l : links)
     links_[l].reached = false;
-  std::ranges::sort(flows);
   fill(std::move(flows), links);
 }
 
@@ -115,13 +136,14 @@ void Flows::settle() {
 void Flows::fill(std::vector<std::size_t> flows, const std::vector<std::size_t>& links) {
   for (const auto l : links) {
     links_[l].left = links_[l].capacity;
-    links_[l].open = links_[l].flows.size();
+    links_[l].open = links_[l].count;
   }
   while (!flows.empty()) {
-    const double level = level_of(links);
-    const auto is_as_alone = [&](std::size_t f) { return flows_[f].fastest <= level * rounding; };
+    const auto level = level_of(links);
+    const auto is_as_alone = [&](std::size_t f) { return flows_[f].fastest <= with_rounding(level); };
     const auto is_held = [&](std::size_t f) {
-      return std::ranges::any_of(*flows_[f].links, [&](std::size_t l) { return links_[l].is_narrow; });
+      return std::ranges::any_of(*flows_[f].crossings,
+                                 [&](const Crossing& c) { return links_[c.link].is_narrow; });
     };
     const bool some_as_alone = std::ranges::any_of(flows, is_as_alone);
     std::erase_if(flows, [&](std::size_t f) {
@@ -135,38 +157,38 @@ void Flows::fill(std::vector<std::size_t> flows, const std::vector<std::size_t>&
 }
 
 /// To which all flows can rise that have no rate yet, and marks the links that let them go no further.
-double Flows::level_of(const std::vector<std::size_t>& links) {
-  const auto share = [](const Link& link) {
-    return link.open == 0 ? std::numeric_limits<double>::infinity()
-                          : link.left / static_cast<double>(link.open);
-  };
-  double level = std::numeric_limits<double>::infinity();
+Flows::Rate Flows::level_of(const std::vector<std::size_t>& links) {
+  constexpr Rate most = Rate(1) << most_bits;
+  const auto share = [](const Link& link) { return link.open == 0 ? most : link.left / link.open; };
+  Rate level = most;
   for (const auto l : links)
     level = std::min(level, share(links_[l]));
   for (const auto l : links)
-    links_[l].is_narrow = links_[l].open > 0 && share(links_[l]) <= level * rounding;
+    links_[l].is_narrow = links_[l].open > 0 && share(links_[l]) <= with_rounding(level);
   return level;
 }
 
-void Flows::fix(std::size_t flow, double rate) {
-  for (const auto l : *flows_[flow].links)
+void Flows::fix(std::size_t flow, Rate rate) {
+  for (const auto& [l, flows] : *flows_[flow].crossings)
     if (links_[l].binds) {
-      links_[l].left -= rate;
-      --links_[l].open;
+      links_[l].left -= rate * flows;
+      links_[l].open -= flows;
     }
   set_rate(flow, rate);
 }
 
-void Flows::set_rate(std::size_t number, double rate) {
+void Flows::set_rate(std::size_t number, Rate rate) {
   auto& flow = flows_[number];
   if (flow.rate == rate) return;
-  flow.remaining = std::max(0.0, flow.remaining - flow.rate * static_cast<double>(now_ - flow.since));
+  const auto passed = static_cast<double>(now_ - flow.since);
+  flow.remaining = std::max(0.0, flow.remaining - in_bytes(flow.rate) * passed);
   flow.since = now_;
   flow.rate = rate;
   const bool is_as_alone = rate == flow.fastest && flow.remaining == flow.bytes;
   const auto end =
-      now_ + (is_as_alone ? flow.alone
-                          : static_cast<Picoseconds>(std::min(std::round(flow.remaining / rate), 1e18)));
+      now_ + (is_as_alone
+                  ? flow.alone
+                  : static_cast<Picoseconds>(std::min(std::round(flow.remaining / in_bytes(rate)), 1e18)));
   ends_.erase({flow.end, number});
   ends_.insert({end, number});
   flow.end = end;

@@ -1,4 +1,4 @@
-/// Every rank, every round: a queue of what happens next.
+/// Every rank that runs, every round: a queue of what happens next.
 ///
 /// Where transfers move on by themselves their clocks are functions of each other, and the order in which
 /// they are found does not matter. Where a core moves them on its rank acts on what it sees at a time: then
@@ -10,57 +10,45 @@
 #include <algorithm>
 #include <deque>
 #include <limits>
-#include <queue>
+#include <optional>
 
-#include "flight.hpp"
+#include "agenda.hpp"
+#include "meetings.hpp"
 #include "partita/base/error.hpp"
 #include "partita/sim/deadlock.hpp"
+#include "rank.hpp"
 #include "trace.hpp"
 
 namespace partita::sim {
 namespace {
 
-using step::Counterparts;
 using step::TransferId;
-
-struct Rank {
-  const step::Program* program = nullptr;
-  int step = 0;
-  std::size_t instruction = 0;
-  Picoseconds now = 0;
-  /// Goes through instructions; looks after transfers between two of them; waits for one; waits and has
-  /// nothing to do.
-  enum class Does { walks, looks, waits, rests } does = Does::walks;
-  std::size_t looks_at = 0;                     ///< among the active ones
-  std::vector<Flight*> active;                  ///< that this core moves on, in the order of their starts
-  base::IdVector<TransferId, Flight*> flights;  ///< of this step
-};
 
 class Full {
  public:
-  Full(const step::ProgramsByRank& programs, const Costs& costs, int steps)
+  /// No quotient: all ranks run.
+  Full(const step::ProgramsByRank& programs, const Costs& costs, int steps, const Quotient* quotient)
       : programs_(programs),
-        counterparts_(programs),
         costs_(costs),
-        network_(costs.setting && costs.setting->machine->messages_meet() ? costs.setting->machine : nullptr),
-        ranks_(programs.size()),
-        trace_(programs.size(), costs) {
+        classes_(quotient ? &quotient->classes() : nullptr),
+        network_(costs.setting && costs.setting->machine->messages_meet() ? costs.setting->machine : nullptr,
+                 classes_),
+        meetings_(programs, quotient) {
     simulation_.steps.resize(static_cast<std::size_t>(steps));
-    for (auto& step : simulation_.steps)
-      for (const auto* program : programs)
+    for (int r = 0; r < static_cast<int>(programs.size()); ++r) {
+      if (classes_ && classes_->representative(r) != r) continue;
+      const auto* program = programs[static_cast<std::size_t>(r)];
+      ranks_.push_back({.number = r, .program = program});
+      ranks_.back().flights.resize(program->transfers.size());
+      for (auto& step : simulation_.steps)
         step.emplace_back().instructions.resize(program->instructions.size());
-    meetings_.resize(static_cast<std::size_t>(steps));
-    for (auto& meetings : meetings_)
-      meetings.resize(counterparts_.groups().size());
-    for (std::size_t r = 0; r < programs.size(); ++r) {
-      ranks_[r].program = programs[r];
-      ranks_[r].flights.resize(programs[r]->transfers.size());
     }
+    if (!classes_) trace_.emplace(ranks_.size(), costs);
   }
 
   Simulation run() && {
-    for (int r = static_cast<int>(ranks_.size()); r-- > 0;)
-      push(0, r);
+    for (auto rank = ranks_.rbegin(); rank != ranks_.rend(); ++rank)
+      agenda_.push(0, rank->number);
     while (go_on()) {
     }
     for (const auto& rank : ranks_)
@@ -78,15 +66,15 @@ class Full {
 
   [[nodiscard]] CriticalPath critical_path() const {
     const int last = static_cast<int>(simulation_.steps.size()) - 1;
-    if (last < 0) return {};
+    if (!trace_ || last < 0) return {};
     const auto& ranks = simulation_.steps.back();
     const auto latest = std::ranges::max_element(ranks, {}, &RankStep::end);
-    return trace_.path_to(static_cast<int>(latest - ranks.begin()),
-                          last > 0 ? simulation_.end_of(last - 1) : 0);
+    return trace_->path_to(static_cast<int>(latest - ranks.begin()),
+                           last > 0 ? simulation_.end_of(last - 1) : 0);
   }
   /// Of the last step, from before which the path needs nothing.
   [[nodiscard]] bool is_traced(const Rank& rank) const {
-    return rank.step + 1 == static_cast<int>(simulation_.steps.size());
+    return trace_ && rank.step + 1 == static_cast<int>(simulation_.steps.size());
   }
   /// What has just been done and took so long.
   void trace(const Rank& rank, Does does, Picoseconds took, const Flight* flight = nullptr) {
@@ -97,28 +85,17 @@ class Full {
                   .number = static_cast<std::uint32_t>(rank.instruction),
                   .does = does};
     if (does == Does::start)
-      trace_.start(act);
+      trace_->start(act);
     else
-      trace_.add(static_cast<int>(&rank - ranks_.data()), act);
+      trace_->add(rank.number, act);
   }
   void trace(const Flight& flight, Picoseconds took) {
-    if (is_traced(of(flight.rank()))) trace_.advanced(flight, took);
+    if (is_traced(of(flight.rank()))) trace_->advanced(flight, took);
   }
-
-  /// A rank goes on, or what it may wait for has come.
-  struct Event {
-    Picoseconds time = 0;
-    std::int64_t number = 0;
-    int rank = 0;
-    bool wakes = false;
-    friend bool operator>(const Event& a, const Event& b) {
-      return a.time != b.time ? a.time > b.time : a.number > b.number;
-    }
-  };
 
   /// What happens next. At one time messages end before ranks see it, and leave when all ranks have said so.
   bool go_on() {
-    const auto event = queue_.empty() ? never : queue_.top().time;
+    const auto event = agenda_.next();
     const auto end = network_.next_end(), departure = network_.next_departure();
     if (std::min({event, end, departure}) == never) return false;
     if (end <= event && end <= departure) {
@@ -127,24 +104,21 @@ class Full {
     } else if (departure < event) {
       network_.depart(departure);
     } else {
-      const auto next = queue_.top();
-      queue_.pop();
-      take_up(next);
+      take_up(agenda_.take());
     }
     move_told();
     return true;
   }
 
   void hear(const Network::Notice& notice) {
-    const auto& [meeting, from, to, number] = notice.passage;
-    auto& message = meeting->message(from, to, number);
+    const auto& [meeting, ends, number] = notice.passage;
+    auto& message = meeting->message(ends, number);
     if (notice.drained) message.drained = notice.drained;
     if (notice.arrives) message.arrives = notice.arrives;
-    meeting->tell_ends(from, to, message, tell_);
+    meeting->tell_ends(ends, message, tell_);
   }
 
-  void push(Picoseconds time, int rank, bool wakes = false) { queue_.push({time, ++number_, rank, wakes}); }
-  Rank& of(int rank) { return ranks_[static_cast<std::size_t>(rank)]; }
+  Rank& of(int rank) { return ranks_[classes_ ? classes_->number_of(rank) : static_cast<std::size_t>(rank)]; }
   RankStep& record(const Rank& rank) {
     return simulation_
         .steps[static_cast<std::size_t>(rank.step)][static_cast<std::size_t>(&rank - ranks_.data())];
@@ -176,7 +150,7 @@ class Full {
                          : rank.does == Rank::Does::looks ? look(rank)
                                                           : wait(r, rank);
     base::expect(rank.now >= before, "time goes on");
-    if (goes_on && costs_.polls(r)) push(rank.now, r);
+    if (goes_on && costs_.polls(r)) agenda_.push(rank.now, r);
     return goes_on;
   }
 
@@ -229,10 +203,7 @@ class Full {
   }
 
   void start(int r, Rank& rank, TransferId transfer) {
-    const auto group = counterparts_.group(r, transfer);
-    base::expect(group && counterparts_.groups()[*group].complete, "a transfer has all its parties");
-    auto& meeting = meetings_[static_cast<std::size_t>(rank.step)][*group];
-    meeting.parties = counterparts_.members(*group).size();
+    auto& meeting = meetings_.of(rank.step, r, transfer);
     auto& flight = flights_.emplace_back(
         r, meeting, network_, costs_.rounds(r, rank.program->transfers[transfer]), rank.now, tell_);
     rank.flights[transfer] = &flight;
@@ -282,7 +253,7 @@ class Full {
     }
     rank.does = Rank::Does::rests;
     for (const auto* active : rank.active)
-      if (const auto time = active->awaited()) push(*time, r, true);
+      if (const auto time = active->awaited()) agenda_.push(*time, r, true);
     return false;
   }
 
@@ -311,27 +282,26 @@ class Full {
       if (!took) return;
       trace(flight, *took);
     }
-    if (of(flight.rank()).does == Rank::Does::rests) push(flight.clock(), flight.rank(), true);
+    if (of(flight.rank()).does == Rank::Does::rests) agenda_.push(flight.clock(), flight.rank(), true);
   }
 
   void tell(Flight& flight, Picoseconds time) {
     if (costs_.polls(flight.rank()))
-      push(time, flight.rank(), true);
+      agenda_.push(time, flight.rank(), true);
     else
       told_.push_back(&flight);
   }
 
   const step::ProgramsByRank& programs_;
-  const Counterparts counterparts_;
   const Costs& costs_;
+  const Classes* classes_;  ///< none: all ranks run
   Network network_;
-  std::vector<Rank> ranks_;
-  std::vector<base::IdVector<Counterparts::GroupId, Meeting>> meetings_;  ///< by step
-  std::priority_queue<Event, std::vector<Event>, std::greater<>> queue_;
-  std::int64_t number_ = 0;
+  Meetings meetings_;
+  std::vector<Rank> ranks_;  ///< that run, ascending
+  Agenda agenda_;
   std::deque<Flight> flights_;
-  std::vector<Flight*> told_;  ///< that may move on
-  Trace trace_;
+  std::vector<Flight*> told_;   ///< that may move on
+  std::optional<Trace> trace_;  ///< where all ranks run
   const Tell tell_ = [this](Flight& flight, Picoseconds time) { tell(flight, time); };
   Simulation simulation_;
 };
@@ -339,7 +309,12 @@ class Full {
 }  // namespace
 
 Simulation simulate_full(const step::ProgramsByRank& programs, const Costs& costs, int steps) {
-  return Full(programs, costs, steps).run();
+  return Full(programs, costs, steps, nullptr).run();
+}
+
+Simulation simulate_representatives(const step::ProgramsByRank& programs, const Costs& costs, int steps,
+                                    const Quotient& quotient) {
+  return Full(programs, costs, steps, &quotient).run();
 }
 
 }  // namespace partita::sim

@@ -1,5 +1,5 @@
 /// When messages leave, when their last bytes have left, and when they arrive, on a machine where they meet:
-/// they share links, and keep gaps.
+/// they share links, and keep gaps. Where representatives of classes run, a message stands for its class.
 #pragma once
 
 #include <cstdint>
@@ -17,13 +17,25 @@
 namespace partita::sim {
 
 struct Meeting;
+struct Classes;
 
-/// Which message: the one with this number from one rank to another in a meeting.
+/// From one rank to another.
+struct Ends {
+  int from = 0, to = 0;
+  friend auto operator<=>(const Ends&, const Ends&) = default;
+};
+
+/// Which message: the one with this number in a meeting, between ends as its receiver sees them.
 struct Passage {
   Meeting* meeting = nullptr;
-  int from = 0, to = 0;
+  Ends ends;
   std::size_t number = 0;
 };
+
+/// Whether messages that leave a unit of the level below, or come to one, keep apart.
+bool keeps_gaps(const machine::Level&);
+/// By which messages that come to a rank at once in one meeting have their turns.
+std::pair<int, int> distance(const Ends&);
 
 class Network {
  public:
@@ -33,11 +45,11 @@ class Network {
     std::optional<Picoseconds> drained, arrives;  ///< its last byte
   };
 
-  /// None: no messages meet. The machine outlives the network.
-  explicit Network(const machine::Machine* machine) : machine_(machine) {}
+  /// No machine: no messages meet. No classes: every rank runs. Both outlive the network.
+  Network(const machine::Machine*, const Classes*);
 
   /// Whether others can slow down messages between the two; if not their times are known at once.
-  bool can_delay(int from, int to) { return machine_ != nullptr && way(from, to).can_delay; }
+  bool can_delay(const Ends& ends) { return machine_ != nullptr && way(ends).can_delay; }
   /// A message of so many bytes that is to leave at `ready`, not before the network's time.
   void send(const Passage&, const machine::MessageTime&, kernels::Bytes, Picoseconds ready);
 
@@ -55,7 +67,7 @@ class Network {
  private:
   struct Way {
     bool can_delay = false;
-    std::vector<std::size_t> links;
+    std::vector<Crossing> links;
     std::pair<std::size_t, std::int64_t> source, target;  ///< levels, and units of those inside them
   };
   struct Message {
@@ -64,28 +76,37 @@ class Network {
     std::int64_t bytes = 0;
     const Way* way = nullptr;
   };
-  /// Ties are told apart by ranks, then by who came first.
+  /// Ties are told apart by the rank whose unit keeps the gap, then by what is the same for all ranks that
+  /// are alike: the meeting, how far the other rank is, who came first.
   struct Event {
     Picoseconds time = 0;
     std::size_t message = 0;
-    int from = 0, to = 0;
+    int rank = 0;
+    std::pair<int, std::size_t> meeting;  ///< by step and group
+    std::pair<int, int> other;
     bool has_slot = false;  ///< in the queue of its unit
     friend bool operator>(const Event& a, const Event& b) {
-      return std::tie(a.time, a.from, a.to, a.message) > std::tie(b.time, b.from, b.to, b.message);
+      return std::tie(a.time, a.rank, a.meeting, a.other, a.message) >
+             std::tie(b.time, b.rank, b.meeting, b.other, b.message);
     }
   };
   using Events = std::priority_queue<Event, std::vector<Event>, std::greater<>>;
   /// When each unit can send, or take, its next message.
   using Gaps = std::map<std::pair<std::size_t, std::int64_t>, Picoseconds>;
 
-  const Way& way(int from, int to);
+  const Way& way(const Ends&);
+  void spread(Way&, std::int64_t flows) const;
+  std::size_t number_of(const machine::Link&);
+  [[nodiscard]] int representative(int rank) const;
   static Picoseconds take_slot(Gaps&, const std::pair<std::size_t, std::int64_t>& unit, Picoseconds ready,
                                Picoseconds gap);
 
   const machine::Machine* machine_;
+  const Classes* classes_;
   Flows flows_;
   std::map<machine::Link, std::size_t> links_;
-  std::map<std::pair<int, int>, Way> ways_;
+  std::vector<std::int64_t> links_alike_;  ///< for which each of them stands
+  std::map<Ends, Way> ways_;
   std::vector<Message> messages_;
   std::vector<std::size_t> message_of_;  ///< by flow
   Events ready_, arriving_;

@@ -1,30 +1,67 @@
-/// Lanes that are all the ranks of a stage, or representatives of its classes.
+/// Lanes that are all the ranks of a stage, or representatives of its classes; and these by events.
 #include "plane.hpp"
 
 #include <algorithm>
 #include <map>
 
 #include "classes.hpp"
+#include "full.hpp"
+#include "quotient.hpp"
 
 namespace partita::sim {
 namespace {
 
-ExchangeByGroup exchanges_of(const Skeletons& skeletons, Exchanges& exchanges) {
-  ExchangeByGroup by_group;
-  const auto& groups = skeletons.counterparts->groups();
-  for (const auto group : groups.ids())
-    by_group.push_back(groups[group].complete ? exchanges.of(skeletons.sides(group)) : nullptr);
-  return by_group;
+/// Nothing that a rank does can be seen by another at the same time.
+bool takes_time(const machine::Machine& machine) {
+  const auto is_some = [](double seconds) { return machine::picoseconds(seconds) > 0; };
+  const auto& levels = machine.levels;
+  const bool windows = is_some(machine.windows.empty() ? machine.link_latency_seconds : machine.flag_seconds);
+  if (levels.empty()) return windows && is_some(machine.link_latency_seconds);
+  return windows && std::ranges::all_of(levels, [&](const machine::Level& level) {
+           return std::ranges::all_of(level.protocols,
+                                      [&](const machine::Protocol& p) { return is_some(p.latency_seconds); });
+         });
 }
 
-/// Of every rank.
-Simulation of_plane(const Skeletons& skeletons, const Costs& costs, const ExchangeByGroup& exchanges,
-                    int steps, const std::vector<int>& spans_of) {
-  const auto ranks = ranks_by_stage(costs.setting->programs->front()->grid);
-  Lanes lanes(skeletons, costs, ranks, exchanges, spans_of);
-  Simulation simulation{.depth = Depth::plane};
+/// From those of representatives, by class, to those of all ranks. Only `spans_of` have spans.
+std::vector<std::vector<RankStep>> of_all(std::vector<std::vector<RankStep>> by_class, const Classes& classes,
+                                          const std::vector<int>& spans_of) {
+  std::vector<std::vector<RankStep>> steps;
+  for (auto& of_class : by_class) {
+    auto& step = steps.emplace_back(classes.class_of.size());
+    for (const int rank : spans_of)
+      step[static_cast<std::size_t>(rank)].instructions = of_class[classes.number_of(rank)].instructions;
+    for (auto& one : of_class)
+      one.instructions = {};
+    for (std::size_t rank = 0; rank < step.size(); ++rank) {
+      auto spans = std::move(step[rank].instructions);
+      step[rank] = of_class[classes.number_of(static_cast<int>(rank))];
+      step[rank].instructions = std::move(spans);
+    }
+  }
+  return steps;
+}
+
+}  // namespace
+
+GridSimulation::GridSimulation(const step::ProgramsByRank& programs, const Costs& costs)
+    : programs_(programs),
+      costs_(costs),
+      skeletons_(programs),
+      exchanges_(*costs.setting),
+      // More would hardly be less work than all ranks.
+      most_classes_(std::max<std::size_t>(64, programs.size() / 4)) {
+  const auto& groups = skeletons_.counterparts->groups();
+  for (const auto group : groups.ids())
+    by_group_.push_back(groups[group].complete ? exchanges_.of(skeletons_.sides(group)) : nullptr);
+}
+
+Simulation GridSimulation::plane(int steps, const std::vector<int>& spans_of) const {
+  const auto ranks = ranks_by_stage(programs_.front()->grid);
+  Lanes lanes(skeletons_, costs_, ranks, by_group_, spans_of);
+  Simulation simulation{.depth = Depth::plane, .left_out = known_to_events_alone(costs_)};
   for (int s = 0; s < steps; ++s) {
-    auto& step = simulation.steps.emplace_back(costs.setting->programs->size());
+    auto& step = simulation.steps.emplace_back(programs_.size());
     auto done = lanes.step();
     std::size_t lane = 0;
     for (const auto& stage : ranks)
@@ -34,66 +71,46 @@ Simulation of_plane(const Skeletons& skeletons, const Costs& costs, const Exchan
   return simulation;
 }
 
-/// Of representatives, then of those for whom they stand.
-Simulation of_classes(const Skeletons& skeletons, const Costs& costs, const ExchangeByGroup& exchanges,
-                      const Classes& classes, int steps, const std::vector<int>& spans_of) {
-  const auto first_rank = [&](int rank) {
-    return classes.first_rank[static_cast<std::size_t>(classes.class_of[static_cast<std::size_t>(rank)])];
-  };
+Simulation GridSimulation::unshared(int steps, const std::vector<int>& spans_of) const {
+  const auto classes = classes_of(*costs_.setting, by_group_, most_classes_, false);
+  if (!classes) return plane(steps, spans_of);
   std::map<const Exchange*, std::shared_ptr<const Exchange>> known;
   ExchangeByGroup between;
-  for (const auto& exchange : exchanges) {
+  for (const auto& exchange : by_group_) {
     auto& made = known[exchange.get()];
-    if (exchange && !made) made = between_classes(*exchange, *costs.setting, classes);
+    if (exchange && !made) made = between_classes(*exchange, *costs_.setting, *classes);
     between.push_back(made);
   }
   std::vector<int> firsts;
   for (const int rank : spans_of)
-    firsts.push_back(first_rank(rank));
-  Lanes lanes(skeletons, costs, classes.representatives, between, firsts);
-  Simulation simulation{.depth = Depth::classes, .class_of = classes.class_of};
+    firsts.push_back(classes->representative(rank));
+  Lanes lanes(skeletons_, costs_, classes->representatives, between, firsts);
+  std::vector<std::vector<RankStep>> by_class;
   for (int s = 0; s < steps; ++s) {
-    std::vector<RankStep> by_class(classes.first_rank.size());
+    auto& of_class = by_class.emplace_back(classes->first_rank.size());
     auto done = lanes.step();
     std::size_t lane = 0;
-    for (const auto& stage : classes.representatives)
+    for (const auto& stage : classes->representatives)
       for (const int rank : stage)
-        by_class[static_cast<std::size_t>(classes.class_of[static_cast<std::size_t>(rank)])] =
-            std::move(done[lane++]);
-    auto& step = simulation.steps.emplace_back(classes.class_of.size());
-    for (const int rank : spans_of)
-      step[static_cast<std::size_t>(rank)].instructions =
-          by_class[static_cast<std::size_t>(classes.class_of[static_cast<std::size_t>(rank)])].instructions;
-    for (auto& of_class : by_class)
-      of_class.instructions = {};
-    for (std::size_t rank = 0; rank < step.size(); ++rank) {
-      auto spans = std::move(step[rank].instructions);
-      step[rank] = by_class[static_cast<std::size_t>(classes.class_of[rank])];
-      step[rank].instructions = std::move(spans);
-    }
+        of_class[classes->number_of(rank)] = std::move(done[lane++]);
   }
+  return {.steps = of_all(std::move(by_class), *classes, spans_of),
+          .depth = Depth::classes,
+          .left_out = known_to_events_alone(costs_),
+          .class_of = classes->class_of};
+}
+
+std::optional<Simulation> GridSimulation::shared(int steps, const std::vector<int>& spans_of) const {
+  const auto& machine = *costs_.setting->machine;
+  if (costs_.any_polls() && !takes_time(machine)) return {};
+  const auto classes = classes_of(*costs_.setting, by_group_, most_classes_, machine.messages_meet());
+  if (!classes || rounds_of_step(programs_, costs_, classes->first_rank) > most_full_rounds) return {};
+  const Quotient quotient(skeletons_, by_group_, *costs_.setting, *classes);
+  auto simulation = simulate_representatives(programs_, costs_, steps, quotient);
+  simulation.steps = of_all(std::move(simulation.steps), *classes, spans_of);
+  simulation.depth = Depth::classes;
+  simulation.class_of = classes->class_of;
   return simulation;
-}
-
-}  // namespace
-
-Simulation simulate_plane(const step::ProgramsByRank& programs, const Costs& costs, int steps,
-                          const std::vector<int>& spans_of) {
-  const Skeletons skeletons(programs);
-  Exchanges exchanges(*costs.setting);
-  return of_plane(skeletons, costs, exchanges_of(skeletons, exchanges), steps, spans_of);
-}
-
-Simulation simulate_classes(const step::ProgramsByRank& programs, const Costs& costs, int steps,
-                            const std::vector<int>& spans_of) {
-  // More would hardly be less work than all ranks.
-  const auto most = std::max<std::size_t>(64, programs.size() / 4);
-  const Skeletons skeletons(programs);
-  Exchanges exchanges(*costs.setting);
-  const auto by_group = exchanges_of(skeletons, exchanges);
-  const auto classes = classes_of(*costs.setting, by_group, most);
-  if (!classes) return of_plane(skeletons, costs, by_group, steps, spans_of);
-  return of_classes(skeletons, costs, by_group, *classes, steps, spans_of);
 }
 
 }  // namespace partita::sim

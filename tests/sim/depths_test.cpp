@@ -113,21 +113,29 @@ TEST(Depths, WhereAllRanksDifferPlaneTakesThePlaceOfClasses) {
   EXPECT_TRUE(simulation.class_of.empty());
 }
 
-TEST(Depths, FewRanksAndPolledOnesAreSimulatedInFullWithinALimit) {
+TEST(Depths, FewRanksAreSimulatedInFullAndSoArePolledOnesOfWhichFewAreAlikeWithinALimit) {
+  using machine::Progress;
   const auto model = equal_layers(2);
-  const auto simulated = [&](int ranks, machine::Progress progress) {
-    const auto grid = programs_of(model, plan_of(model, {.grid = {.data = ranks}, .batch = ranks}));
+  const auto simulated = [&](int ranks, Progress progress, double first_speed) {
+    const auto plan = plan_of(
+        model,
+        {.grid = {.data = ranks}, .batch = ranks, .algorithm = collective::Algorithm::recursive_doubling});
+    const auto grid = programs_of(model, plan);
     auto machine = machine::Machine::shipped();
     machine.progress = progress;
-    return simulate(grid.by_rank, costs_on(machine, grid.by_rank, ranks, {}), 1, {.depth = Depth::automatic});
+    std::vector<double> speeds(grid.by_rank.size(), 1);
+    speeds.front() = first_speed;
+    const auto costs = with_speeds(costs_on(machine, grid.by_rank, ranks, {}), speeds);
+    return simulate(grid.by_rank, costs, 1, {.depth = Depth::automatic});
   };
-  using machine::Progress;
-  EXPECT_EQ(simulated(64, Progress::independent).depth, Depth::full);
-  EXPECT_EQ(simulated(65, Progress::independent).depth, Depth::classes);
-  EXPECT_EQ(simulated(65, Progress::polled).depth, Depth::full);
-  EXPECT_FALSE(simulated(65, Progress::polled).left_out.any());
-  const auto many = simulated(4097, Progress::polled);
-  EXPECT_NE(many.depth, Depth::full);
+  EXPECT_EQ(simulated(64, Progress::independent, 1).depth, Depth::full);
+  EXPECT_EQ(simulated(128, Progress::independent, 1).depth, Depth::classes);
+  EXPECT_EQ(simulated(128, Progress::polled, 1).depth, Depth::classes);
+  EXPECT_FALSE(simulated(128, Progress::polled, 1).left_out.any());
+  EXPECT_EQ(simulated(300, Progress::polled, 0.5).depth, Depth::full);
+  EXPECT_FALSE(simulated(300, Progress::polled, 0.5).left_out.any());
+  const auto many = simulated(4099, Progress::polled, 0.5);
+  EXPECT_EQ(many.depth, Depth::plane);
   EXPECT_TRUE(many.left_out.polling);
 }
 

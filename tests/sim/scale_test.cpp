@@ -38,25 +38,30 @@ double megabytes() {
   return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
-Simulation simulated(const topology::GridExtent& extent, std::int64_t batch, Depth depth) {
+Simulation simulated(const topology::GridExtent& extent, std::int64_t batch, Depth depth,
+                     const machine::Machine& machine = cluster(),
+                     collective::Algorithm algorithm = collective::Algorithm::automatic) {
   const auto model = vgg_small();
   const auto plan = plan_of(model, {.grid = extent,
                                     .batch = batch,
                                     .pipeline = {.schedule = step::Schedule::one_f_one_b, .microbatches = 32},
-                                    .bucket_bytes = kernels::Bytes(1 << 20)});
+                                    .bucket_bytes = kernels::Bytes(1 << 20),
+                                    .algorithm = algorithm});
   const double begin = base::now_seconds();
   const auto grid = programs_of(model, plan);
   step::Site site;
   for (int rank = 0; rank < static_cast<int>(extent.size()); ++rank)
     site.node_of.push_back(rank / 64);
-  const auto machine = cluster();
   const auto costs = costs_on(machine, grid.by_rank, batch, site);
   auto simulation = simulate(grid.by_rank, costs, 3, {.depth = depth, .spans_of = {0}});
   const double seconds = base::now_seconds() - begin;
-  std::printf("%s of %lld: %s in %.2f s, at most %.0f MB; a step takes %.3f ms, %.1f %% of them idle\n",
-              named(plan).c_str(), static_cast<long long>(batch),
-              std::string(to_string(simulation.depth)).c_str(), seconds, megabytes(),
-              1e-9 * static_cast<double>(simulation.step_duration()), 100 * simulation.idle_fraction());
+  std::printf(
+      "%s of %lld: %s%s of %lld ranks in %.2f s, at most %.0f MB; a step takes %.3f ms, %.1f %% of them "
+      "idle\n",
+      named(plan).c_str(), static_cast<long long>(batch), std::string(to_string(simulation.depth)).c_str(),
+      simulation.left_out.any() ? " without sharing" : "", static_cast<long long>(simulation.running_ranks()),
+      seconds, megabytes(), 1e-9 * static_cast<double>(simulation.step_duration()),
+      100 * simulation.idle_fraction());
   EXPECT_LT(seconds, 300);
   EXPECT_LT(megabytes(), 1000);
   EXPECT_EQ(simulation.steps[2][0].instructions.size(), grid.by_rank[0]->instructions.size());
@@ -84,6 +89,24 @@ TEST(Scale, ClassesArePlaneWhereManyRanksAreAlike) {
   const auto classes = simulated(extent, 512 * 32, Depth::automatic);
   EXPECT_EQ(classes.depth, Depth::classes);
   EXPECT_EQ(plane.steps, classes.steps);
+}
+
+/// Nodes of 64 ranks whose cores poll, below a fat tree, with gaps.
+TEST(Scale, RepresentativesShareTheLinksOfAFatTree) {
+  std::vector<base::Violation> violations;
+  const auto machine = machine::Machine::read(INPUTS "/machines/fat-tree.machine", "machine", violations);
+  ASSERT_TRUE(violations.empty());
+  using collective::Algorithm;
+  for (const auto& [data, algorithm] :
+       {std::pair(64, Algorithm::automatic), std::pair(64, Algorithm::recursive_doubling),
+        std::pair(512, Algorithm::recursive_doubling), std::pair(1024, Algorithm::recursive_doubling)}) {
+    const topology::GridExtent extent{.data = data, .pipeline = 8, .tensor = 8};
+    const auto loose = simulated(extent, data * 32, Depth::unshared, machine, algorithm);
+    const auto classes = simulated(extent, data * 32, Depth::automatic, machine, algorithm);
+    EXPECT_EQ(classes.depth, Depth::classes);
+    EXPECT_FALSE(classes.left_out.any());
+    EXPECT_GT(classes.makespan(), loose.makespan());
+  }
 }
 
 }  // namespace

@@ -47,6 +47,9 @@ struct Link {
   std::int64_t level = 0, unit = 0;
   Vertex from, to;
   double bytes_per_second = 0;
+  /// Carries as much as all links that lead to it, or from it, together, and so holds nobody back: those of
+  /// switches in a tree that is not tapered.
+  bool is_wide = false;
   friend auto operator<=>(const Link&, const Link&) = default;
 };
 

@@ -24,15 +24,15 @@ struct SearchOptions {
   /// Of ranks that are not as fast as the machine's, as in `Supposed`; stages are cut by them.
   std::map<int, double> speed = {};
   std::int64_t samples = 0;  ///< of an epoch, where it decides
-  /// Rounds of transfers in all steps that are simulated in full depth, beyond 64 ranks and where only that
-  /// depth knows all of the machine. The other plans remain `unshared`.
+  /// Rounds of transfers in all steps that are simulated by events, beyond 64 ranks and where only these know
+  /// all of the machine; of ranks that are alike those of one count. The other plans remain `unshared`.
   std::int64_t most_full_rounds = 4'000'000;
 };
 
 /// Why a candidate is not the best.
 enum class Fate {
   simulated,   ///< its predicted time stands against the others'
-  unshared,    ///< simulated without what full depth alone knows, which can make it slower but not faster
+  unshared,    ///< simulated without what events alone know, which can make it slower but not faster
   bounded,     ///< what one of its ranks does by itself takes longer than the best
   too_large,   ///< needs more memory than a rank has
   impossible,  ///< the run refuses it

@@ -36,14 +36,15 @@ struct RankStep {
 
 /// How much of a simulation is worked out rank by rank; where they meet all depths have the same times.
 enum class Depth {
-  automatic,  ///< full up to 64 ranks, and as far as it can be asked where only it knows all; else classes
+  automatic,  ///< full up to 64 ranks; else classes, or, where these would leave something out, full if it can
   full,       ///< every rank, every round, as events
   plane,      ///< every rank; each stage's program is walked once, for all its ranks at a time
-  classes     ///< one of all ranks that are alike; where few are, `plane`
+  classes,    ///< one of all ranks that are alike, with all that the machine has; else `unshared`
+  unshared    ///< one of all ranks that are alike, or `plane` where few are, with what `plane` leaves out
 };
 std::string_view to_string(Depth);
 
-/// What plane and classes leave out of a machine that has it.
+/// What a depth leaves out of a machine that has it.
 struct LeftOut {
   bool meetings = false;  ///< messages that meet: each is as if alone on its links, and keeps no gaps
   bool polling = false;   ///< cores that move transfers on: those move on by themselves
@@ -55,6 +56,7 @@ struct LinkUse {
   std::string name;
   Picoseconds busy = 0;  ///< while messages were on it
   kernels::Bytes bytes{};
+  friend bool operator==(const LinkUse&, const LinkUse&) = default;
 };
 
 struct Simulation {
@@ -64,12 +66,15 @@ struct Simulation {
   LeftOut left_out;
   /// Of `classes`: the class of each rank, numbered by their first ranks. Else empty.
   std::vector<int> class_of;
-  /// In all steps, by those links that carried something, where the machine says which a message crosses.
+  /// In all steps, by those links that carried something, where the machine says which a message crosses;
+  /// of `classes` without those that hold nobody back (`machine::Link::is_wide`).
   std::vector<LinkUse> links;
   /// Of `full`: what the last step hangs on, from when the last rank had ended the one before to when the
   /// last rank has ended it: `step_duration` in all.
   CriticalPath critical_path;
 
+  /// That were simulated by themselves, not by a representative.
+  [[nodiscard]] std::int64_t running_ranks() const;
   /// When the last rank ends a step.
   [[nodiscard]] Picoseconds end_of(int step) const;
   [[nodiscard]] Picoseconds makespan() const { return end_of(static_cast<int>(steps.size()) - 1); }
@@ -90,15 +95,18 @@ struct SimulationOptions {
 /// message waits for its receiver.
 Simulation simulate(const step::ProgramsByRank&, const Costs&, int steps, const SimulationOptions& = {});
 
-/// Where only full depth knows all of a machine, `Depth::automatic` asks it up to so many ranks and rounds.
+/// Where only events know all of a machine, full depth is asked up to so many ranks, and it and classes up to
+/// so many rounds of those ranks that run.
 inline constexpr std::size_t most_full_ranks = 4096;
 inline constexpr std::int64_t most_full_rounds = 4'000'000;
 
-/// What of the machine only full depth knows.
-LeftOut known_to_full_alone(const Costs&);
+/// What of the machine only events know: full depth, and classes of few enough.
+LeftOut known_to_events_alone(const Costs&);
 
 /// Of the transfers of all ranks in a step, where ranks of a program have as many: for each, full depth has
 /// events.
 std::int64_t rounds_of_step(const step::ProgramsByRank&, const Costs&);
+/// The same of some ranks.
+std::int64_t rounds_of_step(const step::ProgramsByRank&, const Costs&, const std::vector<int>& ranks);
 
 }  // namespace partita::sim
