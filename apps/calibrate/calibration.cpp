@@ -11,6 +11,7 @@
 #include "messages.hpp"
 #include "overheads.hpp"
 #include "partita/base/cores.hpp"
+#include "sharing.hpp"
 #include "windows.hpp"
 
 namespace partita::calibrate {
@@ -25,8 +26,10 @@ double gigabytes_per_second(double byte_seconds) { return 1e-9 / std::max(byte_s
 class Course {
  public:
   Course(const Ranks& ranks, kernels::Backend& backend, const Options& options, std::ostream& progress)
-      : world_(ranks.world),
+      : environment_(ranks.environment),
+        world_(ranks.world),
         self_(ranks.self),
+        cores_(ranks.node_cores),
         at_once_(world_.size() > 1 && ranks.have_cores),
         backend_(backend),
         options_(options),
@@ -37,6 +40,7 @@ class Course {
     for (const auto& [bytes, cores] : base::data_caches())
       found_.machine.caches.push_back({.bytes = kernels::Bytes(bytes), .cores = cores});
     measure_overheads();
+    measure_sharing();
     measure_memory();
     measure_kernels();
     measure_messages();
@@ -63,6 +67,7 @@ class Course {
             << " ns, poll " << overheads.poll_seconds * 1e9 << " ns" << std::endl;
   }
 
+  void measure_sharing();
   void measure_memory();
   void measure_kernels();
   void measure_messages();
@@ -70,7 +75,9 @@ class Course {
   void measure_windows();
   void measure_kernels(comm::Communicator& group, int active, double share);
 
+  comm::MpiEnvironment& environment_;
   comm::Communicator &world_, &self_;
+  int cores_;
   bool at_once_;  ///< whether there is anything that all ranks do at once
   kernels::Backend& backend_;
   const Options& options_;
@@ -78,6 +85,16 @@ class Course {
   Samples samples_;
   Calibration found_;
 };
+
+void Course::measure_sharing() {
+  if (leads()) progress_ << "ranks that share a core" << std::endl;
+  auto& cores = found_.machine.cores;
+  cores = calibrate::measure_sharing(environment_, world_, self_, cores_);
+  if (leads())
+    say() << "  " << cores.number << (cores.number == 1 ? " core" : " cores") << ", yield "
+          << cores.yield_seconds * 1e9 << " ns, slice " << 1e3 / cores.slices_per_second << " ms"
+          << std::endl;
+}
 
 void Course::measure_memory() {
   if (leads()) progress_ << "memory" << std::endl;

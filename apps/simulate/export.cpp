@@ -98,6 +98,7 @@ std::vector<base::Violation> check(const Export& wanted, std::int64_t ranks, boo
 void write(std::ostream& out, const Export& wanted, const predict::Subject& subject,
            predict::Supposed supposed, std::int64_t batch) {
   supposed.machine.progress = machine::Progress::independent;
+  supposed.machine.cores = {};
   const auto prediction = predict::predict(subject, supposed, batch, 3, sim::Depth::automatic);
   const auto costs = predict::costs_of(subject, supposed, prediction.roles, batch);
   const auto texts = predict::texts_of(wanted.format, predict::schedule_of(subject, prediction.roles, costs),

@@ -102,6 +102,8 @@ class KernelTimes::Table {
           family, KernelFamily(family.kernel, bytes_of_element(family.type), std::move(of_family), machine_));
   }
 
+  [[nodiscard]] const Execution& execution() const { return execution_; }
+
   /// Of each instruction; nothing where no row would tell.
   [[nodiscard]] std::vector<Extents> beyond_of(const step::Program& program, std::int64_t batch) const {
     if (families_.empty() || machine_.caches.empty()) return {};
@@ -150,6 +152,8 @@ class KernelTimes::Table {
 
 KernelTimes::KernelTimes(const Machine& machine, Execution execution)
     : table_(std::make_shared<const Table>(machine, execution)) {}
+
+const Execution& KernelTimes::execution() const { return table_->execution(); }
 
 ProgramTimes::ProgramTimes(KernelTimes kernels, const step::Program& program, std::int64_t batch)
     : table_(std::move(kernels.table_)), program_(&program), beyond_(table_->beyond_of(program, batch)) {}

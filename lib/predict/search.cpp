@@ -70,7 +70,9 @@ class Search {
         machine_{.machine = machine, .speed = options.speed},
         table_(table),
         options_(options),
-        kernels_(machine_.machine, execution_of(run, ranks, machine)) {}
+        kernels_(machine_.machine, execution_of(run, ranks, machine)) {
+    plans_.ranks_share_cores = full_alone_.cores;
+  }
 
   Plans find(const std::vector<Candidate>& candidates) && {
     for (const auto& candidate : candidates)
@@ -231,8 +233,10 @@ class Search {
   const collective::AlgorithmTable& table_;
   const SearchOptions& options_;
   const cost::KernelTimes kernels_;
-  const sim::LeftOut full_alone_{.meetings = machine_.machine.messages_meet(),
-                                 .polling = machine_.machine.progress == machine::Progress::polled};
+  const sim::LeftOut full_alone_{
+      .meetings = machine_.machine.messages_meet(),
+      .polling = machine_.machine.progress == machine::Progress::polled,
+      .cores = machine_.machine.shares_cores(ranks_, kernels_.execution().threads)};
   std::map<std::pair<int, int>, step::ModelPlacement> placements_;  ///< by data and tensor ranks
   Plans plans_;
   std::set<std::pair<double, std::size_t>> open_;  ///< what may be simulated next, by bounds

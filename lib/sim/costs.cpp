@@ -1,6 +1,7 @@
 /// Rounds of a transfer, with what a machine takes for each of their parts.
 #include "partita/sim/costs.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <map>
@@ -98,6 +99,16 @@ class RoleTimes {
   std::map<std::pair<const step::Program*, std::int64_t>, std::vector<std::optional<Picoseconds>>> times_;
 };
 
+/// Where ranks of so many threads have to share.
+std::optional<SharedCores> shared_cores(const machine::Machine& machine, std::int64_t ranks, int threads) {
+  if (!machine.shares_cores(ranks, threads)) return {};
+  return SharedCores{
+      .node_ranks = machine.ranks_of_node(ranks),
+      .ranks_at_once = machine.ranks_at_once(ranks, threads),
+      .yield = machine::picoseconds(machine.cores.yield_seconds),
+      .slice = std::max<Picoseconds>(1, machine::picoseconds(1 / machine.cores.slices_per_second))};
+}
+
 }  // namespace
 
 Costs costs_on(const machine::Machine& machine, const step::ProgramsByRank& programs, std::int64_t batch,
@@ -126,6 +137,7 @@ Costs costs_on(const machine::Machine& machine, const step::ProgramsByRank& prog
           .poll = machine::picoseconds(machine.overheads.poll_seconds),
           .step = machine::picoseconds(machine.overheads.step_seconds),
           .progress = machine.progress,
+          .cores = shared_cores(machine, std::ssize(programs), kernels.execution().threads),
           .setting = Setting{.machine = &machine, .programs = &programs, .batch = batch, .site = site}};
 }
 

@@ -20,6 +20,14 @@ Depth chosen(const step::ProgramsByRank& programs, const Costs& costs) {
   return rounds_of_step(programs, costs) > most_full_rounds ? Depth::classes : Depth::full;
 }
 
+Simulation simulated(Depth depth, const step::ProgramsByRank& programs, const Costs& costs, int steps,
+                     const SimulationOptions& options) {
+  if (depth == Depth::full) return simulate_full(programs, costs, steps);
+  base::expect(costs.setting.has_value(), "plane and classes need the costs of a machine");
+  return (depth == Depth::plane ? simulate_plane : simulate_classes)(programs, costs, steps,
+                                                                     options.spans_of);
+}
+
 }  // namespace
 
 std::string_view to_string(Depth depth) {
@@ -58,7 +66,8 @@ double Simulation::idle_fraction() const {
 
 LeftOut known_to_full_alone(const Costs& costs) {
   return {.meetings = costs.setting && costs.setting->machine->messages_meet(),
-          .polling = costs.progress == machine::Progress::polled};
+          .polling = costs.progress == machine::Progress::polled,
+          .cores = costs.cores.has_value()};
 }
 
 std::int64_t rounds_of_step(const step::ProgramsByRank& programs, const Costs& costs) {
@@ -77,11 +86,9 @@ std::int64_t rounds_of_step(const step::ProgramsByRank& programs, const Costs& c
 Simulation simulate(const step::ProgramsByRank& programs, const Costs& costs, int steps,
                     const SimulationOptions& options) {
   const auto depth = options.depth == Depth::automatic ? chosen(programs, costs) : options.depth;
-  if (depth == Depth::full) return simulate_full(programs, costs, steps);
-  base::expect(costs.setting.has_value(), "plane and classes need the costs of a machine");
-  auto simulation =
-      (depth == Depth::plane ? simulate_plane : simulate_classes)(programs, costs, steps, options.spans_of);
-  simulation.left_out = known_to_full_alone(costs);
+  auto simulation = simulated(depth, programs, costs, steps, options);
+  if (depth != Depth::full) simulation.left_out = known_to_full_alone(costs);
+  simulation.ranks_share_cores = costs.cores.has_value();
   return simulation;
 }
 

@@ -39,6 +39,8 @@ class KernelTimes {
   /// Takes milliseconds where there are many rows; copies share what it found.
   explicit KernelTimes(const machine::Machine&, Execution = {});
 
+  [[nodiscard]] const Execution& execution() const;
+
   /// The measured kernel that speaks most for this one; none where neither it nor a relative was measured, on
   /// any shape.
   [[nodiscard]] std::optional<machine::KernelKey> nearest(const machine::KernelKey&) const;

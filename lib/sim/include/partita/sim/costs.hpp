@@ -48,6 +48,14 @@ struct Setting {
   std::vector<double> speed;  ///< by rank, of what it computes; empty: all 1
 };
 
+/// Nodes with fewer cores than ranks.
+struct SharedCores {
+  std::int64_t node_ranks = 1;     ///< ranks of a node follow each other, from a multiple of this on
+  std::int64_t ranks_at_once = 1;  ///< that have cores
+  Picoseconds yield = 0;           ///< until a rank goes on with the core that it has got
+  Picoseconds slice = 1;           ///< after which it leaves the core to others that want it
+};
+
 struct Costs {
   /// Of a compute or copy instruction of a rank (`start` and `wait` are never asked for).
   std::function<Picoseconds(int rank, const step::Instruction&)> instruction;
@@ -58,7 +66,8 @@ struct Costs {
   /// two steps.
   Picoseconds start = 0, wait = 0, poll = 0, step = 0;
   machine::Progress progress = machine::Progress::independent;
-  std::optional<Setting> setting = {};  ///< where they are a machine's
+  std::optional<SharedCores> cores = {};  ///< none: every rank has one of its own
+  std::optional<Setting> setting = {};    ///< where they are a machine's
 };
 
 /// Costs of a batch of `batch` samples at a site on a machine, on which every rank runs its program alike.
