@@ -11,6 +11,7 @@
 #include "partita/base/cores.hpp"
 #include "partita/calibrate/network.hpp"
 #include "partita/calibrate/overheads.hpp"
+#include "sharing.hpp"
 #include "slowdowns.hpp"
 
 namespace partita::calibrate {
@@ -23,8 +24,10 @@ constexpr std::int64_t beyond_caches = 768 << 20, within_caches = 768 << 10;  //
 class Course {
  public:
   Course(const Ranks& ranks, kernels::Backend& backend, const Options& options, std::ostream& progress)
-      : world_(ranks.world),
+      : environment_(ranks.environment),
+        world_(ranks.world),
         self_(ranks.self),
+        cores_(ranks.node_cores),
         at_once_(world_.size() > 1 && ranks.have_cores),
         backend_(backend),
         options_(options),
@@ -35,6 +38,7 @@ class Course {
     for (const auto& [bytes, cores] : base::data_caches())
       found_.machine.caches.push_back({.bytes = kernels::Bytes(bytes), .cores = cores});
     measure_overheads();
+    measure_sharing();
     measure_memory();
     measure_slowdowns();
     measure_checkpoint();
@@ -63,6 +67,7 @@ class Course {
             << " ns, poll " << overheads.poll_seconds * 1e9 << " ns" << std::endl;
   }
 
+  void measure_sharing();
   void measure_memory();
   void measure_slowdowns();
   void measure_checkpoint();
@@ -71,7 +76,9 @@ class Course {
   void measure_windows();
   void measure_kernels(comm::Communicator& group, int active, double share);
 
+  comm::MpiEnvironment& environment_;
   comm::Communicator &world_, &self_;
+  int cores_;
   bool at_once_;  ///< whether there is anything that all ranks do at once
   kernels::Backend& backend_;
   const Options& options_;
@@ -79,6 +86,16 @@ class Course {
   Samples samples_;
   Calibration found_;
 };
+
+void Course::measure_sharing() {
+  if (leads()) progress_ << "ranks that share a core" << std::endl;
+  auto& cores = found_.machine.cores;
+  cores = calibrate::measure_sharing(environment_, world_, self_, cores_);
+  if (leads())
+    say() << "  " << cores.number << (cores.number == 1 ? " core" : " cores") << ", yield "
+          << cores.yield_seconds * 1e9 << " ns, slice " << 1e3 / cores.slices_per_second << " ms"
+          << std::endl;
+}
 
 void Course::measure_memory() {
   if (leads()) progress_ << "memory" << std::endl;

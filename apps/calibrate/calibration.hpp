@@ -21,7 +21,9 @@ struct Calibration {
 
 /// Who measures: all ranks, with nodes as they are or as they are imitated, and this one alone.
 struct Ranks {
+  comm::MpiEnvironment& environment;
   comm::Communicator &world, &self;
+  int node_cores = 1;      ///< of a node of `world`
   bool have_cores = true;  ///< of their own: what all do at once is measured
 };
 

@@ -1,4 +1,5 @@
 /// partita-calibrate: what this machine takes for the work of a training step, as a machine file.
+#include <algorithm>
 #include <iostream>
 #include <span>
 #include <string>
@@ -63,7 +64,12 @@ int calibrate_machine(comm::MpiEnvironment& environment, comm::Communicator& con
   const auto hosts = world.gather_text(environment.host(), 0, collective::Purpose::control);
   calibrate::Loads loads{.before = calibrate::load(), .own = control.local_size() * options.threads};
   const auto backend = kernels::make_cpu_backend(options.threads);
-  auto found = measure({.world = world, .self = self, .have_cores = loads.own <= control.node_cores()},
+  const int imitated = std::max(1, control.local_size() / world.local_size());  // nodes on this one
+  auto found = measure({.environment = environment,
+                        .world = world,
+                        .self = self,
+                        .node_cores = std::max(1, control.node_cores() / imitated),
+                        .have_cores = loads.own <= control.node_cores()},
                        *backend, options, std::cout);
   if (world.rank() > 0) return success;
   loads.after = calibrate::load();

@@ -110,6 +110,7 @@ void print(std::ostream& out, const predict::Plans& plans, const predict::Search
     print_line(out, line, name_width, best, options);
   print_counts(out, plans, options);
   if (const auto left_out = predict::text_of(plans.left_out); !left_out.empty()) out << left_out << "\n";
+  if (plans.ranks_share_cores) out << predict::text_of_shared_cores() << "\n";
   if (plans.is_certain)
     out << "The first is the best of all in this model of the machine.\n";
   else

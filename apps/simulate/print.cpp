@@ -176,6 +176,7 @@ void print(std::ostream& out, const predict::Subject& subject, const predict::Su
   out << "\n";
   print_busiest_link(out, prediction.simulation);
   if (const auto text = predict::text_of(prediction.simulation.left_out); !text.empty()) out << text << "\n";
+  if (prediction.simulation.ranks_share_cores) out << predict::text_of_shared_cores() << "\n";
   print_phases(out, prediction);
   print_critical_path(out, subject, supposed, prediction);
   if (prediction.roles.by_rank.size() <= most_listed_ranks)
@@ -226,6 +227,9 @@ void print(std::ostream& out, const std::vector<predict::ScalingRow>& rows) {
   const auto loose = std::ranges::find_if(rows, [](const auto& row) { return row.left_out.any(); });
   if (loose != rows.end())
     out << "From " << loose->ranks << " ranks on " << predict::text_of(loose->left_out) << ".\n";
+  const auto shared = std::ranges::find_if(rows, &predict::ScalingRow::ranks_share_cores);
+  if (shared != rows.end())
+    out << "From " << shared->ranks << " ranks on " << predict::text_of_shared_cores() << ".\n";
   const auto falls = std::ranges::find_if(rows, [](const auto& row) { return row.efficiency < 0.5; });
   if (falls != rows.end()) out << "Efficiency falls below 50 % at " << falls->ranks << " ranks.\n";
 }

@@ -110,6 +110,8 @@ class KernelTimes::Table {
     }
   }
 
+  [[nodiscard]] const Execution& execution() const { return execution_; }
+
   /// Of each instruction; nothing where no row would tell.
   [[nodiscard]] std::vector<Extents> beyond_of(const step::Program& program, std::int64_t batch) const {
     if (rows_.empty() || machine_.caches.empty()) return {};
@@ -187,6 +189,7 @@ JobTimes::JobTimes(const Machine& machine, const Execution& execution, std::int6
     of_part_.emplace(part,
                      KernelTimes(machine.of_part(part), cost::of_part(execution, machine, part, ranks)));
 }
+const Execution& KernelTimes::execution() const { return table_->execution(); }
 
 ProgramTimes::ProgramTimes(KernelTimes kernels, const step::Program& program, std::int64_t batch)
     : table_(std::move(kernels.table_)),

@@ -39,6 +39,13 @@ Fields main_memory(File& f, std::size_t) { return {{"bytes_per_second", &f.machi
 
 Fields cache(File& f, std::size_t) { return {{"bytes_per_second", &f.machine.cache_bytes_per_second}}; }
 
+Fields cores(File& f, std::size_t) {
+  auto& c = f.machine.cores;
+  return {{"number", &c.number},
+          {"yield_seconds", &c.yield_seconds, optional},
+          {"slices_per_second", &c.slices_per_second, optional}};
+}
+
 Fields cache_size(File& f, std::size_t line) {
   auto& row = f.machine.caches[line];
   return {{"bytes", &row.bytes, true, true}, {"cores", &row.cores, optional}};
@@ -190,6 +197,7 @@ constexpr Statement all[] = {once("version", version),
                              once("memory", main_memory, true, "main"),
                              each("memory", memories, shared, "main", "active_ranks"),
                              once("memory", cache, false, "cache"),
+                             once("cores", cores),
                              each("cache", caches, cache_size),
                              once("link", link, true),
                              each("level", levels, level),

@@ -31,6 +31,16 @@ std::int64_t Machine::ranks_joined_by(std::size_t level) const {
   return level == 0 ? 1 : levels[level - 1].ranks;
 }
 
+std::int64_t Machine::ranks_of_node(std::int64_t ranks) const {
+  return levels.empty() ? ranks : std::min(ranks, levels.front().ranks);
+}
+
+std::int64_t Machine::ranks_at_once(std::int64_t ranks, int threads) const {
+  const auto of_node = ranks_of_node(ranks);
+  if (cores.number == 0) return of_node;
+  return std::min<std::int64_t>(of_node, std::max(1, cores.number / std::max(1, threads)));
+}
+
 bool Machine::messages_meet() const {
   return std::ranges::any_of(levels, [](const Level& level) {
     return !level.topology.kind.empty() || std::ranges::any_of(level.protocols, [](const Protocol& protocol) {

@@ -95,11 +95,11 @@ config::RunOptions with(config::RunOptions run, const Candidate& candidate) {
 
 cost::Execution execution_of(const config::RunOptions& run, std::int64_t ranks,
                              const machine::Machine& machine) {
-  const auto of_node = machine.levels.empty() ? ranks : std::min(ranks, machine.levels.front().ranks);
+  const int threads = std::max(1, run.threads);
   return {.implementation = to_string(run.backend),
           .optimizer = to_string(run.train.optimizer.rule),
-          .threads = std::max(1, run.threads),
-          .active_ranks = static_cast<int>(of_node)};
+          .threads = threads,
+          .active_ranks = static_cast<int>(machine.ranks_at_once(ranks, threads))};
 }
 
 Subject subject_of(const config::RunOptions& run, plan::Split split, const machine::Machine& machine,

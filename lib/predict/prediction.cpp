@@ -50,14 +50,20 @@ double share_of_time(const Prediction& prediction, Picoseconds sim::RankStep::*w
 
 std::string text_of(const sim::LeftOut& left_out) {
   if (!left_out.any()) return "";
-  const std::string what =
-      left_out.meetings && left_out.polling
-          ? "links are not shared in this prediction, and transfers move on by themselves"
-      : left_out.meetings ? "links are not shared in this prediction"
-                          : "transfers move on by themselves in this prediction";
-  return what + ": beyond " + std::to_string(sim::most_full_ranks) + " ranks or " +
+  std::string what;
+  const auto add = [&what](bool is_left_out, const char* instead) {
+    if (is_left_out) what += (what.empty() ? "" : ", ") + std::string(instead);
+  };
+  add(left_out.meetings, "links are not shared");
+  add(left_out.polling, "transfers move on by themselves");
+  add(left_out.cores, "every rank has a core of its own");
+  return what + " in this prediction: beyond " + std::to_string(sim::most_full_ranks) + " ranks or " +
          std::to_string(sim::most_full_rounds) +
          " rounds of transfers a step that is left out of the machine, unless enough ranks are alike";
+}
+
+std::string_view text_of_shared_cores() {
+  return "ranks share cores: predicted seconds put plans in order, and are not what steps will take";
 }
 
 double Prediction::step_seconds() const { return seconds_of(simulation.step_duration()); }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "partita/base/error.hpp"
 
@@ -29,13 +30,17 @@ bool departs(double measured_seconds, double expected_seconds, double threshold)
 std::vector<double> busy_seconds_of(const Subject& subject, const Supposed& supposed) {
   const auto roles = roles_of(subject);
   const auto costs = costs_of(subject, supposed, roles, subject.split.batch);
+  // Where ranks share cores a kernel lasts while others have its core.
+  std::optional<sim::Simulation> shared;
+  if (costs.cores) shared = sim::simulate(roles.by_rank, costs, 3, {.depth = sim::Depth::automatic});
   std::vector<double> busy;
   for (std::size_t r = 0; r < roles.by_rank.size(); ++r) {
     const auto& program = *roles.by_rank[r];
     const auto starts = std::ranges::count(program.instructions, step::Kind::start, &step::Instruction::kind);
     const auto& core = costs.core_of(static_cast<int>(r));
-    busy.push_back(machine::seconds_of(computing_time(costs, program, static_cast<int>(r)) +
-                                       starts * core.start + core.step));
+    const auto computing =
+        shared ? shared->steps.back()[r].busy : computing_time(costs, program, static_cast<int>(r));
+    busy.push_back(machine::seconds_of(computing + starts * core.start + core.step));
   }
   return busy;
 }

@@ -40,7 +40,8 @@ std::vector<ScalingRow> scaling_of(const config::RunOptions& run, const Supposed
                     .samples_per_second = rate,
                     .efficiency = of_rank / of_first,
                     .depth = prediction.simulation.depth,
-                    .left_out = prediction.simulation.left_out});
+                    .left_out = prediction.simulation.left_out,
+                    .ranks_share_cores = prediction.simulation.ranks_share_cores});
   }
   return rows;
 }

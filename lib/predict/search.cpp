@@ -52,7 +52,9 @@ class Search {
         options_(options),
         kernels_(machine_.machine, execution_of(run, ranks, machine), ranks),
         splitter_(run, machine_.machine, machine_.speed, options.choices),
-        compute_(machine_, kernels_) {}
+        compute_(machine_, kernels_) {
+    plans_.ranks_share_cores = events_alone_.cores;
+  }
 
   Plans find(const std::vector<Candidate>& candidates) && {
     for (const auto& candidate : candidates)
@@ -236,7 +238,8 @@ class Search {
   const SearchOptions& options_;
   const cost::JobTimes kernels_;
   const sim::LeftOut events_alone_{.meetings = machine_.machine.messages_meet(),
-                                   .polling = machine::polls(machine_.machine, ranks_)};
+                                   .polling = machine::polls(machine_.machine, ranks_),
+                                   .cores = machine_.machine.shares_cores(ranks_, kernels_.threads())};
   Splitter splitter_;
   ComputeBound compute_;
   Plans plans_;

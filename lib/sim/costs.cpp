@@ -123,6 +123,16 @@ std::vector<Core> cores_on(const machine::Machine& machine, std::size_t ranks) {
   return cores;
 }
 
+/// Where ranks of so many threads have to share.
+std::optional<SharedCores> shared_cores(const machine::Machine& machine, std::int64_t ranks, int threads) {
+  if (!machine.shares_cores(ranks, threads)) return {};
+  return SharedCores{
+      .node_ranks = machine.ranks_of_node(ranks),
+      .ranks_at_once = machine.ranks_at_once(ranks, threads),
+      .yield = machine::picoseconds(machine.cores.yield_seconds),
+      .slice = std::max<Picoseconds>(1, machine::picoseconds(1 / machine.cores.slices_per_second))};
+}
+
 }  // namespace
 
 Costs costs_on(const machine::Machine& machine, const step::ProgramsByRank& programs, std::int64_t batch,
@@ -148,6 +158,7 @@ Costs costs_on(const machine::Machine& machine, const step::ProgramsByRank& prog
               },
           .core = core_on(machine),
           .cores = cores_on(machine, programs.size()),
+          .shared_cores = shared_cores(machine, std::ssize(programs), kernels.threads()),
           .setting = Setting{.machine = &machine, .programs = &programs, .batch = batch, .site = site}};
 }
 

@@ -11,11 +11,13 @@
 #include <deque>
 #include <limits>
 #include <optional>
+#include <utility>
 
 #include "agenda.hpp"
 #include "meetings.hpp"
 #include "partita/base/error.hpp"
 #include "partita/sim/deadlock.hpp"
+#include "processors.hpp"
 #include "rank.hpp"
 #include "trace.hpp"
 
@@ -33,7 +35,11 @@ class Full {
         classes_(quotient ? &quotient->classes() : nullptr),
         network_(costs.setting && costs.setting->machine->messages_meet() ? costs.setting->machine : nullptr,
                  classes_),
-        meetings_(programs, quotient) {
+        processors_(costs.shared_cores, programs.size()),
+        meetings_(programs, quotient),
+        asked_(steps) {
+    // Ranks that are ahead take cores from others also after the last step.
+    if (processors_.are_shared()) ++steps;
     simulation_.steps.resize(static_cast<std::size_t>(steps));
     for (int r = 0; r < static_cast<int>(programs.size()); ++r) {
       if (classes_ && classes_->representative(r) != r) continue;
@@ -57,6 +63,7 @@ class Full {
         base::expect(false, "programs to simulate end", deadlock ? to_string(*deadlock, programs_) : "");
       }
     simulation_.links = network_.uses();
+    if (processors_.are_shared()) leave_out_last_step();
     simulation_.critical_path = critical_path();
     return std::move(simulation_);
   }
@@ -64,6 +71,14 @@ class Full {
  private:
   using Does = Act::Does;
 
+  /// Nobody asked for it. Each step has sent as many bytes.
+  void leave_out_last_step() {
+    for (auto& link : simulation_.links) {
+      link.busy = link.busy / (asked_ + 1) * asked_;
+      link.bytes = kernels::Bytes(link.bytes.value() / (asked_ + 1) * asked_);
+    }
+    simulation_.steps.pop_back();
+  }
   [[nodiscard]] CriticalPath critical_path() const {
     const int last = static_cast<int>(simulation_.steps.size()) - 1;
     if (!trace_ || last < 0) return {};
@@ -73,16 +88,15 @@ class Full {
                            last > 0 ? simulation_.end_of(last - 1) : 0);
   }
   /// Of the last step, from before which the path needs nothing.
-  [[nodiscard]] bool is_traced(const Rank& rank) const {
-    return trace_ && rank.step + 1 == static_cast<int>(simulation_.steps.size());
-  }
+  [[nodiscard]] bool is_traced(const Rank& rank) const { return trace_ && rank.step + 1 == asked_; }
   /// What has just been done and took so long.
   void trace(const Rank& rank, Does does, Picoseconds took, const Flight* flight = nullptr) {
     if (!is_traced(rank)) return;
+    const auto number = does == Does::gets_core && flight ? flight->round() : rank.instruction;
     const Act act{.begin = rank.now - took,
                   .end = rank.now,
                   .flight = flight,
-                  .number = static_cast<std::uint32_t>(rank.instruction),
+                  .number = static_cast<std::uint32_t>(number),
                   .does = does};
     if (does == Does::start)
       trace_->start(act);
@@ -118,6 +132,8 @@ class Full {
     meeting->tell_ends(ends, message, tell_);
   }
 
+  /// Whether its acts have to follow those of others in time, and each takes one step that takes time.
+  [[nodiscard]] bool in_order(int rank) const { return costs_.polls(rank) || processors_.are_shared(); }
   Rank& of(int rank) { return ranks_[classes_ ? classes_->number_of(rank) : static_cast<std::size_t>(rank)]; }
   RankStep& record(const Rank& rank) {
     return simulation_
@@ -129,10 +145,41 @@ class Full {
     if (event.wakes) {
       if (rank.does != Rank::Does::rests) return;  // it looks by itself
       rank.now = std::max(rank.now, event.time);
+      if (processors_.are_shared()) return wake(event.rank, rank);
       rank.does = Rank::Does::waits;
     }
-    while (act(event.rank, rank) && !costs_.polls(event.rank)) {
+    if (!processors_.has_core(event.rank)) return stand_in_line(event.rank, rank);
+    while (act(event.rank, rank) && !in_order(event.rank)) {
     }
+  }
+
+  /// Only for what has come: to get a core takes time.
+  void wake(int r, Rank& rank) {
+    const auto& waited = *rank.flights[*rank.program->instructions[rank.instruction].transfer];
+    const Flight* come = waited.is_over() && waited.clock() <= rank.now ? &waited : nullptr;
+    for (const auto* flight : rank.active)
+      if (const auto time = flight->awaited(); time && *time <= rank.now) come = flight;
+    if (come == nullptr) return;
+    rank.does = Rank::Does::waits;
+    rank.come = come;
+    stand_in_line(r, rank);
+  }
+
+  void stand_in_line(int r, Rank& rank) {
+    if (const auto begins = processors_.ask(r, rank.now)) go_on_at(r, *begins);
+  }
+  void leave_core(int r, Picoseconds now) {
+    if (!processors_.are_shared()) return;
+    if (const auto next = processors_.leave(r, now)) go_on_at(next->rank, next->begins);
+  }
+  /// The rank has got a core. Within an instruction the time without one is the instruction's.
+  void go_on_at(int r, Picoseconds begins) {
+    Rank& rank = of(r);
+    const auto without = begins - rank.now;
+    rank.now = begins;
+    if (rank.left) record(rank).busy += without;
+    if (without > 0) trace(rank, Does::gets_core, without, std::exchange(rank.come, nullptr));
+    agenda_.push(rank.now, r);
   }
 
   void move_told() {
@@ -150,12 +197,16 @@ class Full {
                          : rank.does == Rank::Does::looks ? look(rank)
                                                           : wait(r, rank);
     base::expect(rank.now >= before, "time goes on");
-    if (goes_on && costs_.polls(r)) agenda_.push(rank.now, r);
+    if (goes_on && in_order(r)) agenda_.push(rank.now, r);
     return goes_on;
   }
 
   bool walk(int r, Rank& rank) {
-    if (rank.step == static_cast<int>(simulation_.steps.size())) return false;
+    if (rank.left) return compute(r, rank);
+    if (rank.step == static_cast<int>(simulation_.steps.size())) {
+      leave_core(r, rank.now);
+      return false;
+    }
     auto& done = record(rank);
     if (rank.instruction == 0) done.begin = rank.now;
     const auto& core = costs_.core_of(r);
@@ -175,13 +226,38 @@ class Full {
       done.progress += core.start;
       start(r, rank, *instruction.transfer);
     } else {
-      const auto cost = costs_.instruction(r, instruction);
-      rank.now += cost;
-      done.busy += cost;
-      trace(rank, Does::kernel, cost);
+      rank.left = costs_.instruction(r, instruction);
+      return compute(r, rank);
     }
-    span.end = rank.now;
-    if (costs_.polls(r) && !rank.active.empty()) {
+    end_instruction(rank);
+    return true;
+  }
+
+  /// As much of the kernel as the rank has its core for.
+  bool compute(int r, Rank& rank) {
+    if (processors_.are_shared() && processors_.is_due(r, rank.now)) {
+      leave_core(r, rank.now);
+      stand_in_line(r, rank);
+      return false;
+    }
+    const auto cost = processors_.are_shared() ? processors_.granted(r, rank.now, *rank.left) : *rank.left;
+    rank.now += cost;
+    record(rank).busy += cost;
+    trace(rank, Does::kernel, cost);
+    *rank.left -= cost;
+    if (*rank.left > 0) return true;
+    rank.left.reset();
+    end_instruction(rank);
+    return true;
+  }
+
+  /// Of those that are no waits; then the core looks after transfers.
+  void end_instruction(Rank& rank) {
+    auto& done = record(rank);
+    const auto& core = costs_.core_of(rank.number);
+    const auto& instruction = rank.program->instructions[rank.instruction];
+    done.instructions[rank.instruction].end = rank.now;
+    if (costs_.polls(rank.number) && !rank.active.empty()) {
       rank.does = Rank::Does::looks;
       rank.looks_at = instruction.kind == step::Kind::start ? rank.active.size() - 1 : 0;
       if (instruction.kind != step::Kind::start) {
@@ -191,7 +267,6 @@ class Full {
       }
     }
     ++rank.instruction;
-    return true;
   }
 
   void end_step(Rank& rank, const Core& core) {
@@ -247,11 +322,13 @@ class Full {
     const Flight& flight = *rank.flights[*rank.program->instructions[rank.instruction].transfer];
     std::size_t first = 0;
     if (!flight.is_over() && move_on(rank, first)) return true;
-    if (flight.is_over()) {
+    if (flight.is_over() && (!processors_.are_shared() || flight.clock() <= rank.now)) {
       end_wait(rank, flight, costs_.core_of(r).wait);
       return true;
     }
     rank.does = Rank::Does::rests;
+    leave_core(r, rank.now);
+    if (flight.is_over()) agenda_.push(flight.clock(), r, true);
     for (const auto* active : rank.active)
       if (const auto time = active->awaited()) agenda_.push(*time, r, true);
     return false;
@@ -296,12 +373,14 @@ class Full {
   const Costs& costs_;
   const Classes* classes_;  ///< none: all ranks run
   Network network_;
+  Processors processors_;
   Meetings meetings_;
   std::vector<Rank> ranks_;  ///< that run, ascending
   Agenda agenda_;
   std::deque<Flight> flights_;
   std::vector<Flight*> told_;   ///< that may move on
   std::optional<Trace> trace_;  ///< where all ranks run
+  const int asked_;             ///< steps
   const Tell tell_ = [this](Flight& flight, Picoseconds time) { tell(flight, time); };
   Simulation simulation_;
 };

@@ -40,6 +40,8 @@ class KernelTimes {
   /// Takes milliseconds where there are many rows; copies share what it found.
   explicit KernelTimes(const machine::Machine&, Execution = {});
 
+  [[nodiscard]] const Execution& execution() const;
+
   /// The measured kernel that speaks most for this one; none where neither it nor a relative was measured, on
   /// any shape.
   [[nodiscard]] std::optional<machine::KernelKey> nearest(const machine::KernelKey&) const;
@@ -59,6 +61,7 @@ class JobTimes {
  public:
   JobTimes(const machine::Machine&, const Execution&, std::int64_t ranks);
   [[nodiscard]] const KernelTimes& of_part(int part) const { return of_part_.at(part); }
+  [[nodiscard]] int threads() const { return of_part_.begin()->second.execution().threads; }  ///< of a rank
 
  private:
   std::map<int, KernelTimes> of_part_;

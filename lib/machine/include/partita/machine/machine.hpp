@@ -75,6 +75,14 @@ struct Checkpoint {
 };
 struct Part;
 
+/// Of a unit of the innermost level: a node.
+struct Cores {
+  int number = 0;                  ///< 0: nobody says; every rank has cores of its own
+  double yield_seconds = 0;        ///< until a rank has a core that another leaves to it
+  double slices_per_second = 250;  ///< ranks that all compute on one core take it in turn so often
+  friend bool operator==(const Cores&, const Cores&) = default;
+};
+
 struct Machine {
   double flops_per_second = 0;
   double call_seconds = 0;  ///< that a kernel takes besides its work
@@ -86,6 +94,7 @@ struct Machine {
   double link_bytes_per_second = 0;
 
   Provenance provenance;
+  Cores cores;
   std::vector<Cache> caches;                ///< by `bytes`
   std::vector<SharedMemory> shared_memory;  ///< by `active_ranks`; none: as one rank alone
   std::vector<Level> levels;                ///< from inside out; none: one level, by the link
@@ -119,6 +128,13 @@ struct Machine {
   [[nodiscard]] const Machine& of_part(int part) const;
   [[nodiscard]] const Machine& of_rank(int rank) const { return of_part(part_of(rank)); }
 
+  /// Of a job of so many ranks, those of its first node.
+  [[nodiscard]] std::int64_t ranks_of_node(std::int64_t ranks) const;
+  /// Of them, with so many threads each, those that have cores at once. Where they are fewer, ranks share.
+  [[nodiscard]] std::int64_t ranks_at_once(std::int64_t ranks, int threads) const;
+  [[nodiscard]] bool shares_cores(std::int64_t ranks, int threads) const {
+    return ranks_at_once(ranks, threads) < ranks_of_node(ranks);
+  }
   /// The innermost level of which one unit has both ranks of the job, else the outermost. There are levels.
   [[nodiscard]] std::size_t level_between(int a, int b) const;
   /// Whether messages can slow each other down: they share links, or have to keep a gap.

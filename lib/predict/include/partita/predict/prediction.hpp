@@ -20,6 +20,8 @@ namespace partita::predict {
 
 /// One line on what a prediction leaves out of its machine, and why; empty where nothing is.
 std::string text_of(const sim::LeftOut&);
+/// One line on what predicted seconds are where ranks share cores.
+std::string_view text_of_shared_cores();
 
 /// What is predicted.
 struct Subject {

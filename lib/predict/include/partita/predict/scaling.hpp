@@ -15,6 +15,7 @@ struct ScalingRow {
   double efficiency = 1;
   sim::Depth depth = sim::Depth::full;
   sim::LeftOut left_out;
+  bool ranks_share_cores = false;
 };
 
 /// For `first` ranks, twice as many, and so on up to `last`, those that the run's pipeline and tensor axes

@@ -62,6 +62,7 @@ struct Plans {
   double gap = 0;
   /// What the simulated times leave out: nothing, unless no contender was within the limits of full depth.
   sim::LeftOut left_out;
+  bool ranks_share_cores = false;  ///< then times put plans in order, and are not what steps will take
   [[nodiscard]] std::size_t count(Fate) const;
 };
 
