@@ -120,20 +120,22 @@ TEST(Parts, ComputeAsTheirMachineDoesAlone) {
   EXPECT_TRUE(times.contains(5'000'000'000)) << "measured there";
 }
 
-/// Half of 128 ranks: two classes where all were one.
+/// Half of 128 ranks, twice as slow: two classes where all were one, with the times of every rank.
 TEST(Parts, AreClassesOfTheirOwn) {
   const auto model = equal_layers(2);
   const auto plan = plan_of(model, {.grid = {.data = 128}, .batch = 128});
   const auto grid = programs_of(model, plan, false);
   auto machine = Machine::shipped();
   const auto count = [&] {
-    const auto simulation =
-        simulate(grid.by_rank, costs_on(machine, grid.by_rank, 128, {}), 1, {.depth = Depth::automatic});
+    const auto costs = costs_on(machine, grid.by_rank, 128, {});
+    const auto simulation = simulate(grid.by_rank, costs, 2, {.depth = Depth::automatic});
+    EXPECT_EQ(simulation.steps, simulate(grid.by_rank, costs, 2, {.depth = Depth::plane}).steps);
     EXPECT_EQ(simulation.depth, Depth::classes);
     return 1 + *std::ranges::max_element(simulation.class_of);
   };
   const int one = count();
   machine.parts = {{.first = 64, .last = 127, .machine = Machine::shipped()}};
+  machine.parts[0].machine.flops_per_second /= 2;
   EXPECT_EQ(count(), 2 * one);
 }
 
