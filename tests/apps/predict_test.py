@@ -159,7 +159,8 @@ assert times == sorted(times) and {row["known_as"] for row in plans} >= {"data a
 for row, seconds in list(zip(plans, times))[:2] + list(zip(plans, times))[-1:]:
     run(simulate, "--config", every / row["file"], "--train.steps=4", "--output", folder / "of-plan.h5", "--overwrite")
     with h5py.File(folder / "of-plan.h5") as file:
-        assert row["plan"].startswith(file.attrs["grid"].decode()) and abs(file["steps/seconds"][-1] / seconds - 1) < 1e-9, (row, seconds)
+        step = dict(zip(file["figures/name"][()], file["figures/value"][()]))[b"step_time_predicted"]
+        assert row["plan"].startswith(file.attrs["grid"].decode()) and abs(step / seconds - 1) < 1e-9, (row, step)
 run(mpiexec, "-n", 3, train, "--config", every / plans[0]["file"], "--train.steps=2", "--evaluate.every=0")
 ended = run(plan, *asked, expected=2)
 assert f"write-all = {every}: holds plans; --overwrite replaces them" in ended.stderr, ended.stderr

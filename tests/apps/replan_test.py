@@ -1,7 +1,7 @@
 """auto.replan: a slow rank, told from its steps, moves a training to another grid in the same job; what is trained and exchanged is what two
 jobs train and exchange, of which the second resumes on that grid; where steps are as predicted nothing changes.
 
-usage: replan_test.py MPIEXEC PARTITA_TRAIN PARTITA_COMPARE
+usage: replan_test.py MPIEXEC PARTITA_TRAIN PARTITA_COMPARE [SLOW_DISK]
 """
 import pathlib
 import re
@@ -15,7 +15,7 @@ from slowed_ranks import Trainings, columns, jobs
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
 import partita
 
-mpiexec, train, compare = sys.argv[1:4]
+mpiexec, train, compare, *slow_disk = sys.argv[1:]
 STEPS = 3  # of an epoch
 # With a slow second rank two stages are best, the first with both large layers; where stages are alike each has one of them.
 LAYERS = ["linear 100", "relu", "linear 100", "relu", "linear 5"]
@@ -153,14 +153,14 @@ def verdict(*names):
 launch(f"--output={folder}/third.h5", "--train.epochs=3", f"--checkpoint.every={STEPS}", clocks=(as_said, slow))
 assert verdict("plain", "kept") != "incomparable" and verdict("third", "moved") == "incomparable"
 
-# In real time, where the machine file wants another grid whatever is measured, the one checkpoint is that of the move. It is counted: no
-# file is made in ten microseconds.
-far = Trainings(mpiexec, train, LAYERS, NET, bytes_per_second=1e4)
-real, text = far.result("real", "--train.epochs=2", "--auto.replan=true", "--auto.replan-threshold=1e-6", clocks=())
-assert columns(real["replans"])["step"].tolist() == [STEPS] and "which is to go on" in text, text
-figures = dict(zip(real["figures/name"][()], real["figures/value"][()]))
-assert figures[b"checkpoint_overhead"] * real["steps/seconds"][()].sum() > 1e-5, figures
-far.remove()
+# In real time, where the machine file wants another grid whatever is measured, the one checkpoint is that of the move. It is counted.
+if slow_disk:
+    far = Trainings(mpiexec, train, LAYERS, NET, bytes_per_second=1e4)
+    real, text = far.result("real", "--train.epochs=2", "--auto.replan=true", "--auto.replan-threshold=1e-6", clocks=(), preloaded=slow_disk[0])
+    assert columns(real["replans"])["step"].tolist() == [STEPS] and "which is to go on" in text, text
+    figures = dict(zip(real["figures/name"][()], real["figures/value"][()]))
+    assert figures[b"checkpoint_overhead"] * real["steps/seconds"][()].sum() > 0.1, figures
+    far.remove()
 
 # All that is wrong, at once.
 text = launch("--auto.replan=true", "--auto.replan-threshold=0", "--train.batch-per-rank=10", "--train.epochs=1", code=2)

@@ -32,19 +32,21 @@ class Trainings:
                         f"link latency_seconds=1e-6 bytes_per_second={self.bytes_per_second!r}\n")
         return path
 
-    def launch(self, *words, clocks, layers=None, code=0):
-        """What a job says whose ranks run on these clocks, each a machine file; none: on the time of this host, two ranks."""
+    def launch(self, *words, clocks, layers=None, code=0, preloaded=None):
+        """What a job says whose ranks run on these clocks, each a machine file; none: on the time of this host, two ranks. A library may be
+        loaded before all others."""
         command, model = [self.mpiexec], [f"--model.layer={layer}" for layer in layers or self.layers]
         for clock in clocks or (None, None):
             command += ([":"] if len(command) > 1 else []) + ["-n", 1, self.train, *self.keys, *model, *words]
             command += [f"--virtual-clock={clock}"] if clock else []
-        done = jobs.run(command)
+        done = jobs.run(command, env=os.environ | ({"LD_PRELOAD": str(preloaded)} if preloaded else {}))
         assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
         return done.stdout + done.stderr
 
-    def result(self, name, *words, clocks, layers=None):
+    def result(self, name, *words, clocks, layers=None, preloaded=None):
         """The result, and what was said on the way."""
-        text = self.launch(f"--output={self.folder}/{name}.h5", f"--save-model={self.folder}/{name}.model", *words, clocks=clocks, layers=layers)
+        text = self.launch(f"--output={self.folder}/{name}.h5", f"--save-model={self.folder}/{name}.model", *words, clocks=clocks, layers=layers,
+                           preloaded=preloaded)
         return h5py.File(self.folder / f"{name}.h5"), text
 
     def parameters(self, name):
