@@ -28,16 +28,18 @@ Colour colour_of(const Script& script, const Script::Party& party) {
   return colour;
 }
 
-/// By party: its partners to which it sends, ascending.
-std::vector<std::vector<std::uint16_t>> receivers_of(const Script& script) {
-  std::vector<std::vector<std::uint16_t>> receivers;
+/// By party: its partners to which it sends, or from which it receives; ascending.
+std::vector<std::vector<std::uint16_t>> partners_by(const Script& script,
+                                                    std::uint16_t ScriptRound::*direction) {
+  std::vector<std::vector<std::uint16_t>> partners;
   for (const auto& party : script.parties) {
     std::set<std::uint16_t> of_party;
     for (const auto& round : party.rounds)
-      if (round.kind == Kind::messages && round.send_to != ScriptRound::none) of_party.insert(round.send_to);
-    receivers.emplace_back(of_party.begin(), of_party.end());
+      if (round.kind == Kind::messages && round.*direction != ScriptRound::none)
+        of_party.insert(round.*direction);
+    partners.emplace_back(of_party.begin(), of_party.end());
   }
-  return receivers;
+  return partners;
 }
 
 }  // namespace
@@ -124,7 +126,7 @@ Colour Relation::add_others(const Colours& before, Colours& next) const {
 template <class Visit>
 void Relation::for_each_pair(Visit&& visit) const {
   for (const auto& batch : exchange_.batches) {
-    const auto receivers = receivers_of(*batch.script);
+    const auto receivers = partners_by(*batch.script, &ScriptRound::send_to);
     for (std::size_t lane = 0; lane < batch.lanes; ++lane)
       for (std::size_t p = 0; p < receivers.size(); ++p) {
         const auto rank = index(batch, lane, static_cast<int>(p));
@@ -135,21 +137,22 @@ void Relation::for_each_pair(Visit&& visit) const {
 }
 
 void Relation::add_turns(Colours& colours) const {
-  std::vector<std::pair<std::pair<int, int>, std::size_t>> turns;
-  for (const auto& batch : exchange_.batches)
+  std::vector<std::pair<std::pair<int, int>, std::uint16_t>> turns;
+  for (const auto& batch : exchange_.batches) {
+    const auto senders = partners_by(*batch.script, &ScriptRound::receive_from);
     for (std::size_t lane = 0; lane < batch.lanes; ++lane)
-      for (std::size_t p = 0; p < batch.script->parties.size(); ++p) {
+      for (std::size_t p = 0; p < senders.size(); ++p) {
         const auto rank = index(batch, lane, static_cast<int>(p));
-        const auto& partners = batch.script->parties[p].partners;
         turns.clear();
-        for (std::size_t i = 0; i < partners.size(); ++i) {
-          const auto from = index(batch, lane, partners[i].party);
-          turns.emplace_back(distance({static_cast<int>(from), static_cast<int>(rank)}), i);
+        for (const auto partner : senders[p]) {
+          const auto from = index(batch, lane, batch.script->parties[p].partners[partner].party);
+          turns.emplace_back(distance({static_cast<int>(from), static_cast<int>(rank)}), partner);
         }
         std::ranges::sort(turns);
         for (const auto& [distance, partner] : turns)
           colours[rank] = mixed(colours[rank], partner);
       }
+  }
 }
 
 Colour Relation::senders() const {
@@ -161,7 +164,7 @@ Colour Relation::senders() const {
 std::int64_t Relation::pairs() const {
   std::int64_t pairs = 0;
   for (const auto& batch : exchange_.batches)
-    for (const auto& receivers : receivers_of(*batch.script))
+    for (const auto& receivers : partners_by(*batch.script, &ScriptRound::send_to))
       pairs += std::ssize(receivers) * static_cast<std::int64_t>(batch.lanes);
   return pairs;
 }

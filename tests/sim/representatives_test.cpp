@@ -33,11 +33,11 @@ void expect_equal(const Simulation& full, const Simulation& classes) {
     EXPECT_EQ(std::ranges::count(full.links, link), 1) << link.name;
 }
 
-/// Data ranks that add up 1000 floats once.
+/// Data ranks that add up 1600 floats once.
 struct AllReduce {
   explicit AllReduce(Algorithm algorithm, int ranks)
       : program{.grid = {.data = ranks},
-                .slots = {{.fixed = Elements(1000)}},
+                .slots = {{.fixed = Elements(1600)}},
                 .transfers = {{.slot = step::SlotId(0)}},
                 .all_reduces = {.algorithm = algorithm},
                 .instructions = {{.kind = Kind::start, .transfer = step::TransferId(0)},
@@ -72,11 +72,11 @@ TEST(Representatives, OneRankStandsForAllThatShareALinkByHand) {
   const AllReduce sum(Algorithm::recursive_doubling, 8);
   const auto classes = sum.on(cluster(2, {.kind = "crossbar"}), Depth::classes);
   EXPECT_EQ(count_of(classes), 1);
-  // One round within nodes, two between them, of 4,000 bytes; both ranks of a node send over its link.
-  EXPECT_EQ(classes.steps[0][5].end, seconds(2 * 8001));
+  // One round within nodes, two between them, of 6,400 bytes; both ranks of a node send over its link.
+  EXPECT_EQ(classes.steps[0][5].end, seconds(2 * 12801));
   ASSERT_EQ(classes.links.size(), 8U);
   for (const auto& link : classes.links)
-    EXPECT_EQ(link.bytes, kernels::Bytes(2 * 2 * 2 * 4000)) << "two steps, rounds and ranks; " << link.name;
+    EXPECT_EQ(link.bytes, kernels::Bytes(2 * 2 * 2 * 6400)) << "two steps, rounds and ranks; " << link.name;
 }
 
 TEST(Representatives, LinksRefineThem) {
@@ -95,7 +95,7 @@ TEST(Representatives, LinksRefineThem) {
 }
 
 TEST(Representatives, GapsRefineThemByTheirPlaceInTheNode) {
-  for (const auto algorithm : {Algorithm::recursive_doubling, Algorithm::halving_doubling}) {
+  for (const auto algorithm : {Algorithm::ring, Algorithm::recursive_doubling, Algorithm::halving_doubling}) {
     const AllReduce sum(algorithm, 16);
     const auto machine = cluster(4, {}, 10);
     const auto classes = sum.on(machine, Depth::classes);
@@ -205,7 +205,9 @@ TEST_P(DrawnGrids, HaveTheTimesOfFullDepth) {
     SCOPED_TRACE("seed " + std::to_string(seed) + ", " + drawn.g.name());
     const auto full = drawn.in(Depth::full), classes = drawn.in(Depth::classes);
     expect_equal(full, classes);
-    if (drawn.g.machine.levels.back().topology.taper > 1) EXPECT_EQ(full.links, classes.links);
+    if (drawn.g.machine.levels.back().topology.taper > 1) {
+      EXPECT_EQ(full.links, classes.links);
+    }
     if (HasFailure()) return;
     const bool some_alike = count_of(classes) < static_cast<int>(full.steps[0].size());
     alike += some_alike;
