@@ -1,0 +1,62 @@
+/// Records and acts, as ranks report them.
+#include "history.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace partita::sim {
+
+History::History(Ranks& ranks, const Costs& costs, int steps, int beyond, bool all_run)
+    : ranks_(ranks), asked_(steps) {
+  simulation_.steps.resize(static_cast<std::size_t>(steps + beyond));
+  for (auto& step : simulation_.steps)
+    for (const auto& rank : ranks_.all())
+      step.emplace_back().instructions.resize(rank.program->instructions.size());
+  if (all_run) trace_.emplace(ranks_.all().size(), costs);
+}
+
+void History::trace(const Rank& rank, Act::Does does, Picoseconds took, const Flight* flight) {
+  if (!is_traced(rank)) return;
+  const auto number = does == Act::Does::gets_core && flight ? flight->round() : rank.instruction;
+  const Act act{.begin = rank.now - took,
+                .end = rank.now,
+                .flight = flight,
+                .number = static_cast<std::uint32_t>(number),
+                .does = does};
+  if (does == Act::Does::start)
+    trace_->start(act);
+  else
+    trace_->add(rank.number, act);
+}
+
+void History::trace(const Flight& flight, Picoseconds took) {
+  if (is_traced(ranks_.of(flight.rank()))) trace_->advanced(flight, took);
+}
+
+/// Each step has sent as many bytes.
+void History::leave_out_beyond() {
+  const auto all = static_cast<int>(simulation_.steps.size());
+  for (auto& link : simulation_.links) {
+    link.busy = link.busy / all * asked_;
+    link.bytes = kernels::Bytes(link.bytes.value() / all * asked_);
+  }
+  simulation_.steps.resize(static_cast<std::size_t>(asked_));
+}
+
+CriticalPath History::critical_path() const {
+  const int last = static_cast<int>(simulation_.steps.size()) - 1;
+  if (!trace_ || last < 0) return {};
+  const auto& ranks = simulation_.steps.back();
+  const auto latest = std::ranges::max_element(ranks, {}, &RankStep::end);
+  return trace_->path_to(static_cast<int>(latest - ranks.begin()),
+                         last > 0 ? simulation_.end_of(last - 1) : 0);
+}
+
+Simulation History::conclude(std::vector<LinkUse> links) && {
+  simulation_.links = std::move(links);
+  if (static_cast<int>(simulation_.steps.size()) > asked_) leave_out_beyond();
+  simulation_.critical_path = critical_path();
+  return std::move(simulation_);
+}
+
+}  // namespace partita::sim

@@ -1,0 +1,45 @@
+/// What the ranks that run have done: their steps, and, of the last one, every act, from which it follows
+/// what that step hangs on.
+#pragma once
+
+#include <optional>
+
+#include "rank.hpp"
+#include "trace.hpp"
+
+namespace partita::sim {
+
+class History {
+ public:
+  /// Of so many steps, and `beyond` more, which nobody asked for. Acts are kept where all ranks run. Ranks
+  /// and costs outlive it.
+  History(Ranks&, const Costs&, int steps, int beyond, bool all_run);
+
+  [[nodiscard]] bool has_ended(const Rank& rank) const {
+    return rank.step == static_cast<int>(simulation_.steps.size());
+  }
+  /// Of the step in which the rank is.
+  RankStep& record(const Rank& rank) {
+    return simulation_.steps[static_cast<std::size_t>(rank.step)][ranks_.place_of(rank)];
+  }
+
+  /// What has just been done and took so long.
+  void trace(const Rank&, Act::Does, Picoseconds took, const Flight* = nullptr);
+  void trace(const Flight&, Picoseconds took);
+
+  /// The steps that were asked for, of links used like that in all steps.
+  Simulation conclude(std::vector<LinkUse>) &&;
+
+ private:
+  /// Of the last step, from before which the path needs nothing.
+  [[nodiscard]] bool is_traced(const Rank& rank) const { return trace_ && rank.step + 1 == asked_; }
+  void leave_out_beyond();
+  [[nodiscard]] CriticalPath critical_path() const;
+
+  Ranks& ranks_;
+  const int asked_;  ///< steps
+  std::optional<Trace> trace_;
+  Simulation simulation_;
+};
+
+}  // namespace partita::sim
