@@ -2,6 +2,7 @@
 #include "options.hpp"
 
 #include <array>
+#include <cctype>
 
 #include "partita/base/line_file.hpp"
 #include "partita/base/nearest.hpp"
@@ -62,10 +63,16 @@ void read_noise(Options& options, std::vector<base::Violation>& violations) {
   if (!options.deviation) violations.push_back({"noise", text, "must be a number from 0 to 2, such as 0.05"});
 }
 
+std::string in_small_letters(std::string text) {
+  for (char& c : text)
+    c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
 void read_failures(Options& options, std::vector<base::Violation>& violations) {
   const auto& text = options.line.own.at("failures");
   std::string twice;
-  auto values = base::values_of(text, twice);
+  const auto values = base::values_of(in_small_letters(text), twice);
   NodeFailures failures;
   bool sound = twice.empty() && values.contains("mtbf");
   for (const auto& [name, value] : values) {

@@ -102,6 +102,9 @@ with tempfile.TemporaryDirectory() as folder:
     useful = [line for line in given.stdout.splitlines() if "is useful" in line]
     assert len(useful) == 2 and useful == [line for line in result.stdout.splitlines() if "is useful" in line], (given, result)
     assert "a checkpoint has" not in predict(rated, wishes + " checkpoint=3 restart=3").stdout
+    assert predict(described, "--failures=MTBF=86400 Checkpoint=3 RESTART=3").stdout == given.stdout, "names in any case"
+    twice = predict(described, "--failures=mtbf=86400 MTBF=86400")
+    assert twice.returncode == 2 and "must be mtbf=SECONDS" in twice.stderr, twice
     wrong = predict(rated, "--failures=mtbf=0 checkpoints=3", "--noise=3")
     assert wrong.returncode == 2 and "must be mtbf=SECONDS" in wrong.stderr and "from 0 to 2" in wrong.stderr, wrong
 print("ok")
