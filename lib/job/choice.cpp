@@ -56,12 +56,12 @@ void choose_plan(Input& input, int world_size) {
   const double begin = base::now_seconds();
   const auto raced = static_cast<std::size_t>(input.options.automatic.candidates);
   input.given = GivenModel{input.options.model, input.options.model_text};
-  const auto plans = predict::search(input.unsplit(), world_size, input.machine, input.table, {.top = raced});
-  for (const auto& outcome : plans.outcomes)
-    if (outcome.fate == predict::Fate::simulated && input.plans.size() < raced)
-      input.plans.push_back(
-          {.candidate = outcome.candidate,
-           .row = {.plan = outcome.candidate.name(), .predicted_seconds = *outcome.step_seconds}});
+  const auto plans = predict::search(input.unsplit(), world_size, input.machine, input.table,
+                                     {.top = raced, .pipelines = raced});
+  for (const auto* outcome : predict::contenders(plans, raced))
+    input.plans.push_back(
+        {.candidate = outcome->candidate,
+         .row = {.plan = outcome->candidate.name(), .predicted_seconds = *outcome->step_seconds}});
   if (input.plans.empty())
     input.violations.push_back(
         {"strategy", "auto", "finds no split of this training for " + std::to_string(world_size) + " ranks"});

@@ -9,7 +9,7 @@
 
 namespace partita::job {
 
-/// Searches, keeps the best plans in the input and takes the first of them. Violations where none is
+/// Searches, keeps the contenders in the input and takes the first of them. Violations where none is
 /// possible.
 void choose_plan(Input&, int world_size);
 

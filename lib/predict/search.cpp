@@ -67,7 +67,7 @@ class Search {
       open_.erase(open_.begin());
       auto& outcome = plans_.outcomes[number];
       if (outcome.fate == Fate::unshared) {
-        if (bound < least_ || is_known(outcome)) share(outcome, number);
+        if (bound < least_ || is_known(outcome) || is_missing(finished_, outcome)) share(outcome, number);
       } else if (bound < std::min(least_, contested_) || is_shown(outcome)) {
         if (refined_.insert(number).second)
           refine(outcome, number);
@@ -139,10 +139,19 @@ class Search {
 
   /// Whatever its bound.
   [[nodiscard]] bool is_shown(const Outcome& outcome) const {
-    return simulated_ < options_.top || is_known(outcome);
+    return simulated_ < options_.top || is_known(outcome) || is_missing(looked_at_, outcome);
   }
   [[nodiscard]] bool is_known(const Outcome& outcome) const {
     return ranks_ <= some_ranks && !outcome.known_as.empty();
+  }
+
+  using Pipelines = std::set<std::string>;  ///< by their names without placements and cuts
+  static std::string pipeline_of(const Outcome& outcome) {
+    return outcome.candidate.without_variant().name();
+  }
+  /// Whether too few pipelines are among these, and not its own.
+  [[nodiscard]] bool is_missing(const Pipelines& pipelines, const Outcome& outcome) const {
+    return pipelines.size() < options_.pipelines && !pipelines.contains(pipeline_of(outcome));
   }
 
   /// A step of the run's batch, its prediction left in `outcome`.
@@ -170,6 +179,7 @@ class Search {
     outcome.step_seconds = step;
     if (options_.objective == Objective::epoch) outcome.epoch_seconds = epoch;
     least_ = std::min(least_, value_of(outcome));
+    finished_.insert(pipeline_of(outcome));
   }
 
   /// For the first time: where events alone know the machine, and ranks are many, without what they know.
@@ -181,6 +191,7 @@ class Search {
     const auto roles = predict_to(outcome, step, epoch, subject, depth);
     if (!asks_for_memory()) outcome.memory = most_memory(subject, roles);
     ++simulated_;
+    looked_at_.insert(pipeline_of(outcome));
     if (depth == sim::Depth::full || !events_alone_.any()) return finish(outcome, step, epoch);
     outcome.fate = Fate::unshared;
     outcome.bound_seconds = std::max(outcome.bound_seconds, step);
@@ -246,6 +257,7 @@ class Search {
   std::set<std::pair<double, std::size_t>> open_;  ///< what may be simulated next, by bounds
   std::set<std::size_t> refined_;                  ///< those bounded by all of their stages
   std::size_t simulated_ = 0;
+  Pipelines looked_at_, finished_;                          ///< of plans simulated, with all of the machine
   double least_ = std::numeric_limits<double>::infinity();  ///< what reaches it cannot win
   /// The least bound of a plan for whose rounds no room was left: what reaches it is not looked at.
   double contested_ = std::numeric_limits<double>::infinity();
@@ -259,6 +271,21 @@ class Search {
 
 std::size_t Plans::count(Fate fate) const {
   return static_cast<std::size_t>(std::ranges::count(outcomes, fate, &Outcome::fate));
+}
+
+std::vector<const Outcome*> contenders(const Plans& plans, std::size_t most) {
+  std::vector<const Outcome*> chosen, others;
+  std::set<std::string> pipelines;
+  for (const auto& outcome : plans.outcomes) {
+    if (outcome.fate != Fate::simulated) continue;
+    const bool is_first = pipelines.insert(outcome.candidate.without_variant().name()).second;
+    (is_first ? chosen : others).push_back(&outcome);
+  }
+  chosen.resize(std::min(chosen.size(), most));
+  others.resize(std::min(others.size(), most - chosen.size()));
+  chosen.insert(chosen.end(), others.begin(), others.end());
+  std::ranges::sort(chosen);  // outcomes lie in their order
+  return chosen;
 }
 
 Plans search(const config::RunOptions& run, int ranks, const machine::Machine& machine,

@@ -3,6 +3,7 @@ import collections
 import itertools
 import math
 import random
+import re
 import statistics
 
 from .trainings import Timed, are_told_apart
@@ -17,15 +18,30 @@ class Plan(Timed):
         self.name, self.known_as, self.file, self.failure = name, known_as, file, ""
 
 
+def contenders(plans, most=3):
+    """Those that strategy=auto tries, the best first: the best ones that differ in more than placement and cut; where there are too few, the best
+    of the others."""
+    ranked = sorted(plans, key=lambda plan: plan.predicted)
+    first, others = {}, []
+    for plan in ranked:
+        pipeline = re.sub(r", (placement \d+|cut [\d|]+)", "", plan.name)
+        if pipeline in first:
+            others.append(plan)
+        else:
+            first[pipeline] = plan
+    return sorted((list(first.values())[:most] + others)[:most], key=ranked.index)
+
+
 def chosen_of(plans, most, seed=1):
-    """So many of a training's plans, where it has more: those that people take without a search, the best three or more by prediction, and, as
-    the other half, some drawn by chance."""
+    """So many of a training's plans, where it has more: those that people take without a search, those that strategy=auto tries, the best others
+    by prediction, and, as the other half, some drawn by chance."""
     if len(plans) <= most:
         return list(plans)
     ranked = sorted(plans, key=lambda plan: plan.predicted)
-    sure = [plan for plan in ranked if plan.known_as]
-    others = [plan for plan in ranked if not plan.known_as]
-    best = max(3, most // 2 - len(sure))
+    tried = contenders(plans)
+    sure = [plan for plan in ranked if plan.known_as or plan in tried]
+    others = [plan for plan in ranked if plan not in sure]
+    best = max(0, most // 2 - len(sure))
     sure += others[:best]
     drawn = random.Random(seed).sample(others[best:], max(0, most - len(sure)))
     return sorted(sure + drawn, key=lambda plan: plan.predicted)
@@ -53,7 +69,7 @@ def regrets(plans, rounds):
 
         best = fastest(whole).median(judge)
         add("@1", ranked[0])
-        add("@3", fastest(ranked[:3]))
+        add("@3", fastest(contenders(plans)))
         for choice, name in KNOWN_AS.items():
             for plan in plans:
                 if plan.known_as == name:

@@ -64,6 +64,19 @@ assert len(some) == len(set(some)) == 20 and many[90] in some and some[:9] == ma
 assert some == regret.chosen_of(many, 20) != many[:20] and regret.chosen_of(many, 100) == many
 assert {p.name for p in regret.chosen_of(many, 1)} >= {"p0", "p1", "p2", "p90"}, "what @1, @3 and data ask for"
 
+# What strategy=auto tries: of each grid and pipeline the best one; where these are too few, the best others.
+many = [plan(name, float(i), []) for i, name in enumerate((
+    "data=1 pipeline=2 tensor=1, gpipe, 2 micro-batches, cut 3", "data=1 pipeline=2 tensor=1, gpipe, 2 micro-batches",
+    "data=1 pipeline=2 tensor=1, gpipe, 2 micro-batches, cut 4", "data=1 pipeline=1 tensor=2, placement 2",
+    "data=1 pipeline=2 tensor=1, interleaved with 2 chunks, 2 micro-batches, cut 1|2|4",
+    "data=1 pipeline=2 tensor=1, gpipe, 4 micro-batches", "data=1 pipeline=1 tensor=2, placement 3"))]
+assert regret.contenders(many[::-1]) == [many[0], many[3], many[4]]
+assert regret.contenders(many[:4]) == [many[0], many[1], many[3]] and regret.contenders(many[:2]) == many[:2]
+for p in many:
+    p.measured = [9 - p.predicted] * 4
+assert set(regret.regrets(many, 4)["@3"]) == {5 / 3 - 1}, "the fifth by prediction, beside the last"
+assert set(regret.chosen_of(many[:6] + [plan(f"p{i}", 10.0 + i, []) for i in range(50)], 3)) == {many[0], many[3], many[4]}
+
 # A command that lasts is ended; one that fails says why.
 assert "takes longer than 0.1 s" in trainings.failure_of(["sleep", "60"], limit=0.1)
 assert trainings.failure_of(["true"]) == "" and "ended with 1:\nno" in trainings.failure_of(["bash", "-c", "echo no >&2; exit 1"])

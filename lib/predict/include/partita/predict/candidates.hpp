@@ -26,6 +26,8 @@ struct Candidate {
   friend bool operator==(const Candidate& a, const Candidate& b) { return a.name() == b.name(); }
   /// "data=2 pipeline=4 tensor=1, 1f1b, 8 micro-batches, cut 3|5|9".
   [[nodiscard]] std::string name() const;
+  /// The same grid and pipeline, placed and cut as a run chooses.
+  [[nodiscard]] Candidate without_variant() const { return {.grid = grid, .pipeline = pipeline}; }
 };
 
 /// The run split as the candidate says. What layer lines of the run name stays as it is.

@@ -19,6 +19,7 @@ struct SearchOptions {
   Objective objective = Objective::step;
   std::optional<kernels::Bytes> memory;  ///< that a rank has
   std::size_t top = 10;                  ///< plans that are simulated whatever their bound
+  std::size_t pipelines = 0;             ///< the same of plans that differ in more than placement and cut
   std::size_t choices =
       default_choices;  ///< placements of a grid, and cuts of a pipeline, that are candidates
   /// Of ranks that are not as fast as the machine's, as in `Supposed`; stages are cut by them.
@@ -65,6 +66,11 @@ struct Plans {
   bool ranks_share_cores = false;  ///< then times put plans in order, and are not what steps will take
   [[nodiscard]] std::size_t count(Fate) const;
 };
+
+/// So many of the simulated plans, or all, to be tried: the best ones that differ in more than placement and
+/// cut, since variants of one pipeline share what the model is wrong about; where there are too few, the best
+/// of the others. The best first.
+std::vector<const Outcome*> contenders(const Plans&, std::size_t most);
 
 Plans search(const config::RunOptions&, int ranks, const machine::Machine&, const collective::AlgorithmTable&,
              const SearchOptions&);
