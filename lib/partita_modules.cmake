@@ -29,12 +29,12 @@ function(partita_add_module)
   install(TARGETS ${target} EXPORT partita-targets)
 endfunction()
 
-# partita_add_test(NAME x SOURCES … [LINK …] [LABELS fast|full …]): one process, GoogleTest's main.
+# partita_add_test(NAME x SOURCES … [LINK …] [LABELS fast|full …] [ARGUMENTS …]): one process, GoogleTest's main.
 function(partita_add_test)
-  cmake_parse_arguments(ARG "" "NAME" "SOURCES;LINK;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "NAME" "SOURCES;LINK;LABELS;ARGUMENTS" ${ARGN})
   add_executable(test_${ARG_NAME} ${ARG_SOURCES})
   target_link_libraries(test_${ARG_NAME} PRIVATE ${ARG_LINK} GTest::gtest GTest::gtest_main)
-  add_test(NAME ${ARG_NAME} COMMAND test_${ARG_NAME})
+  add_test(NAME ${ARG_NAME} COMMAND test_${ARG_NAME} ${ARG_ARGUMENTS})
   partita_label_test(${ARG_NAME} "${ARG_LABELS}")
 endfunction()
 

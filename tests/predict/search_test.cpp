@@ -1,114 +1,14 @@
-/// The search against all candidates simulated one by one.
+/// What a search leaves out, keeps and says.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <cstdio>
 #include <map>
 
 #include "runs.hpp"
 
 namespace partita::predict {
 namespace {
-
-/// Seconds of a step of every candidate that the run takes, its placements and cuts among them.
-std::vector<std::pair<Candidate, double>> all_simulated(const config::RunOptions& run, int ranks,
-                                                        const machine::Machine& machine, std::int64_t batch,
-                                                        const std::map<int, double>& speed = {}) {
-  std::vector<std::pair<Candidate, double>> all;
-  const auto& table = collective::AlgorithmTable::shipped();
-  Splitter splitter(run, machine, speed);
-  for (const auto& candidate : candidates_of(run, ranks))
-    for (const auto& variant : splitter.variants_of(candidate)) {
-      std::vector<base::Violation> violations;
-      const auto options = with(run, variant);
-      auto split = config::split_for_training(options, machine, violations, {.speed = speed});
-      if (!split || !violations.empty()) continue;
-      const auto subject = subject_of(options, std::move(*split), machine, table);
-      all.emplace_back(variant,
-                       predict(subject, {.machine = machine, .speed = speed}, batch, 3).step_seconds());
-    }
-  return all;
-}
-
-using Truth = std::vector<std::pair<Candidate, double>>;
-
-double best_of(const Truth& all) {
-  return std::ranges::min_element(all, {}, &Truth::value_type::second)->second;
-}
-
-/// That no candidate which was not simulated is better than the best; how many there are.
-std::size_t check_ruled_out(const Plans& plans, const Truth& all) {
-  std::size_t ruled_out = 0;
-  for (const auto& outcome : plans.outcomes) {
-    if (outcome.fate != Fate::bounded && outcome.fate != Fate::unshared) continue;
-    ++ruled_out;
-    const auto truth = std::ranges::find(all, outcome.candidate, &Truth::value_type::first);
-    if (truth == all.end()) {
-      ADD_FAILURE() << outcome.candidate.name();
-      continue;
-    }
-    EXPECT_LE(outcome.bound_seconds, truth->second) << "a bound is never above the truth";
-    EXPECT_GE(truth->second, best_of(all) * (1 - 1e-12)) << outcome.candidate.name();
-  }
-  return ruled_out;
-}
-
-TEST(Search, FindsTheBestOfAllCandidates) {
-  std::mt19937 random(1);
-  std::size_t ruled_out = 0;
-  for (int trial = 0; trial < 320; ++trial) {
-    const auto run = random_run(random);
-    auto machine = random_machine(random);
-    if (trial % 4 == 0) machine.levels[1].topology = {.kind = "crossbar", .link_bytes_per_second = 1e9};
-    if (trial % 8 == 0) machine.progress = machine::Progress::polled;
-    const int ranks = std::uniform_int_distribution<int>(1, trial < 20 ? 8 : 4)(random);
-    std::map<int, double> speed;  // of one rank in every other trial: slower or faster than the others
-    if (trial % 2 == 1) speed[trial % ranks] = trial % 4 == 1 ? 0.25 : 4;
-    const auto all = all_simulated(run, ranks, machine, run.train.batch, speed);
-    const auto plans =
-        search(run, ranks, machine, collective::AlgorithmTable::shipped(), {.top = 1, .speed = speed});
-    ASSERT_FALSE(all.empty());
-    ASSERT_EQ(plans.outcomes.front().step_seconds, best_of(all))
-        << trial << ": " << plans.outcomes.front().candidate.name();
-    EXPECT_TRUE(plans.is_certain);
-    EXPECT_EQ(plans.outcomes.size() - plans.count(Fate::impossible), all.size());
-    for (const auto& outcome : plans.outcomes)
-      EXPECT_TRUE(outcome.known_as.empty() || outcome.fate == Fate::simulated ||
-                  outcome.fate == Fate::impossible)
-          << outcome.known_as;
-    ruled_out += check_ruled_out(plans, all);
-  }
-  EXPECT_GT(ruled_out, 300U) << "bounds rule out";
-}
-
-/// Ranks of several machines, some of which poll, single ones of another speed than theirs.
-TEST(Search, FindsTheBestOfAllCandidatesOnSeveralMachines) {
-  std::mt19937 random(6);
-  std::size_t ruled_out = 0;
-  for (int trial = 0; trial < 80; ++trial) {
-    const auto run = random_run(random);
-    auto machine = random_machine(random);
-    const int ranks = std::uniform_int_distribution<int>(2, trial < 20 ? 8 : 4)(random);
-    const int first = std::uniform_int_distribution<int>(0, ranks - 1)(random);
-    machine.parts = {{.first = first, .last = first, .machine = random_machine(random)}};
-    if (trial % 2 == 0)
-      machine.parts.push_back({.first = first + 1, .last = 7, .machine = random_machine(random)});
-    if (trial % 4 == 0) machine.parts[0].machine.progress = machine::Progress::polled;
-    if (trial % 8 == 1) machine.levels[1].topology = {.kind = "crossbar", .link_bytes_per_second = 1e9};
-    std::map<int, double> speed;
-    if (trial % 3 == 1) speed[trial % ranks] = 0.25;
-    const auto all = all_simulated(run, ranks, machine, run.train.batch, speed);
-    const auto plans =
-        search(run, ranks, machine, collective::AlgorithmTable::shipped(), {.top = 1, .speed = speed});
-    ASSERT_EQ(plans.outcomes.front().step_seconds, best_of(all))
-        << trial << ": " << plans.outcomes.front().candidate.name();
-    EXPECT_TRUE(plans.is_certain);
-    ruled_out += check_ruled_out(plans, all);
-  }
-  EXPECT_GT(ruled_out, 75U) << "bounds rule out";
-}
 
 /// Stages of a rank each: the fast one gets most of twelve equal layers, whichever it is.
 TEST(Search, GivesFastRanksMore) {
@@ -128,69 +28,42 @@ TEST(Search, GivesFastRanksMore) {
   }
 }
 
-/// Beyond 64 ranks links are shared by those alone that may win.
-TEST(Search, SharesLinksOfContenders) {
-  std::mt19937 random(4);
-  std::size_t unshared = 0, gaps = 0;
-  const int ranks = 66;
+/// Each is the best simulated plan of a grid and pipeline of its own, as long as there are such.
+TEST(Search, TriesPlansThatDifferInMoreThanPlacementAndCut) {
+  std::mt19937 random(8);
   const auto& table = collective::AlgorithmTable::shipped();
-  for (int trial = 0; trial < 4; ++trial) {
-    const auto run = run_of(tests::model_of("40", {"linear 60", "linear 10"}), 6);
-    auto machine = random_machine(random);
-    machine.levels[0].ranks = 33;
-    machine.levels[1].topology = {.kind = "crossbar", .link_bytes_per_second = 2e8};
-    if (trial % 2 == 1) machine.progress = machine::Progress::polled;
-    const auto all = all_simulated(run, ranks, machine, run.train.batch);
-    const auto plans = search(run, ranks, machine, table, {.top = 1});
-    EXPECT_EQ(plans.outcomes.front().step_seconds, best_of(all));
-    EXPECT_TRUE(plans.is_certain);
-    EXPECT_FALSE(plans.left_out.any());
-    check_ruled_out(plans, all);
-    unshared += plans.count(Fate::unshared);
-
-    // As a run places them: what all ranks do alike has no rounds, and needs no room.
-    const auto loose = search(run, ranks, machine, table, {.top = 1, .choices = 1, .most_full_rounds = 0});
-    auto plain = all;
-    std::erase_if(plain, [](const auto& one) { return one.first.placement > 1 || !one.first.cut.empty(); });
-    EXPECT_TRUE(loose.left_out.meetings);
-    EXPECT_EQ(loose.left_out.polling, trial % 2 == 1);
-    EXPECT_EQ(loose.count(Fate::unshared), 0U);
-    EXPECT_LE(*loose.outcomes.front().step_seconds, best_of(plain));
-
-    for (const std::int64_t rounds : {2000, 4000, 8000, 16000}) {
-      const auto part = search(run, ranks, machine, table, {.top = 4, .most_full_rounds = rounds});
-      EXPECT_FALSE(part.left_out.any() && part.is_certain) << "nothing is certain without what was left out";
-      if (part.left_out.any()) continue;
-      EXPECT_GE(*part.outcomes.front().step_seconds, best_of(all));
-      EXPECT_GE(best_of(all), (1 - part.gap) * *part.outcomes.front().step_seconds * (1 - 1e-12));
-      EXPECT_EQ(part.is_certain, part.gap <= 0);
-      gaps += part.gap > 0;
-    }
+  std::size_t passed_over = 0;
+  for (int trial = 0; trial < 12; ++trial) {
+    const auto run = random_run(random);
+    const auto plans = search(run, 4, random_machine(random), table, {.top = 3, .pipelines = 3});
+    std::map<std::string, double> best_of_pipeline;
+    for (const auto& outcome : plans.outcomes)
+      if (outcome.fate == Fate::simulated)
+        best_of_pipeline.try_emplace(outcome.candidate.without_variant().name(), *outcome.step_seconds);
+    ASSERT_GE(best_of_pipeline.size(), 3U);
+    std::vector<double> best, tried;
+    for (const auto& [pipeline, seconds] : best_of_pipeline)
+      best.push_back(seconds);
+    std::ranges::sort(best);
+    for (const auto* outcome : contenders(plans, 3))
+      tried.push_back(*outcome->step_seconds);
+    EXPECT_EQ(tried, std::vector(best.begin(), best.begin() + 3)) << trial;
+    passed_over += plans.outcomes[2].step_seconds < tried[2];
   }
-  std::printf("%zu plans stay unshared, %zu searches have a gap\n", unshared, gaps);
-  EXPECT_GT(unshared, 0U);
+  EXPECT_GT(passed_over, 0U) << "variants come before other pipelines";
 }
 
-TEST(Search, CountsAllStepsOfAnEpoch) {
-  std::mt19937 random(2);
-  for (int trial = 0; trial < 10; ++trial) {
-    const auto run = random_run(random);
-    const auto machine = random_machine(random);
-    const auto batch = run.train.batch, samples = 3 * batch + 1 + batch / 2;
-    auto all = all_simulated(run, 4, machine, batch);
-    const auto last = all_simulated(run, 4, machine, samples % batch);
-    for (std::size_t c = 0; c < all.size(); ++c)
-      all[c].second = 3 * all[c].second + last[c].second;
-    const auto plans = search(run, 4, machine, collective::AlgorithmTable::shipped(),
-                              {.objective = Objective::epoch, .top = 1, .samples = samples});
-    EXPECT_EQ(plans.outcomes.front().epoch_seconds, best_of(all));
-    EXPECT_TRUE(plans.is_certain);
-    for (const auto& outcome : plans.outcomes)
-      if (outcome.fate == Fate::bounded) {
-        EXPECT_LE(outcome.epoch_bound_seconds,
-                  std::ranges::find(all, outcome.candidate, &Truth::value_type::first)->second);
-      }
-  }
+/// One layer on two ranks: data or tensor parallelism, and of the latter two placements more.
+TEST(Search, TriesVariantsWherePipelinesAreFew) {
+  const auto run = run_of(tests::model_of("40", {"linear 30"}), 8);
+  const auto plans = search(run, 2, machine::Machine::shipped(), collective::AlgorithmTable::shipped(), {});
+  const auto tried = contenders(plans, 3);
+  ASSERT_EQ(tried.size(), 3U);
+  EXPECT_TRUE(std::ranges::is_sorted(tried, {}, [](const auto* outcome) { return *outcome->step_seconds; }));
+  EXPECT_EQ(std::ranges::count(tried, 1, [](const auto* outcome) { return outcome->candidate.grid.tensor; }),
+            1);
+  EXPECT_EQ(contenders(plans, 1), std::vector{&plans.outcomes.front()});
+  EXPECT_EQ(contenders(plans, 100).size(), plans.count(Fate::simulated));
 }
 
 TEST(Search, LeavesOutWhatDoesNotFit) {
