@@ -1,8 +1,9 @@
 """auto.replan: a slow rank, told from its steps, moves a training to another grid in the same job; what is trained and exchanged is what two
 jobs train and exchange, of which the second resumes on that grid; where steps are as predicted nothing changes.
 
-usage: replan_test.py MPIEXEC PARTITA_TRAIN PARTITA_COMPARE [SLOW_DISK]
+usage: replan_test.py MPIEXEC PARTITA_TRAIN PARTITA_COMPARE PARTITA_PLAN [SLOW_DISK]
 """
+import csv
 import pathlib
 import re
 import shutil
@@ -15,7 +16,7 @@ from slowed_ranks import Trainings, columns, jobs
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
 import partita
 
-mpiexec, train, compare, *slow_disk = sys.argv[1:]
+mpiexec, train, compare, plan, *slow_disk = sys.argv[1:]
 STEPS = 3  # of an epoch
 # With a slow second rank two stages are best, the first with both large layers; where stages are alike each has one of them.
 LAYERS = ["linear 100", "relu", "linear 100", "relu", "linear 5"]
@@ -70,6 +71,18 @@ def asked_for(plan):
                     f"--pipeline.microbatches={microbatches or 1}"]
 
 
+def planned():
+    """The best plan where the machine file says that the second rank is slow, and its seconds; of the next one the seconds."""
+    one_slow = folder / "one-slow.machine"
+    one_slow.write_text(as_said.read_text() + f"ranks first=1 last=1 file={slow.name}\n")
+    done = jobs.run([plan, "--ranks=2", *trainings.keys[:-1], f"--machine={one_slow}", *(f"--model.layer={layer}" for layer in LAYERS), "--top=1000",
+                     f"--write-all={folder}/plans"])
+    assert done.returncode == 0, done
+    with (folder / "plans/plans.csv").open(newline="") as table:
+        best, second = sorted(((float(row["step_seconds"]), row["plan"]) for row in csv.DictReader(table)))[:2]
+    return best[1], best[0], second[0]
+
+
 # The second rank is slow: after the first epoch the training goes on with another grid.
 moved, text = result("moved", "--train.epochs=3", "--auto.replan=true", f"--checkpoint.every={STEPS}", f"--timeline.first={STEPS - 1}",
                      "--timeline.steps=2")
@@ -78,6 +91,9 @@ assert replans["step"].tolist() == [STEPS], replans
 before, after = replans["before"][0].decode(), replans["after"][0].decode()
 assert before == "data=2 pipeline=1 tensor=1" and after.startswith("data=1 pipeline=2 tensor=1"), replans
 assert after.endswith("chunks of 3+2 layers"), replans
+best, best_seconds, second_seconds = planned()
+assert best.removesuffix(", cut 3") == after.partition(", chunks of")[0], (best, after)
+assert abs(replans["after_predicted_seconds"][0] / best_seconds - 1) < min(1e-4, second_seconds / best_seconds - 1), (replans, best_seconds)
 assert f"{after}, which is to go on" in text, text
 seconds = {name: column[0] for name, column in replans.items() if name.endswith("seconds")}
 assert seconds["measured_seconds"] > 3 * seconds["expected_seconds"], seconds

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "../models.hpp"
 #include "partita/cost/kernel_times.hpp"
 #include "partita/plan/plan.hpp"
