@@ -32,7 +32,7 @@ std::vector<double> busy_seconds_of(const Subject& subject, const Supposed& supp
   const auto costs = costs_of(subject, supposed, roles, subject.split.batch);
   // Where ranks share cores a kernel lasts while others have its core.
   std::optional<sim::Simulation> shared;
-  if (costs.cores) shared = sim::simulate(roles.by_rank, costs, 3, {.depth = sim::Depth::automatic});
+  if (costs.shared_cores) shared = sim::simulate(roles.by_rank, costs, 3, {.depth = sim::Depth::automatic});
   std::vector<double> busy;
   for (std::size_t r = 0; r < roles.by_rank.size(); ++r) {
     const auto& program = *roles.by_rank[r];

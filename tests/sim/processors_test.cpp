@@ -22,7 +22,7 @@ struct Alone {
     return simulate(all,
                     {.instruction = [=](int, const step::Instruction&) { return seconds(work); },
                      .rounds = {},
-                     .cores = cores},
+                     .shared_cores = cores},
                     steps);
   }
   step::Program program;
@@ -88,8 +88,8 @@ struct Message {
                                         },
                                     .transfer = [](int, const step::Transfer&) { return seconds(0.5); },
                                     .eager = true});
-    costs.cores = cores;
-    costs.progress = progress;
+    costs.shared_cores = cores;
+    costs.core.progress = progress;
     return simulate(by_rank, costs, 1);
   }
   step::Program sender = program(0), receiver = program(1);
