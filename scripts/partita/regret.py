@@ -24,7 +24,7 @@ def contenders(plans, most=3):
     ranked = sorted(plans, key=lambda plan: plan.predicted)
     first, others = {}, []
     for plan in ranked:
-        pipeline = re.sub(r", (placement \d+|cut [\d|]+)", "", plan.name)
+        pipeline = re.sub(r", (placement|cut) [\d|]+", "", plan.name)
         if pipeline in first:
             others.append(plan)
         else:

@@ -215,6 +215,7 @@ for measure in (2, 0):
         chosen = plans["chosen"].index(1)
         assert sum(plans["chosen"]) == 1 and len(plans["plan"]) == 3
         assert plans["predicted_seconds"] == sorted(plans["predicted_seconds"])
+        assert len({re.sub(r", (placement|cut) [\d|]+", "", plan.decode()) for plan in plans["plan"]}) == 3, "no variants of one pipeline"
         assert chosen == (plans["measured_seconds"].index(min(plans["measured_seconds"])) if measure else 0), plans
         assert plans["plan"][chosen].decode().startswith(file.attrs["grid"].decode()), (plans, file.attrs["grid"])
         assert all(numpy.isnan(plans["measured_seconds"])) == (measure == 0)
