@@ -1,7 +1,7 @@
 /// What ranks that share a core lose to each other.
 #pragma once
 
-#include "group.hpp"
+#include "partita/calibrate/group.hpp"
 #include "partita/comm/environment.hpp"
 #include "partita/machine/machine.hpp"
 
