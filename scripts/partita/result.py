@@ -192,6 +192,10 @@ def _check(path, attributes, groups):
         for column in ("rank", "peer"):
             values = columns.get(column, numpy.zeros(1))
             require(values.size == 0 or 0 <= values.min() <= values.max() < ranks, f"/{name} names a {column} outside the grid")
+    for name in (*groups.get("replans", {}).get("before", ()), *groups.get("replans", {}).get("after", ())):
+        grid = _grid_of(name.partition(", ")[0])
+        require(grid.keys() == {"data", "pipeline", "tensor"} and numpy.prod(list(grid.values()), dtype=object) == ranks,
+                f"/replans names {name!r}, a plan of other ranks")
     if "steps" in groups:
         steps, phases = groups["steps"], groups.get("steps/phase", {})
         shape = (len(steps["seconds"]), ranks)

@@ -89,7 +89,7 @@ class Open(unittest.TestCase):
         self.assertEqual(run.figures.set_index("name").value["time_to_accuracy"], 3)
         self.assertEqual(run.inference.prediction.values.tolist(), [7, 0, 9])
         self.assertEqual((len(run.model), len(run.reductions), len(run.benchmarks)), (2, 2, 2))
-        self.assertEqual(len(run.groups), 14)
+        self.assertEqual(len(run.groups), 16)
 
     def test_what_was_not_recorded_says_how_to_get_it(self):
         run = partita.open(sample("r.h5", timeline="none"))
