@@ -204,6 +204,7 @@ void update_table(const std::filesystem::path& path, collective::AlgorithmTable 
 
 int run(comm::MpiEnvironment& environment, comm::Communicator& world, const bench_comm::Options& options,
         const collective::AlgorithmTable& table, const char* program, const std::string& command_line) {
+  const double load_before = calibrate::load();
   Campaign campaign(world, options);
   campaign.register_benchmarks();
   if (run_google_benchmark(world.rank(), program, options.benchmark_flags) == 0) return bad_input;
@@ -222,7 +223,8 @@ int run(comm::MpiEnvironment& environment, comm::Communicator& world, const benc
     const auto rows = bench_comm::measure_rows(environment, world, options.sizes.back());
     if (world.rank() == 0)
       write_text(options.machine_rows,
-                 calibrate::rows_text(rows, "Messages, windows and overheads", command_line, hosts));
+                 calibrate::rows_text(rows, "Messages, windows and overheads", command_line, hosts,
+                                      {.before = load_before, .after = calibrate::load()}));
   }
   for (const auto& [bytes, measurements] : campaign.all())
     for (const auto& m : measurements)

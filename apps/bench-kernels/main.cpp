@@ -84,11 +84,12 @@ void write_text(const std::string& path, const std::string& text) {
   results::replace_file(path, std::as_bytes(std::span(text)), [](std::span<const std::byte>) {});
 }
 
-void write_rows(const CpuCampaign& campaign, const std::string& path, comm::MpiEnvironment& environment,
-                int argc, char** argv) {
+void write_rows(const CpuCampaign& campaign, const std::string& path, const std::string& host,
+                double load_before, int argc, char** argv) {
   write_text(path, calibrate::rows_text({.kernels = campaign.kernel_times()},
                                         "Kernels with operands in caches, where these hold them",
-                                        command_line::text_of(argc, argv), {environment.host()}));
+                                        command_line::text_of(argc, argv), {host},
+                                        {.before = load_before, .after = calibrate::load()}));
 }
 
 void check_launch(comm::MpiEnvironment& environment) {
@@ -107,6 +108,7 @@ int run(int argc, char** argv) {
   if (options.table && !options.cuda) return bench_kernels::print_ladder(std::cout, nullptr), success;
   comm::MpiEnvironment environment(argc, argv);
   check_launch(environment);
+  const double load_before = calibrate::load();
   std::unique_ptr<Campaign> campaign;
   std::unique_ptr<kernels::Backend> host;
   GpuCampaign* gpu = nullptr;
@@ -132,7 +134,7 @@ int run(int argc, char** argv) {
     campaign->print_summary(std::cout);
   if (!options.output.empty()) write_results(*campaign, options.output, argc, argv);
   if (cpu != nullptr && !options.machine_rows.empty())
-    write_rows(*cpu, options.machine_rows, environment, argc, argv);
+    write_rows(*cpu, options.machine_rows, environment.host(), load_before, argc, argv);
   if (gpu != nullptr && !options.gemm_table.empty()) write_text(options.gemm_table, gpu->product_table());
   return campaign->correct() ? success : failed;
 }

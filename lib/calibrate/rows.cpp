@@ -4,7 +4,6 @@
 #include <array>
 #include <charconv>
 
-#include "partita/calibrate/provenance.hpp"
 #include "partita/results/statistics.hpp"
 
 namespace partita::calibrate {
@@ -40,11 +39,10 @@ machine::KernelTime time_of(const machine::KernelKey& key, std::span<const doubl
 }
 
 std::string rows_text(const machine::Machine& rows, const std::string& what, const std::string& command_line,
-                      const std::vector<std::string>& hosts) {
+                      const std::vector<std::string>& hosts, const Loads& loads) {
   const auto statements = rows.optional_text();
   expect_appendable(statements, rows);
-  const double now = load();
-  const auto from = provenance_of(hosts, {.before = now, .after = now});
+  const auto from = provenance_of(hosts, loads);
   return "# " + what + ", to append to a machine file; measured by: " + command_line + "\n# On " + from.host +
          ", " + from.cpu + ", " + from.date + "; " + from.versions + "; load average " + from.load + ".\n" +
          statements;

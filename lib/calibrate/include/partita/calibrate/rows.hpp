@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "partita/calibrate/provenance.hpp"
 #include "partita/machine/machine.hpp"
 
 namespace partita::calibrate {
@@ -19,6 +20,6 @@ machine::KernelTime time_of(const machine::KernelKey&, std::span<const double> s
 /// they come from. They read back behind the statements that a machine must have, or that is a broken
 /// contract.
 std::string rows_text(const machine::Machine& rows, const std::string& what, const std::string& command_line,
-                      const std::vector<std::string>& hosts);
+                      const std::vector<std::string>& hosts, const Loads&);
 
 }  // namespace partita::calibrate
