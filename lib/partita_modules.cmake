@@ -29,10 +29,16 @@ function(partita_add_module)
   install(TARGETS ${target} EXPORT partita-targets)
 endfunction()
 
+# A test's own code computes little: a quarter less time to compile counts more than its speed.
+function(partita_compile_fast target)
+  target_compile_options(${target} PRIVATE $<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-O1>)
+endfunction()
+
 # partita_add_test(NAME x SOURCES … [LINK …] [LABELS fast|full …] [ARGUMENTS …]): one process, GoogleTest's main.
 function(partita_add_test)
   cmake_parse_arguments(ARG "" "NAME" "SOURCES;LINK;LABELS;ARGUMENTS" ${ARGN})
   add_executable(test_${ARG_NAME} ${ARG_SOURCES})
+  partita_compile_fast(test_${ARG_NAME})
   target_link_libraries(test_${ARG_NAME} PRIVATE ${ARG_LINK} GTest::gtest GTest::gtest_main)
   add_test(NAME ${ARG_NAME} COMMAND test_${ARG_NAME} ${ARG_ARGUMENTS})
   partita_label_test(${ARG_NAME} "${ARG_LABELS}")
@@ -43,6 +49,7 @@ endfunction()
 function(partita_add_mpi_test)
   cmake_parse_arguments(ARG "" "NAME" "SOURCES;LINK;LABELS;RANKS;ARGUMENTS" ${ARGN})
   add_executable(test_${ARG_NAME} ${ARG_SOURCES} ${PROJECT_SOURCE_DIR}/tests/mpi_main.cpp)
+  partita_compile_fast(test_${ARG_NAME})
   target_link_libraries(test_${ARG_NAME} PRIVATE ${ARG_LINK} partita::comm GTest::gtest)
   foreach(ranks IN LISTS ARG_RANKS)
     add_test(NAME ${ARG_NAME}/${ranks}ranks
