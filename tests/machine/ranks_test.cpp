@@ -109,6 +109,16 @@ TEST(Ranks, AreWhatStandsBehindTheirLine) {
             machine.window(Bytes(1), Bytes(1), Bytes(1)).access);
 }
 
+/// A job whose ranks all have windows of their own need not have some, but its flags hold.
+TEST(Ranks, SeeTheFlagsOfTheJobWhoeverHasWindows) {
+  const auto machine = parse(own + "flag seconds=7e-6\nranks first=0 last=1\n" + fast);
+  for (const int part : {0, 1})
+    EXPECT_EQ(machine.window(Bytes(8), Bytes(8), Bytes(8), part).flag, 7'000'000) << part;
+  EXPECT_EQ(parse(own).window(Bytes(8), Bytes(8), Bytes(8)).flag, 1'000'000) << "by the link";
+  const auto nodes = read(INPUTS "/machines/epyc-512-nodes.machine");
+  EXPECT_EQ(nodes.window(Bytes(8), Bytes(8), Bytes(8), 1).flag, 60'000);
+}
+
 TEST(Ranks, AreThoseOfAJob) {
   const auto machine = parse(
       own + "level name=node ranks=4\nmessage level=node min_bytes=0 latency_seconds=0 byte_seconds=0\n" +

@@ -145,6 +145,9 @@ struct Machine {
   [[nodiscard]] MessageTime message(int from, int to, kernels::Bytes bytes) const;
   /// The same between any two ranks whom that level joins; without levels, of level 0.
   [[nodiscard]] MessageTime message_on(std::size_t level, kernels::Bytes bytes) const;
+  /// Until a rank sees what another has set in a window: by the link where neither flags nor windows are
+  /// said.
+  [[nodiscard]] double seconds_of_flag() const;
   /// A round in a window in which a rank copies `staged` bytes into its segment, then loads `loaded` (its own
   /// among them) and stores `stored`; of a rank of that part.
   [[nodiscard]] WindowTime window(kernels::Bytes staged, kernels::Bytes loaded, kernels::Bytes stored,
