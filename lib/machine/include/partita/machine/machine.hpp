@@ -73,6 +73,7 @@ struct Checkpoint {
   }
   friend bool operator==(const Checkpoint&, const Checkpoint&) = default;
 };
+
 struct Part;
 
 /// Of a unit of the innermost level: a node.
@@ -168,12 +169,12 @@ struct Machine {
 };
 
 /// Ranks of the job that compute as another machine says: with its kernels, memory, overheads and progress,
-/// and its accesses to windows where it has some. Levels, messages, topologies and flags are those of the
-/// machine whose part they are.
+/// and its accesses to windows where it has some. Cores of a node, levels, messages, topologies, flags,
+/// scatter and checkpoints are those of the machine whose part they are.
 struct Part {
   int first = 0, last = 0;  ///< both among them
   std::string name;         ///< empty: none
-  Machine machine;          ///< of whose network nothing counts
+  Machine machine;          ///< of which nothing else counts
   friend bool operator==(const Part&, const Part&) = default;
 };
 
