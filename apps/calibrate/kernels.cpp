@@ -186,10 +186,13 @@ Durations KernelCampaign::gather() {
 
 machine::Variance KernelCampaign::variance() const {
   Pooled within_run, between_runs;
-  std::map<int, std::vector<double>> medians_of;
+  std::vector<std::vector<double>> medians_of(networks_.size());
   for (const auto& visit : visits_) {
-    medians_of[visit.network].push_back(results::median(visit.steps));
     const auto of_step = visit.kernels.size() / visit.steps.size();
+    std::vector<double> together(visit.steps.size());  // all kernels of a step
+    for (std::size_t at = 0; at < visit.kernels.size(); ++at)
+      together[at / of_step] += visit.kernels[at].duration.seconds;
+    medians_of[static_cast<std::size_t>(visit.network)].push_back(results::median(together));
     for (std::size_t k = 0; k < of_step; ++k) {
       std::vector<double> seconds;
       for (std::size_t at = k; at < visit.kernels.size(); at += of_step)
@@ -197,8 +200,7 @@ machine::Variance KernelCampaign::variance() const {
       within_run.add(robust_log_variance(seconds), results::median(seconds));
     }
   }
-  for (const auto& [network, medians] : medians_of)
-    between_runs.add(log_variance(medians), static_cast<double>(medians.size() - 1));
+  between_runs.add(robust_log_variance_within(medians_of), 1);
   return {.within_run = within_run.deviation(),
           .between_runs = between_runs.deviation(),
           .between_ranks = between_ranks_.deviation()};

@@ -73,9 +73,9 @@ class KernelCampaign {
   [[nodiscard]] int repeated() const { return repeated_; }  ///< visits, for what disturbed them
   /// The fixed product at its fastest and its slowest, ÷ its median.
   [[nodiscard]] std::pair<double, double> drift() const;
-  /// How far kernels scattered: in a visit, by the quartiles of their steps; medians of steps between visits
-  /// to one network, with the machine's drift; after `gather`, medians of a kernel in a network between
-  /// ranks.
+  /// How far kernels scattered: in a visit, by the quartiles of their steps; what all of a step take together
+  /// between visits to one network, by the quartiles of all such medians, with the machine's drift; after
+  /// `gather`, medians of a kernel in a network between ranks.
   [[nodiscard]] machine::Variance variance() const;
   /// Of a step, beyond its instructions.
   [[nodiscard]] double step_overhead_seconds() const;

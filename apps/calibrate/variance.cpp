@@ -25,6 +25,20 @@ double robust_log_variance(std::span<const double> seconds) {
   return low > 0 ? std::pow(std::log(high / low) / quartiles_apart, 2) : 0;
 }
 
+double robust_log_variance_within(std::span<const std::vector<double>> groups) {
+  std::vector<double> factors;  // by which samples differ from their group
+  for (const auto& seconds : groups) {
+    if (seconds.size() < 2) continue;
+    const auto n = static_cast<double>(seconds.size());
+    double mean = 0;
+    for (const double s : seconds)
+      mean += std::log(s) / n;
+    for (const double s : seconds)
+      factors.push_back(std::exp((std::log(s) - mean) * std::sqrt(n / (n - 1))));
+  }
+  return factors.empty() ? 0 : robust_log_variance(factors);
+}
+
 double Pooled::deviation() const {
   constexpr double most = 2, decimals = 1e4;
   return weight_ > 0 ? std::min(std::round(std::sqrt(sum_ / weight_) * decimals) / decimals, most) : 0;

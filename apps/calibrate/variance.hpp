@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 namespace partita::calibrate {
 
@@ -10,6 +11,9 @@ double log_variance(std::span<const double> seconds);
 
 /// The same from their quartiles, as if they were normal: a few that were interrupted do not count.
 double robust_log_variance(std::span<const double> seconds);
+
+/// The same of samples about the mean of their own group; groups of one say nothing, and 0 is where all do.
+double robust_log_variance_within(std::span<const std::vector<double>> groups);
 
 /// Variances by their weight.
 class Pooled {

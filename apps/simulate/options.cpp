@@ -118,6 +118,14 @@ std::vector<base::Violation> check(const Options& options, const machine::Machin
     violations.push_back({"failures", options.line.own.at("failures"),
                           "needs checkpoint=SECONDS and restart=SECONDS: the machine file has no checkpoint "
                           "rate"});
+  if (options.scaling) {
+    std::int64_t most = options.scaling->first;  // numbers of ranks double
+    while (2 * most <= options.scaling->second)
+      most *= 2;
+    for (const auto& beyond : machine::check_ranks(machine, most))
+      violations.push_back({"scaling", options.line.own.at("scaling"),
+                            "reaches " + beyond.value + ", which " + beyond.message});
+  }
   return violations;
 }
 

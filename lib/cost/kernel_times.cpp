@@ -189,6 +189,7 @@ JobTimes::JobTimes(const Machine& machine, const Execution& execution, std::int6
     of_part_.emplace(part,
                      KernelTimes(machine.of_part(part), cost::of_part(execution, machine, part, ranks)));
 }
+
 const Execution& KernelTimes::execution() const { return table_->execution(); }
 
 ProgramTimes::ProgramTimes(KernelTimes kernels, const step::Program& program, std::int64_t batch)

@@ -125,6 +125,7 @@ Input read_input(int argc, const char* const* argv, int world_size, DataSets& se
   }
   if (!options.virtual_clock.empty()) {
     input.clock = machine::Machine::read(options.virtual_clock, "virtual-clock", input.violations);
+    input.append(machine::check_ranks(*input.clock, world_size));
     options.virtual_clock_hash = input.clock->hash();
   }
   if (!options.load_model.empty()) read_start(input);

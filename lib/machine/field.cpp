@@ -23,6 +23,13 @@ struct Quantity {
 };
 
 Quantity quantity_of(const Field& field) {
+  constexpr double most_slices = 1e6, most_seconds = 1000;  // beyond, simulations do not end
+  if (field.name == "slices_per_second")
+    return {.placeholder = "RATE",
+            .bounds = "from 0.001 to 1e6",
+            .example = "250",
+            .least = 1e-3,
+            .most = most_slices};
   if (field.name.ends_with("_per_second"))
     return {.placeholder = "RATE", .bounds = "above 0", .example = "10e9", .is_positive = true};
   if (field.name == "taper")
@@ -31,7 +38,7 @@ Quantity quantity_of(const Field& field) {
     return {.placeholder = "FACTOR", .bounds = "from 1", .example = "1.2", .least = 1};
   if (field.name.starts_with("within_") || field.name.starts_with("between_"))
     return {.placeholder = "DEVIATION", .bounds = "from 0 to 2", .example = "0.05", .most = 2};
-  return {.placeholder = "SECONDS", .bounds = "from 0", .example = "5e-6"};
+  return {.placeholder = "SECONDS", .bounds = "from 0 to 1000", .example = "5e-6", .most = most_seconds};
 }
 
 std::string listed(std::span<const std::string_view> words, std::string_view between) {

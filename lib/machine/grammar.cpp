@@ -214,8 +214,8 @@ constexpr Statement all[] = {once("version", version),
                              each("ranks", parts, ranks)};
 
 /// Words of statements that hold for all ranks.
-constexpr std::array<std::string_view, 9> of_job{"version", "link",     "level",      "topology", "message",
-                                                 "flag",    "variance", "checkpoint", "ranks"};
+constexpr std::array<std::string_view, 10> of_job{"version", "cores", "link",     "level",      "topology",
+                                                  "message", "flag",  "variance", "checkpoint", "ranks"};
 
 }  // namespace
 

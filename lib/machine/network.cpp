@@ -79,9 +79,13 @@ const std::vector<WindowAccess>& Machine::windows_of(int part) const {
   return own.empty() ? windows : own;
 }
 
+double Machine::seconds_of_flag() const {
+  return windows.empty() && flag_seconds == 0 ? link_latency_seconds : flag_seconds;
+}
+
 WindowTime Machine::window(kernels::Bytes staged, kernels::Bytes loaded, kernels::Bytes stored,
                            int part) const {
-  const auto flag = picoseconds(windows.empty() ? link_latency_seconds : flag_seconds);
+  const auto flag = picoseconds(seconds_of_flag());
   const auto& rows = windows_of(part);
   if (rows.empty())
     return {.flag = flag, .access = picoseconds(count(loaded + stored) / link_bytes_per_second)};

@@ -23,10 +23,13 @@ std::string nearest_file(const std::filesystem::path& path) {
   return nearest.empty() ? "" : "; the nearest is " + nearest;
 }
 
-/// What ranks have alone: no network.
+/// What ranks have alone: no network, no node, nothing of a whole run.
 Machine figures_of_rank(Machine machine) {
   machine.link_latency_seconds = machine.link_bytes_per_second = machine.flag_seconds = 0;
   machine.levels.clear();
+  machine.cores = {};
+  machine.variance = {};
+  machine.checkpoint = {};
   return machine;
 }
 

@@ -15,7 +15,7 @@ namespace {
 bool takes_time(const machine::Machine& machine) {
   const auto is_some = [](double seconds) { return machine::picoseconds(seconds) > 0; };
   const auto& levels = machine.levels;
-  const bool windows = is_some(machine.windows.empty() ? machine.link_latency_seconds : machine.flag_seconds);
+  const bool windows = is_some(machine.seconds_of_flag());
   if (levels.empty()) return windows && is_some(machine.link_latency_seconds);
   return windows && std::ranges::all_of(levels, [&](const machine::Level& level) {
            return std::ranges::all_of(level.protocols,

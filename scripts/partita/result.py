@@ -110,14 +110,15 @@ class Result:
         return self._groups[group]
 
     def plan_at(self, step):
-        """Extents by axis and the pipeline's schedule of this step: a run that changed its plan on the way had another one before."""
+        """Extents by axis and the schedule of this step, "" without a pipeline: a run that changed its plan on the way had another before."""
         grid, schedule = self.grid, self.config.get("pipeline.schedule", "")
         if "replans" in self:
             columns = self.columns("replans")
             over = columns["step"] <= step
             name = columns["after"][over][-1] if over.any() else columns["before"][0]
             axes, _, rest = name.partition(", ")
-            grid, schedule = _grid_of(axes), rest.partition(",")[0]
+            grid = _grid_of(axes)
+            schedule = rest.partition(",")[0].partition(" with ")[0] if grid["pipeline"] > 1 else ""
         return grid, schedule
 
     def __getattr__(self, name):

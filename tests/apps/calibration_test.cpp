@@ -161,17 +161,21 @@ TEST(Windows, RatesAreFoundAgain) {
 
 constexpr Limits limits{.step_flops = 3e10, .activation_bytes = 5e8};
 
+/// Nearly normal: of twelve uniform draws.
+double normal(Draws& draws) {
+  double z = -6;
+  for (int term = 0; term < 12; ++term)
+    z += draws.uniform();
+  return z;
+}
+
 /// Of a thousand draws the deviation is known to a few hundredths of itself; a tenth that were interrupted
 /// move quartiles little.
 TEST(Variance, IsFoundAgain) {
   Draws draws(6, 6);
   std::vector<double> seconds;
-  for (int i = 0; i < 1000; ++i) {
-    double z = -6;  // of twelve uniform draws
-    for (int term = 0; term < 12; ++term)
-      z += draws.uniform();
-    seconds.push_back(1e-3 * std::exp(0.05 * z));
-  }
+  for (int i = 0; i < 1000; ++i)
+    seconds.push_back(1e-3 * std::exp(0.05 * normal(draws)));
   EXPECT_NEAR(std::sqrt(log_variance(seconds)), 0.05, 0.005);
   EXPECT_NEAR(std::sqrt(robust_log_variance(seconds)), 0.05, 0.006);
   for (std::size_t i = 0; i < 100; ++i)
@@ -179,6 +183,24 @@ TEST(Variance, IsFoundAgain) {
   EXPECT_GT(std::sqrt(log_variance(seconds)), 0.5);
   EXPECT_NEAR(std::sqrt(robust_log_variance(seconds)), 0.06, 0.012);
   EXPECT_EQ(log_variance(std::vector{1.0}), 0);
+}
+
+/// Pairs of visits to networks of any duration; a tenth of the visits were interrupted.
+TEST(Variance, WithinGroupsIsFoundAgain) {
+  Draws draws(7, 7);
+  std::vector<std::vector<double>> groups;
+  for (int i = 0; i < 500; ++i) {
+    const double usual = std::exp(5 * draws.uniform());
+    groups.emplace_back();
+    for (int visit = 0; visit < 2; ++visit)
+      groups.back().push_back(usual * std::exp(0.05 * normal(draws)));
+  }
+  groups.push_back({1e3});
+  EXPECT_NEAR(std::sqrt(robust_log_variance_within(groups)), 0.05, 0.006);
+  for (std::size_t i = 0; i < 100; ++i)
+    groups[i][0] *= 10;
+  EXPECT_NEAR(std::sqrt(robust_log_variance_within(groups)), 0.065, 0.015);
+  EXPECT_EQ(robust_log_variance_within(std::vector<std::vector<double>>{{1.0}, {2.0}}), 0);
 }
 
 TEST(Variance, IsPooledByWeightAndKeepsWhatAFileTakes) {

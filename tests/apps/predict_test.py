@@ -143,6 +143,9 @@ shown = run(simulate, "--config", source / "inputs/runs/digits_mlp.ini", "--rank
 assert "busiest link: cluster: node " in shown, shown
 ended = run(simulate, "--config", source / "inputs/runs/digits_mlp.ini", "--scaling=8..4", expected=2)
 assert "scaling = 8..4: must be A..B" in ended.stderr, ended.stderr
+ended = run(simulate, "--config", source / "inputs/runs/digits_mlp.ini", "--scaling=3..15",
+            "--machine", source / "inputs/machines/cpu-beside-gpu.machine", expected=2)
+assert "scaling = 3..15: reaches 12, which is more than the machine holds: its level node has 8" in ended.stderr, ended.stderr
 ended = run(simulate, "--config", source / "inputs/runs/digits_mlp.ini", "--compute.backend=abacus", expected=2)
 assert "compute.backend = abacus" in ended.stderr, ended.stderr
 run(simulate, "--config", source / "inputs/runs/digits_mlp.ini", "--compute.backend=cuda")  # a device that need not be here

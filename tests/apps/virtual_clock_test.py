@@ -94,6 +94,8 @@ with tempfile.TemporaryDirectory() as scratch:
     text = run(f"--virtual-clock={folder}/none", "--compute.backend=cuda", "--train.momentum=2", code=2)
     for part in ("cannot be read: No such file", "excludes compute.backend=cuda", "train.momentum"):
         assert part in text, (part, text)
+    machine.write_text(shipped + "level name=one ranks=1\nmessage level=one min_bytes=0 latency_seconds=1 byte_seconds=0\n")
+    assert "more than the machine holds: its level one has 1" in run(f"--virtual-clock={machine}", code=2)
     machine.write_text("compute flops_per_second=-1\n")
     assert "a.machine, line 1" in run(f"--virtual-clock={machine}", code=2)
 print("all hold")

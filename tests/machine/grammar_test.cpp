@@ -232,7 +232,10 @@ TEST(MachineFile, RefusesFiguresThatCannotBe) {
   expect_told(
       "cores number=0 yield_seconds=-1 slices_per_second=0\n",
       {"line 4: number must be a whole number from 1", "line 4: yield_seconds must be a number from 0",
-       "line 4: slices_per_second must be a number above 0"});
+       "line 4: slices_per_second must be a number from 0.001 to 1e6"});
+  expect_told("cores number=1 yield_seconds=1001 slices_per_second=1e7\n",
+              {"line 4: yield_seconds must be a number from 0 to 1000",
+               "line 4: slices_per_second must be a number from 0.001 to 1e6, such as 250"});
   expect_told("cores yield_second=1e-6\ncores number=2\n",
               {"line 4: has no number", "line 4: knows no yield_second … the nearest is yield_seconds",
                "line 5: stands a second time"});

@@ -109,6 +109,16 @@ TEST(Ranks, AreWhatStandsBehindTheirLine) {
             machine.window(Bytes(1), Bytes(1), Bytes(1)).access);
 }
 
+/// A job whose ranks all have windows of their own need not have some, but its flags hold.
+TEST(Ranks, SeeTheFlagsOfTheJobWhoeverHasWindows) {
+  const auto machine = parse(own + "flag seconds=7e-6\nranks first=0 last=1\n" + fast);
+  for (const int part : {0, 1})
+    EXPECT_EQ(machine.window(Bytes(8), Bytes(8), Bytes(8), part).flag, 7'000'000) << part;
+  EXPECT_EQ(parse(own).window(Bytes(8), Bytes(8), Bytes(8)).flag, 1'000'000) << "by the link";
+  const auto nodes = read(INPUTS "/machines/epyc-512-nodes.machine");
+  EXPECT_EQ(nodes.window(Bytes(8), Bytes(8), Bytes(8), 1).flag, 60'000);
+}
+
 TEST(Ranks, AreThoseOfAJob) {
   const auto machine = parse(
       own + "level name=node ranks=4\nmessage level=node min_bytes=0 latency_seconds=0 byte_seconds=0\n" +
@@ -134,11 +144,12 @@ TEST(Ranks, AreThoseOfAJob) {
 
 TEST(Ranks, AreReadFromFilesBesideTheirOwn) {
   const Folder folder;
-  folder.write("fast.machine", fast + own.substr(own.find("link")) + "flag seconds=5\n" + cluster);
+  folder.write("fast.machine", fast + own.substr(own.find("link")) + "flag seconds=5\ncores number=3\n" +
+                                   "variance within_run=1\ncheckpoint bytes_per_second=1\n" + cluster);
   const auto path = folder.write("job.machine", "ranks file=fast.machine first=4 last=7\n" + own + cluster);
   const auto machine = read(path);
   EXPECT_EQ(machine, parse(own + cluster + "ranks first=4 last=7 name=fast\n" + fast))
-      << "without its network";
+      << "without its network, and what else is the job's";
   folder.write("machines/quick.machine", fast + own.substr(own.find("link")));
   const auto elsewhere = read(
       folder.write("other.machine", own + cluster + "ranks first=4 last=7 file=machines/quick.machine\n"));
@@ -185,6 +196,10 @@ TEST(Ranks, ThatCannotBeAreRefusedAllAtOnce) {
       {"line 8: holds for all ranks: it stands before the first ranks line",
        "line 9: is none of: " + told_of("rank\n").front().substr(std::string("line 1: is none of: ").size()),
        "line 6: has no memory level=main bytes_per_second=RATE behind it"});
+  for (const std::string line :
+       {"cores number=1", "variance within_run=0.1", "checkpoint bytes_per_second=1", "version schema=1"})
+    refused("ranks first=0 last=9\n" + figures + line + "\n",
+            {"line 9: holds for all ranks: it stands before the first ranks line"});
   refused("ranks first=0 last=9 file=fast.machine\n",
           {"line 6: names a file, which only a machine file can"});
 }

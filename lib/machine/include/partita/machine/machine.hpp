@@ -73,6 +73,7 @@ struct Checkpoint {
   }
   friend bool operator==(const Checkpoint&, const Checkpoint&) = default;
 };
+
 struct Part;
 
 /// Of a unit of the innermost level: a node.
@@ -145,6 +146,9 @@ struct Machine {
   [[nodiscard]] MessageTime message(int from, int to, kernels::Bytes bytes) const;
   /// The same between any two ranks whom that level joins; without levels, of level 0.
   [[nodiscard]] MessageTime message_on(std::size_t level, kernels::Bytes bytes) const;
+  /// Until a rank sees what another has set in a window: by the link where neither flags nor windows are
+  /// said.
+  [[nodiscard]] double seconds_of_flag() const;
   /// A round in a window in which a rank copies `staged` bytes into its segment, then loads `loaded` (its own
   /// among them) and stores `stored`; of a rank of that part.
   [[nodiscard]] WindowTime window(kernels::Bytes staged, kernels::Bytes loaded, kernels::Bytes stored,
@@ -165,12 +169,12 @@ struct Machine {
 };
 
 /// Ranks of the job that compute as another machine says: with its kernels, memory, overheads and progress,
-/// and its accesses to windows where it has some. Levels, messages, topologies and flags are those of the
-/// machine whose part they are.
+/// and its accesses to windows where it has some. Cores of a node, levels, messages, topologies, flags,
+/// scatter and checkpoints are those of the machine whose part they are.
 struct Part {
   int first = 0, last = 0;  ///< both among them
   std::string name;         ///< empty: none
-  Machine machine;          ///< of whose network nothing counts
+  Machine machine;          ///< of which nothing else counts
   friend bool operator==(const Part&, const Part&) = default;
 };
 
