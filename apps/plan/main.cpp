@@ -62,9 +62,10 @@ int run_main(int argc, const char* const* argv) {
   if (!input.machine.parts.empty())
     std::cout << "machine ranks " << text_of_parts(input.machine, own.ranks) << "\n";
   plan_app::print(std::cout, plans, own.search);
+  // First, since it replaces all run files of plans in its folder.
+  if (!own.write_all.empty()) plan_app::write_run_files(own.write_all, options, plans);
   if (!own.write.empty())
     plan_app::write_run_file(own.write, predict::with(options, plans.outcomes.front().candidate));
-  if (!own.write_all.empty()) plan_app::write_run_files(own.write_all, options, plans);
   return command_line::success;
 }
 

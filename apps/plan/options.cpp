@@ -77,8 +77,11 @@ Options parse(int argc, const char* const* argv, std::vector<base::Violation>& v
       violations.push_back({"objective", word, "must be one of step | epoch | memory"});
   }
   options.may_guess = !options.line.has("no-extrapolation");
-  if (options.line.has("write")) options.write = given.at("write");
-  if (options.line.has("write-all")) options.write_all = given.at("write-all");
+  for (const auto& [name, path] : {std::pair("write", &options.write), {"write-all", &options.write_all}}) {
+    if (!options.line.has(name)) continue;
+    *path = given.at(name);
+    if (path->empty()) violations.push_back({name, "", "needs a path"});
+  }
   return options;
 }
 

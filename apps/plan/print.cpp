@@ -79,7 +79,9 @@ void print_line(std::ostream& out, const Line& line, int name_width, const Outco
 void print_counts(std::ostream& out, const predict::Plans& plans, const predict::SearchOptions& options) {
   out << plans.outcomes.size() << " plans: " << plans.count(Fate::simulated) << " simulated";
   if (const auto n = plans.count(Fate::unshared))
-    out << ", " << n << " simulated as if their messages met no others (unshared), which takes no longer";
+    out << ", " << n
+        << " simulated without sharing of links and cores and without polling (unshared), which takes no "
+           "longer";
   if (const auto n = plans.count(Fate::bounded))
     out << ", " << n << " ruled out, since one of their ranks alone is busy for longer than the best takes";
   if (const auto n = plans.count(Fate::too_large))

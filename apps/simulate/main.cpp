@@ -56,7 +56,7 @@ int run_main(int argc, const char* const* argv) {
                                     " ranks; leave it out to see the summary"});
   const auto supposed =
       predict::suppose(input.machine, own.what_if, static_cast<int>(options.grid.size()), input.violations);
-  if (input.has_work()) input.append(check(own, input.machine));
+  if (input.has_work()) input.append(check(own, input.machine, options.grid.size()));
   if (!input.violations.empty()) throw base::ConfigError(input.violations);
   if (options.print_config) return std::cout << config::print_config(options), command_line::success;
   if (!own.may_guess) refuse_guesses(own, input);

@@ -12,7 +12,7 @@
 namespace partita::simulate {
 namespace {
 
-constexpr int most_ranks = 1 << 20;
+constexpr int most_ranks = 1 << 20, most_played_ranks = 4096;
 
 constexpr std::array<job::OwnOption, 8> own{
     {{"ranks", "N", "ranks of the machine (without: as many as the grid of the run; 1 to 1048576)"},
@@ -47,6 +47,9 @@ void read_scaling(Options& options, std::vector<base::Violation>& violations) {
         {"scaling", text,
          "must be A..B with 1 <= A <= B <= " + std::to_string(most_ranks) + ", such as 1..4096"});
   options.scaling = {*first, *last};
+  for (const auto* const other : {"noise", "failures"})
+    if (options.line.has(other))
+      violations.push_back({other, options.line.own.at(other), "is of one prediction, without --scaling"});
 }
 
 /// A number from `least` to `most` where the text is one.
@@ -57,10 +60,9 @@ std::optional<double> number_in(const std::string& text, double least, double mo
 
 void read_noise(Options& options, std::vector<base::Violation>& violations) {
   const auto& text = options.line.own.at("noise");
-  options.noise = true;
-  if (text.empty()) return;
-  options.deviation = number_in(text, 0, 2);
-  if (!options.deviation) violations.push_back({"noise", text, "must be a number from 0 to 2, such as 0.05"});
+  if (!text.empty()) options.deviation = number_in(text, 0, 2);
+  options.noise = text.empty() || options.deviation;
+  if (!options.noise) violations.push_back({"noise", text, "must be a number from 0 to 2, such as 0.05"});
 }
 
 std::string in_small_letters(std::string text) {
@@ -76,7 +78,7 @@ void read_failures(Options& options, std::vector<base::Violation>& violations) {
   NodeFailures failures;
   bool sound = twice.empty() && values.contains("mtbf");
   for (const auto& [name, value] : values) {
-    const auto seconds = number_in(value, name == "mtbf" ? 1e-3 : 0, 1e12);
+    const auto seconds = number_in(value, name == "mtbf" ? 1e-3 : name == "checkpoint" ? 1e-9 : 0, 1e12);
     sound = sound && seconds && (name == "mtbf" || name == "checkpoint" || name == "restart");
     if (name == "mtbf") failures.mtbf_seconds = seconds.value_or(1);
     if (name == "checkpoint") failures.checkpoint_seconds = seconds;
@@ -84,7 +86,8 @@ void read_failures(Options& options, std::vector<base::Violation>& violations) {
   }
   if (!sound) {
     violations.push_back(
-        {"failures", text, "must be mtbf=SECONDS [checkpoint=SECONDS] [restart=SECONDS], the first above 0"});
+        {"failures", text,
+         "must be mtbf=SECONDS [checkpoint=SECONDS] [restart=SECONDS], the first two above 0"});
     return;
   }
   options.failures = failures;
@@ -109,8 +112,14 @@ void read_export(Options& options, std::vector<base::Violation>& violations) {
 
 }  // namespace
 
-std::vector<base::Violation> check(const Options& options, const machine::Machine& machine) {
+std::vector<base::Violation> check(const Options& options, const machine::Machine& machine,
+                                   std::int64_t ranks) {
   std::vector<base::Violation> violations;
+  if (options.scaling) violations = machine::check_ranks(machine, options.scaling->second);
+  if (options.noise && ranks > most_played_ranks)
+    violations.push_back({"noise", options.line.own.at("noise"),
+                          "plays every rank by itself: at most " + std::to_string(most_played_ranks) +
+                              " ranks, not " + std::to_string(ranks)});
   if (options.noise && !options.deviation && !machine.variance.is_said())
     violations.push_back(
         {"noise", "", "needs a value, such as --noise=0.05: the machine file has no variance"});

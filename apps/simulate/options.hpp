@@ -1,6 +1,7 @@
 /// The options of partita-simulate besides the keys of a run.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -32,8 +33,8 @@ struct Options {
   job::CommandLine line;
 };
 
-/// What is asked of the machine that its file does not say.
-std::vector<base::Violation> check(const Options&, const machine::Machine&);
+/// What is asked of the machine that its file does not say, or does not have; of a training on so many ranks.
+std::vector<base::Violation> check(const Options&, const machine::Machine&, std::int64_t ranks);
 
 Options parse(int argc, const char* const* argv, std::vector<base::Violation>& violations);
 

@@ -2,7 +2,6 @@
 #include "partita/predict/what_if.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include "partita/base/nearest.hpp"
 #include "partita/base/number.hpp"
@@ -11,6 +10,9 @@ namespace partita::predict {
 namespace {
 
 using machine::Machine;
+
+/// Beyond it and its inverse times leave what picoseconds count.
+constexpr double most_factor = 1e6;
 
 std::string_view trimmed(std::string_view text) {
   const auto first = text.find_first_not_of(" \t"), last = text.find_last_not_of(" \t");
@@ -107,8 +109,8 @@ class Changes {
     const auto value = equals == std::string_view::npos ? "" : trimmed(change.substr(equals + 1));
     const auto digits = value.ends_with('x') ? value.substr(0, value.size() - 1) : value;
     const auto factor = base::number_of<double>(std::string(digits));
-    if (!factor || !std::isfinite(*factor) || *factor <= 0) {
-      refuse(change, "needs a factor above 0, as in network.bandwidth=2x");
+    if (!factor || !(*factor >= 1 / most_factor && *factor <= most_factor)) {
+      refuse(change, "needs a factor from 1e-6 to 1e6, as in network.bandwidth=2x");
     } else if (name.starts_with("rank.")) {
       change_rank(change, name, *factor);
     } else if (!change_figure(name, *factor)) {

@@ -44,9 +44,10 @@ Picoseconds CoreScheduler::granted(const Rank& rank, Picoseconds work) {
 /// Within an instruction the time without a core is the instruction's.
 void CoreScheduler::go_on_at(Rank& rank, Picoseconds begins) {
   const auto without = begins - rank.now;
+  const auto* const come = std::exchange(rank.come, nullptr);
   rank.now = begins;
   if (rank.left) history_.record(rank).busy += without;
-  if (without > 0) history_.trace(rank, Act::Does::gets_core, without, std::exchange(rank.come, nullptr));
+  if (without > 0) history_.trace(rank, Act::Does::gets_core, without, come);
   agenda_.push(rank.now, rank.number);
 }
 

@@ -106,4 +106,11 @@ with tempfile.TemporaryDirectory() as folder:
     assert twice.returncode == 2 and "must be mtbf=SECONDS" in twice.stderr, twice
     wrong = predict(rated, "--failures=mtbf=0 checkpoints=3", "--noise=3")
     assert wrong.returncode == 2 and "must be mtbf=SECONDS" in wrong.stderr and "from 0 to 2" in wrong.stderr, wrong
+    assert wrong.stderr.count("noise") == 1, "one mistake is told once"
+    free = predict(rated, "--failures=mtbf=100 checkpoint=0 restart=0")
+    assert free.returncode == 2 and "the first two above 0" in free.stderr, free
+    table = predict(rated, "--scaling=1..2", "--noise=0.1", wishes)
+    assert table.returncode == 2 and table.stderr.count("without --scaling") == 2, table
+    beyond = predict(rated + "level name=node ranks=4\nmessage level=node min_bytes=0 latency_seconds=1e-6 byte_seconds=1e-9\n", "--scaling=1..8")
+    assert beyond.returncode == 2 and "level node has 4" in beyond.stderr, beyond
 print("ok")

@@ -81,7 +81,8 @@ TEST(WhatIf, TurnsTheFiguresOfAllRanks) {
 TEST(WhatIf, WhatNamesNothingIsRefused) {
   std::vector<base::Violation> violations;
   suppose(machine::Machine::shipped(),
-          "netwrk.latency=2x; compute.speed; compute.speed=0; memory.bandwidth=nan; rank.4.speed=1; "
+          "netwrk.latency=2x; compute.speed; compute.speed=0; memory.bandwidth=nan; rank.1.speed=1e-300x; "
+          "rank.4.speed=1; "
           "rank.x.speed=1; "
           "rank.1.size=2; network.island.latency=2; =2",
           4, violations);
@@ -90,9 +91,10 @@ TEST(WhatIf, WhatNamesNothingIsRefused) {
     told.push_back(violation.value + ": " + violation.message);
   const std::vector<std::string> expected{
       "netwrk.latency=2x: names no figure of the machine; the nearest is network.latency",
-      "compute.speed: needs a factor above 0",
-      "compute.speed=0: needs a factor above 0",
-      "memory.bandwidth=nan: needs a factor above 0",
+      "compute.speed: needs a factor from 1e-6 to 1e6",
+      "compute.speed=0: needs a factor from 1e-6 to 1e6",
+      "memory.bandwidth=nan: needs a factor from 1e-6 to 1e6",
+      "rank.1.speed=1e-300x: needs a factor from 1e-6 to 1e6",
       "rank.4.speed=1: must be rank.N.speed with N from 0 to 3",
       "rank.x.speed=1: must be rank.N.speed",
       "rank.1.size=2: must be rank.N.speed",

@@ -1,6 +1,8 @@
 /// Ranks that share cores, worked out by hand, and what holds for all trainings.
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "partita/sim/simulate.hpp"
 #include "random_grids.hpp"
 
@@ -126,6 +128,38 @@ TEST(Processors, ThePathOfAStepCrossesTheTimeWithoutACore) {
       EXPECT_EQ(path[i].duration(), seconds(expected[i].second)) << i;
       EXPECT_EQ(path[i].rank, i + 1 == path.size() ? 1 : 0) << i;
     }
+  }
+}
+
+/// Two ranks that compute for three seconds and for two, then wait together for half of one, on a core that
+/// is handed on at once. Who finds it free waits for no core then, and for nothing but the core later.
+TEST(Processors, ACoreThatWasFreeIsNotWaitedForLater) {
+  const step::Program program{.grid = {.data = 2},
+                              .slots = {{.fixed = step::Elements(1)}},
+                              .transfers = {{.slot = step::SlotId(0)}},
+                              .instructions = {{.kind = Kind::forward},
+                                               {.kind = Kind::start, .transfer = step::TransferId(0)},
+                                               {.kind = Kind::wait, .transfer = step::TransferId(0)}}};
+  const step::ProgramsByRank both(2, &program);
+  for (const auto progress : {Progress::independent, Progress::polled}) {
+    const auto rounds = [](int, const step::Transfer&) {
+      return std::vector<TimedRound>{TimedWhole{seconds(0.5)}};
+    };
+    const auto simulation =
+        simulate(both,
+                 {.instruction = [](int rank, const auto&) { return seconds(rank == 0 ? 3 : 2); },
+                  .rounds = rounds,
+                  .core = {.progress = progress},
+                  .shared_cores = cores_of(2, 1, 1)},
+                 3);
+    ASSERT_EQ(simulation.step_duration(), seconds(5.5));
+    std::map<Cause, Picoseconds> path;
+    for (const auto& piece : simulation.critical_path)
+      path[piece.cause] += piece.duration();
+    EXPECT_EQ(path[Cause::whole], seconds(0.5));
+    EXPECT_EQ(path[Cause::kernel] + path[Cause::core], seconds(5)) << "of one rank, and without its core";
+    EXPECT_GE(path[Cause::kernel], seconds(2));
+    EXPECT_GE(path[Cause::core], seconds(2));
   }
 }
 
