@@ -9,7 +9,8 @@ namespace partita::calibrate {
 
 /// Binds all ranks to one core of each node for half a second, in which the first two of a node hand each
 /// other messages, then compute side by side. `cores` are those of a node; where two ranks cannot be brought
-/// to one core, that is all that is known. On rank 0. Collective over the world.
+/// to one core, or a node has more than eight, that is all that is known. On rank 0. Collective over the
+/// world.
 machine::Cores measure_sharing(comm::MpiEnvironment&, comm::Communicator& world, comm::Communicator& self,
                                int cores);
 
