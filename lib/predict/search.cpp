@@ -238,7 +238,7 @@ class Search {
     for (const auto& outcome : plans_.outcomes)
       if (outcome.fate == Fate::unshared || outcome.fate == Fate::bounded)
         least = std::min(least, bound_of(outcome));
-    plans_.is_certain = least >= best && !plans_.left_out.any();
+    plans_.is_certain = least >= best && !plans_.left_out.any() && !plans_.ranks_share_cores;
     plans_.gap = 1 - least / best;
   }
 
