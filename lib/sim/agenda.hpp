@@ -4,8 +4,6 @@
 #include <cstdint>
 #include <functional>
 #include <queue>
-#include <set>
-#include <utility>
 #include <vector>
 
 #include "flows.hpp"
@@ -23,25 +21,20 @@ struct Event {
   }
 };
 
-/// At one time who was told first goes first. A rank is woken once at a time, however often it is told: else
-/// those that wait for many transfers would be woken twice as often each time.
+/// At one time who was told first goes first.
 class Agenda {
  public:
-  void push(Picoseconds time, int rank, bool wakes = false) {
-    if (!wakes || alarms_.insert({time, rank}).second) events_.push({time, ++number_, rank, wakes});
-  }
+  void push(Picoseconds time, int rank, bool wakes = false) { events_.push({time, ++number_, rank, wakes}); }
   /// Of the next event, or `never`.
   [[nodiscard]] Picoseconds next() const { return events_.empty() ? never : events_.top().time; }
   Event take() {
     const auto event = events_.top();
     events_.pop();
-    if (event.wakes) alarms_.erase({event.time, event.rank});
     return event;
   }
 
  private:
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
-  std::set<std::pair<Picoseconds, int>> alarms_;  ///< when ranks will be woken
   std::int64_t number_ = 0;
 };
 

@@ -240,9 +240,11 @@ class Full {
     }
     rank.does = Rank::Does::rests;
     cores_.leave_core(rank);
-    if (flight.is_over()) agenda_.push(flight.clock(), r, true);
+    // Woken for the next thing alone, then for the one after; for all at a time it would be ever more often.
+    auto next = flight.is_over() ? flight.clock() : never;
     for (const auto* active : rank.active)
-      if (const auto time = active->awaited()) agenda_.push(*time, r, true);
+      next = std::min(next, active->awaited().value_or(never));
+    if (next != never) agenda_.push(next, r, true);
     return false;
   }
 

@@ -21,7 +21,9 @@ Meeting& Meetings::of(int step, int rank, step::TransferId transfer) {
     part.group = *group;
     circle.parties = counterparts_->members(*group).size();
   }
-  auto& meeting = meetings_[{step, part.group, circle.number}];
+  while (std::ssize(meetings_) <= step)
+    meetings_.emplace_back(quotient_ ? quotient_->groups() : counterparts_->groups().size());
+  auto& meeting = meetings_[static_cast<std::size_t>(step)][part.group.index()][circle.number];
   meeting.step = step;
   meeting.group = part.group.index();
   meeting.parties = circle.parties;

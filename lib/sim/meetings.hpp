@@ -3,7 +3,7 @@
 
 #include <map>
 #include <optional>
-#include <tuple>
+#include <vector>
 
 #include "flight.hpp"
 #include "partita/step/counterparts.hpp"
@@ -22,8 +22,8 @@ class Meetings {
  private:
   const Quotient* quotient_;
   std::optional<step::Counterparts> counterparts_;
-  /// By step, group, and circle where a group's exchange has several.
-  std::map<std::tuple<int, step::Counterparts::GroupId, int>, Meeting> meetings_;
+  /// By step and group; of one group all, or by circles of representatives.
+  std::vector<std::vector<std::map<int, Meeting>>> meetings_;
 };
 
 }  // namespace partita::sim

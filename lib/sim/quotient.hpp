@@ -34,6 +34,8 @@ class Quotient {
 
   [[nodiscard]] const Classes& classes() const { return classes_; }
 
+  [[nodiscard]] std::size_t groups() const { return by_group_.size(); }
+
   struct Part {
     Group group;
     const Correspondence* exchange = nullptr;
