@@ -61,7 +61,7 @@ const Network::Way& Network::way(const Ends& ends) {
 void Network::spread(Way& way, std::int64_t flows) const {
   for (auto& crossing : way.links) {
     const auto all = crossing.flows * flows, links = links_alike_[crossing.link];
-    base::expect(all % links == 0, "as many flows of a class cross each link of a class;", all, links);
+    base::expect(all % links == 0, "as many flows of a class cross each link of a class", all, links);
     crossing.flows = all / links;
   }
 }

@@ -60,7 +60,7 @@ class Writer {
       const int receiver = classes_.representative(to);
       const auto& its = places_.at(receiver);
       const int from = rank_of(*its.batch, its.lane, its.partners()[partner.back].party);
-      base::expect(classes_.representative(from) == rank, "partners of ranks that are alike are alike;", from,
+      base::expect(classes_.representative(from) == rank, "partners of ranks that are alike are alike", from,
                    rank);
       written_.received[{rank, to}] = {from, receiver};
     }
