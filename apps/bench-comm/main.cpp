@@ -7,7 +7,6 @@
 #include <iostream>
 #include <map>
 #include <optional>
-#include <span>
 #include <string>
 
 #include "options.hpp"
@@ -187,10 +186,6 @@ collective::AlgorithmTable base_table(const std::filesystem::path& path,
   return collective::AlgorithmTable::read(path, "--table", violations);
 }
 
-void write_text(const std::filesystem::path& path, const std::string& text) {
-  results::replace_file(path, std::as_bytes(std::span(text)), [](std::span<const std::byte>) {});
-}
-
 /// The table with what was measured in the place of its rules for this reach and rank count.
 void update_table(const std::filesystem::path& path, collective::AlgorithmTable table,
                   const Campaign& campaign, const comm::Communicator& world, const std::string& library) {
@@ -198,8 +193,9 @@ void update_table(const std::filesystem::path& path, collective::AlgorithmTable 
   table = table.with(rules_of(campaign, here, world.size()));
   if (here == collective::Reach::node)
     table = table.with(rules_of(campaign, collective::Reach::window, world.size()));
-  write_text(path, "# Fastest all-reduce by reach, ranks and bytes, as partita-bench-comm measured it.\n# " +
-                       library + "\n" + table.to_text());
+  results::replace_file(
+      path, "# Fastest all-reduce by reach, ranks and bytes, as partita-bench-comm measured it.\n# " +
+                library + "\n" + table.to_text());
 }
 
 int run(comm::MpiEnvironment& environment, comm::Communicator& world, const bench_comm::Options& options,
@@ -222,9 +218,9 @@ int run(comm::MpiEnvironment& environment, comm::Communicator& world, const benc
   if (!options.machine_rows.empty()) {
     const auto rows = bench_comm::measure_rows(environment, world, options.sizes.back());
     if (world.rank() == 0)
-      write_text(options.machine_rows,
-                 calibrate::rows_text(rows, "Messages, windows and overheads", command_line, hosts,
-                                      {.before = load_before, .after = calibrate::load()}));
+      results::replace_file(options.machine_rows,
+                            calibrate::rows_text(rows, "Messages, windows and overheads", command_line, hosts,
+                                                 {.before = load_before, .after = calibrate::load()}));
   }
   for (const auto& [bytes, measurements] : campaign.all())
     for (const auto& m : measurements)

@@ -4,7 +4,6 @@
 
 #include <iostream>
 #include <memory>
-#include <span>
 #include <string>
 #include <utility>
 
@@ -80,16 +79,12 @@ void write_results(const Campaign& campaign, const std::string& path, int argc, 
   results::write_snapshot(path, record);
 }
 
-void write_text(const std::string& path, const std::string& text) {
-  results::replace_file(path, std::as_bytes(std::span(text)), [](std::span<const std::byte>) {});
-}
-
 void write_rows(const CpuCampaign& campaign, const std::string& path, const std::string& host,
                 double load_before, int argc, char** argv) {
-  write_text(path, calibrate::rows_text({.kernels = campaign.kernel_times()},
-                                        "Kernels with operands in caches, where these hold them",
-                                        command_line::text_of(argc, argv), {host},
-                                        {.before = load_before, .after = calibrate::load()}));
+  results::replace_file(path, calibrate::rows_text({.kernels = campaign.kernel_times()},
+                                                   "Kernels with operands in caches, where these hold them",
+                                                   command_line::text_of(argc, argv), {host},
+                                                   {.before = load_before, .after = calibrate::load()}));
 }
 
 void check_launch(comm::MpiEnvironment& environment) {
@@ -135,7 +130,8 @@ int run(int argc, char** argv) {
   if (!options.output.empty()) write_results(*campaign, options.output, argc, argv);
   if (cpu != nullptr && !options.machine_rows.empty())
     write_rows(*cpu, options.machine_rows, environment.host(), load_before, argc, argv);
-  if (gpu != nullptr && !options.gemm_table.empty()) write_text(options.gemm_table, gpu->product_table());
+  if (gpu != nullptr && !options.gemm_table.empty())
+    results::replace_file(options.gemm_table, gpu->product_table());
   return campaign->correct() ? success : failed;
 }
 

@@ -115,7 +115,7 @@ void print(std::ostream& out, const predict::Plans& plans, const predict::Search
   if (plans.ranks_share_cores) out << predict::text_of_shared_cores() << "\n";
   if (plans.is_certain)
     out << "The first is the best of all in this model of the machine.\n";
-  else if (!plans.ranks_share_cores)
+  else if (!plans.ranks_share_cores && !plans.left_out.any())
     out << "The best of all takes at most " << std::setprecision(3) << 100 * plans.gap
         << " % less than the first in this model of the machine.\n";
 }

@@ -85,9 +85,7 @@ void write_run_files(const fs::path& folder, const config::RunOptions& run, cons
     table << name << ",\"" << outcome.candidate.name() << "\"," << outcome.known_as << ","
           << *outcome.step_seconds << "\n";
   }
-  const auto text = table.str();
-  results::replace_file(folder / table_name, std::as_bytes(std::span(text)),
-                        [](std::span<const std::byte>) {});
+  results::replace_file(folder / table_name, table.view());
 }
 
 }  // namespace partita::plan_app

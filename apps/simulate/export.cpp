@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <ostream>
-#include <span>
 
 #include "partita/base/paths.hpp"
 #include "partita/results/atomic_file.hpp"
@@ -40,10 +39,6 @@ std::string obstacle(const Export& wanted, bool overwrite) {
   return overwrite ? "" : "exists; --overwrite replaces it";
 }
 
-void replace(const fs::path& path, const std::string& text) {
-  results::replace_file(path, std::as_bytes(std::span(text)), [](std::span<const std::byte>) {});
-}
-
 void must(const std::string& doing, const std::error_code& error) {
   if (error) throw results::WriteError(doing, error.value(), error.message());
 }
@@ -67,7 +62,7 @@ void replace_folder(const fs::path& folder, const predict::Texts& texts) {
   fs::create_directory(fresh, error);
   must("make " + fresh.string(), error);
   for (const auto& [name, text] : texts)
-    replace(fresh / name, text);
+    results::replace_file(fresh / name, text);
   if (base::exists(folder)) {
     remove_folder(old);
     rename_folder(folder, old);
@@ -109,7 +104,7 @@ void write(std::ostream& out, const Export& wanted, const predict::Subject& subj
   if (predict::is_folder(wanted.format))
     replace_folder(wanted.to, texts);
   else
-    replace(wanted.to, texts.at(""));
+    results::replace_file(wanted.to, texts.at(""));
   out << "\nexport  " << wanted.to.string();
   machine::Picoseconds end = 0;
   for (int rank = 0; const auto& step : prediction.simulation.steps.front())

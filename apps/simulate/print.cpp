@@ -111,12 +111,9 @@ void print_sensitivities(std::ostream& out, const predict::Subject& subject,
 void print_memory(std::ostream& out, const predict::Subject& subject, const predict::Prediction& prediction) {
   const auto ranks = predict::ranks_that_differ(prediction.roles, prediction.batch);
   const auto rows = predict::memory_of(subject, prediction.roles, std::array{prediction.batch}, ranks);
-  const auto total = [](const results::MemoryRow& m) {
-    return m.parameters + m.gradients + m.optimizer_state + m.activations + m.communication_buffers;
-  };
-  const auto most = std::ranges::max_element(rows, {}, total);
+  const auto most = std::ranges::max_element(rows, {}, &results::MemoryRow::total);
   out << "\nmemory of rank " << ranks[static_cast<std::size_t>(most - rows.begin())]
-      << ", which has most: " << total(*most) << " bytes (parameters " << most->parameters << ", gradients "
+      << ", which has most: " << most->total() << " bytes (parameters " << most->parameters << ", gradients "
       << most->gradients << ", optimizer state " << most->optimizer_state << ", activations "
       << most->activations << ", inside communication " << most->communication_buffers << ")\n";
 }

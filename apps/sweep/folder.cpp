@@ -43,10 +43,6 @@ fs::path folder_above(const fs::path& folder) {
   return absolute.has_filename() ? absolute.parent_path() : absolute.parent_path().parent_path();
 }
 
-void write_text(const fs::path& path, const std::string& text) {
-  results::replace_file(path, std::as_bytes(std::span(text)), [](std::span<const std::byte>) {});
-}
-
 /// What a row's file says; a file that is empty or damaged says that the configuration had begun.
 std::optional<Row> read_row(const Options& options, const Configuration& c) {
   std::error_code none;
@@ -214,7 +210,7 @@ std::optional<int> take_next(const Options& options, const std::vector<Configura
 }
 
 void write_row(const Options& options, const Row& row) {
-  write_text(row_path(options, row.number), to_json(row));
+  results::replace_file(row_path(options, row.number), to_json(row));
 }
 
 std::vector<Row> read_rows(const Options& options, const std::vector<Configuration>& all) {
@@ -258,7 +254,7 @@ fs::path write_index(const Options& options, const std::vector<Configuration>& a
       text << ',' << number_text(row.figure(name));
     text << '\n';
   }
-  write_text(index_path(options), base::as_utf8(text.str()));
+  results::replace_file(index_path(options), base::as_utf8(text.str()));
   return index_path(options);
 }
 

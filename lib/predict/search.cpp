@@ -23,8 +23,7 @@ Bytes most_memory(const Subject& subject, const step::Roles& roles) {
   Bytes most{};
   const auto ranks = ranks_that_differ(roles, subject.split.batch);
   for (const auto& m : memory_of(subject, roles, std::array{subject.split.batch}, ranks))
-    most = std::max(most,
-                    m.parameters + m.gradients + m.optimizer_state + m.activations + m.communication_buffers);
+    most = std::max(most, m.total());
   return most;
 }
 

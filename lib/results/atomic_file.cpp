@@ -101,6 +101,10 @@ void replace_file(const fs::path& named, std::span<const std::byte> bytes,
   sync_folder(folder_of(path));
 }
 
+void replace_file(const fs::path& path, std::string_view text) {
+  replace_file(path, std::as_bytes(std::span(text)), [](std::span<const std::byte>) {});
+}
+
 std::vector<base::Violation> check_output_path(std::string_view key, const fs::path& path, bool overwrite) {
   const auto violation = [&](std::string message) {
     return std::vector{base::Violation{std::string(key), path.string(), std::move(message)}};

@@ -20,8 +20,8 @@ struct SearchOptions {
   std::optional<kernels::Bytes> memory;  ///< that a rank has
   std::size_t top = 10;                  ///< plans that are simulated whatever their bound
   std::size_t pipelines = 0;             ///< the same of plans that differ in more than placement and cut
-  std::size_t choices =
-      default_choices;  ///< placements of a grid, and cuts of a pipeline, that are candidates
+  /// Placements of a grid, and cuts of a pipeline, that are candidates.
+  std::size_t choices = default_choices;
   /// Of ranks that are not as fast as the machine's, as in `Supposed`; stages are cut by them.
   std::map<int, double> speed = {};
   std::int64_t samples = 0;  ///< of an epoch, where it decides
@@ -60,8 +60,8 @@ struct Plans {
   /// Whether every candidate that was not simulated has a bound above the best. Not where ranks share cores,
   /// whose steps can be shorter than their bounds.
   bool is_certain = false;
-  /// Where it is not, and ranks share no cores: by how much less, as a share of the best, one of them may
-  /// take.
+  /// Where it is not, nothing is left out and ranks share no cores: by how much less, as a share of the best,
+  /// one of them may take.
   double gap = 0;
   /// What the simulated times leave out: nothing, unless no contender was within the limits of full depth.
   sim::LeftOut left_out;

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace partita::results {
@@ -18,5 +19,7 @@ std::vector<std::byte> read_bytes(const std::filesystem::path&);
 /// killed on the way leaves a temporary file ".<name>.partial", which the next call replaces.
 void replace_file(const std::filesystem::path& path, std::span<const std::byte> bytes,
                   const std::function<void(std::span<const std::byte>)>& verify);
+/// The same by a text of which nothing more is to be verified.
+void replace_file(const std::filesystem::path& path, std::string_view text);
 
 }  // namespace partita::results

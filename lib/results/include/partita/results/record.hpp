@@ -147,6 +147,9 @@ struct EpochRow {
 /// A row of `/memory`: peak bytes of one rank, in order of rank.
 struct MemoryRow {
   Bytes parameters{}, gradients{}, optimizer_state{}, activations{}, communication_buffers{};
+  [[nodiscard]] Bytes total() const {
+    return parameters + gradients + optimizer_state + activations + communication_buffers;
+  }
   friend bool operator==(const MemoryRow&, const MemoryRow&) = default;
 };
 
