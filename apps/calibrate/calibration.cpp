@@ -6,9 +6,9 @@
 #include <ostream>
 #include <sstream>
 
+#include "caches.hpp"
 #include "checkpoint.hpp"
 #include "memory.hpp"
-#include "partita/base/cores.hpp"
 #include "partita/calibrate/network.hpp"
 #include "partita/calibrate/overheads.hpp"
 #include "sharing.hpp"
@@ -35,8 +35,6 @@ class Course {
         samples_(options.quick ? 4 << 20 : 48 << 20) {}
 
   Calibration run() {
-    for (const auto& [bytes, cores] : base::data_caches())
-      found_.machine.caches.push_back({.bytes = kernels::Bytes(bytes), .cores = cores});
     measure_overheads();
     measure_sharing();
     measure_memory();
@@ -101,6 +99,11 @@ void Course::measure_memory() {
   if (leads()) progress_ << "memory" << std::endl;
   const auto size = options_.quick ? beyond_caches / 8 : beyond_caches;
   auto& machine = found_.machine;
+  machine.caches = measure_caches(world_, self_, at_once_, size);
+  if (leads())
+    for (const auto& [bytes, cores] : machine.caches)
+      say() << "  cache of " << static_cast<double>(bytes.value()) * 0x1p-20 << " MiB"
+            << (cores == 1 ? "" : " of " + std::to_string(cores) + " cores") << std::endl;
   const auto say_rate = [&](const std::string& where, int active, double rate) {
     say() << "  " << where << " " << rate * 1e-9 << " GB/s a rank, " << active
           << (active == 1 ? " rank active" : " ranks active") << std::endl;

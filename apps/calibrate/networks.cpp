@@ -71,8 +71,9 @@ std::string placement(Draws& draws, const Network& network, const std::array<con
 void append_linear(Draws& draws, Network& network, int hidden, std::int64_t widest) {
   auto& lines = network.text.layers;
   constexpr std::array placements{"replicated", "batch", "column", "row"};
+  std::int64_t width = 0;
   for (int layer = 0; layer < hidden; ++layer) {
-    const auto width = extent(draws, 8, widest);
+    if (layer == 0 || draws.chance(0.7)) width = extent(draws, 8, widest);  // or as wide as the last one
     lines.push_back("linear " + std::to_string(width) + placement(draws, network, placements));
     if (draws.chance(0.1)) lines.push_back("batchnorm");
     lines.push_back(activation(draws));
@@ -96,20 +97,29 @@ void draw_perceptron(Draws& draws, Network& network) {
   append_linear(draws, network, 1 + static_cast<int>(draws.below(4)), 4096);
 }
 
+/// Of a convolution on so many channels. Most networks begin with few filters and widen as images shrink; the
+/// others say what is far from that.
+std::int64_t filters_on(Draws& draws, std::int64_t channels, bool first) {
+  constexpr std::int64_t least = 4, most_first = 64, most = 320;
+  if (draws.chance(0.3)) return extent(draws, least, most);
+  if (first) return extent(draws, least, most_first);
+  return extent(draws, std::min(channels, most / 2), std::min(3 * channels, most));
+}
+
 /// Convolutions and what follows each, as long as images are left.
-void append_convolutions(Draws& draws, Network& network, std::int64_t side) {
+void append_convolutions(Draws& draws, Network& network, std::int64_t channels, std::int64_t side) {
   auto& lines = network.text.layers;
   constexpr std::array placements{"height", "batch", "column", "row"};
   const auto blocks = 1 + draws.below(4);
   for (std::int64_t block = 0; block < blocks && side >= 4; ++block) {
     constexpr std::array kernels{3, 3, 5, 1};
     const auto kernel = std::min<std::int64_t>(kernels[static_cast<std::size_t>(draws.below(4))], side);
-    const auto filters = extent(draws, 4, 320);
+    channels = filters_on(draws, channels, block == 0);
     const bool same = kernel % 2 == 1 && draws.chance(0.6);
-    lines.push_back("conv " + std::to_string(filters) + " kernel=" + std::to_string(kernel) +
+    lines.push_back("conv " + std::to_string(channels) + " kernel=" + std::to_string(kernel) +
                     (same ? " padding=same" : "") + placement(draws, network, placements));
     if (!same) side -= kernel - 1;
-    network.name += "-c" + std::to_string(filters) + "k" + std::to_string(kernel);
+    network.name += "-c" + std::to_string(channels) + "k" + std::to_string(kernel);
     if (draws.chance(0.25)) lines.push_back("batchnorm");
     const auto then = activation(draws);
     const bool pools = side >= 4 && draws.chance(0.6), pools_first = draws.chance(0.5);
@@ -125,7 +135,7 @@ void draw_convolutional(Draws& draws, Network& network) {
   const auto side = side_of_images(draws, 8, 40);
   network.text.input = std::to_string(channels) + "x" + std::to_string(side) + "x" + std::to_string(side);
   network.name = "cnn " + network.text.input;
-  append_convolutions(draws, network, side);
+  append_convolutions(draws, network, channels, side);
   network.text.layers.push_back("flatten");
   append_linear(draws, network, static_cast<int>(draws.below(3)), 1500);
 }
@@ -174,7 +184,7 @@ Network draw_network(std::uint64_t seed, std::uint32_t index, int ranks, const L
     network.text.name = network.name;
     network.text.loss = draws.chance(0.85) ? "cross-entropy" : "mse";
     network.batch = extent(draws, 16, 4096);
-    network.microbatches = draws.chance(0.8) ? 1 : 4;
+    network.microbatches = draws.chance(0.7) ? 1 : 4;
     network.deterministic = network.grid == topology::GridExtent{} && draws.chance(0.05);
     if (network.deterministic) network.microbatches = 4;
     constexpr auto rules = kernels::optimizers;

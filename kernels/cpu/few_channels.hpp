@@ -3,7 +3,7 @@
 /// oneDNN pads channels to the vector's 16 lanes and keeps blocked layouts in mind; on the MNIST CNN (1 → 10
 /// and 10 → 20 channels) it reaches 27–45 % of the FMA peak forward and 36–38 % in the weight gradient.
 /// Measured on one Zen 5 core at batch 64, milliseconds: forward 0.25 → 0.14 and 0.34 → 0.24, weight gradient
-/// 0.19 → 0.17 and 0.40 → 0.22. Wider layers stay with oneDNN.
+/// 0.19 → 0.17 and 0.40 → 0.22. Wider layers stay with oneDNN: partita/kernels/few_channels.hpp has the limits.
 #pragma once
 
 #include "partita/kernels/backend.hpp"
@@ -14,8 +14,6 @@ namespace partita::kernels::cpu {
 /// the vector of all filters.
 class DirectForward {
  public:
-  /// Up to 32 filters and windows of fewer than 16 channels.
-  static bool suits(const ConvolutionShape&);
   DirectForward(const ConvolutionShape&, int threads);
   [[nodiscard]] std::size_t workspace() const;
   /// `bias` is null where there is none.
@@ -34,8 +32,6 @@ class DirectForward {
 /// along the longer side.
 class OuterProductGradient {
  public:
-  /// Window rows of 9 to 64 values, or up to 16 filters and a window of up to 5×5 values.
-  static bool suits(const ConvolutionShape&);
   OuterProductGradient(const ConvolutionShape&, int threads);
   [[nodiscard]] std::size_t workspace() const;
   /// dW [filters, channels, kernel.h, kernel.w], overwritten or added to.

@@ -82,11 +82,6 @@ void sample(const ConvolutionShape& s, const float* x, const float* packed, floa
 
 }  // namespace
 
-bool DirectForward::suits(const ConvolutionShape& s) {
-  return s.layout == Layout::nhwc && s.padding == Extent2(0) && s.batch > 0 && s.filters <= 2 * width &&
-         s.channels < width;
-}
-
 DirectForward::DirectForward(const ConvolutionShape& s, int threads)
     : s_(s), threads_(threads), vectors_(ceil_divide(s.filters, width)) {}
 

@@ -87,15 +87,6 @@ Kernel<Walk> select(std::int64_t v, std::int64_t r, std::int64_t f) {
 
 }  // namespace
 
-bool OuterProductGradient::suits(const ConvolutionShape& s) {
-  if (s.layout != Layout::nhwc || s.padding != Extent2(0) || s.batch == 0) return false;
-  const std::int64_t row = s.kernel.w * s.channels, outputs = s.out_height() * s.out_width() * s.filters;
-  // A block of lanes may reach past a sample into the next one, not past that: the last sample is copied to a
-  // place with room.
-  const bool small_window = s.filters <= width && row <= group && s.kernel.h <= group && outputs >= width;
-  return small_window || (row > width / 2 && row <= 4 * width && s.channels < width);
-}
-
 OuterProductGradient::OuterProductGradient(const ConvolutionShape& s, int threads)
     : s_(s), threads_(threads) {
   const std::int64_t row = s.kernel.w * s.channels;

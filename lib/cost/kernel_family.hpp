@@ -19,6 +19,7 @@ struct Run {
   Extents beyond;             ///< per cent of what it touches that lie beyond each cache
   std::vector<double> marks;  ///< 1 for each addition that it has ("+relu"), else 0; always as many
   int active_ranks = 1;       ///< of the node
+  double own_flops = 0;       ///< of a convolution by own loops (partita/kernels/few_channels.hpp)
   friend bool operator==(const Run&, const Run&) = default;
 };
 

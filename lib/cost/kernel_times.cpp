@@ -11,6 +11,7 @@
 #include "partita/cost/reuse.hpp"
 #include "partita/cost/slowdown.hpp"
 #include "partita/cost/time.hpp"
+#include "partita/kernels/few_channels.hpp"
 
 namespace partita::cost {
 namespace {
@@ -49,9 +50,32 @@ bool are_alike(const KernelKey& a, const KernelKey& b) {
          a.shape.size() == b.shape.size() && a.implementation == b.implementation && a.threads == b.threads;
 }
 
+/// Of a convolution on a CPU; 0 of anything else.
+double own_flops_of(const KernelKey& key) {
+  constexpr std::size_t extents = 11;
+  const auto& s = key.shape;
+  const bool is_forward = key.phase == "forward", is_gradient = key.phase.starts_with("backward-parameters");
+  if (!key.kernel.starts_with("conv") || key.layout != "nhwc" || s.size() != extents) return 0;
+  if (!is_forward && !is_gradient) return 0;
+  const kernels::ConvolutionShape shape{.batch = s[0],
+                                        .channels = s[1],
+                                        .height = s[2],
+                                        .width = s[3],
+                                        .filters = s[4],
+                                        .kernel = {s[5], s[6]},
+                                        .stride = {s[7], s[8]},
+                                        .padding = {s[9], s[10]},
+                                        .layout = kernels::Layout::nhwc};
+  return is_forward ? kernels::flops_of_own_forward(shape) : kernels::flops_of_own_gradient(shape);
+}
+
 /// `beyond` of so many caches; nothing lies beyond one of which nobody says.
 Run run_of(const KernelKey& key, std::size_t caches) {
-  Run run{.shape = key.shape, .beyond = key.beyond, .marks = {}, .active_ranks = key.active_ranks};
+  Run run{.shape = key.shape,
+          .beyond = key.beyond,
+          .marks = {},
+          .active_ranks = key.active_ranks,
+          .own_flops = own_flops_of(key)};
   run.beyond.resize(caches);
   for (const auto& mark : marks)
     run.marks.push_back((key.*mark.where).find(mark.text) == std::string::npos ? 0 : 1);

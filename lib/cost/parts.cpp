@@ -33,14 +33,17 @@ double windows_of(const Extents& s, std::size_t kernel, std::int64_t padding_h, 
                              kernels::windows(s[3] + 2 * padding_w, s[kernel + 1], s[kernel + 3]));
 }
 
-std::vector<Part> of_conv(const Extents& shape, const std::vector<double>& s, double bytes) {
+std::vector<Part> of_conv(const Run& run, const std::vector<double>& s, double bytes) {
+  const auto& shape = run.shape;
+  const double library = run.own_flops > 0 ? 0 : 1;
   const double samples = s[0], channels = s[1], filters = s[4], area = s[5] * s[6];
   const double outputs = samples * windows_of(shape, 5, shape[9], shape[10]), sums = outputs * area;
   return {
       {Of::calls, 1},
-      {Of::flops, 2 * sums * channels * filters},
-      {Of::flops, 2 * sums * channels * padded(filters), false},
-      {Of::flops, 2 * sums * padded(channels) * filters, false},
+      {Of::flops, library * 2 * sums * channels * filters},
+      {Of::flops, library * 2 * sums * channels * padded(filters), false},
+      {Of::flops, library * 2 * sums * padded(channels) * filters, false},
+      {Of::flops, run.own_flops},
       {Of::bytes, bytes * (samples * channels * s[2] * s[3] + outputs * filters + area * channels * filters)},
       {Of::bytes, bytes * sums * channels, false}};
 }
@@ -50,16 +53,17 @@ std::vector<Part> of_pooling(const Extents& shape, const std::vector<double>& s,
   return {{Of::calls, 1},
           {Of::flops, outputs * s[4] * s[5]},
           {Of::bytes, bytes * s[0] * s[1] * s[2] * s[3]},
-          {Of::bytes, bytes * outputs}};
+          {Of::bytes, bytes * outputs},
+          {Of::bytes, bytes * s[0] * padded(s[1]) * s[2] * s[3], false}};
 }
 
-std::vector<Part> parts_in_caches(const std::string& kernel, const Extents& shape,
-                                  kernels::Bytes of_element) {
+std::vector<Part> parts_in_caches(const std::string& kernel, const Run& run, kernels::Bytes of_element) {
+  const auto& shape = run.shape;
   const std::vector<double> s(shape.begin(), shape.end());
   const auto bytes = static_cast<double>(of_element.value());
   const auto kind = kernel.substr(0, kernel.find('+'));
   if (kind == "linear" && s.size() == 3) return of_linear(s, bytes);
-  if (kind == "conv" && s.size() == 11) return of_conv(shape, s, bytes);
+  if (kind == "conv" && s.size() == 11) return of_conv(run, s, bytes);
   if (kind.ends_with("pool") && s.size() == 8) return of_pooling(shape, s, bytes);
   if (s.size() == 3 && (kind == "pack" || kind == "unpack" || kind == "convert"))
     return {{Of::calls, 1},
@@ -81,12 +85,16 @@ double log_of(double extent) { return std::log(extent > 0 ? extent : 0.5); }
 
 /// Samples and pixels count less than features and channels: kernels go through them one after the other.
 constexpr double of_samples = 0.5, of_pixels = 0.7;
+/// Pooling has nothing but channels to make vectors of.
+constexpr double of_pooling_vectors = 4;
+/// Other code altogether.
+constexpr double of_own_loops = 2;
 
 }  // namespace
 
 std::vector<Part> parts_of(const std::string& kernel, const Run& run, kernels::Bytes of_element) {
   constexpr std::size_t most = 8;
-  auto parts = parts_in_caches(kernel, run.shape, of_element);
+  auto parts = parts_in_caches(kernel, run, of_element);
   auto touched = static_cast<double>(code_bytes.value());
   for (const auto& part : parts)
     if (part.of == Of::bytes && part.is_modelled) touched += part.amount;
@@ -121,10 +129,11 @@ std::vector<double> coordinates_of(const std::string& kernel, const Run& run) {
           log_of(s[7] * s[8]),
           std::min(s[9], 1.0),
           broken(s[1]),
-          broken(s[4])};
+          broken(s[4]),
+          run.own_flops > 0 ? of_own_loops : 0};
   else if (kind.ends_with("pool") && s.size() == 8)
     at = {of_samples * log_of(s[0]), log_of(s[1]),        of_pixels * log_of(s[2] * s[3]),
-          log_of(s[4] * s[5]),       log_of(s[6] * s[7]), broken(s[1])};
+          log_of(s[4] * s[5]),       log_of(s[6] * s[7]), of_pooling_vectors * broken(s[1])};
   else
     std::ranges::transform(s, std::back_inserter(at), log_of);
   for (const double mark : run.marks)

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "networks.hpp"
+#include "partita/calibrate/capacity.hpp"
 #include "partita/calibrate/draws.hpp"
 #include "partita/calibrate/messages.hpp"
 #include "partita/calibrate/segments.hpp"
@@ -211,6 +212,28 @@ TEST(Variance, IsPooledByWeightAndKeepsWhatAFileTakes) {
   EXPECT_DOUBLE_EQ(pooled.deviation(), 0.1732);
   pooled.add(1e6, 1);
   EXPECT_EQ(pooled.deviation(), 2);
+}
+
+/// Within a cache 40 ps a byte, beyond it 100, whatever the noise.
+TEST(Capacity, IsWhereReadingBecomesSlower) {
+  Draws draws(1, 5);
+  for (const double capacity : {5e6, 33e6, 120e6}) {
+    std::vector<Reading> readings;
+    for (double bytes = 1e6; bytes < 512e6; bytes *= 1.26)
+      readings.push_back({bytes, (bytes < capacity ? 40e-12 : 100e-12) * (0.85 + 0.3 * draws.uniform())});
+    const auto found = find_capacity(readings);
+    ASSERT_TRUE(found.has_value());
+    EXPECT_NEAR(std::log(*found / capacity), 0, std::log(1.26));
+  }
+}
+
+TEST(Capacity, IsUnknownWhereNothingBecomesSlower) {
+  Draws draws(1, 6);
+  std::vector<Reading> readings;
+  for (double bytes = 1e6; bytes < 512e6; bytes *= 1.26)
+    readings.push_back({bytes, 40e-12 * noise(draws)});
+  EXPECT_FALSE(find_capacity(readings).has_value());
+  EXPECT_FALSE(find_capacity(std::span(readings).first(3)).has_value());
 }
 
 TEST(Networks, AreTheSameEverywhereAndKeepTheLimits) {

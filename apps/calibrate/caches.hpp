@@ -1,0 +1,18 @@
+/// The caches between a core and its memory, as a rank has them.
+#pragma once
+
+#include <vector>
+
+#include "partita/calibrate/group.hpp"
+#include "partita/machine/machine.hpp"
+
+namespace partita::calibrate {
+
+/// As the system names them, but for the outermost: guests of other virtual machines use it, too, so that
+/// what a rank has of it is measured, up to `most_bytes`. Ranks that read at once have as much as one alone
+/// where each has a share of its own. Collective over the world, whose first rank reads alone before all read
+/// at once; `at_once`: whether they have a core each.
+std::vector<machine::Cache> measure_caches(comm::Communicator& world, comm::Communicator& self, bool at_once,
+                                           std::int64_t most_bytes);
+
+}  // namespace partita::calibrate
