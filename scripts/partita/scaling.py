@@ -99,7 +99,7 @@ def predicted_points(run):
     table, others = run.columns("scaling"), run.grid["pipeline"] * run.grid["tensor"]
     if len(table["ranks"]) < 2:
         return []
-    split = " × ".join(["data"] + [axis for axis in ("pipeline", "tensor") if run.grid[axis] > 1])
+    split = " × ".join(["data"] + [f"{axis} {run.grid[axis]}" for axis in ("pipeline", "tensor") if run.grid[axis] > 1])
     strong = len(set(table["batch"])) == 1
     batch = f"batch {table['batch'][0]}" if strong else f"batch {table['batch'][0] * others / table['ranks'][0]:g} a data rank"
     grids = [grid_text_of({**run.grid, "data": int(ranks) // others}) for ranks in table["ranks"]]
@@ -121,11 +121,18 @@ def draw_scaling(points):
         ranks = sorted({point.ranks for point in mine})
         fewest = ranks[0]
         axes.plot([fewest, ranks[-1]], [1, ranks[-1] / fewest], color="black", linestyle=":", linewidth=1.4, label=NAMED + "ideal")
+        base = {}  # throughput of the fewest ranks, by batch
+        for point in mine:
+            if point.ranks == fewest:
+                base[point.batch] = max(base.get(point.batch, 0), point.throughput)
         for i, series in enumerate(dict.fromkeys(point.series for point in mine)):
             of_series = [point for point in mine if point.series == series]
             best = {}
             for point in of_series:
-                best[point.ranks] = max(best.get(point.ranks, 0), point.speed_up * of_series[0].ranks / fewest)
+                # A series that begins with more ranks stands beside the others of its batch; of another batch it begins as if ideal.
+                speed_up = (point.throughput / base[point.batch] if mode == "strong" and point.batch in base
+                            else point.speed_up * of_series[0].ranks / fewest)
+                best[point.ranks] = max(best.get(point.ranks, 0), speed_up)
             style = {"color": RUN_COLOURS[i % len(RUN_COLOURS)], "marker": RUN_MARKERS[i % len(RUN_MARKERS)],
                      "linestyle": "--" if series.startswith(PREDICTED) else "-"}
             axes.plot(list(best), list(best.values()), linewidth=1.6, markersize=5.5, label=NAMED + series, **style)
