@@ -224,6 +224,12 @@ def check_predicted_scaling(folder):
         picture = scaling.draw_scaling(points)
         assert "less than half of it from 8 ranks on" in picture.alt and picture.caption.startswith("Dashed: predicted."), picture.alt
         check_layout(picture, f"predicted {mode} scaling")
+        if mode == "strong":  # beside it a grid that begins with more ranks, at half the rate
+            other = [p._replace(series="predicted: other", throughput=p.throughput / 2) for p in points[1:]]
+            assert "predicted: other: 1.80 times at 8 ranks (ideal 8)" in scaling.draw_scaling(points + other).alt
+    alone, table.grid = table.grid, {"data": 1, "pipeline": 1, "tensor": 4}
+    assert {p.series for p in scaling.predicted_points(table)} == {"predicted: data × tensor 4, batch 4096 a data rank"}
+    table.grid = alone
     runs = [partita.open(f"{folder}/s{i}.h5") for i in (0, 1)]
     table.config["train.steps"] = "7"
     report = Report([*runs, table])
