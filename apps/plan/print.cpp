@@ -83,7 +83,10 @@ void print_counts(std::ostream& out, const predict::Plans& plans, const predict:
         << " simulated without sharing of links and cores and without polling (unshared), which takes no "
            "longer";
   if (const auto n = plans.count(Fate::bounded))
-    out << ", " << n << " ruled out, since one of their ranks alone is busy for longer than the best takes";
+    out << ", " << n
+        << (plans.is_certain
+                ? " ruled out, since one of their ranks alone is busy for longer than the best takes"
+                : " not simulated, and bounded by how long one of their ranks alone is busy");
   if (const auto n = plans.count(Fate::too_large))
     out << ", " << n << " need more than " << *options.memory << " bytes";
   if (const auto n = plans.count(Fate::impossible)) out << ", " << n << " that the run refuses";

@@ -220,15 +220,20 @@ ProgramTimes::ProgramTimes(KernelTimes kernels, const step::Program& program, st
     : table_(std::move(kernels.table_)),
       program_(&program),
       beyond_(table_->beyond_of(program, batch)),
-      slowdowns_(table_->slowdowns_of(program)) {}
+      slowdowns_(table_->slowdowns_of(program)),
+      alike_(step::alike(program).instructions) {}
 
 Extents ProgramTimes::beyond_of(const step::Instruction& instruction) const {
   return beyond_.empty() ? Extents() : beyond_[index_of(instruction)];
 }
 
 InstructionTime ProgramTimes::of(const step::Instruction& instruction, std::int64_t samples) const {
-  auto found = table_->of(*program_, instruction, samples, beyond_of(instruction));
-  if (!slowdowns_.empty()) found.time = machine::scaled(found.time, slowdowns_[index_of(instruction)]);
+  const auto index = index_of(instruction);
+  const auto [known, is_new] =
+      known_.try_emplace({alike_[index], samples, beyond_of(instruction)}, InstructionTime());
+  if (is_new) known->second = table_->of(*program_, instruction, samples, std::get<2>(known->first));
+  auto found = known->second;
+  if (!slowdowns_.empty()) found.time = machine::scaled(found.time, slowdowns_[index]);
   return found;
 }
 

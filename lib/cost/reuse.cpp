@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <map>
 #include <optional>
 #include <tuple>
+#include <utility>
 
 #include "partita/step/memory.hpp"
 
@@ -36,14 +36,19 @@ class Addresses {
       end += size_of(program.buckets[b].parameters) * static_cast<std::int64_t>(states);
       states_end_.push_back(end);
     }
+    std::map<Name, std::int64_t> code;
     for (const auto& instruction : program.instructions) {
-      const auto [known, is_new] = code_.try_emplace(name_of(instruction), end);
+      const auto [known, is_new] = code.try_emplace(name_of(instruction), end);
       if (is_new) end += code_bytes.value();
+      code_begin_.push_back(known->second);
     }
   }
 
-  [[nodiscard]] std::vector<Range> of(const Instruction& instruction) const {
+  /// Of the program's instruction of this number.
+  [[nodiscard]] std::vector<Range> of(std::size_t number) const {
+    const auto& instruction = program_.instructions[number];
     std::vector<Range> ranges;
+    ranges.reserve(instruction.reads.size() + instruction.writes.size() + 2);
     const auto add = [&](Range range) {
       if (range.size() > 0) ranges.push_back(range);
     };
@@ -52,9 +57,10 @@ class Addresses {
         add(range_of(instruction, s));
     if (instruction.kind == step::Kind::update && instruction.bucket)
       add({states_begin_[*instruction.bucket], states_end_[*instruction.bucket]});
-    const auto code = code_.at(name_of(instruction));
+    const auto code = code_begin_[number];
     add({code, code + code_bytes.value()});
-    return joined(std::move(ranges));
+    join(ranges);
+    return ranges;
   }
 
  private:
@@ -67,16 +73,16 @@ class Addresses {
 
   /// What is read and written is touched once; what is small last, since a kernel comes back to it again and
   /// again while it goes through what is large.
-  static std::vector<Range> joined(std::vector<Range> ranges) {
+  static void join(std::vector<Range>& ranges) {
     std::ranges::sort(ranges, {}, &Range::begin);
-    std::vector<Range> whole;
+    std::size_t whole = 0;
     for (const auto& range : ranges)
-      if (!whole.empty() && range.begin <= whole.back().end)
-        whole.back().end = std::max(whole.back().end, range.end);
+      if (whole > 0 && range.begin <= ranges[whole - 1].end)
+        ranges[whole - 1].end = std::max(ranges[whole - 1].end, range.end);
       else
-        whole.push_back(range);
-    std::ranges::stable_sort(whole, std::greater<>(), &Range::size);
-    return whole;
+        ranges[whole++] = range;
+    ranges.resize(whole);
+    std::ranges::sort(ranges, {}, [](const Range& range) { return std::pair(-range.size(), range.begin); });
   }
 
   [[nodiscard]] std::int64_t size_of(SlotId s) const {
@@ -107,7 +113,7 @@ class Addresses {
   step::MemoryPlan plan_;
   base::IdVector<SlotId, std::int64_t> begin_;
   base::IdVector<step::BucketId, std::int64_t> states_begin_, states_end_;
-  std::map<Name, std::int64_t> code_;
+  std::vector<std::int64_t> code_begin_;  ///< by instruction
 };
 
 /// Sums over times (Fenwick 1994, doi:10.1002/spe.4380240306).
@@ -115,21 +121,18 @@ class Sums {
  public:
   explicit Sums(std::size_t times) : sums_(times + 1) {}
   void add(std::size_t time, std::int64_t amount) {
-    all_ += amount;
     for (std::size_t i = time + 1; i < sums_.size(); i += i & (~i + 1))
       sums_[i] += amount;
   }
-  /// At this time and later.
-  [[nodiscard]] std::int64_t from(std::size_t time) const {
-    std::int64_t before = 0;
+  [[nodiscard]] std::int64_t before(std::size_t time) const {
+    std::int64_t sum = 0;
     for (std::size_t i = time; i > 0; i -= i & (~i + 1))
-      before += sums_[i];
-    return all_ - before;
+      sum += sums_[i];
+    return sum;
   }
 
  private:
   std::vector<std::int64_t> sums_;
-  std::int64_t all_ = 0;
 };
 
 /// When each address was touched last.
@@ -138,25 +141,29 @@ class Touches {
   explicit Touches(std::size_t times) : bytes_(times) {}
 
   /// Touches a range at `now`, which no earlier touch had. `found`: of each part of it that was known, the
-  /// bytes, and how many different ones were touched from its last touch on.
+  /// bytes, and when it was touched last.
   template <class Found>
   void touch(Range range, std::size_t now, const Found& found) {
     split(range.begin);
     split(range.end);
     const auto first = std::ranges::lower_bound(parts_, range.begin, {}, &Part::begin);
     auto part = first;
+    std::int64_t known = 0;
     for (; part != parts_.end() && part->begin < range.end; ++part) {
       const auto size = part->end - part->begin;
-      found(static_cast<double>(size), static_cast<double>(bytes_.from(part->touched)));
+      found(size, part->touched);
       bytes_.add(part->touched, -size);
-      bytes_.add(now, size);
+      known += size;
     }
-    bytes_.add(now, range.size() - bytes_.from(now));  // what nobody had touched
+    all_ += range.size() - known;
+    bytes_.add(now, range.size());
     const Part whole{range.begin, range.end, now};
     if (first == part) return void(parts_.insert(first, whole));
     *first = whole;
     parts_.erase(first + 1, part);
   }
+  /// How many different bytes were touched from then on.
+  [[nodiscard]] std::int64_t bytes_from(std::size_t time) const { return all_ - bytes_.before(time); }
 
  private:
   struct Part {
@@ -175,7 +182,8 @@ class Touches {
   }
 
   std::vector<Part> parts_;  ///< by their begin; they do not overlap
-  Sums bytes_;               ///< by the time of their last touch
+  Sums bytes_;               ///< by the time of their last touch, but for those of a touch under way
+  std::int64_t all_ = 0;     ///< bytes that were touched
 };
 
 /// Of each cache, what a rank has of it beside others that are active.
@@ -202,8 +210,8 @@ std::vector<std::vector<std::int64_t>> beyond_caches(const Program& program, std
   const Addresses addresses(program, batch, states_of(execution));
   std::vector<std::vector<Range>> touched;
   std::size_t ranges = 0;
-  for (const auto& instruction : program.instructions)
-    ranges += touched.emplace_back(addresses.of(instruction)).size();
+  for (std::size_t i = 0; i < program.instructions.size(); ++i)
+    ranges += touched.emplace_back(addresses.of(i)).size();
   Touches touches(2 * ranges);
   std::size_t now = 0;
   std::vector<double> beyond(cache_bytes.size());
@@ -213,7 +221,10 @@ std::vector<std::vector<std::int64_t>> beyond_caches(const Program& program, std
       double all = 0;
       std::ranges::fill(beyond, 0);
       for (const auto& range : of_instruction)
-        touches.touch(range, now++, [&](double bytes, double distance) {
+        touches.touch(range, now++, [&](std::int64_t size, std::size_t last) {
+          if (!counts) return;
+          const auto bytes = static_cast<double>(size),
+                     distance = static_cast<double>(touches.bytes_from(last));
           all += bytes;
           for (std::size_t c = 0; c < beyond.size(); ++c)
             beyond[c] += bytes * share_beyond(distance, cache_bytes[c]);

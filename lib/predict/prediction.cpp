@@ -6,10 +6,12 @@
 #include <functional>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "partita/base/error.hpp"
 #include "partita/memory/arena.hpp"
 #include "partita/sim/costs.hpp"
+#include "partita/step/alike.hpp"
 #include "partita/step/memory.hpp"
 #include "partita/step/traffic.hpp"
 
@@ -204,12 +206,20 @@ namespace {
 /// Of transfers on slots that outlive a step there is one plan, of the others one for each size of a batch.
 kernels::Bytes communication_bytes(const Subject& subject, const step::Program& program, int rank,
                                    std::span<const std::int64_t> batches) {
+  const auto alike = step::alike(program);
+  std::map<std::pair<int, std::int64_t>, kernels::Bytes> known;  // by samples of those that are alike
   kernels::Bytes bytes{};
-  for (const auto& t : program.transfers) {
+  for (const auto id : program.transfers.ids()) {
+    const auto& t = program.transfers[id];
     const bool once = program.slots[t.slot].lifetime == step::Lifetime::run;
     for (const auto batch : once ? batches.first(1) : batches) {
-      const auto [spec, at] = step::resolve(program, t, rank, batch, subject.site);
-      bytes += collective::memory_of(spec, at);
+      const auto samples = program.samples_of(t.microbatch, rank, batch);
+      const auto [found, is_new] = known.try_emplace({alike.transfers[id], samples});
+      if (is_new) {
+        const auto [spec, at] = step::resolve(program, t, rank, batch, subject.site);
+        found->second = collective::memory_of(spec, at);
+      }
+      bytes += found->second;
     }
   }
   return bytes;

@@ -1,7 +1,8 @@
-/// Best first: what has the lowest bound is looked at more closely, until that bound lies above the best that
-/// was simulated: a plan is bounded by one of its stages, by all of them, simulated. Beyond few ranks, where
-/// full depth alone knows the machine, a look comes between: a simulation in which messages do not meet and
-/// transfers move on by themselves, which takes no longer.
+/// Best first: what a rank takes by itself says what is looked at more closely next, unless a bound lies
+/// above the best that was simulated: a plan is bounded by one of its stages, by all of them, simulated.
+/// Beyond few ranks, where full depth alone knows the machine, a look comes between: a simulation in which
+/// messages do not meet and transfers move on by themselves, which takes no longer. Plans of many ranks are
+/// long: those that are looked at closely are together no longer than the options allow.
 #include "partita/predict/search.hpp"
 
 #include <algorithm>
@@ -37,6 +38,14 @@ std::string_view known_as(const Candidate& candidate, const machine::Machine& ma
   return grid.tensor == std::min(node, grid.size()) ? "tensor within a node" : "";
 }
 
+/// How many times as long as one of its stages a pipeline takes, were all alike: the first micro-batch has to
+/// come through, or each.
+double filling(const Candidate& candidate) {
+  const double stages = candidate.grid.pipeline,
+               passes = candidate.pipeline.microbatches * candidate.pipeline.chunks;
+  return candidate.pipeline.schedule == step::Schedule::naive ? stages : (passes + stages - 1) / passes;
+}
+
 constexpr int few_ranks = 8;    ///< every plan that is simulated is in full depth
 constexpr int some_ranks = 64;  ///< every contender is, however many rounds it has
 
@@ -51,7 +60,7 @@ class Search {
         options_(options),
         kernels_(machine_.machine, execution_of(run, ranks, machine), ranks),
         splitter_(run, machine_.machine, machine_.speed, options.choices),
-        compute_(machine_, kernels_) {
+        rank_bound_(machine_, kernels_) {
     plans_.ranks_share_cores = events_alone_.cores;
   }
 
@@ -60,14 +69,15 @@ class Search {
       for (const auto& variant : splitter_.variants_of(candidate))
         plans_.outcomes.push_back(bounded(variant));
     for (std::size_t o = 0; o < plans_.outcomes.size(); ++o)
-      if (plans_.outcomes[o].fate == Fate::bounded) open_.emplace(bound_of(plans_.outcomes[o]), o);
+      if (plans_.outcomes[o].fate == Fate::bounded) put(o);
     while (!open_.empty()) {
-      const auto [bound, number] = *open_.begin();
+      const auto number = open_.begin()->second;
       open_.erase(open_.begin());
       auto& outcome = plans_.outcomes[number];
+      const double bound = bound_of(outcome);
       if (outcome.fate == Fate::unshared) {
-        if (bound < least_ || is_known(outcome) || is_missing(finished_, outcome)) share(outcome, number);
-      } else if (bound < std::min(least_, contested_) || is_shown(outcome)) {
+        if (bound < least_ || is_known(outcome) || is_missing(finished_, outcome)) share(outcome);
+      } else if (has_room() && (bound < std::min(least_, contested_) || is_shown(outcome))) {
         if (refined_.insert(number).second)
           refine(outcome, number);
         else
@@ -87,6 +97,12 @@ class Search {
     if (options_.objective == Objective::memory) return static_cast<double>(o.memory.value());
     return options_.objective == Objective::epoch ? o.epoch_bound_seconds : o.bound_seconds;
   }
+  /// What looks best comes next: by memory where that decides, else by a step of the run's batch.
+  void put(std::size_t number) {
+    const auto& o = plans_.outcomes[number];
+    const bool is_known = options_.objective == Objective::memory || o.fate == Fate::unshared;
+    open_.emplace(is_known ? bound_of(o) : o.alone_seconds * filling(o.candidate), number);
+  }
   [[nodiscard]] double value_of(const Outcome& o) const {
     if (options_.objective == Objective::memory) return static_cast<double>(o.memory.value());
     return options_.objective == Objective::epoch ? *o.epoch_seconds : *o.step_seconds;
@@ -105,7 +121,7 @@ class Search {
                                                std::vector<base::Violation>& violations) {
     auto split = splitter_.split(candidate, violations);
     if (!split) return {};
-    return subject_of(with(run_, candidate), std::move(*split), machine_.machine, table_);
+    return subject_of(run_, std::move(*split), machine_.machine, table_);
   }
 
   [[nodiscard]] Outcome bounded(const Candidate& candidate) {
@@ -120,8 +136,9 @@ class Search {
     }
     if (asks_for_memory()) outcome.memory = most_memory(*subject, roles_of(*subject));
     outcome.bound_seconds = seconds(outcome.epoch_bound_seconds, [&](std::int64_t batch) {
-      return compute_.of_one_stage(candidate, *subject, batch);
+      return rank_bound_.of_one_stage(candidate, *subject, batch).busy;
     });
+    outcome.alone_seconds = rank_bound_.of_one_stage(candidate, *subject, run_.train.batch).alone;
     if (options_.memory && outcome.memory > *options_.memory) outcome.fate = Fate::too_large;
     return outcome;
   }
@@ -131,9 +148,25 @@ class Search {
     std::vector<base::Violation> none;
     const auto subject = *this->subject(outcome.candidate, none);
     outcome.bound_seconds = seconds(outcome.epoch_bound_seconds, [&](std::int64_t batch) {
-      return compute_.seconds(outcome.candidate, subject, batch);
+      return rank_bound_.seconds(outcome.candidate, subject, batch).busy;
     });
-    open_.emplace(bound_of(outcome), number);
+    outcome.alone_seconds = rank_bound_.seconds(outcome.candidate, subject, run_.train.batch).alone;
+    put(number);
+    const auto [instructions, rounds] = length_of(outcome, subject);
+    left_length_ -= (instructions + rounds) * outcome.candidate.grid.pipeline / ranks_;
+  }
+  Length length_of(const Outcome& outcome, const Subject& subject) {
+    return rank_bound_.length(outcome.candidate, subject, subject.split.batch);
+  }
+
+  /// Whether anything may be looked at more closely: whatever it is, the first plan is simulated.
+  [[nodiscard]] bool has_room() const { return ranks_ <= some_ranks || simulated_ == 0 || left_length_ > 0; }
+  bool takes_room(const Outcome& outcome, const Subject& subject) {
+    if (ranks_ <= some_ranks) return true;
+    const auto [instructions, rounds] = length_of(outcome, subject);
+    if (simulated_ > 0 && instructions + rounds > left_length_) return false;
+    left_length_ -= instructions + rounds;
+    return true;
   }
 
   /// Whatever its bound.
@@ -185,6 +218,7 @@ class Search {
   void simulate(Outcome& outcome, std::size_t number) {
     std::vector<base::Violation> none;
     const auto subject = *this->subject(outcome.candidate, none);
+    if (!takes_room(outcome, subject)) return;
     double step = 0, epoch = 0;
     const auto depth = ranks_ <= few_ranks ? sim::Depth::full : sim::Depth::unshared;
     const auto roles = predict_to(outcome, step, epoch, subject, depth);
@@ -195,15 +229,12 @@ class Search {
     outcome.fate = Fate::unshared;
     outcome.bound_seconds = std::max(outcome.bound_seconds, step);
     outcome.epoch_bound_seconds = std::max(outcome.epoch_bound_seconds, epoch);
-    if (ranks_ > some_ranks)
-      rounds_[number] = sim::rounds_of_step(
-          roles.by_rank, costs_of(subject, machine_, roles, subject.split.batch, &kernels_));
-    open_.emplace(bound_of(outcome), number);
+    put(number);
   }
 
   /// With all of the machine, where rounds still have room. If not, what is slower without sharing cannot be
   /// said to win.
-  void share(Outcome& outcome, std::size_t number) {
+  void share(Outcome& outcome) {
     std::vector<base::Violation> none;
     double step = 0, epoch = 0;
     const auto subject = *this->subject(outcome.candidate, none);
@@ -211,7 +242,7 @@ class Search {
       predict_to(outcome, step, epoch, subject, sim::Depth::full);
       return finish(outcome, step, epoch);
     }
-    const auto rounds = rounds_.at(number);
+    const auto rounds = length_of(outcome, subject).rounds;
     const bool may_be_full = ranks_ <= static_cast<int>(sim::most_full_ranks) && rounds <= left_rounds_;
     if (may_be_full || left_rounds_ > 0) {
       predict_to(outcome, step, epoch, subject, may_be_full ? sim::Depth::automatic : sim::Depth::classes);
@@ -251,20 +282,19 @@ class Search {
                                    .polling = machine::polls(machine_.machine, ranks_),
                                    .cores = machine_.machine.shares_cores(ranks_, kernels_.threads())};
   Splitter splitter_;
-  ComputeBound compute_;
+  RankBound rank_bound_;
   Plans plans_;
-  std::set<std::pair<double, std::size_t>> open_;  ///< what may be simulated next, by bounds
+  std::set<std::pair<double, std::size_t>> open_;  ///< what may be simulated next, the best-looking first
   std::set<std::size_t> refined_;                  ///< those bounded by all of their stages
   std::size_t simulated_ = 0;
   Pipelines looked_at_, finished_;                          ///< of plans simulated, with all of the machine
   double least_ = std::numeric_limits<double>::infinity();  ///< what reaches it cannot win
   /// The least bound of a plan for whose rounds no room was left: what reaches it is not looked at.
   double contested_ = std::numeric_limits<double>::infinity();
-  std::map<std::size_t, std::int64_t> rounds_;  ///< of unshared ones
   /// Of the last prediction: how many ranks were simulated by themselves, whether nothing was left out.
   std::int64_t running_ = 0;
   bool is_shared_ = true;
-  std::int64_t left_rounds_ = options_.most_full_rounds;
+  std::int64_t left_rounds_ = options_.most_full_rounds, left_length_ = options_.most_length;
 };
 }  // namespace
 

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "partita/base/error.hpp"
+#include "partita/step/alike.hpp"
 #include "partita/step/counterparts.hpp"
 
 namespace partita::sim {
@@ -70,6 +71,12 @@ Exchanges::Key Exchanges::key_of(const std::vector<Side>& sides) {
     key.push_back(side.stage);
     const auto samples = samples_of(side);
     key.insert(key.end(), samples.begin(), samples.end());
+    if (const auto& first = transfer(side, 0); first.conversion) {  // which says what all ranks do
+      key.insert(key.end(),
+                 {-1, static_cast<std::int64_t>(first.operation), static_cast<std::int64_t>(first.algorithm),
+                  number_of(*first.conversion, side.stage)});
+      continue;
+    }
     auto distinct = samples;
     std::ranges::sort(distinct);
     distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
@@ -87,6 +94,12 @@ Exchanges::Key Exchanges::key_of(const std::vector<Side>& sides) {
     }
   }
   return key;
+}
+
+int Exchanges::number_of(step::ConversionId conversion, int stage) {
+  const auto [known, is_new] = conversions_.try_emplace(stage);
+  if (is_new) known->second = step::numbers_of_conversions(program(stage, 0));
+  return known->second[conversion];
 }
 
 std::shared_ptr<const Exchange> Exchanges::of(const std::vector<Side>& sides) {

@@ -58,6 +58,7 @@ class Exchanges {
   [[nodiscard]] const step::Transfer& transfer(const Side&, int tensor) const;
   [[nodiscard]] std::vector<std::int64_t> samples_of(const Side&) const;  ///< by data rank
   [[nodiscard]] Key key_of(const std::vector<Side>&);
+  int number_of(step::ConversionId, int stage);  ///< equal ones of a stage have one
   [[nodiscard]] collective::Place place_of(const std::vector<Seated>&, bool is_message) const;
   std::shared_ptr<const Exchange> build(const std::vector<Side>&);
   int spec_of(const Seated&, const std::vector<Side>&, const collective::Place&);
@@ -67,6 +68,7 @@ class Exchanges {
   const Setting& setting_;
   topology::GridExtent grid_;
   std::map<Key, std::shared_ptr<const Exchange>> known_;
+  std::map<int, base::IdVector<step::ConversionId, int>> conversions_;  ///< by stage their numbers
   std::map<Key, int> spec_numbers_;
   std::vector<Wanted> specs_;
   std::map<std::vector<int>, int> place_numbers_;  ///< by nodes

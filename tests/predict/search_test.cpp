@@ -70,7 +70,7 @@ TEST(Search, LeavesOutWhatDoesNotFit) {
   const auto run = run_of(tests::model_of("100", {"linear 100", "linear 100", "linear 100"}), 64);
   const auto& machine = machine::Machine::shipped();
   const auto& table = collective::AlgorithmTable::shipped();
-  const auto free = search(run, 4, machine, table, {});
+  const auto free = search(run, 4, machine, table, {.top = 1000});
   auto least = free.outcomes.front().memory, most = least;
   for (const auto& outcome : free.outcomes)
     least = std::min(least, outcome.memory), most = std::max(most, outcome.memory);

@@ -5,9 +5,12 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <tuple>
+#include <vector>
 
 #include "partita/cost/kernel.hpp"
 #include "partita/machine/machine.hpp"
+#include "partita/step/alike.hpp"
 
 namespace partita::cost {
 
@@ -88,6 +91,9 @@ class ProgramTimes {
   const step::Program* program_;
   std::vector<std::vector<std::int64_t>> beyond_;  ///< by instruction
   std::vector<double> slowdowns_;                  ///< by instruction; empty: all 1
+  std::vector<int> alike_;                         ///< by instruction
+  /// What was asked for, by which instructions are alike, samples, and what lies beyond caches.
+  mutable std::map<std::tuple<int, std::int64_t, std::vector<std::int64_t>>, InstructionTime> known_;
 };
 
 }  // namespace partita::cost

@@ -27,14 +27,17 @@ struct SearchOptions {
   std::int64_t samples = 0;  ///< of an epoch, where it decides
   /// Rounds of transfers in all steps that are simulated by events, beyond 64 ranks and where only these know
   /// all of the machine; of ranks that are alike those of one count. The other plans remain `unshared`.
-  std::int64_t most_full_rounds = 4'000'000;
+  std::int64_t most_full_rounds = 500'000;
+  /// Instructions, and rounds of their transfers, of all ranks in a step of the plans that are simulated,
+  /// beyond 64 ranks. The plans for which no room is left remain `bounded`; the first has room in any case.
+  std::int64_t most_length = 100'000'000;
 };
 
 /// Why a candidate is not the best.
 enum class Fate {
   simulated,   ///< its predicted time stands against the others'
   unshared,    ///< simulated without what events alone know, which can make it slower but not faster
-  bounded,     ///< what one of its ranks does by itself takes longer than the best
+  bounded,     ///< not simulated: one of its ranks is busy for longer than the best, or no room was left
   too_large,   ///< needs more memory than a rank has
   impossible,  ///< the run refuses it
 };
@@ -45,6 +48,9 @@ struct Outcome {
   /// simulated whatever its bound.
   std::string_view known_as;
   Fate fate = Fate::simulated;
+  /// What one of its ranks takes for a step with its transfers, were no other late: says what is looked at
+  /// first, and is no bound.
+  double alone_seconds = 0;
   double bound_seconds = 0;  ///< that no step is shorter than; what is unshared takes at least its time
   std::optional<double> step_seconds;
   /// Of an epoch, where it decides.
