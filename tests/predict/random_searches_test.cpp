@@ -142,7 +142,7 @@ TEST(Exhaustive, CountsAllStepsOfAnEpoch) { search_for_epochs(10); }
 /// Beyond 64 ranks links are shared by those alone that may win.
 TEST(Search, SharesLinksOfContenders) {
   std::mt19937 random(4);
-  std::size_t unshared = 0, gaps = 0;
+  std::size_t unshared = 0, gaps = 0, short_of_room = 0;
   const int ranks = 66;
   const auto& table = collective::AlgorithmTable::shipped();
   for (int trial = 0; trial < 4; ++trial) {
@@ -168,6 +168,15 @@ TEST(Search, SharesLinksOfContenders) {
     EXPECT_EQ(loose.count(Fate::unshared), 0U);
     EXPECT_LE(*loose.outcomes.front().step_seconds, best_of(plain));
 
+    for (const std::int64_t length : {0, 20'000, 40'000, 80'000}) {
+      const auto part = search(run, ranks, machine, table, {.top = 1, .most_length = length});
+      EXPECT_TRUE(length > 0 || part.count(Fate::simulated) == 1U) << "the first has room";
+      EXPECT_GE(*part.outcomes.front().step_seconds, best_of(all));
+      EXPECT_GE(best_of(all), (1 - part.gap) * *part.outcomes.front().step_seconds * (1 - 1e-12));
+      EXPECT_EQ(part.is_certain, part.gap <= 0);
+      short_of_room += part.gap > 0;
+    }
+
     for (const std::int64_t rounds : {100, 500, 1000, 16000}) {
       const auto part = search(run, ranks, machine, table, {.top = 4, .most_full_rounds = rounds});
       EXPECT_FALSE(part.left_out.any() && part.is_certain) << "nothing is certain without what was left out";
@@ -178,8 +187,10 @@ TEST(Search, SharesLinksOfContenders) {
       gaps += part.gap > 0;
     }
   }
-  std::printf("%zu plans stay unshared, %zu searches have a gap\n", unshared, gaps);
+  std::printf("%zu plans stay unshared, %zu searches have a gap, and %zu for lack of room\n", unshared, gaps,
+              short_of_room);
   EXPECT_GT(unshared, 0U);
+  EXPECT_GT(short_of_room, 0U);
   EXPECT_GT(gaps, 0U);
 }
 

@@ -66,6 +66,24 @@ TEST(Search, TriesVariantsWherePipelinesAreFew) {
   EXPECT_EQ(contenders(plans, 100).size(), plans.count(Fate::simulated));
 }
 
+/// Two ranks send each other the gradients of a million weights, which dwarfs what they compute.
+TEST(Search, LooksFirstAtWhatRanksTakeAlone) {
+  auto run = run_of(tests::model_of("1000", {"linear 1000"}), 2);
+  run.sync.algorithm = collective::Algorithm::ring;
+  machine::Machine machine = machine::Machine::shipped();
+  machine.levels = {
+      {.name = "node",
+       .ranks = 1000,
+       .protocols = {
+           {.send_seconds = 1e-6, .latency_seconds = 1e-6, .byte_seconds = 1e-6, .rendezvous = true}}}};
+  const auto plans = search(run, 2, machine, collective::AlgorithmTable::shipped(), {});
+  const auto data = std::ranges::find(plans.outcomes, "data=2 pipeline=1 tensor=1",
+                                      [](const Outcome& o) { return o.candidate.name(); });
+  ASSERT_NE(data, plans.outcomes.end());
+  EXPECT_GE(data->alone_seconds, 4 * 1000 * 1000 * 1e-6);
+  EXPECT_LE(data->alone_seconds, 1.01 * *data->step_seconds);
+}
+
 TEST(Search, LeavesOutWhatDoesNotFit) {
   const auto run = run_of(tests::model_of("100", {"linear 100", "linear 100", "linear 100"}), 64);
   const auto& machine = machine::Machine::shipped();
