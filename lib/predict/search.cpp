@@ -1,5 +1,6 @@
-/// Best first: what a rank takes by itself says what is looked at more closely next, unless a bound lies
-/// above the best that was simulated: a plan is bounded by one of its stages, by all of them, simulated.
+/// Best first: what a rank takes by itself says what is looked at more closely next, unless a bound says that
+/// it does not come before the best that was simulated: a plan is bounded by one of its stages, by all of
+/// them, simulated. Of equal plans the first among the candidates is the best, in whatever order they come.
 /// Beyond few ranks, where full depth alone knows the machine, a look comes between: a simulation in which
 /// messages do not meet and transfers move on by themselves, which takes no longer. Plans of many ranks are
 /// long: those that are looked at closely are together no longer than the options allow.
@@ -74,10 +75,9 @@ class Search {
       const auto number = open_.begin()->second;
       open_.erase(open_.begin());
       auto& outcome = plans_.outcomes[number];
-      const double bound = bound_of(outcome);
       if (outcome.fate == Fate::unshared) {
-        if (bound < least_ || is_known(outcome) || is_missing(finished_, outcome)) share(outcome);
-      } else if (has_room() && (bound < std::min(least_, contested_) || is_shown(outcome))) {
+        if (may_win(number) || is_known(outcome) || is_missing(finished_, outcome)) share(outcome, number);
+      } else if (has_room() && ((may_win(number) && bound_of(outcome) < contested_) || is_shown(outcome))) {
         if (refined_.insert(number).second)
           refine(outcome, number);
         else
@@ -169,6 +169,9 @@ class Search {
     return true;
   }
 
+  [[nodiscard]] bool may_win(std::size_t number) const {
+    return std::pair(bound_of(plans_.outcomes[number]), number) < best_;
+  }
   /// Whatever its bound.
   [[nodiscard]] bool is_shown(const Outcome& outcome) const {
     return simulated_ < options_.top || is_known(outcome) || is_missing(looked_at_, outcome);
@@ -206,11 +209,11 @@ class Search {
     return std::move(*roles);
   }
 
-  void finish(Outcome& outcome, double step, double epoch) {
+  void finish(Outcome& outcome, std::size_t number, double step, double epoch) {
     outcome.fate = Fate::simulated;
     outcome.step_seconds = step;
     if (options_.objective == Objective::epoch) outcome.epoch_seconds = epoch;
-    least_ = std::min(least_, value_of(outcome));
+    best_ = std::min(best_, std::pair(value_of(outcome), number));
     finished_.insert(pipeline_of(outcome));
   }
 
@@ -225,7 +228,7 @@ class Search {
     if (!asks_for_memory()) outcome.memory = most_memory(subject, roles);
     ++simulated_;
     looked_at_.insert(pipeline_of(outcome));
-    if (depth == sim::Depth::full || !events_alone_.any()) return finish(outcome, step, epoch);
+    if (depth == sim::Depth::full || !events_alone_.any()) return finish(outcome, number, step, epoch);
     outcome.fate = Fate::unshared;
     outcome.bound_seconds = std::max(outcome.bound_seconds, step);
     outcome.epoch_bound_seconds = std::max(outcome.epoch_bound_seconds, epoch);
@@ -234,30 +237,30 @@ class Search {
 
   /// With all of the machine, where rounds still have room. If not, what is slower without sharing cannot be
   /// said to win.
-  void share(Outcome& outcome) {
+  void share(Outcome& outcome, std::size_t number) {
     std::vector<base::Violation> none;
     double step = 0, epoch = 0;
     const auto subject = *this->subject(outcome.candidate, none);
     if (ranks_ <= some_ranks) {
       predict_to(outcome, step, epoch, subject, sim::Depth::full);
-      return finish(outcome, step, epoch);
+      return finish(outcome, number, step, epoch);
     }
     const auto rounds = length_of(outcome, subject).rounds;
     const bool may_be_full = ranks_ <= static_cast<int>(sim::most_full_ranks) && rounds <= left_rounds_;
     if (may_be_full || left_rounds_ > 0) {
       predict_to(outcome, step, epoch, subject, may_be_full ? sim::Depth::automatic : sim::Depth::classes);
       left_rounds_ -= rounds * running_ / ranks_;
-      if (is_shared_) return finish(outcome, step, epoch);
+      if (is_shared_) return finish(outcome, number, step, epoch);
     }
     contested_ = std::min(contested_, bound_of(outcome));
   }
 
   void conclude() {
     if (plans_.count(Fate::simulated) == 0)
-      for (auto& outcome : plans_.outcomes)
-        if (outcome.fate == Fate::unshared) {
+      for (std::size_t o = 0; o < plans_.outcomes.size(); ++o)
+        if (auto& outcome = plans_.outcomes[o]; outcome.fate == Fate::unshared) {
           plans_.left_out = events_alone_;
-          finish(outcome, outcome.bound_seconds, outcome.epoch_bound_seconds);
+          finish(outcome, o, outcome.bound_seconds, outcome.epoch_bound_seconds);
         }
     std::ranges::stable_sort(plans_.outcomes, {}, [&](const Outcome& o) {
       return std::pair(static_cast<int>(o.fate), o.step_seconds ? value_of(o) : bound_of(o));
@@ -287,8 +290,9 @@ class Search {
   std::set<std::pair<double, std::size_t>> open_;  ///< what may be simulated next, the best-looking first
   std::set<std::size_t> refined_;                  ///< those bounded by all of their stages
   std::size_t simulated_ = 0;
-  Pipelines looked_at_, finished_;                          ///< of plans simulated, with all of the machine
-  double least_ = std::numeric_limits<double>::infinity();  ///< what reaches it cannot win
+  Pipelines looked_at_, finished_;  ///< of plans simulated, with all of the machine
+  /// The value and the number of the best: what does not come before it cannot win.
+  std::pair<double, std::size_t> best_{std::numeric_limits<double>::infinity(), 0};
   /// The least bound of a plan for whose rounds no room was left: what reaches it is not looked at.
   double contested_ = std::numeric_limits<double>::infinity();
   /// Of the last prediction: how many ranks were simulated by themselves, whether nothing was left out.

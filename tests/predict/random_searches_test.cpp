@@ -32,9 +32,11 @@ std::vector<std::pair<Candidate, double>> all_simulated(const config::RunOptions
 
 using Truth = std::vector<std::pair<Candidate, double>>;
 
-double best_of(const Truth& all) {
-  return std::ranges::min_element(all, {}, &Truth::value_type::second)->second;
+/// Of equal ones the first.
+const Truth::value_type& best_in(const Truth& all) {
+  return *std::ranges::min_element(all, {}, &Truth::value_type::second);
 }
+double best_of(const Truth& all) { return best_in(all).second; }
 
 /// That no candidate which was not simulated is better than the best; how many there are.
 std::size_t check_ruled_out(const Plans& plans, const Truth& all) {
@@ -71,6 +73,7 @@ void search_on_one_machine(int trials) {
     ASSERT_FALSE(all.empty());
     ASSERT_EQ(plans.outcomes.front().step_seconds, best_of(all))
         << trial << ": " << plans.outcomes.front().candidate.name();
+    EXPECT_EQ(plans.outcomes.front().candidate.name(), best_in(all).first.name()) << trial;
     EXPECT_TRUE(plans.is_certain);
     EXPECT_EQ(plans.outcomes.size() - plans.count(Fate::impossible), all.size());
     for (const auto& outcome : plans.outcomes)
@@ -103,6 +106,7 @@ void search_on_several_machines(int trials) {
         search(run, ranks, machine, collective::AlgorithmTable::shipped(), {.top = 1, .speed = speed});
     ASSERT_EQ(plans.outcomes.front().step_seconds, best_of(all))
         << trial << ": " << plans.outcomes.front().candidate.name();
+    EXPECT_EQ(plans.outcomes.front().candidate.name(), best_in(all).first.name()) << trial;
     EXPECT_TRUE(plans.is_certain);
     ruled_out += check_ruled_out(plans, all);
   }

@@ -84,6 +84,22 @@ TEST(Search, LooksFirstAtWhatRanksTakeAlone) {
   EXPECT_LE(data->alone_seconds, 1.01 * *data->step_seconds);
 }
 
+/// The second of two stages is slow, and busy all the time with however many micro-batches: which of them a
+/// search names does not depend on how many plans it simulates.
+TEST(Search, NamesTheFirstOfEqualPlans) {
+  const auto run =
+      run_of(tests::model_of("200", {"linear 100", "relu", "linear 100", "relu", "linear 5"}), 20);
+  machine::Machine machine = machine::Machine::shipped();
+  machine.flops_per_second = 1e9;
+  const auto& table = collective::AlgorithmTable::shipped();
+  const auto all = search(run, 2, machine, table, {.top = 1000, .speed = {{1, 0.25}}});
+  ASSERT_EQ(all.outcomes[0].step_seconds, all.outcomes[1].step_seconds);
+  for (const std::size_t top : {1, 3, 10}) {
+    const auto best = search(run, 2, machine, table, {.top = top, .speed = {{1, 0.25}}}).outcomes.front();
+    EXPECT_EQ(best.candidate.name(), all.outcomes[0].candidate.name()) << top;
+  }
+}
+
 TEST(Search, LeavesOutWhatDoesNotFit) {
   const auto run = run_of(tests::model_of("100", {"linear 100", "linear 100", "linear 100"}), 64);
   const auto& machine = machine::Machine::shipped();
