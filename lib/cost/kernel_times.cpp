@@ -6,6 +6,8 @@
 #include <map>
 #include <numbers>
 #include <optional>
+#include <string>
+#include <unordered_map>
 
 #include "kernel_family.hpp"
 #include "partita/cost/reuse.hpp"
@@ -136,10 +138,20 @@ class KernelTimes::Table {
 
   [[nodiscard]] const Execution& execution() const { return execution_; }
 
-  /// Of each instruction; nothing where no row would tell.
-  [[nodiscard]] std::vector<Extents> beyond_of(const step::Program& program, std::int64_t batch) const {
-    if (rows_.empty() || machine_.caches.empty()) return {};
-    return beyond_caches(program, batch, execution_, machine_.caches);
+  /// Of each instruction; nothing where no row would tell. Ranks of a stage mostly share theirs, and a search
+  /// comes back to plans.
+  [[nodiscard]] std::shared_ptr<const std::vector<Extents>> beyond_of(const step::Program& program,
+                                                                      std::int64_t batch) const {
+    if (rows_.empty() || machine_.caches.empty()) return std::make_shared<const std::vector<Extents>>();
+    auto text = text_of_touched(program, batch);
+    const auto found = beyond_.find(text);
+    if (found != beyond_.end()) return found->second;
+    auto beyond = std::make_shared<const std::vector<Extents>>(
+        beyond_caches(program, batch, execution_, machine_.caches));
+    const auto bytes = text.size() + beyond->size() * (sizeof(Extents) + machine_.caches.size() * 8 + 16);
+    if (beyond_bytes_ + bytes > most_beyond_bytes) beyond_.clear(), beyond_bytes_ = 0;
+    beyond_bytes_ += bytes;
+    return beyond_.emplace(std::move(text), std::move(beyond)).first->second;
   }
 
   [[nodiscard]] std::vector<double> slowdowns_of(const step::Program& program) const {
@@ -197,6 +209,10 @@ class KernelTimes::Table {
   std::map<KernelKey, std::vector<KernelFamily::Row>> rows_;  ///< by family
   mutable std::map<KernelKey, KernelFamily> families_;
   mutable std::map<KernelKey, InstructionTime> found_;
+  /// By what the program touches; begins anew when it is full.
+  mutable std::unordered_map<std::string, std::shared_ptr<const std::vector<Extents>>> beyond_;
+  mutable std::size_t beyond_bytes_ = 0;
+  static constexpr std::size_t most_beyond_bytes = 256 << 20;
 };
 
 KernelTimes::KernelTimes(const Machine& machine, Execution execution)
@@ -224,7 +240,7 @@ ProgramTimes::ProgramTimes(KernelTimes kernels, const step::Program& program, st
       alike_(step::alike(program).instructions) {}
 
 Extents ProgramTimes::beyond_of(const step::Instruction& instruction) const {
-  return beyond_.empty() ? Extents() : beyond_[index_of(instruction)];
+  return beyond_->empty() ? Extents() : (*beyond_)[index_of(instruction)];
 }
 
 InstructionTime ProgramTimes::of(const step::Instruction& instruction, std::int64_t samples) const {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 #include <optional>
+#include <string>
 #include <tuple>
 #include <utility>
 
@@ -116,6 +117,30 @@ class Addresses {
   std::vector<std::int64_t> code_begin_;  ///< by instruction
 };
 
+/// Numbers one behind the other, seven bits a byte.
+class Text {
+ public:
+  void add(std::int64_t number) {
+    auto rest = static_cast<std::uint64_t>(number);
+    for (; rest >= 128; rest >>= 7)
+      text_.push_back(static_cast<char>(rest % 128 + 128));
+    text_.push_back(static_cast<char>(rest));
+  }
+  template <class Id>
+  void add(std::optional<Id> id) {
+    add(id ? id->value() + 1 : 0);
+  }
+  void add(const std::vector<SlotId>& slots) {
+    add(std::ssize(slots));
+    for (const auto s : slots)
+      add(s.value());
+  }
+  std::string take() && { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
 /// Sums over times (Fenwick 1994, doi:10.1002/spe.4380240306).
 class Sums {
  public:
@@ -202,6 +227,41 @@ double share_beyond(double distance, double cache_bytes) {
 }
 
 }  // namespace
+
+std::string text_of_touched(const Program& program, std::int64_t batch) {
+  Text text;
+  text.add(std::ssize(program.slots));
+  for (const auto& slot : program.slots) {
+    const auto samples = slot.microbatch ? program.microbatch(*slot.microbatch, 0, batch).size() : 0;
+    for (const auto number :
+         {static_cast<std::int64_t>(slot.role), static_cast<std::int64_t>(slot.lifetime),
+          static_cast<std::int64_t>(slot.type), slot.first.value(), program.elements(slot, samples).value()})
+      text.add(number);
+  }
+  text.add(std::ssize(program.buckets));
+  for (const auto& bucket : program.buckets)
+    text.add(bucket.parameters.value());
+  text.add(std::ssize(program.parameters));
+  for (const auto& of_unit : program.parameters) {
+    text.add(std::ssize(of_unit.tensors));
+    for (const auto& tensor : of_unit.tensors)
+      for (const auto number :
+           {static_cast<std::int64_t>(tensor.trained), static_cast<std::int64_t>(tensor.slot.value()),
+            tensor.first.value(), tensor.count.value()})
+        text.add(number);
+  }
+  for (const auto& i : program.instructions) {
+    text.add(static_cast<std::int64_t>(i.kind));
+    text.add(static_cast<std::int64_t>(i.phase));
+    text.add(i.unit);
+    text.add(i.bucket);
+    text.add(i.transfer);
+    text.add(i.conversion);
+    text.add(i.reads);
+    text.add(i.writes);
+  }
+  return std::move(text).take();
+}
 
 std::vector<std::vector<std::int64_t>> beyond_caches(const Program& program, std::int64_t batch,
                                                      const Execution& execution,

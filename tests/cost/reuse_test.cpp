@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <string>
+
 #include "../models.hpp"
 #include "partita/plan/plan.hpp"
 #include "partita/step/build.hpp"
@@ -104,6 +107,32 @@ TEST(Reuse, OfAnUpdateGrowsWithTheOptimizersStates) {
     return total;
   };
   EXPECT_GT(sum(beyond(program, 40 << 20, {.optimizer = "adam"})), sum(beyond(program, 40 << 20)));
+}
+
+/// Ranks of the tensor axis have programs of their own, which touch as much as each other where all divides
+/// evenly; more micro-batches, samples or tensors are another text.
+TEST(Reuse, IsThatOfAllProgramsOfOneText) {
+  const auto model = tests::model_of("64", {"linear 96", "relu", "linear 10"});
+  std::map<std::string, std::vector<std::int64_t>> known;
+  std::size_t programs = 0;
+  for (const int tensor : {1, 2, 3})
+    for (const int microbatches : {1, 2})
+      for (int t = 0; t < tensor; ++t) {
+        const auto plan = plan::choose(
+            model, {.grid = {.tensor = tensor}, .batch = batch, .pipeline = {.microbatches = microbatches}});
+        const auto program = step::build_training_program(model, plan, {.tensor = t}, {});
+        for (const std::int64_t samples : {16, 12}) {
+          const Cache cache{.bytes = kernels::Bytes(24 << 10)};
+          std::vector<std::int64_t> percents;
+          for (const auto& all : beyond_caches(program, samples, {}, std::span(&cache, 1)))
+            percents.push_back(all.front());
+          const auto [same, is_new] = known.emplace(text_of_touched(program, samples), percents);
+          EXPECT_EQ(same->second, percents) << t << " of " << tensor;
+          ++programs;
+        }
+      }
+  EXPECT_LT(known.size(), programs);
+  EXPECT_GE(known.size(), 12U) << "grids, micro-batches and batches differ";
 }
 
 }  // namespace

@@ -89,9 +89,9 @@ class ProgramTimes {
   [[nodiscard]] std::vector<std::int64_t> beyond_of(const step::Instruction&) const;
   std::shared_ptr<const KernelTimes::Table> table_;
   const step::Program* program_;
-  std::vector<std::vector<std::int64_t>> beyond_;  ///< by instruction
-  std::vector<double> slowdowns_;                  ///< by instruction; empty: all 1
-  std::vector<int> alike_;                         ///< by instruction
+  std::shared_ptr<const std::vector<std::vector<std::int64_t>>> beyond_;  ///< by instruction
+  std::vector<double> slowdowns_;                                         ///< by instruction; empty: all 1
+  std::vector<int> alike_;                                                ///< by instruction
   /// What was asked for, by which instructions are alike, samples, and what lies beyond caches.
   mutable std::map<std::tuple<int, std::int64_t, std::vector<std::int64_t>>, InstructionTime> known_;
 };
