@@ -85,7 +85,7 @@ void print_counts(std::ostream& out, const predict::Plans& plans, const predict:
   if (const auto n = plans.count(Fate::bounded))
     out << ", " << n
         << (plans.is_certain
-                ? " ruled out, since one of their ranks alone is busy for longer than the best takes"
+                ? " ruled out, since one of their ranks alone is busy as long as the best takes or longer"
                 : " not simulated, and bounded by how long one of their ranks alone is busy");
   if (const auto n = plans.count(Fate::too_large))
     out << ", " << n << " need more than " << *options.memory << " bytes";
