@@ -12,11 +12,10 @@
 namespace partita::calibrate {
 namespace {
 
-/// From where on a size says nothing of the cache before the outermost one; up to where beyond the outermost
-/// as the system names it; by which factor sizes grow.
-constexpr double above_inner = 4, above_outer = 4, growth = 1.26;
+/// What is read is at least so many times the cache before the outermost one, which then holds none of it,
+/// and at most so many times the outermost as it is named; by which factor sizes grow.
+constexpr double least_of_inner = 2, most_of_outer = 4, growth = 1.26;
 constexpr int passes = 5;
-constexpr double own_share = 0.75;  ///< as much as that of it remains to one of many, if each has its own
 
 /// By all ranks of the group at once; the slowest counts.
 std::vector<Reading> read(comm::Communicator& group, double least, double most_bytes) {
@@ -37,27 +36,38 @@ std::vector<Reading> read(comm::Communicator& group, double least, double most_b
   return readings;
 }
 
+/// The first rank's, on all: nodes may differ, and what ranks read together must not.
+std::vector<machine::Cache> named_caches(comm::Communicator& world) {
+  const auto of_first = [&](auto mine) {
+    const double value = world.rank() == 0 ? static_cast<double>(mine) : 0;
+    return static_cast<std::int64_t>(most(world, value));
+  };
+  auto own = base::data_caches();
+  own.resize(static_cast<std::size_t>(of_first(own.size())));
+  std::vector<machine::Cache> caches;
+  for (const auto& [bytes, cores] : own)
+    caches.push_back({.bytes = kernels::Bytes(of_first(bytes)), .cores = static_cast<int>(of_first(cores))});
+  return caches;
+}
+
 }  // namespace
 
-std::vector<machine::Cache> measure_caches(comm::Communicator& world, comm::Communicator& self, bool at_once,
-                                           std::int64_t most_bytes) {
-  std::vector<machine::Cache> caches;
-  for (const auto& [bytes, cores] : base::data_caches())
-    caches.push_back({.bytes = kernels::Bytes(bytes), .cores = cores});
+std::vector<machine::Cache> measure_caches(comm::Communicator& world, comm::Communicator& self,
+                                           int node_cores, bool at_once, std::int64_t most_bytes) {
+  auto caches = named_caches(world);
   if (caches.size() < 2) return caches;
   auto& outer = caches.back();
-  const double inner_bytes = static_cast<double>(caches[caches.size() - 2].bytes.value()),
-               least = above_inner * inner_bytes,
-               most_read = std::min(above_outer * static_cast<double>(outer.bytes.value()),
-                                    static_cast<double>(most_bytes));
-  double alone = 0;  // nothing found
-  if (world.rank() == 0) alone = find_capacity(read(self, least, most_read)).value_or(0);
+  const auto bytes_of = [](const machine::Cache& cache) { return static_cast<double>(cache.bytes.value()); };
+  const double least = least_of_inner * bytes_of(caches[caches.size() - 2]),
+               most_read = std::min(most_of_outer * bytes_of(outer), static_cast<double>(most_bytes));
+  Capacities found{.readers = world.local_size(), .node_cores = node_cores};
+  if (world.rank() == 0) found.alone = find_capacity(read(self, least, most_read));
   gather_asleep(world);
-  alone = most(world, alone);
-  if (alone == 0) return caches;
-  outer.bytes = kernels::Bytes(static_cast<std::int64_t>(alone));
-  if (at_once && find_capacity(read(world, least, most_read)).value_or(0) >= own_share * alone)
-    outer.cores = 1;
+  if (at_once) found.at_once = find_capacity(read(world, least, most_read));
+  outer = as_read(outer, found);  // as the first rank found it
+  outer = {.bytes = kernels::Bytes(
+               static_cast<std::int64_t>(most(world, world.rank() == 0 ? bytes_of(outer) : 0))),
+           .cores = static_cast<int>(most(world, world.rank() == 0 ? outer.cores : 0))};
   return caches;
 }
 

@@ -8,11 +8,10 @@
 
 namespace partita::calibrate {
 
-/// As the system names them, but for the outermost: guests of other virtual machines use it, too, so that
-/// what a rank has of it is measured, up to `most_bytes`. Ranks that read at once have as much as one alone
-/// where each has a share of its own. Collective over the world, whose first rank reads alone before all read
-/// at once; `at_once`: whether they have a core each.
-std::vector<machine::Cache> measure_caches(comm::Communicator& world, comm::Communicator& self, bool at_once,
-                                           std::int64_t most_bytes);
+/// As the system of the first rank names them, but for the outermost: guests of other virtual machines use it,
+/// too, so that what a rank has of it is measured, up to `most_bytes`. Collective over the world, whose first
+/// rank reads alone before all read at once, if they have a core each (`at_once`).
+std::vector<machine::Cache> measure_caches(comm::Communicator& world, comm::Communicator& self,
+                                           int node_cores, bool at_once, std::int64_t most_bytes);
 
 }  // namespace partita::calibrate

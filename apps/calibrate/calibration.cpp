@@ -99,7 +99,7 @@ void Course::measure_memory() {
   if (leads()) progress_ << "memory" << std::endl;
   const auto size = options_.quick ? beyond_caches / 8 : beyond_caches;
   auto& machine = found_.machine;
-  machine.caches = measure_caches(world_, self_, at_once_, size);
+  machine.caches = measure_caches(world_, self_, cores_, at_once_, size);
   if (leads())
     for (const auto& [bytes, cores] : machine.caches)
       say() << "  cache of " << static_cast<double>(bytes.value()) * 0x1p-20 << " MiB"

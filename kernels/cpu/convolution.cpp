@@ -8,7 +8,6 @@
 #include "elementwise.hpp"
 #include "engine.hpp"
 #include "few_channels.hpp"
-#include "partita/kernels/few_channels.hpp"
 
 namespace partita::kernels::cpu {
 namespace {
@@ -44,14 +43,14 @@ class CpuConvolution final : public Convolution {
     plain_ = memory::desc({s.filters, s.channels, s.kernel.h, s.kernel.w}, f32, Tag::oihw);
     any_ = memory::desc({s.filters, s.channels, s.kernel.h, s.kernel.w}, f32, Tag::any);
     if (s.bias) bias_ = memory::desc({s.filters}, f32, Tag::x);
-    if (flops_of_own_forward(s) > 0) {
+    if (has_own_forward(s)) {
       direct_forward_.emplace(s, threads);
       scratch_bytes_ = std::max(scratch_bytes_, direct_forward_->workspace());
     } else {
       plan_forward();
     }
     plan_backward_data();
-    if (flops_of_own_gradient(s) > 0) {
+    if (has_own_gradient(s)) {
       outer_product_.emplace(s, threads);
       scratch_bytes_ = std::max(scratch_bytes_, outer_product_->workspace());
       reserve(plain_, {});

@@ -6,7 +6,7 @@
 /// 0.19 → 0.17 and 0.40 → 0.22. Wider layers stay with oneDNN: partita/kernels/few_channels.hpp has the limits.
 #pragma once
 
-#include "partita/kernels/backend.hpp"
+#include "partita/kernels/few_channels.hpp"
 
 namespace partita::kernels::cpu {
 

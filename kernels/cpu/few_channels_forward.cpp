@@ -8,6 +8,8 @@
 namespace partita::kernels::cpu {
 namespace {
 
+static_assert(width == own_loops::lanes);
+
 /// The window's rows in elements: `row` contiguous values each, `rows` of them, `next` apart.
 struct Window {
   std::int64_t rows, row, next;
@@ -51,7 +53,7 @@ void pixels(const float* x, const float* packed, const Window& w, float* y, std:
   }
 }
 
-/// One sample: rows in blocks of twelve, four and single pixels.
+/// One sample: rows in wide blocks, narrow ones and single pixels.
 template <int V, bool Relu>
 void sample(const ConvolutionShape& s, const float* x, const float* packed, float* y) {
   const Window w{.rows = s.kernel.h,
@@ -60,17 +62,17 @@ void sample(const ConvolutionShape& s, const float* x, const float* packed, floa
                  .pixel = s.channels * s.stride.w,
                  .filters = s.filters};
   std::int64_t room = s.out_height() * s.out_width() * s.filters;
-  constexpr int wide = V == 1 ? 12 : 8;
+  constexpr int wide = own_loops::wide(V), narrow = own_loops::narrow;
   for (std::int64_t row = 0; row < s.out_height(); ++row) {
     const float* from = x + row * s.stride.h * w.next;
     for (std::int64_t column = 0; column < s.out_width();) {
       const std::int64_t left = s.out_width() - column;
-      const std::int64_t count = left >= wide ? wide : left >= 4 ? 4 : 1;
+      const std::int64_t count = left >= wide ? wide : left >= narrow ? narrow : 1;
       const float* window = from + column * w.pixel;
       if (count == wide)
         pixels<wide, V, Relu>(window, packed, w, y, room);
-      else if (count == 4)
-        pixels<4, V, Relu>(window, packed, w, y, room);
+      else if (count == narrow)
+        pixels<narrow, V, Relu>(window, packed, w, y, room);
       else
         pixels<1, V, Relu>(window, packed, w, y, room);
       column += count;

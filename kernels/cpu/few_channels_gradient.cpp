@@ -9,9 +9,9 @@
 namespace partita::kernels::cpu {
 namespace {
 
-/// Filters (or values of a window row) that are broadcast together: with up to 5 vectors the sums fit 32
+/// Filters (or values of a window row) are broadcast together: with up to 5 vectors the sums fit 32
 /// registers.
-constexpr std::int64_t group = 5;
+using own_loops::group;
 
 }  // namespace
 
@@ -63,6 +63,7 @@ Kernel<Walk> with_group(std::int64_t f) {
   static constexpr Kernel<Walk> all[] = {accumulate<V, R, 1, Walk>, accumulate<V, R, 2, Walk>,
                                          accumulate<V, R, 3, Walk>, accumulate<V, R, 4, Walk>,
                                          accumulate<V, R, 5, Walk>};
+  static_assert(std::size(all) == group);
   return all[f - 1];
 }
 

@@ -1,6 +1,7 @@
 /// Tries all cuts into two levels.
 #include "partita/calibrate/capacity.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -39,6 +40,15 @@ std::optional<double> find_capacity(std::span<const Reading> readings) {
     capacity = bends ? std::optional(std::sqrt(readings[cut - 1].bytes * readings[cut].bytes)) : std::nullopt;
   }
   return capacity;
+}
+
+machine::Cache as_read(machine::Cache named, const Capacities& found) {
+  constexpr double most_of_it = 0.75;
+  if (!found.alone) return named;
+  named.bytes = std::min(named.bytes, kernels::Bytes(static_cast<std::int64_t>(*found.alone)));
+  const bool meet = found.readers * named.cores > found.node_cores;
+  if (meet && found.at_once.value_or(0) >= most_of_it * *found.alone) named.cores = 1;
+  return named;
 }
 
 }  // namespace partita::calibrate

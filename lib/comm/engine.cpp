@@ -50,7 +50,7 @@ class RoundCollective final : public BookedCollective {
   void prepare_window(std::optional<std::int64_t> staged, bool in_window) {
     if (!staged) return;
     slot_bytes_ = static_cast<std::size_t>(collective::slot_bytes(*staged * element_));
-    // A rank that stages less than its peers (hierarchical followers) needs equal slots all the same.
+    // All ranks of a node stage as much (collective::memory_of); slots that differed would overlap, unseen.
     std::uint64_t most = slot_bytes_;
     MPI_Request request = MPI_REQUEST_NULL;
     check(MPI_Iallreduce(MPI_IN_PLACE, &most, 1, MPI_UINT64_T, MPI_MAX, state().node.get(), &request),

@@ -33,17 +33,17 @@ double windows_of(const Extents& s, std::size_t kernel, std::int64_t padding_h, 
                              kernels::windows(s[3] + 2 * padding_w, s[kernel + 1], s[kernel + 3]));
 }
 
+/// Own loops compute whole vectors of filters, and nothing besides.
 std::vector<Part> of_conv(const Run& run, const std::vector<double>& s, double bytes) {
   const auto& shape = run.shape;
-  const double library = run.own_flops > 0 ? 0 : 1;
+  const bool is_own = run.own_flops > 0;
   const double samples = s[0], channels = s[1], filters = s[4], area = s[5] * s[6];
   const double outputs = samples * windows_of(shape, 5, shape[9], shape[10]), sums = outputs * area;
   return {
       {Of::calls, 1},
-      {Of::flops, library * 2 * sums * channels * filters},
-      {Of::flops, library * 2 * sums * channels * padded(filters), false},
-      {Of::flops, library * 2 * sums * padded(channels) * filters, false},
-      {Of::flops, run.own_flops},
+      {Of::flops, is_own ? 0 : 2 * sums * channels * filters},
+      {Of::flops, is_own ? run.own_flops : 2 * sums * channels * padded(filters), false},
+      {Of::flops, is_own ? 0 : 2 * sums * padded(channels) * filters, false},
       {Of::bytes, bytes * (samples * channels * s[2] * s[3] + outputs * filters + area * channels * filters)},
       {Of::bytes, bytes * sums * channels, false}};
 }
@@ -110,6 +110,7 @@ std::vector<double> extents_of(const Run& run) {
   extents.insert(extents.end(), run.marks.begin(), run.marks.end());
   extents.insert(extents.end(), run.beyond.begin(), run.beyond.end());
   extents.push_back(run.active_ranks);
+  extents.push_back(run.own_flops > 0 ? 1 : 0);
   return extents;
 }
 

@@ -100,8 +100,9 @@ class Search {
   /// What looks best comes next: by memory where that decides, else by a step of the run's batch.
   void put(std::size_t number) {
     const auto& o = plans_.outcomes[number];
-    const bool is_known = options_.objective == Objective::memory || o.fate == Fate::unshared;
-    open_.emplace(is_known ? bound_of(o) : o.alone_seconds * filling(o.candidate), number);
+    const double of_step =
+        o.fate == Fate::unshared ? o.bound_seconds : o.alone_seconds * filling(o.candidate);
+    open_.emplace(options_.objective == Objective::memory ? bound_of(o) : of_step, number);
   }
   [[nodiscard]] double value_of(const Outcome& o) const {
     if (options_.objective == Objective::memory) return static_cast<double>(o.memory.value());

@@ -108,6 +108,11 @@ def predicted_points(run):
             for grid, ranks, samples, rate in zip(grids, table["ranks"], table["batch"], table["samples_per_second"])]
 
 
+def kind_of(point):
+    """What stands before the name of a point's series."""
+    return next(kind for kind in sorted(KINDS.values(), reverse=True) if point.series.startswith(kind))
+
+
 def draw_scaling(points):
     """Speed-up over ranks with the ideal line, a panel for strong and one for weak scaling."""
     modes = [mode for mode in ("strong", "weak") if any(point.mode == mode for point in points)]
@@ -121,18 +126,22 @@ def draw_scaling(points):
         ranks = sorted({point.ranks for point in mine})
         fewest = ranks[0]
         axes.plot([fewest, ranks[-1]], [1, ranks[-1] / fewest], color="black", linestyle=":", linewidth=1.4, label=NAMED + "ideal")
-        base = {}  # throughput of the fewest ranks, by batch
+        base = {}  # throughput of the fewest ranks, by kind of run and batch
         for point in mine:
             if point.ranks == fewest:
-                base[point.batch] = max(base.get(point.batch, 0), point.throughput)
+                of = kind_of(point), point.batch
+                base[of] = max(base.get(of, 0), point.throughput)
+        drawn = []
         for i, series in enumerate(dict.fromkeys(point.series for point in mine)):
             of_series = [point for point in mine if point.series == series]
             best = {}
             for point in of_series:
-                # A series that begins with more ranks stands beside the others of its batch; of another batch it begins as if ideal.
-                speed_up = (point.throughput / base[point.batch] if mode == "strong" and point.batch in base
-                            else point.speed_up * of_series[0].ranks / fewest)
+                # What begins with more ranks stands beside what is alike and begins with the fewest; alone it begins as if ideal.
+                of = kind_of(point), point.batch
+                later = mode == "strong" and of_series[0].ranks > fewest and of in base
+                speed_up = point.throughput / base[of] if later else point.speed_up * of_series[0].ranks / fewest
                 best[point.ranks] = max(best.get(point.ranks, 0), speed_up)
+            drawn += best.values()
             style = {"color": RUN_COLOURS[i % len(RUN_COLOURS)], "marker": RUN_MARKERS[i % len(RUN_MARKERS)],
                      "linestyle": "--" if series.startswith(PREDICTED) else "-"}
             axes.plot(list(best), list(best.values()), linewidth=1.6, markersize=5.5, label=NAMED + series, **style)
@@ -141,7 +150,7 @@ def draw_scaling(points):
             poor = [ranks for ranks, speed_up in best.items() if speed_up < 0.5 * ranks / fewest]
             if poor and series.startswith(PREDICTED):
                 words[-1] += f", less than half of it from {plural(min(poor), 'rank')} on"
-        plain_log_axes(axes, ranks, [point.speed_up for point in mine] + [ranks[-1] / fewest])
+        plain_log_axes(axes, ranks, drawn + [ranks[-1] / fewest])
         axes.set(xlabel="ranks", ylabel=f"throughput ÷ that of {plural(fewest, 'rank')}",
                  title="Strong scaling: the same batch" if mode == "strong" else "Weak scaling: the same batch on each data rank")
         axes.grid()

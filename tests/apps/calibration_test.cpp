@@ -236,6 +236,27 @@ TEST(Capacity, IsUnknownWhereNothingBecomesSlower) {
   EXPECT_FALSE(find_capacity(std::span(readings).first(3)).has_value());
 }
 
+constexpr machine::Cache named{.bytes = kernels::Bytes(480 << 20), .cores = 2};
+
+TEST(Capacity, IsThatOfTheSystemWhereNoEndWasFound) {
+  EXPECT_EQ(as_read(named, {.at_once = 1e6, .readers = 2, .node_cores = 2}), named);
+}
+
+TEST(Capacity, IsNoMoreThanTheSystemNames) {
+  EXPECT_EQ(as_read(named, {.alone = 32e6, .readers = 2, .node_cores = 2}).bytes, kernels::Bytes(32'000'000));
+  EXPECT_EQ(as_read(named, {.alone = 900e6, .readers = 2, .node_cores = 2}), named);
+}
+
+/// Two ranks on two cores have one such cache: what each had then, it has alone. On four cores there are two.
+TEST(Capacity, IsACoresOwnWhereThoseThatMeetHaveAsMuch) {
+  const Capacities shares{.alone = 32e6, .at_once = 30e6, .readers = 2, .node_cores = 2};
+  EXPECT_EQ(as_read(named, shares).cores, 1);
+  auto half = shares, apart = shares, lonely = shares;
+  half.at_once = 16e6, apart.node_cores = 4, lonely.at_once.reset();
+  for (const auto& found : {half, apart, lonely})
+    EXPECT_EQ(as_read(named, found).cores, 2);
+}
+
 TEST(Networks, AreTheSameEverywhereAndKeepTheLimits) {
   for (const int ranks : {1, 2, 5})
     for (std::uint32_t index = 0; index < 60; ++index) {

@@ -10,7 +10,6 @@
 
 #include "../models.hpp"
 #include "partita/cost/time.hpp"
-#include "partita/kernels/few_channels.hpp"
 #include "partita/kernels/optimizer.hpp"
 #include "partita/plan/plan.hpp"
 #include "partita/step/build.hpp"
@@ -134,57 +133,6 @@ TEST(KernelTimes, BetweenRowsFollowWhatTheseDifferBy) {
       EXPECT_EQ(ratio > std::sqrt(3), is_slow) << ratio;
       EXPECT_EQ(time.basis, Basis::interpolated);
     }
-}
-
-/// Convolutions by own loops take what their lanes compute, those of a library what theirs do: neither
-/// misleads the other.
-TEST(KernelTimes, OfConvolutionsByOwnLoopsFollowTheirLanes) {
-  const auto seconds = [](const kernels::ConvolutionShape& s) {
-    const double own = kernels::flops_of_own_forward(s);
-    const auto sums = static_cast<double>(s.batch * s.out_height() * s.out_width() * s.kernel.area());
-    return own > 0 ? 1e-6 + own / 90e9 : 5e-6 + 2 * sums * static_cast<double>(s.channels * s.filters) / 30e9;
-  };
-  const auto shape = [](std::int64_t channels, std::int64_t side, std::int64_t filters,
-                        std::int64_t padding) {
-    return kernels::ConvolutionShape{.batch = 16,
-                                     .channels = channels,
-                                     .height = side,
-                                     .width = side,
-                                     .filters = filters,
-                                     .kernel = 5,
-                                     .padding = padding,
-                                     .layout = kernels::Layout::nhwc};
-  };
-  auto machine = Machine::shipped();
-  for (const std::int64_t channels : {1, 4, 12})
-    for (const std::int64_t side : {9, 16, 32})
-      for (const std::int64_t filters : {6, 16, 32})
-        for (const std::int64_t padding : {0, 2}) {
-          const auto s = shape(channels, side, filters, padding);
-          auto key = product_key({16, channels, side, side, filters, 5, 5, 1, 1, padding, padding}, forward,
-                                 1, "conv");
-          key.layout = "nhwc";
-          measure(machine, key, seconds(s));
-        }
-  for (const std::int64_t channels : {2, 6})
-    for (const std::int64_t side : {14, 27})
-      for (const std::int64_t filters : {10, 20})
-        for (const std::int64_t padding : {0, 2}) {
-          const auto extents = std::to_string(side) + "x" + std::to_string(side);
-          const auto model = tests::model_of(
-              std::to_string(channels) + "x" + extents,
-              {"conv " + std::to_string(filters) + " kernel=5 padding=" + std::to_string(padding), "flatten",
-               "linear 5"});
-          const auto program = step::build_training_program(
-              model, plan::choose(model, {.batch = 16}), {},
-              {.type = kernels::DataType::float32, .layout = kernels::Layout::nhwc});
-          const auto& first =
-              *std::ranges::find(program.instructions, Kind::forward, &step::Instruction::kind);
-          const auto time = ProgramTimes(KernelTimes(machine), program, 16).of(first, 16);
-          constexpr double between_channels = 0.1;  // an operand that only the library's time grows with
-          expect_near(time, seconds(shape(channels, side, filters, padding)),
-                      padding == 0 ? 0.03 : between_channels, Basis::interpolated);
-        }
 }
 
 /// A row whose few runs lie far apart may be wrong by as much: others nearby are believed more.

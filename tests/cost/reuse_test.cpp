@@ -4,10 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
 #include <map>
+#include <set>
 #include <string>
 
 #include "../models.hpp"
+#include "partita/base/error.hpp"
 #include "partita/plan/plan.hpp"
 #include "partita/step/build.hpp"
 
@@ -133,6 +137,58 @@ TEST(Reuse, IsThatOfAllProgramsOfOneText) {
       }
   EXPECT_LT(known.size(), programs);
   EXPECT_GE(known.size(), 12U) << "grids, micro-batches and batches differ";
+}
+
+/// Each part of a program that says what an instruction touches, changed alone.
+TEST(Reuse, HasAnotherTextForAllThatSaysWhatIsTouched) {
+  const auto model =
+      tests::model_of("2x8x8", {"conv 4 kernel=3 padding=1 placement=batch", "relu", "maxpool 2", "flatten",
+                                "linear 12 placement=column", "linear 6 placement=batch"});
+  const auto plan = plan::choose(
+      model, {.grid = {.data = 2, .tensor = 2}, .batch = batch, .pipeline = {.microbatches = 2}});
+  const auto program = step::build_training_program(model, plan, {}, {});
+  const step::SlotId slot(1);
+  const auto unit = [](step::Program & p) -> auto& {
+    return *std::ranges::find_if(p.parameters, [](const auto& of_unit) { return !of_unit.tensors.empty(); });
+  };
+  using step::Instruction;
+  const auto with = [](step::Program& p, const auto& has) -> Instruction& {
+    const auto found =
+        std::ranges::find_if(p.instructions, [&](const Instruction& i) { return has(i).has_value(); });
+    base::expect(found != p.instructions.end(), "the program has such an instruction");
+    return *found;
+  };
+  const std::function<void(step::Program&)> changes[] = {
+      [&](auto& p) { p.slots[slot].role = step::SlotRole::metric; },
+      [&](auto& p) {
+        auto& life = p.slots[slot].lifetime;
+        life = life == step::Lifetime::step ? step::Lifetime::run : step::Lifetime::step;
+      },
+      [&](auto& p) { p.slots[slot].type = kernels::DataType::float64; },
+      [&](auto& p) { p.slots[slot].first += kernels::Elements(1); },
+      [&](auto& p) { p.slots[slot].fixed += kernels::Elements(1); },
+      [&](auto& p) {
+        p.buckets[step::BucketId(0)].parameters = p.buckets[step::BucketId(0)].gradients.front();
+      },
+      [&](auto& p) { unit(p).tensors.front().trained = !unit(p).tensors.front().trained; },
+      [&](auto& p) { unit(p).tensors.front().slot = slot; },
+      [&](auto& p) { unit(p).tensors.front().first += kernels::Elements(1); },
+      [&](auto& p) { unit(p).tensors.front().count += kernels::Elements(1); },
+      [&](auto& p) { p.instructions.front().kind = step::Kind::combine; },
+      [&](auto& p) { p.instructions.front().phase = step::Phase::data; },
+      [&](auto& p) { with(p, [](auto& i) { return i.unit; }).unit.reset(); },
+      [&](auto& p) { with(p, [](auto& i) { return i.bucket; }).bucket.reset(); },
+      [&](auto& p) { with(p, [](auto& i) { return i.transfer; }).transfer.reset(); },
+      [&](auto& p) { with(p, [](auto& i) { return i.conversion; }).conversion.reset(); },
+      [&](auto& p) { p.instructions.front().reads.push_back(slot); },
+      [&](auto& p) { p.instructions.front().writes.push_back(slot); },
+  };
+  std::set<std::string> texts{text_of_touched(program, batch)};
+  for (const auto& change : changes) {
+    auto changed = program;
+    change(changed);
+    EXPECT_TRUE(texts.insert(text_of_touched(changed, batch)).second) << texts.size();
+  }
 }
 
 }  // namespace

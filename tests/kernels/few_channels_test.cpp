@@ -39,6 +39,7 @@ TEST(OwnLoops, LeaveOthersToALibrary) {
   other_layout.layout = Layout::nchw;
   empty.batch = 0;
   for (const auto& s : {padded, other_layout, empty, shape(16, 12, 64, 3)}) {
+    EXPECT_FALSE(has_own_forward(s) || has_own_gradient(s));
     EXPECT_EQ(flops_of_own_forward(s), 0);
     EXPECT_EQ(flops_of_own_gradient(s), 0);
   }

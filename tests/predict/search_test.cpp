@@ -100,6 +100,25 @@ TEST(Search, NamesTheFirstOfEqualPlans) {
   }
 }
 
+/// What decides is an epoch or a step, and plans are looked at in the same order: where an epoch is of equal
+/// steps, as many are ruled out, though sixteen ranks share links.
+TEST(Search, LooksAtNoMorePlansForAnEpochThanForAStep) {
+  const auto run = run_of(tests::model_of("60", {"linear 80", "relu", "linear 10"}), 64);
+  machine::Machine machine = machine::Machine::shipped();
+  machine.levels = {{.name = "node",
+                     .ranks = 1024,
+                     .protocols = {{.latency_seconds = 1e-7, .byte_seconds = 1e-11}},
+                     .topology = {.kind = "crossbar", .extents = {}, .link_bytes_per_second = 1e11}}};
+  const auto& table = collective::AlgorithmTable::shipped();
+  const auto step = search(run, 16, machine, table, {});
+  const auto epoch = search(run, 16, machine, table, {.objective = Objective::epoch, .samples = 6400});
+  EXPECT_GT(step.count(Fate::bounded), 0U);
+  EXPECT_GT(step.count(Fate::unshared), 0U);
+  for (const auto fate : {Fate::simulated, Fate::unshared, Fate::bounded})
+    EXPECT_EQ(epoch.count(fate), step.count(fate)) << static_cast<int>(fate);
+  EXPECT_EQ(epoch.outcomes.front().candidate.name(), step.outcomes.front().candidate.name());
+}
+
 TEST(Search, LeavesOutWhatDoesNotFit) {
   const auto run = run_of(tests::model_of("100", {"linear 100", "linear 100", "linear 100"}), 64);
   const auto& machine = machine::Machine::shipped();

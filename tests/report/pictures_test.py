@@ -225,8 +225,14 @@ def check_predicted_scaling(folder):
         assert "less than half of it from 8 ranks on" in picture.alt and picture.caption.startswith("Dashed: predicted."), picture.alt
         check_layout(picture, f"predicted {mode} scaling")
         if mode == "strong":  # beside it a grid that begins with more ranks, at half the rate
-            other = [p._replace(series="predicted: other", throughput=p.throughput / 2) for p in points[1:]]
-            assert "predicted: other: 1.80 times at 8 ranks (ideal 8)" in scaling.draw_scaling(points + other).alt
+            other = [p._replace(series="predicted: other", throughput=p.throughput / 4) for p in points[1:]]
+            measured = [p._replace(series="data, batch 1024", throughput=p.throughput / 3) for p in points]
+            several = scaling.draw_scaling(points + other + measured)
+            assert "predicted: other: 0.90 times at 8 ranks (ideal 8)" in several.alt, several.alt
+            assert "strong, data, batch 1024: 3.60 times at 8 ranks" in several.alt, several.alt
+            check_layout(several, "several series")
+            low, _ = several.figure.axes[0].get_ylim()
+            assert low <= 0.45, low  # all that is drawn lies inside
     alone, table.grid = table.grid, {"data": 1, "pipeline": 1, "tensor": 4}
     assert {p.series for p in scaling.predicted_points(table)} == {"predicted: data × tensor 4, batch 4096 a data rank"}
     table.grid = alone

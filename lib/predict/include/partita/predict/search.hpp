@@ -28,8 +28,9 @@ struct SearchOptions {
   /// Rounds of transfers in all steps that are simulated by events, beyond 64 ranks and where only these know
   /// all of the machine; of ranks that are alike those of one count. The other plans remain `unshared`.
   std::int64_t most_full_rounds = 500'000;
-  /// Instructions, and rounds of their transfers, of all ranks in a step of the plans that are simulated,
-  /// beyond 64 ranks. The plans for which no room is left remain `bounded`; the first has room in any case.
+  /// Instructions, and rounds of their transfers, of all ranks in a step of the plans that are simulated, and
+  /// of one rank of each stage of those that are bounded by all stages, beyond 64 ranks. The plans for which
+  /// no room is left remain `bounded`; the first has room in any case.
   std::int64_t most_length = 100'000'000;
 };
 

@@ -11,7 +11,7 @@ namespace partita::step {
 /// Numbers from 0. Instructions of one number run the same kernel on slots of the same sizes, and transfers
 /// of one number exchange the same with the same ranks, where their micro-batches have as many samples.
 struct Alike {
-  std::vector<int> instructions;  ///< by instruction; of a start and a wait that of its transfer
+  std::vector<int> instructions;  ///< by instruction; starts of alike transfers are alike, and so are waits
   base::IdVector<TransferId, int> transfers;
 };
 
