@@ -113,7 +113,7 @@ std::vector<Key> grid_and_model_keys() {
           [](O& o) -> auto& { return o.automatic.candidates; }, false).as(KeyRole::none),
       optional_number<int>(
           "auto.measure",
-          "rounds in which strategy=auto tries its best plans; 0: only predicts; default: up to 3 in 1 % of the steps",
+          "rounds in which strategy=auto tries its best plans; 0: only predicts; default: up to 3 in 0.5 % of the steps",
           {0, 1000},
           [](O& o) -> auto& { return o.automatic.measure; }, false).as(KeyRole::none),
       of_replanning(boolean(

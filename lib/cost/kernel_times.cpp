@@ -92,13 +92,18 @@ double variance_of(const machine::KernelTime& row) {
   return of_median * deviation * deviation / static_cast<double>(row.runs);
 }
 
-/// The machine as a rank has it among so many.
+/// Its rates and caches as a rank has them among so many; its rows, which are many, stay where they are.
 Machine shared_by(const Machine& machine, int active_ranks) {
-  Machine mine = machine;
-  mine.kernels.clear();
+  Machine mine;
+  mine.flops_per_second = machine.flops_per_second;
+  mine.call_seconds = machine.call_seconds;
+  mine.main_bytes_per_second = machine.main_bytes_per_second;
+  mine.cache_bytes_per_second = machine.cache_bytes_per_second;
+  mine.caches = machine.caches;
+  mine.slowdowns = machine.slowdowns;
   if (active_ranks <= 1) return mine;
   for (const auto& memory : machine.shared_memory)
-    if (memory.active_ranks <= active_ranks || mine.shared_memory.front() == memory)
+    if (memory.active_ranks <= active_ranks || machine.shared_memory.front() == memory)
       mine.main_bytes_per_second = memory.bytes_per_second;
   return mine;
 }

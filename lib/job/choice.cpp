@@ -30,16 +30,6 @@ Input split_by(Input input, std::size_t plan) {
   return input;
 }
 
-/// As many as are asked for; else no more than a share of the training's steps allows.
-int rounds_of(const Input& input) {
-  constexpr int most_rounds = 3;
-  constexpr std::int64_t steps_for_one = 100;  // 1 %
-  if (input.options.automatic.measure) return *input.options.automatic.measure;
-  const auto steps = input.options.train.steps_on(input.data->train.samples);
-  const auto of_round = static_cast<std::int64_t>(input.plans.size()) * steps_of_turn;
-  return static_cast<int>(std::clamp<std::int64_t>(steps / (steps_for_one * of_round), 1, most_rounds));
-}
-
 }  // namespace
 
 config::RunOptions Input::unsplit() const {
@@ -70,6 +60,16 @@ void choose_plan(Input& input, int world_size) {
   input.planning_seconds = base::now_seconds() - begin;
 }
 
+int rounds_of_race(const Input& input) {
+  if (input.plans.size() < 2) return 0;
+  if (input.options.automatic.measure) return *input.options.automatic.measure;
+  constexpr std::int64_t most_rounds = 3, steps_for_one = 200;  // half a percent
+  const std::int64_t least_rounds = input.machine.kernels.empty() ? 1 : 0;
+  const auto steps = input.options.train.steps_on(input.data->train.samples);
+  const auto of_round = static_cast<std::int64_t>(input.plans.size()) * steps_of_turn;
+  return static_cast<int>(std::clamp(steps / (steps_for_one * of_round), least_rounds, most_rounds));
+}
+
 Input race_plans(const Job& job, const run::TrainingOptions& training, kernels::Backend& backend) {
   const double begin = base::now_seconds();
   const auto& data = job.input.data->train;
@@ -83,7 +83,7 @@ Input race_plans(const Job& job, const run::TrainingOptions& training, kernels::
     trials.back()->step();
   }
   std::vector<std::vector<double>> seconds(trials.size());
-  for (int round = rounds_of(input); round > 0; --round)
+  for (int round = rounds_of_race(input); round > 0; --round)
     for (std::size_t p = 0; p < trials.size(); ++p)
       for (int s = 0; s < steps_of_turn; ++s) {
         double slowest = trials[p]->step();

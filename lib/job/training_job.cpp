@@ -277,8 +277,7 @@ int run_training(const Job& job) {
                    << ", none was measured" << std::endl;
   }
   if (job.input.plans.empty()) return run_planned(job, asked, *backend, threads);
-  const bool races = options.automatic.measure.value_or(1) > 0 && job.input.plans.size() > 1;
-  const Input chosen = races ? race_plans(job, asked, *backend) : job.input;
+  const Input chosen = rounds_of_race(job.input) > 0 ? race_plans(job, asked, *backend) : job.input;
   const Job planned = job.with(chosen);
   tell_plans(planned);
   return run_planned(planned, asked, *backend, threads);
