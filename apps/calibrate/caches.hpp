@@ -8,9 +8,9 @@
 
 namespace partita::calibrate {
 
-/// As the system of the first rank names them, but for the outermost: guests of other virtual machines use it,
-/// too, so that what a rank has of it is measured, up to `most_bytes`. Collective over the world, whose first
-/// rank reads alone before all read at once, if they have a core each (`at_once`).
+/// As the system of the first rank names them, but for the outermost: guests of other virtual machines use
+/// it, too, so that what a rank has of it is measured, up to `most_bytes`. Collective over the world, whose
+/// first rank reads alone before all read at once, if they have a core each (`at_once`).
 std::vector<machine::Cache> measure_caches(comm::Communicator& world, comm::Communicator& self,
                                            int node_cores, bool at_once, std::int64_t most_bytes);
 

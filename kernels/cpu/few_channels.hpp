@@ -3,7 +3,8 @@
 /// oneDNN pads channels to the vector's 16 lanes and keeps blocked layouts in mind; on the MNIST CNN (1 → 10
 /// and 10 → 20 channels) it reaches 27–45 % of the FMA peak forward and 36–38 % in the weight gradient.
 /// Measured on one Zen 5 core at batch 64, milliseconds: forward 0.25 → 0.14 and 0.34 → 0.24, weight gradient
-/// 0.19 → 0.17 and 0.40 → 0.22. Wider layers stay with oneDNN: partita/kernels/few_channels.hpp has the limits.
+/// 0.19 → 0.17 and 0.40 → 0.22. Wider layers stay with oneDNN: partita/kernels/few_channels.hpp has the
+/// limits.
 #pragma once
 
 #include "partita/kernels/few_channels.hpp"

@@ -27,9 +27,9 @@ struct Capacities {
   int node_cores = 1;
 };
 
-/// A cache that the system names, as ranks have it: no more than is named, and as named where no end was found.
-/// It is each core's own where more read at once than the node has such caches, and still each had most of
-/// what one has alone.
+/// A cache that the system names, as ranks have it: no more than is named, and as named where no end was
+/// found. It is each core's own where more read at once than the node has such caches, and still each had
+/// most of what one has alone.
 machine::Cache as_read(machine::Cache named, const Capacities&);
 
 }  // namespace partita::calibrate
