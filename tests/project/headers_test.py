@@ -14,7 +14,7 @@ assert len(headers) > 30, headers
 
 
 def errors(header):
-    command = [compiler, "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", *options, *(f"-I{root}" for root in roots),
+    command = [compiler, "-std=c++20", "-fsyntax-only", *options, *(f"-I{root}" for root in roots),
                "-x", "c++", "-include", str(header), "/dev/null"]
     result = subprocess.run(command, capture_output=True, text=True)
     return f"{header}\n{result.stderr}" if result.returncode != 0 else ""
