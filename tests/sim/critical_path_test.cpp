@@ -40,7 +40,7 @@ Chain one_message() {
 
 /// In seconds: work before and after by rank; of the message 2 to send, 3 on the way and 5 for its bytes, 7
 /// to receive; 0.25 to start, 0.5 to wait.
-Costs costs_of(std::vector<std::pair<double, double>> work, bool rendezvous) {
+Costs costs_of(const std::vector<std::pair<double, double>>& work, bool rendezvous) {
   const machine::MessageTime time{
       .send = seconds(2), .latency = seconds(3), .bytes = seconds(5), .rendezvous = rendezvous};
   return {.instruction =
