@@ -1,11 +1,13 @@
 """What it costs to believe partita-plan: every plan of a training is run, and the predicted best is held against the measured best.
 
 Usage: python3 scripts/measure_regret.py MACHINE [--ranks 2] [--rounds 5] [--batches 32,256] [--seconds 0.3] [--limit 300] [--plans N]
-           [--only WORD] [--output TABLE.csv]
+           [--screen FACTOR] [--only WORD] [--output TABLE.csv]
 Wants h5py, and MNIST under PARTITA_DATA_DIR. Each plan is run from its run file (partita-plan --write-all), once a round, all plans of a
 training in turn. A run measures for about --seconds, but two steps at least; the first round counts steps by prediction, the others by what
 the first one took. A run that fails, or takes longer than --limit seconds, ends its plan, which is counted as failed. --plans: of each
-training the best N/2 by prediction and as many others drawn by chance, where all would take too long. What all will take is said before.
+training the best N/2 by prediction and as many others drawn by chance, where all would take too long. --screen: plans that take more than
+FACTOR times the fastest in the first round are not run again, and what they took there counts for all rounds; those that a choice can fall on
+are always run. What all will take is said before.
 The regret of a choice is what it takes more than the best, which is chosen on one half of the rounds and judged on the other, so that luck
 is not taken for speed: @1 the first by prediction, @3 the fastest of the three that strategy=auto tries; beside them data
 parallelism alone, the tensor axis within a node and data parallelism between, and a plan drawn by chance. `ties`: plans that the rounds
@@ -25,7 +27,7 @@ import time
 
 import h5py
 
-from partita.regret import CHOICES, Plan, chosen_of, interval, regrets, tied
+from partita.regret import CHOICES, Plan, chosen_of, interval, near, regrets, tied
 from partita.trainings import BINARIES, RUN_FILES, WARM_UP, failure_of, kendall, parser, run, run_file, step_seconds, steps_within, write_table
 
 limits = {"@1": (0.05, 0.15), "@3": (0.015, None)}  # of the mean, of the largest
@@ -69,10 +71,17 @@ class Training:
         self.steps[plan] = steps_within(options.seconds, plan.measured[0], least=2)
 
     def measure_all(self, options):
-        for _ in range(options.rounds):
+        again = self.plans
+        for number in range(options.rounds):
             for plan in self.plans:
-                if not plan.failure:
+                if plan.failure:
+                    continue
+                if plan in again:
                     self.measure(plan, options)
+                else:
+                    plan.measured.append(plan.measured[0])
+            if number == 0:
+                again = near(self.plans, options.screen)
 
 
 def warm_up(steps):
@@ -171,11 +180,14 @@ def main():
     arguments.add_argument("--seconds", type=float, default=0.3)
     arguments.add_argument("--limit", type=float, default=300)
     arguments.add_argument("--plans", type=int, default=1000)
+    arguments.add_argument("--screen", type=float, default=math.inf)
     arguments.add_argument("--only", default="")
     arguments.add_argument("--output", type=pathlib.Path)
     options = arguments.parse_args()
     if options.rounds < 2:
         arguments.error("--rounds: at least 2, since one half chooses and the other judges")
+    if options.screen < 1:
+        arguments.error("--screen: at least 1, which only the fastest takes")
     models = [model for model in RUN_FILES if options.only in model]
     measured = []
     with tempfile.TemporaryDirectory() as name:

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <numeric>
+#include <utility>
 
 #include "partita/base/cores.hpp"
 #include "partita/calibrate/capacity.hpp"
@@ -52,10 +53,10 @@ std::vector<machine::Cache> named_caches(comm::Communicator& world) {
 
 }  // namespace
 
-std::vector<machine::Cache> measure_caches(comm::Communicator& world, comm::Communicator& self,
-                                           int node_cores, bool at_once, std::int64_t most_bytes) {
+Caches measure_caches(comm::Communicator& world, comm::Communicator& self, int node_cores, bool at_once,
+                      std::int64_t most_bytes) {
   auto caches = named_caches(world);
-  if (caches.size() < 2) return caches;
+  if (caches.size() < 2) return {.all = std::move(caches)};
   auto& outer = caches.back();
   const auto bytes_of = [](const machine::Cache& cache) { return static_cast<double>(cache.bytes.value()); };
   const double least = least_of_inner * bytes_of(caches[caches.size() - 2]),
@@ -68,7 +69,7 @@ std::vector<machine::Cache> measure_caches(comm::Communicator& world, comm::Comm
   outer = {.bytes = kernels::Bytes(
                static_cast<std::int64_t>(most(world, world.rank() == 0 ? bytes_of(outer) : 0))),
            .cores = static_cast<int>(most(world, world.rank() == 0 ? outer.cores : 0))};
-  return caches;
+  return {.all = std::move(caches), .read_bytes = most_read, .has_end = found.alone.has_value()};
 }
 
 }  // namespace partita::calibrate

@@ -91,19 +91,22 @@ void Course::measure_sharing() {
   cores = calibrate::measure_sharing(environment_, world_, self_, cores_);
   if (leads())
     say() << "  " << cores.number << (cores.number == 1 ? " core" : " cores") << ", yield "
-          << cores.yield_seconds * 1e9 << " ns, slice " << 1e3 / cores.slices_per_second << " ms"
-          << std::endl;
+          << cores.yield_seconds * 1e9 << " ns" << std::endl;
 }
 
 void Course::measure_memory() {
   if (leads()) progress_ << "memory" << std::endl;
   const auto size = options_.quick ? beyond_caches / 8 : beyond_caches;
   auto& machine = found_.machine;
-  machine.caches = measure_caches(world_, self_, cores_, at_once_, size);
+  const auto caches = measure_caches(world_, self_, cores_, at_once_, size);
+  machine.caches = caches.all;
   if (leads())
     for (const auto& [bytes, cores] : machine.caches)
       say() << "  cache of " << static_cast<double>(bytes.value()) * 0x1p-20 << " MiB"
             << (cores == 1 ? "" : " of " + std::to_string(cores) + " cores") << std::endl;
+  if (leads() && caches.read_bytes > 0 && !caches.has_end)
+    note("the outermost cache is as large as the system says: no end of it was found up to " +
+         std::to_string(static_cast<int>(caches.read_bytes * 0x1p-20)) + " MiB");
   const auto say_rate = [&](const std::string& where, int active, double rate) {
     say() << "  " << where << " " << rate * 1e-9 << " GB/s a rank, " << active
           << (active == 1 ? " rank active" : " ranks active") << std::endl;

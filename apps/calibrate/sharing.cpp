@@ -16,9 +16,6 @@ using collective::Purpose;
 constexpr int messages = 100, repetitions = 21;
 /// Of a node: more on one core would take seconds to say that they are there.
 constexpr int most_ranks = 8;
-constexpr double turns_seconds = 0.3;
-/// Who reads the clock and is held up for longer has lost its core to the other.
-constexpr double least_turn_seconds = 50e-6;
 
 /// The first core that this process may use.
 int first_core() {
@@ -77,18 +74,6 @@ double one_way_seconds(comm::Communicator& ranks, int other, bool answers) {
   return results::percentile(seconds, quick_share);
 }
 
-/// How long others had the core, each time, while this rank computed.
-std::vector<double> turns_of_others() {
-  std::vector<double> turns;
-  double last = base::now_seconds();
-  for (const double end = last + turns_seconds; last < end;) {
-    const double now = base::now_seconds();
-    if (now - last > least_turn_seconds) turns.push_back(now - last);
-    last = now;
-  }
-  return turns;
-}
-
 }  // namespace
 
 machine::Cores measure_sharing(comm::MpiEnvironment& environment, comm::Communicator& world,
@@ -102,8 +87,6 @@ machine::Cores measure_sharing(comm::MpiEnvironment& environment, comm::Communic
   const bool meet = crowded.size() > 1 && crowded.nodes()[0] == crowded.nodes()[1];
   if (meet && crowded.rank() < 2) {
     const double one_way = one_way_seconds(crowded, 1 - crowded.rank(), crowded.rank() == 1);
-    const auto turns = turns_of_others();
-    if (!turns.empty()) found.slices_per_second = 1 / results::median(turns);
     if (crowded.rank() == 0) found.yield_seconds = std::max(0.0, one_way - one_way_seconds(self, 0, false));
   }
   gather_asleep(crowded);

@@ -80,7 +80,7 @@ void print_counts(std::ostream& out, const predict::Plans& plans, const predict:
   out << plans.outcomes.size() << " plans: " << plans.count(Fate::simulated) << " simulated";
   if (const auto n = plans.count(Fate::unshared))
     out << ", " << n
-        << " simulated without sharing of links and cores and without polling (unshared), which takes no "
+        << " simulated without sharing of links and without polling (unshared), which takes no "
            "longer";
   if (const auto n = plans.count(Fate::bounded))
     out << ", " << n
@@ -118,7 +118,7 @@ void print(std::ostream& out, const predict::Plans& plans, const predict::Search
   if (plans.ranks_share_cores) out << predict::text_of_shared_cores() << "\n";
   if (plans.is_certain)
     out << "The first is the best of all in this model of the machine.\n";
-  else if (!plans.ranks_share_cores && !plans.left_out.any())
+  else if (!plans.left_out.any())
     out << "The best of all takes at most " << std::setprecision(3) << 100 * plans.gap
         << " % less than the first in this model of the machine.\n";
 }

@@ -96,7 +96,6 @@ void write(std::ostream& out, const Export& wanted, const predict::Subject& subj
   supposed.machine.progress = machine::Progress::independent;
   for (auto& part : supposed.machine.parts)
     part.machine.progress = machine::Progress::independent;
-  supposed.machine.cores = {};
   const auto prediction = predict::predict(subject, supposed, batch, 3, sim::Depth::automatic);
   const auto costs = predict::costs_of(subject, supposed, prediction.roles, batch);
   const auto texts = predict::texts_of(wanted.format, predict::schedule_of(subject, prediction.roles, costs),

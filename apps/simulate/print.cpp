@@ -173,7 +173,7 @@ void print(std::ostream& out, const predict::Subject& subject, const predict::Su
   out << "\n";
   print_busiest_link(out, prediction.simulation);
   if (const auto text = predict::text_of(prediction.simulation.left_out); !text.empty()) out << text << "\n";
-  if (prediction.simulation.ranks_share_cores) out << predict::text_of_shared_cores() << "\n";
+  if (prediction.ranks_share_cores) out << predict::text_of_shared_cores() << "\n";
   print_phases(out, prediction);
   print_critical_path(out, subject, supposed, prediction);
   if (prediction.roles.by_rank.size() <= most_listed_ranks)

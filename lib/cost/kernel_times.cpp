@@ -255,6 +255,8 @@ InstructionTime ProgramTimes::of(const step::Instruction& instruction, std::int6
   if (is_new) known->second = table_->of(*program_, instruction, samples, std::get<2>(known->first));
   auto found = known->second;
   if (!slowdowns_.empty()) found.time = machine::scaled(found.time, slowdowns_[index]);
+  const double crowding = table_->execution().crowding;
+  if (crowding > 1) found.time = machine::scaled(found.time, crowding);
   return found;
 }
 

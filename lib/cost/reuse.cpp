@@ -211,12 +211,12 @@ class Touches {
   std::int64_t all_ = 0;     ///< bytes that were touched
 };
 
-/// Of each cache, what a rank has of it beside others that are active.
-std::vector<double> bytes_of_rank(std::span<const machine::Cache> caches, int active_ranks) {
+/// Of each cache, what a rank has of it beside others that are active, and those that share its core.
+std::vector<double> bytes_of_rank(std::span<const machine::Cache> caches, const Execution& execution) {
   std::vector<double> bytes;
   for (const auto& cache : caches)
-    bytes.push_back(static_cast<double>(cache.bytes.value()) /
-                    std::clamp(active_ranks, 1, std::max(cache.cores, 1)));
+    bytes.push_back(static_cast<double>(cache.bytes.value()) / execution.crowding /
+                    std::clamp(execution.active_ranks, 1, std::max(cache.cores, 1)));
   return bytes;
 }
 
@@ -266,7 +266,7 @@ std::string text_of_touched(const Program& program, std::int64_t batch) {
 std::vector<std::vector<std::int64_t>> beyond_caches(const Program& program, std::int64_t batch,
                                                      const Execution& execution,
                                                      std::span<const machine::Cache> caches) {
-  const auto cache_bytes = bytes_of_rank(caches, execution.active_ranks);
+  const auto cache_bytes = bytes_of_rank(caches, execution);
   const Addresses addresses(program, batch, states_of(execution));
   std::vector<std::vector<Range>> touched;
   std::size_t ranges = 0;

@@ -10,6 +10,7 @@
 #include "partita/cost/work.hpp"
 #include "partita/memory/arena.hpp"
 #include "partita/plan/grid.hpp"
+#include "partita/predict/candidates.hpp"
 #include "partita/sim/simulate.hpp"
 #include "partita/step/check.hpp"
 #include "partita/step/memory.hpp"
@@ -74,8 +75,10 @@ void describe_role(std::ostream& out, const step::Program& program, const model:
 
 /// What the event model says of all ranks together.
 void describe_simulation(std::ostream& out, const step::ProgramsByRank& programs, std::int64_t batch,
-                         const machine::Machine& machine, const step::Site& site) {
-  const auto simulation = sim::simulate(programs, sim::costs_on(machine, programs, batch, site), 3);
+                         const machine::Machine& machine, const step::Site& site,
+                         const cost::Execution& execution) {
+  const auto simulation =
+      sim::simulate(programs, sim::costs_on(machine, programs, batch, site, execution), 3);
   out << "\nevent model of a step at " << machine.flops_per_second / 1e9 << " GFLOP/s and "
       << machine.link_bytes_per_second / 1e9 << " GB/s a rank"
       << (machine.parts.empty() ? "" : " (ranks " + text_of_parts(machine, std::ssize(programs)) + ")")
@@ -114,7 +117,8 @@ void describe_roles(std::ostream& out, const config::RunOptions& options, const 
     describe_role(out, role, model, batch, std::ssize(kernels::states_of(options.train.optimizer.rule)),
                   description.site);
   if (plan.grid.size() > 1)
-    describe_simulation(out, roles.by_rank, batch, description.machine, description.site);
+    describe_simulation(out, roles.by_rank, batch, description.machine, description.site,
+                        predict::execution_of(options, plan.grid.size(), description.machine));
 }
 
 }  // namespace

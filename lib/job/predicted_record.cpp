@@ -117,7 +117,7 @@ results::RunRecord record_of(const Input& input, const std::string& command_line
     record.steps.append(row);
   }
   const auto& nominal = predictions.rbegin()->second;
-  if (nominal.simulation.ranks_share_cores)
+  if (nominal.ranks_share_cores)
     record.environment.entries["predicted_seconds"] = predict::text_of_shared_cores();
   std::vector<int> all_ranks(nominal.roles.by_rank.size());
   std::iota(all_ranks.begin(), all_ranks.end(), 0);

@@ -23,13 +23,7 @@ struct Quantity {
 };
 
 Quantity quantity_of(const Field& field) {
-  constexpr double most_slices = 1e6, most_seconds = 1000;  // beyond, simulations do not end
-  if (field.name == "slices_per_second")
-    return {.placeholder = "RATE",
-            .bounds = "from 0.001 to 1e6",
-            .example = "250",
-            .least = 1e-3,
-            .most = most_slices};
+  constexpr double most_seconds = 1000;  // beyond, simulations do not end
   if (field.name.ends_with("_per_second"))
     return {.placeholder = "RATE", .bounds = "above 0", .example = "10e9", .is_positive = true};
   if (field.name == "taper")

@@ -41,9 +41,7 @@ Fields cache(File& f, std::size_t) { return {{"bytes_per_second", &f.machine.cac
 
 Fields cores(File& f, std::size_t) {
   auto& c = f.machine.cores;
-  return {{"number", &c.number},
-          {"yield_seconds", &c.yield_seconds, optional},
-          {"slices_per_second", &c.slices_per_second, optional}};
+  return {{"number", &c.number}, {"yield_seconds", &c.yield_seconds, optional}};
 }
 
 Fields cache_size(File& f, std::size_t line) {

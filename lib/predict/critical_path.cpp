@@ -37,8 +37,6 @@ std::string resource_of(const sim::PathPiece& piece, const step::Program& progra
     case Cause::poll:
     case Cause::between_steps:
       return "core";
-    case Cause::core:
-      return "core.sharing";
     case Cause::send:
     case Cause::receive:
       return network("overhead");

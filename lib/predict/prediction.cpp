@@ -58,7 +58,6 @@ std::string text_of(const sim::LeftOut& left_out) {
   };
   add(left_out.meetings, "links are not shared");
   add(left_out.polling, "transfers move on by themselves");
-  add(left_out.cores, "every rank has a core of its own");
   return what + " in this prediction: beyond " + std::to_string(sim::most_full_ranks) + " ranks or " +
          std::to_string(sim::most_full_rounds) +
          " rounds of transfers a step that is left out of the machine, unless enough ranks are alike";
@@ -127,7 +126,10 @@ Prediction predict(const Subject& subject, const Supposed& supposed, std::int64_
   for (const auto& program : roles.programs)
     first_of_roles.push_back(topology::rank_of(program.grid, program.at));
   auto simulation = sim::simulate(roles.by_rank, costs, steps, {.depth = depth, .spans_of = first_of_roles});
-  return {.batch = batch, .roles = std::move(roles), .simulation = std::move(simulation)};
+  return {.batch = batch,
+          .roles = std::move(roles),
+          .simulation = std::move(simulation),
+          .ranks_share_cores = subject.execution.crowding > 1};
 }
 
 std::vector<Sensitivity> sensitivities_of(const Subject& subject, const Supposed& supposed,

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 
 #include "partita/base/error.hpp"
 
@@ -30,16 +29,12 @@ bool departs(double measured_seconds, double expected_seconds, double threshold)
 std::vector<double> busy_seconds_of(const Subject& subject, const Supposed& supposed) {
   const auto roles = roles_of(subject);
   const auto costs = costs_of(subject, supposed, roles, subject.split.batch);
-  // Where ranks share cores a kernel lasts while others have its core.
-  std::optional<sim::Simulation> shared;
-  if (costs.shared_cores) shared = sim::simulate(roles.by_rank, costs, 3, {.depth = sim::Depth::automatic});
   std::vector<double> busy;
   for (std::size_t r = 0; r < roles.by_rank.size(); ++r) {
     const auto& program = *roles.by_rank[r];
     const auto starts = std::ranges::count(program.instructions, step::Kind::start, &step::Instruction::kind);
     const auto& core = costs.core_of(static_cast<int>(r));
-    const auto computing =
-        shared ? shared->steps.back()[r].busy : computing_time(costs, program, static_cast<int>(r));
+    const auto computing = computing_time(costs, program, static_cast<int>(r));
     busy.push_back(machine::seconds_of(computing + starts * core.start + core.step));
   }
   return busy;

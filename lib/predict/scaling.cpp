@@ -41,7 +41,7 @@ std::vector<ScalingRow> scaling_of(const config::RunOptions& run, const Supposed
                     .efficiency = of_rank / of_first,
                     .depth = prediction.simulation.depth,
                     .left_out = prediction.simulation.left_out,
-                    .ranks_share_cores = prediction.simulation.ranks_share_cores});
+                    .ranks_share_cores = prediction.ranks_share_cores});
   }
   return rows;
 }

@@ -62,7 +62,7 @@ class Search {
         kernels_(machine_.machine, execution_of(run, ranks, machine), ranks),
         splitter_(run, machine_.machine, machine_.speed, options.choices),
         rank_bound_(machine_, kernels_) {
-    plans_.ranks_share_cores = events_alone_.cores;
+    plans_.ranks_share_cores = kernels_.execution().crowding > 1;
   }
 
   Plans find(const std::vector<Candidate>& candidates) && {
@@ -272,7 +272,7 @@ class Search {
     for (const auto& outcome : plans_.outcomes)
       if (outcome.fate == Fate::unshared || outcome.fate == Fate::bounded)
         least = std::min(least, bound_of(outcome));
-    plans_.is_certain = least >= best && !plans_.left_out.any() && !plans_.ranks_share_cores;
+    plans_.is_certain = least >= best && !plans_.left_out.any();
     plans_.gap = 1 - least / best;
   }
 
@@ -283,8 +283,7 @@ class Search {
   const SearchOptions& options_;
   const cost::JobTimes kernels_;
   const sim::LeftOut events_alone_{.meetings = machine_.machine.messages_meet(),
-                                   .polling = machine::polls(machine_.machine, ranks_),
-                                   .cores = machine_.machine.shares_cores(ranks_, kernels_.threads())};
+                                   .polling = machine::polls(machine_.machine, ranks_)};
   Splitter splitter_;
   RankBound rank_bound_;
   Plans plans_;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "partita/cost/time.hpp"
+#include "transfer_times.hpp"
 
 namespace partita::sim {
 namespace {
@@ -19,8 +20,8 @@ using kernels::Bytes;
 class Timing {
  public:
   Timing(const machine::Machine& machine, const step::Program& program, const step::Transfer& transfer,
-         int rank, std::int64_t batch, const step::Site& site)
-      : machine_(machine),
+         int rank, std::int64_t batch, const step::Site& site, double crowding)
+      : times_(machine, crowding),
         transfer_(step::resolve(program, transfer, rank, batch, site)),
         rank_(rank),
         part_(machine.part_of(rank)),
@@ -44,7 +45,7 @@ class Timing {
   /// What a vendor does counts as one message of what it is said to send.
   [[nodiscard]] TimedWhole vendors() const {
     const auto sent = traffic_of(transfer_.spec, transfer_.at).modelled_wire_bytes.value_or(Bytes(0));
-    const auto time = machine_.message(group_.front(), group_.back(), sent);
+    const auto time = times_.message(group_.front(), group_.back(), sent);
     return {.duration = time.send + time.latency + time.bytes + time.receive};
   }
 
@@ -53,27 +54,27 @@ class Timing {
     if (round.send_to >= 0 && !round.send.empty()) {
       messages.send_to = grid_rank(round.send_to);
       messages.sent_bytes = bytes(round.send.size());
-      messages.sent = machine_.message(rank_, *messages.send_to, messages.sent_bytes);
+      messages.sent = times_.message(rank_, *messages.send_to, messages.sent_bytes);
     }
     if (round.receive_from >= 0 && !round.receive.empty()) {
       messages.received_bytes = bytes(round.receive.size());
       messages.receive_from = grid_rank(round.receive_from);
-      messages.receive = machine_.message(*messages.receive_from, rank_, messages.received_bytes).receive;
+      messages.receive = times_.message(*messages.receive_from, rank_, messages.received_bytes).receive;
       if (round.combine != collective::Combine::copy)
-        messages.combine = machine_.combine(messages.received_bytes, part_);
+        messages.combine = times_.combine(messages.received_bytes, part_);
     }
     if (messages.send_to || messages.receive_from) timed.emplace_back(messages);
   }
 
   void add(std::vector<TimedRound>& timed, const collective::WindowRound& round) const {
     TimedAccess access{
-        .time = machine_.window(bytes(round.staged()), bytes(round.loaded()), bytes(round.stored()), part_)};
+        .time = times_.window(bytes(round.staged()), bytes(round.loaded()), bytes(round.stored()), part_)};
     for (const int member : round.members)
       access.members.push_back(grid_rank(member));
     timed.emplace_back(std::move(access));
   }
 
-  const machine::Machine& machine_;
+  TransferTimes times_;
   step::ResolvedTransfer transfer_;
   int rank_, part_;
   std::vector<int> group_;
@@ -106,31 +107,22 @@ class RoleTimes {
       times_;
 };
 
-Core core_on(const machine::Machine& machine) {
+Core core_on(const machine::Machine& machine, double crowding) {
   const auto& o = machine.overheads;
-  return {.start = machine::picoseconds(o.start_seconds),
-          .wait = machine::picoseconds(o.wait_seconds),
-          .poll = machine::picoseconds(o.poll_seconds),
-          .step = machine::picoseconds(o.step_seconds),
+  const auto of_core = [&](double seconds) { return crowded(machine::picoseconds(seconds), crowding); };
+  return {.start = of_core(o.start_seconds),
+          .wait = of_core(o.wait_seconds),
+          .poll = of_core(o.poll_seconds),
+          .step = of_core(o.step_seconds),
           .progress = machine.progress};
 }
 
-std::vector<Core> cores_on(const machine::Machine& machine, std::size_t ranks) {
+std::vector<Core> cores_on(const machine::Machine& machine, std::size_t ranks, double crowding) {
   std::vector<Core> cores;
   if (!machine.parts.empty())
     for (std::size_t rank = 0; rank < ranks; ++rank)
-      cores.push_back(core_on(machine.of_rank(static_cast<int>(rank))));
+      cores.push_back(core_on(machine.of_rank(static_cast<int>(rank)), crowding));
   return cores;
-}
-
-/// Where ranks of so many threads have to share.
-std::optional<SharedCores> shared_cores(const machine::Machine& machine, std::int64_t ranks, int threads) {
-  if (!machine.shares_cores(ranks, threads)) return {};
-  return SharedCores{
-      .node_ranks = machine.ranks_of_node(ranks),
-      .ranks_at_once = machine.ranks_at_once(ranks, threads),
-      .yield = machine::picoseconds(machine.cores.yield_seconds),
-      .slice = std::max<Picoseconds>(1, machine::picoseconds(1 / machine.cores.slices_per_second))};
 }
 
 }  // namespace
@@ -145,6 +137,7 @@ Costs costs_on(const machine::Machine& machine, const step::ProgramsByRank& prog
   const auto program_of = [&programs](int rank) -> const step::Program& {
     return *programs[static_cast<std::size_t>(rank)];
   };
+  const double crowding = kernels.execution().crowding;
   return {.instruction =
               [times = std::make_shared<RoleTimes>(kernels, batch), &machine, program_of, batch](
                   int rank, const step::Instruction& instruction) {
@@ -153,13 +146,16 @@ Costs costs_on(const machine::Machine& machine, const step::ProgramsByRank& prog
                                  program.samples_of(instruction.microbatch, rank, batch));
               },
           .rounds =
-              [&machine, program_of, batch, site](int rank, const step::Transfer& transfer) {
-                return Timing(machine, program_of(rank), transfer, rank, batch, site).rounds();
+              [&machine, program_of, batch, site, crowding](int rank, const step::Transfer& transfer) {
+                return Timing(machine, program_of(rank), transfer, rank, batch, site, crowding).rounds();
               },
-          .core = core_on(machine),
-          .cores = cores_on(machine, programs.size()),
-          .shared_cores = shared_cores(machine, std::ssize(programs), kernels.threads()),
-          .setting = Setting{.machine = &machine, .programs = &programs, .batch = batch, .site = site}};
+          .core = core_on(machine, crowding),
+          .cores = cores_on(machine, programs.size(), crowding),
+          .setting = Setting{.machine = &machine,
+                             .programs = &programs,
+                             .batch = batch,
+                             .site = site,
+                             .crowding = crowding}};
 }
 
 bool Costs::any_polls() const {

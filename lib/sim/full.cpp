@@ -14,7 +14,6 @@
 #include <utility>
 
 #include "agenda.hpp"
-#include "core_scheduler.hpp"
 #include "history.hpp"
 #include "meetings.hpp"
 #include "partita/base/error.hpp"
@@ -36,9 +35,7 @@ class Full {
         network_(costs.setting && costs.setting->machine->messages_meet() ? costs.setting->machine : nullptr,
                  classes_of(quotient)),
         ranks_(programs, classes_of(quotient)),
-        // Ranks that are ahead take cores from others also after the last step.
-        history_(ranks_, costs, steps, costs.shared_cores ? 1 : 0, quotient == nullptr),
-        cores_(costs, programs.size(), ranks_, history_, agenda_),
+        history_(ranks_, costs, steps, quotient == nullptr),
         meetings_(programs, quotient) {}
 
   Simulation run() && {
@@ -82,19 +79,14 @@ class Full {
     meeting->tell_ends(ends, message, tell_);
   }
 
-  /// Whether its acts have to follow those of others in time, and each takes one step that takes time.
-  [[nodiscard]] bool in_order(int rank) const { return costs_.polls(rank) || cores_.are_shared(); }
-
   void take_up(const Event& event) {
     Rank& rank = ranks_.of(event.rank);
     if (event.wakes) {
       if (rank.does != Rank::Does::rests) return;  // it looks by itself
       rank.now = std::max(rank.now, event.time);
-      if (cores_.are_shared()) return cores_.wake(rank);
       rank.does = Rank::Does::waits;
     }
-    if (!cores_.has_core(rank)) return cores_.stand_in_line(rank);
-    while (act(event.rank, rank) && !in_order(event.rank)) {
+    while (act(event.rank, rank) && !costs_.polls(event.rank)) {
     }
   }
 
@@ -106,23 +98,20 @@ class Full {
     }
   }
 
-  /// One step; whether the rank can go on. One that polls goes on when its time has come.
+  /// One step; whether the rank can go on. The acts of one that polls follow those of others in time: it goes
+  /// on when its time has come.
   bool act(int r, Rank& rank) {
     const auto before = rank.now;
     const bool goes_on = rank.does == Rank::Does::walks   ? walk(r, rank)
                          : rank.does == Rank::Does::looks ? look(rank)
                                                           : wait(r, rank);
     base::expect(rank.now >= before, "time goes on");
-    if (goes_on && in_order(r)) agenda_.push(rank.now, r);
+    if (goes_on && costs_.polls(r)) agenda_.push(rank.now, r);
     return goes_on;
   }
 
   bool walk(int r, Rank& rank) {
-    if (rank.left) return compute(rank);
-    if (history_.has_ended(rank)) {
-      cores_.leave_core(rank);
-      return false;
-    }
+    if (history_.has_ended(rank)) return false;
     auto& done = history_.record(rank);
     if (rank.instruction == 0) done.begin = rank.now;
     const auto& core = costs_.core_of(r);
@@ -142,23 +131,11 @@ class Full {
       done.progress += core.start;
       start(r, rank, *instruction.transfer);
     } else {
-      rank.left = costs_.instruction(r, instruction);
-      return compute(rank);
+      const auto cost = costs_.instruction(r, instruction);
+      rank.now += cost;
+      done.busy += cost;
+      history_.trace(rank, Does::kernel, cost);
     }
-    end_instruction(rank);
-    return true;
-  }
-
-  /// As much of the kernel as the rank has its core for.
-  bool compute(Rank& rank) {
-    if (cores_.gives_way(rank)) return false;
-    const auto cost = cores_.granted(rank, *rank.left);
-    rank.now += cost;
-    history_.record(rank).busy += cost;
-    history_.trace(rank, Does::kernel, cost);
-    *rank.left -= cost;
-    if (*rank.left > 0) return true;
-    rank.left.reset();
     end_instruction(rank);
     return true;
   }
@@ -234,14 +211,13 @@ class Full {
     const Flight& flight = *rank.flights[*rank.program->instructions[rank.instruction].transfer];
     std::size_t first = 0;
     if (!flight.is_over() && move_on(rank, first)) return true;
-    if (flight.is_over() && (!cores_.are_shared() || flight.clock() <= rank.now)) {
+    if (flight.is_over()) {
       end_wait(rank, flight, costs_.core_of(r).wait);
       return true;
     }
     rank.does = Rank::Does::rests;
-    cores_.leave_core(rank);
     // Woken for the next thing alone, then for the one after; for all at a time it would be ever more often.
-    auto next = flight.is_over() ? flight.clock() : never;
+    auto next = never;
     for (const auto* active : rank.active)
       next = std::min(next, active->awaited().value_or(never));
     if (next != never) agenda_.push(next, r, true);
@@ -289,7 +265,6 @@ class Full {
   Ranks ranks_;
   Agenda agenda_;
   History history_;
-  CoreScheduler cores_;
   Meetings meetings_;
   std::deque<Flight> flights_;
   std::vector<Flight*> told_;  ///< that may move on

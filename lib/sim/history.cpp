@@ -6,9 +6,8 @@
 
 namespace partita::sim {
 
-History::History(Ranks& ranks, const Costs& costs, int steps, int beyond, bool all_run)
-    : ranks_(ranks), asked_(steps) {
-  simulation_.steps.resize(static_cast<std::size_t>(steps + beyond));
+History::History(Ranks& ranks, const Costs& costs, int steps, bool all_run) : ranks_(ranks) {
+  simulation_.steps.resize(static_cast<std::size_t>(steps));
   for (auto& step : simulation_.steps)
     for (const auto& rank : ranks_.all())
       step.emplace_back().instructions.resize(rank.program->instructions.size());
@@ -17,11 +16,10 @@ History::History(Ranks& ranks, const Costs& costs, int steps, int beyond, bool a
 
 void History::trace(const Rank& rank, Act::Does does, Picoseconds took, const Flight* flight) {
   if (!is_traced(rank)) return;
-  const auto number = does == Act::Does::gets_core && flight ? flight->round() : rank.instruction;
   const Act act{.begin = rank.now - took,
                 .end = rank.now,
                 .flight = flight,
-                .number = static_cast<std::uint32_t>(number),
+                .number = static_cast<std::uint32_t>(rank.instruction),
                 .does = does};
   if (does == Act::Does::start)
     trace_->start(act);
@@ -31,16 +29,6 @@ void History::trace(const Rank& rank, Act::Does does, Picoseconds took, const Fl
 
 void History::trace(const Flight& flight, Picoseconds took) {
   if (is_traced(ranks_.of(flight.rank()))) trace_->advanced(flight, took);
-}
-
-/// Each step has sent as many bytes.
-void History::leave_out_beyond() {
-  const auto all = static_cast<int>(simulation_.steps.size());
-  for (auto& link : simulation_.links) {
-    link.busy = link.busy / all * asked_;
-    link.bytes = kernels::Bytes(link.bytes.value() / all * asked_);
-  }
-  simulation_.steps.resize(static_cast<std::size_t>(asked_));
 }
 
 CriticalPath History::critical_path() const {
@@ -54,7 +42,6 @@ CriticalPath History::critical_path() const {
 
 Simulation History::conclude(std::vector<LinkUse> links) && {
   simulation_.links = std::move(links);
-  if (static_cast<int>(simulation_.steps.size()) > asked_) leave_out_beyond();
   simulation_.critical_path = critical_path();
   return std::move(simulation_);
 }

@@ -11,9 +11,8 @@ namespace partita::sim {
 
 class History {
  public:
-  /// Of so many steps, and `beyond` more, which nobody asked for. Acts are kept where all ranks run. Ranks
-  /// and costs outlive it.
-  History(Ranks&, const Costs&, int steps, int beyond, bool all_run);
+  /// Of so many steps. Acts are kept where all ranks run. Ranks and costs outlive it.
+  History(Ranks&, const Costs&, int steps, bool all_run);
 
   [[nodiscard]] bool has_ended(const Rank& rank) const {
     return rank.step == static_cast<int>(simulation_.steps.size());
@@ -27,17 +26,17 @@ class History {
   void trace(const Rank&, Act::Does, Picoseconds took, const Flight* = nullptr);
   void trace(const Flight&, Picoseconds took);
 
-  /// The steps that were asked for, of links used like that in all steps.
+  /// With how links were used.
   Simulation conclude(std::vector<LinkUse>) &&;
 
  private:
   /// Of the last step, from before which the path needs nothing.
-  [[nodiscard]] bool is_traced(const Rank& rank) const { return trace_ && rank.step + 1 == asked_; }
-  void leave_out_beyond();
+  [[nodiscard]] bool is_traced(const Rank& rank) const {
+    return trace_ && rank.step + 1 == static_cast<int>(simulation_.steps.size());
+  }
   [[nodiscard]] CriticalPath critical_path() const;
 
   Ranks& ranks_;
-  const int asked_;  ///< steps
   std::optional<Trace> trace_;
   Simulation simulation_;
 };

@@ -102,7 +102,7 @@ Simulation GridSimulation::unshared(int steps, const std::vector<int>& spans_of)
 
 std::optional<Simulation> GridSimulation::shared(int steps, const std::vector<int>& spans_of) const {
   const auto& machine = *costs_.setting->machine;
-  if (costs_.shared_cores || (costs_.any_polls() && !takes_time(machine))) return {};
+  if (costs_.any_polls() && !takes_time(machine)) return {};
   const auto classes = classes_of(*costs_.setting, by_group_, most_classes_, machine.messages_meet());
   if (!classes || rounds_of_step(programs_, costs_, classes->first_rank) > most_full_rounds) return {};
   const Quotient quotient(skeletons_, by_group_, *costs_.setting, *classes);

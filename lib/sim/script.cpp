@@ -23,7 +23,7 @@ std::uint16_t number_in(std::vector<T>& list, const T& element) {
 
 class Writer {
  public:
-  explicit Writer(const machine::Machine& machine) : machine_(machine) {}
+  explicit Writer(const TransferTimes& times) : times_(times) {}
 
   void add(const collective::Spec& spec, const collective::Place& at, bool is_message, int part) {
     member_ = at.rank;
@@ -50,11 +50,11 @@ class Writer {
     for (int p = 0; p < static_cast<int>(script_.parties.size()); ++p)
       all.push_back({.party = p});
     script_.circles.push_back(std::move(all));
-    script_.levels = std::max<std::size_t>(1, machine_.levels.size());
+    script_.levels = std::max<std::size_t>(1, times_.machine().levels.size());
     for (const auto& row : script_.rows)
       for (std::size_t level = 0; level < script_.levels; ++level) {
-        auto time = machine_.message_on(level, row.bytes);
-        if (row.combines) time.receive += machine_.combine(row.bytes, row.part);
+        auto time = times_.message_on(level, row.bytes);
+        if (row.combines) time.receive += times_.combine(row.bytes, row.part);
         script_.messages.push_back(time);
       }
     return std::move(script_);
@@ -88,7 +88,7 @@ class Writer {
   void add_round(Script::Party& party, const collective::WindowRound& round, bool) {
     const Sizes sizes{bytes(round.staged()), bytes(round.loaded()), bytes(round.stored())};
     const auto [row, is_new] = window_rows_.emplace(std::pair(sizes, part_), small(script_.windows.size()));
-    if (is_new) script_.windows.push_back(machine_.window(sizes[0], sizes[1], sizes[2], part_));
+    if (is_new) script_.windows.push_back(times_.window(sizes[0], sizes[1], sizes[2], part_));
     const auto where = room(round.members);
     if (party.rooms.empty()) party.rooms.push_back(where);
     party.rounds.push_back({.kind = ScriptRound::Kind::window, .sent = row->second, .received = where});
@@ -116,7 +116,7 @@ class Writer {
 
   using Sizes = std::array<Bytes, 3>;
 
-  const machine::Machine& machine_;
+  const TransferTimes& times_;
   Script script_;
   int member_ = 0, part_ = 0;
   Bytes element_{};
@@ -127,9 +127,8 @@ class Writer {
 
 }  // namespace
 
-Script script_of(const std::vector<Member>& members, collective::Place place,
-                 const machine::Machine& machine) {
-  Writer writer(machine);
+Script script_of(const std::vector<Member>& members, collective::Place place, const TransferTimes& times) {
+  Writer writer(times);
   const auto operation = members.front().spec->operation;
   const bool is_message =
       operation == collective::Operation::send || operation == collective::Operation::receive;

@@ -19,22 +19,6 @@ bool is_for_full(const step::ProgramsByRank& programs, const Costs& costs) {
   return programs.size() <= most_full_ranks && rounds_of_step(programs, costs) <= most_full_rounds;
 }
 
-Simulation simulated(const step::ProgramsByRank& programs, const Costs& costs, int steps,
-                     const SimulationOptions& options) {
-  const auto depth = options.depth;
-  const bool may_be_full = depth == Depth::full || depth == Depth::automatic;
-  if (depth == Depth::full || (may_be_full && programs.size() <= few_ranks))
-    return simulate_full(programs, costs, steps);
-  base::expect(costs.setting.has_value(), "all depths but full need the costs of a machine");
-  const GridSimulation grid(programs, costs);
-  if (depth == Depth::plane) return grid.plane(steps, options.spans_of);
-  if (depth != Depth::unshared && known_to_events_alone(costs).any()) {
-    if (auto shared = grid.shared(steps, options.spans_of)) return std::move(*shared);
-    if (may_be_full && is_for_full(programs, costs)) return simulate_full(programs, costs, steps);
-  }
-  return grid.unshared(steps, options.spans_of);
-}
-
 }  // namespace
 
 std::string_view to_string(Depth depth) {
@@ -79,9 +63,7 @@ double Simulation::idle_fraction() const {
 }
 
 LeftOut known_to_events_alone(const Costs& costs) {
-  return {.meetings = costs.setting && costs.setting->machine->messages_meet(),
-          .polling = costs.any_polls(),
-          .cores = costs.shared_cores.has_value()};
+  return {.meetings = costs.setting && costs.setting->machine->messages_meet(), .polling = costs.any_polls()};
 }
 
 std::int64_t rounds_of_step(const step::ProgramsByRank& programs, const Costs& costs) {
@@ -107,9 +89,18 @@ std::int64_t rounds_of_step(const step::ProgramsByRank& programs, const Costs& c
 
 Simulation simulate(const step::ProgramsByRank& programs, const Costs& costs, int steps,
                     const SimulationOptions& options) {
-  auto simulation = simulated(programs, costs, steps, options);
-  simulation.ranks_share_cores = costs.shared_cores.has_value();
-  return simulation;
+  const auto depth = options.depth;
+  const bool may_be_full = depth == Depth::full || depth == Depth::automatic;
+  if (depth == Depth::full || (may_be_full && programs.size() <= few_ranks))
+    return simulate_full(programs, costs, steps);
+  base::expect(costs.setting.has_value(), "all depths but full need the costs of a machine");
+  const GridSimulation grid(programs, costs);
+  if (depth == Depth::plane) return grid.plane(steps, options.spans_of);
+  if (depth != Depth::unshared && known_to_events_alone(costs).any()) {
+    if (auto shared = grid.shared(steps, options.spans_of)) return std::move(*shared);
+    if (may_be_full && is_for_full(programs, costs)) return simulate_full(programs, costs, steps);
+  }
+  return grid.unshared(steps, options.spans_of);
 }
 
 }  // namespace partita::sim

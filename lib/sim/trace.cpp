@@ -106,8 +106,6 @@ class Trace::Walk {
 
   void cross(const Act& act) {
     static constexpr Cause of_core[] = {Cause::kernel, Cause::start, Cause::wait, Cause::poll};
-    if (act.does == Does::gets_core && act.flight) return pass(act.begin, Cause::core, *act.flight);
-    if (act.does == Does::gets_core) return pass(act.begin, Cause::core, rank_, {}, act.number);
     if (act.does == Does::ends_step) return pass(act.begin, Cause::between_steps, rank_, {}, {});
     if (act.does != Does::enters && act.does != Does::leaves)
       return pass(act.begin, of_core[static_cast<std::size_t>(act.does)], rank_, {}, act.number);
@@ -124,11 +122,8 @@ class Trace::Walk {
 
   /// To whom the act waited for, which began when that had come.
   void follow(const Act& act) {
-    base::expect(
-        act.does == Does::wait || act.does == Does::leaves || (act.does == Does::gets_core && act.flight),
-        "only transfers are waited for");
-    if (act.does == Does::wait || (act.does == Does::gets_core && !trace_.costs_.polls(rank_)))
-      return go_to(*act.flight, trace_.courses_.at(act.flight).acts.size());
+    base::expect(act.does == Does::wait || act.does == Does::leaves, "only transfers are waited for");
+    if (act.does == Does::wait) return go_to(*act.flight, trace_.courses_.at(act.flight).acts.size());
     const auto& round = act.flight->rounds()[act.number];
     if (std::holds_alternative<TimedMessages>(round))
       follow_message(*act.flight, act.number);

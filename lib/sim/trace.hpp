@@ -14,11 +14,10 @@
 namespace partita::sim {
 
 struct Act {
-  enum class Does : std::uint8_t { kernel, start, wait, poll, ends_step, enters, leaves, gets_core };
+  enum class Does : std::uint8_t { kernel, start, wait, poll, ends_step, enters, leaves };
   Picoseconds begin = 0, end = 0;
-  const Flight* flight = nullptr;  ///< that it starts, waits for or moves on, or for which it gets a core
-  /// Of its instruction; of the round that it enters or leaves, or for which it gets a core.
-  std::uint32_t number = 0;
+  const Flight* flight = nullptr;  ///< that it starts, waits for or moves on
+  std::uint32_t number = 0;        ///< of its instruction; of the round that it enters or leaves
   Does does = Does::kernel;
 };
 

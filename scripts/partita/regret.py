@@ -47,6 +47,13 @@ def chosen_of(plans, most, seed=1):
     return sorted(sure + drawn, key=lambda plan: plan.predicted)
 
 
+def near(plans, factor):
+    """Those that, by their first run, take no more than so many times the fastest, and those that a choice can fall on."""
+    fastest = min((plan.measured[0] for plan in plans if plan.measured), default=0)
+    choosable = contenders(plans)
+    return [plan for plan in plans if plan.measured and (plan.measured[0] <= factor * fastest or plan.known_as or plan in choosable)]
+
+
 def halves(rounds):
     """All ways to part rounds into some that choose and others that judge, of an odd number with the larger half as either."""
     for size in sorted({rounds // 2, (rounds + 1) // 2}):

@@ -60,7 +60,7 @@ with tempfile.TemporaryDirectory() as folder:
     if cores >= 2:
         assert {"1", "2"} == {m["active_ranks"] for m in of(rows, "memory") if "active_ranks" in m}, rows
     shared = of(rows, "cores")[0]
-    assert 1 <= int(shared["number"]) <= cores and float(shared["yield_seconds"]) >= 0 and float(shared["slices_per_second"]) > 0, shared
+    assert 1 <= int(shared["number"]) <= cores and float(shared["yield_seconds"]) >= 0, shared
     assert [level["name"] for level in of(rows, "level")] == ["node"]
     begins = [int(m["min_bytes"]) for m in of(rows, "message")]
     assert begins[0] == 0 and begins == sorted(set(begins)), begins

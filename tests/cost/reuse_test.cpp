@@ -99,6 +99,8 @@ TEST(Reuse, OfRanksThatShareACacheIsThatOfTheirPart) {
   EXPECT_EQ(beyond(program, 32 << 20, {.active_ranks = 2}, 2), beyond(program, 16 << 20));
   EXPECT_EQ(beyond(program, 32 << 20, {.active_ranks = 8}, 2), beyond(program, 16 << 20));
   EXPECT_EQ(beyond(program, 32 << 20, {.active_ranks = 2}, 1), beyond(program, 32 << 20));
+  EXPECT_EQ(beyond(program, 32 << 20, {.crowding = 4}, 1), beyond(program, 8 << 20));
+  EXPECT_EQ(beyond(program, 32 << 20, {.active_ranks = 2, .crowding = 2}, 2), beyond(program, 8 << 20));
 }
 
 /// Twice as many states of the optimizer are touched in an update, and displace more.

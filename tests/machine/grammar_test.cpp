@@ -22,7 +22,7 @@ const std::string whole = rank +
                           R"(version schema=1
 provenance origin=measured host=alpha cpu="Some CPU @ 2.0 GHz \x23 2" date=2026-01-02 versions="a 1, b 2" load=0.1
 memory bytes_per_second=3e9 active_ranks=2 level=main
-cores number=32 yield_seconds=2e-6 slices_per_second=400
+cores number=32 yield_seconds=2e-6
 cache bytes=1048576
 cache bytes=49152
 cache bytes=33554432 cores=8
@@ -80,7 +80,7 @@ TEST(MachineFile, SaysAllThatAMachineHas) {
   EXPECT_EQ(machine.provenance,
             (Provenance{"measured", "alpha", "Some CPU @ 2.0 GHz # 2", "2026-01-02", "a 1, b 2", "0.1"}));
   EXPECT_EQ(machine.shared_memory, (std::vector<SharedMemory>{{2, 3e9}}));
-  EXPECT_EQ(machine.cores, (Cores{32, 2e-6, 400}));
+  EXPECT_EQ(machine.cores, (Cores{32, 2e-6}));
   ASSERT_EQ(machine.levels.size(), 2U);
   EXPECT_EQ(machine.levels[0].name, "node");
   EXPECT_EQ(machine.levels[0].ranks, 64);
@@ -168,8 +168,6 @@ TEST(MachineFile, HasAHashOfItsOwnForEachStatement) {
   EXPECT_TRUE(differs());
   machine.cores.yield_seconds = 1e-6;
   EXPECT_TRUE(differs());
-  machine.cores.slices_per_second = 100;
-  EXPECT_TRUE(differs());
   machine.levels.push_back({.name = "node", .protocols = {{}}});
   EXPECT_TRUE(differs());
   machine.levels[0].topology = {"rails", {8}, 1e9, 1};
@@ -229,13 +227,10 @@ TEST(MachineFile, RefusesFiguresThatCannotBe) {
        "line 5: byte_seconds must be a number", "line 5: rendezvous must be 0 or 1"});
   expect_told("window min_bytes=0 stage_byte_seconds=-1 load_byte_seconds=1e-9\n",
               {"line 4: stage_byte_seconds must be a number from 0", "line 4: has no store_byte_seconds"});
-  expect_told(
-      "cores number=0 yield_seconds=-1 slices_per_second=0\n",
-      {"line 4: number must be a whole number from 1", "line 4: yield_seconds must be a number from 0",
-       "line 4: slices_per_second must be a number from 0.001 to 1e6"});
-  expect_told("cores number=1 yield_seconds=1001 slices_per_second=1e7\n",
-              {"line 4: yield_seconds must be a number from 0 to 1000",
-               "line 4: slices_per_second must be a number from 0.001 to 1e6, such as 250"});
+  expect_told("cores number=0 yield_seconds=-1\n", {"line 4: number must be a whole number from 1",
+                                                    "line 4: yield_seconds must be a number from 0"});
+  expect_told("cores number=1 yield_seconds=1001\n",
+              {"line 4: yield_seconds must be a number from 0 to 1000"});
   expect_told("cores yield_second=1e-6\ncores number=2\n",
               {"line 4: has no number", "line 4: knows no yield_second … the nearest is yield_seconds",
                "line 5: stands a second time"});

@@ -64,6 +64,7 @@ void search_on_one_machine(int trials) {
     auto machine = random_machine(random);
     if (trial % 4 == 0) machine.levels[1].topology = {.kind = "crossbar", .link_bytes_per_second = 1e9};
     if (trial % 8 == 0) machine.progress = machine::Progress::polled;
+    if (trial % 3 == 2) machine.cores = {.number = 2, .yield_seconds = 1e-6};  // of three ranks
     const int ranks = std::uniform_int_distribution<int>(1, trial < trials / 16 ? 8 : 4)(random);
     std::map<int, double> speed;
     if (trial % 2 == 1) speed[trial % ranks] = trial % 4 == 1 ? 0.25 : 4;

@@ -77,6 +77,12 @@ for p in many:
 assert set(regret.regrets(many, 4)["@3"]) == {5 / 3 - 1}, "the fifth by prediction, beside the last"
 assert set(regret.chosen_of(many[:6] + [plan(f"p{i}", 10.0 + i, []) for i in range(50)], 3)) == {many[0], many[3], many[4]}
 
+# What is far from the fastest is not run again, but for what a choice can fall on.
+some = [plan("a", 1, [3]), plan("b", 2, [2]), plan("c", 3, [4]), plan("d", 4, [1.5]), plan("e", 5, [1]), plan("f", 6, [9], "data alone"),
+        plan("g", 7, [], failure="it fails"), plan("h", 8, [1.6])]
+assert [p.name for p in regret.near(some, 1.5)] == ["a", "b", "c", "d", "e", "f"]
+assert regret.near(some, math.inf) == [p for p in some if not p.failure] and regret.near([some[6]], 2) == []
+
 # A command that lasts is ended; one that fails says why.
 assert "takes longer than 0.1 s" in trainings.failure_of(["sleep", "60"], limit=0.1)
 assert trainings.failure_of(["true"]) == "" and "ended with 1:\nno" in trainings.failure_of(["bash", "-c", "echo no >&2; exit 1"])

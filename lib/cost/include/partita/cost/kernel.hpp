@@ -17,6 +17,8 @@ struct Execution {
   std::string_view optimizer = "sgd";       ///< name of its rule
   int threads = 1;                          ///< of the rank
   int active_ranks = 1;                     ///< of its node, that compute at the same time
+  double crowding =
+      1;  ///< ranks of a node for each that has cores: all have as much of a core and its caches
 };
 
 /// Of the optimizer, for each parameter.

@@ -64,7 +64,8 @@ class JobTimes {
  public:
   JobTimes(const machine::Machine&, const Execution&, std::int64_t ranks);
   [[nodiscard]] const KernelTimes& of_part(int part) const { return of_part_.at(part); }
-  [[nodiscard]] int threads() const { return of_part_.begin()->second.execution().threads; }  ///< of a rank
+  /// Of all ranks, but for how many of a part are active.
+  [[nodiscard]] const Execution& execution() const { return of_part_.begin()->second.execution(); }
 
  private:
   std::map<int, KernelTimes> of_part_;

@@ -21,8 +21,9 @@ namespace partita::cost {
 inline constexpr kernels::Bytes code_bytes{16 << 10};
 
 /// Of what each instruction touches, the per cent (in tens) that lie beyond each of the caches: none up to
-/// half of the bytes that a rank has of a cache (active ranks sit on neighbouring cores, which share it), all
-/// from one and a half times those. For a batch of `batch` samples, as the first data rank has it.
+/// half of the bytes that a rank has of a cache (active ranks sit on neighbouring cores, which share it, and
+/// ranks that share a core have equal parts), all from one and a half times those. For a batch of `batch`
+/// samples, as the first data rank has it.
 std::vector<std::vector<std::int64_t>> beyond_caches(const step::Program&, std::int64_t batch,
                                                      const Execution&, std::span<const machine::Cache>);
 

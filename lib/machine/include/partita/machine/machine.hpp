@@ -78,9 +78,8 @@ struct Part;
 
 /// Of a unit of the innermost level: a node.
 struct Cores {
-  int number = 0;                  ///< 0: nobody says; every rank has cores of its own
-  double yield_seconds = 0;        ///< until a rank has a core that another leaves to it
-  double slices_per_second = 250;  ///< ranks that all compute on one core take it in turn so often
+  int number = 0;            ///< 0: nobody says; every rank has cores of its own
+  double yield_seconds = 0;  ///< until a rank has a core that another leaves to it
   friend bool operator==(const Cores&, const Cores&) = default;
 };
 
@@ -133,9 +132,6 @@ struct Machine {
   [[nodiscard]] std::int64_t ranks_of_node(std::int64_t ranks) const;
   /// Of them, with so many threads each, those that have cores at once. Where they are fewer, ranks share.
   [[nodiscard]] std::int64_t ranks_at_once(std::int64_t ranks, int threads) const;
-  [[nodiscard]] bool shares_cores(std::int64_t ranks, int threads) const {
-    return ranks_at_once(ranks, threads) < ranks_of_node(ranks);
-  }
   /// The innermost level of which one unit has both ranks of the job, else the outermost. There are levels.
   [[nodiscard]] std::size_t level_between(int a, int b) const;
   /// Whether messages can slow each other down: they share links, or have to keep a gap.

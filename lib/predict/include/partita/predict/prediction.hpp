@@ -35,7 +35,8 @@ struct Subject {
 struct Prediction {
   std::int64_t batch = 0;
   step::Roles roles;
-  sim::Simulation simulation;  ///< one step after the other
+  sim::Simulation simulation;      ///< one step after the other
+  bool ranks_share_cores = false;  ///< then times put plans in order, and are not what steps will take
 
   /// Of a step in the steady state.
   [[nodiscard]] double step_seconds() const;

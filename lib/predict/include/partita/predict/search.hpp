@@ -64,11 +64,10 @@ struct Outcome {
 
 struct Plans {
   std::vector<Outcome> outcomes;  ///< the best first, then the other simulated ones, then the rest
-  /// Whether every candidate that was not simulated has a bound above the best. Not where ranks share cores,
-  /// whose steps can be shorter than their bounds.
+  /// Whether every candidate that was not simulated has a bound above the best.
   bool is_certain = false;
-  /// Where it is not, nothing is left out and ranks share no cores: by how much less, as a share of the best,
-  /// one of them may take.
+  /// Where it is not, and nothing is left out: by how much less, as a share of the best, one of them may
+  /// take.
   double gap = 0;
   /// What the simulated times leave out: nothing, unless no contender was within the limits of full depth.
   sim::LeftOut left_out;

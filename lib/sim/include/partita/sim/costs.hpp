@@ -46,6 +46,7 @@ struct Setting {
   const step::ProgramsByRank* programs = nullptr;
   std::int64_t batch = 1;
   step::Site site;
+  double crowding = 1;        ///< as in `cost::Execution`
   std::vector<double> speed;  ///< by rank, of what it computes; empty: all 1
 
   /// In what ranks of a role can differ whose micro-batches have as many samples.
@@ -66,14 +67,6 @@ struct Core {
   machine::Progress progress = machine::Progress::independent;
 };
 
-/// Nodes with fewer cores than ranks.
-struct SharedCores {
-  std::int64_t node_ranks = 1;     ///< ranks of a node follow each other, from a multiple of this on
-  std::int64_t ranks_at_once = 1;  ///< that have cores
-  Picoseconds yield = 0;           ///< until a rank goes on with the core that it has got
-  Picoseconds slice = 1;           ///< after which it leaves the core to others that want it
-};
-
 struct Costs {
   /// Of a compute or copy instruction of a rank (`start` and `wait` are never asked for).
   std::function<Picoseconds(int rank, const step::Instruction&)> instruction;
@@ -81,9 +74,8 @@ struct Costs {
   /// that fit each other.
   std::function<std::vector<TimedRound>(int rank, const step::Transfer&)> rounds;
   Core core;
-  std::vector<Core> cores = {};                  ///< by rank, where they differ
-  std::optional<SharedCores> shared_cores = {};  ///< none: every rank has one of its own
-  std::optional<Setting> setting = {};           ///< where they are a machine's
+  std::vector<Core> cores = {};         ///< by rank, where they differ
+  std::optional<Setting> setting = {};  ///< where they are a machine's
 
   [[nodiscard]] const Core& core_of(int rank) const {
     return cores.empty() ? core : cores[static_cast<std::size_t>(rank)];

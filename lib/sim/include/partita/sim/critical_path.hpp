@@ -26,7 +26,6 @@ enum class Cause {
   stage,    ///< a copy into the own segment of a window
   flag,     ///< until another rank sees it there
   access,   ///< loads and stores in a window
-  core,     ///< without one, while other ranks have it, and until it is the rank's
   whole     ///< an all-reduce of the MPI library, from its last start on
 };
 

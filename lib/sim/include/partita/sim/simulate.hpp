@@ -27,7 +27,7 @@ struct Span {
 struct RankStep {
   std::vector<Span> instructions;
   Picoseconds begin = 0, end = 0;
-  Picoseconds busy = 0;      ///< in compute and copy instructions, also while others have its core
+  Picoseconds busy = 0;      ///< in compute and copy instructions
   Picoseconds progress = 0;  ///< to start transfers, and to move them on between instructions
   Picoseconds dependency = 0, straggler = 0, exposed_transfer = 0;
   [[nodiscard]] Picoseconds idle() const { return dependency + straggler + exposed_transfer; }
@@ -49,8 +49,7 @@ std::string_view to_string(Depth);
 struct LeftOut {
   bool meetings = false;  ///< messages that meet: each is as if alone on its links, and keeps no gaps
   bool polling = false;   ///< cores that move transfers on: those move on by themselves
-  bool cores = false;     ///< ranks that share cores: each has its own
-  [[nodiscard]] bool any() const { return meetings || polling || cores; }
+  [[nodiscard]] bool any() const { return meetings || polling; }
 };
 
 /// What one direction of a link carried.
@@ -66,8 +65,6 @@ struct Simulation {
   Depth depth = Depth::full;                 ///< in which it was made
   /// Where something is, no instruction ends later than with it.
   LeftOut left_out;
-  /// Nodes have fewer cores than ranks: times put plans in order, and are not what steps will take.
-  bool ranks_share_cores = false;
   /// Of `classes`: the class of each rank, numbered by their first ranks. Else empty.
   std::vector<int> class_of;
   /// In all steps, by those links that carried something, where the machine says which a message crosses;
@@ -95,9 +92,8 @@ struct SimulationOptions {
 };
 
 /// `steps` successive steps; a rank begins the next one as soon as it has ended one. Programs that deadlock
-/// are a broken contract. Where ranks share cores another step follows them, so that the last one is as
-/// crowded as those before it. Plane and classes need the costs of a machine, and programs that end even if
-/// every message waits for its receiver.
+/// are a broken contract. Plane and classes need the costs of a machine, and programs that end even if every
+/// message waits for its receiver.
 Simulation simulate(const step::ProgramsByRank&, const Costs&, int steps, const SimulationOptions& = {});
 
 /// Where only events know all of a machine, full depth is asked up to so many ranks, and it and classes up to

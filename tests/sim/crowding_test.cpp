@@ -1,0 +1,123 @@
+/// Ranks that share cores, worked out by hand, and what holds for all trainings.
+#include <gtest/gtest.h>
+
+#include "partita/sim/simulate.hpp"
+#include "random_grids.hpp"
+
+namespace partita::sim {
+namespace {
+
+using collective::Algorithm;
+using collective::Operation;
+using machine::Progress;
+using step::Kind;
+
+/// Two ranks a node; a core takes a second to send, one to receive, and one to copy a float.
+machine::Machine two_a_node() {
+  const machine::Protocol protocol{
+      .send_seconds = 1, .latency_seconds = 4, .byte_seconds = 0.25, .receive_seconds = 1};
+  machine::Machine machine;
+  machine.levels = {{.name = "node", .ranks = 2, .protocols = {protocol}},
+                    {.name = "cluster", .protocols = {protocol}}};
+  machine.windows = {{.stage_byte_seconds = 0.25, .load_byte_seconds = 0.25, .store_byte_seconds = 0.25}};
+  machine.flag_seconds = 8;
+  machine.overheads = {.start_seconds = 1, .wait_seconds = 2, .poll_seconds = 3, .step_seconds = 4};
+  machine.cores = {.number = 1, .yield_seconds = 0.5};
+  return machine;
+}
+
+/// One float from the first of four ranks.
+TimedMessages message_to(const machine::Machine& machine, int to, double crowding) {
+  const step::Program program{.grid = {.pipeline = 4},
+                              .slots = {{.fixed = step::Elements(1)}},
+                              .transfers = {{.operation = Operation::send,
+                                             .axis = topology::Axis::pipeline,
+                                             .slot = step::SlotId(0),
+                                             .peer = to}}};
+  const step::ProgramsByRank programs(4, &program);
+  const auto costs = costs_on(machine, programs, 1, {}, {.crowding = crowding});
+  return std::get<TimedMessages>(costs.rounds(0, program.transfers.front()).at(0));
+}
+
+TEST(Crowding, CoresTakeLongerForMessagesAndWhatIsOnItsWayBetweenNodesDoesNot) {
+  const auto machine = two_a_node();
+  for (const int to : {1, 2}) {
+    const auto alone = message_to(machine, to, 1).sent, crowded = message_to(machine, to, 3).sent;
+    EXPECT_EQ(alone.send, seconds(1));
+    EXPECT_EQ(alone.latency, seconds(4));
+    EXPECT_EQ(alone.bytes, seconds(1));
+    EXPECT_EQ(crowded.send, seconds(3));
+    EXPECT_EQ(crowded.receive, seconds(3));
+    EXPECT_EQ(crowded.latency, seconds(4 + 2 * 0.5)) << "two others have the core before";
+    EXPECT_EQ(crowded.bytes, seconds(to == 1 ? 3 : 1)) << "within a node a core copies them";
+  }
+}
+
+TEST(Crowding, WindowsAndOverheadsAreOfTheCore) {
+  const auto machine = two_a_node();
+  const step::Program program{.grid = {.data = 2},
+                              .slots = {{.fixed = step::Elements(2), .in_window = true}},
+                              .transfers = {{.slot = step::SlotId(0)}},
+                              .all_reduces = {.algorithm = Algorithm::window}};
+  const step::ProgramsByRank programs(2, &program);
+  const auto of = [&](double crowding) {
+    const auto costs = costs_on(machine, programs, 1, {}, {.crowding = crowding});
+    return std::pair(costs.core_of(0),
+                     std::get<TimedAccess>(costs.rounds(0, program.transfers.front()).at(0)).time);
+  };
+  const auto [core, access] = of(1);
+  const auto [crowded_core, crowded] = of(2);
+  EXPECT_EQ(core.start, seconds(1));
+  for (auto overhead : {&Core::start, &Core::wait, &Core::poll, &Core::step})
+    EXPECT_EQ(crowded_core.*overhead, 2 * (core.*overhead));
+  EXPECT_GT(access.access, 0);
+  EXPECT_EQ(crowded.access, 2 * access.access);
+  EXPECT_EQ(crowded.stage, 2 * access.stage);
+  EXPECT_EQ(crowded.flag, access.flag + seconds(0.5));
+}
+
+TEST(Crowding, AKernelTakesAsManyTimesAsLong) {
+  const auto model = equal_layers(2);
+  const auto grid = programs_of(model, plan_of(model, {.grid = {.data = 4}, .batch = 8}));
+  const auto& machine = machine::Machine::shipped();
+  const auto alone = costs_on(machine, grid.by_rank, 8, {});
+  const auto crowded = costs_on(machine, grid.by_rank, 8, {}, {.crowding = 2.5});
+  for (const auto& instruction : grid.by_rank[0]->instructions)
+    if (instruction.kind != Kind::start && instruction.kind != Kind::wait) {
+      EXPECT_EQ(crowded.instruction(0, instruction), machine::scaled(alone.instruction(0, instruction), 2.5));
+    }
+}
+
+/// A drawn training whose ranks have 1 ÷ `crowding` of a core each.
+struct Drawn {
+  explicit Drawn(std::uint64_t seed)
+      : g(GridDraw(seed).draw(24)), grid(programs_of(g.chain.model, plan_of(g.chain.model, g.request))) {
+    g.machine.cores.yield_seconds = 1e-6;
+  }
+  [[nodiscard]] Simulation with(double crowding, Depth depth = Depth::full) const {
+    auto costs = costs_on(g.machine, grid.by_rank, g.chain.batch, g.site, {.crowding = crowding});
+    if (!g.speed.empty()) costs = with_speeds(costs, g.speed);
+    return simulate(grid.by_rank, costs, 3, {.depth = depth});
+  }
+  RandomGrid g;
+  step::Roles grid;
+};
+
+TEST(Crowding, ACrowdedNodeIsNeverFasterAndAllDepthsAgree) {
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    const Drawn drawn(9000 + seed);
+    SCOPED_TRACE(drawn.g.name());
+    Picoseconds before = 0;
+    for (const double crowding : {1.0, 1.5, 4.0}) {
+      const auto full = drawn.with(crowding);
+      ASSERT_GE(full.makespan(), before) << crowding;
+      before = full.makespan();
+      for (const auto depth : {Depth::plane, Depth::classes})
+        for (int step = 0; step < 3; ++step)
+          ASSERT_EQ(drawn.with(crowding, depth).end_of(step), full.end_of(step)) << crowding;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace partita::sim
