@@ -6,8 +6,8 @@ Wants h5py, and MNIST under PARTITA_DATA_DIR. Each plan is run from its run file
 training in turn. A run measures for about --seconds, but two steps at least; the first round counts steps by prediction, the others by what
 the first one took. A run that fails, or takes longer than --limit seconds, ends its plan, which is counted as failed. --plans: of each
 training the best N/2 by prediction and as many others drawn by chance, where all would take too long. --screen: plans that take more than
-FACTOR times the fastest in the first round are not run again, and what they took there counts for all rounds; those that a choice can fall on
-are always run. What all will take is said before.
+twice FACTOR times the fastest in the first round, or more than FACTOR times in both of the first two, are not run again, and are no best; those
+that a choice can fall on always are. What all will take is said before, and at most, if plans are screened.
 The regret of a choice is what it takes more than the best, which is chosen on one half of the rounds and judged on the other, so that luck
 is not taken for speed: @1 the first by prediction, @3 the fastest of the three that strategy=auto tries; beside them data
 parallelism alone, the tensor axis within a node and data parallelism between, and a plan drawn by chance. `ties`: plans that the rounds
@@ -71,17 +71,13 @@ class Training:
         self.steps[plan] = steps_within(options.seconds, plan.measured[0], least=2)
 
     def measure_all(self, options):
-        again = self.plans
+        running = self.plans
         for number in range(options.rounds):
-            for plan in self.plans:
-                if plan.failure:
-                    continue
-                if plan in again:
+            for plan in running:
+                if not plan.failure:
                     self.measure(plan, options)
-                else:
-                    plan.measured.append(plan.measured[0])
-            if number == 0:
-                again = near(self.plans, options.screen)
+            if number < 2:
+                running = near(running, options.screen * (2 - number))
 
 
 def warm_up(steps):
@@ -115,9 +111,10 @@ def percent(value):
 def print_training(training, of_choice):
     best, ties = tied(training.plans)
     whole = [plan for plan in training.plans if not plan.failure]
+    ranked = [plan for plan in whole if len(plan.measured) > 1]
     print(f"{training.model:<12}{training.batch:>6}{len(training.plans):>7}{len(training.plans) - len(whole):>8}{best.median() * 1e3:10.3f}"
           f"  {best.name:<62}" + "".join(percent(statistics.mean(of_choice[c])) if c in of_choice else f"{'-':>8}" for c in CHOICES)
-          + f"{len(ties):>6}{kendall(whole):7.2f}{training.search_seconds:10.2f}", flush=True)
+          + f"{len(ties):>6}{kendall(ranked):7.2f}{training.search_seconds:10.2f}", flush=True)
 
 
 def print_choice(choice, trainings):
@@ -138,8 +135,8 @@ def print_choice(choice, trainings):
     return kept
 
 
-def judged(measured):
-    """Prints what was measured of trainings, each with its regrets; whether limits are kept."""
+def judged(measured, rounds):
+    """Prints what was measured of trainings in so many rounds, each with its regrets; whether limits are kept."""
     kept = [print_choice(choice, [of_choice[choice] for _, of_choice in measured if choice in of_choice])
             for choice in CHOICES if any(choice in of_choice for _, of_choice in measured)]
     first = 0
@@ -148,7 +145,8 @@ def judged(measured):
         first += min(training.plans, key=lambda plan: plan.predicted) in (best, *ties)
     plans = [plan for training, _ in measured for plan in training.plans]
     print(f"The first by prediction is the best, or tied with it, in {first} of {len(measured)} trainings; "
-          f"{sum(bool(plan.failure) for plan in plans)} of {len(plans)} plans failed.")
+          f"{sum(bool(plan.failure) for plan in plans)} of {len(plans)} plans failed, "
+          f"{sum(0 < len(plan.measured) < rounds and not plan.failure for plan in plans)} were screened.")
     return all(kept)
 
 
@@ -187,7 +185,7 @@ def main():
     if options.rounds < 2:
         arguments.error("--rounds: at least 2, since one half chooses and the other judges")
     if options.screen < 1:
-        arguments.error("--screen: at least 1, which only the fastest takes")
+        arguments.error("--screen: at least 1, below which the fastest would be screened")
     models = [model for model in RUN_FILES if options.only in model]
     measured = []
     with tempfile.TemporaryDirectory() as name:
@@ -210,7 +208,7 @@ def main():
         if not kept:
             print("Not all were measured.")
         if measured:
-            kept = judged(measured) and kept
+            kept = judged(measured, options.rounds) and kept
         return 0 if judged_planning([model for model in planned if model in models], options, pathlib.Path(name)) and kept else 1
 
 

@@ -7,10 +7,9 @@
 
 namespace partita::calibrate {
 
-/// Binds all ranks to one core of each node for a moment, in which the first two of a node hand each other
-/// messages. `cores` are those of a node; where two ranks cannot be brought
-/// to one core, or a node has more than eight, that is all that is known. On rank 0. Collective over the
-/// world.
+/// Binds all ranks to one core of each node for a moment, in which the first two hand each other messages.
+/// `cores` are those of a node; where two ranks cannot be brought to one core, or a node has more than eight,
+/// that is all that is known. On rank 0. Collective over the world.
 machine::Cores measure_sharing(comm::MpiEnvironment&, comm::Communicator& world, comm::Communicator& self,
                                int cores);
 

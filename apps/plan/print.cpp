@@ -80,8 +80,7 @@ void print_counts(std::ostream& out, const predict::Plans& plans, const predict:
   out << plans.outcomes.size() << " plans: " << plans.count(Fate::simulated) << " simulated";
   if (const auto n = plans.count(Fate::unshared))
     out << ", " << n
-        << " simulated without sharing of links and without polling (unshared), which takes no "
-           "longer";
+        << " simulated without sharing of links and without polling (unshared), which takes no longer";
   if (const auto n = plans.count(Fate::bounded))
     out << ", " << n
         << (plans.is_certain

@@ -91,8 +91,9 @@ std::vector<base::Violation> check(const Export& wanted, std::int64_t ranks, boo
   return violations;
 }
 
-void write(std::ostream& out, const Export& wanted, const predict::Subject& subject,
-           predict::Supposed supposed, std::int64_t batch) {
+void write(std::ostream& out, const Export& wanted, predict::Subject subject, predict::Supposed supposed,
+           std::int64_t batch) {
+  subject.execution.crowding = 1;
   supposed.machine.progress = machine::Progress::independent;
   for (auto& part : supposed.machine.parts)
     part.machine.progress = machine::Progress::independent;

@@ -23,6 +23,6 @@ std::vector<base::Violation> check(const Export&, std::int64_t ranks, bool overw
 /// Writes one step of `batch` samples, or the machine, and tells what this model says of that step. What is
 /// exported is the machine on which transfers move on by themselves. Throws `results::WriteError`, or
 /// `base::EnvironmentError` where a folder cannot be replaced.
-void write(std::ostream&, const Export&, const predict::Subject&, predict::Supposed, std::int64_t batch);
+void write(std::ostream&, const Export&, predict::Subject, predict::Supposed, std::int64_t batch);
 
 }  // namespace partita::simulate

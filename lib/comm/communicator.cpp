@@ -86,8 +86,9 @@ void Communicator::name_instructions(std::function<std::string(std::uint64_t)> n
 }
 void Communicator::use(collective::AlgorithmTable table) const { state_->runtime->table = std::move(table); }
 const collective::AlgorithmTable& Communicator::table() const { return state_->runtime->table; }
-void Communicator::use_virtual_clock(machine::Machine machine) const {
-  state_->runtime->clock.emplace(std::move(machine), state_->job_rank[static_cast<std::size_t>(rank())]);
+void Communicator::use_virtual_clock(machine::Machine machine, double crowding) const {
+  const int mine = state_->job_rank[static_cast<std::size_t>(rank())];
+  state_->runtime->clock.emplace(std::move(machine), mine, crowding);
 }
 VirtualClock* Communicator::virtual_clock() const {
   auto& clock = state_->runtime->clock;

@@ -36,13 +36,13 @@ TransferClock::~TransferClock() {
 }
 
 void TransferClock::begin() {
-  clock_.pass_seconds(clock_.own().overheads.start_seconds);
+  clock_.pass_overhead(clock_.own().overheads.start_seconds);
   now_ = clock_.now();
 }
 
 void TransferClock::await() {
   clock_.wait_until(now_);
-  clock_.pass_seconds(clock_.own().overheads.wait_seconds);
+  clock_.pass_overhead(clock_.own().overheads.wait_seconds);
 }
 
 /// The buffers of words stay where they are until the round is over.
@@ -70,14 +70,14 @@ void TransferClock::enter(const collective::MessageRound& round, int tag) {
          {.at_least = time.rendezvous ? entered + time.latency : 0, .then = time.latency + time.bytes});
     after_ = time.receive;
     if (round.combine != Combine::copy)
-      after_ += clock_.machine().combine(bytes(round.receive.size()), clock_.part());
+      after_ += clock_.times().combine(bytes(round.receive.size()), clock_.part());
   }
 }
 
 void TransferClock::enter(const collective::WindowRound& round, int tag) {
   prepare(round.members.size());
-  const auto time = clock_.machine().window(bytes(round.staged()), bytes(round.loaded()),
-                                            bytes(round.stored()), clock_.part());
+  const auto time = clock_.times().window(bytes(round.staged()), bytes(round.loaded()), bytes(round.stored()),
+                                          clock_.part());
   now_ += time.stage;
   after_ = time.access;
   for (const int peer : round.members) {
@@ -89,7 +89,7 @@ void TransferClock::enter(const collective::WindowRound& round, int tag) {
 
 void TransferClock::enter_whole(Bytes sent) {
   prepare(1);
-  const auto time = clock_.machine().message(state_.job_rank.front(), state_.job_rank.back(), sent);
+  const auto time = clock_.times().message(state_.job_rank.front(), state_.job_rank.back(), sent);
   told_.push_back(now_);
   heard_.push_back({.then = time.send + time.latency + time.bytes + time.receive});
   check(MPI_Iallreduce(&told_.back(), &heard_.back().heard, 1, MPI_INT64_T, MPI_MAX,
@@ -132,7 +132,7 @@ int TransferClock::tag_of(Word word, int tag) const {
 
 machine::MessageTime TransferClock::message(int from, int to, std::int64_t elements) const {
   const auto job_rank = [&](int member) { return state_.job_rank[static_cast<std::size_t>(member)]; };
-  return clock_.machine().message(job_rank(from), job_rank(to), bytes(elements));
+  return clock_.times().message(job_rank(from), job_rank(to), bytes(elements));
 }
 
 }  // namespace partita::comm

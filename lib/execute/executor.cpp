@@ -46,9 +46,12 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
       mirrors_(device_, links_),
       position_(axes.world().position()) {
   base::expect(clock_ == nullptr || device_.is_host(), "virtual time is that of hosts");
-  if (clock_)
-    kernel_times_.emplace(clock_->own(), cost::of_part(options_.execution, clock_->machine(), clock_->part(),
-                                                       axes.world().size()));
+  if (clock_) {
+    auto execution =
+        cost::of_part(options_.execution, clock_->machine(), clock_->part(), axes.world().size());
+    execution.crowding = clock_->crowding();
+    kernel_times_.emplace(clock_->own(), execution);
+  }
   std::vector<std::string> layers;
   for (const auto& layer : model.layers)
     layers.push_back(layer.name);
@@ -273,7 +276,7 @@ kernels::LossSums Executor::run(const Batch& batch, const kernels::StepValues& v
   if (non_finite_step_) step_memory_.invalidate_sums();
   if (device_.is_host()) {
     walk(bound, batch, begin, spans);
-    if (clock_) clock_->pass_seconds(clock_->own().overheads.step_seconds);
+    if (clock_) clock_->pass_overhead(clock_->own().overheads.step_seconds);
     step_memory_.end();
   } else {
     issue(bound, batch, begin, spans);

@@ -11,6 +11,7 @@
 #include "partita/memory/arena.hpp"
 #include "partita/plan/grid.hpp"
 #include "partita/predict/candidates.hpp"
+#include "partita/predict/prediction.hpp"
 #include "partita/sim/simulate.hpp"
 #include "partita/step/check.hpp"
 #include "partita/step/memory.hpp"
@@ -84,6 +85,7 @@ void describe_simulation(std::ostream& out, const step::ProgramsByRank& programs
       << (machine.parts.empty() ? "" : " (ranks " + text_of_parts(machine, std::ssize(programs)) + ")")
       << ": " << machine::seconds_of(simulation.step_duration()) * 1e3 << " ms, idle fraction "
       << simulation.idle_fraction() << "\n";
+  if (execution.crowding > 1) out << predict::text_of_shared_cores() << "\n";
 }
 
 /// `roles` of each of the programs that are executed.

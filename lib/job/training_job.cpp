@@ -271,7 +271,7 @@ int run_training(const Job& job) {
       return ended->exit_code;
     }
   if (job.input.clock) {
-    job.world.use_virtual_clock(*job.input.clock);
+    job.world.use_virtual_clock(*job.input.clock, asked.execution.crowding);
     if (job.world.rank() == 0)
       job.messages << "virtual clock: all times are those of " << options.virtual_clock.string()
                    << ", none was measured" << std::endl;

@@ -41,6 +41,12 @@ std::int64_t Machine::ranks_at_once(std::int64_t ranks, int threads) const {
   return std::min<std::int64_t>(of_node, std::max(1, cores.number / std::max(1, threads)));
 }
 
+double Machine::crowding(std::int64_t ranks, int threads) const {
+  if (cores.number == 0) return 1;
+  const auto wanted = ranks_of_node(ranks) * std::clamp(threads, 1, cores.number);
+  return std::max(1.0, static_cast<double>(wanted) / cores.number);
+}
+
 bool Machine::messages_meet() const {
   return std::ranges::any_of(levels, [](const Level& level) {
     return !level.topology.kind.empty() || std::ranges::any_of(level.protocols, [](const Protocol& protocol) {

@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "partita/machine/transfer_times.hpp"
 #include "partita/model/passes.hpp"
 #include "partita/step/alike.hpp"
 
@@ -40,7 +41,7 @@ std::map<int, int> last_ranks(const topology::GridExtent& grid, int stage, const
 /// What rounds of a rank take if all others come early.
 class Early {
  public:
-  Early(const machine::Machine& machine, int rank) : machine_(machine), rank_(rank) {}
+  Early(machine::TransferTimes times, int rank) : times_(times), rank_(rank) {}
 
   /// A message that waits for its receiver leaves a latency after this one has asked for it, and arrives
   /// another one later.
@@ -48,7 +49,7 @@ class Early {
     Picoseconds sent = 0, received = 0;
     if (round.send_to) sent = round.sent.send + (round.sent.rendezvous ? round.sent.bytes : 0);
     if (round.receive_from) {
-      const auto message = machine_.message(*round.receive_from, rank_, round.received_bytes);
+      const auto message = times_.message(*round.receive_from, rank_, round.received_bytes);
       if (message.rendezvous) received = 2 * message.latency + message.bytes;
     }
     return std::max(sent, received) + round.receive + round.combine;
@@ -57,7 +58,7 @@ class Early {
   Picoseconds operator()(const sim::TimedWhole& round) const { return round.duration; }
 
  private:
-  const machine::Machine& machine_;
+  machine::TransferTimes times_;
   int rank_;
 };
 
@@ -85,7 +86,8 @@ RankBound::Alone RankBound::alone(const Subject& subject, int rank, std::int64_t
       const auto [transfer, is_new] = transfers.try_emplace({alike.transfers[id], samples});
       if (is_new)
         for (const auto& round : costs.rounds(rank, program.transfers[id])) {
-          transfer->second.first += std::visit(Early(supposed_.machine, rank), round);
+          transfer->second.first +=
+              std::visit(Early({supposed_.machine, costs.setting->crowding}, rank), round);
           ++transfer->second.second;
         }
       alone.busy += core.start;

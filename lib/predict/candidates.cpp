@@ -96,12 +96,12 @@ config::RunOptions with(config::RunOptions run, const Candidate& candidate) {
 cost::Execution execution_of(const config::RunOptions& run, std::int64_t ranks,
                              const machine::Machine& machine) {
   const int threads = std::max(1, run.threads);
-  const auto at_once = machine.ranks_at_once(ranks, threads);
+  const bool on_host = run.backend != config::Backend::cuda;
   return {.implementation = to_string(run.backend),
           .optimizer = to_string(run.train.optimizer.rule),
           .threads = threads,
-          .active_ranks = static_cast<int>(at_once),
-          .crowding = static_cast<double>(machine.ranks_of_node(ranks)) / static_cast<double>(at_once)};
+          .active_ranks = static_cast<int>(machine.ranks_at_once(ranks, threads)),
+          .crowding = on_host ? machine.crowding(ranks, threads) : 1};
 }
 
 Subject subject_of(const config::RunOptions& run, plan::Split split, const machine::Machine& machine,

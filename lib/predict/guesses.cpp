@@ -50,10 +50,11 @@ std::set<std::int64_t> samples_of(const step::Program& program, const step::Inst
 }  // namespace
 
 const Guesses::Times& Guesses::times_of(int part, const cost::Execution& execution) {
-  const auto known = times_.find({part, execution.active_ranks});
+  const std::tuple key(part, execution.active_ranks, execution.crowding);
+  const auto known = times_.find(key);
   if (known != times_.end()) return known->second;
   const cost::KernelTimes kernels(machine_->of_part(part), execution);
-  return times_.emplace(std::pair(part, execution.active_ranks), Times(part, kernels)).first->second;
+  return times_.emplace(key, Times(part, kernels)).first->second;
 }
 
 void Guesses::add(const Subject& subject, std::span<const std::int64_t> batches) {

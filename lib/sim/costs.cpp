@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "partita/cost/time.hpp"
-#include "transfer_times.hpp"
+#include "partita/machine/transfer_times.hpp"
 
 namespace partita::sim {
 namespace {
@@ -74,7 +74,7 @@ class Timing {
     timed.emplace_back(std::move(access));
   }
 
-  TransferTimes times_;
+  machine::TransferTimes times_;
   step::ResolvedTransfer transfer_;
   int rank_, part_;
   std::vector<int> group_;
@@ -109,11 +109,11 @@ class RoleTimes {
 
 Core core_on(const machine::Machine& machine, double crowding) {
   const auto& o = machine.overheads;
-  const auto of_core = [&](double seconds) { return crowded(machine::picoseconds(seconds), crowding); };
-  return {.start = of_core(o.start_seconds),
-          .wait = of_core(o.wait_seconds),
-          .poll = of_core(o.poll_seconds),
-          .step = of_core(o.step_seconds),
+  const machine::TransferTimes times(machine, crowding);
+  return {.start = times.overhead(o.start_seconds),
+          .wait = times.overhead(o.wait_seconds),
+          .poll = times.overhead(o.poll_seconds),
+          .step = times.overhead(o.step_seconds),
           .progress = machine.progress};
 }
 

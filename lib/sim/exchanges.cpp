@@ -226,7 +226,7 @@ std::shared_ptr<const Script> Exchanges::script_of(const std::vector<int>& key) 
   for (std::size_t i = 1; i < key.size(); i += 2)
     members.push_back({&specs_[static_cast<std::size_t>(key[i])].spec, key[i + 1]});
   known = std::make_shared<const Script>(
-      sim::script_of(members, at, TransferTimes(*setting_.machine, setting_.crowding)));
+      sim::script_of(members, at, machine::TransferTimes(*setting_.machine, setting_.crowding)));
   return known;
 }
 

@@ -1,7 +1,6 @@
 /// Where the ranks that run stand in their programs.
 #pragma once
 
-#include <optional>
 #include <vector>
 
 #include "classes.hpp"

@@ -23,7 +23,7 @@ std::uint16_t number_in(std::vector<T>& list, const T& element) {
 
 class Writer {
  public:
-  explicit Writer(const TransferTimes& times) : times_(times) {}
+  explicit Writer(const machine::TransferTimes& times) : times_(times) {}
 
   void add(const collective::Spec& spec, const collective::Place& at, bool is_message, int part) {
     member_ = at.rank;
@@ -116,7 +116,7 @@ class Writer {
 
   using Sizes = std::array<Bytes, 3>;
 
-  const TransferTimes& times_;
+  const machine::TransferTimes& times_;
   Script script_;
   int member_ = 0, part_ = 0;
   Bytes element_{};
@@ -127,7 +127,8 @@ class Writer {
 
 }  // namespace
 
-Script script_of(const std::vector<Member>& members, collective::Place place, const TransferTimes& times) {
+Script script_of(const std::vector<Member>& members, collective::Place place,
+                 const machine::TransferTimes& times) {
   Writer writer(times);
   const auto operation = members.front().spec->operation;
   const bool is_message =

@@ -11,8 +11,7 @@
 
 #include "partita/base/error.hpp"
 #include "partita/collective/spec.hpp"
-#include "partita/machine/machine.hpp"
-#include "transfer_times.hpp"
+#include "partita/machine/transfer_times.hpp"
 
 namespace partita::sim {
 
@@ -80,7 +79,7 @@ struct Member {
 
 /// Of the members of a collective in their order, at a place that has any rank; of a message its sender, then
 /// its receiver.
-Script script_of(const std::vector<Member>&, collective::Place, const TransferTimes&);
+Script script_of(const std::vector<Member>&, collective::Place, const machine::TransferTimes&);
 
 /// Plays a script for `lanes` groups. All vectors have an entry for each party and lane, parties outermost.
 class Play {

@@ -48,10 +48,10 @@ def chosen_of(plans, most, seed=1):
 
 
 def near(plans, factor):
-    """Those that, by their first run, take no more than so many times the fastest, and those that a choice can fall on."""
-    fastest = min((plan.measured[0] for plan in plans if plan.measured), default=0)
-    choosable = contenders(plans)
-    return [plan for plan in plans if plan.measured and (plan.measured[0] <= factor * fastest or plan.known_as or plan in choosable)]
+    """Those whose fastest run takes no more than so many times the fastest of all, and those that a choice can fall on."""
+    ran = [plan for plan in plans if plan.measured]
+    fastest, choosable = min((min(plan.measured) for plan in ran), default=0), contenders(plans)
+    return [plan for plan in ran if min(plan.measured) <= factor * fastest or plan.known_as or plan in choosable]
 
 
 def halves(rounds):
@@ -63,31 +63,35 @@ def halves(rounds):
 
 def regrets(plans, rounds):
     """By choice: for each way to part the rounds what it takes beside the best, less one. A choice that failed takes for ever; one that is
-    not among the plans is left out."""
+    not among the plans is left out. A plan that was not run in all rounds is not the best, and takes the median of its runs."""
     ranked = sorted(plans, key=lambda plan: plan.predicted)
     whole = [plan for plan in ranked if not plan.failure]
+    in_all = [plan for plan in whole if len(plan.measured) == rounds]
+    screened = [plan for plan in whole if plan not in in_all]
     found = collections.defaultdict(list)
-    for choose, judge in halves(rounds) if whole else ():
+    for choose, judge in halves(rounds) if in_all else ():
         def fastest(some):
             return min((plan for plan in some if not plan.failure), key=lambda plan: plan.median(choose), default=None)
 
         def add(choice, plan):
             found[choice].append(math.inf if plan is None or plan.failure else plan.median(judge) / best - 1)
 
-        best = fastest(whole).median(judge)
+        best = fastest(in_all).median(judge)
         add("@1", ranked[0])
         add("@3", fastest(contenders(plans)))
         for choice, name in KNOWN_AS.items():
             for plan in plans:
                 if plan.known_as == name:
                     add(choice, plan)
-        found["any"].append(statistics.mean(plan.median(judge) for plan in whole) / best - 1)
+        of_all = [plan.median(judge) for plan in in_all] + [plan.median() for plan in screened]
+        found["any"].append(statistics.mean(of_all) / best - 1)
     return dict(found)
 
 
 def tied(plans):
-    """The best plan, and the others that the rounds do not tell apart from it."""
-    whole = [plan for plan in plans if not plan.failure]
+    """The best plan of those that were run in all rounds, and the others that the rounds do not tell apart from it."""
+    rounds = max(len(plan.measured) for plan in plans if not plan.failure)
+    whole = [plan for plan in plans if not plan.failure and len(plan.measured) == rounds]
     best = min(whole, key=Timed.median)
     return best, [plan for plan in whole if plan is not best and not are_told_apart(plan, best)]
 

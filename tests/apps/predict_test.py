@@ -191,6 +191,10 @@ run(simulate, *mlp, "--export=goal", expected=2)
 run(simulate, *mlp, "--export=goal", "--export-to", folder / "x.goal")
 text = (folder / "x.goal").read_text()
 assert text.startswith("num_ranks 2\n"), text[:80]
+crowded = folder / "crowded.machine"
+crowded.write_text((source / "inputs/machines/default.machine").read_text() + "\ncores number=1 yield_seconds=1e-3\n")
+assert "ranks share cores" in run(simulate, *mlp, "--machine", crowded, "--export=goal", "--export-to", folder / "crowded.goal").stdout
+assert (folder / "crowded.goal").read_text() == text, "exports give every rank a core of its own"
 ended = run(simulate, *mlp, "--export=platform", "--export-to", folder / "x.goal", expected=2)
 assert "overwrite" in ended.stderr and (folder / "x.goal").read_text() == text, ended.stderr
 (folder / "other").mkdir()

@@ -97,6 +97,19 @@ TEST(Guesses, AreThoseOfEachMachine) {
   EXPECT_EQ(measured_share(), 1);
 }
 
+/// Where all fits into a cache, but not into a part of it.
+TEST(Guesses, OfCrowdedCoresAreTheirOwn) {
+  Measured measured;
+  measured.machine.caches = {{.bytes = kernels::Bytes(1 << 24)}};
+  auto subject = subject_on(measured.run, {}, measured.machine, 1);
+  Guesses guesses(measured.machine);
+  guesses.add(subject, std::array{std::int64_t{24}});
+  EXPECT_TRUE(Measured::thrown_by(guesses).empty());
+  subject.execution.crowding = 1 << 20;
+  guesses.add(subject, std::array{std::int64_t{24}});
+  EXPECT_FALSE(Measured::thrown_by(guesses).empty());
+}
+
 TEST(Guesses, OfPlansAndScalingAreThoseOfAllTheirGrids) {
   const Measured measured;
   Guesses plans(measured.machine), one(measured.machine), two(measured.machine);

@@ -59,12 +59,13 @@ std::size_t check_ruled_out(const Plans& plans, const Truth& all) {
 void search_on_one_machine(int trials) {
   std::mt19937 random(1);
   std::size_t ruled_out = 0;
+  int crowded = 0;
   for (int trial = 0; trial < trials; ++trial) {
     const auto run = random_run(random);
     auto machine = random_machine(random);
     if (trial % 4 == 0) machine.levels[1].topology = {.kind = "crossbar", .link_bytes_per_second = 1e9};
     if (trial % 8 == 0) machine.progress = machine::Progress::polled;
-    if (trial % 3 == 2) machine.cores = {.number = 2, .yield_seconds = 1e-6};  // of three ranks
+    if (trial % 3 == 2) machine.cores = {.number = 1 + trial % 2, .yield_seconds = 1e-6};
     const int ranks = std::uniform_int_distribution<int>(1, trial < trials / 16 ? 8 : 4)(random);
     std::map<int, double> speed;
     if (trial % 2 == 1) speed[trial % ranks] = trial % 4 == 1 ? 0.25 : 4;
@@ -76,6 +77,7 @@ void search_on_one_machine(int trials) {
         << trial << ": " << plans.outcomes.front().candidate.name();
     EXPECT_EQ(plans.outcomes.front().candidate.name(), best_in(all).first.name()) << trial;
     EXPECT_TRUE(plans.is_certain);
+    crowded += plans.ranks_share_cores;
     EXPECT_EQ(plans.outcomes.size() - plans.count(Fate::impossible), all.size());
     for (const auto& outcome : plans.outcomes)
       EXPECT_TRUE(outcome.known_as.empty() || outcome.fate == Fate::simulated ||
@@ -84,6 +86,7 @@ void search_on_one_machine(int trials) {
     ruled_out += check_ruled_out(plans, all);
   }
   EXPECT_GT(ruled_out, static_cast<std::size_t>(trials) * 9 / 10) << "bounds rule out";
+  EXPECT_GT(crowded, trials / 10) << "ranks share cores";
 }
 
 /// Ranks of several machines, some of which poll, single ones of another speed than theirs.

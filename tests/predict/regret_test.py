@@ -82,6 +82,14 @@ some = [plan("a", 1, [3]), plan("b", 2, [2]), plan("c", 3, [4]), plan("d", 4, [1
         plan("g", 7, [], failure="it fails"), plan("h", 8, [1.6])]
 assert [p.name for p in regret.near(some, 1.5)] == ["a", "b", "c", "d", "e", "f"]
 assert regret.near(some, math.inf) == [p for p in some if not p.failure] and regret.near([some[6]], 2) == []
+some[7].measured.append(1.4)
+assert some[7] in regret.near(some, 1.5), "the faster of two runs"
+
+# A plan that was screened is no best, however fast a single run of it was, and counts for one drawn by chance.
+some = [plan("a", 1, [2] * 4), plan("b", 2, [1] * 4), plan("c", 3, [2] * 4), plan("d", 4, [0.5]), plan("e", 5, [6, 8])]
+found = {choice: set(values) for choice, values in regret.regrets(some, 4).items()}
+assert found == {"@1": {1.0}, "@3": {0.0}, "any": {(2 + 1 + 2 + 0.5 + 7) / 5 - 1}}, found
+assert regret.tied(some) == (some[1], [])
 
 # A command that lasts is ended; one that fails says why.
 assert "takes longer than 0.1 s" in trainings.failure_of(["sleep", "60"], limit=0.1)

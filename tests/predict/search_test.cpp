@@ -119,19 +119,28 @@ TEST(Search, LooksAtNoMorePlansForAnEpochThanForAStep) {
   EXPECT_EQ(epoch.outcomes.front().candidate.name(), step.outcomes.front().candidate.name());
 }
 
-/// Of eight ranks on nodes of four cores: with one thread each of four has a core, with two of two.
+/// On nodes of eight ranks and four cores.
 TEST(Search, SaysWhereRanksShareCores) {
   auto run = run_of(tests::model_of("100", {"linear 100", "linear 10"}), 64);
   auto machine = machine::Machine::shipped();
   machine.levels = {{.name = "node", .ranks = 8, .protocols = {{}}}, {.name = "cluster", .protocols = {{}}}};
   machine.cores.number = 4;
   const auto& table = collective::AlgorithmTable::shipped();
-  for (const auto& [ranks, threads, crowding] :
-       {std::tuple(4, 1, 1.0), {4, 2, 2.0}, {4, 8, 4.0}, {6, 1, 1.5}, {8, 1, 2.0}, {12, 1, 2.0}}) {
+  for (const auto& [ranks, threads, crowding] : {std::tuple(4, 1, 1.0),
+                                                 {4, 2, 2.0},
+                                                 {4, 8, 4.0},
+                                                 {1, 8, 1.0},
+                                                 {2, 3, 1.5},
+                                                 {6, 1, 1.5},
+                                                 {8, 1, 2.0},
+                                                 {12, 1, 2.0}}) {
     SCOPED_TRACE(std::to_string(ranks) + " ranks of " + std::to_string(threads));
     run.threads = threads;
     EXPECT_EQ(execution_of(run, ranks, machine).crowding, crowding);
     EXPECT_EQ(execution_of(run, ranks, machine::Machine::shipped()).crowding, 1) << "nobody says";
+    run.backend = config::Backend::cuda;
+    EXPECT_EQ(execution_of(run, ranks, machine).crowding, 1) << "devices compute";
+    run.backend = config::Backend::cpu;
     const auto shared = search(run, ranks, machine, table, {.top = 1});
     EXPECT_EQ(shared.ranks_share_cores, crowding > 1);
     EXPECT_TRUE(shared.is_certain);

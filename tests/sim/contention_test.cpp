@@ -259,8 +259,8 @@ struct Drawn {
     if (g.machine.levels.empty()) g.machine.levels = {{.name = "all", .protocols = {{.byte_seconds = 1e-9}}}};
     grid = std::make_unique<step::Roles>(programs_of(g.chain.model, plan_of(g.chain.model, g.request)));
   }
-  [[nodiscard]] Simulation on(const machine::Machine& machine) const {
-    return simulate(grid->by_rank, costs_on(machine, grid->by_rank, g.chain.batch, g.site), 3);
+  [[nodiscard]] Simulation on(const machine::Machine& machine, const cost::Execution& execution = {}) const {
+    return simulate(grid->by_rank, costs_on(machine, grid->by_rank, g.chain.batch, g.site, execution), 3);
   }
   RandomGrid g;
   std::unique_ptr<step::Roles> grid;
@@ -365,10 +365,13 @@ TEST(Contention, NothingEndsLaterWhereSharingAndPollingAreLeftOut) {
       for (auto& protocol : level.protocols)
         protocol.gap_seconds = 1e-6;
     }
-    const auto all = drawn.on(machine);
-    const auto loose = simulate(drawn.grid->by_rank,
-                                costs_on(machine, drawn.grid->by_rank, drawn.g.chain.batch, drawn.g.site), 3,
-                                {.depth = Depth::plane});
+    machine.cores.yield_seconds = 1e-7;
+    const cost::Execution execution{.crowding = seed % 5 == 0 ? 2.5 : 1};
+    const auto all = drawn.on(machine, execution);
+    const auto loose =
+        simulate(drawn.grid->by_rank,
+                 costs_on(machine, drawn.grid->by_rank, drawn.g.chain.batch, drawn.g.site, execution), 3,
+                 {.depth = Depth::plane});
     for (std::size_t s = 0; s < 3; ++s)
       for (std::size_t r = 0; r < all.steps[s].size(); ++r) {
         ASSERT_LE(loose.steps[s][r].end, all.steps[s][r].end)

@@ -170,8 +170,8 @@ void expect_whole(const Simulation& simulation, const std::string& name) {
   EXPECT_EQ(now, simulation.makespan()) << name;
 }
 
-/// Grids, algorithms, windows and machines of all kinds; in every other mode of progress, and on links
-/// that messages share.
+/// Grids, algorithms, windows and machines of all kinds; in every other mode of progress, on links that
+/// messages share, and on cores that ranks share.
 TEST(CriticalPath, AddsUpToTheStepOnRandomGrids) {
   std::map<Cause, int> seen;
   for (std::uint64_t seed = 0; seed < 150; ++seed) {
@@ -184,7 +184,9 @@ TEST(CriticalPath, AddsUpToTheStepOnRandomGrids) {
         for (auto& protocol : level.protocols)
           protocol.gap_seconds = seed % 4 == 0 ? 1e-7 : 0;
       }
-    auto costs = costs_on(g.machine, grid.by_rank, g.chain.batch, g.site);
+    g.machine.cores.yield_seconds = 1e-7;
+    auto costs =
+        costs_on(g.machine, grid.by_rank, g.chain.batch, g.site, {.crowding = seed % 5 == 0 ? 1.5 : 1});
     if (!g.speed.empty()) costs = with_speeds(costs, g.speed);
     const auto simulation = simulate(grid.by_rank, costs, 3);
     expect_whole(simulation, "seed " + std::to_string(seed) + ": " + g.name());

@@ -183,14 +183,17 @@ struct Drawn {
     m.flag_seconds += 1e-9;
     m.progress = seed % 2 == 0 ? Progress::independent : Progress::polled;
     m.overheads.poll_seconds = 1.7e-8;
+    m.cores.yield_seconds = 1.9e-7;
+    if (seed % 3 == 1) crowding = 1.5;
   }
 
   [[nodiscard]] Simulation in(Depth depth) const {
-    auto costs = costs_on(g.machine, grid->by_rank, g.chain.batch, g.site);
+    auto costs = costs_on(g.machine, grid->by_rank, g.chain.batch, g.site, {.crowding = crowding});
     if (!g.speed.empty()) costs = with_speeds(costs, g.speed);
     return simulate(grid->by_rank, costs, 3, {.depth = depth, .spans_of = all});
   }
   RandomGrid g;
+  double crowding = 1;
   std::unique_ptr<step::Roles> grid;
   std::vector<int> all;
 };

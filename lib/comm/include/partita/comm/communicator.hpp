@@ -121,8 +121,8 @@ class Communicator {
   [[nodiscard]] const collective::AlgorithmTable& table() const;
 
   /// From now on costs alone take time in all communicators of this job, which has not trained yet. The same
-  /// machine on every rank.
-  void use_virtual_clock(machine::Machine) const;
+  /// machine and `Machine::crowding` on every rank.
+  void use_virtual_clock(machine::Machine, double crowding = 1) const;
   /// Null where time is this host's.
   [[nodiscard]] VirtualClock* virtual_clock() const;
   /// On the job's clock, virtual or this host's.

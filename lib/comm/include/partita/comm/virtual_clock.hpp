@@ -11,24 +11,27 @@
 #include <algorithm>
 #include <utility>
 
-#include "partita/machine/machine.hpp"
+#include "partita/machine/transfer_times.hpp"
 
 namespace partita::comm {
 
 class VirtualClock {
  public:
-  /// Of a rank of the job.
-  VirtualClock(machine::Machine machine, int rank)
-      : machine_(std::move(machine)), part_(machine_.part_of(rank)) {}
+  /// Of a rank of the job, which shares its core as `Machine::crowding` says.
+  VirtualClock(machine::Machine machine, int rank, double crowding)
+      : machine_(std::move(machine)), part_(machine_.part_of(rank)), crowding_(crowding) {}
 
   [[nodiscard]] const machine::Machine& machine() const { return machine_; }
   /// The part of the machine that the rank is, and what says how it computes.
   [[nodiscard]] int part() const { return part_; }
   [[nodiscard]] const machine::Machine& own() const { return machine_.of_part(part_); }
+  [[nodiscard]] double crowding() const { return crowding_; }
+  [[nodiscard]] machine::TransferTimes times() const { return {machine_, crowding_}; }
   [[nodiscard]] machine::Picoseconds now() const { return now_; }
   [[nodiscard]] double now_seconds() const { return machine::seconds_of(now_); }
   void pass(machine::Picoseconds duration) { now_ += duration; }
-  void pass_seconds(double duration) { pass(machine::picoseconds(duration)); }
+  /// One of the machine's overheads.
+  void pass_overhead(double seconds) { pass(times().overhead(seconds)); }
   void wait_until(machine::Picoseconds time) { now_ = std::max(now_, time); }
   /// For a measurement that begins on all ranks at once.
   void set(machine::Picoseconds now) { now_ = now; }
@@ -54,6 +57,7 @@ class VirtualClock {
  private:
   machine::Machine machine_;
   int part_;
+  double crowding_;
   machine::Picoseconds now_ = 0;
   bool runs_ = false;
 };

@@ -17,8 +17,9 @@ struct Execution {
   std::string_view optimizer = "sgd";       ///< name of its rule
   int threads = 1;                          ///< of the rank
   int active_ranks = 1;                     ///< of its node, that compute at the same time
-  double crowding =
-      1;  ///< ranks of a node for each that has cores: all have as much of a core and its caches
+  /// By how much ranks of the node have more threads than it has cores (`Machine::crowding`): kernels take so
+  /// much longer, and find so much less in caches.
+  double crowding = 1;
 };
 
 /// Of the optimizer, for each parameter.

@@ -78,7 +78,8 @@ class ProgramTimes {
   ProgramTimes(KernelTimes, const step::Program&, std::int64_t batch);
 
   /// Of a compute or copy instruction of the program, where its micro-batch has `samples` samples on this
-  /// data rank; longer where the rank has something under way meanwhile (`slowdowns_of`).
+  /// data rank; longer where the rank has something under way meanwhile (`slowdowns_of`), and where its
+  /// core is crowded.
   [[nodiscard]] InstructionTime of(const step::Instruction&, std::int64_t samples) const;
   /// The key by which it is looked up.
   [[nodiscard]] machine::KernelKey key_of(const step::Instruction&, std::int64_t samples) const;

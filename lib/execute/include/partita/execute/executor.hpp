@@ -85,7 +85,8 @@ class Executor {
     std::int64_t largest_batch = 0;  ///< samples of the whole grid; sizes the arena
     /// How messages leave and reach the memory of a device.
     collective::DeviceMessages device_messages = collective::DeviceMessages::automatic;
-    /// What a virtual clock takes this rank for, when it asks how long kernels take.
+    /// What a virtual clock takes this rank for, when it asks how long kernels take; how crowded its core is
+    /// the clock says.
     cost::Execution execution = {};
     /// Fills slots with NaN once the last instruction that touches them is over, and counts those alive.
     bool poison_released = false;

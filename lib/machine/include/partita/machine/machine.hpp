@@ -79,7 +79,7 @@ struct Part;
 /// Of a unit of the innermost level: a node.
 struct Cores {
   int number = 0;            ///< 0: nobody says; every rank has cores of its own
-  double yield_seconds = 0;  ///< until a rank has a core that another leaves to it
+  double yield_seconds = 0;  ///< how much later a rank sees what has come, for each other rank on its core
   friend bool operator==(const Cores&, const Cores&) = default;
 };
 
@@ -130,8 +130,11 @@ struct Machine {
 
   /// Of a job of so many ranks, those of its first node.
   [[nodiscard]] std::int64_t ranks_of_node(std::int64_t ranks) const;
-  /// Of them, with so many threads each, those that have cores at once. Where they are fewer, ranks share.
+  /// Of them, with so many threads each, those that can compute at once.
   [[nodiscard]] std::int64_t ranks_at_once(std::int64_t ranks, int threads) const;
+  /// Where ranks of that node have more threads than it has cores, by how much each is slower than where it
+  /// has the node to itself, since all have equal parts of the cores; else 1.
+  [[nodiscard]] double crowding(std::int64_t ranks, int threads) const;
   /// The innermost level of which one unit has both ranks of the job, else the outermost. There are levels.
   [[nodiscard]] std::size_t level_between(int a, int b) const;
   /// Whether messages can slow each other down: they share links, or have to keep a gap.

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <span>
+#include <tuple>
 #include <vector>
 
 #include "partita/predict/scaling.hpp"
@@ -34,7 +35,8 @@ class Guesses {
   void add(const Times&, const step::Program&, std::int64_t batch);
 
   const machine::Machine* machine_;
-  std::map<std::pair<int, int>, Times> times_;                                ///< by part and active ranks
+  /// By part, and what executions of one run differ in: active ranks and crowding.
+  std::map<std::tuple<int, int, double>, Times> times_;
   std::map<std::pair<int, machine::KernelKey>, base::Violation> violations_;  ///< by part
 };
 

@@ -1,19 +1,19 @@
 /// Stretches the core's part.
-#include "transfer_times.hpp"
+#include "partita/machine/transfer_times.hpp"
 
-namespace partita::sim {
+namespace partita::machine {
 
 /// Until a rank has its core back from all others.
 Picoseconds TransferTimes::turn() const {
-  return machine::picoseconds((crowding_ - 1) * machine_.cores.yield_seconds);
+  return picoseconds((crowding_ - 1) * machine_.cores.yield_seconds);
 }
 
-machine::MessageTime TransferTimes::message(int from, int to, kernels::Bytes bytes) const {
+MessageTime TransferTimes::message(int from, int to, kernels::Bytes bytes) const {
   return message_on(machine_.levels.empty() ? 0 : machine_.level_between(from, to), bytes);
 }
 
 /// Within a node cores move the bytes.
-machine::MessageTime TransferTimes::message_on(std::size_t level, kernels::Bytes bytes) const {
+MessageTime TransferTimes::message_on(std::size_t level, kernels::Bytes bytes) const {
   auto time = machine_.message_on(level, bytes);
   time.send = of_core(time.send);
   time.receive = of_core(time.receive);
@@ -22,8 +22,8 @@ machine::MessageTime TransferTimes::message_on(std::size_t level, kernels::Bytes
   return time;
 }
 
-machine::WindowTime TransferTimes::window(kernels::Bytes staged, kernels::Bytes loaded, kernels::Bytes stored,
-                                          int part) const {
+WindowTime TransferTimes::window(kernels::Bytes staged, kernels::Bytes loaded, kernels::Bytes stored,
+                                 int part) const {
   auto time = machine_.window(staged, loaded, stored, part);
   time.stage = of_core(time.stage);
   time.flag += turn();
@@ -35,4 +35,4 @@ Picoseconds TransferTimes::combine(kernels::Bytes bytes, int part) const {
   return of_core(machine_.combine(bytes, part));
 }
 
-}  // namespace partita::sim
+}  // namespace partita::machine
