@@ -7,7 +7,7 @@ training in turn. A run measures for about --seconds, but two steps at least; th
 the first one took. A run that fails, or takes longer than --limit seconds, ends its plan, which is counted as failed. --plans: of each
 training the best N/2 by prediction and as many others drawn by chance, where all would take too long. --screen: plans that take more than
 twice FACTOR times the fastest in the first round, or more than FACTOR times in both of the first two, are not run again, and are no best; those
-that a choice can fall on always are. What all will take is said before, and at most, if plans are screened.
+that a choice can fall on always are. What all will take is said before; where plans are screened it takes less.
 The regret of a choice is what it takes more than the best, which is chosen on one half of the rounds and judged on the other, so that luck
 is not taken for speed: @1 the first by prediction, @3 the fastest of the three that strategy=auto tries; beside them data
 parallelism alone, the tensor axis within a node and data parallelism between, and a plan drawn by chance. `ties`: plans that the rounds

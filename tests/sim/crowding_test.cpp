@@ -12,7 +12,7 @@ using collective::Algorithm;
 using collective::Operation;
 using step::Kind;
 
-/// Two ranks a node; a core takes a second to send, one to receive, and one to copy a float.
+/// Two ranks a node; a core takes a second to send and one to receive, a float one on its way or in a window.
 machine::Machine two_a_node() {
   const machine::Protocol protocol{
       .send_seconds = 1, .latency_seconds = 4, .byte_seconds = 0.25, .receive_seconds = 1};
@@ -53,12 +53,17 @@ TEST(Crowding, CoresTakeLongerForMessagesAndWhatIsOnItsWayBetweenNodesDoesNot) {
   }
 }
 
+/// Of two floats on two data ranks.
+step::Program all_reduce_by(Algorithm algorithm) {
+  return {.grid = {.data = 2},
+          .slots = {{.fixed = step::Elements(2)}},
+          .transfers = {{.slot = step::SlotId(0)}},
+          .all_reduces = {.algorithm = algorithm}};
+}
+
 TEST(Crowding, WindowsAndOverheadsAreOfTheCore) {
   const auto machine = two_a_node();
-  const step::Program program{.grid = {.data = 2},
-                              .slots = {{.fixed = step::Elements(2)}},
-                              .transfers = {{.slot = step::SlotId(0)}},
-                              .all_reduces = {.algorithm = Algorithm::window}};
+  const auto program = all_reduce_by(Algorithm::window);
   const step::ProgramsByRank programs(2, &program);
   const auto of = [&](double crowding) {
     const auto costs = costs_on(machine, programs, 1, {}, {.crowding = crowding});
@@ -77,7 +82,7 @@ TEST(Crowding, WindowsAndOverheadsAreOfTheCore) {
   EXPECT_EQ(crowded.flag, access.flag + seconds(0.5));
 }
 
-/// At a FLOP a second: the forward pass of four samples by four weights.
+/// At a FLOP a second: the forward pass of eight samples by one weight; half a second to add a byte.
 TEST(Crowding, AKernelTakesAsManyTimesAsLongAndSoDoesAnAddition) {
   const machine::Machine machine{
       .flops_per_second = 1, .main_bytes_per_second = 1, .windows = {{.load_byte_seconds = 0.5}}};
@@ -101,10 +106,7 @@ TEST(Crowding, AKernelTakesAsManyTimesAsLongAndSoDoesAnAddition) {
 TEST(Crowding, WhatALibraryDoesIsOneMessage) {
   const machine::Machine machine{
       .link_latency_seconds = 1, .link_bytes_per_second = 1, .cores = {.number = 1, .yield_seconds = 0.5}};
-  const step::Program program{.grid = {.data = 2},
-                              .slots = {{.fixed = step::Elements(1)}},
-                              .transfers = {{.slot = step::SlotId(0)}},
-                              .all_reduces = {.algorithm = Algorithm::mpi}};
+  const auto program = all_reduce_by(Algorithm::mpi);
   const step::ProgramsByRank programs(2, &program);
   const auto duration = [&](double crowding) {
     const auto costs = costs_on(machine, programs, 1, {}, {.crowding = crowding});
