@@ -25,41 +25,45 @@ constexpr double least_variance = 0.01;
 /// How much the model's opinion counts against one row's: decides what rows leave open.
 constexpr double weight_of_model = 1e-3;
 
-double squared_distance(Place a, Place b) {
-  double sum = 0;
-  for (std::size_t i = 0; i < a.size(); ++i)
-    sum += (a[i] - b[i]) * (a[i] - b[i]);
-  return sum;
+/// Of each of many places from one. `places`: the first coordinate of all, then the second, and so on, so
+/// that a processor computes several distances at a time.
+void squared_distances(Place places, Place from, std::span<double> squared) {
+  std::ranges::fill(squared, 0.0);
+  for (std::size_t c = 0; c < from.size(); ++c)
+    for (std::size_t p = 0; p < squared.size(); ++p) {
+      const double apart = places[c * squared.size() + p] - from[c];
+      squared[p] += apart * apart;
+    }
 }
 
 double dot(const std::vector<double>& a, const std::vector<double>& b) {
   return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
 }
 
-double likeness(Place a, Place b) {
-  return std::exp(-std::sqrt(squared_distance(a, b)) / correlation_length);
+double likeness(double squared_distance) {
+  return std::exp(-std::sqrt(squared_distance) / correlation_length);
 }
 
-/// Replaces b by x of Ax = b for a symmetric, positive definite A [n, n], of which the lower half is given
-/// (Cholesky).
+/// Replaces b by x of Ax = b for a symmetric, positive definite A [n, n], of which the upper half is given
+/// (Cholesky: A = UᵀU takes its place, row by row, each of which a processor subtracts from those below).
 void solve(std::span<double> a, std::span<double> b) {
   const auto n = b.size();
   for (std::size_t i = 0; i < n; ++i) {
     double* const row = &a[i * n];
-    for (std::size_t j = 0; j <= i; ++j) {
-      const double* const other = &a[j * n];
-      double sum = row[j];
-      for (std::size_t k = 0; k < j; ++k)
-        sum -= row[k] * other[k];
-      row[j] = i == j ? std::sqrt(sum) : sum / other[j];
+    const double pivot = std::sqrt(row[i]);
+    for (std::size_t k = i; k < n; ++k)
+      row[k] /= pivot;
+    b[i] /= pivot;
+    for (std::size_t j = i + 1; j < n; ++j) {
+      double* const below = &a[j * n];
+      for (std::size_t k = j; k < n; ++k)
+        below[k] -= row[j] * row[k];
+      b[j] -= row[j] * b[i];
     }
-    for (std::size_t k = 0; k < i; ++k)
-      b[i] -= row[k] * b[k];
-    b[i] /= row[i];
   }
   for (std::size_t i = n; i-- > 0;) {
     for (std::size_t k = i + 1; k < n; ++k)
-      b[i] -= a[k * n + i] * b[k];
+      b[i] -= a[i * n + k] * b[k];
     b[i] /= a[i * n + i];
   }
 }
@@ -161,7 +165,9 @@ KernelFamily::KernelFamily(std::string kernel, kernels::Bytes of_element, std::v
   const auto model = modelled(parts_of(kernel_, rows.front().run, of_element_), machine);
   seconds_of_parts_ = fit(weighted(relative, rows), scaled(model, relative));
   std::vector<double> excesses;
-  for (auto& row : rows) {
+  const auto count = rows.size();
+  for (std::size_t r = 0; r < count; ++r) {
+    auto& row = rows[r];
     const auto extents = extents_of(row.run);
     if (points_.empty()) least_ = most_ = extents;
     for (std::size_t i = 0; i < extents.size(); ++i) {
@@ -169,9 +175,11 @@ KernelFamily::KernelFamily(std::string kernel, kernels::Bytes of_element, std::v
       most_[i] = std::max(most_[i], extents[i]);
     }
     excesses.push_back(std::log(row.seconds / fitted(row.run)));
-    points_.push_back({.row = row, .log_excess = excesses.back()});
     const auto at = coordinates_of(kernel_, row.run);
-    coordinates_.insert(coordinates_.end(), at.begin(), at.end());
+    coordinates_.resize(at.size() * count);
+    for (std::size_t c = 0; c < at.size(); ++c)
+      coordinates_[c * count + r] = at[c];
+    points_.push_back({.row = std::move(row), .log_excess = excesses.back()});
   }
   const auto middle = excesses.begin() + std::ssize(excesses) / 2;
   std::ranges::nth_element(excesses, middle);
@@ -190,22 +198,34 @@ bool KernelFamily::encloses(const Run& run) const {
   return true;
 }
 
-Place KernelFamily::place_of(std::size_t point) const {
-  const auto count = coordinates_.size() / points_.size();
-  return Place(coordinates_).subspan(point * count, count);
+std::vector<KernelFamily::Near> KernelFamily::distances_from(Place at) const {
+  std::vector<double> squared(points_.size());
+  squared_distances(coordinates_, at, squared);
+  std::vector<Near> near;
+  near.reserve(squared.size());
+  for (std::size_t p = 0; p < squared.size(); ++p)
+    near.push_back({squared[p], p});
+  return near;
 }
 
-double KernelFamily::excess_at(Place at, std::vector<Near> near) const {
+double KernelFamily::excess_at(std::vector<Near> near) const {
   const auto count = std::min(nearest_rows, near.size());
   std::ranges::partial_sort(near, near.begin() + static_cast<std::ptrdiff_t>(count), {}, &Near::squared);
+  const auto dimensions = coordinates_.size() / points_.size();
+  std::vector<double> places(dimensions * count), place(dimensions);
+  for (std::size_t c = 0; c < dimensions; ++c)
+    for (std::size_t i = 0; i < count; ++i)
+      places[c * count + i] = coordinates_[c * points_.size() + near[i].point];
   std::array<double, nearest_rows * nearest_rows> likenesses;
-  std::array<double, nearest_rows> weights;
+  std::array<double, nearest_rows> squared, weights;
   for (std::size_t i = 0; i < count; ++i) {
-    const auto of_row = place_of(near[i].point);
-    for (std::size_t j = 0; j < i; ++j)
-      likenesses[i * count + j] = likeness(of_row, place_of(near[j].point));
+    for (std::size_t c = 0; c < dimensions; ++c)
+      place[c] = places[c * count + i];
+    squared_distances(places, place, std::span(squared).first(count));
+    for (std::size_t j = i + 1; j < count; ++j)
+      likenesses[i * count + j] = likeness(squared[j]);
     likenesses[i * count + i] = 1 + own_share + points_[near[i].point].row.variance / variance_;
-    weights[i] = likeness(of_row, at);
+    weights[i] = likeness(near[i].squared);
   }
   solve(std::span(likenesses).first(count * count), std::span(weights).first(count));
   double excess = usual_excess_;
@@ -215,24 +235,16 @@ double KernelFamily::excess_at(Place at, std::vector<Near> near) const {
 }
 
 KernelFamily::Time KernelFamily::at(const Run& run) const {
-  const auto at = coordinates_of(kernel_, run);
-  std::vector<Near> near;
-  near.reserve(points_.size());
-  for (std::size_t p = 0; p < points_.size(); ++p) {
-    const double squared = squared_distance(place_of(p), at);
-    if (squared == 0 && points_[p].row.run == run) return {points_[p].row.seconds, Basis::measured};
-    near.push_back({squared, p});
-  }
-  return {fitted(run) * std::exp(excess_at(at, std::move(near))),
+  auto near = distances_from(coordinates_of(kernel_, run));
+  for (const auto& [squared, point] : near)
+    if (squared == 0 && points_[point].row.run == run) return {points_[point].row.seconds, Basis::measured};
+  return {fitted(run) * std::exp(excess_at(std::move(near))),
           encloses(run) ? Basis::interpolated : Basis::extrapolated};
 }
 
 const KernelFamily::Row& KernelFamily::nearest(const Run& run) const {
-  const auto at = coordinates_of(kernel_, run);
-  std::size_t nearest = 0;
-  for (std::size_t p = 1; p < points_.size(); ++p)
-    if (squared_distance(place_of(p), at) < squared_distance(place_of(nearest), at)) nearest = p;
-  return points_[nearest].row;
+  const auto near = distances_from(coordinates_of(kernel_, run));
+  return points_[std::ranges::min_element(near, {}, &Near::squared)->point].row;
 }
 
 }  // namespace partita::cost

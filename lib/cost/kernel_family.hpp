@@ -72,15 +72,16 @@ class KernelFamily {
   };
   [[nodiscard]] double fitted(const Run&) const;
   [[nodiscard]] bool encloses(const Run&) const;
-  /// Of all points, each with its distance from `at`.
-  [[nodiscard]] double excess_at(std::span<const double> at, std::vector<Near>) const;
-  [[nodiscard]] std::span<const double> place_of(std::size_t point) const;
+  /// Of all points.
+  [[nodiscard]] std::vector<Near> distances_from(std::span<const double> at) const;
+  /// Where all points are so far away.
+  [[nodiscard]] double excess_at(std::vector<Near>) const;
 
   std::string kernel_;
   kernels::Bytes of_element_;
   std::vector<double> seconds_of_parts_;  ///< each part, of one call, FLOP or byte
   std::vector<Point> points_;
-  std::vector<double> coordinates_;         ///< of all points, one after the other
+  std::vector<double> coordinates_;         ///< the first of all points, then the second, and so on
   double usual_excess_ = 0, variance_ = 0;  ///< the middle of all, and how far they lie from it
   std::vector<double> least_, most_;        ///< extents of the rows
 };

@@ -1,9 +1,11 @@
-/// Lays all slots into one space of addresses and plays two steps over it.
+/// Lays all slots into one space of addresses, and plays a step over what another one left.
 #include "partita/cost/reuse.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -144,7 +146,13 @@ class Text {
 /// Sums over times (Fenwick 1994, doi:10.1002/spe.4380240306).
 class Sums {
  public:
-  explicit Sums(std::size_t times) : sums_(times + 1) {}
+  /// Of what there is at each time.
+  explicit Sums(const std::vector<std::int64_t>& amounts) : sums_(amounts.size() + 1) {
+    for (std::size_t i = 1; i < sums_.size(); ++i) {
+      sums_[i] += amounts[i - 1];
+      if (const auto next = i + (i & (~i + 1)); next < sums_.size()) sums_[next] += sums_[i];
+    }
+  }
   void add(std::size_t time, std::int64_t amount) {
     for (std::size_t i = time + 1; i < sums_.size(); i += i & (~i + 1))
       sums_[i] += amount;
@@ -160,55 +168,67 @@ class Sums {
   std::vector<std::int64_t> sums_;
 };
 
-/// When each address was touched last.
+/// What a step touches that comes again and again.
 class Touches {
  public:
-  explicit Touches(std::size_t times) : bytes_(times) {}
-
-  /// Touches a range at `now`, which no earlier touch had. `found`: of each part of it that was known, the
-  /// bytes, and when it was touched last.
-  template <class Found>
-  void touch(Range range, std::size_t now, const Found& found) {
-    split(range.begin);
-    split(range.end);
-    const auto first = std::ranges::lower_bound(parts_, range.begin, {}, &Part::begin);
-    auto part = first;
-    std::int64_t known = 0;
-    for (; part != parts_.end() && part->begin < range.end; ++part) {
-      const auto size = part->end - part->begin;
-      found(size, part->touched);
-      bytes_.add(part->touched, -size);
-      known += size;
+  /// All ranges, in the order in which a step touches them: it has done so once.
+  explicit Touches(const std::vector<Range>& ranges) : cuts_(cuts_of(ranges)), touched_(cuts_.size(), never) {
+    for (std::size_t now = 0; now < ranges.size(); ++now) {
+      const auto& [begin, end] = parts_.emplace_back(part_at(ranges[now].begin), part_at(ranges[now].end));
+      for (auto part = begin; part < end; ++part)
+        touched_[part] = now;
     }
-    all_ += range.size() - known;
-    bytes_.add(now, range.size());
-    const Part whole{range.begin, range.end, now};
-    if (first == part) return void(parts_.insert(first, whole));
-    *first = whole;
-    parts_.erase(first + 1, part);
+    std::vector<std::int64_t> amounts(2 * ranges.size());
+    for (std::size_t part = 0; part < touched_.size(); ++part)
+      if (touched_[part] != never) amounts[touched_[part]] += size_of(part, part + 1);
+    all_ = std::accumulate(amounts.begin(), amounts.end(), std::int64_t{0});
+    bytes_ = Sums(amounts);
   }
-  /// How many different bytes were touched from then on.
-  [[nodiscard]] std::int64_t bytes_from(std::size_t time) const { return all_ - bytes_.before(time); }
+
+  /// Touches the range of this number once more; each in its turn. `found`: of what was touched together
+  /// before, the bytes, and how many different ones were touched from then on.
+  template <class Found>
+  void touch(std::size_t number, const Found& found) {
+    const auto now = parts_.size() + number;
+    const auto [begin, end] = parts_[number];
+    for (auto part = begin; part < end;) {
+      const auto first = part;
+      const auto last = touched_[part];
+      for (; part < end && touched_[part] == last; ++part)
+        touched_[part] = now;
+      const auto size = size_of(first, part);
+      found(size, all_ - bytes_.before(last));
+      bytes_.add(last, -size);
+    }
+    bytes_.add(now, size_of(begin, end));
+  }
 
  private:
-  struct Part {
-    std::int64_t begin, end;
-    std::size_t touched;
-  };
-  /// Makes an address the begin of a part, if it lies in one.
-  void split(std::int64_t at) {
-    auto part = std::ranges::upper_bound(parts_, at, {}, &Part::begin);
-    if (part == parts_.begin()) return;
-    --part;
-    if (part->begin == at || part->end <= at) return;
-    const Part rest{at, part->end, part->touched};
-    part->end = at;
-    parts_.insert(part + 1, rest);
+  static constexpr auto never = std::numeric_limits<std::size_t>::max();
+
+  /// Where ranges begin and end: no part between two cuts is touched without the rest of it.
+  static std::vector<std::int64_t> cuts_of(const std::vector<Range>& ranges) {
+    std::vector<std::int64_t> cuts;
+    for (const auto& range : ranges)
+      cuts.insert(cuts.end(), {range.begin, range.end});
+    std::ranges::sort(cuts);
+    const auto rest = std::ranges::unique(cuts);
+    cuts.erase(rest.begin(), rest.end());
+    return cuts;
+  }
+  [[nodiscard]] std::size_t part_at(std::int64_t cut) const {
+    return static_cast<std::size_t>(std::ranges::lower_bound(cuts_, cut) - cuts_.begin());
+  }
+  [[nodiscard]] std::int64_t size_of(std::size_t begin, std::size_t end) const {
+    return cuts_[end] - cuts_[begin];
   }
 
-  std::vector<Part> parts_;  ///< by their begin; they do not overlap
-  Sums bytes_;               ///< by the time of their last touch, but for those of a touch under way
-  std::int64_t all_ = 0;     ///< bytes that were touched
+  std::vector<std::int64_t> cuts_;
+  std::vector<std::size_t> touched_;  ///< by part: when last; those behind no range never
+  std::vector<std::pair<std::size_t, std::size_t>>
+      parts_;             ///< by range: its first part, and the one behind it
+  Sums bytes_{{}};        ///< by the time of their last touch, but for those of a touch under way
+  std::int64_t all_ = 0;  ///< bytes that are touched
 };
 
 /// Of each cache, what a rank has of it beside others that are active, and those that share its core.
@@ -268,32 +288,30 @@ std::vector<std::vector<std::int64_t>> beyond_caches(const Program& program, std
                                                      std::span<const machine::Cache> caches) {
   const auto cache_bytes = bytes_of_rank(caches, execution);
   const Addresses addresses(program, batch, states_of(execution));
-  std::vector<std::vector<Range>> touched;
-  std::size_t ranges = 0;
-  for (std::size_t i = 0; i < program.instructions.size(); ++i)
-    ranges += touched.emplace_back(addresses.of(i)).size();
-  Touches touches(2 * ranges);
-  std::size_t now = 0;
-  std::vector<double> beyond(cache_bytes.size());
+  std::vector<Range> ranges;
+  std::vector<std::size_t> ends;  // by instruction: of its ranges among all
+  for (std::size_t i = 0; i < program.instructions.size(); ++i) {
+    const auto touched = addresses.of(i);
+    ranges.insert(ranges.end(), touched.begin(), touched.end());
+    ends.push_back(ranges.size());
+  }
+  Touches touches(ranges);
   std::vector<std::vector<std::int64_t>> percents;
-  for (const bool counts : {false, true})  // the second step finds everything where the first left it
-    for (const auto& of_instruction : touched) {
-      double all = 0;
-      std::ranges::fill(beyond, 0);
-      for (const auto& range : of_instruction)
-        touches.touch(range, now++, [&](std::int64_t size, std::size_t last) {
-          if (!counts) return;
-          const auto bytes = static_cast<double>(size),
-                     distance = static_cast<double>(touches.bytes_from(last));
-          all += bytes;
-          for (std::size_t c = 0; c < beyond.size(); ++c)
-            beyond[c] += bytes * share_beyond(distance, cache_bytes[c]);
-        });
-      if (!counts) continue;
-      percents.emplace_back();
-      for (const double bytes : beyond)
-        percents.back().push_back(all > 0 ? std::llround(10 * bytes / all) * 10 : 0);
-    }
+  std::size_t next = 0;
+  for (const auto end : ends) {
+    double all = 0;
+    std::vector<double> beyond(cache_bytes.size());
+    for (; next < end; ++next)
+      touches.touch(next, [&](std::int64_t size, std::int64_t distance) {
+        const auto bytes = static_cast<double>(size);
+        all += bytes;
+        for (std::size_t c = 0; c < beyond.size(); ++c)
+          beyond[c] += bytes * share_beyond(static_cast<double>(distance), cache_bytes[c]);
+      });
+    auto& of_instruction = percents.emplace_back();
+    for (const double bytes : beyond)
+      of_instruction.push_back(all > 0 ? std::llround(10 * bytes / all) * 10 : 0);
+  }
   return percents;
 }
 
