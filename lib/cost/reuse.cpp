@@ -212,8 +212,7 @@ class Touches {
     for (const auto& range : ranges)
       cuts.insert(cuts.end(), {range.begin, range.end});
     std::ranges::sort(cuts);
-    const auto rest = std::ranges::unique(cuts);
-    cuts.erase(rest.begin(), rest.end());
+    cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
     return cuts;
   }
   [[nodiscard]] std::size_t part_at(std::int64_t cut) const {
