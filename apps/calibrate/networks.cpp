@@ -160,6 +160,7 @@ std::string name_of(const Network& network) {
   std::string name = network.text.name + " b" + std::to_string(network.batch);
   if (network.microbatches > 1) name += "/" + std::to_string(network.microbatches);
   if (network.deterministic) name += " deterministic";
+  if (network.clips) name += " clipped";
   if (network.grid.data > 1) name += " data " + std::to_string(network.grid.data);
   if (network.grid.tensor > 1) name += " tensor " + std::to_string(network.grid.tensor);
   return name;
@@ -190,6 +191,10 @@ Network draw_network(std::uint64_t seed, std::uint32_t index, int ranks, const L
     constexpr auto rules = kernels::optimizers;
     network.optimizer =
         rules[draws.chance(0.6) ? 0 : static_cast<std::size_t>(draws.below(rules.size()))].rule;
+    const bool can_take_norms = network.grid.tensor == 1;
+    if (kernels::describe(network.optimizer).takes_norms && !can_take_norms)
+      network.optimizer = kernels::OptimizerRule::sgd;
+    network.clips = draws.chance(0.1);
     network.name = name_of(network);
     // Most networks are small, for there are to be many.
     const auto step_flops = draws.log_uniform(static_cast<std::int64_t>(limits.step_flops / 30),

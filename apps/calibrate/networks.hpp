@@ -19,7 +19,8 @@ struct Network {
   int microbatches = 1;
   bool deterministic = false;  ///< with each micro-batch a grain
   kernels::OptimizerRule optimizer = kernels::OptimizerRule::sgd;
-  std::string name;  ///< what it is, in a few words: "mlp 784-128-10 b64"
+  bool clips = false;  ///< its gradient, by the norm
+  std::string name;    ///< what it is, in a few words: "mlp 784-128-10 b64"
 };
 
 /// What a network may take of memory and time.

@@ -14,7 +14,9 @@ constexpr std::int64_t bucket_bytes = 1 << 20;  ///< as runs have it by default
 
 kernels::OptimizerSpec optimizer_of(const Network& network) {
   const bool takes = kernels::describe(network.optimizer).takes_momentum;
-  return {.rule = network.optimizer, .momentum = takes ? 0.9 : 0};
+  kernels::OptimizerSpec optimizer{.rule = network.optimizer, .momentum = takes ? 0.9 : 0};
+  if (network.clips) optimizer.clip_norm = 1;
+  return optimizer;
 }
 
 }  // namespace
@@ -25,7 +27,8 @@ Split split(const Network& network) {
                                           .batch = network.batch,
                                           .pipeline = {.microbatches = network.microbatches},
                                           .bucket_bytes = kernels::Bytes(bucket_bytes),
-                                          .grains = network.deterministic ? network.microbatches : 0});
+                                          .grains = network.deterministic ? network.microbatches : 0,
+                                          .norms = step::norms_of(optimizer_of(network))});
   return split;
 }
 

@@ -113,10 +113,17 @@ class CpuBackend final : public Backend {
         sums);
   }
   void add_sums(ConstView parts, bool in_tree, View total) override { host::add_sums(parts, in_tree, total); }
-  void update(const OptimizerSpec& optimizer, const StepValues* step, ConstView sums, View w, ConstView g,
-              std::span<const View> states, std::int64_t* non_finite_step) override {
-    host::update_if_finite<float>(*step, sums, w, g, non_finite_step,
-                                  [&] { cpu::update(optimizer, *step, w, g, states); });
+  void squares(ConstView x, View sum, Write write) override {
+    host::store_square(cpu::squares(x.as<float>()), sum, write);
+  }
+  void clip(std::int64_t parts, ConstView squares, double limit, View scale) override {
+    host::clip(parts, squares, limit, scale);
+  }
+  void update(const OptimizerSpec& optimizer, const Update& on) override {
+    host::update_if_finite<float>(on, on.g, on.w, [&] { cpu::update(optimizer, on); });
+  }
+  void direct(const OptimizerSpec& optimizer, const Update& on, View u) override {
+    host::update_if_finite<float>(on, {}, u, [&] { cpu::direct(optimizer, on, u.as<float>()); });
   }
 
  private:

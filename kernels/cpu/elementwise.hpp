@@ -29,6 +29,9 @@ LossSums cross_entropy_finish(const LogitsShard&, std::span<const std::int64_t> 
                               std::span<float> dlogits);
 LossSums mean_squared_error(std::int64_t features, std::span<const float> output,
                             std::span<const float> target, double gradient_scale, std::span<float> doutput);
-void update(const OptimizerSpec&, const StepValues&, View w, ConstView g, std::span<const View> states);
+void update(const OptimizerSpec&, const Update&);
+/// u may be the gradient.
+void direct(const OptimizerSpec&, const Update&, std::span<float> u);
+double squares(std::span<const float> x);
 
 }  // namespace partita::kernels::cpu

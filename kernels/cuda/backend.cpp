@@ -148,22 +148,34 @@ class CudaBackend final : public Backend {
   void add_sums(ConstView parts, bool in_tree, View total) override {
     cuda::add_sums(parts.size().value() / 2, in<double>(parts), in_tree, in<double>(total), stream());
   }
-  void update(const OptimizerSpec& optimizer, const StepValues* step, ConstView sums, View w, ConstView g,
-              std::span<const View> states, std::int64_t* non_finite_step) override {
-    for (const View state : states)
-      same_size(state, w);
-    cuda::update(optimizer,
-                 {.step = step,
-                  .sums = in<double>(sums),
-                  .n = same_size(g, w),
-                  .w = in(w),
-                  .g = in(g),
-                  .states = states,
-                  .non_finite_step = non_finite_step},
-                 scratch_, stream());
+  void squares(ConstView x, View sum, Write write) override {
+    cuda::sum_squares(x.size().value(), in(x), in<double>(sum), write, scratch_, stream());
+  }
+  void clip(std::int64_t parts, ConstView squares, double limit, View scale) override {
+    cuda::clip(squares.size().value(), parts, in<double>(squares), limit, in<double>(scale), stream());
+  }
+  void update(const OptimizerSpec& optimizer, const Update& on) override {
+    cuda::update(optimizer, views_of(on), scratch_, stream());
+  }
+  void direct(const OptimizerSpec& optimizer, const Update& on, View u) override {
+    same_size(u, on.w);
+    cuda::direct(optimizer, views_of(on), in(u), scratch_, stream());
   }
 
  private:
+  static UpdateViews views_of(const Update& on) {
+    for (const View state : on.states)
+      same_size(state, on.w);
+    return {.step = on.step,
+            .sums = in<double>(on.sums),
+            .scale = in<double>(on.scale),
+            .squares = in<double>(on.squares),
+            .n = same_size(on.g, on.w),
+            .w = in(on.w),
+            .g = in(on.g),
+            .states = on.states,
+            .non_finite_step = on.non_finite_step};
+  }
   static void expect(bool condition, const char* otherwise) {
     if (!condition) throw std::logic_error(otherwise);
   }

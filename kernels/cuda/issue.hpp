@@ -73,6 +73,8 @@ void add_sums(std::int64_t n, const double* parts, bool in_tree, double* total, 
 struct UpdateViews {
   const StepValues* step;
   const double* sums;
+  const double* scale;    ///< of a gradient that is clipped; else null
+  const double* squares;  ///< of a rule that takes norms; else null
   std::int64_t n;
   float* w;
   const float* g;
@@ -80,5 +82,11 @@ struct UpdateViews {
   std::int64_t* non_finite_step;
 };
 void update(const OptimizerSpec&, const UpdateViews&, const Scratch&, cudaStream_t);
+void direct(const OptimizerSpec&, const UpdateViews&, float* u, const Scratch&, cudaStream_t);
+
+/// Σ x² to one double.
+void sum_squares(std::int64_t n, const float* x, double* sum, Write, const Scratch&, cudaStream_t);
+void clip(std::int64_t n, std::int64_t parts, const double* squares, double limit, double* scale,
+          cudaStream_t);
 
 }  // namespace partita::kernels::cuda

@@ -167,10 +167,17 @@ class ReferenceBackend final : public Backend {
 
   void add_sums(ConstView parts, bool in_tree, View total) override { host::add_sums(parts, in_tree, total); }
 
-  void update(const OptimizerSpec& optimizer, const StepValues* step, ConstView sums, View w, ConstView g,
-              std::span<const View> states, std::int64_t* non_finite_step) override {
-    host::update_if_finite<T>(*step, sums, w, g, non_finite_step,
-                              [&] { reference::update<T>(optimizer, *step, w, g, states); });
+  void squares(ConstView x, View sum, Write write) override {
+    host::store_square(reference::squares(x.as<T>()), sum, write);
+  }
+  void clip(std::int64_t parts, ConstView squares, double limit, View scale) override {
+    host::clip(parts, squares, limit, scale);
+  }
+  void update(const OptimizerSpec& optimizer, const Update& on) override {
+    host::update_if_finite<T>(on, on.g, on.w, [&] { reference::update<T>(optimizer, on); });
+  }
+  void direct(const OptimizerSpec& optimizer, const Update& on, View u) override {
+    host::update_if_finite<T>(on, {}, u, [&] { reference::direct<T>(optimizer, on, u.as<T>()); });
   }
 
  private:

@@ -60,6 +60,8 @@ std::string_view to_string(Purpose purpose) {
       return "halo";
     case Purpose::statistics:
       return "statistics";
+    case Purpose::norm:
+      return "norm";
     case Purpose::control:
       return "control";
   }

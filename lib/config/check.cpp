@@ -12,7 +12,8 @@ namespace {
 
 plan::GridLimits limits_of(const RunOptions& options) {
   return {.most_stages = static_cast<int>(options.model.layers.size()) / options.pipeline.chunks,
-          .grains = options.train.deterministic ? options.train.grains : 0};
+          .grains = options.train.deterministic ? options.train.grains : 0,
+          .whole_tensors = step::norms_of(options.train.optimizer).of_tensors};
 }
 
 step::PipelineOptions pipeline_for(const RunOptions& options, std::int64_t batch) {
@@ -133,7 +134,18 @@ plan::Request training_request(const RunOptions& options) {
           .pipeline = pipeline,
           .bucket_bytes = options.sync.bucket_bytes,
           .grains = options.train.deterministic ? options.train.grains : 0,
-          .algorithm = options.sync.algorithm};
+          .algorithm = options.sync.algorithm,
+          .norms = step::norms_of(options.train.optimizer)};
+}
+
+/// A tensor that ranks share has a norm that none of them knows.
+void check_norms(const RunOptions& options, const plan::Request& request,
+                 std::vector<Violation>& violations) {
+  const int tensor = options.grid.tensor;
+  if (request.norms.of_tensors && tensor > 1)
+    violations.push_back({"grid.tensor", number(tensor),
+                          "excludes train.optimizer=" + std::string(to_string(options.train.optimizer.rule)) +
+                              ", which takes norms of whole tensors; the nearest is 1"});
 }
 
 plan::Request inference_request(const RunOptions& options) {
@@ -163,6 +175,7 @@ std::optional<plan::Split> split_for_training(const RunOptions& options, const m
   check_chunks(options, violations);
   if (options.train.deterministic) check_deterministic(options, violations);
   auto request = training_request(options);
+  check_norms(options, request, violations);
   request.speed = known.speed;
   return split(options.model, request, machine, violations, {known.placement, known.partition});
 }

@@ -39,6 +39,14 @@ Key of_betas(Key key) {
   return key;
 }
 
+/// Printed only of lars.
+Key of_lars(Key key) {
+  key.print = [plain = key.print](const RunOptions& o) {
+    return o.train.optimizer.rule == kernels::OptimizerRule::lars ? plain(o) : std::nullopt;
+  };
+  return key;
+}
+
 bool has_steps(const RunOptions& o) { return o.train.schedule == LearningRateSchedule::step; }
 
 /// Printed only where it is not derived from the batch of a rank.
@@ -86,20 +94,26 @@ std::vector<Key> train_keys() {
           [](O& o) -> auto& { return o.train.gamma; }).used_when(has_steps),
       optimizer(),
       number<double>(
-          "train.momentum", "µ of sgd and nesterov", {0, 1},
+          "train.momentum", "µ of sgd, nesterov and lars", {0, 1},
           [](O& o) -> auto& { return o.train.optimizer.momentum; }).used_when(takes_momentum),
       of_betas(number<double>(
-          "train.beta1", "β₁ of adam and adamw: what the first moment keeps in a step; default: 0.9", below_one,
+          "train.beta1", "β₁ of adam, adamw and lamb: what the first moment keeps in a step; default: 0.9", below_one,
           [](O& o) -> auto& { return o.train.optimizer.beta1; })),
       of_betas(number<double>(
-          "train.beta2", "β₂ of adam and adamw: what the second moment keeps in a step; default: 0.999", below_one,
+          "train.beta2", "β₂ of adam, adamw and lamb: what the second moment keeps in a step; default: 0.999", below_one,
           [](O& o) -> auto& { return o.train.optimizer.beta2; })),
       of_betas(number<double>(
-          "train.epsilon", "ε of adam and adamw, added to the root of the second moment; default: 1e-08",
+          "train.epsilon", "ε of adam, adamw and lamb, added to the root of the second moment; default: 1e-08, of lamb 1e-06",
           {1e-30, 1}, [](O& o) -> auto& { return o.train.optimizer.epsilon; })),
       number<double>(
           "train.weight-decay", "λ: added to the gradient, times the weight; adamw takes it from the weight",
           {0, no_limit}, [](O& o) -> auto& { return o.train.optimizer.weight_decay; }),
+      of_lars(number<double>(
+          "train.trust", "τ of lars: how far a step changes a tensor, as a part of its norm; default: 0.001", {0, 1, true},
+          [](O& o) -> auto& { return o.train.optimizer.trust; })),
+      optional_number<double>(
+          "train.clip-norm", "C: a gradient of a larger norm, of all parameters, is scaled down to it", {0, no_limit, true},
+          [](O& o) -> auto& { return o.train.optimizer.clip_norm; }),
       number<std::uint64_t>(
           "train.seed", "of parameters, shuffles and dropout", {0, UINT64_MAX},
           [](O& o) -> auto& { return o.train.seed; }).as(KeyRole::draw),

@@ -185,6 +185,11 @@ void check_optimizer(const Values& values, const RunOptions& options, const std:
     return "belongs to train.optimizer=" + names;
   };
   const std::string chosen = ", not to " + std::string(to_string(optimizer.rule));
+  if (const auto given = values.find("train.trust"); optimizer.rule != kernels::OptimizerRule::lars &&
+                                                     given != values.end() &&
+                                                     !refused.contains("train.trust"))
+    violations.push_back({"train.trust", given->second.front(),
+                          "belongs to train.optimizer=lars" + chosen + ": leave it out"});
   for (const char* key : {"train.beta1", "train.beta2", "train.epsilon"})
     if (const auto given = values.find(key);
         !rule.takes_betas && given != values.end() && !refused.contains(key))
@@ -225,6 +230,8 @@ void interpret(Source source, RunOptions& options, std::vector<Violation>& viola
         violations.push_back({key.name, found->second.front(), wrong});
         refused.insert(key.name);
       }
+  if (auto& optimizer = options.train.optimizer; !values.contains("train.epsilon"))
+    optimizer.epsilon = kernels::describe(optimizer.rule).epsilon;
   if (const auto layers = values.find("model.layer"); layers != values.end())
     options.model_text.layers = layers->second;
   if (values.contains("train.batch") && values.contains("train.batch-per-rank"))

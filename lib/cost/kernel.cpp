@@ -5,7 +5,6 @@
 
 #include "partita/base/error.hpp"
 #include "partita/cost/work.hpp"
-#include "partita/kernels/optimizer.hpp"
 
 namespace partita::cost {
 namespace {
@@ -182,6 +181,29 @@ std::int64_t gradients_of(const Program& program, step::ChunkId chunk) {
   return gradients;
 }
 
+/// A tensor at a time.
+KernelKey key_of_norm(const Program& program, const Instruction& i) {
+  if (i.phase == Phase::finish)
+    return {.kernel = "norm", .phase = "finish", .shape = {program.slots[i.reads.front()].fixed.value(), 1}};
+  std::int64_t elements = 0, tensors = 0;
+  if (i.bucket)
+    for (const auto& tensor : program.buckets[*i.bucket].tensors)
+      if (tensor.is_own) elements += tensor.count.value(), ++tensors;
+  if (tensors == 0) return idle();
+  return {.kernel = "norm", .shape = {elements, tensors}};
+}
+
+/// A bucket at a time, or by norms a tensor.
+KernelKey key_of_update(const Program& program, const Instruction& i, std::string_view optimizer) {
+  KernelKey key{.kernel = "update",
+                .phase = std::string(optimizer),
+                .shape = {program.parameters_of(*i.bucket).fixed.value()}};
+  if (i.phase == Phase::none) return key;
+  if (i.phase == Phase::statistics) key.phase += "-norms";
+  key.shape.push_back(std::ssize(program.buckets[*i.bucket].tensors));
+  return key;
+}
+
 KernelKey key_by_kind(const Program& program, const Instruction& i, std::int64_t samples,
                       std::string_view optimizer) {
   switch (i.kind) {
@@ -198,10 +220,10 @@ KernelKey key_by_kind(const Program& program, const Instruction& i, std::int64_t
       return key_of_move(program, i, samples);
     case Kind::combine:
       return {.kernel = "combine", .shape = {gradients_of(program, *i.chunk)}};
+    case Kind::norm:
+      return key_of_norm(program, i);
     case Kind::update:
-      return {.kernel = "update",
-              .phase = std::string(optimizer),
-              .shape = {program.slots[i.writes.front()].fixed.value()}};
+      return key_of_update(program, i, optimizer);
     case Kind::start:
     case Kind::wait:
       break;
@@ -211,11 +233,11 @@ KernelKey key_by_kind(const Program& program, const Instruction& i, std::int64_t
 
 }  // namespace
 
-std::size_t states_of(const Execution& execution) {
+const kernels::OptimizerDescription& rule_of(const Execution& execution) {
   const auto rule =
       std::ranges::find(kernels::optimizers, execution.optimizer, &kernels::OptimizerDescription::name);
   base::expect(rule != kernels::optimizers.end(), "a rank's optimizer is known", execution.optimizer);
-  return rule->states.size();
+  return *rule;
 }
 
 KernelKey key_of(const Program& program, const Instruction& i, std::int64_t samples,

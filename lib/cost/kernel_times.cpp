@@ -129,7 +129,7 @@ class KernelTimes::Table {
   Table(const Machine& machine, Execution execution)
       : execution_(execution),
         machine_(shared_by(machine, execution_.active_ranks)),
-        states_(states_of(execution)) {
+        rule_(rule_of(execution)) {
     const KernelKey* last = nullptr;
     std::vector<KernelFamily::Row>* rows = nullptr;
     for (const auto& row : machine.kernels) {
@@ -174,10 +174,10 @@ class KernelTimes::Table {
                                    std::int64_t samples, const Extents& beyond) const {
     if (!rows_.empty())
       if (const auto known = known_time(key_of(program, instruction, samples, beyond))) return *known;
-    const auto work =
-        instruction.kind == step::Kind::update
-            ? work_of_update(program.slots[instruction.writes.front()].fixed, program.type, states_)
-            : work_of(program, instruction, samples);
+    const auto work = instruction.kind == step::Kind::update
+                          ? work_of_update(program.parameters_of(*instruction.bucket).fixed, program.type,
+                                           rule_, instruction.phase)
+                          : work_of(program, instruction, samples);
     return {static_cast<machine::Picoseconds>(picoseconds_of(work, machine_)), Basis::modelled};
   }
 
@@ -210,7 +210,7 @@ class KernelTimes::Table {
 
   Execution execution_;
   Machine machine_;
-  std::size_t states_;
+  const kernels::OptimizerDescription& rule_;
   std::map<KernelKey, std::vector<KernelFamily::Row>> rows_;  ///< by family
   mutable std::map<KernelKey, KernelFamily> families_;
   mutable std::map<KernelKey, InstructionTime> found_;

@@ -70,6 +70,8 @@ std::vector<Part> parts_in_caches(const std::string& kernel, const Run& run, ker
             {Of::bytes, 2 * bytes * s[0]},
             {Of::bytes, bytes * s[1], false},
             {Of::bytes, bytes * s[2]}};
+  if (s.size() == 2 && (kind == "norm" || kind == "update"))
+    return {{Of::calls, s[1]}, {Of::bytes, bytes * s[0]}};
   // Element by element; what comes with each sample besides is small.
   std::vector<Part> parts{{Of::calls, 1},
                           {Of::bytes, bytes * std::accumulate(s.begin(), s.end(), 1.0, std::multiplies<>())}};

@@ -11,6 +11,7 @@
 #include <tuple>
 #include <utility>
 
+#include "partita/cost/work.hpp"
 #include "partita/step/memory.hpp"
 
 namespace partita::cost {
@@ -26,8 +27,8 @@ constexpr std::int64_t alignment = 64;
 /// Where in the space of addresses instructions find their operands.
 class Addresses {
  public:
-  Addresses(const Program& program, std::int64_t batch, std::size_t states)
-      : program_(program), batch_(batch), plan_(plan_memory(program, 0, batch, alignment)) {
+  Addresses(const Program& program, std::int64_t batch, const kernels::OptimizerDescription& rule)
+      : program_(program), batch_(batch), rule_(rule), plan_(plan_memory(program, 0, batch, alignment)) {
     std::int64_t end = plan_.total.value();
     for (const auto s : program.slots.ids()) {
       const auto in_arena = plan_.offset_bytes[s];
@@ -36,7 +37,7 @@ class Addresses {
     }
     for (const auto b : program.buckets.ids()) {
       states_begin_.push_back(end);
-      end += size_of(program.buckets[b].parameters) * static_cast<std::int64_t>(states);
+      end += size_of(program.buckets[b].parameters) * std::ssize(rule.states);
       states_end_.push_back(end);
     }
     std::map<Name, std::int64_t> code;
@@ -58,7 +59,8 @@ class Addresses {
     for (const auto* touched : {&instruction.reads, &instruction.writes})
       for (const auto s : *touched)
         add(range_of(instruction, s));
-    if (instruction.kind == step::Kind::update && instruction.bucket)
+    if (instruction.kind == step::Kind::update && instruction.bucket &&
+        moves_states(rule_, instruction.phase))
       add({states_begin_[*instruction.bucket], states_end_[*instruction.bucket]});
     const auto code = code_begin_[number];
     add({code, code + code_bytes.value()});
@@ -113,6 +115,7 @@ class Addresses {
 
   const Program& program_;
   std::int64_t batch_;
+  const kernels::OptimizerDescription& rule_;
   step::MemoryPlan plan_;
   base::IdVector<SlotId, std::int64_t> begin_;
   base::IdVector<step::BucketId, std::int64_t> states_begin_, states_end_;
@@ -286,7 +289,7 @@ std::vector<std::vector<std::int64_t>> beyond_caches(const Program& program, std
                                                      const Execution& execution,
                                                      std::span<const machine::Cache> caches) {
   const auto cache_bytes = bytes_of_rank(caches, execution);
-  const Addresses addresses(program, batch, states_of(execution));
+  const Addresses addresses(program, batch, rule_of(execution));
   std::vector<Range> ranges;
   std::vector<std::size_t> ends;  // by instruction: of its ranges among all
   for (std::size_t i = 0; i < program.instructions.size(); ++i) {

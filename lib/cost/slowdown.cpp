@@ -15,7 +15,7 @@ bool moves_tensors(const step::Transfer& transfer) {
   using collective::Purpose;
   const auto purpose = transfer.purpose;
   return transfer.operation != collective::Operation::receive && purpose != Purpose::metric &&
-         purpose != Purpose::statistics && purpose != Purpose::control;
+         purpose != Purpose::statistics && purpose != Purpose::norm && purpose != Purpose::control;
 }
 
 bool is_product(const Program& program, const Instruction& i) {

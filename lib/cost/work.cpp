@@ -61,6 +61,18 @@ Work of_unit(const Program& program, const Instruction& i, std::int64_t samples)
   return work;
 }
 
+Work of_norm(const Program& program, const Instruction& i, std::int64_t samples) {
+  if (i.phase == Phase::finish) return {.cache = touched_by(program, i, samples), .calls = 1};
+  Work work;
+  if (i.bucket)
+    for (const auto& tensor : program.buckets[*i.bucket].tensors)
+      if (tensor.is_own)
+        work += {.flops = 2 * static_cast<double>(tensor.count.value()),
+                 .main = bytes_of(program.type, tensor.count),
+                 .calls = 1};
+  return work;
+}
+
 }  // namespace
 
 std::int64_t samples_of(const Program& program, const step::Unit& unit, std::int64_t samples) {
@@ -86,9 +98,17 @@ Work work_of(const model::Layer& layer, std::int64_t samples, DataType type) {
           .calls = 1};
 }
 
-Work work_of_update(Elements parameters, DataType type, std::size_t states) {
+bool moves_states(const kernels::OptimizerDescription& rule, Phase phase) {
+  return phase == Phase::statistics ? rule.has_direction : phase == Phase::none || !rule.has_direction;
+}
+
+Work work_of_update(Elements parameters, DataType type, const kernels::OptimizerDescription& rule,
+                    Phase phase) {
+  const bool takes_norms = phase == Phase::statistics;
+  std::int64_t vectors = takes_norms ? 2 : 3;
+  if (moves_states(rule, phase)) vectors += 2 * std::ssize(rule.states) + (takes_norms ? 3 : 0);
   return {.flops = 6 * static_cast<double>(parameters.value()),
-          .main = bytes_of(type, parameters * (3 + 2 * static_cast<std::int64_t>(states))),
+          .main = bytes_of(type, parameters * vectors),
           .calls = 1};
 }
 
@@ -97,8 +117,10 @@ Work work_of(const Program& program, const Instruction& i, std::int64_t samples)
     case Kind::forward:
     case Kind::backward:
       return of_unit(program, i, samples);
+    case Kind::norm:
+      return of_norm(program, i, samples);
     case Kind::update:
-      return work_of_update(program.slots[i.writes.front()].fixed, program.type);
+      return work_of_update(program.parameters_of(*i.bucket).fixed, program.type);
     case Kind::combine: {
       Elements gradients{};
       for (const auto& part : program.chunk_gradients[*i.chunk])

@@ -118,17 +118,71 @@ void Executor::backward(const step::Instruction& instruction, Bound& bound) {
   layer.backward_data(t, position, workspace_.bytes());
 }
 
+void Executor::norm(const step::Instruction& instruction, Bound& bound) {
+  const View squares = bound.slot(program_.squares_slot);
+  if (instruction.phase == Phase::finish)
+    return backend_.clip(program_.norm_parts, squares, *parameters_.optimizer().clip_norm,
+                         bound.slot(program_.scale_slot));
+  if (!instruction.accumulates) backend_.zero(squares);
+  if (!instruction.bucket) return;
+  const std::int64_t rank = std::int64_t{program_.at.pipeline} * program_.grid.tensor + program_.at.tensor;
+  const View gradients = bound.slot(instruction.reads.front());
+  for (const auto& tensor : program_.buckets[*instruction.bucket].tensors) {
+    if (!tensor.is_own) continue;
+    const int part = program_.norm_parts == 1 ? 0 : program_.units[tensor.unit].layer;
+    backend_.squares(gradients.slice(tensor.first, tensor.count),
+                     squares.slice(Elements(rank * program_.norm_parts + part), Elements(1)),
+                     Write::accumulate);
+  }
+}
+
 void Executor::update(const step::Instruction& instruction, Bound& bound) {
   if (inspects_) return;
-  const auto updated = instruction.writes.front();
-  const auto& parameters = program_.slots[updated];
+  const auto& bucket = program_.buckets[*instruction.bucket];
+  const auto& parameters = program_.slots[bucket.parameters];
   std::array<View, kernels::most_states> states;
   const auto all = parameters_.states();
   for (std::size_t s = 0; s < all.size(); ++s)
     states[s] = all[s].slice(parameters.first, parameters.fixed);
-  backend_.update(parameters_.optimizer(), step_memory_.values(), bound.slot(instruction.reads.back()),
-                  bound.slot(updated), bound.slot(instruction.reads.front()),
-                  std::span(states).first(all.size()), step_memory_.non_finite_step());
+  const kernels::Update on{.step = step_memory_.values(),
+                           .sums = bound.slot(program_.metric_slot),
+                           .scale = bound.slot(program_.scale_slot),
+                           .w = bound.slot(bucket.parameters),
+                           .g = bound.slot(bucket.gradients.front()),
+                           .states = std::span(states).first(all.size()),
+                           .non_finite_step = step_memory_.non_finite_step()};
+  if (instruction.phase == Phase::none) return backend_.update(parameters_.optimizer(), on);
+  update_by_norms(instruction, bound, on);
+}
+
+/// u takes the place of the gradient, which was clipped then.
+void Executor::update_by_norms(const step::Instruction& instruction, Bound& bound,
+                               const kernels::Update& of_bucket) {
+  const auto& optimizer = parameters_.optimizer();
+  const auto& bucket = program_.buckets[*instruction.bucket];
+  const View gradients = bound.slot(bucket.gradients.front()), squares = bound.slot(bucket.tensor_squares);
+  const bool has_direction = kernels::describe(optimizer.rule).has_direction;
+  const bool takes_norms = instruction.phase == Phase::statistics;
+  if (takes_norms && has_direction) backend_.direct(optimizer, of_bucket, gradients);
+  Elements at{};
+  for (const auto& tensor : bucket.tensors) {
+    const auto own = [&](auto view) { return view.slice(tensor.first, tensor.count); };
+    const View norms = squares.slice(at, Elements(2));
+    at += Elements(2);
+    if (takes_norms) {
+      backend_.squares(own(of_bucket.w), norms.slice(Elements(0), Elements(1)), Write::overwrite);
+      backend_.squares(own(of_bucket.g), norms.slice(Elements(1), Elements(1)), Write::overwrite);
+      continue;
+    }
+    auto on = of_bucket;
+    std::array<View, kernels::most_states> states;
+    std::ranges::transform(of_bucket.states, states.begin(), own);
+    on.w = own(of_bucket.w), on.g = own(of_bucket.g);
+    on.states = std::span(states).first(of_bucket.states.size());
+    if (has_direction) on.scale = {};
+    if (has_direction || !tensor.is_vector) on.squares = norms;
+    backend_.update(optimizer, on);
+  }
 }
 
 void Executor::combine(const step::Instruction& instruction, Bound& bound) {
@@ -161,6 +215,8 @@ void Executor::compute(const step::Instruction& instruction, Bound& bound, const
       return forward(instruction, bound);
     case Kind::backward:
       return backward(instruction, bound);
+    case Kind::norm:
+      return norm(instruction, bound);
     case Kind::update:
       return update(instruction, bound);
     case Kind::combine:

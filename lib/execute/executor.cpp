@@ -46,6 +46,12 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
       mirrors_(device_, links_),
       position_(axes.world().position()) {
   base::expect(clock_ == nullptr || device_.is_host(), "virtual time is that of hosts");
+  const auto& optimizer = parameters.optimizer();
+  const bool takes_norms = kernels::describe(optimizer.rule).takes_norms;
+  for (const auto& bucket : program.buckets)
+    base::expect(!program.training || (bucket.tensor_squares.has_value() == takes_norms &&
+                                       program.scale_slot.has_value() == optimizer.clip_norm.has_value()),
+                 "a program takes the norms that its optimizer asks for", to_string(optimizer.rule));
   if (clock_) {
     auto execution =
         cost::of_part(options_.execution, clock_->machine(), clock_->part(), axes.world().size());
@@ -84,7 +90,9 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
 Executor::~Executor() = default;
 
 View Executor::memory_of(const step::Slot& slot) const {
-  return slot.role == step::SlotRole::metric ? step_memory_.metric() : parameters_.memory_of(slot);
+  if (slot.role == step::SlotRole::metric) return step_memory_.metric();
+  if (slot.role == step::SlotRole::norm) return step_memory_.scale();  // the others live for a step
+  return parameters_.memory_of(slot);
 }
 
 Executor::Bound& Executor::bind(std::int64_t batch) {
@@ -226,6 +234,7 @@ void Executor::keep_time(const step::Instruction& instruction, double begin, dou
     case Kind::pack:
     case Kind::unpack:
     case Kind::combine:
+    case Kind::norm:
       break;
   }
   spans.other += end - begin;

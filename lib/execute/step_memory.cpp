@@ -22,6 +22,7 @@ namespace {
 struct Report {
   std::int64_t non_finite_step = -1;
   double metric[2] = {};
+  double scale[2] = {};
 };
 /// The beginning of the storage; the indices of the samples follow it, then the sums of every micro-batch. So
 /// a step begins with one copy, of all from `metric` to the last index, and ends with one.
@@ -31,7 +32,7 @@ struct Layout {
 };
 
 constexpr Bytes non_finite_step_at(offsetof(Report, non_finite_step)), metric_at(offsetof(Report, metric)),
-    values_at(offsetof(Layout, values)), all(sizeof(Layout));
+    scale_at(offsetof(Report, scale)), values_at(offsetof(Layout, values)), all(sizeof(Layout));
 
 /// Bytes [from, to) of a buffer.
 template <class Buffer>
@@ -80,6 +81,10 @@ kernels::LossSums StepMemory::sums() const {
   return {.loss = report.metric[0], .correct = static_cast<std::int64_t>(report.metric[1])};
 }
 
+double StepMemory::gradient_norm() const {
+  return reinterpret_cast<const Report*>(from_device_.bytes().data())->scale[0];
+}
+
 std::optional<std::int64_t> StepMemory::reported_non_finite_step() const {
   const auto step = reinterpret_cast<const Report*>(from_device_.bytes().data())->non_finite_step;
   return step < 0 ? std::nullopt : std::optional(step);
@@ -94,6 +99,8 @@ kernels::ConstView StepMemory::indices(std::int64_t first, std::int64_t count) c
 }
 
 View StepMemory::metric() const { return storage_.view(DataType::float64, Elements(2), metric_at); }
+
+View StepMemory::scale() const { return storage_.view(DataType::float64, Elements(2), scale_at); }
 
 View StepMemory::sums_of(step::MicrobatchId microbatch) const {
   return microbatches_ == 1 ? metric() : sums_of_all().slice(Elements(2) * microbatch.value(), Elements(2));

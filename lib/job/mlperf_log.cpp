@@ -54,12 +54,14 @@ void MlperfLog::begin_run(const config::RunOptions& options, const data::DataPai
   write(point, "opt_learning_rate_warmup_steps", t.warmup_steps, no_more);
   const auto& rule = kernels::describe(t.optimizer.rule);
   if (rule.takes_betas) {
-    write(point, "opt_adam_beta_1", t.optimizer.beta1, no_more);
-    write(point, "opt_adam_beta_2", t.optimizer.beta2, no_more);
-    write(point, "opt_adam_epsilon", t.optimizer.epsilon, no_more);
+    const std::string of = rule.takes_norms ? "opt_lamb_" : "opt_adam_";
+    write(point, of + "beta_1", t.optimizer.beta1, no_more);
+    write(point, of + "beta_2", t.optimizer.beta2, no_more);
+    write(point, of + "epsilon", t.optimizer.epsilon, no_more);
   }
   if (rule.takes_momentum) write(point, "opt_momentum", t.optimizer.momentum, no_more);
   write(point, "opt_weight_decay", t.optimizer.weight_decay, no_more);
+  if (t.optimizer.clip_norm) write(point, "opt_gradient_clip_norm", *t.optimizer.clip_norm, no_more);
   write(end, "init_stop", nothing, no_more);
   write(start, "run_start", nothing, no_more);
 }

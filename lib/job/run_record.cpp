@@ -68,6 +68,7 @@ void update_record(results::RunRecord& record, comm::Communicator& world, run::T
                          .samples = step.samples,
                          .seconds = step.seconds,
                          .learning_rate = step.learning_rate,
+                         .gradient_norm = step.gradient_norm,
                          .phases = phases,
                          .rank_seconds = step.rank_seconds});
   }

@@ -9,13 +9,15 @@ namespace partita::plan {
 namespace {
 
 /// The world's prime factors, largest first, dealt to data, pipeline and tensor in turn; no more stages than
-/// the layers allow. The deterministic mode has no tensor axis, and data ranks that divide its grains.
+/// the layers allow. The deterministic mode has no tensor axis, and data ranks that divide its grains; whole
+/// tensors need no more of it.
 topology::GridExtent hybrid_grid(int ranks, const GridLimits& limits) {
   std::vector<int> factors;
   for (int f = 2; ranks > 1; ++f)
     for (; ranks % f == 0; ranks /= f)
       factors.push_back(f);
   const bool deterministic = limits.grains > 0;
+  const bool has_tensor_axis = !deterministic && !limits.whole_tensors;
   topology::GridExtent grid;
   int next = 0;
   for (auto f = factors.rbegin(); f != factors.rend(); ++f, ++next) {
@@ -23,7 +25,7 @@ topology::GridExtent hybrid_grid(int ranks, const GridLimits& limits) {
     if ((next % 3 == 1 || !fits_data) && grid.pipeline * *f <= limits.most_stages)
       grid.pipeline *= *f;
     else
-      (next % 3 == 2 && !deterministic ? grid.tensor : grid.data) *= *f;
+      (next % 3 == 2 && has_tensor_axis ? grid.tensor : grid.data) *= *f;
   }
   return grid;
 }

@@ -51,7 +51,8 @@ step::Plan choose(const model::ModelSpec& model, const Request& request, const C
                                    : place(model, request.grid, request.batch, machine, request.outputs),
                   .bucket_bytes = request.bucket_bytes,
                   .grains = request.grains,
-                  .all_reduces = {.algorithm = request.algorithm, .nearest_first = request.grains > 0}};
+                  .all_reduces = {.algorithm = request.algorithm, .nearest_first = request.grains > 0},
+                  .norms = request.norms};
   plan.partition =
       chosen.partition != nullptr
           ? *chosen.partition

@@ -93,7 +93,9 @@ std::string layer_of(const sim::PathPiece& piece, const step::Program& program,
   const auto& instruction = program.instructions[*piece.instruction];
   if (instruction.transfer) return name_of(program.transfers[*instruction.transfer], program, model);
   if (instruction.unit) return step::name_of(program.units[*instruction.unit], model);
-  if (instruction.bucket) return name_of(program.buckets[*instruction.bucket], program, "update", model);
+  if (instruction.bucket)
+    return name_of(program.buckets[*instruction.bucket], program, std::string(to_string(instruction.kind)),
+                   model);
   return std::string(to_string(instruction.kind));
 }
 

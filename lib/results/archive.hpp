@@ -59,6 +59,12 @@ class GroupWriter {
     for (unsigned d = 0; d < dimensions.size(); ++d)
       hdf5::attach_scale(dataset.get(), find(dimensions[d]).dataset.get(), d);
   }
+  /// One that the first files of this schema lack, and those that have nothing to say there.
+  template <class T>
+  void later_column(const std::string& name, const std::string& units, const std::vector<T>& values,
+                    const Dimensions& dimensions) {
+    if (!values.empty()) column(name, units, values, dimensions);
+  }
   /// Column `name` of a table.
   template <class Row, class Get>
   void field(const std::string& name, const std::string& units, const std::vector<Row>& rows,
@@ -124,6 +130,11 @@ class GroupReader {
     values = hdf5::read_column<T>(id(), name, extents);
     if (extents != wanted)
       throw hdf5::Failure("column " + hdf5::place_of(id(), name) + " has another shape than its dimensions");
+  }
+  template <class T>
+  void later_column(const std::string& name, const std::string& units, std::vector<T>& values,
+                    const Dimensions& dimensions) {
+    if (hdf5::exists(id(), name)) column(name, units, values, dimensions);
   }
   template <class Row, class Get>
   void field(const std::string& name, const std::string&, std::vector<Row>& rows,

@@ -67,6 +67,12 @@ void Steps::append(const StepRow& row) {
   samples.push_back(row.samples);
   seconds.push_back(row.seconds);
   learning_rate.push_back(row.learning_rate);
+  if (row.gradient_norm) {
+    gradient_norm.resize(loss.size() - 1, not_measured);  // of steps that had none
+    gradient_norm.push_back(*row.gradient_norm);
+  } else if (!gradient_norm.empty()) {
+    gradient_norm.push_back(not_measured);
+  }
   rank_seconds.insert(rank_seconds.end(), row.rank_seconds.begin(), row.rank_seconds.end());
   for (const auto& rank : row.phases)
     for (std::size_t p = 0; p < phase_count; ++p)

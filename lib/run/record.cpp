@@ -39,7 +39,10 @@ std::vector<GatheredStep> gather_steps(comm::Communicator& world, const step::Pr
   const step::Counterparts counterparts(programs);
   for (std::size_t i = 0; first + i < steps.size(); ++i) {
     const auto& row = steps[first + i];
-    GatheredStep step{.loss = row.loss, .learning_rate = row.learning_rate, .samples = row.samples};
+    GatheredStep step{.loss = row.loss,
+                      .learning_rate = row.learning_rate,
+                      .gradient_norm = row.gradient_norm,
+                      .samples = row.samples};
     const auto number = [&](int r, std::size_t k) {
       const auto& of_rank = numbers[static_cast<std::size_t>(r)];
       const auto width = fixed_numbers + 3 * programs[static_cast<std::size_t>(r)]->transfers.size();

@@ -93,6 +93,7 @@ void Training::one_step(std::int64_t step, std::span<const std::int64_t> batch) 
   const auto sums = executor_->run(all, values, row.spans);
   row.spans.other += row.spans.begin - begin;
   row.loss = sums.loss / static_cast<double>(row.samples);
+  row.gradient_norm = executor_->gradient_norm();
   row.seconds = row.spans.end - begin;
   steps_.push_back(std::move(row));
 }

@@ -23,10 +23,19 @@ topology::Axis statistics_axes(const Plan& plan, int layer) {
   return plan.grid.occupied(cuts_of(variant).of_channel() ? Axis::data | Axis::tensor : Axis::data);
 }
 
+Norms norms_of(const kernels::OptimizerSpec& optimizer) {
+  return {.of_gradient = optimizer.clip_norm.has_value(),
+          .of_tensors = kernels::describe(optimizer.rule).takes_norms};
+}
+
+topology::Axis norm_axes(const Plan& plan) {
+  return plan.norms.of_gradient ? plan.grid.occupied(Axis::pipeline | Axis::tensor) : Axis::none;
+}
+
 std::vector<Axis> used_axes(const model::ModelSpec& model, const Plan& plan) {
   const auto uses = [&](Axis axis) {
     if ((axis == Axis::pipeline || axis == Axis::tensor) && plan.grid.along(axis) > 1) return true;
-    if (axis == metric_axes(plan)) return true;
+    if (axis == metric_axes(plan) || axis == norm_axes(plan)) return true;
     for (int l = 0; l < static_cast<int>(model.layers.size()); ++l) {
       const auto& layer = model.layers[static_cast<std::size_t>(l)];
       if (layer.is_trained() && gradient_axes(plan, l) == axis) return true;

@@ -44,6 +44,35 @@ void assign(Assembly& a, BucketId b) {
   }
 }
 
+void list_tensors(Assembly& a, BucketId b) {
+  const auto& p = a.program;
+  std::vector<BucketTensor> tensors;
+  for (const auto u : p.buckets[b].units) {
+    const auto& unit = a.unit(u);
+    const auto& range = p.parameters[u];
+    const auto described = unit.local.parameters();
+    for (std::size_t t = 0; t < range.tensors.size(); ++t) {
+      const auto& tensor = range.tensors[t];
+      if (!tensor.trained) continue;
+      const bool is_whole = range.replicated || (cuts_of(unit.variant).inputs && !described[t].is_of_inputs);
+      tensors.push_back({.unit = u,
+                         .first = p.offset_in_slot(tensor),
+                         .count = tensor.count,
+                         .is_own = !is_whole || p.at.tensor == 0,
+                         .is_vector = described[t].shape.rank() == 1});
+    }
+  }
+  a.program.buckets[b].tensors = std::move(tensors);
+}
+
+/// Where the update finds the norms of its tensors.
+void make_norm_slot(Assembly& a, BucketId b) {
+  if (!a.program.training || !a.plan.norms.of_tensors) return;
+  const auto tensors = std::ssize(a.program.buckets[b].tensors);
+  a.program.buckets[b].tensor_squares =
+      a.add_slot({.role = SlotRole::norm, .type = DataType::float64, .fixed = Elements(2) * tensors});
+}
+
 }  // namespace
 
 void make_buckets(Assembly& a, const std::vector<UnitId>& trained_units) {
@@ -64,8 +93,11 @@ void make_buckets(Assembly& a, const std::vector<UnitId>& trained_units) {
     if (bytes_of(a.program.type, share) >= a.plan.bucket_bytes || u == trained_units.back()) close(u);
   }
   a.program.chunk_gradients.resize(static_cast<std::size_t>(a.program.chunks));
-  for (const auto b : a.program.buckets.ids())
+  for (const auto b : a.program.buckets.ids()) {
     assign(a, b);
+    list_tensors(a, b);
+    make_norm_slot(a, b);
+  }
 }
 
 }  // namespace partita::step

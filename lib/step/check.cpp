@@ -86,6 +86,8 @@ class Checker {
         return check_moves(i);
       case Kind::combine:
         return check_combine(i);
+      case Kind::norm:
+        return check_norm(i);
       case Kind::update:
         return check_update(i);
       case Kind::start:
@@ -114,9 +116,20 @@ class Checker {
 
   void check_update(const Instruction& i) {
     const auto& bucket = p_.buckets[*i.bucket];
-    if (i.reads != std::vector{bucket.gradients.front(), p_.metric_slot} ||
-        i.writes != std::vector{bucket.parameters})
-      return require(false, "is of another bucket, or does not read the loss");
+    const bool takes_norms = i.phase == Phase::statistics;
+    std::vector reads{bucket.gradients.front(), p_.metric_slot};
+    if (p_.scale_slot) reads.push_back(*p_.scale_slot);
+    if (takes_norms) reads.push_back(bucket.parameters);
+    if (i.phase == Phase::finish) reads.push_back(bucket.tensor_squares.value_or(SlotId()));
+    const std::vector writes =
+        takes_norms ? std::vector{bucket.gradients.front(), bucket.tensor_squares.value_or(SlotId())}
+                    : std::vector{bucket.parameters};
+    if (i.reads != reads || i.writes != writes)
+      return require(false, "is of another bucket, or does not read the loss and what clips");
+    require((i.phase == Phase::none) != bucket.tensor_squares.has_value(),
+            "has no norms, or does not use them");
+    if (bucket.tensor_squares)
+      require_equal(held(*bucket.tensor_squares), 2 * std::ssize(bucket.tensors), "the norms of its tensors");
     Elements parameters{};
     for (const auto u : bucket.units)
       parameters += p_.parameters[u].count();
@@ -125,6 +138,19 @@ class Checker {
     require_equal(held(bucket.parameters), parameters.value(), "its parameters");
     require_equal(held(bucket.gradients.front()), parameters.value(), "its gradients");
     require_equal(held(p_.metric_slot), 2, "the sums of losses");
+  }
+
+  void check_norm(const Instruction& i) {
+    if (!p_.squares_slot || !p_.scale_slot) return require(false, "has no place for its sums");
+    const SlotId squares = *p_.squares_slot, scale = *p_.scale_slot;
+    const auto ranks = std::int64_t{p_.grid.pipeline} * p_.grid.tensor;
+    require_equal(held(squares), ranks * p_.norm_parts, "the sums of squares");
+    require_equal(held(scale), 2, "the norm");
+    if (i.phase == Phase::finish)
+      return require(i.reads == std::vector{squares} && i.writes == std::vector{scale}, "is of other sums");
+    require(i.writes == std::vector{squares}, "adds to other sums");
+    if (i.bucket)
+      require(i.reads == std::vector{p_.buckets[*i.bucket].gradients.front()}, "is of another bucket");
   }
 
   void check_load(const Instruction& i) {

@@ -25,6 +25,8 @@ std::string_view to_string(Kind kind) {
       return "unpack";
     case Kind::combine:
       return "combine";
+    case Kind::norm:
+      return "norm";
     case Kind::start:
       return "start";
     case Kind::wait:
@@ -81,6 +83,8 @@ std::string_view to_string(SlotRole role) {
       return "message";
     case SlotRole::statistics:
       return "statistics";
+    case SlotRole::norm:
+      return "norm";
     case SlotRole::parameters:
       return "parameters";
     case SlotRole::parameter_gradients:

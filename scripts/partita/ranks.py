@@ -14,7 +14,7 @@ PHASES = {
 }
 MEMORY = {"parameters": BLUE, "gradients": ORANGE, "optimizer_state": GREEN, "activations": SKY, "communication_buffers": PURPLE}
 PURPOSES = {"gradient": ORANGE, "activation": SKY, "activation_gradient": BLUE, "parameter": GREEN, "halo": PURPLE,
-            "statistics": YELLOW, "metric": BLACK, "control": GREY}
+            "statistics": YELLOW, "norm": VERMILLION, "metric": BLACK, "control": GREY}
 # Columns of bytes, which are never added up.
 COLUMNS = {"wire_bytes": "sent", "window_bytes_read": "read in windows", "window_bytes_written": "written in windows",
            "modelled_wire_bytes": "sent by MPI inside, modelled", "staged_bytes": "staged"}

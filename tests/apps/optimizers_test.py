@@ -54,10 +54,32 @@ with tempfile.TemporaryDirectory() as folder:
     # All that does not fit the optimizer is said at once; the run file has a momentum.
     result = run("--train.optimizer=adamw", "--train.beta1=1", "--train.epsilon=0")
     assert result.returncode == 2 and len(result.stderr.splitlines()) >= 3, result
-    for text in ("train.momentum = 0.9: belongs to train.optimizer=sgd or nesterov, not to adamw; the nearest is 0", "train.beta1 = 1", "train.epsilon = 0"):
+    for text in ("train.momentum = 0.9: belongs to train.optimizer=sgd or nesterov or lars, not to adamw; the nearest is 0", "train.beta1 = 1", "train.epsilon = 0"):
         assert text in result.stderr, (text, result.stderr)
     result = run("--train.beta2=0.5")
-    assert result.returncode == 2 and "train.beta2 = 0.5: belongs to train.optimizer=adam or adamw, not to sgd" in result.stderr, result
+    assert result.returncode == 2 and "train.beta2 = 0.5: belongs to train.optimizer=adam or adamw or lamb, not to sgd" in result.stderr, result
+    result = run("--train.trust=0.1", "--train.clip-norm=0")
+    assert result.returncode == 2, result
+    for text in ("train.trust = 0.1: belongs to train.optimizer=lars, not to sgd", "train.clip-norm = 0: must be a number above 0"):
+        assert text in result.stderr, (text, result.stderr)
+    result = run("--train.optimizer=lamb", "--train.momentum=0", "--grid.tensor=2", ranks=2)
+    assert result.returncode == 2 and "grid.tensor = 2: excludes train.optimizer=lamb, which takes norms of whole tensors; the nearest is 1" in result.stderr, result
+
+    # A gradient that is clipped has the norm C: the first step of SGD without momentum moves all parameters by η·C together.
+    start, clipped = folder / "start.h5", folder / "clipped.h5"
+    trained("--train.momentum=0", f"--save-model={start}", steps=0)
+    norms = []
+    for ranks, grid in ((1, ()), (2, ("--grid.pipeline=2",)), (2, ("--grid.tensor=2",)), (3, ())):
+        trained("--train.momentum=0", "--train.learning-rate=0.1", "--train.clip-norm=0.001", f"--save-model={clipped}", f"--output={folder}/clipped-run.h5",
+                "--overwrite", *grid, ranks=ranks, steps=1)
+        with h5py.File(folder / "clipped-run.h5") as file:
+            norms.append(file["steps/gradient_norm"][0])
+        assert abs(norms[-1] / norms[0] - 1) < 1e-12 and norms[0] > 0.001, norms
+        before, after = parameters(start), parameters(clipped)
+        moved = np.sqrt(sum(((after[name] - before[name]) ** 2).sum() for name in before))
+        assert abs(moved / (0.1 * 0.001) - 1) < 1e-4, (ranks, grid, moved)  # 1e-6 is added to the norm
+    printed = trained("--train.clip-norm=1", "--print-program=0").stdout
+    assert "norm" in printed and "norm" not in trained("--print-program=0").stdout, printed
 
     # Memory, as it is foreseen and as it is recorded; results that differ in the optimizer.
     kept = folder / "adam.checkpoints"

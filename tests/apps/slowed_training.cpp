@@ -27,13 +27,12 @@ class SlowedBackend final : public Backend {
  public:
   SlowedBackend(std::unique_ptr<Backend> fast, double share) : fast_(std::move(fast)), share_(share) {}
 
-  void update(const OptimizerSpec& optimizer, const StepValues* step, ConstView sums, View w, ConstView g,
-              std::span<const View> states, std::int64_t* non_finite_step) override {
+  void update(const OptimizerSpec& optimizer, const Update& on) override {
     const double until = used_seconds() + share_ * (used_seconds() - last_);
     while (used_seconds() < until) {
     }
     last_ = used_seconds();
-    fast_->update(optimizer, step, sums, w, g, states, non_finite_step);
+    fast_->update(optimizer, on);
   }
 
   std::string_view name() const override { return fast_->name(); }
@@ -90,6 +89,13 @@ class SlowedBackend final : public Backend {
   }
   void add_sums(ConstView parts, bool in_tree, View total) override {
     fast_->add_sums(parts, in_tree, total);
+  }
+  void squares(ConstView x, View sum, Write write) override { fast_->squares(x, sum, write); }
+  void clip(std::int64_t parts, ConstView squares, double limit, View scale) override {
+    fast_->clip(parts, squares, limit, scale);
+  }
+  void direct(const OptimizerSpec& optimizer, const Update& on, View u) override {
+    fast_->direct(optimizer, on, u);
   }
 
  private:

@@ -52,11 +52,12 @@ TEST(Config, UnknownKeysAreHintedAtByMeaning) {
                                                        {"momentun", "mean train.momentum?"},
                                                        {"optim", "train.optimizer?"},
                                                        {"betas", "train.beta1 or train.beta2?"},
-                                                       {"adam-eps", "train.epsilon?"}};
+                                                       {"adam-eps", "train.epsilon?"},
+                                                       {"train.clip", "train.clip-norm?"}};
   for (const auto& [name, hint] : hints)
     EXPECT_TRUE(Parsed({std::string("--") + name + "=1"}).names(hint))
         << name << ": " << to_string(Parsed({std::string("--") + name + "=1"}).violations.front());
-  for (const std::string name : {"train.clip", "train.dropout", "train.adam", "model.dropout", "data.augment",
+  for (const std::string name : {"train.ema", "train.dropout", "train.adam", "model.dropout", "data.augment",
                                  "grid.expert", "verbosity"})
     EXPECT_FALSE(Parsed({"--" + name + "=1"}).names("did you mean")) << name;
 }

@@ -119,13 +119,16 @@ TEST(Config, AKeyWithoutEffectIsMarkedAndLeavesTheHash) {
 TEST(Config, AKeyOfAnotherOptimizerIsRefused) {
   const Parsed of_sgd({"--train.beta1=0.9", "--train.beta2=0.5", "--train.epsilon=1e-8"});
   EXPECT_EQ(of_sgd.violations.size(), 3U);
-  EXPECT_TRUE(of_sgd.names("train.beta1 = 0.9: belongs to train.optimizer=adam or adamw, not to sgd"));
+  EXPECT_TRUE(
+      of_sgd.names("train.beta1 = 0.9: belongs to train.optimizer=adam or adamw or lamb, not to sgd"));
   const Parsed of_adam({"--train.optimizer=adamw", "--train.momentum=0.9"});
   EXPECT_EQ(of_adam.violations.size(), 1U);
-  EXPECT_TRUE(of_adam.names("belongs to train.optimizer=sgd or nesterov, not to adamw; the nearest is 0"));
+  EXPECT_TRUE(
+      of_adam.names("belongs to train.optimizer=sgd or nesterov or lars, not to adamw; the nearest is 0"));
   EXPECT_TRUE(Parsed({"--train.optimizer=nesterov"}).names("must be above 0 for train.optimizer=nesterov"));
   EXPECT_EQ(Parsed({"--train.optimizer=nesterov", "--train.momentum=2"}).violations.size(), 1U);
-  EXPECT_TRUE(Parsed({"--train.optimizer=rmsprop"}).names("must be one of sgd | nesterov | adam | adamw"));
+  EXPECT_TRUE(Parsed({"--train.optimizer=rmsprop"})
+                  .names("must be one of sgd | nesterov | adam | adamw | lars | lamb"));
   EXPECT_EQ(Parsed({"--train.optimizer=Adam", "--train.beta1=0.9"}).violations.size(), 1U)
       << "nobody knows whether beta1 belongs to what was meant";
   EXPECT_EQ(Parsed({"--train.beta1=2"}).violations.size(), 1U);
@@ -156,6 +159,11 @@ TEST(Config, AnOptimizerTellsRunsApartWhereItIsNotSgd) {
        {"--train.beta1=0.8", "--train.beta2=0.9", "--train.epsilon=1e-6", "--train.weight-decay=1"})
     EXPECT_NE(config_hash(Parsed({"--train.optimizer=adam", more}).options), config_hash(adam)) << more;
   EXPECT_NE(config_hash(Parsed({"--train.optimizer=adamw"}).options), config_hash(adam));
+  const auto lamb = Parsed({"--train.optimizer=lamb"}).options;
+  EXPECT_NE(print_config(lamb).find("epsilon = 1e-06\n"), std::string::npos) << "as its authors have it";
+  EXPECT_EQ(print_config(parse_text(print_config(lamb), violations)), print_config(lamb));
+  EXPECT_NE(config_hash(Parsed({"--train.clip-norm=1"}).options), config_hash(plain));
+  EXPECT_EQ(print_config(Parsed({"--train.clip-norm="}).options), print_config(plain));
 }
 
 TEST(Config, NumbersThatNormaliseAlikeAreTheSame) {

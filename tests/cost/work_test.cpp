@@ -27,6 +27,15 @@ TEST(Work, OfALayerIsItsFlopsAndEachOperandOnce) {
   EXPECT_EQ(work_of(model.layers[1], 3, DataType::float64),
             (Work{.flops = 21, .cache = Bytes(8 * 2 * 21), .calls = 1}));
   EXPECT_EQ(work_of_update(Elements(10), DataType::float64).main, Bytes(5 * 80));
+  const auto vectors = [](kernels::OptimizerRule rule, step::Phase phase) {
+    return work_of_update(Elements(10), DataType::float64, kernels::describe(rule), phase).main.value() / 80;
+  };
+  using kernels::OptimizerRule;
+  EXPECT_EQ(vectors(OptimizerRule::lars, step::Phase::statistics), 2);
+  EXPECT_EQ(vectors(OptimizerRule::lars, step::Phase::finish), 5);
+  EXPECT_EQ(vectors(OptimizerRule::lamb, step::Phase::statistics), 2 + 3 + 4)
+      << "the direction, then its norm";
+  EXPECT_EQ(vectors(OptimizerRule::lamb, step::Phase::finish), 3);
 }
 
 TEST(Work, OfASampleCountsThePassesThatAStepMakes) {

@@ -111,8 +111,12 @@ TEST_F(CudaDevice, IssuesARecordingAgainWithOtherValues) {
   device.copy(Queue::compute, non_finite_step, none);
   const auto update = [&] {
     const View states[] = {v};
-    backend->update({}, static_cast<const StepValues*>(values.data()), sums, w, g, states,
-                    static_cast<std::int64_t*>(non_finite_step.data()));
+    backend->update({}, {.step = static_cast<const StepValues*>(values.data()),
+                         .sums = sums,
+                         .w = w,
+                         .g = g,
+                         .states = states,
+                         .non_finite_step = static_cast<std::int64_t*>(non_finite_step.data())});
   };
   const auto end = device.make_event();
   device.begin_recording();

@@ -149,7 +149,12 @@ TEST(Kernels, AnEmptyBatchDoesNothing) {
     backend->reorder(0, {3, 4, 5}, Layout::nchw, Layout::nhwc, x, x);
     backend->reorder(2, {0, 4, 5}, Layout::nchw, Layout::nchw, x, x);
     const View states[] = {x};
-    backend->update({}, &step, std::span(sums), x, x, states, &non_finite_step);
+    backend->update({}, {.step = &step,
+                         .sums = std::span(sums),
+                         .w = x,
+                         .g = x,
+                         .states = states,
+                         .non_finite_step = &non_finite_step});
     EXPECT_EQ(cross_entropy(*backend, 0, 10, x, std::span(labels), 1, x).loss, 0);
     EXPECT_EQ(mean_squared_error(*backend, 0, 10, x, x, 1, x).loss, 0);
   }

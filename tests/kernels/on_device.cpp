@@ -171,15 +171,40 @@ void OnDevice::add_sums(ConstView parts, bool in_tree, View total) {
   Call at(memory_);
   at.run([&, P = at(parts), T = at(total)] { backend_.add_sums(P, in_tree, T); });
 }
-void OnDevice::update(const kernels::OptimizerSpec& optimizer, const StepValues* step, ConstView sums, View w,
-                      ConstView g, std::span<const View> states, std::int64_t* non_finite_step) {
+void OnDevice::squares(ConstView x, View sum, Write write) {
+  Call at(memory_);
+  at.run([&, X = at(x), S = at(sum)] { backend_.squares(X, S, write); });
+}
+void OnDevice::clip(std::int64_t parts, ConstView squares, double limit, View scale) {
+  Call at(memory_);
+  at.run([&, Q = at(squares), S = at(scale)] { backend_.clip(parts, Q, limit, S); });
+}
+
+namespace {
+
+/// With its vectors on the device, of which the states are kept in `moved`.
+template <class Call>
+Update there(Call& at, Update on, std::vector<View>& moved) {
+  for (const View state : on.states)
+    moved.push_back(at(state));
+  on.states = moved;
+  on.step = at(on.step), on.non_finite_step = at(on.non_finite_step);
+  on.sums = at(on.sums), on.scale = at(on.scale), on.squares = at(on.squares);
+  on.w = at(on.w), on.g = at(on.g);
+  return on;
+}
+
+}  // namespace
+
+void OnDevice::update(const kernels::OptimizerSpec& optimizer, const Update& on) {
   Call at(memory_);
   std::vector<View> moved;
-  for (const View state : states)
-    moved.push_back(at(state));
-  at.run([&, there = at(step), S = at(sums), W = at(w), G = at(g), L = at(non_finite_step)] {
-    backend_.update(optimizer, there, S, W, G, moved, L);
-  });
+  at.run([&, on = there(at, on, moved)] { backend_.update(optimizer, on); });
+}
+void OnDevice::direct(const kernels::OptimizerSpec& optimizer, const Update& on, View u) {
+  Call at(memory_);
+  std::vector<View> moved;
+  at.run([&, U = at(u), on = there(at, on, moved)] { backend_.direct(optimizer, on, U); });
 }
 
 }  // namespace partita::tests

@@ -97,8 +97,10 @@ class OnDevice final : public kernels::Backend {
   void mean_squared_error(std::int64_t batch, std::int64_t features, ConstView output, ConstView target,
                           double scale, View doutput, View sums) override;
   void add_sums(ConstView parts, bool in_tree, View total) override;
-  void update(const kernels::OptimizerSpec&, const kernels::StepValues*, ConstView sums, View w, ConstView g,
-              std::span<const View> states, std::int64_t* non_finite_step) override;
+  void squares(ConstView x, View sum, Write) override;
+  void clip(std::int64_t parts, ConstView squares, double limit, View scale) override;
+  void update(const kernels::OptimizerSpec&, const kernels::Update&) override;
+  void direct(const kernels::OptimizerSpec&, const kernels::Update&, View u) override;
 
  private:
   kernels::Backend& backend_;

@@ -26,6 +26,9 @@ CASES |= {
     "nesterov": dict(SMALL, optimizer=dict(optimizer="nesterov", momentum=0.9)),
     "adam": dict(SMALL, rate=0.01, optimizer=dict(optimizer="adam")),
     "adamw": dict(SMALL, rate=0.01, decay=0.1, optimizer=dict(optimizer="adamw", beta1=0.8, beta2=0.99, epsilon=1e-6)),
+    "clipped": dict(SMALL, optimizer={"momentum": 0.9, "clip-norm": 0.3}),
+    "lars": dict(SMALL, rate=0.5, optimizer=dict(optimizer="lars", momentum=0.9, trust=0.02)),
+    "lamb": dict(SMALL, rate=0.01, optimizer={"optimizer": "lamb", "beta1": 0.8, "beta2": 0.99, "epsilon": 1e-6, "clip-norm": 0.3}),
 }
 
 

@@ -54,12 +54,44 @@ def trained(modules):
     return [m for m in modules if isinstance(m, (torch.nn.Linear, torch.nn.Conv2d, torch.nn.BatchNorm1d, torch.nn.BatchNorm2d))]
 
 
+class ByTensor(torch.optim.Optimizer):
+    """LARS and LAMB, tensor by tensor, as their papers have them; PyTorch has neither."""
+
+    def __init__(self, parameters, name, keys, lr, weight_decay):
+        super().__init__(parameters, {})
+        self.name, self.keys, self.rate, self.decay, self.updates = name, keys, lr, weight_decay, 0
+
+    @torch.no_grad()
+    def step(self):
+        self.updates += 1
+        for w in self.param_groups[0]["params"]:
+            getattr(self, self.name)(w, w.grad, self.state[w])
+
+    def lars(self, w, gradient, state):
+        ratio = 1.0
+        if w.dim() > 1:
+            ratio = self.keys["trust"] * w.norm() / (gradient.norm() + self.decay * w.norm() + 1e-8)
+        state["v"] = self.keys["momentum"] * state.get("v", 0) + ratio * (gradient + self.decay * w)
+        w -= self.rate * state["v"]
+
+    def lamb(self, w, gradient, state):
+        beta1, beta2 = self.keys["beta1"], self.keys["beta2"]
+        state["m"] = beta1 * state.get("m", 0) + (1 - beta1) * gradient
+        state["s"] = beta2 * state.get("s", 0) + (1 - beta2) * gradient**2
+        first, second = state["m"] / (1 - beta1**self.updates), state["s"] / (1 - beta2**self.updates)
+        direction = first / (second.sqrt() + self.keys["epsilon"]) + self.decay * w
+        ratio = w.norm() / direction.norm() if w.norm() > 0 and direction.norm() > 0 else 1.0
+        w -= self.rate * ratio * direction
+
+
 def optimizer(case, parameters):
     keys = cases.optimizer(case)
     name = keys.get("optimizer", "sgd")
     options = dict(lr=case["rate"], weight_decay=case["decay"])
     if name in ("sgd", "nesterov"):
         return torch.optim.SGD(parameters, momentum=keys["momentum"], nesterov=name == "nesterov", **options)
+    if name in ("lars", "lamb"):
+        return ByTensor(parameters, name, keys, **options)
     if "beta1" in keys:
         options |= dict(betas=(keys["beta1"], keys["beta2"]), eps=keys["epsilon"])
     return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name](parameters, **options)
@@ -86,6 +118,8 @@ def main():
             batch = cases.batch(step, len(x), case["batch"])
             rule.zero_grad()
             loss(net(x[batch]), y[batch]).backward()
+            if "clip-norm" in cases.optimizer(case):
+                torch.nn.utils.clip_grad_norm_(net.parameters(), cases.optimizer(case)["clip-norm"])
             rule.step()
         with h5py.File(pathlib.Path(__file__).parent / f"{name}.h5", "w") as file:
             file.attrs["made_by"] = "PyTorch " + torch.__version__

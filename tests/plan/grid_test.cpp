@@ -24,6 +24,7 @@ TEST(Grid, OfAStrategyHasAllRanks) {
 
 TEST(Grid, OfADeterministicHybridDividesTheGrains) {
   for (int ranks = 1; ranks <= 64; ++ranks) {
+    EXPECT_EQ(grid_of(Strategy::hybrid, ranks, {.most_stages = 100, .whole_tensors = true}).tensor, 1);
     const auto grid = grid_of(Strategy::hybrid, ranks, {.most_stages = 100, .grains = 8});
     EXPECT_EQ(grid.size(), ranks);
     EXPECT_EQ(grid.tensor, 1);

@@ -41,24 +41,31 @@ namespace {
 
 void expect_no_allocation(kernels::Backend& backend) {
   const int ranks = world().size();
-  for (const topology::GridExtent& grid :
-       {topology::GridExtent{.data = ranks}, {.pipeline = ranks}, {.tensor = ranks}})
+  using Rule = kernels::OptimizerRule;
+  for (const auto& [grid, rule] : {std::pair{topology::GridExtent{.data = ranks}, Rule::lamb},
+                                   {{.pipeline = ranks}, Rule::lars},
+                                   {{.tensor = ranks}, Rule::nesterov}})
     for (const auto& c : cases()) {
       std::vector<base::Violation> violations;
-      const auto plan = plan::choose(c.model, {.grid = grid, .batch = 8, .pipeline = {.microbatches = 2}},
+      const auto plan = plan::choose(c.model,
+                                     {.grid = grid,
+                                      .batch = 8,
+                                      .pipeline = {.microbatches = 2},
+                                      .norms = step::norms_of(optimizer(rule))},
                                      machine::Machine::shipped(), violations);
       ASSERT_TRUE(violations.empty());
       comm::Axes axes(world(), plan.grid, step::used_axes(c.model, plan));
       const auto program = step::build_training_program(
           c.model, plan, axes.at(), {.type = backend.type(), .layout = backend.image_layout()});
-      state::Parameters parameters(program, backend.device(), axes.along(topology::Axis::data));
+      state::Parameters parameters(program, backend.device(), axes.along(topology::Axis::data),
+                                   optimizer(rule));
       parameters.initialize(program, c.model, model::Initializer::torch, 1);
       execute::Executor executor(program, c.model, backend, axes, parameters, {.largest_batch = 8});
       const std::vector<std::int64_t> indices{0, 1, 2, 3, 4, 5, 6, 7};
       execute::StepSpans spans;
       const auto step = [&] {
-        executor.run({.dataset = &c.data.train, .indices = indices, .divisor = 8}, {.learning_rate = 0.01},
-                     spans);
+        executor.run({.dataset = &c.data.train, .indices = indices, .divisor = 8},
+                     {.learning_rate = 0.01, .first_correction = 0.1, .second_correction = 0.1}, spans);
       };
       for (int warm_up = 0; warm_up < 3; ++warm_up)
         step();

@@ -95,12 +95,19 @@ inline model::ModelSpec placed(model::ModelSpec model, Placing placing) {
 /// The optimizers of trainings. ε is far above rounding: without it an element whose gradient is nothing but
 /// rounding moves as far as any other.
 inline kernels::OptimizerSpec optimizer(kernels::OptimizerRule rule) {
-  if (kernels::describe(rule).takes_betas) return {.rule = rule, .weight_decay = 1e-2, .epsilon = 1e-4};
-  return {.rule = rule, .momentum = 0.9, .weight_decay = 1e-3};
+  using Rule = kernels::OptimizerRule;
+  kernels::OptimizerSpec spec{.rule = rule, .momentum = 0.9, .weight_decay = 1e-3, .trust = 0.1};
+  if (kernels::describe(rule).takes_betas) spec = {.rule = rule, .weight_decay = 1e-2, .epsilon = 1e-4};
+  if (rule == Rule::nesterov || rule == Rule::adamw || rule == Rule::lamb) spec.clip_norm = 0.5;
+  return spec;
 }
 inline constexpr kernels::OptimizerRule optimizer_rules[] = {
-    kernels::OptimizerRule::sgd, kernels::OptimizerRule::nesterov, kernels::OptimizerRule::adam,
-    kernels::OptimizerRule::adamw};
+    kernels::OptimizerRule::sgd,   kernels::OptimizerRule::nesterov, kernels::OptimizerRule::lamb,
+    kernels::OptimizerRule::adamw, kernels::OptimizerRule::adam,     kernels::OptimizerRule::lars};
+/// Norms of tensors are those of whole ones.
+inline bool can_split(kernels::OptimizerRule rule, const topology::GridExtent& grid) {
+  return grid.tensor == 1 || !kernels::describe(rule).takes_norms;
+}
 
 /// One decomposition of one net.
 struct Decomposition {
@@ -112,10 +119,11 @@ struct Decomposition {
   kernels::OptimizerRule rule = kernels::OptimizerRule::sgd;
 };
 
-/// Each with another optimizer than the one before it.
+/// Each with another optimizer than the one before it, where it can.
 inline std::vector<Decomposition> with_optimizers_in_turn(std::vector<Decomposition> all) {
   for (std::size_t i = 0; i < all.size(); ++i)
-    all[i].rule = optimizer_rules[i % std::size(optimizer_rules)];
+    if (const auto rule = optimizer_rules[i % std::size(optimizer_rules)]; can_split(rule, all[i].grid))
+      all[i].rule = rule;
   return all;
 }
 
@@ -145,7 +153,10 @@ inline Trial options_for(const Case& c, const topology::GridExtent& grid,
            .seed = 3,
            .evaluate_every = 0,
            .poison_released = true},
-          {.grid = grid, .batch = c.batch, .bucket_bytes = kernels::Bytes(256)}};
+          {.grid = grid,
+           .batch = c.batch,
+           .bucket_bytes = kernels::Bytes(256),
+           .norms = step::norms_of(optimizer(rule))}};
 }
 
 /// Options and model of a decomposition; two chunks a stage for interleaving where there are layers enough.

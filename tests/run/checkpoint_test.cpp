@@ -161,6 +161,8 @@ TEST(Restart, WhatTheCheckpointLacksOfAnOptimizerBeginsAnew) {
         Changed{OptimizerRule::nesterov, OptimizerRule::sgd, false, false},
         Changed{OptimizerRule::nesterov, OptimizerRule::sgd, true, false},
         Changed{OptimizerRule::sgd, OptimizerRule::adam, false, true},
+        Changed{OptimizerRule::sgd, OptimizerRule::lars, false, true},
+        Changed{OptimizerRule::adam, OptimizerRule::lamb, false, false},
         Changed{OptimizerRule::adam, OptimizerRule::adam, true, true}}) {
     const SharedFolder folder;
     Decomposition d{8, {.data = world().size()}, step::Schedule::one_f_one_b, 1, Placing::cheapest, from};

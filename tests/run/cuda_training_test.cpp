@@ -50,8 +50,9 @@ TEST_F(CudaTraining, RecordedGraphsGiveTheBitsOfSingleLaunches) {
   for (const std::size_t net : {std::size_t{1}, std::size_t{4}, std::size_t{5}})
     for (const auto& grid : {topology::GridExtent{.data = ranks}, {.pipeline = ranks}, {.tensor = ranks}}) {
       const auto c = cases()[net];
-      auto options =
-          options_for(c, grid, net == 5 ? kernels::OptimizerRule::adam : kernels::OptimizerRule::sgd);
+      using Rule = kernels::OptimizerRule;
+      const auto rule = net == 5 ? Rule::adam : net == 4 ? Rule::lars : Rule::lamb;
+      auto options = options_for(c, grid, can_split(rule, grid) ? rule : Rule::nesterov);
       options.split.pipeline = {.microbatches = 2};
       std::vector<std::vector<double>> bits[2];
       for (const bool graphs : {false, true}) {

@@ -30,11 +30,12 @@ struct Sums {
 using Rows = std::map<std::tuple<Axis, Operation, Purpose>, Sums>;
 
 /// The `train` rows of all ranks, on rank 0.
-Rows trained(const model::ModelSpec& model, const topology::GridExtent& grid, int microbatches) {
+Rows trained(const model::ModelSpec& model, const topology::GridExtent& grid, int microbatches,
+             kernels::OptimizerRule rule = kernels::OptimizerRule::sgd) {
   const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
   const Case c{"", model, random_data(data::Task::classification, model.input, 23), 10};
   auto ranks = comm::Communicator::world(environment());
-  auto options = options_for(c, grid);
+  auto options = options_for(c, grid, rule);
   options.split.algorithm = comm::Algorithm::ring;
   options.split.bucket_bytes = kernels::Bytes(1 << 20);
   options.split.pipeline.microbatches = microbatches;
@@ -179,6 +180,27 @@ TEST(DecompositionTraffic, StatisticsAreTwoNumbersAChannel) {
   expect_rows(statistics({.tensor = p}, "batch", 1), expected(Axis::tensor, 1));
   expect_rows(statistics({.tensor = p}, "height", 2), expected(Axis::tensor, 2));
   expect_rows(statistics({.tensor = p}, "column", 1), {});
+}
+
+/// Where the gradient is clipped each rank tells those with other parameters one sum of squares a step; those
+/// of the data axis have the same.
+TEST(DecompositionTraffic, NormsAreOneNumberARank) {
+  const int p = world().size();
+  const auto model = model_of("13", std::vector<std::string>(static_cast<std::size_t>(p), "linear 5"));
+  const auto norms = [&](const topology::GridExtent& grid) {
+    Rows found;
+    for (const auto& [key, sums] : trained(model, grid, 1, kernels::OptimizerRule::nesterov))
+      if (std::get<2>(key) == Purpose::norm) found[key] = sums;
+    return found;
+  };
+  const std::int64_t of_all = steps * p * 8, moved = (p - 1) * of_all;
+  const Sums sums{.payload = p * of_all, .sent = moved, .received = moved};
+  expect_rows(norms({.data = p}), {});
+  for (const auto axis : {Axis::pipeline, Axis::tensor}) {
+    topology::GridExtent grid;
+    (axis == Axis::tensor ? grid.tensor : grid.pipeline) = p;
+    expect_rows(norms(grid), {{{axis, Operation::all_gather, Purpose::norm}, sums}});
+  }
 }
 
 /// On eight ranks; registered apart.

@@ -62,14 +62,15 @@ TEST(Equivalence, EmptyBucketsInDoubleAreTheSameModelAsOnOneRank) {
   auto c = cases()[1];
   c.model = model_of("13", {"linear 6 placement=column", "linear 1 placement=column",
                             "linear 4 placement=column", "linear 5 placement=row"});
-  const auto reference = reference_of(c, *backend);
+  const auto rule = kernels::OptimizerRule::nesterov;  // whose gradient is clipped
+  const auto reference = reference_of(c, *backend, rule);
   const int ranks = world().size();
   std::vector<std::pair<int, Algorithm>> all;
   for (const int tensor : std::set{2, 3, 4, ranks})
     for (const auto algorithm : {Algorithm::ring, Algorithm::window, Algorithm::mpi})
       if (ranks % tensor == 0) all.emplace_back(tensor, algorithm);
   for (const auto& [tensor, algorithm] : thinned(all)) {
-    auto options = options_for(c, topology::GridExtent{.data = ranks / tensor, .tensor = tensor});
+    auto options = options_for(c, topology::GridExtent{.data = ranks / tensor, .tensor = tensor}, rule);
     options.split.bucket_bytes = kernels::Bytes(1);
     options.split.algorithm = algorithm;
     auto training = training_of(c.model, options, *backend, world(), c.data);
@@ -117,24 +118,28 @@ TEST(Equivalence, TheSameRunTwiceIsTheSameBits) {
   }
 }
 
-/// In the deterministic mode every grid of data ranks and stages gives the bits of one rank.
+/// In the deterministic mode every grid of data ranks and stages gives the bits of one rank, clipped or not.
 TEST(Deterministic, EveryGridOfDataAndPipelineGivesTheBitsOfOneRank) {
   const auto backend = kernels::make_cpu_backend(1);
-  for (const std::size_t net : {std::size_t{1}, std::size_t{3}, std::size_t{5}}) {
-    const auto c = cases()[net];
+  using Rule = kernels::OptimizerRule;
+  for (const auto& [net, rule] : {std::pair{1, Rule::sgd}, {3, Rule::nesterov}, {5, Rule::lamb}}) {
+    const auto c = cases()[static_cast<std::size_t>(net)];
     const auto bits = [&](const topology::GridExtent& grid, comm::Communicator& ranks,
                           step::Schedule schedule) {
-      auto options = options_for(c, grid);
+      auto options = options_for(c, grid, rule);
       options.split.grains = 8;
       options.split.pipeline = {.schedule = schedule, .microbatches = 8 / grid.data};
+      if (schedule == step::Schedule::interleaved) options.split.pipeline.chunks = 2;
       auto training = training_of(c.model, options, *backend, ranks, c.data);
       training.run({});
       std::vector<std::vector<double>> values;
       for (auto& tensor : training.gather_parameters(state::Receivers::all))
         values.push_back(std::move(tensor.values));
       std::vector<double> losses;
-      for (const auto& step : training.steps())
+      for (const auto& step : training.steps()) {
         losses.push_back(step.loss);
+        losses.push_back(step.gradient_norm.value_or(0));
+      }
       values.push_back(std::move(losses));
       return values;
     };
@@ -144,6 +149,8 @@ TEST(Deterministic, EveryGridOfDataAndPipelineGivesTheBitsOfOneRank) {
       if (grid.tensor > 1 || 8 % grid.data != 0 || grid.pipeline > 5) continue;
       for (const auto schedule : {step::Schedule::gpipe, step::Schedule::one_f_one_b, step::Schedule::zb_h1})
         all.emplace_back(grid, schedule);
+      if (2 * grid.pipeline <= std::ssize(c.model.layers))
+        all.emplace_back(grid, step::Schedule::interleaved);
     }
     for (const auto& [grid, schedule] : thinned(all))
       EXPECT_EQ(bits(grid, world(), schedule), one) << c.name << ", " << to_string(grid);

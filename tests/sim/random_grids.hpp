@@ -73,6 +73,7 @@ class GridDraw {
       g.request.grains = g.chain.grid.data * (1 << number(0, 2));
       g.request.pipeline.microbatches = g.request.grains / g.chain.grid.data;
     }
+    g.request.norms = {.of_gradient = one_in(4), .of_tensors = g.chain.grid.tensor == 1 && one_in(6)};
   }
 
   double some(double unit) { return unit * number(0, 1000); }

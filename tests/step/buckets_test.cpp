@@ -106,14 +106,19 @@ void expect_buckets_are_named(const Program& p) {
                gradients_read = with_role(p, i.reads, SlotRole::parameter_gradients),
                gradients_written = with_role(p, i.writes, SlotRole::parameter_gradients);
     const bool uses = (i.kind == Kind::forward && i.phase != Phase::statistics) || i.phase == Phase::data;
-    EXPECT_EQ(parameters_read, uses && i.unit ? slots_of(p, *i.unit) : std::set<SlotId>());
+    const bool takes_norms = i.kind == Kind::update && i.phase == Phase::statistics;
+    EXPECT_EQ(parameters_read, takes_norms      ? std::set{p.buckets[*i.bucket].parameters}
+                               : uses && i.unit ? slots_of(p, *i.unit)
+                                                : std::set<SlotId>());
     const bool moves_statistics = i.kind == Kind::forward && i.phase == Phase::finish;
-    if (i.kind == Kind::update) {
+    if (i.kind == Kind::norm) {
+      EXPECT_TRUE(parameters_read.empty() && parameters_written.empty() && gradients_written.empty());
+    } else if (i.kind == Kind::update) {
       const auto& bucket = p.buckets[*i.bucket];
       EXPECT_EQ(gradients_read, std::set{bucket.gradients.front()});
       EXPECT_TRUE(contains(i.reads, p.metric_slot)) << "without the loss that says whether to update";
-      EXPECT_EQ(parameters_written, std::set{bucket.parameters});
-      ++updated[*i.bucket];
+      EXPECT_EQ(parameters_written, takes_norms ? std::set<SlotId>() : std::set{bucket.parameters});
+      if (!takes_norms) ++updated[*i.bucket];
     } else {
       EXPECT_EQ(parameters_written, moves_statistics ? std::set{p.untrained_slot} : std::set<SlotId>());
     }
@@ -139,6 +144,7 @@ void expect_buckets_are_named(const Program& p) {
 /// Each slot of the run belongs to one bucket, and those of a vector lie one behind the other and fill it.
 void expect_slots_fill_vectors(const Program& p) {
   std::set<SlotId> owned{p.untrained_slot, p.metric_slot};
+  if (p.scale_slot) owned.insert(*p.scale_slot);
   Elements parameters{};
   std::vector<Elements> gradients(static_cast<std::size_t>(p.gradient_levels));
   for (const auto& bucket : p.buckets) {

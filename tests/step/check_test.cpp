@@ -60,7 +60,11 @@ TEST(Check, EveryRandomChainCanBeExecutedOnEveryRank) {
 
 /// Batch to windows, and among the ranks of two stages, so that each kind of instruction is there.
 Roles grid_to_break(const model::ModelSpec& model) {
-  return roles_of(model, {.grid = {.data = 2, .pipeline = 2, .tensor = 3}, .batch = 13}, {}, true);
+  return roles_of(model,
+                  {.grid = {.data = 2, .pipeline = 2, .tensor = 3},
+                   .batch = 13,
+                   .norms = {.of_gradient = true, .of_tensors = true}},
+                  {}, true);
 }
 
 std::size_t faults_after(const std::function<void(Program&)>& change) {
@@ -76,8 +80,8 @@ std::size_t faults_after(const std::function<void(Program&)>& change) {
 
 TEST(Check, ASlotThatIsTooSmallIsFound) {
   for (const auto role : {SlotRole::input, SlotRole::labels, SlotRole::activation, SlotRole::saved,
-                          SlotRole::gradient, SlotRole::message, SlotRole::statistics, SlotRole::metric,
-                          SlotRole::parameters, SlotRole::parameter_gradients})
+                          SlotRole::gradient, SlotRole::message, SlotRole::statistics, SlotRole::norm,
+                          SlotRole::metric, SlotRole::parameters, SlotRole::parameter_gradients})
     EXPECT_GT(faults_after([&](Program& p) {
                 for (auto& slot : p.slots) {
                   if (slot.role != role) continue;
@@ -114,6 +118,21 @@ TEST(Check, ABucketBeyondItsVectorIsFound) {
   const auto moved = [](Program& p, SlotId slot) { p.slots[slot].first = p.parameter_count; };
   EXPECT_GT(faults_after([&](Program& p) { moved(p, p.buckets.back().parameters); }), 0U);
   EXPECT_GT(faults_after([&](Program& p) { moved(p, p.buckets.back().gradients.front()); }), 0U);
+}
+
+TEST(Check, ANormOfOtherSumsIsFound) {
+  const auto after = [](const std::function<void(Program&, Instruction&)>& change) {
+    return faults_after([&](Program& p) {
+      for (auto& i : p.instructions)
+        if (i.kind == Kind::norm) change(p, i);
+    });
+  };
+  EXPECT_GT(after([](Program& p, Instruction& i) { i.writes = {*p.scale_slot, *p.squares_slot}; }), 0U);
+  EXPECT_GT(after([](Program& p, Instruction& i) {
+              if (i.bucket) i.reads = {p.buckets[*i.bucket].parameters};
+            }),
+            0U);
+  EXPECT_GT(after([](Program& p, Instruction&) { p.norm_parts = 2; }), 0U);
 }
 
 TEST(Check, AnUpdateOfAnotherSlotThanItsBucketsIsFound) {

@@ -26,7 +26,11 @@ struct RandomChain {
   model::ModelSpec model;
 
   [[nodiscard]] plan::Request split() const {
-    return {.grid = grid, .batch = batch, .pipeline = pipeline, .bucket_bytes = kernels::Bytes(64)};
+    return {.grid = grid,
+            .batch = batch,
+            .pipeline = pipeline,
+            .bucket_bytes = kernels::Bytes(64),
+            .norms = {.of_gradient = batch % 3 == 0, .of_tensors = batch % 5 == 0}};
   }
 };
 

@@ -221,6 +221,19 @@ struct DropoutShape {
   }
 };
 
+/// What an update works on. Vectors are [n].
+struct Update {
+  const StepValues* step = nullptr;
+  ConstView sums;        ///< as the loss left them
+  ConstView scale = {};  ///< as `Backend::clip` left it; empty: the gradient is not clipped
+  ConstView squares =
+      {};  ///< of a tensor, for a rule that takes norms: Σ w², and Σ g² of lars or Σ u² of lamb
+  View w;
+  ConstView g;                   ///< of lamb u
+  std::span<const View> states;  ///< `states_of` the rule
+  std::int64_t* non_finite_step = nullptr;
+};
+
 /// One way of computing everything: plain loops, the CPU's vector units, a GPU.
 class Backend {
  public:
@@ -303,12 +316,22 @@ class Backend {
   /// the losses of n (a power of two) grains in the binary tree in which their gradients are added.
   virtual void add_sums(ConstView parts, bool in_tree, View total) = 0;
 
-  /// One update of w by gradient g and the optimizer's states (`states_of` its rule), all [n]; nothing if an
-  /// earlier step was not finite (*non_finite_step >= 0). If the loss or one of `looked_at` evenly spaced
-  /// elements of g is not finite, nothing is updated and *non_finite_step = step->step; this is also written
-  /// if one of w is not finite after the update. `sums` as the loss left them.
-  virtual void update(const OptimizerSpec&, const StepValues* step, ConstView sums, View w, ConstView g,
-                      std::span<const View> states, std::int64_t* non_finite_step) = 0;
+  /// sum = Σ x² (or added to it), in float64. The order of the additions depends on the number of elements
+  /// only.
+  virtual void squares(ConstView x, View sum, Write) = 0;
+  /// scale [2] float64 = (norm, factor): the root of Σ squares, and `clip_factor` of it. squares [ranks,
+  /// parts] float64 are added part by part, of each in the order of the ranks.
+  virtual void clip(std::int64_t parts, ConstView squares, double limit, View scale) = 0;
+
+  /// One update of what parameters, gradient and states `on` are; nothing if an earlier step was not finite
+  /// (*non_finite_step >= 0). If the loss, the factor or one of `looked_at` evenly spaced elements of g is
+  /// not finite, nothing is updated and *non_finite_step = step->step; this is also written if one of w is
+  /// not finite after the update.
+  virtual void update(const OptimizerSpec&, const Update& on) = 0;
+  /// What comes before the update by lamb: the moments by the gradient, and u, by which w is to change; it
+  /// may take the place of the gradient. As `update`, but that it looks at elements of u, once they are
+  /// written, instead of g and w.
+  virtual void direct(const OptimizerSpec&, const Update& on, View u) = 0;
 };
 
 /// Plain loops in `type` (float32 or float64): the oracle.

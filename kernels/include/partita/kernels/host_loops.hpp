@@ -23,17 +23,48 @@ bool some_finite(std::span<const T> values, std::int64_t count) {
   return finite;
 }
 
-/// Does `update` unless this step or an earlier one is not finite, as `Backend::update` says.
-template <class T, class Update>
-void update_if_finite(const StepValues& step, ConstView sums, View w, ConstView g,
-                      std::int64_t* non_finite_step, Update update) {
-  if (*non_finite_step >= 0) return;
-  if (!std::isfinite(sums.as<double>()[0]) || !some_finite(g.as<T>(), looked_at)) {
-    *non_finite_step = step.step;
-    return;
-  }
-  update();
-  if (!some_finite(std::span<const T>(w.as<T>()), looked_at)) *non_finite_step = step.step;
+/// What the gradient of an update is multiplied by.
+inline double factor_of(const Update& on) { return on.scale.empty() ? 1 : on.scale.as<double>()[1]; }
+
+/// What the learning rate of an update is multiplied by.
+inline double trust_of(const OptimizerSpec& optimizer, const Update& on) {
+  if (on.squares.empty()) return 1;
+  const auto squares = on.squares.as<double>();
+  return kernels::trust_of(optimizer, std::sqrt(squares[0]), factor_of(on) * std::sqrt(squares[1]));
+}
+
+/// Does `update`, which writes `written`, unless this step or an earlier one is not finite, as
+/// `Backend::update` says; `read` is the gradient, where it is looked at.
+template <class T, class Body>
+void update_if_finite(const Update& on, ConstView read, View written, Body update) {
+  if (*on.non_finite_step >= 0) return;
+  const auto are_finite = [](ConstView values) {
+    return std::ranges::all_of(values.as<double>(), [](double value) { return std::isfinite(value); });
+  };
+  const bool is_finite = std::isfinite(on.sums.as<double>()[0]) &&
+                         (on.scale.empty() || are_finite(on.scale)) &&
+                         (on.squares.empty() || are_finite(on.squares)) &&
+                         (read.empty() || some_finite(read.as<T>(), looked_at));
+  if (is_finite) update();
+  if (!is_finite || !some_finite(std::span<const T>(written.as<T>()), looked_at))
+    *on.non_finite_step = on.step->step;
+}
+
+inline void clip(std::int64_t parts, ConstView squares, double limit, View scale) {
+  const auto all = squares.as<double>();
+  const auto count = static_cast<std::size_t>(parts);
+  double sum = 0;
+  for (std::size_t part = 0; part < count; ++part)
+    for (std::size_t i = part; i < all.size(); i += count)
+      sum += all[i];
+  const double norm = std::sqrt(sum);
+  scale.as<double>()[0] = norm;
+  scale.as<double>()[1] = clip_factor(norm, limit);
+}
+
+inline void store_square(double sum, View to, Write write) {
+  double& target = to.as<double>()[0];
+  target = write == Write::accumulate ? target + sum : sum;
 }
 
 template <class T>

@@ -39,6 +39,7 @@ enum class Purpose {
   metric,
   halo,
   statistics,
+  norm,
   control
 };
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "partita/kernels/optimizer.hpp"
 #include "partita/machine/kernel_time.hpp"
 #include "partita/step/program.hpp"
 
@@ -22,8 +23,7 @@ struct Execution {
   double crowding = 1;
 };
 
-/// Of the optimizer, for each parameter.
-std::size_t states_of(const Execution&);
+const kernels::OptimizerDescription& rule_of(const Execution&);
 
 /// Of a compute or copy instruction, where its micro-batch has `samples` samples on this data rank (of which
 /// a share of the samples is cut here). Instructions of one key do the same work, whatever program, unit or
@@ -46,7 +46,8 @@ std::size_t states_of(const Execution&);
 ///   convert, pack, unpack                                       elements copied x runs of neighbours among
 ///                                                               them x elements set to 0
 ///   combine                                                     elements
-///   update                     rule of the optimizer            parameters
+///   norm                       of a bucket, finish              elements x tensors
+///   update                     rule of the optimizer, -norms    parameters; by norms x tensors
 ///   idle                                                        0: nothing is left to do
 ///
 /// A kernel that does more or less than its name says ends in "+relu" (applied to its result) or "+plain"

@@ -7,6 +7,7 @@
 /// from main memory.
 #pragma once
 
+#include "partita/kernels/optimizer.hpp"
 #include "partita/model/passes.hpp"
 #include "partita/step/program.hpp"
 
@@ -27,9 +28,15 @@ std::int64_t samples_of(const step::Program&, const step::Unit&, std::int64_t sa
 /// One pass, forward or for a gradient, over a layer or a rank's share of one (`step::Unit::local`).
 Work work_of(const model::Layer&, std::int64_t samples, kernels::DataType);
 
+/// Whether this part of an update moves the states of its rule.
+bool moves_states(const kernels::OptimizerDescription&, step::Phase);
+
 /// An update of so many parameters, counted as SGD's with momentum but for the bytes: w, g and each state are
-/// read, w and the states written.
-Work work_of_update(kernels::Elements parameters, kernels::DataType, std::size_t states = 1);
+/// read, w and the states written. By norms the `statistics` read what they are of, and make the direction,
+/// where there is one.
+Work work_of_update(kernels::Elements parameters, kernels::DataType,
+                    const kernels::OptimizerDescription& = kernels::describe(kernels::OptimizerRule::sgd),
+                    step::Phase = step::Phase::none);
 
 /// An instruction of the program's role, of which the micro-batch on its data rank has `samples` samples (of
 /// which a share of the samples is cut here). `start` and `wait` do nothing themselves.

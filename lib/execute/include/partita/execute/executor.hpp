@@ -111,6 +111,11 @@ class Executor {
   /// over the axes when it runs a batch of a new size.
   kernels::LossSums run(const Batch&, const kernels::StepValues& values, StepSpans&);
 
+  /// Of all parameters, before it was clipped, in the last step; nothing where none is.
+  [[nodiscard]] std::optional<double> gradient_norm() const {
+    return program_.scale_slot ? std::optional(step_memory_.gradient_norm()) : std::nullopt;
+  }
+
   /// From the next step on, the times of every instruction are kept here (until called with null).
   void record_times(std::vector<InstructionTimes>* times) { times_ = times; }
 
@@ -161,7 +166,11 @@ class Executor {
   void compute(const step::Instruction&, Bound&, const Batch&);
   void forward(const step::Instruction&, Bound&);
   void backward(const step::Instruction&, Bound&);
+  /// Adds to this rank's sums of squares, or makes of those of all ranks what clips.
+  void norm(const step::Instruction&, Bound&);
   void update(const step::Instruction&, Bound&);
+  /// By the norms of a bucket's tensors: takes them, or uses them.
+  void update_by_norms(const step::Instruction&, Bound&, const kernels::Update& of_bucket);
   void combine(const step::Instruction&, Bound&);
   /// After an instruction: is what it wrote finite?
   void inspect(const step::Instruction&, Bound&);

@@ -24,12 +24,14 @@ class StepMemory {
   /// done. The latter is the first step, from 0, in which this rank met a value that is not finite.
   void end();
   [[nodiscard]] kernels::LossSums sums() const;
+  [[nodiscard]] double gradient_norm() const;
   [[nodiscard]] std::optional<std::int64_t> reported_non_finite_step() const;
 
   /// In the device's memory.
   [[nodiscard]] const kernels::StepValues* values() const;
   [[nodiscard]] kernels::ConstView indices(std::int64_t first, std::int64_t count) const;
-  [[nodiscard]] kernels::View metric() const;                     ///< float64 [2]
+  [[nodiscard]] kernels::View metric() const;  ///< float64 [2]
+  [[nodiscard]] kernels::View scale() const;   ///< float64 [2], of gradients that are clipped
   [[nodiscard]] kernels::View sums_of(step::MicrobatchId) const;  ///< float64 [2]; of a single one `metric`
   [[nodiscard]] kernels::View sums_of_all() const;                ///< float64 [microbatches, 2]
   [[nodiscard]] std::int64_t* non_finite_step() const;

@@ -18,6 +18,7 @@ struct GridLimits {
   int most_stages = 1;
   /// Of the deterministic mode: data ranks that divide them, and no tensor axis; 0: off.
   int grains = 0;
+  bool whole_tensors = false;  ///< no tensor axis
 };
 
 /// The grid of `ranks` ranks; without a strategy all lie on the data axis.

@@ -23,6 +23,7 @@ struct Request {
   Outputs outputs = Outputs::any;  ///< `whole` for those who read them
   /// Of all-reduces; in the deterministic mode recursive doubling, whatever this is.
   collective::Algorithm algorithm = collective::Algorithm::automatic;
+  step::Norms norms = {};
   /// Of ranks of the grid that are not as fast as the machine's; below 1: slower.
   std::map<int, double> speed = {};
 };

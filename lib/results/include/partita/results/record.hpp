@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -114,14 +115,16 @@ struct StepRow {
   std::int64_t samples = 0;
   double seconds = 0;  ///< of the slowest rank
   double learning_rate = 0;
-  std::span<const PhaseSeconds> phases;  ///< by rank
-  std::span<const double> rank_seconds;  ///< by rank
+  std::optional<double> gradient_norm = {};  ///< before it was clipped, where it is
+  std::span<const PhaseSeconds> phases;      ///< by rank
+  std::span<const double> rank_seconds;      ///< by rank
 };
 
 /// `/steps`. `phase[p]` and `rank_seconds` are [step, rank].
 struct Steps {
   std::int64_t ranks = 1;
   std::vector<double> loss, seconds, learning_rate;
+  std::vector<double> gradient_norm;  ///< empty where gradients are not clipped
   std::vector<std::int64_t> samples;
   std::vector<double> rank_seconds;
   std::array<std::vector<double>, phase_count> phase;

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -23,6 +24,7 @@ struct PhaseSeconds {
 /// One step of the run; `phases` and `rank_seconds` by rank.
 struct GatheredStep {
   double loss = 0, seconds = 0, learning_rate = 0;  ///< seconds: of the slowest rank
+  std::optional<double> gradient_norm;              ///< before it was clipped, where it is
   std::int64_t samples = 0;
   std::vector<double> rank_seconds;
   std::vector<PhaseSeconds> phases;

@@ -49,6 +49,7 @@ struct StepRow {
   std::int64_t samples = 0;
   double seconds = 0;
   double learning_rate = 0;
+  std::optional<double> gradient_norm;  ///< before it was clipped, where it is
   execute::StepSpans spans;
 };
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "partita/collective/algorithm.hpp"
+#include "partita/kernels/optimizer.hpp"
 #include "partita/step/placement.hpp"
 #include "partita/step/schedule.hpp"
 #include "partita/topology/grid.hpp"
@@ -12,6 +13,15 @@ namespace partita::step {
 
 /// First layer of every chunk, then the number of layers; chunk k is [first[k], first[k + 1]), never empty.
 using Partition = std::vector<int>;
+
+/// What updates need besides gradients.
+struct Norms {
+  bool of_gradient = false;  ///< of all parameters, by which it is clipped
+  bool of_tensors = false;   ///< of each tensor (`kernels::OptimizerDescription::takes_norms`)
+  friend bool operator==(const Norms&, const Norms&) = default;
+};
+
+Norms norms_of(const kernels::OptimizerSpec&);
 
 /// How a model is split: the same for all ranks, and all that a program depends on besides its role.
 /// `plan::choose` makes one.
@@ -25,6 +35,7 @@ struct Plan {
   /// Grains of the deterministic mode; 0: off. Every grain is a micro-batch.
   int grains = 0;
   collective::Wish all_reduces;
+  Norms norms;
 };
 
 /// The axes over which the loss sums of a program must be added, those with one rank left out.
@@ -35,6 +46,10 @@ topology::Axis gradient_axes(const Plan&, int layer);
 
 /// The axes over which the statistics of a layer must be added, those with one rank left out.
 topology::Axis statistics_axes(const Plan&, int layer);
+
+/// The axes over which parts of the norm of the gradient lie, those with one rank left out; none where nobody
+/// asks for it.
+topology::Axis norm_axes(const Plan&);
 
 /// The axes, and products of them, on which any role communicates.
 std::vector<topology::Axis> used_axes(const model::ModelSpec&, const Plan&);

@@ -42,6 +42,7 @@ enum class Kind {
   pack,      ///< source of a conversion into its send buffer
   unpack,    ///< receive buffer (and source) of a conversion into its target
   combine,   ///< a chunk's gradients of two neighbours in the fixed tree of the deterministic mode
+  norm,      ///< sums of squares of a bucket's gradients; at last the norm of all, and what clips it
   start,     ///< begins a transfer; it runs while later instructions compute
   wait,      ///< until the named transfer is complete
   update     ///< the optimizer on the parameters of one bucket
@@ -52,7 +53,8 @@ enum class Queue { compute, copy, communication };
 /// Of backward, which gradient: `activation` masks the gradient of a unit's output in place by the unit's own
 /// ReLU. Where ranks must tell each other something in the middle of a pass (a class-sharded loss, a layer
 /// with statistics): `statistics` of what this rank has, and what follows their exchange, `finish` of a
-/// forward pass or of the loss.
+/// forward pass or of the loss; likewise the norms of each tensor before an update by them, and the norm of
+/// all gradients.
 enum class Phase { none, activation, parameters, data, statistics, finish };
 
 std::string_view to_string(Kind);
@@ -82,6 +84,7 @@ enum class SlotRole {
   gradient,
   message,  ///< packed for a collective
   statistics,
+  norm,  ///< or sums of squares
   parameters,
   parameter_gradients,
   metric
@@ -124,6 +127,15 @@ struct UnitSlots {
   std::optional<SlotId> statistics, gradient_sums;
 };
 
+/// A trained tensor of a bucket.
+struct BucketTensor {
+  UnitId unit;
+  Elements first{}, count{};  ///< within the bucket's slots
+  /// Whether it is this rank's to count, of those along the tensor axis that have the same one.
+  bool is_own = true;
+  bool is_vector = false;  ///< of one extent, as biases are
+};
+
 /// Trained units whose gradients are reduced (over `axis`) and updated together. Their parameters lie in one
 /// slot; their gradients in another, in the same order.
 struct Bucket {
@@ -135,6 +147,10 @@ struct Bucket {
   SlotId parameters;
   /// By level (`Program::gradient_levels`); the first is what is reduced. None outside of training.
   std::vector<SlotId> gradients;
+  std::vector<BucketTensor> tensors = {};  ///< unit by unit
+  /// Where updates take norms: two sums of squares of each tensor, of the parameters and of what is to change
+  /// them.
+  std::optional<SlotId> tensor_squares = {};
 };
 
 /// A part of the parameters of a bucket.
@@ -223,6 +239,12 @@ struct Program {
   base::IdVector<MicrobatchId, SlotId> input_slot, labels_slot, loss_slot, loss_gradient_slot,
       statistics_slot;  ///< empty in roles that have none
   SlotId metric_slot;
+  /// Where gradients are clipped: sums of squares, `norm_parts` of each rank along the axis of which the
+  /// norm's parts lie; and the norm with the factor that they are multiplied by.
+  std::optional<SlotId> squares_slot = {}, scale_slot = {};
+  /// Sums of squares that are added before those of other ranks: in the deterministic mode one a layer of the
+  /// model, so that the order of additions is not that of stages.
+  int norm_parts = 1;
   SlotId untrained_slot;  ///< of the parameters that no optimizer changes
   base::IdVector<SlotId, Slot> slots;
   base::IdVector<UnitId, ParameterRange> parameters;  ///< of each unit; without tensors where it has none
@@ -264,6 +286,7 @@ struct Program {
   [[nodiscard]] std::int64_t samples_of(std::optional<MicrobatchId> j, int rank, std::int64_t batch) const {
     return j ? microbatch(*j, topology::coordinate_of(grid, rank).data, batch).size() : 0;
   }
+  [[nodiscard]] const Slot& parameters_of(BucketId b) const { return slots[buckets[b].parameters]; }
   /// Elements that a transfer asks to have moved or reduced, from this rank's point of view.
   [[nodiscard]] Elements payload(const Transfer& transfer, std::int64_t samples) const {
     return elements(slots[transfer.slot], samples);
