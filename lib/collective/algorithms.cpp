@@ -16,6 +16,8 @@ struct Row {
   Algorithm algorithm;
   std::string_view word;
   Rounds (*rounds)(const Spec&, const Place&);  ///< null: the vendor's
+  /// Of a reduce-scatter with the same additions; null: there is none.
+  Rounds (*scatter)(const Spec&, const Place&) = nullptr;
   Where where = Where::anywhere;
   bool on_shared = false;  ///< see `works_on_shared`
 };
@@ -50,17 +52,36 @@ Rounds hierarchical(const Spec& s, const Place& at) {
   return hierarchical_all_reduce(at.rank, at.node_of, s.elements, s.combine);
 }
 
+/// A generator of reduce-scatters that needs no more than the cuts.
+template <Rounds (*generator)(int, int, std::span<const std::int64_t>, Combine)>
+Rounds scatter(const Spec& s, const Place& at) {
+  return generator(at.ranks(), at.rank, s.cuts, s.combine);
+}
+Rounds window_scatter(const Spec& s, const Place& at) {
+  if (at.in_window || at.reached) return direct_window_reduce_scatter(at.ranks(), at.rank, s.cuts, s.combine);
+  return staged_window_reduce_scatter(at.ranks(), at.rank, s.cuts, s.combine, window_tuning(s).chunk);
+}
+
 constexpr Row rows[] = {
-    {.algorithm = Algorithm::ring, .word = "ring", .rounds = ring, .on_shared = true},
-    {.algorithm = Algorithm::recursive_doubling, .word = "recursive-doubling", .rounds = recursive_doubling},
+    {.algorithm = Algorithm::ring,
+     .word = "ring",
+     .rounds = ring,
+     .scatter = scatter<ring_reduce_scatter>,
+     .on_shared = true},
+    {.algorithm = Algorithm::recursive_doubling,
+     .word = "recursive-doubling",
+     .rounds = recursive_doubling,
+     .scatter = scatter<recursive_doubling_reduce_scatter>},
     {.algorithm = Algorithm::halving_doubling,
      .word = "halving-doubling",
      .rounds = halving_doubling,
+     .scatter = scatter<halving_doubling_reduce_scatter>,
      .on_shared = true},
     {.algorithm = Algorithm::double_tree, .word = "double-tree", .rounds = double_tree, .on_shared = true},
     {.algorithm = Algorithm::window,
      .word = "window",
      .rounds = window,
+     .scatter = window_scatter,
      .where = Where::one_node,
      .on_shared = true},
     {.algorithm = Algorithm::hierarchical,
@@ -75,12 +96,29 @@ const Row* row_of(Algorithm algorithm) {
   return found == std::end(rows) ? nullptr : found;
 }
 
-Rounds all_reduce(const Spec& spec, const Place& at) {
+const Row& possible_row(const Spec& spec, const Place& at) {
   const auto* const row = row_of(spec.algorithm);
-  base::expect(row != nullptr, "an all-reduce has an algorithm;", to_string(spec.algorithm));
+  base::expect(row != nullptr, "a reduction has an algorithm;", to_string(spec.algorithm));
   base::expect(row->where != Where::one_node || std::ranges::count(at.node_of, 0) == at.ranks(),
-               "a window all-reduce needs all ranks on one node; ranks", at.ranks());
-  return row->rounds ? row->rounds(spec, at) : Rounds();
+               "a window needs all ranks on one node; ranks", at.ranks());
+  return *row;
+}
+
+Rounds all_reduce(const Spec& spec, const Place& at) {
+  const auto& row = possible_row(spec, at);
+  return row.rounds ? row.rounds(spec, at) : Rounds();
+}
+
+Rounds reduce_scatter(const Spec& spec, const Place& at) {
+  const auto& row = possible_row(spec, at);
+  base::expect(row.scatter != nullptr, "a reduce-scatter can be done so;", to_string(spec.algorithm));
+  return row.scatter(spec, at);
+}
+
+Rounds all_gather(const Spec& spec, const Place& at) {
+  if (spec.algorithm == Algorithm::window && (at.in_window || at.reached))
+    return direct_window_all_gather(at.ranks(), at.rank, spec.cuts);
+  return ring_all_gather(at.ranks(), at.rank, spec.cuts);
 }
 
 Rounds message(const Spec& spec) {
@@ -126,13 +164,19 @@ bool is_candidate(Algorithm algorithm, Reach reach) {
   return true;
 }
 
+Algorithm scatter_like(Algorithm all_reduce) {
+  const auto* const row = row_of(all_reduce);
+  return row && row->scatter ? all_reduce : Algorithm::ring;
+}
+
 bool works_on_shared(Algorithm algorithm) {
   const auto* const row = row_of(algorithm);
   return !row || row->on_shared;
 }
 
 bool works_on_shared(const Spec& spec) {
-  return spec.operation != Operation::all_reduce || works_on_shared(spec.algorithm);
+  const bool reduces = spec.operation == Operation::all_reduce || spec.operation == Operation::reduce_scatter;
+  return !reduces || works_on_shared(spec.algorithm);
 }
 
 std::string_view to_string(Reach reach) {
@@ -169,9 +213,9 @@ Rounds rounds_of(const Spec& spec, const Place& at) {
     case Operation::all_reduce:
       return all_reduce(spec, at);
     case Operation::reduce_scatter:
-      return ring_reduce_scatter(p, at.rank, spec.cuts, spec.combine);
+      return reduce_scatter(spec, at);
     case Operation::all_gather:
-      return ring_all_gather(p, at.rank, spec.cuts);
+      return all_gather(spec, at);
     case Operation::all_to_all:
       return pairwise_all_to_all(p, at.rank, spec.cuts, spec.receive_cuts);
     case Operation::broadcast:

@@ -58,6 +58,56 @@ struct Folding {
   }
 };
 
+/// The ranges of those shares that a condition on virtual ranks picks, neighbours as one; a folded rank's
+/// share goes with that of the rank it folds into, which follows it.
+template <class Picks>
+std::vector<Range> shares_of(const Folding& folding, std::span<const std::int64_t> cuts, Picks picks) {
+  std::vector<Range> ranges;
+  for (int v = 0; v < folding.q; ++v) {
+    if (!picks(v)) continue;
+    const int last = folding.real_rank(v), first = v < folding.extra ? last - 1 : last;
+    const Range share{cuts[static_cast<std::size_t>(first)], cuts[static_cast<std::size_t>(last) + 1]};
+    if (!ranges.empty() && ranges.back().end == share.begin)
+      ranges.back().end = share.end;
+    else
+      ranges.push_back(share);
+  }
+  return ranges;
+}
+
+/// At each distance in turn a rank gives its peer the shares of those on the peer's side, and adds what the
+/// peer has of the others.
+Rounds halving_reduce_scatter(int p, int rank, std::span<const std::int64_t> cuts, Combine combine,
+                              bool nearest_first) {
+  const Folding folding(p);
+  Rounds rounds;
+  folding.fold(rounds, rank, cuts.back(), combine);
+  const int v = folding.virtual_rank(rank);
+  int met = 0;  // bits of the distances so far: what a rank is left with is equal to it in these
+  for (int i = 1; v >= 0 && i < folding.q; i *= 2) {
+    const int distance = nearest_first ? i : folding.q / 2 / i;
+    const int peer = folding.real_rank(v ^ distance);
+    const auto left = [&](int of) {
+      return shares_of(folding, cuts, [&](int w) { return ((w ^ of) & (met | distance)) == 0; });
+    };
+    const auto theirs = left(v ^ distance), mine = left(v);
+    for (std::size_t k = 0; k < std::max(theirs.size(), mine.size()); ++k) {
+      const Range none{};
+      rounds.push_back(MessageRound{.send_to = peer,
+                                    .send = k < theirs.size() ? theirs[k] : none,
+                                    .receive_from = peer,
+                                    .receive = k < mine.size() ? mine[k] : none,
+                                    .combine = combine});
+    }
+    met |= distance;
+  }
+  if (rank < 2 * folding.extra && rank % 2 == 0)
+    rounds.push_back(MessageRound{.receive_from = rank + 1, .receive = share_of(cuts, rank)});
+  else if (rank < 2 * folding.extra)
+    rounds.push_back(MessageRound{.send_to = rank - 1, .send = share_of(cuts, rank - 1)});
+  return rounds;
+}
+
 /// Recursive halving, then doubling, among q virtual ranks over q even cuts of n.
 void halve_and_double(Rounds& rounds, const Folding& folding, int v, std::int64_t n, Combine combine) {
   const auto cuts = even_cuts(folding.q, n);
@@ -106,6 +156,15 @@ Rounds ring_reduce_scatter(int p, int rank, std::span<const std::int64_t> cuts, 
   Rounds rounds;
   ring(rounds, p, rank, cuts, -1, combine);
   return rounds;
+}
+
+Rounds recursive_doubling_reduce_scatter(int p, int rank, std::span<const std::int64_t> cuts,
+                                         Combine combine) {
+  return halving_reduce_scatter(p, rank, cuts, combine, true);
+}
+
+Rounds halving_doubling_reduce_scatter(int p, int rank, std::span<const std::int64_t> cuts, Combine combine) {
+  return halving_reduce_scatter(p, rank, cuts, combine, false);
 }
 
 Rounds ring_all_gather(int p, int rank, std::span<const std::int64_t> cuts) {

@@ -55,7 +55,7 @@ Touched touched_by(const MessageRound& round) {
 }
 
 Touched touched_by(const WindowRound& round) {
-  Touched touched{.reads = {round.stage_in}, .writes = {}};
+  Touched touched{.reads = {round.stage_in, round.exposed}, .writes = {}};
   for (const auto& load : round.loads) {
     touched.reads.push_back(load.range);
     touched.writes.push_back(load.range);

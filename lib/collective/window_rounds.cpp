@@ -26,6 +26,10 @@ Range member_share(Range range, std::size_t i, std::size_t members) {
   return {range.begin + cut.begin, range.begin + cut.end};
 }
 
+Range share_of(std::span<const std::int64_t> cuts, int rank) {
+  return {cuts[static_cast<std::size_t>(rank)], cuts[static_cast<std::size_t>(rank) + 1]};
+}
+
 /// The first rank of each node, in order of the nodes.
 std::vector<int> leaders_of(std::span<const int> node_of) {
   std::map<int, int> first;
@@ -85,6 +89,40 @@ Rounds direct_window_all_reduce(int p, int rank, std::int64_t n, Combine combine
                                .store = mine});
   rounds.push_back(WindowRound{.members = all});
   return rounds;
+}
+
+Rounds staged_window_reduce_scatter(int p, int rank, std::span<const std::int64_t> cuts, Combine combine,
+                                    std::int64_t chunk) {
+  Rounds rounds;
+  const auto all = ranks_below(p);
+  const Range mine = share_of(cuts, rank);
+  chunk = std::max<std::int64_t>(1, chunk);
+  for (std::int64_t begin = 0, n = cuts.back(); p > 1 && begin < n; begin += chunk) {
+    WindowRound round{.next_slot = true, .stage_in = {begin, std::min(n, begin + chunk)}, .members = all};
+    const Range loaded{std::max(mine.begin, round.stage_in.begin), std::min(mine.end, round.stage_in.end)};
+    if (loaded.begin < loaded.end) round.loads.push_back({.from = all, .range = loaded, .combine = combine});
+    rounds.push_back(std::move(round));
+  }
+  return rounds;
+}
+
+Rounds direct_window_reduce_scatter(int p, int rank, std::span<const std::int64_t> cuts, Combine combine) {
+  if (p == 1 || cuts.back() == 0) return {};
+  const auto all = ranks_below(p);
+  WindowRound round{.exposed = {0, cuts.back()}, .members = all};
+  if (const Range mine = share_of(cuts, rank); !mine.empty())
+    round.loads.push_back({.from = all, .range = mine, .combine = combine});
+  return {std::move(round), WindowRound{.members = all}};
+}
+
+Rounds direct_window_all_gather(int p, int rank, std::span<const std::int64_t> cuts) {
+  if (p == 1 || cuts.back() == 0) return {};
+  const auto all = ranks_below(p);
+  WindowRound round{.exposed = share_of(cuts, rank), .members = all};
+  for (const int peer : without(all, rank))
+    if (const Range theirs = share_of(cuts, peer); !theirs.empty())
+      round.loads.push_back({.from = {peer}, .range = theirs});
+  return {std::move(round), WindowRound{.members = all}};
 }
 
 Rounds hierarchical_all_reduce(int rank, std::span<const int> node_of, std::int64_t n, Combine combine) {

@@ -26,13 +26,13 @@ void relax() {
 
 /// What ranks agree on, and what is told of the operation.
 Description described(const Spec& spec, Purpose purpose, const collective::Place& at) {
-  const bool all_reduce = spec.operation == Operation::all_reduce;
+  const bool window = spec.algorithm == Algorithm::window && at.in_window;
   return {.operation = spec.operation,
           .algorithm = spec.algorithm,
           .purpose = purpose,
           .elements = Elements(spec.elements),
           .type = spec.type,
-          .in_window = all_reduce && (at.reached || (spec.algorithm == Algorithm::window && at.in_window))};
+          .in_window = window || (at.reached && spec.operation == Operation::all_reduce)};
 }
 
 }  // namespace

@@ -135,7 +135,25 @@ plan::Request training_request(const RunOptions& options) {
           .bucket_bytes = options.sync.bucket_bytes,
           .grains = options.train.deterministic ? options.train.grains : 0,
           .algorithm = options.sync.algorithm,
-          .norms = step::norms_of(options.train.optimizer)};
+          .norms = step::norms_of(options.train.optimizer),
+          .split = options.sync.split,
+          .gather = options.sync.gather};
+}
+
+/// What does not go with shares of the optimizer's work.
+void check_split(const RunOptions& options, const plan::Request& request,
+                 std::vector<Violation>& violations) {
+  if (request.split == step::Split::none) return;
+  const std::string given(to_string(request.split));
+  if (request.norms.of_tensors)
+    violations.push_back({"sync.split", given,
+                          "excludes train.optimizer=" + std::string(to_string(options.train.optimizer.rule)) +
+                              ", which takes norms of whole tensors; the nearest is none"});
+  if (request.norms.of_gradient && request.grains > 0)
+    violations.push_back(
+        {"sync.split", given,
+         "excludes train.clip-norm in the deterministic mode, whose norm would depend on the "
+         "shares; the nearest is none"});
 }
 
 /// A tensor that ranks share has a norm that none of them knows.
@@ -176,6 +194,7 @@ std::optional<plan::Split> split_for_training(const RunOptions& options, const m
   if (options.train.deterministic) check_deterministic(options, violations);
   auto request = training_request(options);
   check_norms(options, request, violations);
+  check_split(options, request, violations);
   request.speed = known.speed;
   return split(options.model, request, machine, violations, {known.placement, known.partition});
 }

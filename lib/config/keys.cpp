@@ -208,6 +208,15 @@ std::vector<Key> machine_keys() {
            },
        .used = [](const O& o) { return has_peers(o) && o.sync.algorithm == Algorithm::automatic; }},
       bucket_bytes(),
+      choice(
+          "sync.split", "of what data ranks keep a share each: states of the optimizer, also gradients, also parameters",
+          std::array{step::Split::none, step::Split::state, step::Split::gradient, step::Split::parameter},
+          [](O& o) -> auto& { return o.sync.split; }).used_when(has_peers),
+      choice(
+          "sync.gather", "shares of parameters are gathered once a step, or for each use (sync.split=parameter)",
+          std::array{step::Gather::use, step::Gather::step},
+          [](O& o) -> auto& { return o.sync.gather; }).used_when(
+          [](const O& o) { return has_peers(o) && o.sync.split == step::Split::parameter; }),
       number<int>(
           "sync.ranks-per-node", "imitates nodes of so many ranks; 0: the real nodes", {0, 1 << 20},
           [](O& o) -> auto& { return o.sync.ranks_per_node; }).used_when(has_peers),

@@ -185,19 +185,16 @@ std::int64_t gradients_of(const Program& program, step::ChunkId chunk) {
 KernelKey key_of_norm(const Program& program, const Instruction& i) {
   if (i.phase == Phase::finish)
     return {.kernel = "norm", .phase = "finish", .shape = {program.slots[i.reads.front()].fixed.value(), 1}};
-  std::int64_t elements = 0, tensors = 0;
-  if (i.bucket)
-    for (const auto& tensor : program.buckets[*i.bucket].tensors)
-      if (tensor.is_own) elements += tensor.count.value(), ++tensors;
+  const auto [elements, tensors] = squared_by(program, i);
   if (tensors == 0) return idle();
-  return {.kernel = "norm", .shape = {elements, tensors}};
+  return {.kernel = "norm", .shape = {elements.value(), tensors}};
 }
 
 /// A bucket at a time, or by norms a tensor.
 KernelKey key_of_update(const Program& program, const Instruction& i, std::string_view optimizer) {
   KernelKey key{.kernel = "update",
                 .phase = std::string(optimizer),
-                .shape = {program.parameters_of(*i.bucket).fixed.value()}};
+                .shape = {program.buckets[*i.bucket].share.value()}};
   if (i.phase == Phase::none) return key;
   if (i.phase == Phase::statistics) key.phase += "-norms";
   key.shape.push_back(std::ssize(program.buckets[*i.bucket].tensors));
@@ -220,6 +217,8 @@ KernelKey key_by_kind(const Program& program, const Instruction& i, std::int64_t
       return key_of_move(program, i, samples);
     case Kind::combine:
       return {.kernel = "combine", .shape = {gradients_of(program, *i.chunk)}};
+    case Kind::share:
+      return {.kernel = "share", .shape = {program.buckets[*i.bucket].share.value()}};
     case Kind::norm:
       return key_of_norm(program, i);
     case Kind::update:

@@ -175,8 +175,8 @@ class KernelTimes::Table {
     if (!rows_.empty())
       if (const auto known = known_time(key_of(program, instruction, samples, beyond))) return *known;
     const auto work = instruction.kind == step::Kind::update
-                          ? work_of_update(program.parameters_of(*instruction.bucket).fixed, program.type,
-                                           rule_, instruction.phase)
+                          ? work_of_update(program.buckets[*instruction.bucket].share, program.type, rule_,
+                                           instruction.phase)
                           : work_of(program, instruction, samples);
     return {static_cast<machine::Picoseconds>(picoseconds_of(work, machine_)), Basis::modelled};
   }

@@ -37,7 +37,7 @@ class Addresses {
     }
     for (const auto b : program.buckets.ids()) {
       states_begin_.push_back(end);
-      end += size_of(program.buckets[b].parameters) * std::ssize(rule.states);
+      end += bytes_of(program.type, program.buckets[b].share).value() * std::ssize(rule.states);
       states_end_.push_back(end);
     }
     std::map<Name, std::int64_t> code;
@@ -104,8 +104,8 @@ class Addresses {
       return {begin_[s], begin_[s] + size_of(s)};
     Range own{};
     for (const auto& tensor : program_.parameters[*instruction.unit].tensors) {
-      if (are_gradients ? !tensor.trained : tensor.slot != s) continue;
-      const auto first = tensor.first - slot.first;
+      if (are_gradients ? !tensor.trained : !program_.holds(s, tensor)) continue;
+      const auto first = tensor.offset;
       const Range range{begin_[s] + bytes_of(slot.type, first).value(),
                         begin_[s] + bytes_of(slot.type, first + tensor.count).value()};
       own = own.size() == 0 ? range : Range{std::min(own.begin, range.begin), std::max(own.end, range.end)};
@@ -257,19 +257,22 @@ std::string text_of_touched(const Program& program, std::int64_t batch) {
     const auto samples = slot.microbatch ? program.microbatch(*slot.microbatch, 0, batch).size() : 0;
     for (const auto number :
          {static_cast<std::int64_t>(slot.role), static_cast<std::int64_t>(slot.lifetime),
-          static_cast<std::int64_t>(slot.type), slot.first.value(), program.elements(slot, samples).value()})
+          static_cast<std::int64_t>(slot.type), slot.first.value(), program.elements(slot, samples).value(),
+          static_cast<std::int64_t>(slot.gathered_from ? slot.gathered_from->value() : -1)})
       text.add(number);
   }
   text.add(std::ssize(program.buckets));
-  for (const auto& bucket : program.buckets)
+  for (const auto& bucket : program.buckets) {
     text.add(bucket.parameters.value());
+    text.add(bucket.share.value());
+  }
   text.add(std::ssize(program.parameters));
   for (const auto& of_unit : program.parameters) {
     text.add(std::ssize(of_unit.tensors));
     for (const auto& tensor : of_unit.tensors)
       for (const auto number :
            {static_cast<std::int64_t>(tensor.trained), static_cast<std::int64_t>(tensor.slot.value()),
-            tensor.first.value(), tensor.count.value()})
+            tensor.offset.value(), tensor.count.value()})
         text.add(number);
   }
   for (const auto& i : program.instructions) {

@@ -1,6 +1,8 @@
 /// Counts operations and bytes, by layer and pass and by kind of instruction.
 #include "partita/cost/work.hpp"
 
+#include <algorithm>
+
 namespace partita::cost {
 namespace {
 
@@ -63,17 +65,26 @@ Work of_unit(const Program& program, const Instruction& i, std::int64_t samples)
 
 Work of_norm(const Program& program, const Instruction& i, std::int64_t samples) {
   if (i.phase == Phase::finish) return {.cache = touched_by(program, i, samples), .calls = 1};
-  Work work;
-  if (i.bucket)
-    for (const auto& tensor : program.buckets[*i.bucket].tensors)
-      if (tensor.is_own)
-        work += {.flops = 2 * static_cast<double>(tensor.count.value()),
-                 .main = bytes_of(program.type, tensor.count),
-                 .calls = 1};
-  return work;
+  const auto [elements, tensors] = squared_by(program, i);
+  return {.flops = 2 * static_cast<double>(elements.value()),
+          .main = bytes_of(program.type, elements),
+          .calls = tensors};
 }
 
 }  // namespace
+
+Squared squared_by(const Program& program, const Instruction& i) {
+  Squared squared;
+  if (!i.bucket) return squared;
+  const auto& bucket = program.buckets[*i.bucket];
+  const bool shared = contains(bucket.axis, topology::Axis::tensor) && !program.norms_by_layer;
+  for (const auto& tensor : bucket.tensors)
+    if (shared || tensor.is_own) squared.elements += tensor.count, ++squared.tensors;
+  const std::int64_t ranks = shared ? program.grid.tensor : 1;
+  const Elements mine((squared.elements.value() + ranks - 1) / ranks);
+  squared.elements = bucket.is_split ? std::min(squared.elements, bucket.share) : mine;
+  return squared;
+}
 
 std::int64_t samples_of(const Program& program, const step::Unit& unit, std::int64_t samples) {
   if (unit.idle) return 0;
@@ -120,7 +131,9 @@ Work work_of(const Program& program, const Instruction& i, std::int64_t samples)
     case Kind::norm:
       return of_norm(program, i, samples);
     case Kind::update:
-      return work_of_update(program.parameters_of(*i.bucket).fixed, program.type);
+      return work_of_update(program.buckets[*i.bucket].share, program.type);
+    case Kind::share:
+      return {.main = bytes_of(program.type, program.buckets[*i.bucket].share * 2), .calls = 1};
     case Kind::combine: {
       Elements gradients{};
       for (const auto& part : program.chunk_gradients[*i.chunk])

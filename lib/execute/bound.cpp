@@ -89,17 +89,26 @@ nn::Tensors Executor::Bound::tensors_of(Executor& executor, step::UnitId u, step
                 .gradient_sums = slot(s.gradient_sums)};
   for (std::size_t i = 0; i < s.saved.size(); ++i)
     t.saved[i] = slot(s.saved[i]);
+  const auto& unit = program.units[u];
+  const auto described = unit.local.parameters();
   for (std::size_t i = 0; i < range.tensors.size(); ++i) {
     const auto& tensor = range.tensors[i];
-    t.parameters[i] = slot(tensor.slot).slice(program.offset_in_slot(tensor), tensor.count);
+    if (!unit.adds_bias && !described[i].is_of_inputs)
+      t.parameters[i] = executor.no_bias_.view(program.type, tensor.count);
+    else if (!tensor.trained || !program.holds_share(program.buckets[*range.bucket]))
+      t.parameters[i] = slot(tensor.slot).slice(tensor.offset, tensor.count);
   }
-  const auto& unit = program.units[u];
-  if (unit.adds_bias) return t;
-  const auto described = unit.local.parameters();
-  for (std::size_t i = 0; i < described.size(); ++i)
-    if (!described[i].is_of_inputs)
-      t.parameters[i] = executor.no_bias_.view(program.type, range.tensors[i].count);
-  return t;  // gradients of parameters are named by the instructions
+  return t;  // gradients of parameters, and gathered parameters, are named by the instructions
+}
+
+nn::Tensors Executor::Bound::tensors_of(const step::Instruction& instruction) const {
+  auto t = unit_of(instruction).tensors;
+  const auto& tensors = program.parameters[*instruction.unit].tensors;
+  for (const auto s : instruction.reads)
+    for (std::size_t i = 0; program.slots[s].gathered_from && i < tensors.size(); ++i)
+      if (program.holds(s, tensors[i]) && t.parameters[i].empty())
+        t.parameters[i] = slot(s).slice(tensors[i].offset, tensors[i].count);
+  return t;
 }
 
 std::array<View, model::most_parameters> Executor::Bound::gradients_of(
@@ -109,7 +118,7 @@ std::array<View, model::most_parameters> Executor::Bound::gradients_of(
   const View all = slot(instruction.writes.front());
   for (std::size_t t = 0; t < tensors_of_unit.size(); ++t)
     if (const auto& tensor = tensors_of_unit[t]; tensor.trained)
-      gradients[t] = all.slice(program.offset_in_slot(tensor), tensor.count);
+      gradients[t] = all.slice(tensor.offset, tensor.count);
   return gradients;
 }
 

@@ -32,6 +32,9 @@ class Executor::Bound {
     return units[*instruction.unit][*instruction.microbatch];
   }
 
+  /// What an instruction works on of it, with the parameters that it reads.
+  [[nodiscard]] nn::Tensors tensors_of(const step::Instruction&) const;
+
   struct Moves {
     std::vector<step::BlockMove> pack, unpack;
   };

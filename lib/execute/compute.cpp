@@ -1,5 +1,7 @@
 /// What each kind of compute instruction does: one call of the back-end or a few, issued to its device.
+#include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "bound.hpp"
 #include "partita/base/error.hpp"
@@ -11,6 +13,22 @@ namespace partita::execute {
 using kernels::Write;
 using step::Kind;
 using step::Phase;
+using topology::Range;
+
+namespace {
+
+constexpr kernels::StridedBlock contiguous{.strides = {0, 0, 0, 1}};
+
+Range range_of(const step::BucketTensor& tensor) {
+  return {tensor.first.value(), (tensor.first + tensor.count).value()};
+}
+/// What two ranges have in common; an empty range where that is nothing.
+Range common(Range a, Range b) {
+  const Range both{std::max(a.begin, b.begin), std::min(a.end, b.end)};
+  return both.begin < both.end ? both : Range{};
+}
+
+}  // namespace
 
 void Executor::load(const step::Instruction& instruction, Bound& bound, const Batch& batch) {
   const auto target = instruction.writes.front();
@@ -93,8 +111,8 @@ nn::StepPosition Executor::position_in(const Bound& bound, const step::Instructi
 }
 
 void Executor::forward(const step::Instruction& instruction, Bound& bound) {
-  const auto& [planned, t] = bound.unit_of(instruction);
-  auto& layer = *planned;
+  auto& layer = *bound.unit_of(instruction).layer;
+  const auto t = bound.tensors_of(instruction);
   if (instruction.phase == Phase::statistics) return layer.forward_statistics(t, workspace_.bytes());
   const auto position = position_in(bound, instruction);
   layer.forward(t, position, workspace_.bytes());
@@ -103,9 +121,9 @@ void Executor::forward(const step::Instruction& instruction, Bound& bound) {
 }
 
 void Executor::backward(const step::Instruction& instruction, Bound& bound) {
-  const auto& [planned, t] = bound.unit_of(instruction);
+  const auto t = bound.tensors_of(instruction);
   if (instruction.phase == Phase::activation) return backend_.relu_backward(t.y, t.dy, t.dy);
-  auto& layer = *planned;
+  auto& layer = *bound.unit_of(instruction).layer;
   if (instruction.phase == Phase::parameters) {
     auto gradients = t;
     gradients.dparameters = bound.gradients_of(instruction);
@@ -121,36 +139,71 @@ void Executor::backward(const step::Instruction& instruction, Bound& bound) {
 void Executor::norm(const step::Instruction& instruction, Bound& bound) {
   const View squares = bound.slot(program_.squares_slot);
   if (instruction.phase == Phase::finish)
-    return backend_.clip(program_.norm_parts, squares, *parameters_.optimizer().clip_norm,
+    return backend_.clip(program_.norm_parts, squares, parameters_.optimizer().clip_norm.value_or(INFINITY),
                          bound.slot(program_.scale_slot));
   if (!instruction.accumulates) backend_.zero(squares);
   if (!instruction.bucket) return;
-  const std::int64_t rank = std::int64_t{program_.at.pipeline} * program_.grid.tensor + program_.at.tensor;
+  const auto& bucket = program_.buckets[*instruction.bucket];
   const View gradients = bound.slot(instruction.reads.front());
-  for (const auto& tensor : program_.buckets[*instruction.bucket].tensors) {
-    if (!tensor.is_own) continue;
-    const int part = program_.norm_parts == 1 ? 0 : program_.units[tensor.unit].layer;
-    backend_.squares(gradients.slice(tensor.first, tensor.count),
-                     squares.slice(Elements(rank * program_.norm_parts + part), Elements(1)),
+  const bool splits = program_.split != step::Split::none;
+  const auto at = axes_.at();
+  const std::int64_t rank =
+      splits ? axes_.world().rank() : std::int64_t{at.pipeline} * program_.grid.tensor + at.tensor;
+  const auto add = [&](Range part, std::int64_t sum) {
+    if (part.empty()) return;
+    part.begin -= offset_of(bucket), part.end -= offset_of(bucket);
+    backend_.squares(gradients.slice(Elements(part.begin), Elements(part.size())),
+                     squares.slice(Elements(rank * program_.norm_parts + sum), Elements(1)),
                      Write::accumulate);
+  };
+  if (program_.norms_by_layer) {
+    for (const auto& tensor : bucket.tensors)
+      if (tensor.is_own) add(range_of(tensor), program_.units[tensor.unit].layer);
+    return;
   }
+  // A share that is one rank's alone is its own to count, whatever others have the same tensor.
+  const bool counts_all = contains(bucket.axis, topology::Axis::tensor);
+  const auto add_share = [&](int data, std::int64_t sum) {
+    for (const auto& tensor : bucket.tensors)
+      if (counts_all || tensor.is_own) add(common(range_of(tensor), program_.share_of(bucket, data)), sum);
+  };
+  if (splits) return add_share(at.data, 0);
+  for (int data = 0; data < program_.grid.data; ++data)
+    add_share(data, data);
+}
+
+/// Where the gradients that it is updated by begin within the bucket.
+std::int64_t Executor::offset_of(const step::Bucket& bucket) const {
+  return bucket.kept_gradients ? program_.own(bucket, axes_.at().data).begin : 0;
+}
+
+void Executor::share(const step::Instruction& instruction, Bound& bound) {
+  const auto own = program_.own(program_.buckets[*instruction.bucket], axes_.at().data);
+  const bool gathers = program_.slots[instruction.writes.front()].gathered_from.has_value();
+  const Elements first(own.begin), count(own.size());
+  backend_.copy_block(
+      {1, 1, 1, own.size()}, contiguous,
+      bound.slot(instruction.reads.front()).slice(gathers ? Elements(0) : first, count), contiguous,
+      bound.slot(instruction.writes.front()).slice(gathers ? first : Elements(0), count), Write::overwrite);
 }
 
 void Executor::update(const step::Instruction& instruction, Bound& bound) {
   if (inspects_) return;
   const auto& bucket = program_.buckets[*instruction.bucket];
-  const auto& parameters = program_.slots[bucket.parameters];
+  const auto own = program_.own(bucket, axes_.at().data);
+  const Elements first(own.begin), count(own.size());
   std::array<View, kernels::most_states> states;
   const auto all = parameters_.states();
   for (std::size_t s = 0; s < all.size(); ++s)
-    states[s] = all[s].slice(parameters.first, parameters.fixed);
-  const kernels::Update on{.step = step_memory_.values(),
-                           .sums = bound.slot(program_.metric_slot),
-                           .scale = bound.slot(program_.scale_slot),
-                           .w = bound.slot(bucket.parameters),
-                           .g = bound.slot(bucket.gradients.front()),
-                           .states = std::span(states).first(all.size()),
-                           .non_finite_step = step_memory_.non_finite_step()};
+    states[s] = all[s].slice(bucket.first_state, count);
+  const kernels::Update on{
+      .step = step_memory_.values(),
+      .sums = bound.slot(program_.metric_slot),
+      .scale = bound.slot(program_.scale_slot),
+      .w = bound.slot(bucket.parameters).slice(program_.holds_share(bucket) ? Elements(0) : first, count),
+      .g = bound.slot(instruction.reads.front()).slice(first - Elements(offset_of(bucket)), count),
+      .states = std::span(states).first(all.size()),
+      .non_finite_step = step_memory_.non_finite_step()};
   if (instruction.phase == Phase::none) return backend_.update(parameters_.optimizer(), on);
   update_by_norms(instruction, bound, on);
 }
@@ -187,7 +240,6 @@ void Executor::update_by_norms(const step::Instruction& instruction, Bound& boun
 
 void Executor::combine(const step::Instruction& instruction, Bound& bound) {
   const auto& parts = program_.chunk_gradients[*instruction.chunk];
-  const kernels::StridedBlock contiguous{.strides = {0, 0, 0, 1}};
   for (std::size_t i = 0; i < parts.size(); ++i)
     backend_.copy_block({1, 1, 1, parts[i].count.value()}, contiguous,
                         bound.slot(instruction.reads[i]).slice(parts[i].first, parts[i].count), contiguous,
@@ -215,6 +267,8 @@ void Executor::compute(const step::Instruction& instruction, Bound& bound, const
       return forward(instruction, bound);
     case Kind::backward:
       return backward(instruction, bound);
+    case Kind::share:
+      return share(instruction, bound);
     case Kind::norm:
       return norm(instruction, bound);
     case Kind::update:

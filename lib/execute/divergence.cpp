@@ -75,11 +75,9 @@ std::optional<Finding> non_finite_parameters(const step::Program& program, const
                                              const state::Parameters& parameters) {
   std::optional<Finding> first;
   const ConstView weights = parameters.weights_on_host();
-  for (const auto u : program.units.ids()) {
-    const auto& range = program.parameters[u];
-    for (const ConstView part : state::parts_of(weights, range))
-      if (!all_finite(part)) keep_first(first, {Quantity::parameters, program.units[u].layer}, model);
-  }
+  for (const auto& piece : step::held_pieces(program, parameters.data_rank()))
+    if (!all_finite(weights.slice(piece.flat, piece.elements())))
+      keep_first(first, {Quantity::parameters, piece.layer}, model);
   return first;
 }
 
@@ -93,7 +91,7 @@ void Executor::note(Quantity quantity, int layer, ConstView values) {
 bool Executor::output_is_finite(const step::Instruction& instruction, Bound& bound,
                                 const nn::StepPosition& position) {
   const auto& unit = program_.units[*instruction.unit];
-  auto t = bound.unit_of(instruction).tensors;
+  auto t = bound.tensors_of(instruction);
   if (!unit.fused_relu || t.y.empty()) return all_finite(on_host(t.y));
   const auto n = bound.samples(*instruction.microbatch, step::cuts_of(unit.variant).samples).size();
   const auto plain = nn::plan_operator(unit.local,

@@ -50,7 +50,7 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
   const bool takes_norms = kernels::describe(optimizer.rule).takes_norms;
   for (const auto& bucket : program.buckets)
     base::expect(!program.training || (bucket.tensor_squares.has_value() == takes_norms &&
-                                       program.scale_slot.has_value() == optimizer.clip_norm.has_value()),
+                                       (program.scale_slot || !optimizer.clip_norm)),
                  "a program takes the norms that its optimizer asks for", to_string(optimizer.rule));
   if (clock_) {
     auto execution =
@@ -119,8 +119,8 @@ std::unique_ptr<comm::Collective> Executor::plan(const step::Transfer& t, std::i
   const bool reduces = t.operation == collective::Operation::all_reduce ||
                        t.operation == collective::Operation::reduce_scatter;
   const View image = parameters_.image_of(program_.slots[t.slot]);
-  const auto in =
-      reduces ? mirrors.reduced(t.axis, view, spec.algorithm, image) : mirrors.moved(t.axis, view);
+  const auto in = reduces || !image.empty() ? mirrors.reduced(t.axis, view, spec.algorithm, image)
+                                            : mirrors.moved(t.axis, view);
   base::expect(view.empty() || axis.place(in) == at, "a buffer lies where its program says; transfer over",
                to_string(t.axis));
   return axis.plan(spec, in, t.target ? mirrors.moved(t.axis, target) : in, t.purpose);
@@ -234,6 +234,7 @@ void Executor::keep_time(const step::Instruction& instruction, double begin, dou
     case Kind::pack:
     case Kind::unpack:
     case Kind::combine:
+    case Kind::share:
     case Kind::norm:
       break;
   }

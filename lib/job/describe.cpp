@@ -63,13 +63,14 @@ void describe_traffic(std::ostream& out, const step::Program& program, std::int6
 
 void describe_role(std::ostream& out, const step::Program& program, const model::ModelSpec& model,
                    std::int64_t batch, std::ptrdiff_t states, const step::Site& site) {
-  const auto parameters = bytes_of(program.type, program.parameter_count);
-  const auto trained = bytes_of(program.type, program.trained_count);
+  const auto parameters = bytes_of(program.type, program.held_count);
+  const auto states_of_role = bytes_of(program.type, program.state_count) * states;
   const auto activations = step::plan_memory(program, 0, batch, memory::alignment).total;
   out << "\nstage " << program.at.pipeline << ", tensor rank " << program.at.tensor << "\n";
   describe_layers(out, program, model);
-  out << "  memory in bytes: parameters " << parameters << ", gradients " << trained * program.gradient_levels
-      << ", optimizer state " << trained * states << ", activations and messages " << activations << "\n"
+  out << "  memory in bytes: parameters " << parameters << ", gradients "
+      << bytes_of(program.type, program.gradient_count) << ", optimizer state " << states_of_role
+      << ", activations and messages " << activations << "\n"
       << "  payload of a step by axis, operation, purpose, and what its rounds exchange\n";
   describe_traffic(out, program, batch, site);
 }

@@ -172,11 +172,10 @@ results::TimelineRow timeline_row(const run::TimelineSpan& span, const step::Pro
 
 void update_costs(results::RunRecord& record, comm::Communicator& world, const step::Program& program,
                   const execute::Executor& executor) {
-  const Bytes trained = bytes_of(program.type, program.trained_count);
   // Gradients lie in the shared window where there is one: that is communication memory and gradient memory
   // in one.
-  const std::vector<results::MemoryRow> mine{{.parameters = bytes_of(program.type, program.parameter_count),
-                                              .gradients = trained * program.gradient_levels,
+  const std::vector<results::MemoryRow> mine{{.parameters = bytes_of(program.type, program.held_count),
+                                              .gradients = bytes_of(program.type, program.gradient_count),
                                               .optimizer_state = executor.optimizer_state_bytes(),
                                               .activations = executor.activation_bytes(),
                                               .communication_buffers = executor.communication_bytes()}};

@@ -52,7 +52,9 @@ step::Plan choose(const model::ModelSpec& model, const Request& request, const C
                   .bucket_bytes = request.bucket_bytes,
                   .grains = request.grains,
                   .all_reduces = {.algorithm = request.algorithm, .nearest_first = request.grains > 0},
-                  .norms = request.norms};
+                  .norms = request.norms,
+                  .split = request.split,
+                  .gather = request.gather};
   plan.partition =
       chosen.partition != nullptr
           ? *chosen.partition

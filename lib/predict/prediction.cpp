@@ -236,11 +236,10 @@ std::vector<results::MemoryRow> memory_of(const Subject& subject, const step::Ro
   for (const int rank : ranks) {
     const auto& program = *roles.by_rank[static_cast<std::size_t>(rank)];
     const auto at = topology::coordinate_of(program.grid, rank);
-    const auto trained = bytes_of(program.type, program.trained_count);
     rows.push_back(
-        {.parameters = bytes_of(program.type, program.parameter_count),
-         .gradients = trained * program.gradient_levels,
-         .optimizer_state = trained * states,
+        {.parameters = bytes_of(program.type, program.held_count),
+         .gradients = bytes_of(program.type, program.gradient_count),
+         .optimizer_state = bytes_of(program.type, program.state_count) * states,
          .activations = step::plan_memory(program, at.data, batches.front(), memory::alignment).total,
          .communication_buffers = communication_bytes(subject, program, rank, batches)});
   }

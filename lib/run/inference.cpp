@@ -45,8 +45,9 @@ Inference::Inference(const model::ModelSpec& model, const step::Plan& plan, cons
 }
 
 void Inference::set_parameter(const state::LogicalTensor& tensor) {
+  const auto held = step::held_pieces(evaluator_->program(), axes_.at().data);
   parameters_->edit([&](kernels::View weights, std::span<const kernels::View>) {
-    state::scatter_logical(tensor, evaluator_->program(), weights);
+    state::scatter_logical(tensor, model_, held, weights);
   });
 }
 

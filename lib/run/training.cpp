@@ -68,8 +68,9 @@ std::vector<state::LogicalTensor> Training::gather_parameters(state::Receivers r
 }
 
 void Training::set_parameter(const state::LogicalTensor& tensor) {
+  const auto held = step::held_pieces(training_program_, axes_.at().data);
   parameters_->edit([&](kernels::View weights, std::span<const kernels::View>) {
-    state::scatter_logical(tensor, training_program_, weights);
+    state::scatter_logical(tensor, model_, held, weights);
   });
 }
 

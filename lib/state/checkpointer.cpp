@@ -107,7 +107,7 @@ std::vector<results::FilledBlock> Checkpointer::copy_owned() {
     blocks.back().weights = copy(weights.slice(p.flat, p.elements()));
     if (!p.trained) continue;
     for (const auto& state : states)
-      blocks.back().states.push_back(copy(state.slice(p.flat, p.elements())));
+      blocks.back().states.push_back(copy(state.slice(p.state, p.elements())));
   }
   return blocks;
 }

@@ -2,19 +2,35 @@
 /// a rank's flat vector and those of the model's whole tensors correspond.
 #include "partita/state/parameters.hpp"
 
+#include <algorithm>
 #include <map>
 #include <string>
 
 #include "partita/base/error.hpp"
 
 namespace partita::state {
+
+using step::SlotRole;
+
 namespace {
 
-/// Calls `each(flat index, logical index)` for the elements of one tensor of a unit.
+/// Calls `each(flat index, logical index)` for the elements of a piece.
 template <class Each>
-void for_each_element(const step::TensorRange& range, Each each) {
-  for (std::int64_t i = 0; i < range.count.value(); ++i)
-    each(range.first.value() + i, range.logical(i));
+void for_each_element(const step::Piece& piece, const model::ModelSpec& model, Each each) {
+  const auto& layer = model.layers[static_cast<std::size_t>(piece.layer)];
+  const auto columns = layer.parameters()[static_cast<std::size_t>(piece.tensor)].columns();
+  for (std::int64_t i = 0; i < piece.elements().value(); ++i)
+    each(piece.flat.value() + i,
+         (piece.first_row + i / piece.columns) * columns + piece.first_column + i % piece.columns);
+}
+
+/// How much of the vector of a role begins with slots in the window. On a host all parameters follow, or
+/// none: a vector is in one piece.
+Elements in_window(const step::Program& program, step::SlotRole role) {
+  Elements end{};
+  for (const auto& slot : program.slots)
+    if (slot.role == role && slot.in_window) end = std::max(end, slot.first + slot.fixed);
+  return role == step::SlotRole::parameters && end > Elements(0) ? program.held_count : end;
 }
 
 double read(kernels::ConstView view, std::int64_t i) {
@@ -35,31 +51,42 @@ void write(View view, std::int64_t i, double value) {
 
 Parameters::Parameters(const step::Program& program, kernels::Device& device, comm::Communicator& data_axis,
                        const kernels::OptimizerSpec& optimizer)
-    : device_(device),
-      storage_(device, memory::padded(bytes_of(program.type, program.parameter_count)) +
-                           memory::padded(bytes_of(program.type, program.trained_count)) *
-                               std::ssize(kernels::states_of(optimizer.rule))),
-      optimizer_(optimizer) {
+    : device_(device), optimizer_(optimizer), data_rank_(data_axis.rank()) {
+  const auto type = program.type;
+  const auto names = kernels::states_of(optimizer.rule);
+  const bool is_host = device.is_host();
+  // Of a host the slots themselves lie in the window, of a device their images.
+  const Elements gradients =
+      is_host ? program.gradient_count : in_window(program, SlotRole::parameter_gradients);
+  const Elements weights = in_window(program, SlotRole::parameters);
+  const bool in_storage = !is_host || weights == Elements(0);
+  const auto window_bytes =
+      memory::padded(bytes_of(type, gradients)) + memory::padded(bytes_of(type, weights));
+  window_ = data_axis.allocate_shared(window_bytes);
+  const View window = window_.view(kernels::DataType::uint8, Elements(window_bytes.value()));
+  memory::Arena shared(
+      {static_cast<std::byte*>(window.data()), static_cast<std::size_t>(window_bytes.value())});
+  gradients_ = gradient_images_ = shared.allocate(type, gradients);
+  weights_ = weight_images_ = shared.allocate(type, weights);
+
+  const auto weight_bytes =
+      in_storage ? memory::padded(bytes_of(type, program.held_count)) : kernels::Bytes(0);
+  storage_ = memory::DeviceBuffer(
+      device, weight_bytes + memory::padded(bytes_of(type, program.state_count)) * std::ssize(names));
   memory::Arena arena(storage_.bytes());
-  weights_ = arena.allocate(program.type, program.parameter_count);
-  for (std::size_t s = 0; s < kernels::states_of(optimizer.rule).size(); ++s)
-    states_.push_back(arena.allocate(program.type, program.trained_count));
-  const auto all_levels = program.trained_count * program.gradient_levels;
-  if (device.is_host()) {
-    shared_gradients_ = data_axis.allocate_shared(bytes_of(program.type, all_levels));
-    gradients_ = window_ = shared_gradients_.view(program.type, all_levels);
-    return;
-  }
-  gradient_storage_ = memory::shareable(device, bytes_of(program.type, all_levels));
-  gradients_ = gradient_storage_.view(program.type, all_levels);
-  shared_gradients_ = data_axis.allocate_shared(bytes_of(program.type, program.trained_count));
-  window_ = shared_gradients_.view(program.type, program.trained_count);
-  device.pin({static_cast<std::byte*>(window_.data()), static_cast<std::size_t>(window_.bytes().value())});
+  if (in_storage) weights_ = arena.allocate(type, program.held_count);
+  for (std::size_t s = 0; s < names.size(); ++s)
+    states_.push_back(arena.allocate(type, program.state_count));
+  if (is_host) return;
+  gradient_storage_ = memory::shareable(device, bytes_of(type, program.gradient_count));
+  gradients_ = gradient_storage_.view(type, program.gradient_count);
+  device.pin({static_cast<std::byte*>(window.data()), static_cast<std::size_t>(window_bytes.value())});
+  pinned_ = window;
   image_ = memory::PinnedBuffer(device, storage_.size());
 }
 
 Parameters::~Parameters() {
-  if (!device_.is_host()) device_.unpin(static_cast<std::byte*>(window_.data()));
+  if (!pinned_.empty()) device_.unpin(static_cast<std::byte*>(pinned_.data()));
 }
 
 /// The part of the image that a view of the storage has.
@@ -93,14 +120,12 @@ void Parameters::edit(const std::function<void(View, std::span<const View>)>& ch
 void Parameters::initialize(const step::Program& program, const model::ModelSpec& model,
                             model::Initializer initializer, std::uint64_t seed) {
   edit([&](View weights, std::span<const View>) {
-    for (const auto u : program.units.ids())
-      for (int t = 0; t < static_cast<int>(program.parameters[u].tensors.size()); ++t) {
-        const model::InitialValues initial(model, program.units[u].layer, t, initializer, seed);
-        for_each_element(program.parameters[u].tensors[static_cast<std::size_t>(t)],
-                         [&](std::int64_t flat, std::int64_t logical) {
-                           write(weights, flat, initial(Elements(logical)));
-                         });
-      }
+    for (const auto& piece : step::held_pieces(program, data_rank_)) {
+      const model::InitialValues initial(model, piece.layer, piece.tensor, initializer, seed);
+      for_each_element(piece, model, [&](std::int64_t flat, std::int64_t logical) {
+        write(weights, flat, initial(Elements(logical)));
+      });
+    }
   });
 }
 
@@ -146,13 +171,13 @@ std::vector<LogicalTensor> gather_logical(comm::Communicator& world, const model
   return tensors;
 }
 
-void scatter_logical(const LogicalTensor& tensor, const step::Program& program, View flat) {
-  for (const auto u : program.units.ids())
-    if (program.units[u].layer == tensor.layer)
-      for_each_element(program.parameters[u].tensors[static_cast<std::size_t>(tensor.tensor)],
-                       [&](std::int64_t i, std::int64_t logical) {
-                         write(flat, i, tensor.values[static_cast<std::size_t>(logical)]);
-                       });
+void scatter_logical(const LogicalTensor& tensor, const model::ModelSpec& model,
+                     std::span<const step::Piece> held, View flat) {
+  for (const auto& piece : held)
+    if (piece.layer == tensor.layer && piece.tensor == tensor.tensor)
+      for_each_element(piece, model, [&](std::int64_t i, std::int64_t logical) {
+        write(flat, i, tensor.values[static_cast<std::size_t>(logical)]);
+      });
 }
 
 }  // namespace partita::state

@@ -42,24 +42,25 @@ Rectangle common(const Piece& piece, const Block& block, const model::ModelSpec&
 }
 
 template <class To, class From>
-void copy_rows(std::span<To> to, const Piece& piece, std::span<const From> from, const Block& block,
-               const Rectangle& area) {
+void copy_rows(std::span<To> to, Elements first, const Piece& piece, std::span<const From> from,
+               const Block& block, const Rectangle& area) {
   for (std::int64_t row = area.first_row; row < area.end_row; ++row) {
     const auto source = (row - block.first_row) * block.columns + area.first_column - block.first_column;
     const auto target =
-        piece.flat.value() + (row - piece.first_row) * piece.columns + area.first_column - piece.first_column;
+        first.value() + (row - piece.first_row) * piece.columns + area.first_column - piece.first_column;
     for (std::int64_t i = 0; i < area.end_column - area.first_column; ++i)
       to[static_cast<std::size_t>(target + i)] = static_cast<To>(from[static_cast<std::size_t>(source + i)]);
   }
 }
 
-void copy_area(View to, const Piece& piece, kernels::ConstView from, const Block& block,
+/// `first`: where the piece begins in `to`.
+void copy_area(View to, Elements first, const Piece& piece, kernels::ConstView from, const Block& block,
                const Rectangle& area) {
   const auto typed = [&]<class To>(std::span<To> target) {
     if (from.type() == kernels::DataType::float64)
-      copy_rows(target, piece, from.as<double>(), block, area);
+      copy_rows(target, first, piece, from.as<double>(), block, area);
     else
-      copy_rows(target, piece, from.as<float>(), block, area);
+      copy_rows(target, first, piece, from.as<float>(), block, area);
   };
   if (to.type() == kernels::DataType::float64)
     typed(to.as<double>());
@@ -123,17 +124,19 @@ Filled in_order_of(const results::Manifest& manifest, View weights, std::span<co
   return filled;
 }
 
-void copy_values(const results::FilledBlock& filled, const Piece& piece, const Rectangle& area,
+void copy_states(const results::FilledBlock& filled, const Piece& piece, const Rectangle& area,
                  const Filled& to) {
-  copy_area(to.weights, piece, filled.weights, filled.block, area);
-  if (!piece.trained) return;
   for (std::size_t s = 0; s < filled.states.size(); ++s)
-    if (!to.states[s].empty()) copy_area(to.states[s], piece, filled.states[s], filled.block, area);
+    if (!to.states[s].empty())
+      copy_area(to.states[s], piece.state, piece, filled.states[s], filled.block, area);
 }
 
+/// A rank with this data coordinate.
 void fill(const std::filesystem::path& folder, const results::Manifest& manifest,
-          const model::ModelSpec& model, const step::Program& program, const Filled& to) {
-  const auto pieces = step::held_pieces(program);
+          const model::ModelSpec& model, const step::Program& program, int data, const Filled& to) {
+  const auto pieces = step::held_pieces(program, data);
+  auto with_states = step::updated_pieces(program, data);
+  std::erase_if(with_states, [](const Piece& piece) { return !piece.trained; });
   std::vector<base::Violation> violations;
   std::int64_t missing = 0;
   for (const auto& piece : pieces)
@@ -152,10 +155,13 @@ void fill(const std::filesystem::path& folder, const results::Manifest& manifest
             const auto area = common(piece, filled.block, model);
             if (area.empty()) continue;
             missing -= area.elements();
-            copy_values(filled, piece, area, to);
+            copy_area(to.weights, piece.flat, piece, filled.weights, filled.block, area);
             const auto wrong = wrong_value(filled.weights, filled.block, area, tensor_of(piece, model));
             if (!wrong.empty()) violations.push_back({file, "", wrong});
           }
+          for (const auto& piece : with_states)
+            if (const auto area = common(piece, filled.block, model); !area.empty())
+              copy_states(filled, piece, area, to);
         });
   }
   if (missing != 0)
@@ -174,7 +180,8 @@ void restore(const std::filesystem::path& folder, const results::Manifest& manif
   const bool goes_on = holds_all_states(manifest, model, names);
   if (!goes_on && kernels::describe(rule).takes_betas) names = {};
   parameters.edit([&](View weights, std::span<const View> states) {
-    fill(folder, manifest, model, program, in_order_of(manifest, weights, states, names));
+    fill(folder, manifest, model, program, parameters.data_rank(),
+         in_order_of(manifest, weights, states, names));
   });
   parameters.set_first_update(goes_on ? manifest.first_update : manifest.progress.step);
 }

@@ -28,8 +28,11 @@ Norms norms_of(const kernels::OptimizerSpec& optimizer) {
           .of_tensors = kernels::describe(optimizer.rule).takes_norms};
 }
 
+bool takes_norm(const Plan& plan) { return plan.norms.of_gradient || plan.split != Split::none; }
+
 topology::Axis norm_axes(const Plan& plan) {
-  return plan.norms.of_gradient ? plan.grid.occupied(Axis::pipeline | Axis::tensor) : Axis::none;
+  if (!takes_norm(plan)) return Axis::none;
+  return plan.grid.occupied(plan.split == Split::none ? Axis::pipeline | Axis::tensor : Axis::world);
 }
 
 std::vector<Axis> used_axes(const model::ModelSpec& model, const Plan& plan) {

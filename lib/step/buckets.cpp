@@ -15,30 +15,93 @@ Elements even_share(const Assembly& a, UnitId u) {
   return Elements((elements + shares - 1) / shares);
 }
 
-void make_slots_of(Assembly& a, Bucket& bucket) {
-  Slot slot{.role = SlotRole::parameters, .type = a.program.type, .lifetime = Lifetime::run};
-  slot.first = a.program.parameters[bucket.units.front()].first();
+/// How large it is, what of it a rank updates, and the slot of what it has of the parameters.
+void lay_out(Assembly& a, Bucket& bucket) {
   for (const auto u : bucket.units)
-    slot.fixed += a.program.parameters[u].count();
-  bucket.parameters = a.add_slot(slot);
-  for (int level = 0; a.program.training && level < a.program.gradient_levels; ++level) {
-    slot.role = SlotRole::parameter_gradients;
-    slot.in_window = level == 0;  // what is reduced
-    bucket.gradients.push_back(a.add_slot(slot));
-    slot.first += a.program.trained_count;
+    bucket.count += a.program.parameters[u].count();
+  bucket.is_split = a.plan.split != Split::none && bucket.axis != topology::Axis::none;
+  const std::int64_t ranks = bucket.is_split ? a.plan.grid.along(bucket.axis) : 1;
+  bucket.share = Elements((bucket.count.value() + ranks - 1) / ranks);
+  bucket.first_state = a.program.state_count;
+  a.program.state_count += bucket.share;
+  const bool is_share = bucket.is_split && a.plan.split == Split::parameter;
+  bucket.parameters = a.add_slot({.role = SlotRole::parameters,
+                                  .type = a.program.type,
+                                  .fixed = is_share ? bucket.share : bucket.count,
+                                  .lifetime = Lifetime::run,
+                                  .first = a.program.held_count,
+                                  .in_window = bucket.is_split && !is_share});
+  a.program.held_count += a.program.slots[bucket.parameters].fixed;
+}
+
+/// The vector of gradients holds all buckets, level by level.
+void make_gradient_slots(Assembly& a) {
+  for (auto& bucket : a.program.buckets) {
+    Slot slot{.role = SlotRole::parameter_gradients,
+              .type = a.program.type,
+              .fixed = bucket.count,
+              .lifetime = Lifetime::run,
+              .first = a.program.parameters[bucket.units.front()].first(),
+              .in_window = true};
+    for (int level = 0; level < a.program.gradient_levels; ++level) {
+      bucket.gradients.push_back(a.add_slot(slot));
+      slot.first += a.program.trained_count;
+      slot.in_window = false;  // what is not reduced
+    }
   }
+  a.program.gradient_count = a.program.trained_count * a.program.gradient_levels;
+}
+
+/// The room of the two largest buckets that follow each other.
+Elements room_of_two(const Assembly& a) {
+  Elements room{}, before{};
+  for (const auto& bucket : a.program.buckets)
+    room = std::max(room, std::exchange(before, bucket.count) + bucket.count);
+  return room;
+}
+
+/// It holds two buckets that follow each other, at its beginning and at the end of that room in turn; behind
+/// it lie the shares that are kept.
+void make_reused_gradient_slots(Assembly& a) {
+  auto& buckets = a.program.buckets;
+  const Elements room = a.program.gradient_count = room_of_two(a);
+  for (const auto b : buckets.ids()) {
+    auto& bucket = buckets[b];
+    Slot slot{.role = SlotRole::parameter_gradients,
+              .type = a.program.type,
+              .fixed = bucket.count,
+              .lifetime = Lifetime::run,
+              .first = b.value() % 2 == 0 ? Elements(0) : room - bucket.count,
+              .in_window = true};
+    bucket.gradients.push_back(a.add_slot(slot));
+    slot.fixed = bucket.share;
+    slot.first = std::exchange(a.program.gradient_count, a.program.gradient_count + bucket.share);
+    slot.in_window = false;
+    bucket.kept_gradients = a.add_slot(slot);
+  }
+}
+
+/// Whether two buckets are all that a rank holds of gradients until they are reduced: where that takes less
+/// room, but not where more micro-batches add to those of all, or halves of the backward pass take sums
+/// before others' are reduced.
+bool reuses_gradients(const Assembly& a) {
+  const bool splits = a.plan.split == Split::gradient || a.plan.split == Split::parameter;
+  const bool in_order = a.plan.pipeline.schedule != Schedule::zb_h1 || !a.model.takes_statistics();
+  return splits && in_order && a.program.microbatches == 1 &&
+         room_of_two(a) + a.program.state_count < a.program.trained_count;
 }
 
 /// Which bucket and slot the parameters of its units have.
 void assign(Assembly& a, BucketId b) {
   const auto& bucket = a.program.buckets[b];
+  const Elements first = a.program.parameters[bucket.units.front()].first();
   for (const auto u : bucket.units) {
     auto& range = a.program.parameters[u];
     range.bucket = b;
     for (auto& tensor : range.tensors)
-      if (tensor.trained) tensor.slot = bucket.parameters;
+      if (tensor.trained) tensor.slot = bucket.parameters, tensor.offset = tensor.first - first;
     auto& parts = a.program.chunk_gradients[a.unit(u).chunk];
-    const Elements begin = range.first() - a.program.slots[bucket.parameters].first;
+    const Elements begin = range.first() - first;
     if (parts.empty() || parts.back().bucket != b) parts.push_back({.bucket = b, .first = begin});
     parts.back().count += range.count();
   }
@@ -56,7 +119,7 @@ void list_tensors(Assembly& a, BucketId b) {
       if (!tensor.trained) continue;
       const bool is_whole = range.replicated || (cuts_of(unit.variant).inputs && !described[t].is_of_inputs);
       tensors.push_back({.unit = u,
-                         .first = p.offset_in_slot(tensor),
+                         .first = tensor.offset,
                          .count = tensor.count,
                          .is_own = !is_whole || p.at.tensor == 0,
                          .is_vector = described[t].shape.rank() == 1});
@@ -80,7 +143,7 @@ void make_buckets(Assembly& a, const std::vector<UnitId>& trained_units) {
   Elements share{};
   const auto close = [&](UnitId unit) {
     open.closing_unit = unit;
-    make_slots_of(a, open);
+    lay_out(a, open);
     a.program.buckets.push_back(std::exchange(open, {}));
     share = {};
   };
@@ -92,6 +155,7 @@ void make_buckets(Assembly& a, const std::vector<UnitId>& trained_units) {
     share += even_share(a, u);
     if (bytes_of(a.program.type, share) >= a.plan.bucket_bytes || u == trained_units.back()) close(u);
   }
+  if (a.program.training) reuses_gradients(a) ? make_reused_gradient_slots(a) : make_gradient_slots(a);
   a.program.chunk_gradients.resize(static_cast<std::size_t>(a.program.chunks));
   for (const auto b : a.program.buckets.ids()) {
     assign(a, b);

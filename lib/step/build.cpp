@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "exchange.hpp"
+#include "gathers.hpp"
 #include "messages.hpp"
 #include "partita/base/error.hpp"
 #include "synchronisation.hpp"
@@ -44,6 +45,7 @@ class Builder {
     }
     messages_.wait_all_sent();
     if (a_.program.training) synchronisation_->end_step();
+    insert_gathers(a_.program, a_.plan.gather);
     return std::move(a_.program);
   }
 
@@ -245,10 +247,12 @@ class Builder {
       if (a_.program.buckets[b].closing_unit == u) synchronisation_->gradients_complete(b);
   }
   void add_parameter_gradients(UnitId u, MicrobatchId j, std::vector<SlotId> reads) {
+    const auto bucket = *a_.program.parameters[u].bucket;
+    if (j == MicrobatchId() && u == a_.program.buckets[bucket].units.front())
+      synchronisation_->gradients_begin(bucket);
     Instruction instruction = backward_of(u, j, Phase::parameters);
     instruction.accumulates = a_.plan.grains == 0 && j > MicrobatchId();
     instruction.reads = std::move(reads);
-    const auto bucket = *a_.program.parameters[u].bucket;
     instruction.writes = {gradients_of(bucket, a_.plan.grains > 0 ? level_of(j) : 0)};
     a_.add(std::move(instruction));
   }

@@ -86,6 +86,8 @@ class Checker {
         return check_moves(i);
       case Kind::combine:
         return check_combine(i);
+      case Kind::share:
+        return check_share(i);
       case Kind::norm:
         return check_norm(i);
       case Kind::update:
@@ -99,8 +101,7 @@ class Checker {
   /// Whether a slot of the run lies in the vector of its role.
   [[nodiscard]] bool in_vector(SlotId slot) const {
     const auto& s = p_.slots[slot];
-    const auto all =
-        s.role == SlotRole::parameters ? p_.parameter_count : p_.trained_count * p_.gradient_levels;
+    const auto all = s.role == SlotRole::parameters ? p_.held_count : p_.gradient_count;
     return s.first >= Elements(0) && s.first + s.fixed <= all;
   }
 
@@ -114,16 +115,31 @@ class Checker {
                 "leaves the gradients");
   }
 
+  void check_share(const Instruction& i) {
+    const auto& bucket = p_.buckets[*i.bucket];
+    if (std::ssize(i.reads) != 1 || std::ssize(i.writes) != 1)
+      return require(false, "copies more than one share");
+    const bool gathers = i.reads.front() == bucket.parameters;
+    const SlotId whole = gathers ? i.writes.front() : i.reads.front();
+    const SlotId share = gathers ? i.reads.front() : i.writes.front();
+    require(gathers ? p_.slots[whole].gathered_from == share
+                    : whole == bucket.gradients.front() && share == bucket.kept_gradients,
+            "is of another bucket");
+    require(in_vector(share) && (gathers || in_vector(whole)), "leaves parameters or gradients");
+    require_equal(held(whole), bucket.count.value(), "its bucket");
+    require_equal(held(share), bucket.share.value(), "its share");
+  }
+
   void check_update(const Instruction& i) {
     const auto& bucket = p_.buckets[*i.bucket];
     const bool takes_norms = i.phase == Phase::statistics;
-    std::vector reads{bucket.gradients.front(), p_.metric_slot};
+    const SlotId gradients = bucket.kept_gradients.value_or(bucket.gradients.front());
+    std::vector reads{gradients, p_.metric_slot};
     if (p_.scale_slot) reads.push_back(*p_.scale_slot);
     if (takes_norms) reads.push_back(bucket.parameters);
     if (i.phase == Phase::finish) reads.push_back(bucket.tensor_squares.value_or(SlotId()));
-    const std::vector writes =
-        takes_norms ? std::vector{bucket.gradients.front(), bucket.tensor_squares.value_or(SlotId())}
-                    : std::vector{bucket.parameters};
+    const std::vector writes = takes_norms ? std::vector{gradients, bucket.tensor_squares.value_or(SlotId())}
+                                           : std::vector{bucket.parameters};
     if (i.reads != reads || i.writes != writes)
       return require(false, "is of another bucket, or does not read the loss and what clips");
     require((i.phase == Phase::none) != bucket.tensor_squares.has_value(),
@@ -134,23 +150,29 @@ class Checker {
     for (const auto u : bucket.units)
       parameters += p_.parameters[u].count();
     require(in_vector(bucket.parameters), "leaves the parameters");
-    require(in_vector(bucket.gradients.front()), "leaves the gradients");
-    require_equal(held(bucket.parameters), parameters.value(), "its parameters");
-    require_equal(held(bucket.gradients.front()), parameters.value(), "its gradients");
+    require(in_vector(gradients), "leaves the gradients");
+    require_equal(bucket.count.value(), parameters.value(), "its bucket");
+    const auto parameters_of_rank = p_.holds_share(bucket) ? bucket.share : bucket.count;
+    require_equal(held(bucket.parameters), parameters_of_rank.value(), "its parameters");
+    require_equal(held(gradients), (bucket.kept_gradients ? bucket.share : bucket.count).value(),
+                  "its gradients");
     require_equal(held(p_.metric_slot), 2, "the sums of losses");
   }
 
   void check_norm(const Instruction& i) {
     if (!p_.squares_slot || !p_.scale_slot) return require(false, "has no place for its sums");
     const SlotId squares = *p_.squares_slot, scale = *p_.scale_slot;
-    const auto ranks = std::int64_t{p_.grid.pipeline} * p_.grid.tensor;
+    const auto ranks =
+        p_.split == Split::none ? std::int64_t{p_.grid.pipeline} * p_.grid.tensor : p_.grid.size();
     require_equal(held(squares), ranks * p_.norm_parts, "the sums of squares");
     require_equal(held(scale), 2, "the norm");
     if (i.phase == Phase::finish)
       return require(i.reads == std::vector{squares} && i.writes == std::vector{scale}, "is of other sums");
     require(i.writes == std::vector{squares}, "adds to other sums");
-    if (i.bucket)
-      require(i.reads == std::vector{p_.buckets[*i.bucket].gradients.front()}, "is of another bucket");
+    if (!i.bucket) return;
+    const auto& bucket = p_.buckets[*i.bucket];
+    require(i.reads == std::vector{bucket.kept_gradients.value_or(bucket.gradients.front())},
+            "is of another bucket");
   }
 
   void check_load(const Instruction& i) {
@@ -206,17 +228,19 @@ class Checker {
       const auto& tensor = range.tensors[t];
       const bool trained = unit.local.trains(parameters[t]);
       require(tensor.trained == trained, "its parameters are not those that it trains");
-      require(holds(tensor.slot, tensor), "leaves the parameters");
+      for (const auto slot : i.reads)
+        if (p_.slots[slot].role == SlotRole::parameters && p_.holds(slot, tensor))
+          require(has_room(slot, tensor), "leaves the parameters");
       if (trained && i.phase == Phase::parameters)
-        require(holds(i.writes.front(), tensor), "leaves the gradients");
+        require(has_room(i.writes.front(), tensor) && in_vector(i.writes.front()), "leaves the gradients");
       require_equal(tensor.count.value(), parameters[t].shape.elements().value(),
                     "its " + std::string(parameters[t].name));
     }
   }
   /// Whether a slot of parameters, or of gradients, has place for a tensor.
-  [[nodiscard]] bool holds(SlotId slot, const TensorRange& tensor) const {
-    const Elements begin = p_.offset_in_slot(tensor);
-    return in_vector(slot) && begin >= Elements(0) && (begin + tensor.count).value() <= held(slot);
+  [[nodiscard]] bool has_room(SlotId slot, const TensorRange& tensor) const {
+    const bool lies_there = p_.slots[slot].lifetime == Lifetime::step || in_vector(slot);
+    return lies_there && tensor.offset >= Elements(0) && (tensor.offset + tensor.count).value() <= held(slot);
   }
 
   void check_statistics(const Instruction& i, const Unit& unit, const UnitSlots& s) {

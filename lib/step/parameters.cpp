@@ -61,18 +61,19 @@ void lay_out_parameters(Assembly& a) {
   const Elements trained = a.program.trained_count = a.program.parameter_count;
   for (const auto u : units)
     place_parameters(a, u, false);
-  a.program.untrained_slot = a.add_slot({.role = SlotRole::parameters,
-                                         .type = a.program.type,
-                                         .fixed = a.program.parameter_count - trained,
-                                         .lifetime = Lifetime::run,
-                                         .first = trained});
-  for (auto& range : a.program.parameters)
-    for (auto& tensor : range.tensors)
-      if (!tensor.trained) tensor.slot = a.program.untrained_slot;
   std::vector<UnitId> trained_units;
   std::copy_if(units.begin(), units.end(), std::back_inserter(trained_units),
                [&](UnitId u) { return a.whole(u).is_trained(); });
   make_buckets(a, trained_units);
+  a.program.untrained_slot = a.add_slot({.role = SlotRole::parameters,
+                                         .type = a.program.type,
+                                         .fixed = a.program.parameter_count - trained,
+                                         .lifetime = Lifetime::run,
+                                         .first = a.program.held_count});
+  a.program.held_count += a.program.parameter_count - trained;
+  for (auto& range : a.program.parameters)
+    for (auto& tensor : range.tensors)
+      if (!tensor.trained) tensor.slot = a.program.untrained_slot, tensor.offset = tensor.first - trained;
 }
 
 }  // namespace partita::step

@@ -25,6 +25,8 @@ std::string_view to_string(Kind kind) {
       return "unpack";
     case Kind::combine:
       return "combine";
+    case Kind::share:
+      return "share";
     case Kind::norm:
       return "norm";
     case Kind::start:

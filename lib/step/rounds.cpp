@@ -37,6 +37,28 @@ collective::Place place_of(const Program& program, const Transfer& t, int rank, 
           .node_of = collective::numbered_nodes(nodes)};
 }
 
+/// Reductions do, and what gives back to all ranks what a reduction has scattered.
+bool has_algorithm(const Transfer& t) {
+  if (t.operation == Operation::all_reduce) return true;
+  const bool of_split = t.operation == Operation::reduce_scatter || t.operation == Operation::all_gather;
+  return of_split && !t.conversion;
+}
+
+/// A reduce-scatter adds as the all-reduce in its place would; an all-gather loads where it can, unless
+/// messages are wanted.
+collective::Algorithm algorithm_of(const Program& program, const collective::Spec& spec,
+                                   const collective::Place& at, const Site& site) {
+  if (spec.operation == Operation::all_gather) {
+    const auto named = program.all_reduces.named();
+    const bool loads = named == collective::Algorithm::automatic || named == collective::Algorithm::window;
+    return loads && (at.in_window || at.reached) ? collective::Algorithm::window
+                                                 : collective::Algorithm::ring;
+  }
+  const auto all_reduce =
+      choose(program.all_reduces, at, bytes_of(spec.type, Elements(spec.elements)), site.table);
+  return spec.operation == Operation::all_reduce ? all_reduce : collective::scatter_like(all_reduce);
+}
+
 }  // namespace
 
 ResolvedTransfer resolve(const Program& program, const Transfer& t, int rank, std::int64_t batch,
@@ -51,11 +73,9 @@ ResolvedTransfer resolve(const Program& program, const Transfer& t, std::int64_t
   auto& [spec, at] = resolved;
   at.in_window = t.axis == topology::Axis::data && program.slots[t.slot].in_window;
   at.reached = site.reached.contains(t.axis);
-  if (t.operation == Operation::all_reduce)
+  if (has_algorithm(t))
     spec.algorithm =
-        t.algorithm != collective::Algorithm::automatic
-            ? t.algorithm
-            : choose(program.all_reduces, at, bytes_of(spec.type, Elements(spec.elements)), site.table);
+        t.algorithm != collective::Algorithm::automatic ? t.algorithm : algorithm_of(program, spec, at, site);
   at.reached = at.reached && works_on_shared(spec);  // else the host does it, on images
   at.in_window = at.in_window && !at.reached;
   return resolved;
@@ -63,7 +83,7 @@ ResolvedTransfer resolve(const Program& program, const Transfer& t, std::int64_t
 
 Program resolve(Program program, int rank, std::int64_t batch, const Site& site) {
   for (auto& transfer : program.transfers)
-    if (transfer.operation == Operation::all_reduce)
+    if (has_algorithm(transfer))
       transfer.algorithm = resolve(program, transfer, rank, batch, site).spec.algorithm;
   return program;
 }

@@ -1,5 +1,5 @@
-/// Which elements a rank stores of what it holds. Ranks that hold the same piece share its rows; pieces too
-/// small to cut go to one of their holders, in turn, so that no rank writes much more than another.
+/// Which elements a rank stores of what it updates. Ranks that update the same piece share its rows; pieces
+/// too small to cut go to one of them, in turn, so that no rank writes much more than another.
 #include "partita/step/shards.hpp"
 
 #include <algorithm>
@@ -14,27 +14,69 @@ namespace {
 /// Elements; a smaller piece has one owner, and the ranks take turns.
 constexpr std::int64_t smallest_share = 1 << 14;
 
-}  // namespace
+/// Some columns of some rows of a piece, counted within it.
+Piece part_of(Piece piece, topology::Range rows, topology::Range columns) {
+  const std::int64_t skipped = rows.begin * piece.columns + columns.begin;
+  piece.flat += Elements(skipped), piece.state += Elements(skipped);
+  piece.first_row += rows.begin, piece.rows = rows.size();
+  piece.first_column += columns.begin, piece.columns = columns.size();
+  return piece;
+}
 
-std::vector<Piece> held_pieces(const Program& program) {
+/// Elements [begin, end) of a piece, row by row: the end of a row, whole rows, the beginning of a row.
+void add_rectangles(std::vector<Piece>& to, const Piece& piece, topology::Range range) {
+  const std::int64_t columns = piece.columns;
+  while (!range.empty()) {
+    const std::int64_t row = range.begin / columns, column = range.begin % columns;
+    const bool whole = column == 0 && range.size() >= columns;
+    const topology::Range rows{row, whole ? range.end / columns : row + 1};
+    const topology::Range within{column, whole ? columns : std::min(columns, column + range.size())};
+    to.push_back(part_of(piece, rows, within));
+    range.begin += rows.size() * within.size();
+  }
+}
+
+/// All tensors of the program's role, or of those whose bucket is split a rank's share.
+std::vector<Piece> pieces_of(const Program& program, int data, bool of_share) {
   std::vector<Piece> pieces;
   for (const auto u : program.units.ids()) {
     const auto& range = program.parameters[u];
-    const int layer = program.units[u].layer;
     for (int t = 0; t < static_cast<int>(range.tensors.size()); ++t) {
       const auto& tensor = range.tensors[static_cast<std::size_t>(t)];
       if (tensor.count.value() == 0) continue;
-      pieces.push_back({.layer = layer,
-                        .tensor = t,
-                        .trained = tensor.trained,
-                        .first_row = tensor.first_row,
-                        .rows = tensor.count.value() / tensor.columns,
-                        .first_column = tensor.first_column,
-                        .columns = tensor.columns,
-                        .flat = tensor.first});
+      Piece piece{.layer = program.units[u].layer,
+                  .tensor = t,
+                  .trained = tensor.trained,
+                  .first_row = tensor.first_row,
+                  .rows = tensor.count.value() / tensor.columns,
+                  .first_column = tensor.first_column,
+                  .columns = tensor.columns,
+                  .flat = program.slots[tensor.slot].first + tensor.offset};
+      topology::Range part{0, tensor.count.value()};
+      if (tensor.trained) {
+        const auto& bucket = program.buckets[*range.bucket];
+        const auto own = program.own(bucket, data);
+        piece.state = bucket.first_state + tensor.offset - Elements(own.begin);
+        if (of_share) {
+          const std::int64_t begin = tensor.offset.value();
+          part = {std::max(own.begin - begin, part.begin), std::min(own.end - begin, part.end)};
+          if (program.split == Split::parameter) piece.flat = piece.flat - Elements(own.begin);
+        }
+      }
+      if (part.begin < part.end) add_rectangles(pieces, piece, part);
     }
   }
   return pieces;
+}
+
+}  // namespace
+
+std::vector<Piece> held_pieces(const Program& program, int data) {
+  return pieces_of(program, data, program.split == Split::parameter);
+}
+
+std::vector<Piece> updated_pieces(const Program& program, int data) {
+  return pieces_of(program, data, program.split != Split::none);
 }
 
 std::vector<std::vector<Piece>> owned_pieces(const Roles& roles) {
@@ -44,12 +86,17 @@ std::vector<std::vector<Piece>> owned_pieces(const Roles& roles) {
     Piece piece;
   };
   std::map<Key, std::vector<Holder>> holders;
-  std::map<const Program*, std::vector<Piece>> held;
-  for (const auto& program : roles.programs)
-    held[&program] = held_pieces(program);
-  for (std::size_t r = 0; r < roles.by_rank.size(); ++r)
-    for (const auto& p : held.at(roles.by_rank[r]))
+  std::map<std::pair<const Program*, int>, std::vector<Piece>> updated;
+  for (std::size_t r = 0; r < roles.by_rank.size(); ++r) {
+    const auto& program = *roles.by_rank[r];
+    const int data = topology::coordinate_of(program.grid, static_cast<int>(r)).data;
+    // Without a split data ranks update alike.
+    const auto [pieces, is_new] =
+        updated.try_emplace({&program, program.split == Split::none ? 0 : data}, std::vector<Piece>());
+    if (is_new) pieces->second = updated_pieces(program, data);
+    for (const auto& p : pieces->second)
       holders[{p.layer, p.tensor, p.first_row, p.rows, p.first_column, p.columns}].push_back({r, p});
+  }
   std::vector<std::vector<Piece>> owned(roles.by_rank.size());
   std::int64_t turn = 0;
   for (const auto& [key, sharing] : holders) {
@@ -65,6 +112,7 @@ std::vector<std::vector<Piece>> owned_pieces(const Roles& roles) {
       own.first_row += rows.begin;
       own.rows = rows.size();
       own.flat += Elements(rows.begin * own.columns);
+      own.state += Elements(rows.begin * own.columns);
     }
   }
   return owned;

@@ -117,7 +117,12 @@ void make_gradient_slots(Assembly& a, ChunkId c, MicrobatchId j) {
 
 void make_norm_slots(Assembly& a) {
   Slot slot{.role = SlotRole::norm, .type = DataType::float64};
-  if (a.plan.grains > 0) a.program.norm_parts = static_cast<int>(a.model.layers.size());
+  if (a.plan.split == Split::none && a.plan.grains > 0) {
+    a.program.norms_by_layer = true;
+    a.program.norm_parts = static_cast<int>(a.model.layers.size());
+  } else if (a.plan.split == Split::none) {
+    a.program.norm_parts = a.plan.grid.data;
+  }
   slot.fixed = Elements(a.plan.grid.along(norm_axes(a.plan))) * a.program.norm_parts;
   a.program.squares_slot = a.add_slot(slot);
   slot.fixed = Elements(2);
@@ -133,7 +138,7 @@ void make_slots(Assembly& a) {
     of_unit.resize(static_cast<std::size_t>(a.program.microbatches));
   a.program.metric_slot = a.add_slot(
       {.role = SlotRole::metric, .type = DataType::float64, .fixed = Elements(2), .lifetime = Lifetime::run});
-  if (a.program.training && a.plan.norms.of_gradient) make_norm_slots(a);
+  if (a.program.training && takes_norm(a.plan)) make_norm_slots(a);
   for (const auto j : a.program.microbatch_ids()) {
     for (const auto c : a.program.chunk_ids())
       make_value_slots(a, c, j);

@@ -14,6 +14,8 @@ class Synchronisation {
  public:
   virtual ~Synchronisation() = default;
 
+  /// It is about to have the first gradients of a bucket.
+  virtual void gradients_begin(BucketId) {}
   /// This rank has the gradients of a bucket, summed over its micro-batches.
   virtual void gradients_complete(BucketId) = 0;
   /// It has the sums of its losses; where it computes no loss, zeros.
@@ -24,7 +26,8 @@ class Synchronisation {
 };
 
 /// Every step ends with the parameters that one rank with all samples would have: gradients are added up as
-/// soon as they are complete, beside what is still computed, and each bucket is updated once it is whole.
+/// soon as they are complete, beside what is still computed, and each bucket is updated once it is whole; of
+/// a bucket that is split each rank updates its share, and tells the others.
 std::unique_ptr<Synchronisation> synchronous(Assembly&);
 
 }  // namespace partita::step

@@ -1,7 +1,10 @@
-/// Synchronous training: one all-reduce for each bucket, started when its last gradient exists and waited for
-/// at the end of the step, just before its update. The loss of all ranks is there before the first update: a
-/// step whose loss is not finite updates nothing, on no rank. Where gradients are clipped all buckets are
-/// waited for before the first update; then the norm tells all ranks of a gradient that is not finite, too.
+/// Synchronous training: one all-reduce for each bucket, or a reduce-scatter where it is split, started when
+/// its last gradient exists and waited for at the end of the step, just before its update; the parameters of
+/// a bucket that is split are gathered behind it, unless each pass gathers them. The loss of all ranks is
+/// there before the first update: a step whose loss is not finite updates nothing, on no rank. Where
+/// gradients are clipped all buckets are waited for before the first update; then the norm tells all ranks of
+/// a gradient that is not finite, too.
+#include <set>
 #include <utility>
 
 #include "synchronisation.hpp"
@@ -17,30 +20,49 @@ class Synchronous : public Synchronisation {
  public:
   explicit Synchronous(Assembly& assembly) : a_(assembly), of_bucket_(a_.program.buckets.size()) {}
 
+  /// Where two buckets have all the room for gradients, the one before the last has to leave it.
+  void gradients_begin(BucketId bucket) override {
+    if (bucket.value() >= 2 && a_.program.buckets[bucket].kept_gradients) settle(bucket - 2);
+  }
+
   void gradients_complete(BucketId bucket) override {
     const auto& b = a_.program.buckets[bucket];
-    of_bucket_[bucket] = reduce(b.axis, Purpose::gradient, b.gradients.front());
+    of_bucket_[bucket] = begin({.operation = b.is_split ? Operation::reduce_scatter : Operation::all_reduce,
+                                .axis = b.axis,
+                                .purpose = Purpose::gradient,
+                                .slot = b.gradients.front()});
   }
 
   void metric_complete() override {
-    of_metric_ = reduce(metric_axes(a_.plan), Purpose::metric, a_.program.metric_slot);
+    of_metric_ = begin({.operation = Operation::all_reduce,
+                        .axis = metric_axes(a_.plan),
+                        .purpose = Purpose::metric,
+                        .slot = a_.program.metric_slot});
   }
 
   void end_step() override {
     finish(of_metric_);
     if (a_.program.squares_slot) clip(*a_.program.squares_slot);
+    std::vector<std::optional<TransferId>> gathers;
     for (const auto b : of_bucket_.ids()) {
-      finish(std::exchange(of_bucket_[b], {}));
+      settle(b);
       update(b);
+      const auto& bucket = a_.program.buckets[b];
+      if (bucket.is_split && !a_.program.holds_share(bucket))
+        gathers.push_back(begin({.operation = Operation::all_gather,
+                                 .axis = bucket.axis,
+                                 .purpose = Purpose::parameter,
+                                 .slot = bucket.parameters}));
     }
+    for (const auto gather : gathers)
+      finish(gather);
   }
 
  private:
-  /// Starts an all-reduce; none where one rank has all.
-  std::optional<TransferId> reduce(Axis axes, Purpose purpose, SlotId slot) {
-    if (axes == Axis::none) return {};
-    const auto transfer =
-        a_.add_transfer({.operation = Operation::all_reduce, .axis = axes, .purpose = purpose, .slot = slot});
+  /// Starts a transfer; none where one rank has all.
+  std::optional<TransferId> begin(const Transfer& t) {
+    if (t.axis == Axis::none) return {};
+    const auto transfer = a_.add_transfer(t);
     a_.start(transfer);
     return transfer;
   }
@@ -48,16 +70,31 @@ class Synchronous : public Synchronisation {
     if (transfer) a_.wait(*transfer);
   }
 
+  /// Waits until this rank has what it updates the bucket by, and puts that where it stays; once.
+  void settle(BucketId b) {
+    if (!settled_.insert(b).second) return;
+    finish(of_bucket_[b]);
+    const auto& bucket = a_.program.buckets[b];
+    if (bucket.kept_gradients)
+      a_.add({.kind = Kind::share,
+              .bucket = b,
+              .reads = {bucket.gradients.front()},
+              .writes = {*bucket.kept_gradients}});
+  }
+  [[nodiscard]] SlotId gradients_of(const Bucket& bucket) const {
+    return bucket.kept_gradients.value_or(bucket.gradients.front());
+  }
+
   /// The norm of all gradients: of this rank's buckets, of which each rank of the data axis has all, then of
   /// those of other stages and shares. The first instruction also clears what others are to fill.
   void clip(SlotId squares) {
     if (of_bucket_.empty()) a_.add({.kind = Kind::norm, .writes = {squares}});
     for (const auto b : of_bucket_.ids()) {
-      finish(std::exchange(of_bucket_[b], {}));
+      settle(b);
       a_.add({.kind = Kind::norm,
               .bucket = b,
               .accumulates = b != BucketId(),
-              .reads = {a_.program.buckets[b].gradients.front()},
+              .reads = {gradients_of(a_.program.buckets[b])},
               .writes = {squares}});
     }
     if (const auto axes = norm_axes(a_.plan); axes != Axis::none) {
@@ -74,14 +111,14 @@ class Synchronous : public Synchronisation {
     const auto& bucket = a_.program.buckets[b];
     Instruction whole{.kind = Kind::update,
                       .bucket = b,
-                      .reads = {bucket.gradients.front(), a_.program.metric_slot},
+                      .reads = {gradients_of(bucket), a_.program.metric_slot},
                       .writes = {bucket.parameters}};
     if (a_.program.scale_slot) whole.reads.push_back(*a_.program.scale_slot);
     if (bucket.tensor_squares) {
       auto statistics = whole;
       statistics.phase = Phase::statistics;
       statistics.reads.push_back(bucket.parameters);
-      statistics.writes = {bucket.gradients.front(), *bucket.tensor_squares};
+      statistics.writes = {gradients_of(bucket), *bucket.tensor_squares};
       a_.add(std::move(statistics));
       whole.phase = Phase::finish;
       whole.reads.push_back(*bucket.tensor_squares);
@@ -90,7 +127,8 @@ class Synchronous : public Synchronisation {
   }
 
   Assembly& a_;
-  base::IdVector<BucketId, std::optional<TransferId>> of_bucket_;  ///< all-reduces
+  base::IdVector<BucketId, std::optional<TransferId>> of_bucket_;  ///< reductions
+  std::set<BucketId> settled_;
   std::optional<TransferId> of_metric_;
 };
 

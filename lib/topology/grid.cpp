@@ -56,6 +56,14 @@ Coordinate coordinate_of(const GridExtent& grid, int rank) {
           .tensor = rank % grid.tensor};
 }
 
+int place_along(const GridExtent& grid, const Coordinate& at, Axis axis) {
+  int place = 0;
+  if (contains(axis, Axis::data)) place = at.data;
+  if (contains(axis, Axis::pipeline)) place = place * grid.pipeline + at.pipeline;
+  if (contains(axis, Axis::tensor)) place = place * grid.tensor + at.tensor;
+  return place;
+}
+
 std::vector<int> group_of(const GridExtent& grid, int rank, Axis axis) {
   const Coordinate mine = coordinate_of(grid, rank);
   const auto range = [&](Axis one, int coordinate, int extent) {

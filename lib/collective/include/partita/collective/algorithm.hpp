@@ -1,4 +1,5 @@
-/// The ways in which an all-reduce can be done, their words, and where each is possible. The other
+/// The ways in which an all-reduce can be done, their words, and where each is possible. A reduce-scatter has
+/// one with the same additions for most of them, an all-gather those of a ring and a window; the other
 /// collectives have one way each.
 #pragma once
 
@@ -53,6 +54,9 @@ std::string_view to_string(Reach);
 /// Whether it can be done there: a window needs one node, a hierarchy pays between several nodes with several
 /// ranks.
 bool is_candidate(Algorithm, Reach);
+
+/// How a reduce-scatter adds as such an all-reduce does; the ring, where none does.
+Algorithm scatter_like(Algorithm all_reduce);
 
 /// Whether an all-reduce of buffers that ranks reach in each other's memory can be done so: the others need
 /// memory beside the buffer, or the host. `automatic` is `window` there.

@@ -45,6 +45,7 @@ struct WindowLoad {
 struct WindowRound {
   bool next_slot = false;         ///< take the other of the two staging slots before staging in
   Range stage_in;                 ///< copied from the caller's buffer to this rank's slot
+  Range exposed;                  ///< of the caller's buffer, where that lies in the window: others load it
   std::vector<int> members;       ///< ranks that arrive before anybody loads
   std::vector<WindowLoad> loads;  ///< combined into the caller's buffer
   std::vector<int> store_to;      ///< ranks whose buffer (not slot) receives `store` of the caller's buffer
@@ -75,8 +76,13 @@ Rounds halving_doubling_all_reduce(int p, int rank, std::int64_t n, Combine);
 /// root's bits.
 Rounds double_tree_all_reduce(int p, int rank, std::int64_t n, Combine, std::int64_t chunk);
 
-/// Ring reduce-scatter over cuts: afterwards rank r holds the reduced [cuts[r], cuts[r+1]).
+/// Reduce-scatter over cuts: afterwards rank r holds the reduced [cuts[r], cuts[r+1]), by the same additions
+/// as the all-reduce of that name. The ring sends all shares but that of the rank before it. The others halve
+/// what a rank is left with, by one message for each range of it, between ranks at distance 1 first
+/// (recursive doubling) or last; folded ranks give all they have, and get their share at last.
 Rounds ring_reduce_scatter(int p, int rank, std::span<const std::int64_t> cuts, Combine);
+Rounds recursive_doubling_reduce_scatter(int p, int rank, std::span<const std::int64_t> cuts, Combine);
+Rounds halving_doubling_reduce_scatter(int p, int rank, std::span<const std::int64_t> cuts, Combine);
 /// Ring all-gather over cuts: rank r brings [cuts[r], cuts[r+1]).
 Rounds ring_all_gather(int p, int rank, std::span<const std::int64_t> cuts);
 /// Binomial tree from `root`.
@@ -103,6 +109,13 @@ Rounds staged_window_all_reduce(int p, int rank, std::int64_t n, Combine, const 
 /// All-reduce of buffers that lie in the window: each rank reduces its cut from all buffers and stores it
 /// into all.
 Rounds direct_window_all_reduce(int p, int rank, std::int64_t n, Combine);
+/// Reduce-scatter over cuts by the same additions, through staging slots of `chunk` elements or of buffers
+/// that lie in the window: all ranks load what is theirs from all of them.
+Rounds staged_window_reduce_scatter(int p, int rank, std::span<const std::int64_t> cuts, Combine,
+                                    std::int64_t chunk);
+Rounds direct_window_reduce_scatter(int p, int rank, std::span<const std::int64_t> cuts, Combine);
+/// All-gather over cuts of buffers that lie in the window: each rank loads the shares of the others.
+Rounds direct_window_all_gather(int p, int rank, std::span<const std::int64_t> cuts);
 /// Window inside each node, ring across the first ranks of the nodes. `node_of[rank]` numbers the nodes.
 Rounds hierarchical_all_reduce(int rank, std::span<const int> node_of, std::int64_t n, Combine);
 

@@ -16,8 +16,10 @@ namespace partita::collective {
 /// of an all-to-all, in what a gather collects, and in the two ends of a message.
 struct Spec {
   Operation operation = Operation::all_reduce;
-  Algorithm algorithm = Algorithm::ring;  ///< of an all-reduce; never `automatic`
-  Combine combine = Combine::sum;         ///< of an all-reduce and a reduce-scatter
+  /// Of an all-reduce, a reduce-scatter (`scatter_like`) and an all-gather (`window`, of a buffer that lies
+  /// there; else a ring); never `automatic`.
+  Algorithm algorithm = Algorithm::ring;
+  Combine combine = Combine::sum;  ///< of an all-reduce and a reduce-scatter
   kernels::DataType type = kernels::DataType::float32;
   std::int64_t elements = 0;  ///< what this rank asks to have moved or reduced
   /// ranks + 1 offsets into the buffer, or into what an all-to-all sends and receives.

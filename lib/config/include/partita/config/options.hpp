@@ -90,6 +90,8 @@ struct CheckpointOptions {
 };
 
 struct SyncOptions {
+  step::Split split = step::Split::none;
+  step::Gather gather = step::Gather::use;
   collective::Algorithm algorithm = collective::Algorithm::automatic;
   std::filesystem::path table;  ///< what `automatic` stands for; empty: the shipped table
   kernels::Bytes bucket_bytes{1 << 20};

@@ -46,6 +46,7 @@ const kernels::OptimizerDescription& rule_of(const Execution&);
 ///   convert, pack, unpack                                       elements copied x runs of neighbours among
 ///                                                               them x elements set to 0
 ///   combine                                                     elements
+///   share                                                       elements
 ///   norm                       of a bucket, finish              elements x tensors
 ///   update                     rule of the optimizer, -norms    parameters; by norms x tensors
 ///   idle                                                        0: nothing is left to do

@@ -22,6 +22,14 @@ struct Work {
   friend bool operator==(const Work&, const Work&) = default;
 };
 
+/// What a rank takes squares of in an instruction for the norm of the gradient, and of how many tensors that
+/// is: the largest share of a bucket that ranks share.
+struct Squared {
+  kernels::Elements elements{};
+  std::int64_t tensors = 0;
+};
+Squared squared_by(const step::Program&, const step::Instruction&);
+
 /// Samples of a unit that a rank has of its micro-batch of `samples`.
 std::int64_t samples_of(const step::Program&, const step::Unit&, std::int64_t samples);
 

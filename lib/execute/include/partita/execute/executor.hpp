@@ -113,7 +113,7 @@ class Executor {
 
   /// Of all parameters, before it was clipped, in the last step; nothing where none is.
   [[nodiscard]] std::optional<double> gradient_norm() const {
-    return program_.scale_slot ? std::optional(step_memory_.gradient_norm()) : std::nullopt;
+    return parameters_.optimizer().clip_norm ? std::optional(step_memory_.gradient_norm()) : std::nullopt;
   }
 
   /// From the next step on, the times of every instruction are kept here (until called with null).
@@ -168,6 +168,8 @@ class Executor {
   void backward(const step::Instruction&, Bound&);
   /// Adds to this rank's sums of squares, or makes of those of all ranks what clips.
   void norm(const step::Instruction&, Bound&);
+  void share(const step::Instruction&, Bound&);
+  [[nodiscard]] std::int64_t offset_of(const step::Bucket&) const;
   void update(const step::Instruction&, Bound&);
   /// By the norms of a bucket's tensors: takes them, or uses them.
   void update_by_norms(const step::Instruction&, Bound&, const kernels::Update& of_bucket);

@@ -24,6 +24,8 @@ struct Request {
   /// Of all-reduces; in the deterministic mode recursive doubling, whatever this is.
   collective::Algorithm algorithm = collective::Algorithm::automatic;
   step::Norms norms = {};
+  step::Split split = step::Split::none;
+  step::Gather gather = step::Gather::use;
   /// Of ranks of the grid that are not as fast as the machine's; below 1: slower.
   std::map<int, double> speed = {};
 };

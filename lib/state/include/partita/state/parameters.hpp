@@ -20,7 +20,8 @@ using kernels::View;
 class Parameters {
  public:
   /// Collective over `data_axis`: on a host, gradients lie in its shared window where its ranks share a node,
-  /// so that a reduction copies nothing; those of a device have their image there.
+  /// so that a reduction copies nothing, and so do parameters that ranks give each other after their updates;
+  /// those of a device have their images there.
   Parameters(const step::Program&, kernels::Device&, comm::Communicator& data_axis,
              const kernels::OptimizerSpec& = {});
 
@@ -37,11 +38,15 @@ class Parameters {
   }
   /// Host memory that what a slot in the window holds is sent from and received in; empty for another slot.
   [[nodiscard]] View image_of(const step::Slot& slot) const {
-    return slot.in_window ? window_.slice(slot.first, slot.fixed) : View();
+    if (!slot.in_window) return View();
+    const View& all = slot.role == step::SlotRole::parameter_gradients ? gradient_images_ : weight_images_;
+    return all.slice(slot.first, slot.fixed);
   }
   [[nodiscard]] const kernels::OptimizerSpec& optimizer() const { return optimizer_; }
-  /// Of the trained parameters, in the order of `kernels::states_of`.
+  /// Of the trained parameters, or of this rank's shares of them, in the order of `kernels::states_of`.
   [[nodiscard]] std::span<const View> states() const { return states_; }
+  /// This rank's coordinate on the data axis, which says what are its shares.
+  [[nodiscard]] int data_rank() const { return data_rank_; }
   /// The step whose update is the first that the states hold; before it they were zeros.
   [[nodiscard]] std::int64_t first_update() const { return first_update_; }
   void set_first_update(std::int64_t step) { first_update_ = step; }
@@ -63,12 +68,15 @@ class Parameters {
   kernels::Device& device_;
   memory::DeviceBuffer storage_, gradient_storage_;
   memory::PinnedBuffer image_;  ///< of weights and states, of a device
-  comm::SharedBuffer shared_gradients_;
+  comm::SharedBuffer window_;   ///< of the data axis
   kernels::OptimizerSpec optimizer_;
+  int data_rank_ = 0;
   std::int64_t first_update_ = 0;
   View weights_;
-  View gradients_;  ///< of all levels, one behind the other
-  View window_;     ///< the gradients, or their image, in the window of the data axis
+  View gradients_;
+  View gradient_images_,
+      weight_images_;  ///< the same as far as ranks share it, or their images, in the window
+  View pinned_;        ///< the window, beside a device
   std::vector<View> states_;
 };
 
@@ -99,7 +107,8 @@ std::vector<LogicalTensor> gather_logical(comm::Communicator& world, const model
                                           kernels::ConstView mine,
                                           const std::vector<std::vector<step::Piece>>& owned, Receivers);
 
-/// This rank's part of a whole tensor into its flat vector; nothing where it holds none of the layer.
-void scatter_logical(const LogicalTensor&, const step::Program&, View flat);
+/// What a rank holds of a whole tensor into its flat vector.
+void scatter_logical(const LogicalTensor&, const model::ModelSpec&, std::span<const step::Piece> held,
+                     View flat);
 
 }  // namespace partita::state

@@ -7,6 +7,7 @@
 #include "partita/kernels/optimizer.hpp"
 #include "partita/step/placement.hpp"
 #include "partita/step/schedule.hpp"
+#include "partita/step/split.hpp"
 #include "partita/topology/grid.hpp"
 
 namespace partita::step {
@@ -36,6 +37,8 @@ struct Plan {
   int grains = 0;
   collective::Wish all_reduces;
   Norms norms;
+  Split split = Split::none;
+  Gather gather = Gather::use;
 };
 
 /// The axes over which the loss sums of a program must be added, those with one rank left out.
@@ -47,8 +50,11 @@ topology::Axis gradient_axes(const Plan&, int layer);
 /// The axes over which the statistics of a layer must be added, those with one rank left out.
 topology::Axis statistics_axes(const Plan&, int layer);
 
-/// The axes over which parts of the norm of the gradient lie, those with one rank left out; none where nobody
-/// asks for it.
+/// Whether a step takes the norm of the gradient: to clip it, or, where ranks see shares of it only, so that
+/// all of them know of one that is not finite before any of them updates.
+bool takes_norm(const Plan&);
+
+/// The axes over which parts of that norm lie, those with one rank left out; none where nobody takes it.
 topology::Axis norm_axes(const Plan&);
 
 /// The axes, and products of them, on which any role communicates.

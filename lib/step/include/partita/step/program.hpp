@@ -20,6 +20,7 @@
 #include "partita/model/model.hpp"
 #include "partita/step/conversion.hpp"
 #include "partita/step/schedule.hpp"
+#include "partita/step/split.hpp"
 
 namespace partita::step {
 
@@ -42,6 +43,7 @@ enum class Kind {
   pack,      ///< source of a conversion into its send buffer
   unpack,    ///< receive buffer (and source) of a conversion into its target
   combine,   ///< a chunk's gradients of two neighbours in the fixed tree of the deterministic mode
+  share,     ///< copies this rank's share of a bucket out of its gradients, or into gathered parameters
   norm,      ///< sums of squares of a bucket's gradients; at last the norm of all, and what clips it
   start,     ///< begins a transfer; it runs while later instructions compute
   wait,      ///< until the named transfer is complete
@@ -111,10 +113,12 @@ struct Slot {
   std::optional<ConversionId> conversion = {};  ///< of a message
   End end = End::send;                          ///< which pieces of the conversion
   Lifetime lifetime = Lifetime::step;
-  /// Of parameters and their gradients: where it begins in the role's flat vector of them.
+  /// Of parameters and their gradients that live for the run: where it begins in the role's vector of them.
   Elements first{};
   /// Whether its memory, or the host's image of it, lies in the window that the ranks of the data axis share.
   bool in_window = false;
+  /// Of all parameters of a bucket, gathered for one use: the slot of this rank's share of them.
+  std::optional<SlotId> gathered_from = {};
 };
 
 /// The slots that a unit works on for one micro-batch. x and y are equal when the unit moves no data. `saved`
@@ -137,7 +141,7 @@ struct BucketTensor {
 };
 
 /// Trained units whose gradients are reduced (over `axis`) and updated together. Their parameters lie in one
-/// slot; their gradients in another, in the same order.
+/// slot, or a rank's share of them; their gradients in another, in the same order.
 struct Bucket {
   topology::Axis axis = topology::Axis::none;
   std::vector<UnitId> units;  ///< in the order in which their gradients are complete
@@ -147,6 +151,15 @@ struct Bucket {
   SlotId parameters;
   /// By level (`Program::gradient_levels`); the first is what is reduced. None outside of training.
   std::vector<SlotId> gradients;
+  /// Where `share` puts this rank's of the reduced ones.
+  std::optional<SlotId> kept_gradients = {};
+  Elements count{};  ///< of the parameters
+  /// Whether its ranks have even shares of it, in their order along the axis, which each of them updates.
+  bool is_split = false;
+  /// What a rank updates, and has states of: the largest share, which counts for all ranks in memory and
+  /// time; all parameters where it is not split.
+  Elements share{};
+  Elements first_state{};                  ///< of its share, within the role's vectors of states
   std::vector<BucketTensor> tensors = {};  ///< unit by unit
   /// Where updates take norms: two sums of squares of each tensor, of the parameters and of what is to change
   /// them.
@@ -191,12 +204,13 @@ struct Instruction {
   std::vector<SlotId> reads = {}, writes = {};
 };
 
-/// Where a tensor of a unit's parameters lies in the flat parameter vector, and which rows and columns of the
+/// Where a tensor of a unit's parameters lies among all of the role, and which rows and columns of the
 /// layer's logical tensor, as a matrix (`model::Parameter`), it is.
 struct TensorRange {
-  Elements first{}, count{};
-  bool trained = false;  ///< by the optimizer, which also has states of it
-  SlotId slot = {};      ///< of parameters, in which it lies
+  Elements first{}, count{};  ///< of all parameters of the role
+  bool trained = false;       ///< by the optimizer, which also has states of it
+  SlotId slot = {};           ///< of parameters, in which it lies, or a share of it
+  Elements offset{};          ///< where in its bucket, or in the slot of untrained ones
   std::int64_t first_row = 0;
   std::int64_t first_column = 0, columns = 1;
   std::int64_t logical_columns = 1;
@@ -239,17 +253,23 @@ struct Program {
   base::IdVector<MicrobatchId, SlotId> input_slot, labels_slot, loss_slot, loss_gradient_slot,
       statistics_slot;  ///< empty in roles that have none
   SlotId metric_slot;
-  /// Where gradients are clipped: sums of squares, `norm_parts` of each rank along the axis of which the
-  /// norm's parts lie; and the norm with the factor that they are multiplied by.
+  /// Where a step takes the norm of the gradient: sums of squares, `norm_parts` of each rank of `norm_axes`;
+  /// and the norm with the factor that gradients are multiplied by.
   std::optional<SlotId> squares_slot = {}, scale_slot = {};
-  /// Sums of squares that are added before those of other ranks: in the deterministic mode one a layer of the
-  /// model, so that the order of additions is not that of stages.
+  /// A rank's sums of squares, of which the first ones of all ranks are added first, and so on: where nothing
+  /// is split one for the share of each data rank, so that a split changes no bit; in the deterministic mode
+  /// one a layer of the model, so that the order of additions is not that of stages.
   int norm_parts = 1;
+  bool norms_by_layer = false;
   SlotId untrained_slot;  ///< of the parameters that no optimizer changes
   base::IdVector<SlotId, Slot> slots;
   base::IdVector<UnitId, ParameterRange> parameters;  ///< of each unit; without tensors where it has none
   Elements parameter_count{};
+  Elements held_count{};     ///< of the vector of parameters that lives for the run: all of them, or shares
   Elements trained_count{};  ///< of the trained tensors, which come first
+  Split split = Split::none;
+  Elements state_count{};     ///< of each state of the optimizer: the shares of all buckets
+  Elements gradient_count{};  ///< all slots of gradients lie in a vector of so many
   /// Copies of all gradients. In the deterministic mode every micro-batch is a grain whose gradient is
   /// written alone and then added up in one binary tree, of which a stack holds the open branches; else 1.
   int gradient_levels = 1;
@@ -286,14 +306,28 @@ struct Program {
   [[nodiscard]] std::int64_t samples_of(std::optional<MicrobatchId> j, int rank, std::int64_t batch) const {
     return j ? microbatch(*j, topology::coordinate_of(grid, rank).data, batch).size() : 0;
   }
-  [[nodiscard]] const Slot& parameters_of(BucketId b) const { return slots[buckets[b].parameters]; }
+  /// What a rank of this role, with its data coordinate, has of a bucket's slots when ranks along its axis
+  /// share it.
+  [[nodiscard]] topology::Range share_of(const Bucket& bucket, int data) const {
+    const topology::Coordinate rank{.data = data, .pipeline = at.pipeline, .tensor = at.tensor};
+    return topology::share(topology::place_along(grid, rank, bucket.axis), grid.along(bucket.axis),
+                           bucket.count.value());
+  }
+  /// What of a bucket's slots it updates.
+  [[nodiscard]] topology::Range own(const Bucket& bucket, int data) const {
+    return bucket.is_split ? share_of(bucket, data) : topology::Range{0, bucket.count.value()};
+  }
   /// Elements that a transfer asks to have moved or reduced, from this rank's point of view.
   [[nodiscard]] Elements payload(const Transfer& transfer, std::int64_t samples) const {
     return elements(slots[transfer.slot], samples);
   }
-  /// Where a tensor begins in its slot, and its gradients in theirs.
-  [[nodiscard]] Elements offset_in_slot(const TensorRange& tensor) const {
-    return tensor.first - slots[tensor.slot].first;
+  /// Whether this rank has a share of a bucket's parameters only.
+  [[nodiscard]] bool holds_share(const Bucket& bucket) const {
+    return bucket.is_split && split == Split::parameter;
+  }
+  /// Whether a tensor lies in a slot of parameters.
+  [[nodiscard]] bool holds(SlotId slot, const TensorRange& tensor) const {
+    return slots[slot].gathered_from.value_or(slot) == tensor.slot;
   }
 };
 

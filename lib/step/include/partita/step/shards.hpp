@@ -1,5 +1,5 @@
-/// Which part of which tensor a rank holds, and which of it is its own to store: every element of the model
-/// has exactly one owner, and ranks that hold the same part share it by rows.
+/// Which part of which tensor a rank holds, which it updates, and which of that is its own to store: every
+/// element of the model has exactly one owner, and ranks that update the same part share it by rows.
 #pragma once
 
 #include <vector>
@@ -15,12 +15,15 @@ struct Piece {
   bool trained = false;  ///< the optimizer has states of it
   std::int64_t first_row = 0, rows = 0;
   std::int64_t first_column = 0, columns = 1;
-  Elements flat{};  ///< where it begins in the rank's flat vectors, row by row
+  Elements flat{};   ///< where it begins in the rank's vector of parameters, row by row
+  Elements state{};  ///< and in those of the optimizer's states, of what the rank updates
   [[nodiscard]] Elements elements() const { return Elements(rows * columns); }
 };
 
-/// All that the program's rank holds, in order of its flat vector.
-std::vector<Piece> held_pieces(const Program&);
+/// All parameters that a rank of the program's role with this data coordinate holds, and those that it
+/// updates, with what is not trained. Shares of buckets come as rectangles.
+std::vector<Piece> held_pieces(const Program&, int data);
+std::vector<Piece> updated_pieces(const Program&, int data);
 
 /// By rank of the grid, what is its own to store.
 std::vector<std::vector<Piece>> owned_pieces(const Roles&);

@@ -59,6 +59,10 @@ std::string to_string(const GridExtent&);
 int rank_of(const GridExtent&, const Coordinate&);
 Coordinate coordinate_of(const GridExtent&, int rank);
 
+/// Where a coordinate stands among the ranks that an axis (or product of axes) joins: the index of its rank
+/// in `group_of`.
+int place_along(const GridExtent&, const Coordinate&, Axis axis);
+
 /// The ranks that share with `rank` every coordinate that is not on `axis` (or product of axes), ascending.
 std::vector<int> group_of(const GridExtent&, int rank, Axis axis);
 
