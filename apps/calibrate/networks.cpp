@@ -161,6 +161,7 @@ std::string name_of(const Network& network) {
   if (network.microbatches > 1) name += "/" + std::to_string(network.microbatches);
   if (network.deterministic) name += " deterministic";
   if (network.clips) name += " clipped";
+  if (network.split != step::Split::none) name += " split";
   if (network.grid.data > 1) name += " data " + std::to_string(network.grid.data);
   if (network.grid.tensor > 1) name += " tensor " + std::to_string(network.grid.tensor);
   return name;
@@ -195,6 +196,8 @@ Network draw_network(std::uint64_t seed, std::uint32_t index, int ranks, const L
     if (kernels::describe(network.optimizer).takes_norms && !can_take_norms)
       network.optimizer = kernels::OptimizerRule::sgd;
     network.clips = draws.chance(0.1);
+    if (network.grid.data > 1 && !kernels::describe(network.optimizer).takes_norms && draws.chance(0.2))
+      network.split = step::Split::parameter;
     network.name = name_of(network);
     // Most networks are small, for there are to be many.
     const auto step_flops = draws.log_uniform(static_cast<std::int64_t>(limits.step_flops / 30),

@@ -7,6 +7,7 @@
 
 #include "partita/kernels/optimizer.hpp"
 #include "partita/model/parse.hpp"
+#include "partita/step/split.hpp"
 #include "partita/topology/grid.hpp"
 
 namespace partita::calibrate {
@@ -20,6 +21,7 @@ struct Network {
   bool deterministic = false;  ///< with each micro-batch a grain
   kernels::OptimizerRule optimizer = kernels::OptimizerRule::sgd;
   bool clips = false;  ///< its gradient, by the norm
+  step::Split split = step::Split::none;
   std::string name;    ///< what it is, in a few words: "mlp 784-128-10 b64"
 };
 

@@ -28,7 +28,8 @@ Split split(const Network& network) {
                                           .pipeline = {.microbatches = network.microbatches},
                                           .bucket_bytes = kernels::Bytes(bucket_bytes),
                                           .grains = network.deterministic ? network.microbatches : 0,
-                                          .norms = step::norms_of(optimizer_of(network))});
+                                          .norms = step::norms_of(optimizer_of(network)),
+                                          .split = network.split});
   return split;
 }
 

@@ -33,8 +33,8 @@ void by_velocity(const OptimizerSpec& optimizer, const Update& on) {
 
 template <bool nesterov, bool trusted>
 void by_velocity(const OptimizerSpec& optimizer, const Update& on) {
-  return on.scale.empty() ? by_velocity<nesterov, false, trusted>(optimizer, on)
-                          : by_velocity<nesterov, true, trusted>(optimizer, on);
+  return host::factor_of(on) == 1 ? by_velocity<nesterov, false, trusted>(optimizer, on)
+                                  : by_velocity<nesterov, true, trusted>(optimizer, on);
 }
 
 /// By adam, adamw and, into `u`, lamb.
@@ -75,8 +75,8 @@ void by_moments(const OptimizerSpec& optimizer, const Update& on, std::span<floa
 
 template <bool directs>
 void by_moments(const OptimizerSpec& optimizer, const Update& on, std::span<float> u) {
-  return on.scale.empty() ? by_moments<false, directs>(optimizer, on, u)
-                          : by_moments<true, directs>(optimizer, on, u);
+  return host::factor_of(on) == 1 ? by_moments<false, directs>(optimizer, on, u)
+                                  : by_moments<true, directs>(optimizer, on, u);
 }
 
 void by_direction(const OptimizerSpec& optimizer, const Update& on) {

@@ -57,7 +57,7 @@ Touched touched_by(const MessageRound& round) {
 Touched touched_by(const WindowRound& round) {
   Touched touched{.reads = {round.stage_in, round.exposed}, .writes = {}};
   for (const auto& load : round.loads) {
-    touched.reads.push_back(load.range);
+    if (load.combine != Combine::copy) touched.reads.push_back(load.range);
     touched.writes.push_back(load.range);
   }
   return touched;

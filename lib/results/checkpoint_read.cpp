@@ -1,6 +1,8 @@
 /// Reading what a manifest vouches for, and saying what a checkpoint does not fit.
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <tuple>
 
 #include "checkpoint_schema.hpp"
 #include "document.hpp"
@@ -62,7 +64,7 @@ std::vector<T> values_of(const hdf5::File& shard, const GroupPath& path, const B
     group = hdf5::open_group(group.get(), path[i]);
   const auto layer = hdf5::open_group(group.get(), block.layer);
   hdf5::Extents extents;
-  auto column = hdf5::read_column<T>(layer.get(), block.name, extents);
+  auto column = hdf5::read_column<T>(layer.get(), block.dataset(), extents);
   if (static_cast<std::int64_t>(column.size()) != block.rows * block.columns)
     throw hdf5::Failure(block.layer + " " + block.name + " has another size than its block");
   return column;
@@ -101,11 +103,18 @@ void from_stored(const std::string& stored, kernels::Shape& shape) {
     throw hdf5::Failure("shape " + hdf5::quoted(stored));
 }
 
+void number_parts(std::vector<Block>& blocks) {
+  std::map<std::tuple<std::int64_t, std::string, std::string>, std::int64_t> next;
+  for (auto& block : blocks)
+    block.part = next[{block.file, block.layer, block.name}]++;
+}
+
 Manifest read_manifest(const fs::path& folder) {
   Manifest manifest;
   read_document(folder / "manifest.h5", "checkpoint", [&](const hdf5::File& file) {
     GroupReader root(hdf5::open_group(file.id(), "/"));
     exchange_manifest(root, manifest);
+    number_parts(manifest.blocks);
     if (manifest.states.empty()) manifest.states = {former_state};
     if (manifest.first_update < 0 || manifest.first_update > manifest.progress.step)
       throw hdf5::Failure("the optimizer's states begin outside of the training");

@@ -39,16 +39,91 @@ struct Temporary {
   }
 };
 
-std::vector<hsize_t> extents_of(const Block& block) {
-  hdf5::Extents extents{static_cast<hsize_t>(block.rows)};
-  if (block.shape.rank() == 1) return extents;
-  std::int64_t window = 1;  // columns of one input
+/// Columns of one input: the window of a convolution.
+std::int64_t window_of(const Block& block) {
+  std::int64_t window = 1;
   for (std::size_t i = 2; i < block.shape.rank(); ++i)
     window *= block.shape[i];
-  extents.push_back(static_cast<hsize_t>(block.columns / window));
+  return window;
+}
+/// Whether it is a box of the tensor; else a share has cut a window.
+bool has_whole_windows(const Block& block) {
+  return block.first_column % window_of(block) == 0 && block.columns % window_of(block) == 0;
+}
+
+/// Of its dataset: those of the tensor where it is a box of it, else rows and columns.
+hdf5::Extents extents_of(const Block& block) {
+  hdf5::Extents extents{static_cast<hsize_t>(block.rows)};
+  if (block.shape.rank() == 1) return extents;
+  if (!has_whole_windows(block)) {
+    extents.push_back(static_cast<hsize_t>(block.columns));
+    return extents;
+  }
+  extents.push_back(static_cast<hsize_t>(block.columns / window_of(block)));
   for (std::size_t i = 2; i < block.shape.rank(); ++i)
     extents.push_back(static_cast<hsize_t>(block.shape[i]));
   return extents;
+}
+
+/// Elements [begin, end) of a tensor, row by row, as boxes in that order: the end of a slab, whole slabs, the
+/// beginning of a slab, in each dimension. `at`: where the dimensions before `from` are.
+void add_boxes(std::vector<hdf5::Box>& boxes, const hdf5::Extents& shape, std::size_t from, hdf5::Box at,
+               hsize_t begin, hsize_t end) {
+  hsize_t slab = 1;
+  for (std::size_t i = from + 1; i < shape.size(); ++i)
+    slab *= shape[i];
+  while (begin < end) {
+    auto box = at;
+    const hsize_t index = begin / slab, within = begin % slab;
+    box.start[from] = index;
+    if (within == 0 && end - begin >= slab) {
+      box.count[from] = (end - begin) / slab;
+      for (std::size_t i = from + 1; i < shape.size(); ++i)
+        box.start[i] = 0, box.count[i] = shape[i];
+      begin += box.count[from] * slab;
+      boxes.push_back(std::move(box));
+      continue;
+    }
+    const hsize_t stop = std::min(end - index * slab, slab);
+    box.count[from] = 1;
+    add_boxes(boxes, shape, from + 1, std::move(box), within, stop);
+    begin = index * slab + stop;
+  }
+}
+
+/// What a view shows of a block.
+std::vector<hdf5::VirtualPart> parts_of(const Block& block, const hdf5::VirtualPart& of_block) {
+  const auto& shape = block.shape.extents();
+  const hdf5::Extents whole(shape.begin(), shape.end());
+  const hdf5::Extents extents = extents_of(block), origin(extents.size(), 0);
+  auto part = of_block;
+  part.extents = extents;
+  if (has_whole_windows(block)) {
+    part.source = {origin, extents};
+    part.shown = {hdf5::Extents(whole.size(), 0), extents};
+    part.shown.start[0] = static_cast<hsize_t>(block.first_row);
+    if (whole.size() > 1) part.shown.start[1] = static_cast<hsize_t>(block.first_column / window_of(block));
+    return {part};
+  }
+  std::vector<hdf5::VirtualPart> parts;
+  const std::int64_t columns = block.shape.elements().value() / block.shape[0];
+  for (std::int64_t row = 0; row < block.rows; ++row) {
+    const auto begin = static_cast<hsize_t>((block.first_row + row) * columns + block.first_column);
+    std::vector<hdf5::Box> boxes;
+    add_boxes(boxes, whole, 0, {hdf5::Extents(whole.size(), 0), hdf5::Extents(whole.size(), 1)}, begin,
+              begin + static_cast<hsize_t>(block.columns));
+    hsize_t column = 0;
+    for (auto& box : boxes) {
+      hsize_t elements = 1;
+      for (const auto count : box.count)
+        elements *= count;
+      part.source = {{static_cast<hsize_t>(row), column}, {1, elements}};
+      part.shown = std::move(box);
+      parts.push_back(part);
+      column += elements;
+    }
+  }
+  return parts;
 }
 
 hdf5::Group group_in(hid_t parent, const std::string& name) {
@@ -67,7 +142,7 @@ hdf5::Dataset create_block(const hdf5::File& file, const GroupPath& path, const 
                            kernels::DataType type) {
   const auto all = group_at(file, path);
   const auto layer = group_in(all.get(), block.layer);
-  auto dataset = hdf5::create_tensor(layer.get(), block.name, type, extents_of(block), slice_bytes);
+  auto dataset = hdf5::create_tensor(layer.get(), block.dataset(), type, extents_of(block), slice_bytes);
   hdf5::write_attribute(dataset.get(), "shape", to_string(block.shape));
   hdf5::write_attribute(dataset.get(), "first_row", block.first_row);
   hdf5::write_attribute(dataset.get(), "first_column", block.first_column);
@@ -102,15 +177,13 @@ void create_views(const hdf5::File& file, const Manifest& manifest, const GroupP
     std::vector<hdf5::VirtualPart> parts;
     for (const auto b : blocks) {
       const auto& block = manifest.blocks[b];
-      const auto extents = extents_of(block);
-      const std::int64_t window =
-          extents.size() > 1 ? block.columns / static_cast<std::int64_t>(extents[1]) : 1;
-      parts.push_back({.file = manifest.shards[static_cast<std::size_t>(block.file)].name,
-                       .path = place + "/" + name.first + "/" + name.second,
-                       .first_row = block.first_row,
-                       .rows = block.rows,
-                       .first_column = block.first_column / window,
-                       .columns = block.columns / window});
+      const auto of_block =
+          parts_of(block, {.shown = {},
+                           .file = manifest.shards[static_cast<std::size_t>(block.file)].name,
+                           .path = place + "/" + name.first + "/" + block.dataset(),
+                           .extents = {},
+                           .source = {}});
+      parts.insert(parts.end(), of_block.begin(), of_block.end());
     }
     const auto& shape = manifest.blocks[blocks.front()].shape;
     const auto layer = group_in(all.get(), name.first);

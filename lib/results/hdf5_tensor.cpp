@@ -70,15 +70,9 @@ void create_virtual(hid_t group, const std::string& name, kernels::DataType type
                     const std::vector<VirtualPart>& parts) {
   const auto creation = properties(H5P_DATASET_CREATE);
   for (const auto& part : parts) {
-    Extents start(extents.size(), 0), count = extents;
-    start[0] = static_cast<hsize_t>(part.first_row);
-    count[0] = static_cast<hsize_t>(part.rows);
-    if (extents.size() > 1) {
-      start[1] = static_cast<hsize_t>(part.first_column);
-      count[1] = static_cast<hsize_t>(part.columns);
-    }
-    const Space whole = space_of(extents), source = space_of(count);
-    select(whole, start, count);
+    const Space whole = space_of(extents), source = space_of(part.extents);
+    select(whole, part.shown.start, part.shown.count);
+    select(source, part.source.start, part.source.count);
     checked(H5Pset_virtual(creation.get(), whole.get(), part.file.c_str(), part.path.c_str(), source.get()),
             "H5Pset_virtual");
   }

@@ -15,14 +15,21 @@ Dataset create_tensor(hid_t group, const std::string& name, kernels::DataType, c
 /// Writes rows [first, first + rows) of the first dimension; `values` holds them all.
 void write_rows(const Dataset&, std::int64_t first, std::int64_t rows, kernels::ConstView values);
 
-/// A rectangle of a virtual tensor: the whole dataset `path` of `file` (beside the virtual one), of which it
-/// covers `rows` of the first dimension from `first_row` on, and `columns` of the second from `first_column`.
-struct VirtualPart {
-  std::string file, path;
-  std::int64_t first_row = 0, rows = 0, first_column = 0, columns = 0;
+/// `count` elements of each dimension from `start` on.
+struct Box {
+  Extents start, count;
 };
 
-/// A dataset without values of its own. A one-dimensional one ignores columns.
+/// A box of a virtual tensor, and the box of as many elements that it shows of the dataset `path` of `file`
+/// (beside the virtual one), which has these extents.
+struct VirtualPart {
+  Box shown;
+  std::string file, path;
+  Extents extents;
+  Box source;
+};
+
+/// A dataset without values of its own.
 void create_virtual(hid_t group, const std::string& name, kernels::DataType, const Extents& extents,
                     const std::vector<VirtualPart>& parts);
 

@@ -15,18 +15,25 @@ namespace {
 /// Of the time of the steps, for what a checkpoint does between them.
 constexpr double share_of_steps = 0.01;
 
-results::Block block_of(const step::Piece& piece, const model::ModelSpec& model, std::int64_t file) {
-  const auto& layer = model.layers[static_cast<std::size_t>(piece.layer)];
-  const auto parameter = layer.parameters()[static_cast<std::size_t>(piece.tensor)];
-  return {.layer = layer.name,
-          .name = std::string(parameter.name),
-          .shape = parameter.shape,
-          .first_row = piece.first_row,
-          .rows = piece.rows,
-          .first_column = piece.first_column,
-          .columns = piece.columns,
-          .trained = piece.trained,
-          .file = file};
+/// Of the pieces of one rank, in a file.
+std::vector<results::Block> blocks_of(const std::vector<step::Piece>& pieces, const model::ModelSpec& model,
+                                      std::int64_t file) {
+  std::vector<results::Block> blocks;
+  for (const auto& piece : pieces) {
+    const auto& layer = model.layers[static_cast<std::size_t>(piece.layer)];
+    const auto parameter = layer.parameters()[static_cast<std::size_t>(piece.tensor)];
+    blocks.push_back({.layer = layer.name,
+                      .name = std::string(parameter.name),
+                      .shape = parameter.shape,
+                      .first_row = piece.first_row,
+                      .rows = piece.rows,
+                      .first_column = piece.first_column,
+                      .columns = piece.columns,
+                      .trained = piece.trained,
+                      .file = file});
+  }
+  results::number_parts(blocks);
+  return blocks;
 }
 
 /// Of a checkpoint, in which every rank that owns something writes.
@@ -102,8 +109,10 @@ std::vector<results::FilledBlock> Checkpointer::copy_owned() {
     return target;
   };
   std::vector<results::FilledBlock> blocks;
-  for (const auto& p : pieces) {
-    blocks.push_back({.block = block_of(p, model_, world_.rank())});
+  const auto described = blocks_of(pieces, model_, world_.rank());
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    const auto& p = pieces[i];
+    blocks.push_back({.block = described[i]});
     blocks.back().weights = copy(weights.slice(p.flat, p.elements()));
     if (!p.trained) continue;
     for (const auto& state : states)
@@ -188,8 +197,8 @@ results::Manifest Checkpointer::manifest(const results::TrainingProgress& progre
   manifest.progress = progress;
   for (std::size_t r = 0; r < receipts_.size(); ++r) {
     if (receipts_[r].bytes == 0) continue;
-    for (const auto& piece : owned_[r])
-      manifest.blocks.push_back(block_of(piece, model_, static_cast<std::int64_t>(manifest.shards.size())));
+    const auto blocks = blocks_of(owned_[r], model_, static_cast<std::int64_t>(manifest.shards.size()));
+    manifest.blocks.insert(manifest.blocks.end(), blocks.begin(), blocks.end());
     manifest.shards.push_back({.name = "shard-" + std::to_string(r) + ".h5",
                                .bytes = kernels::Bytes(receipts_[r].bytes),
                                .sha256 = {receipts_[r].sha256.begin(), receipts_[r].sha256.end()}});

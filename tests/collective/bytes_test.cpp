@@ -1,6 +1,8 @@
 /// The bytes of rounds against closed forms in plain arithmetic.
 #include <gtest/gtest.h>
 
+#include <bit>
+
 #include "virtual_ranks.hpp"
 
 namespace partita::collective {
@@ -125,10 +127,18 @@ TEST(Bytes, OtherOperationsEqualTheirClosedForms) {
     for (int r = 0; r < p; ++r)
       cuts.push_back(cuts.back() + (r % 2 == 0 ? 0 : r));
     const std::int64_t n = cuts.back();
-    std::int64_t scatter = 0, gather = 0, broadcast = 0, to_root = 0, barrier = 0, exchange = 0;
+    std::int64_t scatter = 0, doubling = 0, halving = 0, loaded = 0, gather = 0, loaded_back = 0,
+                 broadcast = 0, to_root = 0, barrier = 0, exchange = 0;
     for (int r = 0; r < p; ++r) {
       const auto sent = [&](const Rounds& s) { return traffic_of(s, r, Bytes(1)).wire_bytes.value(); };
       scatter += sent(ring_reduce_scatter(p, r, cuts, Combine::sum));
+      doubling += sent(recursive_doubling_reduce_scatter(p, r, cuts, Combine::sum));
+      halving += sent(halving_doubling_reduce_scatter(p, r, cuts, Combine::sum));
+      const auto read = [&](const Rounds& s) { return traffic_of(s, r, Bytes(1)).window_bytes_read.value(); };
+      loaded += read(direct_window_reduce_scatter(p, r, cuts, Combine::sum));
+      EXPECT_EQ(read(staged_window_reduce_scatter(p, r, cuts, Combine::sum, 3)),
+                read(direct_window_reduce_scatter(p, r, cuts, Combine::sum)));
+      loaded_back += read(direct_window_all_gather(p, r, cuts));
       gather += sent(ring_all_gather(p, r, cuts));
       broadcast += sent(binomial_broadcast(p, r, p - 1, 13));
       to_root += sent(linear_gather(p, r, 0, cuts));
@@ -139,6 +149,15 @@ TEST(Bytes, OtherOperationsEqualTheirClosedForms) {
     while ((1 << rounds) < p)
       ++rounds;
     EXPECT_EQ(scatter, (p - 1) * n);
+    // r ranks fold all they have into others and get their shares at last; q − 1 shares leave each of q.
+    const std::int64_t q = std::bit_floor(static_cast<unsigned>(p)), folded = p - q;
+    std::int64_t returned = 0;
+    for (std::int64_t r = 0; r < folded; ++r)
+      returned += cuts[static_cast<std::size_t>(2 * r) + 1] - cuts[static_cast<std::size_t>(2 * r)];
+    EXPECT_EQ(doubling, folded * n + (q - 1) * n + returned);
+    EXPECT_EQ(halving, doubling);
+    EXPECT_EQ(loaded, (p - 1) * n);
+    EXPECT_EQ(loaded_back, (p - 1) * n);
     EXPECT_EQ(gather, (p - 1) * n);
     EXPECT_EQ(broadcast, (p - 1) * 13);
     EXPECT_EQ(to_root, n);  // rank 0's own share is empty

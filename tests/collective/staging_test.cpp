@@ -80,6 +80,8 @@ TEST(Staging, OfADoubleTreeCopiesEveryElementOnceEachWay) {
 /// Of all algorithms that send messages alone, and of the other operations that work in place.
 std::vector<Rounds> all_messages(int p, int rank, std::int64_t n) {
   std::vector<Rounds> all{ring_reduce_scatter(p, rank, even_cuts(p, n), Combine::sum),
+                          recursive_doubling_reduce_scatter(p, rank, even_cuts(p, n), Combine::sum),
+                          halving_doubling_reduce_scatter(p, rank, even_cuts(p, n), Combine::sum),
                           ring_all_gather(p, rank, even_cuts(p, n)), binomial_broadcast(p, rank, p / 2, n)};
   for (const auto algorithm : algorithms())
     if (is_candidate(algorithm, Reach::spread))
@@ -122,6 +124,21 @@ TEST(Staging, OfADirectWindowIsTheWholeBufferBeforeAndAfter) {
     EXPECT_EQ(staged.front().fetch, (std::vector<Range>{{0, 100}}));
     EXPECT_EQ(staged.back().store, (std::vector<Range>{{0, 100}}));
   }
+}
+
+TEST(Staging, OfHalvesOfADirectWindowIsWhatOthersLoadBeforeAndWhatIsLoadedAfter) {
+  const std::vector<std::int64_t> cuts{0, 30, 60, 100};
+  const auto scattered = staging_of(direct_window_reduce_scatter(3, 1, cuts, Combine::sum), 100, true);
+  EXPECT_EQ(scattered.front().fetch, (std::vector<Range>{{0, 100}}));
+  EXPECT_EQ(scattered.front().store, (std::vector<Range>{{30, 60}}));
+  const auto gathered = staging_of(direct_window_all_gather(3, 1, cuts), 100, true);
+  std::int64_t fetched = 0, stored = 0;
+  for (const auto& range : gathered.front().fetch)
+    fetched += range.size();
+  for (const auto& range : gathered.front().store)
+    stored += range.size();
+  EXPECT_EQ(stored, 70);
+  EXPECT_EQ(fetched, 30);
 }
 
 }  // namespace

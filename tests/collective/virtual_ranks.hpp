@@ -23,10 +23,14 @@ using Buffer = std::vector<long>;
 /// members arrived. Returns nothing when no rank can move on (a deadlock).
 class Virtual {
  public:
-  Virtual(std::vector<Rounds> rounds, std::vector<Buffer> buffers, bool in_window)
+  using Sum = long (*)(long, long);
+  Virtual(
+      std::vector<Rounds> rounds, std::vector<Buffer> buffers, bool in_window,
+      Sum sum = [](long a, long b) { return a + b; })
       : rounds_(std::move(rounds)),
         buffers_(std::move(buffers)),
         in_window_(in_window),
+        sum_(sum),
         slots_(buffers_.size()),
         at_(buffers_.size()),
         posted_(buffers_.size()),
@@ -48,8 +52,8 @@ class Virtual {
   }
 
  private:
-  static long combine(Combine how, long a, long b) {
-    return how == Combine::copy ? b : how == Combine::sum ? a + b : std::max(a, b);
+  [[nodiscard]] long combine(Combine how, long a, long b) const {
+    return how == Combine::copy ? b : how == Combine::sum ? sum_(a, b) : std::max(a, b);
   }
 
   bool step(std::size_t r) {
@@ -110,6 +114,7 @@ class Virtual {
   std::vector<Rounds> rounds_;
   std::vector<Buffer> buffers_;
   bool in_window_;
+  Sum sum_;
   std::vector<std::array<Buffer, 2>> slots_;
   std::vector<int> slot_;
   std::vector<std::size_t> at_;

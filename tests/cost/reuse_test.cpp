@@ -172,9 +172,10 @@ TEST(Reuse, HasAnotherTextForAllThatSaysWhatIsTouched) {
       [&](auto& p) {
         p.buckets[step::BucketId(0)].parameters = p.buckets[step::BucketId(0)].gradients.front();
       },
+      [&](auto& p) { p.buckets[step::BucketId(0)].share += kernels::Elements(1); },
       [&](auto& p) { unit(p).tensors.front().trained = !unit(p).tensors.front().trained; },
       [&](auto& p) { unit(p).tensors.front().slot = slot; },
-      [&](auto& p) { unit(p).tensors.front().first += kernels::Elements(1); },
+      [&](auto& p) { unit(p).tensors.front().offset += kernels::Elements(1); },
       [&](auto& p) { unit(p).tensors.front().count += kernels::Elements(1); },
       [&](auto& p) { p.instructions.front().kind = step::Kind::combine; },
       [&](auto& p) { p.instructions.front().phase = step::Phase::data; },

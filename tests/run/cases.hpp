@@ -5,6 +5,8 @@
 #include <iterator>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "../models.hpp"
@@ -117,20 +119,34 @@ struct Decomposition {
   int microbatches;
   Placing placing;
   kernels::OptimizerRule rule = kernels::OptimizerRule::sgd;
+  step::Split split = step::Split::none;
+  step::Gather gather = step::Gather::use;
 };
 
-/// Each with another optimizer than the one before it, where it can.
-inline std::vector<Decomposition> with_optimizers_in_turn(std::vector<Decomposition> all) {
-  for (std::size_t i = 0; i < all.size(); ++i)
+/// What ranks can have shares of, and when they gather what they have shares of.
+inline constexpr std::pair<step::Split, step::Gather> splits[] = {
+    {step::Split::none, step::Gather::use},
+    {step::Split::state, step::Gather::use},
+    {step::Split::gradient, step::Gather::use},
+    {step::Split::parameter, step::Gather::use},
+    {step::Split::parameter, step::Gather::step}};
+
+/// Each with another optimizer and another split than the one before it, where it can.
+inline std::vector<Decomposition> with_choices_in_turn(std::vector<Decomposition> all) {
+  for (std::size_t i = 0; i < all.size(); ++i) {
     if (const auto rule = optimizer_rules[i % std::size(optimizer_rules)]; can_split(rule, all[i].grid))
       all[i].rule = rule;
+    if (!kernels::describe(all[i].rule).takes_norms)
+      std::tie(all[i].split, all[i].gather) = splits[i % std::size(splits)];
+  }
   return all;
 }
 
 inline std::string to_string(const Decomposition& d) {
   return cases()[d.net].name + ", " + to_string(d.grid) + ", " + std::string(step::to_string(d.schedule)) +
          " of " + std::to_string(d.microbatches) + ", placing " +
-         std::to_string(static_cast<int>(d.placing)) + ", " + std::string(to_string(d.rule));
+         std::to_string(static_cast<int>(d.placing)) + ", " + std::string(to_string(d.rule)) + ", split of " +
+         std::string(to_string(d.split)) + " gathered by " + std::string(to_string(d.gather));
 }
 
 /// How a net is split, and how it is trained.
@@ -164,6 +180,8 @@ inline Trial options_for(const Case& c, const Decomposition& d) {
   auto options = options_for(c, d.grid, d.rule);
   const bool twice = d.schedule == step::Schedule::interleaved &&
                      2 * d.grid.pipeline <= static_cast<int>(c.model.layers.size());
+  options.split.split = d.split;
+  options.split.gather = d.gather;
   options.split.pipeline = {.schedule = d.schedule, .microbatches = d.microbatches, .chunks = twice ? 2 : 1};
   return options;
 }

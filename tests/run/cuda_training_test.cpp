@@ -20,7 +20,7 @@ std::vector<Decomposition> decompositions() {
     all.push_back({net, {.data = world().size()}, step::Schedule::one_f_one_b, 1, Placing::cheapest});
   for (const auto& d : covering_array())
     if (d.grid.size() == world().size()) all.push_back(d);
-  return with_optimizers_in_turn(std::move(all));
+  return with_choices_in_turn(std::move(all));
 }
 
 TEST_F(CudaTraining, IsTheModelOfOneRankOnTheCpu) {

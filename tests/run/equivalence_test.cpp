@@ -19,7 +19,7 @@ void expect_equivalence(const std::vector<Decomposition>& all, kernels::Backend&
                         double tolerance) {
   References references(backend);
   auto nets = cases();
-  for (const auto& d : with_optimizers_in_turn(all)) {
+  for (const auto& d : with_choices_in_turn(all)) {
     auto& c = nets[d.net];
     if (smooth) c.model = model::smooth_twin(c.model);
     const auto& reference = references.of(c, d);

@@ -153,7 +153,7 @@ TEST(VirtualClock, EqualsTheEventModelOnTheCoveringArray) {
   const auto nets = cases();
   std::map<std::string, comm::Axes> axes;  // making communicators takes most of the time
   int drawn = 0;
-  for (const auto& d : thinned(pairs_on_all_ranks())) {
+  for (const auto& d : with_choices_in_turn(thinned(pairs_on_all_ranks()))) {
     world().use_virtual_clock(motley(), ++drawn % 3 == 0 ? 1.75 : 1);
     auto& along = axes.try_emplace(to_string(d.grid), world(), d.grid, topology::axes).first->second;
     expect_equal_times(along, nets[d.net], d, {});

@@ -74,6 +74,8 @@ class GridDraw {
       g.request.pipeline.microbatches = g.request.grains / g.chain.grid.data;
     }
     g.request.norms = {.of_gradient = one_in(4), .of_tensors = g.chain.grid.tensor == 1 && one_in(6)};
+    g.request.split = g.request.norms.of_tensors ? step::Split::none : static_cast<step::Split>(number(0, 3));
+    g.request.gather = static_cast<step::Gather>(number(0, 1));
   }
 
   double some(double unit) { return unit * number(0, 1000); }

@@ -132,7 +132,7 @@ TEST(Check, ANormOfOtherSumsIsFound) {
               if (i.bucket) i.reads = {p.buckets[*i.bucket].parameters};
             }),
             0U);
-  EXPECT_GT(after([](Program& p, Instruction&) { p.norm_parts = 2; }), 0U);
+  EXPECT_GT(after([](Program& p, Instruction&) { p.norm_parts = 3; }), 0U);
 }
 
 TEST(Check, AnUpdateOfAnotherSlotThanItsBucketsIsFound) {

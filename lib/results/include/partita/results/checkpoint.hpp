@@ -32,8 +32,14 @@ struct Block {
   std::int64_t first_column = 0, columns = 1;
   bool trained = true;    ///< the optimizer has states of it
   std::int64_t file = 0;  ///< of the manifest's shards, where it lies
+  std::int64_t part = 0;  ///< of the blocks of its tensor there, see `number_parts`
+  /// "weight", "weight.1", …: its name in the shard.
+  [[nodiscard]] std::string dataset() const { return part == 0 ? name : name + "." + std::to_string(part); }
   friend bool operator==(const Block&, const Block&) = default;
 };
+
+/// Numbers the blocks of each tensor in each file in their order.
+void number_parts(std::vector<Block>&);
 
 /// A block with its values [rows, columns] and, where it is trained, the optimizer's states of it in the
 /// order of the manifest.
