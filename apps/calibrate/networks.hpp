@@ -22,7 +22,7 @@ struct Network {
   kernels::OptimizerRule optimizer = kernels::OptimizerRule::sgd;
   bool clips = false;  ///< its gradient, by the norm
   step::Split split = step::Split::none;
-  std::string name;    ///< what it is, in a few words: "mlp 784-128-10 b64"
+  std::string name;  ///< what it is, in a few words: "mlp 784-128-10 b64"
 };
 
 /// What a network may take of memory and time.

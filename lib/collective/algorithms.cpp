@@ -118,6 +118,8 @@ Rounds reduce_scatter(const Spec& spec, const Place& at) {
 Rounds all_gather(const Spec& spec, const Place& at) {
   if (spec.algorithm == Algorithm::window && (at.in_window || at.reached))
     return direct_window_all_gather(at.ranks(), at.rank, spec.cuts);
+  if (spec.algorithm == Algorithm::recursive_doubling)
+    return bruck_all_gather(at.ranks(), at.rank, spec.cuts);
   return ring_all_gather(at.ranks(), at.rank, spec.cuts);
 }
 

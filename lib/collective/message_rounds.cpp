@@ -4,6 +4,7 @@
 /// Sources: Thakur, Rabenseifner, Gropp, "Optimization of collective communication operations in MPICH",
 /// IJHPCA 2005; Patarasuk and Yuan, "Bandwidth optimal all-reduce algorithms", JPDC 2009.
 #include <algorithm>
+#include <array>
 #include <bit>
 
 #include "partita/base/error.hpp"
@@ -170,6 +171,28 @@ Rounds halving_doubling_reduce_scatter(int p, int rank, std::span<const std::int
 Rounds ring_all_gather(int p, int rank, std::span<const std::int64_t> cuts) {
   Rounds rounds;
   ring(rounds, p, rank, cuts, 0, Combine::copy);
+  return rounds;
+}
+
+Rounds bruck_all_gather(int p, int rank, std::span<const std::int64_t> cuts) {
+  Rounds rounds;
+  // Shares first, …, first + count − 1, modulo p: up to the last one, and on from the first.
+  const auto ranges = [&](int first, int count) {
+    const int end = first + count;
+    const auto between = [&](int a, int b) {
+      return Range{cuts[static_cast<std::size_t>(a)], cuts[static_cast<std::size_t>(b)]};
+    };
+    return std::array{between(first, std::min(end, p)), between(0, std::max(end - p, 0))};
+  };
+  for (int distance = 1; distance < p; distance *= 2) {
+    const int count = std::min(distance, p - distance);
+    const auto sent = ranges(rank, count), received = ranges(modulo(rank + distance, p), count);
+    for (std::size_t half = 0; half < 2; ++half)
+      rounds.push_back(MessageRound{.send_to = modulo(rank - distance, p),
+                                    .send = sent[half],
+                                    .receive_from = modulo(rank + distance, p),
+                                    .receive = received[half]});
+  }
   return rounds;
 }
 

@@ -73,7 +73,8 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
       step::plan_memory(program, axes.at().data, options_.largest_batch, memory::alignment).total;
   activations_ = memory::shareable(device_, activation_bytes_);
   links_.share(activations_.bytes());
-  links_.share(parameters.gradient_memory());
+  for (const auto& memory : parameters.shared_memory())
+    links_.share(memory);
   Elements most{};
   for (const auto& unit : program.units)
     for (const auto& parameter : unit.local.parameters())

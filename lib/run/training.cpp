@@ -63,8 +63,13 @@ const step::Roles& Training::roles() const {
 }
 
 std::vector<state::LogicalTensor> Training::gather_parameters(state::Receivers receivers) const {
-  return state::gather_logical(world_, model_, parameters_->weights_on_host(), step::owned_pieces(roles()),
-                               receivers);
+  auto& ledger = world_.ledger();
+  const auto activity = ledger.activity();
+  ledger.set_activity(Activity::record);
+  auto tensors = state::gather_logical(world_, model_, parameters_->weights_on_host(),
+                                       step::owned_pieces(roles()), receivers);
+  ledger.set_activity(activity);
+  return tensors;
 }
 
 void Training::set_parameter(const state::LogicalTensor& tensor) {

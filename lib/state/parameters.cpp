@@ -71,7 +71,7 @@ Parameters::Parameters(const step::Program& program, kernels::Device& device, co
 
   const auto weight_bytes =
       in_storage ? memory::padded(bytes_of(type, program.held_count)) : kernels::Bytes(0);
-  storage_ = memory::DeviceBuffer(
+  storage_ = memory::shareable(
       device, weight_bytes + memory::padded(bytes_of(type, program.state_count)) * std::ssize(names));
   memory::Arena arena(storage_.bytes());
   if (in_storage) weights_ = arena.allocate(type, program.held_count);
@@ -87,6 +87,11 @@ Parameters::Parameters(const step::Program& program, kernels::Device& device, co
 
 Parameters::~Parameters() {
   if (!pinned_.empty()) device_.unpin(static_cast<std::byte*>(pinned_.data()));
+}
+
+std::vector<std::span<std::byte>> Parameters::shared_memory() const {
+  if (device_.is_host()) return {};
+  return {gradient_storage_.bytes(), storage_.bytes()};
 }
 
 /// The part of the image that a view of the storage has.

@@ -7,12 +7,14 @@
 namespace partita::step {
 namespace {
 
+/// The largest share of so many ranks.
+Elements share_of(Elements all, int ranks) { return Elements((all.value() + ranks - 1) / ranks); }
+
 /// What a rank has of a unit's parameters when shares are even.
 Elements even_share(const Assembly& a, UnitId u) {
   const auto elements = a.whole(u).parameter_elements().value();
   const bool replicated = a.program.parameters[u].replicated;
-  const int shares = replicated ? 1 : a.plan.grid.tensor;
-  return Elements((elements + shares - 1) / shares);
+  return share_of(Elements(elements), replicated ? 1 : a.plan.grid.tensor);
 }
 
 /// How large it is, what of it a rank updates, and the slot of what it has of the parameters.
@@ -20,8 +22,7 @@ void lay_out(Assembly& a, Bucket& bucket) {
   for (const auto u : bucket.units)
     bucket.count += a.program.parameters[u].count();
   bucket.is_split = a.plan.split != Split::none && bucket.axis != topology::Axis::none;
-  const std::int64_t ranks = bucket.is_split ? a.plan.grid.along(bucket.axis) : 1;
-  bucket.share = Elements((bucket.count.value() + ranks - 1) / ranks);
+  bucket.share = share_of(bucket.count, bucket.is_split ? a.plan.grid.along(bucket.axis) : 1);
   bucket.first_state = a.program.state_count;
   a.program.state_count += bucket.share;
   const bool is_share = bucket.is_split && a.plan.split == Split::parameter;
@@ -52,11 +53,11 @@ void make_gradient_slots(Assembly& a) {
   a.program.gradient_count = a.program.trained_count * a.program.gradient_levels;
 }
 
-/// The room of the two largest buckets that follow each other.
-Elements room_of_two(const Assembly& a) {
+/// The room of the two largest that follow each other.
+Elements room_of_two(const std::vector<Elements>& buckets) {
   Elements room{}, before{};
-  for (const auto& bucket : a.program.buckets)
-    room = std::max(room, std::exchange(before, bucket.count) + bucket.count);
+  for (const auto count : buckets)
+    room = std::max(room, std::exchange(before, count) + count);
   return room;
 }
 
@@ -64,7 +65,10 @@ Elements room_of_two(const Assembly& a) {
 /// it lie the shares that are kept.
 void make_reused_gradient_slots(Assembly& a) {
   auto& buckets = a.program.buckets;
-  const Elements room = a.program.gradient_count = room_of_two(a);
+  std::vector<Elements> counts;
+  for (const auto& bucket : buckets)
+    counts.push_back(bucket.count);
+  const Elements room = a.program.gradient_count = room_of_two(counts);
   for (const auto b : buckets.ids()) {
     auto& bucket = buckets[b];
     Slot slot{.role = SlotRole::parameter_gradients,
@@ -83,12 +87,18 @@ void make_reused_gradient_slots(Assembly& a) {
 
 /// Whether two buckets are all that a rank holds of gradients until they are reduced: where that takes less
 /// room, but not where more micro-batches add to those of all, or halves of the backward pass take sums
-/// before others' are reduced.
-bool reuses_gradients(const Assembly& a) {
+/// before others' are reduced. By `nominal` sizes, since all tensor coordinates decide alike.
+bool reuses_gradients(const Assembly& a, const std::vector<Elements>& nominal) {
   const bool splits = a.plan.split == Split::gradient || a.plan.split == Split::parameter;
   const bool in_order = a.plan.pipeline.schedule != Schedule::zb_h1 || !a.model.takes_statistics();
-  return splits && in_order && a.program.microbatches == 1 &&
-         room_of_two(a) + a.program.state_count < a.program.trained_count;
+  if (!splits || !in_order || a.program.microbatches > 1) return false;
+  Elements kept{}, all{};
+  for (const auto b : a.program.buckets.ids()) {
+    const auto& bucket = a.program.buckets[b];
+    kept += share_of(nominal[b.index()], bucket.is_split ? a.plan.grid.along(bucket.axis) : 1);
+    all += nominal[b.index()];
+  }
+  return room_of_two(nominal) + kept < all;
 }
 
 /// Which bucket and slot the parameters of its units have.
@@ -141,8 +151,10 @@ void make_norm_slot(Assembly& a, BucketId b) {
 void make_buckets(Assembly& a, const std::vector<UnitId>& trained_units) {
   Bucket open;
   Elements share{};
+  std::vector<Elements> nominal;
   const auto close = [&](UnitId unit) {
     open.closing_unit = unit;
+    nominal.push_back(share);
     lay_out(a, open);
     a.program.buckets.push_back(std::exchange(open, {}));
     share = {};
@@ -155,7 +167,8 @@ void make_buckets(Assembly& a, const std::vector<UnitId>& trained_units) {
     share += even_share(a, u);
     if (bytes_of(a.program.type, share) >= a.plan.bucket_bytes || u == trained_units.back()) close(u);
   }
-  if (a.program.training) reuses_gradients(a) ? make_reused_gradient_slots(a) : make_gradient_slots(a);
+  if (a.program.training)
+    reuses_gradients(a, nominal) ? make_reused_gradient_slots(a) : make_gradient_slots(a);
   a.program.chunk_gradients.resize(static_cast<std::size_t>(a.program.chunks));
   for (const auto b : a.program.buckets.ids()) {
     assign(a, b);

@@ -37,12 +37,8 @@ collective::Place place_of(const Program& program, const Transfer& t, int rank, 
           .node_of = collective::numbered_nodes(nodes)};
 }
 
-/// Reductions do, and what gives back to all ranks what a reduction has scattered.
-bool has_algorithm(const Transfer& t) {
-  if (t.operation == Operation::all_reduce) return true;
-  const bool of_split = t.operation == Operation::reduce_scatter || t.operation == Operation::all_gather;
-  return of_split && !t.conversion;
-}
+/// Longer all-gathers go round the ring, whose messages are all alike; for shorter ones their number counts.
+constexpr kernels::Bytes longest_doubling{64 << 10};
 
 /// A reduce-scatter adds as the all-reduce in its place would; an all-gather loads where it can, unless
 /// messages are wanted.
@@ -51,8 +47,11 @@ collective::Algorithm algorithm_of(const Program& program, const collective::Spe
   if (spec.operation == Operation::all_gather) {
     const auto named = program.all_reduces.named();
     const bool loads = named == collective::Algorithm::automatic || named == collective::Algorithm::window;
-    return loads && (at.in_window || at.reached) ? collective::Algorithm::window
-                                                 : collective::Algorithm::ring;
+    if (loads && (at.reached || reach_of(at) == collective::Reach::window))
+      return collective::Algorithm::window;
+    return bytes_of(spec.type, Elements(spec.elements)) <= longest_doubling
+               ? collective::Algorithm::recursive_doubling
+               : collective::Algorithm::ring;
   }
   const auto all_reduce =
       choose(program.all_reduces, at, bytes_of(spec.type, Elements(spec.elements)), site.table);
@@ -60,6 +59,12 @@ collective::Algorithm algorithm_of(const Program& program, const collective::Spe
 }
 
 }  // namespace
+
+bool has_algorithm(const Transfer& t) {
+  if (t.operation == Operation::all_reduce) return true;
+  const bool of_shares = t.operation == Operation::reduce_scatter || t.operation == Operation::all_gather;
+  return of_shares && !t.conversion;
+}
 
 ResolvedTransfer resolve(const Program& program, const Transfer& t, int rank, std::int64_t batch,
                          const Site& site) {

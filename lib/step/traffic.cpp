@@ -15,7 +15,7 @@ std::map<collective::TrafficKey, TrafficOfStep> traffic_of_step(const Program& p
     row.counts += collective::traffic_of(spec, at);
     row.counts.calls += 1;
     row.counts.payload_bytes += bytes_of(spec.type, Elements(spec.elements));
-    if (spec.operation == collective::Operation::all_reduce) row.algorithms.insert(spec.algorithm);
+    if (has_algorithm(transfer)) row.algorithms.insert(spec.algorithm);
   }
   return traffic;
 }

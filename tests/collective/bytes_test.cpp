@@ -127,7 +127,7 @@ TEST(Bytes, OtherOperationsEqualTheirClosedForms) {
     for (int r = 0; r < p; ++r)
       cuts.push_back(cuts.back() + (r % 2 == 0 ? 0 : r));
     const std::int64_t n = cuts.back();
-    std::int64_t scatter = 0, doubling = 0, halving = 0, loaded = 0, gather = 0, loaded_back = 0,
+    std::int64_t scatter = 0, doubling = 0, halving = 0, loaded = 0, gather = 0, doubled = 0, loaded_back = 0,
                  broadcast = 0, to_root = 0, barrier = 0, exchange = 0;
     for (int r = 0; r < p; ++r) {
       const auto sent = [&](const Rounds& s) { return traffic_of(s, r, Bytes(1)).wire_bytes.value(); };
@@ -140,6 +140,7 @@ TEST(Bytes, OtherOperationsEqualTheirClosedForms) {
                 read(direct_window_reduce_scatter(p, r, cuts, Combine::sum)));
       loaded_back += read(direct_window_all_gather(p, r, cuts));
       gather += sent(ring_all_gather(p, r, cuts));
+      doubled += sent(bruck_all_gather(p, r, cuts));
       broadcast += sent(binomial_broadcast(p, r, p - 1, 13));
       to_root += sent(linear_gather(p, r, 0, cuts));
       barrier += sent(dissemination_barrier(p, r));
@@ -159,6 +160,7 @@ TEST(Bytes, OtherOperationsEqualTheirClosedForms) {
     EXPECT_EQ(loaded, (p - 1) * n);
     EXPECT_EQ(loaded_back, (p - 1) * n);
     EXPECT_EQ(gather, (p - 1) * n);
+    EXPECT_EQ(doubled, (p - 1) * n);
     EXPECT_EQ(broadcast, (p - 1) * 13);
     EXPECT_EQ(to_root, n);  // rank 0's own share is empty
     EXPECT_EQ(barrier, p * rounds);

@@ -117,15 +117,18 @@ TEST(Rounds, AReduceScatterAddsAsTheAllReduceThatItIsLike) {
 }
 
 TEST(Rounds, AnAllGatherGivesAllRanksAllShares) {
-  for (const bool in_window : {false, true})
+  for (const auto algorithm : {Algorithm::ring, Algorithm::recursive_doubling, Algorithm::window})
     for (int p = 1; p <= 17; ++p)
       for (const auto n : sizes(p)) {
+        const bool in_window = algorithm == Algorithm::window;
         const Spec spec{.operation = Operation::all_gather,
-                        .algorithm = in_window ? Algorithm::window : Algorithm::ring,
+                        .algorithm = algorithm,
                         .elements = n,
                         .cuts = even_cuts(p, n)};
-        const auto gathered = Virtual(of_all_ranks(spec, p, in_window), numbers(p, n), in_window).run();
-        ASSERT_TRUE(gathered);
+        const auto all = of_all_ranks(spec, p, in_window);
+        if (!in_window) EXPECT_TRUE(Rendezvous(all).run()) << to_string(algorithm) << " p " << p;
+        const auto gathered = Virtual(all, numbers(p, n), in_window).run();
+        ASSERT_TRUE(gathered) << to_string(algorithm) << " p " << p << " n " << n;
         const auto brought = numbers(p, n);
         for (const auto& of_rank : *gathered)
           for (std::size_t from = 0; from < brought.size(); ++from)

@@ -3,6 +3,7 @@
 /// Twenty steps over 23 samples in batches of 10, 10 and 3 train on 158 samples.
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 
 #include "../mpi_main.hpp"
@@ -30,8 +31,10 @@ struct Sums {
 using Rows = std::map<std::tuple<Axis, Operation, Purpose>, Sums>;
 
 /// The `train` rows of all ranks, on rank 0.
-Rows trained(const model::ModelSpec& model, const topology::GridExtent& grid, int microbatches,
-             kernels::OptimizerRule rule = kernels::OptimizerRule::sgd) {
+Rows trained(
+    const model::ModelSpec& model, const topology::GridExtent& grid, int microbatches,
+    kernels::OptimizerRule rule = kernels::OptimizerRule::sgd,
+    const std::function<void(plan::Request&)>& change = [](auto&) {}) {
   const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
   const Case c{"", model, random_data(data::Task::classification, model.input, 23), 10};
   auto ranks = comm::Communicator::world(environment());
@@ -39,6 +42,7 @@ Rows trained(const model::ModelSpec& model, const topology::GridExtent& grid, in
   options.split.algorithm = comm::Algorithm::ring;
   options.split.bucket_bytes = kernels::Bytes(1 << 20);
   options.split.pipeline.microbatches = microbatches;
+  change(options.split);
   auto training = training_of(c.model, options, *backend, ranks, c.data);
   training.run({});
   Rows rows;
@@ -227,6 +231,46 @@ TEST(HybridTraffic, PaysOnEveryAxis) {
                       ring(2, 2 * steps * parameters, steps * parameters)},
                      {{Axis::data_pipeline, Operation::all_reduce, Purpose::metric},
                       ring(4, 8 * steps * 2, 2 * steps * 2)}});
+}
+
+/// Buckets of layers of 13·7 + 7, 7·7 + 7 and 7·5 + 5 parameters, which no number of ranks divides, of one
+/// layer each. Shares are scattered and gathered for each of them: (p − 1)·n elements sent, and as many
+/// received, by all ranks together.
+TEST(DecompositionTraffic, SharesAreScatteredOnceAndGatheredAtTheEndOrForEachUse) {
+  using step::Gather;
+  using step::Split;
+  const std::int64_t p = world().size(), n = 98 + 56 + 40;
+  const auto model = model_of("13", {"linear 7", "tanh", "linear 7", "tanh", "linear 5"});
+  const auto moved = [&](std::int64_t elements, std::int64_t times) {
+    const std::int64_t sent = times * (p - 1) * elements * element;
+    return Sums{.payload = times * p * elements * element, .sent = sent, .received = sent};
+  };
+  struct Case {
+    Split split;
+    Gather gather;
+    int microbatches;
+    std::int64_t gathered;  ///< elements of a step
+  };
+  // Forward 98, 56, 40, backward 40 (the same use), 56: the lowest layer has no gradient to give. Two
+  // micro-batches, one after the other: 98, 56, 40, 56 twice.
+  for (const auto& c : {Case{Split::state, Gather::use, 1, n}, Case{Split::gradient, Gather::use, 1, n},
+                        Case{Split::gradient, Gather::use, 2, n}, Case{Split::parameter, Gather::step, 2, n},
+                        Case{Split::parameter, Gather::use, 1, n + 56},
+                        Case{Split::parameter, Gather::use, 2, 2 * (n + 56)}}) {
+    const auto rows = trained(model, {.data = world().size()}, c.microbatches, kernels::OptimizerRule::adam,
+                              [&](plan::Request& request) {
+                                request.split = c.split;
+                                request.gather = c.gather;
+                                request.bucket_bytes = kernels::Bytes(1);
+                              });
+    SCOPED_TRACE(std::string(to_string(c.split)) + " by " + std::string(to_string(c.gather)) + ", " +
+                 std::to_string(c.microbatches) + " micro-batches");
+    expect_rows(rows,
+                {{{Axis::data, Operation::reduce_scatter, Purpose::gradient}, moved(n, steps)},
+                 {{Axis::data, Operation::all_gather, Purpose::parameter}, moved(c.gathered, steps)},
+                 {{Axis::data, Operation::all_gather, Purpose::norm}, moved(p, steps)},
+                 {{Axis::data, Operation::all_reduce, Purpose::metric}, ring(p, 2 * steps * p, 2 * steps)}});
+  }
 }
 
 }  // namespace

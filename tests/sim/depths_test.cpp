@@ -66,7 +66,7 @@ int count_of(const std::vector<int>& classes) {
 TEST(Depths, RandomGridsHaveRanksThatAreAlikeAndAllAlgorithms) {
   std::set<collective::Algorithm> algorithms;
   int alike = 0;
-  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+  for (std::uint64_t seed = 0; seed < 150; ++seed) {
     const auto g = GridDraw(seed).draw(64);
     algorithms.insert(g.request.algorithm);
     const auto grid = programs_of(g.chain.model, plan_of(g.chain.model, g.request));

@@ -64,13 +64,23 @@ class Dependences {
       const auto& transfer = p_.transfers[t];
       for (const auto s : {transfer.slot, transfer.target.value_or(transfer.slot)}) {
         const bool only_read = transfer.operation == Operation::send;
-        if (contains(i.writes, s) || (!only_read && contains(i.reads, s)))
+        if (touches(i.writes, s) || (!only_read && touches(i.reads, s)))
           fail("touches slot " + std::to_string(s.value()) + ", which is under way");
       }
     }
     if (i.kind == Kind::start) in_flight_.insert(*i.transfer);
     for (const auto s : i.writes)
       written_[s] = true;
+  }
+
+  /// Whether one of the slots has memory of another one: the same, or of gradients a part of it.
+  [[nodiscard]] bool touches(const std::vector<SlotId>& slots, SlotId other) const {
+    const auto& b = p_.slots[other];
+    return std::ranges::any_of(slots, [&](SlotId s) {
+      const auto& a = p_.slots[s];
+      const bool of_gradients = a.role == SlotRole::parameter_gradients && b.role == a.role;
+      return s == other || (of_gradients && a.first < b.first + b.fixed && b.first < a.first + a.fixed);
+    });
   }
 
   const Program& p_;
@@ -88,19 +98,38 @@ std::set<SlotId> slots_of(const Program& p, UnitId unit) {
   return slots;
 }
 
-/// Of the slots that an instruction names, those with a role.
+/// Of the slots that an instruction names, those with a role; of gathered parameters those of the shares.
 std::set<SlotId> with_role(const Program& p, const std::vector<SlotId>& slots, SlotRole role) {
   std::set<SlotId> found;
   for (const auto s : slots)
-    if (p.slots[s].role == role) found.insert(s);
+    if (p.slots[s].role == role) found.insert(p.slots[s].gathered_from.value_or(s));
   return found;
+}
+
+/// Copies of shares: out of reduced gradients, or into parameters that are gathered.
+void expect_share_is_named(const Program& p, const Instruction& i) {
+  ASSERT_TRUE(i.reads.size() == 1 && i.writes.size() == 1);
+  const auto& bucket = p.buckets[*i.bucket];
+  if (i.reads.front() == bucket.parameters)
+    EXPECT_EQ(p.slots[i.writes.front()].gathered_from, bucket.parameters);
+  else
+    EXPECT_TRUE(i.reads.front() == bucket.gradients.front() && i.writes.front() == bucket.kept_gradients);
 }
 
 /// What every instruction says of parameters and their gradients, against the buckets.
 void expect_buckets_are_named(const Program& p) {
   std::map<SlotId, int> reduced;
   std::map<BucketId, int> updated;
+  std::map<SlotId, int> gathered;
   for (const auto& i : p.instructions) {
+    if (i.kind == Kind::share) {
+      expect_share_is_named(p, i);
+      continue;
+    }
+    if (i.transfer && p.transfers[*i.transfer].purpose == Purpose::parameter) {
+      ++gathered[p.transfers[*i.transfer].slot];
+      continue;
+    }
     const auto parameters_read = with_role(p, i.reads, SlotRole::parameters),
                parameters_written = with_role(p, i.writes, SlotRole::parameters),
                gradients_read = with_role(p, i.reads, SlotRole::parameter_gradients),
@@ -115,7 +144,7 @@ void expect_buckets_are_named(const Program& p) {
       EXPECT_TRUE(parameters_read.empty() && parameters_written.empty() && gradients_written.empty());
     } else if (i.kind == Kind::update) {
       const auto& bucket = p.buckets[*i.bucket];
-      EXPECT_EQ(gradients_read, std::set{bucket.gradients.front()});
+      EXPECT_EQ(gradients_read, std::set{bucket.kept_gradients.value_or(bucket.gradients.front())});
       EXPECT_TRUE(contains(i.reads, p.metric_slot)) << "without the loss that says whether to update";
       EXPECT_EQ(parameters_written, takes_norms ? std::set<SlotId>() : std::set{bucket.parameters});
       if (!takes_norms) ++updated[*i.bucket];
@@ -137,6 +166,8 @@ void expect_buckets_are_named(const Program& p) {
   for (const auto b : p.buckets.ids()) {
     const auto& bucket = p.buckets[b];
     EXPECT_EQ(updated[b], 1);
+    const bool gathers = bucket.is_split && p.split != Split::parameter;
+    EXPECT_EQ(gathered[bucket.parameters], gathers ? 2 : 0) << "started and waited for";
     EXPECT_EQ(reduced[bucket.gradients.front()], bucket.axis == topology::Axis::none ? 0 : 1);
   }
 }
@@ -145,25 +176,34 @@ void expect_buckets_are_named(const Program& p) {
 void expect_slots_fill_vectors(const Program& p) {
   std::set<SlotId> owned{p.untrained_slot, p.metric_slot};
   if (p.scale_slot) owned.insert(*p.scale_slot);
-  Elements parameters{};
+  Elements parameters{}, logical{}, states{};
   std::vector<Elements> gradients(static_cast<std::size_t>(p.gradient_levels));
   for (const auto& bucket : p.buckets) {
     const auto& slot = p.slots[bucket.parameters];
     EXPECT_TRUE(owned.insert(bucket.parameters).second) << "another bucket's";
     EXPECT_EQ(slot.first, parameters);
+    EXPECT_EQ(slot.fixed, p.holds_share(bucket) ? bucket.share : bucket.count);
+    EXPECT_EQ(bucket.first_state, states);
     parameters += slot.fixed;
+    states += bucket.share;
     ASSERT_EQ(bucket.gradients.size(), p.training ? gradients.size() : 0U);
     for (std::size_t level = 0; level < bucket.gradients.size(); ++level) {
       const auto& of_level = p.slots[bucket.gradients[level]];
       EXPECT_TRUE(owned.insert(bucket.gradients[level]).second) << "another bucket's";
-      EXPECT_EQ(of_level.fixed, slot.fixed);
-      EXPECT_EQ(of_level.first, slot.first + p.trained_count * static_cast<std::int64_t>(level));
+      EXPECT_EQ(of_level.fixed, bucket.count);
+      if (!bucket.kept_gradients)
+        EXPECT_EQ(of_level.first, logical + p.trained_count * static_cast<std::int64_t>(level));
+      EXPECT_LE(of_level.first + of_level.fixed, p.gradient_count);
     }
+    if (bucket.kept_gradients) EXPECT_TRUE(owned.insert(*bucket.kept_gradients).second);
+    logical += bucket.count;
   }
-  EXPECT_EQ(parameters, p.trained_count);
+  EXPECT_EQ(logical, p.trained_count);
+  EXPECT_EQ(states, p.state_count);
   const auto& untrained = p.slots[p.untrained_slot];
-  EXPECT_EQ(untrained.first, p.trained_count);
-  EXPECT_EQ(untrained.first + untrained.fixed, p.parameter_count);
+  EXPECT_EQ(untrained.first, parameters);
+  EXPECT_EQ(untrained.fixed, p.parameter_count - p.trained_count);
+  EXPECT_EQ(untrained.first + untrained.fixed, p.held_count);
   for (const auto s : p.slots.ids())
     EXPECT_EQ(p.slots[s].lifetime == Lifetime::run, owned.contains(s));
 }

@@ -1,6 +1,6 @@
 /// The ways in which an all-reduce can be done, their words, and where each is possible. A reduce-scatter has
-/// one with the same additions for most of them, an all-gather those of a ring and a window; the other
-/// collectives have one way each.
+/// one with the same additions for most of them, an all-gather those of a ring, a window and log₂ exchanges;
+/// the other collectives have one way each.
 #pragma once
 
 #include <optional>

@@ -85,6 +85,10 @@ Rounds recursive_doubling_reduce_scatter(int p, int rank, std::span<const std::i
 Rounds halving_doubling_reduce_scatter(int p, int rank, std::span<const std::int64_t> cuts, Combine);
 /// Ring all-gather over cuts: rank r brings [cuts[r], cuts[r+1]).
 Rounds ring_all_gather(int p, int rank, std::span<const std::int64_t> cuts);
+/// The same in ⌈log₂p⌉ exchanges (Bruck, Ho, Kipnis, Upfal, Weathersby 1997, doi:10.1109/71.642949): a rank
+/// has the shares of itself and of those behind it, as many as twice before; where they go round, in two
+/// messages.
+Rounds bruck_all_gather(int p, int rank, std::span<const std::int64_t> cuts);
 /// Binomial tree from `root`.
 Rounds binomial_broadcast(int p, int rank, int root, std::int64_t n);
 /// Everybody sends its share straight to `root`; cuts as for all-gather.

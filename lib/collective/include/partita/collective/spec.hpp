@@ -17,7 +17,7 @@ namespace partita::collective {
 struct Spec {
   Operation operation = Operation::all_reduce;
   /// Of an all-reduce, a reduce-scatter (`scatter_like`) and an all-gather (`window`, of a buffer that lies
-  /// there; else a ring); never `automatic`.
+  /// there; `recursive_doubling` by Bruck's algorithm; else a ring); never `automatic`.
   Algorithm algorithm = Algorithm::ring;
   Combine combine = Combine::sum;  ///< of an all-reduce and a reduce-scatter
   kernels::DataType type = kernels::DataType::float32;

@@ -50,8 +50,8 @@ class Parameters {
   /// The step whose update is the first that the states hold; before it they were zeros.
   [[nodiscard]] std::int64_t first_update() const { return first_update_; }
   void set_first_update(std::int64_t step) { first_update_ = step; }
-  /// The allocation of a device in which all gradients lie; empty on a host.
-  [[nodiscard]] std::span<std::byte> gradient_memory() const { return gradient_storage_.bytes(); }
+  /// The allocations of a device of which ranks reach parts in each other's memory; none on a host.
+  [[nodiscard]] std::vector<std::span<std::byte>> shared_memory() const;
 
   /// Weights and states as they are now, on the host. Wait for the device; until the next call.
   [[nodiscard]] kernels::ConstView weights_on_host() const { return on_host(weights_); }

@@ -32,7 +32,11 @@ ResolvedTransfer resolve(const Program&, const Transfer&, int rank, std::int64_t
 ResolvedTransfer resolve(const Program&, const Transfer&, std::int64_t samples, collective::Place,
                          const Site&);
 
-/// The program with the algorithm of every all-reduce.
+/// Whether a transfer can be done in several ways: an all-reduce, and what scatters and gathers shares of a
+/// slot. Pieces of a conversion are exchanged in one way.
+bool has_algorithm(const Transfer&);
+
+/// The program with the algorithm of every transfer that has one.
 Program resolve(Program, int rank, std::int64_t batch, const Site&);
 
 }  // namespace partita::step
