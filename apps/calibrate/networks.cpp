@@ -196,8 +196,7 @@ Network draw_network(std::uint64_t seed, std::uint32_t index, int ranks, const L
     if (kernels::describe(network.optimizer).takes_norms && !can_take_norms)
       network.optimizer = kernels::OptimizerRule::sgd;
     network.clips = draws.chance(0.1);
-    if (network.grid.data > 1 && !kernels::describe(network.optimizer).takes_norms && draws.chance(0.2))
-      network.split = step::Split::parameter;
+    if (network.grid.data > 1 && draws.chance(0.2)) network.split = step::Split::parameter;
     network.name = name_of(network);
     // Most networks are small, for there are to be many.
     const auto step_flops = draws.log_uniform(static_cast<std::int64_t>(limits.step_flops / 30),

@@ -116,6 +116,7 @@ class CpuBackend final : public Backend {
   void squares(ConstView x, View sum, Write write) override {
     host::store_square(cpu::squares(x.as<float>()), sum, write);
   }
+  void add_rows(ConstView rows, View total) override { host::add_rows(rows, total); }
   void clip(std::int64_t parts, ConstView squares, double limit, View scale) override {
     host::clip(parts, squares, limit, scale);
   }

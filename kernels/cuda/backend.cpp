@@ -151,6 +151,12 @@ class CudaBackend final : public Backend {
   void squares(ConstView x, View sum, Write write) override {
     cuda::sum_squares(x.size().value(), in(x), in<double>(sum), write, scratch_, stream());
   }
+  void add_rows(ConstView rows, View total) override {
+    const std::int64_t columns = total.size().value();
+    if (columns == 0) return;
+    expect(rows.size().value() % columns == 0, "rows of another length than their sum");
+    cuda::add_rows(rows.size().value() / columns, columns, in<double>(rows), in<double>(total), stream());
+  }
   void clip(std::int64_t parts, ConstView squares, double limit, View scale) override {
     cuda::clip(squares.size().value(), parts, in<double>(squares), limit, in<double>(scale), stream());
   }

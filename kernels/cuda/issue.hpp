@@ -86,6 +86,7 @@ void direct(const OptimizerSpec&, const UpdateViews&, float* u, const Scratch&, 
 
 /// Σ x² to one double.
 void sum_squares(std::int64_t n, const float* x, double* sum, Write, const Scratch&, cudaStream_t);
+void add_rows(std::int64_t rows, std::int64_t columns, const double* x, double* total, cudaStream_t);
 void clip(std::int64_t n, std::int64_t parts, const double* squares, double limit, double* scale,
           cudaStream_t);
 

@@ -31,6 +31,15 @@ __global__ void add_parts(unsigned count, const double* parts, bool add, double*
   if (threadIdx.x == 0) *sum = add ? *sum + all : all;
 }
 
+__global__ void add_rows_in_order(std::int64_t rows, std::int64_t columns, const double* x, double* total) {
+  for (std::int64_t column = thread_index(); column < columns; column += thread_count()) {
+    double sum = 0;
+    for (std::int64_t row = 0; row < rows; ++row)
+      sum += x[row * columns + column];
+    total[column] = sum;
+  }
+}
+
 __global__ void clip_by(std::int64_t n, std::int64_t parts, const double* squares, double limit,
                         double* scale) {
   double sum = 0;
@@ -50,6 +59,10 @@ void sum_squares(std::int64_t n, const float* x, double* sum, Write write, const
   launch(add_squares, {.grid = dim3(blocks), .block = dim3(block_threads)}, stream, n, x, scratch.sums);
   launch(add_parts, {.block = dim3(block_threads)}, stream, blocks, scratch.sums, write == Write::accumulate,
          sum);
+}
+
+void add_rows(std::int64_t rows, std::int64_t columns, const double* x, double* total, cudaStream_t stream) {
+  launch(add_rows_in_order, {.block = dim3(block_threads)}, stream, rows, columns, x, total);
 }
 
 void clip(std::int64_t n, std::int64_t parts, const double* squares, double limit, double* scale,

@@ -170,6 +170,7 @@ class ReferenceBackend final : public Backend {
   void squares(ConstView x, View sum, Write write) override {
     host::store_square(reference::squares(x.as<T>()), sum, write);
   }
+  void add_rows(ConstView rows, View total) override { host::add_rows(rows, total); }
   void clip(std::int64_t parts, ConstView squares, double limit, View scale) override {
     host::clip(parts, squares, limit, scale);
   }

@@ -140,20 +140,19 @@ plan::Request training_request(const RunOptions& options) {
           .gather = options.sync.gather};
 }
 
-/// What does not go with shares of the optimizer's work.
+/// In the deterministic mode sums are those of whole tensors, which no rank has the gradients of.
 void check_split(const RunOptions& options, const plan::Request& request,
                  std::vector<Violation>& violations) {
-  if (request.split == step::Split::none) return;
-  const std::string given(to_string(request.split));
+  if (request.split == step::Split::none || request.grains == 0) return;
+  const auto refuse = [&](const std::string& key) {
+    violations.push_back({"sync.split", std::string(to_string(request.split)),
+                          "excludes " + key +
+                              " in the deterministic mode, where norms are those of whole "
+                              "tensors; the nearest is none"});
+  };
+  if (request.norms.of_gradient) refuse("train.clip-norm");
   if (request.norms.of_tensors)
-    violations.push_back({"sync.split", given,
-                          "excludes train.optimizer=" + std::string(to_string(options.train.optimizer.rule)) +
-                              ", which takes norms of whole tensors; the nearest is none"});
-  if (request.norms.of_gradient && request.grains > 0)
-    violations.push_back(
-        {"sync.split", given,
-         "excludes train.clip-norm in the deterministic mode, whose norm would depend on the "
-         "shares; the nearest is none"});
+    refuse("train.optimizer=" + std::string(to_string(options.train.optimizer.rule)));
 }
 
 /// A tensor that ranks share has a norm that none of them knows.

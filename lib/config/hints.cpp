@@ -70,6 +70,8 @@ constexpr Synonyms synonyms[] = {
     {"data.std", "stddev sigma"},
     {"infer.batch", "test-batch-size eval-batch-size val-batch-size per-device-eval-batch-size"},
     {"sync.algorithm", "allreduce all-reduce collective allreduce-algorithm"},
+    {"sync.split", "zero zero-stage zero-optimization fsdp sharding sharding-strategy shard"},
+    {"sync.gather", "reshard-after-forward reshard"},
     {"sync.bucket-bytes", "bucket-size bucket-cap-mb fusion-threshold bucket"},
     {"compute.backend", "device cuda gpu use-cuda no-cuda accelerator cpu"},
     {"compute.threads", "workers num-workers num-threads omp-num-threads nthreads cpus-per-task"},

@@ -209,7 +209,7 @@ std::vector<Key> machine_keys() {
        .used = [](const O& o) { return has_peers(o) && o.sync.algorithm == Algorithm::automatic; }},
       bucket_bytes(),
       choice(
-          "sync.split", "of what data ranks keep a share each: states of the optimizer, also gradients, also parameters",
+          "sync.split", "ranks with the same parameters share states of the optimizer, or also gradients, or also parameters",
           std::array{step::Split::none, step::Split::state, step::Split::gradient, step::Split::parameter},
           [](O& o) -> auto& { return o.sync.split; }).used_when(has_peers),
       choice(

@@ -81,8 +81,8 @@ Squared squared_by(const Program& program, const Instruction& i) {
   for (const auto& tensor : bucket.tensors)
     if (shared || tensor.is_own) squared.elements += tensor.count, ++squared.tensors;
   const std::int64_t ranks = shared ? program.grid.tensor : 1;
-  const Elements mine((squared.elements.value() + ranks - 1) / ranks);
-  squared.elements = bucket.is_split ? std::min(squared.elements, bucket.share) : mine;
+  squared.elements = bucket.is_split ? std::min(squared.elements, bucket.share)
+                                     : Elements((squared.elements.value() + ranks - 1) / ranks);
   return squared;
 }
 

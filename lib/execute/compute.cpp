@@ -22,6 +22,10 @@ constexpr kernels::StridedBlock contiguous{.strides = {0, 0, 0, 1}};
 Range range_of(const step::BucketTensor& tensor) {
   return {tensor.first.value(), (tensor.first + tensor.count).value()};
 }
+/// A part of a bucket, of a slot that has it from `first` on.
+View of_bucket(View slot, std::int64_t first, Range part) {
+  return slot.slice(Elements(part.begin - first), Elements(part.size()));
+}
 /// What two ranges have in common; an empty range where that is nothing.
 Range common(Range a, Range b) {
   const Range both{std::max(a.begin, b.begin), std::min(a.end, b.end)};
@@ -151,8 +155,7 @@ void Executor::norm(const step::Instruction& instruction, Bound& bound) {
       splits ? axes_.world().rank() : std::int64_t{at.pipeline} * program_.grid.tensor + at.tensor;
   const auto add = [&](Range part, std::int64_t sum) {
     if (part.empty()) return;
-    part.begin -= offset_of(bucket), part.end -= offset_of(bucket);
-    backend_.squares(gradients.slice(Elements(part.begin), Elements(part.size())),
+    backend_.squares(of_bucket(gradients, offset_of(bucket), part),
                      squares.slice(Elements(rank * program_.norm_parts + sum), Elements(1)),
                      Write::accumulate);
   };
@@ -191,51 +194,82 @@ void Executor::update(const step::Instruction& instruction, Bound& bound) {
   if (inspects_) return;
   const auto& bucket = program_.buckets[*instruction.bucket];
   const auto own = program_.own(bucket, axes_.at().data);
-  const Elements first(own.begin), count(own.size());
+  const View gradients = of_bucket(bound.slot(instruction.reads.front()), offset_of(bucket), own);
   std::array<View, kernels::most_states> states;
   const auto all = parameters_.states();
   for (std::size_t s = 0; s < all.size(); ++s)
-    states[s] = all[s].slice(bucket.first_state, count);
-  const kernels::Update on{
-      .step = step_memory_.values(),
-      .sums = bound.slot(program_.metric_slot),
-      .scale = bound.slot(program_.scale_slot),
-      .w = bound.slot(bucket.parameters).slice(program_.holds_share(bucket) ? Elements(0) : first, count),
-      .g = bound.slot(instruction.reads.front()).slice(first - Elements(offset_of(bucket)), count),
-      .states = std::span(states).first(all.size()),
-      .non_finite_step = step_memory_.non_finite_step()};
-  if (instruction.phase == Phase::none) return backend_.update(parameters_.optimizer(), on);
-  update_by_norms(instruction, bound, on);
+    states[s] = all[s].slice(bucket.first_state, Elements(own.size()));
+  const kernels::Update on{.step = step_memory_.values(),
+                           .sums = bound.slot(program_.metric_slot),
+                           .scale = bound.slot(program_.scale_slot),
+                           .w = parameters_of(bucket, own, bound),
+                           .g = gradients,
+                           .states = std::span(states).first(all.size()),
+                           .non_finite_step = step_memory_.non_finite_step()};
+  const auto& optimizer = parameters_.optimizer();
+  if (instruction.phase == Phase::none) return backend_.update(optimizer, on);
+  if (instruction.phase == Phase::finish) return update_by_norms(bucket, own, bound, on);
+  if (kernels::describe(optimizer.rule).has_direction) backend_.direct(optimizer, on, gradients);
+  take_norms(bucket, bound.slot(instruction.reads.front()), bound);
 }
 
-/// u takes the place of the gradient, which was clipped then.
-void Executor::update_by_norms(const step::Instruction& instruction, Bound& bound,
-                               const kernels::Update& of_bucket) {
+/// Sums of squares of a bucket's tensors, share by share: of this rank's, or of all.
+void Executor::take_norms(const step::Bucket& bucket, View gradients, Bound& bound) {
+  const View sums = bound.slot(bucket.share_squares ? bucket.share_squares : bucket.tensor_squares);
+  const Elements row(2 * std::ssize(bucket.tensors));
+  backend_.zero(sums);
+  const auto take = [&](Range share, Elements at) {
+    for (const auto& tensor : bucket.tensors) {
+      const Range part = common(range_of(tensor), share);
+      const View norms = sums.slice(at, Elements(2));
+      at += Elements(2);
+      if (part.empty()) continue;
+      backend_.squares(parameters_of(bucket, part, bound), norms.slice(Elements(0), Elements(1)),
+                       Write::overwrite);
+      backend_.squares(of_bucket(gradients, offset_of(bucket), part), norms.slice(Elements(1), Elements(1)),
+                       Write::overwrite);
+    }
+  };
+  if (!bucket.share_squares) return take({0, bucket.count.value()}, Elements(0));
+  const int mine = axes_.at().data;
+  const int first = bucket.is_split ? mine : 0, end = bucket.is_split ? mine + 1 : program_.grid.data;
+  for (int data = first; data < end; ++data)
+    take(
+        program_.share_of(bucket, data),
+        row * topology::place_along(program_.grid, {.data = data, .tensor = axes_.at().tensor}, bucket.axis));
+}
+
+/// u took the place of the gradient, which was clipped then.
+void Executor::update_by_norms(const step::Bucket& bucket, Range own, Bound& bound,
+                               const kernels::Update& whole) {
   const auto& optimizer = parameters_.optimizer();
-  const auto& bucket = program_.buckets[*instruction.bucket];
-  const View gradients = bound.slot(bucket.gradients.front()), squares = bound.slot(bucket.tensor_squares);
+  const View squares = bound.slot(bucket.tensor_squares);
   const bool has_direction = kernels::describe(optimizer.rule).has_direction;
-  const bool takes_norms = instruction.phase == Phase::statistics;
-  if (takes_norms && has_direction) backend_.direct(optimizer, of_bucket, gradients);
+  if (bucket.share_squares) backend_.add_rows(bound.slot(bucket.share_squares), squares);
   Elements at{};
   for (const auto& tensor : bucket.tensors) {
-    const auto own = [&](auto view) { return view.slice(tensor.first, tensor.count); };
     const View norms = squares.slice(at, Elements(2));
     at += Elements(2);
-    if (takes_norms) {
-      backend_.squares(own(of_bucket.w), norms.slice(Elements(0), Elements(1)), Write::overwrite);
-      backend_.squares(own(of_bucket.g), norms.slice(Elements(1), Elements(1)), Write::overwrite);
-      continue;
-    }
-    auto on = of_bucket;
+    Range part = common(range_of(tensor), own);
+    if (part.empty()) part = {own.begin, own.begin};  // all the same an update may find what is not finite
+    const auto slice = [&](auto view) {
+      return view.slice(Elements(part.begin - own.begin), Elements(part.size()));
+    };
+    auto on = whole;
     std::array<View, kernels::most_states> states;
-    std::ranges::transform(of_bucket.states, states.begin(), own);
-    on.w = own(of_bucket.w), on.g = own(of_bucket.g);
-    on.states = std::span(states).first(of_bucket.states.size());
+    std::ranges::transform(whole.states, states.begin(), slice);
+    on.w = slice(whole.w), on.g = slice(whole.g);
+    on.states = std::span(states).first(whole.states.size());
     if (has_direction) on.scale = {};
     if (has_direction || !tensor.is_vector) on.squares = norms;
     backend_.update(optimizer, on);
   }
+}
+
+/// A part of what this rank has of a bucket's parameters.
+View Executor::parameters_of(const step::Bucket& bucket, Range part, Bound& bound) const {
+  const auto first = program_.holds_share(bucket) ? program_.own(bucket, axes_.at().data).begin : 0;
+  return of_bucket(bound.slot(bucket.parameters), first, part);
 }
 
 void Executor::combine(const step::Instruction& instruction, Bound& bound) {

@@ -120,7 +120,7 @@ std::unique_ptr<comm::Collective> Executor::plan(const step::Transfer& t, std::i
   const bool reduces = t.operation == collective::Operation::all_reduce ||
                        t.operation == collective::Operation::reduce_scatter;
   const View image = parameters_.image_of(program_.slots[t.slot]);
-  const auto in = reduces || !image.empty() ? mirrors.reduced(t.axis, view, spec.algorithm, image)
+  const auto in = reduces || !image.empty() ? mirrors.reduced(t.axis, view, works_on_shared(spec), image)
                                             : mirrors.moved(t.axis, view);
   base::expect(view.empty() || axis.place(in) == at, "a buffer lies where its program says; transfer over",
                to_string(t.axis));
@@ -159,7 +159,7 @@ Bytes Executor::communication_bytes() const {
 std::vector<const comm::Collective*> Executor::reductions() const {
   std::vector<const comm::Collective*> all;
   for (const auto& t : transfers_of_run_)
-    if (t) all.push_back(t.get());
+    if (t && t->description().operation == collective::Operation::all_reduce) all.push_back(t.get());
   return all;
 }
 

@@ -34,6 +34,7 @@ Part part_of(const step::Instruction& instruction) {
     case Kind::pack:
     case Kind::unpack:
     case Kind::combine:
+    case Kind::share:
     case Kind::norm:
       return Part::other;
     case Kind::start:

@@ -35,6 +35,15 @@ Cut cut_of(const topology::GridExtent& grid, const step::PipelineOptions& pipeli
           .paces = paces_of_stages(grid, machine, speed)};
 }
 
+/// Whether several ranks update the same parameters.
+bool shares_parameters(const model::ModelSpec& model, const step::Plan& plan) {
+  for (int l = 0; l < static_cast<int>(model.layers.size()); ++l)
+    if (model.layers[static_cast<std::size_t>(l)].is_trained() &&
+        step::gradient_axes(plan, l) != topology::Axis::none)
+      return true;
+  return false;
+}
+
 }  // namespace
 
 step::Plan choose(const model::ModelSpec& model, const Request& request, const machine::Machine& machine,
@@ -55,6 +64,7 @@ step::Plan choose(const model::ModelSpec& model, const Request& request, const C
                   .norms = request.norms,
                   .split = request.split,
                   .gather = request.gather};
+  if (!shares_parameters(model, plan)) plan.split = step::Split::none;
   plan.partition =
       chosen.partition != nullptr
           ? *chosen.partition

@@ -24,13 +24,12 @@ void for_each_element(const step::Piece& piece, const model::ModelSpec& model, E
          (piece.first_row + i / piece.columns) * columns + piece.first_column + i % piece.columns);
 }
 
-/// How much of the vector of a role begins with slots in the window. On a host all parameters follow, or
-/// none: a vector is in one piece.
+/// How much of the vector of a role its slots in the window reach.
 Elements in_window(const step::Program& program, step::SlotRole role) {
   Elements end{};
   for (const auto& slot : program.slots)
     if (slot.role == role && slot.in_window) end = std::max(end, slot.first + slot.fixed);
-  return role == step::SlotRole::parameters && end > Elements(0) ? program.held_count : end;
+  return end;
 }
 
 double read(kernels::ConstView view, std::int64_t i) {
@@ -58,8 +57,9 @@ Parameters::Parameters(const step::Program& program, kernels::Device& device, co
   // Of a host the slots themselves lie in the window, of a device their images.
   const Elements gradients =
       is_host ? program.gradient_count : in_window(program, SlotRole::parameter_gradients);
-  const Elements weights = in_window(program, SlotRole::parameters);
+  Elements weights = in_window(program, SlotRole::parameters);
   const bool in_storage = !is_host || weights == Elements(0);
+  if (!in_storage) weights = program.held_count;  // a vector is in one piece
   const auto window_bytes =
       memory::padded(bytes_of(type, gradients)) + memory::padded(bytes_of(type, weights));
   window_ = data_axis.allocate_shared(window_bytes);

@@ -141,9 +141,12 @@ void list_tensors(Assembly& a, BucketId b) {
 /// Where the update finds the norms of its tensors.
 void make_norm_slot(Assembly& a, BucketId b) {
   if (!a.program.training || !a.plan.norms.of_tensors) return;
-  const auto tensors = std::ssize(a.program.buckets[b].tensors);
-  a.program.buckets[b].tensor_squares =
-      a.add_slot({.role = SlotRole::norm, .type = DataType::float64, .fixed = Elements(2) * tensors});
+  auto& bucket = a.program.buckets[b];
+  const Elements sums(2 * std::ssize(bucket.tensors));
+  Slot slot{.role = SlotRole::norm, .type = DataType::float64, .fixed = sums};
+  bucket.tensor_squares = a.add_slot(slot);
+  slot.fixed = sums * a.plan.grid.along(bucket.axis);
+  if (bucket.axis != topology::Axis::none && a.plan.grains == 0) bucket.share_squares = a.add_slot(slot);
 }
 
 }  // namespace

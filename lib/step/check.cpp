@@ -137,15 +137,20 @@ class Checker {
     std::vector reads{gradients, p_.metric_slot};
     if (p_.scale_slot) reads.push_back(*p_.scale_slot);
     if (takes_norms) reads.push_back(bucket.parameters);
-    if (i.phase == Phase::finish) reads.push_back(bucket.tensor_squares.value_or(SlotId()));
-    const std::vector writes = takes_norms ? std::vector{gradients, bucket.tensor_squares.value_or(SlotId())}
-                                           : std::vector{bucket.parameters};
+    const SlotId totals = bucket.tensor_squares.value_or(SlotId()),
+                 sums = bucket.share_squares.value_or(totals);
+    if (i.phase == Phase::finish) reads.push_back(sums);
+    std::vector writes = takes_norms ? std::vector{gradients, sums} : std::vector{bucket.parameters};
+    if (i.phase == Phase::finish && bucket.share_squares) writes.push_back(totals);
     if (i.reads != reads || i.writes != writes)
       return require(false, "is of another bucket, or does not read the loss and what clips");
     require((i.phase == Phase::none) != bucket.tensor_squares.has_value(),
             "has no norms, or does not use them");
     if (bucket.tensor_squares)
       require_equal(held(*bucket.tensor_squares), 2 * std::ssize(bucket.tensors), "the norms of its tensors");
+    if (bucket.share_squares)
+      require_equal(held(*bucket.share_squares), 2 * std::ssize(bucket.tensors) * p_.grid.along(bucket.axis),
+                    "the sums of shares");
     Elements parameters{};
     for (const auto u : bucket.units)
       parameters += p_.parameters[u].count();

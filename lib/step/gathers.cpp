@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "partita/base/error.hpp"
+
 namespace partita::step {
 namespace {
 
@@ -97,6 +99,7 @@ void insert_gathers(Program& program, Gather gather) {
   if (program.split != Split::parameter) return;
   Insertion insertion(program);
   const auto uses = uses_of(program, gather);
+  base::expect(uses.empty() || uses.front().first > 0, "a gather is started before it is waited for");
   for (Index k = 0; k < uses.size(); ++k)
     insertion.add(uses[k], k == 0 ? 0 : uses[k - 1].first);
   insertion.finish();

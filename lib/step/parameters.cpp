@@ -24,8 +24,7 @@ void place_parameters(Assembly& a, UnitId u, bool trained) {
     tensor = {.first = a.program.parameter_count,
               .count = parts[t].shape.elements(),
               .trained = trained,
-              .columns = parts[t].columns(),
-              .logical_columns = wholes[t].columns()};
+              .columns = parts[t].columns()};
     const std::int64_t columns_of_input = wholes[t].columns() / a.whole(u).input[0];
     if (cuts.outputs) tensor.first_row = placed.out.value.offsets[rank];
     if (cuts.inputs && parts[t].is_of_inputs)

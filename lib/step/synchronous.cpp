@@ -118,10 +118,17 @@ class Synchronous : public Synchronisation {
       auto statistics = whole;
       statistics.phase = Phase::statistics;
       statistics.reads.push_back(bucket.parameters);
-      statistics.writes = {gradients_of(bucket), *bucket.tensor_squares};
+      const SlotId sums = bucket.share_squares.value_or(*bucket.tensor_squares);
+      statistics.writes = {gradients_of(bucket), sums};
       a_.add(std::move(statistics));
       whole.phase = Phase::finish;
-      whole.reads.push_back(*bucket.tensor_squares);
+      whole.reads.push_back(sums);
+      if (bucket.share_squares) whole.writes.push_back(*bucket.tensor_squares);
+      if (bucket.is_split)
+        finish(begin({.operation = Operation::all_gather,
+                      .axis = bucket.axis,
+                      .purpose = Purpose::norm,
+                      .slot = sums}));
     }
     a_.add(std::move(whole));
   }

@@ -91,6 +91,7 @@ class SlowedBackend final : public Backend {
     fast_->add_sums(parts, in_tree, total);
   }
   void squares(ConstView x, View sum, Write write) override { fast_->squares(x, sum, write); }
+  void add_rows(ConstView rows, View total) override { fast_->add_rows(rows, total); }
   void clip(std::int64_t parts, ConstView squares, double limit, View scale) override {
     fast_->clip(parts, squares, limit, scale);
   }

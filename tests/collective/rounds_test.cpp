@@ -126,7 +126,9 @@ TEST(Rounds, AnAllGatherGivesAllRanksAllShares) {
                         .elements = n,
                         .cuts = even_cuts(p, n)};
         const auto all = of_all_ranks(spec, p, in_window);
-        if (!in_window) EXPECT_TRUE(Rendezvous(all).run()) << to_string(algorithm) << " p " << p;
+        if (!in_window) {
+          EXPECT_TRUE(Rendezvous(all).run()) << to_string(algorithm) << " p " << p;
+        }
         const auto gathered = Virtual(all, numbers(p, n), in_window).run();
         ASSERT_TRUE(gathered) << to_string(algorithm) << " p " << p << " n " << n;
         const auto brought = numbers(p, n);

@@ -175,6 +175,10 @@ void OnDevice::squares(ConstView x, View sum, Write write) {
   Call at(memory_);
   at.run([&, X = at(x), S = at(sum)] { backend_.squares(X, S, write); });
 }
+void OnDevice::add_rows(ConstView rows, View total) {
+  Call at(memory_);
+  at.run([&, R = at(rows), T = at(total)] { backend_.add_rows(R, T); });
+}
 void OnDevice::clip(std::int64_t parts, ConstView squares, double limit, View scale) {
   Call at(memory_);
   at.run([&, Q = at(squares), S = at(scale)] { backend_.clip(parts, Q, limit, S); });

@@ -98,6 +98,7 @@ class OnDevice final : public kernels::Backend {
                           double scale, View doutput, View sums) override;
   void add_sums(ConstView parts, bool in_tree, View total) override;
   void squares(ConstView x, View sum, Write) override;
+  void add_rows(ConstView rows, View total) override;
   void clip(std::int64_t parts, ConstView squares, double limit, View scale) override;
   void update(const kernels::OptimizerSpec&, const kernels::Update&) override;
   void direct(const kernels::OptimizerSpec&, const kernels::Update&, View u) override;

@@ -222,6 +222,18 @@ TEST(Norms, AreRootsOfSumsOfSquaresInDouble) {
     }
 }
 
+TEST(Norms, OfSharesAreAddedInTheirOrder) {
+  const double big = 9007199254740992.0;  // beside which a one is lost, unless another comes first
+  for (const auto& backend : backends()) {
+    const std::array<double, 8> rows{big, 1, 1, 1, -big, big, 1, -big};
+    std::array<double, 2> total{-7, -7};
+    backend->add_rows(std::span(rows), std::span(total));
+    EXPECT_EQ(total, (std::array{1.0, 2.0})) << backend->name();
+    backend->add_rows(std::span(rows).first(2), std::span(total));
+    EXPECT_EQ(total, (std::array{big, 1.0})) << backend->name();
+  }
+}
+
 TEST(Norms, ClipWhatIsLonger) {
   for (const auto& backend : backends()) {
     const std::array<double, 4> squares{1, 4, 9, 11};

@@ -136,8 +136,7 @@ inline std::vector<Decomposition> with_choices_in_turn(std::vector<Decomposition
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (const auto rule = optimizer_rules[i % std::size(optimizer_rules)]; can_split(rule, all[i].grid))
       all[i].rule = rule;
-    if (!kernels::describe(all[i].rule).takes_norms)
-      std::tie(all[i].split, all[i].gather) = splits[i % std::size(splits)];
+    std::tie(all[i].split, all[i].gather) = splits[i % std::size(splits)];
   }
   return all;
 }

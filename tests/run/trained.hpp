@@ -10,8 +10,8 @@
 
 namespace partita::tests {
 
-/// Whether ranks of the training that hold the same part of a layer hold the same bits; where all hold shares
-/// they do. Collective over the
+/// Whether ranks of the training that hold the same part of a layer hold the same bits. Nothing to compare
+/// where each holds shares of its own. Collective over the
 /// world, also where each rank trains alone.
 inline bool replicas_are_identical(const run::Training& training) {
   if (training.program().split == step::Split::parameter) return true;

@@ -75,7 +75,7 @@ class GridDraw {
     }
     g.request.norms = {.of_gradient = one_in(4), .of_tensors = g.chain.grid.tensor == 1 && one_in(6)};
     // Drawn by the seed alone: what else is drawn is the same with and without.
-    const bool splits = seed_ % 3 == 0 && !g.request.norms.of_tensors;
+    const bool splits = seed_ % 3 == 0;
     g.request.split = splits ? static_cast<step::Split>(1 + seed_ / 3 % 3) : step::Split::none;
     g.request.gather = static_cast<step::Gather>(seed_ % 2);
   }

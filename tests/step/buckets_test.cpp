@@ -110,10 +110,11 @@ std::set<SlotId> with_role(const Program& p, const std::vector<SlotId>& slots, S
 void expect_share_is_named(const Program& p, const Instruction& i) {
   ASSERT_TRUE(i.reads.size() == 1 && i.writes.size() == 1);
   const auto& bucket = p.buckets[*i.bucket];
-  if (i.reads.front() == bucket.parameters)
+  if (i.reads.front() == bucket.parameters) {
     EXPECT_EQ(p.slots[i.writes.front()].gathered_from, bucket.parameters);
-  else
+  } else {
     EXPECT_TRUE(i.reads.front() == bucket.gradients.front() && i.writes.front() == bucket.kept_gradients);
+  }
 }
 
 /// What every instruction says of parameters and their gradients, against the buckets.
@@ -191,11 +192,14 @@ void expect_slots_fill_vectors(const Program& p) {
       const auto& of_level = p.slots[bucket.gradients[level]];
       EXPECT_TRUE(owned.insert(bucket.gradients[level]).second) << "another bucket's";
       EXPECT_EQ(of_level.fixed, bucket.count);
-      if (!bucket.kept_gradients)
+      if (!bucket.kept_gradients) {
         EXPECT_EQ(of_level.first, logical + p.trained_count * static_cast<std::int64_t>(level));
+      }
       EXPECT_LE(of_level.first + of_level.fixed, p.gradient_count);
     }
-    if (bucket.kept_gradients) EXPECT_TRUE(owned.insert(*bucket.kept_gradients).second);
+    if (bucket.kept_gradients) {
+      EXPECT_TRUE(owned.insert(*bucket.kept_gradients).second);
+    }
     logical += bucket.count;
   }
   EXPECT_EQ(logical, p.trained_count);

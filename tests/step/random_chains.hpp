@@ -31,7 +31,7 @@ struct RandomChain {
             .pipeline = pipeline,
             .bucket_bytes = kernels::Bytes(64),
             .norms = {.of_gradient = batch % 3 == 0, .of_tensors = batch % 5 == 0},
-            .split = batch % 5 == 0 ? step::Split::none : static_cast<step::Split>(batch % 4),
+            .split = static_cast<step::Split>(batch % 4),
             .gather = static_cast<step::Gather>(batch % 2)};
   }
 };

@@ -319,6 +319,8 @@ class Backend {
   /// sum = Σ x² (or added to it), in float64. The order of the additions depends on the number of elements
   /// only.
   virtual void squares(ConstView x, View sum, Write) = 0;
+  /// total [n] = Σ of the rows [.., n], one after the other; float64.
+  virtual void add_rows(ConstView rows, View total) = 0;
   /// scale [2] float64 = (norm, factor): the root of Σ squares, and `clip_factor` of it. squares [ranks,
   /// parts] float64 are added part by part, of each in the order of the ranks.
   virtual void clip(std::int64_t parts, ConstView squares, double limit, View scale) = 0;

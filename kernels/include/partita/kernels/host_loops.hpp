@@ -50,6 +50,17 @@ void update_if_finite(const Update& on, ConstView read, View written, Body updat
     *on.non_finite_step = on.step->step;
 }
 
+inline void add_rows(ConstView rows, View total) {
+  const auto all = rows.as<double>();
+  const auto sums = total.as<double>();
+  for (std::size_t column = 0; column < sums.size(); ++column) {
+    double sum = 0;
+    for (std::size_t i = column; i < all.size(); i += sums.size())
+      sum += all[i];
+    sums[column] = sum;
+  }
+}
+
 inline void clip(std::int64_t parts, ConstView squares, double limit, View scale) {
   const auto all = squares.as<double>();
   const auto count = static_cast<std::size_t>(parts);

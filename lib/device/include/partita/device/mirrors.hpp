@@ -26,13 +26,12 @@ class Mirrors {
     return comm::Buffer(*mirrors_.back());
   }
 
-  /// For one that reduces by `algorithm`, which the host does where ranks do not reach each other's memory.
-  /// `image`: memory for it that somebody else owns; empty: its own.
-  comm::Buffer reduced(topology::Axis axis, kernels::View view, comm::Algorithm algorithm,
+  /// For one that reduces, or works on an image: the host does it where ranks do not reach each other's
+  /// memory, or it does not work there. `image`: memory for it that somebody else owns; empty: its own.
+  comm::Buffer reduced(topology::Axis axis, kernels::View view, bool works_on_shared,
                        kernels::View image = {}) {
     if (device_.is_host()) return view;
-    const bool reaches =
-        links_.along(axis) == DeviceLinks::Way::ipc && collective::works_on_shared(algorithm);
+    const bool reaches = links_.along(axis) == DeviceLinks::Way::ipc && works_on_shared;
     return reaches ? reached(view) : staged(view, image);
   }
 

@@ -170,9 +170,11 @@ class Executor {
   void norm(const step::Instruction&, Bound&);
   void share(const step::Instruction&, Bound&);
   [[nodiscard]] std::int64_t offset_of(const step::Bucket&) const;
+  [[nodiscard]] View parameters_of(const step::Bucket&, topology::Range part, Bound&) const;
   void update(const step::Instruction&, Bound&);
-  /// By the norms of a bucket's tensors: takes them, or uses them.
-  void update_by_norms(const step::Instruction&, Bound&, const kernels::Update& of_bucket);
+  /// By the norms of a bucket's tensors: takes them, or uses them for what this rank updates.
+  void take_norms(const step::Bucket&, View gradients, Bound&);
+  void update_by_norms(const step::Bucket&, topology::Range own, Bound&, const kernels::Update& whole);
   void combine(const step::Instruction&, Bound&);
   /// After an instruction: is what it wrote finite?
   void inspect(const step::Instruction&, Bound&);

@@ -164,6 +164,9 @@ struct Bucket {
   /// Where updates take norms: two sums of squares of each tensor, of the parameters and of what is to change
   /// them.
   std::optional<SlotId> tensor_squares = {};
+  /// The same sums of the share of each rank, one behind the other, which are added in this order whether
+  /// there is a split or not; none for one rank, and in the deterministic mode, which knows no shares.
+  std::optional<SlotId> share_squares = {};
 };
 
 /// A part of the parameters of a bucket.
@@ -213,12 +216,7 @@ struct TensorRange {
   Elements offset{};          ///< where in its bucket, or in the slot of untrained ones
   std::int64_t first_row = 0;
   std::int64_t first_column = 0, columns = 1;
-  std::int64_t logical_columns = 1;
   [[nodiscard]] Elements end() const { return first + count; }
-  /// The index in the logical tensor of element `i` of the part.
-  [[nodiscard]] std::int64_t logical(std::int64_t i) const {
-    return (first_row + i / columns) * logical_columns + first_column + i % columns;
-  }
 };
 
 /// The parameters of a unit in the order of `Layer::parameters()`. Trained ones lie one behind the other.

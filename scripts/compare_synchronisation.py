@@ -1,0 +1,66 @@
+"""What each way to synchronise sends, holds and takes, and how well the model is trained: a table in Markdown.
+
+Trains a run file on so many ranks (build/release/bin) once in every way and round, interleaved; all have the same seed. Bytes are all that
+crosses between ranks in a step of the whole job, by messages and through windows; memory is the largest of a rank, without the data set.
+Steps and ratios to the first way are medians over the rounds, of medians over the steps of a run.
+Usage: python3 scripts/compare_synchronisation.py [--config RUN.ini] [--ranks N] [--rounds N] [--epochs N] [-- KEYS…]
+KEYS go to every run, such as --train.optimizer=adam. Wants h5py and numpy.
+"""
+import argparse
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import h5py
+import numpy as np
+
+root = pathlib.Path(__file__).resolve().parents[1]
+train = root / "build/release/bin/partita-train"
+
+ways = {"all-reduce": [], "shares of states": ["--sync.split=state"], "shares of states, gradients": ["--sync.split=gradient"],
+        "shares of states, gradients, parameters": ["--sync.split=parameter"],
+        "the same, gathered once a step": ["--sync.split=parameter", "--sync.gather=step"]}
+bytes_columns = ("wire_bytes", "window_bytes_read", "window_bytes_written")
+memory_columns = ("parameters", "gradients", "optimizer_state", "activations", "communication_buffers")
+
+
+def result_of(options, keys, folder):
+    output = f"{folder}/r.h5"
+    command = ["mpiexec", "-n", str(options.ranks), str(train), f"--config={options.config}", f"--train.epochs={options.epochs}",
+               f"--output={output}", "--overwrite", *options.keys, *keys]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)}\n{done.stderr}")
+    with h5py.File(output) as file:
+        trained = file["traffic/activity"][:] == b"train"
+        return {"seconds": float(np.median(file["steps/seconds"][:])),
+                "bytes": sum(int(file["traffic"][column][:][trained].sum()) for column in bytes_columns) // len(file["steps/step"]),
+                "memory": int(max(sum(file["memory"][column][:] for column in memory_columns))),
+                "kept": int(max(sum(file["memory"][column][:] for column in memory_columns[:3]))),
+                "accuracy": [float(a) for a in file["epochs/test_accuracy"][:]]}
+
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--config", default="inputs/runs/digits_mlp.ini")
+parser.add_argument("--ranks", type=int, default=2)
+parser.add_argument("--rounds", type=int, default=5)
+parser.add_argument("--epochs", type=int, default=1)
+parser.add_argument("keys", nargs="*", metavar="KEYS")
+options = parser.parse_args()
+
+seen = {way: [] for way in ways}
+with tempfile.TemporaryDirectory() as folder:
+    for _ in range(options.rounds):
+        for way, keys in ways.items():
+            seen[way].append(result_of(options, keys, folder))
+print("| way | sent in a step, bytes | memory of a rank, MiB | of it parameters, gradients, states | step, ms | ratio | test accuracy, % |\n"
+      "|---|---|---|---|---|---|---|")
+first = seen[next(iter(ways))]
+for way, results in seen.items():
+    one = results[0]
+    ratio = statistics.median(mine["seconds"] / theirs["seconds"] for mine, theirs in zip(results, first))
+    accuracy = ", ".join(f"{100 * a:.2f}" for a in one["accuracy"])
+    print(f"| {way} | {one['bytes']:,} | {one['memory'] / 2**20:.2f} | {one['kept'] / 2**20:.2f} | "
+          f"{1e3 * statistics.median(r['seconds'] for r in results):.3f} | {ratio:.2f} | {accuracy} |")
