@@ -14,6 +14,7 @@ import numpy as np
 
 sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import jobs
+from tensors import parameters
 
 mpiexec, train, compare, source = sys.argv[1:5]
 sgd = ("--train.momentum=0.9",)
@@ -31,13 +32,6 @@ def trained(*arguments, **keys):
     result = run(*arguments, **keys)
     assert result.returncode == 0, (arguments, result)
     return result
-
-
-def parameters(model):
-    with h5py.File(model) as file:
-        found = {}
-        file["parameters"].visititems(lambda name, item: found.__setitem__(name, item[()]) if isinstance(item, h5py.Dataset) else None)
-        return found
 
 
 def manifest(folder, step):

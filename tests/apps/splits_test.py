@@ -14,6 +14,7 @@ import numpy as np
 
 sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import jobs
+from tensors import parameters
 
 mpiexec, train, simulate, compare, source = sys.argv[1:6]
 common = (f"--config={source}/inputs/runs/digits_mlp.ini", "--data.train-samples=100", "--data.test-samples=20", "--train.batch=20", "--train.precision=fp64",
@@ -33,13 +34,6 @@ def trained(*arguments, **keys):
     result = run(*arguments, **keys)
     assert result.returncode == 0, (arguments, result)
     return result
-
-
-def parameters(model):
-    with h5py.File(model) as file:
-        found = {}
-        file["parameters"].visititems(lambda name, item: found.__setitem__(name, item[()]) if isinstance(item, h5py.Dataset) else None)
-        return found
 
 
 def memory(split, ranks):
@@ -84,10 +78,8 @@ with tempfile.TemporaryDirectory() as folder:
             assert all(np.array_equal(models[split][tensor], models["none"][tensor]) for tensor in models["none"]), name
 
     # What the shards hold, the views show whole; any split goes on from any other.
-    with h5py.File(folder / "parameter-3.checkpoints" / "step-12" / "manifest.h5") as manifest:
-        shown = {}
-        manifest["parameters"].visititems(lambda name, item: shown.__setitem__(name, item[()]) if isinstance(item, h5py.Dataset) else None)
-        assert shown.keys() == models["parameter"].keys() and all(np.array_equal(shown[name], models["parameter"][name]) for name in shown)
+    shown = parameters(folder / "parameter-3.checkpoints" / "step-12" / "manifest.h5")
+    assert shown.keys() == models["parameter"].keys() and all(np.array_equal(shown[name], models["parameter"][name]) for name in shown)
     for start, split, ranks in (("parameter-3", "none", 2), ("none-2", "parameter", 3), ("state-3", "gradient", 3), ("gradient-2", "state", 1)):
         kept = folder / f"{start}.checkpoints"
         for entry in (kept / "step-12").iterdir():
