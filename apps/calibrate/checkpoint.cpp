@@ -53,7 +53,7 @@ double seconds_to_write(const Folder& folder, Bytes bytes) {
              {{.block = {.layer = "all", .name = "weight", .shape = shape, .rows = elements.value()},
              .weights = values.view(DataType::float32, elements),
              .states = {}}},
-             stored);
+             {}, stored);
          !part.advance();) {
     }
     seconds.push_back(base::now_seconds() - begin);

@@ -115,7 +115,9 @@ void print_memory(std::ostream& out, const predict::Subject& subject, const pred
   out << "\nmemory of rank " << ranks[static_cast<std::size_t>(most - rows.begin())]
       << ", which has most: " << most->total() << " bytes (parameters " << most->parameters << ", gradients "
       << most->gradients << ", optimizer state " << most->optimizer_state << ", activations "
-      << most->activations << ", inside communication " << most->communication_buffers << ")\n";
+      << most->activations << ", inside communication " << most->communication_buffers;
+  if (most->codec_state.value() > 0) out << ", codec state " << most->codec_state;
+  out << ")\n";
 }
 
 void print_bytes(std::ostream& out, const predict::Subject& subject, const predict::Prediction& prediction) {

@@ -26,6 +26,7 @@ class CpuBackend final : public Backend {
   std::string math_library() const override { return "oneDNN " + onednn_version(); }
   Device& device() override { return host_device(); }
   Layout image_layout() const override { return Layout::nhwc; }
+  Codecs* codecs() override { return codecs_.get(); }
 
   std::unique_ptr<Gemm> plan_gemm(const GemmShape& s) override { return cpu::plan_gemm(s); }
   std::unique_ptr<Convolution> plan_convolution(const ConvolutionShape& s) override {
@@ -134,6 +135,7 @@ class CpuBackend final : public Backend {
   }
 
   int threads_;
+  std::unique_ptr<Codecs> codecs_ = make_host_codecs(DataType::float32);
   std::map<std::int64_t, Bound> tanh_;
 };
 

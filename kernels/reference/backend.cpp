@@ -21,6 +21,7 @@ class ReferenceBackend final : public Backend {
   DataType type() const override { return data_type_of<T>(); }
   Device& device() override { return host_device(); }
   Layout image_layout() const override { return Layout::nchw; }
+  Codecs* codecs() override { return codecs_.get(); }
 
   std::unique_ptr<Gemm> plan_gemm(const GemmShape& s) override {
     return std::make_unique<ReferenceGemm<T>>(s);
@@ -189,6 +190,8 @@ class ReferenceBackend final : public Backend {
     for (std::size_t i = 0; i < O.size(); ++i)
       O[i] = f(A[i], B[i]);
   }
+
+  std::unique_ptr<Codecs> codecs_ = make_host_codecs(data_type_of<T>());
 };
 
 }  // namespace reference

@@ -124,6 +124,14 @@ std::vector<Violation> fit_to_world(RunOptions& options, int world) {
 
 namespace {
 
+step::Compression compression_of(const SyncOptions& sync) {
+  auto compression = sync.compression;
+  const bool halves = compression.codec == kernels::Codec::bf16 || compression.codec == kernels::Codec::fp16;
+  compression.residuals =
+      sync.error_feedback == ErrorFeedback::automatic ? !halves : sync.error_feedback == ErrorFeedback::on;
+  return compression;
+}
+
 /// In the deterministic mode one micro-batch a grain.
 plan::Request training_request(const RunOptions& options) {
   auto pipeline = pipeline_for(options, options.train.batch);
@@ -137,7 +145,44 @@ plan::Request training_request(const RunOptions& options) {
           .algorithm = options.sync.algorithm,
           .norms = step::norms_of(options.train.optimizer),
           .split = options.sync.split,
-          .gather = options.sync.gather};
+          .gather = options.sync.gather,
+          .compression = compression_of(options.sync)};
+}
+
+/// The largest rank of factors that makes a tensor of the model smaller; 0: none does.
+std::int64_t largest_rank(const model::ModelSpec& model) {
+  std::int64_t largest = 0;
+  for (const auto& layer : model.layers)
+    for (const auto& parameter : layer.parameters()) {
+      if (!layer.trains(parameter)) continue;
+      const auto columns = parameter.columns(), rows = parameter.shape.elements().value() / columns;
+      largest = std::max(largest, (rows * columns - 1) / (2 * (rows + columns)));
+    }
+  return largest;
+}
+
+void check_compression(const RunOptions& options, const plan::Request& request,
+                       std::vector<Violation>& violations) {
+  const auto& compression = request.compression;
+  if (!compression.is_on()) return;
+  const auto codec = compression.codec;
+  const auto refuse = [&](const std::string& what) {
+    violations.push_back({"sync.compress", std::string(to_string(codec)), what});
+  };
+  const bool of_values = codec != kernels::Codec::topk && codec != kernels::Codec::powersgd;
+  if (request.grains > 0)
+    refuse("excludes train.deterministic=true, whose sums are exact; the nearest is none");
+  if (request.split != step::Split::none && !of_values)
+    refuse("excludes sync.split, of whose shares it has no codes; the nearest are int8 and sign");
+  if (options.backend == Backend::cuda)
+    refuse("needs compute.backend=cpu or reference, which have codecs; on cuda the nearest is none");
+  if (codec != kernels::Codec::powersgd) return;
+  const auto largest = largest_rank(options.model);
+  if (largest == 0)
+    refuse("makes no tensor of this model smaller; the nearest is topk");
+  else if (compression.rank > largest)
+    violations.push_back({"sync.powersgd-rank", number(compression.rank),
+                          "makes no tensor of this model smaller; the nearest is " + number(largest)});
 }
 
 /// In the deterministic mode sums are those of whole tensors, which no rank has the gradients of.
@@ -194,6 +239,7 @@ std::optional<plan::Split> split_for_training(const RunOptions& options, const m
   auto request = training_request(options);
   check_norms(options, request, violations);
   check_split(options, request, violations);
+  check_compression(options, request, violations);
   request.speed = known.speed;
   return split(options.model, request, machine, violations, {known.placement, known.partition});
 }

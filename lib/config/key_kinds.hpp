@@ -164,6 +164,11 @@ inline std::string_view to_string(data::Task task) {
   return task == data::Task::classification ? "classification" : "regression";
 }
 
+inline std::string_view to_string(ErrorFeedback feedback) {
+  constexpr std::string_view words[] = {"auto", "on", "off"};
+  return words[static_cast<int>(feedback)];
+}
+
 /// One of a few words: an array or vector of values that have a to_string.
 template <class Values, class Get>
 Key choice(const std::string& name, const std::string& meaning, Values values, Get get,

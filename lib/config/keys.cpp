@@ -217,6 +217,24 @@ std::vector<Key> machine_keys() {
           std::array{step::Gather::use, step::Gather::step},
           [](O& o) -> auto& { return o.sync.gather; }).used_when(
           [](const O& o) { return has_peers(o) && o.sync.split == step::Split::parameter; }),
+      choice(
+          "sync.compress", "codec by which gradients are sent",
+          std::array{kernels::Codec::none, kernels::Codec::bf16, kernels::Codec::fp16, kernels::Codec::int8, kernels::Codec::sign,
+                     kernels::Codec::topk, kernels::Codec::powersgd},
+          [](O& o) -> auto& { return o.sync.compression.codec; }).used_when(has_peers),
+      choice(
+          "sync.error-feedback", "what a codec does not say is added to the next gradients; auto: but for bf16 and fp16",
+          std::array{ErrorFeedback::automatic, ErrorFeedback::on, ErrorFeedback::off},
+          [](O& o) -> auto& { return o.sync.error_feedback; }).used_when(
+          [](const O& o) { return has_peers(o) && o.sync.compression.is_on(); }),
+      number<double>(
+          "sync.topk-ratio", "part of each tensor's elements that topk sends; default: 0.01", {0, 1, true},
+          [](O& o) -> auto& { return o.sync.compression.ratio; }).used_when(
+          [](const O& o) { return has_peers(o) && o.sync.compression.codec == kernels::Codec::topk; }),
+      number<int>(
+          "sync.powersgd-rank", "of the factors of powersgd; default: 2", {1, 1 << 10},
+          [](O& o) -> auto& { return o.sync.compression.rank; }).used_when(
+          [](const O& o) { return has_peers(o) && o.sync.compression.codec == kernels::Codec::powersgd; }),
       number<int>(
           "sync.ranks-per-node", "imitates nodes of so many ranks; 0: the real nodes", {0, 1 << 20},
           [](O& o) -> auto& { return o.sync.ranks_per_node; }).used_when(has_peers),

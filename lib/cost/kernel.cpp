@@ -201,6 +201,19 @@ KernelKey key_of_update(const Program& program, const Instruction& i, std::strin
   return key;
 }
 
+/// Messages at a time; by powersgd factors.
+KernelKey key_of_code(const Program& program, const Instruction& i) {
+  const auto [values, pieces] = coded_by(program, i);
+  KernelKey key{.kernel = std::string(to_string(i.kind)),
+                .phase = std::string(to_string(program.compression.codec)),
+                .shape = {values.value(), pieces}};
+  if (program.compression.codec == kernels::Codec::powersgd && i.phase == Phase::finish &&
+      i.kind == Kind::encode)
+    key.phase += "-finish";
+  if (i.kind == Kind::encode && program.compression.residuals) key.phase += "+residual";
+  return key;
+}
+
 KernelKey key_by_kind(const Program& program, const Instruction& i, std::int64_t samples,
                       std::string_view optimizer) {
   switch (i.kind) {
@@ -217,6 +230,9 @@ KernelKey key_by_kind(const Program& program, const Instruction& i, std::int64_t
       return key_of_move(program, i, samples);
     case Kind::combine:
       return {.kernel = "combine", .shape = {gradients_of(program, *i.chunk)}};
+    case Kind::encode:
+    case Kind::decode:
+      return key_of_code(program, i);
     case Kind::share:
       return {.kernel = "share", .shape = {program.buckets[*i.bucket].share.value()}};
     case Kind::norm:

@@ -72,6 +72,9 @@ std::vector<Part> parts_in_caches(const std::string& kernel, const Run& run, ker
             {Of::bytes, bytes * s[2]}};
   if (s.size() == 2 && (kind == "norm" || kind == "update"))
     return {{Of::calls, s[1]}, {Of::bytes, bytes * s[0]}};
+  // By powersgd each value enters a product for each column of the factors.
+  if (s.size() == 2 && (kind == "encode" || kind == "decode"))
+    return {{Of::calls, s[1]}, {Of::bytes, bytes * s[0]}, {Of::flops, s[0] * s[1], false}};
   // Element by element; what comes with each sample besides is small.
   std::vector<Part> parts{{Of::calls, 1},
                           {Of::bytes, bytes * std::accumulate(s.begin(), s.end(), 1.0, std::multiplies<>())}};

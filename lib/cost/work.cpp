@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "partita/step/compression.hpp"
+
 namespace partita::cost {
 namespace {
 
@@ -71,6 +73,18 @@ Work of_norm(const Program& program, const Instruction& i, std::int64_t samples)
           .calls = tensors};
 }
 
+/// A value is read and written once, and once more where something is left of it; by powersgd each value
+/// enters a product for each column of the factors.
+Work of_code(const Program& program, const Instruction& i) {
+  const auto [values, pieces] = coded_by(program, i);
+  const bool leaves = i.kind == Kind::encode && program.compression.residuals;
+  const double products =
+      program.compression.codec == kernels::Codec::powersgd ? 2 * static_cast<double>(pieces) : 4;
+  return {.flops = products * static_cast<double>(values.value()),
+          .main = bytes_of(program.type, values * (leaves ? 4 : 2)),
+          .calls = pieces};
+}
+
 }  // namespace
 
 Squared squared_by(const Program& program, const Instruction& i) {
@@ -84,6 +98,30 @@ Squared squared_by(const Program& program, const Instruction& i) {
   squared.elements = bucket.is_split ? std::min(squared.elements, bucket.share)
                                      : Elements((squared.elements.value() + ranks - 1) / ranks);
   return squared;
+}
+
+Coded coded_by(const Program& program, const Instruction& i) {
+  const auto& bucket = program.buckets[*i.bucket];
+  const std::int64_t ranks = program.grid.along(bucket.axis);
+  const bool encodes = i.kind == Kind::encode, first = i.phase == Phase::none;
+  const Elements share((bucket.count.value() + ranks - 1) / ranks);
+  switch (program.compression.codec) {
+    case kernels::Codec::powersgd:
+      return {bucket.count, program.compression.rank};
+    case kernels::Codec::topk: {
+      Elements kept{};
+      for (const auto& tensor : largest_of(program, bucket))
+        kept += Elements(tensor.kept);
+      const auto tensors = std::ssize(bucket.tensors);
+      return encodes ? Coded{bucket.count, tensors} : Coded{kept * ranks, tensors * ranks};
+    }
+    default:
+      break;
+  }
+  if (!scatters_codes(program, bucket))
+    return encodes ? Coded{bucket.count, 1} : Coded{bucket.count * ranks, ranks};
+  if (first) return {share * (ranks - 1), ranks - 1};
+  return encodes ? Coded{share, 1} : Coded{bucket.count, ranks};
 }
 
 std::int64_t samples_of(const Program& program, const step::Unit& unit, std::int64_t samples) {
@@ -132,6 +170,9 @@ Work work_of(const Program& program, const Instruction& i, std::int64_t samples)
       return of_norm(program, i, samples);
     case Kind::update:
       return work_of_update(program.buckets[*i.bucket].share, program.type);
+    case Kind::encode:
+    case Kind::decode:
+      return of_code(program, i);
     case Kind::share:
       return {.main = bytes_of(program.type, program.buckets[*i.bucket].share * 2), .calls = 1};
     case Kind::combine: {

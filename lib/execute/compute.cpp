@@ -142,9 +142,11 @@ void Executor::backward(const step::Instruction& instruction, Bound& bound) {
 
 void Executor::norm(const step::Instruction& instruction, Bound& bound) {
   const View squares = bound.slot(program_.squares_slot);
-  if (instruction.phase == Phase::finish)
-    return backend_.clip(program_.norm_parts, squares, parameters_.optimizer().clip_norm.value_or(INFINITY),
-                         bound.slot(program_.scale_slot));
+  if (instruction.phase == Phase::finish) {
+    backend_.clip(program_.norm_parts, squares, parameters_.optimizer().clip_norm.value_or(INFINITY),
+                  bound.slot(program_.scale_slot));
+    return adapt_loss_scale(bound);
+  }
   if (!instruction.accumulates) backend_.zero(squares);
   if (!instruction.bucket) return;
   const auto& bucket = program_.buckets[*instruction.bucket];
@@ -301,6 +303,10 @@ void Executor::compute(const step::Instruction& instruction, Bound& bound, const
       return forward(instruction, bound);
     case Kind::backward:
       return backward(instruction, bound);
+    case Kind::encode:
+      return encode(instruction, bound);
+    case Kind::decode:
+      return decode(instruction, bound);
     case Kind::share:
       return share(instruction, bound);
     case Kind::norm:

@@ -46,6 +46,8 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
       mirrors_(device_, links_),
       position_(axes.world().position()) {
   base::expect(clock_ == nullptr || device_.is_host(), "virtual time is that of hosts");
+  base::expect(!program.training || !program.compression.is_on() || backend.codecs() != nullptr,
+               "gradients are encoded where there are codecs", backend.name());
   const auto& optimizer = parameters.optimizer();
   const bool takes_norms = kernels::describe(optimizer.rule).takes_norms;
   for (const auto& bucket : program.buckets)
@@ -237,6 +239,12 @@ void Executor::keep_time(const step::Instruction& instruction, double begin, dou
     case Kind::combine:
     case Kind::share:
     case Kind::norm:
+      break;
+    case Kind::encode:
+      spans.encode += end - begin;
+      break;
+    case Kind::decode:
+      spans.decode += end - begin;
       break;
   }
   spans.other += end - begin;

@@ -34,6 +34,8 @@ Part part_of(const step::Instruction& instruction) {
     case Kind::pack:
     case Kind::unpack:
     case Kind::combine:
+    case Kind::encode:
+    case Kind::decode:
     case Kind::share:
     case Kind::norm:
       return Part::other;

@@ -14,6 +14,7 @@
 #include "partita/predict/prediction.hpp"
 #include "partita/sim/simulate.hpp"
 #include "partita/step/check.hpp"
+#include "partita/step/compression.hpp"
 #include "partita/step/memory.hpp"
 #include "partita/step/traffic.hpp"
 
@@ -70,7 +71,10 @@ void describe_role(std::ostream& out, const step::Program& program, const model:
   describe_layers(out, program, model);
   out << "  memory in bytes: parameters " << parameters << ", gradients "
       << bytes_of(program.type, program.gradient_count) << ", optimizer state " << states_of_role
-      << ", activations and messages " << activations << "\n"
+      << ", activations and messages " << activations;
+  if (const auto carried = step::codec_state(program); carried.value() > 0)
+    out << ", codec state " << carried;
+  out << "\n"
       << "  payload of a step by axis, operation, purpose, and what its rounds exchange\n";
   describe_traffic(out, program, batch, site);
 }

@@ -14,6 +14,7 @@
 #include "partita/kernels/cpu/library.hpp"
 #include "partita/kernels/cuda/devices.hpp"
 #include "partita/results/version.hpp"
+#include "partita/step/compression.hpp"
 
 namespace partita::job {
 namespace {
@@ -178,7 +179,8 @@ void update_costs(results::RunRecord& record, comm::Communicator& world, const s
                                               .gradients = bytes_of(program.type, program.gradient_count),
                                               .optimizer_state = executor.optimizer_state_bytes(),
                                               .activations = executor.activation_bytes(),
-                                              .communication_buffers = executor.communication_bytes()}};
+                                              .communication_buffers = executor.communication_bytes(),
+                                              .codec_state = step::codec_state(program)}};
   record.memory.clear();
   for (const auto& of_rank : world.gather_rows(mine, 0, Purpose::control))
     record.memory.push_back(of_rank.front());

@@ -32,7 +32,7 @@ void keep_most(std::vector<results::MemoryRow>& rows, const std::vector<results:
   using Row = results::MemoryRow;
   for (std::size_t r = 0; r < std::min(rows.size(), earlier.size()); ++r)
     for (const auto kind : {&Row::parameters, &Row::gradients, &Row::optimizer_state, &Row::activations,
-                            &Row::communication_buffers})
+                            &Row::communication_buffers, &Row::codec_state})
       rows[r].*kind = std::max(rows[r].*kind, earlier[r].*kind);
 }
 

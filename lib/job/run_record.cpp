@@ -7,6 +7,8 @@
 #include <set>
 #include <tuple>
 
+#include "partita/step/traffic.hpp"
+
 namespace partita::job {
 namespace {
 
@@ -128,6 +130,32 @@ void add_anatomy(const results::RunRecord& record, std::vector<results::Figure>&
   if (record.attributes.grid.pipeline > 1) figures.push_back({"bubble_fraction", bubble / total, "1"});
 }
 
+/// What codes of gradients take of a step, and save; of rank 0. Beside a network that carries fewer bytes a
+/// second than `break_even_bandwidth` a rank they pay for themselves.
+void add_codecs(const run::Training& training, std::int64_t batch, std::vector<results::Figure>& figures) {
+  const auto& program = training.program();
+  if (!program.compression.is_on()) return;
+  std::vector<double> encode, decode;
+  const auto& steps = training.steps();
+  for (std::size_t i = std::min<std::size_t>(5, steps.size()); i < steps.size(); ++i)
+    encode.push_back(steps[i].spans.encode), decode.push_back(steps[i].spans.decode);
+  if (encode.empty()) return;
+  const auto median = [](std::vector<double>& values) {
+    const auto middle = values.begin() + std::ssize(values) / 2;
+    std::ranges::nth_element(values, middle);
+    return *middle;
+  };
+  const auto [dense, coded] = step::coded_traffic(program, 0, batch);
+  const double encoding = median(encode), decoding = median(decode);
+  figures.push_back({"encode_time", encoding, "s"});
+  figures.push_back({"decode_time", decoding, "s"});
+  figures.push_back({"dense_bytes", static_cast<double>(dense.value()), "byte"});
+  figures.push_back({"coded_bytes", static_cast<double>(coded.value()), "byte"});
+  if (encoding + decoding > 0)
+    figures.push_back({"break_even_bandwidth",
+                       static_cast<double>((dense - coded).value()) / (encoding + decoding), "byte/s"});
+}
+
 }  // namespace
 
 void add_timeline(results::RunRecord& record, comm::Communicator& world, const model::ModelSpec& model,
@@ -163,6 +191,7 @@ std::vector<results::Figure> figures_of_merit(const results::RunRecord& record, 
   }
   if (seconds > 0) figures.push_back({"throughput", samples / seconds, "samples/s"});
   add_anatomy(record, figures);
+  add_codecs(training, record.attributes.batch, figures);
   if (!record.epochs.empty()) {
     figures.push_back({"train_loss", record.epochs.back().train_loss, "1"});
     if (std::isfinite(record.epochs.back().test_loss))

@@ -63,8 +63,9 @@ step::Plan choose(const model::ModelSpec& model, const Request& request, const C
                   .all_reduces = {.algorithm = request.algorithm, .nearest_first = request.grains > 0},
                   .norms = request.norms,
                   .split = request.split,
-                  .gather = request.gather};
-  if (!shares_parameters(model, plan)) plan.split = step::Split::none;
+                  .gather = request.gather,
+                  .compression = request.compression};
+  if (!shares_parameters(model, plan)) plan.split = step::Split::none, plan.compression = {};
   plan.partition =
       chosen.partition != nullptr
           ? *chosen.partition

@@ -12,6 +12,7 @@
 #include "partita/memory/arena.hpp"
 #include "partita/sim/costs.hpp"
 #include "partita/step/alike.hpp"
+#include "partita/step/compression.hpp"
 #include "partita/step/memory.hpp"
 #include "partita/step/traffic.hpp"
 
@@ -241,7 +242,8 @@ std::vector<results::MemoryRow> memory_of(const Subject& subject, const step::Ro
          .gradients = bytes_of(program.type, program.gradient_count),
          .optimizer_state = bytes_of(program.type, program.state_count) * states,
          .activations = step::plan_memory(program, at.data, batches.front(), memory::alignment).total,
-         .communication_buffers = communication_bytes(subject, program, rank, batches)});
+         .communication_buffers = communication_bytes(subject, program, rank, batches),
+         .codec_state = step::codec_state(program)});
   }
   return rows;
 }

@@ -76,6 +76,14 @@ class GroupWriter {
       if (name == dimension) return scale(name, units, values);
     column(name, units, values, {dimension});
   }
+  /// One that the first files of this schema lack, and those in which no row has anything to say there.
+  template <class Row, class Get>
+  void later_field(const std::string& name, const std::string& units, const std::vector<Row>& rows,
+                   const std::string& dimension, Get get) {
+    const std::decay_t<decltype(get(rows[0]))> nothing{};
+    if (std::ranges::any_of(rows, [&](const Row& row) { return get(row) != nothing; }))
+      field(name, units, rows, dimension, get);
+  }
 
  private:
   struct Scale {
@@ -151,6 +159,11 @@ class GroupReader {
     for (std::size_t i = 0; i < rows.size(); ++i)
       convert(values[i], get(rows[i]), place);
   }
+  template <class Row, class Get>
+  void later_field(const std::string& name, const std::string& units, std::vector<Row>& rows,
+                   const std::string& dimension, Get get) {
+    if (hdf5::exists(id(), name)) field(name, units, rows, dimension, get);
+  }
 
  private:
   GroupReader(hdf5::Group group, const GroupReader* parent) : group_(std::move(group)), parent_(parent) {}
@@ -173,9 +186,12 @@ class GroupReader {
   std::map<std::string, hsize_t> scales_;
 };
 
+/// Whether all files of the schema have a column.
+enum class Since { always, later };
+
 /// The rows of one table: `describe(fields)` calls `fields(name, units, get)` for each column, where `get`
-/// picks the member of a row. The dimension is numbered, unless a column bears its name. A table without rows
-/// has no group.
+/// picks the member of a row; a fourth argument says that the first files lack it. The dimension is numbered,
+/// unless a column bears its name. A table without rows has no group.
 template <class Archive, class Rows, class Describe>
 void exchange_rows(Archive& group, const std::string& dimension, bool numbered, Rows& rows,
                    Describe describe) {
@@ -184,8 +200,11 @@ void exchange_rows(Archive& group, const std::string& dimension, bool numbered, 
     group.index(dimension, extent);
     if constexpr (!Archive::writes) rows.resize(static_cast<std::size_t>(extent));
   }
-  describe([&](const std::string& name, const std::string& units, auto get) {
-    group.field(name, units, rows, dimension, get);
+  describe([&](const std::string& name, const std::string& units, auto get, Since since = Since::always) {
+    if (since == Since::always)
+      group.field(name, units, rows, dimension, get);
+    else
+      group.later_field(name, units, rows, dimension, get);
   });
 }
 

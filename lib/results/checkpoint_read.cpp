@@ -35,10 +35,10 @@ std::vector<std::byte> read_vouched(const fs::path& folder, const StoredFile& st
 /// As of a model's text: no count of elements can overflow.
 constexpr double most_elements = 0x1p40;
 
-void check_blocks(const Manifest& manifest) {
+void check_blocks(const Manifest& manifest, const std::vector<Block>& blocks) {
   if (manifest.type != kernels::DataType::float32 && manifest.type != kernels::DataType::float64)
     throw hdf5::Failure("parameters are of no type that a training has");
-  for (const auto& b : manifest.blocks) {
+  for (const auto& b : blocks) {
     const bool known = b.file >= 0 && b.file < static_cast<std::int64_t>(manifest.shards.size());
     const std::int64_t rows = b.shape.rank() > 0 ? b.shape[0] : 0;
     const std::int64_t columns = rows > 0 ? b.shape.elements().value() / rows : 0;
@@ -58,14 +58,16 @@ std::vector<GroupPath> paths_of_states(const hdf5::File& shard, const Manifest& 
 }
 
 template <class T>
-std::vector<T> values_of(const hdf5::File& shard, const GroupPath& path, const Block& block) {
+std::vector<T> values_of(const hdf5::File& shard, const GroupPath& path, const Block& block,
+                         std::optional<std::int64_t> columns = {}) {
   auto group = hdf5::open_group(shard.id(), path.front());
   for (std::size_t i = 1; i < path.size(); ++i)
     group = hdf5::open_group(group.get(), path[i]);
   const auto layer = hdf5::open_group(group.get(), block.layer);
   hdf5::Extents extents;
   auto column = hdf5::read_column<T>(layer.get(), block.dataset(), extents);
-  if (static_cast<std::int64_t>(column.size()) != block.rows * block.columns)
+  const auto size = static_cast<std::int64_t>(column.size());
+  if (columns ? size == 0 || size % *columns != 0 : size != block.rows * block.columns)
     throw hdf5::Failure(block.layer + " " + block.name + " has another size than its block");
   return column;
 }
@@ -82,6 +84,14 @@ void take_values(const hdf5::File& shard, const Manifest& manifest, const Block&
   for (const auto& state : states)
     filled.states.emplace_back(std::span<const T>(state));
   take(filled);
+}
+
+template <class T>
+void take_carried(const hdf5::File& shard, CarriedKind kind, const Block& block,
+                  const std::function<void(const CarriedBlock&)>& take) {
+  const auto columns = kind == CarriedKind::basis ? std::optional(block.columns) : std::nullopt;
+  const auto values = values_of<T>(shard, path_of(kind), block, columns);
+  take({.kind = kind, .block = block, .values = std::span<const T>(values)});
 }
 
 }  // namespace
@@ -118,7 +128,10 @@ Manifest read_manifest(const fs::path& folder) {
     if (manifest.states.empty()) manifest.states = {former_state};
     if (manifest.first_update < 0 || manifest.first_update > manifest.progress.step)
       throw hdf5::Failure("the optimizer's states begin outside of the training");
-    check_blocks(manifest);
+    for (const auto* blocks : {&manifest.blocks, &manifest.residuals, &manifest.bases})
+      check_blocks(manifest, *blocks);
+    if (!(manifest.loss_scale >= 0) || !(manifest.loss_scale_steps >= 0))
+      throw hdf5::Failure("the loss scale is none");
   });
   return manifest;
 }
@@ -135,6 +148,25 @@ void read_shard(const fs::path& folder, const Manifest& manifest, std::int64_t f
                             else
                               take_values<float>(file, manifest, block, take);
                           }
+                        });
+}
+
+void read_carried(const fs::path& folder, const Manifest& manifest, std::int64_t file_index,
+                  const std::function<void(const CarriedBlock&)>& take) {
+  const auto& stored = manifest.shards[static_cast<std::size_t>(file_index)];
+  read_vouched_document(folder / stored.name, read_vouched(folder, stored), "checkpoint shard",
+                        [&](const hdf5::File& file) {
+                          const auto take_all = [&](CarriedKind kind, const std::vector<Block>& blocks) {
+                            for (const auto& block : blocks) {
+                              if (block.file != file_index) continue;
+                              if (manifest.type == kernels::DataType::float64)
+                                take_carried<double>(file, kind, block, take);
+                              else
+                                take_carried<float>(file, kind, block, take);
+                            }
+                          };
+                          take_all(CarriedKind::residual, manifest.residuals);
+                          take_all(CarriedKind::basis, manifest.bases);
                         });
 }
 

@@ -46,8 +46,8 @@ void exchange_files(Archive& root, const std::string& group, T& files) {
 }
 
 template <class Archive, class T>
-void exchange_blocks(Archive& root, T& blocks) {
-  exchange_table(root, "blocks", "block", true, blocks, [](auto field) {
+void exchange_blocks(Archive& root, const std::string& group, T& blocks) {
+  exchange_table(root, group, "block", true, blocks, [](auto field) {
     field(
         "layer", "", [](auto& r) -> auto& { return r.layer; });
     field(
@@ -88,6 +88,7 @@ void exchange_states(Archive& root, T& states) {
 using GroupPath = std::vector<std::string>;
 inline GroupPath path_of_weights() { return {"parameters"}; }
 inline GroupPath path_of_state(const std::string& state) { return {"optimizer", state}; }
+inline GroupPath path_of(CarriedKind kind) { return {kind == CarriedKind::residual ? "residual" : "basis"}; }
 
 /// Checkpoints that do not name the optimizer's states have this one, in this group.
 inline constexpr const char *former_state = "velocity", *former_group = "velocities";
@@ -106,7 +107,13 @@ void exchange_manifest(Archive& root, T& manifest) {
   exchange_progress(root, manifest.progress);
   exchange_files(root, "shards", manifest.shards);
   exchange_files(root, "result", manifest.result);
-  exchange_blocks(root, manifest.blocks);
+  exchange_blocks(root, "blocks", manifest.blocks);
+  exchange_blocks(root, "residuals", manifest.residuals);
+  exchange_blocks(root, "bases", manifest.bases);
+  if (!Archive::writes || manifest.loss_scale > 0) {
+    root.later_attribute("loss_scale", manifest.loss_scale);
+    root.later_attribute("loss_scale_steps", manifest.loss_scale_steps);
+  }
 }
 
 }  // namespace partita::results

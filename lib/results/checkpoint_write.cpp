@@ -161,6 +161,20 @@ base::Sliced write_block(const hdf5::File& file, GroupPath path, Block block, ke
   }
 }
 
+/// As one vector: its block says of what it is.
+base::Sliced write_carried(const hdf5::File& file, CarriedBlock carried) {
+  const auto layer = group_in(group_at(file, path_of(carried.kind)).get(), carried.block.layer);
+  const auto n = carried.values.size().value();
+  const auto dataset = hdf5::create_tensor(layer.get(), carried.block.dataset(), carried.values.type(),
+                                           {static_cast<hsize_t>(n)}, slice_bytes);
+  const auto at_once = static_cast<std::int64_t>(slice_bytes) / kernels::size_of(carried.values.type());
+  for (std::int64_t i = 0; i < n; i += at_once) {
+    const auto count = std::min(at_once, n - i);
+    hdf5::write_rows(dataset, i, count, carried.values.slice(Elements(i), Elements(count)));
+    co_yield base::next_slice;
+  }
+}
+
 /// Whole tensors over the files of the blocks.
 void create_views(const hdf5::File& file, const Manifest& manifest, const GroupPath& path,
                   bool trained_only) {
@@ -229,8 +243,11 @@ base::Sliced write_image(fs::path path, std::vector<std::byte> image, StoredFile
 }
 
 base::Sliced write_shard(fs::path folder, int rank, std::vector<std::string> states,
-                         std::vector<FilledBlock> blocks, StoredFile& stored) {
+                         std::vector<FilledBlock> blocks, std::vector<CarriedBlock> carried,
+                         StoredFile& stored) {
   Bytes expected(least_shard);
+  for (const auto& block : carried)
+    expected += block.values.bytes();
   for (const auto& block : blocks)
     expected += block.weights.bytes() * (1 + std::ssize(block.states));
   auto file = hdf5::File::create(static_cast<std::size_t>(expected.value()));
@@ -243,6 +260,9 @@ base::Sliced write_shard(fs::path folder, int rank, std::vector<std::string> sta
            !part.advance();)
         co_yield base::next_slice;
   }
+  for (const auto& block : carried)
+    for (auto part = write_carried(file, block); !part.advance();)
+      co_yield base::next_slice;
   const auto path = folder / ("shard-" + std::to_string(rank) + ".h5");
   for (auto part = write_image(path, file.close(), stored); !part.advance();)
     co_yield base::next_slice;

@@ -162,6 +162,7 @@ void add_memory(std::vector<MetricValue>& metrics, const RunRecord& run) {
   largest("parameters", &MemoryRow::parameters);
   largest("gradients", &MemoryRow::gradients);
   largest("optimizer_state", &MemoryRow::optimizer_state);
+  largest("codec_state", &MemoryRow::codec_state);
   largest("activations", &MemoryRow::activations);
   largest("communication_buffers", &MemoryRow::communication_buffers);
 }

@@ -134,6 +134,8 @@ void exchange_memory(Archive& root, T& memory) {
         "activations", "byte", [](auto& r) -> auto& { return r.activations; });
     field(
         "communication_buffers", "byte", [](auto& r) -> auto& { return r.communication_buffers; });
+    field(
+        "codec_state", "byte", [](auto& r) -> auto& { return r.codec_state; }, Since::later);
   });
 }
 

@@ -41,8 +41,9 @@ Training::Training(const model::ModelSpec& model, const step::Plan& plan, const 
                                                               .batch = evaluation_batch * plan.grid.data,
                                                               .device_messages = options.device_messages});
   if (!options.checkpoint.dir.empty())
-    checkpointer_ = std::make_unique<state::Checkpointer>(world, model, *parameters_, options.checkpoint,
-                                                          step::owned_pieces(roles()));
+    checkpointer_ =
+        std::make_unique<state::Checkpointer>(world, model, *parameters_, options.checkpoint,
+                                              step::owned_pieces(roles()), step::carried_by(roles()));
 }
 
 Training::~Training() = default;
@@ -129,6 +130,8 @@ Evaluator::Means Training::evaluate() {
 void Training::restore(const std::filesystem::path& folder, const results::Manifest& manifest,
                        std::vector<EpochRow> epochs) {
   state::restore(folder, manifest, model_, training_program_, *parameters_);
+  if (plan_.compression.is_on())
+    state::restore_carried(folder, manifest, model_, step::carried_by(roles()), world_.rank(), *parameters_);
   progress_ = manifest.progress;
   checkpointed_step_ = committed_step_ = progress_.step;
   epochs_ = std::move(epochs);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "blocks.hpp"
 #include "partita/base/clock.hpp"
 #include "partita/base/error.hpp"
 #include "partita/base/paths.hpp"
@@ -19,19 +20,8 @@ constexpr double share_of_steps = 0.01;
 std::vector<results::Block> blocks_of(const std::vector<step::Piece>& pieces, const model::ModelSpec& model,
                                       std::int64_t file) {
   std::vector<results::Block> blocks;
-  for (const auto& piece : pieces) {
-    const auto& layer = model.layers[static_cast<std::size_t>(piece.layer)];
-    const auto parameter = layer.parameters()[static_cast<std::size_t>(piece.tensor)];
-    blocks.push_back({.layer = layer.name,
-                      .name = std::string(parameter.name),
-                      .shape = parameter.shape,
-                      .first_row = piece.first_row,
-                      .rows = piece.rows,
-                      .first_column = piece.first_column,
-                      .columns = piece.columns,
-                      .trained = piece.trained,
-                      .file = file});
-  }
+  for (const auto& piece : pieces)
+    blocks.push_back(block_of(piece, model, file));
   results::number_parts(blocks);
   return blocks;
 }
@@ -73,14 +63,29 @@ class CheckpointActivity {
 
 }  // namespace
 
+results::Block block_of(const step::Piece& piece, const model::ModelSpec& model, std::int64_t file) {
+  const auto& layer = model.layers[static_cast<std::size_t>(piece.layer)];
+  const auto parameter = layer.parameters()[static_cast<std::size_t>(piece.tensor)];
+  return {.layer = layer.name,
+          .name = std::string(parameter.name),
+          .shape = parameter.shape,
+          .first_row = piece.first_row,
+          .rows = piece.rows,
+          .first_column = piece.first_column,
+          .columns = piece.columns,
+          .trained = piece.trained,
+          .file = file};
+}
+
 Checkpointer::Checkpointer(comm::Communicator& world, const model::ModelSpec& model,
                            const Parameters& parameters, CheckpointOptions options,
-                           std::vector<std::vector<step::Piece>> owned)
+                           std::vector<std::vector<step::Piece>> owned, step::Carried carried)
     : world_(world),
       model_(model),
       parameters_(parameters),
       options_(std::move(options)),
       owned_(std::move(owned)),
+      carried_(std::move(carried)),
       receipts_(static_cast<std::size_t>(world.size())) {
   std::vector<std::int64_t> cuts(receipts_.size() + 1);
   for (std::size_t r = 0; r < cuts.size(); ++r)
@@ -92,14 +97,19 @@ Checkpointer::Checkpointer(comm::Communicator& world, const model::ModelSpec& mo
 
 Checkpointer::~Checkpointer() = default;
 
-/// The pieces that this rank owns, and the optimizer's states of them, one after the other.
-std::vector<results::FilledBlock> Checkpointer::copy_owned() {
-  const auto& pieces = owned_[static_cast<std::size_t>(world_.rank())];
+/// The pieces that this rank owns, and the optimizer's states of them, one after the other; then what it
+/// carries.
+Checkpointer::Copied Checkpointer::copy_state() {
+  const auto me = static_cast<std::size_t>(world_.rank());
+  const auto& pieces = owned_[me];
   const kernels::ConstView weights = parameters_.weights_on_host();
   const auto states = parameters_.states_on_host();
   kernels::Bytes total{};
   for (const auto& p : pieces)
     total += bytes_of(weights.type(), p.elements() * (p.trained ? 1 + std::ssize(states) : 1));
+  for (const auto* carried : {&carried_.residuals[me], &carried_.bases[me]})
+    for (const auto& c : *carried)
+      if (c.is_own) total += bytes_of(weights.type(), c.count);
   if (static_cast<std::int64_t>(copy_.bytes().size()) < total.value()) copy_ = memory::HostBuffer(total);
   char* next = reinterpret_cast<char*>(copy_.bytes().data());
   const auto copy = [&](kernels::ConstView source) {
@@ -108,7 +118,8 @@ std::vector<results::FilledBlock> Checkpointer::copy_owned() {
     next += source.bytes().value();
     return target;
   };
-  std::vector<results::FilledBlock> blocks;
+  Copied copied;
+  auto& blocks = copied.owned;
   const auto described = blocks_of(pieces, model_, world_.rank());
   for (std::size_t i = 0; i < pieces.size(); ++i) {
     const auto& p = pieces[i];
@@ -118,7 +129,19 @@ std::vector<results::FilledBlock> Checkpointer::copy_owned() {
     for (const auto& state : states)
       blocks.back().states.push_back(copy(state.slice(p.state, p.elements())));
   }
-  return blocks;
+  const auto carry = [&](results::CarriedKind kind, const std::vector<step::CarriedPiece>& carried,
+                         kernels::View all) {
+    for (const auto& c : carried)
+      if (c.is_own)
+        copied.carried.push_back({.kind = kind,
+                                  .block = block_of(c.piece, model_, world_.rank()),
+                                  .values = copy(all.slice(c.first, c.count))});
+  };
+  carry(results::CarriedKind::residual, carried_.residuals[me], parameters_.residuals());
+  carry(results::CarriedKind::basis, carried_.bases[me], parameters_.basis());
+  if (const auto scale = parameters_.loss_scale(); !scale.empty())
+    std::ranges::copy(scale.as<double>(), loss_scale_.begin());
+  return copied;
 }
 
 std::vector<std::string> Checkpointer::state_names() const {
@@ -154,13 +177,14 @@ std::int64_t Checkpointer::finish() {
 base::Sliced Checkpointer::write(results::TrainingProgress progress, std::vector<std::byte> result) {
   auto& mine = receipts_[static_cast<std::size_t>(world_.rank())];
   mine = {};
-  auto blocks = copy_owned();
+  auto copied = copy_state();
   co_yield base::next_slice;
   results::StoredFile shard;
   try {
-    if (!blocks.empty()) {
+    if (!copied.owned.empty() || !copied.carried.empty()) {
       const auto folder = make_checkpoint_folder(options_.dir, progress.step);
-      for (auto part = results::write_shard(folder, world_.rank(), state_names(), std::move(blocks), shard);
+      for (auto part = results::write_shard(folder, world_.rank(), state_names(), std::move(copied.owned),
+                                            std::move(copied.carried), shard);
            !part.advance();)
         co_yield base::next_slice;
     }
@@ -195,10 +219,16 @@ results::Manifest Checkpointer::manifest(const results::TrainingProgress& progre
   manifest.states = state_names();
   manifest.first_update = parameters_.first_update();
   manifest.progress = progress;
+  manifest.loss_scale = loss_scale_[0], manifest.loss_scale_steps = loss_scale_[1];
   for (std::size_t r = 0; r < receipts_.size(); ++r) {
     if (receipts_[r].bytes == 0) continue;
-    const auto blocks = blocks_of(owned_[r], model_, static_cast<std::int64_t>(manifest.shards.size()));
+    const auto file = std::ssize(manifest.shards);
+    const auto blocks = blocks_of(owned_[r], model_, file);
     manifest.blocks.insert(manifest.blocks.end(), blocks.begin(), blocks.end());
+    for (const auto& c : carried_.residuals[r])
+      manifest.residuals.push_back(block_of(c.piece, model_, file));
+    for (const auto& c : carried_.bases[r])
+      if (c.is_own) manifest.bases.push_back(block_of(c.piece, model_, file));
     manifest.shards.push_back({.name = "shard-" + std::to_string(r) + ".h5",
                                .bytes = kernels::Bytes(receipts_[r].bytes),
                                .sha256 = {receipts_[r].sha256.begin(), receipts_[r].sha256.end()}});

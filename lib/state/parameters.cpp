@@ -7,6 +7,8 @@
 #include <string>
 
 #include "partita/base/error.hpp"
+#include "partita/kernels/philox.hpp"
+#include "partita/step/compression.hpp"
 
 namespace partita::state {
 
@@ -30,6 +32,16 @@ Elements in_window(const step::Program& program, step::SlotRole role) {
   for (const auto& slot : program.slots)
     if (slot.role == role && slot.in_window) end = std::max(end, slot.first + slot.fixed);
   return end;
+}
+
+/// Small gradients are multiplied by it before fp16 rounds them (Micikevicius et al. 2018, arXiv:1710.03740).
+constexpr double first_loss_scale = 65536;
+
+kernels::Bytes bytes_of_codecs(const step::Program& program) {
+  const auto scale =
+      program.loss_scale_slot ? bytes_of(kernels::DataType::float64, Elements(2)) : kernels::Bytes(0);
+  return memory::padded(bytes_of(program.type, program.residual_count)) +
+         memory::padded(bytes_of(program.type, program.basis_count)) + memory::padded(scale);
 }
 
 double read(kernels::ConstView view, std::int64_t i) {
@@ -72,11 +84,18 @@ Parameters::Parameters(const step::Program& program, kernels::Device& device, co
   const auto weight_bytes =
       in_storage ? memory::padded(bytes_of(type, program.held_count)) : kernels::Bytes(0);
   storage_ = memory::shareable(
-      device, weight_bytes + memory::padded(bytes_of(type, program.state_count)) * std::ssize(names));
+      device, weight_bytes + memory::padded(bytes_of(type, program.state_count)) * std::ssize(names) +
+                  bytes_of_codecs(program));
   memory::Arena arena(storage_.bytes());
   if (in_storage) weights_ = arena.allocate(type, program.held_count);
   for (std::size_t s = 0; s < names.size(); ++s)
     states_.push_back(arena.allocate(type, program.state_count));
+  residuals_ = arena.allocate(type, program.residual_count);
+  basis_ = arena.allocate(type, program.basis_count);
+  if (program.loss_scale_slot) {
+    loss_scale_ = arena.allocate(kernels::DataType::float64, Elements(2));
+    loss_scale_.as<double>()[0] = first_loss_scale;
+  }
   if (is_host) return;
   gradient_storage_ = memory::shareable(device, bytes_of(type, program.gradient_count));
   gradients_ = gradient_storage_.view(type, program.gradient_count);
@@ -92,6 +111,21 @@ Parameters::~Parameters() {
 std::vector<std::span<std::byte>> Parameters::shared_memory() const {
   if (device_.is_host()) return {};
   return {gradient_storage_.bytes(), storage_.bytes()};
+}
+
+const View& Parameters::vector_of(SlotRole role) const {
+  switch (role) {
+    case SlotRole::parameter_gradients:
+      return gradients_;
+    case SlotRole::residual:
+      return residuals_;
+    case SlotRole::basis:
+      return basis_;
+    case SlotRole::loss_scale:
+      return loss_scale_;
+    default:
+      return weights_;
+  }
 }
 
 /// The part of the image that a view of the storage has.
@@ -132,6 +166,23 @@ void Parameters::initialize(const step::Program& program, const model::ModelSpec
       });
     }
   });
+  initialize_basis(program, seed);
+}
+
+void Parameters::initialize_basis(const step::Program& program, std::uint64_t seed) {
+  for (const auto& bucket : program.buckets) {
+    if (!bucket.coding || !bucket.coding->basis) continue;
+    const View basis = memory_of(program.slots[*bucket.coding->basis]);
+    const auto factors = step::factored_of(program, bucket);
+    for (std::size_t t = 0; t < factors.size(); ++t) {
+      const auto layer = program.units[bucket.tensors[t].unit].layer;
+      const auto stream =
+          kernels::random_stream(seed, kernels::RandomPurpose::factors, static_cast<std::uint32_t>(layer));
+      for (std::int64_t i = 0; i < factors[t].in_right().value(); ++i)
+        write(basis, factors[t].right.value() + i,
+              kernels::random_normal(stream, static_cast<std::uint64_t>(i)));
+    }
+  }
 }
 
 std::vector<LogicalTensor> gather_logical(comm::Communicator& world, const model::ModelSpec& model,

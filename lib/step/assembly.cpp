@@ -24,6 +24,7 @@ Assembly::Assembly(const model::ModelSpec& the_model, const Plan& the_plan, cons
   program.loss_placement = plan.placement.loss;
   program.all_reduces = plan.all_reduces;
   program.split = plan.split;
+  program.compression = plan.compression;
   program.microbatches_first = training && model.takes_statistics();
   if (plan.grains > 0) program.gradient_levels = std::bit_width(static_cast<unsigned>(program.microbatches));
   for (const auto c : program.chunk_ids()) {

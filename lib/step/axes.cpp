@@ -28,7 +28,10 @@ Norms norms_of(const kernels::OptimizerSpec& optimizer) {
           .of_tensors = kernels::describe(optimizer.rule).takes_norms};
 }
 
-bool takes_norm(const Plan& plan) { return plan.norms.of_gradient || plan.split != Split::none; }
+bool takes_norm(const Plan& plan) {
+  return plan.norms.of_gradient || plan.split != Split::none ||
+         plan.compression.codec == kernels::Codec::fp16;
+}
 
 topology::Axis norm_axes(const Plan& plan) {
   if (!takes_norm(plan)) return Axis::none;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "assembly.hpp"
+#include "partita/step/compression.hpp"
 
 namespace partita::step {
 namespace {
@@ -131,11 +132,44 @@ void list_tensors(Assembly& a, BucketId b) {
       tensors.push_back({.unit = u,
                          .first = tensor.offset,
                          .count = tensor.count,
+                         .columns = tensor.columns,
                          .is_own = !is_whole || p.at.tensor == 0,
                          .is_vector = described[t].shape.rank() == 1});
     }
   }
   a.program.buckets[b].tensors = std::move(tensors);
+}
+
+/// What is sent in place of its gradients; nothing where no others have them.
+void make_coding_slots(Assembly& a, BucketId b) {
+  auto& p = a.program;
+  auto& bucket = p.buckets[b];
+  if (!p.training || !p.compression.is_on() || bucket.axis == topology::Axis::none) return;
+  Coding coding;
+  const auto run_slot = [&](SlotRole role, Elements count, Elements& all) {
+    const Elements first = std::exchange(all, all + count);
+    return a.add_slot(
+        {.role = role, .type = p.type, .fixed = count, .lifetime = Lifetime::run, .first = first});
+  };
+  const auto message = [&](DataType type, Elements count) {
+    return a.add_slot({.role = SlotRole::message, .type = type, .fixed = count});
+  };
+  if (p.compression.residuals) coding.residual = run_slot(SlotRole::residual, bucket.count, p.residual_count);
+  if (p.compression.codec == kernels::Codec::powersgd) {
+    Elements left{}, right{};
+    for (const auto& tensor : factored_of(p, bucket))
+      left += tensor.in_left(), right += tensor.in_right();
+    coding.left = message(p.type, left), coding.right = message(p.type, right);
+    coding.basis = run_slot(SlotRole::basis, right, p.basis_count);
+  } else {
+    const Elements all(cuts_to_all(p, bucket).back());
+    if (scatters_codes(p, bucket)) {
+      coding.to_owners = message(DataType::uint8, all);
+      coding.from_ranks = message(DataType::uint8, Elements(cuts_from_ranks(p, bucket, -1).back()));
+    }
+    if (!bucket.is_split) coding.to_all = message(DataType::uint8, all);
+  }
+  bucket.coding = coding;
 }
 
 /// Where the update finds the norms of its tensors.
@@ -177,6 +211,7 @@ void make_buckets(Assembly& a, const std::vector<UnitId>& trained_units) {
     assign(a, b);
     list_tensors(a, b);
     make_norm_slot(a, b);
+    make_coding_slots(a, b);
   }
 }
 

@@ -3,6 +3,7 @@
 #include "partita/step/check.hpp"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 #include <set>
 #include <stdexcept>
@@ -11,6 +12,7 @@
 #include "pairing.hpp"
 #include "partita/kernels/strided_block.hpp"
 #include "partita/model/layer_kind.hpp"
+#include "partita/step/compression.hpp"
 
 namespace partita::step {
 namespace {
@@ -86,6 +88,9 @@ class Checker {
         return check_moves(i);
       case Kind::combine:
         return check_combine(i);
+      case Kind::encode:
+      case Kind::decode:
+        return check_code(i);
       case Kind::share:
         return check_share(i);
       case Kind::norm:
@@ -101,7 +106,10 @@ class Checker {
   /// Whether a slot of the run lies in the vector of its role.
   [[nodiscard]] bool in_vector(SlotId slot) const {
     const auto& s = p_.slots[slot];
-    const auto all = s.role == SlotRole::parameters ? p_.held_count : p_.gradient_count;
+    const auto all = s.role == SlotRole::parameters ? p_.held_count
+                     : s.role == SlotRole::residual ? p_.residual_count
+                     : s.role == SlotRole::basis    ? p_.basis_count
+                                                    : p_.gradient_count;
     return s.first >= Elements(0) && s.first + s.fixed <= all;
   }
 
@@ -128,6 +136,40 @@ class Checker {
     require(in_vector(share) && (gathers || in_vector(whole)), "leaves parameters or gradients");
     require_equal(held(whole), bucket.count.value(), "its bucket");
     require_equal(held(share), bucket.share.value(), "its share");
+  }
+
+  void check_code(const Instruction& i) {
+    const auto& bucket = p_.buckets[*i.bucket];
+    if (!bucket.coding) return require(false, "is of a bucket without codes");
+    const auto& c = *bucket.coding;
+    const auto is_own = [&](SlotId s) {
+      return s == bucket.gradients.front() || s == p_.loss_scale_slot ||
+             std::ranges::count(
+                 std::array{c.residual, c.to_owners, c.from_ranks, c.to_all, c.left, c.right, c.basis},
+                 std::optional(s)) > 0;
+    };
+    for (const auto* slots : {&i.reads, &i.writes})
+      require(std::ranges::all_of(*slots, is_own), "is of another bucket");
+    require_equal(held(bucket.gradients.front()), bucket.count.value(), "its bucket");
+    if (c.residual) require(in_vector(*c.residual), "leaves the residuals");
+    if (c.residual) require_equal(held(c.residual), bucket.count.value(), "its residual");
+    if (c.basis) require(in_vector(*c.basis), "leaves the basis");
+    if (p_.compression.codec == kernels::Codec::powersgd) {
+      std::int64_t left = 0, right = 0;
+      for (const auto& tensor : factored_of(p_, bucket))
+        left += tensor.in_left().value(), right += tensor.in_right().value();
+      require_equal(held(c.left), left, "its left factors");
+      require_equal(held(c.right), right, "its right factors");
+      require_equal(held(c.basis), right, "its basis");
+      return;
+    }
+    const int ranks = p_.grid.along(bucket.axis);
+    if (c.to_all) require_equal(held(c.to_all), cuts_to_all(p_, bucket).back(), "what all are told");
+    for (int place = 0; place < ranks && c.to_owners; ++place) {
+      require(held(c.to_owners) >= cuts_to_owners(p_, bucket, place).back(),
+              "what owners are told has no room");
+      require(held(c.from_ranks) >= cuts_from_ranks(p_, bucket, place).back(), "what ranks tell has no room");
+    }
   }
 
   void check_update(const Instruction& i) {
@@ -171,8 +213,11 @@ class Checker {
         p_.split == Split::none ? std::int64_t{p_.grid.pipeline} * p_.grid.tensor : p_.grid.size();
     require_equal(held(squares), ranks * p_.norm_parts, "the sums of squares");
     require_equal(held(scale), 2, "the norm");
-    if (i.phase == Phase::finish)
-      return require(i.reads == std::vector{squares} && i.writes == std::vector{scale}, "is of other sums");
+    if (i.phase == Phase::finish) {
+      std::vector reads{squares}, writes{scale};
+      if (p_.loss_scale_slot) reads.push_back(*p_.loss_scale_slot), writes.push_back(*p_.loss_scale_slot);
+      return require(i.reads == reads && i.writes == writes, "is of other sums");
+    }
     require(i.writes == std::vector{squares}, "adds to other sums");
     if (!i.bucket) return;
     const auto& bucket = p_.buckets[*i.bucket];

@@ -25,6 +25,10 @@ std::string_view to_string(Kind kind) {
       return "unpack";
     case Kind::combine:
       return "combine";
+    case Kind::encode:
+      return "encode";
+    case Kind::decode:
+      return "decode";
     case Kind::share:
       return "share";
     case Kind::norm:
@@ -91,6 +95,12 @@ std::string_view to_string(SlotRole role) {
       return "parameters";
     case SlotRole::parameter_gradients:
       return "parameter_gradients";
+    case SlotRole::residual:
+      return "residual";
+    case SlotRole::basis:
+      return "basis";
+    case SlotRole::loss_scale:
+      return "loss_scale";
     case SlotRole::metric:
       return "metric";
   }

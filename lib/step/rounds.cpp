@@ -4,13 +4,25 @@
 
 #include <algorithm>
 
+#include "partita/step/compression.hpp"
+
 namespace partita::step {
 
 using collective::Operation;
 
 namespace {
 
-collective::Spec spec_of(const Program& program, const Transfer& t, std::int64_t samples) {
+/// The pieces of a transfer of codes.
+void cut_codes(collective::Spec& spec, const Program& program, const Bucket& bucket, int place) {
+  if (spec.operation == Operation::all_gather) {
+    spec.cuts = cuts_to_all(program, bucket);
+  } else {
+    spec.cuts = cuts_to_owners(program, bucket, place);
+    spec.receive_cuts = cuts_from_ranks(program, bucket, place);
+  }
+}
+
+collective::Spec spec_of(const Program& program, const Transfer& t, std::int64_t samples, int place) {
   collective::Spec spec{.operation = t.operation,
                         .combine = t.combine,
                         .type = t.type,
@@ -18,7 +30,9 @@ collective::Spec spec_of(const Program& program, const Transfer& t, std::int64_t
                         .peer = t.peer.value_or(0)};
   const int rank = program.at.tensor, ranks = program.grid.tensor;
   const auto* const conversion = t.conversion ? &program.conversions[*t.conversion] : nullptr;
-  if (t.operation == Operation::all_to_all) {
+  if (t.coded) {
+    cut_codes(spec, program, program.buckets[*t.coded], place);
+  } else if (t.operation == Operation::all_to_all) {
     spec.cuts = send_cuts(*conversion, rank, ranks, samples);
     spec.receive_cuts = receive_cuts(*conversion, rank, ranks, samples);
   } else if (t.operation == Operation::all_gather || t.operation == Operation::reduce_scatter) {
@@ -74,7 +88,7 @@ ResolvedTransfer resolve(const Program& program, const Transfer& t, int rank, st
 
 ResolvedTransfer resolve(const Program& program, const Transfer& t, std::int64_t samples,
                          collective::Place place, const Site& site) {
-  ResolvedTransfer resolved{.spec = spec_of(program, t, samples), .at = std::move(place)};
+  ResolvedTransfer resolved{.spec = spec_of(program, t, samples, place.rank), .at = std::move(place)};
   auto& [spec, at] = resolved;
   at.in_window = t.axis == topology::Axis::data && program.slots[t.slot].in_window;
   at.reached = site.reached.contains(t.axis);

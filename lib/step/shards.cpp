@@ -6,6 +6,8 @@
 #include <map>
 #include <tuple>
 
+#include "partita/base/error.hpp"
+#include "partita/step/compression.hpp"
 #include "partita/topology/cut.hpp"
 
 namespace partita::step {
@@ -116,6 +118,59 @@ std::vector<std::vector<Piece>> owned_pieces(const Roles& roles) {
     }
   }
   return owned;
+}
+
+namespace {
+
+/// A tensor as a role has it.
+Piece piece_of(const Program& program, const BucketTensor& tensor) {
+  const auto& range = program.parameters[tensor.unit];
+  for (int t = 0; t < static_cast<int>(range.tensors.size()); ++t) {
+    const auto& r = range.tensors[static_cast<std::size_t>(t)];
+    if (r.trained && r.offset == tensor.first)
+      return {.layer = program.units[tensor.unit].layer,
+              .tensor = t,
+              .trained = true,
+              .first_row = r.first_row,
+              .rows = r.count.value() / r.columns,
+              .first_column = r.first_column,
+              .columns = r.columns};
+  }
+  throw base::ContractError("a tensor of a bucket is one of its unit");
+}
+
+void add_carried(std::vector<CarriedPiece>& residuals, std::vector<CarriedPiece>& bases,
+                 const Program& program, const Bucket& bucket) {
+  if (!bucket.coding) return;
+  const int sharers = program.grid.along(bucket.axis);
+  const auto factors = bucket.coding->basis ? factored_of(program, bucket) : std::vector<Factored>();
+  for (std::size_t t = 0; t < bucket.tensors.size(); ++t) {
+    const auto& tensor = bucket.tensors[t];
+    if (tensor.count == Elements(0)) continue;
+    const auto piece = piece_of(program, tensor);
+    if (const auto slot = bucket.coding->residual)
+      residuals.push_back({piece, program.slots[*slot].first + tensor.first, tensor.count, sharers});
+    if (!factors.empty() && factors[t].matrix.rank > 0)
+      bases.push_back({piece, program.slots[*bucket.coding->basis].first + factors[t].right,
+                       factors[t].in_right(), sharers});
+  }
+}
+
+}  // namespace
+
+Carried carried_by(const Roles& roles) {
+  Carried carried;
+  for (std::size_t r = 0; r < roles.by_rank.size(); ++r) {
+    const auto& program = *roles.by_rank[r];
+    std::vector<CarriedPiece> residuals, bases;
+    for (const auto& bucket : program.buckets)
+      add_carried(residuals, bases, program, bucket);
+    for (auto& basis : bases)
+      basis.is_own = topology::coordinate_of(program.grid, static_cast<int>(r)).data == 0;
+    carried.residuals.push_back(std::move(residuals));
+    carried.bases.push_back(std::move(bases));
+  }
+  return carried;
 }
 
 }  // namespace partita::step

@@ -128,6 +128,9 @@ void make_norm_slots(Assembly& a) {
   slot.fixed = Elements(2);
   slot.lifetime = Lifetime::run;
   a.program.scale_slot = a.add_slot(slot);
+  if (a.plan.compression.codec != kernels::Codec::fp16) return;
+  slot.role = SlotRole::loss_scale;
+  a.program.loss_scale_slot = a.add_slot(slot);
 }
 
 }  // namespace

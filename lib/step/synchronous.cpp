@@ -1,5 +1,5 @@
-/// Synchronous training: one all-reduce for each bucket, or a reduce-scatter where it is split, started when
-/// its last gradient exists and waited for at the end of the step, just before its update; the parameters of
+/// Synchronous training: the reduction of each bucket, or of shares where it is split, is started when its
+/// last gradient exists and waited for at the end of the step, just before its update; the parameters of
 /// a bucket that is split are gathered behind it, unless each pass gathers them. The loss of all ranks is
 /// there before the first update: a step whose loss is not finite updates nothing, on no rank. Where
 /// gradients are clipped all buckets are waited for before the first update; then the norm tells all ranks of
@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "reduction.hpp"
 #include "synchronisation.hpp"
 
 namespace partita::step {
@@ -18,19 +19,22 @@ using topology::Axis;
 
 class Synchronous : public Synchronisation {
  public:
-  explicit Synchronous(Assembly& assembly) : a_(assembly), of_bucket_(a_.program.buckets.size()) {}
+  explicit Synchronous(Assembly& assembly) : a_(assembly) {
+    for (const auto b : a_.program.buckets.ids())
+      of_bucket_.push_back(reduction_of(a_, b));
+  }
 
   /// Where two buckets have all the room for gradients, the one before the last has to leave it.
   void gradients_begin(BucketId bucket) override {
     if (bucket.value() >= 2 && a_.program.buckets[bucket].kept_gradients) settle(bucket - 2);
   }
 
+  /// Those that began before go on beside the first exchange of this one.
   void gradients_complete(BucketId bucket) override {
-    const auto& b = a_.program.buckets[bucket];
-    of_bucket_[bucket] = begin({.operation = b.is_split ? Operation::reduce_scatter : Operation::all_reduce,
-                                .axis = b.axis,
-                                .purpose = Purpose::gradient,
-                                .slot = b.gradients.front()});
+    of_bucket_[bucket]->begin();
+    for (const auto before : begun_)
+      of_bucket_[before]->go_on();
+    begun_.push_back(bucket);
   }
 
   void metric_complete() override {
@@ -41,6 +45,8 @@ class Synchronous : public Synchronisation {
   }
 
   void end_step() override {
+    for (const auto b : begun_)
+      of_bucket_[b]->go_on();
     finish(of_metric_);
     if (a_.program.squares_slot) clip(*a_.program.squares_slot);
     std::vector<std::optional<TransferId>> gathers;
@@ -73,7 +79,7 @@ class Synchronous : public Synchronisation {
   /// Waits until this rank has what it updates the bucket by, and puts that where it stays; once.
   void settle(BucketId b) {
     if (!settled_.insert(b).second) return;
-    finish(of_bucket_[b]);
+    of_bucket_[b]->finish();
     const auto& bucket = a_.program.buckets[b];
     if (bucket.kept_gradients)
       a_.add({.kind = Kind::share,
@@ -103,8 +109,13 @@ class Synchronous : public Synchronisation {
       a_.start(transfer);
       a_.wait(transfer);
     }
-    a_.add(
-        {.kind = Kind::norm, .phase = Phase::finish, .reads = {squares}, .writes = {*a_.program.scale_slot}});
+    Instruction finish{
+        .kind = Kind::norm, .phase = Phase::finish, .reads = {squares}, .writes = {*a_.program.scale_slot}};
+    if (const auto loss_scale = a_.program.loss_scale_slot) {
+      finish.reads.push_back(*loss_scale);
+      finish.writes.push_back(*loss_scale);
+    }
+    a_.add(std::move(finish));
   }
 
   void update(BucketId b) {
@@ -134,7 +145,8 @@ class Synchronous : public Synchronisation {
   }
 
   Assembly& a_;
-  base::IdVector<BucketId, std::optional<TransferId>> of_bucket_;  ///< reductions
+  base::IdVector<BucketId, std::unique_ptr<Reduction>> of_bucket_;
+  std::vector<BucketId> begun_;
   std::set<BucketId> settled_;
   std::optional<TransferId> of_metric_;
 };

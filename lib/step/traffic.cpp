@@ -1,6 +1,8 @@
 /// Adds up a program's transfers: calls and payload, and what their rounds exchange.
 #include "partita/step/traffic.hpp"
 
+#include <algorithm>
+
 namespace partita::step {
 
 std::map<collective::TrafficKey, TrafficOfStep> traffic_of_step(const Program& program, int rank,
@@ -16,6 +18,33 @@ std::map<collective::TrafficKey, TrafficOfStep> traffic_of_step(const Program& p
     row.counts.calls += 1;
     row.counts.payload_bytes += bytes_of(spec.type, Elements(spec.elements));
     if (has_algorithm(transfer)) row.algorithms.insert(spec.algorithm);
+  }
+  return traffic;
+}
+
+CodedTraffic coded_traffic(const Program& program, int rank, std::int64_t batch, const Site& site) {
+  CodedTraffic traffic;
+  for (const auto& bucket : program.buckets) {
+    if (!bucket.coding) continue;
+    Transfer whole{.operation = bucket.is_split ? collective::Operation::reduce_scatter
+                                                : collective::Operation::all_reduce,
+                   .axis = bucket.axis,
+                   .slot = bucket.gradients.front(),
+                   .type = program.type,
+                   .algorithm = collective::Algorithm::ring};
+    auto [spec, at] = resolve(program, whole, rank, batch, site);
+    traffic.dense += collective::traffic_of(spec, at).wire_bytes;
+  }
+  for (const auto& transfer : program.transfers) {
+    const auto is_part = [&](const Bucket& bucket) {
+      return bucket.coding &&
+             (transfer.slot == bucket.coding->left || transfer.slot == bucket.coding->right ||
+              transfer.slot == bucket.coding->to_owners || transfer.slot == bucket.coding->to_all);
+    };
+    if (!std::ranges::any_of(program.buckets, is_part)) continue;
+    auto [spec, at] = resolve(program, transfer, rank, batch, site);
+    if (has_algorithm(transfer)) spec.algorithm = collective::Algorithm::ring;
+    traffic.coded += collective::traffic_of(spec, at).wire_bytes;
   }
   return traffic;
 }

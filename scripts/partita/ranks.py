@@ -12,7 +12,7 @@ PHASES = {
     "dependency": ("waiting: other stage (bubble)", "#F2F2F2", "...."), "straggler": ("waiting: slower rank", PURPLE, "\\\\\\\\"),
     "other": ("other", GREY, None),
 }
-MEMORY = {"parameters": BLUE, "gradients": ORANGE, "optimizer_state": GREEN, "activations": SKY, "communication_buffers": PURPLE}
+MEMORY = {"parameters": BLUE, "gradients": ORANGE, "optimizer_state": GREEN, "activations": SKY, "communication_buffers": PURPLE, "codec_state": YELLOW}
 PURPOSES = {"gradient": ORANGE, "activation": SKY, "activation_gradient": BLUE, "parameter": GREEN, "halo": PURPLE,
             "statistics": YELLOW, "norm": VERMILLION, "metric": BLACK, "control": GREY}
 # Columns of bytes, which are never added up.
@@ -55,20 +55,21 @@ def draw_memory(label, run):
     if "memory" not in run:
         return None
     columns = run.columns("memory")
+    kinds = {kind: colour for kind, colour in MEMORY.items() if kind in columns}
     ranks = len(columns["rank"])
     height = rows_height(ranks)
     figure = new_figure(height + 1.4, f"Memory: {label}")
     axes = figure.subplots()
-    total = sum(columns[kind].astype(float) for kind in MEMORY)
+    total = sum(columns[kind].astype(float) for kind in kinds)
     factor, unit = bytes_unit(total.max())
-    parts = [(kind.replace("_", " "), columns[kind] * factor, colour, None) for kind, colour in MEMORY.items()]
+    parts = [(kind.replace("_", " "), columns[kind] * factor, colour, None) for kind, colour in kinds.items()]
     stacked_rows(axes, rank_names(ranks), parts, height)
     axes.set_xlabel(f"memory / {unit}")
     if ranks > 16:
         axes.set_ylabel("rank")
     legend_above(axes, columns=5)
     alt = (f"Stacked bars of {plural(ranks, 'rank')}: the largest takes {bytes_text(total.max())}, of which "
-           + ", ".join(f"{kind.replace('_', ' ')} {bytes_text(columns[kind][total.argmax()])}" for kind in MEMORY) + ".")
+           + ", ".join(f"{kind.replace('_', ' ')} {bytes_text(columns[kind][total.argmax()])}" for kind in kinds) + ".")
     return Picture("memory", "Memory, by rank", figure, alt, "What the model, its training and its communication take.")
 
 

@@ -21,6 +21,7 @@
 #include <string>
 #include <string_view>
 
+#include "partita/kernels/codec.hpp"
 #include "partita/kernels/device.hpp"
 #include "partita/kernels/optimizer.hpp"
 #include "partita/kernels/philox.hpp"
@@ -224,8 +225,10 @@ struct DropoutShape {
 /// What an update works on. Vectors are [n].
 struct Update {
   const StepValues* step = nullptr;
-  ConstView sums;        ///< as the loss left them
-  ConstView scale = {};  ///< as `Backend::clip` left it; empty: the gradient is not clipped
+  ConstView sums;  ///< as the loss left them
+  /// As `Backend::clip` left it; empty: the gradient is not clipped. A factor of 0: the step is lost, nothing
+  /// is updated.
+  ConstView scale = {};
   ConstView squares =
       {};  ///< of a tensor, for a rule that takes norms: Σ w², and Σ g² of lars or Σ u² of lamb
   View w;
@@ -246,6 +249,8 @@ class Backend {
   [[nodiscard]] virtual Device& device() = 0;
   /// The memory order this back-end wants image tensors in.
   [[nodiscard]] virtual Layout image_layout() const = 0;
+  /// Null where it has none.
+  [[nodiscard]] virtual Codecs* codecs() { return nullptr; }
 
   [[nodiscard]] virtual std::unique_ptr<Gemm> plan_gemm(const GemmShape&) = 0;
   [[nodiscard]] virtual std::unique_ptr<Convolution> plan_convolution(const ConvolutionShape&) = 0;

@@ -37,7 +37,7 @@ inline double trust_of(const OptimizerSpec& optimizer, const Update& on) {
 /// `Backend::update` says; `read` is the gradient, where it is looked at.
 template <class T, class Body>
 void update_if_finite(const Update& on, ConstView read, View written, Body update) {
-  if (*on.non_finite_step >= 0) return;
+  if (*on.non_finite_step >= 0 || factor_of(on) == 0) return;
   const auto are_finite = [](ConstView values) {
     return std::ranges::all_of(values.as<double>(), [](double value) { return std::isfinite(value); });
   };

@@ -20,7 +20,13 @@ struct RandomStream {
 };
 
 /// What a stream number is for; the low 32 bits are free for a layer, an epoch or a class.
-enum class RandomPurpose : std::uint32_t { parameters = 1, shuffle = 2, dropout = 3, synthetic_data = 4 };
+enum class RandomPurpose : std::uint32_t {
+  parameters = 1,
+  shuffle = 2,
+  dropout = 3,
+  synthetic_data = 4,
+  factors = 5
+};
 
 constexpr RandomStream random_stream(std::uint64_t seed, RandomPurpose purpose, std::uint32_t which) {
   return {seed, (static_cast<std::uint64_t>(purpose) << 32) | which};

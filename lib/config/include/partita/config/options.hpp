@@ -89,9 +89,15 @@ struct CheckpointOptions {
   int keep = 2;
 };
 
+/// Whether what a codec does not say is added to the next gradients: unless it is asked for or forbidden, by
+/// codecs of 8 bits and less.
+enum class ErrorFeedback { automatic, on, off };
+
 struct SyncOptions {
   step::Split split = step::Split::none;
   step::Gather gather = step::Gather::use;
+  step::Compression compression;  ///< `residuals` as `error_feedback` says
+  ErrorFeedback error_feedback = ErrorFeedback::automatic;
   collective::Algorithm algorithm = collective::Algorithm::automatic;
   std::filesystem::path table;  ///< what `automatic` stands for; empty: the shipped table
   kernels::Bytes bucket_bytes{1 << 20};

@@ -47,6 +47,8 @@ const kernels::OptimizerDescription& rule_of(const Execution&);
 ///                                                               them x elements set to 0
 ///   combine                                                     elements
 ///   share                                                       elements
+///   encode, decode             codec, of powersgd two halves    values x messages; of powersgd x rank; of
+///                              ("+residual": leaves one)        decode by topk values sent
 ///   norm                       of a bucket, finish              elements x tensors
 ///   update                     rule of the optimizer, -norms    parameters; by norms x tensors
 ///   idle                                                        0: nothing is left to do

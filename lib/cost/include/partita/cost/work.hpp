@@ -30,6 +30,15 @@ struct Squared {
 };
 Squared squared_by(const step::Program&, const step::Instruction&);
 
+/// What an instruction encodes or decodes: values, of the largest share where ranks encode shares, in how
+/// many messages; of powersgd the elements of matrices, and the rank. Of what topk sends the values that were
+/// sent.
+struct Coded {
+  kernels::Elements values{};
+  std::int64_t pieces = 0;
+};
+Coded coded_by(const step::Program&, const step::Instruction&);
+
 /// Samples of a unit that a rank has of its micro-batch of `samples`.
 std::int64_t samples_of(const step::Program&, const step::Unit&, std::int64_t samples);
 

@@ -61,7 +61,8 @@ struct TransferTimes {
 struct StepSpans {
   double begin = 0, end = 0;  ///< on this rank's clock
   double load = 0, forward = 0, backward = 0, update = 0, other = 0;
-  double progress = 0;  ///< moving transfers on between kernels
+  double encode = 0, decode = 0;  ///< of `other`: codes of gradients
+  double progress = 0;            ///< moving transfers on between kernels
   base::IdVector<step::TransferId, TransferTimes> transfers;
 };
 
@@ -142,6 +143,7 @@ class Executor {
 
  private:
   class Bound;
+  class Coder;
   Bound& bind(std::int64_t batch);
   void grow_workspace(kernels::Bytes);
   /// Of a slot of the run.
@@ -169,6 +171,9 @@ class Executor {
   /// Adds to this rank's sums of squares, or makes of those of all ranks what clips.
   void norm(const step::Instruction&, Bound&);
   void share(const step::Instruction&, Bound&);
+  void encode(const step::Instruction&, Bound&);
+  void decode(const step::Instruction&, Bound&);
+  void adapt_loss_scale(Bound&);
   [[nodiscard]] std::int64_t offset_of(const step::Bucket&) const;
   [[nodiscard]] View parameters_of(const step::Bucket&, topology::Range part, Bound&) const;
   void update(const step::Instruction&, Bound&);

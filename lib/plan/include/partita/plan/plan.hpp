@@ -26,6 +26,7 @@ struct Request {
   step::Norms norms = {};
   step::Split split = step::Split::none;
   step::Gather gather = step::Gather::use;
+  step::Compression compression = {};
   /// Of ranks of the grid that are not as fast as the machine's; below 1: slower.
   std::map<int, double> speed = {};
 };

@@ -49,6 +49,14 @@ struct FilledBlock {
   std::vector<kernels::ConstView> states;
 };
 
+/// What a codec carries from step to step, in the order of the tables of `Manifest`.
+enum class CarriedKind { residual, basis };
+struct CarriedBlock {
+  CarriedKind kind = CarriedKind::residual;
+  Block block;  ///< of what: of a rank, the file of whose shard it names
+  kernels::ConstView values;
+};
+
 /// A file that a manifest vouches for.
 struct StoredFile {
   std::string name;
@@ -92,6 +100,10 @@ struct Manifest {
   TrainingProgress progress;
   std::vector<StoredFile> shards;
   std::vector<Block> blocks;
+  /// What ranks carry of gradients that their codes did not say, each its own; the bases of factors; and the
+  /// loss scale with the steps that it stands (0: there is none).
+  std::vector<Block> residuals, bases;
+  double loss_scale = 0, loss_scale_steps = 0;
   std::vector<StoredFile> result;  ///< at most one
 };
 
@@ -111,7 +123,8 @@ std::vector<base::Violation> check_checkpoint_dir(const std::filesystem::path& d
 
 /// Writes `folder/shard-<rank>.h5`; `stored` is filled at the end. The views outlive the work.
 base::Sliced write_shard(std::filesystem::path folder, int rank, std::vector<std::string> states,
-                         std::vector<FilledBlock> blocks, StoredFile& stored);
+                         std::vector<FilledBlock> blocks, std::vector<CarriedBlock> carried,
+                         StoredFile& stored);
 /// Writes an image, such as `image_of` a result, into the folder.
 base::Sliced write_image(std::filesystem::path file, std::vector<std::byte> image, StoredFile& stored);
 /// The commit.
@@ -123,6 +136,9 @@ Manifest read_manifest(const std::filesystem::path& folder);
 /// `base::ConfigError` that names the file when it is not the one that the manifest vouches for.
 void read_shard(const std::filesystem::path& folder, const Manifest&, std::int64_t shard,
                 const std::function<void(const FilledBlock&)>& take);
+/// The same of what a rank carries.
+void read_carried(const std::filesystem::path& folder, const Manifest&, std::int64_t shard,
+                  const std::function<void(const CarriedBlock&)>& take);
 /// The result so far. Throws as `read_shard`.
 RunRecord read_partial_result(const std::filesystem::path& folder, const Manifest&);
 

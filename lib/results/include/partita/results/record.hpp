@@ -150,8 +150,9 @@ struct EpochRow {
 /// A row of `/memory`: peak bytes of one rank, in order of rank.
 struct MemoryRow {
   Bytes parameters{}, gradients{}, optimizer_state{}, activations{}, communication_buffers{};
+  Bytes codec_state{};  ///< what is carried from step to step: residuals, bases
   [[nodiscard]] Bytes total() const {
-    return parameters + gradients + optimizer_state + activations + communication_buffers;
+    return parameters + gradients + optimizer_state + activations + communication_buffers + codec_state;
   }
   friend bool operator==(const MemoryRow&, const MemoryRow&) = default;
 };

@@ -2,6 +2,7 @@
 /// between the steps that follow.
 #pragma once
 
+#include <array>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -32,10 +33,10 @@ struct CheckpointReport {
 
 class Checkpointer {
  public:
-  /// `owned`: by rank, what is its own to store. Collective over `world`, which outlives it, as do the
-  /// parameters.
+  /// `owned`: by rank, what is its own to store; `carried`: by codecs. Collective over `world`, which
+  /// outlives it, as do the parameters.
   Checkpointer(comm::Communicator& world, const model::ModelSpec&, const Parameters&, CheckpointOptions,
-               std::vector<std::vector<step::Piece>> owned);
+               std::vector<std::vector<step::Piece>> owned, step::Carried carried);
   ~Checkpointer();
 
   /// Begins the checkpoint of the state as it is now; one under way is finished first. `result` on rank 0:
@@ -60,7 +61,11 @@ class Checkpointer {
   };
   base::Sliced write(results::TrainingProgress progress, std::vector<std::byte> result);
   base::Sliced commit(results::TrainingProgress progress, std::vector<std::byte> result);
-  [[nodiscard]] std::vector<results::FilledBlock> copy_owned();
+  struct Copied {
+    std::vector<results::FilledBlock> owned;
+    std::vector<results::CarriedBlock> carried;
+  };
+  [[nodiscard]] Copied copy_state();
   [[nodiscard]] std::vector<std::string> state_names() const;
   [[nodiscard]] results::Manifest manifest(const results::TrainingProgress&) const;
 
@@ -69,6 +74,8 @@ class Checkpointer {
   const Parameters& parameters_;
   CheckpointOptions options_;
   std::vector<std::vector<step::Piece>> owned_;  ///< by rank
+  step::Carried carried_;
+  std::array<double, 2> loss_scale_{};  ///< of the state that is written
   memory::HostBuffer copy_;
   std::vector<Receipt> receipts_;
   std::int64_t committed_step_ = -1;  ///< rank 0's word, given to all

@@ -31,10 +31,9 @@ class Parameters {
 
   /// In the device's memory, as everything that kernels work on.
   [[nodiscard]] View weights() const { return weights_; }
-  /// Of a slot of parameters or of their gradients.
+  /// Of a slot that lives for the run.
   [[nodiscard]] View memory_of(const step::Slot& slot) const {
-    const View& all = slot.role == step::SlotRole::parameter_gradients ? gradients_ : weights_;
-    return all.slice(slot.first, slot.fixed);
+    return vector_of(slot.role).slice(slot.first, slot.fixed);
   }
   /// Host memory that what a slot in the window holds is sent from and received in; empty for another slot.
   [[nodiscard]] View image_of(const step::Slot& slot) const {
@@ -45,6 +44,11 @@ class Parameters {
   [[nodiscard]] const kernels::OptimizerSpec& optimizer() const { return optimizer_; }
   /// Of the trained parameters, or of this rank's shares of them, in the order of `kernels::states_of`.
   [[nodiscard]] std::span<const View> states() const { return states_; }
+  /// What codes did not say of gradients, the basis of powersgd, and the loss scale with the steps that it
+  /// stands: what a codec carries from step to step, as far as it does.
+  [[nodiscard]] View residuals() const { return residuals_; }
+  [[nodiscard]] View basis() const { return basis_; }
+  [[nodiscard]] View loss_scale() const { return loss_scale_; }
   /// This rank's coordinate on the data axis, which says what are its shares.
   [[nodiscard]] int data_rank() const { return data_rank_; }
   /// The step whose update is the first that the states hold; before it they were zeros.
@@ -64,6 +68,9 @@ class Parameters {
 
  private:
   [[nodiscard]] View on_host(View) const;
+  [[nodiscard]] const View& vector_of(step::SlotRole) const;
+  /// Draws the basis from (seed, layer, tensor, index), where there is one.
+  void initialize_basis(const step::Program&, std::uint64_t seed);
 
   kernels::Device& device_;
   memory::DeviceBuffer storage_, gradient_storage_;
@@ -78,6 +85,7 @@ class Parameters {
       weight_images_;  ///< the same as far as ranks share it, or their images, in the window
   View pinned_;        ///< the window, beside a device
   std::vector<View> states_;
+  View residuals_, basis_, loss_scale_;
 };
 
 /// The parts of a flat vector that belong to one unit, a tensor each; empty where it has none.

@@ -39,6 +39,7 @@ struct Plan {
   Norms norms;
   Split split = Split::none;
   Gather gather = Gather::use;
+  Compression compression;
 };
 
 /// The axes over which the loss sums of a program must be added, those with one rank left out.
@@ -50,8 +51,8 @@ topology::Axis gradient_axes(const Plan&, int layer);
 /// The axes over which the statistics of a layer must be added, those with one rank left out.
 topology::Axis statistics_axes(const Plan&, int layer);
 
-/// Whether a step takes the norm of the gradient: to clip it, or, where ranks see shares of it only, so that
-/// all of them know of one that is not finite before any of them updates.
+/// Whether a step takes the norm of the gradient: to clip it, or, where ranks see shares of it only or it may
+/// be too large for its codec, so that all of them know of one that is not finite before any of them updates.
 bool takes_norm(const Plan&);
 
 /// The axes over which parts of that norm lie, those with one rank left out; none where nobody takes it.

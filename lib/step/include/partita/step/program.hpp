@@ -42,6 +42,8 @@ enum class Kind {
   convert,   ///< the local part of a conversion: slices, pads or keeps
   pack,      ///< source of a conversion into its send buffer
   unpack,    ///< receive buffer (and source) of a conversion into its target
+  encode,    ///< a bucket's gradients into what is sent in their place; at last the sum of a share of them
+  decode,    ///< adds up what came of this rank's share of a bucket; at last all gradients, of all messages
   combine,   ///< a chunk's gradients of two neighbours in the fixed tree of the deterministic mode
   share,     ///< copies this rank's share of a bucket out of its gradients, or into gathered parameters
   norm,      ///< sums of squares of a bucket's gradients; at last the norm of all, and what clips it
@@ -89,6 +91,10 @@ enum class SlotRole {
   norm,  ///< or sums of squares
   parameters,
   parameter_gradients,
+  residual,    ///< what codes did not say of gradients
+  basis,       ///< of the next left factors of powersgd
+  loss_scale,  ///< what gradients are multiplied by for fp16, and for how many steps none of them was too
+               ///< large
   metric
 };
 std::string_view to_string(SlotRole);
@@ -135,9 +141,18 @@ struct UnitSlots {
 struct BucketTensor {
   UnitId unit;
   Elements first{}, count{};  ///< within the bucket's slots
+  std::int64_t columns = 1;   ///< as a matrix
   /// Whether it is this rank's to count, of those along the tensor axis that have the same one.
   bool is_own = true;
   bool is_vector = false;  ///< of one extent, as biases are
+};
+
+/// What is sent in place of a bucket's gradients, as far as its codec has it.
+struct Coding {
+  std::optional<SlotId> residual = {};
+  std::optional<SlotId> to_owners = {}, from_ranks = {};  ///< bytes: codes of shares, sent and received
+  std::optional<SlotId> to_all = {};                      ///< bytes: those that all ranks decode
+  std::optional<SlotId> left = {}, right = {}, basis = {};
 };
 
 /// Trained units whose gradients are reduced (over `axis`) and updated together. Their parameters lie in one
@@ -167,6 +182,7 @@ struct Bucket {
   /// The same sums of the share of each rank, one behind the other, which are added in this order whether
   /// there is a split or not; none for one rank, and in the deterministic mode, which knows no shares.
   std::optional<SlotId> share_squares = {};
+  std::optional<Coding> coding = {};
 };
 
 /// A part of the parameters of a bucket.
@@ -184,6 +200,7 @@ struct Transfer {
   SlotId slot = {};                             ///< what is sent, or reduced in place
   std::optional<SlotId> target = {};            ///< where an all-to-all's messages arrive
   std::optional<ConversionId> conversion = {};  ///< whose pieces are exchanged
+  std::optional<BucketId> coded = {};           ///< whose codes are exchanged
   std::optional<int> peer = {};                 ///< of send and receive: coordinate on the axis
   std::optional<int> tag = {};                  ///< of send and receive: (direction, boundary, micro-batch)
   DataType type = DataType::float32;
@@ -268,6 +285,9 @@ struct Program {
   Split split = Split::none;
   Elements state_count{};     ///< of each state of the optimizer: the shares of all buckets
   Elements gradient_count{};  ///< all slots of gradients lie in a vector of so many
+  Compression compression;
+  Elements residual_count{}, basis_count{};  ///< of the vectors of their slots
+  std::optional<SlotId> loss_scale_slot = {};
   /// Copies of all gradients. In the deterministic mode every micro-batch is a grain whose gradient is
   /// written alone and then added up in one binary tree, of which a stack holds the open branches; else 1.
   int gradient_levels = 1;

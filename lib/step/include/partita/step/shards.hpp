@@ -28,4 +28,19 @@ std::vector<Piece> updated_pieces(const Program&, int data);
 /// By rank of the grid, what is its own to store.
 std::vector<std::vector<Piece>> owned_pieces(const Roles&);
 
+/// What a codec carries from step to step for a tensor, or a rank's part of one.
+struct CarriedPiece {
+  Piece piece;
+  Elements first{}, count{};  ///< within the rank's vector of residuals, or of bases
+  int sharers = 1;            ///< ranks that add up the gradients of the piece
+  bool is_own = true;         ///< to store
+};
+
+/// By rank of the grid: what codes did not say, of which every rank has its own; and the bases of factors,
+/// which ranks of all data coordinates have alike, and the first of them stores.
+struct Carried {
+  std::vector<std::vector<CarriedPiece>> residuals, bases;
+};
+Carried carried_by(const Roles&);
+
 }  // namespace partita::step

@@ -1,7 +1,10 @@
-/// What each of the ranks that train the same parameters keeps a share of only, instead of all.
+/// How the ranks that train the same parameters share them: what each keeps a share of only, instead of all,
+/// and what they tell each other in place of gradients.
 #pragma once
 
 #include <string_view>
+
+#include "partita/kernels/codec.hpp"
 
 namespace partita::step {
 
@@ -19,5 +22,15 @@ constexpr std::string_view to_string(Split split) {
 enum class Gather { step, use };
 
 constexpr std::string_view to_string(Gather gather) { return gather == Gather::step ? "step" : "use"; }
+
+/// By which codec gradients are sent (partita/step/compression.hpp).
+struct Compression {
+  kernels::Codec codec = kernels::Codec::none;
+  double ratio = 0.01;    ///< of a tensor's elements that topk sends
+  int rank = 2;           ///< of the factors of powersgd
+  bool residuals = true;  ///< whether ranks add what was not sent to their next gradients
+  [[nodiscard]] bool is_on() const { return codec != kernels::Codec::none; }
+  friend bool operator==(const Compression&, const Compression&) = default;
+};
 
 }  // namespace partita::step

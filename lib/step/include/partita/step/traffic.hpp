@@ -19,4 +19,11 @@ struct TrafficOfStep {
 std::map<collective::TrafficKey, TrafficOfStep> traffic_of_step(const Program&, int rank, std::int64_t batch,
                                                                 const Site& = {});
 
+/// What a rank sends of the gradients of a step, those of its buckets that have a codec: by the ring, if they
+/// had none, and in their place.
+struct CodedTraffic {
+  Bytes dense{}, coded{};
+};
+CodedTraffic coded_traffic(const Program&, int rank, std::int64_t batch, const Site& = {});
+
 }  // namespace partita::step

@@ -1,0 +1,50 @@
+/// What ranks send in place of a bucket's gradients, where a run asks for a codec: which messages there are,
+/// of how many bytes, and where in a message lies what.
+///
+/// By codecs of single values the gradients are added up in two exchanges: each rank encodes the share of
+/// every other one and sends it there; a rank adds what it gets to its own share, encodes the sum and gathers
+/// those of all. Two ranks tell each other all they have instead, which is as much, and rounds once. So do
+/// any ranks by topk. By powersgd two all-reduces add up the factors of each matrix.
+#pragma once
+
+#include <vector>
+
+#include "partita/kernels/codec.hpp"
+#include "partita/step/program.hpp"
+
+namespace partita::step {
+
+/// What a rank carries for codecs from step to step: residuals, bases, the loss scale.
+Bytes codec_state(const Program&);
+
+/// Whether ranks send a share of the bucket to each other, and add up their own.
+bool scatters_codes(const Program&, const Bucket&);
+
+/// ranks + 1 offsets into the bytes that a rank sends: to the owner of each share, nothing to itself; that
+/// come to it; and that all have in the end. `place`: of the rank along the bucket's axis.
+std::vector<std::int64_t> cuts_to_owners(const Program&, const Bucket&, int place);
+std::vector<std::int64_t> cuts_from_ranks(const Program&, const Bucket&, int place);
+std::vector<std::int64_t> cuts_to_all(const Program&, const Bucket&);
+
+/// A tensor of a bucket as topk has it.
+struct Largest {
+  Elements first{}, count{};  ///< within the bucket
+  std::int64_t kept = 0;
+};
+std::vector<Largest> largest_of(const Program&, const Bucket&);
+
+/// A tensor of a bucket as powersgd has it. One that two factors would not make smaller is sent as it is,
+/// with the left factors.
+struct Factored {
+  Elements first{}, count{};  ///< within the bucket
+  kernels::LowRank matrix;    ///< of rank 0: none
+  Elements left{}, right{};   ///< where its factors, or its elements, lie in their slots
+  /// Elements of both slots.
+  [[nodiscard]] Elements in_left() const {
+    return matrix.rank > 0 ? Elements(matrix.rank * matrix.rows) : count;
+  }
+  [[nodiscard]] Elements in_right() const { return Elements(matrix.rank * matrix.columns); }
+};
+std::vector<Factored> factored_of(const Program&, const Bucket&);
+
+}  // namespace partita::step
