@@ -22,6 +22,7 @@ struct Network {
   kernels::OptimizerRule optimizer = kernels::OptimizerRule::sgd;
   bool clips = false;  ///< its gradient, by the norm
   step::Split split = step::Split::none;
+  kernels::Codec codec = kernels::Codec::none;
   std::string name;  ///< what it is, in a few words: "mlp 784-128-10 b64"
 };
 

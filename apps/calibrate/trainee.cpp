@@ -29,7 +29,8 @@ Split split(const Network& network) {
                                           .bucket_bytes = kernels::Bytes(bucket_bytes),
                                           .grains = network.deterministic ? network.microbatches : 0,
                                           .norms = step::norms_of(optimizer_of(network)),
-                                          .split = network.split});
+                                          .split = network.split,
+                                          .compression = {.codec = network.codec}});
   return split;
 }
 

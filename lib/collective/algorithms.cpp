@@ -219,7 +219,7 @@ Rounds rounds_of(const Spec& spec, const Place& at) {
     case Operation::all_gather:
       return all_gather(spec, at);
     case Operation::all_to_all:
-      return pairwise_all_to_all(p, at.rank, spec.cuts, spec.receive_cuts);
+      return pairwise_all_to_all(p, at.rank, spec.cuts, spec.receive_cuts, spec.keeps_own);
     case Operation::broadcast:
       return binomial_broadcast(p, at.rank, spec.peer, spec.elements);
     case Operation::gather:

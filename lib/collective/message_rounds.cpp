@@ -241,9 +241,9 @@ Rounds linear_gather(int p, int rank, int root, std::span<const std::int64_t> cu
 }
 
 Rounds pairwise_all_to_all(int p, int rank, std::span<const std::int64_t> send_cuts,
-                           std::span<const std::int64_t> receive_cuts) {
+                           std::span<const std::int64_t> receive_cuts, bool keeps_own) {
   Rounds rounds;
-  for (int k = 0; k < p; ++k) {
+  for (int k = keeps_own ? 1 : 0; k < p; ++k) {
     const int to = modulo(rank + k, p), from = modulo(rank - k, p);
     rounds.push_back(MessageRound{.send_to = to,
                                   .send = share_of(send_cuts, to),

@@ -67,7 +67,7 @@ class Executor::Coder {
   }
 
   void encode_for_owners() {
-    const auto cuts = cuts_to_owners(program_, bucket_, place_);
+    const auto cuts = cuts_to_owners(program_, bucket_);
     for (int owner = 0; owner < ranks_; ++owner)
       if (owner != place_) encode(share_of(owner), piece(to_owners_, cuts, owner));
   }

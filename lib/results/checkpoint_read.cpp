@@ -59,7 +59,7 @@ std::vector<GroupPath> paths_of_states(const hdf5::File& shard, const Manifest& 
 
 template <class T>
 std::vector<T> values_of(const hdf5::File& shard, const GroupPath& path, const Block& block,
-                         std::optional<std::int64_t> columns = {}) {
+                         CarriedKind kind = CarriedKind::residual) {
   auto group = hdf5::open_group(shard.id(), path.front());
   for (std::size_t i = 1; i < path.size(); ++i)
     group = hdf5::open_group(group.get(), path[i]);
@@ -67,7 +67,9 @@ std::vector<T> values_of(const hdf5::File& shard, const GroupPath& path, const B
   hdf5::Extents extents;
   auto column = hdf5::read_column<T>(layer.get(), block.dataset(), extents);
   const auto size = static_cast<std::int64_t>(column.size());
-  if (columns ? size == 0 || size % *columns != 0 : size != block.rows * block.columns)
+  const bool fits = kind == CarriedKind::basis ? size > 0 && size % block.columns == 0
+                                               : size == block.rows * block.columns;
+  if (!fits)
     throw hdf5::Failure(block.layer + " " + block.name + " has another size than its block");
   return column;
 }
@@ -89,8 +91,7 @@ void take_values(const hdf5::File& shard, const Manifest& manifest, const Block&
 template <class T>
 void take_carried(const hdf5::File& shard, CarriedKind kind, const Block& block,
                   const std::function<void(const CarriedBlock&)>& take) {
-  const auto columns = kind == CarriedKind::basis ? std::optional(block.columns) : std::nullopt;
-  const auto values = values_of<T>(shard, path_of(kind), block, columns);
+  const auto values = values_of<T>(shard, path_of(kind), block, kind);
   take({.kind = kind, .block = block, .values = std::span<const T>(values)});
 }
 

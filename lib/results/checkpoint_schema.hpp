@@ -66,6 +66,8 @@ void exchange_blocks(Archive& root, const std::string& group, T& blocks) {
         "trained", "1", [](auto& r) -> auto& { return r.trained; });
     field(
         "file", "1", [](auto& r) -> auto& { return r.file; });
+    field(
+        "copy", "1", [](auto& r) -> auto& { return r.copy; }, Since::later);
   });
 }
 

@@ -23,6 +23,7 @@ Numbers numbers_of(const collective::Spec& spec) {
                   static_cast<std::int64_t>(spec.type),
                   spec.elements,
                   spec.peer,
+                  spec.keeps_own,
                   static_cast<std::int64_t>(spec.cuts.size())};
   numbers.insert(numbers.end(), spec.cuts.begin(), spec.cuts.end());
   numbers.insert(numbers.end(), spec.receive_cuts.begin(), spec.receive_cuts.end());
@@ -112,13 +113,17 @@ std::shared_ptr<const Exchange> Exchanges::of(const std::vector<Side>& sides) {
 class Exchanges::Builder {
  public:
   Builder(Exchanges& all, const std::vector<Side>& sides)
-      : all_(all), sides_(sides), is_message_(step::is_message(all.transfer(sides.front(), 0))) {}
+      : all_(all),
+        sides_(sides),
+        is_message_(step::is_message(all.transfer(sides.front(), 0))),
+        differs_by_rank_(step::differs_by_rank(all.transfer(sides.front(), 0))) {}
 
   void add(const std::vector<Seated>& group) {
     const int place = number_of(all_.place_of(group, is_message_));
     std::vector<int> key{place};
-    for (const auto& member : group) {
-      key.push_back(spec_of(member, place));
+    for (int rank = 0; rank < static_cast<int>(group.size()); ++rank) {
+      const auto& member = group[static_cast<std::size_t>(rank)];
+      key.push_back(spec_of(member, place, differs_by_rank_ ? rank : 0));
       key.push_back(all_.setting_.machine->part_of(member.rank));
     }
     auto [known, is_new] = batch_of_.emplace(std::move(key), groups_.size());
@@ -149,19 +154,23 @@ class Exchanges::Builder {
     if (is_new) all_.places_.push_back(std::move(place));
     return known->second;
   }
-  int spec_of(const Seated& member, int place) {
+  int spec_of(const Seated& member, int place, int rank) {
     const auto [known, is_new] =
-        spec_numbers_.emplace(std::tuple(member.side, member.tensor, member.samples, place), 0);
-    if (is_new) known->second = all_.spec_of(member, sides_, all_.places_[static_cast<std::size_t>(place)]);
+        spec_numbers_.emplace(std::tuple(member.side, member.tensor, member.samples, place, rank), 0);
+    if (is_new) {
+      auto at = all_.places_[static_cast<std::size_t>(place)];
+      at.rank = rank;
+      known->second = all_.spec_of(member, sides_, at);
+    }
     return known->second;
   }
 
   Exchanges& all_;
   const std::vector<Side>& sides_;
-  bool is_message_;
+  bool is_message_, differs_by_rank_;
   std::map<std::vector<int>, std::size_t> batch_of_;
   std::vector<std::vector<int>> groups_;  ///< by batch the seats of its groups, one after the other
-  std::map<std::tuple<std::size_t, int, std::int64_t, int>, int> spec_numbers_;
+  std::map<std::tuple<std::size_t, int, std::int64_t, int, int>, int> spec_numbers_;
 };
 
 std::shared_ptr<const Exchange> Exchanges::build(const std::vector<Side>& sides) {

@@ -225,8 +225,10 @@ results::Manifest Checkpointer::manifest(const results::TrainingProgress& progre
     const auto file = std::ssize(manifest.shards);
     const auto blocks = blocks_of(owned_[r], model_, file);
     manifest.blocks.insert(manifest.blocks.end(), blocks.begin(), blocks.end());
-    for (const auto& c : carried_.residuals[r])
+    for (const auto& c : carried_.residuals[r]) {
       manifest.residuals.push_back(block_of(c.piece, model_, file));
+      manifest.residuals.back().copy = c.is_copy;
+    }
     for (const auto& c : carried_.bases[r])
       if (c.is_own) manifest.bases.push_back(block_of(c.piece, model_, file));
     manifest.shards.push_back({.name = "shard-" + std::to_string(r) + ".h5",

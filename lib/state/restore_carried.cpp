@@ -15,7 +15,7 @@ using step::CarriedPiece;
 
 /// Whether two blocks are the same part of a tensor, in whatever files.
 bool same_part(Block a, const Block& b) {
-  a.file = b.file, a.part = b.part;
+  a.file = b.file, a.part = b.part, a.copy = b.copy;
   return a == b;
 }
 
@@ -105,6 +105,7 @@ void restore_carried(const std::filesystem::path& folder, const results::Manifes
     if (!has_residuals && !has_bases) continue;
     results::read_carried(folder, manifest, file, [&](const CarriedBlock& from) {
       if (from.kind == CarriedKind::residual) {
+        if (from.block.copy && !same_ranks) return;
         for (std::size_t i = 0; has_residuals && i < residuals.size(); ++i)
           add_common(sums, residuals[i], blocks[i], from);
         return;

@@ -48,7 +48,7 @@ class Comparison {
 
   using TransferKey =
       std::tuple<collective::Operation, topology::Axis, collective::Purpose, bool, SlotKey, int,
-                 std::optional<int>, DataType, collective::Combine, collective::Algorithm>;
+                 std::optional<int>, DataType, collective::Combine, collective::Algorithm, Elements>;
   [[nodiscard]] TransferKey key_of(const Transfer& t) const {
     return {t.operation,
             t.axis,
@@ -59,7 +59,8 @@ class Comparison {
             t.peer,
             t.type,
             t.combine,
-            t.algorithm};
+            t.algorithm,
+            t.coded ? program_.buckets[*t.coded].count : Elements(0)};
   }
 
   /// A unit, a bucket and a chunk have slots of the same sizes for every micro-batch, and so have equal

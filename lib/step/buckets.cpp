@@ -164,8 +164,9 @@ void make_coding_slots(Assembly& a, BucketId b) {
   } else {
     const Elements all(cuts_to_all(p, bucket).back());
     if (scatters_codes(p, bucket)) {
+      const int largest = a.plan.grid.along(bucket.axis) - 1;  // no share is larger than the last one
       coding.to_owners = message(DataType::uint8, all);
-      coding.from_ranks = message(DataType::uint8, Elements(cuts_from_ranks(p, bucket, -1).back()));
+      coding.from_ranks = message(DataType::uint8, Elements(cuts_from_ranks(p, bucket, largest).back()));
     }
     if (!bucket.is_split) coding.to_all = message(DataType::uint8, all);
   }

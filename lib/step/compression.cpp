@@ -50,14 +50,13 @@ bool scatters_codes(const Program& program, const Bucket& bucket) {
   return of_values && (bucket.is_split || ranks_of(program, bucket) > 2);
 }
 
-std::vector<std::int64_t> cuts_to_owners(const Program& program, const Bucket& bucket, int place) {
-  return offsets(ranks_of(program, bucket),
-                 [&](int owner) { return owner == place ? 0 : bytes_of_share(program, bucket, owner); });
+std::vector<std::int64_t> cuts_to_owners(const Program& program, const Bucket& bucket) {
+  return offsets(ranks_of(program, bucket), [&](int owner) { return bytes_of_share(program, bucket, owner); });
 }
 
 std::vector<std::int64_t> cuts_from_ranks(const Program& program, const Bucket& bucket, int place) {
   return offsets(ranks_of(program, bucket),
-                 [&](int rank) { return rank == place ? 0 : bytes_of_share(program, bucket, place); });
+                 [&](int) { return bytes_of_share(program, bucket, place); });
 }
 
 std::vector<std::int64_t> cuts_to_all(const Program& program, const Bucket& bucket) {

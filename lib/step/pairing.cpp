@@ -15,7 +15,7 @@ class Pairing {
     const auto &one = transfer(a), &other = transfer(b);
     if (is_message(one)) return elements(a) == elements(b);
     if (one.operation != other.operation || one.purpose != other.purpose) return false;
-    if (one.operation != Operation::all_to_all) return elements(a) == elements(b);
+    if (one.operation != Operation::all_to_all || one.coded) return elements(a) == elements(b);
     return piece(a, b, End::send) == piece(b, a, End::receive) &&
            piece(b, a, End::send) == piece(a, b, End::receive);
   }

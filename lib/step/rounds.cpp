@@ -17,7 +17,8 @@ void cut_codes(collective::Spec& spec, const Program& program, const Bucket& buc
   if (spec.operation == Operation::all_gather) {
     spec.cuts = cuts_to_all(program, bucket);
   } else {
-    spec.cuts = cuts_to_owners(program, bucket, place);
+    spec.cuts = cuts_to_owners(program, bucket);
+    spec.keeps_own = true;
     spec.receive_cuts = cuts_from_ranks(program, bucket, place);
   }
 }
@@ -79,6 +80,8 @@ bool has_algorithm(const Transfer& t) {
   const bool of_shares = t.operation == Operation::reduce_scatter || t.operation == Operation::all_gather;
   return of_shares && !t.conversion;
 }
+
+bool differs_by_rank(const Transfer& t) { return t.coded && t.operation == Operation::all_to_all; }
 
 ResolvedTransfer resolve(const Program& program, const Transfer& t, int rank, std::int64_t batch,
                          const Site& site) {

@@ -149,7 +149,11 @@ void add_carried(std::vector<CarriedPiece>& residuals, std::vector<CarriedPiece>
     if (tensor.count == Elements(0)) continue;
     const auto piece = piece_of(program, tensor);
     if (const auto slot = bucket.coding->residual)
-      residuals.push_back({piece, program.slots[*slot].first + tensor.first, tensor.count, sharers});
+      residuals.push_back({.piece = piece,
+                           .first = program.slots[*slot].first + tensor.first,
+                           .count = tensor.count,
+                           .sharers = sharers,
+                           .is_copy = !tensor.is_own && !contains(bucket.axis, topology::Axis::tensor)});
     if (!factors.empty() && factors[t].matrix.rank > 0)
       bases.push_back({piece, program.slots[*bucket.coding->basis].first + factors[t].right,
                        factors[t].in_right(), sharers});

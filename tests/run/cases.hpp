@@ -121,6 +121,7 @@ struct Decomposition {
   kernels::OptimizerRule rule = kernels::OptimizerRule::sgd;
   step::Split split = step::Split::none;
   step::Gather gather = step::Gather::use;
+  step::Compression compression = {};
 };
 
 /// What ranks can have shares of, and when they gather what they have shares of.
@@ -141,11 +142,32 @@ inline std::vector<Decomposition> with_choices_in_turn(std::vector<Decomposition
   return all;
 }
 
+/// Codecs, small enough for these nets.
+inline step::Compression compressed(kernels::Codec codec, bool residuals = true) {
+  return {.codec = codec, .ratio = 0.1, .rank = 1, .residuals = residuals};
+}
+inline constexpr kernels::Codec codecs[] = {kernels::Codec::bf16, kernels::Codec::topk, kernels::Codec::int8,
+                                            kernels::Codec::powersgd, kernels::Codec::sign, kernels::Codec::fp16};
+/// Shares go by codecs of single values.
+inline bool can_split(kernels::Codec codec) {
+  return codec != kernels::Codec::topk && codec != kernels::Codec::powersgd;
+}
+
+/// Each by another codec than the one before it.
+inline std::vector<Decomposition> with_codecs_in_turn(std::vector<Decomposition> all) {
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    all[i].compression = compressed(codecs[i % std::size(codecs)], i % 4 != 3);
+    if (!can_split(all[i].compression.codec)) all[i].split = step::Split::none;
+  }
+  return all;
+}
+
 inline std::string to_string(const Decomposition& d) {
   return cases()[d.net].name + ", " + to_string(d.grid) + ", " + std::string(step::to_string(d.schedule)) +
          " of " + std::to_string(d.microbatches) + ", placing " +
          std::to_string(static_cast<int>(d.placing)) + ", " + std::string(to_string(d.rule)) + ", split of " +
-         std::string(to_string(d.split)) + " gathered by " + std::string(to_string(d.gather));
+         std::string(to_string(d.split)) + " gathered by " + std::string(to_string(d.gather)) + ", sent by " +
+         std::string(to_string(d.compression.codec));
 }
 
 /// How a net is split, and how it is trained.
@@ -181,6 +203,7 @@ inline Trial options_for(const Case& c, const Decomposition& d) {
                      2 * d.grid.pipeline <= static_cast<int>(c.model.layers.size());
   options.split.split = d.split;
   options.split.gather = d.gather;
+  options.split.compression = d.compression;
   options.split.pipeline = {.schedule = d.schedule, .microbatches = d.microbatches, .chunks = twice ? 2 : 1};
   return options;
 }

@@ -3,7 +3,6 @@
 #include "partita/results/checkpoint.hpp"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -12,6 +11,7 @@
 #include <utility>
 
 #include "drift.hpp"
+#include "shared_folder.hpp"
 
 namespace partita::tests {
 namespace {
@@ -21,25 +21,6 @@ using kernels::OptimizerRule;
 
 /// The step at which trainings are cut: within an epoch of every net.
 constexpr std::int64_t cut = 8;
-
-/// A folder that all ranks see, gone at the end.
-class SharedFolder {
- public:
-  SharedFolder() {
-    const auto mine = fs::temp_directory_path() / ("partita-checkpoints-" + std::to_string(getpid()));
-    path_ = world().all_gather_text(mine.string(), collective::Purpose::control).front();
-    if (world().rank() == 0) fs::create_directory(path_);
-    world().barrier();
-  }
-  ~SharedFolder() {
-    world().barrier();
-    if (world().rank() == 0) fs::remove_all(path_);
-  }
-  [[nodiscard]] const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 std::vector<Decomposition> decompositions(std::size_t net,
                                           kernels::OptimizerRule rule = kernels::OptimizerRule::sgd) {

@@ -85,6 +85,8 @@ class Harness {
   }
   [[nodiscard]] const step::Program& program() const { return program_; }
   [[nodiscard]] execute::Executor& executor() { return *executor_; }
+  [[nodiscard]] state::Parameters& parameters() { return *parameters_; }
+  [[nodiscard]] comm::Axes& axes() { return axes_; }
   /// Where programs run, as the executor sees it.
   [[nodiscard]] step::Site site() const {
     const auto nodes = axes_.world().nodes();

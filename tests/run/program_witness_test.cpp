@@ -16,7 +16,11 @@ constexpr int first_tag_of_messages = 1 << 15;
 TEST(ProgramWitness, SeesTheMessagesOfTheProgramInOrderAndTheBytesOfTheLedger) {
   const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
   const auto nets = cases();
-  for (const auto& d : with_choices_in_turn(thinned(pairs_on_all_ranks()))) {
+  auto all = with_choices_in_turn(thinned(pairs_on_all_ranks()));
+  const auto coded = with_codecs_in_turn(all);
+  for (std::size_t i = 0; i < all.size(); i += 2)  // every other one
+    all[i] = coded[i / 2];
+  for (const auto& d : all) {
     const auto& c = nets[d.net];
     Harness harness(c, d, *backend);
     for (const std::int64_t batch : {c.batch, std::int64_t{1}}) {

@@ -169,7 +169,7 @@ void expect_buckets_are_named(const Program& p) {
     EXPECT_EQ(updated[b], 1);
     const bool gathers = bucket.is_split && p.split != Split::parameter;
     EXPECT_EQ(gathered[bucket.parameters], gathers ? 2 : 0) << "started and waited for";
-    EXPECT_EQ(reduced[bucket.gradients.front()], bucket.axis == topology::Axis::none ? 0 : 1);
+    EXPECT_EQ(reduced[bucket.gradients.front()], bucket.axis == topology::Axis::none || bucket.coding ? 0 : 1);
   }
 }
 
@@ -177,6 +177,20 @@ void expect_buckets_are_named(const Program& p) {
 void expect_slots_fill_vectors(const Program& p) {
   std::set<SlotId> owned{p.untrained_slot, p.metric_slot};
   if (p.scale_slot) owned.insert(*p.scale_slot);
+  if (p.loss_scale_slot) owned.insert(*p.loss_scale_slot);
+  Elements residuals{}, bases{};
+  for (const auto& bucket : p.buckets) {
+    const auto follows = [&](std::optional<SlotId> slot, Elements& end) {
+      if (!slot) return;
+      EXPECT_TRUE(owned.insert(*slot).second) << "another bucket's";
+      EXPECT_EQ(p.slots[*slot].first, end);
+      end += p.slots[*slot].fixed;
+    };
+    follows(bucket.coding ? bucket.coding->residual : std::nullopt, residuals);
+    follows(bucket.coding ? bucket.coding->basis : std::nullopt, bases);
+  }
+  EXPECT_EQ(residuals, p.residual_count);
+  EXPECT_EQ(bases, p.basis_count);
   Elements parameters{}, logical{}, states{};
   std::vector<Elements> gradients(static_cast<std::size_t>(p.gradient_levels));
   for (const auto& bucket : p.buckets) {

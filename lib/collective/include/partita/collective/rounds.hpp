@@ -61,7 +61,7 @@ using Round = std::variant<MessageRound, WindowRound>;
 using Rounds = std::vector<Round>;
 
 /// Ring all-reduce: p − 1 rounds of reduce-scatter, p − 1 of all-gather over `cuts` (p + 1 offsets).
-/// Sends (total − share(r+1)) + (total − share(r+2)) elements.
+/// Sends (total − share(r)) + (total − share(r+1)) elements.
 Rounds ring_all_reduce(int p, int rank, std::span<const std::int64_t> cuts, Combine);
 /// Recursive doubling; with r = p − 2^⌊log₂p⌋ ranks folded in before and told after. log₂ rounds of n
 /// elements.
@@ -77,7 +77,7 @@ Rounds halving_doubling_all_reduce(int p, int rank, std::int64_t n, Combine);
 Rounds double_tree_all_reduce(int p, int rank, std::int64_t n, Combine, std::int64_t chunk);
 
 /// Reduce-scatter over cuts: afterwards rank r holds the reduced [cuts[r], cuts[r+1]), by the same additions
-/// as the all-reduce of that name. The ring sends all shares but that of the rank before it. The others halve
+/// as the all-reduce of that name. The ring sends all shares but its own. The others halve
 /// what a rank is left with, by one message for each range of it, between ranks at distance 1 first
 /// (recursive doubling) or last; folded ranks give all they have, and get their share at last.
 Rounds ring_reduce_scatter(int p, int rank, std::span<const std::int64_t> cuts, Combine);
@@ -93,10 +93,10 @@ Rounds bruck_all_gather(int p, int rank, std::span<const std::int64_t> cuts);
 Rounds binomial_broadcast(int p, int rank, int root, std::int64_t n);
 /// Everybody sends its share straight to `root`; cuts as for all-gather.
 Rounds linear_gather(int p, int rank, int root, std::span<const std::int64_t> cuts);
-/// Pairwise exchange, first with itself: `send_cuts` and `receive_cuts` (p + 1 offsets) lie in two different
+/// Pairwise exchange, first with itself unless it keeps its own: `send_cuts` and `receive_cuts` (p + 1 offsets) lie in two different
 /// buffers.
 Rounds pairwise_all_to_all(int p, int rank, std::span<const std::int64_t> send_cuts,
-                           std::span<const std::int64_t> receive_cuts);
+                           std::span<const std::int64_t> receive_cuts, bool keeps_own = false);
 /// Dissemination barrier: ⌈log₂p⌉ rounds of one-element tokens.
 Rounds dissemination_barrier(int p, int rank);
 

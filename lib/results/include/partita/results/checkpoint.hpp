@@ -33,6 +33,7 @@ struct Block {
   bool trained = true;    ///< the optimizer has states of it
   std::int64_t file = 0;  ///< of the manifest's shards, where it lies
   std::int64_t part = 0;  ///< of the blocks of its tensor there, see `number_parts`
+  bool copy = false;      ///< of residuals: other ranks store the same
   /// "weight", "weight.1", …: its name in the shard.
   [[nodiscard]] std::string dataset() const { return part == 0 ? name : name + "." + std::to_string(part); }
   friend bool operator==(const Block&, const Block&) = default;

@@ -20,9 +20,10 @@ Bytes codec_state(const Program&);
 /// Whether ranks send a share of the bucket to each other, and add up their own.
 bool scatters_codes(const Program&, const Bucket&);
 
-/// ranks + 1 offsets into the bytes that a rank sends: to the owner of each share, nothing to itself; that
-/// come to it; and that all have in the end. `place`: of the rank along the bucket's axis.
-std::vector<std::int64_t> cuts_to_owners(const Program&, const Bucket&, int place);
+/// ranks + 1 offsets into the bytes that a rank sends to the owner of each share; that come to it; and that
+/// all have in the end. What it would send itself has its place, and stays unused. `place`: of the rank along
+/// the bucket's axis.
+std::vector<std::int64_t> cuts_to_owners(const Program&, const Bucket&);
 std::vector<std::int64_t> cuts_from_ranks(const Program&, const Bucket&, int place);
 std::vector<std::int64_t> cuts_to_all(const Program&, const Bucket&);
 

@@ -36,6 +36,9 @@ ResolvedTransfer resolve(const Program&, const Transfer&, std::int64_t samples, 
 /// slot. Pieces of a conversion are exchanged in one way.
 bool has_algorithm(const Transfer&);
 
+/// Whether what a rank sends and receives depends on its place among those that take part, besides its role.
+bool differs_by_rank(const Transfer&);
+
 /// The program with the algorithm of every transfer that has one.
 Program resolve(Program, int rank, std::int64_t batch, const Site&);
 

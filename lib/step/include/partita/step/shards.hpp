@@ -34,6 +34,8 @@ struct CarriedPiece {
   Elements first{}, count{};  ///< within the rank's vector of residuals, or of bases
   int sharers = 1;            ///< ranks that add up the gradients of the piece
   bool is_own = true;         ///< to store
+  /// Whether another rank, which has the same parameters, keeps the same: they do not add up.
+  bool is_copy = false;
 };
 
 /// By rank of the grid: what codes did not say, of which every rank has its own; and the bases of factors,
