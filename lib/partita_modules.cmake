@@ -77,19 +77,23 @@ function(partita_add_test)
   partita_label_test(${ARG_NAME} "${ARG_LABELS}")
 endfunction()
 
-# partita_add_mpi_test(NAME x SOURCES … RANKS 1 2 3 … [LINK …] [LABELS …]): one CTest test per rank
-# count, "x/2ranks". The sources bring their own main (tests/mpi_main.cpp).
+# partita_add_mpi_test(NAME x SOURCES … RANKS 1 2 3 … [FULL_RANKS 6 …] [LINK …] [LABELS …]): one CTest test per rank
+# count, "x/2ranks", of which those of FULL_RANKS are for --full. The sources bring their own main (tests/mpi_main.cpp).
 function(partita_add_mpi_test)
-  cmake_parse_arguments(ARG "" "NAME" "SOURCES;LINK;LABELS;RANKS;ARGUMENTS" ${ARGN})
+  cmake_parse_arguments(ARG "" "NAME" "SOURCES;LINK;LABELS;RANKS;FULL_RANKS;ARGUMENTS" ${ARGN})
   add_executable(test_${ARG_NAME} ${ARG_SOURCES} ${PROJECT_SOURCE_DIR}/tests/mpi_main.cpp)
   partita_compile_fast(test_${ARG_NAME})
   partita_use_precompiled(test_${ARG_NAME} test)
   target_link_libraries(test_${ARG_NAME} PRIVATE ${ARG_LINK} partita::comm GTest::gtest)
-  foreach(ranks IN LISTS ARG_RANKS)
+  foreach(ranks IN LISTS ARG_RANKS ARG_FULL_RANKS)
+    set(labels "${ARG_LABELS}")
+    if(ranks IN_LIST ARG_FULL_RANKS)
+      set(labels full)
+    endif()
     add_test(NAME ${ARG_NAME}/${ranks}ranks
              COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${ranks} ${MPIEXEC_PREFLAGS} $<TARGET_FILE:test_${ARG_NAME}>
                      ${MPIEXEC_POSTFLAGS} ${ARG_ARGUMENTS})
-    partita_label_test(${ARG_NAME}/${ranks}ranks "${ARG_LABELS}")
+    partita_label_test(${ARG_NAME}/${ranks}ranks "${labels}")
     set_property(TEST ${ARG_NAME}/${ranks}ranks PROPERTY PROCESSORS 2)
   endforeach()
 endfunction()
