@@ -2,7 +2,8 @@
 
 Trains a run file on so many ranks (build/release/bin) once in every way and round, interleaved; all have the same seed. Bytes are all that
 crosses between ranks in a step of the whole job, by messages and through windows; memory is the largest of a rank, without the data set.
-Steps and ratios to the first way are medians over the rounds, of medians over the steps of a run.
+Steps and ratios to the first way are medians over the rounds, of medians over the steps of a run. Break-even: over a network that carries
+fewer bytes a second from each rank, a codec makes steps shorter. Accuracies are those after each epoch.
 Usage: python3 scripts/compare_synchronisation.py [--config RUN.ini] [--ranks N] [--rounds N] [--epochs N] [-- KEYS…]
 KEYS go to every run, such as --train.optimizer=adam. Wants h5py and numpy.
 """
@@ -21,9 +22,13 @@ train = root / "build/release/bin/partita-train"
 
 ways = {"all-reduce": [], "shares of states": ["--sync.split=state"], "shares of states, gradients": ["--sync.split=gradient"],
         "shares of states, gradients, parameters": ["--sync.split=parameter"],
-        "the same, gathered once a step": ["--sync.split=parameter", "--sync.gather=step"]}
+        "the same, gathered once a step": ["--sync.split=parameter", "--sync.gather=step"],
+        **{f"`{codec}`": [f"--sync.compress={codec}"] for codec in ("bf16", "fp16", "int8", "sign", "topk", "powersgd")},
+        "`sign` without error feedback": ["--sync.compress=sign", "--sync.error-feedback=off"],
+        "`topk` without error feedback": ["--sync.compress=topk", "--sync.error-feedback=off"]}
 bytes_columns = ("wire_bytes", "window_bytes_read", "window_bytes_written")
-memory_columns = ("parameters", "gradients", "optimizer_state", "activations", "communication_buffers")
+kept_columns = ("parameters", "gradients", "optimizer_state", "codec_state")
+memory_columns = (*kept_columns, "activations", "communication_buffers")
 
 
 def result_of(options, keys, folder):
@@ -35,10 +40,13 @@ def result_of(options, keys, folder):
         sys.exit(f"{' '.join(command)}\n{done.stderr}")
     with h5py.File(output) as file:
         trained = file["traffic/activity"][:] == b"train"
+        figures = dict(zip(file["figures/name"].asstr()[:], file["figures/value"][:]))
+        memory = {column: file["memory"][column][:] for column in memory_columns if column in file["memory"]}
         return {"seconds": float(np.median(file["steps/seconds"][:])),
                 "bytes": sum(int(file["traffic"][column][:][trained].sum()) for column in bytes_columns) // len(file["steps/step"]),
-                "memory": int(max(sum(file["memory"][column][:] for column in memory_columns))),
-                "kept": int(max(sum(file["memory"][column][:] for column in memory_columns[:3]))),
+                "memory": int(max(sum(memory.values()))),
+                "kept": int(max(sum(memory[column] for column in kept_columns if column in memory))),
+                "break_even": figures.get("break_even_bandwidth"),
                 "accuracy": [float(a) for a in file["epochs/test_accuracy"][:]]}
 
 
@@ -55,12 +63,14 @@ with tempfile.TemporaryDirectory() as folder:
     for _ in range(options.rounds):
         for way, keys in ways.items():
             seen[way].append(result_of(options, keys, folder))
-print("| way | sent in a step, bytes | memory of a rank, MiB | of it parameters, gradients, states | step, ms | ratio | test accuracy, % |\n"
-      "|---|---|---|---|---|---|---|")
+print("| way | sent in a step, bytes | memory of a rank, MiB | of it from step to step | step, ms | ratio | break-even, MB/s | test accuracy, % |\n"
+      "|---|---|---|---|---|---|---|---|")
 first = seen[next(iter(ways))]
 for way, results in seen.items():
     one = results[0]
     ratio = statistics.median(mine["seconds"] / theirs["seconds"] for mine, theirs in zip(results, first))
+    bandwidths = [r["break_even"] for r in results if r["break_even"]]
+    break_even = f"{statistics.median(bandwidths) / 1e6:,.0f}" if bandwidths else ""
     accuracy = ", ".join(f"{100 * a:.2f}" for a in one["accuracy"])
     print(f"| {way} | {one['bytes']:,} | {one['memory'] / 2**20:.2f} | {one['kept'] / 2**20:.2f} | "
-          f"{1e3 * statistics.median(r['seconds'] for r in results):.3f} | {ratio:.2f} | {accuracy} |")
+          f"{1e3 * statistics.median(r['seconds'] for r in results):.3f} | {ratio:.2f} | {break_even} | {accuracy} |")

@@ -122,7 +122,7 @@ results::RunRecord record_of(const Input& input, const std::string& command_line
   std::vector<int> all_ranks(nominal.roles.by_rank.size());
   std::iota(all_ranks.begin(), all_ranks.end(), 0);
   record.reductions = reductions_of(subject, *nominal.roles.by_rank.front());
-  record.attributes.algorithm = gradient_algorithms(record.reductions);
+  record.attributes.algorithm = gradient_algorithms(record.reductions, subject.split.plan.compression.codec);
   record.memory = predict::memory_of(
       subject, nominal.roles, run::batch_sizes(input.options.train.batch, input.data->train.samples.value()),
       all_ranks);

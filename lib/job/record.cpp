@@ -135,14 +135,14 @@ results::RunRecord begin_record(const Job& job, kernels::Backend& backend, int t
   return record;
 }
 
-std::string gradient_algorithms(const std::vector<results::ReductionRow>& rows) {
+std::string gradient_algorithms(const std::vector<results::ReductionRow>& rows, kernels::Codec codec) {
   std::set<std::string> used;
   for (const auto& row : rows)
     if (row.purpose == Purpose::gradient) used.insert(row.algorithm);
   std::string text;
   for (const auto& name : used)
     text += (text.empty() ? "" : "+") + name;
-  return text.empty() ? "none" : text;
+  return text.empty() ? std::string(to_string(codec)) : text;
 }
 
 results::TimelineRow timeline_row(const run::TimelineSpan& span, const step::Program& program,

@@ -53,7 +53,7 @@ results::RunRecord begin_record(const Job& job, const run::Training& training, k
   const auto& options = job.input.options;
   auto record = begin_record(job, backend, threads);
   record.reductions = reductions_of(training);
-  record.attributes.algorithm = gradient_algorithms(record.reductions);
+  record.attributes.algorithm = gradient_algorithms(record.reductions, training.program().compression.codec);
   record.attributes.load_model_hash = options.load_model_hash;
   return record;
 }

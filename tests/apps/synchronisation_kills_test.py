@@ -1,0 +1,61 @@
+"""kill -9 of a rank or of the launcher, again and again, in every way to synchronise: the model at the end is, to the bit, that of a run that
+nobody disturbed, so that nothing that a way carries from step to step was lost.
+
+Usage: synchronisation_kills_test.py TIMES MPIEXEC PARTITA_TRAIN SOURCE_FOLDER
+"""
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import jobs
+from tensors import parameters
+
+times, mpiexec, train, source = sys.argv[1:5]
+ways = {"shares of states": ["--sync.split=state"], "shares of gradients": ["--sync.split=gradient"], "shares of parameters": ["--sync.split=parameter"],
+        **{codec: [f"--sync.compress={codec}"] for codec in ("fp16", "int8", "sign", "topk", "powersgd")},
+        "bf16 with residuals": ["--sync.compress=bf16", "--sync.error-feedback=on"], "shares by int8": ["--sync.compress=int8", "--sync.split=parameter"]}
+common = (f"--config={source}/inputs/runs/digits_mlp.ini", "--data.train-samples=1000", "--data.test-samples=20", "--train.epochs=80", "--evaluate.every=1000",
+          "--checkpoint.every=7", "--snapshot.seconds=0", "--train.optimizer=adam", "--train.momentum=0", "--train.learning-rate=0.001", "--compute.threads=1")
+chosen = random.Random(5)
+
+
+def command(folder, name, *more):
+    return [str(word) for word in (mpiexec, "-n", 2, train, *common, f"--output={folder}/{name}.h5", f"--save-model={folder}/{name}-model.h5", *more)]
+
+
+with tempfile.TemporaryDirectory() as folder:
+    folder = pathlib.Path(folder)
+    for way, keys in ways.items():
+        result = jobs.run(command(folder, "whole", *keys, "--overwrite"))
+        assert result.returncode == 0, result
+        kills = resumed = 0
+        for attempt in range(int(times)):
+            log = folder / "log"
+            with open(log, "w") as messages:
+                job = subprocess.Popen(command(folder, "killed", *keys, "--resume"), stdout=subprocess.DEVNULL, stderr=messages)
+                try:
+                    ranks = jobs.wait_for_ranks(job, train, 2)
+                    wanted = chosen.randrange(1, 4)
+                    jobs.wait_for(f"{wanted} checkpoints", lambda: log.read_text().count("checkpoint of step") >= wanted, job, 0.001)
+                    time.sleep(chosen.uniform(0, 0.01))
+                    os.kill(job.pid if chosen.random() < 0.3 else chosen.choice(ranks), signal.SIGKILL)
+                    jobs.wait_for_end(job, ranks)
+                    kills += 1
+                finally:
+                    jobs.end(job)
+            resumed += "going on from step" in log.read_text()
+        result = jobs.run(command(folder, "killed", *keys, "--resume"))
+        assert result.returncode == 0 and "going on from step" in result.stderr, result
+        whole, killed = parameters(folder / "whole-model.h5"), parameters(folder / "killed-model.h5")
+        assert whole.keys() == killed.keys() and all(np.array_equal(whole[name], killed[name]) for name in whole), way
+        print(f"{way}: {kills} kills, {resumed + 1} restarts, the same bits")
+        for left in folder.glob("killed*"):
+            subprocess.run(["rm", "-r", str(left)], check=True)
