@@ -4,7 +4,7 @@ import re
 
 import numpy
 
-from . import curves, prediction, ranks, scaling, timeline
+from . import curves, exchange, prediction, ranks, scaling, timeline
 from .page import Page
 from .style import bytes_text, number, plural, readable, seconds_text, shorten
 
@@ -78,7 +78,8 @@ class Report:
                 a["status"])
 
     def training(self):
-        pictures = [curves.draw_curves(self.runs), curves.draw_step_times(self.runs), curves.draw_latencies(self.runs)]
+        pictures = [curves.draw_curves(self.runs), curves.draw_step_times(self.runs), curves.draw_latencies(self.runs),
+                    exchange.draw_exchange(self.runs)]
         if any(pictures):
             self.page.section("Over time")
             for picture in pictures:

@@ -16,7 +16,7 @@ from .versions import ShowVersion
 
 FAILED, BAD_INPUT = 1, 2
 # The names of all pictures; of several runs, those of one have its number and name before them.
-PICTURES = ("curves", "step_time", "latency", "scaling", "phases", "timeline", "timelines", "axes", "matrix", "memory")
+PICTURES = ("curves", "step_time", "latency", "exchange", "scaling", "phases", "timeline", "timelines", "axes", "matrix", "memory")
 DESCRIPTION = """Draws result files: loss and accuracy, step times, phases, memory and traffic by rank, the timeline of a step,
 scaling over several files. Writes a folder with every picture as PNG and SVG, and index.html, which holds them all and needs
 nothing else."""

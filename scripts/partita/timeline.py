@@ -2,7 +2,7 @@
 import numpy
 from matplotlib.collections import PolyCollection
 
-from .style import (BLUE, FRAME, GREEN, GREY, INK, NAMED, ORANGE, PURPLE, SKY, WIDTH, Picture, label_rows, legend_above,
+from .style import (BLUE, FRAME, GREEN, GREY, INK, NAMED, ORANGE, PURPLE, SKY, WIDTH, YELLOW, Picture, label_rows, legend_above,
                     new_figure, plural, rows_height, seconds_text, seconds_unit)
 
 MOST_ROWS = 64
@@ -11,7 +11,7 @@ COLLECTIVE, OUTSIDE = "waiting: collective", "not in this step"
 # Colour, hatch and colour of the number, in the order of the legend.
 KINDS = {
     "forward": (SKY, None, INK), "backward": (BLUE, None, "white"), "backward: parameters": (GREEN, None, "white"),
-    "update": (ORANGE, None, INK), "other": (GREY, None, INK), BUBBLE: ("#F7F7F7", "....", INK),
+    "update": (ORANGE, None, INK), "encode, decode": (YELLOW, None, INK), "other": (GREY, None, INK), BUBBLE: ("#F7F7F7", "....", INK),
     MESSAGE: ("#F7F7F7", "....", INK),
     TRANSFER: ("#FBE7C0", "////", INK), COLLECTIVE: ("#F3DCE9", "\\\\\\\\", INK), OUTSIDE: ("#ECECEC", None, INK),
 }
@@ -25,6 +25,8 @@ def kind_of(kind, phase, splits_backward):
         return "forward"
     if kind == "backward":
         return "backward: parameters" if splits_backward and phase == "parameters" else "backward"
+    if kind in ("encode", "decode"):
+        return "encode, decode"
     return "update" if kind == "update" else "other"
 
 

@@ -8,12 +8,13 @@ import packages
 packages.require("h5py", "numpy", "pandas", "matplotlib")
 import matplotlib  # noqa: E402
 import numpy  # noqa: E402
+import pandas  # noqa: E402
 from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
 from matplotlib.text import Text  # noqa: E402
 
 import many_ranks  # noqa: E402
 import partita  # noqa: E402
-from partita import curves, prediction, ranks, scaling, timeline  # noqa: E402
+from partita import curves, exchange, prediction, ranks, scaling, timeline  # noqa: E402
 from partita.contents import Report  # noqa: E402
 from partita.style import bytes_text, drawing, seconds_text  # noqa: E402
 
@@ -120,6 +121,32 @@ def check_timeline(run):
     wait = types.SimpleNamespace(kind="wait", phase="", axis="pipeline", rank=0, purpose="activation", microbatch=2,
                                  start_seconds=4.0, end_seconds=5.0)
     assert timeline.pieces_of(wait, False, own) == [(timeline.TRANSFER, 4.0, 5.0)], own
+
+
+class Synchronised(dict):
+    """A training that moved so many bytes in ten steps."""
+    attributes, ranks = {"kind": "measured"}, 2
+
+    def __init__(self, moved, accuracy, ranks=2):
+        super().__init__(steps={"seconds": numpy.ones(10)}, epochs={"test_accuracy": numpy.array([numpy.nan, accuracy])})
+        self["traffic"] = None
+        self.ranks = ranks
+        self.traffic = pandas.DataFrame({"activity": ["train", "evaluate", "train"], "wire_bytes": [moved, 10 ** 9, 0],
+                                         "window_bytes_read": [0, 0, moved], "window_bytes_written": [0, 0, 0]})
+
+    def columns(self, name):
+        return self[name]
+
+
+def check_exchange():
+    assert exchange.bytes_of_step(Synchronised(1000, 0.9)) == 200
+    runs = [("all-reduce", Synchronised(8e6, 0.95)), ("int8", Synchronised(2e6, 0.949)), ("sign", Synchronised(2.5e5, 0.93))]
+    picture = exchange.draw_exchange(runs)
+    check_layout(picture, "exchange")
+    assert "int8: 400 kB a step, 94.90 %" in picture.alt, picture.alt
+    for others in (runs[:1], [runs[0], ("again", runs[0][1])], [*runs, ("three ranks", Synchronised(8e6, 0.95, 3))],
+                   [runs[0], ("not evaluated", Synchronised(4e6, numpy.nan))]):
+        assert exchange.draw_exchange(others) is None
 
 
 def check_scaling(folder):
@@ -286,6 +313,7 @@ with tempfile.TemporaryDirectory() as folder, drawing():
         if name in ("1x2x1", "4x8x2"):
             drawn += check_beside(os.path.join(folder, name + ".h5"), name)
     check_numbers(runs)
+    check_exchange()
     several = check_scaling(folder)
     for chosen in (several[:1], several):
         labelled = [(run.path.stem, run) for run in chosen]
