@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <stdexcept>
 #include <vector>
 
@@ -17,33 +18,37 @@ constexpr std::uint32_t sign_bit = 0x80000000u, infinite = 0x7f800000u;
 
 constexpr std::uint32_t magnitude(float value) { return std::bit_cast<std::uint32_t>(value) & ~sign_bit; }
 
-// bfloat16: the upper half of a float32.
-std::uint16_t to_bf16(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  const std::uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16, nan = (bits >> 16) | 0x40;
-  return static_cast<std::uint16_t>((bits & ~sign_bit) > infinite ? nan : rounded);
-}
-float from_bf16(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+/// bfloat16: the upper half of a float32.
+struct Bf16 {
+  static std::uint16_t of(float value) {
+    const auto bits = std::bit_cast<std::uint32_t>(value);
+    const std::uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16, nan = (bits >> 16) | 0x40;
+    return static_cast<std::uint16_t>((bits & ~sign_bit) > infinite ? nan : rounded);
+  }
+  static float value_of(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+};
 
-// IEEE binary16: 5 bits of exponent, 10 of mantissa.
-std::uint16_t to_fp16(float value) {
-  constexpr std::uint32_t too_large = 0x477ff000u, least_normal = 0x38800000u, rebias = 0x38000000u;
-  const auto bits = std::bit_cast<std::uint32_t>(value), size = bits & ~sign_bit;
-  const std::uint32_t sign = (bits & sign_bit) >> 16;
-  const std::uint32_t normal = (size - rebias + 0xfff + ((size >> 13) & 1)) >> 13;
-  // Adding 2⁻¹ leaves the rounded multiple of 2⁻²⁴ in the lowest bits.
-  const std::uint32_t small =
-      std::bit_cast<std::uint32_t>(std::bit_cast<float>(size) + 0.5f) - std::bit_cast<std::uint32_t>(0.5f);
-  const std::uint32_t finite = size < least_normal ? small : normal;
-  const std::uint32_t special = size > infinite ? 0x7e00u : 0x7c00u;
-  return static_cast<std::uint16_t>(sign | (size >= too_large ? special : finite));
-}
-float from_fp16(std::uint16_t bits) {
-  const std::uint32_t size = bits & 0x7fffu, sign = (std::uint32_t{bits} & 0x8000u) << 16;
-  const float scaled = std::bit_cast<float>(size << 13) * 0x1p112f;
-  const std::uint32_t finite = std::bit_cast<std::uint32_t>(scaled), special = infinite | (size << 13);
-  return std::bit_cast<float>(sign | (size >= 0x7c00u ? special : finite));
-}
+/// IEEE binary16: 5 bits of exponent, 10 of mantissa.
+struct Fp16 {
+  static std::uint16_t of(float value) {
+    constexpr std::uint32_t too_large = 0x477ff000u, least_normal = 0x38800000u, rebias = 0x38000000u;
+    const auto bits = std::bit_cast<std::uint32_t>(value), size = bits & ~sign_bit;
+    const std::uint32_t sign = (bits & sign_bit) >> 16;
+    const std::uint32_t normal = (size - rebias + 0xfff + ((size >> 13) & 1)) >> 13;
+    // Adding 2⁻¹ leaves the rounded multiple of 2⁻²⁴ in the lowest bits.
+    const std::uint32_t small =
+        std::bit_cast<std::uint32_t>(std::bit_cast<float>(size) + 0.5f) - std::bit_cast<std::uint32_t>(0.5f);
+    const std::uint32_t finite = size < least_normal ? small : normal;
+    const std::uint32_t special = size > infinite ? 0x7e00u : 0x7c00u;
+    return static_cast<std::uint16_t>(sign | (size >= too_large ? special : finite));
+  }
+  static float value_of(std::uint16_t bits) {
+    const std::uint32_t size = bits & 0x7fffu, sign = (std::uint32_t{bits} & 0x8000u) << 16;
+    const float scaled = std::bit_cast<float>(size << 13) * 0x1p112f;
+    const std::uint32_t finite = std::bit_cast<std::uint32_t>(scaled), special = infinite | (size << 13);
+    return std::bit_cast<float>(sign | (size >= 0x7c00u ? special : finite));
+  }
+};
 
 template <class V>
 V read(const std::uint8_t* from) {
@@ -68,9 +73,9 @@ class HostCodecs : public Codecs {
     if (source.n == 0) return;
     switch (codec) {
       case Codec::bf16:
-        return encode_halves(source, to, to_bf16, from_bf16);
+        return encode_halves<Bf16>(source, to);
       case Codec::fp16:
-        return encode_halves(source, to, to_fp16, from_fp16);
+        return encode_halves<Fp16>(source, to);
       case Codec::int8:
         return encode_int8(source, to);
       case Codec::sign:
@@ -93,9 +98,11 @@ class HostCodecs : public Codecs {
     if (target.n == 0) return;
     switch (codec) {
       case Codec::bf16:
-        return target.set([from](std::int64_t i) { return from_bf16(read<std::uint16_t>(from + 2 * i)); });
+        return target.set(
+            [from](std::int64_t i) { return Bf16::value_of(read<std::uint16_t>(from + 2 * i)); });
       case Codec::fp16:
-        return target.set([from](std::int64_t i) { return from_fp16(read<std::uint16_t>(from + 2 * i)); });
+        return target.set(
+            [from](std::int64_t i) { return Fp16::value_of(read<std::uint16_t>(from + 2 * i)); });
       case Codec::int8: {
         const float step = read<float>(from);
         return target.set(
@@ -229,6 +236,7 @@ class HostCodecs : public Codecs {
       sum += part;
     return sum;
   }
+  static double square(T value) { return static_cast<double>(value) * static_cast<double>(value); }
   static double length(const std::vector<double>& values) {
     double sum = 0;
     for (const double value : values)
@@ -242,60 +250,82 @@ class HostCodecs : public Codecs {
     return finite;
   }
 
-  /// r ← x + r − sent ÷ scale, but where a value was sent that is not finite.
+  /// Calls `each(i, value)` for what is encoded.
+  template <class Each>
+  static void for_each(const Source& s, Each each) {
+    const T* const __restrict x = s.x;
+    const T* const __restrict residual = s.residual;
+    const T scale = s.scale;
+    if (residual)
+      for (std::int64_t i = 0; i < s.n; ++i)
+        each(i, scale * (x[i] + residual[i]));
+    else
+      for (std::int64_t i = 0; i < s.n; ++i)
+        each(i, scale * x[i]);
+  }
+
+  /// r ← x + r − sent ÷ scale, but where a value was sent that is not finite. `sent`: what a value is sent
+  /// as.
   template <class Sent>
   static void leave_rest(const Source& s, Sent sent) {
-    if (!s.residual) return;
+    const T* const __restrict x = s.x;
+    T* const __restrict residual = s.residual;
+    const T scale = s.scale, back = 1 / scale, largest = std::numeric_limits<float>::max();
+    if (!residual) return;
     for (std::int64_t i = 0; i < s.n; ++i) {
-      const T value = static_cast<T>(sent(i)), rest = (s.at(i) - value) / s.scale;
-      s.residual[i] = std::isfinite(value) ? rest : s.residual[i];
+      const T value = scale * (x[i] + residual[i]), as = static_cast<T>(sent(static_cast<float>(value)));
+      residual[i] = std::abs(as) <= largest ? (value - as) * back : residual[i];
     }
   }
 
-  template <class To, class From>
-  static void encode_halves(const Source& s, std::uint8_t* to, To to_half, From from_half) {
-    for (std::int64_t i = 0; i < s.n; ++i)
-      write(to + 2 * i, to_half(static_cast<float>(s.at(i))));
-    leave_rest(s, [=](std::int64_t i) { return from_half(read<std::uint16_t>(to + 2 * i)); });
+  template <class Half>
+  static void encode_halves(const Source& s, std::uint8_t* to) {
+    for_each(s, [to](std::int64_t i, T value) { write(to + 2 * i, Half::of(static_cast<float>(value))); });
+    leave_rest(s, [](float value) { return Half::value_of(Half::of(value)); });
   }
 
   static void encode_int8(const Source& s, std::uint8_t* to) {
     std::uint32_t most = 0;  // magnitudes are ordered as their bits, and NaN lies above infinity
-    for (std::int64_t i = 0; i < s.n; ++i)
-      most = std::max(most, magnitude(static_cast<float>(s.at(i))));
+    for_each(s,
+             [&most](std::int64_t, T value) { most = std::max(most, magnitude(static_cast<float>(value))); });
     const float scale = std::bit_cast<float>(most) / 127;
     write(to, scale);
     const bool nothing = scale == 0 || !std::isfinite(scale);
-    const float divisor = nothing ? 1 : scale;
-    for (std::int64_t i = 0; i < s.n; ++i) {
-      const float rounded = std::nearbyint(static_cast<float>(s.at(i)) / divisor);
-      const float bounded = std::min(127.0f, std::max(-127.0f, rounded));
-      write(to + 4 + i, static_cast<std::int8_t>(nothing ? 0.0f : bounded));
-    }
-    if (!std::isfinite(scale)) return;
-    leave_rest(s, [=](std::int64_t i) { return scale * static_cast<float>(read<std::int8_t>(to + 4 + i)); });
+    const float divisor = nothing ? 1 : scale, largest = nothing ? 0.0f : 127.0f;
+    const auto steps = [=](float value) {
+      return std::min(largest, std::max(-largest, std::nearbyint(value / divisor)));
+    };
+    for_each(s, [=](std::int64_t i, T value) {
+      write(to + 4 + i, static_cast<std::int8_t>(steps(static_cast<float>(value))));
+    });
+    if (std::isfinite(scale)) leave_rest(s, [=](float value) { return scale * steps(value); });
   }
 
   static void encode_signs(const Source& s, std::uint8_t* to) {
     constexpr std::int64_t lanes = 16;
     double sums[lanes] = {};
-    for (std::int64_t i = 0; i < s.n; i += lanes)
-      for (std::int64_t lane = 0; lane < std::min(lanes, s.n - i); ++lane)
-        sums[lane] += static_cast<double>(s.at(i + lane)) * static_cast<double>(s.at(i + lane));
+    std::int64_t whole = 0;
+    for (; whole + lanes <= s.n; whole += lanes)
+      for (std::int64_t lane = 0; lane < lanes; ++lane)
+        sums[lane] += square(s.at(whole + lane));
+    for (std::int64_t lane = 0; whole + lane < s.n; ++lane)
+      sums[lane] += square(s.at(whole + lane));
     double sum = 0;
     for (const double part : sums)
       sum += part;
     const auto scale = static_cast<float>(std::sqrt(sum / static_cast<double>(s.n)));
     write(to, scale);
-    std::memset(to + 4, 0, static_cast<std::size_t>((s.n + 7) / 8));
     for (std::int64_t i = 0; i < s.n; i += 8) {
       unsigned bits = 0;
-      for (std::int64_t bit = 0; bit < std::min<std::int64_t>(8, s.n - i); ++bit)
-        bits |= static_cast<unsigned>(s.at(i + bit) < 0) << bit;
+      if (i + 8 <= s.n)
+        for (std::int64_t bit = 0; bit < 8; ++bit)
+          bits |= static_cast<unsigned>(s.at(i + bit) < 0) << bit;
+      else
+        for (std::int64_t bit = 0; i + bit < s.n; ++bit)
+          bits |= static_cast<unsigned>(s.at(i + bit) < 0) << bit;
       to[4 + i / 8] = static_cast<std::uint8_t>(bits);
     }
-    if (std::isfinite(scale))
-      leave_rest(s, [=](std::int64_t i) { return to[4 + i / 8] >> (i % 8) & 1 ? -scale : scale; });
+    if (std::isfinite(scale)) leave_rest(s, [=](float value) { return value < 0 ? -scale : scale; });
   }
 
   /// The magnitude of the k-th largest, and how many of that magnitude are among the k: digit by digit, from
@@ -332,7 +362,7 @@ class HostCodecs : public Codecs {
       const auto bits = magnitude(sent);
       const bool goes = bits > least || (bits == least && equal > 0);
       if (bits == least && goes) --equal;
-      if (s.residual && (!goes || std::isfinite(sent)))
+      if (s.residual && std::isfinite(sent))
         s.residual[i] = (goes ? value - static_cast<T>(sent) : value) / s.scale;
       if (!goes) continue;
       write(to, static_cast<std::uint32_t>(i));

@@ -164,16 +164,18 @@ std::int64_t largest_rank(const model::ModelSpec& model) {
 void check_compression(const RunOptions& options, const plan::Request& request,
                        std::vector<Violation>& violations) {
   const auto& compression = request.compression;
-  if (!compression.is_on()) return;
+  if (!compression.is_on() || request.grid.size() == 1) return;
   const auto codec = compression.codec;
   const auto refuse = [&](const std::string& what) {
     violations.push_back({"sync.compress", std::string(to_string(codec)), what});
   };
-  const bool of_values = codec != kernels::Codec::topk && codec != kernels::Codec::powersgd;
   if (request.grains > 0)
     refuse("excludes train.deterministic=true, whose sums are exact; the nearest is none");
-  if (request.split != step::Split::none && !of_values)
+  if (request.split != step::Split::none && !kernels::codes_values(codec))
     refuse("excludes sync.split, of whose shares it has no codes; the nearest are int8 and sign");
+  else if (request.split != step::Split::none && request.grid.tensor > 1)
+    refuse(
+        "excludes sync.split with grid.tensor above 1, where shares of copies differ; the nearest is none");
   if (options.backend == Backend::cuda)
     refuse("needs compute.backend=cpu or reference, which have codecs; on cuda the nearest is none");
   if (codec != kernels::Codec::powersgd) return;

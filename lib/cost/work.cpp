@@ -110,18 +110,19 @@ Coded coded_by(const Program& program, const Instruction& i) {
       return {bucket.count, program.compression.rank};
     case kernels::Codec::topk: {
       Elements kept{};
-      for (const auto& tensor : largest_of(program, bucket))
-        kept += Elements(tensor.kept);
+      for (const auto& tensor : parts_of_all(program, bucket))
+        kept += Elements(tensor.bytes / 8);
       const auto tensors = std::ssize(bucket.tensors);
       return encodes ? Coded{bucket.count, tensors} : Coded{kept * ranks, tensors * ranks};
     }
     default:
       break;
   }
+  const auto parts = std::ssize(parts_of_all(program, bucket));
   if (!scatters_codes(program, bucket))
-    return encodes ? Coded{bucket.count, 1} : Coded{bucket.count * ranks, ranks};
-  if (first) return {share * (ranks - 1), ranks - 1};
-  return encodes ? Coded{share, 1} : Coded{bucket.count, ranks};
+    return encodes ? Coded{bucket.count, parts} : Coded{bucket.count * ranks, parts * ranks};
+  if (first) return {share * (ranks - 1), parts * (ranks - 1)};
+  return encodes ? Coded{share, parts} : Coded{bucket.count, parts * ranks};
 }
 
 std::int64_t samples_of(const Program& program, const step::Unit& unit, std::int64_t samples) {

@@ -34,7 +34,7 @@ void adapt(View loss_scale, View norm) {
   auto& steps = loss_scale.as<double>()[1];
   if (!std::isfinite(norm.as<double>()[0])) {
     steps = 0;
-    if (scale == 1) return;
+    if (scale <= 1) return;
     scale /= 2;
     norm.as<double>()[1] = 0;
   } else if (++steps == steps_to_double) {
@@ -69,47 +69,48 @@ class Executor::Coder {
   void encode_for_owners() {
     const auto cuts = cuts_to_owners(program_, bucket_);
     for (int owner = 0; owner < ranks_; ++owner)
-      if (owner != place_) encode(share_of(owner), piece(to_owners_, cuts, owner));
+      if (owner != place_) encode(parts_of_share(program_, bucket_, owner), piece(to_owners_, cuts, owner));
   }
-  /// This rank's own gradients first, then those of the others in order.
-  void add_from_ranks() {
+  /// This rank's own gradients first, then those of the others in order. Nobody sends a residual of a share
+  /// that its rank keeps: what there is of an earlier training is added here.
+  void add_from_ranks(kernels::Backend& backend) {
+    const auto parts = parts_of_share(program_, bucket_, place_);
     const auto cuts = cuts_from_ranks(program_, bucket_, place_);
     for (int rank = 0; rank < ranks_; ++rank)
-      if (rank != place_)
-        kernels_.decode(codec_, piece(from_ranks_, cuts, rank), scale_, true,
-                        of(gradients_, share_of(place_)));
+      if (rank != place_) decode(parts, piece(from_ranks_, cuts, rank), true);
+    if (!bucket_.is_split || residual_.empty()) return;
+    for (const auto& own : parts)
+      move_residual(backend, own.values);
   }
-  void encode_sum() { encode(share_of(place_), piece(to_all_, cuts_to_all(program_, bucket_), place_)); }
+  void encode_sum() {
+    encode(parts_of_share(program_, bucket_, place_), piece(to_all_, cuts_to_all(program_, bucket_), place_));
+  }
   void decode_sums() {
     const auto cuts = cuts_to_all(program_, bucket_);
     for (int owner = 0; owner < ranks_; ++owner)
-      kernels_.decode(codec_, piece(to_all_, cuts, owner), scale_, false, of(gradients_, share_of(owner)));
+      decode(parts_of_share(program_, bucket_, owner), piece(to_all_, cuts, owner), false);
   }
 
   void encode_for_all() {
-    each_part(piece(to_all_, cuts_to_all(program_, bucket_), place_),
-              [this](topology::Range range, View message) { encode(range, message); });
+    encode(parts_of_all(program_, bucket_), piece(to_all_, cuts_to_all(program_, bucket_), place_));
   }
   void add_from_all() {
+    const auto parts = parts_of_all(program_, bucket_);
     const auto cuts = cuts_to_all(program_, bucket_);
     for (int rank = 0; rank < ranks_; ++rank)
-      each_part(piece(to_all_, cuts, rank), [&](topology::Range range, View message) {
-        kernels_.decode(codec_, message, scale_, rank > 0, of(gradients_, range));
-      });
+      decode(parts, piece(to_all_, cuts, rank), rank > 0);
   }
 
   void project(kernels::Backend& backend) {
-    constexpr kernels::StridedBlock contiguous{.strides = {0, 0, 0, 1}};
-    const auto add = [&](View from, View to, kernels::Write write) {
-      backend.copy_block({1, 1, 1, from.size().value()}, contiguous, from, contiguous, to, write);
-    };
-    if (!residual_.empty()) add(residual_, gradients_, kernels::Write::accumulate);
+    if (!residual_.empty()) copy(backend, residual_, gradients_, kernels::Write::accumulate);
     for (const auto& f : factored_of(program_, bucket_)) {
       const View values = gradients_.slice(f.first, f.count), left = left_.slice(f.left, f.in_left());
-      if (f.matrix.rank > 0)
+      if (f.matrix.rank > 0) {
         kernels_.project(f.matrix, values, basis_.slice(f.right, f.in_right()), left);
-      else
-        add(values, left, kernels::Write::overwrite);
+        continue;
+      }
+      copy(backend, values, left, kernels::Write::overwrite);
+      if (!residual_.empty()) backend.zero(residual_.slice(f.first, f.count));
     }
   }
   void complete() {
@@ -123,13 +124,11 @@ class Executor::Coder {
     }
   }
   void multiply(kernels::Backend& backend) {
-    constexpr kernels::StridedBlock contiguous{.strides = {0, 0, 0, 1}};
     for (const auto& f : factored_of(program_, bucket_)) {
       const View values = gradients_.slice(f.first, f.count), left = left_.slice(f.left, f.in_left()),
                  right = right_.slice(f.right, f.in_right());
       if (f.matrix.rank == 0) {
-        backend.copy_block({1, 1, 1, f.count.value()}, contiguous, left, contiguous, values,
-                           kernels::Write::overwrite);
+        copy(backend, left, values, kernels::Write::overwrite);
         continue;
       }
       kernels_.multiply(f.matrix, left, right, values);
@@ -138,23 +137,29 @@ class Executor::Coder {
   }
 
  private:
-  [[nodiscard]] topology::Range share_of(int place) const {
-    return topology::share(place, ranks_, bucket_.count.value());
-  }
   static View of(View whole, topology::Range range) { return part(whole, range.begin, range.end); }
-  void encode(topology::Range range, View message) {
-    kernels_.encode(codec_, of(gradients_, range), scale_, of(residual_, range), message);
+  static void copy(kernels::Backend& backend, View from, View to, kernels::Write write) {
+    constexpr kernels::StridedBlock contiguous{.strides = {0, 0, 0, 1}};
+    backend.copy_block({1, 1, 1, from.size().value()}, contiguous, from, contiguous, to, write);
   }
-  /// What is encoded for itself, and where in a message of all: tensors by topk, else everything.
-  template <class Each>
-  void each_part(View message, Each each) const {
-    if (codec_ != Codec::topk) return each(topology::Range{0, bucket_.count.value()}, message);
+  void move_residual(kernels::Backend& backend, topology::Range range) {
+    copy(backend, of(residual_, range), of(gradients_, range), kernels::Write::accumulate);
+    backend.zero(of(residual_, range));
+  }
+  /// A message has its parts one behind the other.
+  void encode(const std::vector<step::CodedPart>& parts, View message) {
     std::int64_t at = 0;
-    for (const auto& tensor : largest_of(program_, bucket_)) {
-      const auto first = tensor.first.value(), n = tensor.count.value();
-      const auto end = at + kernels::encoded_bytes(codec_, n, tensor.kept);
-      each(topology::Range{first, first + n}, part(message, at, end));
-      at = end;
+    for (const auto& p : parts) {
+      kernels_.encode(codec_, of(gradients_, p.values), scale_, of(residual_, p.values),
+                      part(message, at, at + p.bytes));
+      at += p.bytes;
+    }
+  }
+  void decode(const std::vector<step::CodedPart>& parts, View message, bool adds) {
+    std::int64_t at = 0;
+    for (const auto& p : parts) {
+      kernels_.decode(codec_, part(message, at, at + p.bytes), scale_, adds, of(gradients_, p.values));
+      at += p.bytes;
     }
   }
 
@@ -180,7 +185,7 @@ void Executor::decode(const step::Instruction& instruction, Bound& bound) {
   Coder coder(*this, bound, *instruction.bucket);
   if (program_.compression.codec == Codec::powersgd) return coder.multiply(backend_);
   if (!scatters_codes(program_, program_.buckets[*instruction.bucket])) return coder.add_from_all();
-  instruction.phase == Phase::none ? coder.add_from_ranks() : coder.decode_sums();
+  instruction.phase == Phase::none ? coder.add_from_ranks(backend_) : coder.decode_sums();
 }
 
 void Executor::adapt_loss_scale(Bound& bound) {

@@ -151,7 +151,7 @@ void add_codecs(const run::Training& training, std::int64_t batch, std::vector<r
   figures.push_back({"decode_time", decoding, "s"});
   figures.push_back({"dense_bytes", static_cast<double>(dense.value()), "byte"});
   figures.push_back({"coded_bytes", static_cast<double>(coded.value()), "byte"});
-  if (encoding + decoding > 0)
+  if (encoding + decoding > 0 && coded < dense)
     figures.push_back({"break_even_bandwidth",
                        static_cast<double>((dense - coded).value()) / (encoding + decoding), "byte/s"});
 }

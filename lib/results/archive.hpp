@@ -4,6 +4,7 @@
 /// Tables are rows of a struct stored column by column.
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <map>
 #include <numeric>

@@ -48,6 +48,12 @@ void check_blocks(const Manifest& manifest, const std::vector<Block>& blocks) {
   }
 }
 
+/// 0 where there is none; else a power of two.
+bool can_be_loss_scale(double scale) {
+  int exponent = 0;
+  return scale == 0 || (scale >= 1 && scale <= 0x1p24 && std::frexp(scale, &exponent) == 0.5);
+}
+
 /// Where the states lie, in the order of `Manifest::states`.
 std::vector<GroupPath> paths_of_states(const hdf5::File& shard, const Manifest& manifest) {
   if (hdf5::exists(shard.id(), former_group)) return {GroupPath{former_group}};
@@ -67,10 +73,9 @@ std::vector<T> values_of(const hdf5::File& shard, const GroupPath& path, const B
   hdf5::Extents extents;
   auto column = hdf5::read_column<T>(layer.get(), block.dataset(), extents);
   const auto size = static_cast<std::int64_t>(column.size());
-  const bool fits = kind == CarriedKind::basis ? size > 0 && size % block.columns == 0
-                                               : size == block.rows * block.columns;
-  if (!fits)
-    throw hdf5::Failure(block.layer + " " + block.name + " has another size than its block");
+  const bool fits =
+      kind == CarriedKind::basis ? size > 0 && size % block.columns == 0 : size == block.rows * block.columns;
+  if (!fits) throw hdf5::Failure(block.layer + " " + block.name + " has another size than its block");
   return column;
 }
 
@@ -131,7 +136,8 @@ Manifest read_manifest(const fs::path& folder) {
       throw hdf5::Failure("the optimizer's states begin outside of the training");
     for (const auto* blocks : {&manifest.blocks, &manifest.residuals, &manifest.bases})
       check_blocks(manifest, *blocks);
-    if (!(manifest.loss_scale >= 0) || !(manifest.loss_scale_steps >= 0))
+    if (!can_be_loss_scale(manifest.loss_scale) ||
+        !(manifest.loss_scale_steps >= 0 && manifest.loss_scale_steps < 1e6))
       throw hdf5::Failure("the loss scale is none");
   });
   return manifest;

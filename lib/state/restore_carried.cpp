@@ -15,7 +15,7 @@ using step::CarriedPiece;
 
 /// Whether two blocks are the same part of a tensor, in whatever files.
 bool same_part(Block a, const Block& b) {
-  a.file = b.file, a.part = b.part, a.copy = b.copy;
+  a.file = b.file, a.part = b.part;
   return a == b;
 }
 
@@ -39,8 +39,10 @@ std::vector<std::vector<Block>> wanted_by_rank(const step::Carried& carried, con
   for (const auto& of_rank : carried.residuals) {
     if (of_rank.empty()) continue;
     auto& blocks = all.emplace_back();
-    for (const auto& c : of_rank)
+    for (const auto& c : of_rank) {
       blocks.push_back(block_of(c.piece, model, 0));
+      blocks.back().copy = c.is_copy;
+    }
   }
   return all;
 }

@@ -133,6 +133,7 @@ void list_tensors(Assembly& a, BucketId b) {
                          .first = tensor.offset,
                          .count = tensor.count,
                          .columns = tensor.columns,
+                         .is_whole = is_whole,
                          .is_own = !is_whole || p.at.tensor == 0,
                          .is_vector = described[t].shape.rank() == 1});
     }

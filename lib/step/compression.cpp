@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace partita::step {
 
@@ -12,18 +13,42 @@ namespace {
 
 int ranks_of(const Program& program, const Bucket& bucket) { return program.grid.along(bucket.axis); }
 
-std::int64_t bytes_of_share(const Program& program, const Bucket& bucket, int place) {
-  const auto share = topology::share(place, ranks_of(program, bucket), bucket.count.value());
-  return kernels::encoded_bytes(program.compression.codec, share.size(), 0);
+/// Parts of a bucket that are cut into shares apart: all, or runs of tensors of which other ranks of the
+/// tensor axis have copies, and of others. Where these ranks add up the bucket together nobody has a copy;
+/// shares that ranks update are those of the whole bucket.
+std::vector<topology::Range> blocks_of(const Program& program, const Bucket& bucket) {
+  if (bucket.is_split || program.grid.tensor == 1 || contains(bucket.axis, topology::Axis::tensor))
+    return {{0, bucket.count.value()}};
+  std::vector<topology::Range> blocks;
+  bool is_whole = false;
+  for (const auto& tensor : bucket.tensors) {
+    const auto begin = tensor.first.value(), end = begin + tensor.count.value();
+    if (blocks.empty() || std::exchange(is_whole, tensor.is_whole) != tensor.is_whole)
+      blocks.push_back({begin, end});
+    blocks.back().end = end;
+  }
+  return blocks;
 }
 
-std::int64_t bytes_of_all(const Program& program, const Bucket& bucket) {
-  if (program.compression.codec != Codec::topk)
-    return kernels::encoded_bytes(program.compression.codec, bucket.count.value(), 0);
+CodedPart part_of(Codec codec, topology::Range values, std::int64_t kept = 0) {
+  return {values, kernels::encoded_bytes(codec, values.size(), kept)};
+}
+
+/// How many values of a tensor topk sends.
+std::int64_t kept_of(const Program& program, std::int64_t n) {
+  const auto wanted =
+      static_cast<std::int64_t>(std::ceil(program.compression.ratio * static_cast<double>(n)));
+  return std::clamp<std::int64_t>(wanted, std::min<std::int64_t>(n, 1), n);
+}
+
+std::int64_t bytes_of(const std::vector<CodedPart>& parts) {
   std::int64_t bytes = 0;
-  for (const auto& tensor : largest_of(program, bucket))
-    bytes += kernels::encoded_bytes(Codec::topk, tensor.count.value(), tensor.kept);
+  for (const auto& part : parts)
+    bytes += part.bytes;
   return bytes;
+}
+std::int64_t bytes_of_share(const Program& program, const Bucket& bucket, int place) {
+  return bytes_of(parts_of_share(program, bucket, place));
 }
 
 /// Offsets of pieces of so many bytes, one behind the other.
@@ -45,38 +70,48 @@ Bytes codec_state(const Program& program) {
 }
 
 bool scatters_codes(const Program& program, const Bucket& bucket) {
-  const auto codec = program.compression.codec;
-  const bool of_values = codec != Codec::topk && codec != Codec::powersgd;
-  return of_values && (bucket.is_split || ranks_of(program, bucket) > 2);
+  return kernels::codes_values(program.compression.codec) &&
+         (bucket.is_split || ranks_of(program, bucket) > 2);
 }
 
 std::vector<std::int64_t> cuts_to_owners(const Program& program, const Bucket& bucket) {
-  return offsets(ranks_of(program, bucket), [&](int owner) { return bytes_of_share(program, bucket, owner); });
+  return offsets(ranks_of(program, bucket),
+                 [&](int owner) { return bytes_of_share(program, bucket, owner); });
 }
 
 std::vector<std::int64_t> cuts_from_ranks(const Program& program, const Bucket& bucket, int place) {
-  return offsets(ranks_of(program, bucket),
-                 [&](int) { return bytes_of_share(program, bucket, place); });
+  return offsets(ranks_of(program, bucket), [&](int) { return bytes_of_share(program, bucket, place); });
 }
 
 std::vector<std::int64_t> cuts_to_all(const Program& program, const Bucket& bucket) {
   const bool of_shares = scatters_codes(program, bucket);
   return offsets(ranks_of(program, bucket), [&](int rank) {
-    return of_shares ? bytes_of_share(program, bucket, rank) : bytes_of_all(program, bucket);
+    return of_shares ? bytes_of_share(program, bucket, rank) : bytes_of(parts_of_all(program, bucket));
   });
 }
 
-std::vector<Largest> largest_of(const Program& program, const Bucket& bucket) {
-  std::vector<Largest> all;
-  for (const auto& tensor : bucket.tensors) {
-    const auto n = tensor.count.value();
-    const auto wanted =
-        static_cast<std::int64_t>(std::ceil(program.compression.ratio * static_cast<double>(n)));
-    all.push_back({.first = tensor.first,
-                   .count = tensor.count,
-                   .kept = std::clamp<std::int64_t>(wanted, std::min<std::int64_t>(n, 1), n)});
+std::vector<CodedPart> parts_of_share(const Program& program, const Bucket& bucket, int place) {
+  std::vector<CodedPart> parts;
+  for (const auto& block : blocks_of(program, bucket)) {
+    const auto share = topology::share(place, ranks_of(program, bucket), block.size());
+    parts.push_back(part_of(program.compression.codec, {block.begin + share.begin, block.begin + share.end}));
   }
-  return all;
+  return parts;
+}
+
+std::vector<CodedPart> parts_of_all(const Program& program, const Bucket& bucket) {
+  const auto codec = program.compression.codec;
+  std::vector<CodedPart> parts;
+  if (codec != Codec::topk) {
+    for (const auto& block : blocks_of(program, bucket))
+      parts.push_back(part_of(codec, block));
+    return parts;
+  }
+  for (const auto& tensor : bucket.tensors) {
+    const topology::Range values{tensor.first.value(), (tensor.first + tensor.count).value()};
+    parts.push_back(part_of(codec, values, kept_of(program, values.size())));
+  }
+  return parts;
 }
 
 std::vector<Factored> factored_of(const Program& program, const Bucket& bucket) {

@@ -1,3 +1,5 @@
+/// One class for each way: a transfer of the gradients, codes of everything, codes of shares, factors of
+/// matrices.
 #include "reduction.hpp"
 
 #include <utility>
@@ -93,7 +95,8 @@ class Scattered : public OfBucket {
     const auto& c = coding();
     if (!std::exchange(scatters_, false)) return;
     wait();
-    add(Kind::decode, Phase::none, {c.from_ranks, gradients(), loss_scale()}, {gradients()});
+    const auto own = bucket().is_split ? c.residual : std::nullopt;
+    add(Kind::decode, Phase::none, {c.from_ranks, gradients(), own, loss_scale()}, {gradients(), own});
     if (!c.to_all) return;
     add(Kind::encode, Phase::finish, {gradients(), c.residual, loss_scale()}, {c.to_all, c.residual});
     start(Operation::all_gather, *c.to_all);

@@ -127,7 +127,7 @@ Piece piece_of(const Program& program, const BucketTensor& tensor) {
   const auto& range = program.parameters[tensor.unit];
   for (int t = 0; t < static_cast<int>(range.tensors.size()); ++t) {
     const auto& r = range.tensors[static_cast<std::size_t>(t)];
-    if (r.trained && r.offset == tensor.first)
+    if (r.trained && r.offset == tensor.first && r.count == tensor.count)
       return {.layer = program.units[tensor.unit].layer,
               .tensor = t,
               .trained = true,

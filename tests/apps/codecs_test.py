@@ -102,6 +102,7 @@ with tempfile.TemporaryDirectory() as folder:
         foreseen = re.search(r"codec state (\d+)", run(*keys, "--dry-run", ranks=2).stdout)
         assert (int(foreseen[1]) if foreseen else 0) == expected, (keys, foreseen)
     assert "codec state" not in run("--sync.compress=int8", "--dry-run").stdout  # alone a rank sends nothing
+    assert run("--sync.compress=topk", "--sync.split=state", "--dry-run").returncode == 0
 
     result = jobs.run([compare, folder / "none-2.h5", folder / "int8-2.h5", "--no-gate"])
     assert result.returncode == 0 and "sync.compress" in result.stdout + result.stderr, result
@@ -113,7 +114,8 @@ with tempfile.TemporaryDirectory() as folder:
                  "sync.powersgd-rank = 0: must be a whole number from 1", "sync.error-feedback = yes: must be one of auto | on | off"):
         assert line in result.stderr, (line, result)
     for keys, refused in ((("--sync.compress=topk", "--sync.split=state"), "sync.compress = topk: excludes sync.split, of whose shares it has no codes; the nearest are int8 and sign"),
+                          (("--sync.compress=int8", "--sync.split=state", "--grid.tensor=2", "--grid.data=2"), "sync.compress = int8: excludes sync.split with grid.tensor above 1"),
                           (("--sync.compress=sign", "--train.deterministic=true"), "sync.compress = sign: excludes train.deterministic=true"),
                           (("--sync.compress=powersgd", "--sync.powersgd-rank=56"), "sync.powersgd-rank = 56: makes no tensor of this model smaller; the nearest is 55")):
-        result = jobs.run([mpiexec, "-n", 2, train, common[0], *keys])
+        result = jobs.run([mpiexec, "-n", 4 if "--grid.tensor=2" in keys else 2, train, common[0], *keys])
         assert result.returncode == 2 and refused in result.stderr, result

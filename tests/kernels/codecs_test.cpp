@@ -205,6 +205,13 @@ TEST(Codecs, TellWhatIsNotFinite) {
     }
 }
 
+TEST(Codecs, LeaveNoResidualThatIsNotFinite) {
+  auto x = values_of<float>(10, 4);
+  x[3] = x[7] = x[8] = INFINITY;  // more than topk sends
+  const auto sent = send<float>(Codec::topk, x, std::vector<float>(10, 0.25f));
+  EXPECT_TRUE(std::ranges::all_of(sent.residual, [](float value) { return std::isfinite(value); }));
+}
+
 TEST(Codecs, SendTheFirstOfEqualValues) {
   const auto sent = send<float>(Codec::topk, {1, -2, 2, 2, 0, 1, 1, 1, 1, 1}, std::vector<float>(10));
   EXPECT_EQ(sent.decoded, (std::vector<float>{0, -2, 2, 0, 0, 0, 0, 0, 0, 0}));

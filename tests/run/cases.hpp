@@ -146,18 +146,15 @@ inline std::vector<Decomposition> with_choices_in_turn(std::vector<Decomposition
 inline step::Compression compressed(kernels::Codec codec, bool residuals = true) {
   return {.codec = codec, .ratio = 0.1, .rank = 1, .residuals = residuals};
 }
-inline constexpr kernels::Codec codecs[] = {kernels::Codec::bf16, kernels::Codec::topk, kernels::Codec::int8,
-                                            kernels::Codec::powersgd, kernels::Codec::sign, kernels::Codec::fp16};
-/// Shares go by codecs of single values.
-inline bool can_split(kernels::Codec codec) {
-  return codec != kernels::Codec::topk && codec != kernels::Codec::powersgd;
-}
-
+inline constexpr kernels::Codec codecs[] = {kernels::Codec::bf16, kernels::Codec::topk,
+                                            kernels::Codec::int8, kernels::Codec::powersgd,
+                                            kernels::Codec::sign, kernels::Codec::fp16};
 /// Each by another codec than the one before it.
 inline std::vector<Decomposition> with_codecs_in_turn(std::vector<Decomposition> all) {
   for (std::size_t i = 0; i < all.size(); ++i) {
     all[i].compression = compressed(codecs[i % std::size(codecs)], i % 4 != 3);
-    if (!can_split(all[i].compression.codec)) all[i].split = step::Split::none;
+    if (!kernels::codes_values(all[i].compression.codec) || all[i].grid.tensor > 1)
+      all[i].split = step::Split::none;
   }
   return all;
 }

@@ -1,6 +1,6 @@
 /// Gradients that are sent by codecs: what was applied and what ranks keep make up the gradients, ranks that
-/// hold the same parameters hold the same bits, a gradient too large for fp16 loses a step on all ranks, and a
-/// restart loses nothing.
+/// hold the same parameters hold the same bits, a gradient too large for fp16 loses a step on all ranks, and
+/// a restart loses nothing.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 #include "covering_array.hpp"
 #include "harness.hpp"
 #include "partita/results/checkpoint.hpp"
+#include "partita/step/compression.hpp"
 #include "shared_folder.hpp"
 #include "trained.hpp"
 
@@ -47,9 +48,12 @@ class FromTheStart {
     const auto& program = harness_.program();
     for (const auto& bucket : program.buckets) {
       if (!bucket.coding || !bucket.coding->residual) continue;
-      const auto values = harness_.parameters().memory_of(program.slots[*bucket.coding->residual]).as<double>();
+      const auto values =
+          harness_.parameters().memory_of(program.slots[*bucket.coding->residual]).as<double>();
       Vector sum(values.begin(), values.end());
-      harness_.axes().along(bucket.axis).all_reduce(std::span(sum), comm::Combine::sum, collective::Purpose::control);
+      harness_.axes()
+          .along(bucket.axis)
+          .all_reduce(std::span(sum), comm::Combine::sum, collective::Purpose::control);
       const auto own = program.holds_share(bucket) ? program.own(bucket, harness_.at().data)
                                                    : topology::Range{0, bucket.count.value()};
       std::copy(sum.begin() + own.begin, sum.begin() + own.end,
@@ -119,8 +123,9 @@ TEST(Codecs, KeepTheSumOfGradientsOfDataRanks) {
   const auto nets = cases();
   std::size_t net = 0;
   for (const auto codec : codecs)
-    for (const auto split : {step::Split::none, step::Split::state, step::Split::gradient, step::Split::parameter}) {
-      if (split != step::Split::none && !can_split(codec)) continue;
+    for (const auto split :
+         {step::Split::none, step::Split::state, step::Split::gradient, step::Split::parameter}) {
+      if (split != step::Split::none && !kernels::codes_values(codec)) continue;
       auto d = data_parallel(net++ % nets.size(), codec);
       d.split = split;
       expect_kept_sums(nets[d.net], d, *backend);
@@ -185,20 +190,56 @@ TEST(Codecs, LoseAStepWhoseGradientIsTooLargeForFp16OnAllRanks) {
   }
 }
 
+/// One rank alone has infinite gradients, of the weights of one feature, whose weights are 0: the loss is
+/// finite.
 TEST(Codecs, TellAllRanksOfAGradientThatIsNotFinite) {
   const auto backend = kernels::make_cpu_backend(1);
   auto c = cases()[4];
-  // One sample, of which one rank has the gradient.
-  for (std::size_t i = 0; i < 13; ++i)
-    c.data.train.features[i] = 3e38F;
+  c.model = model_of("13", {"linear 3"}, "mse");
+  c.data.train.features[12] = 3e38F;
+  for (float& target : c.data.train.targets)
+    target += 1000;
   for (const auto codec : codecs) {
     auto options = options_for(c, data_parallel(4, codec));
     options.steps = 1, options.shuffle = false;
     auto training = training_of(c.model, options, *backend, world(), c.data);
+    auto weights = training.gather_parameters(state::Receivers::all).front();
+    for (std::size_t i = 12; i < weights.values.size(); i += 13)
+      weights.values[i] = 0;
+    training.set_parameter(weights);
+    const auto before = training.gather_parameters(state::Receivers::all);
     training.run({});
+    const auto after = training.gather_parameters(state::Receivers::all);
+    EXPECT_TRUE(std::isfinite(training.steps().front().loss)) << to_string(codec);
     EXPECT_TRUE(replicas_are_identical(training)) << to_string(codec);
-    EXPECT_EQ(training.executor().non_finite_step().value_or(0), 0) << to_string(codec);
+    if (codec == Codec::fp16)
+      EXPECT_EQ(training.parameters().loss_scale().as<double>()[0], 32768);
+    else
+      EXPECT_EQ(training.executor().non_finite_step(), 0) << to_string(codec);
+    for (std::size_t t = 0; t < before.size(); ++t)
+      EXPECT_TRUE(before[t].values == after[t].values) << to_string(codec);
   }
+}
+
+/// Ranks of the tensor axis that have the same tensors beside different ones, in one bucket.
+TEST(Codecs, SendCopiesOfATensorAsEqualCodes) {
+  const int p = world().size();
+  if (p % 2 != 0) GTEST_SKIP() << "wants two tensor ranks";
+  const auto backend = kernels::make_cpu_backend(1);
+  auto c = cases()[0];
+  c.model = model_of("13", {"linear 11 placement=column", "tanh", "linear 7 placement=row", "tanh",
+                            "linear 6 placement=replicated", "linear 5 placement=row"});
+  for (const auto codec : codecs)
+    for (const int data : {p / 2, p}) {
+      if (data == p && p == 2) continue;
+      auto d = data_parallel(0, codec);
+      d.grid = {.data = data, .tensor = data == p ? 1 : 2};
+      auto options = options_for(c, d);
+      options.split.bucket_bytes = kernels::Bytes(1 << 20);
+      auto training = training_of(c.model, options, *backend, world(), c.data);
+      training.run({});
+      EXPECT_TRUE(replicas_are_identical(training)) << to_string(d);
+    }
 }
 
 // Restarts.
@@ -242,9 +283,20 @@ bool equal(const Tensors& a, const Tensors& b) {
 TEST(Codecs, GoOnFromACheckpointBitByBit) {
   const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
   const auto nets = cases();
-  std::size_t net = 0;
-  for (auto d : with_codecs_in_turn(with_choices_in_turn(thinned(pairs_on_all_ranks())))) {
-    if (!has_codes(d) || net++ % 3 != 0) continue;
+  std::vector<Decomposition> all;
+  for (const auto codec : codecs) {
+    all.push_back(data_parallel(1 + all.size(), codec));
+    if (!kernels::codes_values(codec)) continue;
+    all.push_back(data_parallel(1 + all.size() % 7, codec));
+    all.back().split = step::Split::gradient;
+  }
+  if (const int p = world().size(); p % 2 == 0)
+    for (const auto codec : {Codec::sign, Codec::powersgd}) {
+      all.push_back(data_parallel(1, codec));
+      all.back().grid = {.data = p / 2, .tensor = 2};
+    }
+  for (const auto& d : all) {
+    if (!has_codes(d)) continue;
     const SharedFolder folder;
     const auto& c = nets[d.net];
     const auto whole = train_from(c, d, *backend, 20, {}, {});
@@ -253,6 +305,43 @@ TEST(Codecs, GoOnFromACheckpointBitByBit) {
     EXPECT_TRUE(equal(whole.tensors, halves.tensors)) << to_string(d);
     EXPECT_EQ(whole.carried, halves.carried) << to_string(d);
     EXPECT_EQ(whole.loss_scale, halves.loss_scale) << to_string(d);
+    EXPECT_EQ(whole.loss_scale.empty(), d.compression.codec != Codec::fp16);
+  }
+}
+
+/// What another codec, or another share, has no use for is sent once, not kept for ever.
+TEST(Codecs, SendWhatAnotherCodecLeft) {
+  const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
+  const auto c = cases()[1];
+  const SharedFolder folder;
+  train_from(c, data_parallel(1, Codec::topk), *backend, cut, {}, folder.path());
+  auto shares = data_parallel(1, Codec::sign);
+  shares.split = step::Split::state;
+  for (const auto& d : {data_parallel(1, Codec::powersgd), shares}) {
+    auto options = options_for(c, d);
+    options.steps = cut + 1;
+    auto training = training_of(c.model, options, *backend, world(), c.data);
+    const auto at = results::checkpoint_folder(folder.path(), cut);
+    training.restore(at, results::read_manifest(at), {});
+    const auto all = training.parameters().residuals().as<double>();
+    EXPECT_FALSE(std::ranges::all_of(all, [](double value) { return value == 0; }));
+    training.run({});
+    const auto& program = training.program();
+    for (const auto& bucket : program.buckets) {
+      const auto values =
+          training.parameters().memory_of(program.slots[*bucket.coding->residual]).as<double>();
+      const auto expect_nothing = [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i)
+          EXPECT_EQ(values[static_cast<std::size_t>(i)], 0) << to_string(d) << " at " << i;
+      };
+      if (d.split == step::Split::none)
+        for (const auto& factored : step::factored_of(program, bucket)) {
+          if (factored.matrix.rank == 0)
+            expect_nothing(factored.first.value(), (factored.first + factored.count).value());
+        }
+      else
+        expect_nothing(program.own(bucket, world().rank()).begin, program.own(bucket, world().rank()).end);
+    }
   }
 }
 
@@ -273,6 +362,8 @@ TEST(Codecs, KeepTheSumOfResidualsOnAnotherGrid) {
   if (p % 2 == 0 && p > 2) {
     all.push_back(on({.data = 2, .tensor = p / 2}, Placing::row));
     all.push_back(on({.data = 2, .pipeline = p / 2}, Placing::cheapest));
+    all.push_back(
+        on({.data = 2, .tensor = p / 2}, Placing::replicated));  // as many copies as data ranks have
   }
   all.push_back(on({.tensor = p}, Placing::batch));  // whole tensors on all ranks
   // By layer and tensor, the sum over ranks of what each keeps, in the order of the tensor.

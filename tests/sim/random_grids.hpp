@@ -80,9 +80,9 @@ class GridDraw {
     g.request.gather = static_cast<step::Gather>(seed_ % 2);
     g.request.compression = {};
     if (seed_ % 4 == 1 && g.request.grains == 0) {
-      g.request.compression = {.codec = static_cast<kernels::Codec>(1 + seed_ / 4 % 6), .ratio = 0.1, .rank = 1};
-      const bool of_values = g.request.compression.codec < kernels::Codec::topk;
-      if (!of_values) g.request.split = step::Split::none;
+      g.request.compression = {
+          .codec = static_cast<kernels::Codec>(1 + seed_ / 4 % 6), .ratio = 0.1, .rank = 1};
+      if (!kernels::codes_values(g.request.compression.codec)) g.request.split = step::Split::none;
     }
   }
 

@@ -27,13 +27,14 @@ struct RandomChain {
 
   [[nodiscard]] plan::Request split() const {
     const auto codec = static_cast<kernels::Codec>(batch / 4 % 7);
-    const bool of_values = codec < kernels::Codec::topk;
     return {.grid = grid,
             .batch = batch,
             .pipeline = pipeline,
             .bucket_bytes = kernels::Bytes(64),
             .norms = {.of_gradient = batch % 3 == 0, .of_tensors = batch % 5 == 0},
-            .split = of_values ? static_cast<step::Split>(batch % 4) : step::Split::none,
+            .split = codec == kernels::Codec::none || kernels::codes_values(codec)
+                         ? static_cast<step::Split>(batch % 4)
+                         : step::Split::none,
             .gather = static_cast<step::Gather>(batch % 2),
             .compression = {.codec = codec, .ratio = 0.1, .rank = 1, .residuals = batch % 5 != 0}};
   }

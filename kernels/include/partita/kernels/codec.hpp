@@ -15,13 +15,12 @@ namespace partita::kernels {
 ///
 ///   bf16, fp16  2n bytes: each value, rounded to the nearest of its format, of equally near ones to the even
 ///   int8        n + 4: a float32 scale max|x|/127, then x/scale rounded likewise
-///   sign        ⌈n/8⌉ + 4: the root mean square of x, then a bit a value, 1 where it is negative (Bernstein
-///   et
-///               al. 2018, arXiv:1802.04434)
-///   topk        8k: index (uint32) and value of the k of largest magnitude, of equal ones the first, in
-///   order
-///               (Lin et al. 2018, arXiv:1712.01887)
-///   powersgd    no message, but two factors of a matrix, see `Codecs` (Vogels et al. 2019, arXiv:1905.13727)
+///   sign        ⌈n/8⌉ + 4: the root mean square of x, then a bit a value, 1 where it is negative
+///   topk        8k: index (uint32) and value of the k of largest magnitude, of equal ones the first
+///   powersgd    no message, but two factors of a matrix, see `Codecs`
+///
+/// sign: Bernstein et al. 2018, arXiv:1802.04434; topk: Lin et al. 2018, arXiv:1712.01887; powersgd: Vogels
+/// et al. 2019, arXiv:1905.13727.
 ///
 /// Nothing is sent of no values. Of a value that is not finite comes one that is not finite either.
 enum class Codec { none, bf16, fp16, int8, sign, topk, powersgd };
@@ -29,6 +28,11 @@ enum class Codec { none, bf16, fp16, int8, sign, topk, powersgd };
 constexpr std::string_view to_string(Codec codec) {
   constexpr std::string_view words[] = {"none", "bf16", "fp16", "int8", "sign", "topk", "powersgd"};
   return words[static_cast<int>(codec)];
+}
+
+/// Whether each value goes by itself, so that shares can be encoded.
+constexpr bool codes_values(Codec codec) {
+  return codec == Codec::bf16 || codec == Codec::fp16 || codec == Codec::int8 || codec == Codec::sign;
 }
 
 /// The bytes of a message; `kept` of topk: how many values, at most n.

@@ -69,7 +69,7 @@ class Parameters {
  private:
   [[nodiscard]] View on_host(View) const;
   [[nodiscard]] const View& vector_of(step::SlotRole) const;
-  /// Draws the basis from (seed, layer, tensor, index), where there is one.
+  /// Draws the basis from (seed, layer, index), where there is one.
   void initialize_basis(const step::Program&, std::uint64_t seed);
 
   kernels::Device& device_;

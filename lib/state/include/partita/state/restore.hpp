@@ -18,7 +18,8 @@ void restore(const std::filesystem::path& folder, const results::Manifest&, cons
 
 /// What codecs carry from step to step. Ranks of the grid that wrote it get each their own; on another grid
 /// each of the ranks that add up a gradient gets an even part of the sum of all. A basis of other rows and
-/// columns, or of another rank, stays as it is. Throws and reads as `restore`.
+/// columns, or of another rank, stays as it is. Reads every shard that has some of either. Throws as
+/// `restore`.
 void restore_carried(const std::filesystem::path& folder, const results::Manifest&, const model::ModelSpec&,
                      const step::Carried&, int rank, Parameters&);
 

@@ -27,12 +27,16 @@ std::vector<std::int64_t> cuts_to_owners(const Program&, const Bucket&);
 std::vector<std::int64_t> cuts_from_ranks(const Program&, const Bucket&, int place);
 std::vector<std::int64_t> cuts_to_all(const Program&, const Bucket&);
 
-/// A tensor of a bucket as topk has it.
-struct Largest {
-  Elements first{}, count{};  ///< within the bucket
-  std::int64_t kept = 0;
+/// What is encoded together: neighbouring values of a bucket, into so many bytes.
+struct CodedPart {
+  topology::Range values;  ///< within the bucket
+  std::int64_t bytes = 0;
 };
-std::vector<Largest> largest_of(const Program&, const Bucket&);
+/// A rank's share of the bucket, and everything, as the parts of one message. Usually that is one part, by
+/// topk a tensor; but where other ranks of the tensor axis have copies of some tensors only, these are apart
+/// from the others, and shared out apart: so that copies are sent as equal codes.
+std::vector<CodedPart> parts_of_share(const Program&, const Bucket&, int place);
+std::vector<CodedPart> parts_of_all(const Program&, const Bucket&);
 
 /// A tensor of a bucket as powersgd has it. One that two factors would not make smaller is sent as it is,
 /// with the left factors.

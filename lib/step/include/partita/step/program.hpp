@@ -142,7 +142,8 @@ struct BucketTensor {
   UnitId unit;
   Elements first{}, count{};  ///< within the bucket's slots
   std::int64_t columns = 1;   ///< as a matrix
-  /// Whether it is this rank's to count, of those along the tensor axis that have the same one.
+  /// Whether the other ranks along the tensor axis have the same one; and whether it is this rank's to count.
+  bool is_whole = false;
   bool is_own = true;
   bool is_vector = false;  ///< of one extent, as biases are
 };
