@@ -27,6 +27,7 @@ Trained train(const RandomChain& c, const data::DataPair& data, comm::Communicat
                  .seed = 3,
                  .poison_released = true},
                 c.split()};
+  options.split.compression = {};
   if (options.split.norms.of_gradient) options.optimizer.clip_norm = 0.5;
   options.split.norms = step::norms_of(options.optimizer);
   if (ranks.size() == 1) {
