@@ -23,6 +23,7 @@ compiled = {}  # one command for each file, though several targets may compile i
 for entry in json.loads(database.read_text()):
     path = pathlib.Path(entry["directory"], entry["file"]).resolve()
     if path.suffix == ".cpp" and any(path.is_relative_to(source / folder) for folder in ("apps", "kernels", "lib", "tests")):
+        entry["command"] = re.sub(r" -Winvalid-pch -include \S+/cmake_pch\.hxx", "", entry["command"])  # GCC's own format
         compiled.setdefault(path, entry)
 assert len(compiled) > 300, len(compiled)
 chosen = [pathlib.Path(name).resolve() for name in sys.argv[4:]] or list(compiled)
