@@ -166,8 +166,7 @@ class Checker {
     const int ranks = p_.grid.along(bucket.axis);
     if (c.to_all) require_equal(held(c.to_all), cuts_to_all(p_, bucket).back(), "what all are told");
     for (int place = 0; place < ranks && c.to_owners; ++place) {
-      require(held(c.to_owners) >= cuts_to_owners(p_, bucket).back(),
-              "what owners are told has no room");
+      require(held(c.to_owners) >= cuts_to_owners(p_, bucket).back(), "what owners are told has no room");
       require(held(c.from_ranks) >= cuts_from_ranks(p_, bucket, place).back(), "what ranks tell has no room");
     }
   }

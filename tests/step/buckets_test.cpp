@@ -169,7 +169,8 @@ void expect_buckets_are_named(const Program& p) {
     EXPECT_EQ(updated[b], 1);
     const bool gathers = bucket.is_split && p.split != Split::parameter;
     EXPECT_EQ(gathered[bucket.parameters], gathers ? 2 : 0) << "started and waited for";
-    EXPECT_EQ(reduced[bucket.gradients.front()], bucket.axis == topology::Axis::none || bucket.coding ? 0 : 1);
+    EXPECT_EQ(reduced[bucket.gradients.front()],
+              bucket.axis == topology::Axis::none || bucket.coding ? 0 : 1);
   }
 }
 

@@ -47,8 +47,8 @@ TEST(Compression, SendsOfTheMnistPerceptronOnTwoRanksWhatWasCountedByHand) {
   EXPECT_EQ(bytes(Codec::topk), 8'160);
   EXPECT_EQ(bytes(Codec::powersgd, 2), 8'952);
   EXPECT_EQ(bytes(Codec::powersgd, 1), 4'752);
-  const auto program =
-      build_training_program(mlp_mnist(), plan::choose(mlp_mnist(), request_for(2, {.codec = Codec::int8})), {}, {});
+  const auto program = build_training_program(
+      mlp_mnist(), plan::choose(mlp_mnist(), request_for(2, {.codec = Codec::int8})), {}, {});
   EXPECT_EQ(coded_traffic(program, 0, 64).dense.value(), 407'080);
 }
 
@@ -59,7 +59,8 @@ std::int64_t encoded(Codec codec, std::int64_t n) {
 }
 
 TEST(Compression, SendsSharesToTheirOwnersAndTheirSumsRoundTheRing) {
-  for (const auto& model : {mlp_mnist(), model_of("3", {"linear 1 bias=false"})})  // one with fewer values than ranks
+  for (const auto& model :
+       {mlp_mnist(), model_of("3", {"linear 1 bias=false"})})  // one with fewer values than ranks
     for (const auto codec : {Codec::bf16, Codec::fp16, Codec::int8, Codec::sign})
       for (const int p : {2, 3, 4, 7})
         for (const auto split : {Split::none, Split::state})
@@ -73,19 +74,22 @@ TEST(Compression, SendsSharesToTheirOwnersAndTheirSumsRoundTheRing) {
             }
             if (p == 2 && split == Split::none) expected = encoded(codec, n);
             EXPECT_EQ(sent_by(model, rank, request_for(p, {.codec = codec}, split)), expected)
-                << to_string(codec) << " on rank " << rank << " of " << p << ", split of " << to_string(split);
+                << to_string(codec) << " on rank " << rank << " of " << p << ", split of "
+                << to_string(split);
           }
 }
 
 TEST(Compression, GathersWhatTopkKeepsOfEachTensor) {
   const std::int64_t kept = 1004 + 2 + 13 + 1;  // of 100352, 128, 1280 and 10, a hundredth, rounded up
   for (const int p : {2, 3, 5})
-    EXPECT_EQ(sent_by(mlp_mnist(), p - 1, request_for(p, {.codec = Codec::topk, .ratio = 0.01})), (p - 1) * 8 * kept);
+    EXPECT_EQ(sent_by(mlp_mnist(), p - 1, request_for(p, {.codec = Codec::topk, .ratio = 0.01})),
+              (p - 1) * 8 * kept);
 }
 
 TEST(Compression, ReducesFactorsByTheRing) {
   for (const int rank : {1, 2, 7}) {
-    const std::int64_t left = rank * 128 + 128 + 10 + (rank < 5 ? rank * 10 : 1280), right = rank * 784 + (rank < 5 ? rank * 128 : 0);
+    const std::int64_t left = rank * 128 + 128 + 10 + (rank < 5 ? rank * 10 : 1280),
+                       right = rank * 784 + (rank < 5 ? rank * 128 : 0);
     const int p = 3;
     const auto ring = [&](std::int64_t n, int r) {
       const auto share = [&](int of) { return (of + 1) * n / p - of * n / p; };
@@ -100,7 +104,8 @@ TEST(Compression, ReducesFactorsByTheRing) {
 
 TEST(Compression, KeepsResidualsBasesAndALossScale) {
   const auto state = [](Compression compression) {
-    return codec_state(build_training_program(mlp_mnist(), plan::choose(mlp_mnist(), request_for(2, compression)), {}, {}))
+    return codec_state(build_training_program(mlp_mnist(),
+                                              plan::choose(mlp_mnist(), request_for(2, compression)), {}, {}))
         .value();
   };
   EXPECT_EQ(state({.codec = Codec::int8}), 407'080);

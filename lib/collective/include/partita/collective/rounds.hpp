@@ -93,8 +93,8 @@ Rounds bruck_all_gather(int p, int rank, std::span<const std::int64_t> cuts);
 Rounds binomial_broadcast(int p, int rank, int root, std::int64_t n);
 /// Everybody sends its share straight to `root`; cuts as for all-gather.
 Rounds linear_gather(int p, int rank, int root, std::span<const std::int64_t> cuts);
-/// Pairwise exchange, first with itself unless it keeps its own: `send_cuts` and `receive_cuts` (p + 1 offsets) lie in two different
-/// buffers.
+/// Pairwise exchange, first with itself unless it keeps its own: `send_cuts` and `receive_cuts` (p + 1
+/// offsets) lie in two different buffers.
 Rounds pairwise_all_to_all(int p, int rank, std::span<const std::int64_t> send_cuts,
                            std::span<const std::int64_t> receive_cuts, bool keeps_own = false);
 /// Dissemination barrier: ⌈log₂p⌉ rounds of one-element tokens.

@@ -25,7 +25,7 @@ struct Spec {
   /// ranks + 1 offsets into the buffer, or into what an all-to-all sends and receives.
   std::vector<std::int64_t> cuts = {}, receive_cuts = {};
   bool keeps_own = false;  ///< of an all-to-all: a rank sends itself nothing, whatever its cuts say
-  int peer = 0;  ///< root of a broadcast or gather; to whom a send goes, from whom a receive comes
+  int peer = 0;            ///< root of a broadcast or gather; to whom a send goes, from whom a receive comes
 };
 
 /// Where a rank stands among the ranks of a collective, and its buffer.
