@@ -12,6 +12,12 @@ constexpr bool communicates(const step::Instruction& instruction) {
   return instruction.kind == step::Kind::start || instruction.kind == step::Kind::wait;
 }
 
+/// All of one view to another of as many elements, or added to it.
+inline void copy_elements(kernels::Backend& backend, View from, View to, kernels::Write write) {
+  constexpr kernels::StridedBlock contiguous{.strides = {0, 0, 0, 1}};
+  backend.copy_block({1, 1, 1, from.size().value()}, contiguous, from, contiguous, to, write);
+}
+
 class Executor::Bound {
  public:
   /// Collective over the axes of the program.

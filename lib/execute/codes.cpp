@@ -102,14 +102,14 @@ class Executor::Coder {
   }
 
   void project(kernels::Backend& backend) {
-    if (!residual_.empty()) copy(backend, residual_, gradients_, kernels::Write::accumulate);
+    if (!residual_.empty()) copy_elements(backend, residual_, gradients_, kernels::Write::accumulate);
     for (const auto& f : factored_of(program_, bucket_)) {
       const View values = gradients_.slice(f.first, f.count), left = left_.slice(f.left, f.in_left());
       if (f.matrix.rank > 0) {
         kernels_.project(f.matrix, values, basis_.slice(f.right, f.in_right()), left);
         continue;
       }
-      copy(backend, values, left, kernels::Write::overwrite);
+      copy_elements(backend, values, left, kernels::Write::overwrite);
       if (!residual_.empty()) backend.zero(residual_.slice(f.first, f.count));
     }
   }
@@ -128,7 +128,7 @@ class Executor::Coder {
       const View values = gradients_.slice(f.first, f.count), left = left_.slice(f.left, f.in_left()),
                  right = right_.slice(f.right, f.in_right());
       if (f.matrix.rank == 0) {
-        copy(backend, left, values, kernels::Write::overwrite);
+        copy_elements(backend, left, values, kernels::Write::overwrite);
         continue;
       }
       kernels_.multiply(f.matrix, left, right, values);
@@ -138,12 +138,8 @@ class Executor::Coder {
 
  private:
   static View of(View whole, topology::Range range) { return part(whole, range.begin, range.end); }
-  static void copy(kernels::Backend& backend, View from, View to, kernels::Write write) {
-    constexpr kernels::StridedBlock contiguous{.strides = {0, 0, 0, 1}};
-    backend.copy_block({1, 1, 1, from.size().value()}, contiguous, from, contiguous, to, write);
-  }
   void move_residual(kernels::Backend& backend, topology::Range range) {
-    copy(backend, of(residual_, range), of(gradients_, range), kernels::Write::accumulate);
+    copy_elements(backend, of(residual_, range), of(gradients_, range), kernels::Write::accumulate);
     backend.zero(of(residual_, range));
   }
   /// A message has its parts one behind the other.

@@ -17,8 +17,6 @@ using topology::Range;
 
 namespace {
 
-constexpr kernels::StridedBlock contiguous{.strides = {0, 0, 0, 1}};
-
 Range range_of(const step::BucketTensor& tensor) {
   return {tensor.first.value(), (tensor.first + tensor.count).value()};
 }
@@ -186,10 +184,9 @@ void Executor::share(const step::Instruction& instruction, Bound& bound) {
   const auto own = program_.own(program_.buckets[*instruction.bucket], axes_.at().data);
   const bool gathers = program_.slots[instruction.writes.front()].gathered_from.has_value();
   const Elements first(own.begin), count(own.size());
-  backend_.copy_block(
-      {1, 1, 1, own.size()}, contiguous,
-      bound.slot(instruction.reads.front()).slice(gathers ? Elements(0) : first, count), contiguous,
-      bound.slot(instruction.writes.front()).slice(gathers ? first : Elements(0), count), Write::overwrite);
+  copy_elements(backend_, bound.slot(instruction.reads.front()).slice(gathers ? Elements(0) : first, count),
+                bound.slot(instruction.writes.front()).slice(gathers ? first : Elements(0), count),
+                Write::overwrite);
 }
 
 void Executor::update(const step::Instruction& instruction, Bound& bound) {
@@ -277,10 +274,8 @@ View Executor::parameters_of(const step::Bucket& bucket, Range part, Bound& boun
 void Executor::combine(const step::Instruction& instruction, Bound& bound) {
   const auto& parts = program_.chunk_gradients[*instruction.chunk];
   for (std::size_t i = 0; i < parts.size(); ++i)
-    backend_.copy_block({1, 1, 1, parts[i].count.value()}, contiguous,
-                        bound.slot(instruction.reads[i]).slice(parts[i].first, parts[i].count), contiguous,
-                        bound.slot(instruction.writes[i]).slice(parts[i].first, parts[i].count),
-                        Write::accumulate);
+    copy_elements(backend_, bound.slot(instruction.reads[i]).slice(parts[i].first, parts[i].count),
+                  bound.slot(instruction.writes[i]).slice(parts[i].first, parts[i].count), Write::accumulate);
 }
 
 const ResidentData& Executor::resident(const data::Dataset& set) {

@@ -7,6 +7,7 @@
 #include <set>
 #include <tuple>
 
+#include "partita/results/statistics.hpp"
 #include "partita/step/traffic.hpp"
 
 namespace partita::job {
@@ -140,13 +141,8 @@ void add_codecs(const run::Training& training, std::int64_t batch, std::vector<r
   for (std::size_t i = std::min<std::size_t>(5, steps.size()); i < steps.size(); ++i)
     encode.push_back(steps[i].spans.encode), decode.push_back(steps[i].spans.decode);
   if (encode.empty()) return;
-  const auto median = [](std::vector<double>& values) {
-    const auto middle = values.begin() + std::ssize(values) / 2;
-    std::ranges::nth_element(values, middle);
-    return *middle;
-  };
   const auto [dense, coded] = step::coded_traffic(program, 0, batch);
-  const double encoding = median(encode), decoding = median(decode);
+  const double encoding = results::median(encode), decoding = results::median(decode);
   figures.push_back({"encode_time", encoding, "s"});
   figures.push_back({"decode_time", decoding, "s"});
   figures.push_back({"dense_bytes", static_cast<double>(dense.value()), "byte"});

@@ -9,6 +9,7 @@
 #include "partita/base/error.hpp"
 #include "partita/kernels/philox.hpp"
 #include "partita/step/compression.hpp"
+#include "values.hpp"
 
 namespace partita::state {
 
@@ -42,20 +43,6 @@ kernels::Bytes bytes_of_codecs(const step::Program& program) {
       program.loss_scale_slot ? bytes_of(kernels::DataType::float64, Elements(2)) : kernels::Bytes(0);
   return memory::padded(bytes_of(program.type, program.residual_count)) +
          memory::padded(bytes_of(program.type, program.basis_count)) + memory::padded(scale);
-}
-
-double read(kernels::ConstView view, std::int64_t i) {
-  const auto at = static_cast<std::size_t>(i);
-  return view.type() == kernels::DataType::float64 ? view.as<double>()[at]
-                                                   : static_cast<double>(view.as<float>()[at]);
-}
-
-void write(View view, std::int64_t i, double value) {
-  const auto at = static_cast<std::size_t>(i);
-  if (view.type() == kernels::DataType::float64)
-    view.as<double>()[at] = value;
-  else
-    view.as<float>()[at] = static_cast<float>(value);
 }
 
 }  // namespace
@@ -162,7 +149,7 @@ void Parameters::initialize(const step::Program& program, const model::ModelSpec
     for (const auto& piece : step::held_pieces(program, data_rank_)) {
       const model::InitialValues initial(model, piece.layer, piece.tensor, initializer, seed);
       for_each_element(piece, model, [&](std::int64_t flat, std::int64_t logical) {
-        write(weights, flat, initial(Elements(logical)));
+        set_value(weights, flat, initial(Elements(logical)));
       });
     }
   });
@@ -179,7 +166,7 @@ void Parameters::initialize_basis(const step::Program& program, std::uint64_t se
       const auto stream =
           kernels::random_stream(seed, kernels::RandomPurpose::factors, static_cast<std::uint32_t>(layer));
       for (std::int64_t i = 0; i < factors[t].in_right().value(); ++i)
-        write(basis, factors[t].right.value() + i,
+        set_value(basis, factors[t].right.value() + i,
               kernels::random_normal(stream, static_cast<std::uint64_t>(i)));
     }
   }
@@ -219,7 +206,7 @@ std::vector<LogicalTensor> gather_logical(comm::Communicator& world, const model
       auto& values = at.at({piece.layer, piece.tensor})->values;
       for (std::int64_t i = 0; i < piece.elements().value(); ++i) {
         const auto row = piece.first_row + i / piece.columns, column = piece.first_column + i % piece.columns;
-        values[static_cast<std::size_t>(row * columns + column)] = read(flat, next++);
+        values[static_cast<std::size_t>(row * columns + column)] = value_at(flat, next++);
       }
     }
     base::expect(next == flat.size().value(), "a rank sends what is its own", r);
@@ -232,7 +219,7 @@ void scatter_logical(const LogicalTensor& tensor, const model::ModelSpec& model,
   for (const auto& piece : held)
     if (piece.layer == tensor.layer && piece.tensor == tensor.tensor)
       for_each_element(piece, model, [&](std::int64_t i, std::int64_t logical) {
-        write(flat, i, tensor.values[static_cast<std::size_t>(logical)]);
+        set_value(flat, i, tensor.values[static_cast<std::size_t>(logical)]);
       });
 }
 

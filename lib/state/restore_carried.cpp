@@ -4,6 +4,7 @@
 
 #include "blocks.hpp"
 #include "partita/state/restore.hpp"
+#include "values.hpp"
 
 namespace partita::state {
 namespace {
@@ -17,20 +18,6 @@ using step::CarriedPiece;
 bool same_part(Block a, const Block& b) {
   a.file = b.file, a.part = b.part;
   return a == b;
-}
-
-double value_at(kernels::ConstView view, std::int64_t i) {
-  const auto at = static_cast<std::size_t>(i);
-  return view.type() == kernels::DataType::float64 ? view.as<double>()[at]
-                                                   : static_cast<double>(view.as<float>()[at]);
-}
-
-void set_at(View view, std::int64_t i, double value) {
-  const auto at = static_cast<std::size_t>(i);
-  if (view.type() == kernels::DataType::float64)
-    view.as<double>()[at] = value;
-  else
-    view.as<float>()[at] = static_cast<float>(value);
 }
 
 /// The residuals of each rank that has some, as blocks.
@@ -115,12 +102,12 @@ void restore_carried(const std::filesystem::path& folder, const results::Manifes
       for (const auto& c : carried.bases[static_cast<std::size_t>(rank)])
         if (same_part(block_of(c.piece, model, 0), from.block) && c.count == from.values.size())
           for (std::int64_t i = 0; i < c.count.value(); ++i)
-            set_at(basis, c.first.value() + i, value_at(from.values, i));
+            set_value(basis, c.first.value() + i, value_at(from.values, i));
     });
   }
   for (const auto& c : residuals)
     for (std::int64_t i = c.first.value(); i < (c.first + c.count).value(); ++i)
-      set_at(parameters.residuals(), i,
+      set_value(parameters.residuals(), i,
              sums[static_cast<std::size_t>(i)] / (same_ranks ? 1 : static_cast<double>(c.sharers)));
 }
 

@@ -110,12 +110,7 @@ TEST(Splits, TwoBucketsOfGradientsAtATimeGiveTheBitsOfNoSplit) {
 /// Infinite gradients of the weights of one feature, of which on four ranks the first has no share.
 TEST(Splits, NoRankUpdatesWhereOneOfThemSeesWhatIsNotFinite) {
   const auto backend = kernels::make_cpu_backend(1);
-  auto c = cases()[4];
-  c.model = model_of("13", {"linear 3"}, "mse");
-  for (std::size_t i = 12; i < c.data.train.features.size(); i += 13)
-    c.data.train.features[i] = 3e38F;
-  for (float& target : c.data.train.targets)
-    target += 1000;
+  const auto c = with_infinite_gradients(cases()[4].data.train.features.size() / 13);
   for (const auto& [split, gather] : splits) {
     if (split == step::Split::none) continue;  // looks at some elements of the gradient only
     Decomposition d{4, {.data = world().size()}, step::Schedule::one_f_one_b, 1, Placing::cheapest};
@@ -123,10 +118,7 @@ TEST(Splits, NoRankUpdatesWhereOneOfThemSeesWhatIsNotFinite) {
     auto options = options_for(c, d);
     options.steps = 1;
     auto training = training_of(c.model, options, *backend, world(), c.data);
-    auto weights = training.gather_parameters(state::Receivers::all).front();
-    for (std::size_t i = 12; i < weights.values.size(); i += 13)
-      weights.values[i] = 0;
-    training.set_parameter(weights);
+    forget_large_feature(training);
     const auto before = training.gather_parameters(state::Receivers::all);
     training.run({});
     const auto after = training.gather_parameters(state::Receivers::all);

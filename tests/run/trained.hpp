@@ -40,6 +40,24 @@ inline bool replicas_are_identical(const run::Training& training) {
   return identical;
 }
 
+/// A linear layer on 13 features, of which the last is so large in the first `samples` samples that gradients of
+/// its weights are infinite; the loss is finite where these weights are 0 (`forget_large_feature`).
+inline Case with_infinite_gradients(std::size_t samples) {
+  auto c = cases()[4];
+  c.model = model_of("13", {"linear 3"}, "mse");
+  for (std::size_t i = 0; i < samples; ++i)
+    c.data.train.features[13 * i + 12] = 3e38F;
+  for (float& target : c.data.train.targets)
+    target += 1000;
+  return c;
+}
+inline void forget_large_feature(run::Training& training) {
+  auto weights = training.gather_parameters(state::Receivers::all).front();
+  for (std::size_t i = 12; i < weights.values.size(); i += 13)
+    weights.values[i] = 0;
+  training.set_parameter(weights);
+}
+
 /// Trains one decomposition on all ranks. The memory that was alive at once is what the formula says.
 inline Tensors train(const Case& c, const Decomposition& d, kernels::Backend& backend) {
   const auto model = placed(c.model, d.placing);
