@@ -167,7 +167,7 @@ void Parameters::initialize_basis(const step::Program& program, std::uint64_t se
           kernels::random_stream(seed, kernels::RandomPurpose::factors, static_cast<std::uint32_t>(layer));
       for (std::int64_t i = 0; i < factors[t].in_right().value(); ++i)
         set_value(basis, factors[t].right.value() + i,
-              kernels::random_normal(stream, static_cast<std::uint64_t>(i)));
+                  kernels::random_normal(stream, static_cast<std::uint64_t>(i)));
     }
   }
 }

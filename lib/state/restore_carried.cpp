@@ -108,7 +108,7 @@ void restore_carried(const std::filesystem::path& folder, const results::Manifes
   for (const auto& c : residuals)
     for (std::int64_t i = c.first.value(); i < (c.first + c.count).value(); ++i)
       set_value(parameters.residuals(), i,
-             sums[static_cast<std::size_t>(i)] / (same_ranks ? 1 : static_cast<double>(c.sharers)));
+                sums[static_cast<std::size_t>(i)] / (same_ranks ? 1 : static_cast<double>(c.sharers)));
 }
 
 }  // namespace partita::state

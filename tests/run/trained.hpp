@@ -40,8 +40,8 @@ inline bool replicas_are_identical(const run::Training& training) {
   return identical;
 }
 
-/// A linear layer on 13 features, of which the last is so large in the first `samples` samples that gradients of
-/// its weights are infinite; the loss is finite where these weights are 0 (`forget_large_feature`).
+/// A linear layer on 13 features, of which the last is so large in the first `samples` samples that gradients
+/// of its weights are infinite; the loss is finite where these weights are 0 (`forget_large_feature`).
 inline Case with_infinite_gradients(std::size_t samples) {
   auto c = cases()[4];
   c.model = model_of("13", {"linear 3"}, "mse");
