@@ -25,7 +25,11 @@ ways = {"all-reduce": [], "shares of states": ["--sync.split=state"], "shares of
         "the same, gathered once a step": ["--sync.split=parameter", "--sync.gather=step"],
         **{f"`{codec}`": [f"--sync.compress={codec}"] for codec in ("bf16", "fp16", "int8", "sign", "topk", "powersgd")},
         "`sign` without error feedback": ["--sync.compress=sign", "--sync.error-feedback=off"],
-        "`topk` without error feedback": ["--sync.compress=topk", "--sync.error-feedback=off"]}
+        "`topk` without error feedback": ["--sync.compress=topk", "--sync.error-feedback=off"],
+        "delayed by one step": ["--sync.delay=1"],
+        "8 local steps, states kept": ["--sync.local.period=8"],
+        "8 local steps, states averaged": ["--sync.local.period=8", "--sync.local.states=average"],
+        "the same with an outer step": ["--sync.local.period=8", "--sync.local.states=average", "--sync.local.outer-rate=0.7", "--sync.local.outer-momentum=0.9"]}
 bytes_columns = ("wire_bytes", "window_bytes_read", "window_bytes_written")
 kept_columns = ("parameters", "gradients", "optimizer_state", "codec_state")
 memory_columns = (*kept_columns, "activations", "communication_buffers")

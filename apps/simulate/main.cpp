@@ -43,6 +43,9 @@ int run_main(int argc, const char* const* argv) {
   auto input = job::read_described_input(own.line, own.ranks, std::move(violations), written);
   if (own.exported && input.has_work())
     input.append(check(*own.exported, input.options.grid.size(), input.options.overwrite));
+  if (own.exported && input.has_work() && !config::cadence_of(input.options).is_uniform())
+    input.violations.push_back(
+        config::about_cadence(input.options, "--export, of which every step is the same"));
   const auto& options = input.options;
   if (options.help)
     return std::cout << simulate::usage() << config::help_text("partita-simulate", options.help_topic),

@@ -120,13 +120,33 @@ void print_memory(std::ostream& out, const predict::Subject& subject, const pred
   out << ")\n";
 }
 
-void print_bytes(std::ostream& out, const predict::Subject& subject, const predict::Prediction& prediction) {
-  const auto rows = predict::traffic_of(subject, prediction.roles, {{prediction.batch, 1}});
+/// Nothing where steps are all alike.
+std::string that_is(const predict::Subject& subject, step::StepKind kind) {
+  return step::different_kinds(subject.split.plan.cadence).size() < 2 ? "" : " that is " + std::string(to_string(kind));
+}
+
+/// Where steps differ, the latest of each kind.
+void print_kinds(std::ostream& out, const predict::Subject& subject, const sim::Simulation& simulation) {
+  const char* separator = "steps   ";
+  for (const auto kind : step::different_kinds(subject.split.plan.cadence)) {
+    const auto& kinds = simulation.steady.kinds;
+    const auto latest = std::ranges::find(kinds.rbegin(), kinds.rend() - 1, kind);
+    if (that_is(subject, kind).empty() || latest == kinds.rend() - 1) continue;
+    const auto s = static_cast<int>(kinds.rend() - latest) - 1;
+    out << std::exchange(separator, ", ") << to_string(kind) << ' '
+        << duration(machine::seconds_of(simulation.end_of(s) - simulation.end_of(s - 1)));
+  }
+  if (separator[0] == ',') out << ", the mean of a period above\n";
+}
+
+void print_bytes(std::ostream& out, const predict::Subject& subject, const predict::Prediction& prediction,
+                 step::StepKind kind) {
+  const auto rows = predict::traffic_of(subject, prediction.roles, {{{prediction.batch, kind}, 1}});
   std::map<std::string, collective::TrafficCounts> by_purpose;
   for (const auto& row : rows)
     by_purpose[std::string(to_string(row.key.axis)) + ' ' + std::string(to_string(row.key.operation)) + ' ' +
                std::string(to_string(row.key.purpose))] += row.counts;
-  if (!by_purpose.empty()) out << "\nbytes of a step, all ranks together\n";
+  if (!by_purpose.empty()) out << "\nbytes of a step" << that_is(subject, kind) << ", all ranks together\n";
   for (const auto& [what, counts] : by_purpose)
     out << "  " << what << ": sent " << counts.wire_bytes << ", loaded " << counts.window_bytes_read
         << ", stored " << counts.window_bytes_written << "\n";
@@ -165,6 +185,7 @@ void print(std::ostream& out, const predict::Subject& subject, const predict::Su
       << rate << " samples/s\nepoch   " << duration(static_cast<double>(samples_of_epoch) / rate)
       << "\nwaiting " << std::setprecision(4) << 100 * prediction.idle_fraction()
       << " % of the ranks' time, of which for another stage " << 100 * prediction.bubble_fraction() << " %\n";
+  print_kinds(out, subject, prediction.simulation);
   if (!supposed.machine.parts.empty())
     out << "machine ranks " << text_of_parts(supposed.machine, subject.split.plan.grid.size()) << "\n";
   out << "computing time is";
@@ -181,7 +202,9 @@ void print(std::ostream& out, const predict::Subject& subject, const predict::Su
   if (prediction.roles.by_rank.size() <= most_listed_ranks)
     print_sensitivities(out, subject, supposed, prediction);
   print_memory(out, subject, prediction);
-  if (prediction.roles.by_rank.size() <= most_listed_ranks) print_bytes(out, subject, prediction);
+  if (prediction.roles.by_rank.size() <= most_listed_ranks)
+    for (const auto kind : step::different_kinds(subject.split.plan.cadence))
+      print_bytes(out, subject, prediction, kind);
 }
 
 void print_noise(std::ostream& out, const predict::Subject& subject, const predict::Supposed& supposed,

@@ -1,12 +1,28 @@
 /// What can only be checked once the world and the data are known.
 #include <algorithm>
 #include <bit>
+#include <cmath>
+#include <numeric>
 
 #include "partita/config/options.hpp"
 
 namespace partita::config {
 
 using base::Violation;
+
+step::Weights weights_of(const RunOptions& options) {
+  constexpr double smallest = 1e-6;
+  step::Weights weights;
+  std::int64_t divisor = 0;
+  for (const double weight : options.weights) {
+    weights.push_back(std::max<std::int64_t>(1, std::llround(weight / smallest)));
+    divisor = std::gcd(divisor, weights.back());
+  }
+  for (auto& weight : weights)
+    weight /= divisor;
+  const bool alike = std::ranges::count(weights, 1) == std::ssize(weights);
+  return alike ? step::Weights() : weights;
+}
 
 namespace {
 
@@ -16,15 +32,23 @@ plan::GridLimits limits_of(const RunOptions& options) {
           .whole_tensors = step::norms_of(options.train.optimizer).of_tensors};
 }
 
+std::string number(std::int64_t n) { return std::to_string(n); }
+
+/// None that do not fit the grid, which is a violation of its own.
+step::Weights weights_for(const RunOptions& options) {
+  const auto weights = weights_of(options);
+  return std::ssize(weights) == options.grid.data ? weights : step::Weights();
+}
+
 step::PipelineOptions pipeline_for(const RunOptions& options, std::int64_t batch) {
   const auto& pipeline = options.pipeline;
   return {.schedule = pipeline.schedule,
-          .microbatches = pipeline.microbatches.value_or(plan::default_microbatches(options.grid, batch)),
+          .microbatches = pipeline.microbatches.value_or(
+              plan::default_microbatches(options.grid, weights_for(options), batch)),
           .chunks = pipeline.chunks,
           .warmup = pipeline.warmup};
 }
 
-std::string number(std::int64_t n) { return std::to_string(n); }
 
 /// The divisor of the grains that is nearest to the data ranks.
 int nearest_divisor(int grains, int data) {
@@ -76,11 +100,25 @@ void check_deterministic(const RunOptions& options, std::vector<Violation>& viol
 
 void check_microbatches(const RunOptions& options, std::int64_t batch, std::vector<Violation>& violations) {
   const auto& microbatches = options.pipeline.microbatches;
-  const auto most = plan::largest_share(options.grid, batch);
+  const auto most = step::largest_share(options.grid, weights_for(options), batch);
   if (microbatches && *microbatches > most)
     violations.push_back(
         {"pipeline.microbatches", number(*microbatches),
          "is more than the largest share of the batch on a data rank; the nearest is " + number(most)});
+}
+
+void check_accumulation(const RunOptions& options, std::vector<Violation>& violations) {
+  const std::int64_t most = step::largest_share(options.grid, weights_for(options), options.train.batch),
+                     each = pipeline_for(options, options.train.batch).microbatches;
+  if (options.train.accumulate > 1 && each * options.train.accumulate > most)
+    violations.push_back({"train.accumulate", number(options.train.accumulate),
+                          "times " + number(each) +
+                              " micro-batches is more than the largest share of the batch on a data rank; the "
+                              "nearest is " +
+                              number(std::max<std::int64_t>(1, most / each))});
+  if (options.train.accumulate > 1 && options.strategy == Strategy::automatic)
+    violations.push_back({"train.accumulate", number(options.train.accumulate),
+                          "excludes strategy=auto, which chooses the micro-batches; the nearest is 1"});
 }
 
 void check_chunks(const RunOptions& options, std::vector<Violation>& violations) {
@@ -122,6 +160,20 @@ std::vector<Violation> fit_to_world(RunOptions& options, int world) {
                "; the nearest valid grid is " + nearest}};
 }
 
+step::Cadence cadence_of(const RunOptions& options) {
+  step::Cadence cadence{.local = options.sync.local, .is_delayed = options.sync.delay > 0};
+  cadence.local.period = options.sync.local_period.value_or(0);
+  cadence.local.state_vectors = static_cast<int>(kernels::states_of(options.train.optimizer.rule).size());
+  return cadence;
+}
+
+base::Violation about_cadence(const RunOptions& options, const std::string& excluded) {
+  const auto cadence = cadence_of(options);
+  if (cadence.local.is_on())
+    return {"sync.local.period", number(cadence.local.period), "excludes " + excluded + "; the nearest is without it"};
+  return {"sync.delay", number(options.sync.delay), "excludes " + excluded + "; the nearest is 0"};
+}
+
 namespace {
 
 step::Compression compression_of(const SyncOptions& sync) {
@@ -135,7 +187,9 @@ step::Compression compression_of(const SyncOptions& sync) {
 /// In the deterministic mode one micro-batch a grain.
 plan::Request training_request(const RunOptions& options) {
   auto pipeline = pipeline_for(options, options.train.batch);
-  if (options.train.deterministic && !options.pipeline.microbatches)
+  if (!options.train.deterministic)
+    pipeline.microbatches *= options.train.accumulate;
+  else if (!options.pipeline.microbatches)
     pipeline.microbatches = std::max(1, options.train.grains / options.grid.data);
   return {.grid = options.grid,
           .batch = options.train.batch,
@@ -146,7 +200,9 @@ plan::Request training_request(const RunOptions& options) {
           .norms = step::norms_of(options.train.optimizer),
           .split = options.sync.split,
           .gather = options.sync.gather,
-          .compression = compression_of(options.sync)};
+          .compression = compression_of(options.sync),
+          .cadence = cadence_of(options),
+          .weights = weights_for(options)};
 }
 
 /// The largest rank of factors that makes a tensor of the model smaller; 0: none does.
@@ -185,6 +241,42 @@ void check_compression(const RunOptions& options, const plan::Request& request,
   else if (compression.rank > largest)
     violations.push_back({"sync.powersgd-rank", number(compression.rank),
                           "makes no tensor of this model smaller; the nearest is " + number(largest)});
+}
+
+void check_weights(const RunOptions& options, std::vector<Violation>& violations) {
+  if (options.weights.empty()) return;
+  const auto refuse = [&](const std::string& what) {
+    violations.push_back({"grid.weights", data::to_string(options.weights), what});
+  };
+  const auto count = std::ssize(options.weights);
+  if (count != options.grid.data)
+    refuse("are " + number(count) + ", but the data ranks are " + number(options.grid.data) +
+           "; give one for each");
+  if (options.train.deterministic)
+    refuse("exclude train.deterministic=true, whose grains are even shares; the nearest are none");
+  if (options.strategy == Strategy::automatic)
+    refuse("exclude strategy=auto, which chooses how many data ranks there are; the nearest are none");
+}
+
+/// Where steps are not all alike.
+void check_cadence(const RunOptions& options, const plan::Request& request,
+                   std::vector<Violation>& violations) {
+  if (request.cadence.is_uniform()) return;
+  const bool is_local = request.cadence.local.is_on();
+  const auto refuse = [&](bool is_so, const std::string& what) {
+    if (is_so) violations.push_back(about_cadence(options, what));
+  };
+  refuse(is_local && request.cadence.is_delayed, "sync.delay, which is of gradients that all ranks add up");
+  refuse(request.grains > 0, "train.deterministic=true, which takes every step as one rank would");
+  refuse(request.compression.is_on(), "sync.compress, whose residuals are of the step");
+  refuse(is_local && request.split != step::Split::none, "sync.split, whose ranks update shares");
+  refuse(!is_local && request.split == step::Split::parameter, "sync.split=parameter, which gathers before use");
+  refuse(options.backend == Backend::cuda, "compute.backend=cuda, which takes steps that are all alike");
+  refuse(options.strategy == Strategy::automatic, "strategy=auto, whose bounds are those of such steps");
+  const auto statistics = std::ranges::find_if(options.model.layers, [](const auto& l) { return l.takes_statistics(); });
+  refuse(is_local && statistics != options.model.layers.end(),
+         (statistics != options.model.layers.end() ? statistics->name : "") +
+             ", whose statistics are of all data ranks: 'frozen' on its line uses running ones");
 }
 
 /// In the deterministic mode sums are those of whole tensors, which no rank has the gradients of.
@@ -235,13 +327,18 @@ std::optional<plan::Split> split(model::ModelSpec model, const plan::Request& re
 
 std::optional<plan::Split> split_for_training(const RunOptions& options, const machine::Machine& machine,
                                               std::vector<Violation>& violations, const KnownSplit& known) {
-  if (!options.train.deterministic) check_microbatches(options, options.train.batch, violations);
+  if (!options.train.deterministic) {
+    check_microbatches(options, options.train.batch, violations);
+    check_accumulation(options, violations);
+  }
   check_chunks(options, violations);
   if (options.train.deterministic) check_deterministic(options, violations);
   auto request = training_request(options);
   check_norms(options, request, violations);
   check_split(options, request, violations);
   check_compression(options, request, violations);
+  check_cadence(options, request, violations);
+  check_weights(options, violations);
   request.speed = known.speed;
   return split(options.model, request, machine, violations, {known.placement, known.partition});
 }

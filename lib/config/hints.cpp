@@ -53,8 +53,11 @@ constexpr Synonyms synonyms[] = {
      "tp mp model-parallel tensor-parallel tensor-parallel-size tensor-model-parallel-size "
      "model-parallel-size tp-size"},
     {"pipeline.microbatches",
-     "micro-batches num-microbatches gradient-accumulation-steps accumulation-steps "
-     "grad-accum grad-accumulation-steps accumulate-grad-batches"},
+     "micro-batches num-microbatches"},
+    {"train.accumulate",
+     "gradient-accumulation-steps accumulation-steps grad-accum grad-accumulation-steps "
+     "accumulate-grad-batches"},
+    {"grid.weights", "batch-weights rank-weights shares load-balance"},
     {"pipeline.chunks", "virtual-stages num-layers-per-virtual-pipeline-stage virtual-pipeline-size"},
     {"strategy", "parallelism distribution parallel"},
     {"model.file", "model arch net architecture network"},
@@ -75,6 +78,11 @@ constexpr Synonyms synonyms[] = {
     {"sync.error-feedback", "residual residuals feedback"},
     {"sync.topk-ratio", "topk sparsity compress-ratio density"},
     {"sync.powersgd-rank", "matrix-approximation-rank low-rank"},
+    {"sync.delay", "staleness delayed-gradients stale async-depth"},
+    {"sync.local.period", "local-sgd local-steps sync-every communication-period averaging-period h-steps"},
+    {"sync.local.start", "post-local-sgd warmup-local"},
+    {"sync.local.outer-rate", "slowmo-lr outer-lr diloco"},
+    {"sync.local.outer-momentum", "slowmo slowmo-factor nesterov-outer"},
     {"sync.gather", "reshard-after-forward reshard"},
     {"sync.bucket-bytes", "bucket-size bucket-cap-mb fusion-threshold bucket"},
     {"compute.backend", "device cuda gpu use-cuda no-cuda accelerator cpu"},

@@ -14,6 +14,7 @@ using base::KeyRole;
 bool has_peers(const RunOptions& o) {
   return !o.data_ranks || std::int64_t{*o.data_ranks} * o.grid.pipeline * o.grid.tensor > 1;
 }
+bool has_local_steps(const RunOptions& o) { return has_peers(o) && o.sync.local_period.has_value(); }
 bool has_stages(const RunOptions& o) {
   return o.grid.pipeline > 1 || (o.strategy != Strategy::none && !o.data_ranks);
 }
@@ -26,6 +27,20 @@ bool has_order(const RunOptions& o) {
 
 // The references of these lambdas would be taken for operators.
 // clang-format off
+
+/// Numbers of which only the ratios count mean the same where those are equal.
+Key weights() {
+  Key key = channel_numbers(
+      "grid.weights", "of data ranks, each of which takes its part of the samples; default: as many", {0, 1e6, true},
+      [](RunOptions& o) -> auto& { return o.weights; });
+  key.means = [](const RunOptions& o) -> std::optional<std::string> {
+    std::string text;
+    for (const auto weight : weights_of(o))
+      text += (text.empty() ? "" : ",") + std::to_string(weight);
+    return text.empty() ? std::nullopt : std::optional(text);
+  };
+  return std::move(key).as(KeyRole::split);
+}
 
 /// Printed only until it has filled in a grid, which then says everything.
 Key strategy() {
@@ -107,6 +122,7 @@ std::vector<Key> grid_and_model_keys() {
       number<int>(
           "grid.tensor", "ranks along the tensor axis", {1, 1 << 20},
           [](O& o) -> auto& { return o.grid.tensor; }).as(KeyRole::split),
+      weights(),
       strategy(),
       number<int>(
           "auto.candidates", "plans that strategy=auto tries, the best by its model", {1, 100'000},
@@ -235,6 +251,25 @@ std::vector<Key> machine_keys() {
           "sync.powersgd-rank", "of the factors of powersgd; default: 2", {1, 1 << 10},
           [](O& o) -> auto& { return o.sync.compression.rank; }).used_when(
           [](const O& o) { return has_peers(o) && o.sync.compression.codec == kernels::Codec::powersgd; }),
+      number<int>(
+          "sync.delay", "steps by which gradients are used late, while they are added up", {0, 1},
+          [](O& o) -> auto& { return o.sync.delay; }),
+      optional_number<std::int64_t>(
+          "sync.local.period", "data ranks update alone, and average their parameters every so many steps", {1, 1 << 30},
+          [](O& o) -> auto& { return o.sync.local_period; }).used_when(has_peers),
+      number<std::int64_t>(
+          "sync.local.start", "first steps of the run that are synchronous all the same; default: 0", {0, 1'000'000'000},
+          [](O& o) -> auto& { return o.sync.local.start; }).used_when(has_local_steps),
+      choice(
+          "sync.local.states", "of the optimizer, when parameters are averaged",
+          std::array{step::LocalStates::keep, step::LocalStates::average, step::LocalStates::reset},
+          [](O& o) -> auto& { return o.sync.local.states; }).used_when(has_local_steps),
+      number<double>(
+          "sync.local.outer-rate", "learning rate of the step from one average to the next; default: 1", {0, 10, true},
+          [](O& o) -> auto& { return o.sync.local.outer_rate; }).used_when(has_local_steps),
+      number<double>(
+          "sync.local.outer-momentum", "of that step; default: 0", {0, 1},
+          [](O& o) -> auto& { return o.sync.local.outer_momentum; }).used_when(has_local_steps),
       number<int>(
           "sync.ranks-per-node", "imitates nodes of so many ranks; 0: the real nodes", {0, 1 << 20},
           [](O& o) -> auto& { return o.sync.ranks_per_node; }).used_when(has_peers),

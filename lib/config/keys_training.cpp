@@ -123,6 +123,9 @@ std::vector<Key> train_keys() {
       boolean(
           "train.shuffle", "a new order of the samples each epoch",
           [](O& o) -> auto& { return o.train.shuffle; }),
+      number<int>(
+          "train.accumulate", "micro-batches, one after the other, in the place of each; gradients add up; default: 1", {1, 1 << 20},
+          [](O& o) -> auto& { return o.train.accumulate; }).used_when([](const O& o) { return !o.train.deterministic; }),
       boolean(
           "train.deterministic", "the same parameters, bit for bit, on any number of data ranks and stages",
           [](O& o) -> auto& { return o.train.deterministic; }),

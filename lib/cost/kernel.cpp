@@ -201,6 +201,14 @@ KernelKey key_of_update(const Program& program, const Instruction& i, std::strin
   return key;
 }
 
+/// All vectors that it writes; those of an outer step by another rule.
+KernelKey key_of_average(const Program& program, const Instruction& i) {
+  const auto& bucket = program.buckets[*i.bucket];
+  KernelKey key{.kernel = "average", .shape = {bucket.count.value() * std::ssize(i.writes)}};
+  if (i.phase == Phase::finish) key.phase = bucket.averaging->anchor ? "outer" : "reset";
+  return key;
+}
+
 /// Messages at a time; by powersgd factors.
 KernelKey key_of_code(const Program& program, const Instruction& i) {
   const auto [values, pieces] = coded_by(program, i);
@@ -233,6 +241,8 @@ KernelKey key_by_kind(const Program& program, const Instruction& i, std::int64_t
     case Kind::encode:
     case Kind::decode:
       return key_of_code(program, i);
+    case Kind::average:
+      return key_of_average(program, i);
     case Kind::share:
       return {.kernel = "share", .shape = {program.buckets[*i.bucket].share.value()}};
     case Kind::norm:

@@ -248,6 +248,37 @@ double share_beyond(double distance, double cache_bytes) {
   return std::clamp(distance / cache_bytes - 0.5, 0.0, 1.0);
 }
 
+/// Of a step of these instructions, one after the other.
+std::vector<std::vector<std::int64_t>> beyond_caches(const Addresses& addresses,
+                                                     const std::vector<std::size_t>& instructions,
+                                                     const std::vector<double>& cache_bytes) {
+  std::vector<Range> ranges;
+  std::vector<std::size_t> ends;  // by instruction: of its ranges among all
+  for (const auto i : instructions) {
+    const auto touched = addresses.of(i);
+    ranges.insert(ranges.end(), touched.begin(), touched.end());
+    ends.push_back(ranges.size());
+  }
+  Touches touches(ranges);
+  std::vector<std::vector<std::int64_t>> percents;
+  std::size_t next = 0;
+  for (const auto end : ends) {
+    double all = 0;
+    std::vector<double> beyond(cache_bytes.size());
+    for (; next < end; ++next)
+      touches.touch(next, [&](std::int64_t size, std::int64_t distance) {
+        const auto bytes = static_cast<double>(size);
+        all += bytes;
+        for (std::size_t c = 0; c < beyond.size(); ++c)
+          beyond[c] += bytes * share_beyond(static_cast<double>(distance), cache_bytes[c]);
+      });
+    auto& of_instruction = percents.emplace_back();
+    for (const double bytes : beyond)
+      of_instruction.push_back(all > 0 ? std::llround(10 * bytes / all) * 10 : 0);
+  }
+  return percents;
+}
+
 }  // namespace
 
 std::string text_of_touched(const Program& program, std::int64_t batch) {
@@ -282,6 +313,7 @@ std::string text_of_touched(const Program& program, std::int64_t batch) {
     text.add(i.bucket);
     text.add(i.transfer);
     text.add(i.conversion);
+    text.add(i.in.number());
     text.add(i.reads);
     text.add(i.writes);
   }
@@ -291,31 +323,15 @@ std::string text_of_touched(const Program& program, std::int64_t batch) {
 std::vector<std::vector<std::int64_t>> beyond_caches(const Program& program, std::int64_t batch,
                                                      const Execution& execution,
                                                      std::span<const machine::Cache> caches) {
-  const auto cache_bytes = bytes_of_rank(caches, execution);
   const Addresses addresses(program, batch, rule_of(execution));
-  std::vector<Range> ranges;
-  std::vector<std::size_t> ends;  // by instruction: of its ranges among all
-  for (std::size_t i = 0; i < program.instructions.size(); ++i) {
-    const auto touched = addresses.of(i);
-    ranges.insert(ranges.end(), touched.begin(), touched.end());
-    ends.push_back(ranges.size());
-  }
-  Touches touches(ranges);
-  std::vector<std::vector<std::int64_t>> percents;
-  std::size_t next = 0;
-  for (const auto end : ends) {
-    double all = 0;
-    std::vector<double> beyond(cache_bytes.size());
-    for (; next < end; ++next)
-      touches.touch(next, [&](std::int64_t size, std::int64_t distance) {
-        const auto bytes = static_cast<double>(size);
-        all += bytes;
-        for (std::size_t c = 0; c < beyond.size(); ++c)
-          beyond[c] += bytes * share_beyond(static_cast<double>(distance), cache_bytes[c]);
-      });
-    auto& of_instruction = percents.emplace_back();
-    for (const double bytes : beyond)
-      of_instruction.push_back(all > 0 ? std::llround(10 * bytes / all) * 10 : 0);
+  std::vector<std::vector<std::int64_t>> percents(program.instructions.size());
+  for (const auto kind : step::kinds_by_use(program.cadence)) {
+    std::vector<std::size_t> numbers;
+    for (std::size_t i = 0; i < program.instructions.size(); ++i)
+      if (program.instructions[i].in.has(kind)) numbers.push_back(i);
+    auto of_kind = beyond_caches(addresses, numbers, bytes_of_rank(caches, execution));
+    for (std::size_t n = 0; n < numbers.size(); ++n)
+      if (auto& known = percents[numbers[n]]; known.empty()) known = std::move(of_kind[n]);
   }
   return percents;
 }

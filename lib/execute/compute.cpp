@@ -83,7 +83,7 @@ void Executor::loss(const step::Instruction& instruction, Bound& bound, const Ba
 /// where those of all belong.
 void Executor::add_losses() {
   if (program_.microbatches > 1)
-    backend_.add_sums(step_memory_.sums_of_all(), program_.gradient_levels > 1, step_memory_.metric());
+    backend_.add_sums(step_memory_.sums_of_all(), program_.adds_in_tree(), step_memory_.metric());
   if (non_finite_step_) step_memory_.invalidate_sums();
 }
 
@@ -298,6 +298,8 @@ void Executor::compute(const step::Instruction& instruction, Bound& bound, const
       return forward(instruction, bound);
     case Kind::backward:
       return backward(instruction, bound);
+    case Kind::average:
+      return average(instruction, bound);
     case Kind::encode:
       return encode(instruction, bound);
     case Kind::decode:

@@ -135,7 +135,10 @@ std::optional<Finding> Executor::find_divergence(const Batch& batch, const kerne
   times_ = nullptr;
   finding_.reset();
   inspects_ = true;
-  run(batch, values, spans);
+  settle();
+  const auto kinds = step::kinds_of(program_.cadence);
+  run(batch, values, spans, program_.cadence.is_delayed ? kinds.front() : kinds.back());
+  settle();
   inspects_ = false;
   non_finite_step_ = before;
   return finding_;

@@ -46,6 +46,7 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
       mirrors_(device_, links_),
       position_(axes.world().position()) {
   base::expect(clock_ == nullptr || device_.is_host(), "virtual time is that of hosts");
+  base::expect(program.cadence.is_uniform() || device_.is_host(), "a device takes steps that are all alike");
   base::expect(!program.training || !program.compression.is_on() || backend.codecs() != nullptr,
                "gradients are encoded where there are codecs", backend.name());
   const auto& optimizer = parameters.optimizer();
@@ -82,6 +83,7 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
     for (const auto& parameter : unit.local.parameters())
       if (!parameter.is_of_inputs) most = std::max(most, parameter.shape.elements());
   no_bias_ = memory::DeviceBuffer(device_, bytes_of(program.type, most));
+  under_way_.resize(program.transfers.size());
   for (const auto& t : program.transfers) {
     const auto& slot = program.slots[t.slot];
     transfers_of_run_.push_back(slot.lifetime == step::Lifetime::run
@@ -145,7 +147,7 @@ Bytes Executor::optimizer_state_bytes() const {
   Bytes bytes{};
   for (const auto state : parameters_.states())
     bytes += state.bytes();
-  return bytes;
+  return bytes + bytes_of(program_.type, program_.outer_count) * 2;
 }
 
 Bytes Executor::communication_bytes() const {
@@ -238,6 +240,7 @@ void Executor::keep_time(const step::Instruction& instruction, double begin, dou
     case Kind::unpack:
     case Kind::combine:
     case Kind::share:
+    case Kind::average:
     case Kind::norm:
       break;
     case Kind::encode:
@@ -284,7 +287,8 @@ kernels::ConstView Executor::on_host(kernels::ConstView view) {
   return image;
 }
 
-kernels::LossSums Executor::run(const Batch& batch, const kernels::StepValues& values, StepSpans& spans) {
+kernels::LossSums Executor::run(const Batch& batch, const kernels::StepValues& values, StepSpans& spans,
+                                step::StepKind kind) {
   Bound& bound = bind(static_cast<std::int64_t>(batch.indices.size()));
   spans.transfers.resize(program_.transfers.size());
   spans.progress = 0;
@@ -294,7 +298,7 @@ kernels::LossSums Executor::run(const Batch& batch, const kernels::StepValues& v
   step_memory_.begin(values, batch.indices);
   if (non_finite_step_) step_memory_.invalidate_sums();
   if (device_.is_host()) {
-    walk(bound, batch, begin, spans);
+    walk(bound, batch, kind, begin, spans);
     if (clock_) clock_->pass_overhead(clock_->own().overheads.step_seconds);
     step_memory_.end();
   } else {
@@ -304,23 +308,49 @@ kernels::LossSums Executor::run(const Batch& batch, const kernels::StepValues& v
   return step_memory_.sums();
 }
 
-void Executor::walk(Bound& bound, const Batch& batch, double begin, StepSpans& spans) {
+void Executor::start(Bound& bound, step::TransferId id) {
+  transfer(bound, id).start();
+  under_way_[id] = 1;
+  ++count_under_way_;
+}
+
+/// What the step before started may have been waited for between the two.
+void Executor::wait(Bound& bound, step::TransferId id) {
+  if (std::exchange(under_way_[id], 0) == 0) {
+    base::expect(program_.cadence.is_delayed, "what is waited for was started", id);
+    return;
+  }
+  transfer(bound, id).wait();
+  --count_under_way_;
+}
+
+void Executor::settle() {
+  if (count_under_way_ == 0) return;
+  Bound& bound = bind(options_.largest_batch);  // what is under way between steps is of slots of the run
+  for (const auto id : under_way_.ids())
+    if (under_way_[id]) wait(bound, id);
+}
+
+void Executor::walk(Bound& bound, const Batch& batch, step::StepKind kind, double begin, StepSpans& spans) {
   const auto& world = axes_.world();
-  int in_flight = 0;
   const std::uint64_t* where = positions_.data();
   for (const auto& instruction : program_.instructions) {
     position_.set(*where++);
+    if (!instruction.in.has(kind)) {
+      if (times_) times_->push_back({begin, begin});
+      if (options_.poison_released)
+        poison(static_cast<std::size_t>(&instruction - program_.instructions.data()), bound);
+      continue;
+    }
     double progressed = 0;
     if (communicates(instruction) && options_.instead_of_kernels) options_.instead_of_kernels(instruction);
     if (instruction.kind == Kind::start) {
-      transfer(bound, *instruction.transfer).start();
-      ++in_flight;
+      start(bound, *instruction.transfer);
     } else if (instruction.kind == Kind::wait) {
-      transfer(bound, *instruction.transfer).wait();
-      --in_flight;
+      wait(bound, *instruction.transfer);
     } else {
       do_compute(instruction, bound, batch);
-      if (in_flight > 0) {
+      if (count_under_way_ > 0) {
         progressed = -world.now_seconds();
         world.progress();
       }

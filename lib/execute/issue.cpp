@@ -34,6 +34,7 @@ Part part_of(const step::Instruction& instruction) {
     case Kind::pack:
     case Kind::unpack:
     case Kind::combine:
+    case Kind::average:
     case Kind::encode:
     case Kind::decode:
     case Kind::share:

@@ -39,10 +39,10 @@ void describe_layers(std::ostream& out, const step::Program& program, const mode
 
 /// "data all_reduce gradient: 2 calls, 407080 bytes, by ring, sent 407080, received 407080".
 void describe_traffic(std::ostream& out, const step::Program& program, std::int64_t batch,
-                      const step::Site& site) {
+                      const step::Site& site, step::StepKind kind) {
   const int rank =
       topology::rank_of(program.grid, {.pipeline = program.at.pipeline, .tensor = program.at.tensor});
-  const auto traffic = step::traffic_of_step(program, rank, batch, site);
+  const auto traffic = step::traffic_of_step(program, rank, batch, site, kind);
   for (const auto& [key, row] : traffic) {
     const auto& counts = row.counts;
     out << "    " << to_string(key.axis) << ' ' << to_string(key.operation) << ' ' << to_string(key.purpose)
@@ -65,7 +65,8 @@ void describe_traffic(std::ostream& out, const step::Program& program, std::int6
 void describe_role(std::ostream& out, const step::Program& program, const model::ModelSpec& model,
                    std::int64_t batch, std::ptrdiff_t states, const step::Site& site) {
   const auto parameters = bytes_of(program.type, program.held_count);
-  const auto states_of_role = bytes_of(program.type, program.state_count) * states;
+  const auto states_of_role =
+      bytes_of(program.type, program.state_count) * states + bytes_of(program.type, program.outer_count) * 2;
   const auto activations = step::plan_memory(program, 0, batch, memory::alignment).total;
   out << "\nstage " << program.at.pipeline << ", tensor rank " << program.at.tensor << "\n";
   describe_layers(out, program, model);
@@ -76,15 +77,21 @@ void describe_role(std::ostream& out, const step::Program& program, const model:
     out << ", codec state " << carried;
   out << "\n"
       << "  payload of a step by axis, operation, purpose, and what its rounds exchange\n";
-  describe_traffic(out, program, batch, site);
+  const auto kinds = step::different_kinds(program.cadence);
+  for (const auto kind : kinds) {
+    if (kinds.size() > 1) out << "    of a step that is " << to_string(kind) << ":\n";
+    describe_traffic(out, program, batch, site, kind);
+  }
 }
 
 /// What the event model says of all ranks together.
 void describe_simulation(std::ostream& out, const step::ProgramsByRank& programs, std::int64_t batch,
                          const machine::Machine& machine, const step::Site& site,
                          const cost::Execution& execution) {
+  const auto steady = step::steady_steps(programs.front()->cadence, 3);
   const auto simulation =
-      sim::simulate(programs, sim::costs_on(machine, programs, batch, site, execution), 3);
+      sim::simulate(programs, sim::costs_on(machine, programs, batch, site, execution),
+                    static_cast<int>(steady.kinds.size()), {.steady = steady});
   out << "\nevent model of a step at " << machine.flops_per_second / 1e9 << " GFLOP/s and "
       << machine.link_bytes_per_second / 1e9 << " GB/s a rank"
       << (machine.parts.empty() ? "" : " (ranks " + text_of_parts(machine, std::ssize(programs)) + ")")
@@ -113,7 +120,7 @@ void describe_roles(std::ostream& out, const config::RunOptions& options, const 
                     const step::Roles& roles) {
   const auto& [model, plan, batch] = description.split;
   const auto algorithm = plan.all_reduces.named();
-  const auto share = plan::largest_share(plan.grid, batch);
+  const auto share = step::largest_share(plan.grid, plan.weights, batch);
   out << "grid   " << to_string(plan.grid) << "\nbatch  " << batch << " samples, at most " << share
       << " on a data rank, in " << plan.pipeline.microbatches << " micro-batches ("
       << to_string(plan.pipeline.schedule) << ")\nmodel  " << model.name << ", input "

@@ -24,9 +24,14 @@ std::int64_t batch_of_step(const Input& input, std::int64_t step) {
   return (step + 1) % of_epoch == 0 ? std::min(rest, train.batch) : train.batch;
 }
 
-results::StepRow row_of(const predict::Prediction& prediction, std::vector<results::PhaseSeconds>& phases,
-                        std::vector<double>& seconds) {
-  const auto& ranks = prediction.simulation.steps.back();
+/// Of the latest step of a kind; of the last one, where none is.
+results::StepRow row_of(const predict::Prediction& prediction, step::StepKind kind,
+                        std::vector<results::PhaseSeconds>& phases, std::vector<double>& seconds) {
+  const auto& kinds = prediction.simulation.steady.kinds;
+  auto step = kinds.size() - 1;
+  for (std::size_t s = 0; s < kinds.size(); ++s)
+    if (kinds[s] == kind) step = s;
+  const auto& ranks = prediction.simulation.steps[step];
   for (std::size_t r = 0; r < ranks.size(); ++r) {
     phases.push_back(predict::phases_of(*prediction.roles.by_rank[r], ranks[r]));
     seconds.push_back(machine::seconds_of(ranks[r].end - ranks[r].begin));
@@ -63,7 +68,7 @@ std::vector<results::TimelineRow> timeline_of(const predict::Subject& subject,
   for (std::size_t r = 0; r < simulated.back().size(); ++r) {
     const auto& rank = simulated.back()[r];
     origin = std::min(origin, rank.begin);
-    spans.append(static_cast<int>(r), step, prediction.batch,
+    spans.append(static_cast<int>(r), step, prediction.batch, prediction.simulation.steady.kinds.back(),
                  [&](std::size_t i) -> execute::InstructionTimes {
                    return {machine::seconds_of(rank.instructions[i].begin),
                            machine::seconds_of(rank.instructions[i].end)};
@@ -105,14 +110,16 @@ results::RunRecord record_of(const Input& input, const std::string& command_line
     record.environment.ranks.push_back(
         {.host = "simulated", .cpu_model = "simulated", .coordinate = topology::coordinate_of(grid, r)});
   const auto steps = input.options.train.steps_on(input.data->train.samples);
-  std::map<std::int64_t, std::int64_t> steps_of_batch;
-  for (std::int64_t s = 0; s < steps; ++s)
-    ++steps_of_batch[batch_of_step(input, s)];
+  const auto kinds = step::kinds_of_run(subject.split.plan.cadence, steps,
+                                        input.options.train.steps_of_epoch(input.data->train.samples));
+  predict::StepCounts counts_of_steps;
+  for (std::int64_t s = 0; s < std::ssize(kinds); ++s)
+    ++counts_of_steps[{batch_of_step(input, s), kinds[static_cast<std::size_t>(s)]}];
   for (std::int64_t s = 0; s < steps && s * grid.size() < most_rows; ++s) {
     const auto batch = batch_of_step(input, s);
     std::vector<results::PhaseSeconds> phases;
     std::vector<double> seconds;
-    auto row = row_of(predictions.at(batch), phases, seconds);
+    auto row = row_of(predictions.at(batch), kinds[static_cast<std::size_t>(s)], phases, seconds);
     row.samples = batch;
     record.steps.append(row);
   }
@@ -126,7 +133,7 @@ results::RunRecord record_of(const Input& input, const std::string& command_line
   record.memory = predict::memory_of(
       subject, nominal.roles, run::batch_sizes(input.options.train.batch, input.data->train.samples.value()),
       all_ranks);
-  record.traffic = predict::traffic_of(subject, nominal.roles, steps_of_batch);
+  record.traffic = predict::traffic_of(subject, nominal.roles, counts_of_steps);
   record.timeline.rows = timeline_of(subject, nominal);
   for (auto& share : predict::critical_path_of(subject, machine, nominal))
     record.critical_path.push_back(

@@ -138,7 +138,7 @@ results::RunRecord begin_record(const Job& job, kernels::Backend& backend, int t
 std::string gradient_algorithms(const std::vector<results::ReductionRow>& rows, kernels::Codec codec) {
   std::set<std::string> used;
   for (const auto& row : rows)
-    if (row.purpose == Purpose::gradient) used.insert(row.algorithm);
+    if (row.purpose == Purpose::gradient || row.purpose == Purpose::parameter) used.insert(row.algorithm);
   std::string text;
   for (const auto& name : used)
     text += (text.empty() ? "" : "+") + name;

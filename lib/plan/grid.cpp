@@ -54,12 +54,16 @@ topology::GridExtent grid_of(Strategy strategy, int ranks, const GridLimits& lim
 }
 
 std::int64_t largest_share(const topology::GridExtent& grid, std::int64_t batch) {
-  return (batch + grid.data - 1) / grid.data;
+  return step::largest_share(grid, {}, batch);
 }
 
 int default_microbatches(const topology::GridExtent& grid, std::int64_t batch) {
+  return default_microbatches(grid, {}, batch);
+}
+
+int default_microbatches(const topology::GridExtent& grid, const step::Weights& weights, std::int64_t batch) {
   if (grid.pipeline == 1) return 1;
-  return static_cast<int>(std::min(std::int64_t{4} * grid.pipeline, largest_share(grid, batch)));
+  return static_cast<int>(std::min(std::int64_t{4} * grid.pipeline, step::largest_share(grid, weights, batch)));
 }
 
 }  // namespace partita::plan

@@ -78,6 +78,7 @@ config::RunOptions with(config::RunOptions run, const Candidate& candidate) {
                   .microbatches = candidate.pipeline.microbatches,
                   .chunks = candidate.pipeline.chunks,
                   .warmup = candidate.pipeline.warmup};
+  run.train.accumulate = 1;  // all its micro-batches are said
   for (std::size_t l = 0; l < candidate.words.size(); ++l)
     if (auto& placement = run.model.layers[l].placement; placement.empty() && !candidate.words[l].empty()) {
       placement = candidate.words[l];

@@ -40,12 +40,15 @@ Phase phase_of(Kind kind) {
   }
 }
 
+/// In the last period.
 double share_of_time(const Prediction& prediction, Picoseconds sim::RankStep::*what) {
   double part = 0, whole = 0;
-  for (const auto& rank : prediction.simulation.steps.back()) {
-    part += static_cast<double>(rank.*what);
-    whole += static_cast<double>(rank.end - rank.begin);
-  }
+  const auto& steps = prediction.simulation.steps;
+  for (auto step = steps.end() - prediction.simulation.steady.period; step != steps.end(); ++step)
+    for (const auto& rank : *step) {
+      part += static_cast<double>(rank.*what);
+      whole += static_cast<double>(rank.end - rank.begin);
+    }
   return whole > 0 ? part / whole : 0;
 }
 
@@ -112,8 +115,9 @@ std::vector<RolePart> parts_of(const step::Program& program, const machine::Mach
 
 Picoseconds computing_time(const sim::Costs& costs, const step::Program& program, int rank) {
   Picoseconds busy = 0;
+  const auto usual = step::kinds_by_use(program.cadence).front();
   for (const auto& instruction : program.instructions)
-    if (instruction.kind != Kind::start && instruction.kind != Kind::wait)
+    if (instruction.in.has(usual) && instruction.kind != Kind::start && instruction.kind != Kind::wait)
       busy += costs.instruction(rank, instruction);
   return busy;
 }
@@ -126,7 +130,9 @@ Prediction predict(const Subject& subject, const Supposed& supposed, std::int64_
   std::vector<int> first_of_roles;
   for (const auto& program : roles.programs)
     first_of_roles.push_back(topology::rank_of(program.grid, program.at));
-  auto simulation = sim::simulate(roles.by_rank, costs, steps, {.depth = depth, .spans_of = first_of_roles});
+  const auto steady = step::steady_steps(subject.split.plan.cadence, steps);
+  auto simulation = sim::simulate(roles.by_rank, costs, static_cast<int>(steady.kinds.size()),
+                                  {.depth = depth, .spans_of = first_of_roles, .steady = steady});
   return {.batch = batch,
           .roles = std::move(roles),
           .simulation = std::move(simulation),
@@ -156,8 +162,9 @@ BasisShares bases_of(const Subject& subject, const step::Roles& roles, const mac
   for (const auto& program : roles.programs)
     for (const auto& ranks : parts_of(program, machine)) {  // the first of them stands for the others
       const cost::ProgramTimes of_program(times.of_part(ranks.part), program, batch);
+      const auto usual = step::kinds_by_use(program.cadence).front();
       for (const auto& instruction : program.instructions) {
-        if (instruction.kind == Kind::start || instruction.kind == Kind::wait) continue;
+        if (instruction.kind == Kind::start || instruction.kind == Kind::wait || !instruction.in.has(usual)) continue;
         const auto samples = program.samples_of(instruction.microbatch, ranks.first, batch);
         const auto [time, basis] = of_program.of(instruction, samples);
         const double seconds = ranks.count * seconds_of(time);
@@ -240,7 +247,8 @@ std::vector<results::MemoryRow> memory_of(const Subject& subject, const step::Ro
     rows.push_back(
         {.parameters = bytes_of(program.type, program.held_count),
          .gradients = bytes_of(program.type, program.gradient_count),
-         .optimizer_state = bytes_of(program.type, program.state_count) * states,
+         .optimizer_state = bytes_of(program.type, program.state_count) * states +
+                            bytes_of(program.type, program.outer_count) * 2,
          .activations = step::plan_memory(program, at.data, batches.front(), memory::alignment).total,
          .communication_buffers = communication_bytes(subject, program, rank, batches),
          .codec_state = step::codec_state(program)});
@@ -249,14 +257,15 @@ std::vector<results::MemoryRow> memory_of(const Subject& subject, const step::Ro
 }
 
 std::vector<collective::TrafficRow> traffic_of(const Subject& subject, const step::Roles& roles,
-                                               const std::map<std::int64_t, std::int64_t>& steps_of_batch) {
+                                               const StepCounts& counts_of_steps) {
   std::vector<collective::TrafficRow> rows;
   for (std::size_t r = 0; r < roles.by_rank.size(); ++r) {
     const int rank = static_cast<int>(r);
     std::map<collective::TrafficKey, collective::TrafficCounts> of_rank;
-    for (const auto& [batch, steps] : steps_of_batch)
-      for (auto [key, of_step] : step::traffic_of_step(*roles.by_rank[r], rank, batch, subject.site))
-        of_rank[key] += of_step.counts *= steps;
+    for (const auto& [step, count] : counts_of_steps)
+      for (auto [key, of_step] :
+           step::traffic_of_step(*roles.by_rank[r], rank, step.batch, subject.site, step.kind))
+        of_rank[key] += of_step.counts *= count;
     for (const auto& [key, counts] : of_rank)
       rows.push_back({.rank = rank, .key = key, .counts = counts});
   }

@@ -131,10 +131,11 @@ Manifest read_manifest(const fs::path& folder) {
     GroupReader root(hdf5::open_group(file.id(), "/"));
     exchange_manifest(root, manifest);
     number_parts(manifest.blocks);
+    number_parts(manifest.own_states);
     if (manifest.states.empty()) manifest.states = {former_state};
     if (manifest.first_update < 0 || manifest.first_update > manifest.progress.step)
       throw hdf5::Failure("the optimizer's states begin outside of the training");
-    for (const auto* blocks : {&manifest.blocks, &manifest.residuals, &manifest.bases})
+    for (const auto* blocks : {&manifest.blocks, &manifest.residuals, &manifest.bases, &manifest.own_states})
       check_blocks(manifest, *blocks);
     if (!can_be_loss_scale(manifest.loss_scale) ||
         !(manifest.loss_scale_steps >= 0 && manifest.loss_scale_steps < 1e6))
@@ -174,6 +175,7 @@ void read_carried(const fs::path& folder, const Manifest& manifest, std::int64_t
                           };
                           take_all(CarriedKind::residual, manifest.residuals);
                           take_all(CarriedKind::basis, manifest.bases);
+                          take_all(CarriedKind::state, manifest.own_states);
                         });
 }
 

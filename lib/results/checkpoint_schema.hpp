@@ -90,7 +90,10 @@ void exchange_states(Archive& root, T& states) {
 using GroupPath = std::vector<std::string>;
 inline GroupPath path_of_weights() { return {"parameters"}; }
 inline GroupPath path_of_state(const std::string& state) { return {"optimizer", state}; }
-inline GroupPath path_of(CarriedKind kind) { return {kind == CarriedKind::residual ? "residual" : "basis"}; }
+inline GroupPath path_of(CarriedKind kind) {
+  constexpr const char* words[] = {"residual", "basis", "own_state"};
+  return {words[static_cast<std::size_t>(kind)]};
+}
 
 /// Checkpoints that do not name the optimizer's states have this one, in this group.
 inline constexpr const char *former_state = "velocity", *former_group = "velocities";
@@ -112,6 +115,7 @@ void exchange_manifest(Archive& root, T& manifest) {
   exchange_blocks(root, "blocks", manifest.blocks);
   exchange_blocks(root, "residuals", manifest.residuals);
   exchange_blocks(root, "bases", manifest.bases);
+  exchange_blocks(root, "own_states", manifest.own_states);
   if (!Archive::writes || manifest.loss_scale > 0) {
     root.later_attribute("loss_scale", manifest.loss_scale);
     root.later_attribute("loss_scale_steps", manifest.loss_scale_steps);

@@ -82,22 +82,24 @@ std::vector<GatheredStep> gather_steps(comm::Communicator& world, const step::Pr
 TimelineSpans::TimelineSpans(const step::ProgramsByRank& programs)
     : programs_(programs), counterparts_(programs) {}
 
-void TimelineSpans::append(int rank, std::int64_t step, std::int64_t batch,
+void TimelineSpans::append(int rank, std::int64_t step, std::int64_t batch, step::StepKind kind,
                            const std::function<execute::InstructionTimes(std::size_t instruction)>& times) {
   const auto& program = *programs_[static_cast<std::size_t>(rank)];
-  std::map<step::TransferId, std::size_t> started;
   for (std::size_t i = 0; i < program.instructions.size(); ++i) {
     const auto& instruction = program.instructions[i];
+    if (!instruction.in.has(kind)) continue;
     const auto [begin, end] = times(i);
     spans_.push_back({.rank = rank,
                       .step = step,
                       .begin_seconds = begin,
                       .end_seconds = end,
                       .instruction = static_cast<int>(i)});
-    if (instruction.kind == step::Kind::start) started[*instruction.transfer] = i;
+    if (instruction.kind == step::Kind::start) started_[{rank, *instruction.transfer}] = {i, begin};
     if (instruction.kind != step::Kind::wait) continue;
-    const auto start = started.at(*instruction.transfer);
-    spans_.push_back(in_flight(rank, step, batch, start, times(start).begin, end));
+    const auto start = started_.find({rank, *instruction.transfer});
+    if (start == started_.end()) continue;  // in a step that was not recorded
+    spans_.push_back(in_flight(rank, step, batch, start->second.first, start->second.second, end));
+    started_.erase(start);
   }
 }
 
@@ -128,6 +130,7 @@ std::vector<TimelineSpan> gather_timeline(comm::Communicator& world, const Train
   for (const auto& recorded : training.recorded()) {
     mine.push_back(static_cast<double>(recorded.step));
     mine.push_back(static_cast<double>(recorded.batch));
+    mine.push_back(static_cast<double>(recorded.kind));
     for (const auto& times : recorded.instructions)
       mine.insert(mine.end(), {times.begin, times.end});
   }
@@ -137,12 +140,13 @@ std::vector<TimelineSpan> gather_timeline(comm::Communicator& world, const Train
   TimelineSpans spans(programs);
   for (int r = 0; r < world.size(); ++r) {
     const auto& numbers = gathered[static_cast<std::size_t>(r)];
-    const std::size_t width = 2 + 2 * programs[static_cast<std::size_t>(r)]->instructions.size();
+    const std::size_t width = 3 + 2 * programs[static_cast<std::size_t>(r)]->instructions.size();
     const double offset = clocks.offset_seconds[static_cast<std::size_t>(r)];
     for (std::size_t s = 0; s + width <= numbers.size(); s += width)
       spans.append(r, static_cast<std::int64_t>(numbers[s]), static_cast<std::int64_t>(numbers[s + 1]),
+                   static_cast<step::StepKind>(static_cast<int>(numbers[s + 2])),
                    [&](std::size_t i) -> execute::InstructionTimes {
-                     return {numbers[s + 2 + 2 * i] - offset, numbers[s + 3 + 2 * i] - offset};
+                     return {numbers[s + 3 + 2 * i] - offset, numbers[s + 4 + 2 * i] - offset};
                    });
   }
   return spans.take();

@@ -84,25 +84,74 @@ execute::Batch Training::batch_of(std::span<const std::int64_t> samples) const {
   return {.dataset = &data_.train, .indices = samples, .divisor = static_cast<std::int64_t>(samples.size())};
 }
 
-void Training::one_step(std::int64_t step, std::span<const std::int64_t> batch) {
-  StepRow row{.samples = static_cast<std::int64_t>(batch.size()),
-              .learning_rate = options_.learning_rate.at(step)};
+std::int64_t Training::own_samples(std::int64_t batch) const {
+  std::int64_t own = 0;
+  for (const auto j : training_program_.microbatch_ids())
+    own += training_program_.microbatch(j, axes_.at().data, batch).size();
+  return own;
+}
+
+kernels::StepValues Training::values_of(const step::StepPlace& place, step::StepKind kind) const {
+  using enum step::StepKind;
+  const std::int64_t delay = plan_.cadence.is_delayed ? 1 : 0;
+  auto values = execute::step_values(*parameters_,
+                                     options_.learning_rate.at(std::max<std::int64_t>(0, place.step - delay)),
+                                     options_.seed, place.step, delay);
+  if (kind == averaging)
+    values.sample_share = static_cast<double>(own_samples_since_) / static_cast<double>(samples_since_);
+  return values;
+}
+
+void Training::one_step(const step::StepPlace& place, std::span<const std::int64_t> batch) {
+  using enum step::StepKind;
+  const auto kind = kind_of(plan_.cadence, place);
+  StepRow row{.kind = kind,
+              .samples = static_cast<std::int64_t>(batch.size()),
+              .learning_rate = options_.learning_rate.at(place.step)};
   const double begin = world_.now_seconds();
-  const execute::Batch all = batch_of(batch);
-  const auto values = execute::step_values(*parameters_, row.learning_rate, options_.seed, step);
+  execute::Batch all = batch_of(batch);
+  const bool is_alone = kind == local || kind == averaging;
+  const auto own = is_alone ? std::max<std::int64_t>(1, own_samples(row.samples)) : row.samples;
+  all.divisor = own;
+  if (is_alone) {
+    if (!has_anchors_) parameters_->set_anchors(training_program_);
+    samples_since_ += row.samples, own_samples_since_ += own_samples(row.samples);
+  }
+  has_anchors_ = is_alone;
+  const auto values = values_of(place, kind);
   const bool recorded =
-      step >= options_.timeline_first && step < options_.timeline_first + options_.timeline_steps;
+      place.step >= options_.timeline_first && place.step < options_.timeline_first + options_.timeline_steps;
   if (recorded) {
-    recorded_.push_back({.step = step, .batch = row.samples});
+    recorded_.push_back({.step = place.step, .batch = row.samples, .kind = kind});
     recorded_.back().instructions.reserve(training_program_.instructions.size());
   }
   executor_->record_times(recorded ? &recorded_.back().instructions : nullptr);
-  const auto sums = executor_->run(all, values, row.spans);
+  const auto sums = executor_->run(all, values, row.spans, kind);
   row.spans.other += row.spans.begin - begin;
-  row.loss = sums.loss / static_cast<double>(row.samples);
-  row.gradient_norm = executor_->gradient_norm();
+  row.loss = sums.loss / static_cast<double>(kind == local ? own : row.samples);
+  if (kind != first) row.gradient_norm = executor_->gradient_norm();  // else nothing has one yet
   row.seconds = row.spans.end - begin;
+  (kind == local ? local_loss_sum_ : progress_.loss_sum) += sums.loss;
+  if (kind == averaging) samples_since_ = own_samples_since_ = 0;
+  if (plan_.cadence.is_delayed) waiting_ = kind;
   steps_.push_back(std::move(row));
+}
+
+void Training::drain() {
+  if (!waiting_) return;
+  const auto kind = drain_of(*std::exchange(waiting_, std::nullopt));
+  execute::StepSpans spans;
+  executor_->record_times(nullptr);
+  executor_->run(batch_of(last_batch_), values_of({.step = progress_.step}, kind), spans, kind);
+}
+
+void Training::add_local_losses() {
+  if (!plan_.cadence.local.is_on()) return;
+  // All ranks of a data coordinate know the same.
+  double sum = local_loss_sum_ / static_cast<double>(plan_.grid.pipeline * plan_.grid.tensor);
+  world_.all_reduce(std::span(&sum, 1), comm::Combine::sum, Purpose::metric);
+  progress_.loss_sum += sum;
+  local_loss_sum_ = 0;
 }
 
 /// Of the epoch under way. A ReLU inside the library may turn NaN into 0 and so keep the loss finite: the
@@ -110,6 +159,7 @@ void Training::one_step(std::int64_t step, std::span<const std::int64_t> batch) 
 EpochRow Training::summarize(std::int64_t epoch, bool& finite) {
   EpochRow row{.epoch = epoch, .learning_rate = steps_.back().learning_rate};
   world_.ledger().set_activity(Activity::record);
+  add_local_losses();
   double most[] = {
       progress_.epoch_seconds,
       execute::all_finite(parameters_->weights_on_host()) && !executor_->non_finite_step() ? 0.0 : 1.0};
@@ -130,10 +180,11 @@ Evaluator::Means Training::evaluate() {
 void Training::restore(const std::filesystem::path& folder, const results::Manifest& manifest,
                        std::vector<EpochRow> epochs) {
   state::restore(folder, manifest, model_, training_program_, *parameters_);
-  if (plan_.compression.is_on())
+  if (plan_.compression.is_on() || plan_.cadence.local.is_on())
     state::restore_carried(folder, manifest, model_, step::carried_by(roles()), world_.rank(), *parameters_);
   progress_ = manifest.progress;
-  checkpointed_step_ = committed_step_ = progress_.step;
+  checkpointed_step_ = committed_step_ = considered_step_ = progress_.step;
+  if (parameters_->is_waiting()) waiting_ = step::StepKind::first;
   epochs_ = std::move(epochs);
   // An epoch that the checkpoint lies inside of gets its row when it is over.
   std::erase_if(epochs_, [&](const auto& row) { return row.epoch > progress_.step / steps_per_epoch(); });
@@ -151,6 +202,9 @@ void Training::begin_checkpoint(const Observer& observer) {
   if (diverged > 0)
     return world_.ledger().set_activity(Activity::train);  // as the next step's loss tells all ranks
   checkpointed_step_ = progress_.step;
+  add_local_losses();
+  executor_->settle();
+  parameters_->keep_waiting(training_program_, waiting_);
   checkpointer_->begin(progress_, observer.on_checkpoint());
   world_.ledger().set_activity(Activity::train);
   checkpoint_seconds_ += world_.now_seconds() - begun;
@@ -165,13 +219,17 @@ void Training::finish_checkpoint() {
 
 /// What is due once a step, or the epoch that it ends, is over. False when somebody asked to stop.
 bool Training::between_steps(Boundary& boundary, const Observer& observer) {
-  const auto due = boundary.after_step();
   if (checkpointer_) {
     const double begun = world_.now_seconds();
     checkpointer_->after_step(steps_.back().seconds);
     checkpoint_seconds_ += world_.now_seconds() - begun;
+  }
+  if (steps_.back().kind == step::StepKind::local) return true;  // ranks have parameters of their own
+  const auto due = boundary.after_step();
+  if (checkpointer_) {
     const auto every = options_.checkpoint.every;
-    if (due.stop || due.checkpoint || (every > 0 && progress_.step % every == 0)) {
+    const auto before = std::exchange(considered_step_, progress_.step);
+    if (due.stop || due.checkpoint || (every > 0 && progress_.step / every > before / every)) {
       begin_checkpoint(observer);
       boundary.restart_checkpoint();
     }
@@ -195,16 +253,20 @@ bool Training::finish_epoch(data::Sampler& sampler, std::int64_t limit, Boundary
     const std::int64_t begin = progress_.step % steps_per_epoch() * batch;
     last_batch_ =
         order.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(std::min(batch, n - begin)));
-    one_step(progress_.step, last_batch_);
+    const auto of_epoch = progress_.step % steps_per_epoch();
+    one_step({.step = progress_.step,
+              .step_of_epoch = of_epoch,
+              .is_last = of_epoch + 1 == steps_per_epoch() || progress_.step + 1 == limit,
+              .before = waiting_},
+             last_batch_);
     const auto& row = steps_.back();
     ++progress_.step;
-    progress_.loss_sum += row.loss * static_cast<double>(row.samples);
     progress_.samples += row.samples;
     progress_.epoch_seconds += row.seconds;
     // An epoch's last step is followed by the epoch's end first: what that adds belongs to the state after
     // the step.
-    if (progress_.step % steps_per_epoch() == 0 || progress_.step == limit || !std::isfinite(row.loss))
-      return true;
+    const bool diverged = row.kind != step::StepKind::local && !std::isfinite(row.loss);  // as all ranks know
+    if (progress_.step % steps_per_epoch() == 0 || progress_.step == limit || diverged) return true;
     if (!between_steps(boundary, observer)) return false;
   }
 }
@@ -212,6 +274,7 @@ bool Training::finish_epoch(data::Sampler& sampler, std::int64_t limit, Boundary
 /// Sums up the epoch, evaluates where that is due, and says how the run ends if it does.
 std::optional<Outcome> Training::end_epoch(std::int64_t limit, const Observer& observer) {
   bool finite = true;
+  if (progress_.step >= limit && std::isfinite(steps_.back().loss)) drain();
   const auto epoch = (progress_.step + steps_per_epoch() - 1) / steps_per_epoch();
   EpochRow row = summarize(epoch, finite);
   const double training_seconds = progress_.training_seconds + row.seconds;
@@ -276,6 +339,7 @@ Outcome Training::run(const Observer& observer) {
   if (checkpointer_ && wanted && outcome != Outcome::diverged && checkpointed_step_ != progress_.step)
     begin_checkpoint(observer);
   finish_checkpoint();
+  executor_->settle();
   return outcome;
 }
 

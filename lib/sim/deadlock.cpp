@@ -91,12 +91,17 @@ std::string named(const step::ProgramsByRank& programs, const Party& party) {
 
 std::optional<Deadlock> find_deadlock(const step::ProgramsByRank& programs, const DeadlockOptions& options) {
   const Counterparts counterparts(programs);
-  const auto position = walk(programs, counterparts, false, [](int, int) {});
   Deadlock deadlock;
-  for (int r = 0; r < static_cast<int>(programs.size()); ++r) {
-    const auto end = static_cast<int>(programs[static_cast<std::size_t>(r)]->instructions.size());
-    if (position[static_cast<std::size_t>(r)] < end)
-      deadlock.blocked.push_back(blocked_at(programs, counterparts, position, r));
+  Walk walk(programs, counterparts);
+  const auto& cadence = programs.front()->cadence;
+  for (const auto kind : options.kinds.empty() ? step::two_periods_of(cadence) : options.kinds) {
+    const auto position = walk.step(kind, [](int, int) {});
+    for (int r = 0; r < static_cast<int>(programs.size()); ++r) {
+      const auto end = static_cast<int>(programs[static_cast<std::size_t>(r)]->instructions.size());
+      if (position[static_cast<std::size_t>(r)] < end)
+        deadlock.blocked.push_back(blocked_at(programs, counterparts, position, r));
+    }
+    if (!deadlock.blocked.empty()) break;
   }
   if (options.same_order)
     for (const auto g : counterparts.groups().ids())

@@ -29,13 +29,15 @@ const Classes* classes_of(const Quotient* quotient) { return quotient ? &quotien
 class Full {
  public:
   /// No quotient: all ranks run.
-  Full(const step::ProgramsByRank& programs, const Costs& costs, int steps, const Quotient* quotient)
+  Full(const step::ProgramsByRank& programs, const Costs& costs, const std::vector<step::StepKind>& kinds,
+       const Quotient* quotient)
       : programs_(programs),
         costs_(costs),
+        kinds_(kinds),
         network_(costs.setting && costs.setting->machine->messages_meet() ? costs.setting->machine : nullptr,
                  classes_of(quotient)),
         ranks_(programs, classes_of(quotient)),
-        history_(ranks_, costs, steps, quotient == nullptr),
+        history_(ranks_, costs, static_cast<int>(kinds.size()), quotient == nullptr),
         meetings_(programs, quotient) {}
 
   Simulation run() && {
@@ -122,6 +124,11 @@ class Full {
     const auto& instruction = rank.program->instructions[rank.instruction];
     auto& span = done.instructions[rank.instruction];
     span.begin = rank.now;
+    if (!instruction.in.has(kinds_[static_cast<std::size_t>(rank.step)])) {
+      span.end = rank.now;
+      ++rank.instruction;
+      return true;
+    }
     if (instruction.kind == step::Kind::wait) {
       rank.does = Rank::Does::waits;
       return true;
@@ -261,6 +268,7 @@ class Full {
 
   const step::ProgramsByRank& programs_;
   const Costs& costs_;
+  const std::vector<step::StepKind>& kinds_;  ///< of the steps
   Network network_;
   Ranks ranks_;
   Agenda agenda_;
@@ -273,13 +281,14 @@ class Full {
 
 }  // namespace
 
-Simulation simulate_full(const step::ProgramsByRank& programs, const Costs& costs, int steps) {
-  return Full(programs, costs, steps, nullptr).run();
+Simulation simulate_full(const step::ProgramsByRank& programs, const Costs& costs,
+                         const std::vector<step::StepKind>& kinds) {
+  return Full(programs, costs, kinds, nullptr).run();
 }
 
-Simulation simulate_representatives(const step::ProgramsByRank& programs, const Costs& costs, int steps,
-                                    const Quotient& quotient) {
-  return Full(programs, costs, steps, &quotient).run();
+Simulation simulate_representatives(const step::ProgramsByRank& programs, const Costs& costs,
+                                    const std::vector<step::StepKind>& kinds, const Quotient& quotient) {
+  return Full(programs, costs, kinds, &quotient).run();
 }
 
 }  // namespace partita::sim

@@ -9,9 +9,10 @@ namespace partita::sim {
 class Quotient;
 
 /// See `Depth::full`.
-Simulation simulate_full(const step::ProgramsByRank&, const Costs&, int steps);
+Simulation simulate_full(const step::ProgramsByRank&, const Costs&, const std::vector<step::StepKind>&);
 
 /// Of the representatives, by class; with neither classes nor a critical path.
-Simulation simulate_representatives(const step::ProgramsByRank&, const Costs&, int steps, const Quotient&);
+Simulation simulate_representatives(const step::ProgramsByRank&, const Costs&,
+                                    const std::vector<step::StepKind>&, const Quotient&);
 
 }  // namespace partita::sim

@@ -11,6 +11,7 @@ History::History(Ranks& ranks, const Costs& costs, int steps, bool all_run) : ra
   for (auto& step : simulation_.steps)
     for (const auto& rank : ranks_.all())
       step.emplace_back().instructions.resize(rank.program->instructions.size());
+  if (ranks_.all().front().program->cadence.is_delayed) traced_steps_ = 2;
   if (all_run) trace_.emplace(ranks_.all().size(), costs);
 }
 

@@ -30,14 +30,16 @@ class History {
   Simulation conclude(std::vector<LinkUse>) &&;
 
  private:
-  /// Of the last step, from before which the path needs nothing.
+  /// Of the last step, or, where that waits for what the one before it started, of both.
   [[nodiscard]] bool is_traced(const Rank& rank) const {
-    return trace_ && rank.step + 1 == static_cast<int>(simulation_.steps.size());
+    const auto steps = static_cast<int>(simulation_.steps.size());
+    return trace_ && rank.step < steps && rank.step + traced_steps_ >= steps;
   }
   [[nodiscard]] CriticalPath critical_path() const;
 
   Ranks& ranks_;
   std::optional<Trace> trace_;
+  int traced_steps_ = 1;
   Simulation simulation_;
 };
 

@@ -7,7 +7,6 @@
 
 #include "partita/base/error.hpp"
 #include "partita/sim/deadlock.hpp"
-#include "walk.hpp"
 
 namespace partita::sim {
 
@@ -19,6 +18,7 @@ Skeletons::Skeletons(const step::ProgramsByRank& all) {
     const int rank = topology::rank_of(grid, {.pipeline = stage});
     const auto& whole = *all[static_cast<std::size_t>(rank)];
     programs.push_back({.grid = {.pipeline = grid.pipeline},
+                        .cadence = whole.cadence,
                         .transfers = whole.transfers,
                         .instructions = whole.instructions});
   }
@@ -48,7 +48,8 @@ std::vector<std::vector<int>> ranks_by_stage(const topology::GridExtent& grid) {
 
 Lanes::Lanes(const Skeletons& skeletons, const Costs& costs, std::vector<std::vector<int>> ranks,
              const ExchangeByGroup& exchanges, const std::vector<int>& spans_of)
-    : skeletons_(skeletons), costs_(costs), stages_(ranks.size()), exchanges_(exchanges) {
+    : skeletons_(skeletons), costs_(costs), stages_(ranks.size()), exchanges_(exchanges),
+      walk_(skeletons.by_stage, *skeletons.counterparts) {
   for (std::size_t s = 0; s < ranks.size(); ++s) {
     auto& stage = stages_[s];
     stage.ranks = std::move(ranks[s]);
@@ -66,18 +67,18 @@ Lanes::Lanes(const Skeletons& skeletons, const Costs& costs, std::vector<std::ve
     }
 }
 
-std::vector<RankStep> Lanes::step() {
+std::vector<RankStep> Lanes::step(step::StepKind kind) {
   for (auto& stage : stages_) {
     stage.begin = stage.now;
     for (auto* sum : {&stage.busy, &stage.progress, &stage.dependency, &stage.straggler, &stage.exposed})
       sum->assign(stage.ranks.size(), 0);
     stage.spans.assign(stage.representatives.size(), {});
   }
-  const auto positions = walk(skeletons_.by_stage, *skeletons_.counterparts, false,
-                              [&](int stage, int instruction) { visit(stage, instruction); });
+  const auto positions = walk_.step(kind, [&](int stage, int instruction) { visit(stage, instruction); });
   std::vector<RankStep> done;
   for (std::size_t s = 0; s < stages_.size(); ++s) {
     auto& stage = stages_[s];
+    pass_over(static_cast<int>(s), static_cast<int>(skeletons_.programs[s].instructions.size()));
     if (positions[s] != static_cast<int>(skeletons_.programs[s].instructions.size())) {
       const auto deadlock = find_deadlock(skeletons_.by_stage);
       base::expect(false, "programs to simulate end",
@@ -100,8 +101,17 @@ std::vector<RankStep> Lanes::step() {
   return done;
 }
 
+void Lanes::pass_over(int number, int position) {
+  auto& stage = stages_[static_cast<std::size_t>(number)];
+  for (std::size_t r = 0; r < stage.representatives.size(); ++r) {
+    const auto now = stage.now[stage.representatives[r]];
+    stage.spans[r].resize(static_cast<std::size_t>(position), {.begin = now, .end = now});
+  }
+}
+
 void Lanes::visit(int number, int position) {
   auto& stage = stages_[static_cast<std::size_t>(number)];
+  pass_over(number, position);
   const auto& instruction =
       skeletons_.programs[static_cast<std::size_t>(number)].instructions[static_cast<std::size_t>(position)];
   for (std::size_t r = 0; r < stage.representatives.size(); ++r)

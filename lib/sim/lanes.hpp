@@ -8,6 +8,7 @@
 #include "exchanges.hpp"
 #include "partita/sim/simulate.hpp"
 #include "partita/step/counterparts.hpp"
+#include "walk.hpp"
 
 namespace partita::sim {
 
@@ -40,7 +41,7 @@ class Lanes {
         const std::vector<int>& spans_of);
 
   /// One step after the other: of every lane, those of the first stage first.
-  std::vector<RankStep> step();
+  std::vector<RankStep> step(step::StepKind);
 
  private:
   /// A transfer in one step.
@@ -64,6 +65,8 @@ class Lanes {
   };
 
   void visit(int stage, int instruction);
+  /// Those that the step is without begin and end where the one before them ended.
+  void pass_over(int stage, int instruction);
   void compute(Stage&, const step::Instruction&, int position);
   void start(Stage&, int stage, const step::Instruction&);
   void wait(Stage&, int stage, const step::Instruction&);
@@ -80,6 +83,7 @@ class Lanes {
   const Costs& costs_;
   std::vector<Stage> stages_;
   const ExchangeByGroup& exchanges_;
+  Walk walk_;
   base::IdVector<Group, std::unique_ptr<Meeting>> meetings_;
   Play::Units units_;
 };

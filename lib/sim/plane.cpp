@@ -56,13 +56,13 @@ GridSimulation::GridSimulation(const step::ProgramsByRank& programs, const Costs
     by_group_.push_back(groups[group].complete ? exchanges_.of(skeletons_.sides(group)) : nullptr);
 }
 
-Simulation GridSimulation::plane(int steps, const std::vector<int>& spans_of) const {
+Simulation GridSimulation::plane(const std::vector<step::StepKind>& kinds, const std::vector<int>& spans_of) const {
   const auto ranks = ranks_by_stage(programs_.front()->grid);
   Lanes lanes(skeletons_, costs_, ranks, by_group_, spans_of);
   Simulation simulation{.depth = Depth::plane, .left_out = known_to_events_alone(costs_)};
-  for (int s = 0; s < steps; ++s) {
+  for (const auto kind : kinds) {
     auto& step = simulation.steps.emplace_back(programs_.size());
-    auto done = lanes.step();
+    auto done = lanes.step(kind);
     std::size_t lane = 0;
     for (const auto& stage : ranks)
       for (const int rank : stage)
@@ -71,9 +71,9 @@ Simulation GridSimulation::plane(int steps, const std::vector<int>& spans_of) co
   return simulation;
 }
 
-Simulation GridSimulation::unshared(int steps, const std::vector<int>& spans_of) const {
+Simulation GridSimulation::unshared(const std::vector<step::StepKind>& kinds, const std::vector<int>& spans_of) const {
   const auto classes = classes_of(*costs_.setting, by_group_, most_classes_, false);
-  if (!classes) return plane(steps, spans_of);
+  if (!classes) return plane(kinds, spans_of);
   std::map<const Exchange*, std::shared_ptr<const Exchange>> known;
   ExchangeByGroup between;
   for (const auto& exchange : by_group_) {
@@ -86,9 +86,9 @@ Simulation GridSimulation::unshared(int steps, const std::vector<int>& spans_of)
     firsts.push_back(classes->representative(rank));
   Lanes lanes(skeletons_, costs_, classes->representatives, between, firsts);
   std::vector<std::vector<RankStep>> by_class;
-  for (int s = 0; s < steps; ++s) {
+  for (const auto kind : kinds) {
     auto& of_class = by_class.emplace_back(classes->first_rank.size());
-    auto done = lanes.step();
+    auto done = lanes.step(kind);
     std::size_t lane = 0;
     for (const auto& stage : classes->representatives)
       for (const int rank : stage)
@@ -100,13 +100,13 @@ Simulation GridSimulation::unshared(int steps, const std::vector<int>& spans_of)
           .class_of = classes->class_of};
 }
 
-std::optional<Simulation> GridSimulation::shared(int steps, const std::vector<int>& spans_of) const {
+std::optional<Simulation> GridSimulation::shared(const std::vector<step::StepKind>& kinds, const std::vector<int>& spans_of) const {
   const auto& machine = *costs_.setting->machine;
   if (costs_.any_polls() && !takes_time(machine)) return {};
   const auto classes = classes_of(*costs_.setting, by_group_, most_classes_, machine.messages_meet());
   if (!classes || rounds_of_step(programs_, costs_, classes->first_rank) > most_full_rounds) return {};
   const Quotient quotient(skeletons_, by_group_, *costs_.setting, *classes);
-  auto simulation = simulate_representatives(programs_, costs_, steps, quotient);
+  auto simulation = simulate_representatives(programs_, costs_, kinds, quotient);
   simulation.steps = of_all(std::move(simulation.steps), *classes, spans_of);
   simulation.depth = Depth::classes;
   simulation.class_of = classes->class_of;

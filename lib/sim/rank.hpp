@@ -19,7 +19,7 @@ struct Rank {
   enum class Does { walks, looks, waits, rests } does = Does::walks;
   std::size_t looks_at = 0;     ///< among the active ones
   std::vector<Flight*> active;  ///< that this core moves on, in the order of their starts
-  base::IdVector<step::TransferId, Flight*> flights;  ///< of this step
+  base::IdVector<step::TransferId, Flight*> flights;  ///< the latest
 };
 
 /// Those that run, ascending: one of each class, or, without classes, all.

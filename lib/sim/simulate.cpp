@@ -50,16 +50,24 @@ Picoseconds Simulation::end_of(int step) const {
 }
 
 Picoseconds Simulation::step_duration() const {
-  const int count = static_cast<int>(steps.size());
-  base::expect(count >= 3, "a steady state wants three steps", count);
-  return end_of(count - 1) - end_of(count - 2);
+  const int last = static_cast<int>(steps.size()) - 1;
+  const auto period = steady.period, all = period + steady.left_out;
+  base::expect(last > period, "a steady state wants a period and two steps", steps.size());
+  const auto of_period = end_of(last) - end_of(last - static_cast<int>(period));
+  if (all == 1) return of_period;
+  const auto usual = end_of(last - 1) - end_of(last - 2);  // as those that are left out
+  return (of_period + usual * steady.left_out) / all;
 }
 
 double Simulation::idle_fraction() const {
+  const int last = static_cast<int>(steps.size()) - 1, period = static_cast<int>(steady.period);
+  base::expect(last > period, "a steady state wants a period and two steps", steps.size());
   double idle = 0;
-  for (const auto& rank : steps.back())
-    idle += static_cast<double>(rank.idle());
-  return idle / (static_cast<double>(steps.back().size()) * static_cast<double>(step_duration()));
+  for (auto step = steps.end() - period; step != steps.end(); ++step)
+    for (const auto& rank : *step)
+      idle += static_cast<double>(rank.idle());
+  return idle / (static_cast<double>(steps.back().size()) *
+                 static_cast<double>(end_of(last) - end_of(last - period)));
 }
 
 LeftOut known_to_events_alone(const Costs& costs) {
@@ -87,20 +95,38 @@ std::int64_t rounds_of_step(const step::ProgramsByRank& programs, const Costs& c
   return rounds;
 }
 
-Simulation simulate(const step::ProgramsByRank& programs, const Costs& costs, int steps,
-                    const SimulationOptions& options) {
+namespace {
+
+/// To the depth that is asked for, or that is best.
+Simulation simulated(const step::ProgramsByRank& programs, const Costs& costs,
+                     const std::vector<step::StepKind>& kinds, const SimulationOptions& options) {
   const auto depth = options.depth;
   const bool may_be_full = depth == Depth::full || depth == Depth::automatic;
   if (depth == Depth::full || (may_be_full && programs.size() <= few_ranks))
-    return simulate_full(programs, costs, steps);
+    return simulate_full(programs, costs, kinds);
   base::expect(costs.setting.has_value(), "all depths but full need the costs of a machine");
   const GridSimulation grid(programs, costs);
-  if (depth == Depth::plane) return grid.plane(steps, options.spans_of);
+  if (depth == Depth::plane) return grid.plane(kinds, options.spans_of);
   if (depth != Depth::unshared && known_to_events_alone(costs).any()) {
-    if (auto shared = grid.shared(steps, options.spans_of)) return std::move(*shared);
-    if (may_be_full && is_for_full(programs, costs)) return simulate_full(programs, costs, steps);
+    if (auto shared = grid.shared(kinds, options.spans_of)) return std::move(*shared);
+    if (may_be_full && is_for_full(programs, costs)) return simulate_full(programs, costs, kinds);
   }
-  return grid.unshared(steps, options.spans_of);
+  return grid.unshared(kinds, options.spans_of);
+}
+
+}  // namespace
+
+Simulation simulate(const step::ProgramsByRank& programs, const Costs& costs, int steps,
+                    const SimulationOptions& options) {
+  auto steady = options.steady;
+  if (steady.kinds.empty()) {
+    steady.kinds = step::steady_steps(programs.front()->cadence, steps).kinds;
+    steady.kinds.resize(static_cast<std::size_t>(steps));
+  }
+  base::expect(std::ssize(steady.kinds) == steps, "every step is of a kind", steady.kinds.size(), steps);
+  auto simulation = simulated(programs, costs, steady.kinds, options);
+  simulation.steady = std::move(steady);
+  return simulation;
 }
 
 }  // namespace partita::sim

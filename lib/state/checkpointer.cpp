@@ -77,6 +77,13 @@ results::Block block_of(const step::Piece& piece, const model::ModelSpec& model,
           .file = file};
 }
 
+results::Block block_of(const step::CarriedPiece& carried, const model::ModelSpec& model, std::int64_t file) {
+  auto block = block_of(carried.piece, model, file);
+  block.copy = carried.is_copy;
+  block.part = carried.state;
+  return block;
+}
+
 Checkpointer::Checkpointer(comm::Communicator& world, const model::ModelSpec& model,
                            const Parameters& parameters, CheckpointOptions options,
                            std::vector<std::vector<step::Piece>> owned, step::Carried carried)
@@ -107,7 +114,7 @@ Checkpointer::Copied Checkpointer::copy_state() {
   kernels::Bytes total{};
   for (const auto& p : pieces)
     total += bytes_of(weights.type(), p.elements() * (p.trained ? 1 + std::ssize(states) : 1));
-  for (const auto* carried : {&carried_.residuals[me], &carried_.bases[me]})
+  for (const auto* carried : {&carried_.residuals[me], &carried_.bases[me], &carried_.states[me]})
     for (const auto& c : *carried)
       if (c.is_own) total += bytes_of(weights.type(), c.count);
   if (static_cast<std::int64_t>(copy_.bytes().size()) < total.value()) copy_ = memory::HostBuffer(total);
@@ -130,23 +137,21 @@ Checkpointer::Copied Checkpointer::copy_state() {
       blocks.back().states.push_back(copy(state.slice(p.state, p.elements())));
   }
   const auto carry = [&](results::CarriedKind kind, const std::vector<step::CarriedPiece>& carried,
-                         kernels::View all) {
+                         const auto& all_of) {
     for (const auto& c : carried)
       if (c.is_own)
         copied.carried.push_back({.kind = kind,
-                                  .block = block_of(c.piece, model_, world_.rank()),
-                                  .values = copy(all.slice(c.first, c.count))});
+                                  .block = block_of(c, model_, world_.rank()),
+                                  .values = copy(all_of(c).slice(c.first, c.count))});
   };
-  carry(results::CarriedKind::residual, carried_.residuals[me], parameters_.residuals());
-  carry(results::CarriedKind::basis, carried_.bases[me], parameters_.basis());
+  carry(results::CarriedKind::residual, carried_.residuals[me],
+        [&](const auto&) { return parameters_.residuals(); });
+  carry(results::CarriedKind::basis, carried_.bases[me], [&](const auto&) { return parameters_.basis(); });
+  carry(results::CarriedKind::state, carried_.states[me],
+        [&](const auto& c) { return states[static_cast<std::size_t>(c.state)]; });
   if (const auto scale = parameters_.loss_scale(); !scale.empty())
     std::ranges::copy(scale.as<double>(), loss_scale_.begin());
   return copied;
-}
-
-std::vector<std::string> Checkpointer::state_names() const {
-  const auto names = kernels::states_of(parameters_.optimizer().rule);
-  return {names.begin(), names.end()};
 }
 
 void Checkpointer::begin(const results::TrainingProgress& progress, std::vector<std::byte> result) {
@@ -183,7 +188,7 @@ base::Sliced Checkpointer::write(results::TrainingProgress progress, std::vector
   try {
     if (!copied.owned.empty() || !copied.carried.empty()) {
       const auto folder = make_checkpoint_folder(options_.dir, progress.step);
-      for (auto part = results::write_shard(folder, world_.rank(), state_names(), std::move(copied.owned),
+      for (auto part = results::write_shard(folder, world_.rank(), parameters_.stored_names(), std::move(copied.owned),
                                             std::move(copied.carried), shard);
            !part.advance();)
         co_yield base::next_slice;
@@ -216,7 +221,7 @@ base::Sliced Checkpointer::write(results::TrainingProgress progress, std::vector
 results::Manifest Checkpointer::manifest(const results::TrainingProgress& progress) const {
   auto manifest = options_.describe();
   manifest.type = parameters_.weights().type();
-  manifest.states = state_names();
+  manifest.states = parameters_.stored_names();
   manifest.first_update = parameters_.first_update();
   manifest.progress = progress;
   manifest.loss_scale = loss_scale_[0], manifest.loss_scale_steps = loss_scale_[1];
@@ -225,12 +230,12 @@ results::Manifest Checkpointer::manifest(const results::TrainingProgress& progre
     const auto file = std::ssize(manifest.shards);
     const auto blocks = blocks_of(owned_[r], model_, file);
     manifest.blocks.insert(manifest.blocks.end(), blocks.begin(), blocks.end());
-    for (const auto& c : carried_.residuals[r]) {
-      manifest.residuals.push_back(block_of(c.piece, model_, file));
-      manifest.residuals.back().copy = c.is_copy;
-    }
+    for (const auto& c : carried_.residuals[r])
+      manifest.residuals.push_back(block_of(c, model_, file));
     for (const auto& c : carried_.bases[r])
-      if (c.is_own) manifest.bases.push_back(block_of(c.piece, model_, file));
+      if (c.is_own) manifest.bases.push_back(block_of(c, model_, file));
+    for (const auto& c : carried_.states[r])
+      manifest.own_states.push_back(block_of(c, model_, file));
     manifest.shards.push_back({.name = "shard-" + std::to_string(r) + ".h5",
                                .bytes = kernels::Bytes(receipts_[r].bytes),
                                .sha256 = {receipts_[r].sha256.begin(), receipts_[r].sha256.end()}});

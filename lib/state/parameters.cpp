@@ -3,6 +3,7 @@
 #include "partita/state/parameters.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <string>
 
@@ -34,6 +35,9 @@ Elements in_window(const step::Program& program, step::SlotRole role) {
     if (slot.role == role && slot.in_window) end = std::max(end, slot.first + slot.fixed);
   return end;
 }
+
+/// Among what checkpoints store.
+constexpr std::string_view waiting_gradient = "waiting_gradient";
 
 /// Small gradients are multiplied by it before fp16 rounds them (Micikevicius et al. 2018, arXiv:1710.03740).
 constexpr double first_loss_scale = 65536;
@@ -72,11 +76,13 @@ Parameters::Parameters(const step::Program& program, kernels::Device& device, co
       in_storage ? memory::padded(bytes_of(type, program.held_count)) : kernels::Bytes(0);
   storage_ = memory::shareable(
       device, weight_bytes + memory::padded(bytes_of(type, program.state_count)) * std::ssize(names) +
-                  bytes_of_codecs(program));
+                  memory::padded(bytes_of(type, program.outer_count)) * 2 + bytes_of_codecs(program));
   memory::Arena arena(storage_.bytes());
   if (in_storage) weights_ = arena.allocate(type, program.held_count);
   for (std::size_t s = 0; s < names.size(); ++s)
     states_.push_back(arena.allocate(type, program.state_count));
+  anchors_ = arena.allocate(type, program.outer_count);
+  outer_velocity_ = arena.allocate(type, program.outer_count);
   residuals_ = arena.allocate(type, program.residual_count);
   basis_ = arena.allocate(type, program.basis_count);
   if (program.loss_scale_slot) {
@@ -100,8 +106,14 @@ std::vector<std::span<std::byte>> Parameters::shared_memory() const {
   return {gradient_storage_.bytes(), storage_.bytes()};
 }
 
-const View& Parameters::vector_of(SlotRole role) const {
-  switch (role) {
+const View& Parameters::vector_of(const step::Slot& slot) const {
+  switch (slot.role) {
+    case SlotRole::optimizer_state:
+      return states_[static_cast<std::size_t>(slot.state)];
+    case SlotRole::anchor:
+      return anchors_;
+    case SlotRole::outer_velocity:
+      return outer_velocity_;
     case SlotRole::parameter_gradients:
       return gradients_;
     case SlotRole::residual:
@@ -125,11 +137,60 @@ View Parameters::on_host(View view) const {
   return image;
 }
 
+std::vector<std::string> Parameters::stored_names() const {
+  const auto of_rule = kernels::states_of(optimizer_.rule);
+  std::vector<std::string> names(of_rule.begin(), of_rule.end());
+  if (!outer_velocity_.empty()) names.emplace_back("outer_velocity");
+  if (is_waiting_) names.emplace_back(waiting_gradient);
+  return names;
+}
+
 std::vector<View> Parameters::states_on_host() const {
   std::vector<View> states;
   for (const View state : states_)
     states.push_back(on_host(state));
+  if (!outer_velocity_.empty()) states.push_back(on_host(outer_velocity_));
+  if (is_waiting_) states.push_back(waiting_);
   return states;
+}
+
+void Parameters::for_each_waiting(const step::Program& program, std::size_t buffer,
+                                  const std::function<void(View, View)>& copy) {
+  if (waiting_.empty() && program.state_count > Elements(0)) {
+    waiting_storage_ = memory::HostBuffer(bytes_of(program.type, program.state_count));
+    waiting_ = waiting_storage_.view(program.type, program.state_count);
+  }
+  for (const auto& bucket : program.buckets) {
+    const auto own = program.own(bucket, data_rank_);
+    copy(memory_of(program.slots[bucket.gradients[buffer]]).slice(Elements(own.begin), Elements(own.size())),
+         waiting_.slice(bucket.first_state, Elements(own.size())));
+  }
+}
+
+namespace {
+
+void copy_values(View to, View from) {
+  if (!to.empty()) std::memcpy(to.data(), from.data(), static_cast<std::size_t>(from.bytes().value()));
+}
+
+}  // namespace
+
+void Parameters::keep_waiting(const step::Program& program, std::optional<step::StepKind> kind) {
+  is_waiting_ = kind.has_value();
+  if (kind)
+    for_each_waiting(program, kind == step::StepKind::odd ? 1 : 0,
+                     [](View gradients, View waiting) { copy_values(waiting, gradients); });
+}
+
+bool Parameters::expect_waiting(const step::Program& program, std::span<const std::string> stored) {
+  is_waiting_ = program.cadence.is_delayed && std::ranges::count(stored, waiting_gradient) > 0;
+  if (is_waiting_) for_each_waiting(program, 0, [](View, View) {});
+  return is_waiting_;
+}
+
+void Parameters::restore_waiting(const step::Program& program) {
+  if (is_waiting_)
+    for_each_waiting(program, 0, [](View gradients, View waiting) { copy_values(gradients, waiting); });
 }
 
 void Parameters::edit(const std::function<void(View, std::span<const View>)>& change) {
@@ -154,6 +215,16 @@ void Parameters::initialize(const step::Program& program, const model::ModelSpec
     }
   });
   initialize_basis(program, seed);
+}
+
+void Parameters::set_anchors(const step::Program& program) {
+  for (const auto& bucket : program.buckets) {
+    if (!bucket.averaging || !bucket.averaging->anchor) continue;
+    const View from = memory_of(program.slots[bucket.parameters]),
+               to = memory_of(program.slots[*bucket.averaging->anchor]);
+    device_.copy(kernels::Device::Queue::compute, to, from);
+  }
+  device_.synchronize();
 }
 
 void Parameters::initialize_basis(const step::Program& program, std::uint64_t seed) {

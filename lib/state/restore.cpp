@@ -179,10 +179,16 @@ void restore(const std::filesystem::path& folder, const results::Manifest& manif
   auto names = kernels::states_of(rule);
   const bool goes_on = holds_all_states(manifest, model, names);
   if (!goes_on && kernels::describe(rule).takes_betas) names = {};
+  parameters.expect_waiting(program, manifest.states);
+  const auto stored = parameters.stored_names();
+  std::vector<std::string_view> filled(stored.begin(), stored.end());
+  // Where the rule's begin again the others go on all the same.
+  if (names.empty()) std::fill_n(filled.begin(), kernels::states_of(rule).size(), std::string_view());
   parameters.edit([&](View weights, std::span<const View> states) {
     fill(folder, manifest, model, program, parameters.data_rank(),
-         in_order_of(manifest, weights, states, names));
+         in_order_of(manifest, weights, states, filled));
   });
+  parameters.restore_waiting(program);
   parameters.set_first_update(goes_on ? manifest.first_update : manifest.progress.step);
 }
 

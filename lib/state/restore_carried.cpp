@@ -1,4 +1,5 @@
-/// What codecs carry, on the grid that wrote it rank by rank, on another one summed up and shared evenly.
+/// What each rank carries of its own, on the grid that wrote it rank by rank; on another one residuals are
+/// summed up and shared evenly, and of states all have the mean.
 #include <algorithm>
 #include <vector>
 
@@ -16,29 +17,28 @@ using step::CarriedPiece;
 
 /// Whether two blocks are the same part of a tensor, in whatever files.
 bool same_part(Block a, const Block& b) {
-  a.file = b.file, a.part = b.part;
+  a.file = b.file;
   return a == b;
 }
 
-/// The residuals of each rank that has some, as blocks.
-std::vector<std::vector<Block>> wanted_by_rank(const step::Carried& carried, const model::ModelSpec& model) {
+/// Of each rank that has some, as blocks.
+std::vector<std::vector<Block>> wanted_by_rank(const std::vector<std::vector<CarriedPiece>>& carried,
+                                               const model::ModelSpec& model) {
   std::vector<std::vector<Block>> all;
-  for (const auto& of_rank : carried.residuals) {
+  for (const auto& of_rank : carried) {
     if (of_rank.empty()) continue;
     auto& blocks = all.emplace_back();
-    for (const auto& c : of_rank) {
-      blocks.push_back(block_of(c.piece, model, 0));
-      blocks.back().copy = c.is_copy;
-    }
+    for (const auto& c : of_rank)
+      blocks.push_back(block_of(c, model, 0));
   }
   return all;
 }
 
 /// The same of those that are stored, a file after the other.
-std::vector<std::vector<Block>> stored_by_rank(const results::Manifest& manifest) {
+std::vector<std::vector<Block>> by_file(const std::vector<Block>& stored) {
   std::vector<std::vector<Block>> all;
   std::int64_t file = -1;
-  for (const auto& block : manifest.residuals) {
+  for (const auto& block : stored) {
     if (block.file != file) all.emplace_back();
     file = block.file;
     all.back().push_back(block);
@@ -46,21 +46,70 @@ std::vector<std::vector<Block>> stored_by_rank(const results::Manifest& manifest
   return all;
 }
 
-/// Adds what a block and a piece have in common.
-void add_common(std::vector<double>& sums, const CarriedPiece& carried, const Block& piece,
-                const CarriedBlock& from) {
-  const auto& block = from.block;
-  if (block.layer != piece.layer || block.name != piece.name) return;
-  const auto first_row = std::max(piece.first_row, block.first_row),
-             end_row = std::min(piece.first_row + piece.rows, block.first_row + block.rows),
-             first_column = std::max(piece.first_column, block.first_column),
-             end_column = std::min(piece.first_column + piece.columns, block.first_column + block.columns);
-  for (std::int64_t row = first_row; row < end_row; ++row)
-    for (std::int64_t column = first_column; column < end_column; ++column)
-      sums[static_cast<std::size_t>(carried.first.value() + (row - piece.first_row) * piece.columns + column -
-                                    piece.first_column)] +=
-          value_at(from.values, (row - block.first_row) * block.columns + column - block.first_column);
-}
+/// Of one kind, what a rank gets of what all ranks stored.
+class Gatherer {
+ public:
+  Gatherer(const std::vector<std::vector<CarriedPiece>>& carried, const std::vector<Block>& stored, int rank,
+           const model::ModelSpec& model)
+      : mine_(carried[static_cast<std::size_t>(rank)]) {
+    for (const auto& c : mine_) {
+      blocks_.push_back(block_of(c, model, 0));
+      sums_.emplace_back(static_cast<std::size_t>(c.count.value()));
+      counts_.emplace_back(static_cast<std::size_t>(c.count.value()));
+    }
+    const auto of_files = by_file(stored), wanted = wanted_by_rank(carried, model);
+    same_ranks_ = std::ranges::equal(of_files, wanted, [](const auto& a, const auto& b) {
+      return std::ranges::equal(a, b, same_part);
+    });
+    if (!same_ranks_ || mine_.empty()) return;
+    const auto before = std::ranges::count_if(carried.begin(), carried.begin() + rank,
+                                              [](const auto& of_rank) { return !of_rank.empty(); });
+    own_file_ = of_files[static_cast<std::size_t>(before)].front().file;
+  }
+
+  [[nodiscard]] bool wants(std::int64_t file) const {
+    return !mine_.empty() && (!same_ranks_ || file == own_file_);
+  }
+  void take(const CarriedBlock& from) {
+    if (from.block.copy && !same_ranks_) return;
+    for (std::size_t i = 0; i < mine_.size(); ++i)
+      add_common(i, from);
+  }
+  /// Calls give(piece, element within it, sum of what was taken, how often something was).
+  template <class Give>
+  void give_all(const Give& give) const {
+    for (std::size_t i = 0; i < mine_.size(); ++i)
+      for (std::size_t e = 0; e < sums_[i].size(); ++e)
+        give(mine_[i], static_cast<std::int64_t>(e), sums_[i][e], counts_[i][e]);
+  }
+  [[nodiscard]] bool same_ranks() const { return same_ranks_; }
+
+ private:
+  /// Adds what a block and a piece have in common.
+  void add_common(std::size_t i, const CarriedBlock& from) {
+    const auto &block = from.block, &piece = blocks_[i];
+    if (block.layer != piece.layer || block.name != piece.name || block.part != piece.part) return;
+    const auto first_row = std::max(piece.first_row, block.first_row),
+               end_row = std::min(piece.first_row + piece.rows, block.first_row + block.rows),
+               first_column = std::max(piece.first_column, block.first_column),
+               end_column = std::min(piece.first_column + piece.columns, block.first_column + block.columns);
+    for (std::int64_t row = first_row; row < end_row; ++row)
+      for (std::int64_t column = first_column; column < end_column; ++column) {
+        const auto at = static_cast<std::size_t>((row - piece.first_row) * piece.columns + column -
+                                                 piece.first_column);
+        sums_[i][at] +=
+            value_at(from.values, (row - block.first_row) * block.columns + column - block.first_column);
+        ++counts_[i][at];
+      }
+  }
+
+  const std::vector<CarriedPiece>& mine_;
+  std::vector<Block> blocks_;  ///< of the pieces
+  std::vector<std::vector<double>> sums_;
+  std::vector<std::vector<int>> counts_;
+  bool same_ranks_ = false;
+  std::int64_t own_file_ = -1;
+};
 
 }  // namespace
 
@@ -71,44 +120,35 @@ void restore_carried(const std::filesystem::path& folder, const results::Manifes
     scale.as<double>()[0] = manifest.loss_scale;
     scale.as<double>()[1] = manifest.loss_scale_steps;
   }
-  const auto& residuals = carried.residuals[static_cast<std::size_t>(rank)];
-  const auto stored = stored_by_rank(manifest), wanted = wanted_by_rank(carried, model);
-  const bool same_ranks = std::ranges::equal(
-      stored, wanted, [](const auto& a, const auto& b) { return std::ranges::equal(a, b, same_part); });
-  std::int64_t own_file = -1;
-  if (same_ranks && !residuals.empty()) {
-    const auto before = std::ranges::count_if(carried.residuals.begin(), carried.residuals.begin() + rank,
-                                              [](const auto& of_rank) { return !of_rank.empty(); });
-    own_file = stored[static_cast<std::size_t>(before)].front().file;
-  }
-  std::vector<Block> blocks;
-  for (const auto& c : residuals)
-    blocks.push_back(block_of(c.piece, model, 0));
-  std::vector<double> sums(static_cast<std::size_t>(parameters.residuals().size().value()));
+  Gatherer residuals(carried.residuals, manifest.residuals, rank, model),
+      states(carried.states, manifest.own_states, rank, model);
   const View basis = parameters.basis();
   for (std::int64_t file = 0; file < std::ssize(manifest.shards); ++file) {
-    const auto in_file = [&](const Block& block) { return block.file == file; };
-    const bool has_residuals = std::ranges::any_of(manifest.residuals, in_file) && !residuals.empty() &&
-                               (!same_ranks || file == own_file);
-    const bool has_bases = std::ranges::any_of(manifest.bases, in_file) && !basis.empty();
-    if (!has_residuals && !has_bases) continue;
+    const auto has = [&](const std::vector<Block>& blocks) {
+      return std::ranges::any_of(blocks, [&](const Block& block) { return block.file == file; });
+    };
+    const bool has_residuals = residuals.wants(file) && has(manifest.residuals),
+               has_states = states.wants(file) && has(manifest.own_states),
+               has_bases = !basis.empty() && has(manifest.bases);
+    if (!has_residuals && !has_states && !has_bases) continue;
     results::read_carried(folder, manifest, file, [&](const CarriedBlock& from) {
-      if (from.kind == CarriedKind::residual) {
-        if (from.block.copy && !same_ranks) return;
-        for (std::size_t i = 0; has_residuals && i < residuals.size(); ++i)
-          add_common(sums, residuals[i], blocks[i], from);
-        return;
-      }
+      if (from.kind == CarriedKind::residual && has_residuals) residuals.take(from);
+      if (from.kind == CarriedKind::state && has_states) states.take(from);
+      if (from.kind != CarriedKind::basis) return;
       for (const auto& c : carried.bases[static_cast<std::size_t>(rank)])
-        if (same_part(block_of(c.piece, model, 0), from.block) && c.count == from.values.size())
+        if (same_part(block_of(c, model, 0), from.block) && c.count == from.values.size())
           for (std::int64_t i = 0; i < c.count.value(); ++i)
             set_value(basis, c.first.value() + i, value_at(from.values, i));
     });
   }
-  for (const auto& c : residuals)
-    for (std::int64_t i = c.first.value(); i < (c.first + c.count).value(); ++i)
-      set_value(parameters.residuals(), i,
-                sums[static_cast<std::size_t>(i)] / (same_ranks ? 1 : static_cast<double>(c.sharers)));
+  residuals.give_all([&](const CarriedPiece& c, std::int64_t i, double sum, int) {
+    set_value(parameters.residuals(), c.first.value() + i,
+              sum / (residuals.same_ranks() ? 1 : static_cast<double>(c.sharers)));
+  });
+  states.give_all([&](const CarriedPiece& c, std::int64_t i, double sum, int count) {
+    if (count > 0)
+      set_value(parameters.states()[static_cast<std::size_t>(c.state)], c.first.value() + i, sum / count);
+  });
 }
 
 }  // namespace partita::state

@@ -20,13 +20,18 @@ Assembly::Assembly(const model::ModelSpec& the_model, const Plan& the_plan, cons
   program.grid = plan.grid;
   program.at = at;
   program.microbatches = plan.pipeline.microbatches;
+  if (!plan.weights.empty()) program.weights_before.push_back(0);
+  for (const auto weight : plan.weights)
+    program.weights_before.push_back(program.weights_before.back() + weight);
   program.chunks = plan.pipeline.chunks;
   program.loss_placement = plan.placement.loss;
   program.all_reduces = plan.all_reduces;
   program.split = plan.split;
   program.compression = plan.compression;
+  if (training) program.cadence = plan.cadence;
   program.microbatches_first = training && model.takes_statistics();
   if (plan.grains > 0) program.gradient_levels = std::bit_width(static_cast<unsigned>(program.microbatches));
+  if (program.cadence.is_delayed) program.gradient_levels = 2;
   for (const auto c : program.chunk_ids()) {
     for (auto& lowered : lower_chunk(model, plan, at.tensor, global_chunk(c), c))
       program.units.push_back(std::move(lowered));

@@ -68,7 +68,22 @@ class Assembly {
     transfer.type = program.slots[transfer.slot].type;
     return program.transfers.push_back(transfer);
   }
-  void add(Instruction instruction) { program.instructions.push_back(std::move(instruction)); }
+  void add(Instruction instruction) {
+    instruction.in = in_;
+    program.instructions.push_back(std::move(instruction));
+  }
+  /// What is added while it lives is in steps of these kinds, as far as what is added around it is.
+  class Only {
+   public:
+    Only(Assembly& assembly, StepKinds kinds) : a_(assembly), before_(a_.in_) { a_.in_ = before_ & kinds; }
+    ~Only() { a_.in_ = before_; }
+    Only(const Only&) = delete;
+    Only& operator=(const Only&) = delete;
+
+   private:
+    Assembly& a_;
+    StepKinds before_;
+  };
   /// Parts of one pass, one after the other; `common` says of what.
   void add_parts(const Instruction& common, std::vector<Part>);
   void start(TransferId);
@@ -82,6 +97,7 @@ class Assembly {
 
  private:
   base::IdVector<ChunkId, UnitId> last_unit_;
+  StepKinds in_;
 };
 
 /// Gives every parameter its place: in the order in which the last micro-batch of a training step finishes

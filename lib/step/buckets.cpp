@@ -18,6 +18,11 @@ Elements even_share(const Assembly& a, UnitId u) {
   return share_of(Elements(elements), replicated ? 1 : a.plan.grid.tensor);
 }
 
+/// Whether data ranks have parameters of their own between two averages.
+bool is_averaged(const Assembly& a, const Bucket& bucket) {
+  return a.program.training && a.program.cadence.local.is_on() && contains(bucket.axis, topology::Axis::data);
+}
+
 /// How large it is, what of it a rank updates, and the slot of what it has of the parameters.
 void lay_out(Assembly& a, Bucket& bucket) {
   for (const auto u : bucket.units)
@@ -32,7 +37,7 @@ void lay_out(Assembly& a, Bucket& bucket) {
                                   .fixed = is_share ? bucket.share : bucket.count,
                                   .lifetime = Lifetime::run,
                                   .first = a.program.held_count,
-                                  .in_window = bucket.is_split && !is_share});
+                                  .in_window = (bucket.is_split && !is_share) || is_averaged(a, bucket)});
   a.program.held_count += a.program.slots[bucket.parameters].fixed;
 }
 
@@ -48,7 +53,7 @@ void make_gradient_slots(Assembly& a) {
     for (int level = 0; level < a.program.gradient_levels; ++level) {
       bucket.gradients.push_back(a.add_slot(slot));
       slot.first += a.program.trained_count;
-      slot.in_window = false;  // what is not reduced
+      slot.in_window = a.program.cadence.is_delayed;  // as far as it is reduced
     }
   }
   a.program.gradient_count = a.program.trained_count * a.program.gradient_levels;
@@ -92,7 +97,7 @@ void make_reused_gradient_slots(Assembly& a) {
 bool reuses_gradients(const Assembly& a, const std::vector<Elements>& nominal) {
   const bool splits = a.plan.split == Split::gradient || a.plan.split == Split::parameter;
   const bool in_order = a.plan.pipeline.schedule != Schedule::zb_h1 || !a.model.takes_statistics();
-  if (!splits || !in_order || a.program.microbatches > 1) return false;
+  if (!splits || !in_order || a.program.microbatches > 1 || a.program.cadence.is_delayed) return false;
   Elements kept{}, all{};
   for (const auto b : a.program.buckets.ids()) {
     const auto& bucket = a.program.buckets[b];
@@ -174,6 +179,33 @@ void make_coding_slots(Assembly& a, BucketId b) {
   bucket.coding = coding;
 }
 
+/// What its averages need besides its parameters.
+void make_averaging_slots(Assembly& a, BucketId b) {
+  auto& p = a.program;
+  auto& bucket = p.buckets[b];
+  if (!is_averaged(a, bucket)) return;
+  const auto& local = a.program.cadence.local;
+  Averaging averaging;
+  Slot slot{.role = SlotRole::optimizer_state,
+            .type = p.type,
+            .fixed = bucket.share,
+            .lifetime = Lifetime::run,
+            .first = bucket.first_state};
+  if (local.states != LocalStates::keep)
+    for (; slot.state < local.state_vectors; ++slot.state)
+      (local.states == LocalStates::average ? averaging.averaged_states : averaging.reset_states)
+          .push_back(a.add_slot(slot));
+  if (local.has_outer_step()) {
+    slot.state = 0;
+    slot.first = std::exchange(p.outer_count, p.outer_count + bucket.count);
+    slot.role = SlotRole::anchor;
+    averaging.anchor = a.add_slot(slot);
+    slot.role = SlotRole::outer_velocity;
+    averaging.velocity = a.add_slot(slot);
+  }
+  bucket.averaging = std::move(averaging);
+}
+
 /// Where the update finds the norms of its tensors.
 void make_norm_slot(Assembly& a, BucketId b) {
   if (!a.program.training || !a.plan.norms.of_tensors) return;
@@ -214,6 +246,7 @@ void make_buckets(Assembly& a, const std::vector<UnitId>& trained_units) {
     list_tensors(a, b);
     make_norm_slot(a, b);
     make_coding_slots(a, b);
+    make_averaging_slots(a, b);
   }
 }
 

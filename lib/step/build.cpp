@@ -37,13 +37,7 @@ class Builder {
   }
 
   Program assemble() {
-    if (!order_.empty()) messages_.post_receive(order_.front());
-    if (a_.program.training && !a_.holds_loss()) synchronisation_->metric_complete();
-    for (std::size_t i = 0; i < order_.size(); ++i) {
-      if (i + 1 < order_.size()) messages_.post_receive(order_[i + 1]);
-      perform(order_[i]);
-    }
-    messages_.wait_all_sent();
+    perform_all();
     if (a_.program.training) synchronisation_->end_step();
     insert_gathers(a_.program, a_.plan.gather);
     return std::move(a_.program);
@@ -65,6 +59,23 @@ class Builder {
     lay_out_parameters(assembly);
     make_slots(assembly);
     return assembly;
+  }
+
+  void perform_all() {
+    const Assembly::Only only(a_, kinds_of_passes());
+    if (!order_.empty()) messages_.post_receive(order_.front());
+    if (a_.program.training && !a_.holds_loss()) synchronisation_->metric_complete();
+    for (std::size_t i = 0; i < order_.size(); ++i) {
+      if (i + 1 < order_.size()) messages_.post_receive(order_[i + 1]);
+      perform(order_[i]);
+    }
+    messages_.wait_all_sent();
+  }
+  [[nodiscard]] StepKinds kinds_of_passes() const {
+    auto all = StepKinds::none();
+    for (const auto& passes : synchronisation_->passes())
+      all = all | passes.in;
+    return all;
   }
 
   void perform(const Action& action) {
@@ -253,12 +264,16 @@ class Builder {
     Instruction instruction = backward_of(u, j, Phase::parameters);
     instruction.accumulates = a_.plan.grains == 0 && j > MicrobatchId();
     instruction.reads = std::move(reads);
-    instruction.writes = {gradients_of(bucket, a_.plan.grains > 0 ? level_of(j) : 0)};
-    a_.add(std::move(instruction));
+    const auto level = static_cast<std::size_t>(a_.plan.grains > 0 ? level_of(j) : 0);
+    for (const auto& [in, buffer] : synchronisation_->passes()) {
+      const Assembly::Only only(a_, in);
+      instruction.writes = {gradients_of(bucket, level + buffer)};
+      a_.add(instruction);
+    }
   }
   /// The slot of a bucket's gradients at a level of the stack, and the level of a grain when it is new.
-  [[nodiscard]] SlotId gradients_of(BucketId bucket, int level) const {
-    return a_.program.buckets[bucket].gradients[static_cast<std::size_t>(level)];
+  [[nodiscard]] SlotId gradients_of(BucketId bucket, std::size_t level) const {
+    return a_.program.buckets[bucket].gradients[level];
   }
   static int level_of(MicrobatchId grain) { return std::popcount(static_cast<unsigned>(grain.value())); }
   [[nodiscard]] Instruction backward_of(UnitId u, MicrobatchId j, Phase phase) const {
@@ -267,7 +282,7 @@ class Builder {
 
   /// A binary counter: each carry adds the gradients of two equal neighbours, the left one first.
   void combine(ChunkId c, MicrobatchId j) {
-    int level = level_of(j);
+    auto level = static_cast<std::size_t>(level_of(j));
     for (int carries = std::countr_one(static_cast<unsigned>(j.value())); carries > 0; --carries, --level) {
       Instruction instruction{.kind = Kind::combine, .chunk = c, .microbatch = j};
       for (const auto& part : a_.program.chunk_gradients[c]) {

@@ -88,6 +88,8 @@ class Checker {
         return check_moves(i);
       case Kind::combine:
         return check_combine(i);
+      case Kind::average:
+        return check_average(i);
       case Kind::encode:
       case Kind::decode:
         return check_code(i);
@@ -106,10 +108,23 @@ class Checker {
   /// Whether a slot of the run lies in the vector of its role.
   [[nodiscard]] bool in_vector(SlotId slot) const {
     const auto& s = p_.slots[slot];
-    const auto all = s.role == SlotRole::parameters ? p_.held_count
-                     : s.role == SlotRole::residual ? p_.residual_count
-                     : s.role == SlotRole::basis    ? p_.basis_count
-                                                    : p_.gradient_count;
+    const auto all = [&] {
+      switch (s.role) {
+        case SlotRole::parameters:
+          return p_.held_count;
+        case SlotRole::residual:
+          return p_.residual_count;
+        case SlotRole::basis:
+          return p_.basis_count;
+        case SlotRole::optimizer_state:
+          return p_.state_count;
+        case SlotRole::anchor:
+        case SlotRole::outer_velocity:
+          return p_.outer_count;
+        default:
+          return p_.gradient_count;
+      }
+    }();
     return s.first >= Elements(0) && s.first + s.fixed <= all;
   }
 
@@ -136,6 +151,31 @@ class Checker {
     require(in_vector(share) && (gathers || in_vector(whole)), "leaves parameters or gradients");
     require_equal(held(whole), bucket.count.value(), "its bucket");
     require_equal(held(share), bucket.share.value(), "its share");
+  }
+
+  void check_average(const Instruction& i) {
+    const auto& bucket = p_.buckets[*i.bucket];
+    if (!bucket.averaging) return require(false, "is of a bucket that is not averaged");
+    const auto& a = *bucket.averaging;
+    require(i.in == StepKinds{StepKind::averaging}, "is in other steps than those that average");
+    require_equal(held(bucket.parameters), bucket.count.value(), "what is averaged");
+    auto expected = i.phase == Phase::finish ? a.reset_states : std::vector{bucket.parameters};
+    if (i.phase == Phase::none)
+      expected.insert(expected.end(), a.averaged_states.begin(), a.averaged_states.end());
+    else if (a.anchor && a.velocity)
+      expected.insert(expected.end(), {bucket.parameters, *a.anchor, *a.velocity});
+    require(i.writes == expected && i.reads == expected, "is of another bucket");
+    for (const auto slot : i.writes) {
+      require(in_vector(slot), "leaves what it averages");
+      require_equal(held(slot), bucket.count.value(), "what goes with the parameters");
+    }
+  }
+
+  /// The slot of a bucket's gradients that an update, or a norm, reads: the other buffer where updates are
+  /// delayed and the step is an even one.
+  [[nodiscard]] SlotId used_gradients(const Instruction& i, const Bucket& bucket) const {
+    const bool second = p_.cadence.is_delayed && i.in.has(StepKind::even);
+    return bucket.kept_gradients.value_or(bucket.gradients[second ? 1 : 0]);
   }
 
   void check_code(const Instruction& i) {
@@ -174,7 +214,7 @@ class Checker {
   void check_update(const Instruction& i) {
     const auto& bucket = p_.buckets[*i.bucket];
     const bool takes_norms = i.phase == Phase::statistics;
-    const SlotId gradients = bucket.kept_gradients.value_or(bucket.gradients.front());
+    const SlotId gradients = used_gradients(i, bucket);
     std::vector reads{gradients, p_.metric_slot};
     if (p_.scale_slot) reads.push_back(*p_.scale_slot);
     if (takes_norms) reads.push_back(bucket.parameters);
@@ -220,8 +260,7 @@ class Checker {
     require(i.writes == std::vector{squares}, "adds to other sums");
     if (!i.bucket) return;
     const auto& bucket = p_.buckets[*i.bucket];
-    require(i.reads == std::vector{bucket.kept_gradients.value_or(bucket.gradients.front())},
-            "is of another bucket");
+    require(i.reads == std::vector{used_gradients(i, bucket)}, "is of another bucket");
   }
 
   void check_load(const Instruction& i) {

@@ -1,7 +1,9 @@
 /// The words for the parts of a program, as results and --print-program have them, and a program's listing,
 /// one instruction a line.
+#include <algorithm>
 #include <iomanip>
 #include <sstream>
+#include <utility>
 
 #include "partita/step/program.hpp"
 
@@ -25,6 +27,8 @@ std::string_view to_string(Kind kind) {
       return "unpack";
     case Kind::combine:
       return "combine";
+    case Kind::average:
+      return "average";
     case Kind::encode:
       return "encode";
     case Kind::decode:
@@ -95,6 +99,12 @@ std::string_view to_string(SlotRole role) {
       return "parameters";
     case SlotRole::parameter_gradients:
       return "parameter_gradients";
+    case SlotRole::optimizer_state:
+      return "optimizer_state";
+    case SlotRole::anchor:
+      return "anchor";
+    case SlotRole::outer_velocity:
+      return "outer_velocity";
     case SlotRole::residual:
       return "residual";
     case SlotRole::basis:
@@ -105,6 +115,13 @@ std::string_view to_string(SlotRole role) {
       return "metric";
   }
   return "unknown";
+}
+
+base::IdVector<TransferId, StepKinds> kinds_of_starts(const Program& program) {
+  base::IdVector<TransferId, StepKinds> kinds(program.transfers.size());
+  for (const auto& instruction : program.instructions)
+    if (instruction.kind == Kind::start) kinds[*instruction.transfer] = instruction.in;
+  return kinds;
 }
 
 std::string name_of(const Unit& unit, const model::ModelSpec& model) {
@@ -140,6 +157,13 @@ std::string to_string(const Program& program, const model::ModelSpec& model) {
       const auto& slot = program.slots[transfer.slot];
       if (slot.lifetime == Lifetime::run && slot.fixed > Elements(0))
         out << ", " << slot.fixed << " elements";
+    }
+    const auto kinds = kinds_of(program.cadence);
+    if (!std::ranges::all_of(kinds, [&](StepKind kind) { return instruction.in.has(kind); })) {
+      const char* separator = "  [";
+      for (const auto kind : kinds)
+        if (instruction.in.has(kind)) out << std::exchange(separator, " ") << to_string(kind);
+      out << ']';
     }
     out << '\n';
   }

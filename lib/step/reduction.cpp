@@ -14,16 +14,18 @@ using collective::Operation;
 /// What the ways of reducing have in common.
 class OfBucket : public Reduction {
  public:
-  OfBucket(Assembly& assembly, BucketId bucket) : a_(assembly), id_(bucket) {}
+  OfBucket(Assembly& assembly, BucketId bucket, SlotId gradients, topology::Axis axis)
+      : a_(assembly), id_(bucket), gradients_(gradients), axis_(axis) {}
 
  protected:
   [[nodiscard]] const Bucket& bucket() const { return a_.program.buckets[id_]; }
   [[nodiscard]] const Coding& coding() const { return *bucket().coding; }
-  [[nodiscard]] SlotId gradients() const { return bucket().gradients.front(); }
+  [[nodiscard]] SlotId gradients() const { return gradients_; }
+  [[nodiscard]] topology::Axis axis() const { return axis_; }
 
   void start(Operation operation, SlotId slot, std::optional<SlotId> target = {}) {
     Transfer transfer{.operation = operation,
-                      .axis = bucket().axis,
+                      .axis = axis_,
                       .purpose = collective::Purpose::gradient,
                       .slot = slot,
                       .target = target};
@@ -54,6 +56,8 @@ class OfBucket : public Reduction {
 
  private:
   BucketId id_;
+  SlotId gradients_;
+  topology::Axis axis_;
   std::optional<TransferId> open_;
 };
 
@@ -61,7 +65,7 @@ class Plain : public OfBucket {
  public:
   using OfBucket::OfBucket;
   void begin() override {
-    if (bucket().axis != topology::Axis::none)
+    if (axis() != topology::Axis::none)
       start(bucket().is_split ? Operation::reduce_scatter : Operation::all_reduce, gradients());
   }
   void finish() override { wait(); }
@@ -139,12 +143,13 @@ class Factors : public OfBucket {
 
 }  // namespace
 
-std::unique_ptr<Reduction> reduction_of(Assembly& a, BucketId b) {
+std::unique_ptr<Reduction> reduction_of(Assembly& a, BucketId b, SlotId gradients, topology::Axis axis) {
   const auto& bucket = a.program.buckets[b];
-  if (!bucket.coding) return std::make_unique<Plain>(a, b);
-  if (a.program.compression.codec == kernels::Codec::powersgd) return std::make_unique<Factors>(a, b);
-  if (scatters_codes(a.program, bucket)) return std::make_unique<Scattered>(a, b);
-  return std::make_unique<Gathered>(a, b);
+  if (!bucket.coding) return std::make_unique<Plain>(a, b, gradients, axis);
+  if (a.program.compression.codec == kernels::Codec::powersgd)
+    return std::make_unique<Factors>(a, b, gradients, axis);
+  if (scatters_codes(a.program, bucket)) return std::make_unique<Scattered>(a, b, gradients, axis);
+  return std::make_unique<Gathered>(a, b, gradients, axis);
 }
 
 }  // namespace partita::step

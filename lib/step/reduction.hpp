@@ -19,6 +19,7 @@ class Reduction {
   virtual void finish() = 0;
 };
 
-std::unique_ptr<Reduction> reduction_of(Assembly&, BucketId);
+/// Of the gradients in one of the bucket's slots, over `axis`, which is the bucket's or a part of it.
+std::unique_ptr<Reduction> reduction_of(Assembly&, BucketId, SlotId gradients, topology::Axis axis);
 
 }  // namespace partita::step

@@ -160,19 +160,35 @@ void add_carried(std::vector<CarriedPiece>& residuals, std::vector<CarriedPiece>
   }
 }
 
+void add_own_states(std::vector<CarriedPiece>& states, const Program& program, const Bucket& bucket) {
+  const auto& local = program.cadence.local;
+  if (!bucket.averaging || local.states != LocalStates::keep) return;
+  for (const auto& tensor : bucket.tensors)
+    for (int s = 0; s < local.state_vectors && tensor.count > Elements(0); ++s)
+      states.push_back({.piece = piece_of(program, tensor),
+                        .first = bucket.first_state + tensor.first,
+                        .count = tensor.count,
+                        .sharers = program.grid.data,
+                        .is_copy = !tensor.is_own && !contains(bucket.axis, topology::Axis::tensor),
+                        .state = s});
+}
+
 }  // namespace
 
 Carried carried_by(const Roles& roles) {
   Carried carried;
   for (std::size_t r = 0; r < roles.by_rank.size(); ++r) {
     const auto& program = *roles.by_rank[r];
-    std::vector<CarriedPiece> residuals, bases;
-    for (const auto& bucket : program.buckets)
+    std::vector<CarriedPiece> residuals, bases, states;
+    for (const auto& bucket : program.buckets) {
       add_carried(residuals, bases, program, bucket);
+      add_own_states(states, program, bucket);
+    }
     for (auto& basis : bases)
       basis.is_own = topology::coordinate_of(program.grid, static_cast<int>(r)).data == 0;
     carried.residuals.push_back(std::move(residuals));
     carried.bases.push_back(std::move(bases));
+    carried.states.push_back(std::move(states));
   }
   return carried;
 }

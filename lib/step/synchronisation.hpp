@@ -14,6 +14,14 @@ class Synchronisation {
  public:
   virtual ~Synchronisation() = default;
 
+  /// The steps that have passes, and into which of a bucket's slots of gradients these write; of a stack of
+  /// several levels where it says that there is one.
+  struct Passes {
+    StepKinds in;
+    std::size_t buffer = 0;
+  };
+  [[nodiscard]] virtual std::vector<Passes> passes() const = 0;
+
   /// It is about to have the first gradients of a bucket.
   virtual void gradients_begin(BucketId) {}
   /// This rank has the gradients of a bucket, summed over its micro-batches.
@@ -25,9 +33,12 @@ class Synchronisation {
   virtual void end_step() = 0;
 };
 
-/// Every step ends with the parameters that one rank with all samples would have: gradients are added up as
+/// Unless the plan's cadence says otherwise, every step ends with the parameters that one rank with all samples would have: gradients are added up as
 /// soon as they are complete, beside what is still computed, and each bucket is updated once it is whole; of
 /// a bucket that is split each rank updates its share, and tells the others.
+///
+/// Delayed, a step waits for the gradients of the one before, and updates by these. In local steps the sums
+/// are those of the ranks of one data coordinate.
 std::unique_ptr<Synchronisation> synchronous(Assembly&);
 
 }  // namespace partita::step

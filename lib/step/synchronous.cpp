@@ -4,6 +4,8 @@
 /// there before the first update: a step whose loss is not finite updates nothing, on no rank. Where
 /// gradients are clipped all buckets are waited for before the first update; then the norm tells all ranks of
 /// a gradient that is not finite, too.
+///
+/// Where updates are delayed or steps are local, the same with other sums: see `sums_of`.
 #include <set>
 #include <utility>
 
@@ -17,11 +19,53 @@ using collective::Operation;
 using collective::Purpose;
 using topology::Axis;
 
+/// Of the gradients of a bucket in one of its slots: the steps that begin to add them up, those that wait for
+/// the sums, and over which axes these are.
+struct Sum {
+  StepKinds begun, used;
+  std::size_t buffer = 0;
+  bool is_of_data_rank = false;
+};
+
+std::vector<Sum> sums_of(const Cadence& cadence) {
+  using enum StepKind;
+  if (cadence.is_delayed)
+    return {{.begun = {first, even}, .used = {odd, drain_first}, .buffer = 0},
+            {.begun = {odd}, .used = {even, drain_second}, .buffer = 1}};
+  if (!cadence.local.is_on()) return {{}};
+  constexpr StepKinds own{local, averaging};
+  return {{.begun = {synchronous}, .used = {synchronous}}, {.begun = own, .used = own, .is_of_data_rank = true}};
+}
+
+/// Steps that update, each with the slot of the gradients that it does so by.
+std::vector<Synchronisation::Passes> updates_of(const Cadence& cadence) {
+  if (!cadence.is_delayed) return {{}};
+  std::vector<Synchronisation::Passes> updates;
+  for (const auto& sum : sums_of(cadence))
+    updates.push_back({sum.used, sum.buffer});
+  return updates;
+}
+
 class Synchronous : public Synchronisation {
  public:
-  explicit Synchronous(Assembly& assembly) : a_(assembly) {
-    for (const auto b : a_.program.buckets.ids())
-      of_bucket_.push_back(reduction_of(a_, b));
+  explicit Synchronous(Assembly& assembly)
+      : a_(assembly), sums_(sums_of(a_.program.cadence)), updates_(updates_of(a_.program.cadence)) {
+    for (const auto b : a_.program.buckets.ids()) {
+      if (!a_.program.training) break;
+      std::vector<std::unique_ptr<Reduction>> reductions;
+      const auto& bucket = a_.program.buckets[b];
+      for (const auto& sum : sums_)
+        reductions.push_back(reduction_of(a_, b, bucket.gradients[sum.buffer], axis_of(bucket, sum)));
+      of_bucket_.push_back(std::move(reductions));
+    }
+  }
+
+  [[nodiscard]] std::vector<Passes> passes() const override {
+    if (!a_.program.cadence.is_delayed) return {{}};
+    std::vector<Passes> passes;
+    for (const auto& sum : sums_)
+      passes.push_back({sum.begun, sum.buffer});
+    return passes;
   }
 
   /// Where two buckets have all the room for gradients, the one before the last has to leave it.
@@ -31,25 +75,30 @@ class Synchronous : public Synchronisation {
 
   /// Those that began before go on beside the first exchange of this one.
   void gradients_complete(BucketId bucket) override {
-    of_bucket_[bucket]->begin();
+    for_each_sum(bucket, &Sum::begun, [](Reduction& sum) { sum.begin(); });
     for (const auto before : begun_)
-      of_bucket_[before]->go_on();
+      go_on(before);
     begun_.push_back(bucket);
   }
 
   void metric_complete() override {
-    of_metric_ = begin({.operation = Operation::all_reduce,
-                        .axis = metric_axes(a_.plan),
-                        .purpose = Purpose::metric,
-                        .slot = a_.program.metric_slot});
+    const auto all = metric_axes(a_.plan);
+    if (!a_.program.cadence.local.is_on()) return begin_metric({}, all);
+    begin_metric({StepKind::synchronous, StepKind::averaging}, all);
+    begin_metric({StepKind::local}, without_data(a_.plan, all));
   }
 
   void end_step() override {
     for (const auto b : begun_)
-      of_bucket_[b]->go_on();
-    finish(of_metric_);
+      go_on(b);
+    for (const auto& [kinds, transfer] : of_metric_) {
+      const Assembly::Only only(a_, kinds & kinds_of_passes());
+      finish(transfer);
+    }
+    const Assembly::Only only(a_, kinds_of_updates());
     if (a_.program.squares_slot) clip(*a_.program.squares_slot);
     std::vector<std::optional<TransferId>> gathers;
+    std::vector<Average> averages;
     for (const auto b : of_bucket_.ids()) {
       settle(b);
       update(b);
@@ -59,12 +108,43 @@ class Synchronous : public Synchronisation {
                                  .axis = bucket.axis,
                                  .purpose = Purpose::parameter,
                                  .slot = bucket.parameters}));
+      if (bucket.averaging) averages.push_back(begin_average(b));
     }
     for (const auto gather : gathers)
       finish(gather);
+    for (const auto& average : averages)
+      finish(average);
   }
 
  private:
+  /// Of a bucket, with the transfers that are under way.
+  struct Average {
+    BucketId bucket;
+    std::vector<std::optional<TransferId>> transfers;
+  };
+
+  [[nodiscard]] Axis axis_of(const Bucket& bucket, const Sum& sum) const {
+    return sum.is_of_data_rank ? without_data(a_.plan, bucket.axis) : bucket.axis;
+  }
+  [[nodiscard]] StepKinds kinds_of_passes() const {
+    using enum StepKind;
+    return a_.program.cadence.is_delayed ? StepKinds{first, odd, even} : StepKinds();
+  }
+  [[nodiscard]] StepKinds kinds_of_updates() const {
+    using enum StepKind;
+    return a_.program.cadence.is_delayed ? StepKinds{odd, even, drain_first, drain_second} : StepKinds();
+  }
+  template <class Do>
+  void for_each_sum(BucketId b, StepKinds Sum::*in, const Do& act) {
+    for (std::size_t i = 0; i < sums_.size(); ++i) {
+      const Assembly::Only only(a_, sums_[i].*in);
+      act(*of_bucket_[b][i]);
+    }
+  }
+  void go_on(BucketId b) {
+    for_each_sum(b, &Sum::begun, [](Reduction& sum) { sum.go_on(); });
+  }
+
   /// Starts a transfer; none where one rank has all.
   std::optional<TransferId> begin(const Transfer& t) {
     if (t.axis == Axis::none) return {};
@@ -75,11 +155,18 @@ class Synchronous : public Synchronisation {
   void finish(std::optional<TransferId> transfer) {
     if (transfer) a_.wait(*transfer);
   }
+  void begin_metric(StepKinds kinds, Axis axis) {
+    const Assembly::Only only(a_, kinds);
+    of_metric_.emplace_back(kinds, begin({.operation = Operation::all_reduce,
+                                          .axis = axis,
+                                          .purpose = Purpose::metric,
+                                          .slot = a_.program.metric_slot}));
+  }
 
   /// Waits until this rank has what it updates the bucket by, and puts that where it stays; once.
   void settle(BucketId b) {
     if (!settled_.insert(b).second) return;
-    of_bucket_[b]->finish();
+    for_each_sum(b, &Sum::used, [](Reduction& sum) { sum.finish(); });
     const auto& bucket = a_.program.buckets[b];
     if (bucket.kept_gradients)
       a_.add({.kind = Kind::share,
@@ -87,8 +174,13 @@ class Synchronous : public Synchronisation {
               .reads = {bucket.gradients.front()},
               .writes = {*bucket.kept_gradients}});
   }
-  [[nodiscard]] SlotId gradients_of(const Bucket& bucket) const {
-    return bucket.kept_gradients.value_or(bucket.gradients.front());
+  /// Calls act(gradients) for each slot in which steps find what they update by.
+  template <class Do>
+  void for_each_update(const Bucket& bucket, const Do& act) {
+    for (const auto& [in, buffer] : updates_) {
+      const Assembly::Only only(a_, in);
+      act(bucket.kept_gradients.value_or(bucket.gradients[buffer]));
+    }
   }
 
   /// The norm of all gradients: of this rank's buckets, of which each rank of the data axis has all, then of
@@ -97,18 +189,16 @@ class Synchronous : public Synchronisation {
     if (of_bucket_.empty()) a_.add({.kind = Kind::norm, .writes = {squares}});
     for (const auto b : of_bucket_.ids()) {
       settle(b);
-      a_.add({.kind = Kind::norm,
-              .bucket = b,
-              .accumulates = b != BucketId(),
-              .reads = {gradients_of(a_.program.buckets[b])},
-              .writes = {squares}});
+      for_each_update(a_.program.buckets[b], [&](SlotId gradients) {
+        a_.add({.kind = Kind::norm,
+                .bucket = b,
+                .accumulates = b != BucketId(),
+                .reads = {gradients},
+                .writes = {squares}});
+      });
     }
-    if (const auto axes = norm_axes(a_.plan); axes != Axis::none) {
-      const auto transfer = a_.add_transfer(
-          {.operation = Operation::all_gather, .axis = axes, .purpose = Purpose::norm, .slot = squares});
-      a_.start(transfer);
-      a_.wait(transfer);
-    }
+    finish(begin(
+        {.operation = Operation::all_gather, .axis = norm_axes(a_.plan), .purpose = Purpose::norm, .slot = squares}));
     Instruction finish{
         .kind = Kind::norm, .phase = Phase::finish, .reads = {squares}, .writes = {*a_.program.scale_slot}};
     if (const auto loss_scale = a_.program.loss_scale_slot) {
@@ -120,35 +210,78 @@ class Synchronous : public Synchronisation {
 
   void update(BucketId b) {
     const auto& bucket = a_.program.buckets[b];
-    Instruction whole{.kind = Kind::update,
-                      .bucket = b,
-                      .reads = {gradients_of(bucket), a_.program.metric_slot},
-                      .writes = {bucket.parameters}};
-    if (a_.program.scale_slot) whole.reads.push_back(*a_.program.scale_slot);
-    if (bucket.tensor_squares) {
-      auto statistics = whole;
+    const auto update_by = [&](SlotId gradients) {
+      Instruction whole{.kind = Kind::update,
+                        .bucket = b,
+                        .reads = {gradients, a_.program.metric_slot},
+                        .writes = {bucket.parameters}};
+      if (a_.program.scale_slot) whole.reads.push_back(*a_.program.scale_slot);
+      return whole;
+    };
+    if (!bucket.tensor_squares)
+      return for_each_update(bucket, [&](SlotId gradients) { a_.add(update_by(gradients)); });
+    const SlotId sums = bucket.share_squares.value_or(*bucket.tensor_squares);
+    for_each_update(bucket, [&](SlotId gradients) {
+      auto statistics = update_by(gradients);
       statistics.phase = Phase::statistics;
       statistics.reads.push_back(bucket.parameters);
-      const SlotId sums = bucket.share_squares.value_or(*bucket.tensor_squares);
-      statistics.writes = {gradients_of(bucket), sums};
+      statistics.writes = {gradients, sums};
       a_.add(std::move(statistics));
+    });
+    if (bucket.is_split)
+      finish(begin({.operation = Operation::all_gather,
+                    .axis = bucket.axis,
+                    .purpose = Purpose::norm,
+                    .slot = sums}));
+    for_each_update(bucket, [&](SlotId gradients) {
+      auto whole = update_by(gradients);
       whole.phase = Phase::finish;
       whole.reads.push_back(sums);
       if (bucket.share_squares) whole.writes.push_back(*bucket.tensor_squares);
-      if (bucket.is_split)
-        finish(begin({.operation = Operation::all_gather,
-                      .axis = bucket.axis,
-                      .purpose = Purpose::norm,
-                      .slot = sums}));
-    }
-    a_.add(std::move(whole));
+      a_.add(std::move(whole));
+    });
+  }
+
+  /// Each rank's part of the mean, and their sum.
+  Average begin_average(BucketId b) {
+    const auto& bucket = a_.program.buckets[b];
+    const Assembly::Only only(a_, {StepKind::averaging});
+    std::vector<SlotId> means{bucket.parameters};
+    for (const auto state : bucket.averaging->averaged_states)
+      means.push_back(state);
+    a_.add({.kind = Kind::average, .bucket = b, .reads = means, .writes = means});
+    Average average{.bucket = b};
+    for (const auto mean : means)
+      average.transfers.push_back(begin({.operation = Operation::all_reduce,
+                                         .axis = Axis::data,
+                                         .purpose = Purpose::parameter,
+                                         .slot = mean}));
+    return average;
+  }
+  void finish(const Average& average) {
+    const Assembly::Only only(a_, {StepKind::averaging});
+    for (const auto transfer : average.transfers)
+      finish(transfer);
+    const auto& bucket = a_.program.buckets[average.bucket];
+    auto writes = bucket.averaging->reset_states;
+    if (bucket.averaging->anchor)
+      for (const auto slot : {bucket.parameters, *bucket.averaging->anchor, *bucket.averaging->velocity})
+        writes.push_back(slot);
+    if (!writes.empty())
+      a_.add({.kind = Kind::average,
+              .phase = Phase::finish,
+              .bucket = average.bucket,
+              .reads = writes,
+              .writes = writes});
   }
 
   Assembly& a_;
-  base::IdVector<BucketId, std::unique_ptr<Reduction>> of_bucket_;
+  std::vector<Sum> sums_;
+  std::vector<Passes> updates_;
+  base::IdVector<BucketId, std::vector<std::unique_ptr<Reduction>>> of_bucket_;  ///< of each bucket by sum
   std::vector<BucketId> begun_;
   std::set<BucketId> settled_;
-  std::optional<TransferId> of_metric_;
+  std::vector<std::pair<StepKinds, std::optional<TransferId>>> of_metric_;
 };
 
 }  // namespace

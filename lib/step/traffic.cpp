@@ -6,9 +6,13 @@
 namespace partita::step {
 
 std::map<collective::TrafficKey, TrafficOfStep> traffic_of_step(const Program& program, int rank,
-                                                                std::int64_t batch, const Site& site) {
+                                                                std::int64_t batch, const Site& site,
+                                                                StepKind kind) {
   std::map<collective::TrafficKey, TrafficOfStep> traffic;
-  for (const auto& transfer : program.transfers) {
+  const auto starts = kinds_of_starts(program);
+  for (const auto id : program.transfers.ids()) {
+    if (!starts[id].has(kind)) continue;
+    const auto& transfer = program.transfers[id];
     auto& row = traffic[{.activity = collective::Activity::train,
                          .axis = transfer.axis,
                          .operation = transfer.operation,

@@ -27,6 +27,7 @@ ROLES = {
     "grid.data": "split",
     "grid.pipeline": "split",
     "grid.tensor": "split",
+    "grid.weights": "split",
     "infer.batch": "none",
     "infer.repetitions": "none",
     "infer.samples": "none",

@@ -122,6 +122,8 @@ struct Decomposition {
   step::Split split = step::Split::none;
   step::Gather gather = step::Gather::use;
   step::Compression compression = {};
+  step::Cadence cadence = {};
+  step::Weights weights = {};
 };
 
 /// What ranks can have shares of, and when they gather what they have shares of.
@@ -159,12 +161,51 @@ inline std::vector<Decomposition> with_codecs_in_turn(std::vector<Decomposition>
   return all;
 }
 
+/// Each with data ranks of other weights than the one before it, some of which leave a rank without samples.
+inline std::vector<Decomposition> with_weights_in_turn(std::vector<Decomposition> all) {
+  constexpr std::int64_t primes[] = {3, 1, 7, 2, 100, 5, 1, 13, 4};
+  std::size_t next = 0;
+  for (auto& d : all)
+    for (int rank = 0; rank < d.grid.data; ++rank)
+      d.weights.push_back(primes[next++ % std::size(primes)]);
+  return all;
+}
+
+/// Each in turn with delayed updates, and with local steps of several kinds, where it can.
+inline std::vector<Decomposition> with_cadences_in_turn(std::vector<Decomposition> all) {
+  using step::LocalStates;
+  const auto nets = cases();
+  std::vector<Decomposition> some;
+  for (auto& d : all) {
+    const auto number = some.size();
+    d.compression = {};
+    if (number % 2 == 0) {
+      d.cadence.is_delayed = true;
+      if (d.split == step::Split::parameter) d.split = step::Split::state;
+    } else if (d.grid.data > 1 && !nets[d.net].model.takes_statistics()) {
+      d.split = step::Split::none;
+      d.cadence.local = {.period = 1 + static_cast<std::int64_t>(number / 2 % 3),
+                         .start = static_cast<std::int64_t>(number / 2 % 2),
+                         .states = static_cast<LocalStates>(number / 2 % 3)};
+      if (number % 4 == 3) d.cadence.local.outer_rate = 0.7, d.cadence.local.outer_momentum = 0.9;
+    } else {
+      continue;
+    }
+    some.push_back(d);
+  }
+  return some;
+}
+
 inline std::string to_string(const Decomposition& d) {
   return cases()[d.net].name + ", " + to_string(d.grid) + ", " + std::string(step::to_string(d.schedule)) +
          " of " + std::to_string(d.microbatches) + ", placing " +
          std::to_string(static_cast<int>(d.placing)) + ", " + std::string(to_string(d.rule)) + ", split of " +
          std::string(to_string(d.split)) + " gathered by " + std::string(to_string(d.gather)) + ", sent by " +
-         std::string(to_string(d.compression.codec));
+         std::string(to_string(d.compression.codec)) + (d.weights.empty() ? "" : ", weighted") +
+         (d.cadence.is_delayed ? ", delayed" : "") +
+         (d.cadence.local.is_on() ? ", averaged after " + std::to_string(d.cadence.local.period) +
+                                        " steps, states " + std::string(to_string(d.cadence.local.states))
+                                  : "");
 }
 
 /// How a net is split, and how it is trained.
@@ -201,6 +242,9 @@ inline Trial options_for(const Case& c, const Decomposition& d) {
   options.split.split = d.split;
   options.split.gather = d.gather;
   options.split.compression = d.compression;
+  options.split.cadence = d.cadence;
+  options.split.weights = d.weights;
+  options.split.cadence.local.state_vectors = static_cast<int>(kernels::states_of(d.rule).size());
   options.split.pipeline = {.schedule = d.schedule, .microbatches = d.microbatches, .chunks = twice ? 2 : 1};
   return options;
 }

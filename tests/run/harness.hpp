@@ -57,10 +57,22 @@ class Harness {
   }
   execute::StepSpans step(std::span<const std::int64_t> indices, std::int64_t divisor) {
     execute::StepSpans spans;
+    const auto kind =
+        kind_of(plan_.cadence, {.step = since_, .step_of_epoch = since_, .is_last = false, .before = waiting_});
+    ++since_;
+    if (plan_.cadence.is_delayed) waiting_ = kind;
+    kinds_.push_back(kind);
     executor_->run({.dataset = &case_.data.train, .indices = indices, .divisor = divisor},
                    execute::step_values(*parameters_, options_.learning_rate.base, options_.seed, steps_++),
-                   spans);
+                   spans, kind);
     return spans;
+  }
+  /// As if no step had been taken; the kinds of those that were.
+  std::vector<step::StepKind> begin_again() {
+    executor_->settle();
+    waiting_.reset();
+    since_ = 0;
+    return std::exchange(kinds_, {});
   }
   /// Twenty steps as `run::Training` takes them.
   void train() {
@@ -115,6 +127,9 @@ class Harness {
   std::unique_ptr<state::Parameters> parameters_;
   std::unique_ptr<execute::Executor> executor_;
   std::int64_t steps_ = 0;
+  std::int64_t since_ = 0;  ///< the beginning
+  std::optional<step::StepKind> waiting_;
+  std::vector<step::StepKind> kinds_;  ///< of the steps since then
 };
 
 }  // namespace partita::tests

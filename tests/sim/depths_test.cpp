@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "partita/sim/deadlock.hpp"
 #include "partita/sim/simulate.hpp"
 #include "random_grids.hpp"
 
@@ -47,10 +48,16 @@ TEST_P(RandomGrids, HaveTheSameTimesInAllDepths) {
     const auto grid = programs_of(g.chain.model, plan_of(g.chain.model, g.request));
     auto costs = costs_on(g.machine, grid.by_rank, g.chain.batch, g.site);
     if (!g.speed.empty()) costs = with_speeds(costs, g.speed);
-    const auto full = simulate(grid.by_rank, costs, 3);
+    const auto steady = step::steady_steps(g.request.cadence, 3);
+    const auto simulated = [&](Depth depth, const std::vector<int>& spans_of) {
+      return simulate(grid.by_rank, costs, static_cast<int>(steady.kinds.size()),
+                      {.depth = depth, .spans_of = spans_of, .steady = steady});
+    };
+    EXPECT_FALSE(find_deadlock(grid.by_rank, {.same_order = true}));
+    const auto full = simulated(Depth::full, {});
     const auto all = all_of(grid.by_rank.size());
-    expect_equal(full, simulate(grid.by_rank, costs, 3, {.depth = Depth::plane, .spans_of = all}));
-    const auto classes = simulate(grid.by_rank, costs, 3, {.depth = Depth::classes, .spans_of = all});
+    expect_equal(full, simulated(Depth::plane, all));
+    const auto classes = simulated(Depth::classes, all);
     EXPECT_EQ(classes.depth, Depth::classes);
     expect_equal(full, classes);
     if (HasFailure()) return;

@@ -15,7 +15,9 @@ struct RandomGrid {
 
   [[nodiscard]] std::string name() const {
     return to_string(chain) + ", " + std::string(collective::to_string(request.algorithm)) + ", grains " +
-           std::to_string(request.grains) + ", buckets of " + std::to_string(request.bucket_bytes.value());
+           std::to_string(request.grains) + ", buckets of " + std::to_string(request.bucket_bytes.value()) +
+           (request.cadence.is_delayed ? ", delayed" : "") + ", period " +
+           std::to_string(request.cadence.local.period);
   }
 };
 
@@ -84,6 +86,28 @@ class GridDraw {
           .codec = static_cast<kernels::Codec>(1 + seed_ / 4 % 6), .ratio = 0.1, .rank = 1};
       if (!kernels::codes_values(g.request.compression.codec)) g.request.split = step::Split::none;
     }
+    draw_cadence(g);
+    if (g.request.grains == 0 && seed_ % 5 == 2)
+      for (int rank = 0; rank < g.chain.grid.data; ++rank)
+        g.request.weights.push_back(1 + static_cast<std::int64_t>((seed_ + 3 * static_cast<std::uint64_t>(rank)) % 7));
+  }
+
+  /// One in two of those that have neither grains nor codecs, by the seed alone.
+  void draw_cadence(RandomGrid& g) {
+    g.request.cadence = {}, g.request.weights = {};
+    if (g.request.grains > 0 || g.request.compression.is_on() || seed_ % 2 == 1) return;
+    if (seed_ / 2 % 2 == 0) {
+      g.request.cadence.is_delayed = true;
+      if (g.request.split == step::Split::parameter) g.request.split = step::Split::state;
+      return;
+    }
+    const bool takes_statistics = std::ranges::any_of(g.chain.model.layers, [](const auto& l) { return l.takes_statistics(); });
+    if (takes_statistics) return;
+    g.request.split = step::Split::none;
+    g.request.cadence.local = {.period = 1 + static_cast<std::int64_t>(seed_ / 4 % 3),
+                               .states = static_cast<step::LocalStates>(seed_ / 12 % 3),
+                               .state_vectors = static_cast<int>(seed_ / 4 % 3)};
+    if (seed_ / 36 % 2 == 0) g.request.cadence.local.outer_momentum = 0.9;
   }
 
   double some(double unit) { return unit * number(0, 1000); }

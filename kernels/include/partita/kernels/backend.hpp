@@ -196,6 +196,7 @@ struct StepValues {
   double first_correction = 1, second_correction = 1;
   std::uint64_t dropout_seed = 0;  ///< a seed of this step's own
   std::int64_t step = 0;           ///< from 0
+  double sample_share = 1;         ///< this rank's part of a mean of parameters
 };
 
 /// How many evenly spaced elements of a gradient, and of the parameters after an update, are tested for being

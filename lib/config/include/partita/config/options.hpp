@@ -43,6 +43,7 @@ struct TrainOptions {
   std::uint64_t seed = 1;
   Precision precision = Precision::fp32;
   bool shuffle = true;
+  int accumulate = 1;  ///< as many times the micro-batches
   bool deterministic = false;  ///< the same bits on any number of data ranks and stages
   int grains = 8;              ///< of the deterministic mode
   std::optional<double> target_accuracy;
@@ -98,6 +99,9 @@ struct SyncOptions {
   step::Gather gather = step::Gather::use;
   step::Compression compression;  ///< `residuals` as `error_feedback` says
   ErrorFeedback error_feedback = ErrorFeedback::automatic;
+  int delay = 0;  ///< steps
+  std::optional<std::int64_t> local_period;  ///< none: no local steps
+  step::LocalSteps local;                    ///< but for `period`, and what follows from the optimizer
   collective::Algorithm algorithm = collective::Algorithm::automatic;
   std::filesystem::path table;  ///< what `automatic` stands for; empty: the shipped table
   kernels::Bytes bucket_bytes{1 << 20};
@@ -114,6 +118,7 @@ struct RunOptions {
   std::string virtual_clock_hash;       ///< of the content of `virtual_clock`, once it was read
   std::optional<int> data_ranks;        ///< by default what the other axes leave of the world
   topology::GridExtent grid;
+  std::vector<double> weights;  ///< of data ranks; none: all alike
   model::ModelText model_text;
   model::ModelSpec model;
   model::Initializer init = model::Initializer::torch;
@@ -142,6 +147,14 @@ struct RunOptions {
   std::optional<int> print_program;  ///< of this rank
   std::string help_topic;            ///< behind --help: empty for the keys, or `layers`
 };
+
+/// Of data ranks, in whole numbers without a common divisor.
+step::Weights weights_of(const RunOptions&);
+
+/// What the run's steps do.
+step::Cadence cadence_of(const RunOptions&);
+/// That steps which are not all alike exclude something.
+base::Violation about_cadence(const RunOptions&, const std::string& excluded);
 
 /// Reads `--config FILE` and the command line, which wins. Appends every violation: unknown keys (with the
 /// nearest known one), keys given twice, numbers out of range, model lines. Keys that were refused keep their

@@ -37,12 +37,13 @@ struct Batch {
   std::int64_t divisor = 0;               ///< of the gradients: samples of the batch
 };
 
-/// The values of step `step` of a run with this seed, which updates these parameters.
+/// The values of step `step` of a run with this seed, which updates these parameters by the gradients of the
+/// step that was `delay` before.
 [[nodiscard]] inline kernels::StepValues step_values(const state::Parameters& parameters,
                                                      double learning_rate, std::uint64_t seed,
-                                                     std::int64_t step) {
+                                                     std::int64_t step, std::int64_t delay = 0) {
   const auto& optimizer = parameters.optimizer();
-  const auto t = static_cast<double>(step + 1 - parameters.first_update());
+  const auto t = static_cast<double>(step - delay + 1 - parameters.first_update());
   // The step is mixed into the seed of dropout: a layer has one stream, a step one seed.
   return {.learning_rate = learning_rate,
           .first_correction = 1 - std::pow(optimizer.beta1, t),
@@ -106,11 +107,14 @@ class Executor {
   /// Collective over the axes.
   void prepare(std::int64_t batch) { bind(batch); }
 
-  /// One pass over the program, on the job's clock: where that is virtual, instructions take what the machine
+  /// One pass over the program's instructions of one kind of steps, on the job's clock: where that is virtual, instructions take what the machine
   /// says. Returns the loss sums: of the whole batch when the program reduces them, of
   /// what this rank has of it otherwise. `values` are of this step; updates and dropout read them. Collective
   /// over the axes when it runs a batch of a new size.
-  kernels::LossSums run(const Batch&, const kernels::StepValues& values, StepSpans&);
+  kernels::LossSums run(const Batch&, const kernels::StepValues& values, StepSpans&,
+                        step::StepKind = step::StepKind::synchronous);
+  /// Waits for what the last step started for the next one, which finds it done. Collective over the axes.
+  void settle();
 
   /// Of all parameters, before it was clipped, in the last step; nothing where none is.
   [[nodiscard]] std::optional<double> gradient_norm() const {
@@ -134,6 +138,7 @@ class Executor {
   /// The most bytes of slots that were alive at once, when released slots are poisoned.
   [[nodiscard]] kernels::Bytes peak_live_bytes() const { return peak_live_; }
   [[nodiscard]] kernels::Bytes activation_bytes() const { return activation_bytes_; }
+  /// With what outer steps need.
   [[nodiscard]] kernels::Bytes optimizer_state_bytes() const;
   [[nodiscard]] kernels::Bytes communication_bytes() const;
   /// How messages leave and reach the device's memory; empty for a host or a single rank.
@@ -153,7 +158,7 @@ class Executor {
   std::unique_ptr<comm::Collective> plan(const step::Transfer&, std::int64_t batch, device::Mirrors&,
                                          View view, View target);
   /// The instructions in order, each done when the next begins.
-  void walk(Bound&, const Batch&, double begin, StepSpans&);
+  void walk(Bound&, const Batch&, step::StepKind, double begin, StepSpans&);
   /// The same on a device, to which they are issued.
   void issue(Bound&, const Batch&, double begin, StepSpans&);
   void issue_segment(Bound&, const Batch&, std::size_t first, std::size_t end);
@@ -163,6 +168,8 @@ class Executor {
   void mark(Bound&, std::size_t boundary);
   void read_marks(const Bound&, double issued, StepSpans&);
 
+  void start(Bound&, step::TransferId);
+  void wait(Bound&, step::TransferId);
   void let_pass(const step::Instruction&, const Bound&);
   void do_compute(const step::Instruction&, Bound&, const Batch&);
   void compute(const step::Instruction&, Bound&, const Batch&);
@@ -171,6 +178,7 @@ class Executor {
   /// Adds to this rank's sums of squares, or makes of those of all ranks what clips.
   void norm(const step::Instruction&, Bound&);
   void share(const step::Instruction&, Bound&);
+  void average(const step::Instruction&, Bound&);
   void encode(const step::Instruction&, Bound&);
   void decode(const step::Instruction&, Bound&);
   void adapt_loss_scale(Bound&);
@@ -229,6 +237,9 @@ class Executor {
   std::optional<std::int64_t> non_finite_step_;
   bool inspects_ = false;
   std::optional<Finding> finding_;
+  /// What was started and has not been waited for, be it by this step or the one before; and how many.
+  base::IdVector<step::TransferId, char> under_way_;
+  int count_under_way_ = 0;
 };
 
 }  // namespace partita::execute

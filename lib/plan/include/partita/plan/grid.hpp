@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "partita/step/plan.hpp"
 #include "partita/topology/grid.hpp"
 
 namespace partita::plan {
@@ -24,10 +25,11 @@ struct GridLimits {
 /// The grid of `ranks` ranks; without a strategy all lie on the data axis.
 topology::GridExtent grid_of(Strategy, int ranks, const GridLimits&);
 
-/// Samples of the busiest data rank.
+/// Samples of the busiest of data ranks that take as many.
 std::int64_t largest_share(const topology::GridExtent&, std::int64_t batch);
 
 /// Micro-batches of a data rank: 1 on one stage, else 4 a stage, as far as a share of the batch goes.
 int default_microbatches(const topology::GridExtent&, std::int64_t batch);
+int default_microbatches(const topology::GridExtent&, const step::Weights&, std::int64_t batch);
 
 }  // namespace partita::plan

@@ -27,6 +27,8 @@ struct Request {
   step::Split split = step::Split::none;
   step::Gather gather = step::Gather::use;
   step::Compression compression = {};
+  step::Cadence cadence = {};
+  step::Weights weights = {};
   /// Of ranks of the grid that are not as fast as the machine's; below 1: slower.
   std::map<int, double> speed = {};
 };

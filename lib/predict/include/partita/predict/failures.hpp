@@ -14,8 +14,8 @@ struct Failures {
   double restart_seconds = 0;     ///< from a failure to the first new step
 };
 
-/// What a checkpoint of the training stores of its model: all parameters, and the optimizer's states of those
-/// that are trained.
+/// What a checkpoint of the training stores of its model: all parameters, and of those that are trained the
+/// optimizer's states, which data ranks may each have of their own, and what else updates find there.
 kernels::Bytes checkpoint_bytes(const Subject&);
 
 /// Between two checkpoints, first-order: √(2 · checkpoint · MTBF) (Young 1974, doi:10.1145/361147.361115).

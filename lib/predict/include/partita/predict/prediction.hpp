@@ -38,7 +38,7 @@ struct Prediction {
   sim::Simulation simulation;      ///< one step after the other
   bool ranks_share_cores = false;  ///< then times put plans in order, and are not what steps will take
 
-  /// Of a step in the steady state.
+  /// Of a step in the steady state; where steps differ, the mean of a period.
   [[nodiscard]] double step_seconds() const;
   /// Shares of the ranks' time in the last step: waiting, and waiting for another stage.
   [[nodiscard]] double idle_fraction() const;
@@ -63,7 +63,7 @@ struct RolePart {
 /// Of the role that has this program, for each part of the machine that any of its ranks is.
 std::vector<RolePart> parts_of(const step::Program&, const machine::Machine&);
 
-/// What a rank computes and copies in a step; starts and waits are left out.
+/// What a rank computes and copies in a step, of those of which there are most; starts and waits are left out.
 machine::Picoseconds computing_time(const sim::Costs&, const step::Program&, int rank);
 
 /// Simulates `steps` steps, at least three, of `batch` samples. Instructions have spans on every rank where
@@ -95,8 +95,16 @@ std::vector<int> ranks_that_differ(const step::Roles&, std::int64_t batch);
 std::vector<results::MemoryRow> memory_of(const Subject&, const step::Roles&,
                                           std::span<const std::int64_t> batches, std::span<const int> ranks);
 
-/// What every rank exchanges in so many steps of batches of each size.
+/// What steps that exchange the same have in common; and how many there are.
+struct StepOfRun {
+  std::int64_t batch = 1;
+  step::StepKind kind = step::StepKind::synchronous;
+  friend auto operator<=>(const StepOfRun&, const StepOfRun&) = default;
+};
+using StepCounts = std::map<StepOfRun, std::int64_t>;
+
+/// What every rank exchanges in so many steps of each.
 std::vector<collective::TrafficRow> traffic_of(const Subject&, const step::Roles&,
-                                               const std::map<std::int64_t, std::int64_t>& steps_of_batch);
+                                               const StepCounts&);
 
 }  // namespace partita::predict

@@ -50,8 +50,9 @@ struct FilledBlock {
   std::vector<kernels::ConstView> states;
 };
 
-/// What a codec carries from step to step, in the order of the tables of `Manifest`.
-enum class CarriedKind { residual, basis };
+/// What ranks carry from step to step besides what they share, in the order of the tables of `Manifest`: what
+/// codes did not say, bases of factors, states of the optimizer that each data rank has of its own.
+enum class CarriedKind { residual, basis, state };
 struct CarriedBlock {
   CarriedKind kind = CarriedKind::residual;
   Block block;  ///< of what: of a rank, the file of whose shard it names
@@ -104,6 +105,9 @@ struct Manifest {
   /// What ranks carry of gradients that their codes did not say, each its own; the bases of factors; and the
   /// loss scale with the steps that it stands (0: there is none).
   std::vector<Block> residuals, bases;
+  /// Of local steps, whose data ranks have states of their own: of each rank its own, of a tensor one after
+  /// the other, by `Block::part`.
+  std::vector<Block> own_states;
   double loss_scale = 0, loss_scale_steps = 0;
   std::vector<StoredFile> result;  ///< at most one
 };

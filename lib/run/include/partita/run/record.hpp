@@ -51,8 +51,9 @@ class TimelineSpans {
  public:
   /// The programs of all ranks, which outlive it.
   explicit TimelineSpans(const step::ProgramsByRank&);
-  /// One step of a batch of `batch` samples on a rank; `times` of each instruction, in seconds.
-  void append(int rank, std::int64_t step, std::int64_t batch,
+  /// One step of a batch of `batch` samples on a rank; `times` of each instruction, in seconds. Steps of a
+  /// rank in their order: what one of them starts the next one may wait for.
+  void append(int rank, std::int64_t step, std::int64_t batch, step::StepKind,
               const std::function<execute::InstructionTimes(std::size_t instruction)>& times);
   [[nodiscard]] std::vector<TimelineSpan> take() { return std::move(spans_); }
 
@@ -64,6 +65,8 @@ class TimelineSpans {
   step::Counterparts counterparts_;
   /// By step, rank and transfer of the send.
   std::map<std::tuple<std::int64_t, int, step::TransferId>, std::int64_t> flows_;
+  /// By rank and transfer: the instruction that started it last, and when.
+  std::map<std::pair<int, step::TransferId>, std::pair<std::size_t, double>> started_;
   std::vector<TimelineSpan> spans_;
 };
 

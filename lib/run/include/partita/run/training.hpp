@@ -43,9 +43,10 @@ struct TrainingOptions {
   bool poison_released = false;    ///< debugging: slots hold NaN once nothing reads them any more
 };
 
-/// One step as this rank saw it; loss and samples are the whole batch's.
+/// One step as this rank saw it; samples are the whole batch's.
 struct StepRow {
-  double loss = 0;  ///< mean over the global batch
+  step::StepKind kind = step::StepKind::synchronous;
+  double loss = 0;  ///< mean over the global batch; of a local step over what this data rank has of it
   std::int64_t samples = 0;
   double seconds = 0;
   double learning_rate = 0;
@@ -65,6 +66,7 @@ struct EpochRow {
 /// One step of the timeline on this rank.
 struct RecordedStep {
   std::int64_t step = 0, batch = 0;
+  step::StepKind kind = step::StepKind::synchronous;
   std::vector<execute::InstructionTimes> instructions;  ///< of the program, in order
 };
 
@@ -142,7 +144,14 @@ class Training {
  private:
   [[nodiscard]] execute::Batch batch_of(std::span<const std::int64_t> samples) const;
   [[nodiscard]] std::int64_t steps_per_epoch() const;
-  void one_step(std::int64_t step, std::span<const std::int64_t> batch);
+  void one_step(const step::StepPlace&, std::span<const std::int64_t> batch);
+  /// Samples of a batch of so many that this data rank takes.
+  [[nodiscard]] std::int64_t own_samples(std::int64_t batch) const;
+  [[nodiscard]] kernels::StepValues values_of(const step::StepPlace&, step::StepKind) const;
+  /// Updates by the gradients that the last step left, where updates are delayed.
+  void drain();
+  /// Adds up what losses data ranks had in local steps. Collective over the world.
+  void add_local_losses();
   EpochRow summarize(std::int64_t epoch, bool& finite);
   /// The rest of the epoch; false when somebody asked to stop.
   bool finish_epoch(data::Sampler&, std::int64_t limit, Boundary&, const Observer&);
@@ -164,6 +173,10 @@ class Training {
   std::unique_ptr<state::Parameters> parameters_;
   std::unique_ptr<execute::Executor> executor_;
   std::unique_ptr<Evaluator> evaluator_;
+  std::optional<step::StepKind> waiting_;  ///< the kind of the last step, whose gradients no update has used
+  bool has_anchors_ = false;               ///< of the local steps under way
+  std::int64_t samples_since_ = 0, own_samples_since_ = 0;  ///< parameters were averaged
+  double local_loss_sum_ = 0;  ///< of local steps of the epoch under way, as far as this data rank knows
   std::vector<StepRow> steps_;
   std::size_t released_ = 0;  ///< steps whose spans are gone
   std::vector<RecordedStep> recorded_;
@@ -171,6 +184,7 @@ class Training {
   results::TrainingProgress progress_;
   std::unique_ptr<state::Checkpointer> checkpointer_;
   std::int64_t checkpointed_step_ = -1;  ///< of the last one begun
+  std::int64_t considered_step_ = 0;     ///< for which it was seen last whether a checkpoint is due
   std::int64_t committed_step_ = -1;
   double checkpoint_seconds_ = 0;
   std::optional<double> seconds_to_target_;

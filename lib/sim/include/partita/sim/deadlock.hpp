@@ -40,9 +40,11 @@ struct DeadlockOptions {
   /// Demands besides that all members of an axis group start the same collectives in the same order, as
   /// communicators do that match them by their number.
   bool same_order = false;
+  /// Of the steps that are executed one after the other; empty: all that follow each other.
+  std::vector<step::StepKind> kinds = {};
 };
 
-/// Nothing when every rank comes to the end of its program.
+/// Nothing when every rank comes to the end of its program in every step.
 std::optional<Deadlock> find_deadlock(const step::ProgramsByRank&, const DeadlockOptions& = {});
 
 /// One line a blocked rank or mismatch, for people.

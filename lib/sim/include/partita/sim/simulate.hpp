@@ -62,6 +62,7 @@ struct LinkUse {
 
 struct Simulation {
   std::vector<std::vector<RankStep>> steps;  ///< by step and rank; the first begins at 0
+  step::SteadySteps steady;
   Depth depth = Depth::full;                 ///< in which it was made
   /// Where something is, no instruction ends later than with it.
   LeftOut left_out;
@@ -79,9 +80,10 @@ struct Simulation {
   /// When the last rank ends a step.
   [[nodiscard]] Picoseconds end_of(int step) const;
   [[nodiscard]] Picoseconds makespan() const { return end_of(static_cast<int>(steps.size()) - 1); }
-  /// Of a step in the steady state: between the ends of the last two. Wants at least three steps.
+  /// Of a step in the steady state, the mean of a period: between the ends of the last two, where steps are
+  /// alike. Wants a period and two steps.
   [[nodiscard]] Picoseconds step_duration() const;
-  /// Idle time of the last step ÷ (ranks × step time). Wants at least three steps.
+  /// Idle time of the last period ÷ (ranks × its time). Wants as much.
   [[nodiscard]] double idle_fraction() const;
 };
 
@@ -89,9 +91,12 @@ struct SimulationOptions {
   Depth depth = Depth::full;
   /// Of plane and classes: the ranks whose instructions have spans; those of others are empty.
   std::vector<int> spans_of = {};
+  /// What kinds of steps these are, as many as there are; without kinds, as the programs' cadence has them.
+  step::SteadySteps steady = {};
 };
 
-/// `steps` successive steps; a rank begins the next one as soon as it has ended one. Programs that deadlock
+/// `steps` successive steps; instructions that a step is without begin and end where the one before them ended.
+/// A rank begins the next one as soon as it has ended one. Programs that deadlock
 /// are a broken contract. Plane and classes need the costs of a machine, and programs that end even if every
 /// message waits for its receiver.
 Simulation simulate(const step::ProgramsByRank&, const Costs&, int steps, const SimulationOptions& = {});

@@ -66,7 +66,6 @@ class Checkpointer {
     std::vector<results::CarriedBlock> carried;
   };
   [[nodiscard]] Copied copy_state();
-  [[nodiscard]] std::vector<std::string> state_names() const;
   [[nodiscard]] results::Manifest manifest(const results::TrainingProgress&) const;
 
   comm::Communicator& world_;

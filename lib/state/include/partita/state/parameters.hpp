@@ -4,6 +4,9 @@
 
 #include <array>
 #include <functional>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "partita/comm/communicator.hpp"
 #include "partita/kernels/optimizer.hpp"
@@ -33,7 +36,7 @@ class Parameters {
   [[nodiscard]] View weights() const { return weights_; }
   /// Of a slot that lives for the run.
   [[nodiscard]] View memory_of(const step::Slot& slot) const {
-    return vector_of(slot.role).slice(slot.first, slot.fixed);
+    return vector_of(slot).slice(slot.first, slot.fixed);
   }
   /// Host memory that what a slot in the window holds is sent from and received in; empty for another slot.
   [[nodiscard]] View image_of(const step::Slot& slot) const {
@@ -49,6 +52,21 @@ class Parameters {
   [[nodiscard]] View residuals() const { return residuals_; }
   [[nodiscard]] View basis() const { return basis_; }
   [[nodiscard]] View loss_scale() const { return loss_scale_; }
+  /// Of outer steps behind averages, as long as the trained parameters; empty where there are none.
+  [[nodiscard]] View outer_velocity() const { return outer_velocity_; }
+  /// Parameters are what outer steps count from: as they are now.
+  void set_anchors(const step::Program&);
+  /// What checkpoints hold of trained parameters besides these: the optimizer's states, velocities of outer
+  /// steps, and gradients that wait for the next update. Each is as long as the states.
+  [[nodiscard]] std::vector<std::string> stored_names() const;
+  /// Of delayed updates: keeps what this rank will update by of the gradients that the last step left, which
+  /// was of this kind; none: forgets them. Their sums must be there.
+  void keep_waiting(const step::Program&, std::optional<step::StepKind>);
+  /// Whether such gradients are among what a checkpoint stores; then they are read with the states.
+  bool expect_waiting(const step::Program&, std::span<const std::string> stored);
+  [[nodiscard]] bool is_waiting() const { return is_waiting_; }
+  /// Gives what was read to the first of the two buffers.
+  void restore_waiting(const step::Program&);
   /// This rank's coordinate on the data axis, which says what are its shares.
   [[nodiscard]] int data_rank() const { return data_rank_; }
   /// The step whose update is the first that the states hold; before it they were zeros.
@@ -57,7 +75,7 @@ class Parameters {
   /// The allocations of a device of which ranks reach parts in each other's memory; none on a host.
   [[nodiscard]] std::vector<std::span<std::byte>> shared_memory() const;
 
-  /// Weights and states as they are now, on the host. Wait for the device; until the next call.
+  /// Weights, and what goes by `stored_names`, as they are now, on the host. Wait for the device; until the next call.
   [[nodiscard]] kernels::ConstView weights_on_host() const { return on_host(weights_); }
   [[nodiscard]] std::vector<View> states_on_host() const;
   /// Lets `change` write them there.
@@ -68,7 +86,10 @@ class Parameters {
 
  private:
   [[nodiscard]] View on_host(View) const;
-  [[nodiscard]] const View& vector_of(step::SlotRole) const;
+  [[nodiscard]] const View& vector_of(const step::Slot&) const;
+  /// Calls copy(gradients in that buffer, those that wait) for this rank's part of each bucket.
+  void for_each_waiting(const step::Program&, std::size_t buffer,
+                        const std::function<void(View, View)>& copy);
   /// Draws the basis from (seed, layer, index), where there is one.
   void initialize_basis(const step::Program&, std::uint64_t seed);
 
@@ -85,6 +106,10 @@ class Parameters {
       weight_images_;  ///< the same as far as ranks share it, or their images, in the window
   View pinned_;        ///< the window, beside a device
   std::vector<View> states_;
+  View anchors_, outer_velocity_;
+  memory::HostBuffer waiting_storage_;
+  View waiting_;           ///< gradients
+  bool is_waiting_ = false;  ///< they are part of what is stored
   View residuals_, basis_, loss_scale_;
 };
 

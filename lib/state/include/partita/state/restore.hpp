@@ -16,8 +16,9 @@ namespace partita::state {
 void restore(const std::filesystem::path& folder, const results::Manifest&, const model::ModelSpec&,
              const step::Program&, Parameters&);
 
-/// What codecs carry from step to step. Ranks of the grid that wrote it get each their own; on another grid
-/// each of the ranks that add up a gradient gets an even part of the sum of all. A basis of other rows and
+/// What codecs carry from step to step, and states of the optimizer that data ranks have of their own. Ranks
+/// of the grid that wrote it get each their own; on another grid each of the ranks that add up a gradient
+/// gets an even part of the sum of all residuals, and all get the mean of states. A basis of other rows and
 /// columns, or of another rank, stays as it is. Reads every shard that has some of either. Throws as
 /// `restore`.
 void restore_carried(const std::filesystem::path& folder, const results::Manifest&, const model::ModelSpec&,

@@ -5,6 +5,7 @@
 
 #include "partita/collective/algorithm.hpp"
 #include "partita/kernels/optimizer.hpp"
+#include "partita/step/cadence.hpp"
 #include "partita/step/placement.hpp"
 #include "partita/step/schedule.hpp"
 #include "partita/step/split.hpp"
@@ -24,6 +25,13 @@ struct Norms {
 
 Norms norms_of(const kernels::OptimizerSpec&);
 
+/// Of data ranks, whole numbers above 0: a rank takes its weight's part of the samples of each batch. None:
+/// all take as many.
+using Weights = std::vector<std::int64_t>;
+
+/// The most samples of a batch that a data rank takes.
+std::int64_t largest_share(const topology::GridExtent&, const Weights&, std::int64_t batch);
+
 /// How a model is split: the same for all ranks, and all that a program depends on besides its role.
 /// `plan::choose` makes one.
 struct Plan {
@@ -40,6 +48,8 @@ struct Plan {
   Split split = Split::none;
   Gather gather = Gather::use;
   Compression compression;
+  Cadence cadence;
+  Weights weights;
 };
 
 /// The axes over which the loss sums of a program must be added, those with one rank left out.
@@ -47,6 +57,9 @@ topology::Axis metric_axes(const Plan&);
 
 /// The axes over which the gradients of a layer's parameters must be added, those with one rank left out.
 topology::Axis gradient_axes(const Plan&, int layer);
+
+/// The same where data ranks update by their own gradients: without those along the data axis.
+topology::Axis without_data(const Plan&, topology::Axis);
 
 /// The axes over which the statistics of a layer must be added, those with one rank left out.
 topology::Axis statistics_axes(const Plan&, int layer);

@@ -18,6 +18,7 @@
 #include "partita/kernels/data_type.hpp"
 #include "partita/kernels/shape.hpp"
 #include "partita/model/model.hpp"
+#include "partita/step/cadence.hpp"
 #include "partita/step/conversion.hpp"
 #include "partita/step/schedule.hpp"
 #include "partita/step/split.hpp"
@@ -42,6 +43,7 @@ enum class Kind {
   convert,   ///< the local part of a conversion: slices, pads or keeps
   pack,      ///< source of a conversion into its send buffer
   unpack,    ///< receive buffer (and source) of a conversion into its target
+  average,   ///< weighs parameters for their sum over data ranks; at last the outer step behind it
   encode,    ///< a bucket's gradients into what is sent in their place; at last the sum of a share of them
   decode,    ///< adds up what came of this rank's share of a bucket; at last all gradients, of all messages
   combine,   ///< a chunk's gradients of two neighbours in the fixed tree of the deterministic mode
@@ -91,6 +93,9 @@ enum class SlotRole {
   norm,  ///< or sums of squares
   parameters,
   parameter_gradients,
+  optimizer_state,
+  anchor,          ///< parameters as they were averaged last
+  outer_velocity,  ///< of outer steps
   residual,    ///< what codes did not say of gradients
   basis,       ///< of the next left factors of powersgd
   loss_scale,  ///< what gradients are multiplied by for fp16, and for how many steps none of them was too
@@ -121,6 +126,7 @@ struct Slot {
   Lifetime lifetime = Lifetime::step;
   /// Of parameters and their gradients that live for the run: where it begins in the role's vector of them.
   Elements first{};
+  int state = 0;  ///< of the optimizer's states: which
   /// Whether its memory, or the host's image of it, lies in the window that the ranks of the data axis share.
   bool in_window = false;
   /// Of all parameters of a bucket, gathered for one use: the slot of this rank's share of them.
@@ -156,6 +162,13 @@ struct Coding {
   std::optional<SlotId> left = {}, right = {}, basis = {};
 };
 
+/// What else than the parameters of a bucket has a part when they are averaged: states of the optimizer that
+/// are averaged with them, or begin again; and what outer steps need.
+struct Averaging {
+  std::vector<SlotId> averaged_states, reset_states;
+  std::optional<SlotId> anchor = {}, velocity = {};
+};
+
 /// Trained units whose gradients are reduced (over `axis`) and updated together. Their parameters lie in one
 /// slot, or a rank's share of them; their gradients in another, in the same order.
 struct Bucket {
@@ -184,6 +197,7 @@ struct Bucket {
   /// there is a split or not; none for one rank, and in the deterministic mode, which knows no shares.
   std::optional<SlotId> share_squares = {};
   std::optional<Coding> coding = {};
+  std::optional<Averaging> averaging = {};
 };
 
 /// A part of the parameters of a bucket.
@@ -220,6 +234,7 @@ struct Instruction {
   std::optional<BucketId> bucket = {};
   std::optional<TransferId> transfer = {};
   std::optional<ConversionId> conversion = {};
+  StepKinds in = {};         ///< of the steps that it is in
   bool accumulates = false;  ///< backward parameters: adds to what earlier micro-batches left
   /// Slots. `combine` adds the chunk's part of each that it reads to the one that it writes in its place.
   std::vector<SlotId> reads = {}, writes = {};
@@ -262,6 +277,8 @@ struct Program {
   /// Which cut of a batch comes first: into micro-batches, of which each data rank has a share, as one rank
   /// would take them (where ranks share statistics of a micro-batch), or into the data ranks' shares.
   bool microbatches_first = false;
+  /// Where data ranks have weights, of each those of the ranks before it, then all together.
+  std::vector<std::int64_t> weights_before;
   int chunks = 1;
   base::IdVector<UnitId, Unit> units;  ///< of the role's chunks, in order
   base::IdVector<UnitId, base::IdVector<MicrobatchId, UnitSlots>> tensors;
@@ -287,10 +304,13 @@ struct Program {
   Elements state_count{};     ///< of each state of the optimizer: the shares of all buckets
   Elements gradient_count{};  ///< all slots of gradients lie in a vector of so many
   Compression compression;
+  Cadence cadence;
   Elements residual_count{}, basis_count{};  ///< of the vectors of their slots
+  Elements outer_count{};                    ///< of anchors, and of velocities of outer steps
   std::optional<SlotId> loss_scale_slot = {};
   /// Copies of all gradients. In the deterministic mode every micro-batch is a grain whose gradient is
-  /// written alone and then added up in one binary tree, of which a stack holds the open branches; else 1.
+  /// written alone and then added up in one binary tree, of which a stack holds the open branches. Where
+  /// updates are delayed, steps take turns with two. Else 1.
   int gradient_levels = 1;
   base::IdVector<BucketId, Bucket> buckets;  ///< in the order in which they are complete
   base::IdVector<ChunkId, std::vector<BucketPart>> chunk_gradients;  ///< its parts of the buckets in order
@@ -313,9 +333,16 @@ struct Program {
   }
   /// The samples of micro-batch j of data rank `data`, within a batch of `batch` samples.
   [[nodiscard]] topology::Range microbatch(MicrobatchId j, int data, std::int64_t batch) const {
-    const std::int64_t ranks = grid.data, all = microbatches;
-    return topology::share(microbatches_first ? j.value() * ranks + data : data * all + j.value(),
-                           ranks * all, batch);
+    if (weights_before.empty())
+      return topology::share(microbatches_first ? j.value() * grid.data + data : data * microbatches + j.value(),
+                             std::int64_t{grid.data} * microbatches, batch);
+    const auto rank = static_cast<std::size_t>(data);
+    const std::int64_t before = weights_before[rank], behind = weights_before[rank + 1],
+                       all = weights_before.back();
+    if (microbatches_first)
+      return topology::part(j.value() * all + before, j.value() * all + behind, all * microbatches, batch);
+    const auto first = before * microbatches + j.value() * (behind - before);
+    return topology::part(first, first + behind - before, all * microbatches, batch);
   }
   /// Samples of micro-batch j on all data ranks together, where micro-batches are cut first.
   [[nodiscard]] std::int64_t samples_of_all(MicrobatchId j, std::int64_t batch) const {
@@ -344,11 +371,16 @@ struct Program {
   [[nodiscard]] bool holds_share(const Bucket& bucket) const {
     return bucket.is_split && split == Split::parameter;
   }
+  /// Whether micro-batches are grains.
+  [[nodiscard]] bool adds_in_tree() const { return gradient_levels > 1 && !cadence.is_delayed; }
   /// Whether a tensor lies in a slot of parameters.
   [[nodiscard]] bool holds(SlotId slot, const TensorRange& tensor) const {
     return slots[slot].gathered_from.value_or(slot) == tensor.slot;
   }
 };
+
+/// By transfer: the steps that start it.
+base::IdVector<TransferId, StepKinds> kinds_of_starts(const Program&);
 
 /// "conv1", or "conv1+relu" where the ReLU after it is joined.
 std::string name_of(const Unit&, const model::ModelSpec&);

@@ -28,20 +28,22 @@ std::vector<Piece> updated_pieces(const Program&, int data);
 /// By rank of the grid, what is its own to store.
 std::vector<std::vector<Piece>> owned_pieces(const Roles&);
 
-/// What a codec carries from step to step for a tensor, or a rank's part of one.
+/// What a rank carries from step to step for a tensor, or a rank's part of one, besides what it shares.
 struct CarriedPiece {
   Piece piece;
-  Elements first{}, count{};  ///< within the rank's vector of residuals, or of bases
+  Elements first{}, count{};  ///< within the rank's vector of residuals, of bases, or of a state
   int sharers = 1;            ///< ranks that add up the gradients of the piece
   bool is_own = true;         ///< to store
   /// Whether another rank, which has the same parameters, keeps the same: they do not add up.
   bool is_copy = false;
+  int state = 0;  ///< of the optimizer's states: which
 };
 
 /// By rank of the grid: what codes did not say, of which every rank has its own; and the bases of factors,
-/// which ranks of all data coordinates have alike, and the first of them stores.
+/// which ranks of all data coordinates have alike, and the first of them stores; and the states of the
+/// optimizer where data ranks have their own, those of a tensor one after the other.
 struct Carried {
-  std::vector<std::vector<CarriedPiece>> residuals, bases;
+  std::vector<std::vector<CarriedPiece>> residuals, bases, states;
 };
 Carried carried_by(const Roles&);
 

@@ -14,10 +14,11 @@ struct TrafficOfStep {
   std::set<collective::Algorithm> algorithms;  ///< of all-reduces
 };
 
-/// One step by key (activity train) on `rank` of the grid, for a batch of `batch` samples: calls, payload,
-/// and the bytes and messages of the rounds.
+/// One step of a kind by key (activity train) on `rank` of the grid, for a batch of `batch` samples: calls,
+/// payload, and the bytes and messages of the rounds.
 std::map<collective::TrafficKey, TrafficOfStep> traffic_of_step(const Program&, int rank, std::int64_t batch,
-                                                                const Site& = {});
+                                                                const Site& = {},
+                                                                StepKind = StepKind::synchronous);
 
 /// What a rank sends of the gradients of a step, those of its buckets that have a codec: by the ring, if they
 /// had none, and in their place.

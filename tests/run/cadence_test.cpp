@@ -1,0 +1,467 @@
+/// Steps that are not all alike: delayed updates against the recurrence that they are, local steps against
+/// ranks that one process plays, one after the other; the ledger against what programs say of each kind of
+/// step; restarts, and numbers that are not finite.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <map>
+
+#include "covering_array.hpp"
+#include "partita/data/sampler.hpp"
+#include "partita/execute/executor.hpp"
+#include "partita/results/checkpoint.hpp"
+#include "partita/step/traffic.hpp"
+#include "shared_folder.hpp"
+#include "trained.hpp"
+
+namespace partita::tests {
+namespace {
+
+using kernels::Elements;
+using kernels::OptimizerRule;
+using kernels::View;
+using step::LocalStates;
+using Vector = std::vector<double>;
+
+View view_of(Vector& values) {
+  return {values.data(), kernels::DataType::float64, Elements(std::ssize(values))};
+}
+
+/// Gradients of a whole net on one rank in float64, of any parameters and samples: by what a step of plain
+/// descent at rate 1 takes from them.
+class Gradients {
+ public:
+  Gradients(const Case& c, kernels::Backend& backend)
+      : case_(c),
+        plan_(plan::choose(c.model, {.batch = c.batch})),
+        axes_(alone_on_this_rank(), plan_.grid, step::used_axes(c.model, plan_)),
+        program_(step::build_training_program(c.model, plan_, {}, {.type = backend.type(), .layout = backend.image_layout()})),
+        parameters_(program_, backend.device(), axes_.along(topology::Axis::data), {}),
+        executor_(program_, c.model, backend, axes_, parameters_, {.largest_batch = c.batch}) {
+    parameters_.initialize(program_, c.model, model::Initializer::torch, options_for(c, topology::GridExtent{}).seed);
+  }
+
+  Vector parameters() {
+    const auto values = parameters_.weights_on_host().as<double>();
+    return {values.begin(), values.end()};
+  }
+  /// Of the trained ones, which come first. The sum of losses is divided by the samples.
+  Vector at(const Vector& parameters, std::span<const std::int64_t> samples) {
+    parameters_.edit([&](View all, std::span<const View> states) {
+      std::ranges::copy(parameters, all.as<double>().begin());
+      for (const auto& state : states)
+        std::ranges::fill(state.as<double>(), 0.0);
+    });
+    execute::StepSpans spans;
+    executor_.run({.dataset = &case_.data.train, .indices = samples, .divisor = std::ssize(samples)},
+                  {.learning_rate = 1}, spans);
+    auto after = this->parameters();
+    after.resize(static_cast<std::size_t>(program_.trained_count.value()));
+    for (std::size_t i = 0; i < after.size(); ++i)
+      after[i] = parameters[i] - after[i];
+    return after;
+  }
+  [[nodiscard]] const step::Program& program() const { return program_; }
+
+ private:
+  const Case& case_;
+  step::Plan plan_;
+  comm::Axes axes_;
+  step::Program program_;
+  state::Parameters parameters_;
+  execute::Executor executor_;
+};
+
+/// Parameters with the states of their optimizer, as one rank has them.
+class Player {
+ public:
+  Player(Vector parameters, std::size_t trained, const kernels::OptimizerSpec& optimizer, kernels::Backend& backend)
+      : w(std::move(parameters)), optimizer_(optimizer), backend_(backend), trained_(trained) {
+    states.assign(kernels::states_of(optimizer.rule).size(), Vector(trained));
+  }
+
+  /// The update of this number, from 1.
+  void update(Vector gradient, double rate, std::int64_t number) {
+    if (optimizer_.clip_norm) {
+      const double factor = kernels::clip_factor(norm(gradient), *optimizer_.clip_norm);
+      for (double& g : gradient)
+        g *= factor;
+    }
+    const auto t = static_cast<double>(number);
+    const kernels::StepValues values{.learning_rate = rate,
+                                     .first_correction = 1 - std::pow(optimizer_.beta1, t),
+                                     .second_correction = std::sqrt(1 - std::pow(optimizer_.beta2, t))};
+    double sums[2] = {};
+    std::int64_t non_finite_step = -1;
+    std::vector<View> of_states;
+    for (auto& state : states)
+      of_states.push_back(view_of(state));
+    auto spec = optimizer_;
+    spec.clip_norm.reset();
+    backend_.update(spec, {.step = &values,
+                           .sums = View(sums, kernels::DataType::float64, Elements(2)),
+                           .w = view_of(w).slice(Elements(0), Elements(static_cast<std::int64_t>(trained_))),
+                           .g = view_of(gradient),
+                           .states = of_states,
+                           .non_finite_step = &non_finite_step});
+    ASSERT_EQ(non_finite_step, -1);
+  }
+
+  Vector w;
+  std::vector<Vector> states;
+
+ private:
+  kernels::OptimizerSpec optimizer_;
+  kernels::Backend& backend_;
+  std::size_t trained_;
+};
+
+/// The batches of a training, as `run::Training` takes them.
+std::vector<std::vector<std::int64_t>> batches_of(const Case& c, const Trial& options) {
+  data::Sampler sampler({.samples = c.data.train.samples, .seed = options.seed});
+  std::vector<std::vector<std::int64_t>> batches;
+  const auto n = c.data.train.samples.value();
+  for (std::int64_t epoch = 0; std::ssize(batches) < *options.steps; ++epoch) {
+    const auto order = sampler.order(epoch);
+    for (std::int64_t begin = 0; begin < n && std::ssize(batches) < *options.steps; begin += c.batch) {
+      const auto samples = order.subspan(static_cast<std::size_t>(begin),
+                                         static_cast<std::size_t>(std::min(c.batch, n - begin)));
+      batches.emplace_back(samples.begin(), samples.end());
+    }
+  }
+  return batches;
+}
+std::int64_t steps_of_epoch(const Case& c) { return (c.data.train.samples.value() + c.batch - 1) / c.batch; }
+
+/// From a flat vector to whole tensors.
+Tensors tensors_of(const Gradients& gradients, const model::ModelSpec& model, Vector& w) {
+  const step::Roles roles({}, [&](const topology::Coordinate&) { return gradients.program(); });
+  return state::gather_logical(alone_on_this_rank(), model, view_of(w), step::owned_pieces(roles),
+                               state::Receivers::all);
+}
+
+/// The training of a decomposition ends where `w` is, as far as rounding lets it: measured by how far that is
+/// from `start`.
+void expect_ends_at(const Case& c, const Decomposition& d, kernels::Backend& backend, const Gradients& gradients,
+                    Vector start, Vector w) {
+  EXPECT_LE(largest_drift(c.model, tensors_of(gradients, c.model, start), tensors_of(gradients, c.model, w),
+                          train(c, d, backend)),
+            1e-10)
+      << to_string(d);
+}
+
+/// w(t+1) = w(t) by the gradient of w(t−1), with the rate of the step t−1; and once more at the end.
+void expect_delayed(const Case& c, const Decomposition& d, kernels::Backend& backend) {
+  const auto options = options_for(c, d);
+  Gradients gradients(c, backend);
+  const auto start = gradients.parameters();
+  Player player(start, static_cast<std::size_t>(gradients.program().trained_count.value()), options.optimizer,
+                backend);
+  std::optional<Vector> waiting;
+  std::int64_t step = 0;
+  for (const auto& batch : batches_of(c, options)) {
+    auto fresh = gradients.at(player.w, batch);
+    if (waiting) player.update(*waiting, options.learning_rate.at(step - 1), step);
+    waiting = std::move(fresh);
+    ++step;
+  }
+  player.update(*waiting, options.learning_rate.at(step - 1), step);
+  expect_ends_at(c, d, backend, gradients, start, player.w);
+}
+
+/// Nets whose passes take no sums over samples, and that leave every optimizer but those by norms as it is.
+std::vector<std::size_t> plain_nets() {
+  std::vector<std::size_t> nets;
+  const auto all = cases();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const auto& layers = all[i].model.layers;
+    const bool drops = std::ranges::any_of(
+        layers, [](const auto& layer) { return layer.kind == model::LayerKind::dropout; });
+    if (!all[i].model.takes_statistics() && !drops) nets.push_back(i);
+  }
+  return nets;
+}
+
+std::vector<topology::GridExtent> grids() {
+  const int p = world().size();
+  std::vector<topology::GridExtent> all{{.data = p}};
+  if (p % 2 == 0 && p > 2) {
+    all.push_back({.data = p / 2, .pipeline = 2});
+    all.push_back({.data = p / 2, .tensor = 2});
+  }
+  return all;
+}
+
+/// All of them on two ranks; on more of them, which one core runs in turn, some.
+template <class T>
+std::vector<T> some_of(std::vector<T> all) {
+  const std::size_t one_in = std::getenv("PARTITA_EVERY_CASE") || world().size() == 2 ? 1 : 4;
+  std::vector<T> some;
+  for (std::size_t i = 0; i < all.size(); i += one_in)
+    some.push_back(std::move(all[i]));
+  return some;
+}
+
+TEST(DelayedUpdates, AreTheRecurrence) {
+  const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
+  const auto nets = cases();
+  const auto plain = plain_nets();
+  std::vector<Decomposition> all;
+  for (const auto rule : {OptimizerRule::sgd, OptimizerRule::nesterov, OptimizerRule::adam, OptimizerRule::adamw})
+    for (const auto split : {step::Split::none, step::Split::state, step::Split::gradient})
+      for (const auto& grid : grids())
+        all.push_back({.net = plain[all.size() % plain.size()],
+                       .grid = grid,
+                       .schedule = step::Schedule::one_f_one_b,
+                       .microbatches = grid.pipeline > 1 ? 2 : 1,
+                       .placing = Placing::cheapest,
+                       .rule = rule,
+                       .split = split,
+                       .cadence = {.is_delayed = true}});
+  for (const auto& d : some_of(all))
+    expect_delayed(nets[d.net], d, *backend);
+}
+
+/// Each data rank by itself; what it has of a batch as the program cuts it.
+void expect_local(const Case& c, const Decomposition& d, kernels::Backend& backend) {
+  const auto options = options_for(c, d);
+  const auto& local = d.cadence.local;
+  Gradients gradients(c, backend);
+  const auto start = gradients.parameters();
+  const auto trained = static_cast<std::size_t>(gradients.program().trained_count.value());
+  std::vector<Player> players;
+  for (int r = 0; r < d.grid.data; ++r)
+    players.emplace_back(start, trained, options.optimizer, backend);
+  Vector anchor(start.begin(), start.begin() + static_cast<std::ptrdiff_t>(trained)), velocity(trained);
+  const auto plan = plan::choose(placed(c.model, d.placing), options.split);
+  std::vector<double> since(players.size());
+  const auto batches = batches_of(c, options);
+  for (std::int64_t step = 0; step < std::ssize(batches); ++step) {
+    const auto& batch = batches[static_cast<std::size_t>(step)];
+    const auto of_epoch = step % steps_of_epoch(c);
+    const bool last = of_epoch + 1 == steps_of_epoch(c) || step + 1 == std::ssize(batches);
+    const double rate = options.learning_rate.at(step);
+    if (step < local.start) {
+      const auto gradient = gradients.at(players.front().w, batch);
+      for (auto& player : players)
+        player.update(gradient, rate, step + 1);
+      std::copy_n(players.front().w.begin(), trained, anchor.begin());
+      continue;
+    }
+    for (std::size_t r = 0; r < players.size(); ++r) {
+      const auto share = topology::share(static_cast<int>(r), d.grid.data, std::ssize(batch));
+      const std::span<const std::int64_t> own(batch.begin() + share.begin, batch.begin() + share.end);
+      since[r] += static_cast<double>(own.size());
+      players[r].update(own.empty() ? Vector(trained) : gradients.at(players[r].w, own), rate, step + 1);
+    }
+    if ((of_epoch + 1) % local.period != 0 && !last) continue;
+    double all = 0;
+    for (const double n : since)
+      all += n;
+    const auto mean = [&](const auto& values_of) {
+      Vector sum(trained);
+      for (std::size_t r = 0; r < players.size(); ++r)
+        for (std::size_t i = 0; i < trained; ++i)
+          sum[i] += since[r] / all * values_of(players[r])[i];
+      return sum;
+    };
+    auto w = mean([](Player& p) -> Vector& { return p.w; });
+    for (std::size_t i = 0; i < trained; ++i) {
+      const double moved = anchor[i] - w[i];
+      velocity[i] = local.outer_momentum * velocity[i] + moved;
+      w[i] = anchor[i] -= local.outer_rate * (moved + local.outer_momentum * velocity[i]);
+    }
+    for (std::size_t s = 0; s < players.front().states.size() && local.states != LocalStates::keep; ++s) {
+      auto state = mean([s](Player& p) -> Vector& { return p.states[s]; });
+      if (local.states == LocalStates::reset) state.assign(trained, 0);
+      for (auto& player : players)
+        player.states[s] = state;
+    }
+    for (auto& player : players)
+      std::ranges::copy(w, player.w.begin());
+    std::ranges::fill(since, 0.0);
+  }
+  expect_ends_at(c, d, backend, gradients, start, players.front().w);
+}
+
+TEST(LocalSteps, AreThoseOfRanksThatOneProcessPlays) {
+  const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
+  const auto nets = cases();
+  const auto plain = plain_nets();
+  std::vector<Decomposition> all;
+  for (const auto states : {LocalStates::keep, LocalStates::average, LocalStates::reset})
+    for (const auto rule : {OptimizerRule::sgd, OptimizerRule::nesterov, OptimizerRule::adam})
+      for (const auto& grid : grids()) {
+        const auto turn = all.size();
+        Decomposition d{.net = plain[turn % plain.size()],
+                        .grid = grid,
+                        .schedule = step::Schedule::one_f_one_b,
+                        .microbatches = grid.pipeline > 1 ? 2 : 1,
+                        .placing = Placing::cheapest,
+                        .rule = rule};
+        d.cadence.local = {.period = 1 + static_cast<std::int64_t>(turn % 4),
+                           .start = turn % 3 == 2 ? 3 : 0,
+                           .states = states};
+        if (turn % 2 == 1) d.cadence.local.outer_rate = 0.7, d.cadence.local.outer_momentum = 0.9;
+        all.push_back(d);
+      }
+  for (const auto& d : some_of(all))
+    expect_local(nets[d.net], d, *backend);
+}
+
+/// Each rank's own gradients, averaged at once with their velocities, are those of all.
+TEST(LocalSteps, OfOneStepAreDataParallelism) {
+  const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
+  const auto nets = cases();
+  References references(*backend);
+  for (const auto rule : {OptimizerRule::sgd, OptimizerRule::nesterov})
+    for (const auto net : some_of(plain_nets())) {
+      Decomposition d{.net = net,
+                      .grid = {.data = world().size()},
+                      .schedule = step::Schedule::one_f_one_b,
+                      .microbatches = 1,
+                      .placing = Placing::cheapest,
+                      .rule = rule};
+      if (options_for(nets[net], d).optimizer.clip_norm) continue;  // of own gradients
+      d.cadence.local = {.period = 1, .states = LocalStates::average};
+      const auto& reference = references.of(nets[net], d);
+      EXPECT_LE(largest_drift(nets[net].model, reference.start, reference.end, train(nets[net], d, *backend)), 1e-10)
+          << to_string(d);
+    }
+}
+
+/// On the covering array: replicas are equal to the bit in the end, and the ledger has what programs say.
+TEST(StepsThatDiffer, ExchangeWhatTheProgramSays) {
+  const auto backend = kernels::make_cpu_backend(1);
+  const auto nets = cases();
+  auto all = with_choices_in_turn(pairs_on_all_ranks());
+  if (world().size() > 2) all = thinned(all);
+  for (const auto& d : some_of(with_cadences_in_turn(all))) {
+    const auto& c = nets[d.net];
+    auto ranks = comm::Communicator::world(environment());
+    const auto options = options_for(c, d);
+    const auto model = placed(c.model, d.placing);
+    auto training = training_of(model, options, *backend, ranks, c.data);
+    ASSERT_EQ(training.run({}), run::Outcome::complete) << to_string(d);
+    EXPECT_TRUE(replicas_are_identical(training)) << to_string(d);
+    std::map<collective::TrafficKey, std::pair<std::int64_t, kernels::Bytes>> booked, said;
+    for (const auto& row : ranks.ledger().rows(ranks.rank()))
+      if (row.key.activity == collective::Activity::train)
+        booked[row.key] = {row.counts.calls, row.counts.payload_bytes};
+    const auto add = [&](step::StepKind kind, std::int64_t samples) {
+      for (const auto& [key, row] : step::traffic_of_step(training.program(), ranks.rank(), samples, {}, kind)) {
+        said[key].first += row.counts.calls;
+        said[key].second += row.counts.payload_bytes;
+      }
+    };
+    for (const auto& row : training.steps())
+      add(row.kind, row.samples);
+    if (d.cadence.is_delayed) add(step::drain_of(training.steps().back().kind), c.batch);
+    EXPECT_EQ(booked, said) << to_string(d);
+    std::vector<step::StepKind> taken;
+    for (const auto& row : training.steps())
+      taken.push_back(row.kind);
+    if (d.cadence.is_delayed) taken.push_back(step::drain_of(taken.back()));
+    EXPECT_EQ(taken, step::kinds_of_run(options.split.cadence, *options.steps, steps_of_epoch(c)));
+  }
+}
+
+// Restarts.
+
+constexpr std::int64_t cut = 8;
+
+Tensors train_from(const Case& c, const Decomposition& d, kernels::Backend& backend, std::int64_t steps,
+                   const std::filesystem::path& from, const std::filesystem::path& to, bool ends = true) {
+  auto options = options_for(c, d);
+  options.steps = steps;
+  options.checkpoint = {.dir = to, .every = cut};
+  std::int64_t asked = 0;
+  if (!ends) options.interrupted = [&asked] { return ++asked > 0; };
+  const auto model = placed(c.model, d.placing);
+  auto training = training_of(model, options, backend, world(), c.data);
+  if (!from.empty()) {
+    const auto folder = from / ("step-" + std::to_string(results::list_checkpoints(from).front()));
+    training.restore(folder, results::read_manifest(folder), {});
+  }
+  EXPECT_EQ(training.run({}), ends ? run::Outcome::complete : run::Outcome::interrupted);
+  return training.gather_parameters(state::Receivers::all);
+}
+
+bool equal(const Tensors& a, const Tensors& b) {
+  return std::ranges::equal(a, b, [](const auto& x, const auto& y) { return x.values == y.values; });
+}
+
+std::vector<step::Cadence> cadences() {
+  std::vector<step::Cadence> all{{.is_delayed = true}};
+  for (const auto states : {LocalStates::keep, LocalStates::average, LocalStates::reset})
+    all.push_back({.local = {.period = 4, .states = states}});
+  all.push_back({.local = {.period = 4, .states = LocalStates::average, .outer_rate = 0.7, .outer_momentum = 0.9}});
+  return all;
+}
+
+Decomposition of_cadence(const step::Cadence& cadence, std::size_t net, OptimizerRule rule) {
+  return {.net = net,
+          .grid = {.data = world().size()},
+          .schedule = step::Schedule::one_f_one_b,
+          .microbatches = 1,
+          .placing = Placing::cheapest,
+          .rule = rule,
+          .cadence = cadence};
+}
+
+/// Stopped as soon as somebody asks, which with local steps is when parameters are averaged; gradients that
+/// wait, and the velocities of ranks and of outer steps, are not lost.
+TEST(StepsThatDiffer, GoOnFromACheckpointBitByBit) {
+  const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
+  const auto nets = cases();
+  for (const auto& cadence : cadences())
+    for (const auto rule : {OptimizerRule::sgd, OptimizerRule::adam}) {
+      if (world().size() > 2 && rule == OptimizerRule::adam && !std::getenv("PARTITA_EVERY_CASE")) continue;
+      const auto d = of_cadence(cadence, 1, rule);
+      const SharedFolder folder;
+      const auto whole = train_from(nets[1], d, *backend, 20, {}, {});
+      train_from(nets[1], d, *backend, 20, {}, folder.path(), false);
+      ASSERT_FALSE(results::list_checkpoints(folder.path()).empty()) << to_string(d);
+      const auto halves = train_from(nets[1], d, *backend, 20, folder.path(), {});
+      EXPECT_TRUE(equal(whole, halves)) << to_string(d);
+    }
+}
+
+TEST(StepsThatDiffer, GoOnOnAnotherGrid) {
+  const int p = world().size();
+  if (p % 2 != 0) GTEST_SKIP() << "wants two stages";
+  const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
+  const auto c = cases()[1];
+  for (const auto split : {step::Split::none, step::Split::state}) {
+    auto d = of_cadence({.is_delayed = true}, 1, OptimizerRule::nesterov);
+    d.split = split;
+    const SharedFolder folder;
+    const auto start = train_from(c, d, *backend, 0, {}, {});
+    const auto whole = train_from(c, d, *backend, 20, {}, {});
+    train_from(c, d, *backend, 20, {}, folder.path(), false);
+    d.grid = {.data = p / 2, .pipeline = 2};
+    d.microbatches = 2;
+    const auto other = train_from(c, d, *backend, 20, folder.path(), {});
+    EXPECT_LE(largest_drift(c.model, start, whole, other), 1e-10) << to_string(d);
+  }
+}
+
+/// In a local step one rank alone has gradients that are not finite: it stops updating, and all of them learn
+/// it when parameters are averaged next.
+TEST(StepsThatDiffer, EndOnAllRanksWhereOneIsNotFinite) {
+  const auto backend = kernels::make_cpu_backend(1);
+  const auto c = with_infinite_gradients(1);
+  for (const auto& cadence : cadences()) {
+    auto options = options_for(c, of_cadence(cadence, 4, OptimizerRule::sgd));
+    options.shuffle = false, options.steps = 12;
+    auto training = training_of(c.model, options, *backend, world(), c.data);
+    forget_large_feature(training);
+    EXPECT_EQ(training.run({}), run::Outcome::diverged);
+    EXPECT_LE(std::ssize(training.steps()), 8);
+  }
+}
+
+}  // namespace
+}  // namespace partita::tests
