@@ -2,7 +2,7 @@
 
 Trains a run file on so many ranks (build/release/bin) once in every way and round, interleaved; all have the same seed. Bytes are all that
 crosses between ranks in a step of the whole job, by messages and through windows; memory is the largest of a rank, without the data set.
-Steps and ratios to the first way are medians over the rounds, of medians over the steps of a run. Break-even: over a network that carries
+Steps and ratios to the first way are medians over the rounds, of medians over a run of the mean of eight steps in a row, one period of local steps. Break-even: over a network that carries
 fewer bytes a second from each rank, a codec makes steps shorter. Accuracies are those after each epoch.
 Usage: python3 scripts/compare_synchronisation.py [--config RUN.ini] [--ranks N] [--rounds N] [--epochs N] [-- KEYS…]
 KEYS go to every run, such as --train.optimizer=adam. Wants h5py and numpy.
@@ -30,6 +30,7 @@ ways = {"all-reduce": [], "shares of states": ["--sync.split=state"], "shares of
         "8 local steps, states kept": ["--sync.local.period=8"],
         "8 local steps, states averaged": ["--sync.local.period=8", "--sync.local.states=average"],
         "the same with an outer step": ["--sync.local.period=8", "--sync.local.states=average", "--sync.local.outer-rate=0.7", "--sync.local.outer-momentum=0.9"]}
+period = 8  # steps
 bytes_columns = ("wire_bytes", "window_bytes_read", "window_bytes_written")
 kept_columns = ("parameters", "gradients", "optimizer_state", "codec_state")
 memory_columns = (*kept_columns, "activations", "communication_buffers")
@@ -46,7 +47,8 @@ def result_of(options, keys, folder):
         trained = file["traffic/activity"][:] == b"train"
         figures = dict(zip(file["figures/name"].asstr()[:], file["figures/value"][:]))
         memory = {column: file["memory"][column][:] for column in memory_columns if column in file["memory"]}
-        return {"seconds": float(np.median(file["steps/seconds"][:])),
+        seconds = file["steps/seconds"][:]
+        return {"seconds": float(np.median(seconds[:len(seconds) // period * period].reshape(-1, period).mean(axis=1))),
                 "bytes": sum(int(file["traffic"][column][:][trained].sum()) for column in bytes_columns) // len(file["steps/step"]),
                 "memory": int(max(sum(memory.values()))),
                 "kept": int(max(sum(memory[column] for column in kept_columns if column in memory))),

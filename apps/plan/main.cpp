@@ -38,7 +38,8 @@ int run_main(int argc, const char* const* argv) {
     input.append(plan_app::check_plans_folder(own.write_all, input.options.overwrite));
   const auto& options = input.options;
   if (input.has_work() && !config::cadence_of(options).is_uniform())
-    input.violations.push_back(config::about_cadence(options, "partita-plan, whose bounds are those of steps that are all alike"));
+    input.violations.push_back(
+        config::about_cadence(options, "partita-plan, whose bounds are those of steps that are all alike"));
   if (options.help)
     return std::cout << plan_app::usage() << config::help_text("partita-plan", options.help_topic),
            command_line::success;

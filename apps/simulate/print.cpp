@@ -122,7 +122,9 @@ void print_memory(std::ostream& out, const predict::Subject& subject, const pred
 
 /// Nothing where steps are all alike.
 std::string that_is(const predict::Subject& subject, step::StepKind kind) {
-  return step::different_kinds(subject.split.plan.cadence).size() < 2 ? "" : " that is " + std::string(to_string(kind));
+  return step::different_kinds(subject.split.plan.cadence).size() < 2
+             ? ""
+             : " that is " + std::string(to_string(kind));
 }
 
 /// Where steps differ, the latest of each kind.

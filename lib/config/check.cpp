@@ -49,6 +49,13 @@ step::PipelineOptions pipeline_for(const RunOptions& options, std::int64_t batch
           .warmup = pipeline.warmup};
 }
 
+/// In the deterministic mode one a grain, as far as nobody says another number.
+int training_microbatches(const RunOptions& options, std::int64_t batch) {
+  if (options.train.deterministic && !options.pipeline.microbatches)
+    return std::max(1, options.train.grains / options.grid.data);
+  return pipeline_for(options, batch).microbatches *
+         (options.train.deterministic ? 1 : options.train.accumulate);
+}
 
 /// The divisor of the grains that is nearest to the data ranks.
 int nearest_divisor(int grains, int data) {
@@ -111,14 +118,12 @@ void check_accumulation(const RunOptions& options, std::vector<Violation>& viola
   const std::int64_t most = step::largest_share(options.grid, weights_for(options), options.train.batch),
                      each = pipeline_for(options, options.train.batch).microbatches;
   if (options.train.accumulate > 1 && each * options.train.accumulate > most)
-    violations.push_back({"train.accumulate", number(options.train.accumulate),
-                          "times " + number(each) +
-                              " micro-batches is more than the largest share of the batch on a data rank; the "
-                              "nearest is " +
-                              number(std::max<std::int64_t>(1, most / each))});
-  if (options.train.accumulate > 1 && options.strategy == Strategy::automatic)
-    violations.push_back({"train.accumulate", number(options.train.accumulate),
-                          "excludes strategy=auto, which chooses the micro-batches; the nearest is 1"});
+    violations.push_back(
+        {"train.accumulate", number(options.train.accumulate),
+         "times " + number(each) +
+             " micro-batches is more than the largest share of the batch on a data rank; the "
+             "nearest is " +
+             number(std::max<std::int64_t>(1, most / each))});
 }
 
 void check_chunks(const RunOptions& options, std::vector<Violation>& violations) {
@@ -135,15 +140,38 @@ void check_chunks(const RunOptions& options, std::vector<Violation>& violations)
 
 }  // namespace
 
+namespace {
+
+/// What a search for a split cannot do.
+std::vector<Violation> against_choice(const RunOptions& options) {
+  std::vector<Violation> violations;
+  if (options.train.batch_per_rank)
+    violations.push_back(
+        {"strategy", "auto",
+         "excludes train.batch-per-rank: with every grid it would be another batch; give train.batch"});
+  if (!options.weights.empty())
+    violations.push_back(
+        {"grid.weights", data::to_string(options.weights),
+         "excludes strategy=auto, which chooses how many data ranks there are; the nearest is measured"});
+  if (options.train.accumulate > 1 && !options.train.deterministic)
+    violations.push_back({"train.accumulate", number(options.train.accumulate),
+                          "excludes strategy=auto, which chooses the micro-batches; the nearest is 1"});
+  if (!cadence_of(options).is_uniform())
+    violations.push_back(
+        about_cadence(options, "strategy=auto, whose bounds are those of steps that are all alike"));
+  return violations;
+}
+
+}  // namespace
+
 std::vector<Violation> fit_to_world(RunOptions& options, int world) {
   const bool has_grid = options.data_ranks || options.grid != topology::GridExtent{};
   if (options.strategy != Strategy::none) {
     if (has_grid)
       return {{"strategy", std::string(to_string(options.strategy)),
                "excludes grid keys: it fills in the grid for the number of ranks"}};
-    if (options.strategy == Strategy::automatic && options.train.batch_per_rank)
-      return {{"strategy", "auto",
-               "excludes train.batch-per-rank: with every grid it would be another batch; give train.batch"}};
+    if (options.strategy == Strategy::automatic)
+      if (auto violations = against_choice(options); !violations.empty()) return violations;
     options.grid = plan::grid_of(options.strategy, world, limits_of(options));
     options.data_ranks = options.grid.data;
   }
@@ -170,7 +198,8 @@ step::Cadence cadence_of(const RunOptions& options) {
 base::Violation about_cadence(const RunOptions& options, const std::string& excluded) {
   const auto cadence = cadence_of(options);
   if (cadence.local.is_on())
-    return {"sync.local.period", number(cadence.local.period), "excludes " + excluded + "; the nearest is without it"};
+    return {"sync.local.period", number(cadence.local.period),
+            "excludes " + excluded + "; the nearest is without it"};
   return {"sync.delay", number(options.sync.delay), "excludes " + excluded + "; the nearest is 0"};
 }
 
@@ -187,10 +216,7 @@ step::Compression compression_of(const SyncOptions& sync) {
 /// In the deterministic mode one micro-batch a grain.
 plan::Request training_request(const RunOptions& options) {
   auto pipeline = pipeline_for(options, options.train.batch);
-  if (!options.train.deterministic)
-    pipeline.microbatches *= options.train.accumulate;
-  else if (!options.pipeline.microbatches)
-    pipeline.microbatches = std::max(1, options.train.grains / options.grid.data);
+  pipeline.microbatches = training_microbatches(options, options.train.batch);
   return {.grid = options.grid,
           .batch = options.train.batch,
           .pipeline = pipeline,
@@ -244,18 +270,19 @@ void check_compression(const RunOptions& options, const plan::Request& request,
 }
 
 void check_weights(const RunOptions& options, std::vector<Violation>& violations) {
-  if (options.weights.empty()) return;
-  const auto refuse = [&](const std::string& what) {
-    violations.push_back({"grid.weights", data::to_string(options.weights), what});
+  if (options.weights.empty() && !options.measures_weights) return;
+  const auto refuse = [&](bool is_so, const std::string& what) {
+    const auto value = options.measures_weights ? "measured" : data::to_string(options.weights);
+    if (is_so) violations.push_back({"grid.weights", value, what});
   };
   const auto count = std::ssize(options.weights);
-  if (count != options.grid.data)
-    refuse("are " + number(count) + ", but the data ranks are " + number(options.grid.data) +
-           "; give one for each");
-  if (options.train.deterministic)
-    refuse("exclude train.deterministic=true, whose grains are even shares; the nearest are none");
-  if (options.strategy == Strategy::automatic)
-    refuse("exclude strategy=auto, which chooses how many data ranks there are; the nearest are none");
+  refuse(!options.measures_weights && count != options.grid.data,
+         "are " + number(count) + ", but the data ranks are " + number(options.grid.data) +
+             "; give one for each");
+  refuse(options.train.deterministic,
+         "excludes train.deterministic=true, whose grains are even shares; the nearest is without it");
+  refuse(options.measures_weights && options.automatic.replan,
+         "excludes auto.replan, which changes the whole split; the nearest is without it");
 }
 
 /// Where steps are not all alike.
@@ -270,10 +297,11 @@ void check_cadence(const RunOptions& options, const plan::Request& request,
   refuse(request.grains > 0, "train.deterministic=true, which takes every step as one rank would");
   refuse(request.compression.is_on(), "sync.compress, whose residuals are of the step");
   refuse(is_local && request.split != step::Split::none, "sync.split, whose ranks update shares");
-  refuse(!is_local && request.split == step::Split::parameter, "sync.split=parameter, which gathers before use");
+  refuse(!is_local && request.split == step::Split::parameter,
+         "sync.split=parameter, which gathers before use");
   refuse(options.backend == Backend::cuda, "compute.backend=cuda, which takes steps that are all alike");
-  refuse(options.strategy == Strategy::automatic, "strategy=auto, whose bounds are those of such steps");
-  const auto statistics = std::ranges::find_if(options.model.layers, [](const auto& l) { return l.takes_statistics(); });
+  const auto statistics =
+      std::ranges::find_if(options.model.layers, [](const auto& l) { return l.takes_statistics(); });
   refuse(is_local && statistics != options.model.layers.end(),
          (statistics != options.model.layers.end() ? statistics->name : "") +
              ", whose statistics are of all data ranks: 'frozen' on its line uses running ones");
@@ -439,7 +467,7 @@ std::int64_t nearest_batch(const RunOptions& options, kernels::Samples samples) 
       train.batch = batch;
       const auto sizes = batch_sizes(train, samples);
       if (*std::min_element(sizes.begin(), sizes.end()) >=
-          std::int64_t{2} * pipeline_for(options, batch).microbatches)
+          std::int64_t{2} * training_microbatches(options, batch))
         return batch;
     }
   return 0;
@@ -458,7 +486,7 @@ std::vector<Violation> check_statistics(const RunOptions& options, kernels::Samp
   const auto sizes = batch_sizes(options.train, samples);
   if (first == layers.end() || sizes.empty()) return {};
   const auto smallest = *std::min_element(sizes.begin(), sizes.end());
-  const std::int64_t microbatches = pipeline_for(options, batch).microbatches;
+  const std::int64_t microbatches = training_microbatches(options, batch);
   if (smallest >= 2 * microbatches) return {};
   const std::string why =
       ": " + first->name + " needs two samples in each, of whose values it takes the deviation; ";

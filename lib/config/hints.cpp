@@ -52,8 +52,7 @@ constexpr Synonyms synonyms[] = {
     {"grid.tensor",
      "tp mp model-parallel tensor-parallel tensor-parallel-size tensor-model-parallel-size "
      "model-parallel-size tp-size"},
-    {"pipeline.microbatches",
-     "micro-batches num-microbatches"},
+    {"pipeline.microbatches", "micro-batches num-microbatches"},
     {"train.accumulate",
      "gradient-accumulation-steps accumulation-steps grad-accum grad-accumulation-steps "
      "accumulate-grad-batches"},

@@ -31,10 +31,20 @@ bool has_order(const RunOptions& o) {
 /// Numbers of which only the ratios count mean the same where those are equal.
 Key weights() {
   Key key = channel_numbers(
-      "grid.weights", "of data ranks, each of which takes its part of the samples; default: as many", {0, 1e6, true},
+      "grid.weights",
+      "of data ranks, each of which takes its part of the samples; measured: as fast as each is; default: all alike", {0, 1e6, true},
       [](RunOptions& o) -> auto& { return o.weights; });
+  key.read = [numbers = key.read](RunOptions& o, const std::string& text) {
+    o.measures_weights = text == "measured";
+    const auto wrong = o.measures_weights ? std::string() : numbers(o, text);
+    return wrong.empty() ? wrong : wrong + ", or measured";
+  };
+  key.print = [numbers = key.print](const RunOptions& o) {
+    return o.measures_weights ? std::optional<std::string>("measured") : numbers(o);
+  };
   key.means = [](const RunOptions& o) -> std::optional<std::string> {
     std::string text;
+    if (o.measures_weights) return "measured";
     for (const auto weight : weights_of(o))
       text += (text.empty() ? "" : ",") + std::to_string(weight);
     return text.empty() ? std::nullopt : std::optional(text);

@@ -176,7 +176,9 @@ Work work_of(const Program& program, const Instruction& i, std::int64_t samples)
       return of_code(program, i);
     case Kind::average: {
       const auto values = program.buckets[*i.bucket].count * std::ssize(i.writes);
-      return {.flops = 3 * static_cast<double>(values.value()), .main = bytes_of(program.type, values * 2), .calls = 1};
+      return {.flops = 3 * static_cast<double>(values.value()),
+              .main = bytes_of(program.type, values * 2),
+              .calls = 1};
     }
     case Kind::share:
       return {.main = bytes_of(program.type, program.buckets[*i.bucket].share * 2), .calls = 1};

@@ -89,9 +89,8 @@ void describe_simulation(std::ostream& out, const step::ProgramsByRank& programs
                          const machine::Machine& machine, const step::Site& site,
                          const cost::Execution& execution) {
   const auto steady = step::steady_steps(programs.front()->cadence, 3);
-  const auto simulation =
-      sim::simulate(programs, sim::costs_on(machine, programs, batch, site, execution),
-                    static_cast<int>(steady.kinds.size()), {.steady = steady});
+  const auto simulation = sim::simulate(programs, sim::costs_on(machine, programs, batch, site, execution),
+                                        static_cast<int>(steady.kinds.size()), {.steady = steady});
   out << "\nevent model of a step at " << machine.flops_per_second / 1e9 << " GFLOP/s and "
       << machine.link_bytes_per_second / 1e9 << " GB/s a rank"
       << (machine.parts.empty() ? "" : " (ranks " + text_of_parts(machine, std::ssize(programs)) + ")")

@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <numeric>
 #include <span>
 #include <string>
 #include <tuple>
@@ -14,6 +15,20 @@
 
 namespace partita::job {
 namespace {
+
+/// The median of what this rank takes for the samples of a full batch: of up to twenty steps behind the first
+/// five, or, where there are fewer, of all.
+double seconds_of_samples(const run::Training& training, std::size_t first, std::int64_t batch) {
+  std::vector<double> seconds;
+  for (auto i = first; i < training.steps().size(); ++i) {
+    const auto& s = training.steps()[i].spans;
+    if (training.steps()[i].samples == batch) seconds.push_back(s.load + s.forward + s.backward);
+  }
+  constexpr std::ptrdiff_t cold = 5, most = 20;
+  if (std::ssize(seconds) > cold) seconds.erase(seconds.begin(), seconds.begin() + cold);
+  if (std::ssize(seconds) > most) seconds.resize(most);
+  return seconds.empty() ? 0 : results::median(seconds);
+}
 
 /// Medians of this rank's steps from `first` on that have a full batch, by the rank's number among all: twice
 /// as many numbers as there are ranks, seconds first. The first step of a plan finds caches cold and is left
@@ -56,6 +71,8 @@ std::string name_of(const plan::Split& split) {
   const auto& [grid, pipeline, cut] = std::tie(split.plan.grid, split.plan.pipeline, split.plan.partition);
   auto text = predict::Candidate{.grid = grid, .pipeline = pipeline}.name();
   if (grid.tensor > 1) text += ", placed " + in_runs(plan::words_of(split.model, split.plan.placement));
+  for (std::size_t r = 0; r < split.plan.weights.size(); ++r)
+    text += (r == 0 ? ", weights " : "+") + std::to_string(split.plan.weights[r]);
   if (grid.pipeline == 1) return text;
   for (std::size_t k = 0; k + 1 < cut.size(); ++k)
     text += (k == 0 ? ", chunks of " : "+") + std::to_string(cut[k + 1] - cut[k]);
@@ -66,10 +83,13 @@ std::vector<base::Violation> check_replanning(const Input& input) {
   const auto& options = input.options;
   std::vector<base::Violation> violations;
   const auto refuse = [&](const std::string& why) {
-    violations.push_back({"auto.replan", "true", why + "; the nearest is false"});
+    violations.push_back(
+        options.automatic.replan
+            ? base::Violation{"auto.replan", "true", why + "; the nearest is false"}
+            : base::Violation{"grid.weights", "measured", why + "; the nearest is without it"});
   };
-  if (!options.automatic.replan) return {};
-  if (options.train.batch_per_rank)
+  if (!options.automatic.replan && !options.measures_weights) return {};
+  if (options.automatic.replan && options.train.batch_per_rank)
     refuse("excludes train.batch-per-rank: on another grid it would be another batch; give train.batch");
   if (config::checkpoint_dir(options).empty())
     refuse(
@@ -94,12 +114,76 @@ void Replanner::observe(const run::Training& training) {
   if (!is_asked()) return;
   auto& world = job_.world;
   const auto full = std::min(job_.input.options.train.batch, job_.input.data->train.samples.value());
+  if (job_.input.options.measures_weights) observe_data_ranks(training, full);
   auto numbers = medians_of(training, std::exchange(seen_, training.steps().size()), full, world);
   world.all_reduce(std::span(numbers), comm::Combine::sum, collective::Purpose::metric);
   const auto ranks = numbers.begin() + world.size();
   measured_ = {.seconds = *std::max_element(numbers.begin(), ranks), .busy_seconds = {ranks, numbers.end()}};
   if (!rows_.empty() && std::isnan(rows_.back().after_measured_seconds))
     rows_.back().after_measured_seconds = measured_.seconds;
+}
+
+/// A data rank takes as long as the slowest of its ranks.
+void Replanner::observe_data_ranks(const run::Training& training, std::int64_t batch) {
+  const auto& grid = split_.plan.grid;
+  const auto data = static_cast<std::size_t>(topology::coordinate_of(grid, job_.world.rank()).data);
+  seconds_of_data_ranks_.assign(static_cast<std::size_t>(grid.data), 0);
+  seconds_of_data_ranks_[data] = seconds_of_samples(training, seen_, batch);
+  job_.world.all_reduce(std::span(seconds_of_data_ranks_), comm::Combine::max, collective::Purpose::metric);
+  samples_of_data_ranks_.assign(seconds_of_data_ranks_.size(), 0);
+  for (int rank = 0; rank < grid.data; ++rank)
+    for (const auto j : training.program().microbatch_ids())
+      samples_of_data_ranks_[static_cast<std::size_t>(rank)] +=
+          training.program().microbatch(j, rank, batch).size();
+}
+
+/// Weights with which all data ranks would take as long, if that is shorter by more than a twentieth. One
+/// that had no samples counts as fast as the others are on average.
+std::optional<std::pair<plan::Split, double>> Replanner::balanced() const {
+  std::vector<double> speed;
+  double sum = 0, known = 0, now = 0;
+  std::int64_t batch = 0;
+  for (std::size_t r = 0; r < seconds_of_data_ranks_.size(); ++r) {
+    const double seconds = seconds_of_data_ranks_[r];
+    const auto samples = samples_of_data_ranks_[r];
+    speed.push_back(seconds > 0 && samples > 0 ? static_cast<double>(samples) / seconds : 0);
+    sum += speed.back(), known += speed.back() > 0 ? 1 : 0, now = std::max(now, seconds), batch += samples;
+  }
+  if (known == 0) return {};
+  for (auto& one : speed)
+    if (one == 0) one = sum / known;
+  const double fastest = *std::ranges::max_element(speed);
+  const double then = static_cast<double>(batch) / std::accumulate(speed.begin(), speed.end(), 0.0);
+  constexpr double worth_it = 0.05, finest = 1000;
+  if (then > (1 - worth_it) * now) return {};
+  auto options = job_.input.options;
+  options.strategy = config::Strategy::none;
+  options.weights.clear();
+  for (const double one : speed)
+    options.weights.push_back(std::max(1.0, std::round(finest * one / fastest)));
+  options.measures_weights = false;
+  std::vector<base::Violation> violations;
+  auto split = config::split_for_training(options, job_.input.machine, violations);
+  if (!split || !violations.empty()) return {};
+  return std::pair(std::move(*split), measured_.seconds - now + then);
+}
+
+bool Replanner::leaves_for_weights(const run::Training& training) {
+  better_ = balanced();
+  if (!are_agreed(better_ ? name_of(better_->first) : "")) better_.reset();
+  if (!better_) return false;
+  rows_.push_back({.step = training.progress().step,
+                   .before = name_of(split_),
+                   .after = name_of(better_->first),
+                   .expected_seconds = measured_.seconds,
+                   .measured_seconds = measured_.seconds,
+                   .before_predicted_seconds = measured_.seconds,
+                   .after_predicted_seconds = better_->second});
+  if (job_.world.rank() == 0)
+    job_.messages << "from step " << rows_.back().step << " on: a step took " << measured_.seconds * 1e3
+                  << " ms; with " << rows_.back().after << " it is to take " << better_->second * 1e3 << " ms"
+                  << std::endl;
+  return true;
 }
 
 std::optional<std::pair<plan::Split, double>> Replanner::first_possible(const predict::Replan& replan) const {
@@ -128,6 +212,7 @@ bool Replanner::are_agreed(const std::string& decision) const {
 bool Replanner::leaves(const run::Training& training) {
   const auto& input = job_.input;
   if (!is_asked() || measured_.seconds == 0) return false;
+  if (input.options.measures_weights) return leaves_for_weights(training);
   if (!expected_) expected_ = predicted_seconds();
   const bool departs =
       predict::departs(measured_.seconds, *expected_, input.options.automatic.replan_threshold);

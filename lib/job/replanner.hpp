@@ -30,7 +30,12 @@ class Replanner {
   [[nodiscard]] const std::vector<results::ReplanRow>& rows() const { return rows_; }
 
  private:
-  [[nodiscard]] bool is_asked() const { return job_.input.options.automatic.replan; }
+  [[nodiscard]] bool is_asked() const {
+    return job_.input.options.automatic.replan || job_.input.options.measures_weights;
+  }
+  void observe_data_ranks(const run::Training&, std::int64_t batch);
+  [[nodiscard]] std::optional<std::pair<plan::Split, double>> balanced() const;
+  bool leaves_for_weights(const run::Training&);
   [[nodiscard]] double predicted_seconds() const;
   /// The best of the splits that this job can run.
   /// Whether all ranks decided the same: their searches may differ by rounding where their cores do.
@@ -41,9 +46,11 @@ class Replanner {
 
   const Job& job_;
   plan::Split split_;
-  std::optional<double> expected_;  ///< seconds of a step
-  std::size_t seen_ = 0;            ///< steps of the training
-  predict::MeasuredStep measured_;  ///< in the epoch that is over
+  std::optional<double> expected_;             ///< seconds of a step
+  std::size_t seen_ = 0;                       ///< steps of the training
+  predict::MeasuredStep measured_;             ///< in the epoch that is over
+  std::vector<double> seconds_of_data_ranks_;  ///< for their samples of a batch, then
+  std::vector<std::int64_t> samples_of_data_ranks_;
   /// A split, and the seconds of a step that are predicted of it.
   std::optional<std::pair<plan::Split, double>> better_;
   std::vector<results::ReplanRow> rows_;

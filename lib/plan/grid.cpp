@@ -63,7 +63,8 @@ int default_microbatches(const topology::GridExtent& grid, std::int64_t batch) {
 
 int default_microbatches(const topology::GridExtent& grid, const step::Weights& weights, std::int64_t batch) {
   if (grid.pipeline == 1) return 1;
-  return static_cast<int>(std::min(std::int64_t{4} * grid.pipeline, step::largest_share(grid, weights, batch)));
+  return static_cast<int>(
+      std::min(std::int64_t{4} * grid.pipeline, step::largest_share(grid, weights, batch)));
 }
 
 }  // namespace partita::plan

@@ -27,7 +27,8 @@ std::vector<Paces> paces_of_stages(const topology::GridExtent& grid, const machi
 
 /// What is cut for a batch of the whole grid.
 Cut cut_of(const topology::GridExtent& grid, const step::PipelineOptions& pipeline,
-           const step::Weights& weights, std::int64_t batch, const machine::Machine& machine, const std::map<int, double>& speed) {
+           const step::Weights& weights, std::int64_t batch, const machine::Machine& machine,
+           const std::map<int, double>& speed) {
   const auto samples = step::largest_share(grid, weights, batch);
   return {.stages = grid.pipeline,
           .chunks_of_stage = pipeline.chunks,
@@ -69,12 +70,12 @@ step::Plan choose(const model::ModelSpec& model, const Request& request, const C
                   .weights = request.weights};
   if (!shares_parameters(model, plan)) plan.split = step::Split::none, plan.compression = {};
   if (request.grid.data == 1) plan.cadence.local = {};  // a mean of one
-  plan.partition =
-      chosen.partition != nullptr
-          ? *chosen.partition
-          : partition(model, plan.placement,
-                      cut_of(request.grid, request.pipeline, request.weights, request.batch, machine, request.speed), machine,
-                      violations);
+  plan.partition = chosen.partition != nullptr
+                       ? *chosen.partition
+                       : partition(model, plan.placement,
+                                   cut_of(request.grid, request.pipeline, request.weights, request.batch,
+                                          machine, request.speed),
+                                   machine, violations);
   return plan;
 }
 
@@ -90,7 +91,8 @@ std::vector<step::Partition> partitions_of(const Split& split, const std::map<in
   const auto& plan = split.plan;
   std::vector<base::Violation> none;
   return partitions(split.model, plan.placement,
-                    cut_of(plan.grid, plan.pipeline, plan.weights, split.batch, machine, speed), machine, most, none);
+                    cut_of(plan.grid, plan.pipeline, plan.weights, split.batch, machine, speed), machine,
+                    most, none);
 }
 
 }  // namespace partita::plan

@@ -12,7 +12,8 @@ kernels::Bytes checkpoint_bytes(const Subject& subject) {
   const auto& [local, is_delayed] = subject.split.plan.cadence;
   const auto of_rule = std::ssize(kernels::states_of(subject.optimizer));
   auto states = of_rule + (is_delayed ? 1 : 0) + (local.has_outer_step() ? 1 : 0);
-  if (local.is_on() && local.states == step::LocalStates::keep) states += of_rule * subject.split.plan.grid.data;
+  if (local.is_on() && local.states == step::LocalStates::keep)
+    states += of_rule * subject.split.plan.grid.data;
   kernels::Bytes bytes{};
   for (const auto& layer : subject.split.model.layers)
     for (const auto& parameter : layer.parameters())

@@ -164,7 +164,8 @@ BasisShares bases_of(const Subject& subject, const step::Roles& roles, const mac
       const cost::ProgramTimes of_program(times.of_part(ranks.part), program, batch);
       const auto usual = step::kinds_by_use(program.cadence).front();
       for (const auto& instruction : program.instructions) {
-        if (instruction.kind == Kind::start || instruction.kind == Kind::wait || !instruction.in.has(usual)) continue;
+        if (instruction.kind == Kind::start || instruction.kind == Kind::wait || !instruction.in.has(usual))
+          continue;
         const auto samples = program.samples_of(instruction.microbatch, ranks.first, batch);
         const auto [time, basis] = of_program.of(instruction, samples);
         const double seconds = ranks.count * seconds_of(time);

@@ -43,7 +43,8 @@ void turn_kernels(Machine& m, double factor, const auto& wanted) {
 
 /// Kernels that do little more than to read and write.
 bool moves_data(std::string_view kernel) {
-  return kernel == "load" || kernel == "update" || kernel == "combine" || kernel == "norm" || kernel == "average";
+  return kernel == "load" || kernel == "update" || kernel == "combine" || kernel == "norm" ||
+         kernel == "average";
 }
 
 void compute_speed(Machine& machine, double factor) {

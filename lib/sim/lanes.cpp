@@ -48,7 +48,10 @@ std::vector<std::vector<int>> ranks_by_stage(const topology::GridExtent& grid) {
 
 Lanes::Lanes(const Skeletons& skeletons, const Costs& costs, std::vector<std::vector<int>> ranks,
              const ExchangeByGroup& exchanges, const std::vector<int>& spans_of)
-    : skeletons_(skeletons), costs_(costs), stages_(ranks.size()), exchanges_(exchanges),
+    : skeletons_(skeletons),
+      costs_(costs),
+      stages_(ranks.size()),
+      exchanges_(exchanges),
       walk_(skeletons.by_stage, *skeletons.counterparts) {
   for (std::size_t s = 0; s < ranks.size(); ++s) {
     auto& stage = stages_[s];

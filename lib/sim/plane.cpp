@@ -56,7 +56,8 @@ GridSimulation::GridSimulation(const step::ProgramsByRank& programs, const Costs
     by_group_.push_back(groups[group].complete ? exchanges_.of(skeletons_.sides(group)) : nullptr);
 }
 
-Simulation GridSimulation::plane(const std::vector<step::StepKind>& kinds, const std::vector<int>& spans_of) const {
+Simulation GridSimulation::plane(const std::vector<step::StepKind>& kinds,
+                                 const std::vector<int>& spans_of) const {
   const auto ranks = ranks_by_stage(programs_.front()->grid);
   Lanes lanes(skeletons_, costs_, ranks, by_group_, spans_of);
   Simulation simulation{.depth = Depth::plane, .left_out = known_to_events_alone(costs_)};
@@ -71,7 +72,8 @@ Simulation GridSimulation::plane(const std::vector<step::StepKind>& kinds, const
   return simulation;
 }
 
-Simulation GridSimulation::unshared(const std::vector<step::StepKind>& kinds, const std::vector<int>& spans_of) const {
+Simulation GridSimulation::unshared(const std::vector<step::StepKind>& kinds,
+                                    const std::vector<int>& spans_of) const {
   const auto classes = classes_of(*costs_.setting, by_group_, most_classes_, false);
   if (!classes) return plane(kinds, spans_of);
   std::map<const Exchange*, std::shared_ptr<const Exchange>> known;
@@ -100,7 +102,8 @@ Simulation GridSimulation::unshared(const std::vector<step::StepKind>& kinds, co
           .class_of = classes->class_of};
 }
 
-std::optional<Simulation> GridSimulation::shared(const std::vector<step::StepKind>& kinds, const std::vector<int>& spans_of) const {
+std::optional<Simulation> GridSimulation::shared(const std::vector<step::StepKind>& kinds,
+                                                 const std::vector<int>& spans_of) const {
   const auto& machine = *costs_.setting->machine;
   if (costs_.any_polls() && !takes_time(machine)) return {};
   const auto classes = classes_of(*costs_.setting, by_group_, most_classes_, machine.messages_meet());

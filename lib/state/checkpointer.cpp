@@ -188,8 +188,8 @@ base::Sliced Checkpointer::write(results::TrainingProgress progress, std::vector
   try {
     if (!copied.owned.empty() || !copied.carried.empty()) {
       const auto folder = make_checkpoint_folder(options_.dir, progress.step);
-      for (auto part = results::write_shard(folder, world_.rank(), parameters_.stored_names(), std::move(copied.owned),
-                                            std::move(copied.carried), shard);
+      for (auto part = results::write_shard(folder, world_.rank(), parameters_.stored_names(),
+                                            std::move(copied.owned), std::move(copied.carried), shard);
            !part.advance();)
         co_yield base::next_slice;
     }

@@ -58,9 +58,8 @@ class Gatherer {
       counts_.emplace_back(static_cast<std::size_t>(c.count.value()));
     }
     const auto of_files = by_file(stored), wanted = wanted_by_rank(carried, model);
-    same_ranks_ = std::ranges::equal(of_files, wanted, [](const auto& a, const auto& b) {
-      return std::ranges::equal(a, b, same_part);
-    });
+    same_ranks_ = std::ranges::equal(
+        of_files, wanted, [](const auto& a, const auto& b) { return std::ranges::equal(a, b, same_part); });
     if (!same_ranks_ || mine_.empty()) return;
     const auto before = std::ranges::count_if(carried.begin(), carried.begin() + rank,
                                               [](const auto& of_rank) { return !of_rank.empty(); });
@@ -95,8 +94,8 @@ class Gatherer {
                end_column = std::min(piece.first_column + piece.columns, block.first_column + block.columns);
     for (std::int64_t row = first_row; row < end_row; ++row)
       for (std::int64_t column = first_column; column < end_column; ++column) {
-        const auto at = static_cast<std::size_t>((row - piece.first_row) * piece.columns + column -
-                                                 piece.first_column);
+        const auto at =
+            static_cast<std::size_t>((row - piece.first_row) * piece.columns + column - piece.first_column);
         sums_[i][at] +=
             value_at(from.values, (row - block.first_row) * block.columns + column - block.first_column);
         ++counts_[i][at];

@@ -68,7 +68,9 @@ std::vector<Axis> used_axes(const model::ModelSpec& model, const Plan& plan) {
     for (int l = 0; l < static_cast<int>(model.layers.size()); ++l) {
       const auto& layer = model.layers[static_cast<std::size_t>(l)];
       if (layer.is_trained() && gradient_axes(plan, l) == axis) return true;
-      if (is_local && layer.is_trained() && without_data(plan, gradient_axes(plan, l)) == axis && axis != Axis::none) return true;
+      if (is_local && layer.is_trained() && without_data(plan, gradient_axes(plan, l)) == axis &&
+          axis != Axis::none)
+        return true;
       if (layer.takes_statistics() && statistics_axes(plan, l) == axis) return true;
     }
     return false;

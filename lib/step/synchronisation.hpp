@@ -33,9 +33,10 @@ class Synchronisation {
   virtual void end_step() = 0;
 };
 
-/// Unless the plan's cadence says otherwise, every step ends with the parameters that one rank with all samples would have: gradients are added up as
-/// soon as they are complete, beside what is still computed, and each bucket is updated once it is whole; of
-/// a bucket that is split each rank updates its share, and tells the others.
+/// Unless the plan's cadence says otherwise, every step ends with the parameters that one rank with all
+/// samples would have: gradients are added up as soon as they are complete, beside what is still computed,
+/// and each bucket is updated once it is whole; of a bucket that is split each rank updates its share, and
+/// tells the others.
 ///
 /// Delayed, a step waits for the gradients of the one before, and updates by these. In local steps the sums
 /// are those of the ranks of one data coordinate.

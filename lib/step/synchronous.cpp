@@ -34,7 +34,8 @@ std::vector<Sum> sums_of(const Cadence& cadence) {
             {.begun = {odd}, .used = {even, drain_second}, .buffer = 1}};
   if (!cadence.local.is_on()) return {{}};
   constexpr StepKinds own{local, averaging};
-  return {{.begun = {synchronous}, .used = {synchronous}}, {.begun = own, .used = own, .is_of_data_rank = true}};
+  return {{.begun = {synchronous}, .used = {synchronous}},
+          {.begun = own, .used = own, .is_of_data_rank = true}};
 }
 
 /// Steps that update, each with the slot of the gradients that it does so by.
@@ -197,8 +198,10 @@ class Synchronous : public Synchronisation {
                 .writes = {squares}});
       });
     }
-    finish(begin(
-        {.operation = Operation::all_gather, .axis = norm_axes(a_.plan), .purpose = Purpose::norm, .slot = squares}));
+    finish(begin({.operation = Operation::all_gather,
+                  .axis = norm_axes(a_.plan),
+                  .purpose = Purpose::norm,
+                  .slot = squares}));
     Instruction finish{
         .kind = Kind::norm, .phase = Phase::finish, .reads = {squares}, .writes = {*a_.program.scale_slot}};
     if (const auto loss_scale = a_.program.loss_scale_slot) {
@@ -229,10 +232,8 @@ class Synchronous : public Synchronisation {
       a_.add(std::move(statistics));
     });
     if (bucket.is_split)
-      finish(begin({.operation = Operation::all_gather,
-                    .axis = bucket.axis,
-                    .purpose = Purpose::norm,
-                    .slot = sums}));
+      finish(begin(
+          {.operation = Operation::all_gather, .axis = bucket.axis, .purpose = Purpose::norm, .slot = sums}));
     for_each_update(bucket, [&](SlotId gradients) {
       auto whole = update_by(gradients);
       whole.phase = Phase::finish;

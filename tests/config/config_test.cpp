@@ -48,7 +48,7 @@ TEST(Config, UnknownKeysAreHintedAtByMeaning) {
                                                        {"np", "mpiexec -n RANKS"},
                                                        {"nproc_per_node", "mpiexec -n RANKS"},
                                                        {"pretrained", "load-model?"},
-                                                       {"grad-accum", "pipeline.microbatches?"},
+                                                       {"grad-accum", "train.accumulate?"},
                                                        {"momentun", "mean train.momentum?"},
                                                        {"optim", "train.optimizer?"},
                                                        {"betas", "train.beta1 or train.beta2?"},

@@ -37,10 +37,12 @@ class Gradients {
       : case_(c),
         plan_(plan::choose(c.model, {.batch = c.batch})),
         axes_(alone_on_this_rank(), plan_.grid, step::used_axes(c.model, plan_)),
-        program_(step::build_training_program(c.model, plan_, {}, {.type = backend.type(), .layout = backend.image_layout()})),
+        program_(step::build_training_program(c.model, plan_, {},
+                                              {.type = backend.type(), .layout = backend.image_layout()})),
         parameters_(program_, backend.device(), axes_.along(topology::Axis::data), {}),
         executor_(program_, c.model, backend, axes_, parameters_, {.largest_batch = c.batch}) {
-    parameters_.initialize(program_, c.model, model::Initializer::torch, options_for(c, topology::GridExtent{}).seed);
+    parameters_.initialize(program_, c.model, model::Initializer::torch,
+                           options_for(c, topology::GridExtent{}).seed);
   }
 
   Vector parameters() {
@@ -77,7 +79,8 @@ class Gradients {
 /// Parameters with the states of their optimizer, as one rank has them.
 class Player {
  public:
-  Player(Vector parameters, std::size_t trained, const kernels::OptimizerSpec& optimizer, kernels::Backend& backend)
+  Player(Vector parameters, std::size_t trained, const kernels::OptimizerSpec& optimizer,
+         kernels::Backend& backend)
       : w(std::move(parameters)), optimizer_(optimizer), backend_(backend), trained_(trained) {
     states.assign(kernels::states_of(optimizer.rule).size(), Vector(trained));
   }
@@ -144,8 +147,8 @@ Tensors tensors_of(const Gradients& gradients, const model::ModelSpec& model, Ve
 
 /// The training of a decomposition ends where `w` is, as far as rounding lets it: measured by how far that is
 /// from `start`.
-void expect_ends_at(const Case& c, const Decomposition& d, kernels::Backend& backend, const Gradients& gradients,
-                    Vector start, Vector w) {
+void expect_ends_at(const Case& c, const Decomposition& d, kernels::Backend& backend,
+                    const Gradients& gradients, Vector start, Vector w) {
   EXPECT_LE(largest_drift(c.model, tensors_of(gradients, c.model, start), tensors_of(gradients, c.model, w),
                           train(c, d, backend)),
             1e-10)
@@ -209,7 +212,8 @@ TEST(DelayedUpdates, AreTheRecurrence) {
   const auto nets = cases();
   const auto plain = plain_nets();
   std::vector<Decomposition> all;
-  for (const auto rule : {OptimizerRule::sgd, OptimizerRule::nesterov, OptimizerRule::adam, OptimizerRule::adamw})
+  for (const auto rule :
+       {OptimizerRule::sgd, OptimizerRule::nesterov, OptimizerRule::adam, OptimizerRule::adamw})
     for (const auto split : {step::Split::none, step::Split::state, step::Split::gradient})
       for (const auto& grid : grids())
         all.push_back({.net = plain[all.size() % plain.size()],
@@ -327,7 +331,8 @@ TEST(LocalSteps, OfOneStepAreDataParallelism) {
       if (options_for(nets[net], d).optimizer.clip_norm) continue;  // of own gradients
       d.cadence.local = {.period = 1, .states = LocalStates::average};
       const auto& reference = references.of(nets[net], d);
-      EXPECT_LE(largest_drift(nets[net].model, reference.start, reference.end, train(nets[net], d, *backend)), 1e-10)
+      EXPECT_LE(largest_drift(nets[net].model, reference.start, reference.end, train(nets[net], d, *backend)),
+                1e-10)
           << to_string(d);
     }
 }
@@ -351,7 +356,8 @@ TEST(StepsThatDiffer, ExchangeWhatTheProgramSays) {
       if (row.key.activity == collective::Activity::train)
         booked[row.key] = {row.counts.calls, row.counts.payload_bytes};
     const auto add = [&](step::StepKind kind, std::int64_t samples) {
-      for (const auto& [key, row] : step::traffic_of_step(training.program(), ranks.rank(), samples, {}, kind)) {
+      for (const auto& [key, row] :
+           step::traffic_of_step(training.program(), ranks.rank(), samples, {}, kind)) {
         said[key].first += row.counts.calls;
         said[key].second += row.counts.payload_bytes;
       }
@@ -397,7 +403,8 @@ std::vector<step::Cadence> cadences() {
   std::vector<step::Cadence> all{{.is_delayed = true}};
   for (const auto states : {LocalStates::keep, LocalStates::average, LocalStates::reset})
     all.push_back({.local = {.period = 4, .states = states}});
-  all.push_back({.local = {.period = 4, .states = LocalStates::average, .outer_rate = 0.7, .outer_momentum = 0.9}});
+  all.push_back(
+      {.local = {.period = 4, .states = LocalStates::average, .outer_rate = 0.7, .outer_momentum = 0.9}});
   return all;
 }
 

@@ -57,8 +57,8 @@ class Harness {
   }
   execute::StepSpans step(std::span<const std::int64_t> indices, std::int64_t divisor) {
     execute::StepSpans spans;
-    const auto kind =
-        kind_of(plan_.cadence, {.step = since_, .step_of_epoch = since_, .is_last = false, .before = waiting_});
+    const auto kind = kind_of(
+        plan_.cadence, {.step = since_, .step_of_epoch = since_, .is_last = false, .before = waiting_});
     ++since_;
     if (plan_.cadence.is_delayed) waiting_ = kind;
     kinds_.push_back(kind);

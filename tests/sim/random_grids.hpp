@@ -89,7 +89,8 @@ class GridDraw {
     draw_cadence(g);
     if (g.request.grains == 0 && seed_ % 5 == 2)
       for (int rank = 0; rank < g.chain.grid.data; ++rank)
-        g.request.weights.push_back(1 + static_cast<std::int64_t>((seed_ + 3 * static_cast<std::uint64_t>(rank)) % 7));
+        g.request.weights.push_back(
+            1 + static_cast<std::int64_t>((seed_ + 3 * static_cast<std::uint64_t>(rank)) % 7));
   }
 
   /// One in two of those that have neither grains nor codecs, by the seed alone.
@@ -101,7 +102,8 @@ class GridDraw {
       if (g.request.split == step::Split::parameter) g.request.split = step::Split::state;
       return;
     }
-    const bool takes_statistics = std::ranges::any_of(g.chain.model.layers, [](const auto& l) { return l.takes_statistics(); });
+    const bool takes_statistics =
+        std::ranges::any_of(g.chain.model.layers, [](const auto& l) { return l.takes_statistics(); });
     if (takes_statistics) return;
     g.request.split = step::Split::none;
     g.request.cadence.local = {.period = 1 + static_cast<std::int64_t>(seed_ / 4 % 3),

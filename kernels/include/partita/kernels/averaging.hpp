@@ -9,9 +9,9 @@ namespace partita::kernels {
 /// w ← factor · w.
 void scale(View w, double factor);
 
-/// With d = anchor − w, by which a mean w left what was averaged last: u ← µu + d; anchor ← anchor − η(d + µu);
-/// w ← anchor. All [n]. Source: Wang et al. 2020, SlowMo, arXiv:1910.00643, with Nesterov's momentum as in
-/// DiLoCo (Douillard et al. 2023, arXiv:2311.08105).
+/// With d = anchor − w, by which a mean w left what was averaged last: u ← µu + d; anchor ← anchor − η(d +
+/// µu); w ← anchor. All [n]. Source: Wang et al. 2020, SlowMo, arXiv:1910.00643, with Nesterov's momentum as
+/// in DiLoCo (Douillard et al. 2023, arXiv:2311.08105).
 void outer_step(View w, View anchor, View velocity, double rate, double momentum);
 
 }  // namespace partita::kernels

@@ -43,7 +43,7 @@ struct TrainOptions {
   std::uint64_t seed = 1;
   Precision precision = Precision::fp32;
   bool shuffle = true;
-  int accumulate = 1;  ///< as many times the micro-batches
+  int accumulate = 1;          ///< as many times the micro-batches
   bool deterministic = false;  ///< the same bits on any number of data ranks and stages
   int grains = 8;              ///< of the deterministic mode
   std::optional<double> target_accuracy;
@@ -99,7 +99,7 @@ struct SyncOptions {
   step::Gather gather = step::Gather::use;
   step::Compression compression;  ///< `residuals` as `error_feedback` says
   ErrorFeedback error_feedback = ErrorFeedback::automatic;
-  int delay = 0;  ///< steps
+  int delay = 0;                             ///< steps
   std::optional<std::int64_t> local_period;  ///< none: no local steps
   step::LocalSteps local;                    ///< but for `period`, and what follows from the optimizer
   collective::Algorithm algorithm = collective::Algorithm::automatic;
@@ -118,7 +118,8 @@ struct RunOptions {
   std::string virtual_clock_hash;       ///< of the content of `virtual_clock`, once it was read
   std::optional<int> data_ranks;        ///< by default what the other axes leave of the world
   topology::GridExtent grid;
-  std::vector<double> weights;  ///< of data ranks; none: all alike
+  std::vector<double> weights;    ///< of data ranks; none: all alike
+  bool measures_weights = false;  ///< after each epoch, from equal ones on
   model::ModelText model_text;
   model::ModelSpec model;
   model::Initializer init = model::Initializer::torch;

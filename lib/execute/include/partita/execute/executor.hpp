@@ -107,10 +107,10 @@ class Executor {
   /// Collective over the axes.
   void prepare(std::int64_t batch) { bind(batch); }
 
-  /// One pass over the program's instructions of one kind of steps, on the job's clock: where that is virtual, instructions take what the machine
-  /// says. Returns the loss sums: of the whole batch when the program reduces them, of
-  /// what this rank has of it otherwise. `values` are of this step; updates and dropout read them. Collective
-  /// over the axes when it runs a batch of a new size.
+  /// One pass over the program's instructions of one kind of steps, on the job's clock: where that is
+  /// virtual, instructions take what the machine says. Returns the loss sums: of the whole batch when the
+  /// program reduces them, of what this rank has of it otherwise. `values` are of this step; updates and
+  /// dropout read them. Collective over the axes when it runs a batch of a new size.
   kernels::LossSums run(const Batch&, const kernels::StepValues& values, StepSpans&,
                         step::StepKind = step::StepKind::synchronous);
   /// Waits for what the last step started for the next one, which finds it done. Collective over the axes.

@@ -19,8 +19,8 @@ results::RunRecord begin_record(const Input&, const std::string& command_line);
 /// nothing is trained. Collective over the world; complete on rank 0.
 results::RunRecord begin_record(const Job&, kernels::Backend&, int threads);
 
-/// By which algorithms gradients, or parameters that are averaged, are reduced: "window", or "recursive-doubling+window" where buckets differ;
-/// by what codec, where none reduces them.
+/// By which algorithms gradients, or parameters that are averaged, are reduced: "window", or
+/// "recursive-doubling+window" where buckets differ; by what codec, where none reduces them.
 std::string gradient_algorithms(const std::vector<results::ReductionRow>&, kernels::Codec);
 
 /// A row of `/timeline`; its seconds count from `origin`, its flow is the span's.

@@ -63,7 +63,8 @@ struct RolePart {
 /// Of the role that has this program, for each part of the machine that any of its ranks is.
 std::vector<RolePart> parts_of(const step::Program&, const machine::Machine&);
 
-/// What a rank computes and copies in a step, of those of which there are most; starts and waits are left out.
+/// What a rank computes and copies in a step, of those of which there are most; starts and waits are left
+/// out.
 machine::Picoseconds computing_time(const sim::Costs&, const step::Program&, int rank);
 
 /// Simulates `steps` steps, at least three, of `batch` samples. Instructions have spans on every rank where
@@ -104,7 +105,6 @@ struct StepOfRun {
 using StepCounts = std::map<StepOfRun, std::int64_t>;
 
 /// What every rank exchanges in so many steps of each.
-std::vector<collective::TrafficRow> traffic_of(const Subject&, const step::Roles&,
-                                               const StepCounts&);
+std::vector<collective::TrafficRow> traffic_of(const Subject&, const step::Roles&, const StepCounts&);
 
 }  // namespace partita::predict

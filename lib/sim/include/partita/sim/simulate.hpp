@@ -63,7 +63,7 @@ struct LinkUse {
 struct Simulation {
   std::vector<std::vector<RankStep>> steps;  ///< by step and rank; the first begins at 0
   step::SteadySteps steady;
-  Depth depth = Depth::full;                 ///< in which it was made
+  Depth depth = Depth::full;  ///< in which it was made
   /// Where something is, no instruction ends later than with it.
   LeftOut left_out;
   /// Of `classes`: the class of each rank, numbered by their first ranks. Else empty.
@@ -95,10 +95,10 @@ struct SimulationOptions {
   step::SteadySteps steady = {};
 };
 
-/// `steps` successive steps; instructions that a step is without begin and end where the one before them ended.
-/// A rank begins the next one as soon as it has ended one. Programs that deadlock
-/// are a broken contract. Plane and classes need the costs of a machine, and programs that end even if every
-/// message waits for its receiver.
+/// `steps` successive steps; instructions that a step is without begin and end where the one before them
+/// ended. A rank begins the next one as soon as it has ended one. Programs that deadlock are a broken
+/// contract. Plane and classes need the costs of a machine, and programs that end even if every message waits
+/// for its receiver.
 Simulation simulate(const step::ProgramsByRank&, const Costs&, int steps, const SimulationOptions& = {});
 
 /// Where only events know all of a machine, full depth is asked up to so many ranks, and it and classes up to

@@ -75,7 +75,8 @@ class Parameters {
   /// The allocations of a device of which ranks reach parts in each other's memory; none on a host.
   [[nodiscard]] std::vector<std::span<std::byte>> shared_memory() const;
 
-  /// Weights, and what goes by `stored_names`, as they are now, on the host. Wait for the device; until the next call.
+  /// Weights, and what goes by `stored_names`, as they are now, on the host. Wait for the device; until the
+  /// next call.
   [[nodiscard]] kernels::ConstView weights_on_host() const { return on_host(weights_); }
   [[nodiscard]] std::vector<View> states_on_host() const;
   /// Lets `change` write them there.
@@ -108,7 +109,7 @@ class Parameters {
   std::vector<View> states_;
   View anchors_, outer_velocity_;
   memory::HostBuffer waiting_storage_;
-  View waiting_;           ///< gradients
+  View waiting_;             ///< gradients
   bool is_waiting_ = false;  ///< they are part of what is stored
   View residuals_, basis_, loss_scale_;
 };

@@ -96,10 +96,10 @@ struct Cadence {
 
 /// Where a step lies in a run.
 struct StepPlace {
-  std::int64_t step = 0;                 ///< from 0
-  std::int64_t step_of_epoch = 0;        ///< from 0
-  bool is_last = false;                  ///< of its epoch, or of the run
-  std::optional<StepKind> before = {};   ///< of the step before it, whose gradients wait; none: none do
+  std::int64_t step = 0;                ///< from 0
+  std::int64_t step_of_epoch = 0;       ///< from 0
+  bool is_last = false;                 ///< of its epoch, or of the run
+  std::optional<StepKind> before = {};  ///< of the step before it, whose gradients wait; none: none do
 };
 StepKind kind_of(const Cadence&, const StepPlace&);
 
@@ -122,8 +122,9 @@ std::vector<StepKind> different_kinds(const Cadence&);
 /// Kinds that follow each other in a run: all that there are, and most of them twice.
 std::vector<StepKind> two_periods_of(const Cadence&);
 
-/// The kinds of steps in a steady state, of which the last `period` come again and again; at least `steps`. Of
-/// a period of very many local steps `left_out` more would follow each other, which are as the one before the last.
+/// The kinds of steps in a steady state, of which the last `period` come again and again; at least `steps`.
+/// Of a period of very many local steps `left_out` more would follow each other, which are as the one before
+/// the last.
 struct SteadySteps {
   std::vector<StepKind> kinds;
   std::int64_t period = 1, left_out = 0;

@@ -96,10 +96,10 @@ enum class SlotRole {
   optimizer_state,
   anchor,          ///< parameters as they were averaged last
   outer_velocity,  ///< of outer steps
-  residual,    ///< what codes did not say of gradients
-  basis,       ///< of the next left factors of powersgd
-  loss_scale,  ///< what gradients are multiplied by for fp16, and for how many steps none of them was too
-               ///< large
+  residual,        ///< what codes did not say of gradients
+  basis,           ///< of the next left factors of powersgd
+  loss_scale,      ///< what gradients are multiplied by for fp16, and for how many steps none of them was too
+                   ///< large
   metric
 };
 std::string_view to_string(SlotRole);
@@ -334,8 +334,9 @@ struct Program {
   /// The samples of micro-batch j of data rank `data`, within a batch of `batch` samples.
   [[nodiscard]] topology::Range microbatch(MicrobatchId j, int data, std::int64_t batch) const {
     if (weights_before.empty())
-      return topology::share(microbatches_first ? j.value() * grid.data + data : data * microbatches + j.value(),
-                             std::int64_t{grid.data} * microbatches, batch);
+      return topology::share(
+          microbatches_first ? j.value() * grid.data + data : data * microbatches + j.value(),
+          std::int64_t{grid.data} * microbatches, batch);
     const auto rank = static_cast<std::size_t>(data);
     const std::int64_t before = weights_before[rank], behind = weights_before[rank + 1],
                        all = weights_before.back();

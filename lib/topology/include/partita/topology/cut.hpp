@@ -26,8 +26,8 @@ constexpr Range share(std::int64_t i, std::int64_t shares, std::int64_t n) {
   return {cut(i, shares, n), cut(i + 1, shares, n)};
 }
 
-/// What [first, end) of `whole` is of n things: [⌊first·n/whole⌋, ⌊end·n/whole⌋). Neighbours join without gap;
-/// with first = i and end = i + 1 it is share i.
+/// What [first, end) of `whole` is of n things: [⌊first·n/whole⌋, ⌊end·n/whole⌋). Neighbours join without
+/// gap; with first = i and end = i + 1 it is share i.
 constexpr Range part(std::int64_t first, std::int64_t end, std::int64_t whole, std::int64_t n) {
   __extension__ using Wide = __int128;
   const auto boundary = [&](std::int64_t i) {
