@@ -2,8 +2,9 @@
 
 Trains a run file on so many ranks (build/release/bin) once in every way and round, interleaved; all have the same seed. Bytes are all that
 crosses between ranks in a step of the whole job, by messages and through windows; memory is the largest of a rank, without the data set.
-Steps and ratios to the first way are medians over the rounds, of medians over a run of the mean of eight steps in a row, one period of local steps. Break-even: over a network that carries
-fewer bytes a second from each rank, a codec makes steps shorter. Accuracies are those after each epoch.
+Steps and ratios to the first way are medians over the rounds, of medians over a run of the mean of eight steps in a row, which is one period of
+local steps. Break-even: over a network that carries fewer bytes a second from each rank, a codec makes steps shorter. Accuracies are those after
+each epoch.
 Usage: python3 scripts/compare_synchronisation.py [--config RUN.ini] [--ranks N] [--rounds N] [--epochs N] [-- KEYS…]
 KEYS go to every run, such as --train.optimizer=adam. Wants h5py and numpy.
 """

@@ -183,7 +183,38 @@ double alone_seconds(comm::Collective& transfer, kernels::Device& device, const 
   return fastest;
 }
 
+/// Gives a view on the host its values back in the end, once no rank of the axis reads it any more.
+class Kept {
+ public:
+  Kept(View view, comm::Communicator& axis) : view_(view), axis_(axis) {
+    const auto* const bytes = static_cast<const std::byte*>(view.data());
+    if (!view.empty()) values_.assign(bytes, bytes + view.bytes().value());
+  }
+  ~Kept() {
+    if (values_.empty()) return;
+    axis_.barrier();
+    std::ranges::copy(values_, static_cast<std::byte*>(view_.data()));
+  }
+  Kept(const Kept&) = delete;
+  Kept& operator=(const Kept&) = delete;
+
+ private:
+  View view_;
+  comm::Communicator& axis_;
+  std::vector<std::byte> values_;
+};
+
 }  // namespace
+
+/// Whether a transfer adds up in place what a step does not write anew before it uses it.
+bool Executor::reduces_what_stays(const step::Transfer& t) const {
+  if (t.operation != collective::Operation::all_reduce &&
+      t.operation != collective::Operation::reduce_scatter)
+    return false;
+  const auto role = program_.slots[t.slot].role;
+  const bool waits = role == step::SlotRole::parameter_gradients && program_.cadence.is_delayed;
+  return waits || role == step::SlotRole::parameters || role == step::SlotRole::optimizer_state;
+}
 
 void Executor::calibrate(std::int64_t batch) {
   Bound& bound = bind(batch);
@@ -200,6 +231,7 @@ void Executor::calibrate(std::int64_t batch) {
       if (t.microbatch == largest) messages[*t.tag] = i;
       continue;
     }
+    const Kept kept(reduces_what_stays(t) ? bound.slot(t.slot) : View(), axes_.along(t.axis));
     axes_.along(t.axis).barrier();
     transfer(bound, i).set_alone_seconds(alone_seconds(transfer(bound, i), device_, axes_.world()));
   }

@@ -125,6 +125,7 @@ Checkpointer::Copied Checkpointer::copy_state() {
     next += source.bytes().value();
     return target;
   };
+  names_ = parameters_.stored_names();
   Copied copied;
   auto& blocks = copied.owned;
   const auto described = blocks_of(pieces, model_, world_.rank());
@@ -188,8 +189,8 @@ base::Sliced Checkpointer::write(results::TrainingProgress progress, std::vector
   try {
     if (!copied.owned.empty() || !copied.carried.empty()) {
       const auto folder = make_checkpoint_folder(options_.dir, progress.step);
-      for (auto part = results::write_shard(folder, world_.rank(), parameters_.stored_names(),
-                                            std::move(copied.owned), std::move(copied.carried), shard);
+      for (auto part = results::write_shard(folder, world_.rank(), names_, std::move(copied.owned),
+                                            std::move(copied.carried), shard);
            !part.advance();)
         co_yield base::next_slice;
     }
@@ -221,7 +222,7 @@ base::Sliced Checkpointer::write(results::TrainingProgress progress, std::vector
 results::Manifest Checkpointer::manifest(const results::TrainingProgress& progress) const {
   auto manifest = options_.describe();
   manifest.type = parameters_.weights().type();
-  manifest.states = parameters_.stored_names();
+  manifest.states = names_;
   manifest.first_update = parameters_.first_update();
   manifest.progress = progress;
   manifest.loss_scale = loss_scale_[0], manifest.loss_scale_steps = loss_scale_[1];

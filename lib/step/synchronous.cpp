@@ -34,8 +34,9 @@ std::vector<Sum> sums_of(const Cadence& cadence) {
             {.begun = {odd}, .used = {even, drain_second}, .buffer = 1}};
   if (!cadence.local.is_on()) return {{}};
   constexpr StepKinds own{local, averaging};
-  return {{.begun = {synchronous}, .used = {synchronous}},
-          {.begun = own, .used = own, .is_of_data_rank = true}};
+  std::vector<Sum> sums{{.begun = own, .used = own, .is_of_data_rank = true}};
+  if (cadence.local.start > 0) sums.push_back({.begun = {synchronous}, .used = {synchronous}});
+  return sums;
 }
 
 /// Steps that update, each with the slot of the gradients that it does so by.

@@ -391,6 +391,7 @@ Tensors train_from(const Case& c, const Decomposition& d, kernels::Backend& back
     const auto folder = from / ("step-" + std::to_string(results::list_checkpoints(from).front()));
     training.restore(folder, results::read_manifest(folder), {});
   }
+  training.calibrate();  // which leaves everything as it is
   EXPECT_EQ(training.run({}), ends ? run::Outcome::complete : run::Outcome::interrupted);
   return training.gather_parameters(state::Receivers::all);
 }

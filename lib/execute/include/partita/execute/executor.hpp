@@ -125,7 +125,7 @@ class Executor {
   void record_times(std::vector<InstructionTimes>* times) { times_ = times; }
 
   /// Runs each transfer of a batch of `batch` samples alone a few times: what of this duration a step does
-  /// not wait for is hidden. Collective.
+  /// not wait for is hidden. Parameters and states stay as they are. Collective.
   void calibrate(std::int64_t batch);
 
   /// The step, from 0, in which this rank met a gradient or parameter that is not finite and stopped
@@ -168,6 +168,7 @@ class Executor {
   void mark(Bound&, std::size_t boundary);
   void read_marks(const Bound&, double issued, StepSpans&);
 
+  [[nodiscard]] bool reduces_what_stays(const step::Transfer&) const;
   void start(Bound&, step::TransferId);
   void wait(Bound&, step::TransferId);
   void let_pass(const step::Instruction&, const Bound&);

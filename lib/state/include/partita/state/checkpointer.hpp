@@ -75,6 +75,7 @@ class Checkpointer {
   std::vector<std::vector<step::Piece>> owned_;  ///< by rank
   step::Carried carried_;
   std::array<double, 2> loss_scale_{};  ///< of the state that is written
+  std::vector<std::string> names_;      ///< of what is written besides weights
   memory::HostBuffer copy_;
   std::vector<Receipt> receipts_;
   std::int64_t committed_step_ = -1;  ///< rank 0's word, given to all
