@@ -32,8 +32,15 @@ using results::Phase;
 /// Beyond so many ranks what every rank needs and sends is left to roles.
 constexpr std::size_t most_listed_ranks = 4096;
 
+/// Nothing where steps are all alike.
+std::string that_is(const predict::Subject& subject, step::StepKind kind) {
+  return step::different_kinds(subject.split.plan.cadence).size() < 2
+             ? ""
+             : " of a step that is " + std::string(to_string(kind));
+}
+
 /// Of the ranks whose instructions have spans.
-void print_phases(std::ostream& out, const predict::Prediction& prediction) {
+void print_phases(std::ostream& out, const predict::Subject& subject, const predict::Prediction& prediction) {
   const auto& ranks = prediction.simulation.steps.back();
   results::PhaseSeconds mean{};
   double step = 0, count = 0;
@@ -46,7 +53,8 @@ void print_phases(std::ostream& out, const predict::Prediction& prediction) {
     ++count;
   }
   const bool all = count == static_cast<double>(ranks.size());
-  out << "\nphases, mean over " << (all ? "ranks" : "the first data rank of each stage and share") << "\n";
+  out << "\nphases" << that_is(subject, prediction.simulation.steady.kinds.back()) << ", mean over "
+      << (all ? "ranks" : "the first data rank of each stage and share") << "\n";
   for (auto& phase : mean)
     phase /= count;
   step /= count;
@@ -93,7 +101,8 @@ void print_critical_path(std::ostream& out, const predict::Subject& subject,
                          const predict::Supposed& supposed, const predict::Prediction& prediction) {
   const auto shares = predict::critical_path_of(subject, supposed.machine, prediction);
   if (shares.empty()) return;
-  out << "\ncritical path: resource share\n";
+  out << "\ncritical path" << that_is(subject, prediction.simulation.steady.kinds.back())
+      << ": resource share\n";
   print_shares(out, shares, &predict::PathShare::resource);
   out << "\ncritical path: by layer\n";
   print_shares(out, shares, &predict::PathShare::layer);
@@ -120,13 +129,6 @@ void print_memory(std::ostream& out, const predict::Subject& subject, const pred
   out << ")\n";
 }
 
-/// Nothing where steps are all alike.
-std::string that_is(const predict::Subject& subject, step::StepKind kind) {
-  return step::different_kinds(subject.split.plan.cadence).size() < 2
-             ? ""
-             : " that is " + std::string(to_string(kind));
-}
-
 /// Where steps differ, the latest of each kind.
 void print_kinds(std::ostream& out, const predict::Subject& subject, const sim::Simulation& simulation) {
   const char* separator = "steps   ";
@@ -148,7 +150,9 @@ void print_bytes(std::ostream& out, const predict::Subject& subject, const predi
   for (const auto& row : rows)
     by_purpose[std::string(to_string(row.key.axis)) + ' ' + std::string(to_string(row.key.operation)) + ' ' +
                std::string(to_string(row.key.purpose))] += row.counts;
-  if (!by_purpose.empty()) out << "\nbytes of a step" << that_is(subject, kind) << ", all ranks together\n";
+  const auto which = that_is(subject, kind);
+  if (!by_purpose.empty())
+    out << "\nbytes" << (which.empty() ? " of a step" : which) << ", all ranks together\n";
   for (const auto& [what, counts] : by_purpose)
     out << "  " << what << ": sent " << counts.wire_bytes << ", loaded " << counts.window_bytes_read
         << ", stored " << counts.window_bytes_written << "\n";
@@ -199,7 +203,7 @@ void print(std::ostream& out, const predict::Subject& subject, const predict::Su
   print_busiest_link(out, prediction.simulation);
   if (const auto text = predict::text_of(prediction.simulation.left_out); !text.empty()) out << text << "\n";
   if (prediction.ranks_share_cores) out << predict::text_of_shared_cores() << "\n";
-  print_phases(out, prediction);
+  print_phases(out, subject, prediction);
   print_critical_path(out, subject, supposed, prediction);
   if (prediction.roles.by_rank.size() <= most_listed_ranks)
     print_sensitivities(out, subject, supposed, prediction);

@@ -11,11 +11,12 @@ namespace partita::config {
 using base::Violation;
 
 step::Weights weights_of(const RunOptions& options) {
-  constexpr double smallest = 1e-6;
+  constexpr double parts = 1e6;  // of the largest
+  const double largest = options.weights.empty() ? 1 : *std::ranges::max_element(options.weights);
   step::Weights weights;
   std::int64_t divisor = 0;
   for (const double weight : options.weights) {
-    weights.push_back(std::max<std::int64_t>(1, std::llround(weight / smallest)));
+    weights.push_back(std::max<std::int64_t>(1, std::llround(parts * weight / largest)));
     divisor = std::gcd(divisor, weights.back());
   }
   for (auto& weight : weights)
@@ -53,8 +54,9 @@ step::PipelineOptions pipeline_for(const RunOptions& options, std::int64_t batch
 int training_microbatches(const RunOptions& options, std::int64_t batch) {
   if (options.train.deterministic && !options.pipeline.microbatches)
     return std::max(1, options.train.grains / options.grid.data);
-  return pipeline_for(options, batch).microbatches *
-         (options.train.deterministic ? 1 : options.train.accumulate);
+  const std::int64_t all = std::int64_t{pipeline_for(options, batch).microbatches} *
+                           (options.train.deterministic ? 1 : options.train.accumulate);
+  return static_cast<int>(std::min<std::int64_t>(all, 1 << 20));  // more are refused
 }
 
 /// The divisor of the grains that is nearest to the data ranks.
@@ -149,10 +151,10 @@ std::vector<Violation> against_choice(const RunOptions& options) {
     violations.push_back(
         {"strategy", "auto",
          "excludes train.batch-per-rank: with every grid it would be another batch; give train.batch"});
-  if (!options.weights.empty())
+  if (!options.weights.empty() || options.measures_weights)
     violations.push_back(
-        {"grid.weights", data::to_string(options.weights),
-         "excludes strategy=auto, which chooses how many data ranks there are; the nearest is measured"});
+        {"grid.weights", options.measures_weights ? "measured" : data::to_string(options.weights),
+         "excludes strategy=auto, which chooses how many data ranks there are; give a grid"});
   if (options.train.accumulate > 1 && !options.train.deterministic)
     violations.push_back({"train.accumulate", number(options.train.accumulate),
                           "excludes strategy=auto, which chooses the micro-batches; the nearest is 1"});

@@ -263,7 +263,7 @@ std::vector<Key> machine_keys() {
           [](const O& o) { return has_peers(o) && o.sync.compression.codec == kernels::Codec::powersgd; }),
       number<int>(
           "sync.delay", "steps by which gradients are used late, while they are added up", {0, 1},
-          [](O& o) -> auto& { return o.sync.delay; }),
+          [](O& o) -> auto& { return o.sync.delay; }).changing_past(),
       optional_number<std::int64_t>(
           "sync.local.period", "data ranks update alone, and average their parameters every so many steps", {1, 1 << 30},
           [](O& o) -> auto& { return o.sync.local_period; }).used_when(has_peers),

@@ -349,7 +349,9 @@ void Executor::start(Bound& bound, step::TransferId id) {
 /// What the step before started may have been waited for between the two.
 void Executor::wait(Bound& bound, step::TransferId id) {
   if (std::exchange(under_way_[id], 0) == 0) {
-    base::expect(program_.cadence.is_delayed, "what is waited for was started", id);
+    const auto role = program_.slots[program_.transfers[id].slot].role;
+    base::expect(program_.cadence.is_delayed && role == step::SlotRole::parameter_gradients,
+                 "what is waited for was started", id);
     return;
   }
   transfer(bound, id).wait();
@@ -368,7 +370,12 @@ void Executor::walk(Bound& bound, const Batch& batch, step::StepKind kind, doubl
   const std::uint64_t* where = positions_.data();
   for (const auto& instruction : program_.instructions) {
     position_.set(*where++);
-    if (!instruction.in.has(kind)) {
+    // Who looks for what is not finite changes nothing that stays.
+    const bool averages =
+        inspects_ && communicates(instruction) &&
+        program_.transfers[*instruction.transfer].operation == collective::Operation::all_reduce &&
+        program_.transfers[*instruction.transfer].purpose == collective::Purpose::parameter;
+    if (!instruction.in.has(kind) || averages) {
       if (times_) times_->push_back({begin, begin});
       if (options_.poison_released)
         poison(static_cast<std::size_t>(&instruction - program_.instructions.data()), bound);

@@ -48,6 +48,8 @@ Input read_shared_input(int argc, const char* const* argv, int world_size, DataS
     choose_plan(input, world_size);
   else if (can_split)
     input.split = config::split_for_training(options, input.machine, input.violations);
+  if (input.split && input.data)
+    input.split->plan.cadence.local.epoch_steps = options.train.steps_of_epoch(input.data->train.samples);
   if (input.data && input.model_is_known)
     input.append(config::check_statistics(options, input.data->train.samples));
   input.append(skip_layers(input.start, options));

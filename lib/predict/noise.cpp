@@ -50,15 +50,17 @@ std::vector<double> noisy_steps(const Subject& subject, const Supposed& supposed
     return machine::scaled(quiet(rank, instruction),
                            in_this_run[r] * of_ranks[r].factor(noise.deviation.within_run));
   };
-  auto kinds = step::steady_steps(subject.split.plan.cadence, run_in + count).kinds;
-  kinds.resize(static_cast<std::size_t>(run_in + count));
+  const auto& cadence = subject.split.plan.cadence;
+  const auto steady = step::steady_steps(cadence, cadence.is_uniform() ? run_in + count : 1);
   std::vector<double> seconds;
   for (int run = 0; run < runs; ++run) {
     const double of_run = of_runs.factor(noise.deviation.between_runs);
     for (std::size_t rank = 0; rank < in_this_run.size(); ++rank)
       in_this_run[rank] = of_run * of_ranks[rank].factor(noise.deviation.between_ranks);
-    const auto simulation = sim::simulate(roles.by_rank, costs, run_in + count, {.steady = {.kinds = kinds}});
-    for (int s = run_in; s < run_in + count; ++s)
+    const auto simulation =
+        sim::simulate(roles.by_rank, costs, static_cast<int>(steady.kinds.size()), {.steady = steady});
+    if (!cadence.is_uniform()) seconds.push_back(machine::seconds_of(simulation.step_duration()));
+    for (int s = run_in; cadence.is_uniform() && s < run_in + count; ++s)
       seconds.push_back(machine::seconds_of(simulation.end_of(s) - simulation.end_of(s - 1)));
   }
   return seconds;

@@ -133,6 +133,8 @@ void Training::one_step(const step::StepPlace& place, std::span<const std::int64
   row.seconds = row.spans.end - begin;
   (kind == local ? local_loss_sum_ : progress_.loss_sum) += sums.loss;
   if (kind == averaging) samples_since_ = own_samples_since_ = 0;
+  if (kind == averaging && plan_.cadence.local.states == step::LocalStates::reset)
+    parameters_->set_first_update(place.step + 1);  // states that begin again count from there
   if (plan_.cadence.is_delayed) waiting_ = kind;
   steps_.push_back(std::move(row));
 }
@@ -180,8 +182,13 @@ Evaluator::Means Training::evaluate() {
 void Training::restore(const std::filesystem::path& folder, const results::Manifest& manifest,
                        std::vector<EpochRow> epochs) {
   state::restore(folder, manifest, model_, training_program_, *parameters_);
-  if (plan_.compression.is_on() || plan_.cadence.local.is_on())
-    state::restore_carried(folder, manifest, model_, step::carried_by(roles()), world_.rank(), *parameters_);
+  if (plan_.compression.is_on() || !manifest.own_states.empty()) {
+    auto carried = step::carried_by(roles());
+    if (const auto rank = static_cast<std::size_t>(world_.rank()); carried.states[rank].empty())
+      carried.states[rank] = step::as_carried_states(step::updated_pieces(training_program_, axes_.at().data),
+                                                     static_cast<int>(manifest.states.size()));
+    state::restore_carried(folder, manifest, model_, carried, world_.rank(), *parameters_);
+  }
   progress_ = manifest.progress;
   checkpointed_step_ = committed_step_ = considered_step_ = progress_.step;
   if (parameters_->is_waiting()) waiting_ = step::StepKind::first;

@@ -83,6 +83,7 @@ Parameters::Parameters(const step::Program& program, kernels::Device& device, co
     states_.push_back(arena.allocate(type, program.state_count));
   anchors_ = arena.allocate(type, program.outer_count);
   outer_velocity_ = arena.allocate(type, program.outer_count);
+  has_outer_steps_ = program.cadence.local.has_outer_step();
   residuals_ = arena.allocate(type, program.residual_count);
   basis_ = arena.allocate(type, program.basis_count);
   if (program.loss_scale_slot) {
@@ -140,7 +141,7 @@ View Parameters::on_host(View view) const {
 std::vector<std::string> Parameters::stored_names() const {
   const auto of_rule = kernels::states_of(optimizer_.rule);
   std::vector<std::string> names(of_rule.begin(), of_rule.end());
-  if (!outer_velocity_.empty()) names.emplace_back("outer_velocity");
+  if (has_outer_steps_) names.emplace_back("outer_velocity");
   if (is_waiting_) names.emplace_back(waiting_gradient);
   return names;
 }
@@ -149,7 +150,7 @@ std::vector<View> Parameters::states_on_host() const {
   std::vector<View> states;
   for (const View state : states_)
     states.push_back(on_host(state));
-  if (!outer_velocity_.empty()) states.push_back(on_host(outer_velocity_));
+  if (has_outer_steps_) states.push_back(outer_velocity_);
   if (is_waiting_) states.push_back(waiting_);
   return states;
 }

@@ -189,7 +189,9 @@ void restore(const std::filesystem::path& folder, const results::Manifest& manif
          in_order_of(manifest, weights, states, filled));
   });
   parameters.restore_waiting(program);
-  parameters.set_first_update(goes_on ? manifest.first_update : manifest.progress.step);
+  // The first update of states that begin again is by gradients that wait, if any do.
+  parameters.set_first_update(goes_on ? manifest.first_update
+                                      : manifest.progress.step - (parameters.is_waiting() ? 1 : 0));
 }
 
 }  // namespace partita::state

@@ -144,9 +144,15 @@ void restore_carried(const std::filesystem::path& folder, const results::Manifes
     set_value(parameters.residuals(), c.first.value() + i,
               sum / (residuals.same_ranks() ? 1 : static_cast<double>(c.sharers)));
   });
+  const auto rule = parameters.optimizer().rule;
+  // As of the others, see `restore`: moments go on with the number of their updates, or not at all.
+  if (kernels::describe(rule).takes_betas && parameters.first_update() != manifest.first_update) return;
   states.give_all([&](const CarriedPiece& c, std::int64_t i, double sum, int count) {
-    if (count > 0)
-      set_value(parameters.states()[static_cast<std::size_t>(c.state)], c.first.value() + i, sum / count);
+    const auto names = kernels::states_of(rule);
+    const auto& name = manifest.states[static_cast<std::size_t>(c.state)];
+    const auto state = std::ranges::find(names, name) - names.begin();
+    if (count > 0 && state < std::ssize(names))
+      set_value(parameters.states()[static_cast<std::size_t>(state)], c.first.value() + i, sum / count);
   });
 }
 

@@ -83,7 +83,6 @@ std::vector<StepKind> two_periods_of(const Cadence& cadence) {
   if (cadence.is_uniform()) return {StepKind::synchronous};
   auto kinds = steady_steps(cadence, 1).kinds;
   if (cadence.is_delayed) kinds.push_back(drain_of(kinds.back()));
-  if (cadence.local.start > 0) kinds.insert(kinds.begin(), StepKind::synchronous);
   return kinds;
 }
 
@@ -97,11 +96,15 @@ SteadySteps steady_steps(const Cadence& cadence, int steps) {
       kinds.push_back(kinds.size() % 2 == 1 ? StepKind::odd : StepKind::even);
   } else if (cadence.local.is_on()) {
     constexpr std::int64_t longest = 16;
-    steady.period = std::min(cadence.local.period, longest);
-    steady.left_out = cadence.local.period - steady.period;
+    const auto period = cadence.local.epoch_steps > 0
+                            ? std::min(cadence.local.period, cadence.local.epoch_steps)
+                            : cadence.local.period;
+    steady.period = std::min(period, longest);
+    steady.left_out = period - steady.period;
     while (static_cast<int>(kinds.size()) < steps || std::ssize(kinds) < 2 * steady.period + 1 ||
            std::ssize(kinds) % steady.period != 0)
       kinds.push_back((std::ssize(kinds) + 1) % steady.period == 0 ? StepKind::averaging : StepKind::local);
+    if (cadence.local.start > 0) kinds.insert(kinds.begin(), 2, StepKind::synchronous);
   } else {
     kinds.assign(static_cast<std::size_t>(steps), StepKind::synchronous);
   }

@@ -117,13 +117,6 @@ std::string_view to_string(SlotRole role) {
   return "unknown";
 }
 
-base::IdVector<TransferId, StepKinds> kinds_of_starts(const Program& program) {
-  base::IdVector<TransferId, StepKinds> kinds(program.transfers.size());
-  for (const auto& instruction : program.instructions)
-    if (instruction.kind == Kind::start) kinds[*instruction.transfer] = instruction.in;
-  return kinds;
-}
-
 std::string name_of(const Unit& unit, const model::ModelSpec& model) {
   return model.layers[static_cast<std::size_t>(unit.layer)].name + (unit.fused_relu ? "+relu" : "");
 }

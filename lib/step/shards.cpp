@@ -175,6 +175,14 @@ void add_own_states(std::vector<CarriedPiece>& states, const Program& program, c
 
 }  // namespace
 
+std::vector<CarriedPiece> as_carried_states(const std::vector<Piece>& updated, int states) {
+  std::vector<CarriedPiece> carried;
+  for (const auto& piece : updated)
+    for (int s = 0; s < states && piece.trained; ++s)
+      carried.push_back({.piece = piece, .first = piece.state, .count = piece.elements(), .state = s});
+  return carried;
+}
+
 Carried carried_by(const Roles& roles) {
   Carried carried;
   for (std::size_t r = 0; r < roles.by_rank.size(); ++r) {

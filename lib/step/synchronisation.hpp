@@ -16,11 +16,11 @@ class Synchronisation {
 
   /// The steps that have passes, and into which of a bucket's slots of gradients these write; of a stack of
   /// several levels where it says that there is one.
-  struct Passes {
+  struct InBuffer {
     StepKinds in;
     std::size_t buffer = 0;
   };
-  [[nodiscard]] virtual std::vector<Passes> passes() const = 0;
+  [[nodiscard]] virtual std::vector<InBuffer> passes() const = 0;
 
   /// It is about to have the first gradients of a bucket.
   virtual void gradients_begin(BucketId) {}

@@ -40,9 +40,9 @@ std::vector<Sum> sums_of(const Cadence& cadence) {
 }
 
 /// Steps that update, each with the slot of the gradients that it does so by.
-std::vector<Synchronisation::Passes> updates_of(const Cadence& cadence) {
+std::vector<Synchronisation::InBuffer> updates_of(const Cadence& cadence) {
   if (!cadence.is_delayed) return {{}};
-  std::vector<Synchronisation::Passes> updates;
+  std::vector<Synchronisation::InBuffer> updates;
   for (const auto& sum : sums_of(cadence))
     updates.push_back({sum.used, sum.buffer});
   return updates;
@@ -62,9 +62,9 @@ class Synchronous : public Synchronisation {
     }
   }
 
-  [[nodiscard]] std::vector<Passes> passes() const override {
+  [[nodiscard]] std::vector<InBuffer> passes() const override {
     if (!a_.program.cadence.is_delayed) return {{}};
-    std::vector<Passes> passes;
+    std::vector<InBuffer> passes;
     for (const auto& sum : sums_)
       passes.push_back({sum.begun, sum.buffer});
     return passes;
@@ -87,7 +87,7 @@ class Synchronous : public Synchronisation {
     const auto all = metric_axes(a_.plan);
     if (!a_.program.cadence.local.is_on()) return begin_metric({}, all);
     begin_metric({StepKind::synchronous, StepKind::averaging}, all);
-    begin_metric({StepKind::local}, without_data(a_.plan, all));
+    if (a_.program.cadence.local.period > 1) begin_metric({StepKind::local}, without_data(a_.plan, all));
   }
 
   void end_step() override {
@@ -279,7 +279,7 @@ class Synchronous : public Synchronisation {
 
   Assembly& a_;
   std::vector<Sum> sums_;
-  std::vector<Passes> updates_;
+  std::vector<InBuffer> updates_;
   base::IdVector<BucketId, std::vector<std::unique_ptr<Reduction>>> of_bucket_;  ///< of each bucket by sum
   std::vector<BucketId> begun_;
   std::set<BucketId> settled_;

@@ -5,6 +5,13 @@
 
 namespace partita::step {
 
+base::IdVector<TransferId, StepKinds> kinds_of_starts(const Program& program) {
+  base::IdVector<TransferId, StepKinds> kinds(program.transfers.size());
+  for (const auto& instruction : program.instructions)
+    if (instruction.kind == Kind::start) kinds[*instruction.transfer] = instruction.in;
+  return kinds;
+}
+
 std::map<collective::TrafficKey, TrafficOfStep> traffic_of_step(const Program& program, int rank,
                                                                 std::int64_t batch, const Site& site,
                                                                 StepKind kind) {

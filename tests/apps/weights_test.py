@@ -60,7 +60,7 @@ try:
     refused("--grid.weights=1,2", "--train.deterministic=true", "--train.grains=8",
             lines=["grid.weights = 1 2: excludes train.deterministic=true, whose grains are even shares; the nearest is without it"])
     refused("--grid.weights=1,2", "--strategy=auto",
-            lines=["grid.weights = 1 2: excludes strategy=auto, which chooses how many data ranks there are; the nearest is measured"])
+            lines=["grid.weights = 1 2: excludes strategy=auto, which chooses how many data ranks there are; give a grid"])
     refused("--grid.weights=measured", "--train.steps=7", f"--output={trainings.folder}/short.h5",
             lines=["grid.weights = measured: needs a second epoch"])
     refused("--train.accumulate=26", lines=["train.accumulate = 26: times 1 micro-batches is more than the largest share of the batch on a data "

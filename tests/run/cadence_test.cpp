@@ -11,6 +11,7 @@
 #include "covering_array.hpp"
 #include "partita/data/sampler.hpp"
 #include "partita/execute/executor.hpp"
+#include "partita/nn/learning_rate.hpp"
 #include "partita/results/checkpoint.hpp"
 #include "partita/step/traffic.hpp"
 #include "shared_folder.hpp"
@@ -145,19 +146,32 @@ Tensors tensors_of(const Gradients& gradients, const model::ModelSpec& model, Ve
                                state::Receivers::all);
 }
 
-/// The training of a decomposition ends where `w` is, as far as rounding lets it: measured by how far that is
-/// from `start`.
-void expect_ends_at(const Case& c, const Decomposition& d, kernels::Backend& backend,
+/// With rates that differ from step to step.
+Trial trial_of(const Case& c, const Decomposition& d) {
+  auto options = options_for(c, d);
+  options.learning_rate.warmup_steps = 7;
+  options.learning_rate.decay = nn::Decay::step;
+  options.learning_rate.step_length = 5;
+  options.learning_rate.gamma = 0.5;
+  return options;
+}
+
+/// Its training ends where `w` is, as far as rounding lets it: measured by how far that is from `start`.
+void expect_ends_at(const Case& c, const Decomposition& d, const Trial& options, kernels::Backend& backend,
                     const Gradients& gradients, Vector start, Vector w) {
+  const auto model = placed(c.model, d.placing);
+  auto training = training_of(model, options, backend, world(), c.data);
+  training.run({});
+  EXPECT_TRUE(replicas_are_identical(training)) << to_string(d);
   EXPECT_LE(largest_drift(c.model, tensors_of(gradients, c.model, start), tensors_of(gradients, c.model, w),
-                          train(c, d, backend)),
+                          training.gather_parameters(state::Receivers::all)),
             1e-10)
       << to_string(d);
 }
 
 /// w(t+1) = w(t) by the gradient of w(t−1), with the rate of the step t−1; and once more at the end.
 void expect_delayed(const Case& c, const Decomposition& d, kernels::Backend& backend) {
-  const auto options = options_for(c, d);
+  const auto options = trial_of(c, d);
   Gradients gradients(c, backend);
   const auto start = gradients.parameters();
   Player player(start, static_cast<std::size_t>(gradients.program().trained_count.value()), options.optimizer,
@@ -171,7 +185,7 @@ void expect_delayed(const Case& c, const Decomposition& d, kernels::Backend& bac
     ++step;
   }
   player.update(*waiting, options.learning_rate.at(step - 1), step);
-  expect_ends_at(c, d, backend, gradients, start, player.w);
+  expect_ends_at(c, d, options, backend, gradients, start, player.w);
 }
 
 /// Nets whose passes take no sums over samples, and that leave every optimizer but those by norms as it is.
@@ -230,7 +244,7 @@ TEST(DelayedUpdates, AreTheRecurrence) {
 
 /// Each data rank by itself; what it has of a batch as the program cuts it.
 void expect_local(const Case& c, const Decomposition& d, kernels::Backend& backend) {
-  const auto options = options_for(c, d);
+  const auto options = trial_of(c, d);
   const auto& local = d.cadence.local;
   Gradients gradients(c, backend);
   const auto start = gradients.parameters();
@@ -241,6 +255,7 @@ void expect_local(const Case& c, const Decomposition& d, kernels::Backend& backe
   Vector anchor(start.begin(), start.begin() + static_cast<std::ptrdiff_t>(trained)), velocity(trained);
   const auto plan = plan::choose(placed(c.model, d.placing), options.split);
   std::vector<double> since(players.size());
+  std::int64_t begun = 0;  // the step whose update is the first of the states
   const auto batches = batches_of(c, options);
   for (std::int64_t step = 0; step < std::ssize(batches); ++step) {
     const auto& batch = batches[static_cast<std::size_t>(step)];
@@ -250,7 +265,7 @@ void expect_local(const Case& c, const Decomposition& d, kernels::Backend& backe
     if (step < local.start) {
       const auto gradient = gradients.at(players.front().w, batch);
       for (auto& player : players)
-        player.update(gradient, rate, step + 1);
+        player.update(gradient, rate, step + 1 - begun);
       std::copy_n(players.front().w.begin(), trained, anchor.begin());
       continue;
     }
@@ -258,7 +273,8 @@ void expect_local(const Case& c, const Decomposition& d, kernels::Backend& backe
       const auto share = topology::share(static_cast<int>(r), d.grid.data, std::ssize(batch));
       const std::span<const std::int64_t> own(batch.begin() + share.begin, batch.begin() + share.end);
       since[r] += static_cast<double>(own.size());
-      players[r].update(own.empty() ? Vector(trained) : gradients.at(players[r].w, own), rate, step + 1);
+      players[r].update(own.empty() ? Vector(trained) : gradients.at(players[r].w, own), rate,
+                        step + 1 - begun);
     }
     if ((of_epoch + 1) % local.period != 0 && !last) continue;
     double all = 0;
@@ -286,8 +302,9 @@ void expect_local(const Case& c, const Decomposition& d, kernels::Backend& backe
     for (auto& player : players)
       std::ranges::copy(w, player.w.begin());
     std::ranges::fill(since, 0.0);
+    if (local.states == LocalStates::reset) begun = step + 1;
   }
-  expect_ends_at(c, d, backend, gradients, start, players.front().w);
+  expect_ends_at(c, d, options, backend, gradients, start, players.front().w);
 }
 
 TEST(LocalSteps, AreThoseOfRanksThatOneProcessPlays) {
@@ -435,6 +452,67 @@ TEST(StepsThatDiffer, GoOnFromACheckpointBitByBit) {
       const auto halves = train_from(nets[1], d, *backend, 20, folder.path(), {});
       EXPECT_TRUE(equal(whole, halves)) << to_string(d);
     }
+}
+
+/// What a checkpoint holds of another optimizer, or of other states, is left; what it has of the same is
+/// taken, as the mean of all ranks where each had its own.
+TEST(StepsThatDiffer, GoOnWithOtherKeys) {
+  const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
+  const auto c = cases()[1];
+  for (const auto& cadence : cadences())
+    for (const auto before : {OptimizerRule::sgd, OptimizerRule::adam})
+      for (const auto after : {OptimizerRule::sgd, OptimizerRule::adam}) {
+        const auto from = of_cadence(cadence, 1, before);
+        const SharedFolder folder;
+        train_from(c, from, *backend, 20, {}, folder.path(), false);
+        for (const auto& then : {cadence, step::Cadence{}, cadences()[2]}) {
+          if (then.is_delayed != cadence.is_delayed) continue;
+          const auto to = of_cadence(then, 1, after);
+          for (const auto& tensor : train_from(c, to, *backend, 20, folder.path(), {}))
+            EXPECT_LT(norm(tensor.values), 1e3) << to_string(from) << " goes on as " << to_string(to);
+        }
+      }
+}
+
+/// Velocities that differ from rank to rank: a run without local steps takes their mean.
+TEST(StepsThatDiffer, LeaveTheMeanOfStatesThatRanksKept) {
+  const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
+  const auto c = cases()[1];
+  const auto from = of_cadence({.local = {.period = 4, .states = LocalStates::keep}}, 1, OptimizerRule::sgd);
+  const SharedFolder folder;
+  train_from(c, from, *backend, 20, {}, folder.path(), false);
+  const auto step = results::list_checkpoints(folder.path()).front();
+  const auto at = results::checkpoint_folder(folder.path(), step);
+  const auto velocity_of = [&](const step::Cadence& cadence) {
+    auto options = options_for(c, of_cadence(cadence, 1, OptimizerRule::sgd));
+    auto training = training_of(c.model, options, *backend, world(), c.data);
+    training.restore(at, results::read_manifest(at), {});
+    const auto values = training.parameters().states().front().as<double>();
+    return Vector(values.begin(), values.end());
+  };
+  auto mean = velocity_of(from.cadence);
+  world().all_reduce(std::span(mean), comm::Combine::sum, collective::Purpose::control);
+  for (double& value : mean)
+    value /= world().size();
+  const auto taken = velocity_of({});
+  EXPECT_LE(norm(difference(taken, mean)), 1e-12 * norm(mean));
+  EXPECT_GT(norm(mean), 0);
+}
+
+/// The first stage trains nothing, and has no velocities.
+TEST(StepsThatDiffer, GoOnWhereAStageIsFrozen) {
+  const int p = world().size();
+  if (p < 4) GTEST_SKIP() << "wants stages of several data ranks";
+  const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
+  auto c = cases()[1];
+  c.model = model_of("13", {"linear 40 frozen stage=0", "tanh stage=0", "linear 7 stage=1", "tanh stage=1",
+                            "linear 5 stage=1"});
+  auto d = of_cadence(cadences().back(), 1, OptimizerRule::sgd);
+  d.grid = {.data = p / 2, .pipeline = 2};
+  const SharedFolder folder;
+  const auto whole = train_from(c, d, *backend, 20, {}, {});
+  train_from(c, d, *backend, 20, {}, folder.path(), false);
+  EXPECT_TRUE(equal(whole, train_from(c, d, *backend, 20, folder.path(), {})));
 }
 
 TEST(StepsThatDiffer, GoOnOnAnotherGrid) {

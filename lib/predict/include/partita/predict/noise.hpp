@@ -17,7 +17,7 @@ struct Noise {
 };
 
 /// Seconds of `count` successive steps in the steady state of each of `runs` runs, every rank simulated by
-/// itself.
+/// itself; where steps differ, of each run the mean of a period.
 std::vector<double> noisy_steps(const Subject&, const Supposed&, std::int64_t batch, const Noise&, int count,
                                 int runs = 1);
 

@@ -108,6 +108,7 @@ class Parameters {
   View pinned_;        ///< the window, beside a device
   std::vector<View> states_;
   View anchors_, outer_velocity_;
+  bool has_outer_steps_ = false;  ///< on any rank
   memory::HostBuffer waiting_storage_;
   View waiting_;             ///< gradients
   bool is_waiting_ = false;  ///< they are part of what is stored

@@ -74,7 +74,8 @@ struct LocalSteps {
   std::int64_t start = 0;   ///< the first steps of the run that are synchronous (post-local SGD: Lin et al.
                             ///< 2020, arXiv:1808.07217)
   LocalStates states = LocalStates::keep;
-  int state_vectors = 0;  ///< of the optimizer
+  int state_vectors = 0;         ///< of the optimizer
+  std::int64_t epoch_steps = 0;  ///< where it is known: no period is longer than an epoch
   /// With d = w0 − w̄, by which the mean w̄ left what was averaged last: u ← µu + d, w ← w0 − η(d + µu).
   double outer_rate = 1;      ///< η
   double outer_momentum = 0;  ///< µ

@@ -47,4 +47,8 @@ struct Carried {
 };
 Carried carried_by(const Roles&);
 
+/// So many states of what a rank updates, for one that has none of its own and takes the mean of those that
+/// others had.
+std::vector<CarriedPiece> as_carried_states(const std::vector<Piece>& updated, int states);
+
 }  // namespace partita::step
