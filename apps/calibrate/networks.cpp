@@ -163,6 +163,7 @@ std::string name_of(const Network& network) {
   if (network.clips) name += " clipped";
   if (network.split != step::Split::none) name += " split";
   if (network.codec != kernels::Codec::none) name += " " + std::string(to_string(network.codec));
+  if (network.averages) name += " averaged";
   if (network.grid.data > 1) name += " data " + std::to_string(network.grid.data);
   if (network.grid.tensor > 1) name += " tensor " + std::to_string(network.grid.tensor);
   return name;
@@ -200,6 +201,9 @@ Network draw_network(std::uint64_t seed, std::uint32_t index, int ranks, const L
     if (network.grid.data > 1 && draws.chance(0.2)) network.split = step::Split::parameter;
     if (network.grid.data > 1 && network.split == step::Split::none && draws.chance(0.4))
       network.codec = static_cast<kernels::Codec>(1 + draws.below(6));
+    else if (network.grid.data > 1 && network.split == step::Split::none &&
+             !model_of(network).takes_statistics())
+      network.averages = draws.chance(0.3);
     network.name = name_of(network);
     // Most networks are small, for there are to be many.
     const auto step_flops = draws.log_uniform(static_cast<std::int64_t>(limits.step_flops / 30),

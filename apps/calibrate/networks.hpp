@@ -23,7 +23,8 @@ struct Network {
   bool clips = false;  ///< its gradient, by the norm
   step::Split split = step::Split::none;
   kernels::Codec codec = kernels::Codec::none;
-  std::string name;  ///< what it is, in a few words: "mlp 784-128-10 b64"
+  bool averages = false;  ///< its parameters in every step, with an outer step behind
+  std::string name;       ///< what it is, in a few words: "mlp 784-128-10 b64"
 };
 
 /// What a network may take of memory and time.

@@ -19,6 +19,16 @@ kernels::OptimizerSpec optimizer_of(const Network& network) {
   return optimizer;
 }
 
+/// Every step has all that a step of local training can have.
+step::Cadence cadence_of(const Network& network) {
+  if (!network.averages) return {};
+  return {.local = {.period = 1,
+                    .states = step::LocalStates::average,
+                    .state_vectors = static_cast<int>(kernels::states_of(network.optimizer).size()),
+                    .outer_rate = 0.7,
+                    .outer_momentum = 0.9}};
+}
+
 }  // namespace
 
 Split split(const Network& network) {
@@ -30,7 +40,8 @@ Split split(const Network& network) {
                                           .grains = network.deterministic ? network.microbatches : 0,
                                           .norms = step::norms_of(optimizer_of(network)),
                                           .split = network.split,
-                                          .compression = {.codec = network.codec}});
+                                          .compression = {.codec = network.codec},
+                                          .cadence = cadence_of(network)});
   return split;
 }
 

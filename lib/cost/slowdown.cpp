@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "partita/step/traffic.hpp"
+
 namespace partita::cost {
 namespace {
 

@@ -121,6 +121,7 @@ results::RunRecord record_of(const Input& input, const std::string& command_line
     std::vector<double> seconds;
     auto row = row_of(predictions.at(batch), kinds[static_cast<std::size_t>(s)], phases, seconds);
     row.samples = batch;
+    row.is_synchronised = is_synchronised(subject.split.plan.cadence, kinds[static_cast<std::size_t>(s)]);
     record.steps.append(row);
   }
   const auto& nominal = predictions.rbegin()->second;

@@ -145,6 +145,10 @@ std::string gradient_algorithms(const std::vector<results::ReductionRow>& rows, 
   return text.empty() ? std::string(to_string(codec)) : text;
 }
 
+std::optional<bool> is_synchronised(const step::Cadence& cadence, step::StepKind kind) {
+  return cadence.local.is_on() ? std::optional(kind != step::StepKind::local) : std::nullopt;
+}
+
 results::TimelineRow timeline_row(const run::TimelineSpan& span, const step::Program& program,
                                   const model::ModelSpec& model, double origin) {
   const auto number_of = [](const auto& id) { return id ? id->value() : -1; };

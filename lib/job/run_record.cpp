@@ -72,6 +72,7 @@ void update_record(results::RunRecord& record, comm::Communicator& world, run::T
                          .seconds = step.seconds,
                          .learning_rate = step.learning_rate,
                          .gradient_norm = step.gradient_norm,
+                         .is_synchronised = is_synchronised(training.program().cadence, step.kind),
                          .phases = phases,
                          .rank_seconds = step.rank_seconds});
   }

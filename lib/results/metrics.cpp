@@ -29,9 +29,26 @@ MetricValue sectioned(MetricValue metric) {
   return metric;
 }
 
+/// Seconds of steps; where some are local, the mean of each stretch of them with the step behind which ranks
+/// are alike again: single ones would leave out what that costs.
+std::vector<double> seconds_of_steps(const Steps& steps) {
+  const auto all = std::span(steps.seconds).subspan(first_step(steps));
+  std::vector<double> means(all.begin(), all.end());
+  if (steps.synchronised.empty()) return means;
+  means.clear();
+  std::size_t begin = first_step(steps);
+  for (auto i = begin; i < steps.count(); ++i) {
+    if (steps.synchronised[i] == 0) continue;
+    means.push_back(mean(std::span(steps.seconds).subspan(begin, i + 1 - begin)));
+    begin = i + 1;
+  }
+  return means.empty() ? std::vector<double>(all.begin(), all.end()) : means;
+}
+
 void add_steps(std::vector<MetricValue>& metrics, const Steps& steps) {
   if (steps.count() == 0) return;
   const auto seconds = std::span(steps.seconds).subspan(first_step(steps));
+  const auto of_steps = seconds_of_steps(steps);
   std::vector<double> samples;
   for (std::size_t i = first_step(steps); i < steps.count(); ++i)
     samples.push_back(static_cast<double>(steps.samples[i]));
@@ -42,8 +59,8 @@ void add_steps(std::vector<MetricValue>& metrics, const Steps& steps) {
   metrics.push_back(sectioned({.name = "step_time",
                                .unit = "s",
                                .gated = true,
-                               .value = median(seconds),
-                               .blocks = block_medians(seconds)}));
+                               .value = median(of_steps),
+                               .blocks = block_medians(of_steps)}));
   metrics.push_back(sectioned({.name = "samples_per_second",
                                .unit = "samples/s",
                                .direction = Direction::higher_is_better,

@@ -73,6 +73,12 @@ void Steps::append(const StepRow& row) {
   } else if (!gradient_norm.empty()) {
     gradient_norm.push_back(not_measured);
   }
+  if (row.is_synchronised) {
+    synchronised.resize(loss.size() - 1, 1);  // of steps of another run that went before
+    synchronised.push_back(*row.is_synchronised ? 1 : 0);
+  } else if (!synchronised.empty()) {
+    synchronised.push_back(1);
+  }
   rank_seconds.insert(rank_seconds.end(), row.rank_seconds.begin(), row.rank_seconds.end());
   for (const auto& rank : row.phases)
     for (std::size_t p = 0; p < phase_count; ++p)

@@ -11,7 +11,8 @@ namespace {
 void check_columns(const Steps& s) {
   const std::size_t n = s.count(), cells = n * static_cast<std::size_t>(s.ranks);
   bool agree = s.ranks > 0 && s.loss.size() == n && s.samples.size() == n && s.learning_rate.size() == n &&
-               (s.gradient_norm.empty() || s.gradient_norm.size() == n) && s.rank_seconds.size() == cells;
+               (s.gradient_norm.empty() || s.gradient_norm.size() == n) &&
+               (s.synchronised.empty() || s.synchronised.size() == n) && s.rank_seconds.size() == cells;
   for (const auto& column : s.phase)
     agree = agree && column.size() == cells;
   base::expect(agree, "columns of steps have the same length", n, s.ranks);

@@ -95,6 +95,7 @@ void exchange_steps(Archive& root, T& steps) {
   group.column("seconds", "s", steps.seconds, {"step"});
   group.column("learning_rate", "1", steps.learning_rate, {"step"});
   group.later_column("gradient_norm", "1", steps.gradient_norm, {"step"});
+  group.later_column("synchronised", "1", steps.synchronised, {"step"});
   group.column("rank_seconds", "s", steps.rank_seconds, {"step", "rank"});
   auto phases = group.group("phase");
   for (std::size_t p = 0; p < phase_count; ++p)

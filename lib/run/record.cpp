@@ -42,6 +42,7 @@ std::vector<GatheredStep> gather_steps(comm::Communicator& world, const step::Pr
     GatheredStep step{.loss = row.loss,
                       .learning_rate = row.learning_rate,
                       .gradient_norm = row.gradient_norm,
+                      .kind = row.kind,
                       .samples = row.samples};
     const auto number = [&](int r, std::size_t k) {
       const auto& of_rank = numbers[static_cast<std::size_t>(r)];

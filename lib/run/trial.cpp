@@ -37,8 +37,10 @@ double Trial::step() {
   const auto batches = data_.samples.value() / batch_;
   const auto first = static_cast<std::size_t>(steps_ % batches * batch_);
   const auto samples = sampler_.order(0).subspan(first, static_cast<std::size_t>(batch_));
-  executor_.run({.dataset = &data_, .indices = samples, .divisor = batch_},
-                execute::step_values(parameters_, learning_rate, seed_, steps_), spans_);
+  auto values = execute::step_values(parameters_, learning_rate, seed_, steps_);
+  values.sample_share = 1.0 / program_.grid.data;
+  executor_.run({.dataset = &data_, .indices = samples, .divisor = batch_}, values, spans_,
+                step::kinds_by_use(program_.cadence).front());
   ++steps_;
   return world_.now_seconds() - begin;
 }

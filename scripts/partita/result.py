@@ -77,7 +77,7 @@ class Result:
     pandas tables: `epochs` (by epoch), `traffic`, `peers`, `reductions`, `memory` (by rank), `figures`, `benchmarks`, `timeline`,
     `plans`, `replans`, `critical_path`, `scaling` (of predictions),
     `model` (by layer), `ranks_table` (by rank: host, cpu_model, cores, device, grid_data, grid_pipeline, grid_tensor).
-    xarray data sets: `steps` (loss, samples, seconds, learning_rate, gradient_norm where gradients are clipped [step]; rank_seconds [step, rank]; phase_seconds
+    xarray data sets: `steps` (loss, samples, seconds, learning_rate, gradient_norm where gradients are clipped, synchronised where steps are local [step]; rank_seconds [step, rank]; phase_seconds
     [phase, step, rank]), `inference` (latency_seconds [batch]; prediction [sample] or output [sample, feature]).
     Plain: `path`, `attributes` (of the file), `environment` (versions, Slurm variables), `config` (by "section.key"; `layer` is a
     list), `unused` (keys of `config` that had no effect beside the others), `grid` (extents by axis), `ranks` (their number), `clock_uncertainty_seconds` (of the timeline, or None).
@@ -135,7 +135,7 @@ class Result:
     def steps(self):
         import xarray
         columns, phases = self.columns("steps"), self.columns("steps/phase")
-        sets = {name: ("step", columns[name]) for name in ("loss", "samples", "seconds", "learning_rate", "gradient_norm") if name in columns}
+        sets = {name: ("step", columns[name]) for name in ("loss", "samples", "seconds", "learning_rate", "gradient_norm", "synchronised") if name in columns}
         sets["rank_seconds"] = (("step", "rank"), columns["rank_seconds"])
         sets["phase_seconds"] = (("phase", "step", "rank"), numpy.stack(list(phases.values())))
         return xarray.Dataset(sets, {"step": columns["step"], "rank": columns["rank"], "phase": list(phases)})
@@ -200,7 +200,7 @@ def _check(path, attributes, groups):
     if "steps" in groups:
         steps, phases = groups["steps"], groups.get("steps/phase", {})
         shape = (len(steps["seconds"]), ranks)
-        require(all(steps[name].shape == shape[:1] for name in ("step", "loss", "samples", "learning_rate", *(["gradient_norm"] if "gradient_norm" in steps else [])))
+        require(all(steps[name].shape == shape[:1] for name in ("step", "loss", "samples", "learning_rate", *(name for name in ("gradient_norm", "synchronised") if name in steps)))
                 and steps["rank_seconds"].shape == shape and len(steps["rank"]) == ranks, "columns of /steps differ in length")
         require(phases and all(values.shape == shape for values in phases.values()), "columns of /steps/phase differ in length")
     if "timeline" in groups:

@@ -23,6 +23,9 @@ results::RunRecord begin_record(const Job&, kernels::Backend&, int threads);
 /// "recursive-doubling+window" where buckets differ; by what codec, where none reduces them.
 std::string gradient_algorithms(const std::vector<results::ReductionRow>&, kernels::Codec);
 
+/// Whether all data ranks have the same parameters behind a step; nothing where they always have.
+std::optional<bool> is_synchronised(const step::Cadence&, step::StepKind);
+
 /// A row of `/timeline`; its seconds count from `origin`, its flow is the span's.
 results::TimelineRow timeline_row(const run::TimelineSpan&, const step::Program&, const model::ModelSpec&,
                                   double origin);

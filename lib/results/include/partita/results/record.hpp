@@ -116,15 +116,18 @@ struct StepRow {
   double seconds = 0;  ///< of the slowest rank
   double learning_rate = 0;
   std::optional<double> gradient_norm = {};  ///< before it was clipped, where it is
-  std::span<const PhaseSeconds> phases;      ///< by rank
-  std::span<const double> rank_seconds;      ///< by rank
+  /// Of runs with local steps: whether all data ranks had the same parameters behind it.
+  std::optional<bool> is_synchronised = {};
+  std::span<const PhaseSeconds> phases;  ///< by rank
+  std::span<const double> rank_seconds;  ///< by rank
 };
 
 /// `/steps`. `phase[p]` and `rank_seconds` are [step, rank].
 struct Steps {
   std::int64_t ranks = 1;
   std::vector<double> loss, seconds, learning_rate;
-  std::vector<double> gradient_norm;  ///< empty where gradients are not clipped
+  std::vector<double> gradient_norm;       ///< empty where gradients are not clipped
+  std::vector<std::int64_t> synchronised;  ///< 0 or 1; empty where no step is local
   std::vector<std::int64_t> samples;
   std::vector<double> rank_seconds;
   std::array<std::vector<double>, phase_count> phase;

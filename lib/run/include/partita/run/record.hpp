@@ -25,6 +25,7 @@ struct PhaseSeconds {
 struct GatheredStep {
   double loss = 0, seconds = 0, learning_rate = 0;  ///< seconds: of the slowest rank
   std::optional<double> gradient_norm;              ///< before it was clipped, where it is
+  step::StepKind kind = step::StepKind::synchronous;
   std::int64_t samples = 0;
   std::vector<double> rank_seconds;
   std::vector<PhaseSeconds> phases;

@@ -52,8 +52,6 @@ class Parameters {
   [[nodiscard]] View residuals() const { return residuals_; }
   [[nodiscard]] View basis() const { return basis_; }
   [[nodiscard]] View loss_scale() const { return loss_scale_; }
-  /// Of outer steps behind averages, as long as the trained parameters; empty where there are none.
-  [[nodiscard]] View outer_velocity() const { return outer_velocity_; }
   /// Parameters are what outer steps count from: as they are now.
   void set_anchors(const step::Program&);
   /// What checkpoints hold of trained parameters besides these: the optimizer's states, velocities of outer
@@ -107,8 +105,8 @@ class Parameters {
       weight_images_;  ///< the same as far as ranks share it, or their images, in the window
   View pinned_;        ///< the window, beside a device
   std::vector<View> states_;
-  View anchors_, outer_velocity_;
-  bool has_outer_steps_ = false;  ///< on any rank
+  View anchors_, outer_velocity_;  ///< of outer steps
+  bool has_outer_steps_ = false;   ///< on any rank
   memory::HostBuffer waiting_storage_;
   View waiting_;             ///< gradients
   bool is_waiting_ = false;  ///< they are part of what is stored

@@ -380,9 +380,6 @@ struct Program {
   }
 };
 
-/// By transfer: the steps that start it.
-base::IdVector<TransferId, StepKinds> kinds_of_starts(const Program&);
-
 /// "conv1", or "conv1+relu" where the ReLU after it is joined.
 std::string name_of(const Unit&, const model::ModelSpec&);
 

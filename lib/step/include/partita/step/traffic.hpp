@@ -9,6 +9,9 @@
 
 namespace partita::step {
 
+/// By transfer: the steps that start it.
+base::IdVector<TransferId, StepKinds> kinds_of_starts(const Program&);
+
 struct TrafficOfStep {
   collective::TrafficCounts counts;            ///< staged bytes and seconds stay 0
   std::set<collective::Algorithm> algorithms;  ///< of all-reduces
