@@ -97,8 +97,9 @@ std::vector<base::Violation> check_replanning(const Input& input) {
     refuse(
         "needs checkpoint.dir, or an output beside which the checkpoints lie, to go on from with another "
         "split");
-  if (input.data && options.train.steps_on(input.data->train.samples) <=
-                        options.train.steps_of_epoch(input.data->train.samples))
+  if (options.automatic.replan && input.data &&
+      options.train.steps_on(input.data->train.samples) <=
+          options.train.steps_of_epoch(input.data->train.samples))
     refuse("needs a second epoch: the split is changed after an epoch that others follow");
   return violations;
 }
