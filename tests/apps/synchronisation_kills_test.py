@@ -22,7 +22,7 @@ times, mpiexec, train, source = sys.argv[1:5]
 ways = {"shares of states": ["--sync.split=state"], "shares of gradients": ["--sync.split=gradient"], "shares of parameters": ["--sync.split=parameter"],
         **{codec: [f"--sync.compress={codec}"] for codec in ("fp16", "int8", "sign", "topk", "powersgd")},
         "bf16 with residuals": ["--sync.compress=bf16", "--sync.error-feedback=on"], "shares by int8": ["--sync.compress=int8", "--sync.split=parameter"],
-        "delay": ["--sync.delay=1"], "local": ["--sync.local.period=3", "--sync.local.states=average"],
+        "delay": ["--sync.delay=1"], "local kept": ["--sync.local.period=3"], "local": ["--sync.local.period=3", "--sync.local.states=average"],
         "local outer": ["--sync.local.period=3", "--sync.local.states=average", "--sync.local.outer-rate=0.7", "--sync.local.outer-momentum=0.9"]}
 common = (f"--config={source}/inputs/runs/digits_mlp.ini", "--data.train-samples=1000", "--data.test-samples=20", "--train.epochs=80", "--evaluate.every=1000",
           "--checkpoint.every=7", "--snapshot.seconds=0", "--train.optimizer=adam", "--train.momentum=0", "--train.learning-rate=0.001", "--compute.threads=1")
