@@ -324,12 +324,13 @@ std::vector<std::vector<std::int64_t>> beyond_caches(const Program& program, std
                                                      const Execution& execution,
                                                      std::span<const machine::Cache> caches) {
   const Addresses addresses(program, batch, rule_of(execution));
+  const auto cache_bytes = bytes_of_rank(caches, execution);
   std::vector<std::vector<std::int64_t>> percents(program.instructions.size());
   for (const auto kind : step::kinds_by_use(program.cadence)) {
     std::vector<std::size_t> numbers;
     for (std::size_t i = 0; i < program.instructions.size(); ++i)
       if (program.instructions[i].in.has(kind)) numbers.push_back(i);
-    auto of_kind = beyond_caches(addresses, numbers, bytes_of_rank(caches, execution));
+    auto of_kind = beyond_caches(addresses, numbers, cache_bytes);
     for (std::size_t n = 0; n < numbers.size(); ++n)
       if (auto& known = percents[numbers[n]]; known.empty()) known = std::move(of_kind[n]);
   }

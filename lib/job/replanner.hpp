@@ -33,14 +33,16 @@ class Replanner {
   [[nodiscard]] bool is_asked() const {
     return job_.input.options.automatic.replan || job_.input.options.measures_weights;
   }
+  // Of weights that are measured: what data ranks take for their samples, the split in which they would take
+  // as long, if it is worth a move, and whether the training goes on with it.
   void observe_data_ranks(const run::Training&, std::int64_t batch);
   [[nodiscard]] std::optional<std::pair<plan::Split, double>> balanced() const;
   bool leaves_for_weights(const run::Training&);
   [[nodiscard]] double predicted_seconds() const;
-  /// The best of the splits that this job can run.
   /// Whether all ranks decided the same: their searches may differ by rounding where their cores do.
   /// Collective over the world.
   [[nodiscard]] bool are_agreed(const std::string& decision) const;
+  /// The best of the splits that this job can run.
   [[nodiscard]] std::optional<std::pair<plan::Split, double>> first_possible(const predict::Replan&) const;
   void tell(const predict::Replan&) const;
 

@@ -85,7 +85,7 @@ class Synchronous : public Synchronisation {
 
   void metric_complete() override {
     const auto all = metric_axes(a_.plan);
-    if (!a_.program.cadence.local.is_on()) return begin_metric({}, all);
+    if (!a_.program.cadence.local.is_on()) return begin_metric(StepKinds(), all);
     begin_metric({StepKind::synchronous, StepKind::averaging}, all);
     if (a_.program.cadence.local.period > 1) begin_metric({StepKind::local}, without_data(a_.plan, all));
   }
