@@ -37,7 +37,7 @@ int run_main(int argc, const char* const* argv) {
   if (input.has_work() && !own.write_all.empty())
     input.append(plan_app::check_plans_folder(own.write_all, input.options.overwrite));
   const auto& options = input.options;
-  if (input.has_work() && !config::cadence_of(options).is_uniform())
+  if (input.has_work() && !config::has_usual_steps(options))
     input.violations.push_back(
         config::about_cadence(options, "partita-plan, whose bounds are those of steps that are all alike"));
   if (options.help)

@@ -43,7 +43,7 @@ int run_main(int argc, const char* const* argv) {
   auto input = job::read_described_input(own.line, own.ranks, std::move(violations), written);
   if (own.exported && input.has_work())
     input.append(check(*own.exported, input.options.grid.size(), input.options.overwrite));
-  if (own.exported && input.has_work() && !config::cadence_of(input.options).is_uniform())
+  if (own.exported && input.has_work() && !config::has_usual_steps(input.options))
     input.violations.push_back(
         config::about_cadence(input.options, "--export, of which every step is the same"));
   const auto& options = input.options;

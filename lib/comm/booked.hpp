@@ -81,6 +81,9 @@ class BookedCollective : public Collective, private Progressing {
     waited.hidden_seconds = std::max(0.0, alone_seconds_ - exposed);
     state_->runtime->ledger.add(key_, waited);
   }
+  void wait_until(const std::function<bool()>& done) override {
+    comm::wait_until(*state_->runtime, shown_, done);
+  }
 
  protected:
   /// Prepares a run.
@@ -116,7 +119,7 @@ class BookedCollective : public Collective, private Progressing {
   /// Exposed is what the run took of this core: to start, to move on, to wait.
   double wait_on_core() {
     const double before = state_->runtime->now_seconds();
-    if (running_) wait_until(*state_->runtime, shown_, [this] { return !running_; });
+    if (running_) wait_until([this] { return !running_; });
     if (timed_) clock_->await();
     return taken_seconds_ + state_->runtime->now_seconds() - before;
   }
@@ -125,7 +128,7 @@ class BookedCollective : public Collective, private Progressing {
     staged_.await();
     double idle_since = INFINITY;
     if (running_)
-      wait_until(*state_->runtime, shown_, [&] {
+      wait_until([&] {
         if (std::isinf(idle_since) && staged_.caught_up()) idle_since = base::now_seconds();
         return !running_;
       });

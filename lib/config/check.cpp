@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "partita/config/options.hpp"
+#include "checks.hpp"
 
 namespace partita::config {
 
@@ -37,8 +37,13 @@ std::string number(std::int64_t n) { return std::to_string(n); }
 
 /// None that do not fit the grid, which is a violation of its own.
 step::Weights weights_for(const RunOptions& options) {
-  const auto weights = weights_of(options);
-  return std::ssize(weights) == options.grid.data ? weights : step::Weights();
+  const int servers = options.server.count, workers = options.grid.data - servers;
+  auto weights = weights_of(options);
+  if (std::ssize(weights) != workers) weights.clear();
+  if (servers == 0 || workers < 1) return weights;
+  if (weights.empty()) weights.assign(static_cast<std::size_t>(workers), 1);
+  weights.insert(weights.end(), static_cast<std::size_t>(servers), 0);
+  return weights;
 }
 
 step::PipelineOptions pipeline_for(const RunOptions& options, std::int64_t batch) {
@@ -158,7 +163,7 @@ std::vector<Violation> against_choice(const RunOptions& options) {
   if (options.train.accumulate > 1 && !options.train.deterministic)
     violations.push_back({"train.accumulate", number(options.train.accumulate),
                           "excludes strategy=auto, which chooses the micro-batches; the nearest is 1"});
-  if (!cadence_of(options).is_uniform())
+  if (!has_usual_steps(options))
     violations.push_back(
         about_cadence(options, "strategy=auto, whose bounds are those of steps that are all alike"));
   return violations;
@@ -180,7 +185,9 @@ std::vector<Violation> fit_to_world(RunOptions& options, int world) {
   const std::int64_t others = std::int64_t{options.grid.pipeline} * options.grid.tensor;
   if (!options.data_ranks) options.data_ranks = static_cast<int>(std::max<std::int64_t>(1, world / others));
   options.grid.data = *options.data_ranks;
-  if (options.train.batch_per_rank) options.train.batch = *options.train.batch_per_rank * options.grid.data;
+  if (options.train.batch_per_rank)
+    options.train.batch =
+        *options.train.batch_per_rank * std::max(1, options.grid.data - options.server.count);
   if (options.grid.size() == world) return {};
   std::string nearest;
   for (const auto& grid : topology::nearest_grids(options.grid, world))
@@ -191,10 +198,20 @@ std::vector<Violation> fit_to_world(RunOptions& options, int world) {
 }
 
 step::Cadence cadence_of(const RunOptions& options) {
-  step::Cadence cadence{.local = options.sync.local, .is_delayed = options.sync.delay > 0};
+  const auto& server = options.server;
+  step::Cadence cadence{.local = options.sync.local,
+                        .is_delayed = options.sync.delay > 0,
+                        .servers = {.count = server.count,
+                                    .is_asynchronous = server.count > 0 && server.is_asynchronous,
+                                    .bound = server.bound,
+                                    .synchronous_steps = server.synchronous_steps}};
   cadence.local.period = options.sync.local_period.value_or(0);
   cadence.local.state_vectors = static_cast<int>(kernels::states_of(options.train.optimizer.rule).size());
   return cadence;
+}
+
+bool has_usual_steps(const RunOptions& options) {
+  return cadence_of(options).is_uniform() && options.server.count == 0;
 }
 
 base::Violation about_cadence(const RunOptions& options, const std::string& excluded) {
@@ -202,6 +219,8 @@ base::Violation about_cadence(const RunOptions& options, const std::string& excl
   if (cadence.local.is_on())
     return {"sync.local.period", number(cadence.local.period),
             "excludes " + excluded + "; the nearest is without it"};
+  if (!cadence.is_delayed && cadence.servers.is_on())
+    return {"server.count", number(cadence.servers.count), "excludes " + excluded + "; the nearest is 0"};
   return {"sync.delay", number(options.sync.delay), "excludes " + excluded + "; the nearest is 0"};
 }
 
@@ -277,10 +296,13 @@ void check_weights(const RunOptions& options, std::vector<Violation>& violations
     const auto value = options.measures_weights ? "measured" : data::to_string(options.weights);
     if (is_so) violations.push_back({"grid.weights", value, what});
   };
-  const auto count = std::ssize(options.weights);
-  refuse(!options.measures_weights && count != options.grid.data,
-         "are " + number(count) + ", but the data ranks are " + number(options.grid.data) +
-             "; give one for each");
+  const auto count = std::ssize(options.weights),
+             workers = std::int64_t{options.grid.data} - options.server.count;
+  refuse(!options.measures_weights && count != workers, "are " + number(count) +
+                                                            ", but the data ranks that take samples are " +
+                                                            number(workers) + "; give one for each");
+  refuse(options.measures_weights && options.server.count > 0,
+         "excludes server.count, whose workers take even shares; the nearest is without it");
   refuse(options.train.deterministic,
          "excludes train.deterministic=true, whose grains are even shares; the nearest is without it");
   refuse(options.measures_weights && options.automatic.replan,
@@ -290,7 +312,7 @@ void check_weights(const RunOptions& options, std::vector<Violation>& violations
 /// Where steps are not all alike.
 void check_cadence(const RunOptions& options, const plan::Request& request,
                    std::vector<Violation>& violations) {
-  if (request.cadence.is_uniform()) return;
+  if (!request.cadence.local.is_on() && !request.cadence.is_delayed) return;
   const bool is_local = request.cadence.local.is_on();
   const auto refuse = [&](bool is_so, const std::string& what) {
     if (is_so) violations.push_back(about_cadence(options, what));
@@ -369,6 +391,7 @@ std::optional<plan::Split> split_for_training(const RunOptions& options, const m
   check_compression(options, request, violations);
   check_cadence(options, request, violations);
   check_weights(options, violations);
+  check_servers(options, violations);
   request.speed = known.speed;
   return split(options.model, request, machine, violations, {known.placement, known.partition});
 }

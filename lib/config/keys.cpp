@@ -14,6 +14,8 @@ using base::KeyRole;
 bool has_peers(const RunOptions& o) {
   return !o.data_ranks || std::int64_t{*o.data_ranks} * o.grid.pipeline * o.grid.tensor > 1;
 }
+bool has_servers(const RunOptions& o) { return has_peers(o) && o.server.count > 0; }
+bool is_asynchronous(const RunOptions& o) { return has_servers(o) && o.server.is_asynchronous; }
 bool has_local_steps(const RunOptions& o) { return has_peers(o) && o.sync.local_period.has_value(); }
 bool has_stages(const RunOptions& o) {
   return o.grid.pipeline > 1 || (o.strategy != Strategy::none && !o.data_ranks);
@@ -23,6 +25,28 @@ bool has_choices(const RunOptions& o) { return o.grid.tensor > 1 || has_stages(o
 /// Whether there is an order of micro-batches. The deterministic mode has one for each grain.
 bool has_order(const RunOptions& o) {
   return has_stages(o) || o.pipeline.microbatches.value_or(1) > 1 || o.train.deterministic;
+}
+
+/// When asynchronous servers answer; or that they are not.
+Key server_bound() {
+  constexpr Bounds<std::int64_t> steps{0, 1 << 30};
+  return {.name = "server.bound",
+          .meaning = "when a worker gets the parameters: synchronous, once all have pushed and a step is made of all pushes; or "
+                     "each push is a step, and its worker goes on at once (none), or once no other is more steps behind (" +
+                     allowed(steps) + ")",
+          .read =
+              [steps](RunOptions& o, const std::string& text) -> std::string {
+            o.server.is_asynchronous = text != "synchronous";
+            o.server.bound.reset();
+            if (!o.server.is_asynchronous || text == "none") return {};
+            const auto wrong = read_number<std::int64_t>(text, steps, o.server.bound.emplace());
+            return wrong.empty() ? wrong : wrong + ", or synchronous, or none";
+          },
+          .print = [](const RunOptions& o) -> std::optional<std::string> {
+            if (!o.server.is_asynchronous) return "synchronous";
+            return o.server.bound ? text_of(*o.server.bound) : "none";
+          },
+          .used = has_servers};
 }
 
 // The references of these lambdas would be taken for operators.
@@ -280,6 +304,21 @@ std::vector<Key> machine_keys() {
       number<double>(
           "sync.local.outer-momentum", "of that step; default: 0", {0, 1},
           [](O& o) -> auto& { return o.sync.local.outer_momentum; }).used_when(has_local_steps),
+      number<int>(
+          "server.count", "ranks of the data axis, the last ones, that take no samples, but hold parameters and update them; default: 0",
+          {0, 1 << 20}, [](O& o) -> auto& { return o.server.count; }).used_when(has_peers),
+      server_bound(),
+      number<std::int64_t>(
+          "server.synchronous-steps", "first steps of the run that are synchronous all the same; default: 0", {0, 1'000'000'000},
+          [](O& o) -> auto& { return o.server.synchronous_steps; }).used_when(is_asynchronous),
+      {.name = "server.replay",
+       .meaning = "a result of asynchronous servers: pushes are taken in the order of its /pushes",
+       .read = [](O& o, const std::string& value) { return o.server.replay = value, std::string(); },
+       .print =
+           [](const O& o) {
+             return o.server.replay.empty() ? std::nullopt : std::optional(o.server.replay.string());
+           },
+       .used = is_asynchronous},
       number<int>(
           "sync.ranks-per-node", "imitates nodes of so many ranks; 0: the real nodes", {0, 1 << 20},
           [](O& o) -> auto& { return o.sync.ranks_per_node; }).used_when(has_peers),

@@ -243,6 +243,9 @@ KernelKey key_by_kind(const Program& program, const Instruction& i, std::int64_t
       return key_of_code(program, i);
     case Kind::average:
       return key_of_average(program, i);
+    case Kind::sum:
+      return {.kernel = "combine",
+              .shape = {program.buckets[*i.bucket].share.value() * (std::ssize(i.reads) - 1)}};
     case Kind::share:
       return {.kernel = "share", .shape = {program.buckets[*i.bucket].share.value()}};
     case Kind::norm:

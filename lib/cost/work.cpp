@@ -180,6 +180,12 @@ Work work_of(const Program& program, const Instruction& i, std::int64_t samples)
               .main = bytes_of(program.type, values * 2),
               .calls = 1};
     }
+    case Kind::sum: {
+      const auto added = program.buckets[*i.bucket].share * (std::ssize(i.reads) - 1);
+      return {.flops = static_cast<double>(added.value()),
+              .main = bytes_of(program.type, added * 3),
+              .calls = std::ssize(i.reads) - 1};
+    }
     case Kind::share:
       return {.main = bytes_of(program.type, program.buckets[*i.bucket].share * 2), .calls = 1};
     case Kind::combine: {

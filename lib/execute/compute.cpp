@@ -177,10 +177,20 @@ void Executor::norm(const step::Instruction& instruction, Bound& bound) {
 
 /// Where the gradients that it is updated by begin within the bucket.
 std::int64_t Executor::offset_of(const step::Bucket& bucket) const {
-  return bucket.kept_gradients ? program_.own(bucket, axes_.at().data).begin : 0;
+  const bool is_share = bucket.kept_gradients || program_.serves();
+  return is_share ? program_.own(bucket, axes_.at().data).begin : 0;
+}
+
+void Executor::sum(const step::Instruction& instruction, Bound& bound) {
+  for (std::size_t i = 1; i < instruction.reads.size(); ++i)
+    copy_elements(backend_, bound.slot(instruction.reads[i]), bound.slot(instruction.writes.front()),
+                  Write::accumulate);
 }
 
 void Executor::share(const step::Instruction& instruction, Bound& bound) {
+  if (program_.serves())
+    return copy_elements(backend_, bound.slot(instruction.reads.front()),
+                         bound.slot(instruction.writes.front()), Write::overwrite);
   const auto own = program_.own(program_.buckets[*instruction.bucket], axes_.at().data);
   const bool gathers = program_.slots[instruction.writes.front()].gathered_from.has_value();
   const Elements first(own.begin), count(own.size());
@@ -199,7 +209,7 @@ void Executor::update(const step::Instruction& instruction, Bound& bound) {
   for (std::size_t s = 0; s < all.size(); ++s)
     states[s] = all[s].slice(bucket.first_state, Elements(own.size()));
   const kernels::Update on{.step = step_memory_.values(),
-                           .sums = bound.slot(program_.metric_slot),
+                           .sums = bound.slot(instruction.reads[1]),
                            .scale = bound.slot(program_.scale_slot),
                            .w = parameters_of(bucket, own, bound),
                            .g = gradients,
@@ -304,6 +314,8 @@ void Executor::compute(const step::Instruction& instruction, Bound& bound, const
       return encode(instruction, bound);
     case Kind::decode:
       return decode(instruction, bound);
+    case Kind::sum:
+      return sum(instruction, bound);
     case Kind::share:
       return share(instruction, bound);
     case Kind::norm:

@@ -216,6 +216,23 @@ bool Executor::reduces_what_stays(const step::Transfer& t) const {
   return waits || role == step::SlotRole::parameters || role == step::SlotRole::optimizer_state;
 }
 
+/// An answer, which must not overwrite parameters, takes as long as a push of as many elements.
+void Executor::calibrate_pushes(Bound& bound, const std::map<std::pair<int, int>, step::TransferId>& pushes) {
+  std::map<std::pair<int, Elements>, double> alone;  // by peer and size
+  const auto key_of = [&](const step::Transfer& t) {
+    return std::pair(*t.peer, program_.slots[t.slot].fixed);
+  };
+  for (const auto& [order, i] : pushes) {
+    const double seconds = alone_seconds(transfer(bound, i), device_, axes_.world());
+    transfer(bound, i).set_alone_seconds(seconds);
+    alone[key_of(program_.transfers[i])] = seconds;
+  }
+  for (const auto i : program_.transfers.ids())
+    if (const auto& t = program_.transfers[i];
+        step::is_message(t) && !t.microbatch && t.purpose == collective::Purpose::parameter)
+      transfer(bound, i).set_alone_seconds(alone.at(key_of(t)));
+}
+
 void Executor::calibrate(std::int64_t batch) {
   Bound& bound = bind(batch);
   const auto begin = clock_ ? clock_->now() : 0;
@@ -225,10 +242,12 @@ void Executor::calibrate(std::int64_t batch) {
     if (bound.samples(j, false).size() > bound.samples(largest, false).size()) largest = j;
   std::map<int, double> of_boundary;         // by direction and boundary
   std::map<int, step::TransferId> messages;  // in order of their tags, which both ends go through alike
+  std::map<std::pair<int, int>, step::TransferId> pushes;  // likewise, to or from each peer in its turn
   for (const auto i : program_.transfers.ids()) {
     const auto& t = program_.transfers[i];
     if (step::is_message(t)) {
       if (t.microbatch == largest) messages[*t.tag] = i;
+      if (!t.microbatch && t.purpose != collective::Purpose::parameter) pushes[{*t.tag, *t.peer}] = i;
       continue;
     }
     const Kept kept(reduces_what_stays(t) ? bound.slot(t.slot) : View(), axes_.along(t.axis));
@@ -238,8 +257,9 @@ void Executor::calibrate(std::int64_t batch) {
   for (const auto& [tag, i] : messages)
     of_boundary[tag / program_.microbatches] = alone_seconds(transfer(bound, i), device_, axes_.world());
   for (const auto i : program_.transfers.ids())
-    if (const auto& t = program_.transfers[i]; step::is_message(t))
+    if (const auto& t = program_.transfers[i]; step::is_message(t) && t.microbatch)
       transfer(bound, i).set_alone_seconds(of_boundary.at(*t.tag / program_.microbatches));
+  calibrate_pushes(bound, pushes);
   if (clock_) clock_->set(begin);
 }
 
@@ -271,6 +291,7 @@ void Executor::keep_time(const step::Instruction& instruction, double begin, dou
     case Kind::pack:
     case Kind::unpack:
     case Kind::combine:
+    case Kind::sum:
     case Kind::share:
     case Kind::average:
     case Kind::norm:
@@ -366,45 +387,82 @@ void Executor::settle() {
 }
 
 void Executor::walk(Bound& bound, const Batch& batch, step::StepKind kind, double begin, StepSpans& spans) {
-  const auto& world = axes_.world();
-  const std::uint64_t* where = positions_.data();
-  for (const auto& instruction : program_.instructions) {
-    position_.set(*where++);
+  if (times_) times_->resize(program_.instructions.size());
+  for (std::size_t i = 0; i < program_.instructions.size(); ++i) {
+    const auto& instruction = program_.instructions[i];
+    position_.set(positions_[i]);
     // Who looks for what is not finite changes nothing that stays.
     const bool averages =
         inspects_ && communicates(instruction) &&
         program_.transfers[*instruction.transfer].operation == collective::Operation::all_reduce &&
         program_.transfers[*instruction.transfer].purpose == collective::Purpose::parameter;
     if (!instruction.in.has(kind) || averages) {
-      if (times_) times_->push_back({begin, begin});
-      if (options_.poison_released)
-        poison(static_cast<std::size_t>(&instruction - program_.instructions.data()), bound);
-      continue;
-    }
-    double progressed = 0;
-    if (communicates(instruction) && options_.instead_of_kernels) options_.instead_of_kernels(instruction);
-    if (instruction.kind == Kind::start) {
-      start(bound, *instruction.transfer);
-    } else if (instruction.kind == Kind::wait) {
-      wait(bound, *instruction.transfer);
+      if (times_) (*times_)[i] = {begin, begin};
     } else {
-      do_compute(instruction, bound, batch);
-      if (count_under_way_ > 0) {
-        progressed = -world.now_seconds();
-        world.progress();
-      }
+      begin = carry_out(i, bound, batch, begin, spans);
     }
-    const double now = world.now_seconds();
-    if (progressed < 0) progressed += now;
-    const double end = now - progressed;  // moving data is no part of the kernel before
-    spans.progress += progressed;
-    keep_time(instruction, begin, end, spans);
-    if (times_) times_->push_back({begin, end});
-    if (options_.poison_released)
-      poison(static_cast<std::size_t>(&instruction - program_.instructions.data()), bound);
-    begin = now;
+    if (options_.poison_released) poison(i, bound);
   }
   spans.end = begin;
+}
+
+double Executor::carry_out(std::size_t number, Bound& bound, const Batch& batch, double begin,
+                           StepSpans& spans) {
+  const auto& instruction = program_.instructions[number];
+  const auto& world = axes_.world();
+  double progressed = 0;
+  if (communicates(instruction) && options_.instead_of_kernels) options_.instead_of_kernels(instruction);
+  if (instruction.kind == Kind::start) {
+    start(bound, *instruction.transfer);
+  } else if (instruction.kind == Kind::wait) {
+    wait(bound, *instruction.transfer);
+  } else {
+    do_compute(instruction, bound, batch);
+    if (count_under_way_ > 0) {
+      progressed = -world.now_seconds();
+      world.progress();
+    }
+  }
+  const double now = world.now_seconds();
+  if (progressed < 0) progressed += now;
+  const double end = now - progressed;  // moving data is no part of the kernel before
+  spans.progress += progressed;
+  keep_time(instruction, begin, end, spans);
+  if (times_) (*times_)[number] = {begin, end};
+  return now;
+}
+
+void Executor::run_turn(const step::Turn& turn, const kernels::StepValues& values, StepSpans& spans) {
+  Bound& bound = bind(options_.largest_batch);
+  spans.transfers.resize(program_.transfers.size());
+  const comm::VirtualClock::Run runs(clock_);
+  double begin = axes_.world().now_seconds();
+  if (times_) times_->resize(program_.instructions.size());
+  step_memory_.begin(values, {});
+  for (std::size_t i = 0; i < program_.instructions.size(); ++i) {
+    if (program_.instructions[i].turn != turn) continue;
+    position_.set(positions_[i]);
+    begin = carry_out(i, bound, {}, begin, spans);
+  }
+  step_memory_.end();
+  if (!non_finite_step_) non_finite_step_ = step_memory_.reported_non_finite_step();
+}
+
+comm::Collective* Executor::missing_of_push(int worker) {
+  Bound& bound = bind(options_.largest_batch);
+  constexpr auto part = step::TurnPart::receive;
+  for (const auto& instruction : program_.instructions)
+    if (instruction.turn == step::Turn{worker, part})
+      if (auto& receive = transfer(bound, *instruction.transfer); !receive.test()) return &receive;
+  return nullptr;
+}
+
+bool Executor::has_push(int worker) { return missing_of_push(worker) == nullptr; }
+
+double Executor::wait_for_push(int worker, const std::function<bool()>& done) {
+  const double begin = axes_.world().now_seconds();
+  if (auto* const missing = missing_of_push(worker)) missing->wait_until(done);
+  return axes_.world().now_seconds() - begin;
 }
 
 void Executor::let_pass(const step::Instruction& instruction, const Bound& bound) {

@@ -37,6 +37,7 @@ Part part_of(const step::Instruction& instruction) {
     case Kind::average:
     case Kind::encode:
     case Kind::decode:
+    case Kind::sum:
     case Kind::share:
     case Kind::norm:
       return Part::other;

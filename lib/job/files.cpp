@@ -8,7 +8,8 @@ std::vector<results::NamedPath> files_read(const Input& input) {
   std::vector<results::NamedPath> files{
       {"config", options.config_file},          {"model.file", options.model_file},
       {"sync.table", options.sync.table},       {"machine", options.machine},
-      {"virtual-clock", options.virtual_clock}, {"load-model", options.load_model}};
+      {"virtual-clock", options.virtual_clock}, {"load-model", options.load_model},
+      {"server.replay", options.server.replay}};
   if (input.data)
     for (const auto& file : input.data->files)
       files.push_back({"data.name", file});

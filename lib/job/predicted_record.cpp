@@ -68,7 +68,7 @@ std::vector<results::TimelineRow> timeline_of(const predict::Subject& subject,
   for (std::size_t r = 0; r < simulated.back().size(); ++r) {
     const auto& rank = simulated.back()[r];
     origin = std::min(origin, rank.begin);
-    spans.append(static_cast<int>(r), step, prediction.batch, prediction.simulation.steady.kinds.back(),
+    spans.append(static_cast<int>(r), step, prediction.batch, prediction.simulation.steady.kinds.back(), -1,
                  [&](std::size_t i) -> execute::InstructionTimes {
                    return {machine::seconds_of(rank.instructions[i].begin),
                            machine::seconds_of(rank.instructions[i].end)};

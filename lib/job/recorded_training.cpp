@@ -66,7 +66,7 @@ void RecordedTraining::continue_from(const Resumed& resumed) {
 void RecordedTraining::continue_with(run::Training& training, double checkpoint_seconds) {
   training_ = &training;
   overhead_.checkpoint_seconds += checkpoint_seconds;
-  recorded_ = timed_ = 0;
+  recorded_ = timed_ = pushed_ = 0;
   earlier_timeline_ = record_.timeline;
   earlier_memory_ = record_.memory;
 }
@@ -107,6 +107,10 @@ void RecordedTraining::update() {
   update_record(record_, job_.world, *training_, std::exchange(recorded_, training_->steps().size()),
                 earlier_);
   keep_most(record_.memory, earlier_memory_);
+  const auto pushes =
+      run::gather_pushes(job_.world, *training_, std::exchange(pushed_, training_->pushes().size()));
+  record_.pushes.insert(record_.pushes.end(), pushes.begin(), pushes.end());
+  std::ranges::stable_sort(record_.pushes, {}, &results::PushRow::server);
   record_.replans = earlier_replans_;
   record_.replans.insert(record_.replans.end(), replanner_.rows().begin(), replanner_.rows().end());
   // A checkpoint's result has the steps of the timeline that are over.

@@ -36,7 +36,8 @@ class RecordedTraining {
   Overhead overhead_;         ///< of trainings before this one
   std::size_t recorded_ = 0;  ///< steps of the training
   results::Timeline earlier_timeline_;
-  std::size_t timed_ = 0;  ///< steps of the training
+  std::size_t timed_ = 0;   ///< steps of the training
+  std::size_t pushed_ = 0;  ///< rows of this rank's pushes
   std::vector<results::MemoryRow> earlier_memory_;
   std::vector<results::ReplanRow> earlier_replans_;
 };

@@ -89,7 +89,7 @@ std::vector<base::Violation> check_replanning(const Input& input) {
             : base::Violation{"grid.weights", "measured", why + "; the nearest is without it"});
   };
   if (!options.automatic.replan && !options.measures_weights) return {};
-  if (options.automatic.replan && !config::cadence_of(options).is_uniform())
+  if (options.automatic.replan && !config::has_usual_steps(options))
     refuse("excludes sync.delay and sync.local.period: another split takes steps that are all alike");
   if (options.automatic.replan && options.train.batch_per_rank)
     refuse("excludes train.batch-per-rank: on another grid it would be another batch; give train.batch");

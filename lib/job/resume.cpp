@@ -330,6 +330,7 @@ void continue_record(results::RunRecord& record, const Resumed& resumed) {
   a.restarts = resumed.record.attributes.restarts + 1;
   record.steps = resumed.record.steps;
   record.timeline = resumed.record.timeline;
+  record.pushes = resumed.record.pushes;
 }
 
 }  // namespace partita::job

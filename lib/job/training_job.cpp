@@ -17,6 +17,7 @@
 #include "partita/results/result_file.hpp"
 #include "partita/run/signals.hpp"
 #include "recorded_training.hpp"
+#include "replay.hpp"
 
 namespace partita::job {
 namespace {
@@ -50,6 +51,7 @@ Input read_shared_input(int argc, const char* const* argv, int world_size, DataS
     input.split = config::split_for_training(options, input.machine, input.violations);
   if (input.split && input.data)
     input.split->plan.cadence.local.epoch_steps = options.train.steps_of_epoch(input.data->train.samples);
+  read_replay(input);
   if (input.data && input.model_is_known)
     input.append(config::check_statistics(options, input.data->train.samples));
   input.append(skip_layers(input.start, options));
@@ -257,6 +259,7 @@ int run_training(const Job& job) {
   const int threads = job.threads(options.threads == 0 && options.train.deterministic ? 1 : options.threads);
   const auto backend = make_backend(job, threads);
   auto asked = training_options(options, job.input.data->train.samples);
+  asked.replay = job.input.replay;
   if (job.input.clock)
     asked.execution = predict::execution_of(options, options.grid.size(), *job.input.clock);
   if (!job.input.writes()) {

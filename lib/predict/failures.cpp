@@ -9,9 +9,10 @@
 namespace partita::predict {
 
 kernels::Bytes checkpoint_bytes(const Subject& subject) {
-  const auto& [local, is_delayed] = subject.split.plan.cadence;
+  const auto& cadence = subject.split.plan.cadence;
+  const auto& local = cadence.local;
   const auto of_rule = std::ssize(kernels::states_of(subject.optimizer));
-  auto states = of_rule + (is_delayed ? 1 : 0) + (local.has_outer_step() ? 1 : 0);
+  auto states = of_rule + (cadence.is_delayed ? 1 : 0) + (local.has_outer_step() ? 1 : 0);
   if (local.is_on() && local.states == step::LocalStates::keep)
     states += of_rule * subject.split.plan.grid.data;
   kernels::Bytes bytes{};

@@ -274,6 +274,20 @@ void exchange_replans(Archive& root, T& replans) {
 }
 
 template <class Archive, class T>
+void exchange_pushes(Archive& root, T& pushes) {
+  exchange_table(root, "pushes", "push", true, pushes, [](auto field) {
+    field(
+        "server", "1", [](auto& r) -> auto& { return r.server; });
+    field(
+        "worker", "1", [](auto& r) -> auto& { return r.worker; });
+    field(
+        "step", "1", [](auto& r) -> auto& { return r.step; });
+    field(
+        "staleness", "1", [](auto& r) -> auto& { return r.staleness; });
+  });
+}
+
+template <class Archive, class T>
 void exchange_critical_path(Archive& root, T& shares) {
   exchange_table(root, "critical_path", "share", true, shares, [](auto field) {
     field(
@@ -318,6 +332,7 @@ void exchange(Archive& root, Record& record) {
   exchange_changes(root, record.changes);
   exchange_plans(root, record.plans);
   exchange_replans(root, record.replans);
+  exchange_pushes(root, record.pushes);
   exchange_critical_path(root, record.critical_path);
   exchange_scaling(root, record.scaling);
 }

@@ -12,15 +12,16 @@
 namespace partita::run {
 namespace {
 
-/// Numbers of one step on the wire: five spans, the step's seconds, progress, three times a transfer.
-constexpr std::size_t fixed_numbers = 7;
+/// Numbers of one step on the wire: five spans, the step's seconds, progress, waiting for pushes, three times
+/// a transfer.
+constexpr std::size_t fixed_numbers = 8;
 
 std::vector<double> pack(const std::vector<StepRow>& steps, std::size_t first) {
   std::vector<double> numbers;
   for (std::size_t i = first; i < steps.size(); ++i) {
     const auto& s = steps[i].spans;
-    numbers.insert(numbers.end(),
-                   {s.load, s.forward, s.backward, s.update, s.other, steps[i].seconds, s.progress});
+    numbers.insert(numbers.end(), {s.load, s.forward, s.backward, s.update, s.other, steps[i].seconds,
+                                   s.progress, s.awaiting});
     for (const auto& t : s.transfers)
       numbers.insert(numbers.end(), {t.started, t.wait_begin, t.wait_end});
   }
@@ -60,10 +61,15 @@ std::vector<GatheredStep> gather_steps(comm::Communicator& world, const step::Pr
                           .backward = number(r, 2),
                           .update = number(r, 3),
                           .exposed_transfer = number(r, 6),
+                          .dependency = number(r, 7),
                           .other = number(r, 4)};
       const auto& transfers = programs[static_cast<std::size_t>(r)]->transfers;
       for (const auto t : transfers.ids()) {
         const double begin = time(r, t, 1), waited = time(r, t, 2) - begin;
+        if (row.kind == step::StepKind::asynchronous) {  // whose turn it was no step of others says
+          phases.dependency += waited;
+          continue;
+        }
         double ready = begin;  // when the last had come
         for (const auto& other : counterparts.members(*counterparts.group(r, t)))
           ready = std::max(ready, time(other.rank, other.transfer, 0));
@@ -83,12 +89,13 @@ std::vector<GatheredStep> gather_steps(comm::Communicator& world, const step::Pr
 TimelineSpans::TimelineSpans(const step::ProgramsByRank& programs)
     : programs_(programs), counterparts_(programs) {}
 
-void TimelineSpans::append(int rank, std::int64_t step, std::int64_t batch, step::StepKind kind,
+void TimelineSpans::append(int rank, std::int64_t step, std::int64_t batch, step::StepKind kind, int worker,
                            const std::function<execute::InstructionTimes(std::size_t instruction)>& times) {
   const auto& program = *programs_[static_cast<std::size_t>(rank)];
   for (std::size_t i = 0; i < program.instructions.size(); ++i) {
     const auto& instruction = program.instructions[i];
     if (!instruction.in.has(kind)) continue;
+    if (worker >= 0 && instruction.turn && instruction.turn->worker != worker) continue;
     const auto [begin, end] = times(i);
     spans_.push_back({.rank = rank,
                       .step = step,
@@ -125,6 +132,16 @@ TimelineSpan TimelineSpans::in_flight(int rank, std::int64_t step, std::int64_t 
   return span;
 }
 
+std::vector<PushRow> gather_pushes(comm::Communicator& world, const Training& training, std::size_t first) {
+  const auto& all = training.pushes();
+  const std::vector<PushRow> mine(all.begin() + static_cast<std::ptrdiff_t>(std::min(first, all.size())),
+                                  all.end());
+  std::vector<PushRow> gathered;
+  for (const auto& rows : world.gather_rows(mine, 0, collective::Purpose::metric))
+    gathered.insert(gathered.end(), rows.begin(), rows.end());
+  return gathered;
+}
+
 std::vector<TimelineSpan> gather_timeline(comm::Communicator& world, const Training& training,
                                           const comm::Clocks& clocks) {
   std::vector<double> mine;
@@ -132,6 +149,7 @@ std::vector<TimelineSpan> gather_timeline(comm::Communicator& world, const Train
     mine.push_back(static_cast<double>(recorded.step));
     mine.push_back(static_cast<double>(recorded.batch));
     mine.push_back(static_cast<double>(recorded.kind));
+    mine.push_back(static_cast<double>(recorded.worker));
     for (const auto& times : recorded.instructions)
       mine.insert(mine.end(), {times.begin, times.end});
   }
@@ -141,13 +159,13 @@ std::vector<TimelineSpan> gather_timeline(comm::Communicator& world, const Train
   TimelineSpans spans(programs);
   for (int r = 0; r < world.size(); ++r) {
     const auto& numbers = gathered[static_cast<std::size_t>(r)];
-    const std::size_t width = 3 + 2 * programs[static_cast<std::size_t>(r)]->instructions.size();
+    const std::size_t width = 4 + 2 * programs[static_cast<std::size_t>(r)]->instructions.size();
     const double offset = clocks.offset_seconds[static_cast<std::size_t>(r)];
     for (std::size_t s = 0; s + width <= numbers.size(); s += width)
       spans.append(r, static_cast<std::int64_t>(numbers[s]), static_cast<std::int64_t>(numbers[s + 1]),
                    static_cast<step::StepKind>(static_cast<int>(numbers[s + 2])),
-                   [&](std::size_t i) -> execute::InstructionTimes {
-                     return {numbers[s + 3 + 2 * i] - offset, numbers[s + 4 + 2 * i] - offset};
+                   static_cast<int>(numbers[s + 3]), [&](std::size_t i) -> execute::InstructionTimes {
+                     return {numbers[s + 4 + 2 * i] - offset, numbers[s + 5 + 2 * i] - offset};
                    });
   }
   return spans.take();

@@ -4,15 +4,26 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "partita/data/sampler.hpp"
 #include "partita/state/restore.hpp"
 #include "partita/step/build.hpp"
+#include "service.hpp"
 
 namespace partita::run {
 
 using collective::Activity;
 using collective::Purpose;
+
+namespace {
+
+/// Whether a data rank knows the loss of its own samples only.
+bool knows_own_loss(step::StepKind kind) {
+  return kind == step::StepKind::local || kind == step::StepKind::asynchronous;
+}
+
+}  // namespace
 
 Training::Training(const model::ModelSpec& model, const step::Plan& plan, const TrainingOptions& options,
                    kernels::Backend& backend, comm::Communicator& world, const data::DataPair& data)
@@ -111,32 +122,92 @@ void Training::one_step(const step::StepPlace& place, std::span<const std::int64
   const double begin = world_.now_seconds();
   execute::Batch all = batch_of(batch);
   const bool is_alone = kind == local || kind == averaging;
-  const auto own = is_alone ? std::max<std::int64_t>(1, own_samples(row.samples)) : row.samples;
-  all.divisor = own;
+  const auto own = std::max<std::int64_t>(1, own_samples(row.samples));
   if (is_alone) {
+    all.divisor = own;
     if (!has_anchors_) parameters_->set_anchors(training_program_);
     samples_since_ += row.samples, own_samples_since_ += own_samples(row.samples);
   }
   has_anchors_ = is_alone;
   const auto values = values_of(place, kind);
-  const bool recorded =
-      place.step >= options_.timeline_first && place.step < options_.timeline_first + options_.timeline_steps;
-  if (recorded) {
+  if (is_recorded(place.step)) {
     recorded_.push_back({.step = place.step, .batch = row.samples, .kind = kind});
     recorded_.back().instructions.reserve(training_program_.instructions.size());
   }
-  executor_->record_times(recorded ? &recorded_.back().instructions : nullptr);
+  executor_->record_times(is_recorded(place.step) ? &recorded_.back().instructions : nullptr);
   const auto sums = executor_->run(all, values, row.spans, kind);
   row.spans.other += row.spans.begin - begin;
-  row.loss = sums.loss / static_cast<double>(kind == local ? own : row.samples);
+  row.loss = sums.loss / static_cast<double>(knows_own_loss(kind) ? own : row.samples);
   if (kind != first) row.gradient_norm = executor_->gradient_norm();  // else nothing has one yet
   row.seconds = row.spans.end - begin;
-  (kind == local ? local_loss_sum_ : progress_.loss_sum) += sums.loss;
+  (knows_own_loss(kind) ? local_loss_sum_ : progress_.loss_sum) += sums.loss;
   if (kind == averaging) samples_since_ = own_samples_since_ = 0;
   if (kind == averaging && plan_.cadence.local.states == step::LocalStates::reset)
     parameters_->set_first_update(place.step + 1);  // states that begin again count from there
   if (plan_.cadence.is_delayed) waiting_ = kind;
+  finish_step(std::move(row));
+}
+
+void Training::finish_step(StepRow row) {
+  ++progress_.step;
+  progress_.samples += row.samples;
+  progress_.epoch_seconds += row.seconds;
   steps_.push_back(std::move(row));
+}
+
+void Training::serve(std::int64_t end, std::span<const std::int64_t> order) {
+  const auto first = progress_.step;
+  double begin = world_.now_seconds();
+  std::map<std::pair<int, std::int64_t>, std::size_t> record_of;
+  Service service(*executor_, training_program_,
+                  {.values =
+                       [&](std::int64_t step, std::int64_t update) {
+                         auto values = execute::step_values(*parameters_, options_.learning_rate.at(step),
+                                                            options_.seed, first + update);
+                         values.step = step;
+                         return values;
+                       },
+                   .times = [&](int worker, std::int64_t step) -> std::vector<execute::InstructionTimes>* {
+                     if (!is_recorded(step)) return nullptr;
+                     const auto [known, is_new] = record_of.try_emplace({worker, step}, recorded_.size());
+                     if (is_new)
+                       recorded_.push_back({.step = step,
+                                            .batch = std::ssize(samples_of(step, order)),
+                                            .kind = step::StepKind::asynchronous,
+                                            .worker = worker});
+                     return &recorded_[known->second].instructions;
+                   },
+                   .round_is_over =
+                       [&](execute::StepSpans spans) {
+                         const double now = world_.now_seconds();
+                         StepRow row{.kind = step::StepKind::asynchronous,
+                                     .samples = std::ssize(samples_of(progress_.step, order)),
+                                     .seconds = now - begin,
+                                     .learning_rate = options_.learning_rate.at(progress_.step),
+                                     .spans = std::move(spans)};
+                         row.spans.begin = begin, row.spans.end = now;
+                         row.spans.other =
+                             row.seconds - row.spans.update - row.spans.awaiting - row.spans.progress;
+                         begin = now;
+                         if (checkpointer_) checkpointer_->after_step(row.seconds);
+                         finish_step(std::move(row));
+                       }});
+  std::vector<int> replayed;
+  for (const auto& push : options_.replay)
+    if (push.server == axes_.at().data && push.step >= first && push.step < end)
+      replayed.push_back(static_cast<int>(push.worker));
+  auto taken = service.serve(first, end, replayed);
+  for (auto& push : taken) {
+    push.server = axes_.at().data;
+    pushes_.push_back(push);
+  }
+}
+
+std::span<const std::int64_t> Training::samples_of(std::int64_t step,
+                                                   std::span<const std::int64_t> order) const {
+  const std::int64_t begin = step % steps_per_epoch() * options_.batch;
+  return order.subspan(static_cast<std::size_t>(begin),
+                       static_cast<std::size_t>(std::min(options_.batch, std::ssize(order) - begin)));
 }
 
 void Training::drain() {
@@ -148,7 +219,7 @@ void Training::drain() {
 }
 
 void Training::add_local_losses() {
-  if (!plan_.cadence.local.is_on()) return;
+  if (!plan_.cadence.local.is_on() && !plan_.cadence.servers.is_asynchronous) return;
   // All ranks of a data coordinate know the same.
   double sum = local_loss_sum_ / static_cast<double>(plan_.grid.pipeline * plan_.grid.tensor);
   world_.all_reduce(std::span(&sum, 1), comm::Combine::sum, Purpose::metric);
@@ -231,7 +302,8 @@ bool Training::between_steps(Boundary& boundary, const Observer& observer) {
     checkpointer_->after_step(steps_.back().seconds);
     checkpoint_seconds_ += world_.now_seconds() - begun;
   }
-  if (steps_.back().kind == step::StepKind::local) return true;  // ranks have parameters of their own
+  // Ranks have parameters of their own.
+  if (steps_.back().kind == step::StepKind::local || progress_.step < quiescence_) return true;
   const auto due = boundary.after_step();
   if (checkpointer_) {
     const auto every = options_.checkpoint.every;
@@ -252,27 +324,34 @@ bool Training::between_steps(Boundary& boundary, const Observer& observer) {
 
 bool Training::finish_epoch(data::Sampler& sampler, std::int64_t limit, Boundary& boundary,
                             const Observer& observer) {
-  const std::int64_t n = data_.train.samples.value(), batch = options_.batch;
   const auto order = sampler.order(progress_.step / steps_per_epoch());
   observer.on_epoch_begin(progress_.step / steps_per_epoch() + 1);
   world_.ledger().set_activity(Activity::train);
   while (true) {
-    const std::int64_t begin = progress_.step % steps_per_epoch() * batch;
-    last_batch_ =
-        order.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(std::min(batch, n - begin)));
     const auto of_epoch = progress_.step % steps_per_epoch();
-    one_step({.step = progress_.step,
-              .step_of_epoch = of_epoch,
-              .is_last = of_epoch + 1 == steps_per_epoch() || progress_.step + 1 == limit,
-              .before = waiting_},
-             last_batch_);
+    const step::StepPlace place{.step = progress_.step,
+                                .step_of_epoch = of_epoch,
+                                .is_last = of_epoch + 1 == steps_per_epoch() || progress_.step + 1 == limit,
+                                .before = waiting_};
+    last_batch_ = samples_of(progress_.step, order);
+    const bool is_asynchronous = kind_of(plan_.cadence, place) == step::StepKind::asynchronous;
+    if (is_asynchronous && progress_.step >= quiescence_) {
+      quiescence_ = step::next_quiescence(progress_.step, steps_per_epoch(),
+                                          checkpointer_ ? options_.checkpoint.every : 0, limit);
+      pushes_to_come_ = quiescence_ - progress_.step;
+    }
+    if (is_asynchronous && training_program_.serves())
+      serve(quiescence_, order);
+    else
+      one_step(place, last_batch_);
+    // Servers have made as many updates as all workers pushed, not as there were steps.
+    if (is_asynchronous && progress_.step == quiescence_)
+      parameters_->set_first_update(parameters_->first_update() -
+                                    pushes_to_come_ * (training_program_.workers() - 1));
     const auto& row = steps_.back();
-    ++progress_.step;
-    progress_.samples += row.samples;
-    progress_.epoch_seconds += row.seconds;
     // An epoch's last step is followed by the epoch's end first: what that adds belongs to the state after
     // the step.
-    const bool diverged = row.kind != step::StepKind::local && !std::isfinite(row.loss);  // as all ranks know
+    const bool diverged = !knows_own_loss(row.kind) && !std::isfinite(row.loss);  // as all ranks know
     if (progress_.step % steps_per_epoch() == 0 || progress_.step == limit || diverged) return true;
     if (!between_steps(boundary, observer)) return false;
   }
@@ -284,11 +363,12 @@ std::optional<Outcome> Training::end_epoch(std::int64_t limit, const Observer& o
   if (progress_.step >= limit && std::isfinite(steps_.back().loss)) drain();
   const auto epoch = (progress_.step + steps_per_epoch() - 1) / steps_per_epoch();
   EpochRow row = summarize(epoch, finite);
+  const double last_loss = knows_own_loss(steps_.back().kind) ? row.train_loss : steps_.back().loss;
   const double training_seconds = progress_.training_seconds + row.seconds;
   if (progress_.step % steps_per_epoch() == 0)  // an epoch that a limit of steps cut off may yet go on
     progress_ = {.step = progress_.step, .training_seconds = training_seconds};
   const bool last = progress_.step >= limit;
-  bool diverged = !std::isfinite(steps_.back().loss) || !finite;
+  bool diverged = !std::isfinite(last_loss) || !finite;
   if (diverged)
     failure_ = execute::explain_divergence(
         world_, *executor_, *parameters_, training_program_, model_, batch_of(last_batch_),

@@ -76,7 +76,8 @@ Parameters::Parameters(const step::Program& program, kernels::Device& device, co
       in_storage ? memory::padded(bytes_of(type, program.held_count)) : kernels::Bytes(0);
   storage_ = memory::shareable(
       device, weight_bytes + memory::padded(bytes_of(type, program.state_count)) * std::ssize(names) +
-                  memory::padded(bytes_of(type, program.outer_count)) * 2 + bytes_of_codecs(program));
+                  memory::padded(bytes_of(type, program.outer_count)) * 2 + bytes_of_codecs(program) +
+                  memory::padded(bytes_of(kernels::DataType::float64, program.pushed_metric_count)));
   memory::Arena arena(storage_.bytes());
   if (in_storage) weights_ = arena.allocate(type, program.held_count);
   for (std::size_t s = 0; s < names.size(); ++s)
@@ -86,6 +87,7 @@ Parameters::Parameters(const step::Program& program, kernels::Device& device, co
   has_outer_steps_ = program.cadence.local.has_outer_step();
   residuals_ = arena.allocate(type, program.residual_count);
   basis_ = arena.allocate(type, program.basis_count);
+  pushed_metrics_ = arena.allocate(kernels::DataType::float64, program.pushed_metric_count);
   if (program.loss_scale_slot) {
     loss_scale_ = arena.allocate(kernels::DataType::float64, Elements(2));
     loss_scale_.as<double>()[0] = first_loss_scale;
@@ -116,7 +118,11 @@ const View& Parameters::vector_of(const step::Slot& slot) const {
     case SlotRole::outer_velocity:
       return outer_velocity_;
     case SlotRole::parameter_gradients:
+    case SlotRole::pushed:
+    case SlotRole::answer:
       return gradients_;
+    case SlotRole::pushed_metric:
+      return pushed_metrics_;
     case SlotRole::residual:
       return residuals_;
     case SlotRole::basis:

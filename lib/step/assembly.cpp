@@ -26,7 +26,8 @@ Assembly::Assembly(const model::ModelSpec& the_model, const Plan& the_plan, cons
   program.chunks = plan.pipeline.chunks;
   program.loss_placement = plan.placement.loss;
   program.all_reduces = plan.all_reduces;
-  program.split = plan.split;
+  program.servers = plan.cadence.servers.count;
+  program.split = program.servers == 0 ? plan.split : program.serves() ? Split::parameter : Split::state;
   program.compression = plan.compression;
   if (training) program.cadence = plan.cadence;
   program.microbatches_first = training && model.takes_statistics();

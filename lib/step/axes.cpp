@@ -48,14 +48,16 @@ Norms norms_of(const kernels::OptimizerSpec& optimizer) {
           .of_tensors = kernels::describe(optimizer.rule).takes_norms};
 }
 
+bool shares_updates(const Plan& plan) { return plan.split != Split::none || plan.cadence.servers.is_on(); }
+
 bool takes_norm(const Plan& plan) {
-  return plan.norms.of_gradient || plan.split != Split::none ||
-         plan.compression.codec == kernels::Codec::fp16;
+  if (plan.cadence.servers.is_asynchronous && plan.cadence.servers.synchronous_steps == 0) return false;
+  return plan.norms.of_gradient || shares_updates(plan) || plan.compression.codec == kernels::Codec::fp16;
 }
 
 topology::Axis norm_axes(const Plan& plan) {
   if (!takes_norm(plan)) return Axis::none;
-  return plan.grid.occupied(plan.split == Split::none ? Axis::pipeline | Axis::tensor : Axis::world);
+  return plan.grid.occupied(shares_updates(plan) ? Axis::world : Axis::pipeline | Axis::tensor);
 }
 
 std::vector<Axis> used_axes(const model::ModelSpec& model, const Plan& plan) {
@@ -63,6 +65,7 @@ std::vector<Axis> used_axes(const model::ModelSpec& model, const Plan& plan) {
     if ((axis == Axis::pipeline || axis == Axis::tensor) && plan.grid.along(axis) > 1) return true;
     const bool is_local = plan.cadence.local.is_on();
     if (axis == metric_axes(plan) || axis == norm_axes(plan)) return true;
+    if (axis == Axis::data && plan.cadence.servers.is_on()) return true;
     if (is_local && (axis == Axis::data || axis == without_data(plan, metric_axes(plan))))
       return plan.grid.along(axis) > 1;
     for (int l = 0; l < static_cast<int>(model.layers.size()); ++l) {

@@ -27,17 +27,20 @@ bool is_averaged(const Assembly& a, const Bucket& bucket) {
 void lay_out(Assembly& a, Bucket& bucket) {
   for (const auto u : bucket.units)
     bucket.count += a.program.parameters[u].count();
-  bucket.is_split = a.plan.split != Split::none && bucket.axis != topology::Axis::none;
-  bucket.share = share_of(bucket.count, bucket.is_split ? a.plan.grid.along(bucket.axis) : 1);
+  bucket.is_split = a.program.split != Split::none && bucket.axis != topology::Axis::none;
+  bucket.share = a.program.servers > 0
+                     ? Elements(a.program.share_of(bucket, a.program.at.data).size())
+                     : share_of(bucket.count, bucket.is_split ? a.plan.grid.along(bucket.axis) : 1);
   bucket.first_state = a.program.state_count;
   a.program.state_count += bucket.share;
-  const bool is_share = bucket.is_split && a.plan.split == Split::parameter;
-  bucket.parameters = a.add_slot({.role = SlotRole::parameters,
-                                  .type = a.program.type,
-                                  .fixed = is_share ? bucket.share : bucket.count,
-                                  .lifetime = Lifetime::run,
-                                  .first = a.program.held_count,
-                                  .in_window = (bucket.is_split && !is_share) || is_averaged(a, bucket)});
+  const bool is_share = a.program.holds_share(bucket);
+  bucket.parameters = a.add_slot(
+      {.role = SlotRole::parameters,
+       .type = a.program.type,
+       .fixed = is_share ? bucket.share : bucket.count,
+       .lifetime = Lifetime::run,
+       .first = a.program.held_count,
+       .in_window = (bucket.is_split && !is_share && a.program.servers == 0) || is_averaged(a, bucket)});
   a.program.held_count += a.program.slots[bucket.parameters].fixed;
 }
 
@@ -57,6 +60,21 @@ void make_gradient_slots(Assembly& a) {
     }
   }
   a.program.gradient_count = a.program.trained_count * a.program.gradient_levels;
+}
+
+/// Of a server: what each worker pushes, and, where not all get the same, what each is answered.
+void make_pushed_slots(Assembly& a) {
+  auto& p = a.program;
+  for (auto& bucket : p.buckets)
+    for (int worker = 0; worker < p.workers(); ++worker) {
+      Slot slot{.role = SlotRole::pushed, .type = p.type, .fixed = bucket.share, .lifetime = Lifetime::run};
+      slot.first = std::exchange(p.gradient_count, p.gradient_count + bucket.share);
+      bucket.gradients.push_back(a.add_slot(slot));
+      if (!p.cadence.servers.is_asynchronous) continue;
+      slot.role = SlotRole::answer;
+      slot.first = std::exchange(p.gradient_count, p.gradient_count + bucket.share);
+      bucket.answers.push_back(a.add_slot(slot));
+    }
 }
 
 /// The room of the two largest that follow each other.
@@ -214,7 +232,8 @@ void make_norm_slot(Assembly& a, BucketId b) {
   Slot slot{.role = SlotRole::norm, .type = DataType::float64, .fixed = sums};
   bucket.tensor_squares = a.add_slot(slot);
   slot.fixed = sums * a.plan.grid.along(bucket.axis);
-  if (bucket.axis != topology::Axis::none && a.plan.grains == 0) bucket.share_squares = a.add_slot(slot);
+  if (bucket.axis != topology::Axis::none && a.plan.grains == 0 && a.program.servers == 0)
+    bucket.share_squares = a.add_slot(slot);
 }
 
 }  // namespace
@@ -238,7 +257,9 @@ void make_buckets(Assembly& a, const std::vector<UnitId>& trained_units) {
     share += even_share(a, u);
     if (bytes_of(a.program.type, share) >= a.plan.bucket_bytes || u == trained_units.back()) close(u);
   }
-  if (a.program.training)
+  if (a.program.training && a.program.serves())
+    make_pushed_slots(a);
+  else if (a.program.training)
     reuses_gradients(a, nominal) ? make_reused_gradient_slots(a) : make_gradient_slots(a);
   a.program.chunk_gradients.resize(static_cast<std::size_t>(a.program.chunks));
   for (const auto b : a.program.buckets.ids()) {

@@ -27,7 +27,10 @@ class Builder {
  public:
   Builder(const model::ModelSpec& model, const Plan& plan, const topology::Coordinate& at,
           const TensorFormat& format, bool training)
-      : a_(prepared(model, plan, at, format, training)), messages_(a_), synchronisation_(synchronous(a_)) {
+      : a_(prepared(model, plan, at, format, training)),
+        messages_(a_),
+        synchronisation_(synchronisation_of(a_)) {
+    if (a_.program.serves()) return;
     order_ = training ? order_of(plan.pipeline, plan.grid.pipeline, at.pipeline)
                       : forward_order_of(plan.pipeline, plan.grid.pipeline);
     expect_ascending();
@@ -44,6 +47,11 @@ class Builder {
   }
 
  private:
+  static std::unique_ptr<Synchronisation> synchronisation_of(Assembly& assembly) {
+    if (assembly.program.servers == 0) return synchronous(assembly);
+    return assembly.program.serves() ? serving(assembly) : pushing(assembly);
+  }
+
   /// As `order_of` promises: the first micro-batch's gradients overwrite, the last one's complete them.
   void expect_ascending() const {
     std::map<std::pair<Pass, ChunkId>, int> next;

@@ -25,6 +25,8 @@ std::string_view to_string(StepKind kind) {
       return "drain_first";
     case StepKind::drain_second:
       return "drain_second";
+    case StepKind::asynchronous:
+      return "asynchronous";
   }
   return "unknown";
 }
@@ -34,10 +36,18 @@ StepKind kind_of(const Cadence& cadence, const StepPlace& place) {
     if (!place.before) return StepKind::first;
     return place.before == StepKind::odd ? StepKind::even : StepKind::odd;
   }
+  if (cadence.servers.is_asynchronous)
+    return place.step < cadence.servers.synchronous_steps ? StepKind::synchronous : StepKind::asynchronous;
   const auto& local = cadence.local;
   if (!local.is_on() || place.step < local.start) return StepKind::synchronous;
   const bool is_due = (place.step_of_epoch + 1) % local.period == 0;
   return is_due || place.is_last ? StepKind::averaging : StepKind::local;
+}
+
+std::int64_t next_quiescence(std::int64_t step, std::int64_t steps_of_epoch, std::int64_t every,
+                             std::int64_t limit) {
+  const auto next = std::min(limit, (step / steps_of_epoch + 1) * steps_of_epoch);
+  return every > 0 ? std::min(next, (step / every + 1) * every) : next;
 }
 
 std::vector<StepKind> kinds_of_run(const Cadence& cadence, std::int64_t steps, std::int64_t steps_of_epoch) {
@@ -61,6 +71,11 @@ std::vector<StepKind> kinds_of(const Cadence& cadence) {
   if (cadence.is_delayed)
     return {StepKind::first, StepKind::odd, StepKind::even, StepKind::drain_first, StepKind::drain_second};
   std::vector<StepKind> kinds;
+  if (cadence.servers.is_asynchronous) {
+    if (cadence.servers.synchronous_steps > 0) kinds.push_back(StepKind::synchronous);
+    kinds.push_back(StepKind::asynchronous);
+    return kinds;
+  }
   const auto& local = cadence.local;
   if (!local.is_on() || local.start > 0) kinds.push_back(StepKind::synchronous);
   if (local.is_on() && local.period > 1) kinds.push_back(StepKind::local);
@@ -70,7 +85,9 @@ std::vector<StepKind> kinds_of(const Cadence& cadence) {
 
 std::vector<StepKind> kinds_by_use(const Cadence& cadence) {
   auto kinds = kinds_of(cadence);
-  const auto usual = cadence.is_delayed ? StepKind::even : StepKind::local;
+  const auto usual = cadence.is_delayed                ? StepKind::even
+                     : cadence.servers.is_asynchronous ? StepKind::asynchronous
+                                                       : StepKind::local;
   std::ranges::stable_partition(kinds, [&](StepKind kind) { return kind == usual; });
   return kinds;
 }
@@ -106,7 +123,8 @@ SteadySteps steady_steps(const Cadence& cadence, int steps) {
       kinds.push_back((std::ssize(kinds) + 1) % steady.period == 0 ? StepKind::averaging : StepKind::local);
     if (cadence.local.start > 0) kinds.insert(kinds.begin(), 2, StepKind::synchronous);
   } else {
-    kinds.assign(static_cast<std::size_t>(steps), StepKind::synchronous);
+    kinds.assign(static_cast<std::size_t>(steps),
+                 cadence.servers.is_asynchronous ? StepKind::asynchronous : StepKind::synchronous);
   }
   return steady;
 }

@@ -93,6 +93,8 @@ class Checker {
       case Kind::encode:
       case Kind::decode:
         return check_code(i);
+      case Kind::sum:
+        return check_sum(i);
       case Kind::share:
         return check_share(i);
       case Kind::norm:
@@ -138,8 +140,26 @@ class Checker {
                 "leaves the gradients");
   }
 
+  void check_sum(const Instruction& i) {
+    const auto& bucket = p_.buckets[*i.bucket];
+    require(i.reads == bucket.gradients && i.writes == std::vector{bucket.gradients.front()},
+            "is of another bucket");
+    for (const auto slot : i.reads) {
+      require(in_vector(slot), "leaves what was pushed");
+      require_equal(held(slot), bucket.share.value(), "a push");
+    }
+  }
+
+  void check_answer(const Instruction& i, const Bucket& bucket) {
+    require(i.reads == std::vector{bucket.parameters}, "is of another bucket");
+    require(in_vector(i.writes.front()), "leaves the answers");
+    require_equal(held(i.writes.front()), bucket.share.value(), "an answer");
+    require_equal(held(bucket.parameters), bucket.share.value(), "its share");
+  }
+
   void check_share(const Instruction& i) {
     const auto& bucket = p_.buckets[*i.bucket];
+    if (std::ranges::count(bucket.answers, i.writes.front()) > 0) return check_answer(i, bucket);
     if (std::ssize(i.reads) != 1 || std::ssize(i.writes) != 1)
       return require(false, "copies more than one share");
     const bool gathers = i.reads.front() == bucket.parameters;
@@ -175,6 +195,7 @@ class Checker {
   /// delayed and the step is an even one.
   [[nodiscard]] SlotId used_gradients(const Instruction& i, const Bucket& bucket) const {
     const bool second = p_.cadence.is_delayed && i.in.has(StepKind::even);
+    if (i.turn) return bucket.gradients[static_cast<std::size_t>(i.turn->worker)];
     return bucket.kept_gradients.value_or(bucket.gradients[second ? 1 : 0]);
   }
 
@@ -215,7 +236,7 @@ class Checker {
     const auto& bucket = p_.buckets[*i.bucket];
     const bool takes_norms = i.phase == Phase::statistics;
     const SlotId gradients = used_gradients(i, bucket);
-    std::vector reads{gradients, p_.metric_slot};
+    std::vector reads{gradients, i.turn ? i.reads[1] : p_.metric_slot};
     if (p_.scale_slot) reads.push_back(*p_.scale_slot);
     if (takes_norms) reads.push_back(bucket.parameters);
     const SlotId totals = bucket.tensor_squares.value_or(SlotId()),
@@ -240,9 +261,9 @@ class Checker {
     require_equal(bucket.count.value(), parameters.value(), "its bucket");
     const auto parameters_of_rank = p_.holds_share(bucket) ? bucket.share : bucket.count;
     require_equal(held(bucket.parameters), parameters_of_rank.value(), "its parameters");
-    require_equal(held(gradients), (bucket.kept_gradients ? bucket.share : bucket.count).value(),
-                  "its gradients");
-    require_equal(held(p_.metric_slot), 2, "the sums of losses");
+    const bool of_share = bucket.kept_gradients || p_.serves();
+    require_equal(held(gradients), (of_share ? bucket.share : bucket.count).value(), "its gradients");
+    require_equal(held(reads[1]), 2, "the sums of losses");
   }
 
   void check_norm(const Instruction& i) {

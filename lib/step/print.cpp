@@ -33,6 +33,8 @@ std::string_view to_string(Kind kind) {
       return "encode";
     case Kind::decode:
       return "decode";
+    case Kind::sum:
+      return "sum";
     case Kind::share:
       return "share";
     case Kind::norm:
@@ -111,6 +113,12 @@ std::string_view to_string(SlotRole role) {
       return "basis";
     case SlotRole::loss_scale:
       return "loss_scale";
+    case SlotRole::pushed:
+      return "pushed";
+    case SlotRole::pushed_metric:
+      return "pushed_metric";
+    case SlotRole::answer:
+      return "answer";
     case SlotRole::metric:
       return "metric";
   }

@@ -117,10 +117,10 @@ void make_gradient_slots(Assembly& a, ChunkId c, MicrobatchId j) {
 
 void make_norm_slots(Assembly& a) {
   Slot slot{.role = SlotRole::norm, .type = DataType::float64};
-  if (a.plan.split == Split::none && a.plan.grains > 0) {
+  if (!shares_updates(a.plan) && a.plan.grains > 0) {
     a.program.norms_by_layer = true;
     a.program.norm_parts = static_cast<int>(a.model.layers.size());
-  } else if (a.plan.split == Split::none) {
+  } else if (!shares_updates(a.plan)) {
     a.program.norm_parts = a.plan.grid.data;
   }
   slot.fixed = Elements(a.plan.grid.along(norm_axes(a.plan))) * a.program.norm_parts;

@@ -42,4 +42,18 @@ class Synchronisation {
 /// are those of the ranks of one data coordinate.
 std::unique_ptr<Synchronisation> synchronous(Assembly&);
 
+/// With parameter servers: a worker pushes the gradients of each bucket to all of them as soon as they are
+/// complete, and a step ends with their answers; a server has no passes.
+std::unique_ptr<Synchronisation> pushing(Assembly&);
+std::unique_ptr<Synchronisation> serving(Assembly&);
+
+/// The update of a bucket by gradients and by the sums of losses that lie in these slots.
+Instruction update_of(const Assembly&, BucketId, SlotId gradients, SlotId metric);
+/// The same two phases of an update by norms of tensors.
+Instruction statistics_of_update(const Assembly&, BucketId, SlotId gradients, SlotId metric);
+Instruction finish_of_update(const Assembly&, BucketId, SlotId gradients, SlotId metric);
+
+/// Brings the sums of squares of all ranks together, and makes of them the norm and what clips by it.
+void add_norm_of_all(Assembly&);
+
 }  // namespace partita::step

@@ -199,49 +199,22 @@ class Synchronous : public Synchronisation {
                 .writes = {squares}});
       });
     }
-    finish(begin({.operation = Operation::all_gather,
-                  .axis = norm_axes(a_.plan),
-                  .purpose = Purpose::norm,
-                  .slot = squares}));
-    Instruction finish{
-        .kind = Kind::norm, .phase = Phase::finish, .reads = {squares}, .writes = {*a_.program.scale_slot}};
-    if (const auto loss_scale = a_.program.loss_scale_slot) {
-      finish.reads.push_back(*loss_scale);
-      finish.writes.push_back(*loss_scale);
-    }
-    a_.add(std::move(finish));
+    add_norm_of_all(a_);
   }
 
   void update(BucketId b) {
     const auto& bucket = a_.program.buckets[b];
-    const auto update_by = [&](SlotId gradients) {
-      Instruction whole{.kind = Kind::update,
-                        .bucket = b,
-                        .reads = {gradients, a_.program.metric_slot},
-                        .writes = {bucket.parameters}};
-      if (a_.program.scale_slot) whole.reads.push_back(*a_.program.scale_slot);
-      return whole;
-    };
+    const SlotId metric = a_.program.metric_slot;
     if (!bucket.tensor_squares)
-      return for_each_update(bucket, [&](SlotId gradients) { a_.add(update_by(gradients)); });
-    const SlotId sums = bucket.share_squares.value_or(*bucket.tensor_squares);
-    for_each_update(bucket, [&](SlotId gradients) {
-      auto statistics = update_by(gradients);
-      statistics.phase = Phase::statistics;
-      statistics.reads.push_back(bucket.parameters);
-      statistics.writes = {gradients, sums};
-      a_.add(std::move(statistics));
-    });
+      return for_each_update(bucket, [&](SlotId gradients) { a_.add(update_of(a_, b, gradients, metric)); });
+    for_each_update(bucket,
+                    [&](SlotId gradients) { a_.add(statistics_of_update(a_, b, gradients, metric)); });
     if (bucket.is_split)
-      finish(begin(
-          {.operation = Operation::all_gather, .axis = bucket.axis, .purpose = Purpose::norm, .slot = sums}));
-    for_each_update(bucket, [&](SlotId gradients) {
-      auto whole = update_by(gradients);
-      whole.phase = Phase::finish;
-      whole.reads.push_back(sums);
-      if (bucket.share_squares) whole.writes.push_back(*bucket.tensor_squares);
-      a_.add(std::move(whole));
-    });
+      finish(begin({.operation = Operation::all_gather,
+                    .axis = bucket.axis,
+                    .purpose = Purpose::norm,
+                    .slot = bucket.share_squares.value_or(*bucket.tensor_squares)}));
+    for_each_update(bucket, [&](SlotId gradients) { a_.add(finish_of_update(a_, b, gradients, metric)); });
   }
 
   /// Each rank's part of the mean, and their sum.
@@ -287,6 +260,50 @@ class Synchronous : public Synchronisation {
 };
 
 }  // namespace
+
+Instruction update_of(const Assembly& a, BucketId b, SlotId gradients, SlotId metric) {
+  Instruction whole{.kind = Kind::update,
+                    .bucket = b,
+                    .reads = {gradients, metric},
+                    .writes = {a.program.buckets[b].parameters}};
+  if (a.program.scale_slot) whole.reads.push_back(*a.program.scale_slot);
+  return whole;
+}
+
+Instruction statistics_of_update(const Assembly& a, BucketId b, SlotId gradients, SlotId metric) {
+  const auto& bucket = a.program.buckets[b];
+  auto statistics = update_of(a, b, gradients, metric);
+  statistics.phase = Phase::statistics;
+  statistics.reads.push_back(bucket.parameters);
+  statistics.writes = {gradients, bucket.share_squares.value_or(*bucket.tensor_squares)};
+  return statistics;
+}
+
+Instruction finish_of_update(const Assembly& a, BucketId b, SlotId gradients, SlotId metric) {
+  const auto& bucket = a.program.buckets[b];
+  auto whole = update_of(a, b, gradients, metric);
+  whole.phase = Phase::finish;
+  whole.reads.push_back(bucket.share_squares.value_or(*bucket.tensor_squares));
+  if (bucket.share_squares) whole.writes.push_back(*bucket.tensor_squares);
+  return whole;
+}
+
+void add_norm_of_all(Assembly& a) {
+  const SlotId squares = *a.program.squares_slot;
+  if (const auto axis = norm_axes(a.plan); axis != Axis::none) {
+    const auto gather = a.add_transfer(
+        {.operation = Operation::all_gather, .axis = axis, .purpose = Purpose::norm, .slot = squares});
+    a.start(gather);
+    a.wait(gather);
+  }
+  Instruction finish{
+      .kind = Kind::norm, .phase = Phase::finish, .reads = {squares}, .writes = {*a.program.scale_slot}};
+  if (const auto loss_scale = a.program.loss_scale_slot) {
+    finish.reads.push_back(*loss_scale);
+    finish.writes.push_back(*loss_scale);
+  }
+  a.add(std::move(finish));
+}
 
 std::unique_ptr<Synchronisation> synchronous(Assembly& assembly) {
   return std::make_unique<Synchronous>(assembly);

@@ -54,6 +54,9 @@ class Collective {
   virtual bool test() = 0;
   /// Until complete, progressing everything that was started. The time is booked as exposed.
   virtual void wait() = 0;
+  /// Until `done`, which ends when this run does, if not before: to others this rank waits for it. Books
+  /// nothing.
+  virtual void wait_until(const std::function<bool()>& done) = 0;
   /// How long the operation takes when it runs alone: later waits book as hidden what of that was not
   /// exposed.
   virtual void set_alone_seconds(double seconds) = 0;

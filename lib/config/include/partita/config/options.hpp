@@ -110,6 +110,15 @@ struct SyncOptions {
   collective::DeviceMessages device_messages = collective::DeviceMessages::automatic;
 };
 
+/// Of the data axis.
+struct ServerOptions {
+  int count = 0;  ///< the last ranks; 0: none
+  bool is_asynchronous = false;
+  std::optional<std::int64_t> bound;  ///< of asynchronous ones, steps; none: without
+  std::int64_t synchronous_steps = 0;
+  std::filesystem::path replay;  ///< a result whose order of pushes is taken
+};
+
 struct RunOptions {
   Strategy strategy = Strategy::none;
   std::filesystem::path machine;  ///< that placements and partitions are chosen for; empty: the shipped one
@@ -132,6 +141,7 @@ struct RunOptions {
   double snapshot_seconds = 60;  ///< between snapshots of the result inside an epoch; 0: at epochs only
   CheckpointOptions checkpoint;
   SyncOptions sync;
+  ServerOptions server;
   Backend backend = Backend::cpu;
   std::string gemm = "auto";      ///< of the cuda kernels: how matrices are multiplied
   int threads = 0;                ///< 0: the rank's share of the node's cores
@@ -154,7 +164,9 @@ step::Weights weights_of(const RunOptions&);
 
 /// What the run's steps do.
 step::Cadence cadence_of(const RunOptions&);
-/// That steps which are not all alike exclude something.
+/// Whether all steps are alike, and of all data ranks.
+bool has_usual_steps(const RunOptions&);
+/// That other steps exclude something.
 base::Violation about_cadence(const RunOptions&, const std::string& excluded);
 
 /// Reads `--config FILE` and the command line, which wins. Appends every violation: unknown keys (with the

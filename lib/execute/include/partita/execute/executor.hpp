@@ -64,6 +64,7 @@ struct StepSpans {
   double load = 0, forward = 0, backward = 0, update = 0, other = 0;
   double encode = 0, decode = 0;  ///< of `other`: codes of gradients
   double progress = 0;            ///< moving transfers on between kernels
+  double awaiting = 0;            ///< of a server: for the next push
   base::IdVector<step::TransferId, TransferTimes> transfers;
 };
 
@@ -121,6 +122,12 @@ class Executor {
     return parameters_.optimizer().clip_norm ? std::optional(step_memory_.gradient_norm()) : std::nullopt;
   }
 
+  /// Of a server, one part of a turn of an asynchronous step. `spans` add up.
+  void run_turn(const step::Turn&, const kernels::StepValues&, StepSpans&);
+  /// Whether all has come of the push that a server receives from a worker.
+  [[nodiscard]] bool has_push(int worker);
+  /// Until `done`, which ends when that push comes, if not before; how many seconds.
+  double wait_for_push(int worker, const std::function<bool()>& done);
   /// From the next step on, the times of every instruction are kept here (until called with null).
   void record_times(std::vector<InstructionTimes>* times) { times_ = times; }
 
@@ -159,6 +166,10 @@ class Executor {
                                          View view, View target);
   /// The instructions in order, each done when the next begins.
   void walk(Bound&, const Batch&, step::StepKind, double begin, StepSpans&);
+  /// One of them; when it is done.
+  double carry_out(std::size_t number, Bound&, const Batch&, double begin, StepSpans&);
+  /// A receive that a server's turn begins with, which has not come; none: all have.
+  comm::Collective* missing_of_push(int worker);
   /// The same on a device, to which they are issued.
   void issue(Bound&, const Batch&, double begin, StepSpans&);
   void issue_segment(Bound&, const Batch&, std::size_t first, std::size_t end);
@@ -168,6 +179,7 @@ class Executor {
   void mark(Bound&, std::size_t boundary);
   void read_marks(const Bound&, double issued, StepSpans&);
 
+  void calibrate_pushes(Bound&, const std::map<std::pair<int, int>, step::TransferId>& pushes);
   [[nodiscard]] bool reduces_what_stays(const step::Transfer&) const;
   void start(Bound&, step::TransferId);
   void wait(Bound&, step::TransferId);
@@ -178,6 +190,7 @@ class Executor {
   void backward(const step::Instruction&, Bound&);
   /// Adds to this rank's sums of squares, or makes of those of all ranks what clips.
   void norm(const step::Instruction&, Bound&);
+  void sum(const step::Instruction&, Bound&);
   void share(const step::Instruction&, Bound&);
   void average(const step::Instruction&, Bound&);
   void encode(const step::Instruction&, Bound&);

@@ -59,6 +59,7 @@ struct Input {
   std::optional<results::ModelFile> start;  ///< what `load-model` names
   std::optional<plan::Split> split;         ///< what the program runs; where it can be split
   collective::AlgorithmTable table = collective::AlgorithmTable::shipped();
+  std::vector<results::PushRow> replay;                    ///< the order of pushes that `server.replay` names
   machine::Machine machine = machine::Machine::shipped();  ///< that the split is chosen for
   std::vector<FoundPlan> plans;           ///< of strategy=auto, the best first as they are predicted
   std::optional<GivenModel> given;        ///< of strategy=auto

@@ -258,6 +258,15 @@ struct ReplanRow {
   friend bool operator==(const ReplanRow&, const ReplanRow&) = default;
 };
 
+/// A row of `/pushes`: by what a parameter server has updated in an asynchronous step, of a server in the
+/// order of its updates. Written only when there are any.
+struct PushRow {
+  std::int64_t server = 0, worker = 0;  ///< coordinates on the data axis
+  std::int64_t step = 0;                ///< of the worker
+  std::int64_t staleness = 0;  ///< the server's updates since the parameters that the worker had begun with
+  friend bool operator==(const PushRow&, const PushRow&) = default;
+};
+
 /// A row of `/critical_path`: what a predicted step hangs on for so long, the longest first; together the
 /// step. Written only when there are any.
 struct PathRow {
@@ -290,6 +299,7 @@ struct RunRecord {
   std::vector<ChangeRow> changes;  ///< in the order of their steps
   std::vector<PlanRow> plans;
   std::vector<ReplanRow> replans;  ///< in the order of their steps
+  std::vector<PushRow> pushes;     ///< by server
   std::vector<PathRow> critical_path;
   std::vector<ScaledRow> scaling;  ///< by ranks
 };

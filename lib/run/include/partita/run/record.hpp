@@ -54,7 +54,8 @@ class TimelineSpans {
   explicit TimelineSpans(const step::ProgramsByRank&);
   /// One step of a batch of `batch` samples on a rank; `times` of each instruction, in seconds. Steps of a
   /// rank in their order: what one of them starts the next one may wait for.
-  void append(int rank, std::int64_t step, std::int64_t batch, step::StepKind,
+  /// Of the turns of an asynchronous server those with `worker`, unless that is below 0.
+  void append(int rank, std::int64_t step, std::int64_t batch, step::StepKind, int worker,
               const std::function<execute::InstructionTimes(std::size_t instruction)>& times);
   [[nodiscard]] std::vector<TimelineSpan> take() { return std::move(spans_); }
 
@@ -70,6 +71,10 @@ class TimelineSpans {
   std::map<std::pair<int, step::TransferId>, std::pair<std::size_t, double>> started_;
   std::vector<TimelineSpan> spans_;
 };
+
+/// What servers have taken of workers, from each rank's row `first` on, server by server, on rank 0; nothing
+/// elsewhere. Collective over `world`.
+std::vector<PushRow> gather_pushes(comm::Communicator& world, const Training&, std::size_t first);
 
 /// The recorded spans of all ranks on rank 0; nothing elsewhere. Collective over `world`.
 std::vector<TimelineSpan> gather_timeline(comm::Communicator& world, const Training&, const comm::Clocks&);

@@ -23,6 +23,8 @@ class Sampler;
 
 namespace partita::run {
 
+using results::PushRow;
+
 struct TrainingOptions {
   std::int64_t batch = 1;  ///< global
   std::int64_t epochs = 1;
@@ -39,8 +41,9 @@ struct TrainingOptions {
   std::function<bool()> interrupted = {};  ///< whether this rank was asked to stop; asked between steps
   model::Initializer initializer = model::Initializer::torch;
   collective::DeviceMessages device_messages = collective::DeviceMessages::automatic;
-  cost::Execution execution = {};  ///< see `Executor::Options`
-  bool poison_released = false;    ///< debugging: slots hold NaN once nothing reads them any more
+  cost::Execution execution = {};    ///< see `Executor::Options`
+  bool poison_released = false;      ///< debugging: slots hold NaN once nothing reads them any more
+  std::vector<PushRow> replay = {};  ///< by server: in this order asynchronous servers take pushes
 };
 
 /// One step as this rank saw it; samples are the whole batch's.
@@ -67,6 +70,7 @@ struct EpochRow {
 struct RecordedStep {
   std::int64_t step = 0, batch = 0;
   step::StepKind kind = step::StepKind::synchronous;
+  int worker = -1;                                      ///< of an asynchronous server: whose turn
   std::vector<execute::InstructionTimes> instructions;  ///< of the program, in order
 };
 
@@ -122,6 +126,8 @@ class Training {
   [[nodiscard]] const std::vector<StepRow>& steps() const { return steps_; }
   [[nodiscard]] const std::vector<EpochRow>& epochs() const { return epochs_; }
   [[nodiscard]] const std::vector<RecordedStep>& recorded() const { return recorded_; }
+  /// What this rank has taken of workers, where it is an asynchronous server.
+  [[nodiscard]] const std::vector<PushRow>& pushes() const { return pushes_; }
   [[nodiscard]] const results::TrainingProgress& progress() const { return progress_; }
   /// Whether the state as it is now has been checkpointed, and the newest step that has (-1: none), once
   /// `run` is over.
@@ -148,6 +154,15 @@ class Training {
   /// Samples of a batch of so many that this data rank takes.
   [[nodiscard]] std::int64_t own_samples(std::int64_t batch) const;
   [[nodiscard]] kernels::StepValues values_of(const step::StepPlace&, step::StepKind) const;
+  /// All steps before `end`, on an asynchronous server; `order` of the epoch's samples.
+  void serve(std::int64_t end, std::span<const std::int64_t> order);
+  /// The samples of a step, within those of its epoch.
+  [[nodiscard]] std::span<const std::int64_t> samples_of(std::int64_t step,
+                                                         std::span<const std::int64_t> order) const;
+  void finish_step(StepRow);
+  [[nodiscard]] bool is_recorded(std::int64_t step) const {
+    return step >= options_.timeline_first && step < options_.timeline_first + options_.timeline_steps;
+  }
   /// Updates by the gradients that the last step left, where updates are delayed.
   void drain();
   /// Adds up what losses data ranks had in local steps. Collective over the world.
@@ -176,7 +191,10 @@ class Training {
   std::optional<step::StepKind> waiting_;  ///< the kind of the last step, whose gradients no update has used
   bool has_anchors_ = false;               ///< of the local steps under way
   std::int64_t samples_since_ = 0, own_samples_since_ = 0;  ///< parameters were averaged
-  double local_loss_sum_ = 0;  ///< of local steps of the epoch under way, as far as this data rank knows
+  double local_loss_sum_ = 0;    ///< of steps of the epoch under way whose loss this data rank alone knows
+  std::int64_t quiescence_ = 0;  ///< the end of the asynchronous steps under way
+  std::int64_t pushes_to_come_ = 0;  ///< from each worker, when they began
+  std::vector<PushRow> pushes_;
   std::vector<StepRow> steps_;
   std::size_t released_ = 0;  ///< steps whose spans are gone
   std::vector<RecordedStep> recorded_;

@@ -111,6 +111,7 @@ class Parameters {
   View waiting_;             ///< gradients
   bool is_waiting_ = false;  ///< they are part of what is stored
   View residuals_, basis_, loss_scale_;
+  View pushed_metrics_;  ///< of a server
 };
 
 /// The parts of a flat vector that belong to one unit, a tensor each; empty where it has none.

@@ -13,14 +13,15 @@
 namespace partita::step {
 
 enum class StepKind : std::uint8_t {
-  synchronous,  ///< all ranks update by the gradients of all
-  local,        ///< each data rank updates by its own gradients
-  averaging,    ///< the same, and then parameters are averaged over the data ranks
-  first,        ///< gradients are taken, into the first of two buffers, and nothing is updated
-  odd,          ///< into the second, and the update is by those of the step before, in the first
-  even,         ///< the other way round
-  drain_first,  ///< nothing but the update, by those in the first buffer; no samples are taken
-  drain_second  ///< the same of the second
+  synchronous,   ///< all ranks update by the gradients of all
+  local,         ///< each data rank updates by its own gradients
+  averaging,     ///< the same, and then parameters are averaged over the data ranks
+  first,         ///< gradients are taken, into the first of two buffers, and nothing is updated
+  odd,           ///< into the second, and the update is by those of the step before, in the first
+  even,          ///< the other way round
+  drain_first,   ///< nothing but the update, by those in the first buffer; no samples are taken
+  drain_second,  ///< the same of the second
+  asynchronous   ///< workers push their gradients, and go on when their servers answer
 };
 std::string_view to_string(StepKind);
 
@@ -51,11 +52,10 @@ class StepKinds {
   friend constexpr auto operator<=>(StepKinds, StepKinds) = default;
 
  private:
-  static constexpr std::uint8_t all = 0xFF;
-  static constexpr std::uint8_t bit_of(StepKind kind) {
-    return static_cast<std::uint8_t>(1U << static_cast<unsigned>(kind));
-  }
-  std::uint8_t bits_ = all;
+  using Bits = std::uint16_t;
+  static constexpr Bits all = 0xFFFF;
+  static constexpr Bits bit_of(StepKind kind) { return static_cast<Bits>(1U << static_cast<unsigned>(kind)); }
+  Bits bits_ = all;
 };
 
 /// What becomes of the states of the optimizer when parameters are averaged: every data rank keeps its own,
@@ -85,13 +85,28 @@ struct LocalSteps {
   friend bool operator==(const LocalSteps&, const LocalSteps&) = default;
 };
 
+/// Parameter servers: the last ranks of the data axis, which take no samples. Each holds an even share of the
+/// parameters, and updates it by the gradients that the others, the workers, push; the answer to a push is
+/// the share as it is then (Li et al. 2014, OSDI).
+struct Servers {
+  int count = 0;                 ///< 0: none
+  bool is_asynchronous = false;  ///< a push is applied by itself, as soon as it has come; else all together
+  /// Of asynchronous ones: a worker is answered once no other is more than so many steps behind it (stale
+  /// synchronous parallel: Ho et al. 2013, NIPS); none: at once.
+  std::optional<std::int64_t> bound = {};
+  std::int64_t synchronous_steps = 0;  ///< the first ones of the run, of asynchronous servers
+  [[nodiscard]] bool is_on() const { return count > 0; }
+  friend bool operator==(const Servers&, const Servers&) = default;
+};
+
 /// What steps of a run do: all the same, or not.
 struct Cadence {
   LocalSteps local;
   /// Gradients are added up while the next step computes, which begins before they are used (as Zinkevich,
   /// Langford and Smola 2009 delay them by one step).
   bool is_delayed = false;
-  [[nodiscard]] bool is_uniform() const { return !local.is_on() && !is_delayed; }
+  Servers servers = {};
+  [[nodiscard]] bool is_uniform() const { return !local.is_on() && !is_delayed && !servers.is_asynchronous; }
   friend bool operator==(const Cadence&, const Cadence&) = default;
 };
 
@@ -103,6 +118,11 @@ struct StepPlace {
   std::optional<StepKind> before = {};  ///< of the step before it, whose gradients wait; none: none do
 };
 StepKind kind_of(const Cadence&, const StepPlace&);
+
+/// Of asynchronous servers: the next step, behind this one, at whose beginning all ranks have the same
+/// parameters: where an epoch or the run ends, and every so many steps (0: not so).
+std::int64_t next_quiescence(std::int64_t step, std::int64_t steps_of_epoch, std::int64_t every,
+                             std::int64_t limit);
 
 /// Of the first steps of a run, of whose epochs each has so many; of delayed updates also what comes behind
 /// the last.

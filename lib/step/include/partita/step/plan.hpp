@@ -64,6 +64,9 @@ topology::Axis without_data(const Plan&, topology::Axis);
 /// The axes over which the statistics of a layer must be added, those with one rank left out.
 topology::Axis statistics_axes(const Plan&, int layer);
 
+/// Whether a rank updates a share of the parameters only, or none.
+bool shares_updates(const Plan&);
+
 /// Whether a step takes the norm of the gradient: to clip it, or, where ranks see shares of it only or it may
 /// be too large for its codec, so that all of them know of one that is not finite before any of them updates.
 bool takes_norm(const Plan&);

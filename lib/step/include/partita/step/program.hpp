@@ -47,11 +47,13 @@ enum class Kind {
   encode,    ///< a bucket's gradients into what is sent in their place; at last the sum of a share of them
   decode,    ///< adds up what came of this rank's share of a bucket; at last all gradients, of all messages
   combine,   ///< a chunk's gradients of two neighbours in the fixed tree of the deterministic mode
-  share,     ///< copies this rank's share of a bucket out of its gradients, or into gathered parameters
-  norm,      ///< sums of squares of a bucket's gradients; at last the norm of all, and what clips it
-  start,     ///< begins a transfer; it runs while later instructions compute
-  wait,      ///< until the named transfer is complete
-  update     ///< the optimizer on the parameters of one bucket
+  sum,       ///< adds up what all workers pushed of a server's share of a bucket, in the order of their ranks
+  share,  ///< copies this rank's share of a bucket out of its gradients, or into gathered parameters, or an
+          ///< answer
+  norm,   ///< sums of squares of a bucket's gradients; at last the norm of all, and what clips it
+  start,  ///< begins a transfer; it runs while later instructions compute
+  wait,   ///< until the named transfer is complete
+  update  ///< the optimizer on the parameters of one bucket
 };
 
 enum class Queue { compute, copy, communication };
@@ -100,6 +102,9 @@ enum class SlotRole {
   basis,           ///< of the next left factors of powersgd
   loss_scale,      ///< what gradients are multiplied by for fp16, and for how many steps none of them was too
                    ///< large
+  pushed,          ///< a worker's gradients of a server's share
+  pushed_metric,   ///< and the sums of its losses
+  answer,          ///< a server's share as a worker gets it
   metric
 };
 std::string_view to_string(SlotRole);
@@ -178,8 +183,11 @@ struct Bucket {
   /// it, which could not join.
   UnitId closing_unit;
   SlotId parameters;
-  /// By level (`Program::gradient_levels`); the first is what is reduced. None outside of training.
+  /// By level (`Program::gradient_levels`); the first is what is reduced. None outside of training. Of a
+  /// server what each worker pushes, by worker.
   std::vector<SlotId> gradients;
+  /// Of a server that is asynchronous, what each worker is answered.
+  std::vector<SlotId> answers = {};
   /// Where `share` puts this rank's of the reduced ones.
   std::optional<SlotId> kept_gradients = {};
   Elements count{};  ///< of the parameters
@@ -224,6 +232,19 @@ struct Transfer {
   collective::Algorithm algorithm = collective::Algorithm::automatic;
 };
 
+/// What a server does for one worker in an asynchronous step, where it decides who is next.
+enum class TurnPart {
+  receive,  ///< begins to receive a push
+  update,   ///< waits for it, and updates by it
+  answer,   ///< begins to send the share
+  settle    ///< waits until that is sent
+};
+struct Turn {
+  int worker = 0;
+  TurnPart part = TurnPart::receive;
+  friend bool operator==(const Turn&, const Turn&) = default;
+};
+
 struct Instruction {
   Kind kind = Kind::load;
   Queue queue = Queue::compute;
@@ -234,7 +255,8 @@ struct Instruction {
   std::optional<BucketId> bucket = {};
   std::optional<TransferId> transfer = {};
   std::optional<ConversionId> conversion = {};
-  StepKinds in = {};         ///< of the steps that it is in
+  StepKinds in = {};  ///< of the steps that it is in
+  std::optional<Turn> turn = {};
   bool accumulates = false;  ///< backward parameters: adds to what earlier micro-batches left
   /// Slots. `combine` adds the chunk's part of each that it reads to the one that it writes in its place.
   std::vector<SlotId> reads = {}, writes = {};
@@ -301,8 +323,10 @@ struct Program {
   Elements held_count{};     ///< of the vector of parameters that lives for the run: all of them, or shares
   Elements trained_count{};  ///< of the trained tensors, which come first
   Split split = Split::none;
-  Elements state_count{};     ///< of each state of the optimizer: the shares of all buckets
-  Elements gradient_count{};  ///< all slots of gradients lie in a vector of so many
+  Elements state_count{};          ///< of each state of the optimizer: the shares of all buckets
+  Elements gradient_count{};       ///< all slots of gradients, pushes and answers lie in a vector of so many
+  int servers = 0;                 ///< on the data axis, behind the workers
+  Elements pushed_metric_count{};  ///< of the vector of their slots
   Compression compression;
   Cadence cadence;
   Elements residual_count{}, basis_count{};  ///< of the vectors of their slots
@@ -356,6 +380,9 @@ struct Program {
   /// What a rank of this role, with its data coordinate, has of a bucket's slots when ranks along its axis
   /// share it.
   [[nodiscard]] topology::Range share_of(const Bucket& bucket, int data) const {
+    if (servers > 0)
+      return data < workers() ? topology::Range{}
+                              : topology::share(data - workers(), servers, bucket.count.value());
     const topology::Coordinate rank{.data = data, .pipeline = at.pipeline, .tensor = at.tensor};
     return topology::share(topology::place_along(grid, rank, bucket.axis), grid.along(bucket.axis),
                            bucket.count.value());
@@ -368,6 +395,9 @@ struct Program {
   [[nodiscard]] Elements payload(const Transfer& transfer, std::int64_t samples) const {
     return elements(slots[transfer.slot], samples);
   }
+  /// Of the data axis: those that take samples; and whether this rank is none of them.
+  [[nodiscard]] int workers() const { return grid.data - servers; }
+  [[nodiscard]] bool serves() const { return servers > 0 && at.data >= workers(); }
   /// Whether this rank has a share of a bucket's parameters only.
   [[nodiscard]] bool holds_share(const Bucket& bucket) const {
     return bucket.is_split && split == Split::parameter;

@@ -1,4 +1,5 @@
-/// The programs of a whole grid: one a role (stage and tensor coordinate), which all data ranks share.
+/// The programs of a whole grid: one a role (stage and tensor coordinate), which all data ranks share, but
+/// that every parameter server has its own.
 #pragma once
 
 #include <functional>
@@ -15,7 +16,7 @@ struct Roles {
   using Build = std::function<Program(const topology::Coordinate& role)>;
   /// Builds each program once.
   Roles(const topology::GridExtent&, const Build&);
-  /// Of programs in order of stages, then of tensor coordinates.
+  /// Of programs in order of stages, then of tensor coordinates; those of servers follow.
   Roles(const topology::GridExtent&, std::vector<Program>);
 
   Roles(Roles&&) = default;  // a copy's ranks would have the programs of the original

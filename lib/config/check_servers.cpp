@@ -1,0 +1,58 @@
+/// Servers hold the only copy of shares of whole parameters, and update them by sums of plain gradients.
+#include <algorithm>
+#include <string>
+
+#include "checks.hpp"
+
+namespace partita::config {
+namespace {
+
+/// The first layer whose statistics are of all data ranks.
+std::string layer_with_statistics(const model::ModelSpec& model) {
+  const auto layer = std::ranges::find_if(model.layers, [](const auto& l) { return l.takes_statistics(); });
+  return layer == model.layers.end() ? "" : layer->name;
+}
+
+}  // namespace
+
+void check_servers(const RunOptions& options, std::vector<base::Violation>& violations) {
+  const auto& server = options.server;
+  if (server.count == 0) return;
+  const auto refuse = [&](bool is_so, const std::string& what, const std::string& nearest = "0") {
+    if (is_so)
+      violations.push_back(
+          {"server.count", std::to_string(server.count), what + "; the nearest is " + nearest});
+  };
+  refuse(server.count >= options.grid.data,
+         "leaves no worker among the " + std::to_string(options.grid.data) + " data ranks",
+         std::to_string(options.grid.data - 1));
+  refuse(options.grid.pipeline > 1,
+         "excludes grid.pipeline above 1: stages would have parameters of different steps");
+  refuse(options.grid.tensor > 1,
+         "excludes grid.tensor above 1: ranks would have parameters of different steps");
+  refuse(options.sync.split != step::Split::none, "excludes sync.split: servers share the updates already");
+  refuse(options.sync.compression.is_on(), "excludes sync.compress: servers add up plain gradients");
+  refuse(options.sync.delay > 0, "excludes sync.delay");
+  refuse(options.sync.local_period.has_value(), "excludes sync.local.period");
+  refuse(options.train.deterministic, "excludes train.deterministic=true, whose sums are of even shares");
+  refuse(options.backend == Backend::cuda, "needs compute.backend=cpu or reference");
+  const auto layer = layer_with_statistics(options.model);
+  refuse(!layer.empty(), "excludes " + layer +
+                             ", whose statistics are of all data ranks: 'frozen' on its line uses "
+                             "running ones");
+  const auto& rule = kernels::describe(options.train.optimizer.rule);
+  refuse(rule.takes_norms && server.count > 1,
+         "excludes train.optimizer=" + std::string(rule.name) + ", which takes norms of whole tensors", "1");
+  if (!server.is_asynchronous) return;
+  const auto bound = server.bound ? std::to_string(*server.bound) : "none";
+  const auto refuse_asynchronous = [&](bool is_so, const std::string& what) {
+    if (is_so) violations.push_back({"server.bound", bound, what + "; the nearest is synchronous"});
+  };
+  refuse_asynchronous(options.train.optimizer.clip_norm.has_value(),
+                      "excludes train.clip-norm: no server knows the norm of a whole push");
+  refuse_asynchronous(
+      !options.virtual_clock.empty() && server.replay.empty(),
+      "excludes virtual-clock, on which nobody comes first, unless server.replay gives the order");
+}
+
+}  // namespace partita::config

@@ -1,0 +1,61 @@
+/// Plays all stretches of asynchronous steps in the order that was read, without messages.
+#include "replay.hpp"
+
+#include <algorithm>
+
+#include "partita/results/result_file.hpp"
+#include "partita/step/turns.hpp"
+
+namespace partita::job {
+namespace {
+
+/// Of each server the workers, in the order in which it took their pushes of the steps [first, end).
+std::vector<std::vector<int>> orders_of(const std::vector<results::PushRow>& pushes, int workers, int servers,
+                                        std::int64_t first, std::int64_t end) {
+  std::vector<std::vector<int>> orders(static_cast<std::size_t>(servers));
+  for (const auto& push : pushes)
+    if (push.step >= first && push.step < end && push.server >= workers && push.server < workers + servers)
+      orders[static_cast<std::size_t>(push.server - workers)].push_back(static_cast<int>(push.worker));
+  return orders;
+}
+
+/// The first step of a stretch that cannot be followed; -1: all can.
+std::int64_t first_not_followed(const Input& input) {
+  const auto& options = input.options;
+  const auto& plan = input.split->plan;
+  const auto& servers = plan.cadence.servers;
+  const auto samples = input.data->train.samples;
+  const auto limit = options.train.steps_on(samples);
+  const auto every = config::checkpoint_dir(options).empty() ? 0 : options.checkpoint.every;
+  const int workers = plan.grid.data - servers.count;
+  for (std::int64_t step = servers.synchronous_steps; step < limit;) {
+    const auto end = step::next_quiescence(step, options.train.steps_of_epoch(samples), every, limit);
+    if (!step::can_follow(orders_of(input.replay, workers, servers.count, step, end), servers, workers,
+                          end - step))
+      return step;
+    step = end;
+  }
+  return -1;
+}
+
+}  // namespace
+
+void read_replay(Input& input) {
+  const auto& path = input.options.server.replay;
+  if (path.empty() || !input.split || !input.data || !input.split->plan.cadence.servers.is_asynchronous)
+    return;
+  const auto refuse = [&](const std::string& what) {
+    input.violations.push_back({"server.replay", path.string(), what});
+  };
+  try {
+    input.replay = results::read(path).pushes;
+  } catch (const std::exception& error) {
+    return refuse(error.what());
+  }
+  if (input.replay.empty()) return refuse("has no /pushes: it is of no run with asynchronous servers");
+  if (const auto step = first_not_followed(input); step >= 0)
+    refuse("cannot be followed from step " + std::to_string(step) +
+           " on: its run had other workers, servers, steps, or another server.bound or checkpoint.every");
+}
+
+}  // namespace partita::job
