@@ -210,7 +210,7 @@ void Executor::update(const step::Instruction& instruction, Bound& bound) {
     states[s] = all[s].slice(bucket.first_state, Elements(own.size()));
   const kernels::Update on{.step = step_memory_.values(),
                            .sums = bound.slot(instruction.reads[1]),
-                           .scale = bound.slot(program_.scale_slot),
+                           .scale = instruction.turn ? View() : bound.slot(program_.scale_slot),
                            .w = parameters_of(bucket, own, bound),
                            .g = gradients,
                            .states = std::span(states).first(all.size()),

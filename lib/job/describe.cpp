@@ -68,7 +68,10 @@ void describe_role(std::ostream& out, const step::Program& program, const model:
   const auto states_of_role =
       bytes_of(program.type, program.state_count) * states + bytes_of(program.type, program.outer_count) * 2;
   const auto activations = step::plan_memory(program, 0, batch, memory::alignment).total;
-  out << "\nstage " << program.at.pipeline << ", tensor rank " << program.at.tensor << "\n";
+  if (program.serves())
+    out << "\nserver " << program.at.data - program.workers() << ", data rank " << program.at.data << "\n";
+  else
+    out << "\nstage " << program.at.pipeline << ", tensor rank " << program.at.tensor << "\n";
   describe_layers(out, program, model);
   out << "  memory in bytes: parameters " << parameters << ", gradients "
       << bytes_of(program.type, program.gradient_count) << ", optimizer state " << states_of_role

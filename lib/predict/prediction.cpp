@@ -101,7 +101,9 @@ sim::Costs costs_of(const Subject& subject, const Supposed& supposed, const step
 
 std::vector<RolePart> parts_of(const step::Program& program, const machine::Machine& machine) {
   std::map<int, RolePart> found;
-  for (int data = 0; data < program.grid.data; ++data) {
+  const int first = program.serves() ? program.at.data : 0,
+            end = program.serves() ? first + 1 : program.workers();
+  for (int data = first; data < end; ++data) {
     auto at = program.at;
     at.data = data;
     const int rank = topology::rank_of(program.grid, at), part = machine.part_of(rank);

@@ -133,7 +133,7 @@ Manifest read_manifest(const fs::path& folder) {
     number_parts(manifest.blocks);
     number_parts(manifest.own_states);
     if (manifest.states.empty()) manifest.states = {former_state};
-    if (manifest.first_update < 0 || manifest.first_update > manifest.progress.step)
+    if (manifest.first_update > manifest.progress.step)
       throw hdf5::Failure("the optimizer's states begin outside of the training");
     for (const auto* blocks : {&manifest.blocks, &manifest.residuals, &manifest.bases, &manifest.own_states})
       check_blocks(manifest, *blocks);

@@ -83,7 +83,9 @@ class Full {
 
   void take_up(const Event& event) {
     Rank& rank = ranks_.of(event.rank);
-    if (event.wakes) {
+    if (event.wakes && rank.service && rank.service->parts().empty() && rank.does == Rank::Does::rests) {
+      if (!choose(event, rank)) return;
+    } else if (event.wakes) {
       if (rank.does != Rank::Does::rests) return;  // it looks by itself
       rank.now = std::max(rank.now, event.time);
       rank.does = Rank::Does::waits;
@@ -112,10 +114,96 @@ class Full {
     return goes_on;
   }
 
+  [[nodiscard]] bool is_asynchronous(int step) const {
+    return kinds_[static_cast<std::size_t>(step)] == step::StepKind::asynchronous;
+  }
+
+  /// Goes on with the part of a turn that is next; false where an asynchronous server has none.
+  bool serve(Rank& rank) {
+    if (!rank.service) {
+      int end = rank.step;
+      while (end < std::ssize(kinds_) && is_asynchronous(end))
+        ++end;
+      rank.service.emplace(*rank.program, rank.step, end - rank.step);
+      rank.instruction = 0;
+      history_.record(rank).begin = rank.now;
+    }
+    auto& service = *rank.service;
+    const auto& instructions = rank.program->instructions;
+    while (!service.parts().empty()) {
+      const auto& part = service.parts().front();
+      rank.step = part.step;
+      while (rank.instruction < instructions.size() && instructions[rank.instruction].turn != part.turn)
+        ++rank.instruction;
+      if (rank.instruction < instructions.size()) return true;
+      service.end_part();
+      rank.instruction = 0;
+    }
+    end_round(rank);
+    return false;
+  }
+  void end_round(Rank& rank) {
+    if (const auto round = rank.service->round_that_ends()) {
+      rank.step = *round;
+      history_.record(rank).end = rank.now;
+      ++rank.step;
+      if (!history_.has_ended(rank)) history_.record(rank).begin = rank.now;
+    }
+    if (rank.service->is_over())
+      rank.service.reset();
+    else
+      rank.does = Rank::Does::rests, agenda_.push(rank.now, rank.number, true);
+  }
+
+  /// When all has come of a worker's push; none: not yet.
+  [[nodiscard]] std::optional<Picoseconds> arrival(const Rank& rank, int worker) const {
+    Picoseconds last = 0;
+    for (const auto& instruction : rank.program->instructions) {
+      if (instruction.turn != step::Turn{worker, step::TurnPart::receive}) continue;
+      const auto* const flight = rank.flights[*instruction.transfer];
+      if (flight == nullptr || !flight->is_over()) return {};
+      last = std::max(last, flight->clock());
+    }
+    return last;
+  }
+
+  /// An asynchronous server decides whose push is next when nothing more can come before; whether one is.
+  bool choose(const Event& event, Rank& rank) {
+    if (event.time < rank.now) {
+      agenda_.push(rank.now, rank.number, true);
+      return false;
+    }
+    rank.now = event.time;
+    std::size_t first = 0;
+    if (costs_.polls(rank.number) && move_on(rank, first)) {
+      agenda_.push(rank.now, rank.number, true);
+      return false;
+    }
+    auto next = never;
+    const auto worker = rank.service->next([&](int w) {
+      const auto time = arrival(rank, w);
+      if (time) next = std::min(next, *time);
+      return time && *time <= rank.now;
+    });
+    if (worker) {
+      rank.service->take(*worker);
+      rank.served.push_back(*worker);
+      rank.instruction = 0;
+      rank.does = Rank::Does::walks;
+      return true;
+    }
+    for (const auto* active : rank.active)
+      next = std::min(next, active->awaited().value_or(never));
+    if (next != never) agenda_.push(next, rank.number, true);
+    return false;
+  }
+
   bool walk(int r, Rank& rank) {
     if (history_.has_ended(rank)) return false;
+    const bool serves = rank.service || (rank.program->serves() && is_asynchronous(rank.step));
+    if (serves && !serve(rank)) return !rank.service;
     auto& done = history_.record(rank);
-    if (rank.instruction == 0) done.begin = rank.now;
+    if (rank.instruction == 0 && !serves) done.begin = rank.now;
     const auto& core = costs_.core_of(r);
     if (rank.instruction == rank.program->instructions.size()) {
       end_step(rank, core);

@@ -12,7 +12,9 @@ History::History(Ranks& ranks, const Costs& costs, int steps, bool all_run) : ra
     for (const auto& rank : ranks_.all())
       step.emplace_back().instructions.resize(rank.program->instructions.size());
   if (ranks_.all().front().program->cadence.is_delayed) traced_steps_ = 2;
-  if (all_run) trace_.emplace(ranks_.all().size(), costs);
+  // What a server does next hangs on all that might have come, not on one act before.
+  const bool has_one_cause = !ranks_.all().front().program->cadence.servers.is_asynchronous;
+  if (all_run && has_one_cause) trace_.emplace(ranks_.all().size(), costs);
 }
 
 void History::trace(const Rank& rank, Act::Does does, Picoseconds took, const Flight* flight) {
@@ -44,6 +46,8 @@ CriticalPath History::critical_path() const {
 Simulation History::conclude(std::vector<LinkUse> links) && {
   simulation_.links = std::move(links);
   simulation_.critical_path = critical_path();
+  for (const auto& rank : ranks_.all())
+    if (!rank.served.empty()) simulation_.served.push_back(rank.served);
   return std::move(simulation_);
 }
 

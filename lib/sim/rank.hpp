@@ -1,10 +1,12 @@
 /// Where the ranks that run stand in their programs.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "classes.hpp"
 #include "flight.hpp"
+#include "service.hpp"
 
 namespace partita::sim {
 
@@ -20,6 +22,8 @@ struct Rank {
   std::size_t looks_at = 0;     ///< among the active ones
   std::vector<Flight*> active;  ///< that this core moves on, in the order of their starts
   base::IdVector<step::TransferId, Flight*> flights;  ///< the latest
+  std::optional<Service> service;                     ///< of an asynchronous server
+  std::vector<int> served;                            ///< workers, in the order of its turns
 };
 
 /// Those that run, ascending: one of each class, or, without classes, all.

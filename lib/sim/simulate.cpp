@@ -100,7 +100,7 @@ namespace {
 /// To the depth that is asked for, or that is best.
 Simulation simulated(const step::ProgramsByRank& programs, const Costs& costs,
                      const std::vector<step::StepKind>& kinds, const SimulationOptions& options) {
-  const auto depth = options.depth;
+  const auto depth = programs.front()->servers > 0 ? Depth::full : options.depth;
   const bool may_be_full = depth == Depth::full || depth == Depth::automatic;
   if (depth == Depth::full || (may_be_full && programs.size() <= few_ranks))
     return simulate_full(programs, costs, kinds);

@@ -122,9 +122,11 @@ SteadySteps steady_steps(const Cadence& cadence, int steps) {
            std::ssize(kinds) % steady.period != 0)
       kinds.push_back((std::ssize(kinds) + 1) % steady.period == 0 ? StepKind::averaging : StepKind::local);
     if (cadence.local.start > 0) kinds.insert(kinds.begin(), 2, StepKind::synchronous);
+  } else if (cadence.servers.is_asynchronous) {
+    steady.period = 4;  // workers drift apart
+    kinds.assign(static_cast<std::size_t>(std::max(steps, 12)), StepKind::asynchronous);
   } else {
-    kinds.assign(static_cast<std::size_t>(steps),
-                 cadence.servers.is_asynchronous ? StepKind::asynchronous : StepKind::synchronous);
+    kinds.assign(static_cast<std::size_t>(steps), StepKind::synchronous);
   }
   return steady;
 }

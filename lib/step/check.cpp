@@ -237,7 +237,7 @@ class Checker {
     const bool takes_norms = i.phase == Phase::statistics;
     const SlotId gradients = used_gradients(i, bucket);
     std::vector reads{gradients, i.turn ? i.reads[1] : p_.metric_slot};
-    if (p_.scale_slot) reads.push_back(*p_.scale_slot);
+    if (p_.scale_slot && !i.turn) reads.push_back(*p_.scale_slot);
     if (takes_norms) reads.push_back(bucket.parameters);
     const SlotId totals = bucket.tensor_squares.value_or(SlotId()),
                  sums = bucket.share_squares.value_or(totals);

@@ -159,6 +159,7 @@ std::string to_string(const Program& program, const model::ModelSpec& model) {
       if (slot.lifetime == Lifetime::run && slot.fixed > Elements(0))
         out << ", " << slot.fixed << " elements";
     }
+    if (instruction.turn) out << ", worker " << instruction.turn->worker;
     const auto kinds = kinds_of(program.cadence);
     if (!std::ranges::all_of(kinds, [&](StepKind kind) { return instruction.in.has(kind); })) {
       const char* separator = "  [";

@@ -47,7 +47,8 @@ std::unique_ptr<Synchronisation> synchronous(Assembly&);
 std::unique_ptr<Synchronisation> pushing(Assembly&);
 std::unique_ptr<Synchronisation> serving(Assembly&);
 
-/// The update of a bucket by gradients and by the sums of losses that lie in these slots.
+/// The update of a bucket by gradients and by the sums of losses that lie in these slots; where these are of
+/// all ranks, the norm of all gradients scales it.
 Instruction update_of(const Assembly&, BucketId, SlotId gradients, SlotId metric);
 /// The same two phases of an update by norms of tensors.
 Instruction statistics_of_update(const Assembly&, BucketId, SlotId gradients, SlotId metric);

@@ -266,7 +266,7 @@ Instruction update_of(const Assembly& a, BucketId b, SlotId gradients, SlotId me
                     .bucket = b,
                     .reads = {gradients, metric},
                     .writes = {a.program.buckets[b].parameters}};
-  if (a.program.scale_slot) whole.reads.push_back(*a.program.scale_slot);
+  if (a.program.scale_slot && metric == a.program.metric_slot) whole.reads.push_back(*a.program.scale_slot);
   return whole;
 }
 

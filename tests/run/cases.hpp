@@ -205,7 +205,9 @@ inline std::string to_string(const Decomposition& d) {
          (d.cadence.is_delayed ? ", delayed" : "") +
          (d.cadence.local.is_on() ? ", averaged after " + std::to_string(d.cadence.local.period) +
                                         " steps, states " + std::string(to_string(d.cadence.local.states))
-                                  : "");
+                                  : "") +
+         (d.cadence.servers.is_on() ? ", updated by " + std::to_string(d.cadence.servers.count) + " servers"
+                                    : "");
 }
 
 /// How a net is split, and how it is trained.

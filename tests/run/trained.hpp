@@ -11,10 +11,10 @@
 namespace partita::tests {
 
 /// Whether ranks of the training that hold the same part of a layer hold the same bits. Nothing to compare
-/// where each holds shares of its own. Collective over the
-/// world, also where each rank trains alone.
+/// where each holds shares of its own, as servers do. Collective over the world, also where each rank trains
+/// alone.
 inline bool replicas_are_identical(const run::Training& training) {
-  if (training.program().split == step::Split::parameter) return true;
+  if (training.program().split == step::Split::parameter && training.program().servers == 0) return true;
   const kernels::ConstView mine = training.parameters().weights_on_host();
   auto texts = world().all_gather_text(
       {static_cast<const char*>(mine.data()), static_cast<std::size_t>(mine.bytes().value())},
@@ -24,7 +24,7 @@ inline bool replicas_are_identical(const run::Training& training) {
   bool identical = true;
   for (std::size_t r = 0; r < programs.size(); ++r) {
     const auto& other = *programs[r];
-    if (other.at.pipeline != program.at.pipeline) continue;
+    if (other.at.pipeline != program.at.pipeline || program.serves() || other.serves()) continue;
     const kernels::View theirs(texts[r].data(), other.type, other.parameter_count);
     for (const auto u : program.units.ids()) {
       const auto &a = program.parameters[u], &b = other.parameters[u];

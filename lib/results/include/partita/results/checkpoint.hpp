@@ -98,7 +98,9 @@ struct Manifest {
   kernels::DataType type = kernels::DataType::float32;
   /// The names of the optimizer's states, such as "velocity"; not said by checkpoints that knew SGD only.
   std::vector<std::string> states;
-  std::int64_t first_update = 0;  ///< the step whose update is the first that the states hold
+  /// The step whose update is the first that the states hold, if each step has one; of asynchronous servers,
+  /// which update more often, as many steps earlier as there were more updates, and so perhaps below 0.
+  std::int64_t first_update = 0;
   TrainingProgress progress;
   std::vector<StoredFile> shards;
   std::vector<Block> blocks;

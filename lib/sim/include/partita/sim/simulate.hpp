@@ -71,6 +71,9 @@ struct Simulation {
   /// In all steps, by those links that carried something, where the machine says which a message crosses;
   /// of `classes` without those that hold nobody back (`machine::Link::is_wide`).
   std::vector<LinkUse> links;
+  /// Of asynchronous servers, in the order of their ranks: the workers whose pushes they took, one after the
+  /// other.
+  std::vector<std::vector<int>> served;
   /// Of `full`: what the last step hangs on, from when the last rank had ended the one before to when the
   /// last rank has ended it: `step_duration` in all.
   CriticalPath critical_path;
