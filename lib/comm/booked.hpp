@@ -84,6 +84,9 @@ class BookedCollective : public Collective, private Progressing {
   void wait_until(const std::function<bool()>& done) override {
     comm::wait_until(*state_->runtime, shown_, done);
   }
+  void catch_up() override {
+    if (timed_) clock_->catch_up();
+  }
 
  protected:
   /// Prepares a run.

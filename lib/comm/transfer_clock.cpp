@@ -40,8 +40,10 @@ void TransferClock::begin() {
   now_ = clock_.now();
 }
 
+void TransferClock::catch_up() { clock_.wait_until(now_); }
+
 void TransferClock::await() {
-  clock_.wait_until(now_);
+  catch_up();
   clock_.pass_overhead(clock_.own().overheads.wait_seconds);
 }
 

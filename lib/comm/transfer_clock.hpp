@@ -34,7 +34,9 @@ class TransferClock {
   void enter_whole(Bytes sent);
   /// Whether all has been told that decides when the round that was entered is over.
   bool is_over();
-  /// The rank waits for the transfer, which is over.
+  /// The rank comes to when the transfer, which is over, was.
+  void catch_up();
+  /// It waits for that.
   void await();
 
  private:

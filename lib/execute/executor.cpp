@@ -448,13 +448,26 @@ void Executor::run_turn(const step::Turn& turn, const kernels::StepValues& value
   if (!non_finite_step_) non_finite_step_ = step_memory_.reported_non_finite_step();
 }
 
-comm::Collective* Executor::missing_of_push(int worker) {
+template <class Act>
+void Executor::for_each_of_push(int worker, const Act& act) {
   Bound& bound = bind(options_.largest_batch);
-  constexpr auto part = step::TurnPart::receive;
   for (const auto& instruction : program_.instructions)
-    if (instruction.turn == step::Turn{worker, part})
-      if (auto& receive = transfer(bound, *instruction.transfer); !receive.test()) return &receive;
-  return nullptr;
+    if (instruction.turn == step::Turn{worker, step::TurnPart::receive})
+      act(transfer(bound, *instruction.transfer));
+}
+
+comm::Collective* Executor::missing_of_push(int worker) {
+  comm::Collective* missing = nullptr;
+  for_each_of_push(worker, [&](comm::Collective& receive) {
+    if (missing == nullptr && !receive.test()) missing = &receive;
+  });
+  return missing;
+}
+
+double Executor::meet_push(int worker) {
+  const double begin = axes_.world().now_seconds();
+  for_each_of_push(worker, [](comm::Collective& receive) { receive.catch_up(); });
+  return axes_.world().now_seconds() - begin;
 }
 
 bool Executor::has_push(int worker) { return missing_of_push(worker) == nullptr; }

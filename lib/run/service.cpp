@@ -37,6 +37,7 @@ std::vector<PushRow> Service::serve(std::int64_t first, std::int64_t end, const 
   spans_ = {};
   while (!turns.is_over()) {
     const int worker = await_next(turns, order);
+    spans_.awaiting += executor_.meet_push(worker);
     const auto at = static_cast<std::size_t>(worker);
     const auto step = first + turns.clock_of(worker);
     run(worker, TurnPart::update, step, hooks_.values(step, turns.taken()));

@@ -1,4 +1,5 @@
-/// What an asynchronous server has to do: parts of turns, one after the other, which it decides as pushes come.
+/// What an asynchronous server has to do: parts of turns, one after the other, which it decides as pushes
+/// come.
 #pragma once
 
 #include <deque>

@@ -171,6 +171,21 @@ inline std::vector<Decomposition> with_weights_in_turn(std::vector<Decomposition
   return all;
 }
 
+/// One data axis, of which the last ranks serve the others.
+inline Decomposition with_servers(std::size_t net, int ranks, const step::Servers& servers,
+                                  kernels::OptimizerRule rule = kernels::OptimizerRule::sgd) {
+  Decomposition d{.net = net,
+                  .grid = {.data = ranks},
+                  .schedule = step::Schedule::one_f_one_b,
+                  .microbatches = 1,
+                  .placing = Placing::cheapest,
+                  .rule = rule,
+                  .cadence = {.servers = servers}};
+  d.weights.assign(static_cast<std::size_t>(ranks - servers.count), 1);
+  d.weights.insert(d.weights.end(), static_cast<std::size_t>(servers.count), 0);
+  return d;
+}
+
 /// Each in turn with delayed updates, and with local steps of several kinds, where it can.
 inline std::vector<Decomposition> with_cadences_in_turn(std::vector<Decomposition> all) {
   using step::LocalStates;

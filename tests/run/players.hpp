@@ -130,7 +130,9 @@ inline std::vector<std::vector<std::int64_t>> batches_of(const Case& c, const Tr
   }
   return batches;
 }
-inline std::int64_t steps_of_epoch(const Case& c) { return (c.data.train.samples.value() + c.batch - 1) / c.batch; }
+inline std::int64_t steps_of_epoch(const Case& c) {
+  return (c.data.train.samples.value() + c.batch - 1) / c.batch;
+}
 
 /// From a flat vector to whole tensors.
 inline Tensors tensors_of(const Gradients& gradients, const model::ModelSpec& model, Vector& w) {
@@ -163,8 +165,8 @@ inline Trial trial_of(const Case& c, const Decomposition& d) {
 }
 
 /// Its training ends where `w` is, as far as rounding lets it: measured by how far that is from `start`.
-inline void expect_ends_at(const Case& c, const Decomposition& d, const Trial& options, kernels::Backend& backend,
-                    const Gradients& gradients, Vector start, Vector w) {
+inline void expect_ends_at(const Case& c, const Decomposition& d, const Trial& options,
+                           kernels::Backend& backend, const Gradients& gradients, Vector start, Vector w) {
   const auto model = placed(c.model, d.placing);
   auto training = training_of(model, options, backend, world(), c.data);
   training.run({});
@@ -174,6 +176,5 @@ inline void expect_ends_at(const Case& c, const Decomposition& d, const Trial& o
             1e-10)
       << to_string(d);
 }
-
 
 }  // namespace partita::tests

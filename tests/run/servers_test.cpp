@@ -22,18 +22,9 @@ using kernels::OptimizerRule;
 using results::PushRow;
 using step::Servers;
 
-/// So many servers among all ranks.
+/// Among all ranks.
 Decomposition with_servers(std::size_t net, const Servers& servers, OptimizerRule rule = OptimizerRule::sgd) {
-  Decomposition d{.net = net,
-                  .grid = {.data = world().size()},
-                  .schedule = step::Schedule::one_f_one_b,
-                  .microbatches = 1,
-                  .placing = Placing::cheapest,
-                  .rule = rule,
-                  .cadence = {.servers = servers}};
-  d.weights.assign(static_cast<std::size_t>(world().size() - servers.count), 1);
-  d.weights.insert(d.weights.end(), static_cast<std::size_t>(servers.count), 0);
-  return d;
+  return tests::with_servers(net, world().size(), servers, rule);
 }
 
 std::vector<int> counts() {
@@ -237,12 +228,10 @@ class Play {
 
 std::vector<Servers> asynchronous(int count) {
   std::vector<Servers> all;
-  for (const auto bound : {std::optional<std::int64_t>(), std::optional<std::int64_t>(0),
-                           std::optional<std::int64_t>(2)})
-    all.push_back({.count = count,
-                   .is_asynchronous = true,
-                   .bound = bound,
-                   .synchronous_steps = bound == 2 ? 3 : 0});
+  for (const auto bound :
+       {std::optional<std::int64_t>(), std::optional<std::int64_t>(0), std::optional<std::int64_t>(2)})
+    all.push_back(
+        {.count = count, .is_asynchronous = true, .bound = bound, .synchronous_steps = bound == 2 ? 3 : 0});
   return all;
 }
 
@@ -280,8 +269,7 @@ TEST(AsynchronousServers, KeepToTheirBound) {
   const auto c = cases()[2];
   for (const std::int64_t bound : {0, 1, 3}) {
     const int count = counts().back(), workers = world().size() - count;
-    auto options =
-        options_for(c, with_servers(2, {.count = count, .is_asynchronous = true, .bound = bound}));
+    auto options = options_for(c, with_servers(2, {.count = count, .is_asynchronous = true, .bound = bound}));
     options.steps = 60;
     const auto pushes = serve(c, options, *backend).pushes;
     ASSERT_EQ(std::ssize(pushes), 60 * workers * count);
@@ -303,8 +291,8 @@ TEST(Servers, SendWhatTheFormulaSays) {
   const int count = counts().back(), workers = world().size() - count;
   const std::int64_t steps = 20, first = 7;
   auto ranks = comm::Communicator::world(environment());
-  const auto options = options_for(
-      c, with_servers(1, {.count = count, .is_asynchronous = true, .synchronous_steps = first}));
+  const auto options =
+      options_for(c, with_servers(1, {.count = count, .is_asynchronous = true, .synchronous_steps = first}));
   auto training = training_of(c.model, options, *backend, ranks, c.data);
   training.run({});
   std::map<std::pair<collective::Operation, collective::Purpose>, std::int64_t> bytes;
@@ -390,7 +378,8 @@ TEST(Servers, EndOnAllRanksWhereOneIsNotFinite) {
 
 /// Each of two servers waits for the worker that waits for the other one.
 TEST(Turns, CannotFollowEveryOrder) {
-  const Servers none{.count = 2, .is_asynchronous = true}, all{.count = 2, .is_asynchronous = true, .bound = 0};
+  const Servers none{.count = 2, .is_asynchronous = true},
+      all{.count = 2, .is_asynchronous = true, .bound = 0};
   EXPECT_TRUE(can_follow({{0, 1, 0, 1}, {1, 0, 1, 0}}, none, 2, 2));
   EXPECT_FALSE(can_follow({{0, 0, 1, 1}, {1, 1, 0, 0}}, none, 2, 2));
   EXPECT_TRUE(can_follow({{0, 0, 1, 1}, {0, 0, 1, 1}}, none, 2, 2));

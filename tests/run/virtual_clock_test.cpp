@@ -2,6 +2,7 @@
 /// every instruction on every rank, to the picosecond.
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <map>
 
 #include "covering_array.hpp"
@@ -176,6 +177,101 @@ TEST(VirtualClock, EqualsTheEventModelWhereStepsDiffer) {
     auto& along = axes.try_emplace(to_string(d.grid), world(), d.grid, topology::axes).first->second;
     expect_equal_times(along, nets[d.net], d, {});
   }
+}
+
+TEST(VirtualClock, EqualsTheEventModelOfSynchronousServers) {
+  const int ranks = world().size();
+  const auto nets = cases();
+  const machine::Machine machines[] = {motley(), motley_parts()};
+  std::size_t turn = 0;
+  constexpr topology::Axis only_data[] = {topology::Axis::data};
+  for (int count = 1; count < ranks && count <= 3; ++count) {
+    world().use_virtual_clock(machines[turn % 2]);
+    comm::Axes axes(world(), {.data = ranks}, only_data);
+    const auto d = with_servers(turn++, ranks, {.count = count}, kernels::OptimizerRule::adam);
+    expect_equal_times(axes, nets[d.net], d, {});
+  }
+}
+
+/// By step and instruction of this rank's program, as far as its records go.
+using StepTimes = std::vector<std::map<std::size_t, std::pair<Picoseconds, Picoseconds>>>;
+
+StepTimes times_of_records(const run::Training& training, std::int64_t recorded_steps) {
+  StepTimes times(static_cast<std::size_t>(recorded_steps));
+  const auto& instructions = training.program().instructions;
+  for (const auto& record : training.recorded())
+    for (std::size_t i = 0; i < instructions.size(); ++i)
+      if (record.worker < 0 || instructions[i].turn->worker == record.worker)
+        times[static_cast<std::size_t>(record.step)][i] = {machine::picoseconds(record.instructions[i].begin),
+                                                           machine::picoseconds(record.instructions[i].end)};
+  return times;
+}
+
+/// When the first of the last pushes is taken.
+Picoseconds first_end(const sim::Simulation& model, const step::Roles& roles) {
+  auto first = std::numeric_limits<Picoseconds>::max();
+  for (std::size_t r = 0; r < roles.by_rank.size(); ++r)
+    for (std::size_t i = 0; i < roles.by_rank[r]->instructions.size(); ++i) {
+      const auto& turn = roles.by_rank[r]->instructions[i].turn;
+      if (turn && turn->part == step::TurnPart::update)
+        first = std::min(first, model.steps.back()[r].instructions[i].begin);
+    }
+  return first;
+}
+
+/// Servers take pushes in the order in which the model finds that they come. What follows the first of the
+/// last pushes is another thing: in the run that worker is answered with the newest parameters of all.
+void expect_equal_service(const Case& c, const Decomposition& d, const machine::Machine& machine) {
+  constexpr int steps = 10;
+  world().use_virtual_clock(machine);
+  auto options = options_for(c, d);
+  options.steps = options.timeline_steps = steps;
+  const auto plan = plan::choose(c.model, options.split);
+  const auto backend = kernels::make_reference_backend(kernels::DataType::float32);
+  const step::Roles roles(plan.grid, [&](const topology::Coordinate& role) {
+    return step::build_training_program(c.model, plan, role,
+                                        {.type = backend->type(), .layout = backend->image_layout()});
+  });
+  const auto nodes = world().nodes();
+  const auto costs = sim::costs_on(machine, roles.by_rank, c.batch,
+                                   {.node_of = {nodes.begin(), nodes.end()}, .table = world().table()}, {});
+  const auto model =
+      sim::simulate(roles.by_rank, costs, steps,
+                    {.steady = {.kinds = std::vector(std::size_t{steps}, step::StepKind::asynchronous)}});
+  const int workers = d.grid.data - d.cadence.servers.count;
+  for (int s = 0; s < d.cadence.servers.count; ++s) {
+    std::map<int, std::int64_t> clocks;
+    for (const int worker : model.served[static_cast<std::size_t>(s)])
+      options.replay.push_back({.server = workers + s, .worker = worker, .step = clocks[worker]++});
+  }
+  auto training = training_of(c.model, options, *backend, world(), c.data);
+  world().virtual_clock()->set(0);
+  ASSERT_EQ(training.run({}), run::Outcome::complete);
+  const auto executed = times_of_records(training, steps);
+  const auto me = static_cast<std::size_t>(world().rank());
+  std::size_t compared = 0;
+  const auto horizon = first_end(model, roles);
+  for (std::size_t s = 0; s < executed.size(); ++s)
+    for (const auto& [i, span] : executed[s]) {
+      const auto& modelled = model.steps[s][me].instructions[i];
+      if (modelled.end > horizon) continue;
+      EXPECT_EQ(span, (std::pair{modelled.begin, modelled.end}))
+          << to_string(d) << ", instruction " << i << " (" << name_of(training.program(), i) << ") of step "
+          << s;
+      ++compared;
+    }
+  EXPECT_GE(compared, 3 * training.program().instructions.size());
+}
+
+TEST(VirtualClock, EqualsTheEventModelOfAsynchronousServers) {
+  const int ranks = world().size();
+  const auto c = cases()[2];
+  for (int count = 1; count < ranks && count <= 3; ++count)
+    for (const auto bound :
+         {std::optional<std::int64_t>(), std::optional<std::int64_t>(0), std::optional<std::int64_t>(1)})
+      for (const auto& machine : {motley(), motley_parts()})
+        expect_equal_service(
+            c, with_servers(2, ranks, {.count = count, .is_asynchronous = true, .bound = bound}), machine);
 }
 
 /// On one node, and on nodes of which the last may be smaller; of ranks of several machines.

@@ -57,6 +57,8 @@ class Collective {
   /// Until `done`, which ends when this run does, if not before: to others this rank waits for it. Books
   /// nothing.
   virtual void wait_until(const std::function<bool()>& done) = 0;
+  /// On a virtual clock the rank's comes to when the last run was over, without a wait for it.
+  virtual void catch_up() = 0;
   /// How long the operation takes when it runs alone: later waits book as hidden what of that was not
   /// exposed.
   virtual void set_alone_seconds(double seconds) = 0;

@@ -126,6 +126,8 @@ class Executor {
   void run_turn(const step::Turn&, const kernels::StepValues&, StepSpans&);
   /// Whether all has come of the push that a server receives from a worker.
   [[nodiscard]] bool has_push(int worker);
+  /// It has come: how many seconds the rank waited for that, on a virtual clock.
+  double meet_push(int worker);
   /// Until `done`, which ends when that push comes, if not before; how many seconds.
   double wait_for_push(int worker, const std::function<bool()>& done);
   /// From the next step on, the times of every instruction are kept here (until called with null).
@@ -168,7 +170,10 @@ class Executor {
   void walk(Bound&, const Batch&, step::StepKind, double begin, StepSpans&);
   /// One of them; when it is done.
   double carry_out(std::size_t number, Bound&, const Batch&, double begin, StepSpans&);
-  /// A receive that a server's turn begins with, which has not come; none: all have.
+  /// Calls act(receive) for all that a server's turn begins with.
+  template <class Act>
+  void for_each_of_push(int worker, const Act& act);
+  /// One of those that has not come; none: all have.
   comm::Collective* missing_of_push(int worker);
   /// The same on a device, to which they are issued.
   void issue(Bound&, const Batch&, double begin, StepSpans&);
