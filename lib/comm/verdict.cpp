@@ -111,7 +111,7 @@ class Judge {
       }
     if (!differences_.empty()) return differences_;
     if (!roots_.empty()) return roots_;
-    if (circle_.empty()) return {"no cause was seen: every rank that is waited for has come"};
+    if (circle_.empty()) return of_those_that_stand_still();
     std::string text = "ranks wait for each other:";
     for (const auto& one : circle_)
       text += (text.back() == ':' ? " " : "; ") + one;
@@ -119,6 +119,14 @@ class Judge {
   }
 
  private:
+  /// A message may not go on though both of its ranks have begun it.
+  std::vector<std::string> of_those_that_stand_still() {
+    for (const auto& seen : ranks_)
+      if (seen.process_state == 'T' || seen.process_state == 'Z' || seen.process_state == '-')
+        add(roots_, "rank " + std::to_string(seen.rank) + " stands still: " + excuse(seen, name_));
+    if (roots_.empty()) return {"no cause was seen: every rank that is waited for has come"};
+    return roots_;
+  }
   void difference(const std::string& text) { add(differences_, text); }
   static void add(std::vector<std::string>& to, const std::string& text) {
     if (std::find(to.begin(), to.end(), text) == to.end()) to.push_back(text);
