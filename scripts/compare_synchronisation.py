@@ -1,6 +1,6 @@
 """What each way to synchronise sends, holds and takes, and how well the model is trained: a table in Markdown.
 
-Trains a run file on so many ranks (build/release/bin) once in every way and round, interleaved; all have the same seed. Bytes are all that
+Trains a run file on so many ranks, and the servers of a way besides (build/release/bin), once in every way and round, interleaved; all have the same seed. Bytes are all that
 crosses between ranks in a step of the whole job, by messages and through windows; memory is the largest of a rank, without the data set.
 Steps and ratios to the first way are medians over the rounds, of medians over a run of the mean of eight steps in a row, which is one period of
 local steps. Break-even: over a network that carries fewer bytes a second from each rank, a codec makes steps shorter. Accuracies are those after
@@ -30,7 +30,10 @@ ways = {"all-reduce": [], "shares of states": ["--sync.split=state"], "shares of
         "delayed by one step": ["--sync.delay=1"],
         "8 local steps, states kept": ["--sync.local.period=8"],
         "8 local steps, states averaged": ["--sync.local.period=8", "--sync.local.states=average"],
-        "the same with an outer step": ["--sync.local.period=8", "--sync.local.states=average", "--sync.local.outer-rate=0.7", "--sync.local.outer-momentum=0.9"]}
+        "the same with an outer step": ["--sync.local.period=8", "--sync.local.states=average", "--sync.local.outer-rate=0.7", "--sync.local.outer-momentum=0.9"],
+        "a server for all ranks": ["--server.count=1"],
+        "the same, asynchronous": ["--server.count=1", "--server.bound=none"],
+        "the same, at most 2 steps apart": ["--server.count=1", "--server.bound=2"]}
 period = 8  # steps
 bytes_columns = ("wire_bytes", "window_bytes_read", "window_bytes_written")
 kept_columns = ("parameters", "gradients", "optimizer_state", "codec_state")
@@ -39,7 +42,8 @@ memory_columns = (*kept_columns, "activations", "communication_buffers")
 
 def result_of(options, keys, folder):
     output = f"{folder}/r.h5"
-    command = ["mpiexec", "-n", str(options.ranks), str(train), f"--config={options.config}", f"--train.epochs={options.epochs}",
+    servers = sum(int(key.split("=")[1]) for key in keys if key.startswith("--server.count="))
+    command = ["mpiexec", "-n", str(options.ranks + servers), str(train), f"--config={options.config}", f"--train.epochs={options.epochs}",
                f"--output={output}", "--overwrite", *options.keys, *keys]
     done = subprocess.run(command, capture_output=True, text=True, cwd=root)
     if done.returncode != 0:

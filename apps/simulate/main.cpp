@@ -57,6 +57,11 @@ int run_main(int argc, const char* const* argv) {
     input.violations.push_back({"output", options.output.string(),
                                 "has rows of every rank: at most " + std::to_string(most_ranks_of_file) +
                                     " ranks; leave it out to see the summary"});
+  if (const auto ranks = own.scaling ? own.scaling->second : static_cast<int>(options.grid.size());
+      options.server.count > 0 && ranks > static_cast<int>(sim::most_full_ranks))
+    input.violations.push_back({"server.count", std::to_string(options.server.count),
+                                "is played push by push, on at most " + std::to_string(sim::most_full_ranks) +
+                                    " ranks, not on " + std::to_string(ranks) + "; the nearest is 0"});
   const auto supposed =
       predict::suppose(input.machine, own.what_if, static_cast<int>(options.grid.size()), input.violations);
   if (input.has_work()) input.append(check(own, input.machine, options.grid.size()));

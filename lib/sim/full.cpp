@@ -143,12 +143,14 @@ class Full {
     return false;
   }
   void end_round(Rank& rank) {
-    if (const auto round = rank.service->round_that_ends()) {
-      rank.step = *round;
+    rank.step = rank.service->round();
+    if (rank.service->is_between_rounds()) {
+      --rank.step;
       history_.record(rank).end = rank.now;
       ++rank.step;
       if (!history_.has_ended(rank)) history_.record(rank).begin = rank.now;
     }
+    rank.rested_at = rank.now;
     if (rank.service->is_over())
       rank.service.reset();
     else
@@ -186,6 +188,7 @@ class Full {
       return time && *time <= rank.now;
     });
     if (worker) {
+      history_.record(rank).dependency += rank.now - rank.rested_at;
       rank.service->take(*worker);
       rank.served.push_back(*worker);
       rank.instruction = 0;

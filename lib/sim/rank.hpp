@@ -23,6 +23,7 @@ struct Rank {
   std::vector<Flight*> active;  ///< that this core moves on, in the order of their starts
   base::IdVector<step::TransferId, Flight*> flights;  ///< the latest
   std::optional<Service> service;                     ///< of an asynchronous server
+  Picoseconds rested_at = 0;                          ///< between two of its turns
   std::vector<int> served;                            ///< workers, in the order of its turns
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <iterator>
 #include <limits>
 #include <vector>
 
@@ -56,14 +57,16 @@ class Service {
     for (int w = 0; w < static_cast<int>(answered_.size()); ++w)
       parts_.push_back({{w, step::TurnPart::settle}, end_ - 1});
   }
-  /// The step that ends with what was taken last; none: a turn more of some worker is to come before.
-  [[nodiscard]] std::optional<int> round_that_ends() const {
-    const auto workers = static_cast<std::int64_t>(answered_.size());
-    if (turns_.taken() == 0 || turns_.taken() % workers != 0) return {};
-    return first_ + static_cast<int>(turns_.taken() / workers) - 1;
+  /// The server's step: as many pushes belong to it as there are workers. And whether it begins with the
+  /// next.
+  [[nodiscard]] int round() const { return first_ + static_cast<int>(turns_.taken() / workers()); }
+  [[nodiscard]] bool is_between_rounds() const {
+    return turns_.taken() > 0 && turns_.taken() % workers() == 0;
   }
 
  private:
+  [[nodiscard]] std::int64_t workers() const { return std::ssize(answered_); }
+
   int first_;
   std::int64_t pushes_;
   step::Turns turns_;

@@ -23,28 +23,33 @@ ways = {"shares of states": ["--sync.split=state"], "shares of gradients": ["--s
         **{codec: [f"--sync.compress={codec}"] for codec in ("fp16", "int8", "sign", "topk", "powersgd")},
         "bf16 with residuals": ["--sync.compress=bf16", "--sync.error-feedback=on"], "shares by int8": ["--sync.compress=int8", "--sync.split=parameter"],
         "delay": ["--sync.delay=1"], "local kept": ["--sync.local.period=3"], "local": ["--sync.local.period=3", "--sync.local.states=average"],
-        "local outer": ["--sync.local.period=3", "--sync.local.states=average", "--sync.local.outer-rate=0.7", "--sync.local.outer-momentum=0.9"]}
+        "local outer": ["--sync.local.period=3", "--sync.local.states=average", "--sync.local.outer-rate=0.7", "--sync.local.outer-momentum=0.9"],
+        "servers": ["--server.count=2"], "asynchronous servers": ["--server.count=1", "--server.bound=2", "--server.synchronous-steps=20"]}
+ranks_of = {"servers": 4, "asynchronous servers": 4}  # else 2
 common = (f"--config={source}/inputs/runs/digits_mlp.ini", "--data.train-samples=1000", "--data.test-samples=20", "--train.epochs=80", "--evaluate.every=1000",
           "--checkpoint.every=7", "--snapshot.seconds=0", "--train.optimizer=adam", "--train.momentum=0", "--train.learning-rate=0.001", "--compute.threads=1")
 chosen = random.Random(5)
 
 
-def command(folder, name, *more):
-    return [str(word) for word in (mpiexec, "-n", 2, train, *common, f"--output={folder}/{name}.h5", f"--save-model={folder}/{name}-model.h5", *more)]
+def command(folder, name, way, *more):
+    """Asynchronous servers that are killed take pushes in the order in which those did that nobody disturbed."""
+    replay = [f"--server.replay={folder}/whole.h5"] if name == "killed" and "asynchronous" in way else []
+    return [str(word) for word in (mpiexec, "-n", ranks_of.get(way, 2), train, *common, *ways[way], *replay, f"--output={folder}/{name}.h5",
+                                   f"--save-model={folder}/{name}-model.h5", *more)]
 
 
 with tempfile.TemporaryDirectory() as folder:
     folder = pathlib.Path(folder)
-    for way, keys in ways.items():
-        result = jobs.run(command(folder, "whole", *keys, "--overwrite"))
+    for way in ways:
+        result = jobs.run(command(folder, "whole", way, "--overwrite"))
         assert result.returncode == 0, result
         kills = resumed = 0
         for attempt in range(int(times)):
             log = folder / "log"
             with open(log, "w") as messages:
-                job = subprocess.Popen(command(folder, "killed", *keys, "--resume"), stdout=subprocess.DEVNULL, stderr=messages)
+                job = subprocess.Popen(command(folder, "killed", way, "--resume"), stdout=subprocess.DEVNULL, stderr=messages)
                 try:
-                    ranks = jobs.wait_for_ranks(job, train, 2)
+                    ranks = jobs.wait_for_ranks(job, train, ranks_of.get(way, 2))
                     wanted = chosen.randrange(1, 4)
                     jobs.wait_for(f"{wanted} checkpoints", lambda: log.read_text().count("checkpoint of step") >= wanted, job, 0.001)
                     time.sleep(chosen.uniform(0, 0.01))
@@ -54,7 +59,7 @@ with tempfile.TemporaryDirectory() as folder:
                 finally:
                     jobs.end(job)
             resumed += "going on from step" in log.read_text()
-        result = jobs.run(command(folder, "killed", *keys, "--resume"))
+        result = jobs.run(command(folder, "killed", way, "--resume"))
         assert result.returncode == 0 and "going on from step" in result.stderr, result
         whole, killed = parameters(folder / "whole-model.h5"), parameters(folder / "killed-model.h5")
         assert whole.keys() == killed.keys() and all(np.array_equal(whole[name], killed[name]) for name in whole), way
