@@ -31,11 +31,13 @@ bool has_order(const RunOptions& o) {
 Key server_bound() {
   constexpr Bounds<std::int64_t> steps{0, 1 << 30};
   return {.name = "server.bound",
-          .meaning = "when a worker gets the parameters: synchronous, once all have pushed and a step is made of all pushes; or "
-                     "each push is a step, and its worker goes on at once (none), or once no other is more steps behind (" +
-                     allowed(steps) + ")",
-          .read =
-              [steps](RunOptions& o, const std::string& text) -> std::string {
+          .meaning =
+              "when a worker gets the parameters: synchronous, once all have pushed and a step is made of "
+              "all pushes; or "
+              "each push is a step, and its worker goes on at once (none), or once no other is more steps "
+              "behind (" +
+              allowed(steps) + ")",
+          .read = [steps](RunOptions& o, const std::string& text) -> std::string {
             o.server.is_asynchronous = text != "synchronous";
             o.server.bound.reset();
             if (!o.server.is_asynchronous || text == "none") return {};

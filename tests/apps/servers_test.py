@@ -113,7 +113,7 @@ def what_is_trained(folder):
 
 
 def a_rank_that_stands_still_is_named(folder):
-    for bound, still in (("1", 0), ("1", 2), ("synchronous", 2)):
+    for bound, still in (("1", 0), ("none", 2)):
         log = folder / "log"
         with open(log, "w") as messages_of_job:
             job = subprocess.Popen([mpiexec, "-n", "3", train, *common[:-2], "--train.epochs=100000", "--evaluate.every=0", "--compute.threads=1", "--watchdog.seconds=1",
