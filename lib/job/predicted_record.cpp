@@ -48,7 +48,8 @@ std::vector<results::ReductionRow> reductions_of(const predict::Subject& subject
                                                  const step::Program& program) {
   std::vector<results::ReductionRow> rows;
   for (const auto& t : program.transfers) {
-    if (program.slots[t.slot].lifetime != step::Lifetime::run) continue;
+    const bool reduces = t.operation == collective::Operation::all_reduce;
+    if (!reduces || program.slots[t.slot].lifetime != step::Lifetime::run) continue;
     const auto [spec, at] = step::resolve(program, t, 0, subject.split.batch, subject.site);
     rows.push_back({.purpose = t.purpose,
                     .payload = bytes_of(spec.type, kernels::Elements(spec.elements)),

@@ -7,16 +7,17 @@ from .style import (BLUE, FRAME, GREEN, GREY, INK, NAMED, ORANGE, PURPLE, SKY, W
 
 MOST_ROWS = 64
 BUBBLE, TRANSFER, MESSAGE = "waiting: bubble", "waiting: transfer", "waiting: bubble or transfer"
-COLLECTIVE, OUTSIDE = "waiting: collective", "not in this step"
+COLLECTIVE, SERVER, OUTSIDE = "waiting: collective", "waiting: worker or server", "not in this step"
 # Colour, hatch and colour of the number, in the order of the legend.
 KINDS = {
     "forward": (SKY, None, INK), "backward": (BLUE, None, "white"), "backward: parameters": (GREEN, None, "white"),
     "update": (ORANGE, None, INK), "encode, decode": (YELLOW, None, INK), "other": (GREY, None, INK), BUBBLE: ("#F7F7F7", "....", INK),
     MESSAGE: ("#F7F7F7", "....", INK),
-    TRANSFER: ("#FBE7C0", "////", INK), COLLECTIVE: ("#F3DCE9", "\\\\\\\\", INK), OUTSIDE: ("#ECECEC", None, INK),
+    TRANSFER: ("#FBE7C0", "////", INK), COLLECTIVE: ("#F3DCE9", "\\\\\\\\", INK),
+    SERVER: ("#E3EEF9", "xxxx", INK), OUTSIDE: ("#ECECEC", None, INK),
 }
 LETTERS = {"forward": INK, "backward": BLUE, "backward: parameters": "#00704F"}  # of numbers on white
-IDLE = (BUBBLE, MESSAGE, TRANSFER, COLLECTIVE, OUTSIDE)
+IDLE = (BUBBLE, MESSAGE, TRANSFER, COLLECTIVE, SERVER, OUTSIDE)
 
 
 def kind_of(kind, phase, splits_backward):
@@ -43,17 +44,16 @@ def ready_times(messages):
 
 
 def pieces_of(span, splits_backward, ready):
-    """(kind, begin, end) of a span; a wait for a message is a bubble until the message is ready, then a transfer."""
+    """(kind, begin, end) of a span; a wait for a message is a bubble, or for a server's or worker's turn, until the message is
+    ready, then a transfer."""
     begin, end = span.start_seconds, span.end_seconds
     if span.kind != "wait":
         return [(kind_of(span.kind, span.phase, splits_backward), begin, end)]
-    if not ("pipeline" in span.axis and span.purpose.startswith("activation")):
-        return [(COLLECTIVE, begin, end)]
-    key = message_key(span)
+    key, between_stages = message_key(span), "pipeline" in span.axis and span.purpose.startswith("activation")
     if key not in ready:
-        return [(MESSAGE, begin, end)]
+        return [(MESSAGE if between_stages else COLLECTIVE, begin, end)]
     sent = begin if ready[key] is None else min(max(ready[key], begin), end)
-    return [piece for piece in ((BUBBLE, begin, sent), (TRANSFER, sent, end)) if piece[2] > piece[1]]
+    return [piece for piece in ((BUBBLE if between_stages else SERVER, begin, sent), (TRANSFER, sent, end)) if piece[2] > piece[1]]
 
 
 def rows_of(grid, ranks):
@@ -65,7 +65,8 @@ def rows_of(grid, ranks):
 
 def blocks_of(spans, splits_backward, least, ready, begin, end):
     """Consecutive spans of one kind and micro-batch as one block: [kind, begin, end, microbatch, chunk]; before and after them
-    the rank is not in the step, which lasts from `begin` to `end`. Waits shorter than `least` are left out."""
+    the rank is not in the step, which lasts from `begin` to `end`; between them only a server does nothing, until the next
+    push. Waits shorter than `least` are left out."""
     blocks, spans = [], list(spans)
     if spans[0].start_seconds - begin > least:
         blocks.append([OUTSIDE, begin, spans[0].start_seconds, -1, -1])
@@ -74,6 +75,9 @@ def blocks_of(spans, splits_backward, least, ready, begin, end):
             chunk = span.chunk if kind.startswith(("forward", "backward")) else -1
             microbatch = span.microbatch if chunk >= 0 else -1
             before = blocks[-1] if blocks else None
+            if before and first - before[2] > max(least, 0):
+                blocks.append([SERVER, before[2], first, -1, -1])
+                before = blocks[-1]
             if before and before[0] == kind and before[3:] == [microbatch, chunk]:
                 before[2] = last
             elif last - first >= least or kind not in IDLE:
