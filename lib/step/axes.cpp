@@ -50,7 +50,7 @@ Norms norms_of(const kernels::OptimizerSpec& optimizer) {
 
 bool takes_norm(const Plan& plan) {
   return plan.norms.of_gradient || plan.split != Split::none ||
-         plan.compression.codec == kernels::Codec::fp16;
+         plan.compression.codec == kernels::Codec::fp16 || plan.compression.is_secure();
 }
 
 topology::Axis norm_axes(const Plan& plan) {

@@ -99,7 +99,8 @@ struct SyncOptions {
   step::Gather gather = step::Gather::use;
   step::Compression compression;  ///< `residuals` as `error_feedback` says
   ErrorFeedback error_feedback = ErrorFeedback::automatic;
-  int delay = 0;                             ///< steps
+  bool secure = false;  ///< sums in which no rank learns another's gradients; of `compression` then the bits
+  int delay = 0;        ///< steps
   std::optional<std::int64_t> local_period;  ///< none: no local steps
   step::LocalSteps local;                    ///< but for `period`, and what follows from the optimizer
   collective::Algorithm algorithm = collective::Algorithm::automatic;
