@@ -159,9 +159,7 @@ std::vector<Violation> against_choice(const RunOptions& options) {
   if (options.train.accumulate > 1 && !options.train.deterministic)
     violations.push_back({"train.accumulate", number(options.train.accumulate),
                           "excludes strategy=auto, which chooses the micro-batches; the nearest is 1"});
-  if (options.sync.secure)
-    violations.push_back({"sync.secure", "true",
-                          "excludes strategy=auto, which also tries fewer than 3 data ranks; give a grid"});
+  if (options.sync.secure) violations.push_back(about_secure("strategy=auto"));
   if (!cadence_of(options).is_uniform())
     violations.push_back(
         about_cadence(options, "strategy=auto, whose bounds are those of steps that are all alike"));
@@ -207,6 +205,11 @@ base::Violation about_cadence(const RunOptions& options, const std::string& excl
     return {"sync.local.period", number(cadence.local.period),
             "excludes " + excluded + "; the nearest is without it"};
   return {"sync.delay", number(options.sync.delay), "excludes " + excluded + "; the nearest is 0"};
+}
+
+base::Violation about_secure(const std::string& excluded) {
+  return {"sync.secure", "true",
+          "excludes " + excluded + ", which also tries fewer than 3 data ranks; the nearest is false"};
 }
 
 namespace {

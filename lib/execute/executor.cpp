@@ -225,6 +225,9 @@ void Executor::calibrate(std::int64_t batch) {
   Bound& bound = bind(batch);
   const auto begin = clock_ ? clock_->now() : 0;
   const comm::VirtualClock::Run runs(clock_);
+  if (secure_sums_)  // what transfers find there now, nothing has masked
+    for (auto* const memory : {&activations_, &messages_})
+      std::ranges::fill(memory->bytes(), std::byte{});
   step::MicrobatchId largest;  // which stands for all
   for (const auto j : program_.microbatch_ids())
     if (bound.samples(j, false).size() > bound.samples(largest, false).size()) largest = j;

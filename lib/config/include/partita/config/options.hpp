@@ -157,6 +157,8 @@ step::Weights weights_of(const RunOptions&);
 step::Cadence cadence_of(const RunOptions&);
 /// That steps which are not all alike exclude something.
 base::Violation about_cadence(const RunOptions&, const std::string& excluded);
+/// Likewise of sync.secure and a search for splits.
+base::Violation about_secure(const std::string& excluded);
 
 /// Reads `--config FILE` and the command line, which wins. Appends every violation: unknown keys (with the
 /// nearest known one), keys given twice, numbers out of range, model lines. Keys that were refused keep their
