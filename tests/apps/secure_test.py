@@ -15,7 +15,7 @@ import jobs
 
 mpiexec, train, simulate, plan, source = sys.argv[1:6]
 run_file = f"--config={source}/inputs/runs/digits_mlp_secure.ini"
-common = (run_file, "--train.epochs=1", "--train.batch=60", "--data.train-samples=3000", "--data.test-samples=500", "--sync.algorithm=ring")
+common = (run_file, "--train.epochs=1", "--train.batch=60", "--data.train-samples=1500", "--data.test-samples=500", "--sync.algorithm=ring")
 everything, ranks = 101770, 3  # parameters of 784-128-10, in one bucket
 
 
@@ -41,7 +41,7 @@ with tempfile.TemporaryDirectory() as folder:
         result = run(*common, *keys, "--timeline.first=1", "--timeline.steps=1", f"--output={folder}/{name}.h5")
         assert result.returncode == 0, result
     plain, secure = figures_of("plain.h5"), figures_of("secure.h5")
-    assert abs(plain["test_accuracy"] - secure["test_accuracy"]) <= 0.002 and plain["test_accuracy"] > 0.6, (plain, secure)
+    assert abs(plain["test_accuracy"] - secure["test_accuracy"]) <= 0.002 and plain["test_accuracy"] > 0.5, (plain, secure)
     assert abs(plain["train_loss"] - secure["train_loss"]) < 1e-4, (plain, secure)
     assert secure["lost_steps"] == 0 and secure["encode_time"] > 0 and secure["decode_time"] > 0 and "lost_steps" not in plain, secure
     assert secure["coded_bytes"] == secure["dense_bytes"], secure
