@@ -200,7 +200,7 @@ Network draw_network(std::uint64_t seed, std::uint32_t index, int ranks, const L
     network.clips = draws.chance(0.1);
     if (network.grid.data > 1 && draws.chance(0.2)) network.split = step::Split::parameter;
     if (network.grid.data > 1 && network.split == step::Split::none && draws.chance(0.4))
-      network.codec = static_cast<kernels::Codec>(1 + draws.below(6));
+      network.codec = static_cast<kernels::Codec>(1 + draws.below(7));
     else if (network.grid.data > 1 && network.split == step::Split::none &&
              !model_of(network).takes_statistics())
       network.averages = draws.chance(0.3);

@@ -40,6 +40,8 @@ int run_main(int argc, const char* const* argv) {
   if (input.has_work() && !config::has_usual_steps(options))
     input.violations.push_back(
         config::about_cadence(options, "partita-plan, whose bounds are those of steps that are all alike"));
+  if (input.has_work() && options.sync.secure)
+    input.violations.push_back(config::about_secure("partita-plan"));
   if (options.help)
     return std::cout << plan_app::usage() << config::help_text("partita-plan", options.help_topic),
            command_line::success;

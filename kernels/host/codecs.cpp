@@ -84,6 +84,7 @@ class HostCodecs : public Codecs {
         return encode_largest(source, message.size().value() / 8, to);
       case Codec::none:
       case Codec::powersgd:
+      case Codec::secure:
         break;
     }
     throw std::logic_error("this codec has no message");
@@ -121,6 +122,7 @@ class HostCodecs : public Codecs {
         return;
       case Codec::none:
       case Codec::powersgd:
+      case Codec::secure:
         break;
     }
     throw std::logic_error("this codec has no message");

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 namespace partita::comm {
 namespace {
@@ -12,9 +13,15 @@ using collective::Combine;
 using kernels::DataType;
 
 struct Sum {
+  /// Of whole numbers mod 2ⁿ.
   template <class T>
   static T apply(T a, T b) {
-    return static_cast<T>(a + b);
+    if constexpr (std::is_integral_v<T>) {
+      using Word = std::make_unsigned_t<T>;
+      return static_cast<T>(static_cast<Word>(static_cast<Word>(a) + static_cast<Word>(b)));
+    } else {
+      return a + b;
+    }
   }
 };
 struct Max {

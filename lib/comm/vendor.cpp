@@ -10,14 +10,15 @@
 namespace partita::comm {
 namespace {
 
-MPI_Datatype datatype_of(DataType type) {
+/// Sums of whole numbers are those mod 2ⁿ.
+MPI_Datatype datatype_of(DataType type, Combine combine) {
   switch (type) {
     case DataType::uint8:
       return MPI_UINT8_T;
     case DataType::int32:
-      return MPI_INT32_T;
+      return combine == Combine::sum ? MPI_UINT32_T : MPI_INT32_T;
     case DataType::int64:
-      return MPI_INT64_T;
+      return combine == Combine::sum ? MPI_UINT64_T : MPI_INT64_T;
     case DataType::float32:
       return MPI_FLOAT;
     case DataType::float64:
@@ -61,6 +62,7 @@ class VendorAllReduce final : public BookedCollective {
       : BookedCollective(state, description, modelled(*state, description), {},
                          Staged::whole(buffer, true, true)),
         buffer_(buffer.view),
+        type_(datatype_of(buffer.view.type(), combine)),
         operation_(combine == Combine::max ? MPI_MAX : MPI_SUM) {}
   ~VendorAllReduce() override { lose(); }
 
@@ -77,8 +79,8 @@ class VendorAllReduce final : public BookedCollective {
   void post() {
     const Piece piece(buffer_, next_);
     next_ += piece.count;
-    check(MPI_Iallreduce(MPI_IN_PLACE, piece.data, piece.count, datatype_of(buffer_.type()), operation_,
-                         state().communicator.get(), &request_),
+    check(MPI_Iallreduce(MPI_IN_PLACE, piece.data, piece.count, type_, operation_, state().communicator.get(),
+                         &request_),
           "MPI_Iallreduce");
   }
   bool step() override {
@@ -96,6 +98,7 @@ class VendorAllReduce final : public BookedCollective {
   }
 
   View buffer_;
+  MPI_Datatype type_;
   MPI_Op operation_;
   MPI_Request request_ = MPI_REQUEST_NULL;
   std::int64_t next_ = 0;  ///< the first element that is not posted
@@ -112,7 +115,7 @@ void stock_all_reduce(const Communicator& communicator, View buffer, Combine com
   for (std::int64_t next = 0; next < buffer.size().value();) {
     const Piece piece(buffer, next);
     next += piece.count;
-    check(MPI_Allreduce(MPI_IN_PLACE, piece.data, piece.count, datatype_of(buffer.type()),
+    check(MPI_Allreduce(MPI_IN_PLACE, piece.data, piece.count, datatype_of(buffer.type(), combine),
                         combine == Combine::max ? MPI_MAX : MPI_SUM, communicator.state_->communicator.get()),
           "MPI_Allreduce");
   }

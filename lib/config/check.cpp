@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "checks.hpp"
+#include "partita/kernels/fixed_point.hpp"
 
 namespace partita::config {
 
@@ -163,6 +164,7 @@ std::vector<Violation> against_choice(const RunOptions& options) {
   if (options.train.accumulate > 1 && !options.train.deterministic)
     violations.push_back({"train.accumulate", number(options.train.accumulate),
                           "excludes strategy=auto, which chooses the micro-batches; the nearest is 1"});
+  if (options.sync.secure) violations.push_back(about_secure("strategy=auto"));
   if (!has_usual_steps(options))
     violations.push_back(
         about_cadence(options, "strategy=auto, whose bounds are those of steps that are all alike"));
@@ -224,10 +226,16 @@ base::Violation about_cadence(const RunOptions& options, const std::string& excl
   return {"sync.delay", number(options.sync.delay), "excludes " + excluded + "; the nearest is 0"};
 }
 
+base::Violation about_secure(const std::string& excluded) {
+  return {"sync.secure", "true",
+          "excludes " + excluded + ", which also tries fewer than 3 data ranks; the nearest is false"};
+}
+
 namespace {
 
 step::Compression compression_of(const SyncOptions& sync) {
   auto compression = sync.compression;
+  if (sync.secure) compression.codec = kernels::Codec::secure;
   const bool halves = compression.codec == kernels::Codec::bf16 || compression.codec == kernels::Codec::fp16;
   compression.residuals =
       sync.error_feedback == ErrorFeedback::automatic ? !halves : sync.error_feedback == ErrorFeedback::on;
@@ -267,7 +275,7 @@ std::int64_t largest_rank(const model::ModelSpec& model) {
 void check_compression(const RunOptions& options, const plan::Request& request,
                        std::vector<Violation>& violations) {
   const auto& compression = request.compression;
-  if (!compression.is_on() || request.grid.size() == 1) return;
+  if (!compression.is_on() || compression.is_secure() || request.grid.size() == 1) return;
   const auto codec = compression.codec;
   const auto refuse = [&](const std::string& what) {
     violations.push_back({"sync.compress", std::string(to_string(codec)), what});
@@ -288,6 +296,50 @@ void check_compression(const RunOptions& options, const plan::Request& request,
   else if (compression.rank > largest)
     violations.push_back({"sync.powersgd-rank", number(compression.rank),
                           "makes no tensor of this model smaller; the nearest is " + number(largest)});
+}
+
+/// The most bits behind the binary point with which so many ranks may each add an element of 1; none: -1.
+int most_bits(int ranks) {
+  int bits = -1;
+  while (kernels::largest_term(ranks) >> (bits + 1) > 0)
+    ++bits;
+  return bits;
+}
+
+/// What else data ranks tell each other of what they alone know, and what has no order of sums.
+void check_secure(const RunOptions& options, const plan::Request& request,
+                  std::vector<Violation>& violations) {
+  if (!options.sync.secure) return;
+  const auto refuse = [&](bool is_so, const std::string& what) {
+    if (is_so) violations.push_back({"sync.secure", "true", what});
+  };
+  const int ranks = request.grid.data;
+  refuse(ranks < 3,
+         "needs groups of at least 3 data ranks, here they have " + number(ranks) +
+             ": of two each learns the other's from the sum; the nearest is false, or grid.data=3");
+  refuse(options.sync.compression.is_on(),
+         "excludes sync.compress=" + std::string(to_string(options.sync.compression.codec)) +
+             ", whose codes are in the open; the nearest is false");
+  refuse(request.grains > 0,
+         "excludes train.deterministic=true, which adds in floating point; the nearest is false");
+  refuse(request.cadence.local.is_on(),
+         "excludes sync.local.period, whose averages are of parameters; the nearest is false");
+  refuse(options.backend == Backend::cuda,
+         "needs compute.backend=cpu or reference, which have fixed point; on cuda the nearest is false");
+  const auto statistics =
+      std::ranges::find_if(options.model.layers, [](const auto& l) { return l.takes_statistics(); });
+  refuse(
+      statistics != options.model.layers.end(),
+      "excludes " + (statistics != options.model.layers.end() ? statistics->name : "") +
+          ", whose statistics data ranks add up in the open; the nearest is false, or 'frozen' on its line: "
+          "then it uses running ones");
+  const auto tensor = static_cast<std::int64_t>(request.grid.tensor);
+  const int bits = request.compression.bits, most = most_bits(static_cast<int>(ranks * tensor));
+  if (bits > most)
+    violations.push_back(
+        {"sync.secure-bits", number(bits),
+         "leaves no room for an element of 1 from each of the up to " + number(ranks * tensor) +
+             " ranks of a group, whose sum must be below 2^31; the nearest is " + number(most)});
 }
 
 void check_weights(const RunOptions& options, std::vector<Violation>& violations) {
@@ -319,7 +371,8 @@ void check_cadence(const RunOptions& options, const plan::Request& request,
   };
   refuse(is_local && request.cadence.is_delayed, "sync.delay, which is of gradients that all ranks add up");
   refuse(request.grains > 0, "train.deterministic=true, which takes every step as one rank would");
-  refuse(request.compression.is_on(), "sync.compress, whose residuals are of the step");
+  refuse(request.compression.is_on() && !request.compression.is_secure(),
+         "sync.compress, whose residuals are of the step");
   refuse(is_local && request.split != step::Split::none, "sync.split, whose ranks update shares");
   refuse(!is_local && request.split == step::Split::parameter,
          "sync.split=parameter, which gathers before use");
@@ -389,6 +442,7 @@ std::optional<plan::Split> split_for_training(const RunOptions& options, const m
   check_norms(options, request, violations);
   check_split(options, request, violations);
   check_compression(options, request, violations);
+  check_secure(options, request, violations);
   check_cadence(options, request, violations);
   check_weights(options, violations);
   check_servers(options, violations);

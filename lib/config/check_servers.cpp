@@ -32,6 +32,7 @@ void check_servers(const RunOptions& options, std::vector<base::Violation>& viol
          "excludes grid.tensor above 1: ranks would have parameters of different steps");
   refuse(options.sync.split != step::Split::none, "excludes sync.split: servers share the updates already");
   refuse(options.sync.compression.is_on(), "excludes sync.compress: servers add up plain gradients");
+  refuse(options.sync.secure, "excludes sync.secure: a server sees what each worker pushes");
   refuse(options.sync.delay > 0, "excludes sync.delay");
   refuse(options.sync.local_period.has_value(), "excludes sync.local.period");
   refuse(options.train.deterministic, "excludes train.deterministic=true, whose sums are of even shares");

@@ -77,6 +77,8 @@ constexpr Synonyms synonyms[] = {
     {"sync.error-feedback", "residual residuals feedback"},
     {"sync.topk-ratio", "topk sparsity compress-ratio density"},
     {"sync.powersgd-rank", "matrix-approximation-rank low-rank"},
+    {"sync.secure", "secure-aggregation secagg private privacy masking federated"},
+    {"sync.secure-bits", "fraction-bits fixed-point quantization-bits"},
     {"sync.delay", "staleness delayed-gradients stale async-depth"},
     {"sync.local.period", "local-sgd local-steps sync-every communication-period averaging-period h-steps"},
     {"sync.local.start", "post-local-sgd warmup-local"},

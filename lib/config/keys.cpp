@@ -287,6 +287,12 @@ std::vector<Key> machine_keys() {
           "sync.powersgd-rank", "of the factors of powersgd; default: 2", {1, 1 << 10},
           [](O& o) -> auto& { return o.sync.compression.rank; }).used_when(
           [](const O& o) { return has_peers(o) && o.sync.compression.codec == kernels::Codec::powersgd; }),
+      boolean(
+          "sync.secure", "gradients and losses are added up as whole numbers under masks: no data rank, of 3 or more, learns another's",
+          [](O& o) -> auto& { return o.sync.secure; }),
+      number<int>(
+          "sync.secure-bits", "behind the binary point of such a number; data ranks x 2^bits is below 2^31; default: 24", {0, 29},
+          [](O& o) -> auto& { return o.sync.compression.bits; }).used_when([](const O& o) { return o.sync.secure; }),
       number<int>(
           "sync.delay", "steps by which gradients are used late, while they are added up", {0, 1},
           [](O& o) -> auto& { return o.sync.delay; }).changing_past(),

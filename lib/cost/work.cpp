@@ -73,10 +73,19 @@ Work of_norm(const Program& program, const Instruction& i, std::int64_t samples)
           .calls = tensors};
 }
 
+/// Of ChaCha20 a word of the stream: 80 quarter rounds of 12 operations, and 16 additions, make 16 words.
+constexpr double operations_of_word = 61;
+
 /// A value is read and written once, and once more where something is left of it; by powersgd each value
 /// enters a product for each column of the factors.
 Work of_code(const Program& program, const Instruction& i) {
   const auto [values, pieces] = coded_by(program, i);
+  if (program.compression.is_secure()) {
+    const auto streams = i.kind == Kind::encode ? static_cast<double>(pieces) : 0;
+    return {.flops = (4 + operations_of_word * streams) * static_cast<double>(values.value()),
+            .main = bytes_of(program.type, values) + bytes_of(DataType::int32, values),
+            .calls = pieces};
+  }
   const bool leaves = i.kind == Kind::encode && program.compression.residuals;
   const double products =
       program.compression.codec == kernels::Codec::powersgd ? 2 * static_cast<double>(pieces) : 4;
@@ -100,7 +109,21 @@ Squared squared_by(const Program& program, const Instruction& i) {
   return squared;
 }
 
+namespace {
+
+Coded masked_by(const Program& program, const Instruction& i) {
+  const bool encodes = i.kind == Kind::encode;
+  const auto& message = program.slots[(encodes ? i.writes : i.reads).front()];
+  const auto axis = i.bucket ? program.buckets[*i.bucket].axis : program.secret_losses->axis;
+  const auto sums = i.bucket && !encodes ? program.buckets[*i.bucket].share : message.fixed;
+  return {.values = Elements(bytes_of(message.type, sums).value() / size_of(DataType::int32)),
+          .pieces = encodes ? program.grid.along(axis) - 1 : 1};
+}
+
+}  // namespace
+
 Coded coded_by(const Program& program, const Instruction& i) {
+  if (program.compression.is_secure()) return masked_by(program, i);
   const auto& bucket = program.buckets[*i.bucket];
   const std::int64_t ranks = program.grid.along(bucket.axis);
   const bool encodes = i.kind == Kind::encode, first = i.phase == Phase::none;

@@ -4,6 +4,7 @@
 
 #include "bound.hpp"
 #include "partita/step/compression.hpp"
+#include "secure_sums.hpp"
 
 namespace partita::execute {
 
@@ -168,6 +169,9 @@ class Executor::Coder {
 };
 
 void Executor::encode(const step::Instruction& instruction, Bound& bound) {
+  if (secure_sums_)
+    return secure_sums_->encode(instruction, bound.slot(instruction.reads.front()),
+                                bound.slot(instruction.writes.front()));
   Coder coder(*this, bound, *instruction.bucket);
   const auto& bucket = program_.buckets[*instruction.bucket];
   const bool is_first = instruction.phase == Phase::none;
@@ -178,15 +182,36 @@ void Executor::encode(const step::Instruction& instruction, Bound& bound) {
 }
 
 void Executor::decode(const step::Instruction& instruction, Bound& bound) {
+  if (secure_sums_) {
+    View message = bound.slot(instruction.reads.front()), plain = bound.slot(instruction.writes.front());
+    if (instruction.bucket) {
+      const auto own = program_.own(program_.buckets[*instruction.bucket], axes_.at().data);
+      message = part(message, own.begin, own.end), plain = part(plain, own.begin, own.end);
+    }
+    return secure_sums_->decode(instruction, message, plain);
+  }
   Coder coder(*this, bound, *instruction.bucket);
   if (program_.compression.codec == Codec::powersgd) return coder.multiply(backend_);
   if (!scatters_codes(program_, program_.buckets[*instruction.bucket])) return coder.add_from_all();
   instruction.phase == Phase::none ? coder.add_from_ranks(backend_) : coder.decode_sums();
 }
 
+/// What a delayed update would decode first. Once more it gives the same.
+void Executor::decode_what_waits(Bound& bound) {
+  if (!secure_sums_) return;
+  for (const auto& instruction : program_.instructions)
+    if (instruction.kind == step::Kind::decode && instruction.bucket) decode(instruction, bound);
+}
+
+bool Executor::is_lost(const Bound& bound) const {
+  return secure_sums_ && bound.slot(program_.scale_slot).as<double>()[1] == 0;
+}
+
 void Executor::adapt_loss_scale(Bound& bound) {
-  if (const View scale = bound.slot(program_.loss_scale_slot); !scale.empty())
-    adapt(scale, bound.slot(program_.scale_slot));
+  const View norm = bound.slot(program_.scale_slot);
+  if (const View scale = bound.slot(program_.loss_scale_slot); !scale.empty()) adapt(scale, norm);
+  if (secure_sums_ && std::isinf(norm.as<double>()[0])) norm.as<double>()[1] = 0;
+  lost_steps_ += is_lost(bound) && !inspects_ ? 1 : 0;
 }
 
 }  // namespace partita::execute

@@ -200,7 +200,7 @@ void Executor::share(const step::Instruction& instruction, Bound& bound) {
 }
 
 void Executor::update(const step::Instruction& instruction, Bound& bound) {
-  if (inspects_) return;
+  if (inspects_ || is_lost(bound)) return;
   const auto& bucket = program_.buckets[*instruction.bucket];
   const auto own = program_.own(bucket, axes_.at().data);
   const View gradients = of_bucket(bound.slot(instruction.reads.front()), offset_of(bucket), own);

@@ -11,6 +11,7 @@
 #include "partita/step/counterparts.hpp"
 #include "partita/step/position.hpp"
 #include "resident_data.hpp"
+#include "secure_sums.hpp"
 
 namespace partita::execute {
 
@@ -83,6 +84,8 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
     for (const auto& parameter : unit.local.parameters())
       if (!parameter.is_of_inputs) most = std::max(most, parameter.shape.elements());
   no_bias_ = memory::DeviceBuffer(device_, bytes_of(program.type, most));
+  messages_ = memory::DeviceBuffer(device_, bytes_of(kernels::DataType::int32, program.message_count));
+  if (program.secret_losses) secure_sums_ = std::make_unique<SecureSums>(program, axes, options_.run);
   under_way_.resize(program.transfers.size());
   for (const auto& t : program.transfers) {
     const auto& slot = program.slots[t.slot];
@@ -97,6 +100,8 @@ Executor::~Executor() = default;
 View Executor::memory_of(const step::Slot& slot) const {
   if (slot.role == step::SlotRole::metric) return step_memory_.metric();
   if (slot.role == step::SlotRole::norm) return step_memory_.scale();  // the others live for a step
+  if (slot.role == step::SlotRole::message)
+    return messages_.view(slot.type, slot.fixed, bytes_of(slot.type, slot.first));
   return parameters_.memory_of(slot);
 }
 
@@ -212,7 +217,7 @@ bool Executor::reduces_what_stays(const step::Transfer& t) const {
       t.operation != collective::Operation::reduce_scatter)
     return false;
   const auto role = program_.slots[t.slot].role;
-  const bool waits = role == step::SlotRole::parameter_gradients && program_.cadence.is_delayed;
+  const bool waits = program_.is_carried(t);
   return waits || role == step::SlotRole::parameters || role == step::SlotRole::optimizer_state;
 }
 
@@ -237,6 +242,9 @@ void Executor::calibrate(std::int64_t batch) {
   Bound& bound = bind(batch);
   const auto begin = clock_ ? clock_->now() : 0;
   const comm::VirtualClock::Run runs(clock_);
+  if (secure_sums_)  // what transfers find there now, nothing has masked
+    for (auto* const memory : {&activations_, &messages_})
+      std::ranges::fill(memory->bytes(), std::byte{});
   step::MicrobatchId largest;  // which stands for all
   for (const auto j : program_.microbatch_ids())
     if (bound.samples(j, false).size() > bound.samples(largest, false).size()) largest = j;
@@ -349,6 +357,7 @@ kernels::LossSums Executor::run(const Batch& batch, const kernels::StepValues& v
   const comm::VirtualClock::Run runs(clock_);
   const double begin = spans.begin = axes_.world().now_seconds();
   step_memory_.begin(values, batch.indices);
+  if (secure_sums_) secure_sums_->begin_pass();
   if (non_finite_step_) step_memory_.invalidate_sums();
   if (device_.is_host()) {
     walk(bound, batch, kind, begin, spans);
@@ -370,9 +379,7 @@ void Executor::start(Bound& bound, step::TransferId id) {
 /// What the step before started may have been waited for between the two.
 void Executor::wait(Bound& bound, step::TransferId id) {
   if (std::exchange(under_way_[id], 0) == 0) {
-    const auto role = program_.slots[program_.transfers[id].slot].role;
-    base::expect(program_.cadence.is_delayed && role == step::SlotRole::parameter_gradients,
-                 "what is waited for was started", id);
+    base::expect(program_.is_carried(program_.transfers[id]), "what is waited for was started", id);
     return;
   }
   transfer(bound, id).wait();
@@ -384,6 +391,7 @@ void Executor::settle() {
   Bound& bound = bind(options_.largest_batch);  // what is under way between steps is of slots of the run
   for (const auto id : under_way_.ids())
     if (under_way_[id]) wait(bound, id);
+  decode_what_waits(bound);
 }
 
 void Executor::walk(Bound& bound, const Batch& batch, step::StepKind kind, double begin, StepSpans& spans) {

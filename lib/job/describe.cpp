@@ -78,6 +78,13 @@ void describe_role(std::ostream& out, const step::Program& program, const model:
       << ", activations and messages " << activations;
   if (const auto carried = step::codec_state(program); carried.value() > 0)
     out << ", codec state " << carried;
+  if (const auto axes = step::secure_axes(program); !axes.empty()) {
+    out << "\n  secure sums: " << step::sent_keys(program)
+        << " bytes of public keys sent at the start; an element of a gradient may be at most";
+    for (const auto axis : axes)
+      out << (axis == axes.front() ? " " : ", ") << step::largest_secure(program, axis) << " over "
+          << to_string(axis);
+  }
   out << "\n"
       << "  payload of a step by axis, operation, purpose, and what its rounds exchange\n";
   const auto kinds = step::different_kinds(program.cadence);

@@ -104,6 +104,7 @@ run::TrainingOptions training_options(const config::RunOptions& options, kernels
                             .total_steps = t.steps_on(train_samples)},
           .optimizer = t.optimizer,
           .seed = t.seed,
+          .run = config::config_hash(options),
           .shuffle = t.shuffle,
           .target_accuracy = t.target_accuracy,
           .evaluate_every = options.evaluate_every,

@@ -69,7 +69,8 @@ step::Plan choose(const model::ModelSpec& model, const Request& request, const C
                   .cadence = request.cadence,
                   .weights = request.weights};
   if (!shares_parameters(model, plan)) plan.split = step::Split::none, plan.compression = {};
-  if (request.grid.data == 1) plan.cadence.local = {};  // a mean of one
+  if (plan.compression.is_secure()) plan.compression.residuals = false;  // of what is rounded nothing is kept
+  if (request.grid.data == 1) plan.cadence.local = {};                   // a mean of one
   plan.partition = chosen.partition != nullptr
                        ? *chosen.partition
                        : partition(model, plan.placement,

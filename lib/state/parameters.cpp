@@ -57,9 +57,10 @@ Parameters::Parameters(const step::Program& program, kernels::Device& device, co
   const auto type = program.type;
   const auto names = kernels::states_of(optimizer.rule);
   const bool is_host = device.is_host();
-  // Of a host the slots themselves lie in the window, of a device their images.
+  // Of a host the slots themselves lie in the window, of a device their images; of secure sums nothing does.
+  const bool in_private = !is_host || program.compression.is_secure();
   const Elements gradients =
-      is_host ? program.gradient_count : in_window(program, SlotRole::parameter_gradients);
+      in_private ? in_window(program, SlotRole::parameter_gradients) : program.gradient_count;
   Elements weights = in_window(program, SlotRole::parameters);
   const bool in_storage = !is_host || weights == Elements(0);
   if (!in_storage) weights = program.held_count;  // a vector is in one piece
@@ -92,9 +93,11 @@ Parameters::Parameters(const step::Program& program, kernels::Device& device, co
     loss_scale_ = arena.allocate(kernels::DataType::float64, Elements(2));
     loss_scale_.as<double>()[0] = first_loss_scale;
   }
+  if (in_private) {
+    gradient_storage_ = memory::shareable(device, bytes_of(type, program.gradient_count));
+    gradients_ = gradient_storage_.view(type, program.gradient_count);
+  }
   if (is_host) return;
-  gradient_storage_ = memory::shareable(device, bytes_of(type, program.gradient_count));
-  gradients_ = gradient_storage_.view(type, program.gradient_count);
   device.pin({static_cast<std::byte*>(window.data()), static_cast<std::size_t>(window_bytes.value())});
   pinned_ = window;
   image_ = memory::PinnedBuffer(device, storage_.size());

@@ -52,7 +52,8 @@ bool shares_updates(const Plan& plan) { return plan.split != Split::none || plan
 
 bool takes_norm(const Plan& plan) {
   if (plan.cadence.servers.is_asynchronous && plan.cadence.servers.synchronous_steps == 0) return false;
-  return plan.norms.of_gradient || shares_updates(plan) || plan.compression.codec == kernels::Codec::fp16;
+  return plan.norms.of_gradient || shares_updates(plan) || plan.compression.codec == kernels::Codec::fp16 ||
+         plan.compression.is_secure();
 }
 
 topology::Axis norm_axes(const Plan& plan) {

@@ -52,11 +52,11 @@ void make_gradient_slots(Assembly& a) {
               .fixed = bucket.count,
               .lifetime = Lifetime::run,
               .first = a.program.parameters[bucket.units.front()].first(),
-              .in_window = true};
+              .in_window = !a.program.compression.is_secure()};  // where others of the node could read it
     for (int level = 0; level < a.program.gradient_levels; ++level) {
       bucket.gradients.push_back(a.add_slot(slot));
       slot.first += a.program.trained_count;
-      slot.in_window = a.program.cadence.is_delayed;  // as far as it is reduced
+      slot.in_window = slot.in_window && a.program.cadence.is_delayed;  // as far as it is reduced
     }
   }
   a.program.gradient_count = a.program.trained_count * a.program.gradient_levels;
@@ -115,7 +115,9 @@ void make_reused_gradient_slots(Assembly& a) {
 bool reuses_gradients(const Assembly& a, const std::vector<Elements>& nominal) {
   const bool splits = a.plan.split == Split::gradient || a.plan.split == Split::parameter;
   const bool in_order = a.plan.pipeline.schedule != Schedule::zb_h1 || !a.model.takes_statistics();
-  if (!splits || !in_order || a.program.microbatches > 1 || a.program.cadence.is_delayed) return false;
+  const bool is_told_late = a.program.compression.is_secure();  // which of them are lost
+  if (!splits || !in_order || is_told_late || a.program.microbatches > 1 || a.program.cadence.is_delayed)
+    return false;
   Elements kept{}, all{};
   for (const auto b : a.program.buckets.ids()) {
     const auto& bucket = a.program.buckets[b];
@@ -164,6 +166,21 @@ void list_tensors(Assembly& a, BucketId b) {
   a.program.buckets[b].tensors = std::move(tensors);
 }
 
+/// Where updates are delayed a message is under way from step to step.
+std::vector<SlotId> masked_slots(Assembly& a, const Bucket& bucket) {
+  const bool waits = a.program.cadence.is_delayed;
+  Slot slot{.role = SlotRole::message,
+            .type = DataType::int32,
+            .fixed = bucket.count,
+            .lifetime = waits ? Lifetime::run : Lifetime::step};
+  std::vector<SlotId> slots;
+  for (int level = 0; level < a.program.gradient_levels; ++level) {
+    if (waits) slot.first = std::exchange(a.program.message_count, a.program.message_count + bucket.count);
+    slots.push_back(a.add_slot(slot));
+  }
+  return slots;
+}
+
 /// What is sent in place of its gradients; nothing where no others have them.
 void make_coding_slots(Assembly& a, BucketId b) {
   auto& p = a.program;
@@ -179,7 +196,9 @@ void make_coding_slots(Assembly& a, BucketId b) {
     return a.add_slot({.role = SlotRole::message, .type = type, .fixed = count});
   };
   if (p.compression.residuals) coding.residual = run_slot(SlotRole::residual, bucket.count, p.residual_count);
-  if (p.compression.codec == kernels::Codec::powersgd) {
+  if (p.compression.is_secure()) {
+    coding.masked = masked_slots(a, bucket);
+  } else if (p.compression.codec == kernels::Codec::powersgd) {
     Elements left{}, right{};
     for (const auto& tensor : factored_of(p, bucket))
       left += tensor.in_left(), right += tensor.in_right();

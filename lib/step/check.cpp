@@ -199,7 +199,31 @@ class Checker {
     return bucket.kept_gradients.value_or(bucket.gradients[second ? 1 : 0]);
   }
 
+  /// Gradients, or losses, and the message in their place.
+  void check_masked(const Instruction& i) {
+    const bool encodes = i.kind == Kind::encode;
+    const auto &plain = encodes ? i.reads : i.writes, &messages = encodes ? i.writes : i.reads;
+    if (std::ssize(plain) != 1 || std::ssize(messages) != 1) return require(false, "is of more than one sum");
+    if (!i.bucket) {
+      require(p_.secret_losses && messages.front() == p_.secret_losses->message &&
+                  plain.front() == p_.metric_slot,
+              "is of other sums");
+      require_equal(held(p_.metric_slot), 2, "the sums of losses");
+      return require_equal(held(messages.front()), 5, "what is sent in their place");
+    }
+    const auto& bucket = p_.buckets[*i.bucket];
+    if (!bucket.coding) return require(false, "is of a bucket without codes");
+    const auto& masked = bucket.coding->masked;
+    const auto buffer = std::ranges::find(masked, messages.front()) - masked.begin();
+    require(
+        buffer < std::ssize(masked) && plain.front() == bucket.gradients[static_cast<std::size_t>(buffer)],
+        "is of another bucket");
+    require_equal(held(plain.front()), bucket.count.value(), "its bucket");
+    require_equal(held(messages.front()), bucket.count.value(), "its message");
+  }
+
   void check_code(const Instruction& i) {
+    if (p_.compression.is_secure()) return check_masked(i);
     const auto& bucket = p_.buckets[*i.bucket];
     if (!bucket.coding) return require(false, "is of a bucket without codes");
     const auto& c = *bucket.coding;

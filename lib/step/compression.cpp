@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <utility>
+
+#include "partita/kernels/fixed_point.hpp"
 
 namespace partita::step {
 
@@ -66,7 +69,29 @@ Bytes codec_state(const Program& program) {
   const Elements scale =
       program.loss_scale_slot ? program.slots[*program.loss_scale_slot].fixed : Elements(0);
   return bytes_of(program.type, program.residual_count + program.basis_count) +
-         bytes_of(DataType::float64, scale);
+         bytes_of(DataType::int32, program.message_count) + bytes_of(DataType::float64, scale);
+}
+
+std::vector<topology::Axis> secure_axes(const Program& program) {
+  std::set<topology::Axis> axes;
+  if (program.secret_losses) axes.insert(program.secret_losses->axis);
+  for (const auto& bucket : program.buckets)
+    if (bucket.coding && program.secret_losses) axes.insert(bucket.axis);
+  axes.erase(topology::Axis::none);
+  return {axes.begin(), axes.end()};
+}
+
+Bytes sent_keys(const Program& program) {
+  constexpr Bytes of_key(32);
+  Bytes sent{};
+  for (const auto axis : secure_axes(program))
+    sent += of_key * (program.grid.along(axis) - 1);
+  return sent;
+}
+
+double largest_secure(const Program& program, topology::Axis axis) {
+  const auto whole = kernels::largest_term(program.grid.along(axis));
+  return std::ldexp(static_cast<double>(whole), -program.compression.bits);
 }
 
 bool scatters_codes(const Program& program, const Bucket& bucket) {

@@ -1,7 +1,8 @@
 /// One class for each way: a transfer of the gradients, codes of everything, codes of shares, factors of
-/// matrices.
+/// matrices, whole numbers under masks.
 #include "reduction.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "partita/step/compression.hpp"
@@ -141,11 +142,32 @@ class Factors : public OfBucket {
   bool has_left_ = false;
 };
 
+/// Whole numbers under masks are added up in place of the gradients, each buffer of which has a message.
+class Masked : public OfBucket {
+ public:
+  using OfBucket::OfBucket;
+  void begin() override {
+    add(Kind::encode, Phase::none, {gradients()}, {message()});
+    start(bucket().is_split ? Operation::reduce_scatter : Operation::all_reduce, message());
+  }
+  void finish() override {
+    wait();
+    add(Kind::decode, Phase::finish, {message()}, {gradients()});
+  }
+
+ private:
+  [[nodiscard]] SlotId message() const {
+    const auto buffer = std::ranges::find(bucket().gradients, gradients()) - bucket().gradients.begin();
+    return coding().masked[static_cast<std::size_t>(buffer)];
+  }
+};
+
 }  // namespace
 
 std::unique_ptr<Reduction> reduction_of(Assembly& a, BucketId b, SlotId gradients, topology::Axis axis) {
   const auto& bucket = a.program.buckets[b];
   if (!bucket.coding) return std::make_unique<Plain>(a, b, gradients, axis);
+  if (a.program.compression.is_secure()) return std::make_unique<Masked>(a, b, gradients, axis);
   if (a.program.compression.codec == kernels::Codec::powersgd)
     return std::make_unique<Factors>(a, b, gradients, axis);
   if (scatters_codes(a.program, bucket)) return std::make_unique<Scattered>(a, b, gradients, axis);

@@ -23,6 +23,15 @@ SlotId tensor_slot(Assembly& a, SlotRole role, std::optional<UnitId> u, Microbat
                    const Placement& placement, const kernels::Shape& shape) {
   return tensor_slot(a, role, u, j, placement, shape, a.program.type);
 }
+/// Where ranks tell each other the sums of losses so that nobody learns another's. Beside loss and hits it
+/// has counts of ranks: whose loss is not finite, whose gradients are too large, whose are not finite.
+void make_secret_losses(Assembly& a) {
+  if (!a.program.training || !a.program.compression.is_secure()) return;
+  a.program.secret_losses = {
+      .message = a.add_slot({.role = SlotRole::message, .type = DataType::int64, .fixed = Elements(5)}),
+      .axis = metric_axes(a.plan)};
+}
+
 /// The slot of the sums that a layer's pass takes over the samples of a micro-batch. How many sums there are
 /// does not depend on how many samples. No slot for a layer whose passes take no sums.
 std::optional<SlotId> sums_slot(Assembly& a, UnitId u, MicrobatchId j) {
@@ -141,6 +150,7 @@ void make_slots(Assembly& a) {
     of_unit.resize(static_cast<std::size_t>(a.program.microbatches));
   a.program.metric_slot = a.add_slot(
       {.role = SlotRole::metric, .type = DataType::float64, .fixed = Elements(2), .lifetime = Lifetime::run});
+  make_secret_losses(a);
   if (a.program.training && takes_norm(a.plan)) make_norm_slots(a);
   for (const auto j : a.program.microbatch_ids()) {
     for (const auto c : a.program.chunk_ids())

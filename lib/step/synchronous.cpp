@@ -83,7 +83,9 @@ class Synchronous : public Synchronisation {
     begun_.push_back(bucket);
   }
 
+  /// Of secure sums the losses also tell whose gradients cannot be added up, which are complete later.
   void metric_complete() override {
+    if (a_.program.secret_losses) return;
     const auto all = metric_axes(a_.plan);
     if (!a_.program.cadence.local.is_on()) return begin_metric(StepKinds(), all);
     begin_metric({StepKind::synchronous, StepKind::averaging}, all);
@@ -93,6 +95,7 @@ class Synchronous : public Synchronisation {
   void end_step() override {
     for (const auto b : begun_)
       go_on(b);
+    if (a_.program.secret_losses) add_up(*a_.program.secret_losses);
     for (const auto& [kinds, transfer] : of_metric_) {
       const Assembly::Only only(a_, kinds & kinds_of_passes());
       finish(transfer);
@@ -163,6 +166,17 @@ class Synchronous : public Synchronisation {
                                           .axis = axis,
                                           .purpose = Purpose::metric,
                                           .slot = a_.program.metric_slot}));
+  }
+
+  void add_up(const SecretLosses& losses) {
+    const Assembly::Only only(a_, kinds_of_passes());
+    const SlotId own = a_.program.metric_slot;
+    a_.add({.kind = Kind::encode, .reads = {own}, .writes = {losses.message}});
+    finish(begin({.operation = Operation::all_reduce,
+                  .axis = losses.axis,
+                  .purpose = Purpose::metric,
+                  .slot = losses.message}));
+    a_.add({.kind = Kind::decode, .phase = Phase::finish, .reads = {losses.message}, .writes = {own}});
   }
 
   /// Waits until this rank has what it updates the bucket by, and puts that where it stays; once.

@@ -50,7 +50,8 @@ CodedTraffic coded_traffic(const Program& program, int rank, std::int64_t batch,
     const auto is_part = [&](const Bucket& bucket) {
       return bucket.coding &&
              (transfer.slot == bucket.coding->left || transfer.slot == bucket.coding->right ||
-              transfer.slot == bucket.coding->to_owners || transfer.slot == bucket.coding->to_all);
+              transfer.slot == bucket.coding->to_owners || transfer.slot == bucket.coding->to_all ||
+              (!bucket.coding->masked.empty() && transfer.slot == bucket.coding->masked.front()));
     };
     if (!std::ranges::any_of(program.buckets, is_part)) continue;
     auto [spec, at] = resolve(program, transfer, rank, batch, site);

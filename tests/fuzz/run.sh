@@ -1,14 +1,12 @@
 #!/usr/bin/env bash
 # Fuzzes the readers of text and data sets: first every file of the corpus, then SECONDS of new inputs for each target, all targets at once.
-# usage: tests/fuzz/run.sh [SECONDS|--build [TARGET …]]; exit 77 without clang's libFuzzer. An input that fails is left in
+# usage: tests/fuzz/run.sh [SECONDS]; exit 77 without clang's libFuzzer. An input that fails is left in
 # build/fuzz/failures: mend the reader, then keep the input under tests/fuzz/corpus/TARGET.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seconds=${1:-600}
-shift $(($# > 0))
-[[ "$seconds" =~ ^([0-9]{1,6}|--build)$ ]] || { echo "usage: tests/fuzz/run.sh [SECONDS|--build [TARGET …]]" >&2; exit 2; }
-targets=("$@")
-[ $# -gt 0 ] || targets=(idx cifar class_names gzip run_file model_lines algorithm_table machine)
+[[ "$seconds" =~ ^[0-9]{1,6}$ ]] || { echo "usage: tests/fuzz/run.sh [SECONDS]" >&2; exit 2; }
+targets=(idx cifar class_names gzip run_file model_lines algorithm_table machine)
 
 build=${PARTITA_FUZZ_BUILD:-build/fuzz}
 if [ ! -f "$build/build.ninja" ]; then
@@ -25,7 +23,6 @@ if [ ! -f "$build/build.ninja" ]; then
   cmake -G Ninja -S tests/fuzz/targets -B "$build" -DCMAKE_C_COMPILER="${clang/++/}" -DCMAKE_CXX_COMPILER="$clang" >/dev/null
 fi
 cmake --build "$build" --target "${targets[@]}" >"$build/build.log" || { cat "$build/build.log"; exit 1; }
-[ "$seconds" != --build ] || exit 0
 
 mkdir -p "$build/failures"
 # A short run begins with the kept corpus alone, a long one goes on where the last one ended.

@@ -274,6 +274,26 @@ TEST(VirtualClock, EqualsTheEventModelOfAsynchronousServers) {
                            bound ? motley_parts() : motley());
 }
 
+/// Encoding counts key streams of all other ranks, and the losses come behind the gradients.
+TEST(VirtualClock, EqualsTheEventModelOfSecureSums) {
+  const auto c = cases()[1];
+  const int p = world().size();
+  if (p < 3) GTEST_SKIP() << "wants groups of three ranks";
+  world().use_virtual_clock(motley(), 1.75);
+  std::map<std::string, comm::Axes> axes;
+  std::vector<topology::GridExtent> grids{{.data = p}};
+  if (p % 2 == 0) grids.insert(grids.end(), {{.data = p / 2, .pipeline = 2}, {.data = p / 2, .tensor = 2}});
+  for (const auto& grid : grids)
+    for (const bool is_delayed : {false, true}) {
+      Decomposition d{.net = 1, .grid = grid, .schedule = step::Schedule::one_f_one_b, .microbatches = 2};
+      d.placing = Placing::cheapest;
+      d.compression = compressed(kernels::Codec::secure);
+      d.cadence.is_delayed = is_delayed;
+      auto& along = axes.try_emplace(to_string(grid), world(), grid, topology::axes).first->second;
+      expect_equal_times(along, c, d, {});
+    }
+}
+
 /// On one node, and on nodes of which the last may be smaller; of ranks of several machines.
 TEST(VirtualClock, EqualsTheEventModelWithEveryAlgorithm) {
   using collective::Algorithm;

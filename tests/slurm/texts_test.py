@@ -29,7 +29,7 @@ def scripts():
     others = [path for folder in ("apps", "scripts", "tests") for path in sorted((source / folder).rglob("*.sh"))]
     subprocess.run(["shellcheck", "-x", "--severity=warning", *paths, slurm / "launch.bash", source / ".ci/run", *others], check=True, cwd=source)
     splits = {"data", "layer", "tensor", "hybrid"}
-    assert {p.stem for p in paths} == splits | {f"{s}_gpu" for s in splits} | {"split", "compress", "delay", "local", "weighted", "servers", "sweep", "scaling", "report", "calibrate", "auto"}, paths
+    assert {p.stem for p in paths} == splits | {f"{s}_gpu" for s in splits} | {"split", "compress", "secure", "delay", "local", "weighted", "servers", "sweep", "scaling", "report", "calibrate", "auto"}, paths
     for path in paths:
         text = path.read_text()
         directives = re.findall(r"^#SBATCH (--\S+)", text, re.M)

@@ -18,15 +18,17 @@ namespace partita::kernels {
 ///   sign        ⌈n/8⌉ + 4: the root mean square of x, then a bit a value, 1 where it is negative
 ///   topk        8k: index (uint32) and value of the k of largest magnitude, of equal ones the first
 ///   powersgd    no message, but two factors of a matrix, see `Codecs`
+///   secure      4n: whole multiples of a power of two (partita/kernels/fixed_point.hpp) under masks, which
+///               ranks add up as they are; not made by `Codecs`
 ///
 /// sign: Bernstein et al. 2018, arXiv:1802.04434; topk: Lin et al. 2018, arXiv:1712.01887; powersgd: Vogels
 /// et al. 2019, arXiv:1905.13727.
 ///
 /// Nothing is sent of no values. Of a value that is not finite comes one that is not finite either.
-enum class Codec { none, bf16, fp16, int8, sign, topk, powersgd };
+enum class Codec { none, bf16, fp16, int8, sign, topk, powersgd, secure };
 
 constexpr std::string_view to_string(Codec codec) {
-  constexpr std::string_view words[] = {"none", "bf16", "fp16", "int8", "sign", "topk", "powersgd"};
+  constexpr std::string_view words[] = {"none", "bf16", "fp16", "int8", "sign", "topk", "powersgd", "secure"};
   return words[static_cast<int>(codec)];
 }
 
@@ -48,6 +50,8 @@ constexpr std::int64_t encoded_bytes(Codec codec, std::int64_t n, std::int64_t k
       return (n + 7) / 8 + 4;
     case Codec::topk:
       return 8 * kept;
+    case Codec::secure:
+      return 4 * n;
     case Codec::none:
     case Codec::powersgd:
       break;

@@ -99,7 +99,8 @@ struct SyncOptions {
   step::Gather gather = step::Gather::use;
   step::Compression compression;  ///< `residuals` as `error_feedback` says
   ErrorFeedback error_feedback = ErrorFeedback::automatic;
-  int delay = 0;                             ///< steps
+  bool secure = false;  ///< sums in which no rank learns another's gradients; of `compression` then the bits
+  int delay = 0;        ///< steps
   std::optional<std::int64_t> local_period;  ///< none: no local steps
   step::LocalSteps local;                    ///< but for `period`, and what follows from the optimizer
   collective::Algorithm algorithm = collective::Algorithm::automatic;
@@ -168,6 +169,8 @@ step::Cadence cadence_of(const RunOptions&);
 bool has_usual_steps(const RunOptions&);
 /// That other steps exclude something.
 base::Violation about_cadence(const RunOptions&, const std::string& excluded);
+/// Likewise of sync.secure and a search for splits.
+base::Violation about_secure(const std::string& excluded);
 
 /// Reads `--config FILE` and the command line, which wins. Appends every violation: unknown keys (with the
 /// nearest known one), keys given twice, numbers out of range, model lines. Keys that were refused keep their

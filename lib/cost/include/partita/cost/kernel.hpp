@@ -48,7 +48,8 @@ const kernels::OptimizerDescription& rule_of(const Execution&);
 ///   combine                                                     elements
 ///   share                                                       elements
 ///   encode, decode             codec, of powersgd two halves    values x messages; of powersgd x rank; of
-///                              ("+residual": leaves one)        decode by topk values sent
+///                              ("+residual": leaves one)        decode by topk values sent; by secure
+///                                                               words x key streams
 ///   norm                       of a bucket, finish              elements x tensors
 ///   update                     rule of the optimizer, -norms    parameters; by norms x tensors
 ///   idle                                                        0: nothing is left to do

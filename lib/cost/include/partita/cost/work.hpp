@@ -32,7 +32,7 @@ Squared squared_by(const step::Program&, const step::Instruction&);
 
 /// What an instruction encodes or decodes: values, of the largest share where ranks encode shares, in how
 /// many messages; of powersgd the elements of matrices, and the rank. Of what topk sends the values that were
-/// sent.
+/// sent; of secure sums words of 32 bits, and key streams that mask them.
 struct Coded {
   kernels::Elements values{};
   std::int64_t pieces = 0;

@@ -81,6 +81,7 @@ struct BatchOutputs {
 };
 
 class ResidentData;
+class SecureSums;
 
 class Executor {
  public:
@@ -91,6 +92,8 @@ class Executor {
     /// What a virtual clock takes this rank for, when it asks how long kernels take; how crowded its core is
     /// the clock says.
     cost::Execution execution = {};
+    /// What tells this run from others, the same on all ranks; for keys of secure sums.
+    std::string run = {};
     /// Fills slots with NaN once the last instruction that touches them is over, and counts those alive.
     bool poison_released = false;
     /// Does what a compute or copy instruction should do, and is told of every start and wait before it; for
@@ -122,6 +125,9 @@ class Executor {
     return parameters_.optimizer().clip_norm ? std::optional(step_memory_.gradient_norm()) : std::nullopt;
   }
 
+  /// Steps whose gradients were too large for what was sent in their place: they updated nothing, on no rank.
+  [[nodiscard]] std::int64_t lost_steps() const { return lost_steps_; }
+
   /// Of a server, one part of a turn of an asynchronous step. `spans` add up.
   void run_turn(const step::Turn&, const kernels::StepValues&, StepSpans&);
   /// Whether all has come of the push that a server receives from a worker.
@@ -130,6 +136,7 @@ class Executor {
   double meet_push(int worker);
   /// Until `done`, which ends when that push comes, if not before; how many seconds.
   double wait_for_push(int worker, const std::function<bool()>& done);
+
   /// From the next step on, the times of every instruction are kept here (until called with null).
   void record_times(std::vector<InstructionTimes>* times) { times_ = times; }
 
@@ -201,6 +208,8 @@ class Executor {
   void encode(const step::Instruction&, Bound&);
   void decode(const step::Instruction&, Bound&);
   void adapt_loss_scale(Bound&);
+  void decode_what_waits(Bound&);
+  [[nodiscard]] bool is_lost(const Bound&) const;
   [[nodiscard]] std::int64_t offset_of(const step::Bucket&) const;
   [[nodiscard]] View parameters_of(const step::Bucket&, topology::Range part, Bound&) const;
   void update(const step::Instruction&, Bound&);
@@ -239,7 +248,9 @@ class Executor {
   std::unique_ptr<kernels::Device::Event> done_;
   const step::Instruction* last_loss_ = nullptr;
   kernels::Bytes activation_bytes_{}, live_{}, peak_live_{};
-  memory::DeviceBuffer activations_, workspace_, no_bias_;
+  memory::DeviceBuffer activations_, workspace_, no_bias_, messages_;
+  std::unique_ptr<SecureSums> secure_sums_;  ///< null where sums are in the open
+  std::int64_t lost_steps_ = 0;
   std::list<memory::DeviceBuffer> more_activations_;  ///< of batches that need more than the arena
   memory::PinnedBuffer nan_, image_;
   std::map<const data::Dataset*, std::unique_ptr<ResidentData>> resident_;

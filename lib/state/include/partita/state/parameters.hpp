@@ -24,7 +24,7 @@ class Parameters {
  public:
   /// Collective over `data_axis`: on a host, gradients lie in its shared window where its ranks share a node,
   /// so that a reduction copies nothing, and so do parameters that ranks give each other after their updates;
-  /// those of a device have their images there.
+  /// those of a device have their images there. Gradients of secure sums are in nobody else's reach.
   Parameters(const step::Program&, kernels::Device&, comm::Communicator& data_axis,
              const kernels::OptimizerSpec& = {});
 

@@ -4,7 +4,8 @@
 /// By codecs of single values the gradients are added up in two exchanges: each rank encodes the share of
 /// every other one and sends it there; a rank adds what it gets to its own share, encodes the sum and gathers
 /// those of all. Two ranks tell each other all they have instead, which is as much, and rounds once. So do
-/// any ranks by topk. By powersgd two all-reduces add up the factors of each matrix.
+/// any ranks by topk. By powersgd two all-reduces add up the factors of each matrix. Secure sums take one
+/// all-reduce of whole numbers under masks.
 #pragma once
 
 #include <vector>
@@ -14,8 +15,17 @@
 
 namespace partita::step {
 
-/// What a rank carries for codecs from step to step: residuals, bases, the loss scale.
+/// What a rank carries for codecs from step to step: residuals, bases, the loss scale, masked gradients that
+/// wait for a delayed update.
 Bytes codec_state(const Program&);
+
+/// Over which axes the program adds up in secret, in order; and the bytes of public keys that a rank sends
+/// before.
+std::vector<topology::Axis> secure_axes(const Program&);
+Bytes sent_keys(const Program&);
+
+/// The largest magnitude of a gradient's element that a rank can add to a secure sum over an axis.
+double largest_secure(const Program&, topology::Axis);
 
 /// Whether ranks send a share of the bucket to each other, and add up their own.
 bool scatters_codes(const Program&, const Bucket&);

@@ -68,7 +68,8 @@ topology::Axis statistics_axes(const Plan&, int layer);
 bool shares_updates(const Plan&);
 
 /// Whether a step takes the norm of the gradient: to clip it, or, where ranks see shares of it only or it may
-/// be too large for its codec, so that all of them know of one that is not finite before any of them updates.
+/// be too large for what is sent in its place, so that all of them know of one that is not finite before any
+/// of them updates.
 bool takes_norm(const Plan&);
 
 /// The axes over which parts of that norm lie, those with one rank left out; none where nobody takes it.

@@ -44,7 +44,8 @@ enum class Kind {
   pack,      ///< source of a conversion into its send buffer
   unpack,    ///< receive buffer (and source) of a conversion into its target
   average,   ///< weighs parameters for their sum over data ranks; at last the outer step behind it
-  encode,    ///< a bucket's gradients into what is sent in their place; at last the sum of a share of them
+  encode,    ///< a bucket's gradients into what is sent in their place; at last the sum of a share of them;
+             ///< of secure sums without a bucket the losses
   decode,    ///< adds up what came of this rank's share of a bucket; at last all gradients, of all messages
   combine,   ///< a chunk's gradients of two neighbours in the fixed tree of the deterministic mode
   sum,       ///< adds up what all workers pushed of a server's share of a bucket, in the order of their ranks
@@ -165,6 +166,13 @@ struct Coding {
   std::optional<SlotId> to_owners = {}, from_ranks = {};  ///< bytes: codes of shares, sent and received
   std::optional<SlotId> to_all = {};                      ///< bytes: those that all ranks decode
   std::optional<SlotId> left = {}, right = {}, basis = {};
+  std::vector<SlotId> masked = {};  ///< of secure sums, beside each of the gradients that are reduced
+};
+
+/// Of secure sums: what is added up in place of the losses, and over which axes.
+struct SecretLosses {
+  SlotId message;
+  topology::Axis axis = topology::Axis::none;
 };
 
 /// What else than the parameters of a bucket has a part when they are averaged: states of the optimizer that
@@ -308,6 +316,7 @@ struct Program {
   base::IdVector<MicrobatchId, SlotId> input_slot, labels_slot, loss_slot, loss_gradient_slot,
       statistics_slot;  ///< empty in roles that have none
   SlotId metric_slot;
+  std::optional<SecretLosses> secret_losses = {};
   /// Where a step takes the norm of the gradient: sums of squares, `norm_parts` of each rank of `norm_axes`;
   /// and the norm with the factor that gradients are multiplied by.
   std::optional<SlotId> squares_slot = {}, scale_slot = {};
@@ -332,6 +341,7 @@ struct Program {
   Elements residual_count{}, basis_count{};  ///< of the vectors of their slots
   Elements outer_count{};                    ///< of anchors, and of velocities of outer steps
   std::optional<SlotId> loss_scale_slot = {};
+  Elements message_count{};  ///< of the vector of messages that steps leave to those behind them
   /// Copies of all gradients. In the deterministic mode every micro-batch is a grain whose gradient is
   /// written alone and then added up in one binary tree, of which a stack holds the open branches. Where
   /// updates are delayed, steps take turns with two. Else 1.
@@ -401,6 +411,12 @@ struct Program {
   /// Whether this rank has a share of a bucket's parameters only.
   [[nodiscard]] bool holds_share(const Bucket& bucket) const {
     return bucket.is_split && split == Split::parameter;
+  }
+  /// Whether the step behind the one that starts it waits for a transfer.
+  [[nodiscard]] bool is_carried(const Transfer& transfer) const {
+    const auto& slot = slots[transfer.slot];
+    const bool is_message = slot.role == SlotRole::message && slot.lifetime == Lifetime::run;
+    return cadence.is_delayed && (slot.role == SlotRole::parameter_gradients || is_message);
   }
   /// Whether micro-batches are grains.
   [[nodiscard]] bool adds_in_tree() const { return gradient_levels > 1 && !cadence.is_delayed; }

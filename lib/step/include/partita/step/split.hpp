@@ -28,8 +28,10 @@ struct Compression {
   kernels::Codec codec = kernels::Codec::none;
   double ratio = 0.01;    ///< of a tensor's elements that topk sends
   int rank = 2;           ///< of the factors of powersgd
+  int bits = 24;          ///< behind the binary point of secure sums
   bool residuals = true;  ///< whether ranks add what was not sent to their next gradients
   [[nodiscard]] bool is_on() const { return codec != kernels::Codec::none; }
+  [[nodiscard]] bool is_secure() const { return codec == kernels::Codec::secure; }
   friend bool operator==(const Compression&, const Compression&) = default;
 };
 
