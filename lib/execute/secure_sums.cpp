@@ -24,7 +24,7 @@ constexpr int bits_of_losses = 24;
 constexpr std::uint32_t losses = UINT32_MAX;
 
 /// Where in that message what stands (`step::SecretLosses`).
-enum Place : std::size_t { loss, hits, lost_losses, too_large, not_finite, places };
+enum Place : std::size_t { loss, hits, lost_losses, too_large, not_finite };
 
 std::vector<base::Key> exchange_keys(comm::Communicator& group, const base::Key& own) {
   constexpr auto size = static_cast<std::int64_t>(sizeof(base::Key));
