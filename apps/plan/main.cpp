@@ -55,7 +55,7 @@ int run_main(int argc, const char* const* argv) {
     const auto rest = own.search.samples % options.train.batch;
     if (own.search.objective == predict::Objective::epoch && rest > 0) batches.push_back(rest);
     predict::Guesses guesses(input.machine);
-    guesses.add_candidates(options, own.ranks, input.table, batches);
+    guesses.add_candidates(options, own.ranks, own.search.shares(), input.table, batches);
     guesses.refuse();
   }
   const auto plans = predict::search(options, own.ranks, input.machine, input.table, own.search);

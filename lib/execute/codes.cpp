@@ -204,7 +204,8 @@ void Executor::decode_what_waits(Bound& bound) {
 }
 
 bool Executor::is_lost(const Bound& bound) const {
-  return secure_sums_ && bound.slot(program_.scale_slot).as<double>()[1] == 0;
+  const bool may_be = secure_sums_ || program_.loss_scale_slot;
+  return may_be && bound.slot(program_.scale_slot).as<double>()[1] == 0;
 }
 
 void Executor::adapt_loss_scale(Bound& bound) {

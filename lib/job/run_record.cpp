@@ -137,7 +137,7 @@ void add_anatomy(const results::RunRecord& record, std::vector<results::Figure>&
 void add_codecs(const run::Training& training, std::int64_t batch, std::vector<results::Figure>& figures) {
   const auto& program = training.program();
   if (!program.compression.is_on()) return;
-  if (program.compression.is_secure())
+  if (program.compression.is_secure() || program.loss_scale_slot)
     figures.push_back({"lost_steps", static_cast<double>(training.executor().lost_steps()), "1"});
   std::vector<double> encode, decode;
   const auto& steps = training.steps();

@@ -64,6 +64,7 @@ std::string Candidate::name() const {
   if (grid.pipeline > 1) text += ", " + std::string(to_string(pipeline.schedule));
   if (pipeline.chunks > 1) text += " with " + std::to_string(pipeline.chunks) + " chunks";
   if (pipeline.microbatches > 1) text += ", " + std::to_string(pipeline.microbatches) + " micro-batches";
+  if (split && *split != step::Split::none) text += ", split of " + std::string(to_string(*split));
   if (placement > 1) text += ", placement " + std::to_string(placement);
   for (std::size_t k = 1; k + 1 < cut.size(); ++k)
     text += (k == 1 ? ", cut " : "|") + std::to_string(cut[k]);
@@ -78,6 +79,7 @@ config::RunOptions with(config::RunOptions run, const Candidate& candidate) {
                   .microbatches = candidate.pipeline.microbatches,
                   .chunks = candidate.pipeline.chunks,
                   .warmup = candidate.pipeline.warmup};
+  if (candidate.split) run.sync.split = *candidate.split;
   run.train.accumulate = 1;  // all its micro-batches are said
   for (std::size_t l = 0; l < candidate.words.size(); ++l)
     if (auto& placement = run.model.layers[l].placement; placement.empty() && !candidate.words[l].empty()) {
@@ -122,7 +124,7 @@ Subject subject_of(const config::RunOptions& run, plan::Split split, const machi
   return subject;
 }
 
-std::vector<Candidate> candidates_of(const config::RunOptions& run, int ranks) {
+std::vector<Candidate> candidates_of(const config::RunOptions& run, int ranks, Shares shares) {
   std::vector<Candidate> all;
   const int layers = static_cast<int>(run.model.layers.size());
   for (const int tensor : divisors_of(ranks))
@@ -130,8 +132,13 @@ std::vector<Candidate> candidates_of(const config::RunOptions& run, int ranks) {
       const topology::GridExtent grid{
           .data = ranks / tensor / pipeline, .pipeline = pipeline, .tensor = tensor};
       if (pipeline > layers || grid.data > run.train.batch) continue;
-      for (const auto& options : pipelines_of(run, grid))
+      for (const auto& options : pipelines_of(run, grid)) {
         all.push_back({.grid = grid, .pipeline = options});
+        if (shares == Shares::as_the_run_says || run.sync.split != step::Split::none || grid.data == 1)
+          continue;
+        for (const auto split : {step::Split::state, step::Split::gradient, step::Split::parameter})
+          all.push_back({.grid = grid, .pipeline = options, .split = split});
+      }
     }
   return all;
 }

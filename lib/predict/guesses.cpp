@@ -84,10 +84,10 @@ void Guesses::add(const Times& times, const step::Program& program, std::int64_t
   }
 }
 
-void Guesses::add_candidates(const config::RunOptions& run, int ranks,
+void Guesses::add_candidates(const config::RunOptions& run, int ranks, Shares shares,
                              const collective::AlgorithmTable& table, std::span<const std::int64_t> batches) {
   Splitter splitter(run, *machine_);
-  for (const auto& candidate : candidates_of(run, ranks))
+  for (const auto& candidate : candidates_of(run, ranks, shares))
     for (const auto& variant : splitter.variants_of(candidate)) {
       std::vector<base::Violation> refused;
       if (auto split = splitter.split(variant, refused))

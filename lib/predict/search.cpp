@@ -34,7 +34,7 @@ Bytes most_memory(const Subject& subject, const step::Roles& roles) {
 std::string_view known_as(const Candidate& candidate, const machine::Machine& machine) {
   const auto& grid = candidate.grid;
   const auto node = machine.levels.empty() ? grid.size() : machine.levels.front().ranks;
-  if (grid.pipeline > 1 || candidate.placement > 1) return "";
+  if (grid.pipeline > 1 || candidate.placement > 1 || candidate.split) return "";
   if (grid.tensor == 1) return "data alone";
   return grid.tensor == std::min(node, grid.size()) ? "tensor within a node" : "";
 }
@@ -323,7 +323,7 @@ std::vector<const Outcome*> contenders(const Plans& plans, std::size_t most) {
 
 Plans search(const config::RunOptions& run, int ranks, const machine::Machine& machine,
              const collective::AlgorithmTable& table, const SearchOptions& options) {
-  return Search(run, ranks, machine, table, options).find(candidates_of(run, ranks));
+  return Search(run, ranks, machine, table, options).find(candidates_of(run, ranks, options.shares()));
 }
 
 }  // namespace partita::predict

@@ -113,7 +113,7 @@ TEST(Guesses, OfCrowdedCoresAreTheirOwn) {
 TEST(Guesses, OfPlansAndScalingAreThoseOfAllTheirGrids) {
   const Measured measured;
   Guesses plans(measured.machine), one(measured.machine), two(measured.machine);
-  plans.add_candidates(measured.run, 2, collective::AlgorithmTable::shipped(),
+  plans.add_candidates(measured.run, 2, Shares::as_the_run_says, collective::AlgorithmTable::shipped(),
                        std::array{measured.run.train.batch});
   EXPECT_GT(Measured::thrown_by(plans).size(), 5U);
   one.add_scaling(measured.run, collective::AlgorithmTable::shipped(), 1, 1);

@@ -160,7 +160,7 @@ TEST(Search, LeavesOutWhatDoesNotFit) {
   const auto run = run_of(tests::model_of("100", {"linear 100", "linear 100", "linear 100"}), 64);
   const auto& machine = machine::Machine::shipped();
   const auto& table = collective::AlgorithmTable::shipped();
-  const auto free = search(run, 4, machine, table, {.top = 1000});
+  const auto free = search(run, 4, machine, table, {.objective = Objective::memory, .top = 1000});
   auto least = free.outcomes.front().memory, most = least;
   for (const auto& outcome : free.outcomes)
     least = std::min(least, outcome.memory), most = std::max(most, outcome.memory);
@@ -173,6 +173,53 @@ TEST(Search, LeavesOutWhatDoesNotFit) {
   EXPECT_FALSE(none.is_certain);
   const auto smallest = search(run, 4, machine, table, {.objective = Objective::memory});
   EXPECT_EQ(smallest.outcomes.front().memory, least);
+}
+
+/// Where memory counts ranks may share states, gradients and parameters: of all that fits the quickest is
+/// found.
+TEST(Search, SharesWhatDoesNotFitOtherwise) {
+  auto run = run_of(tests::model_of("100", {"linear 100", "linear 100", "linear 100"}), 64);
+  run.train.optimizer = {.rule = kernels::OptimizerRule::lamb};  // which knows no shares of tensors
+  const auto& machine = machine::Machine::shipped();
+  const auto& table = collective::AlgorithmTable::shipped();
+  struct Plan {
+    std::string name;
+    double seconds;
+    kernels::Bytes memory;
+  };
+  std::vector<Plan> plans;
+  Splitter splitter(run, machine);
+  for (const auto& candidate : candidates_of(run, 4, Shares::all))
+    for (const auto& variant : splitter.variants_of(candidate)) {
+      std::vector<base::Violation> violations;
+      const auto options = with(run, variant);
+      auto split = config::split_for_training(options, machine, violations);
+      if (!split || !violations.empty()) continue;
+      const auto subject = subject_of(options, std::move(*split), machine, table);
+      kernels::Bytes most{};
+      for (const auto& row :
+           memory_of(subject, roles_of(subject), std::array{run.train.batch}, std::array{0, 1, 2, 3}))
+        most = std::max(most, row.total());
+      plans.push_back({variant.name(), predict(subject, {.machine = machine}, 64, 3).step_seconds(), most});
+    }
+  std::ranges::stable_sort(plans, {}, &Plan::memory);
+  std::size_t sharing = 0;
+  for (std::size_t limit = 0; limit < plans.size(); limit += 40) {
+    const auto fitting = std::span(plans).first(limit + 1);
+    const auto best = std::ranges::min_element(fitting, {}, &Plan::seconds);
+    const auto found = search(run, 4, machine, table, {.memory = plans[limit].memory});
+    EXPECT_EQ(found.outcomes.front().step_seconds, best->seconds) << found.outcomes.front().candidate.name();
+    EXPECT_LE(found.outcomes.front().memory, plans[limit].memory);
+    const auto written = with(run, found.outcomes.front().candidate);
+    sharing += written.sync.split != step::Split::none;
+  }
+  EXPECT_GT(sharing, 0U);
+  // Without a limit, and where the run says what is shared, there are no others.
+  for (const auto& outcome : search(run, 4, machine, table, {}).outcomes)
+    EXPECT_FALSE(outcome.candidate.split);
+  run.sync.split = step::Split::gradient;
+  for (const auto& candidate : candidates_of(run, 4, Shares::all))
+    EXPECT_FALSE(candidate.split);
 }
 
 /// Of 5 samples on two data ranks the second has 3, and needs more.

@@ -172,9 +172,12 @@ TEST(Codecs, LoseAStepWhoseGradientIsTooLargeForFp16OnAllRanks) {
   auto c = cases()[4];
   for (float& target : c.data.train.targets)
     target += 1000;  // gradients of hundreds, times 65536
-  for (const auto split : {step::Split::none, step::Split::state}) {
+  using kernels::OptimizerRule;
+  for (const auto& [split, rule] :
+       {std::pair(step::Split::none, OptimizerRule::sgd), std::pair(step::Split::state, OptimizerRule::sgd),
+        std::pair(step::Split::none, OptimizerRule::lamb)}) {
     auto d = data_parallel(4, Codec::fp16, false);
-    d.split = split;
+    d.split = split, d.rule = rule;
     auto options = options_for(c, d);
     options.learning_rate.base = 1e-6;
     Vector losses;
@@ -187,6 +190,7 @@ TEST(Codecs, LoseAStepWhoseGradientIsTooLargeForFp16OnAllRanks) {
       const auto scale = training.parameters().loss_scale().as<double>();
       EXPECT_FALSE(training.executor().non_finite_step());
       EXPECT_EQ(before.front().values == after.front().values, steps == 1);
+      EXPECT_GT(training.executor().lost_steps(), 0);
       if (steps == 1) {
         EXPECT_EQ(scale[0], 32768) << to_string(split);
         EXPECT_EQ(scale[1], 0);

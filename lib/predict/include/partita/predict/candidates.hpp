@@ -23,19 +23,26 @@ struct Candidate {
   std::vector<std::string> words = {};
   /// Where its chunks begin, which layer lines name by their stages; empty: as a run cuts it.
   step::Partition cut = {};
+  /// What ranks with the same parameters have shares of only; none: as the run says.
+  std::optional<step::Split> split = {};
   friend bool operator==(const Candidate& a, const Candidate& b) { return a.name() == b.name(); }
-  /// "data=2 pipeline=4 tensor=1, 1f1b, 8 micro-batches, cut 3|5|9".
+  /// "data=2 pipeline=4 tensor=1, 1f1b, 8 micro-batches, split of state, cut 3|5|9".
   [[nodiscard]] std::string name() const;
   /// The same grid and pipeline, placed and cut as a run chooses.
-  [[nodiscard]] Candidate without_variant() const { return {.grid = grid, .pipeline = pipeline}; }
+  [[nodiscard]] Candidate without_variant() const {
+    return {.grid = grid, .pipeline = pipeline, .split = split};
+  }
 };
 
 /// The run split as the candidate says. What layer lines of the run name stays as it is.
 config::RunOptions with(config::RunOptions, const Candidate&);
 
+/// Whether candidates differ in what ranks share besides: where memory counts, and the run says nothing else.
+enum class Shares { as_the_run_says, all };
+
 /// All grids of `ranks` ranks, with all schedules, chunks and numbers of micro-batches that leave a training
-/// what it is; placed and cut as a run chooses.
-std::vector<Candidate> candidates_of(const config::RunOptions&, int ranks);
+/// what it is; placed and cut as a run chooses. Of several data ranks also with all that these can share.
+std::vector<Candidate> candidates_of(const config::RunOptions&, int ranks, Shares = Shares::as_the_run_says);
 
 /// Best placements and cuts that are candidates of their own.
 inline constexpr std::size_t default_choices = 3;

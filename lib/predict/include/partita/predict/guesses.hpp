@@ -21,7 +21,7 @@ class Guesses {
   /// Of every row of a scaling table (`scaling_of`).
   void add_scaling(const config::RunOptions&, const collective::AlgorithmTable&, int first, int last);
   /// Of all candidates for so many ranks that the run does not refuse, with batches of these sizes.
-  void add_candidates(const config::RunOptions&, int ranks, const collective::AlgorithmTable&,
+  void add_candidates(const config::RunOptions&, int ranks, Shares, const collective::AlgorithmTable&,
                       std::span<const std::int64_t> batches);
 
   /// Throws a `base::ConfigError` where there are any: one violation for each kernel, of `no-extrapolation`,

@@ -32,6 +32,9 @@ struct SearchOptions {
   /// of one rank of each stage of those that are bounded by all stages, beyond 64 ranks. The plans for which
   /// no room is left remain `bounded`; the first has room in any case.
   std::int64_t most_length = 100'000'000;
+  [[nodiscard]] Shares shares() const {
+    return memory || objective == Objective::memory ? Shares::all : Shares::as_the_run_says;
+  }
 };
 
 /// Why a candidate is not the best.
