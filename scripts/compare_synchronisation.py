@@ -52,8 +52,9 @@ def result_of(options, keys, folder):
         trained = file["traffic/activity"][:] == b"train"
         figures = dict(zip(file["figures/name"].asstr()[:], file["figures/value"][:]))
         memory = {column: file["memory"][column][:] for column in memory_columns if column in file["memory"]}
-        seconds = file["steps/seconds"][:]
-        return {"seconds": float(np.median(seconds[:len(seconds) // period * period].reshape(-1, period).mean(axis=1))),
+        of_ranks = file["steps/rank_seconds"][:]
+        whole = of_ranks[:len(of_ranks) // period * period].reshape(-1, period, of_ranks.shape[1])  # no rank waits for others at each step
+        return {"seconds": float(np.median(whole.mean(axis=1).max(axis=1))),
                 "bytes": sum(int(file["traffic"][column][:][trained].sum()) for column in bytes_columns) // len(file["steps/step"]),
                 "memory": int(max(sum(memory.values()))),
                 "kept": int(max(sum(memory[column] for column in kept_columns if column in memory))),

@@ -45,7 +45,7 @@ int run_main(int argc, const char* const* argv) {
     input.append(check(*own.exported, input.options.grid.size(), input.options.overwrite));
   if (own.exported && input.has_work() && !config::has_usual_steps(input.options))
     input.violations.push_back(
-        config::about_cadence(input.options, "--export, of which every step is the same"));
+        config::about_cadence(input.options, "--export, whose data ranks and steps are all alike"));
   const auto& options = input.options;
   if (options.help)
     return std::cout << simulate::usage() << config::help_text("partita-simulate", options.help_topic),

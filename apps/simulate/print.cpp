@@ -190,7 +190,9 @@ void print(std::ostream& out, const predict::Subject& subject, const predict::Su
       << duration(step) << scatter(subject, supposed, prediction) << "\nrate    " << std::setprecision(6)
       << rate << " samples/s\nepoch   " << duration(static_cast<double>(samples_of_epoch) / rate)
       << "\nwaiting " << std::setprecision(4) << 100 * prediction.idle_fraction()
-      << " % of the ranks' time, of which for another stage " << 100 * prediction.bubble_fraction() << " %\n";
+      << " % of the ranks' time, of which for another "
+      << (subject.split.plan.cadence.servers.is_on() ? "worker or server " : "stage ")
+      << 100 * prediction.bubble_fraction() << " %\n";
   print_kinds(out, subject, prediction.simulation);
   if (!supposed.machine.parts.empty())
     out << "machine ranks " << text_of_parts(supposed.machine, subject.split.plan.grid.size()) << "\n";

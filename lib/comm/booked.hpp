@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 #include "partita/base/clock.hpp"
 #include "staged.hpp"
@@ -74,7 +75,8 @@ class BookedCollective : public Collective, private Progressing {
     return !running_;
   }
   void wait() override {
-    const double exposed = staged_.is_used() ? wait_beside_device() : wait_on_core();
+    const double exposed =
+        std::exchange(waited_seconds_, 0) + (staged_.is_used() ? wait_beside_device() : wait_on_core());
     taken_seconds_ = 0;
     collective::TrafficCounts waited;
     waited.exposed_seconds = exposed;
@@ -82,7 +84,9 @@ class BookedCollective : public Collective, private Progressing {
     state_->runtime->ledger.add(key_, waited);
   }
   void wait_until(const std::function<bool()>& done) override {
+    const double before = state_->runtime->now_seconds();
     comm::wait_until(*state_->runtime, shown_, done);
+    waited_seconds_ += state_->runtime->now_seconds() - before;
   }
   void catch_up() override {
     if (timed_) clock_->catch_up();
@@ -122,7 +126,7 @@ class BookedCollective : public Collective, private Progressing {
   /// Exposed is what the run took of this core: to start, to move on, to wait.
   double wait_on_core() {
     const double before = state_->runtime->now_seconds();
-    if (running_) wait_until([this] { return !running_; });
+    if (running_) comm::wait_until(*state_->runtime, shown_, [this] { return !running_; });
     if (timed_) clock_->await();
     return taken_seconds_ + state_->runtime->now_seconds() - before;
   }
@@ -131,7 +135,7 @@ class BookedCollective : public Collective, private Progressing {
     staged_.await();
     double idle_since = INFINITY;
     if (running_)
-      wait_until([&] {
+      comm::wait_until(*state_->runtime, shown_, [&] {
         if (std::isinf(idle_since) && staged_.caught_up()) idle_since = base::now_seconds();
         return !running_;
       });
@@ -157,7 +161,8 @@ class BookedCollective : public Collective, private Progressing {
   collective::TrafficKey key_;
   Shown shown_;  ///< to other ranks
   double alone_seconds_ = 0;
-  double taken_seconds_ = 0;  ///< of this core, by starting and moving on between kernels
+  double waited_seconds_ = 0;  ///< for what ends with the run, if not before
+  double taken_seconds_ = 0;   ///< of this core, by starting and moving on between kernels
   bool running_ = false;
   bool timed_ = false;  ///< this run, in virtual time
   std::optional<TransferClock> clock_;

@@ -166,8 +166,8 @@ std::vector<Violation> against_choice(const RunOptions& options) {
                           "excludes strategy=auto, which chooses the micro-batches; the nearest is 1"});
   if (options.sync.secure) violations.push_back(about_secure("strategy=auto"));
   if (!has_usual_steps(options))
-    violations.push_back(
-        about_cadence(options, "strategy=auto, whose bounds are those of steps that are all alike"));
+    violations.push_back(about_cadence(
+        options, "strategy=auto, whose bounds are those of data ranks and steps that are all alike"));
   return violations;
 }
 
@@ -371,8 +371,10 @@ void check_cadence(const RunOptions& options, const plan::Request& request,
   };
   refuse(is_local && request.cadence.is_delayed, "sync.delay, which is of gradients that all ranks add up");
   refuse(request.grains > 0, "train.deterministic=true, which takes every step as one rank would");
-  refuse(request.compression.is_on() && !request.compression.is_secure(),
+  refuse(is_local && request.compression.is_on() && !request.compression.is_secure(),
          "sync.compress, whose residuals are of the step");
+  refuse(!is_local && request.compression.codec == kernels::Codec::fp16,
+         "sync.compress=fp16, whose scale may change before gradients are used");
   refuse(is_local && request.split != step::Split::none, "sync.split, whose ranks update shares");
   refuse(!is_local && request.split == step::Split::parameter,
          "sync.split=parameter, which gathers before use");

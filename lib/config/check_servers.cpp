@@ -17,6 +17,9 @@ std::string layer_with_statistics(const model::ModelSpec& model) {
 
 void check_servers(const RunOptions& options, std::vector<base::Violation>& violations) {
   const auto& server = options.server;
+  if (!server.replay.empty() && (server.count == 0 || !server.is_asynchronous))
+    violations.push_back({"server.replay", server.replay.string(),
+                          "is the order of asynchronous servers: it needs server.count and server.bound"});
   if (server.count == 0) return;
   const auto refuse = [&](bool is_so, const std::string& what, const std::string& nearest = "0") {
     if (is_so)

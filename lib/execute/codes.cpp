@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "bound.hpp"
+#include "partita/base/error.hpp"
 #include "partita/step/compression.hpp"
 #include "secure_sums.hpp"
 
@@ -44,18 +45,27 @@ void adapt(View loss_scale, View norm) {
   }
 }
 
+/// The gradients that an instruction encodes or decodes.
+step::SlotId gradients_of(const step::Program& program, const step::Instruction& instruction) {
+  for (const auto* slots : {&instruction.reads, &instruction.writes})
+    for (const auto slot : *slots)
+      if (program.slots[slot].role == step::SlotRole::parameter_gradients) return slot;
+  throw base::ContractError("codes are of gradients");
+}
+
 }  // namespace
 
 /// A bucket's slots and the codec that goes between them.
 class Executor::Coder {
  public:
-  Coder(Executor& executor, Bound& bound, step::BucketId b)
+  /// `gradients`: which of the bucket's buffers.
+  Coder(Executor& executor, Bound& bound, step::BucketId b, step::SlotId gradients)
       : program_(executor.program_),
         bucket_(program_.buckets[b]),
         codec_(program_.compression.codec),
         kernels_(*executor.backend_.codecs()),
         ranks_(program_.grid.along(bucket_.axis)),
-        gradients_(bound.slot(bucket_.gradients.front())),
+        gradients_(bound.slot(gradients)),
         residual_(bound.slot(bucket_.coding->residual)),
         to_owners_(bound.slot(bucket_.coding->to_owners)),
         from_ranks_(bound.slot(bucket_.coding->from_ranks)),
@@ -172,8 +182,9 @@ void Executor::encode(const step::Instruction& instruction, Bound& bound) {
   if (secure_sums_)
     return secure_sums_->encode(instruction, bound.slot(instruction.reads.front()),
                                 bound.slot(instruction.writes.front()));
-  Coder coder(*this, bound, *instruction.bucket);
+  Coder coder(*this, bound, *instruction.bucket, gradients_of(program_, instruction));
   const auto& bucket = program_.buckets[*instruction.bucket];
+  is_sent_[instruction.writes.front()] = 1;
   const bool is_first = instruction.phase == Phase::none;
   if (program_.compression.codec == Codec::powersgd)
     return is_first ? coder.project(backend_) : coder.complete();
@@ -190,7 +201,9 @@ void Executor::decode(const step::Instruction& instruction, Bound& bound) {
     }
     return secure_sums_->decode(instruction, message, plain);
   }
-  Coder coder(*this, bound, *instruction.bucket);
+  if (is_sent_[instruction.reads.front()] == 0 && instruction.phase == Phase::finish)
+    return;  // a former launch sent it, and decoded it for its checkpoint
+  Coder coder(*this, bound, *instruction.bucket, gradients_of(program_, instruction));
   if (program_.compression.codec == Codec::powersgd) return coder.multiply(backend_);
   if (!scatters_codes(program_, program_.buckets[*instruction.bucket])) return coder.add_from_all();
   instruction.phase == Phase::none ? coder.add_from_ranks(backend_) : coder.decode_sums();
@@ -198,9 +211,9 @@ void Executor::decode(const step::Instruction& instruction, Bound& bound) {
 
 /// What a delayed update would decode first. Once more it gives the same.
 void Executor::decode_what_waits(Bound& bound) {
-  if (!secure_sums_) return;
   for (const auto& instruction : program_.instructions)
-    if (instruction.kind == step::Kind::decode && instruction.bucket) decode(instruction, bound);
+    if (instruction.kind == step::Kind::decode && instruction.phase == Phase::finish && instruction.bucket)
+      decode(instruction, bound);
 }
 
 bool Executor::is_lost(const Bound& bound) const {

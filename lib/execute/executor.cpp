@@ -84,7 +84,8 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
     for (const auto& parameter : unit.local.parameters())
       if (!parameter.is_of_inputs) most = std::max(most, parameter.shape.elements());
   no_bias_ = memory::DeviceBuffer(device_, bytes_of(program.type, most));
-  messages_ = memory::DeviceBuffer(device_, bytes_of(kernels::DataType::int32, program.message_count));
+  messages_ = memory::DeviceBuffer(device_, program.message_bytes);
+  is_sent_.resize(program.slots.size());
   if (program.secret_losses) secure_sums_ = std::make_unique<SecureSums>(program, axes, options_.run);
   under_way_.resize(program.transfers.size());
   for (const auto& t : program.transfers) {
@@ -287,6 +288,10 @@ void Executor::keep_time(const step::Instruction& instruction, double begin, dou
       spans.update += end - begin;
       return;
     case Kind::wait: {
+      if (instruction.turn) {
+        spans.awaiting += end - begin;
+        return;
+      }
       auto& times = spans.transfers[*instruction.transfer];
       times.wait_begin = begin;
       times.wait_end = end;

@@ -31,10 +31,20 @@ results::StepRow row_of(const predict::Prediction& prediction, step::StepKind ki
   auto step = kinds.size() - 1;
   for (std::size_t s = 0; s < kinds.size(); ++s)
     if (kinds[s] == kind) step = s;
-  const auto& ranks = prediction.simulation.steps[step];
-  for (std::size_t r = 0; r < ranks.size(); ++r) {
-    phases.push_back(predict::phases_of(*prediction.roles.by_rank[r], ranks[r]));
-    seconds.push_back(machine::seconds_of(ranks[r].end - ranks[r].begin));
+  // Workers drift apart in asynchronous steps: the mean of a period.
+  const auto period = kind == step::StepKind::asynchronous ? prediction.simulation.steady.period : 1;
+  for (std::size_t r = 0; r < prediction.roles.by_rank.size(); ++r) {
+    results::PhaseSeconds mean{};
+    double all = 0;
+    for (auto s = step + 1 - static_cast<std::size_t>(period); s <= step; ++s) {
+      const auto& rank = prediction.simulation.steps[s][r];
+      const auto of_step = predict::phases_of(*prediction.roles.by_rank[r], rank);
+      for (std::size_t p = 0; p < mean.size(); ++p)
+        mean[p] += of_step[p] / static_cast<double>(period);
+      all += machine::seconds_of(rank.end - rank.begin);
+    }
+    phases.push_back(mean);
+    seconds.push_back(all / static_cast<double>(period));
   }
   return {.loss = results::not_measured,
           .seconds = *std::max_element(seconds.begin(), seconds.end()),
@@ -65,10 +75,8 @@ std::vector<results::TimelineRow> timeline_of(const predict::Subject& subject,
   const auto& simulated = prediction.simulation.steps;
   const auto step = static_cast<std::int64_t>(simulated.size()) - 1;
   run::TimelineSpans spans(prediction.roles.by_rank);
-  machine::Picoseconds origin = simulated.back().front().begin;
   for (std::size_t r = 0; r < simulated.back().size(); ++r) {
     const auto& rank = simulated.back()[r];
-    origin = std::min(origin, rank.begin);
     spans.append(static_cast<int>(r), step, prediction.batch, prediction.simulation.steady.kinds.back(), -1,
                  [&](std::size_t i) -> execute::InstructionTimes {
                    return {machine::seconds_of(rank.instructions[i].begin),
@@ -76,9 +84,12 @@ std::vector<results::TimelineRow> timeline_of(const predict::Subject& subject,
                  });
   }
   std::vector<results::TimelineRow> rows;
-  for (const auto& span : spans.take())
+  const auto all = spans.take();
+  const auto first = std::ranges::min_element(all, {}, &run::TimelineSpan::begin_seconds);
+  const double origin = first == all.end() ? 0 : first->begin_seconds;
+  for (const auto& span : all)
     rows.push_back(timeline_row(span, *prediction.roles.by_rank[static_cast<std::size_t>(span.rank)],
-                                subject.split.model, machine::seconds_of(origin)));
+                                subject.split.model, origin));
   return rows;
 }
 
@@ -122,7 +133,12 @@ results::RunRecord record_of(const Input& input, const std::string& command_line
     std::vector<double> seconds;
     auto row = row_of(predictions.at(batch), kinds[static_cast<std::size_t>(s)], phases, seconds);
     row.samples = batch;
-    row.is_synchronised = is_synchronised(subject.split.plan.cadence, kinds[static_cast<std::size_t>(s)]);
+    const auto kind = kinds[static_cast<std::size_t>(s)];
+    const auto of_epoch = input.options.train.steps_of_epoch(input.data->train.samples);
+    const auto end = step::next_quiescence(s, of_epoch, input.options.checkpoint.every, steps);
+    row.is_synchronised =
+        is_synchronised(subject.split.plan.cadence,
+                        kind == step::StepKind::asynchronous ? end == s + 1 : kind != step::StepKind::local);
     record.steps.append(row);
   }
   const auto& nominal = predictions.rbegin()->second;

@@ -145,8 +145,9 @@ std::string gradient_algorithms(const std::vector<results::ReductionRow>& rows, 
   return text.empty() ? std::string(to_string(codec)) : text;
 }
 
-std::optional<bool> is_synchronised(const step::Cadence& cadence, step::StepKind kind) {
-  return cadence.local.is_on() ? std::optional(kind != step::StepKind::local) : std::nullopt;
+std::optional<bool> is_synchronised(const step::Cadence& cadence, bool ends_stretch) {
+  const bool may_differ = cadence.local.is_on() || cadence.servers.is_asynchronous;
+  return may_differ ? std::optional(ends_stretch) : std::nullopt;
 }
 
 results::TimelineRow timeline_row(const run::TimelineSpan& span, const step::Program& program,

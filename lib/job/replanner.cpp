@@ -90,7 +90,9 @@ std::vector<base::Violation> check_replanning(const Input& input) {
   };
   if (!options.automatic.replan && !options.measures_weights) return {};
   if (options.automatic.replan && !config::has_usual_steps(options))
-    refuse("excludes sync.delay and sync.local.period: another split takes steps that are all alike");
+    refuse(
+        "excludes sync.delay, sync.local.period and server.count: another split takes steps that are all "
+        "alike");
   if (options.automatic.replan && options.sync.secure)
     refuse("excludes sync.secure: another split may have fewer than 3 data ranks");
   if (options.automatic.replan && options.train.batch_per_rank)

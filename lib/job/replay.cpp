@@ -3,19 +3,21 @@
 
 #include <algorithm>
 
+#include "partita/results/checkpoint.hpp"
 #include "partita/results/result_file.hpp"
 #include "partita/step/turns.hpp"
 
 namespace partita::job {
 namespace {
 
-/// Of each server the workers, in the order in which it took their pushes of the steps [first, end).
-std::vector<std::vector<int>> orders_of(const std::vector<results::PushRow>& pushes, int workers, int servers,
-                                        std::int64_t first, std::int64_t end) {
-  std::vector<std::vector<int>> orders(static_cast<std::size_t>(servers));
+/// Of each server the pushes of the steps [first, end), in the order in which it took them.
+std::vector<std::vector<step::LoggedPush>> orders_of(const std::vector<results::PushRow>& pushes, int workers,
+                                                     int servers, std::int64_t first, std::int64_t end) {
+  std::vector<std::vector<step::LoggedPush>> orders(static_cast<std::size_t>(servers));
   for (const auto& push : pushes)
     if (push.step >= first && push.step < end && push.server >= workers && push.server < workers + servers)
-      orders[static_cast<std::size_t>(push.server - workers)].push_back(static_cast<int>(push.worker));
+      orders[static_cast<std::size_t>(push.server - workers)].push_back(
+          {static_cast<int>(push.worker), push.staleness});
   return orders;
 }
 
@@ -28,7 +30,12 @@ std::int64_t first_not_followed(const Input& input) {
   const auto limit = options.train.steps_on(samples);
   const auto every = config::checkpoint_dir(options).empty() ? 0 : options.checkpoint.every;
   const int workers = plan.grid.data - servers.count;
-  for (std::int64_t step = servers.synchronous_steps; step < limit;) {
+  // A run that goes on from a checkpoint follows the log from there.
+  const auto dir = config::checkpoint_dir(options);
+  const auto checkpoints =
+      options.resume && !dir.empty() ? results::list_checkpoints(dir) : std::vector<std::int64_t>();
+  const auto from = checkpoints.empty() ? 0 : checkpoints.front();
+  for (std::int64_t step = std::max(servers.synchronous_steps, from); step < limit;) {
     const auto end = step::next_quiescence(step, options.train.steps_of_epoch(samples), every, limit);
     if (!step::can_follow(orders_of(input.replay, workers, servers.count, step, end), servers, workers,
                           end - step))
@@ -55,7 +62,9 @@ void read_replay(Input& input) {
   if (input.replay.empty()) return refuse("has no /pushes: it is of no run with asynchronous servers");
   if (const auto step = first_not_followed(input); step >= 0)
     refuse("cannot be followed from step " + std::to_string(step) +
-           " on: its run had other workers, servers, steps, or another server.bound or checkpoint.every");
+           " on: its run had other workers, servers or steps, or another server.bound, "
+           "server.synchronous-steps or "
+           "checkpoint.every");
 }
 
 }  // namespace partita::job

@@ -72,7 +72,7 @@ void update_record(results::RunRecord& record, comm::Communicator& world, run::T
                          .seconds = step.seconds,
                          .learning_rate = step.learning_rate,
                          .gradient_norm = step.gradient_norm,
-                         .is_synchronised = is_synchronised(training.program().cadence, step.kind),
+                         .is_synchronised = is_synchronised(training.program().cadence, step.ends_stretch),
                          .phases = phases,
                          .rank_seconds = step.rank_seconds});
   }
@@ -184,9 +184,9 @@ std::vector<results::Figure> figures_of_merit(const results::RunRecord& record, 
                                               const Overhead& overhead) {
   std::vector<results::Figure> figures;
   double samples = 0, seconds = 0;
-  for (std::size_t i = 5; i < record.steps.count(); ++i) {
-    samples += static_cast<double>(record.steps.samples[i]);
-    seconds += record.steps.seconds[i];
+  for (const auto& stretch : record.steps.stretches(5)) {
+    samples += static_cast<double>(stretch.samples);
+    seconds += stretch.seconds;
   }
   if (seconds > 0) figures.push_back({"throughput", samples / seconds, "samples/s"});
   add_anatomy(record, figures);
@@ -199,8 +199,8 @@ std::vector<results::Figure> figures_of_merit(const results::RunRecord& record, 
       figures.push_back({"test_accuracy", record.epochs.back().test_accuracy, "1"});
   }
   double stepped = 0;
-  for (std::size_t i = overhead.first_step; i < record.steps.count(); ++i)
-    stepped += record.steps.seconds[i];
+  for (const auto& stretch : record.steps.stretches(overhead.first_step))
+    stepped += stretch.seconds;
   if (overhead.planning_seconds > 0 && stepped > 0)
     figures.push_back({"planning_overhead", overhead.planning_seconds / stepped, "1"});
   if (overhead.checkpoint_seconds > 0 && stepped > 0)

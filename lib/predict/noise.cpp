@@ -51,7 +51,8 @@ std::vector<double> noisy_steps(const Subject& subject, const Supposed& supposed
                            in_this_run[r] * of_ranks[r].factor(noise.deviation.within_run));
   };
   const auto& cadence = subject.split.plan.cadence;
-  const auto steady = step::steady_steps(cadence, cadence.is_uniform() ? run_in + count : 1);
+  const bool is_each = cadence.is_uniform() || cadence.servers.is_asynchronous;  // a step, not a period
+  const auto steady = step::steady_steps(cadence, is_each ? run_in + count : 1);
   std::vector<double> seconds;
   for (int run = 0; run < runs; ++run) {
     const double of_run = of_runs.factor(noise.deviation.between_runs);
@@ -59,8 +60,8 @@ std::vector<double> noisy_steps(const Subject& subject, const Supposed& supposed
       in_this_run[rank] = of_run * of_ranks[rank].factor(noise.deviation.between_ranks);
     const auto simulation =
         sim::simulate(roles.by_rank, costs, static_cast<int>(steady.kinds.size()), {.steady = steady});
-    if (!cadence.is_uniform()) seconds.push_back(machine::seconds_of(simulation.step_duration()));
-    for (int s = run_in; cadence.is_uniform() && s < run_in + count; ++s)
+    if (!is_each) seconds.push_back(machine::seconds_of(simulation.step_duration()));
+    for (int s = run_in; is_each && s < run_in + count; ++s)
       seconds.push_back(machine::seconds_of(simulation.end_of(s) - simulation.end_of(s - 1)));
   }
   return seconds;

@@ -29,43 +29,30 @@ MetricValue sectioned(MetricValue metric) {
   return metric;
 }
 
-/// Seconds of steps; where some are local, the mean of each stretch of them with the step behind which ranks
-/// are alike again: single ones would leave out what that costs.
-std::vector<double> seconds_of_steps(const Steps& steps) {
-  const auto all = std::span(steps.seconds).subspan(first_step(steps));
-  std::vector<double> means(all.begin(), all.end());
-  if (steps.synchronised.empty()) return means;
-  means.clear();
-  std::size_t begin = first_step(steps);
-  for (auto i = begin; i < steps.count(); ++i) {
-    if (steps.synchronised[i] == 0) continue;
-    means.push_back(mean(std::span(steps.seconds).subspan(begin, i + 1 - begin)));
-    begin = i + 1;
-  }
-  return means.empty() ? std::vector<double>(all.begin(), all.end()) : means;
-}
-
+/// Of steps behind which ranks are not alike the mean of each stretch: single ones would leave out what comes
+/// at its end, and ranks may not take them together.
 void add_steps(std::vector<MetricValue>& metrics, const Steps& steps) {
   if (steps.count() == 0) return;
-  const auto seconds = std::span(steps.seconds).subspan(first_step(steps));
-  const auto of_steps = seconds_of_steps(steps);
-  std::vector<double> samples;
-  for (std::size_t i = first_step(steps); i < steps.count(); ++i)
-    samples.push_back(static_cast<double>(steps.samples[i]));
-  const auto block_seconds = block_means(seconds);
+  std::vector<double> of_step, of_stretch, samples;
+  for (const auto& stretch : steps.stretches(first_step(steps))) {
+    of_step.push_back(stretch.seconds / static_cast<double>(stretch.steps));
+    of_stretch.push_back(stretch.seconds);
+    samples.push_back(static_cast<double>(stretch.samples));
+  }
+  const auto block_seconds = block_means(of_stretch);
   auto rates = block_means(samples);
   for (std::size_t i = 0; i < rates.size(); ++i)
     rates[i] /= block_seconds[i];
   metrics.push_back(sectioned({.name = "step_time",
                                .unit = "s",
                                .gated = true,
-                               .value = median(of_steps),
-                               .blocks = block_medians(of_steps)}));
+                               .value = median(of_step),
+                               .blocks = block_medians(of_step)}));
   metrics.push_back(sectioned({.name = "samples_per_second",
                                .unit = "samples/s",
                                .direction = Direction::higher_is_better,
                                .gated = true,
-                               .value = mean(samples) / mean(seconds),
+                               .value = mean(samples) / mean(of_stretch),
                                .blocks = rates}));
 }
 

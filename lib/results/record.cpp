@@ -2,7 +2,9 @@
 /// over the columns.
 #include "partita/results/record.hpp"
 
+#include <algorithm>
 #include <ctime>
+#include <utility>
 
 #include "partita/base/error.hpp"
 #include "partita/base/version.hpp"
@@ -83,6 +85,26 @@ void Steps::append(const StepRow& row) {
   for (const auto& rank : row.phases)
     for (std::size_t p = 0; p < phase_count; ++p)
       phase[p].push_back(rank[p]);
+}
+
+std::vector<Steps::Stretch> Steps::stretches(std::size_t first) const {
+  std::vector<Stretch> all;
+  const auto n = static_cast<std::size_t>(ranks);
+  std::vector<double> of_rank(n);
+  Stretch open;
+  const auto close = [&] {
+    if (open.steps > 1) open.seconds = *std::ranges::max_element(of_rank);
+    all.push_back(std::exchange(open, {}));
+    std::ranges::fill(of_rank, 0.0);
+  };
+  for (auto i = first; i < count(); ++i) {
+    ++open.steps, open.samples += samples[i], open.seconds = seconds[i];
+    for (std::size_t r = 0; r < n; ++r)
+      of_rank[r] += rank_seconds[i * n + r];
+    if (synchronised.empty() || synchronised[i] != 0) close();
+  }
+  if (all.empty() && open.steps > 0) close();
+  return all;
 }
 
 }  // namespace partita::results

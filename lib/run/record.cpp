@@ -44,6 +44,7 @@ std::vector<GatheredStep> gather_steps(comm::Communicator& world, const step::Pr
                       .learning_rate = row.learning_rate,
                       .gradient_norm = row.gradient_norm,
                       .kind = row.kind,
+                      .ends_stretch = row.ends_stretch,
                       .samples = row.samples};
     const auto number = [&](int r, std::size_t k) {
       const auto& of_rank = numbers[static_cast<std::size_t>(r)];

@@ -153,6 +153,8 @@ void Training::finish_step(StepRow row) {
   ++progress_.step;
   progress_.samples += row.samples;
   progress_.epoch_seconds += row.seconds;
+  row.ends_stretch = row.kind != step::StepKind::local &&
+                     (row.kind != step::StepKind::asynchronous || progress_.step == quiescence_);
   steps_.push_back(std::move(row));
 }
 
@@ -190,8 +192,9 @@ void Training::serve(std::int64_t end, std::span<const std::int64_t> order) {
                          row.spans.other =
                              row.seconds - row.spans.update - row.spans.awaiting - row.spans.progress;
                          begin = now;
-                         if (checkpointer_) checkpointer_->after_step(row.seconds);
                          finish_step(std::move(row));
+                         if (checkpointer_ && !steps_.back().ends_stretch)  // else it is between steps
+                           checkpointer_->after_step(steps_.back().seconds);
                        }});
   std::vector<int> replayed;
   for (const auto& push : options_.replay)
@@ -304,7 +307,7 @@ bool Training::between_steps(Boundary& boundary, const Observer& observer) {
     checkpoint_seconds_ += world_.now_seconds() - begun;
   }
   // Ranks have parameters of their own.
-  if (steps_.back().kind == step::StepKind::local || progress_.step < quiescence_) return true;
+  if (!steps_.back().ends_stretch) return true;
   const auto due = boundary.after_step();
   if (checkpointer_) {
     const auto every = options_.checkpoint.every;

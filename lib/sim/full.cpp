@@ -133,9 +133,9 @@ class Full {
     while (!service.parts().empty()) {
       const auto& part = service.parts().front();
       rank.step = part.step;
-      while (rank.instruction < instructions.size() && instructions[rank.instruction].turn != part.turn)
-        ++rank.instruction;
-      if (rank.instruction < instructions.size()) return true;
+      if (rank.instruction == 0) rank.instruction = service.begin_of(part.turn);
+      if (rank.instruction < instructions.size() && instructions[rank.instruction].turn == part.turn)
+        return true;
       service.end_part();
       rank.instruction = 0;
     }
@@ -160,9 +160,8 @@ class Full {
   /// When all has come of a worker's push; none: not yet.
   [[nodiscard]] std::optional<Picoseconds> arrival(const Rank& rank, int worker) const {
     Picoseconds last = 0;
-    for (const auto& instruction : rank.program->instructions) {
-      if (instruction.turn != step::Turn{worker, step::TurnPart::receive}) continue;
-      const auto* const flight = rank.flights[*instruction.transfer];
+    for (const auto transfer : rank.service->receives_of(worker)) {
+      const auto* const flight = rank.flights[transfer];
       if (flight == nullptr || !flight->is_over()) return {};
       last = std::max(last, flight->clock());
     }
@@ -330,7 +329,9 @@ class Full {
     const auto waited = rank.now - span.begin;
     auto& late =
         is_message(rank.program->transfers[*instruction.transfer]) ? done.dependency : done.straggler;
-    flight.meeting().waits.push_back({span.begin, waited, &late, &done.exposed_transfer});
+    // Of asynchronous steps nobody can tell when another had come to the same one.
+    auto& exposed = is_asynchronous(rank.step) ? late : done.exposed_transfer;
+    flight.meeting().waits.push_back({span.begin, waited, &late, &exposed});
     flight.meeting().split_waits();
     rank.now += overhead;
     done.progress += overhead;

@@ -2,9 +2,11 @@
 /// come.
 #pragma once
 
+#include <array>
 #include <deque>
 #include <iterator>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "partita/step/program.hpp"
@@ -24,7 +26,16 @@ class Service {
         pushes_(program.workers() * steps),
         turns_(program.cadence.servers, program.workers(), std::numeric_limits<int>::max()),
         answered_(static_cast<std::size_t>(program.workers()), -1),
-        end_(first + steps) {
+        end_(first + steps),
+        begin_(answered_.size()),
+        receives_(answered_.size()) {
+    for (std::size_t i = program.instructions.size(); i-- > 0;)
+      if (const auto& instruction = program.instructions[i]; instruction.turn) {
+        const auto worker = static_cast<std::size_t>(instruction.turn->worker);
+        begin_[worker][static_cast<std::size_t>(instruction.turn->part)] = i;
+        if (instruction.turn->part == step::TurnPart::receive)
+          receives_[worker].push_back(*instruction.transfer);
+      }
     for (int worker = 0; worker < program.workers(); ++worker)
       parts_.push_back({{worker, step::TurnPart::receive}, first});
   }
@@ -32,6 +43,14 @@ class Service {
   [[nodiscard]] bool is_over() const { return parts_.empty() && turns_.taken() == pushes_; }
   [[nodiscard]] const std::deque<Part>& parts() const { return parts_; }
   void end_part() { parts_.pop_front(); }
+  /// The number of the first instruction of a part; the others follow it.
+  [[nodiscard]] std::size_t begin_of(const step::Turn& turn) const {
+    return begin_[static_cast<std::size_t>(turn.worker)][static_cast<std::size_t>(turn.part)];
+  }
+  /// All that a push of a worker comes by.
+  [[nodiscard]] const std::vector<step::TransferId>& receives_of(int worker) const {
+    return receives_[static_cast<std::size_t>(worker)];
+  }
   /// The step of the push that is awaited of a worker; none: it waits for an answer, or has pushed all.
   [[nodiscard]] std::optional<int> awaited_of(int worker) const {
     const auto step = first_ + static_cast<int>(turns_.clock_of(worker));
@@ -73,6 +92,8 @@ class Service {
   std::deque<Part> parts_;
   std::vector<int> answered_;  ///< by worker: the step of the last push that was
   int end_;
+  std::vector<std::array<std::size_t, 4>> begin_;        ///< by worker and part
+  std::vector<std::vector<step::TransferId>> receives_;  ///< by worker
 };
 
 }  // namespace partita::sim

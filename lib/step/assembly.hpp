@@ -76,6 +76,9 @@ class Assembly {
   class Only {
    public:
     Only(Assembly& assembly, StepKinds kinds) : a_(assembly), before_(a_.in_) { a_.in_ = before_ & kinds; }
+    /// The same, whatever is added around it.
+    enum class Reach { exactly };
+    Only(Assembly& assembly, StepKinds kinds, Reach) : a_(assembly), before_(a_.in_) { a_.in_ = kinds; }
     ~Only() { a_.in_ = before_; }
     Only(const Only&) = delete;
     Only& operator=(const Only&) = delete;

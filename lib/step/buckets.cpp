@@ -166,18 +166,22 @@ void list_tensors(Assembly& a, BucketId b) {
   a.program.buckets[b].tensors = std::move(tensors);
 }
 
-/// Where updates are delayed a message is under way from step to step.
+/// A message that is waited for last: where updates are delayed it is under way from step to step.
+SlotId carried_message(Assembly& a, DataType type, Elements count) {
+  Slot slot{.role = SlotRole::message, .type = type, .fixed = count};
+  if (!a.program.cadence.is_delayed) return a.add_slot(slot);
+  const auto size = kernels::size_of(type);
+  slot.lifetime = Lifetime::run;
+  slot.first = Elements((a.program.message_bytes.value() + size - 1) / size);
+  a.program.message_bytes = bytes_of(type, slot.first + count);
+  return a.add_slot(slot);
+}
+
+/// One for each buffer of the gradients.
 std::vector<SlotId> masked_slots(Assembly& a, const Bucket& bucket) {
-  const bool waits = a.program.cadence.is_delayed;
-  Slot slot{.role = SlotRole::message,
-            .type = DataType::int32,
-            .fixed = bucket.count,
-            .lifetime = waits ? Lifetime::run : Lifetime::step};
   std::vector<SlotId> slots;
-  for (int level = 0; level < a.program.gradient_levels; ++level) {
-    if (waits) slot.first = std::exchange(a.program.message_count, a.program.message_count + bucket.count);
-    slots.push_back(a.add_slot(slot));
-  }
+  for (int level = 0; level < a.program.gradient_levels; ++level)
+    slots.push_back(carried_message(a, DataType::int32, bucket.count));
   return slots;
 }
 
@@ -202,7 +206,7 @@ void make_coding_slots(Assembly& a, BucketId b) {
     Elements left{}, right{};
     for (const auto& tensor : factored_of(p, bucket))
       left += tensor.in_left(), right += tensor.in_right();
-    coding.left = message(p.type, left), coding.right = message(p.type, right);
+    coding.left = carried_message(a, p.type, left), coding.right = carried_message(a, p.type, right);
     coding.basis = run_slot(SlotRole::basis, right, p.basis_count);
   } else {
     const Elements all(cuts_to_all(p, bucket).back());
@@ -211,7 +215,7 @@ void make_coding_slots(Assembly& a, BucketId b) {
       coding.to_owners = message(DataType::uint8, all);
       coding.from_ranks = message(DataType::uint8, Elements(cuts_from_ranks(p, bucket, largest).back()));
     }
-    if (!bucket.is_split) coding.to_all = message(DataType::uint8, all);
+    if (!bucket.is_split) coding.to_all = carried_message(a, DataType::uint8, all);
   }
   bucket.coding = coding;
 }

@@ -228,7 +228,7 @@ class Checker {
     if (!bucket.coding) return require(false, "is of a bucket without codes");
     const auto& c = *bucket.coding;
     const auto is_own = [&](SlotId s) {
-      return s == bucket.gradients.front() || s == p_.loss_scale_slot ||
+      return std::ranges::count(bucket.gradients, s) > 0 || s == p_.loss_scale_slot ||
              std::ranges::count(
                  std::array{c.residual, c.to_owners, c.from_ranks, c.to_all, c.left, c.right, c.basis},
                  std::optional(s)) > 0;

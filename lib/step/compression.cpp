@@ -68,8 +68,8 @@ std::vector<std::int64_t> offsets(int pieces, BytesOf bytes_of) {
 Bytes codec_state(const Program& program) {
   const Elements scale =
       program.loss_scale_slot ? program.slots[*program.loss_scale_slot].fixed : Elements(0);
-  return bytes_of(program.type, program.residual_count + program.basis_count) +
-         bytes_of(DataType::int32, program.message_count) + bytes_of(DataType::float64, scale);
+  return bytes_of(program.type, program.residual_count + program.basis_count) + program.message_bytes +
+         bytes_of(DataType::float64, scale);
 }
 
 std::vector<topology::Axis> secure_axes(const Program& program) {

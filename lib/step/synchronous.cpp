@@ -6,6 +6,7 @@
 /// a gradient that is not finite, too.
 ///
 /// Where updates are delayed or steps are local, the same with other sums: see `sums_of`.
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -77,6 +78,7 @@ class Synchronous : public Synchronisation {
 
   /// Those that began before go on beside the first exchange of this one.
   void gradients_complete(BucketId bucket) override {
+    begin_at_.push_back(a_.program.instructions.size());
     for_each_sum(bucket, &Sum::begun, [](Reduction& sum) { sum.begin(); });
     for (const auto before : begun_)
       go_on(before);
@@ -95,6 +97,7 @@ class Synchronous : public Synchronisation {
   void end_step() override {
     for (const auto b : begun_)
       go_on(b);
+    if (a_.program.cadence.is_delayed && !a_.program.compression.is_secure()) free_codes();
     if (a_.program.secret_losses) add_up(*a_.program.secret_losses);
     for (const auto& [kinds, transfer] : of_metric_) {
       const Assembly::Only only(a_, kinds & kinds_of_passes());
@@ -179,10 +182,24 @@ class Synchronous : public Synchronisation {
     a_.add({.kind = Kind::decode, .phase = Phase::finish, .reads = {losses.message}, .writes = {own}});
   }
 
+  /// What the codes of a bucket lie in is free for the next ones once those before are decoded: that comes
+  /// before the bucket is encoded.
+  void free_codes() {
+    auto& all = a_.program.instructions;
+    for (auto i = begun_.size(); i-- > 0;) {
+      if (!a_.program.buckets[begun_[i]].coding) continue;
+      const auto before = static_cast<std::ptrdiff_t>(all.size());
+      settle(begun_[i]);
+      std::rotate(all.begin() + static_cast<std::ptrdiff_t>(begin_at_[i]), all.begin() + before, all.end());
+    }
+  }
   /// Waits until this rank has what it updates the bucket by, and puts that where it stays; once.
   void settle(BucketId b) {
     if (!settled_.insert(b).second) return;
-    for_each_sum(b, &Sum::used, [](Reduction& sum) { sum.finish(); });
+    for (std::size_t i = 0; i < sums_.size(); ++i) {
+      const Assembly::Only only(a_, sums_[i].used, Assembly::Only::Reach::exactly);
+      of_bucket_[b][i]->finish();
+    }
     const auto& bucket = a_.program.buckets[b];
     if (bucket.kept_gradients)
       a_.add({.kind = Kind::share,
@@ -269,6 +286,7 @@ class Synchronous : public Synchronisation {
   std::vector<InBuffer> updates_;
   base::IdVector<BucketId, std::vector<std::unique_ptr<Reduction>>> of_bucket_;  ///< of each bucket by sum
   std::vector<BucketId> begun_;
+  std::vector<std::size_t> begin_at_;  ///< of those: the number of the instruction
   std::set<BucketId> settled_;
   std::vector<std::pair<StepKinds, std::optional<TransferId>>> of_metric_;
 };

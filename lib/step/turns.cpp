@@ -42,24 +42,29 @@ std::vector<int> Turns::take(int worker) {
   return answered;
 }
 
-bool can_follow(const std::vector<std::vector<int>>& orders, const Servers& servers, int workers,
+bool can_follow(const std::vector<std::vector<LoggedPush>>& orders, const Servers& servers, int workers,
                 std::int64_t steps) {
   std::vector<Turns> turns(orders.size(), Turns(servers, workers, steps));
   std::vector<std::int64_t> pushed(static_cast<std::size_t>(workers), 1);
   std::vector<std::size_t> answers(pushed.size());  // to its last push
+  std::vector<std::vector<std::int64_t>> answered(orders.size(),
+                                                  std::vector<std::int64_t>(pushed.size()));  // after updates
   for (bool goes_on = true; goes_on;) {
     goes_on = false;
     for (std::size_t s = 0; s < orders.size(); ++s) {
       auto& of_server = turns[s];
       const auto taken = static_cast<std::size_t>(of_server.taken());
       if (of_server.is_over() || taken >= orders[s].size()) continue;
-      const int worker = orders[s][taken];
+      const auto [worker, staleness] = orders[s][taken];
       if (worker < 0 || worker >= workers || !of_server.awaits(worker) ||
           of_server.clock_of(worker) >= pushed[static_cast<std::size_t>(worker)])
         continue;
-      for (const int answered : of_server.take(worker))
-        if (const auto w = static_cast<std::size_t>(answered); ++answers[w] == orders.size())
-          ++pushed[w], answers[w] = 0;
+      if (staleness != of_server.taken() - answered[s][static_cast<std::size_t>(worker)]) return false;
+      for (const int to : of_server.take(worker)) {
+        const auto w = static_cast<std::size_t>(to);
+        answered[s][w] = of_server.taken();
+        if (++answers[w] == orders.size()) ++pushed[w], answers[w] = 0;
+      }
       goes_on = true;
     }
   }

@@ -9,7 +9,7 @@ from .style import (BLACK, BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILLI
 PHASES = {
     "load": ("load", YELLOW, None), "forward": ("forward", SKY, None), "backward": ("backward", BLUE, None),
     "update": ("update", GREEN, None), "exposed_transfer": ("waiting: transfer", ORANGE, "////"),
-    "dependency": ("waiting: other stage (bubble)", "#F2F2F2", "...."), "straggler": ("waiting: slower rank", PURPLE, "\\\\\\\\"),
+    "dependency": ("waiting: a message (bubble)", "#F2F2F2", "...."), "straggler": ("waiting: slower rank", PURPLE, "\\\\\\\\"),
     "other": ("other", GREY, None),
 }
 MEMORY = {"parameters": BLUE, "gradients": ORANGE, "optimizer_state": GREEN, "activations": SKY, "communication_buffers": PURPLE, "codec_state": YELLOW}
@@ -48,7 +48,7 @@ def draw_phases(label, run):
            + ", ".join(f"{shown} {seconds_text(mean[shown])}" for shown in largest)
            + f"; waiting makes up {100 * waiting / max(total.sum(), 1e-30):.0f} %.")
     return Picture("phases", "Phases of a step, by rank", figure, alt, "Means without the first steps. Waiting is hatched: "
-                   "for another stage's message, for a slower rank to come to a collective, or while data moves.")
+                   "for a message of another stage, worker or server, for a slower rank to come to a collective, or while data moves.")
 
 
 def draw_memory(label, run):

@@ -176,20 +176,23 @@ def refusals():
     both = {"train.deterministic=true, which takes every step as one rank would": "--train.deterministic=true",
             "sync.compress, whose residuals are of the step": "--sync.compress=int8",
             "compute.backend=cuda, which takes steps that are all alike": "--compute.backend=cuda",
-            "strategy=auto, whose bounds are those of steps that are all alike": "--strategy=auto"}
+            "strategy=auto, whose bounds are those of data ranks and steps that are all alike": "--strategy=auto"}
     for what, key in both.items():
         refused("--sync.local.period=8", key, lines=(local.format(what),))
-        refused("--sync.delay=1", key, lines=(delay.format(what),))
+        if "compress" in key:
+            refused("--sync.delay=1", "--sync.compress=fp16", lines=(delay.format("sync.compress=fp16, whose scale may change before gradients are used"),))
+        else:
+            refused("--sync.delay=1", key, lines=(delay.format(what),))
     # All at once.
     at_once = list(both.items())[:2]
     refused("--sync.local.period=8", "--sync.delay=1", "--sync.split=state", *(key for _, key in at_once),
             lines=[local.format(what) for what in ("sync.delay, which is of gradients that all ranks add up", "sync.split, whose ranks update shares", *(what for what, _ in at_once))])
-    refused("--sync.delay=1", "--sync.split=parameter", *(key for _, key in at_once),
-            lines=[delay.format(what) for what in ("sync.split=parameter, which gathers before use", *(what for what, _ in at_once))])
+    refused("--sync.delay=1", "--sync.split=parameter", "--train.deterministic=true",
+            lines=[delay.format(what) for what in ("sync.split=parameter, which gathers before use", at_once[0][0])])
     refused("--sync.local.period=8", file=f"--config={source}/inputs/runs/digits_cnn_batchnorm.ini",
             lines=(local.format("batchnorm1, whose statistics are of all data ranks: 'frozen' on its line uses running ones"),))
     # What is not.
-    for keys in (("--sync.delay=1", "--sync.split=gradient"), ("--sync.delay=1", "--train.clip-norm=1", "--sync.split=state"), ("--sync.local.period=8", "--train.clip-norm=1")):
+    for keys in (("--sync.delay=1", "--sync.split=gradient"), ("--sync.delay=1", "--sync.compress=sign"), ("--sync.delay=1", "--train.clip-norm=1", "--sync.split=state"), ("--sync.local.period=8", "--train.clip-norm=1")):
         run(*common, *keys, "--dry-run")
     run(*common, "--sync.delay=1", "--grid.pipeline=2", "--dry-run", ranks=4)
     run(*common, "--sync.local.period=8", "--grid.tensor=2", "--dry-run", ranks=4)

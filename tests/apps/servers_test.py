@@ -101,7 +101,7 @@ def what_is_trained(folder):
     result = jobs.run([compare, folder / "first.h5", folder / "again.h5", "--no-gate"])
     assert result.returncode == 0 and "server.replay" in result.stdout + result.stderr, result
     # What cannot be followed is refused before anything is sent.
-    for keys, ranks in ((("--server.bound=0",), 5), ((), 4), (("--train.steps=9",), 5)):
+    for keys, ranks in ((("--server.bound=0",), 5), ((), 4), (("--train.steps=9",), 5), (("--checkpoint.every=2",), 5), (("--server.synchronous-steps=2",), 5)):
         given = [key for key in freely if not any(key.split("=")[0] == other.split("=")[0] for other in keys)]
         result = jobs.run([mpiexec, "-n", ranks, train, *given, *keys, f"--server.replay={folder}/first.h5", f"--output={folder}/never.h5"])
         assert result.returncode == 2 and "server.replay = " in result.stderr and "cannot be followed from step " in result.stderr, (keys, result)
@@ -161,7 +161,9 @@ def refusals():
     refused("--server.count=2", "--train.optimizer=lamb", "--train.momentum=0",
             lines=("server.count = 2: excludes train.optimizer=lamb, which takes norms of whole tensors; the nearest is 1",))
     refused("--server.count=1", "--strategy=auto",
-            lines=("server.count = 1: excludes strategy=auto, whose bounds are those of steps that are all alike; the nearest is 0",))
+            lines=("server.count = 1: excludes strategy=auto, whose bounds are those of data ranks and steps that are all alike; the nearest is 0",))
+    for keys in ((), ("--server.count=1",)):
+        refused("--server.replay=none.h5", *keys, lines=("server.replay = none.h5: is the order of asynchronous servers: it needs server.count and server.bound",))
 
 
 with tempfile.TemporaryDirectory() as folder:

@@ -80,6 +80,34 @@ TEST(DelayedUpdates, AreTheRecurrence) {
     expect_delayed(nets[d.net], d, *backend);
 }
 
+/// Codes that leave nothing out: what the others sent is added in the order of ranks, as windows add.
+TEST(DelayedUpdates, AreThoseOfWholeGradientsByCodesOfAll) {
+  const auto backend = kernels::make_cpu_backend(1);
+  const auto nets = cases();
+  for (const auto net : some_of(plain_nets()))
+    for (const auto codec : {kernels::Codec::topk, kernels::Codec::powersgd}) {
+      Decomposition d{.net = net,
+                      .grid = {.data = world().size()},
+                      .schedule = step::Schedule::one_f_one_b,
+                      .microbatches = 1,
+                      .placing = Placing::cheapest,
+                      .cadence = {.is_delayed = true}};
+      const auto trained = [&](const step::Compression& compression) {
+        auto options = options_for(nets[net], d);
+        options.split.compression = compression;
+        options.split.algorithm = collective::Algorithm::window;
+        auto training = training_of(nets[net].model, options, *backend, world(), nets[net].data);
+        training.run({});
+        EXPECT_TRUE(replicas_are_identical(training)) << to_string(d);
+        return training.gather_parameters(state::Receivers::all);
+      };
+      const auto whole = trained({}), coded = trained({.codec = codec, .ratio = 1, .rank = 1000});
+      EXPECT_TRUE(
+          std::ranges::equal(whole, coded, {}, &state::LogicalTensor::values, &state::LogicalTensor::values))
+          << to_string(d) << " by " << to_string(codec);
+    }
+}
+
 /// Each data rank by itself; what it has of a batch as the program cuts it.
 void expect_local(const Case& c, const Decomposition& d, kernels::Backend& backend) {
   const auto options = trial_of(c, d);
@@ -264,6 +292,14 @@ std::vector<step::Cadence> cadences() {
   return all;
 }
 
+/// Codes under way when a checkpoint is written; and each rank's residuals.
+std::vector<step::Compression> delayed_codecs() {
+  std::vector<step::Compression> all;
+  for (const auto codec : codecs)
+    if (codec != kernels::Codec::fp16) all.push_back(compressed(codec));
+  return all;
+}
+
 Decomposition of_cadence(const step::Cadence& cadence, std::size_t net, OptimizerRule rule) {
   return {.net = net,
           .grid = {.data = world().size()},
@@ -290,6 +326,20 @@ TEST(StepsThatDiffer, GoOnFromACheckpointBitByBit) {
       const auto halves = train_from(nets[1], d, *backend, 20, folder.path(), {});
       EXPECT_TRUE(equal(whole, halves)) << to_string(d);
     }
+}
+
+TEST(DelayedUpdates, GoOnFromACheckpointWithTheirCodes) {
+  const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
+  const auto nets = cases();
+  for (const auto& compression : delayed_codecs()) {
+    auto d = of_cadence({.is_delayed = true}, 1, OptimizerRule::sgd);
+    d.compression = compression;
+    const SharedFolder folder;
+    const auto whole = train_from(nets[1], d, *backend, 20, {}, {});
+    train_from(nets[1], d, *backend, 20, {}, folder.path(), false);
+    ASSERT_FALSE(results::list_checkpoints(folder.path()).empty()) << to_string(d);
+    EXPECT_TRUE(equal(whole, train_from(nets[1], d, *backend, 20, folder.path(), {}))) << to_string(d);
+  }
 }
 
 /// What a checkpoint holds of another optimizer, or of other states, is left; what it has of the same is

@@ -196,6 +196,8 @@ inline std::vector<Decomposition> with_cadences_in_turn(std::vector<Decompositio
     d.compression = {};
     if (number % 2 == 0) {
       d.cadence.is_delayed = true;
+      if (d.split == step::Split::none || d.grid.tensor == 1)
+        d.compression = compressed(number % 4 == 0 ? kernels::Codec::int8 : kernels::Codec::sign);
       if (d.split == step::Split::parameter) d.split = step::Split::state;
     } else if (d.grid.data > 1 && !nets[d.net].model.takes_statistics()) {
       d.split = step::Split::none;

@@ -320,35 +320,33 @@ TEST(Servers, SendWhatTheFormulaSays) {
   EXPECT_EQ(held, n) << "servers share all parameters";
 }
 
-/// Stopped where all have the same parameters; nothing of the servers' states, or of how many updates these
-/// have had, is lost.
+/// From where all have the same parameters; nothing of the servers' states, or of how many updates these have
+/// had, is lost.
 TEST(Servers, GoOnFromACheckpointBitByBit) {
   const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
   const auto c = cases()[1];
-  for (const auto& servers : {Servers{.count = 1}, asynchronous(counts().back())[2]}) {
+  const auto several = asynchronous(counts().back());
+  for (const auto& servers : {Servers{.count = 1}, several[1], several[2]}) {
     const auto d = with_servers(1, servers, OptimizerRule::adam);
     auto options = trial_of(c, d);
     options.checkpoint.every = 5;
     const SharedFolder shared;
-    const auto folder = shared.path() / "stopped";
+    const auto half = shared.path() / "half";
     options.checkpoint.dir = shared.path() / "whole";
     const auto whole = serve(c, options, *backend);
     options.replay = whole.pushes;
-    options.checkpoint.dir = folder;
-    std::int64_t asked = 0;
-    options.interrupted = [&asked] { return ++asked > 0; };
-    {
-      auto training = training_of(c.model, options, *backend, world(), c.data);
-      ASSERT_EQ(training.run({}), run::Outcome::interrupted);
-    }
-    options.interrupted = {};
+    options.checkpoint.dir = half;
+    options.steps = 10;
+    serve(c, options, *backend);
+    ASSERT_EQ(results::list_checkpoints(half).front(), 10);
+    const auto at = results::checkpoint_folder(half, 10);
+    const auto manifest = results::read_manifest(at);
+    const auto more = servers.is_asynchronous ? world().size() - servers.count - 1 : 0;
+    EXPECT_EQ(manifest.first_update, -(10 - servers.synchronous_steps) * more) << "updates beyond one a step";
     options.checkpoint.dir = shared.path() / "rest";
-    const auto steps = results::list_checkpoints(folder);
-    ASSERT_FALSE(steps.empty());
-    EXPECT_LT(steps.front(), 20);
-    const auto at = results::checkpoint_folder(folder, steps.front());
+    options.steps = 20;
     auto training = training_of(c.model, options, *backend, world(), c.data);
-    training.restore(at, results::read_manifest(at), {});
+    training.restore(at, manifest, {});
     EXPECT_EQ(training.run({}), run::Outcome::complete);
     const auto halves = training.gather_parameters(state::Receivers::all);
     for (std::size_t i = 0; i < whole.parameters.size(); ++i)
@@ -356,7 +354,7 @@ TEST(Servers, GoOnFromACheckpointBitByBit) {
     // On another grid: all ranks work.
     auto without = options_for(c, topology::GridExtent{.data = world().size()}, OptimizerRule::adam);
     auto others = training_of(c.model, without, *backend, world(), c.data);
-    others.restore(at, results::read_manifest(at), {});
+    others.restore(at, manifest, {});
     EXPECT_EQ(others.run({}), run::Outcome::complete);
     EXPECT_TRUE(replicas_are_identical(others));
   }
@@ -376,16 +374,22 @@ TEST(Servers, EndOnAllRanksWhereOneIsNotFinite) {
   }
 }
 
-/// Each of two servers waits for the worker that waits for the other one.
+/// Each of two servers waits for the worker that waits for the other one; workers would be answered sooner.
 TEST(Turns, CannotFollowEveryOrder) {
   const Servers none{.count = 2, .is_asynchronous = true},
       all{.count = 2, .is_asynchronous = true, .bound = 0};
-  EXPECT_TRUE(can_follow({{0, 1, 0, 1}, {1, 0, 1, 0}}, none, 2, 2));
-  EXPECT_FALSE(can_follow({{0, 0, 1, 1}, {1, 1, 0, 0}}, none, 2, 2));
-  EXPECT_TRUE(can_follow({{0, 0, 1, 1}, {0, 0, 1, 1}}, none, 2, 2));
-  EXPECT_FALSE(can_follow({{0, 0, 1, 1}, {0, 0, 1, 1}}, all, 2, 2));
-  EXPECT_FALSE(can_follow({{0, 1, 0, 1}, {0, 1, 0, 7}}, none, 2, 2));
-  EXPECT_FALSE(can_follow({{0, 1, 0, 1}, {0, 1}}, none, 2, 2));
+  using Log = std::vector<step::LoggedPush>;
+  const Log turns{{0, 0}, {1, 1}, {0, 1}, {1, 1}}, others{{1, 0}, {0, 1}, {1, 1}, {0, 1}},
+      first{{0, 0}, {0, 0}, {1, 2}, {1, 0}}, second{{1, 0}, {1, 0}, {0, 2}, {0, 0}},
+      together{{0, 0}, {1, 1}, {0, 0}, {1, 1}};
+  EXPECT_TRUE(can_follow({turns, others}, none, 2, 2));
+  EXPECT_FALSE(can_follow({first, second}, none, 2, 2));
+  EXPECT_TRUE(can_follow({first, first}, none, 2, 2));
+  EXPECT_FALSE(can_follow({first, first}, all, 2, 2));
+  EXPECT_TRUE(can_follow({together, together}, all, 2, 2));
+  EXPECT_FALSE(can_follow({together, together}, none, 2, 2));
+  EXPECT_FALSE(can_follow({turns, Log{{0, 0}, {1, 1}, {0, 1}, {7, 1}}}, none, 2, 2));
+  EXPECT_FALSE(can_follow({turns, Log{{0, 0}, {1, 1}}}, none, 2, 2));
 }
 
 }  // namespace

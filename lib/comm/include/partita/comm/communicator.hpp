@@ -54,8 +54,8 @@ class Collective {
   virtual bool test() = 0;
   /// Until complete, progressing everything that was started. The time is booked as exposed.
   virtual void wait() = 0;
-  /// Until `done`, which ends when this run does, if not before: to others this rank waits for it. Books
-  /// nothing.
+  /// Until `done`, which ends when this run does, if not before: to others this rank waits for it. `wait`
+  /// books the time with its own.
   virtual void wait_until(const std::function<bool()>& done) = 0;
   /// On a virtual clock the rank's comes to when the last run was over, without a wait for it.
   virtual void catch_up() = 0;

@@ -64,7 +64,7 @@ struct StepSpans {
   double load = 0, forward = 0, backward = 0, update = 0, other = 0;
   double encode = 0, decode = 0;  ///< of `other`: codes of gradients
   double progress = 0;            ///< moving transfers on between kernels
-  double awaiting = 0;            ///< of a server: for the next push
+  double awaiting = 0;            ///< of an asynchronous server: in its turns, and for the next push
   base::IdVector<step::TransferId, TransferTimes> transfers;
 };
 
@@ -249,7 +249,8 @@ class Executor {
   const step::Instruction* last_loss_ = nullptr;
   kernels::Bytes activation_bytes_{}, live_{}, peak_live_{};
   memory::DeviceBuffer activations_, workspace_, no_bias_, messages_;
-  std::unique_ptr<SecureSums> secure_sums_;  ///< null where sums are in the open
+  base::IdVector<step::SlotId, char> is_sent_;  ///< codes of gradients, in this launch
+  std::unique_ptr<SecureSums> secure_sums_;     ///< null where sums are in the open
   std::int64_t lost_steps_ = 0;
   std::list<memory::DeviceBuffer> more_activations_;  ///< of batches that need more than the arena
   memory::PinnedBuffer nan_, image_;

@@ -24,7 +24,7 @@ results::RunRecord begin_record(const Job&, kernels::Backend&, int threads);
 std::string gradient_algorithms(const std::vector<results::ReductionRow>&, kernels::Codec);
 
 /// Whether all data ranks have the same parameters behind a step; nothing where they always have.
-std::optional<bool> is_synchronised(const step::Cadence&, step::StepKind);
+std::optional<bool> is_synchronised(const step::Cadence&, bool ends_stretch);
 
 /// A row of `/timeline`; its seconds count from `origin`, its flow is the span's.
 results::TimelineRow timeline_row(const run::TimelineSpan&, const step::Program&, const model::ModelSpec&,

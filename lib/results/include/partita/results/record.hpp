@@ -116,7 +116,7 @@ struct StepRow {
   double seconds = 0;  ///< of the slowest rank
   double learning_rate = 0;
   std::optional<double> gradient_norm = {};  ///< before it was clipped, where it is
-  /// Of runs with local steps: whether all data ranks had the same parameters behind it.
+  /// Of runs with local or asynchronous steps: whether all data ranks had the same parameters behind it.
   std::optional<bool> is_synchronised = {};
   std::span<const PhaseSeconds> phases;  ///< by rank
   std::span<const double> rank_seconds;  ///< by rank
@@ -127,7 +127,7 @@ struct Steps {
   std::int64_t ranks = 1;
   std::vector<double> loss, seconds, learning_rate;
   std::vector<double> gradient_norm;       ///< empty where gradients are not clipped
-  std::vector<std::int64_t> synchronised;  ///< 0 or 1; empty where no step is local
+  std::vector<std::int64_t> synchronised;  ///< 0 or 1; empty where all would be 1
   std::vector<std::int64_t> samples;
   std::vector<double> rank_seconds;
   std::array<std::vector<double>, phase_count> phase;
@@ -135,6 +135,14 @@ struct Steps {
   [[nodiscard]] std::size_t count() const { return seconds.size(); }
   /// The row's spans have `ranks` elements each.
   void append(const StepRow&);
+  /// Steps that follow each other until all data ranks have the same parameters; their seconds are those of
+  /// the rank that took longest for all of them.
+  struct Stretch {
+    double seconds = 0;
+    std::int64_t steps = 0, samples = 0;
+  };
+  /// Those of the steps from `first` on; what comes behind the last that ends is left out, unless none does.
+  [[nodiscard]] std::vector<Stretch> stretches(std::size_t first) const;
   [[nodiscard]] double at(Phase p, std::size_t step, std::size_t rank) const {
     return phase[static_cast<std::size_t>(p)][step * static_cast<std::size_t>(ranks) + rank];
   }

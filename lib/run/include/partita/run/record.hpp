@@ -26,6 +26,7 @@ struct GatheredStep {
   double loss = 0, seconds = 0, learning_rate = 0;  ///< seconds: of the slowest rank
   std::optional<double> gradient_norm;              ///< before it was clipped, where it is
   step::StepKind kind = step::StepKind::synchronous;
+  bool ends_stretch = true;  ///< all data ranks have the same parameters behind it
   std::int64_t samples = 0;
   std::vector<double> rank_seconds;
   std::vector<PhaseSeconds> phases;

@@ -50,6 +50,7 @@ struct TrainingOptions {
 /// One step as this rank saw it; samples are the whole batch's.
 struct StepRow {
   step::StepKind kind = step::StepKind::synchronous;
+  bool ends_stretch = true;  ///< all data ranks have the same parameters behind it
   double loss = 0;  ///< mean over the global batch; of a local step over what this data rank has of it
   std::int64_t samples = 0;
   double seconds = 0;

@@ -341,7 +341,7 @@ struct Program {
   Elements residual_count{}, basis_count{};  ///< of the vectors of their slots
   Elements outer_count{};                    ///< of anchors, and of velocities of outer steps
   std::optional<SlotId> loss_scale_slot = {};
-  Elements message_count{};  ///< of the vector of messages that steps leave to those behind them
+  Bytes message_bytes{};  ///< of messages that steps leave to those behind them
   /// Copies of all gradients. In the deterministic mode every micro-batch is a grain whose gradient is
   /// written alone and then added up in one binary tree, of which a stack holds the open branches. Where
   /// updates are delayed, steps take turns with two. Else 1.

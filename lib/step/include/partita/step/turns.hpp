@@ -48,8 +48,16 @@ class Turns {
   int last_;
 };
 
+/// A push as a log has it.
+struct LoggedPush {
+  int worker = 0;
+  std::int64_t staleness = 0;  ///< the server's updates since it answered this worker, or since all began
+};
+
 /// Whether workers that push once a step, and go on when all servers have answered, can make each server take
-/// pushes in this order: of each the workers, one after the other.
-bool can_follow(const std::vector<std::vector<int>>& orders, const Servers&, int workers, std::int64_t steps);
+/// pushes in this order, of just this staleness: then whoever follows it is answered as the log's workers
+/// were.
+bool can_follow(const std::vector<std::vector<LoggedPush>>& orders, const Servers&, int workers,
+                std::int64_t steps);
 
 }  // namespace partita::step
