@@ -23,12 +23,11 @@ void check_servers(const RunOptions& options, std::vector<base::Violation>& viol
   if (server.count == 0) return;
   const auto refuse = [&](bool is_so, const std::string& what, const std::string& nearest = "0") {
     if (is_so)
-      violations.push_back(
-          {"server.count", std::to_string(server.count), what + "; the nearest is " + nearest});
+      violations.push_back({"server.count", number(server.count), what + "; the nearest is " + nearest});
   };
   refuse(server.count >= options.grid.data,
-         "leaves no worker among the " + std::to_string(options.grid.data) + " data ranks",
-         std::to_string(options.grid.data - 1));
+         "leaves no worker among the " + number(options.grid.data) + " data ranks",
+         number(options.grid.data - 1));
   refuse(options.grid.pipeline > 1,
          "excludes grid.pipeline above 1: stages would have parameters of different steps");
   refuse(options.grid.tensor > 1,
@@ -48,7 +47,7 @@ void check_servers(const RunOptions& options, std::vector<base::Violation>& viol
   refuse(rule.takes_norms && server.count > 1,
          "excludes train.optimizer=" + std::string(rule.name) + ", which takes norms of whole tensors", "1");
   if (!server.is_asynchronous) return;
-  const auto bound = server.bound ? std::to_string(*server.bound) : "none";
+  const auto bound = server.bound ? number(*server.bound) : "none";
   const auto refuse_asynchronous = [&](bool is_so, const std::string& what) {
     if (is_so) violations.push_back({"server.bound", bound, what + "; the nearest is synchronous"});
   };

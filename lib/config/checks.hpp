@@ -1,13 +1,18 @@
 /// What a training refuses, question by question.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "partita/config/options.hpp"
 
 namespace partita::config {
 
-/// Parameter servers beside what else is asked for.
+inline std::string number(std::int64_t n) { return std::to_string(n); }
+
+/// How data ranks synchronise, beside what else is asked for.
+void check_synchronisation(const RunOptions&, const plan::Request&, std::vector<base::Violation>&);
+/// The part of it that is about parameter servers.
 void check_servers(const RunOptions&, std::vector<base::Violation>&);
 
 }  // namespace partita::config
