@@ -134,9 +134,9 @@ void check_weights(const RunOptions& options, std::vector<Violation>& violations
   };
   const auto count = std::ssize(options.weights),
              workers = std::int64_t{options.grid.data} - options.server.count;
-  refuse(!options.measures_weights && count != workers, "are " + number(count) +
-                                                            ", but the data ranks that take samples are " +
-                                                            number(workers) + "; give one for each");
+  const std::string who = options.server.count > 0 ? "data ranks that take samples" : "data ranks";
+  refuse(!options.measures_weights && count != workers,
+         "are " + number(count) + ", but the " + who + " are " + number(workers) + "; give one for each");
   refuse(options.measures_weights && options.server.count > 0,
          "excludes server.count, whose workers take even shares; the nearest is without it");
   refuse(options.train.deterministic,

@@ -46,7 +46,7 @@ def messages(file):
 
 
 def bytes_and_memory(folder):
-    for ranks, servers, bound, first in ((2, 1, "synchronous", 0), (5, 3, "none", 0), (4, 2, "1", 3)):
+    for ranks, servers, bound, first in ((2, 1, "synchronous", 0), (5, 3, "1", 3)):
         keys = (*common, f"--server.count={servers}", f"--server.bound={bound}", f"--server.synchronous-steps={first}")
         workers, alone = ranks - servers, 0 if bound == "synchronous" else steps - first
         run(*keys, f"--output={folder}/measured.h5", "--overwrite", ranks=ranks)

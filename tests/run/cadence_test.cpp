@@ -52,7 +52,7 @@ std::vector<topology::GridExtent> grids() {
 /// All of them on two ranks; on more of them, which one core runs in turn, some.
 template <class T>
 std::vector<T> some_of(std::vector<T> all) {
-  const std::size_t one_in = std::getenv("PARTITA_EVERY_CASE") || world().size() == 2 ? 1 : 4;
+  const std::size_t one_in = std::getenv("PARTITA_EVERY_CASE") || world().size() == 2 ? 1 : 8;
   std::vector<T> some;
   for (std::size_t i = 0; i < all.size(); i += one_in)
     some.push_back(std::move(all[i]));
