@@ -126,6 +126,7 @@ Checkpointer::Copied Checkpointer::copy_state() {
     return target;
   };
   names_ = parameters_.stored_names();
+  first_update_ = parameters_.first_update();
   Copied copied;
   auto& blocks = copied.owned;
   const auto described = blocks_of(pieces, model_, world_.rank());
@@ -223,7 +224,7 @@ results::Manifest Checkpointer::manifest(const results::TrainingProgress& progre
   auto manifest = options_.describe();
   manifest.type = parameters_.weights().type();
   manifest.states = names_;
-  manifest.first_update = parameters_.first_update();
+  manifest.first_update = first_update_;
   manifest.progress = progress;
   manifest.loss_scale = loss_scale_[0], manifest.loss_scale_steps = loss_scale_[1];
   for (std::size_t r = 0; r < receipts_.size(); ++r) {

@@ -23,6 +23,7 @@ ways = {"shares of states": ["--sync.split=state"], "shares of gradients": ["--s
         **{codec: [f"--sync.compress={codec}"] for codec in ("fp16", "int8", "sign", "topk", "powersgd")},
         "bf16 with residuals": ["--sync.compress=bf16", "--sync.error-feedback=on"], "shares by int8": ["--sync.compress=int8", "--sync.split=parameter"],
         "delay": ["--sync.delay=1"], "local kept": ["--sync.local.period=3"], "local": ["--sync.local.period=3", "--sync.local.states=average"],
+        "local reset": ["--sync.local.period=3", "--sync.local.states=reset"],
         "local outer": ["--sync.local.period=3", "--sync.local.states=average", "--sync.local.outer-rate=0.7", "--sync.local.outer-momentum=0.9"],
         "servers": ["--server.count=2"], "asynchronous servers": ["--server.count=1", "--server.bound=2", "--server.synchronous-steps=20"]}
 ranks_of = {"servers": 4, "asynchronous servers": 4}  # else 2

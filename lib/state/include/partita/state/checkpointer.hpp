@@ -74,6 +74,7 @@ class Checkpointer {
   CheckpointOptions options_;
   std::vector<std::vector<step::Piece>> owned_;  ///< by rank
   step::Carried carried_;
+  std::int64_t first_update_ = 0;       ///< of the state that is written: training moves it meanwhile
   std::array<double, 2> loss_scale_{};  ///< of the state that is written
   std::vector<std::string> names_;      ///< of what is written besides weights
   memory::HostBuffer copy_;
