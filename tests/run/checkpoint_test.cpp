@@ -193,6 +193,36 @@ TEST(Restart, WhatTheCheckpointLacksOfAnOptimizerBeginsAnew) {
   }
 }
 
+/// Written beside the steps that follow, it is of the step at which it was begun.
+TEST(Checkpointer, WritesWhatWasThereWhenItBegan) {
+  const auto backend = kernels::make_reference_backend(kernels::DataType::float64);
+  const auto c = cases()[1];
+  const Decomposition d{1, {.data = world().size()}, step::Schedule::one_f_one_b,
+                        1, Placing::cheapest,        OptimizerRule::adam};
+  const auto model = placed(c.model, d.placing);
+  const auto options = options_for(c, d);
+  std::vector<base::Violation> violations;
+  const auto plan = plan::choose(model, options.split, machine::Machine::shipped(), violations);
+  ASSERT_TRUE(violations.empty());
+  const step::Roles roles(plan.grid, [&](const topology::Coordinate& role) {
+    return step::build_training_program(model, plan, role,
+                                        {.type = backend->type(), .layout = backend->image_layout()});
+  });
+  const auto program = step::build_training_program(
+      model, plan, {.data = world().rank()}, {.type = backend->type(), .layout = backend->image_layout()});
+  state::Parameters parameters(program, backend->device(), world(), options.optimizer);
+  parameters.initialize(program, model, options.initializer, options.seed);
+  const SharedFolder folder;
+  state::Checkpointer checkpointer(world(), model, parameters, {.dir = folder.path(), .every = 1},
+                                   step::owned_pieces(roles), step::carried_by(roles));
+  parameters.set_first_update(-3);
+  checkpointer.begin({.step = 5}, {});
+  ASSERT_TRUE(checkpointer.is_writing());
+  parameters.set_first_update(-7);
+  EXPECT_EQ(checkpointer.finish(), 5);
+  EXPECT_EQ(results::read_manifest(results::checkpoint_folder(folder.path(), 5)).first_update, -3);
+}
+
 /// The shards of any grid hold every element once, as the manifest says.
 TEST(Shards, EveryElementOfTheModelHasOneOwner) {
   for (std::size_t net = 0; net < cases().size(); ++net)
