@@ -77,13 +77,10 @@ int nearest_power_of_two(int n) {
 
 void check_deterministic(const RunOptions& options, std::vector<Violation>& violations) {
   const int grains = options.train.grains, data = options.grid.data;
-  const auto& layers = options.model.layers;
-  if (const auto first = std::find_if(layers.begin(), layers.end(),
-                                      [](const auto& layer) { return layer.takes_statistics(); });
-      first != layers.end())
+  if (const auto layer = layer_with_statistics(options.model); !layer.empty())
     violations.push_back(
         {"train.deterministic", "true",
-         "excludes " + first->name +
+         "excludes " + layer +
              ", whose statistics are of a micro-batch, another one on each grid; the nearest is false, or "
              "'frozen' on its line: then it uses running ones"});
   if (options.grid.tensor > 1)

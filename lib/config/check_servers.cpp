@@ -1,19 +1,9 @@
 /// Servers hold the only copy of shares of whole parameters, and update them by sums of plain gradients.
-#include <algorithm>
 #include <string>
 
 #include "checks.hpp"
 
 namespace partita::config {
-namespace {
-
-/// The first layer whose statistics are of all data ranks.
-std::string layer_with_statistics(const model::ModelSpec& model) {
-  const auto layer = std::ranges::find_if(model.layers, [](const auto& l) { return l.takes_statistics(); });
-  return layer == model.layers.end() ? "" : layer->name;
-}
-
-}  // namespace
 
 void check_servers(const RunOptions& options, std::vector<base::Violation>& violations) {
   const auto& server = options.server;

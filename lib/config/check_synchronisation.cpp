@@ -42,6 +42,11 @@ base::Violation about_secure(const std::string& excluded) {
           "excludes " + excluded + ", which also tries fewer than 3 data ranks; the nearest is false"};
 }
 
+std::string layer_with_statistics(const model::ModelSpec& model) {
+  const auto layer = std::ranges::find_if(model.layers, [](const auto& l) { return l.takes_statistics(); });
+  return layer == model.layers.end() ? "" : layer->name;
+}
+
 namespace {
 
 /// The largest rank of factors that makes a tensor of the model smaller; 0: none does.
@@ -110,11 +115,10 @@ void check_secure(const RunOptions& options, const plan::Request& request,
          "excludes sync.local.period, whose averages are of parameters; the nearest is false");
   refuse(options.backend == Backend::cuda,
          "needs compute.backend=cpu or reference, which have fixed point; on cuda the nearest is false");
-  const auto statistics =
-      std::ranges::find_if(options.model.layers, [](const auto& l) { return l.takes_statistics(); });
+  const auto layer = layer_with_statistics(options.model);
   refuse(
-      statistics != options.model.layers.end(),
-      "excludes " + (statistics != options.model.layers.end() ? statistics->name : "") +
+      !layer.empty(),
+      "excludes " + layer +
           ", whose statistics data ranks add up in the open; the nearest is false, or 'frozen' on its line: "
           "then it uses running ones");
   const auto tensor = static_cast<std::int64_t>(request.grid.tensor);
@@ -163,11 +167,9 @@ void check_cadence(const RunOptions& options, const plan::Request& request,
   refuse(!is_local && request.split == step::Split::parameter,
          "sync.split=parameter, which gathers before use");
   refuse(options.backend == Backend::cuda, "compute.backend=cuda, which takes steps that are all alike");
-  const auto statistics =
-      std::ranges::find_if(options.model.layers, [](const auto& l) { return l.takes_statistics(); });
-  refuse(is_local && statistics != options.model.layers.end(),
-         (statistics != options.model.layers.end() ? statistics->name : "") +
-             ", whose statistics are of all data ranks: 'frozen' on its line uses running ones");
+  const auto layer = layer_with_statistics(options.model);
+  refuse(is_local && !layer.empty(),
+         layer + ", whose statistics are of all data ranks: 'frozen' on its line uses running ones");
 }
 
 /// In the deterministic mode sums are those of whole tensors, which no rank has the gradients of.

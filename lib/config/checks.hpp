@@ -10,6 +10,9 @@ namespace partita::config {
 
 inline std::string number(std::int64_t n) { return std::to_string(n); }
 
+/// The first layer whose statistics are of all data ranks; empty: none.
+std::string layer_with_statistics(const model::ModelSpec&);
+
 /// How data ranks synchronise, beside what else is asked for.
 void check_synchronisation(const RunOptions&, const plan::Request&, std::vector<base::Violation>&);
 /// The part of it that is about parameter servers.

@@ -63,8 +63,7 @@ void read_replay(Input& input) {
   if (const auto step = first_not_followed(input); step >= 0)
     refuse("cannot be followed from step " + std::to_string(step) +
            " on: its run had other workers, servers or steps, or another server.bound, "
-           "server.synchronous-steps or "
-           "checkpoint.every");
+           "server.synchronous-steps or checkpoint.every");
 }
 
 }  // namespace partita::job
