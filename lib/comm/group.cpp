@@ -114,6 +114,7 @@ std::vector<Group::Failure> Group::run(const std::function<void(Communicator& wo
   runtime->ledger.show_activity_in(runtime->watch->activity());
   runtime->node_cores = state_->shared->runtime->node_cores;
   runtime->polls_before_yield = state_->shared->runtime->polls_before_yield;
+  runtime->shares_cores = state_->shared->runtime->shares_cores;
   runtime->containment = std::make_unique<Containment>(state_->notices.get());
   auto& containment = *runtime->containment;
   Ending ending;

@@ -33,6 +33,7 @@ struct Runtime {
   std::vector<Progressing*> active;
   int planned = 0;  ///< living plans: the most that can be under way
   int polls_before_yield = 0, node_cores = 1;
+  bool shares_cores = false;                 ///< this host has more ranks of the job than cores
   std::unique_ptr<Containment> containment;  ///< null: a failure on one rank ends MPI's job
   std::optional<VirtualClock> clock;         ///< in place of this host's
 
@@ -75,7 +76,8 @@ struct Communicator::State {
   CommunicatorHandle communicator, node;
   int rank = 0, size = 1, local_rank = 0, local_size = 1;
   topology::Axis axis = topology::Axis::world;
-  std::vector<int> node_of;     ///< by rank
+  std::vector<int> host_of;     ///< by rank
+  std::vector<int> node_of;     ///< by rank: an imitated node, or the host
   std::vector<int> world_rank;  ///< by rank
   std::vector<int> job_rank;    ///< by rank, in the communicator of the whole job
   int job_size = 1;
@@ -104,6 +106,8 @@ struct Communicator::State {
                      std::uint8_t operation = static_cast<std::uint8_t>(collective::Operation::barrier));
   /// A communicator of the same ranks for another job.
   [[nodiscard]] std::shared_ptr<State> with(std::shared_ptr<Runtime>);
+  /// Until a collective of MPI's on all ranks is complete, shown as a barrier.
+  void wait_for_ranks(MPI_Request& request);
   /// Until all ranks are here: what blocks inside MPI, out of the watchdog's reach, is called together.
   void meet();
   [[nodiscard]] int take_tag() { return next_tag = (next_tag + 1) % 32000; }

@@ -49,16 +49,20 @@ Watch::~Watch() {
   show(mine_->state, Block::ended);
 }
 
-void Watch::share(MPI_Comm node, std::span<const int> ranks) {
+void Watch::share(MPI_Comm node, std::span<const int> ranks,
+                  const std::function<void(MPI_Request&)>& wait_for) {
   if (is_shared_ || size_ == 1) return;
   is_shared_ = true;
   int me = 0;
   check(MPI_Comm_rank(node, &me), "MPI_Comm_rank");
   std::array<char, 80> name{};
   if (me == 0) shared_.create(ranks.size()).copy(name.data(), name.size() - 1);
-  check(MPI_Bcast(name.data(), static_cast<int>(name.size()), MPI_CHAR, 0, node), "MPI_Bcast");
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Ibcast(name.data(), static_cast<int>(name.size()), MPI_CHAR, 0, node, &request), "MPI_Ibcast");
+  wait_for(request);
   int good = me == 0 ? name[0] != 0 : shared_.open(name.data(), ranks.size());
-  check(MPI_Allreduce(MPI_IN_PLACE, &good, 1, MPI_INT, MPI_MIN, node), "MPI_Allreduce");
+  check(MPI_Iallreduce(MPI_IN_PLACE, &good, 1, MPI_INT, MPI_MIN, node, &request), "MPI_Iallreduce");
+  wait_for(request);
   if (me == 0) SharedBlocks::remove_name(name.data());
   if (good == 0) return;
   Block* const place = shared_.blocks() + me;
@@ -103,13 +107,17 @@ GroupId Watch::add_group_of(std::uint32_t key) {
 void Watch::remove_group(const GroupId& group) { taken_[group.id] = false; }
 
 void Watch::barrier(MPI_Comm communicator, GroupId& group, std::uint8_t operation, topology::Axis axis) {
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Ibarrier(communicator, &request), "MPI_Ibarrier");
+  wait(request, group, operation, axis);
+}
+
+void Watch::wait(MPI_Request& request, GroupId& group, std::uint8_t operation, topology::Axis axis) {
   Shown shown{.group = group.id,
               .operation = operation,
               .axis = static_cast<std::uint8_t>(axis),
               .purpose = static_cast<std::uint8_t>(collective::Purpose::control)};
   started(group, shown);
-  MPI_Request request = MPI_REQUEST_NULL;
-  check(MPI_Ibarrier(communicator, &request), "MPI_Ibarrier");
   waits(shown);
   WaitClock clock;
   for (int complete = 0;;) {

@@ -10,6 +10,7 @@
 
 #include <bitset>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -42,8 +43,8 @@ class Watch {
   [[nodiscard]] std::uint64_t* activity() const { return &mine_->activity; }
 
   /// Puts this rank's block where the ranks of `node` see it, once in the life of the process. Collective
-  /// over `node`; `ranks` are theirs in the world.
-  void share(MPI_Comm node, std::span<const int> ranks);
+  /// over `node`; `ranks` are theirs in the world, `wait_for` waits for what they do together.
+  void share(MPI_Comm node, std::span<const int> ranks, const std::function<void(MPI_Request&)>& wait_for);
   /// From now on blocks of other imitated nodes are asked for by messages.
   void imitate_nodes_of(int ranks_per_node);
 
@@ -77,6 +78,8 @@ class Watch {
 
   /// A polled barrier over any communicator, where no runtime is at hand.
   void barrier(MPI_Comm, GroupId&, std::uint8_t operation, topology::Axis axis);
+  /// Likewise, until a collective of all ranks of the group is complete.
+  void wait(MPI_Request&, GroupId&, std::uint8_t operation, topology::Axis axis);
 
  private:
   GroupId add_group_of(std::uint32_t key);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "blocking.hpp"
 #include "state.hpp"
 
 namespace partita::comm {
@@ -15,8 +16,12 @@ std::unique_ptr<Region> Communicator::State::allocate(std::size_t bytes) {
   check(MPI_Info_set(info, "alloc_shared_noncontig", "true"), "MPI_Info_set");
   void* mine = nullptr;
   MPI_Win window = MPI_WIN_NULL;
-  const int code = MPI_Win_allocate_shared(static_cast<MPI_Aint>(std::max<std::size_t>(bytes, 64)), 1, info,
-                                           node.get(), &mine, &window);
+  int code = MPI_SUCCESS;
+  {
+    const YieldsNowAndThen yields(runtime->shares_cores);
+    code = MPI_Win_allocate_shared(static_cast<MPI_Aint>(std::max<std::size_t>(bytes, 64)), 1, info,
+                                   node.get(), &mine, &window);
+  }
   MPI_Info_free(&info);
   check(code, "MPI_Win_allocate_shared");
   region->window = WindowHandle(window);

@@ -85,16 +85,18 @@ Affine draw_affine(Draws& draws) {
           .y = centre + down};
 }
 
-/// The distance of every pixel's centre to the nearest stroke, squared; segments are added one by one.
+/// The distance of every pixel's centre to the nearest stroke, squared, where it is within `reach`, beyond
+/// which there is no ink, else anything larger; segments are added one by one.
 class Canvas {
  public:
-  Canvas() { squared_.fill(1e6f); }
+  explicit Canvas(float reach) : reach_(reach) { squared_.fill(1e6f); }
 
   void add_segment(Point a, Point b) {
     const float dx = b.x - a.x, dy = b.y - a.y;
     const float length = dx * dx + dy * dy;
     const float inverse = length > 0 ? 1 / length : 0;
-    for (int row = 0; row < digit_extent; ++row) {
+    const int first = row_at(std::min(a.y, b.y) - reach_), last = row_at(std::max(a.y, b.y) + reach_);
+    for (int row = first; row <= last; ++row) {
       const float qy = static_cast<float>(row) - a.y;
       float* out = squared_.data() + row * digit_extent;
       for (int column = 0; column < digit_extent; ++column) {
@@ -123,6 +125,11 @@ class Canvas {
   [[nodiscard]] const std::array<float, pixels_per_digit>& squared() const { return squared_; }
 
  private:
+  static int row_at(float y) {
+    return static_cast<int>(std::clamp(y, 0.0f, static_cast<float>(digit_extent - 1)));
+  }
+
+  float reach_;
   std::array<float, pixels_per_digit> squared_;
 };
 
@@ -201,7 +208,7 @@ void draw_digit(std::uint64_t seed, std::int64_t index, std::span<std::uint8_t> 
   const Affine place = draw_affine(draws);
   const float radius = draws.between(distortion::least_radius, distortion::most_radius);
   const float strength = draws.between(distortion::least_ink, 1);
-  Canvas canvas;
+  Canvas canvas(radius + distortion::edge);
   add_glyph(canvas, ways[way], place, draws);
   maybe_add_speck(canvas, draws);
   std::array<float, pixels_per_digit> levels;

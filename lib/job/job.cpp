@@ -161,7 +161,9 @@ int run_main(const Program& program, int argc, char** argv) {
       return success;
     }
     environment.set_wait_limit(input.options.watchdog_seconds);
-    auto world = control.with_nodes_of(input.options.sync.ranks_per_node);
+    const int ranks_on_host = control.local_size(), rank_on_host = control.local_rank();
+    const int imitated = input.options.sync.ranks_per_node;
+    auto world = imitated > 0 ? control.with_nodes_of(imitated) : std::move(control);
     world.use(input.table);
     if (prints && input.writes() && input.options.strategy != config::Strategy::none)
       std::cerr << "strategy " << to_string(input.options.strategy) << ": grid "
@@ -169,8 +171,8 @@ int run_main(const Program& program, int argc, char** argv) {
     return program.run({.input = input,
                         .environment = environment,
                         .world = world,
-                        .ranks_on_host = control.local_size(),
-                        .rank_on_host = control.local_rank(),
+                        .ranks_on_host = ranks_on_host,
+                        .rank_on_host = rank_on_host,
                         .command_line = command_line::text_of(argc, argv)});
   });
 }
