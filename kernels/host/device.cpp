@@ -2,15 +2,13 @@
 #include "partita/kernels/device.hpp"
 
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 #include <stdexcept>
+
+#include "partita/kernels/host_pages.hpp"
 
 namespace partita::kernels {
 namespace {
-
-constexpr std::size_t alignment = 256;
 
 class HostEvent final : public Device::Event {
  public:
@@ -22,15 +20,8 @@ class HostDevice final : public Device {
   bool is_host() const override { return true; }
   std::string name() const override { return {}; }
 
-  std::byte* allocate(Bytes bytes) override {
-    const auto size = (static_cast<std::size_t>(bytes.value()) + alignment - 1) / alignment * alignment;
-    if (size == 0) return nullptr;
-    auto* data = static_cast<std::byte*>(std::aligned_alloc(alignment, size));
-    if (!data) throw std::bad_alloc();
-    std::memset(data, 0, size);
-    return data;
-  }
-  void release(std::byte* data) noexcept override { std::free(data); }
+  std::byte* allocate(Bytes bytes) override { return allocate_host_pages(bytes); }
+  void release(std::byte* data) noexcept override { release_host_pages(data); }
   std::byte* allocate_host(Bytes bytes) override { return allocate(bytes); }
   void release_host(std::byte* data) noexcept override { release(data); }
 

@@ -6,8 +6,6 @@
 #include <atomic>
 #include <bit>
 #include <cstdint>
-#include <string>
-#include <vector>
 
 #include "partita/collective/traffic.hpp"
 
@@ -72,25 +70,5 @@ inline Block read(const Block& block) {
     to[i] = std::atomic_ref(from[i]).load(std::memory_order_relaxed);
   return copy;
 }
-
-/// Zeroed memory that all processes of a host can map by its name; the name is removed once they have.
-class SharedBlocks {
- public:
-  SharedBlocks() = default;
-  ~SharedBlocks();
-  SharedBlocks(const SharedBlocks&) = delete;
-  SharedBlocks& operator=(const SharedBlocks&) = delete;
-
-  /// A name, or nothing where the host has no room.
-  [[nodiscard]] std::string create(std::size_t blocks);
-  [[nodiscard]] bool open(const std::string& name, std::size_t blocks);
-  static void remove_name(const std::string& name);
-  [[nodiscard]] Block* blocks() const { return blocks_; }
-
- private:
-  bool map(int file);
-  Block* blocks_ = nullptr;
-  std::size_t bytes_ = 0;
-};
 
 }  // namespace partita::comm

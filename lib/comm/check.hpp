@@ -35,13 +35,4 @@ struct CommunicatorTraits {
 };
 using CommunicatorHandle = base::UniqueHandle<CommunicatorTraits>;
 
-struct WindowTraits {
-  using Handle = MPI_Win;
-  static Handle null() { return MPI_WIN_NULL; }
-  static void close(Handle handle) noexcept {
-    if (std::uncaught_exceptions() == 0) MPI_Win_free(&handle);
-  }
-};
-using WindowHandle = base::UniqueHandle<WindowTraits>;
-
 }  // namespace partita::comm

@@ -1,5 +1,5 @@
 /// What happens between an exception on one rank and the next job of its group: peers are told, waits end,
-/// messages under way are received and thrown away, communicators and windows are freed.
+/// messages under way are received and thrown away, communicators are freed.
 #include "containment.hpp"
 
 #include <sched.h>
@@ -97,11 +97,8 @@ void Containment::close(int announcers_beside_me) {
 }
 
 void Containment::bury() {
-  for (auto& window : windows)
-    check(MPI_Win_free(&window), "MPI_Win_free");
   for (auto& communicator : communicators)
     check(MPI_Comm_free(&communicator), "MPI_Comm_free");
-  windows.clear();
   communicators.clear();
 }
 

@@ -35,10 +35,8 @@ class Containment {
   /// Frees what exceptions left behind, in order of creation. Collective; every rank must have the same.
   void bury();
 
-  /// What is open, in order of creation: the job's communicators, of which some belong to a node, and
-  /// windows.
+  /// What is open, in order of creation: the job's communicators, of which some belong to a node.
   std::vector<MPI_Comm> communicators;
-  std::vector<MPI_Win> windows;
 
  private:
   /// One message; whether there was one.

@@ -29,7 +29,7 @@ class Drainer final : public Progressing {
 /// How a job ended on one rank.
 struct Ending {
   bool announced = false;  ///< the rank failed by itself
-  std::size_t left = 0;    ///< communicators and windows that an exception left behind
+  std::size_t left = 0;    ///< communicators that an exception left behind
   std::string reason;      ///< what was thrown; empty: nothing
 
   [[nodiscard]] std::string text() const {
@@ -86,7 +86,7 @@ void Group::State::flush() {
 
 /// After this no rank has a request of the job left, and nothing of the job is on its way.
 std::vector<Group::Failure> Group::State::conclude(Containment& job, Ending mine) {
-  mine.left = job.communicators.size() + job.windows.size();
+  mine.left = job.communicators.size();
   std::vector<Ending> endings;
   {
     const Drainer drainer(*shared->runtime, job);

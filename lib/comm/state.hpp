@@ -11,6 +11,7 @@
 #include "partita/base/clock.hpp"
 #include "partita/comm/communicator.hpp"
 #include "partita/comm/virtual_clock.hpp"
+#include "shared_memory.hpp"
 #include "watch.hpp"
 
 namespace partita::comm {
@@ -49,8 +50,7 @@ struct Region {
   Region(const Region&) = delete;
   Region& operator=(const Region&) = delete;
 
-  Containment* containment = nullptr;  ///< of the job, where it has one
-  WindowHandle window;
+  std::vector<SharedMemory> memory;      ///< by local rank
   std::function<void()> before_release;  ///< until all ranks that share it have come to release it
   std::size_t bytes = 0;                 ///< of every segment
   std::vector<std::byte*> segments;      ///< by rank of the communicator; null on other nodes
@@ -93,9 +93,10 @@ struct Communicator::State {
 
   /// The region and offset in which a view lies; null when in none.
   [[nodiscard]] const Region* region_of(const void* data) const;
-  /// A window with a cleared segment of `bytes` on every rank. Collective over the node; costs MPI many
-  /// blocking calls.
+  /// A window with a cleared segment of `bytes`, which may differ, on every rank. Collective over the node.
   [[nodiscard]] std::unique_ptr<Region> allocate(std::size_t bytes);
+  /// Whether all ranks of the node found each other's memory of this kind.
+  [[nodiscard]] bool share(Region&, SharedMemory::File);
   /// Cleared memory from a window that the plans of this communicator share. Collective over the node. Plans
   /// are made and destroyed in the same order on every rank, so offsets agree without communication.
   [[nodiscard]] Lease lease(std::size_t bytes);

@@ -55,17 +55,23 @@ void Watch::share(MPI_Comm node, std::span<const int> ranks,
   is_shared_ = true;
   int me = 0;
   check(MPI_Comm_rank(node, &me), "MPI_Comm_rank");
-  std::array<char, 80> name{};
-  if (me == 0) shared_.create(ranks.size()).copy(name.data(), name.size() - 1);
   MPI_Request request = MPI_REQUEST_NULL;
-  check(MPI_Ibcast(name.data(), static_cast<int>(name.size()), MPI_CHAR, 0, node, &request), "MPI_Ibcast");
-  wait_for(request);
-  int good = me == 0 ? name[0] != 0 : shared_.open(name.data(), ranks.size());
-  check(MPI_Iallreduce(MPI_IN_PLACE, &good, 1, MPI_INT, MPI_MIN, node, &request), "MPI_Iallreduce");
-  wait_for(request);
-  if (me == 0) SharedBlocks::remove_name(name.data());
-  if (good == 0) return;
-  Block* const place = shared_.blocks() + me;
+  int is_whole = 0;
+  for (const auto kind : {SharedMemory::File::unnamed, SharedMemory::File::named}) {
+    if (me == 0) shared_ = SharedMemory(kind, ranks.size() * sizeof(Block));
+    auto address = shared_.address();
+    check(MPI_Ibcast(&address, sizeof address, MPI_BYTE, 0, node, &request), "MPI_Ibcast");
+    wait_for(request);
+    if (me != 0) shared_ = SharedMemory(address);
+    is_whole = shared_.bytes().empty() ? 0 : 1;
+    check(MPI_Iallreduce(MPI_IN_PLACE, &is_whole, 1, MPI_INT, MPI_MIN, node, &request), "MPI_Iallreduce");
+    wait_for(request);
+    shared_.hide();
+    if (is_whole != 0) break;
+  }
+  if (is_whole == 0) return;
+  auto* const blocks = reinterpret_cast<Block*>(shared_.bytes().data());
+  Block* const place = blocks + me;
   *place = *mine_;
   mine_ = place;
   block_of_exit = place;
@@ -74,7 +80,7 @@ void Watch::share(MPI_Comm node, std::span<const int> ranks,
       end_job(std::runtime_error("exits in the middle of the job, while other ranks need it"));
   });
   for (std::size_t i = 0; i < ranks.size(); ++i)
-    host_[static_cast<std::size_t>(ranks[i])] = shared_.blocks() + i;
+    host_[static_cast<std::size_t>(ranks[i])] = blocks + i;
   imitate_nodes_of(0);
 }
 

@@ -17,6 +17,7 @@
 
 #include "partita/comm/environment.hpp"
 #include "partita/comm/position.hpp"
+#include "shared_memory.hpp"
 #include "verdict.hpp"
 
 namespace partita::comm {
@@ -94,7 +95,7 @@ class Watch {
   double limit_seconds_ = 300;
   NameInstruction name_;
   Block own_;
-  SharedBlocks shared_;
+  SharedMemory shared_;  ///< a block of each rank of my host
   bool is_shared_ = false;
   std::vector<Block*> host_, visible_;  ///< by rank; null where only messages reach
   Block* mine_ = &own_;

@@ -1,52 +1,55 @@
 /// Shared-memory windows: one segment a rank, visible to all ranks of the node.
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
-#include "blocking.hpp"
 #include "state.hpp"
 
 namespace partita::comm {
 
 std::unique_ptr<Region> Communicator::State::allocate(std::size_t bytes) {
-  node_barrier();  // who is late is missed there and not inside MPI, which blocks
   auto region = std::make_unique<Region>();
   region->bytes = bytes;
-  MPI_Info info = MPI_INFO_NULL;
-  check(MPI_Info_create(&info), "MPI_Info_create");
-  check(MPI_Info_set(info, "alloc_shared_noncontig", "true"), "MPI_Info_set");
-  void* mine = nullptr;
-  MPI_Win window = MPI_WIN_NULL;
-  int code = MPI_SUCCESS;
-  {
-    const YieldsNowAndThen yields(runtime->shares_cores);
-    code = MPI_Win_allocate_shared(static_cast<MPI_Aint>(std::max<std::size_t>(bytes, 64)), 1, info,
-                                   node.get(), &mine, &window);
-  }
-  MPI_Info_free(&info);
-  check(code, "MPI_Win_allocate_shared");
-  region->window = WindowHandle(window);
-  region->containment = runtime->containment.get();
-  if (region->containment != nullptr) region->containment->windows.push_back(window);
-  region->mine = static_cast<std::byte*>(mine);
-  std::memset(mine, 0, std::max<std::size_t>(bytes, 64));
-  region->segments.assign(static_cast<std::size_t>(size), nullptr);
-  int local = 0;
-  for (int r = 0; r < size; ++r) {
-    if (node_of[static_cast<std::size_t>(r)] != node_of[static_cast<std::size_t>(rank)]) continue;
-    MPI_Aint segment_bytes = 0;
-    int unit = 0;
-    void* base = nullptr;
-    check(MPI_Win_shared_query(window, local++, &segment_bytes, &unit, &base), "MPI_Win_shared_query");
-    region->segments[static_cast<std::size_t>(r)] = static_cast<std::byte*>(base);
-  }
-  node_barrier();  // nobody uses a segment before its owner has cleared it
+  const bool is_shared =
+      share(*region, SharedMemory::File::unnamed) || share(*region, SharedMemory::File::named);
+  if (!is_shared)
+    throw base::EnvironmentError("mmap", ENOMEM,
+                                 "a node's ranks cannot share " + std::to_string(bytes) + " bytes each");
+  std::memset(region->mine, 0, bytes);
+  node_barrier();  // nobody uses a segment before its owner has touched it
   region->before_release = [this] { node_barrier(Shown::release); };
   return region;
 }
 
+bool Communicator::State::share(Region& region, SharedMemory::File kind) {
+  SharedMemory mine(kind, std::max<std::size_t>(region.bytes, 1));
+  std::vector<SharedMemory::Address> addresses(static_cast<std::size_t>(local_size));
+  const auto own = mine.address();
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Iallgather(&own, sizeof own, MPI_BYTE, addresses.data(), sizeof own, MPI_BYTE, node.get(),
+                       &request),
+        "MPI_Iallgather");
+  wait_for_node(request);
+  region.memory.clear();
+  region.segments.assign(static_cast<std::size_t>(size), nullptr);
+  int is_whole = 1;
+  for (int r = 0, local = 0; r < size; ++r) {
+    if (node_of[static_cast<std::size_t>(r)] != node_of[static_cast<std::size_t>(rank)]) continue;
+    const auto& address = addresses[static_cast<std::size_t>(local++)];
+    region.memory.push_back(r == rank ? std::move(mine) : SharedMemory(address));
+    const auto segment = region.memory.back().bytes();
+    region.segments[static_cast<std::size_t>(r)] = segment.data();
+    if (segment.empty()) is_whole = 0;
+  }
+  region.mine = region.segments[static_cast<std::size_t>(rank)];
+  check(MPI_Iallreduce(MPI_IN_PLACE, &is_whole, 1, MPI_INT, MPI_MIN, node.get(), &request), "MPI_Iallreduce");
+  wait_for_node(request);
+  for (auto& segment : region.memory)
+    segment.hide();
+  return is_whole != 0;
+}
+
 Region::~Region() {
-  if (containment != nullptr && std::uncaught_exceptions() == 0)
-    std::erase(containment->windows, window.get());
   if (!before_release || std::uncaught_exceptions() > 0) return;
   try {
     before_release();

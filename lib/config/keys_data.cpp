@@ -69,6 +69,10 @@ std::vector<Key> data_keys() {
       optional_number<std::int64_t>(
           "data.test-samples", "test samples used or drawn", {1, data::most_samples},
           [](O& o) -> auto& { return o.data.test_samples; }).as(KeyRole::data_set),
+      optional_number<std::int64_t>(
+          "data.hold-out", "so many of the training samples, the last ones, are held out to be tested on instead of the "
+          "test set", {1, data::most_samples},
+          [](O& o) -> auto& { return o.data.hold_out; }).as(KeyRole::data_set),
       number<std::uint64_t>(
           "data.seed", "of synthetic data", {0, UINT64_MAX}, [](O& o) -> auto& { return o.data.seed; }).as(KeyRole::data_set),
       choice(

@@ -10,6 +10,7 @@
 
 #include "gzip.hpp"
 #include "partita/data/class_names.hpp"
+#include "partita/kernels/host_pages.hpp"
 #include "tar.hpp"
 
 namespace partita::data {
@@ -145,7 +146,11 @@ Dataset read_half(const Contents& contents, const fs::path& source, const Format
       continue;
     }
     const auto size = found->second.content.size();
-    if (first == 0) first = size;
+    if (first == 0) {
+      first = size;
+      kernels::reserve_huge_pages(half.images,
+                                  names.size() * pixels * (size / (format.label_bytes + pixels)));
+    }
     if (size != first)
       refuse(found->second.place,
              "holds " + std::to_string(size) + " bytes, " + names.front() + " " + std::to_string(first) +

@@ -11,6 +11,7 @@
 #include "digit_font.hpp"
 #include "partita/base/error.hpp"
 #include "partita/data/synthetic.hpp"
+#include "partita/kernels/host_pages.hpp"
 
 namespace partita::data {
 namespace {
@@ -234,6 +235,7 @@ Dataset make_digits(std::uint64_t seed, kernels::Samples first, kernels::Samples
               .classes = 10,
               .class_names = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}};
   const auto n = static_cast<std::size_t>(count.value());
+  kernels::reserve_huge_pages(set.images, n * pixels_per_digit);
   set.images.resize(n * pixels_per_digit);
   set.labels.resize(n);
   for (std::size_t i = 0; i < n; ++i) {

@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "partita/base/error.hpp"
+#include "partita/kernels/host_pages.hpp"
 
 namespace partita::data {
 
@@ -24,6 +25,7 @@ Complaint read_whole(const fs::path& path, std::vector<std::uint8_t>& out) {
   if (failure) return "its size cannot be read: " + failure.message();
   std::ifstream file(path, std::ios::binary);
   if (!file) return std::string("cannot be opened: ") + std::strerror(errno);
+  kernels::reserve_huge_pages(out, size);  // what is not packed is used as it lies here
   out.resize(size);
   file.read(reinterpret_cast<char*>(out.data()), static_cast<std::streamsize>(size));
   if (file.gcount() != static_cast<std::streamsize>(size)) return "cannot be read to its end";

@@ -9,6 +9,7 @@
 
 #include "file_bytes.hpp"
 #include "gzip.hpp"
+#include "partita/kernels/host_pages.hpp"
 
 namespace partita::data {
 namespace {
@@ -95,6 +96,8 @@ Complaint parse_gzip(const Values& compressed, int dimensions, IdxArray& array) 
     return reader.error().empty() ? "ends inside its header" : reader.error();
   std::uint64_t payload = 0;
   if (auto complaint = read_extents(extents, array, payload)) return complaint;
+  constexpr std::uint64_t most_packed = 1032;  // bytes that deflate can make of one
+  kernels::reserve_huge_pages(array.values, std::min(payload + 1, most_packed * compressed.size()));
   reader.read(array.values, payload + 1);  // one more: to reach the check sum, and to notice trailing bytes
   if (array.values.size() > payload) return size_mismatch(payload, payload, true);
   if (!reader.error().empty()) return reader.error();

@@ -83,6 +83,13 @@ void check_options(const DataOptions& options, Violations& violations) {
   if (options.classes) check_classes(*options.classes, violations);
   check_samples("data.train-samples", options.train_samples, violations);
   check_samples("data.test-samples", options.test_samples, violations);
+  check_samples("data.hold-out", options.hold_out, violations);
+  if (options.hold_out && options.test_samples)
+    violations.push_back({.key = "data.test-samples",
+                          .value = std::to_string(options.test_samples->value()),
+                          .message =
+                              "is of the test set, in whose place data.hold-out puts training samples: "
+                              "leave one of them out"});
   if (options.name == "random") check_random(random_options(options), violations);
 }
 
@@ -150,6 +157,32 @@ std::vector<double> by_channel(const char* key, const std::vector<double>& asked
   return found;
 }
 
+/// The last `samples` of a column that holds `per_sample` values of each.
+template <class T>
+void move_last(std::vector<T>& from, std::vector<T>& to, std::int64_t samples, std::int64_t per_sample) {
+  const auto values = from.empty() ? 0 : samples * per_sample;
+  to.assign(from.end() - values, from.end());
+  from.resize(from.size() - static_cast<std::size_t>(values));
+}
+
+void hold_out(Samples samples, DataPair& pair, Violations& violations) {
+  auto& train = pair.train;
+  auto& test = pair.test;
+  if (samples >= train.samples)
+    return violations.push_back({.key = "data.hold-out",
+                                 .value = std::to_string(samples.value()),
+                                 .message = "leaves none of the " + std::to_string(train.samples.value()) +
+                                            " training samples; the nearest is " +
+                                            std::to_string(train.samples.value() - 1)});
+  const auto of_sample = train.sample_elements().value(), of_target = train.target_shape.elements().value();
+  move_last(train.images, test.images, samples.value(), of_sample);
+  move_last(train.features, test.features, samples.value(), of_sample);
+  move_last(train.labels, test.labels, samples.value(), 1);
+  move_last(train.targets, test.targets, samples.value(), of_target);
+  train.samples -= samples;
+  test.samples = samples;
+}
+
 /// Normalisation is the training set's for both halves; numbers of `random` are used as they are.
 void finish(const DataOptions& options, DataPair& pair, Violations& violations) {
   Moments found;
@@ -188,6 +221,8 @@ std::optional<DataPair> load(const DataOptions& options, Violations& violations)
     pair = read_folder(options, violations);
   else if (violations.size() == found)
     pair = digits ? draw_digits(options, violations) : draw_random(options);
+  if (violations.size() > found) return std::nullopt;
+  if (options.hold_out) hold_out(*options.hold_out, *pair, violations);
   if (violations.size() > found) return std::nullopt;
   finish(options, *pair, violations);
   if (violations.size() > found) return std::nullopt;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "partita/data/synthetic.hpp"
+#include "partita/kernels/host_pages.hpp"
 
 namespace partita::data {
 namespace {
@@ -17,7 +18,9 @@ kernels::RandomStream stream_of(std::uint64_t seed, std::uint32_t which) {
 /// [count, width] normal draws of samples [first, first + count).
 std::vector<float> draw_normal(kernels::RandomStream stream, std::int64_t first, std::int64_t count,
                                std::int64_t width) {
-  std::vector<float> values(static_cast<std::size_t>(count * width));
+  std::vector<float> values;
+  kernels::reserve_huge_pages(values, static_cast<std::size_t>(count * width));
+  values.resize(static_cast<std::size_t>(count * width));
   for (std::int64_t i = 0; i < count * width; ++i)
     values[static_cast<std::size_t>(i)] =
         static_cast<float>(kernels::random_normal(stream, static_cast<std::uint64_t>(first * width + i)));

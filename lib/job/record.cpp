@@ -13,6 +13,7 @@
 #include "partita/data/library.hpp"
 #include "partita/kernels/cpu/library.hpp"
 #include "partita/kernels/cuda/devices.hpp"
+#include "partita/kernels/host_pages.hpp"
 #include "partita/results/version.hpp"
 #include "partita/step/compression.hpp"
 
@@ -76,6 +77,18 @@ std::vector<results::LayerRow> layers_of(const plan::Split& split) {
                     .placement = std::string(to_string(split.plan.placement.layers[l].variant))});
   }
   return rows;
+}
+
+/// How much of what all ranks hold lies in huge pages.
+void add_huge_pages(results::Environment& environment, comm::Communicator& world) {
+  kernels::HugePages all;
+  for (const auto& of_rank :
+       world.gather_rows<kernels::HugePages>({kernels::huge_pages_in_use()}, 0, Purpose::control)) {
+    all.own += of_rank.front().own;
+    all.shared += of_rank.front().shared;
+  }
+  environment.entries["huge_page_bytes"] = std::to_string(all.own.value());
+  environment.entries["shared_huge_page_bytes"] = std::to_string(all.shared.value());
 }
 
 }  // namespace
@@ -191,6 +204,7 @@ void update_costs(results::RunRecord& record, comm::Communicator& world, const s
     record.memory.push_back(of_rank.front());
   if (const auto way = executor.device_messages(); !way.empty())
     record.environment.entries["device_messages"] = way;
+  add_huge_pages(record.environment, world);
   record.peers = world.gather_peers();  // first: the traffic holds this gather too
   record.traffic = world.gather_traffic();
 }

@@ -1,11 +1,8 @@
 /// Aligned zeroed memory of the host, and pieces of it in the order in which they are asked for.
 #include "partita/memory/arena.hpp"
 
-#include <cstdlib>
-#include <cstring>
-#include <new>
-
 #include "partita/base/error.hpp"
+#include "partita/kernels/host_pages.hpp"
 
 namespace partita::memory {
 
@@ -15,14 +12,10 @@ using kernels::Elements;
 using kernels::View;
 
 HostBuffer::HostBuffer(Bytes bytes) : size_(static_cast<std::size_t>(bytes.value())) {
-  if (size_ == 0) return;
-  const auto rounded = static_cast<std::size_t>(padded(bytes).value());
-  data_.reset(static_cast<std::byte*>(std::aligned_alloc(alignment, rounded)));
-  if (!data_) throw std::bad_alloc();
-  std::memset(data_.get(), 0, rounded);
+  data_.reset(kernels::allocate_host_pages(bytes));
 }
 
-void HostBuffer::Free::operator()(std::byte* data) const noexcept { std::free(data); }
+void HostBuffer::Free::operator()(std::byte* data) const noexcept { kernels::release_host_pages(data); }
 
 View HostBuffer::view(DataType type, Elements n) const {
   base::expect(bytes_of(type, n).value() <= static_cast<std::int64_t>(size_), "a view lies inside its buffer",

@@ -43,10 +43,11 @@ int MPI_Comm_dup(MPI_Comm communicator, MPI_Comm* copy) {
   return PMPI_Comm_dup(communicator, copy);
 }
 
-int MPI_Win_allocate_shared(MPI_Aint size, int unit, MPI_Info info, MPI_Comm ranks, void* base,
-                            MPI_Win* window) {
-  pass("before", "MPI_Win_allocate_shared");
-  return PMPI_Win_allocate_shared(size, unit, info, ranks, base, window);
+/// The first is of what all ranks of a node show each other, the second of the first window.
+int memfd_create(const char* name, unsigned flags) {
+  static int files = 0;
+  if (++files == 2) pass("before", "the first window");
+  return static_cast<int>(syscall(SYS_memfd_create, name, flags));
 }
 
 int MPI_Finalize() {

@@ -111,7 +111,7 @@ def around_checkpoints():
         checkpoints = pathlib.Path(folder) / "r.checkpoints"
         made = run(*command)
         assert made.returncode == 0 and (checkpoints / "step-20").exists(), made
-        for at, how, steps in (("after unlinkat", "--overwrite", {"step-1"}), ("before MPI_Win_allocate_shared", "--resume", {"step-1", "step-2"})):
+        for at, how, steps in (("after unlinkat", "--overwrite", {"step-1"}), ("before the first window", "--resume", {"step-1", "step-2"})):
             result = run(*command, how, number=signal.SIGUSR1, at=at, rank=0)
             assert result.returncode == 75 and "STATUS: FAIL checkpointed on a signal; submit again with --resume" in result.stdout, (at, result)
             assert {name for name in os.listdir(checkpoints) if name.startswith("step-")} == steps, (at, os.listdir(checkpoints))

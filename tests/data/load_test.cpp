@@ -87,6 +87,46 @@ TEST(Load, TakesMomentsAndFirstSamplesAsAsked) {
   EXPECT_NE(pair.sha256, load(options_of(folder)).sha256);
 }
 
+TEST(Load, HoldsOutTheLastTrainingSamples) {
+  const Folder folder;
+  write_good_set(folder);
+  auto options = options_of(folder);
+  options.hold_out = Samples(1);
+  const auto pair = load(options);
+  EXPECT_EQ(pair.train.samples, Samples(2));
+  EXPECT_EQ(pair.train.images, (std::vector<std::uint8_t>{0, 255, 51, 102}));
+  EXPECT_EQ(pair.train.labels, (std::vector<std::int32_t>{0, 2}));
+  EXPECT_EQ(pair.test.samples, Samples(1));
+  EXPECT_EQ(pair.test.images, (std::vector<std::uint8_t>{0, 204}));
+  EXPECT_EQ(pair.test.labels, (std::vector<std::int32_t>{1}));
+  EXPECT_DOUBLE_EQ(pair.train.normalisation.mean_of(0), (0 + 255 + 51 + 102) / 4.0 / 255);  // of what is left
+  EXPECT_NE(pair.sha256, load(options_of(folder)).sha256);
+
+  options.hold_out = Samples(3);
+  expect_violation(options, "data.hold-out", "leaves none of the 3 training samples; the nearest is 2");
+  options.train_samples = Samples(2);
+  expect_violation(options, "data.hold-out", "leaves none of the 2 training samples; the nearest is 1");
+  options.test_samples = Samples(1);
+  expect_violation(options, "data.test-samples", "leave one of them out");
+}
+
+TEST(Load, HoldsOutNumbersAndTheirTargets) {
+  DataOptions options;
+  options.name = "random";
+  options.train_samples = Samples(10);
+  const auto whole = load(options);
+  options.hold_out = Samples(4);
+  const auto pair = load(options);
+  ASSERT_EQ(pair.train.features.size(), 60u);
+  ASSERT_EQ(pair.test.targets.size(), 40u);
+  EXPECT_TRUE(
+      std::equal(pair.train.features.begin(), pair.train.features.end(), whole.train.features.begin()));
+  EXPECT_TRUE(
+      std::equal(pair.test.features.begin(), pair.test.features.end(), whole.train.features.begin() + 60));
+  EXPECT_TRUE(
+      std::equal(pair.test.targets.begin(), pair.test.targets.end(), whole.train.targets.begin() + 60));
+}
+
 TEST(Load, FindsTheFolderThroughTheEnvironment) {
   const Folder folder;
   write_good_set(folder);

@@ -46,6 +46,9 @@ struct DataOptions {
   std::vector<double> mean, stddev;
   /// Defaults: digits 12,000 and 2,000, random 100 and 100, IDX all; fewer take the first ones of a file.
   std::optional<kernels::Samples> train_samples, test_samples;
+  /// As many of the training samples, the last ones, are not trained on and take the place of the test set:
+  /// for choosing settings without looking at that.
+  std::optional<kernels::Samples> hold_out;
   /// Labels must be below it. By default as many as `classes.txt` names, 10 for the sets of known size, else
   /// the largest training label + 1.
   std::optional<std::int64_t> classes;
