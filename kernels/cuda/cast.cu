@@ -1,9 +1,10 @@
 /// Between float32 and bfloat16. Operands of bfloat16 products are cast where they are used: what training
 /// keeps is float32. Rows may be padded on the way, since 16-byte copies and tensor maps want rows on 16-byte
 /// boundaries.
+#include <algorithm>
 #include <cstring>
 
-#include "issue.hpp"
+#include "cast.hpp"
 #include "vectors.hpp"
 
 namespace partita::kernels::cuda {

@@ -8,6 +8,7 @@
 
 #include "issue.hpp"
 #include "partita/kernels/block_loops.hpp"
+#include "partita/kernels/shape.hpp"
 #include "vectors.hpp"
 
 namespace partita::kernels::cuda {

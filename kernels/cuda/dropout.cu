@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "issue.hpp"
+#include "partita/kernels/philox.hpp"
 #include "vectors.hpp"
 
 namespace partita::kernels::cuda {

@@ -2,9 +2,12 @@
 /// where the precision asks for it, and runs the kernel on a call's views.
 #include "gemm_plan.hpp"
 
+#include <cuda_bf16.h>
+
 #include <stdexcept>
 #include <vector>
 
+#include "cast.hpp"
 #include "gemm/cublas.hpp"
 #include "gemm/selector.hpp"
 #include "issue.hpp"

@@ -2,10 +2,19 @@
 /// a stream and returns. Pointers are to device memory; the formulae are those of `kernels::Backend`.
 #pragma once
 
-#include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
-#include "partita/kernels/backend.hpp"
+#include <cstdint>
+#include <span>
+
+#include "partita/kernels/operations.hpp"
+#include "partita/kernels/strided_block.hpp"
+#include "partita/kernels/view.hpp"
+
+namespace partita::kernels {
+class Shape;
+struct OptimizerSpec;
+}  // namespace partita::kernels
 
 namespace partita::kernels::cuda {
 
@@ -44,11 +53,6 @@ void copy_block(const BlockExtents&, const StridedBlock& from, const float* x, c
                 float* y, Write, cudaStream_t);
 void sum_rows(std::int64_t rows, std::int64_t columns, const float* x, float* b, Write, const Scratch&,
               cudaStream_t);
-
-/// A matrix [rows, columns] whose rows are `row_from` elements apart, to bfloat16 (rounded to nearest, ties
-/// to even) with rows of `row_to` ≥ columns elements; what lies behind a row is set to 0.
-void to_bf16(std::int64_t rows, std::int64_t columns, const float* from, std::int64_t row_from,
-             __nv_bfloat16* to, std::int64_t row_to, cudaStream_t);
 
 /// The columns [first_class, first_class + classes) of the logits of a batch, and the labels.
 struct Logits {

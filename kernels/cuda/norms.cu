@@ -4,6 +4,7 @@
 
 #include "group.hpp"
 #include "issue.hpp"
+#include "partita/kernels/optimizer.hpp"
 #include "vectors.hpp"
 
 namespace partita::kernels::cuda {

@@ -4,7 +4,7 @@
 #include <cuda_runtime.h>
 
 #include "divisor.hpp"
-#include "partita/kernels/backend.hpp"
+#include "partita/kernels/operations.hpp"
 
 namespace partita::kernels::cuda::pooling {
 

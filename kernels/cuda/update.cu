@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "issue.hpp"
+#include "partita/kernels/optimizer.hpp"
 #include "vectors.hpp"
 
 namespace partita::kernels::cuda {

@@ -1,6 +1,6 @@
-/// How communicators are made: of the world, of imitated nodes, along an axis. Who is on which node is asked
-/// once and passed on; ranks are copied without blocking where a communicator has all of them or one. What
-/// else MPI offers blocks, out of the watchdog's reach, so that all ranks meet before.
+/// How communicators are made: of the world, of imitated nodes, along an axis. Who is on which host is asked
+/// once and passed on, and nothing is split where a communicator has all ranks or one. MPI's calls for all of
+/// this block, out of the watchdog's reach, so that all ranks meet before.
 #include <sched.h>
 
 #include <algorithm>
@@ -41,6 +41,12 @@ cpu_set_t cores_of_thread() {
   return cores;
 }
 
+/// Before anybody knows how many are on one host.
+bool may_share_cores(int ranks) {
+  const auto cores = cores_of_thread();
+  return ranks > CPU_COUNT(&cores);
+}
+
 /// Cores that the ranks of the node may use: where ranks are bound, each sees only its own.
 int cores_of_node(Communicator::State& state) {
   cpu_set_t cores = cores_of_thread();
@@ -76,8 +82,7 @@ std::vector<int> hosts_of(MPI_Comm communicator, Watch& watch, GroupId& group) {
   if (size == 1) return {0};
   MPI_Comm local = MPI_COMM_NULL;
   {
-    const auto cores = cores_of_thread();
-    const YieldsNowAndThen yields(size > CPU_COUNT(&cores));  // nobody knows yet how many are on one host
+    const YieldsNowAndThen yields(may_share_cores(size));
     check(MPI_Comm_split_type(communicator, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &local),
           "MPI_Comm_split_type");
   }
@@ -100,14 +105,19 @@ MPI_Comm alone() {
   return copy;
 }
 
-/// Another communicator of the same ranks. All of them call it; none blocks.
+/// Another communicator of the same ranks, which are all here.
+MPI_Comm duplicate(MPI_Comm ranks, bool they_share_cores) {
+  MPI_Comm copy = MPI_COMM_NULL;
+  const YieldsNowAndThen yields(they_share_cores);
+  check(MPI_Comm_dup(ranks, &copy), "MPI_Comm_dup");
+  return copy;
+}
+
+/// All ranks of `state` call it.
 MPI_Comm copy_of(Communicator::State& state) {
   if (state.size == 1) return alone();
-  MPI_Comm copy = MPI_COMM_NULL;
-  MPI_Request request = MPI_REQUEST_NULL;
-  check(MPI_Comm_idup(state.communicator.get(), &copy, &request), "MPI_Comm_idup");
-  state.wait_for_ranks(request);
-  return copy;
+  state.meet();
+  return duplicate(state.communicator.get(), state.runtime->shares_cores);
 }
 
 /// The ranks of the same `part`, in their order.
@@ -204,12 +214,10 @@ void Communicator::State::meet() {
 namespace {
 
 /// A communicator of its own over the ranks of `ranks`, on their hosts.
-std::shared_ptr<Communicator::State> duplicate(MPI_Comm ranks, const std::shared_ptr<Watch>& watch) {
+std::shared_ptr<Communicator::State> job_of(MPI_Comm ranks, const std::shared_ptr<Watch>& watch) {
   auto first = watch->add_group(world_ranks_of(ranks));
-  MPI_Comm copy = MPI_COMM_NULL;
-  MPI_Request request = MPI_REQUEST_NULL;
-  check(MPI_Comm_idup(ranks, &copy, &request), "MPI_Comm_idup");
-  watch->wait(request, first, static_cast<std::uint8_t>(Operation::barrier), topology::Axis::world);
+  watch->barrier(ranks, first, static_cast<std::uint8_t>(Operation::barrier), topology::Axis::world);
+  const MPI_Comm copy = duplicate(ranks, may_share_cores(size_of(ranks)));
   const auto hosts = hosts_of(copy, *watch, first);
   watch->remove_group(first);
   auto state = make_state(copy, topology::Axis::world, 0, std::make_shared<Runtime>(watch), {hosts, hosts});
@@ -226,10 +234,10 @@ std::shared_ptr<Communicator::State> duplicate(MPI_Comm ranks, const std::shared
 }  // namespace
 
 Communicator Communicator::world(MpiEnvironment& environment) {
-  return Communicator(duplicate(MPI_COMM_WORLD, environment.watch()));
+  return Communicator(job_of(MPI_COMM_WORLD, environment.watch()));
 }
 Communicator Communicator::self(MpiEnvironment& environment) {
-  return Communicator(duplicate(MPI_COMM_SELF, environment.watch()));
+  return Communicator(job_of(MPI_COMM_SELF, environment.watch()));
 }
 
 std::shared_ptr<Communicator::State> Communicator::part_of(int part) const {

@@ -9,7 +9,7 @@
 #include "hdf5_tensor.hpp"
 #include "partita/base/digest.hpp"
 #include "partita/results/atomic_file.hpp"
-#include "schema.hpp"
+#include "record_schema.hpp"
 
 namespace partita::results {
 namespace {
@@ -185,7 +185,7 @@ RunRecord read_partial_result(const fs::path& folder, const Manifest& manifest) 
     read_vouched_document(folder / stored.name, read_vouched(folder, stored), "result",
                           [&](const hdf5::File& file) {
                             GroupReader root(hdf5::open_group(file.id(), "/"));
-                            exchange(root, record);
+                            exchange_record(root, record);
                           });
   return record;
 }

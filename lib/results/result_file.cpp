@@ -3,7 +3,7 @@
 #include "partita/results/result_file.hpp"
 
 #include "document.hpp"
-#include "schema.hpp"
+#include "record_schema.hpp"
 
 namespace partita::results {
 namespace {
@@ -22,25 +22,17 @@ GroupReader root_of(const hdf5::File& file) { return GroupReader(hdf5::open_grou
 
 void fill(const hdf5::File& file, const RunRecord& record) {
   auto root = GroupWriter(hdf5::open_group(file.id(), "/"));
-  exchange(root, record);
+  exchange_record(root, record);
 }
 
 RunRecord take(const hdf5::File& file) {
   RunRecord record;
   auto root = root_of(file);
-  exchange(root, record);
+  exchange_record(root, record);
   return record;
 }
 
 }  // namespace
-
-void from_stored(const std::string& stored, topology::GridExtent& grid) {
-  int end = 0;
-  if (std::sscanf(stored.c_str(), "data=%d pipeline=%d tensor=%d%n", &grid.data, &grid.pipeline, &grid.tensor,
-                  &end) != 3 ||
-      static_cast<std::size_t>(end) != stored.size())
-    throw hdf5::Failure("attribute grid is " + hdf5::quoted(stored));
-}
 
 void write_snapshot(const std::filesystem::path& path, const RunRecord& record) {
   check_columns(record.steps);

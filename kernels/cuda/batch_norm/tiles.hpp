@@ -10,7 +10,8 @@
 
 #include "divisor.hpp"
 #include "group.hpp"
-#include "partita/kernels/backend.hpp"
+#include "partita/kernels/count.hpp"
+#include "partita/kernels/operations.hpp"
 
 namespace partita::kernels::cuda::batch_norm {
 

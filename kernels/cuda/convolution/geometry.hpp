@@ -19,7 +19,7 @@
 #include <cstdint>
 
 #include "divisor.hpp"
-#include "partita/kernels/backend.hpp"
+#include "partita/kernels/operations.hpp"
 
 namespace partita::kernels::cuda::convolution {
 

@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "partita/kernels/backend.hpp"
+#include "partita/kernels/operations.hpp"
 
 namespace partita::kernels::cuda::convolution {
 

@@ -11,7 +11,8 @@
 #include <span>
 #include <string_view>
 
-#include "partita/kernels/backend.hpp"
+#include "partita/kernels/count.hpp"
+#include "partita/kernels/operations.hpp"
 
 namespace partita::kernels::cuda::gemm {
 

@@ -5,6 +5,7 @@
 /// No atomics: the same call gives the same bits. Traffic besides the product's own: each piece's [m, n]
 /// written and read once. Not measured here yet.
 #include "epilogue.hpp"
+#include "partita/kernels/data_type.hpp"
 #include "split_k.hpp"
 
 namespace partita::kernels::cuda::gemm {

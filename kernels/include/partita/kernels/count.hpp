@@ -4,7 +4,7 @@
 #include <compare>
 #include <concepts>
 #include <cstdint>
-#include <ostream>
+#include <iosfwd>
 
 namespace partita::kernels {
 
@@ -24,7 +24,10 @@ class Count {
   friend constexpr Count operator*(Count a, std::int64_t factor) { return Count(a.value_ * factor); }
   friend constexpr Count operator*(std::int64_t factor, Count a) { return Count(a.value_ * factor); }
   friend constexpr auto operator<=>(Count, Count) = default;
-  friend std::ostream& operator<<(std::ostream& out, Count c) { return out << c.value_; }
+  template <class Traits>  // so that only who prints needs <ostream>
+  friend std::basic_ostream<char, Traits>& operator<<(std::basic_ostream<char, Traits>& out, Count c) {
+    return out << c.value_;
+  }
 
  private:
   std::int64_t value_ = 0;

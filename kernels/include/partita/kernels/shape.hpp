@@ -1,5 +1,5 @@
-/// The logical extents of a tensor, outermost dimension first (images: channels, height, width), and those of
-/// windows.
+/// The logical extents of a tensor, outermost dimension first (images: channels, height, width), and texts of
+/// extents.
 #pragma once
 
 #include <array>
@@ -10,11 +10,9 @@
 #include <string>
 
 #include "partita/kernels/count.hpp"
+#include "partita/kernels/extents.hpp"
 
 namespace partita::kernels {
-
-/// Where an image's channels lie in memory. Logical order is always (sample, channel, row, column).
-enum class Layout { nchw, nhwc };
 
 /// Up to four extents; a shape of rank 0 has one element.
 class Shape {
@@ -53,25 +51,9 @@ inline std::string to_string(const Shape& shape) {
   return text;
 }
 
-/// Along the height and along the width of an image; one number stands for both.
-struct Extent2 {
-  std::int64_t h = 0, w = 0;
-  constexpr Extent2() = default;
-  // NOLINTNEXTLINE(google-explicit-constructor): a number is a square's natural form
-  constexpr Extent2(std::int64_t both) : h(both), w(both) {}
-  constexpr Extent2(std::int64_t height, std::int64_t width) : h(height), w(width) {}
-  [[nodiscard]] constexpr std::int64_t area() const { return h * w; }
-  friend constexpr bool operator==(const Extent2&, const Extent2&) = default;
-};
-
 /// "3", "3x5".
 inline std::string to_string(const Extent2& extent) {
   return std::to_string(extent.h) + (extent.h == extent.w ? "" : "x" + std::to_string(extent.w));
-}
-
-/// Windows of `kernel` elements, `stride` apart, that fit `extent` elements.
-constexpr std::int64_t windows(std::int64_t extent, std::int64_t kernel, std::int64_t stride) {
-  return extent < kernel ? 0 : (extent - kernel) / stride + 1;
 }
 
 }  // namespace partita::kernels

@@ -4,7 +4,6 @@
 
 #include <array>
 #include <cstdint>
-#include <stdexcept>
 
 #include "partita/kernels/count.hpp"
 
@@ -20,23 +19,9 @@ struct StridedBlock {
 };
 
 /// Whether the block has no element. A negative extent is a broken contract.
-inline bool is_empty(const BlockExtents& extents) {
-  bool empty = false;
-  for (const auto extent : extents) {
-    if (extent < 0) throw std::out_of_range("a block has a negative extent");
-    empty |= extent == 0;
-  }
-  return empty;
-}
+bool is_empty(const BlockExtents& extents);
 
 /// Throws unless every element of a block that is not empty lies in a view of `held` elements.
-inline void expect_inside(const BlockExtents& extents, const StridedBlock& block, Elements held) {
-  std::int64_t lowest = block.offset, highest = block.offset;
-  for (std::size_t i = 0; i < extents.size(); ++i) {
-    const std::int64_t reach = (extents[i] - 1) * block.strides[i];
-    (reach < 0 ? lowest : highest) += reach;
-  }
-  if (lowest < 0 || highest >= held.value()) throw std::out_of_range("a block leaves its view");
-}
+void expect_inside(const BlockExtents& extents, const StridedBlock& block, Elements held);
 
 }  // namespace partita::kernels

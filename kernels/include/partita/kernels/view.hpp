@@ -5,12 +5,15 @@
 #pragma once
 
 #include <span>
-#include <stdexcept>
 #include <type_traits>
 
 #include "partita/kernels/data_type.hpp"
 
 namespace partita::kernels {
+
+/// Broken contracts: std::logic_error, std::out_of_range.
+[[noreturn]] void refuse_element_type();
+[[noreturn]] void refuse_slice();
 
 template <bool IsConst>
 class BasicView {
@@ -36,15 +39,14 @@ class BasicView {
   /// The elements as host memory of type T.
   template <class T>
   [[nodiscard]] std::span<std::conditional_t<IsConst, const T, T>> as() const {
-    if (data_type_of<T>() != type_) throw std::logic_error("a view was read as another element type");
+    if (data_type_of<T>() != type_) refuse_element_type();
     return {static_cast<std::conditional_t<IsConst, const T*, T*>>(data_),
             static_cast<std::size_t>(size_.value())};
   }
 
   /// Elements [first, first + count) of this view.
   [[nodiscard]] BasicView slice(Elements first, Elements count) const {
-    if (first.value() < 0 || count.value() < 0 || first + count > size_)
-      throw std::out_of_range("a slice leaves its view");
+    if (first.value() < 0 || count.value() < 0 || first + count > size_) refuse_slice();
     using Byte = std::conditional_t<IsConst, const char, char>;
     return {static_cast<Byte*>(data_) + bytes_of(type_, first).value(), type_, count};
   }
