@@ -25,24 +25,18 @@ double alone_seconds(comm::Collective& transfer, kernels::Device& device, const 
   return fastest;
 }
 
-/// Gives a view on the host its values back in the end, once no rank of the axis reads it any more.
-class Kept {
+/// What a view on the host holds now.
+class Values {
  public:
-  Kept(View view, comm::Communicator& axis) : view_(view), axis_(axis) {
+  explicit Values(View view) : view_(view) {
     const auto* const bytes = static_cast<const std::byte*>(view.data());
     if (!view.empty()) values_.assign(bytes, bytes + view.bytes().value());
   }
-  ~Kept() {
-    if (values_.empty()) return;
-    axis_.barrier();
-    std::ranges::copy(values_, static_cast<std::byte*>(view_.data()));
-  }
-  Kept(const Kept&) = delete;
-  Kept& operator=(const Kept&) = delete;
+  [[nodiscard]] bool empty() const { return values_.empty(); }
+  void put_back() const { std::ranges::copy(values_, static_cast<std::byte*>(view_.data())); }
 
  private:
   View view_;
-  comm::Communicator& axis_;
   std::vector<std::byte> values_;
 };
 
@@ -58,21 +52,16 @@ bool Executor::reduces_what_stays(const step::Transfer& t) const {
   return waits || role == step::SlotRole::parameters || role == step::SlotRole::optimizer_state;
 }
 
-/// An answer, which must not overwrite parameters, takes as long as a push of as many elements.
-void Executor::calibrate_pushes(Bound& bound, const std::map<std::pair<int, int>, step::TransferId>& pushes) {
-  std::map<std::pair<int, Elements>, double> alone;  // by peer and size
-  const auto key_of = [&](const step::Transfer& t) {
-    return std::pair(*t.peer, program_.slots[t.slot].fixed);
-  };
-  for (const auto& [order, i] : pushes) {
-    const double seconds = alone_seconds(transfer(bound, i), device_, axes_.world());
-    transfer(bound, i).set_alone_seconds(seconds);
-    alone[key_of(program_.transfers[i])] = seconds;
+/// Pushes and answers. These arrive where parameters lie, which are put back.
+void Executor::calibrate_servers(Bound& bound,
+                                 const std::map<std::pair<int, int>, step::TransferId>& messages) {
+  for (const auto& [order, i] : messages) {
+    const auto& t = program_.transfers[i];
+    const View view = t.operation == collective::Operation::receive ? bound.slot(t.slot) : View();
+    const Values kept(view);
+    transfer(bound, i).set_alone_seconds(alone_seconds(transfer(bound, i), device_, axes_.world()));
+    kept.put_back();
   }
-  for (const auto i : program_.transfers.ids())
-    if (const auto& t = program_.transfers[i];
-        step::is_message(t) && !t.microbatch && t.purpose == collective::Purpose::parameter)
-      transfer(bound, i).set_alone_seconds(alone.at(key_of(t)));
 }
 
 void Executor::calibrate(std::int64_t batch) {
@@ -87,24 +76,27 @@ void Executor::calibrate(std::int64_t batch) {
     if (bound.samples(j, false).size() > bound.samples(largest, false).size()) largest = j;
   std::map<int, double> of_boundary;         // by direction and boundary
   std::map<int, step::TransferId> messages;  // in order of their tags, which both ends go through alike
-  std::map<std::pair<int, int>, step::TransferId> pushes;  // likewise, to or from each peer in its turn
+  std::map<std::pair<int, int>, step::TransferId> of_servers;  // likewise, of each peer in its turn
   for (const auto i : program_.transfers.ids()) {
     const auto& t = program_.transfers[i];
     if (step::is_message(t)) {
       if (t.microbatch == largest) messages[*t.tag] = i;
-      if (!t.microbatch && t.purpose != collective::Purpose::parameter) pushes[{*t.tag, *t.peer}] = i;
+      if (!t.microbatch) of_servers[{*t.tag, *t.peer}] = i;
       continue;
     }
-    const Kept kept(reduces_what_stays(t) ? bound.slot(t.slot) : View(), axes_.along(t.axis));
+    const Values kept(reduces_what_stays(t) ? bound.slot(t.slot) : View());
     axes_.along(t.axis).barrier();
     transfer(bound, i).set_alone_seconds(alone_seconds(transfer(bound, i), device_, axes_.world()));
+    if (kept.empty()) continue;
+    axes_.along(t.axis).barrier();  // nobody reads it any more
+    kept.put_back();
   }
   for (const auto& [tag, i] : messages)
     of_boundary[tag / program_.microbatches] = alone_seconds(transfer(bound, i), device_, axes_.world());
   for (const auto i : program_.transfers.ids())
     if (const auto& t = program_.transfers[i]; step::is_message(t) && t.microbatch)
       transfer(bound, i).set_alone_seconds(of_boundary.at(*t.tag / program_.microbatches));
-  calibrate_pushes(bound, pushes);
+  calibrate_servers(bound, of_servers);
   if (clock_) clock_->set(begin);
 }
 

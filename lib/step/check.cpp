@@ -92,6 +92,8 @@ bool Checker::in_vector(SlotId slot) const {
       case SlotRole::anchor:
       case SlotRole::outer_velocity:
         return p_.outer_count;
+      case SlotRole::message:
+        return Elements(p_.message_bytes.value() / size_of(s.type));
       default:
         return p_.gradient_count;
     }

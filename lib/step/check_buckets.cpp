@@ -70,7 +70,7 @@ void Checker::check_average(const Instruction& i) {
 
 SlotId Checker::used_gradients(const Instruction& i, const Bucket& bucket) const {
   const bool second = p_.cadence.is_delayed && i.in.has(StepKind::even);
-  if (i.turn) return bucket.gradients[static_cast<std::size_t>(i.turn->worker)];
+  if (i.turn && !bucket.coding) return bucket.gradients[static_cast<std::size_t>(i.turn->worker)];
   return bucket.kept_gradients.value_or(bucket.gradients[second ? 1 : 0]);
 }
 
@@ -100,6 +100,7 @@ void Checker::check_code(const Instruction& i) {
   if (p_.compression.is_secure()) return check_masked(i);
   const auto& bucket = p_.buckets[*i.bucket];
   if (!bucket.coding) return require(false, "is of a bucket without codes");
+  if (p_.servers > 0) return check_pushes(i, bucket);
   const auto& c = *bucket.coding;
   const auto is_own = [&](SlotId s) {
     return std::ranges::count(bucket.gradients, s) > 0 || s == p_.loss_scale_slot ||
@@ -127,6 +128,27 @@ void Checker::check_code(const Instruction& i) {
   for (int place = 0; place < ranks && c.to_owners; ++place) {
     require(held(c.to_owners) >= cuts_to_owners(p_, bucket).back(), "what owners are told has no room");
     require(held(c.from_ranks) >= cuts_from_ranks(p_, bucket, place).back(), "what ranks tell has no room");
+  }
+}
+
+/// Of a worker all that it pushes, of a server what one worker did.
+void Checker::check_pushes(const Instruction& i, const Bucket& bucket) {
+  const auto& c = *bucket.coding;
+  const bool encodes = i.kind == Kind::encode;
+  const auto& codes = encodes ? i.writes : i.reads;
+  require(encodes != p_.serves(), "is another rank's to do");
+  require((encodes ? i.reads : i.writes).front() == bucket.gradients.front(), "is of another bucket");
+  require_equal(held(bucket.gradients.front()), (p_.serves() ? bucket.share : bucket.count).value(),
+                "its gradients");
+  if (c.residual) require(in_vector(*c.residual), "leaves the residuals");
+  if (c.residual) require_equal(held(c.residual), bucket.count.value(), "its residual");
+  for (std::size_t k = 0; k < (encodes ? c.pushes.size() : 1); ++k) {
+    const int server = p_.serves() ? p_.at.data : p_.workers() + static_cast<int>(k);
+    require(encodes ? codes[k] == c.pushes[k] : std::ranges::count(c.pushes, codes[k]) == 1,
+            "is of other pushes");
+    require(!p_.serves() || in_vector(codes[k]), "leaves the messages");
+    require(!i.turn || codes[k] == c.pushes[static_cast<std::size_t>(i.turn->worker)], "is of another turn");
+    require_equal(held(codes[k]), bytes_of(parts_of_push(p_, bucket, server)), "a push");
   }
 }
 

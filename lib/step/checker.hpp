@@ -55,6 +55,7 @@ class Checker {
   [[nodiscard]] SlotId used_gradients(const Instruction&, const Bucket&) const;
   void check_masked(const Instruction&);
   void check_code(const Instruction&);
+  void check_pushes(const Instruction&, const Bucket&);
   void check_update(const Instruction&);
   void check_norm(const Instruction&);
 
