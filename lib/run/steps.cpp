@@ -119,9 +119,8 @@ void Training::serve(std::int64_t end, std::span<const std::int64_t> order) {
                            checkpointer_->after_step(steps_.back().seconds);
                        }});
   std::vector<int> replayed;
-  for (const auto& push : options_.replay)
-    if (push.server == axes_.at().data && push.step >= first && push.step < end)
-      replayed.push_back(static_cast<int>(push.worker));
+  for (const auto& push : replay_.take(first, end))
+    replayed.push_back(static_cast<int>(push.worker));
   auto taken = service.serve(first, end, replayed);
   for (auto& push : taken) {
     push.server = axes_.at().data;

@@ -26,6 +26,7 @@ Training::Training(const model::ModelSpec& model, const step::Plan& plan, const 
       training_program_(step::build_training_program(model, plan_, axes_.at(), format_)),
       parameters_(std::make_unique<state::Parameters>(training_program_, backend.device(),
                                                       axes_.along(topology::Axis::data), options.optimizer)) {
+  replay_ = PushLog(options.replay, axes_.at().data);
   parameters_->initialize(training_program_, model, options.initializer, options.seed);
   executor_ = std::make_unique<execute::Executor>(
       training_program_, model, backend, axes_, *parameters_,
