@@ -1,6 +1,7 @@
 """What each way to synchronise sends, holds and takes, and how well the model is trained: a table in Markdown.
 
-Trains a run file on so many ranks, and the servers of a way besides (build/release/bin), once in every way and round, interleaved; all have the same seed. Bytes are all that
+Trains a run file on so many ranks, and the servers of a way besides (build/release/bin), once in every way and round, interleaved; all have the same seed.
+Secure sums want at least three data ranks, and have them: their row says so. Bytes are all that
 crosses between ranks in a step of the whole job, by messages and through windows; memory is the largest of a rank, without the data set.
 Steps and ratios to the first way are medians over the rounds, of medians over a run of the mean of eight steps in a row, which is one period of
 local steps. Break-even: over a network that carries fewer bytes a second from each rank, a codec makes steps shorter. Accuracies are those after
@@ -33,17 +34,25 @@ ways = {"all-reduce": [], "shares of states": ["--sync.split=state"], "shares of
         "the same with an outer step": ["--sync.local.period=8", "--sync.local.states=average", "--sync.local.outer-rate=0.7", "--sync.local.outer-momentum=0.9"],
         "a server for all ranks": ["--server.count=1"],
         "the same, asynchronous": ["--server.count=1", "--server.bound=none"],
-        "the same, at most 2 steps apart": ["--server.count=1", "--server.bound=2"]}
+        "the same, at most 2 steps apart": ["--server.count=1", "--server.bound=2"],
+        "a server, `int8`": ["--server.count=1", "--sync.compress=int8"],
+        "the same, asynchronous, `int8`": ["--server.count=1", "--server.bound=none", "--sync.compress=int8"],
+        "secure sums": ["--sync.secure=true"]}
 period = 8  # steps
 bytes_columns = ("wire_bytes", "window_bytes_read", "window_bytes_written")
 kept_columns = ("parameters", "gradients", "optimizer_state", "codec_state")
 memory_columns = (*kept_columns, "activations", "communication_buffers")
 
 
+def ranks_of(options, keys):
+    """Those that take samples."""
+    return max(options.ranks, 3) if "--sync.secure=true" in keys else options.ranks
+
+
 def result_of(options, keys, folder):
     output = f"{folder}/r.h5"
     servers = sum(int(key.split("=")[1]) for key in keys if key.startswith("--server.count="))
-    command = ["mpiexec", "-n", str(options.ranks + servers), str(train), f"--config={options.config}", f"--train.epochs={options.epochs}",
+    command = ["mpiexec", "-n", str(ranks_of(options, keys) + servers), str(train), f"--config={options.config}", f"--train.epochs={options.epochs}",
                f"--output={output}", "--overwrite", *options.keys, *keys]
     done = subprocess.run(command, capture_output=True, text=True, cwd=root)
     if done.returncode != 0:
@@ -84,5 +93,7 @@ for way, results in seen.items():
     bandwidths = [r["break_even"] for r in results if r["break_even"]]
     break_even = f"{statistics.median(bandwidths) / 1e6:,.0f}" if bandwidths else ""
     accuracy = ", ".join(f"{100 * a:.2f}" for a in one["accuracy"])
+    ranks = ranks_of(options, ways[way])
+    if ranks != options.ranks: way += f" ({ranks} data ranks)"
     print(f"| {way} | {one['bytes']:,} | {one['memory'] / 2**20:.2f} | {one['kept'] / 2**20:.2f} | "
           f"{1e3 * statistics.median(r['seconds'] for r in results):.3f} | {ratio:.2f} | {break_even} | {accuracy} |")

@@ -64,7 +64,7 @@ int run_main(int argc, const char* const* argv) {
                                     " ranks, not on " + std::to_string(ranks) + "; the nearest is 0"});
   const auto supposed =
       predict::suppose(input.machine, own.what_if, static_cast<int>(options.grid.size()), input.violations);
-  if (input.has_work()) input.append(check(own, input.machine, options.grid.size()));
+  if (input.has_work()) input.append(check(own, input.machine, options.grid.size(), options.server.count));
   if (!input.violations.empty()) throw base::ConfigError(input.violations);
   if (options.print_config) return std::cout << config::print_config(options), command_line::success;
   if (!own.may_guess) refuse_guesses(own, input);

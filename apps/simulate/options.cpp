@@ -113,7 +113,7 @@ void read_export(Options& options, std::vector<base::Violation>& violations) {
 }  // namespace
 
 std::vector<base::Violation> check(const Options& options, const machine::Machine& machine,
-                                   std::int64_t ranks) {
+                                   std::int64_t ranks, int servers) {
   std::vector<base::Violation> violations;
   if (options.scaling) violations = machine::check_ranks(machine, options.scaling->second);
   if (options.noise && ranks > most_played_ranks)
@@ -134,6 +134,14 @@ std::vector<base::Violation> check(const Options& options, const machine::Machin
     for (const auto& beyond : machine::check_ranks(machine, most))
       violations.push_back({"scaling", options.line.own.at("scaling"),
                             "reaches " + beyond.value + ", which " + beyond.message});
+    std::int64_t enough = most;
+    while (enough <= servers)
+      enough *= 2;
+    if (enough > most)
+      violations.push_back({"scaling", options.line.own.at("scaling"),
+                            "has no number of ranks above server.count = " + std::to_string(servers) +
+                                ", which leaves none to work; the nearest is " +
+                                std::to_string(options.scaling->first) + ".." + std::to_string(enough)});
   }
   return violations;
 }

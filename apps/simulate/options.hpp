@@ -22,7 +22,7 @@ struct NodeFailures {
 };
 
 struct Options {
-  int ranks = 0;                               ///< 0: as many as the grid of the run
+  int ranks = 0;                               ///< 0: see `job::read_described_input`
   std::optional<std::pair<int, int>> scaling;  ///< first and last number of ranks
   bool noise = false;
   std::optional<double> deviation;  ///< of the noise within a run; without: as the machine's kernels scatter
@@ -33,8 +33,9 @@ struct Options {
   job::CommandLine line;
 };
 
-/// What is asked of the machine that its file does not say, or does not have; of a training on so many ranks.
-std::vector<base::Violation> check(const Options&, const machine::Machine&, std::int64_t ranks);
+/// What is asked of the machine that its file does not say, or does not have; of a training on so many ranks,
+/// of which so many are servers.
+std::vector<base::Violation> check(const Options&, const machine::Machine&, std::int64_t ranks, int servers);
 
 Options parse(int argc, const char* const* argv, std::vector<base::Violation>& violations);
 

@@ -1,9 +1,25 @@
-/// Servers hold the only copy of shares of whole parameters, and update them by sums of plain gradients.
+/// Servers hold the only copy of shares of whole parameters, and update them by what workers push.
 #include <string>
 
 #include "checks.hpp"
 
 namespace partita::config {
+
+namespace {
+
+/// Of a push a server decodes what no other rank tells it more of.
+void check_pushes(const RunOptions& options, std::vector<base::Violation>& violations) {
+  const auto codec = options.sync.compression.codec;
+  const auto refuse = [&](const std::string& what) {
+    violations.push_back({"sync.compress", std::string(to_string(codec)), what});
+  };
+  if (codec == kernels::Codec::powersgd)
+    refuse("excludes server.count: factors are of sums over all ranks; the nearest is topk");
+  if (codec == kernels::Codec::fp16 && options.server.is_asynchronous)
+    refuse("excludes asynchronous servers: ranks agree on its scale in each step; the nearest is bf16");
+}
+
+}  // namespace
 
 void check_servers(const RunOptions& options, std::vector<base::Violation>& violations) {
   const auto& server = options.server;
@@ -23,19 +39,21 @@ void check_servers(const RunOptions& options, std::vector<base::Violation>& viol
   refuse(options.grid.tensor > 1,
          "excludes grid.tensor above 1: ranks would have parameters of different steps");
   refuse(options.sync.split != step::Split::none, "excludes sync.split: servers share the updates already");
-  refuse(options.sync.compression.is_on(), "excludes sync.compress: servers add up plain gradients");
   refuse(options.sync.secure, "excludes sync.secure: a server sees what each worker pushes");
   refuse(options.sync.delay > 0, "excludes sync.delay");
   refuse(options.sync.local_period.has_value(), "excludes sync.local.period");
   refuse(options.train.deterministic, "excludes train.deterministic=true, whose sums are of even shares");
   refuse(options.backend == Backend::cuda, "needs compute.backend=cpu or reference");
   const auto layer = layer_with_statistics(options.model);
-  refuse(!layer.empty(), "excludes " + layer +
-                             ", whose statistics are of all data ranks: 'frozen' on its line uses "
-                             "running ones");
+  refuse(!layer.empty(),
+         "excludes " + layer +
+             ", whose statistics all data ranks add up in the middle of a pass, where servers "
+             "have none and workers may be in other steps: 'frozen' on its line uses running "
+             "ones");
   const auto& rule = kernels::describe(options.train.optimizer.rule);
   refuse(rule.takes_norms && server.count > 1,
          "excludes train.optimizer=" + std::string(rule.name) + ", which takes norms of whole tensors", "1");
+  check_pushes(options, violations);
   if (!server.is_asynchronous) return;
   const auto bound = server.bound ? number(*server.bound) : "none";
   const auto refuse_asynchronous = [&](bool is_so, const std::string& what) {

@@ -122,8 +122,23 @@ Coded masked_by(const Program& program, const Instruction& i) {
 
 }  // namespace
 
+/// Of a worker what it pushes to each server, of a server what one worker does.
+Coded pushed_by(const Program& program, const Instruction& i) {
+  const auto& bucket = program.buckets[*i.bucket];
+  Coded coded;
+  const int first = program.serves() ? program.at.data : program.workers();
+  for (int server = first; server < (program.serves() ? first + 1 : program.grid.data); ++server)
+    for (const auto& part : parts_of_push(program, bucket, server)) {
+      const bool of_kept = program.serves() && program.compression.codec == kernels::Codec::topk;
+      coded.values += Elements(of_kept ? part.bytes / 8 : part.values.size());
+      ++coded.pieces;
+    }
+  return coded;
+}
+
 Coded coded_by(const Program& program, const Instruction& i) {
   if (program.compression.is_secure()) return masked_by(program, i);
+  if (program.servers > 0) return pushed_by(program, i);
   const auto& bucket = program.buckets[*i.bucket];
   const std::int64_t ranks = program.grid.along(bucket.axis);
   const bool encodes = i.kind == Kind::encode, first = i.phase == Phase::none;

@@ -49,7 +49,9 @@ void adapt(View loss_scale, View norm) {
 step::SlotId gradients_of(const step::Program& program, const step::Instruction& instruction) {
   for (const auto* slots : {&instruction.reads, &instruction.writes})
     for (const auto slot : *slots)
-      if (program.slots[slot].role == step::SlotRole::parameter_gradients) return slot;
+      if (const auto role = program.slots[slot].role;
+          role == step::SlotRole::parameter_gradients || role == step::SlotRole::pushed)
+        return slot;
   throw base::ContractError("codes are of gradients");
 }
 
@@ -75,6 +77,7 @@ class Executor::Coder {
         basis_(bound.slot(bucket_.coding->basis)),
         scale_(bound.slot(program_.loss_scale_slot)) {
     place_ = topology::place_along(program_.grid, executor.axes_.at(), bucket_.axis);
+    if (program_.serves()) first_ = program_.own(bucket_, place_).begin;
   }
 
   void encode_for_owners() {
@@ -101,6 +104,13 @@ class Executor::Coder {
     for (int owner = 0; owner < ranks_; ++owner)
       decode(parts_of_share(program_, bucket_, owner), piece(to_all_, cuts, owner), false);
   }
+
+  /// `pushes`: the message to each server.
+  void encode_for_servers(const std::vector<View>& pushes) {
+    for (std::size_t s = 0; s < pushes.size(); ++s)
+      encode(parts_of_push(program_, bucket_, program_.workers() + static_cast<int>(s)), pushes[s]);
+  }
+  void add_push(View push, bool adds) { decode(parts_of_push(program_, bucket_, place_), push, adds); }
 
   void encode_for_all() {
     encode(parts_of_all(program_, bucket_), piece(to_all_, cuts_to_all(program_, bucket_), place_));
@@ -149,15 +159,18 @@ class Executor::Coder {
 
  private:
   static View of(View whole, topology::Range range) { return part(whole, range.begin, range.end); }
+  [[nodiscard]] View of_gradients(topology::Range range) const {
+    return part(gradients_, range.begin - first_, range.end - first_);
+  }
   void move_residual(kernels::Backend& backend, topology::Range range) {
-    copy_elements(backend, of(residual_, range), of(gradients_, range), kernels::Write::accumulate);
+    copy_elements(backend, of(residual_, range), of_gradients(range), kernels::Write::accumulate);
     backend.zero(of(residual_, range));
   }
   /// A message has its parts one behind the other.
   void encode(const std::vector<step::CodedPart>& parts, View message) {
     std::int64_t at = 0;
     for (const auto& p : parts) {
-      kernels_.encode(codec_, of(gradients_, p.values), scale_, of(residual_, p.values),
+      kernels_.encode(codec_, of_gradients(p.values), scale_, of(residual_, p.values),
                       part(message, at, at + p.bytes));
       at += p.bytes;
     }
@@ -165,7 +178,7 @@ class Executor::Coder {
   void decode(const std::vector<step::CodedPart>& parts, View message, bool adds) {
     std::int64_t at = 0;
     for (const auto& p : parts) {
-      kernels_.decode(codec_, part(message, at, at + p.bytes), scale_, adds, of(gradients_, p.values));
+      kernels_.decode(codec_, part(message, at, at + p.bytes), scale_, adds, of_gradients(p.values));
       at += p.bytes;
     }
   }
@@ -175,6 +188,7 @@ class Executor::Coder {
   Codec codec_;
   kernels::Codecs& kernels_;
   int ranks_, place_ = 0;
+  std::int64_t first_ = 0;  ///< of the bucket, where its gradients begin
   View gradients_, residual_, to_owners_, from_ranks_, to_all_, left_, right_, basis_, scale_;
 };
 
@@ -184,6 +198,12 @@ void Executor::encode(const step::Instruction& instruction, Bound& bound) {
                                 bound.slot(instruction.writes.front()));
   Coder coder(*this, bound, *instruction.bucket, gradients_of(program_, instruction));
   const auto& bucket = program_.buckets[*instruction.bucket];
+  if (program_.servers > 0) {
+    std::vector<View> pushes;
+    for (const auto push : bucket.coding->pushes)
+      pushes.push_back(bound.slot(push));
+    return coder.encode_for_servers(pushes);
+  }
   is_sent_[instruction.writes.front()] = 1;
   const bool is_first = instruction.phase == Phase::none;
   if (program_.compression.codec == Codec::powersgd)
@@ -201,6 +221,9 @@ void Executor::decode(const step::Instruction& instruction, Bound& bound) {
     }
     return secure_sums_->decode(instruction, message, plain);
   }
+  if (program_.servers > 0)
+    return Coder(*this, bound, *instruction.bucket, gradients_of(program_, instruction))
+        .add_push(bound.slot(instruction.reads.front()), instruction.accumulates);
   if (is_sent_[instruction.reads.front()] == 0 && instruction.phase == Phase::finish)
     return;  // a former launch sent it, and decoded it for its checkpoint
   Coder coder(*this, bound, *instruction.bucket, gradients_of(program_, instruction));

@@ -17,9 +17,11 @@ void keep(const config::OptionWords& option, std::vector<std::string>& words) {
   words.insert(words.end(), option.words.begin(), option.words.end());
 }
 
-/// As many as the grid that the run names.
+/// As many as the grid that the run names; where it names no data ranks, the fewest that its way to
+/// synchronise goes with.
 int ranks_of(const config::RunOptions& options) {
-  return static_cast<int>(std::int64_t{options.data_ranks.value_or(1)} * options.grid.pipeline *
+  const int fewest = options.sync.secure ? 3 : options.server.count + 1;
+  return static_cast<int>(std::int64_t{options.data_ranks.value_or(fewest)} * options.grid.pipeline *
                           options.grid.tensor);
 }
 

@@ -107,10 +107,10 @@ void RecordedTraining::update() {
   update_record(record_, job_.world, *training_, std::exchange(recorded_, training_->steps().size()),
                 earlier_);
   keep_most(record_.memory, earlier_memory_);
-  const auto pushes =
+  const auto pushes =  // by server, as those before
       run::gather_pushes(job_.world, *training_, std::exchange(pushed_, training_->pushes().size()));
-  record_.pushes.insert(record_.pushes.end(), pushes.begin(), pushes.end());
-  std::ranges::stable_sort(record_.pushes, {}, &results::PushRow::server);
+  const auto middle = record_.pushes.insert(record_.pushes.end(), pushes.begin(), pushes.end());
+  std::ranges::inplace_merge(record_.pushes, middle, {}, &results::PushRow::server);
   record_.replans = earlier_replans_;
   record_.replans.insert(record_.replans.end(), replanner_.rows().begin(), replanner_.rows().end());
   // A checkpoint's result has the steps of the timeline that are over.

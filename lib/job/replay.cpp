@@ -5,19 +5,21 @@
 
 #include "partita/results/checkpoint.hpp"
 #include "partita/results/result_file.hpp"
+#include "partita/run/push_log.hpp"
 #include "partita/step/turns.hpp"
 
 namespace partita::job {
 namespace {
 
 /// Of each server the pushes of the steps [first, end), in the order in which it took them.
-std::vector<std::vector<step::LoggedPush>> orders_of(const std::vector<results::PushRow>& pushes, int workers,
-                                                     int servers, std::int64_t first, std::int64_t end) {
-  std::vector<std::vector<step::LoggedPush>> orders(static_cast<std::size_t>(servers));
-  for (const auto& push : pushes)
-    if (push.step >= first && push.step < end && push.server >= workers && push.server < workers + servers)
-      orders[static_cast<std::size_t>(push.server - workers)].push_back(
-          {static_cast<int>(push.worker), push.staleness});
+std::vector<std::vector<step::LoggedPush>> orders_of(std::vector<run::PushLog>& logs, std::int64_t first,
+                                                     std::int64_t end) {
+  std::vector<std::vector<step::LoggedPush>> orders;
+  for (auto& log : logs) {
+    orders.emplace_back();
+    for (const auto& push : log.take(first, end))
+      orders.back().push_back({static_cast<int>(push.worker), push.staleness});
+  }
   return orders;
 }
 
@@ -35,11 +37,12 @@ std::int64_t first_not_followed(const Input& input) {
   const auto checkpoints =
       options.resume && !dir.empty() ? results::list_checkpoints(dir) : std::vector<std::int64_t>();
   const auto from = checkpoints.empty() ? 0 : checkpoints.front();
+  std::vector<run::PushLog> logs;
+  for (int server = 0; server < servers.count; ++server)
+    logs.emplace_back(input.replay, workers + server);
   for (std::int64_t step = std::max(servers.synchronous_steps, from); step < limit;) {
     const auto end = step::next_quiescence(step, options.train.steps_of_epoch(samples), every, limit);
-    if (!step::can_follow(orders_of(input.replay, workers, servers.count, step, end), servers, workers,
-                          end - step))
-      return step;
+    if (!step::can_follow(orders_of(logs, step, end), servers, workers, end - step)) return step;
     step = end;
   }
   return -1;

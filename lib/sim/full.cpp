@@ -170,10 +170,7 @@ class Full {
 
   /// An asynchronous server decides whose push is next when nothing more can come before; whether one is.
   bool choose(const Event& event, Rank& rank) {
-    if (event.time < rank.now) {
-      agenda_.push(rank.now, rank.number, true);
-      return false;
-    }
+    if (event.time < rank.now) return false;  // it will look then
     rank.now = event.time;
     std::size_t first = 0;
     if (costs_.polls(rank.number) && move_on(rank, first)) {

@@ -62,19 +62,21 @@ void make_gradient_slots(Assembly& a) {
   a.program.gradient_count = a.program.trained_count * a.program.gradient_levels;
 }
 
-/// Of a server: what each worker pushes, and, where not all get the same, what each is answered.
+/// Of a server: what each worker pushes, or what comes out of the codes of a push, of one at a time or of
+/// all; and, where not all get the same, what each is answered.
 void make_pushed_slots(Assembly& a) {
   auto& p = a.program;
-  for (auto& bucket : p.buckets)
+  for (auto& bucket : p.buckets) {
+    const auto add = [&](SlotRole role) {
+      const Elements first = std::exchange(p.gradient_count, p.gradient_count + bucket.share);
+      return a.add_slot(
+          {.role = role, .type = p.type, .fixed = bucket.share, .lifetime = Lifetime::run, .first = first});
+    };
     for (int worker = 0; worker < p.workers(); ++worker) {
-      Slot slot{.role = SlotRole::pushed, .type = p.type, .fixed = bucket.share, .lifetime = Lifetime::run};
-      slot.first = std::exchange(p.gradient_count, p.gradient_count + bucket.share);
-      bucket.gradients.push_back(a.add_slot(slot));
-      if (!p.cadence.servers.is_asynchronous) continue;
-      slot.role = SlotRole::answer;
-      slot.first = std::exchange(p.gradient_count, p.gradient_count + bucket.share);
-      bucket.answers.push_back(a.add_slot(slot));
+      if (worker == 0 || !p.compression.is_on()) bucket.gradients.push_back(add(SlotRole::pushed));
+      if (p.cadence.servers.is_asynchronous) bucket.answers.push_back(add(SlotRole::answer));
     }
+  }
 }
 
 /// The room of the two largest that follow each other.
@@ -166,15 +168,33 @@ void list_tensors(Assembly& a, BucketId b) {
   a.program.buckets[b].tensors = std::move(tensors);
 }
 
-/// A message that is waited for last: where updates are delayed it is under way from step to step.
-SlotId carried_message(Assembly& a, DataType type, Elements count) {
-  Slot slot{.role = SlotRole::message, .type = type, .fixed = count};
-  if (!a.program.cadence.is_delayed) return a.add_slot(slot);
+/// A message that is under way from step to step.
+SlotId message_of_run(Assembly& a, DataType type, Elements count) {
   const auto size = kernels::size_of(type);
-  slot.lifetime = Lifetime::run;
-  slot.first = Elements((a.program.message_bytes.value() + size - 1) / size);
-  a.program.message_bytes = bytes_of(type, slot.first + count);
-  return a.add_slot(slot);
+  const Elements first((a.program.message_bytes.value() + size - 1) / size);
+  a.program.message_bytes = bytes_of(type, first + count);
+  return a.add_slot(
+      {.role = SlotRole::message, .type = type, .fixed = count, .lifetime = Lifetime::run, .first = first});
+}
+
+/// A message that is waited for last: where updates are delayed the next step does it.
+SlotId carried_message(Assembly& a, DataType type, Elements count) {
+  if (a.program.cadence.is_delayed) return message_of_run(a, type, count);
+  return a.add_slot({.role = SlotRole::message, .type = type, .fixed = count});
+}
+
+/// Of a worker for each server; of a server from each worker, one of whose pushes comes while another's is
+/// added.
+std::vector<SlotId> slots_of_pushes(Assembly& a, const Bucket& bucket) {
+  const auto& p = a.program;
+  std::vector<SlotId> slots;
+  for (int rank = p.serves() ? 0 : p.workers(); rank < (p.serves() ? p.workers() : p.grid.data); ++rank) {
+    const Elements bytes(bytes_of(parts_of_push(p, bucket, p.serves() ? p.at.data : rank)));
+    slots.push_back(p.serves()
+                        ? message_of_run(a, DataType::uint8, bytes)
+                        : a.add_slot({.role = SlotRole::message, .type = DataType::uint8, .fixed = bytes}));
+  }
+  return slots;
 }
 
 /// One for each buffer of the gradients.
@@ -199,8 +219,11 @@ void make_coding_slots(Assembly& a, BucketId b) {
   const auto message = [&](DataType type, Elements count) {
     return a.add_slot({.role = SlotRole::message, .type = type, .fixed = count});
   };
-  if (p.compression.residuals) coding.residual = run_slot(SlotRole::residual, bucket.count, p.residual_count);
-  if (p.compression.is_secure()) {
+  if (p.compression.residuals && !p.serves())
+    coding.residual = run_slot(SlotRole::residual, bucket.count, p.residual_count);
+  if (p.servers > 0) {
+    coding.pushes = slots_of_pushes(a, bucket);
+  } else if (p.compression.is_secure()) {
     coding.masked = masked_slots(a, bucket);
   } else if (p.compression.codec == kernels::Codec::powersgd) {
     Elements left{}, right{};

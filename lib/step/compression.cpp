@@ -44,12 +44,6 @@ std::int64_t kept_of(const Program& program, std::int64_t n) {
   return std::clamp<std::int64_t>(wanted, std::min<std::int64_t>(n, 1), n);
 }
 
-std::int64_t bytes_of(const std::vector<CodedPart>& parts) {
-  std::int64_t bytes = 0;
-  for (const auto& part : parts)
-    bytes += part.bytes;
-  return bytes;
-}
 std::int64_t bytes_of_share(const Program& program, const Bucket& bucket, int place) {
   return bytes_of(parts_of_share(program, bucket, place));
 }
@@ -64,6 +58,13 @@ std::vector<std::int64_t> offsets(int pieces, BytesOf bytes_of) {
 }
 
 }  // namespace
+
+std::int64_t bytes_of(const std::vector<CodedPart>& parts) {
+  std::int64_t bytes = 0;
+  for (const auto& part : parts)
+    bytes += part.bytes;
+  return bytes;
+}
 
 Bytes codec_state(const Program& program) {
   const Elements scale =
@@ -135,6 +136,19 @@ std::vector<CodedPart> parts_of_all(const Program& program, const Bucket& bucket
   for (const auto& tensor : bucket.tensors) {
     const topology::Range values{tensor.first.value(), (tensor.first + tensor.count).value()};
     parts.push_back(part_of(codec, values, kept_of(program, values.size())));
+  }
+  return parts;
+}
+
+std::vector<CodedPart> parts_of_push(const Program& program, const Bucket& bucket, int server) {
+  const auto codec = program.compression.codec;
+  const auto share = program.share_of(bucket, server);
+  if (codec != Codec::topk) return {part_of(codec, share)};
+  std::vector<CodedPart> parts;
+  for (const auto& tensor : bucket.tensors) {
+    const auto begin = tensor.first.value(), end = begin + tensor.count.value();
+    const topology::Range values{std::max(begin, share.begin), std::min(end, share.end)};
+    if (values.begin < values.end) parts.push_back(part_of(codec, values, kept_of(program, values.size())));
   }
   return parts;
 }

@@ -1,5 +1,6 @@
 /// Parameter servers: who sends what to whom in a synchronous and in an asynchronous step, each with
-/// transfers of its own between the same slots.
+/// transfers of its own between the same slots. With a codec a worker pushes codes, and a server decodes
+/// them before it updates; answers are parameters as they are.
 ///
 /// A worker's last push comes after it has begun to receive the answers, which lie where its parameters do:
 /// nothing reads these any more by then, and no server answers before it has all of a push.
@@ -67,6 +68,7 @@ class Pushing : public Role {
   }
 
   void gradients_complete(BucketId bucket) override {
+    if (a_.program.training) encode(bucket);
     for (const auto& exchange : exchanges_) {
       const Assembly::Only only(a_, {exchange.kind});
       if (bucket + 1 == a_.program.buckets.end_id()) start(exchange.answers);
@@ -103,6 +105,18 @@ class Pushing : public Role {
     std::vector<TransferId> answers = {};
   };
 
+  /// Where there is a codec: in the same way in every step.
+  void encode(BucketId b) {
+    const auto& bucket = a_.program.buckets[b];
+    if (!bucket.coding) return;
+    const auto& c = *bucket.coding;
+    Instruction encode{
+        .kind = Kind::encode, .bucket = b, .reads = {bucket.gradients.front()}, .writes = c.pushes};
+    if (c.residual) encode.reads.push_back(*c.residual), encode.writes.push_back(*c.residual);
+    if (const auto scale = a_.program.loss_scale_slot) encode.reads.push_back(*scale);
+    a_.add(std::move(encode));
+  }
+
   /// A server's part of a slot that has all of a bucket.
   SlotId part_of(SlotId whole, topology::Range part) {
     Slot slot = a_.program.slots[whole];
@@ -119,7 +133,9 @@ class Pushing : public Role {
       for (int server = p.workers(); server < p.grid.data; ++server) {
         const auto& bucket = p.buckets[b];
         const auto share = p.share_of(bucket, server);
-        const SlotId pushed = part_of(bucket.gradients.front(), share),
+        const auto place = static_cast<std::size_t>(server - p.workers());
+        const SlotId pushed = bucket.coding ? bucket.coding->pushes[place]
+                                            : part_of(bucket.gradients.front(), share),
                      answered = part_of(bucket.parameters, share);
         exchange.pushes[b].push_back(add_message(Operation::send, kind, Direction::push, b, server, pushed));
         exchange.answers.push_back(
@@ -162,7 +178,7 @@ class Serving : public Role {
     const auto at = static_cast<std::size_t>(worker);
     for (const auto b : a_.program.buckets.ids()) {
       const auto& bucket = a_.program.buckets[b];
-      const SlotId pushed = bucket.gradients[at],
+      const SlotId pushed = bucket.coding ? bucket.coding->pushes[at] : bucket.gradients[at],
                    answered = bucket.answers.empty() ? bucket.parameters : bucket.answers[at];
       exchange.pushes.push_back(add_message(Operation::receive, kind, Direction::push, b, worker, pushed));
       exchange.answers.push_back(add_message(Operation::send, kind, Direction::answer, b, worker, answered));
@@ -181,9 +197,7 @@ class Serving : public Role {
     for (const auto b : a_.program.buckets.ids()) {
       for (const auto& exchange : workers)
         a_.wait(exchange.pushes[b.index()]);
-      const auto& pushed = a_.program.buckets[b].gradients;
-      if (pushed.size() > 1)
-        a_.add({.kind = Kind::sum, .bucket = b, .reads = pushed, .writes = {pushed.front()}});
+      add_up(b);
     }
     a_.wait(metric);
     take_norm();
@@ -213,7 +227,7 @@ class Serving : public Role {
       take_turn({worker, TurnPart::update}, [&] {
         wait(exchange.pushes);
         for (const auto b : a_.program.buckets.ids())
-          update(b, a_.program.buckets[b].gradients[static_cast<std::size_t>(worker)], metric);
+          update(b, gradients_of(b, worker), metric);
       });
       take_turn({worker, TurnPart::answer}, [&] {
         for (const auto b : a_.program.buckets.ids()) {
@@ -224,6 +238,37 @@ class Serving : public Role {
       take_turn({worker, TurnPart::settle}, [&] { wait(exchange.answers); });
     }
     order_turns();
+  }
+
+  /// What all workers pushed, in the order of their ranks.
+  void add_up(BucketId b) {
+    const auto& bucket = a_.program.buckets[b];
+    if (bucket.coding) {
+      for (int worker = 0; worker < a_.program.workers(); ++worker)
+        decode(b, worker, worker > 0);
+    } else if (bucket.gradients.size() > 1) {
+      a_.add(
+          {.kind = Kind::sum, .bucket = b, .reads = bucket.gradients, .writes = {bucket.gradients.front()}});
+    }
+  }
+  /// What one has pushed.
+  SlotId gradients_of(BucketId b, int worker) {
+    const auto& bucket = a_.program.buckets[b];
+    if (!bucket.coding) return bucket.gradients[static_cast<std::size_t>(worker)];
+    decode(b, worker, false);
+    return bucket.gradients.front();
+  }
+  void decode(BucketId b, int worker, bool adds) {
+    const auto& bucket = a_.program.buckets[b];
+    const SlotId gradients = bucket.gradients.front();
+    Instruction decode{.kind = Kind::decode,
+                       .bucket = b,
+                       .accumulates = adds,
+                       .reads = {bucket.coding->pushes[static_cast<std::size_t>(worker)]},
+                       .writes = {gradients}};
+    if (adds) decode.reads.push_back(gradients);
+    if (const auto scale = a_.program.loss_scale_slot) decode.reads.push_back(*scale);
+    a_.add(std::move(decode));
   }
 
   template <class Add>

@@ -142,7 +142,7 @@ Piece piece_of(const Program& program, const BucketTensor& tensor) {
 void add_carried(std::vector<CarriedPiece>& residuals, std::vector<CarriedPiece>& bases,
                  const Program& program, const Bucket& bucket) {
   if (!bucket.coding) return;
-  const int sharers = program.grid.along(bucket.axis);
+  const int sharers = program.servers > 0 ? program.workers() : program.grid.along(bucket.axis);
   const auto factors = bucket.coding->basis ? factored_of(program, bucket) : std::vector<Factored>();
   for (std::size_t t = 0; t < bucket.tensors.size(); ++t) {
     const auto& tensor = bucket.tensors[t];

@@ -37,6 +37,12 @@ CodedTraffic coded_traffic(const Program& program, int rank, std::int64_t batch,
   CodedTraffic traffic;
   for (const auto& bucket : program.buckets) {
     if (!bucket.coding) continue;
+    if (program.servers > 0) {  // a push, of a worker
+      traffic.dense += bytes_of(program.type, bucket.count);
+      for (const auto push : bucket.coding->pushes)
+        traffic.coded += Bytes(program.slots[push].fixed.value());
+      continue;
+    }
     Transfer whole{.operation = bucket.is_split ? collective::Operation::reduce_scatter
                                                 : collective::Operation::all_reduce,
                    .axis = bucket.axis,

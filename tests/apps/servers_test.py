@@ -46,25 +46,32 @@ def messages(file):
 
 
 def bytes_and_memory(folder):
-    for ranks, servers, bound, first in ((2, 1, "synchronous", 0), (5, 3, "1", 3)):
-        keys = (*common, f"--server.count={servers}", f"--server.bound={bound}", f"--server.synchronous-steps={first}")
+    for ranks, servers, bound, first, codec in ((2, 1, "synchronous", 0, "none"), (5, 3, "1", 3, "none"), (3, 1, "none", 2, "sign")):
+        keys = (*common, f"--server.count={servers}", f"--server.bound={bound}", f"--server.synchronous-steps={first}", f"--sync.compress={codec}")
+        pushed = lambda elements: 4 * elements if codec == "none" else -(-elements // 8) + 4
         workers, alone = ranks - servers, 0 if bound == "synchronous" else steps - first
         run(*keys, f"--output={folder}/measured.h5", "--overwrite", ranks=ranks)
         result = jobs.run([simulate, *keys, f"--ranks={ranks}", f"--output={folder}/predicted.h5", "--overwrite"])
         assert result.returncode == 0, result
         expected = {}
         for worker in range(workers):
-            expected |= {(worker, "send", "gradient"): 4 * everything * steps, (worker, "receive", "parameter"): 4 * everything * steps}
+            expected |= {(worker, "send", "gradient"): sum(pushed(share(servers, server)) for server in range(servers)) * steps,
+                         (worker, "receive", "parameter"): 4 * everything * steps}
             if alone: expected[worker, "send", "metric"] = 16 * servers * alone
         for server in range(servers):
-            of_server = 4 * share(servers, server) * workers * steps
-            expected |= {(workers + server, "receive", "gradient"): of_server, (workers + server, "send", "parameter"): of_server}
+            held = share(servers, server)
+            expected |= {(workers + server, "receive", "gradient"): pushed(held) * workers * steps,
+                         (workers + server, "send", "parameter"): 4 * held * workers * steps}
             if alone: expected[workers + server, "receive", "metric"] = 16 * workers * alone
         with h5py.File(folder / "measured.h5") as measured, h5py.File(folder / "predicted.h5") as predicted:
             assert messages(measured) == messages(predicted) == expected, (messages(measured), messages(predicted), expected)
             of_servers = [share(servers, server) for server in range(servers)]
+            sums = workers if codec == "none" else 1  # what came of codes is added up in one place
             held = {"parameters": [everything] * workers + of_servers, "optimizer_state": [0] * workers + of_servers,
-                    "gradients": [everything] * workers + [(2 if alone else 1) * workers * n for n in of_servers]}
+                    "gradients": [everything] * workers + [(sums + (workers if alone else 0)) * n for n in of_servers]}
+            kept = [4 * everything] * workers + [pushed(n) * workers for n in of_servers]
+            assert ("codec_state" in measured["memory"]) == (codec != "none")
+            if codec != "none": assert measured["memory/codec_state"][:].tolist() == kept, measured["memory/codec_state"][:]
             for column, elements in held.items():
                 assert measured["memory"][column][:].tolist() == [4 * n for n in elements], (column, measured["memory"][column][:])
             for column in measured["memory"]:
@@ -133,8 +140,22 @@ def a_rank_that_stands_still_is_named(folder):
                 jobs.end(job)
 
 
-def refused(*keys, lines, ranks=4):
-    result = jobs.run([mpiexec, "-n", ranks, train, config, *keys])
+def scaling():
+    """A table has the numbers of ranks that leave some to work; without --ranks or a grid, too."""
+    for keys, numbers in ((("--server.count=3",), ["4", "8"]), (("--sync.secure=true",), ["4", "8"])):
+        result = jobs.run([simulate, *common, *keys, "--scaling=1..8"])
+        rows = [line.split()[0] for line in result.stdout.splitlines() if re.match(r" *\d+ ", line)]
+        assert result.returncode == 0 and rows == numbers, result
+    result = jobs.run([simulate, *common, "--server.count=9", "--scaling=3..20"])
+    assert result.returncode == 0, result
+    result = jobs.run([simulate, *common, "--server.count=9", "--scaling=3..11"])
+    assert result.returncode == 2 and ("scaling = 3..11: has no number of ranks above server.count = 9, which leaves none to work; the nearest is 3..12"
+                                       in result.stderr), result
+    assert jobs.run([simulate, *common, "--server.count=3"]).returncode == 0  # on four ranks
+
+
+def refused(*keys, lines, ranks=4, file=config):
+    result = jobs.run([mpiexec, "-n", ranks, train, file, *keys])
     assert result.returncode == 2, result
     for line in lines:
         assert f"partita-train: {line}" in result.stderr.splitlines(), (line, result)
@@ -148,11 +169,11 @@ def refusals():
     refused("--server.count=4", lines=("server.count = 4: leaves no worker among the 4 data ranks; the nearest is 3",))
     refused("--server.count=1", "--grid.weights=1,2", lines=("grid.weights = 1 2: are 2, but the data ranks that take samples are 3; give one for each",))
     # All at once.
-    refused("--server.count=1", "--server.bound=3", "--grid.data=2", "--grid.tensor=2", "--sync.split=state", "--sync.compress=int8", "--sync.delay=1",
+    refused("--server.count=1", "--server.bound=3", "--grid.data=2", "--grid.tensor=2", "--sync.split=state", "--sync.compress=powersgd", "--sync.delay=1",
             "--train.clip-norm=1", "--train.deterministic=true", "--sync.local.period=2",
             lines=("server.count = 1: excludes grid.tensor above 1: ranks would have parameters of different steps; the nearest is 0",
                    "server.count = 1: excludes sync.split: servers share the updates already; the nearest is 0",
-                   "server.count = 1: excludes sync.compress: servers add up plain gradients; the nearest is 0",
+                   "sync.compress = powersgd: excludes server.count: factors are of sums over all ranks; the nearest is topk",
                    "server.count = 1: excludes sync.delay; the nearest is 0", "server.count = 1: excludes sync.local.period; the nearest is 0",
                    "server.count = 1: excludes train.deterministic=true, whose sums are of even shares; the nearest is 0",
                    "server.bound = 3: excludes train.clip-norm: no server knows the norm of a whole push; the nearest is synchronous"))
@@ -160,6 +181,10 @@ def refusals():
             lines=("server.count = 1: excludes grid.pipeline above 1: stages would have parameters of different steps; the nearest is 0",))
     refused("--server.count=2", "--train.optimizer=lamb", "--train.momentum=0",
             lines=("server.count = 2: excludes train.optimizer=lamb, which takes norms of whole tensors; the nearest is 1",))
+    refused("--server.count=1", "--server.bound=none", "--sync.compress=fp16", file=f"--config={source}/inputs/runs/digits_cnn_batchnorm.ini",
+            lines=("server.count = 1: excludes batchnorm1, whose statistics all data ranks add up in the middle of a pass, where servers have none and "
+                   "workers may be in other steps: 'frozen' on its line uses running ones; the nearest is 0",
+                   "sync.compress = fp16: excludes asynchronous servers: ranks agree on its scale in each step; the nearest is bf16"))
     refused("--server.count=1", "--strategy=auto",
             lines=("server.count = 1: excludes strategy=auto, whose bounds are those of data ranks and steps that are all alike; the nearest is 0",))
     for keys in ((), ("--server.count=1",)):
@@ -171,4 +196,5 @@ with tempfile.TemporaryDirectory() as folder:
     bytes_and_memory(folder)
     what_is_trained(folder)
     a_rank_that_stands_still_is_named(folder)
+    scaling()
     refusals()

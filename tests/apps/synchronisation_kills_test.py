@@ -25,8 +25,10 @@ ways = {"shares of states": ["--sync.split=state"], "shares of gradients": ["--s
         "delay": ["--sync.delay=1"], "local kept": ["--sync.local.period=3"], "local": ["--sync.local.period=3", "--sync.local.states=average"],
         "local reset": ["--sync.local.period=3", "--sync.local.states=reset"],
         "local outer": ["--sync.local.period=3", "--sync.local.states=average", "--sync.local.outer-rate=0.7", "--sync.local.outer-momentum=0.9"],
-        "servers": ["--server.count=2"], "asynchronous servers": ["--server.count=1", "--server.bound=2", "--server.synchronous-steps=20"]}
-ranks_of = {"servers": 4, "asynchronous servers": 4}  # else 2
+        "servers": ["--server.count=2"], "asynchronous servers": ["--server.count=1", "--server.bound=2", "--server.synchronous-steps=20"],
+        "servers by sign": ["--server.count=2", "--sync.compress=sign"],
+        "asynchronous servers by topk": ["--server.count=1", "--server.bound=none", "--sync.compress=topk"]}
+ranks_of = {way: 4 for way in ways if "servers" in way}  # else 2
 common = (f"--config={source}/inputs/runs/digits_mlp.ini", "--data.train-samples=1000", "--data.test-samples=20", "--train.epochs=80", "--evaluate.every=1000",
           "--checkpoint.every=7", "--snapshot.seconds=0", "--train.optimizer=adam", "--train.momentum=0", "--train.learning-rate=0.001", "--compute.threads=1")
 chosen = random.Random(5)

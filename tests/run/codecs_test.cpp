@@ -172,12 +172,12 @@ TEST(Codecs, LoseAStepWhoseGradientIsTooLargeForFp16OnAllRanks) {
   auto c = cases()[4];
   for (float& target : c.data.train.targets)
     target += 1000;  // gradients of hundreds, times 65536
-  using kernels::OptimizerRule;
-  for (const auto& [split, rule] :
-       {std::pair(step::Split::none, OptimizerRule::sgd), std::pair(step::Split::state, OptimizerRule::sgd),
-        std::pair(step::Split::none, OptimizerRule::lamb)}) {
-    auto d = data_parallel(4, Codec::fp16, false);
-    d.split = split, d.rule = rule;
+  std::vector<Decomposition> all(3, data_parallel(4, Codec::fp16, false));
+  all[1].split = step::Split::state;
+  all[2].rule = kernels::OptimizerRule::lamb;
+  all.push_back(with_servers(4, world().size(), {.count = 1}));
+  all.back().compression = all.front().compression;
+  for (const auto& d : all) {
     auto options = options_for(c, d);
     options.learning_rate.base = 1e-6;
     Vector losses;
@@ -192,7 +192,7 @@ TEST(Codecs, LoseAStepWhoseGradientIsTooLargeForFp16OnAllRanks) {
       EXPECT_EQ(before.front().values == after.front().values, steps == 1);
       EXPECT_GT(training.executor().lost_steps(), 0);
       if (steps == 1) {
-        EXPECT_EQ(scale[0], 32768) << to_string(split);
+        EXPECT_EQ(scale[0], 32768) << to_string(d);
         EXPECT_EQ(scale[1], 0);
       } else {
         EXPECT_LT(scale[0], 32768);
@@ -374,6 +374,8 @@ TEST(Codecs, KeepTheSumOfResidualsOnAnotherGrid) {
         on({.data = 2, .tensor = p / 2}, Placing::replicated));  // as many copies as data ranks have
   }
   all.push_back(on({.tensor = p}, Placing::batch));  // whole tensors on all ranks
+  all.push_back(with_servers(1, p, {.count = 1}));   // whose servers keep nothing
+  all.back().compression = compressed(Codec::topk);
   // By layer and tensor, the sum over ranks of what each keeps, in the order of the tensor.
   const auto sums = [&](const run::Training& training) {
     std::map<std::tuple<int, int, std::int64_t>, double> mine;

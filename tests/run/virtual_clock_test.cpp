@@ -188,7 +188,9 @@ TEST(VirtualClock, EqualsTheEventModelOfSynchronousServers) {
   for (int count = 1; count < ranks && count <= 3; ++count) {
     world().use_virtual_clock(machines[turn % 2]);
     comm::Axes axes(world(), {.data = ranks}, only_data);
-    const auto d = with_servers(turn++, ranks, {.count = count}, kernels::OptimizerRule::adam);
+    auto d = with_servers(turn++, ranks, {.count = count}, kernels::OptimizerRule::adam);
+    expect_equal_times(axes, nets[d.net], d, {});
+    d.compression = compressed(turn % 2 == 0 ? kernels::Codec::fp16 : kernels::Codec::topk);
     expect_equal_times(axes, nets[d.net], d, {});
   }
 }
@@ -268,10 +270,11 @@ TEST(VirtualClock, EqualsTheEventModelOfAsynchronousServers) {
   const auto c = cases()[2];
   for (int count = 1; count < ranks && count <= 3; ++count)
     for (const auto bound :
-         {std::optional<std::int64_t>(), std::optional<std::int64_t>(0), std::optional<std::int64_t>(1)})
-      expect_equal_service(c,
-                           with_servers(2, ranks, {.count = count, .is_asynchronous = true, .bound = bound}),
-                           bound ? motley_parts() : motley());
+         {std::optional<std::int64_t>(), std::optional<std::int64_t>(0), std::optional<std::int64_t>(1)}) {
+      auto d = with_servers(2, ranks, {.count = count, .is_asynchronous = true, .bound = bound});
+      if (bound == 1) d.compression = compressed(kernels::Codec::int8);
+      expect_equal_service(c, d, bound ? motley_parts() : motley());
+    }
 }
 
 /// Encoding counts key streams of all other ranks, and the losses come behind the gradients.

@@ -191,7 +191,8 @@ class Executor {
   void mark(Bound&, std::size_t boundary);
   void read_marks(const Bound&, double issued, StepSpans&);
 
-  void calibrate_pushes(Bound&, const std::map<std::pair<int, int>, step::TransferId>& pushes);
+  /// `messages` by tag and peer.
+  void calibrate_servers(Bound&, const std::map<std::pair<int, int>, step::TransferId>& messages);
   [[nodiscard]] bool reduces_what_stays(const step::Transfer&) const;
   void start(Bound&, step::TransferId);
   void wait(Bound&, step::TransferId);

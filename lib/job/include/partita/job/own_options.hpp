@@ -27,9 +27,9 @@ struct CommandLine {
 CommandLine split_command_line(int argc, const char* const* argv, std::span<const OwnOption>,
                                std::vector<base::Violation>& violations);
 
-/// What a program that starts no ranks reads of a run, as if on `ranks` ranks, and on as many as the run's
-/// own grid has with 0. Its files are held, with those that the program writes besides the run's output
-/// and has to check itself. `earlier` violations come first.
+/// What a program that starts no ranks reads of a run, as if on `ranks` ranks, and with 0 on as many as the
+/// run's own grid has, or on the fewest that its way to synchronise goes with. Its files are held, with those
+/// that the program writes besides the run's output and has to check itself. `earlier` violations come first.
 Input read_described_input(const CommandLine&, int ranks, std::vector<base::Violation> earlier,
                            std::vector<results::NamedPath> written = {});
 

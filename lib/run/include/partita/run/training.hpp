@@ -14,6 +14,7 @@
 #include "partita/nn/learning_rate.hpp"
 #include "partita/run/boundary.hpp"
 #include "partita/run/evaluator.hpp"
+#include "partita/run/push_log.hpp"
 #include "partita/state/checkpointer.hpp"
 #include "partita/topology/grid.hpp"
 
@@ -197,6 +198,7 @@ class Training {
   std::int64_t quiescence_ = 0;  ///< the end of the asynchronous steps under way
   std::int64_t pushes_to_come_ = 0;  ///< from each worker, when they began
   std::vector<PushRow> pushes_;
+  PushLog replay_;  ///< of this rank, where it is a server
   std::vector<StepRow> steps_;
   std::size_t released_ = 0;  ///< steps whose spans are gone
   std::vector<RecordedStep> recorded_;

@@ -24,6 +24,10 @@ enum class StepKind : std::uint8_t {
   asynchronous   ///< workers push their gradients, and go on when their servers answer
 };
 std::string_view to_string(StepKind);
+/// Whether a data rank knows the loss of its own samples only.
+constexpr bool knows_own_loss(StepKind kind) {
+  return kind == StepKind::local || kind == StepKind::asynchronous;
+}
 
 /// A set of them; all, unless some are named.
 class StepKinds {

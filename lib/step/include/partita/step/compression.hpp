@@ -5,7 +5,7 @@
 /// every other one and sends it there; a rank adds what it gets to its own share, encodes the sum and gathers
 /// those of all. Two ranks tell each other all they have instead, which is as much, and rounds once. So do
 /// any ranks by topk. By powersgd two all-reduces add up the factors of each matrix. Secure sums take one
-/// all-reduce of whole numbers under masks.
+/// all-reduce of whole numbers under masks. Workers push to each server a code of its share.
 #pragma once
 
 #include <vector>
@@ -16,7 +16,7 @@
 namespace partita::step {
 
 /// What a rank carries for codecs from step to step: residuals, bases, the loss scale, masked gradients that
-/// wait for a delayed update.
+/// wait for a delayed update, codes that come to a server.
 Bytes codec_state(const Program&);
 
 /// Over which axes the program adds up in secret, in order; and the bytes of public keys that a rank sends
@@ -47,6 +47,10 @@ struct CodedPart {
 /// from the others, and shared out apart: so that copies are sent as equal codes.
 std::vector<CodedPart> parts_of_share(const Program&, const Bucket&, int place);
 std::vector<CodedPart> parts_of_all(const Program&, const Bucket&);
+/// What a worker pushes to the server of this data coordinate: of its share one part, by topk one of each
+/// tensor that it has some of.
+std::vector<CodedPart> parts_of_push(const Program&, const Bucket&, int server);
+std::int64_t bytes_of(const std::vector<CodedPart>&);
 
 /// A tensor of a bucket as powersgd has it. One that two factors would not make smaller is sent as it is,
 /// with the left factors.

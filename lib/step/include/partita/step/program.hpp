@@ -167,6 +167,8 @@ struct Coding {
   std::optional<SlotId> to_all = {};                      ///< bytes: those that all ranks decode
   std::optional<SlotId> left = {}, right = {}, basis = {};
   std::vector<SlotId> masked = {};  ///< of secure sums, beside each of the gradients that are reduced
+  /// Bytes: of a worker what it pushes to each server, of a server what each worker pushes to it.
+  std::vector<SlotId> pushes = {};
 };
 
 /// Of secure sums: what is added up in place of the losses, and over which axes.
@@ -192,7 +194,7 @@ struct Bucket {
   UnitId closing_unit;
   SlotId parameters;
   /// By level (`Program::gradient_levels`); the first is what is reduced. None outside of training. Of a
-  /// server what each worker pushes, by worker.
+  /// server what each worker pushes, by worker; where they push codes one that these are added to.
   std::vector<SlotId> gradients;
   /// Of a server that is asynchronous, what each worker is answered.
   std::vector<SlotId> answers = {};
