@@ -33,24 +33,19 @@ void Meeting::split_waits() {
   waits.clear();
 }
 
-Flight::Flight(int rank, Meeting& meeting, Network& network, std::vector<TimedRound> rounds,
+Flight::Flight(int rank, Meeting& meeting, Network& network, const std::vector<TimedRound>& rounds,
                Picoseconds start, const Tell& tell)
-    : rank_(rank),
-      meeting_(&meeting),
-      network_(&network),
-      rounds_(std::move(rounds)),
-      start_(start),
-      clock_(start) {
+    : rank_(rank), meeting_(&meeting), network_(&network), rounds_(&rounds), start_(start), clock_(start) {
   if (!is_over()) meeting.under_way[rank] = this;
   meeting.last_start = std::max(meeting.last_start, start);
   if (++meeting.started < meeting.parties) return;
   for (const auto& [r, flight] : meeting.under_way)
-    if (const auto* whole = std::get_if<TimedWhole>(&flight->rounds_.front()))
+    if (const auto* whole = std::get_if<TimedWhole>(&flight->rounds_->front()))
       tell(*flight, meeting.last_start + whole->duration);
 }
 
 std::optional<Picoseconds> Flight::advance(Picoseconds now, Picoseconds sees, const Tell& tell) {
-  const auto& round = rounds_[round_];
+  const auto& round = (*rounds_)[round_];
   Picoseconds took = 0;
   if (!entered_) {
     entered_ = true;
@@ -65,8 +60,8 @@ std::optional<Picoseconds> Flight::advance(Picoseconds now, Picoseconds sees, co
   if (!others || *others > sees) return {};
   if (const auto* messages = std::get_if<TimedMessages>(&round)) {
     took = messages->receive + messages->combine;
-    if (messages->send_to) ++sent_[*messages->send_to];
-    if (messages->receive_from) ++received_[*messages->receive_from];
+    if (messages->send_to) ++line_to(*messages->send_to).had;
+    if (messages->receive_from) ++line_from(*messages->receive_from).had;
   } else if (const auto* access = std::get_if<TimedAccess>(&round)) {
     took = access->time.access;
     ++flags_;
@@ -78,37 +73,51 @@ std::optional<Picoseconds> Flight::advance(Picoseconds now, Picoseconds sees, co
   return took;
 }
 
+/// The latest are looked at first: rounds with one rank mostly follow each other.
+Flight::Line& Flight::line_to(int other) {
+  const auto known = std::ranges::find(sent_.rbegin(), sent_.rend(), other, &Line::other);
+  return known != sent_.rend() ? *known : new_line(sent_, other, meeting_->ends(rank_, other));
+}
+
+Flight::Line& Flight::line_from(int other) {
+  const auto known = std::ranges::find(received_.rbegin(), received_.rend(), other, &Line::other);
+  return known != received_.rend() ? *known : new_line(received_, other, {other, rank_});
+}
+
+Flight::Line& Flight::new_line(std::vector<Line>& lines, int other, const Ends& ends) {
+  lines.push_back({.other = other, .ends = ends, .messages = &meeting_->messages[ends]});
+  return lines.back();
+}
+
 Picoseconds Flight::enter(const TimedMessages& round, Picoseconds now, const Tell& tell) {
   if (round.receive_from) {
-    const auto ends = received(round);
-    const auto number = received_[ends.from];
-    meeting_->message(ends, number).asked_for = now;
-    set_out(ends, number, tell);
+    const auto& line = line_from(*round.receive_from);
+    line.next().asked_for = now;
+    set_out(line, tell);
   }
   if (!round.send_to) return 0;
-  const auto ends = sent(round);
-  const auto number = sent_[*round.send_to];
-  auto& message = meeting_->message(ends, number);
+  const auto& line = line_to(*round.send_to);
+  auto& message = line.next();
   message.time = round.sent;
   message.bytes = round.sent_bytes;
   message.handed_over = now + round.sent.send;
-  set_out(ends, number, tell);
+  set_out(line, tell);
   return round.sent.send;
 }
 
-/// A message leaves as soon as it can.
-void Flight::set_out(const Ends& ends, std::size_t number, const Tell& tell) {
-  auto& message = meeting_->message(ends, number);
+/// The next message of a line leaves as soon as it can.
+void Flight::set_out(const Line& line, const Tell& tell) {
+  auto& message = line.next();
   const auto ready = message.ready();
   if (!ready) return;
-  if (!message.is_on_way && network_->can_delay(ends)) {
-    network_->send({meeting_, ends, number}, message.time, message.bytes, *ready);
+  if (!message.is_on_way && network_->can_delay(line.ends)) {
+    network_->send({meeting_, line.ends, line.had}, message.time, message.bytes, *ready);
   } else if (!message.is_on_way) {
     message.drained = *ready + message.time.bytes;
     message.arrives = *message.drained + message.time.latency;
   }
   message.is_on_way = true;
-  meeting_->tell_ends(ends, message, tell);
+  meeting_->tell_ends(line.ends, message, tell);
 }
 
 Picoseconds Flight::enter(const TimedAccess& round, Picoseconds now, const Tell& tell) {
@@ -119,26 +128,21 @@ Picoseconds Flight::enter(const TimedAccess& round, Picoseconds now, const Tell&
   return round.time.stage;
 }
 
-std::optional<Picoseconds> Flight::awaited() const {
-  const auto& round = rounds_[round_];
+std::optional<Picoseconds> Flight::awaited() {
+  const auto& round = (*rounds_)[round_];
   if (const auto* whole = std::get_if<TimedWhole>(&round)) {
     if (meeting_->started < meeting_->parties) return {};
     return meeting_->last_start + whole->duration;
   }
   Picoseconds last = 0;
   if (const auto* messages = std::get_if<TimedMessages>(&round)) {
-    const auto number = [](const auto& had, int other) {
-      const auto known = had.find(other);
-      return known == had.end() ? 0 : known->second;
-    };
     if (messages->send_to) {
-      const auto left = meeting_->message(sent(*messages), number(sent_, *messages->send_to)).is_sent();
+      const auto left = line_to(*messages->send_to).next().is_sent();
       if (!left) return {};
       last = *left;
     }
     if (messages->receive_from) {
-      const auto arrives =
-          meeting_->message(received(*messages), number(received_, *messages->receive_from)).arrives;
+      const auto arrives = line_from(*messages->receive_from).next().arrives;
       if (!arrives) return {};
       last = std::max(last, *arrives);
     }

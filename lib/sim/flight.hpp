@@ -63,11 +63,7 @@ struct Meeting {
   /// Who runs in a rank's place.
   [[nodiscard]] int representative(int rank) const;
 
-  Message& message(const Ends& ends, std::size_t number) {
-    auto& all = messages[ends];
-    if (all.size() <= number) all.resize(number + 1);
-    return all[number];
-  }
+  Message& message(const Ends& ends, std::size_t number) { return messages.at(ends)[number]; }
   /// Tells both ends what is known of a message between them.
   void tell_ends(const Ends&, const Message&, const Tell&) const;
   void tell(int rank, Picoseconds, const Tell&) const;
@@ -75,15 +71,15 @@ struct Meeting {
 
 class Flight {
  public:
-  /// The network outlives the flight.
-  Flight(int rank, Meeting&, Network&, std::vector<TimedRound>, Picoseconds start, const Tell&);
+  /// Network and rounds outlive the flight.
+  Flight(int rank, Meeting&, Network&, const std::vector<TimedRound>&, Picoseconds start, const Tell&);
 
   /// One step at `now`, of what is seen until `sees`; how long it takes. Nothing where the flight has to
   /// wait.
   std::optional<Picoseconds> advance(Picoseconds now, Picoseconds sees, const Tell&);
 
-  [[nodiscard]] bool is_over() const { return round_ == rounds_.size(); }
-  [[nodiscard]] const std::vector<TimedRound>& rounds() const { return rounds_; }
+  [[nodiscard]] bool is_over() const { return round_ == rounds_->size(); }
+  [[nodiscard]] const std::vector<TimedRound>& rounds() const { return *rounds_; }
   [[nodiscard]] std::size_t round() const { return round_; }   ///< the first that is not over
   [[nodiscard]] bool has_entered() const { return entered_; }  ///< that round
   [[nodiscard]] Picoseconds start() const { return start_; }
@@ -93,24 +89,36 @@ class Flight {
   [[nodiscard]] Picoseconds clock() const { return clock_; }
 
   /// When the round that was entered can end, as far as others decide it and this is known.
-  [[nodiscard]] std::optional<Picoseconds> awaited() const;
+  [[nodiscard]] std::optional<Picoseconds> awaited();
 
  private:
   Picoseconds enter(const TimedMessages&, Picoseconds now, const Tell&);
   Picoseconds enter(const TimedAccess&, Picoseconds now, const Tell&);
-  void set_out(const Ends&, std::size_t number, const Tell&);
-  [[nodiscard]] Ends sent(const TimedMessages& round) const { return meeting_->ends(rank_, *round.send_to); }
-  [[nodiscard]] Ends received(const TimedMessages& round) const { return {*round.receive_from, rank_}; }
+  /// Messages to another rank, or from it; the first `had` were those of rounds before.
+  struct Line {
+    int other = 0;
+    Ends ends;
+    std::vector<Message>* messages = nullptr;
+    std::size_t had = 0;
+    Message& next() const {
+      if (messages->size() <= had) messages->resize(had + 1);
+      return (*messages)[had];
+    }
+  };
+  Line& line_to(int other);
+  Line& line_from(int other);
+  Line& new_line(std::vector<Line>&, int other, const Ends&);
+  void set_out(const Line&, const Tell&);
 
   int rank_;
   Meeting* meeting_;
   Network* network_;
-  std::vector<TimedRound> rounds_;
+  const std::vector<TimedRound>* rounds_;
   std::size_t round_ = 0;
   bool entered_ = false;
   Picoseconds start_, clock_;
-  std::map<int, std::size_t> sent_, received_;  ///< messages of rounds before, by the other rank
-  std::size_t flags_ = 0;                       ///< of rounds before
+  std::vector<Line> sent_, received_;
+  std::size_t flags_ = 0;  ///< of rounds before
 };
 
 }  // namespace partita::sim

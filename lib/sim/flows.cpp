@@ -51,9 +51,16 @@ std::size_t Flows::begin(Picoseconds now, const std::vector<Crossing>& crossings
   for (const auto& [l, flows] : crossings)
     alone = std::max(
         alone, static_cast<Picoseconds>(std::min(std::round(count / links_[l].bytes_per_picosecond), 1e18)));
-  const auto number = flows_.size();
+  const auto number = forgotten_ + flows_.size();
   const auto fastest = alone > 0 ? rate_of(count / static_cast<double>(alone)) : 0;
-  flows_.push_back({&crossings, count, alone, fastest, count, now, fastest, now + alone});
+  flows_.push_back({.crossings = &crossings,
+                    .bytes = count,
+                    .alone = alone,
+                    .fastest = fastest,
+                    .remaining = count,
+                    .since = now,
+                    .rate = fastest,
+                    .end = now + alone});
   ends_.insert({now + alone, number});
   for (const auto& [l, flows] : crossings) {
     auto& link = links_[l];
@@ -80,15 +87,20 @@ std::vector<std::size_t> Flows::end(Picoseconds now) {
     ended.push_back(ends_.begin()->second);
     ends_.erase(ends_.begin());
   }
-  for (const auto number : ended)
-    for (const auto& [l, flows] : *flows_[number].crossings) {
+  for (const auto number : ended) {
+    auto& over = flow(number);
+    over.is_over = true;
+    for (const auto& [l, flows] : *over.crossings) {
       auto& link = links_[l];
       std::erase(link.flows, number);
       link.count -= flows;
-      link.wanted -= flows_[number].fastest * flows;
+      link.wanted -= over.fastest * flows;
       if (link.flows.empty()) link.busy += now - link.busy_since;
       touch(l);
     }
+  }
+  for (; !flows_.empty() && flows_.front().is_over; ++forgotten_)
+    flows_.pop_front();
   return ended;
 }
 
@@ -99,8 +111,8 @@ void Flows::touch(std::size_t link) {
 
 void Flows::reach(const Link& link, std::vector<std::size_t>& flows) {
   for (const auto number : link.flows) {
-    if (!flows_[number].reached) flows.push_back(number);
-    flows_[number].reached = true;
+    if (!flow(number).reached) flows.push_back(number);
+    flow(number).reached = true;
   }
 }
 
@@ -117,7 +129,7 @@ void Flows::settle() {
   }
   touched_.clear();
   for (std::size_t i = 0; i < flows.size(); ++i)
-    for (const auto& crossing : *flows_[flows[i]].crossings) {
+    for (const auto& crossing : *flow(flows[i]).crossings) {
       auto& link = links_[crossing.link];
       if (!link.binds || link.reached) continue;
       link.reached = true;
@@ -125,7 +137,7 @@ void Flows::settle() {
       reach(link, flows);
     }
   for (const auto number : flows)
-    flows_[number].reached = false;
+    flow(number).reached = false;
   for (const auto l : links)
     links_[l].reached = false;
   fill(std::move(flows), links);
@@ -140,15 +152,15 @@ void Flows::fill(std::vector<std::size_t> flows, const std::vector<std::size_t>&
   }
   while (!flows.empty()) {
     const auto level = level_of(links);
-    const auto is_as_alone = [&](std::size_t f) { return flows_[f].fastest <= with_rounding(level); };
+    const auto is_as_alone = [&](std::size_t f) { return flow(f).fastest <= with_rounding(level); };
     const auto is_held = [&](std::size_t f) {
-      return std::ranges::any_of(*flows_[f].crossings,
+      return std::ranges::any_of(*flow(f).crossings,
                                  [&](const Crossing& c) { return links_[c.link].is_narrow; });
     };
     const bool some_as_alone = std::ranges::any_of(flows, is_as_alone);
     std::erase_if(flows, [&](std::size_t f) {
       const bool stays = some_as_alone ? is_as_alone(f) : is_held(f);
-      if (stays) fix(f, some_as_alone ? flows_[f].fastest : level);
+      if (stays) fix(f, some_as_alone ? flow(f).fastest : level);
       return stays;
     });
   }
@@ -168,17 +180,17 @@ Flows::Rate Flows::level_of(const std::vector<std::size_t>& links) {
   return level;
 }
 
-void Flows::fix(std::size_t flow, Rate rate) {
-  for (const auto& [l, flows] : *flows_[flow].crossings)
+void Flows::fix(std::size_t number, Rate rate) {
+  for (const auto& [l, flows] : *flow(number).crossings)
     if (links_[l].binds) {
       links_[l].left -= rate * flows;
       links_[l].open -= flows;
     }
-  set_rate(flow, rate);
+  set_rate(number, rate);
 }
 
 void Flows::set_rate(std::size_t number, Rate rate) {
-  auto& flow = flows_[number];
+  auto& flow = this->flow(number);
   if (flow.rate == rate) return;
   const auto passed = static_cast<double>(now_ - flow.since);
   flow.remaining = std::max(0.0, flow.remaining - in_bytes(flow.rate) * passed);

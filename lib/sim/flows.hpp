@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <limits>
 #include <set>
 #include <utility>
@@ -76,7 +77,9 @@ class Flows {
     Rate rate;
     Picoseconds end;
     bool reached = false;
+    bool is_over = false;
   };
+  Flow& flow(std::size_t number) { return flows_[number - forgotten_]; }
 
   [[nodiscard]] Rate rate_of(double bytes_per_picosecond) const;
   [[nodiscard]] double in_bytes(Rate) const;
@@ -85,13 +88,14 @@ class Flows {
   void reach(const Link&, std::vector<std::size_t>& flows);
   void fill(std::vector<std::size_t> flows, const std::vector<std::size_t>& links);
   [[nodiscard]] Rate level_of(const std::vector<std::size_t>& links);
-  void fix(std::size_t flow, Rate rate);
-  void set_rate(std::size_t flow, Rate rate);
+  void fix(std::size_t number, Rate rate);
+  void set_rate(std::size_t number, Rate rate);
 
   int fineness_;
   Picoseconds now_ = 0;
   std::vector<Link> links_;
-  std::vector<Flow> flows_;
+  std::size_t forgotten_ = 0;                           ///< the first flows, which are over
+  std::deque<Flow> flows_;                              ///< the others
   std::set<std::pair<Picoseconds, std::size_t>> ends_;  ///< of the flows under way
   std::vector<std::size_t> touched_;
 };

@@ -18,6 +18,7 @@
 #include "meetings.hpp"
 #include "partita/base/error.hpp"
 #include "partita/sim/deadlock.hpp"
+#include "rounds_of_ranks.hpp"
 
 namespace partita::sim {
 namespace {
@@ -191,7 +192,7 @@ class Full {
       rank.does = Rank::Does::walks;
       return true;
     }
-    for (const auto* active : rank.active)
+    for (auto* const active : rank.active)
       next = std::min(next, active->awaited().value_or(never));
     if (next != never) agenda_.push(next, rank.number, true);
     return false;
@@ -262,8 +263,8 @@ class Full {
 
   void start(int r, Rank& rank, TransferId transfer) {
     auto& meeting = meetings_.of(rank.step, r, transfer);
-    auto& flight = flights_.emplace_back(
-        r, meeting, network_, costs_.rounds(r, rank.program->transfers[transfer]), rank.now, tell_);
+    auto& flight =
+        flights_.emplace_back(r, meeting, network_, rounds_.of(r, *rank.program, transfer), rank.now, tell_);
     rank.flights[transfer] = &flight;
     history_.trace(rank, Does::start, costs_.core_of(r).start, &flight);
     meeting.split_waits();
@@ -312,7 +313,7 @@ class Full {
     rank.does = Rank::Does::rests;
     // Woken for the next thing alone, then for the one after; for all at a time it would be ever more often.
     auto next = never;
-    for (const auto* active : rank.active)
+    for (auto* const active : rank.active)
       next = std::min(next, active->awaited().value_or(never));
     if (next != never) agenda_.push(next, r, true);
     return false;
@@ -363,6 +364,7 @@ class Full {
   Agenda agenda_;
   History history_;
   Meetings meetings_;
+  RoundsOfRanks rounds_{costs_};
   std::deque<Flight> flights_;
   std::vector<Flight*> told_;  ///< that may move on
   const Tell tell_ = [this](Flight& flight, Picoseconds time) { tell(flight, time); };

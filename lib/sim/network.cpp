@@ -79,7 +79,7 @@ void Network::send(const Passage& passage, const machine::MessageTime& time, ker
                    Picoseconds ready) {
   messages_.push_back({passage, time, bytes.value(), &way(passage.ends)});
   ready_.push({.time = ready,
-               .message = messages_.size() - 1,
+               .message = forgotten_ + messages_.size() - 1,
                .rank = representative(passage.ends.from),
                .meeting = {passage.meeting->step, passage.meeting->group},
                .other = {}});
@@ -97,7 +97,7 @@ void Network::depart(Picoseconds now) {
   while (next_departure() == now) {
     auto event = ready_.top();
     ready_.pop();
-    const auto& message = messages_[event.message];
+    const auto& message = this->message(event.message);
     if (!event.has_slot) {
       event.time = take_slot(sending_, message.way->source, now, message.time.gap);
       event.has_slot = true;
@@ -119,7 +119,7 @@ std::vector<Network::Notice> Network::end(Picoseconds now) {
   std::vector<Notice> notices;
   for (const auto flow : flows_.end(now)) {
     const auto number = message_of_[flow];
-    const auto& message = messages_[number];
+    const auto& message = this->message(number);
     const auto arrives = now + message.time.latency;
     notices.push_back({.passage = message.passage, .drained = now, .arrives = {}});
     arriving_.push({.time = arrives,
@@ -129,11 +129,14 @@ std::vector<Network::Notice> Network::end(Picoseconds now) {
                     .other = distance(message.passage.ends)});
   }
   while (!arriving_.empty() && arriving_.top().time == now) {
-    const auto& message = messages_[arriving_.top().message];
+    auto& message = this->message(arriving_.top().message);
+    message.has_arrived = true;
     arriving_.pop();
     const auto slot = take_slot(taking_, message.way->target, now, message.time.gap);
     notices.push_back({.passage = message.passage, .drained = {}, .arrives = slot});
   }
+  for (; !messages_.empty() && messages_.front().has_arrived; ++forgotten_)
+    messages_.pop_front();
   return notices;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <queue>
@@ -75,7 +76,9 @@ class Network {
     machine::MessageTime time;
     std::int64_t bytes = 0;
     const Way* way = nullptr;
+    bool has_arrived = false;
   };
+  Message& message(std::size_t number) { return messages_[number - forgotten_]; }
   /// Ties are told apart by the rank whose unit keeps the gap, then by what is the same for all ranks that
   /// are alike: the meeting, how far the other rank is, who came first.
   struct Event {
@@ -107,7 +110,8 @@ class Network {
   std::map<machine::Link, std::size_t> links_;
   std::vector<std::int64_t> links_alike_;  ///< for which each of them stands
   std::map<Ends, Way> ways_;
-  std::vector<Message> messages_;
+  std::size_t forgotten_ = 0;            ///< the first messages, which have arrived
+  std::deque<Message> messages_;         ///< the others
   std::vector<std::size_t> message_of_;  ///< by flow
   Events ready_, arriving_;
   Gaps sending_, taking_;
