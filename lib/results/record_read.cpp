@@ -1,8 +1,7 @@
 /// The record as it is read back.
-#include "record_schema.hpp"
-
 #include <cstdio>
 
+#include "record_schema.hpp"
 #include "schema.hpp"
 
 namespace partita::results {

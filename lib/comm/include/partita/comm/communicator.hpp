@@ -1,8 +1,9 @@
 /// Communicators of the grid's axes, persistent collectives on them, and memory that the ranks of a node
 /// share.
 ///
-/// Nothing here blocks inside MPI: MPICH spins without yielding, so that more ranks than cores collapse. All
-/// waiting goes through one progress function that polls everything started and yields the core.
+/// Nothing here blocks inside MPI, but for the making of communicators and windows: MPICH spins without
+/// yielding, so that more ranks than cores collapse. All waiting goes through one progress function that
+/// polls everything started and yields the core.
 #pragma once
 
 #include <cstring>
