@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -23,7 +24,7 @@ class LinkBound {
 
  private:
   using Picoseconds = machine::Picoseconds;
-  /// Bytes of one transfer of one rank on a link.
+  /// Bytes of one transfer of a rank on a link, for which it waits.
   struct Load {
     Picoseconds start = 0;  ///< not before
     Picoseconds rest = 0;   ///< and when all have left so much is to be done at least
@@ -31,12 +32,15 @@ class LinkBound {
   };
   struct Carrying {
     double bytes_per_second = 0;
-    std::vector<Load> loads;
+    kernels::Bytes bytes{};     ///< of all ranks
+    std::vector<Load> awaited;  ///< of one rank
   };
   [[nodiscard]] std::vector<int> ranks_near_last(const topology::GridExtent&) const;
-  void add(int rank, const Course&);
+  /// What the rank sends; how long that takes it alone.
+  Picoseconds add(int rank, const Course&);
   const std::vector<std::size_t>& way(int from, int to);
-  static Picoseconds time_of(Carrying&);
+  static Picoseconds time_of(kernels::Bytes, const Carrying&);
+  static Picoseconds time_of_awaited(Carrying&);
 
   const Supposed& supposed_;
   const cost::JobTimes& kernels_;
@@ -44,7 +48,7 @@ class LinkBound {
   std::map<machine::Link, std::size_t> numbers_;
   std::vector<Carrying> links_;  ///< without those that are wide
   std::map<std::pair<int, int>, std::vector<std::size_t>> ways_;
-  std::vector<std::size_t> used_;  ///< links that have loads
+  std::set<std::size_t> used_;  ///< links over which something is sent
 };
 
 }  // namespace partita::predict
