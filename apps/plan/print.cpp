@@ -84,8 +84,8 @@ void print_counts(std::ostream& out, const predict::Plans& plans, const predict:
   if (const auto n = plans.count(Fate::bounded))
     out << ", " << n
         << (plans.is_certain
-                ? " ruled out, since one of their ranks or links alone takes as long as the best or longer"
-                : " not simulated, and bounded by what one of their ranks or links alone takes");
+                ? " ruled out, since one of their ranks alone takes as long as the best or longer"
+                : " not simulated, and bounded by what one of their ranks alone takes");
   if (const auto n = plans.count(Fate::too_large))
     out << ", " << n << " need more than " << *options.memory << " bytes";
   if (const auto n = plans.count(Fate::impossible)) out << ", " << n << " that the run refuses";

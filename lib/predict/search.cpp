@@ -14,7 +14,7 @@
 #include <utility>
 
 #include "bound.hpp"
-#include "link_bound.hpp"
+#include "link_times.hpp"
 #include "partita/step/roles.hpp"
 
 namespace partita::predict {
@@ -63,7 +63,7 @@ class Search {
         kernels_(machine_.machine, execution_of(run, ranks, machine), ranks),
         splitter_(run, machine_.machine, machine_.speed, options.choices),
         rank_bound_(machine_, kernels_),
-        link_bound_(machine_, kernels_, ranks) {
+        link_times_(machine_, kernels_, ranks) {
     plans_.ranks_share_cores = kernels_.execution().crowding > 1;
   }
 
@@ -102,9 +102,10 @@ class Search {
   /// What looks best comes next: by memory where that decides, else by a step of the run's batch.
   void put(std::size_t number) {
     const auto& o = plans_.outcomes[number];
-    const double of_step = o.fate == Fate::unshared
-                               ? o.bound_seconds
-                               : std::max(o.bound_seconds, o.alone_seconds * filling(o.candidate));
+    const auto of_links = link_seconds_.find(number);
+    const double of_rank = o.fate == Fate::unshared ? 0 : o.alone_seconds * filling(o.candidate);
+    const double of_step =
+        std::max({o.bound_seconds, of_rank, of_links == link_seconds_.end() ? 0 : of_links->second});
     open_.emplace(options_.objective == Objective::memory ? bound_of(o) : of_step, number);
   }
   [[nodiscard]] double value_of(const Outcome& o) const {
@@ -146,7 +147,7 @@ class Search {
     return outcome;
   }
 
-  /// Bounds it by all of its stages, then by links.
+  /// Bounds it by all of its stages, then looks at what links carry.
   void refine(Outcome& outcome, std::size_t number) {
     std::vector<base::Violation> none;
     const auto subject = *this->subject(outcome.candidate, none);
@@ -160,12 +161,8 @@ class Search {
                   [&](std::int64_t batch) { return rank_bound_.seconds(outcome.candidate, subject, batch); });
       left_length_ -= (instructions + rounds) * grid.pipeline / ranks_;
     } else {
-      double epoch = 0;
-      const double step =
-          seconds(epoch, [&](std::int64_t batch) { return link_bound_.seconds(subject, batch); });
-      outcome.bound_seconds = std::max(outcome.bound_seconds, step);
-      outcome.epoch_bound_seconds = std::max(outcome.epoch_bound_seconds, epoch);
-      left_length_ -= (instructions + rounds) * link_bound_.ranks_of(grid) / ranks_;
+      link_seconds_[number] = link_times_.seconds(subject, run_.train.batch);
+      left_length_ -= (instructions + rounds) * link_times_.ranks_of(grid) / ranks_;
     }
     put(number);
   }
@@ -175,6 +172,12 @@ class Search {
 
   /// Whether anything may be looked at more closely: whatever it is, the first plan is simulated.
   [[nodiscard]] bool has_room() const { return ranks_ <= some_ranks || simulated_ == 0 || left_length_ > 0; }
+  /// Until a plan has been simulated with all of the machine half of the room is for those that could be.
+  bool may_be_shared(const Outcome& outcome, const Subject& subject) {
+    if (ranks_ <= some_ranks || !events_alone_.any() || !finished_.empty() || simulated_ == 0) return true;
+    const bool is_short = bound_of(outcome) >= contested_ || left_length_ < options_.most_length / 2;
+    return !is_short || length_of(outcome, subject).rounds <= left_rounds_;
+  }
   bool takes_room(const Outcome& outcome, const Subject& subject) {
     if (ranks_ <= some_ranks) return true;
     const auto [instructions, rounds] = length_of(outcome, subject);
@@ -240,7 +243,7 @@ class Search {
   void simulate(Outcome& outcome, std::size_t number) {
     std::vector<base::Violation> none;
     const auto subject = *this->subject(outcome.candidate, none);
-    if (bound_of(outcome) >= contested_ && length_of(outcome, subject).rounds > left_rounds_) return;
+    if (!may_be_shared(outcome, subject)) return;
     if (!takes_room(outcome, subject)) return;
     double step = 0, epoch = 0;
     const auto depth = ranks_ <= few_ranks ? sim::Depth::full : sim::Depth::unshared;
@@ -305,12 +308,13 @@ class Search {
                                    .polling = machine::polls(machine_.machine, ranks_)};
   Splitter splitter_;
   RankBound rank_bound_;
-  LinkBound link_bound_;
+  LinkTimes link_times_;
   Plans plans_;
   std::set<std::pair<double, std::size_t>> open_;  ///< what may be simulated next, the best-looking first
-  enum class Refined { no, by_stages, by_links };  ///< what bounds a plan besides one of its stages
+  enum class Refined { no, by_stages, by_links };  ///< what is known of a plan besides one of its stages
   const Refined last_refinement_ = machine_.machine.messages_meet() ? Refined::by_links : Refined::by_stages;
   std::map<std::size_t, Refined> refined_;
+  std::map<std::size_t, double> link_seconds_;  ///< what links take for a step of the run's batch
   std::size_t simulated_ = 0;
   Pipelines looked_at_, finished_;  ///< of plans simulated, with all of the machine
   /// The value and the number of the best: what does not come before it cannot win.

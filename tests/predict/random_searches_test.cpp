@@ -80,7 +80,7 @@ void add_links(machine::Machine& machine, std::mt19937& random) {
 /// What a search says of plans all of which it simulates: no bound of one is above what it takes.
 void bound_all(int trials) {
   std::mt19937 random(11);
-  std::size_t plans_in_all = 0, by_links = 0;
+  std::size_t plans_in_all = 0;
   double tightness = 0;
   for (int trial = 0; trial < trials; ++trial) {
     const auto run = random_run(random);
@@ -96,13 +96,12 @@ void bound_all(int trials) {
       if (outcome.fate != Fate::simulated) continue;
       EXPECT_LE(outcome.bound_seconds, *outcome.step_seconds) << trial << ": " << outcome.candidate.name();
       ++plans_in_all;
-      by_links += outcome.bound_seconds > outcome.alone_seconds;
       tightness += outcome.bound_seconds / *outcome.step_seconds;
     }
   }
-  std::printf("%zu plans, %zu of them bounded by links; a bound is %.0f %% of the step on average\n",
-              plans_in_all, by_links, 100 * tightness / static_cast<double>(plans_in_all));
-  EXPECT_GT(by_links, plans_in_all / 100);
+  std::printf("%zu plans; a bound is %.0f %% of the step on average\n", plans_in_all,
+              100 * tightness / static_cast<double>(plans_in_all));
+  EXPECT_GT(tightness, 0.3 * static_cast<double>(plans_in_all)) << "bounds say something";
 }
 
 /// On few ranks, one of which is slower or faster in every other training.
@@ -210,8 +209,6 @@ TEST(Search, SharesLinksOfContenders) {
     auto machine = random_machine(random);
     machine.levels[0].ranks = 33;
     machine.levels[1].topology = {.kind = "crossbar", .link_bytes_per_second = 2e8};
-    if (trial == 2) machine.levels[1].topology.link_bytes_per_second = 2e6;
-    if (trial == 3) machine.levels[1].topology.link_bytes_per_second = 2e9;
     if (trial % 2 == 1) machine.progress = machine::Progress::polled;
     const auto all = all_simulated(run, ranks, machine, run.train.batch);
     const auto plans = search(run, ranks, machine, table, {.top = 1});
@@ -239,7 +236,7 @@ TEST(Search, SharesLinksOfContenders) {
       short_of_room += part.gap > 0;
     }
 
-    for (const std::int64_t rounds : {100, 300, 500, 1000, 4000, 16000}) {
+    for (const std::int64_t rounds : {100, 500, 1000, 16000}) {
       const auto part = search(run, ranks, machine, table, {.top = 4, .most_full_rounds = rounds});
       EXPECT_FALSE(part.left_out.any() && part.is_certain) << "nothing is certain without what was left out";
       if (part.left_out.any()) continue;

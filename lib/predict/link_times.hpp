@@ -1,9 +1,8 @@
-/// What links have to carry: no step is shorter than what one link takes for all that some ranks send over
-/// it.
+/// What links have to carry: about what a step takes at least where they are shared. It is no bound: ranks of
+/// which some end a step early already send what is the next one's, so that a single step can be shorter.
 #pragma once
 
 #include <map>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -11,10 +10,10 @@
 
 namespace partita::predict {
 
-class LinkBound {
+class LinkTimes {
  public:
   /// In a job of so many ranks. Both outlive it.
-  LinkBound(const Supposed&, const cost::JobTimes&, std::int64_t ranks);
+  LinkTimes(const Supposed&, const cost::JobTimes&, std::int64_t ranks);
 
   /// Of the links on the way of what ranks near the last one of each stage send, in seconds; 0 where no links
   /// are shared.
@@ -24,7 +23,7 @@ class LinkBound {
 
  private:
   using Picoseconds = machine::Picoseconds;
-  /// Bytes of one transfer of a rank on a link, for which it waits.
+  /// Bytes of one transfer of one rank on a link.
   struct Load {
     Picoseconds start = 0;  ///< not before
     Picoseconds rest = 0;   ///< and when all have left so much is to be done at least
@@ -32,15 +31,12 @@ class LinkBound {
   };
   struct Carrying {
     double bytes_per_second = 0;
-    kernels::Bytes bytes{};     ///< of all ranks
-    std::vector<Load> awaited;  ///< of one rank
+    std::vector<Load> loads;
   };
   [[nodiscard]] std::vector<int> ranks_near_last(const topology::GridExtent&) const;
-  /// What the rank sends; how long that takes it alone.
-  Picoseconds add(int rank, const Course&);
+  void add(int rank, const Course&);
   const std::vector<std::size_t>& way(int from, int to);
-  static Picoseconds time_of(kernels::Bytes, const Carrying&);
-  static Picoseconds time_of_awaited(Carrying&);
+  static Picoseconds time_of(Carrying&);
 
   const Supposed& supposed_;
   const cost::JobTimes& kernels_;
@@ -48,7 +44,7 @@ class LinkBound {
   std::map<machine::Link, std::size_t> numbers_;
   std::vector<Carrying> links_;  ///< without those that are wide
   std::map<std::pair<int, int>, std::vector<std::size_t>> ways_;
-  std::set<std::size_t> used_;  ///< links over which something is sent
+  std::vector<std::size_t> used_;  ///< links that have loads
 };
 
 }  // namespace partita::predict
