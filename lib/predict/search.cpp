@@ -14,7 +14,6 @@
 #include <utility>
 
 #include "bound.hpp"
-#include "link_times.hpp"
 #include "partita/step/roles.hpp"
 
 namespace partita::predict {
@@ -62,8 +61,7 @@ class Search {
         options_(options),
         kernels_(machine_.machine, execution_of(run, ranks, machine), ranks),
         splitter_(run, machine_.machine, machine_.speed, options.choices),
-        rank_bound_(machine_, kernels_),
-        link_times_(machine_, kernels_, ranks) {
+        rank_bound_(machine_, kernels_) {
     plans_.ranks_share_cores = kernels_.execution().crowding > 1;
   }
 
@@ -79,8 +77,8 @@ class Search {
       auto& outcome = plans_.outcomes[number];
       if (outcome.fate == Fate::unshared) {
         if (may_win(number) || is_known(outcome) || is_missing(finished_, outcome)) share(outcome, number);
-      } else if (has_room() && ((may_win(number) && may_be_named(outcome)) || is_shown(outcome))) {
-        if (refined_[number] != last_refinement_)
+      } else if (has_room() && ((may_win(number) && bound_of(outcome) < contested_) || is_shown(outcome))) {
+        if (refined_.insert(number).second)
           refine(outcome, number);
         else
           simulate(outcome, number);
@@ -102,10 +100,8 @@ class Search {
   /// What looks best comes next: by memory where that decides, else by a step of the run's batch.
   void put(std::size_t number) {
     const auto& o = plans_.outcomes[number];
-    const auto of_links = link_seconds_.find(number);
-    const double of_rank = o.fate == Fate::unshared ? 0 : o.alone_seconds * filling(o.candidate);
     const double of_step =
-        std::max({o.bound_seconds, of_rank, of_links == link_seconds_.end() ? 0 : of_links->second});
+        o.fate == Fate::unshared ? o.bound_seconds : o.alone_seconds * filling(o.candidate);
     open_.emplace(options_.objective == Objective::memory ? bound_of(o) : of_step, number);
   }
   [[nodiscard]] double value_of(const Outcome& o) const {
@@ -140,31 +136,25 @@ class Search {
       return outcome;
     }
     if (asks_for_memory()) outcome.memory = most_memory(*subject, roles_of(*subject));
-    outcome.bound_seconds = outcome.alone_seconds =
-        seconds(outcome.epoch_bound_seconds,
-                [&](std::int64_t batch) { return rank_bound_.of_one_stage(candidate, *subject, batch); });
+    outcome.bound_seconds = seconds(outcome.epoch_bound_seconds, [&](std::int64_t batch) {
+      return rank_bound_.of_one_stage(candidate, *subject, batch).busy;
+    });
+    outcome.alone_seconds = rank_bound_.of_one_stage(candidate, *subject, run_.train.batch).alone;
     if (options_.memory && outcome.memory > *options_.memory) outcome.fate = Fate::too_large;
     return outcome;
   }
 
-  /// Bounds it by all of its stages, then looks at what links carry.
+  /// Bounds it by all of its stages.
   void refine(Outcome& outcome, std::size_t number) {
     std::vector<base::Violation> none;
     const auto subject = *this->subject(outcome.candidate, none);
-    auto& refined = refined_[number];
-    refined = refined == Refined::no ? Refined::by_stages : Refined::by_links;
-    const auto& grid = outcome.candidate.grid;
-    const auto [instructions, rounds] = length_of(outcome, subject);
-    if (refined == Refined::by_stages) {
-      outcome.bound_seconds = outcome.alone_seconds =
-          seconds(outcome.epoch_bound_seconds,
-                  [&](std::int64_t batch) { return rank_bound_.seconds(outcome.candidate, subject, batch); });
-      left_length_ -= (instructions + rounds) * grid.pipeline / ranks_;
-    } else {
-      link_seconds_[number] = link_times_.seconds(subject, run_.train.batch);
-      left_length_ -= (instructions + rounds) * link_times_.ranks_of(grid) / ranks_;
-    }
+    outcome.bound_seconds = seconds(outcome.epoch_bound_seconds, [&](std::int64_t batch) {
+      return rank_bound_.seconds(outcome.candidate, subject, batch).busy;
+    });
+    outcome.alone_seconds = rank_bound_.seconds(outcome.candidate, subject, run_.train.batch).alone;
     put(number);
+    const auto [instructions, rounds] = length_of(outcome, subject);
+    left_length_ -= (instructions + rounds) * outcome.candidate.grid.pipeline / ranks_;
   }
   Length length_of(const Outcome& outcome, const Subject& subject) {
     return rank_bound_.length(outcome.candidate, subject, subject.split.batch);
@@ -172,12 +162,6 @@ class Search {
 
   /// Whether anything may be looked at more closely: whatever it is, the first plan is simulated.
   [[nodiscard]] bool has_room() const { return ranks_ <= some_ranks || simulated_ == 0 || left_length_ > 0; }
-  /// Until a plan has been simulated with all of the machine half of the room is for those that could be.
-  bool may_be_shared(const Outcome& outcome, const Subject& subject) {
-    if (ranks_ <= some_ranks || !events_alone_.any() || !finished_.empty() || simulated_ == 0) return true;
-    const bool is_short = bound_of(outcome) >= contested_ || left_length_ < options_.most_length / 2;
-    return !is_short || length_of(outcome, subject).rounds <= left_rounds_;
-  }
   bool takes_room(const Outcome& outcome, const Subject& subject) {
     if (ranks_ <= some_ranks) return true;
     const auto [instructions, rounds] = length_of(outcome, subject);
@@ -186,11 +170,6 @@ class Search {
     return true;
   }
 
-  /// Whether a plan of its bound could be simulated with all of the machine: beyond the first for which there
-  /// was no room only until one was, that something can be named; then the gap is what lies between the two.
-  [[nodiscard]] bool may_be_named(const Outcome& outcome) const {
-    return bound_of(outcome) < contested_ || finished_.empty();
-  }
   [[nodiscard]] bool may_win(std::size_t number) const {
     return std::pair(bound_of(plans_.outcomes[number]), number) < best_;
   }
@@ -243,7 +222,6 @@ class Search {
   void simulate(Outcome& outcome, std::size_t number) {
     std::vector<base::Violation> none;
     const auto subject = *this->subject(outcome.candidate, none);
-    if (!may_be_shared(outcome, subject)) return;
     if (!takes_room(outcome, subject)) return;
     double step = 0, epoch = 0;
     const auto depth = ranks_ <= few_ranks ? sim::Depth::full : sim::Depth::unshared;
@@ -308,18 +286,14 @@ class Search {
                                    .polling = machine::polls(machine_.machine, ranks_)};
   Splitter splitter_;
   RankBound rank_bound_;
-  LinkTimes link_times_;
   Plans plans_;
   std::set<std::pair<double, std::size_t>> open_;  ///< what may be simulated next, the best-looking first
-  enum class Refined { no, by_stages, by_links };  ///< what is known of a plan besides one of its stages
-  const Refined last_refinement_ = machine_.machine.messages_meet() ? Refined::by_links : Refined::by_stages;
-  std::map<std::size_t, Refined> refined_;
-  std::map<std::size_t, double> link_seconds_;  ///< what links take for a step of the run's batch
+  std::set<std::size_t> refined_;                  ///< those bounded by all of their stages
   std::size_t simulated_ = 0;
   Pipelines looked_at_, finished_;  ///< of plans simulated, with all of the machine
   /// The value and the number of the best: what does not come before it cannot win.
   std::pair<double, std::size_t> best_{std::numeric_limits<double>::infinity(), 0};
-  /// The least bound of a plan for whose rounds no room was left.
+  /// The least bound of a plan for whose rounds no room was left: what reaches it is not looked at.
   double contested_ = std::numeric_limits<double>::infinity();
   /// Of the last prediction: how many ranks were simulated by themselves, whether nothing was left out.
   std::int64_t running_ = 0;
