@@ -24,7 +24,7 @@ std::string_view word_of(Fate fate) {
     case Fate::unshared:
       return ">= unshared";
     case Fate::bounded:
-      return ">= alone";
+      return ">= computes";
     case Fate::too_large:
       return "too large";
     case Fate::impossible:
@@ -84,8 +84,8 @@ void print_counts(std::ostream& out, const predict::Plans& plans, const predict:
   if (const auto n = plans.count(Fate::bounded))
     out << ", " << n
         << (plans.is_certain
-                ? " ruled out, since one of their ranks or links alone takes as long as the best or longer"
-                : " not simulated, and bounded by what one of their ranks or links alone takes");
+                ? " ruled out, since one of their ranks alone is busy as long as the best takes or longer"
+                : " not simulated, and bounded by how long one of their ranks alone is busy");
   if (const auto n = plans.count(Fate::too_large))
     out << ", " << n << " need more than " << *options.memory << " bytes";
   if (const auto n = plans.count(Fate::impossible)) out << ", " << n << " that the run refuses";

@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <utility>
+#include <variant>
 
+#include "partita/machine/transfer_times.hpp"
 #include "partita/model/passes.hpp"
+#include "partita/step/alike.hpp"
 
 namespace partita::predict {
 namespace {
@@ -35,7 +38,72 @@ std::map<int, int> last_ranks(const topology::GridExtent& grid, int stage, const
   return last;
 }
 
+/// What rounds of a rank take if all others come early.
+class Early {
+ public:
+  Early(machine::TransferTimes times, int rank) : times_(times), rank_(rank) {}
+
+  /// A message that waits for its receiver leaves a latency after this one has asked for it, and arrives
+  /// another one later.
+  Picoseconds operator()(const sim::TimedMessages& round) const {
+    Picoseconds sent = 0, received = 0;
+    if (round.send_to) sent = round.sent.send + (round.sent.rendezvous ? round.sent.bytes : 0);
+    if (round.receive_from) {
+      const auto message = times_.message(*round.receive_from, rank_, round.received_bytes);
+      if (message.rendezvous) received = 2 * message.latency + message.bytes;
+    }
+    return std::max(sent, received) + round.receive + round.combine;
+  }
+  Picoseconds operator()(const sim::TimedAccess& round) const { return round.time.stage + round.time.access; }
+  Picoseconds operator()(const sim::TimedWhole& round) const { return round.duration; }
+
+ private:
+  machine::TransferTimes times_;
+  int rank_;
+};
+
 }  // namespace
+
+RankBound::Alone RankBound::alone(const Subject& subject, int rank, std::int64_t batch) const {
+  const auto& grid = subject.split.plan.grid;
+  const auto program = program_of(subject, topology::coordinate_of(grid, rank));
+  const step::ProgramsByRank all(static_cast<std::size_t>(grid.size()), &program);
+  const auto costs = sim::costs_on(supposed_.machine, all, batch, subject.site, kernels_);
+  const auto& core = costs.core_of(rank);
+  const auto known = supposed_.speed.find(rank);
+  const double speed = known == supposed_.speed.end() ? 1 : known->second;
+  const auto alike = step::alike(program);
+
+  Alone alone{
+      .busy = core.step, .time = core.step, .length = {.instructions = std::ssize(program.instructions)}};
+  using Transfer = std::pair<Picoseconds, std::int64_t>;  // how long it takes, and its rounds
+  std::map<std::pair<int, std::int64_t>, Transfer> transfers;
+  base::IdVector<step::TransferId, Picoseconds> ends(program.transfers.size());
+  for (const auto& instruction : program.instructions)
+    if (instruction.kind == step::Kind::start) {
+      const auto id = *instruction.transfer;
+      const auto samples = program.samples_of(instruction.microbatch, rank, batch);
+      const auto [transfer, is_new] = transfers.try_emplace({alike.transfers[id], samples});
+      if (is_new)
+        for (const auto& round : costs.rounds(rank, program.transfers[id])) {
+          transfer->second.first +=
+              std::visit(Early({supposed_.machine, costs.setting->crowding}, rank), round);
+          ++transfer->second.second;
+        }
+      alone.busy += core.start;
+      alone.time += core.start;
+      ends[id] = alone.time + transfer->second.first;
+      alone.length.rounds += transfer->second.second;
+    } else if (instruction.kind == step::Kind::wait) {
+      alone.busy += core.wait;
+      alone.time = std::max(alone.time, ends[*instruction.transfer]) + core.wait;
+    } else {
+      const auto time = sim::at_speed(costs.instruction(rank, instruction), speed);
+      alone.busy += time;
+      alone.time += time;
+    }
+  return alone;
+}
 
 const RankBound::Alone& RankBound::last_of(const Candidate& candidate, const Subject& subject, int stage,
                                            std::int64_t batch) {
@@ -49,25 +117,31 @@ const RankBound::Alone& RankBound::last_of(const Candidate& candidate, const Sub
   const auto [found, is_new] = known_[uncut.name()].try_emplace(std::move(key));
   if (is_new)
     for (const auto& [part, rank] : last_ranks(plan.grid, stage, supposed_.machine)) {
-      const Role role(supposed_, kernels_, subject, topology::coordinate_of(plan.grid, rank), batch);
-      const auto course = role.course(rank);
-      if (course.time >= found->second.time) found->second = {.time = course.time, .length = course.length};
+      const auto last = alone(subject, rank, batch);
+      auto& most = found->second;
+      if (last.busy >= most.busy) most.length = last.length;
+      most.busy = std::max(most.busy, last.busy);
+      most.time = std::max(most.time, last.time);
     }
   return found->second;
 }
 
-double RankBound::seconds(const Candidate& candidate, const Subject& subject, std::int64_t batch) {
-  Picoseconds time = 0;
-  for (int stage = 0; stage < subject.split.plan.grid.pipeline; ++stage)
-    time = std::max(time, last_of(candidate, subject, stage, batch).time);
-  return machine::seconds_of(time);
+RankSeconds RankBound::seconds(const Candidate& candidate, const Subject& subject, std::int64_t batch) {
+  Picoseconds busy = 0, time = 0;
+  for (int stage = 0; stage < subject.split.plan.grid.pipeline; ++stage) {
+    const auto& last = last_of(candidate, subject, stage, batch);
+    busy = std::max(busy, last.busy);
+    time = std::max(time, last.time);
+  }
+  return {.busy = machine::seconds_of(busy), .alone = machine::seconds_of(time)};
 }
 
-double RankBound::of_one_stage(const Candidate& candidate, const Subject& subject, std::int64_t batch) {
+RankSeconds RankBound::of_one_stage(const Candidate& candidate, const Subject& subject, std::int64_t batch) {
   int most = 0;
   for (int stage = 1; stage < subject.split.plan.grid.pipeline; ++stage)
     if (flops_of_stage(subject.split, stage) > flops_of_stage(subject.split, most)) most = stage;
-  return machine::seconds_of(last_of(candidate, subject, most, batch).time);
+  const auto& last = last_of(candidate, subject, most, batch);
+  return {.busy = machine::seconds_of(last.busy), .alone = machine::seconds_of(last.time)};
 }
 
 Length RankBound::length(const Candidate& candidate, const Subject& subject, std::int64_t batch) {

@@ -1,5 +1,4 @@
-/// What ranks take by themselves: no step of a split is shorter than what one of its ranks takes with its
-/// transfers if no other is late.
+/// What ranks take by themselves: no step of a split is shorter than what its busiest rank has to do.
 #pragma once
 
 #include <cstdint>
@@ -7,10 +6,20 @@
 #include <string>
 #include <vector>
 
-#include "course.hpp"
 #include "partita/predict/candidates.hpp"
 
 namespace partita::predict {
+
+/// How much there is to a step: instructions, and rounds of their transfers.
+struct Length {
+  std::int64_t instructions = 0, rounds = 0;
+};
+
+/// Of the rank of a split that takes longest.
+struct RankSeconds {
+  double busy = 0;   ///< computes, starts transfers, takes up what they brought: no step is shorter
+  double alone = 0;  ///< takes with its transfers were all others early: about what a step takes at least
+};
 
 class RankBound {
  public:
@@ -18,12 +27,11 @@ class RankBound {
   RankBound(const Supposed& supposed, const cost::JobTimes& kernels)
       : supposed_(supposed), kernels_(kernels) {}
 
-  /// Seconds that the last rank of the stage, and of the part of the machine, that takes longest takes for a
-  /// step of so many samples. None of its part has a larger share of channels and rows, and of the last
-  /// micro-batch.
-  double seconds(const Candidate&, const Subject&, std::int64_t batch);
-  /// The same of one stage alone, that of most FLOPs: no more than the longest.
-  double of_one_stage(const Candidate&, const Subject&, std::int64_t batch);
+  /// What the last rank of the busiest stage, and of each part of the machine, takes for a step of so many
+  /// samples. None of its part has a larger share of channels and rows, and of the last micro-batch.
+  RankSeconds seconds(const Candidate&, const Subject&, std::int64_t batch);
+  /// The same of one stage alone, that of most FLOPs: no more than the busiest.
+  RankSeconds of_one_stage(const Candidate&, const Subject&, std::int64_t batch);
 
   /// Of the step of all ranks, each of which counts as the last one of its stage.
   Length length(const Candidate&, const Subject&, std::int64_t batch);
@@ -31,12 +39,13 @@ class RankBound {
  private:
   /// A rank by itself.
   struct Alone {
-    machine::Picoseconds time = 0;
+    machine::Picoseconds busy = 0, time = 0;
     Length length;
   };
   /// Of a stage: its number, the batch, and the first layers of its chunks and of those behind them.
   using Stage = std::vector<std::int64_t>;
   const Alone& last_of(const Candidate&, const Subject&, int stage, std::int64_t batch);
+  [[nodiscard]] Alone alone(const Subject&, int rank, std::int64_t batch) const;
 
   const Supposed& supposed_;
   const cost::JobTimes& kernels_;

@@ -14,7 +14,6 @@
 #include <utility>
 
 #include "bound.hpp"
-#include "link_bound.hpp"
 #include "partita/step/roles.hpp"
 
 namespace partita::predict {
@@ -62,8 +61,7 @@ class Search {
         options_(options),
         kernels_(machine_.machine, execution_of(run, ranks, machine), ranks),
         splitter_(run, machine_.machine, machine_.speed, options.choices),
-        rank_bound_(machine_, kernels_),
-        link_bound_(machine_, kernels_, ranks) {
+        rank_bound_(machine_, kernels_) {
     plans_.ranks_share_cores = kernels_.execution().crowding > 1;
   }
 
@@ -79,8 +77,8 @@ class Search {
       auto& outcome = plans_.outcomes[number];
       if (outcome.fate == Fate::unshared) {
         if (may_win(number) || is_known(outcome) || is_missing(finished_, outcome)) share(outcome, number);
-      } else if (has_room() && ((may_win(number) && may_be_named(outcome)) || is_shown(outcome))) {
-        if (refined_[number] != last_refinement_)
+      } else if (has_room() && ((may_win(number) && bound_of(outcome) < contested_) || is_shown(outcome))) {
+        if (refined_.insert(number).second)
           refine(outcome, number);
         else
           simulate(outcome, number);
@@ -102,9 +100,8 @@ class Search {
   /// What looks best comes next: by memory where that decides, else by a step of the run's batch.
   void put(std::size_t number) {
     const auto& o = plans_.outcomes[number];
-    const double of_step = o.fate == Fate::unshared
-                               ? o.bound_seconds
-                               : std::max(o.bound_seconds, o.alone_seconds * filling(o.candidate));
+    const double of_step =
+        o.fate == Fate::unshared ? o.bound_seconds : o.alone_seconds * filling(o.candidate);
     open_.emplace(options_.objective == Objective::memory ? bound_of(o) : of_step, number);
   }
   [[nodiscard]] double value_of(const Outcome& o) const {
@@ -139,35 +136,25 @@ class Search {
       return outcome;
     }
     if (asks_for_memory()) outcome.memory = most_memory(*subject, roles_of(*subject));
-    outcome.bound_seconds = outcome.alone_seconds =
-        seconds(outcome.epoch_bound_seconds,
-                [&](std::int64_t batch) { return rank_bound_.of_one_stage(candidate, *subject, batch); });
+    outcome.bound_seconds = seconds(outcome.epoch_bound_seconds, [&](std::int64_t batch) {
+      return rank_bound_.of_one_stage(candidate, *subject, batch).busy;
+    });
+    outcome.alone_seconds = rank_bound_.of_one_stage(candidate, *subject, run_.train.batch).alone;
     if (options_.memory && outcome.memory > *options_.memory) outcome.fate = Fate::too_large;
     return outcome;
   }
 
-  /// Bounds it by all of its stages, then by links.
+  /// Bounds it by all of its stages.
   void refine(Outcome& outcome, std::size_t number) {
     std::vector<base::Violation> none;
     const auto subject = *this->subject(outcome.candidate, none);
-    auto& refined = refined_[number];
-    refined = refined == Refined::no ? Refined::by_stages : Refined::by_links;
-    const auto& grid = outcome.candidate.grid;
-    const auto [instructions, rounds] = length_of(outcome, subject);
-    if (refined == Refined::by_stages) {
-      outcome.bound_seconds = outcome.alone_seconds =
-          seconds(outcome.epoch_bound_seconds,
-                  [&](std::int64_t batch) { return rank_bound_.seconds(outcome.candidate, subject, batch); });
-      left_length_ -= (instructions + rounds) * grid.pipeline / ranks_;
-    } else {
-      double epoch = 0;
-      const double step =
-          seconds(epoch, [&](std::int64_t batch) { return link_bound_.seconds(subject, batch); });
-      outcome.bound_seconds = std::max(outcome.bound_seconds, step);
-      outcome.epoch_bound_seconds = std::max(outcome.epoch_bound_seconds, epoch);
-      left_length_ -= (instructions + rounds) * link_bound_.ranks_of(grid) / ranks_;
-    }
+    outcome.bound_seconds = seconds(outcome.epoch_bound_seconds, [&](std::int64_t batch) {
+      return rank_bound_.seconds(outcome.candidate, subject, batch).busy;
+    });
+    outcome.alone_seconds = rank_bound_.seconds(outcome.candidate, subject, run_.train.batch).alone;
     put(number);
+    const auto [instructions, rounds] = length_of(outcome, subject);
+    left_length_ -= (instructions + rounds) * outcome.candidate.grid.pipeline / ranks_;
   }
   Length length_of(const Outcome& outcome, const Subject& subject) {
     return rank_bound_.length(outcome.candidate, subject, subject.split.batch);
@@ -183,11 +170,6 @@ class Search {
     return true;
   }
 
-  /// Whether a plan of its bound could be simulated with all of the machine: beyond the first for which there
-  /// was no room only until one was, that something can be named; then the gap is what lies between the two.
-  [[nodiscard]] bool may_be_named(const Outcome& outcome) const {
-    return bound_of(outcome) < contested_ || finished_.empty();
-  }
   [[nodiscard]] bool may_win(std::size_t number) const {
     return std::pair(bound_of(plans_.outcomes[number]), number) < best_;
   }
@@ -240,7 +222,6 @@ class Search {
   void simulate(Outcome& outcome, std::size_t number) {
     std::vector<base::Violation> none;
     const auto subject = *this->subject(outcome.candidate, none);
-    if (bound_of(outcome) >= contested_ && length_of(outcome, subject).rounds > left_rounds_) return;
     if (!takes_room(outcome, subject)) return;
     double step = 0, epoch = 0;
     const auto depth = ranks_ <= few_ranks ? sim::Depth::full : sim::Depth::unshared;
@@ -305,17 +286,14 @@ class Search {
                                    .polling = machine::polls(machine_.machine, ranks_)};
   Splitter splitter_;
   RankBound rank_bound_;
-  LinkBound link_bound_;
   Plans plans_;
   std::set<std::pair<double, std::size_t>> open_;  ///< what may be simulated next, the best-looking first
-  enum class Refined { no, by_stages, by_links };  ///< what bounds a plan besides one of its stages
-  const Refined last_refinement_ = machine_.machine.messages_meet() ? Refined::by_links : Refined::by_stages;
-  std::map<std::size_t, Refined> refined_;
+  std::set<std::size_t> refined_;                  ///< those bounded by all of their stages
   std::size_t simulated_ = 0;
   Pipelines looked_at_, finished_;  ///< of plans simulated, with all of the machine
   /// The value and the number of the best: what does not come before it cannot win.
   std::pair<double, std::size_t> best_{std::numeric_limits<double>::infinity(), 0};
-  /// The least bound of a plan for whose rounds no room was left.
+  /// The least bound of a plan for whose rounds no room was left: what reaches it is not looked at.
   double contested_ = std::numeric_limits<double>::infinity();
   /// Of the last prediction: how many ranks were simulated by themselves, whether nothing was left out.
   std::int64_t running_ = 0;

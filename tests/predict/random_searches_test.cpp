@@ -55,15 +55,64 @@ std::size_t check_ruled_out(const Plans& plans, const Truth& all) {
   return ruled_out;
 }
 
+/// Links that nodes of one to three ranks share, in one of the networks there are; in some of them messages
+/// wait for their receivers, or keep gaps.
+void add_links(machine::Machine& machine, std::mt19937& random) {
+  const auto draw = [&](int least, int most) {
+    return std::uniform_int_distribution<int>(least, most)(random);
+  };
+  const double taper = draw(1, 4), rate = std::pow(10, std::uniform_real_distribution<double>(7, 10)(random));
+  const std::vector<machine::Topology> kinds = {
+      {.kind = "crossbar", .extents = {}},
+      {.kind = "fat-tree", .extents = {2}, .taper = taper},
+      {.kind = "fat-tree", .extents = {1}, .taper = taper},
+      {.kind = "rails", .extents = {2}},
+      {.kind = "torus", .extents = {2, 500}},
+      {.kind = "dragonfly", .extents = {1, 2, 500}, .taper = taper}};
+  machine.levels[0].ranks = draw(1, 3);
+  auto& between = machine.levels[1];
+  between.topology = kinds[static_cast<std::size_t>(draw(0, 5))];
+  between.topology.link_bytes_per_second = rate;
+  between.protocols[0].rendezvous = draw(0, 1) == 0;
+  if (draw(0, 2) == 0) between.protocols[0].gap_seconds = 1e-6;
+}
+
+/// What a search says of plans all of which it simulates: no bound of one is above what it takes.
+void bound_all(int trials) {
+  std::mt19937 random(11);
+  std::size_t plans_in_all = 0;
+  double tightness = 0;
+  for (int trial = 0; trial < trials; ++trial) {
+    const auto run = random_run(random);
+    auto machine = random_machine(random);
+    if (trial % 4 != 0) add_links(machine, random);
+    if (trial % 3 == 0) machine.progress = machine::Progress::polled;
+    const int ranks = trial % 4 == 1 ? 8 : 4;
+    std::map<int, double> speed;
+    if (trial % 8 == 2) speed[trial % ranks] = 0.25;
+    const auto plans =
+        search(run, ranks, machine, collective::AlgorithmTable::shipped(), {.top = 100'000, .speed = speed});
+    for (const auto& outcome : plans.outcomes) {
+      if (outcome.fate != Fate::simulated) continue;
+      EXPECT_LE(outcome.bound_seconds, *outcome.step_seconds) << trial << ": " << outcome.candidate.name();
+      ++plans_in_all;
+      tightness += outcome.bound_seconds / *outcome.step_seconds;
+    }
+  }
+  std::printf("%zu plans; a bound is %.0f %% of the step on average\n", plans_in_all,
+              100 * tightness / static_cast<double>(plans_in_all));
+  EXPECT_GT(tightness, 0.3 * static_cast<double>(plans_in_all)) << "bounds say something";
+}
+
 /// On few ranks, one of which is slower or faster in every other training.
 void search_on_one_machine(int trials) {
-  std::mt19937 random(1);
+  std::mt19937 random(1), links(2);
   std::size_t ruled_out = 0;
   int crowded = 0;
   for (int trial = 0; trial < trials; ++trial) {
     const auto run = random_run(random);
     auto machine = random_machine(random);
-    if (trial % 4 == 0) machine.levels[1].topology = {.kind = "crossbar", .link_bytes_per_second = 1e9};
+    if (trial % 4 == 0) add_links(machine, links);
     if (trial % 8 == 0) machine.progress = machine::Progress::polled;
     if (trial % 3 == 2) machine.cores = {.number = 1 + trial % 2, .yield_seconds = 1e-6};
     const int ranks = std::uniform_int_distribution<int>(1, trial < trials / 16 ? 8 : 4)(random);
@@ -91,7 +140,7 @@ void search_on_one_machine(int trials) {
 
 /// Ranks of several machines, some of which poll, single ones of another speed than theirs.
 void search_on_several_machines(int trials) {
-  std::mt19937 random(6);
+  std::mt19937 random(6), links(7);
   std::size_t ruled_out = 0;
   for (int trial = 0; trial < trials; ++trial) {
     const auto run = random_run(random);
@@ -102,7 +151,7 @@ void search_on_several_machines(int trials) {
     if (trial % 2 == 0)
       machine.parts.push_back({.first = first + 1, .last = 7, .machine = random_machine(random)});
     if (trial % 4 == 0) machine.parts[0].machine.progress = machine::Progress::polled;
-    if (trial % 8 == 1) machine.levels[1].topology = {.kind = "crossbar", .link_bytes_per_second = 1e9};
+    if (trial % 4 == 1) add_links(machine, links);
     std::map<int, double> speed;
     if (trial % 3 == 1) speed[trial % ranks] = 0.25;
     const auto all = all_simulated(run, ranks, machine, run.train.batch, speed);
@@ -143,6 +192,8 @@ void search_for_epochs(int trials) {
 TEST(Search, FindsTheBestOfAllCandidates) { search_on_one_machine(32); }
 TEST(Search, FindsTheBestOfAllCandidatesOnSeveralMachines) { search_on_several_machines(12); }
 TEST(Search, CountsAllStepsOfAnEpoch) { search_for_epochs(3); }
+TEST(Search, BoundsNoPlanAboveWhatItTakes) { bound_all(24); }
+TEST(Exhaustive, BoundsNoPlanAboveWhatItTakes) { bound_all(400); }
 TEST(Exhaustive, FindsTheBestOfAllCandidates) { search_on_one_machine(320); }
 TEST(Exhaustive, FindsTheBestOfAllCandidatesOnSeveralMachines) { search_on_several_machines(80); }
 TEST(Exhaustive, CountsAllStepsOfAnEpoch) { search_for_epochs(10); }
