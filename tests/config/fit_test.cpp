@@ -162,8 +162,8 @@ TEST(Config, SecureSumsNeedThreeRanksWithSamplesInEachStep) {
             "train.batch=50 leaves a step of 2 samples, of which 2 data ranks have" + why +
                 "the data set has too few samples");
   EXPECT_NE(refusal(101, {"--train.batch=100", "--grid.weights=1,1,1000000", "--train.steps=1"}), "");
-  EXPECT_EQ(refusal(6, {"--train.batch=3", "--grid.weights=1,2,3", "--train.steps=1"}),
-            "train.batch=3 leaves a step of 3 samples, of which 2 data ranks have" + why + "the nearest is 6")
+  EXPECT_EQ(refusal(7, {"--train.batch=3", "--grid.weights=1,2,3", "--train.steps=1"}),
+            "train.batch=3 leaves a step of 3 samples, of which 2 data ranks have" + why + "the nearest is 7")
       << "cut behind 0, 1 and 3 of 6 parts";
 }
 
