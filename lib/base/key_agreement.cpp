@@ -1,6 +1,7 @@
 /// OpenSSL's key agreement and key derivation behind handles that cannot leak.
 #include "partita/base/key_agreement.hpp"
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
 
@@ -26,6 +27,8 @@ struct KeyContextTraits {
 using KeyContext = UniqueHandle<KeyContextTraits>;
 
 }  // namespace
+
+WipedAtEnd::~WipedAtEnd() { OPENSSL_cleanse(bytes_.data(), bytes_.size()); }
 
 struct KeyPair::Handle {
   UniqueHandle<KeyTraits> key;
@@ -80,7 +83,7 @@ void derive(Bytes secret, Bytes salt, Bytes purpose, std::span<std::uint8_t> key
           "EVP_PKEY_derive(HKDF)");
 }
 
-Key key_of_pair(const Key& secret, std::string_view run, std::string_view axis, const Key& of_lower,
+Key key_of_pair(const Key& secret, std::string_view config_hash, std::string_view axis, const Key& of_lower,
                 const Key& of_higher) {
   const auto bytes = [](std::string_view text) {
     return Bytes(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
@@ -89,7 +92,7 @@ Key key_of_pair(const Key& secret, std::string_view run, std::string_view axis, 
   for (const auto* key : {&of_lower, &of_higher})
     purpose.append(key->begin(), key->end());
   Key key{};
-  derive(secret, bytes(run), bytes(purpose), key);
+  derive(secret, bytes(config_hash), bytes(purpose), key);
   return key;
 }
 

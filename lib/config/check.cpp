@@ -53,7 +53,8 @@ step::PipelineOptions pipeline_for(const RunOptions& options, std::int64_t batch
           .warmup = pipeline.warmup};
 }
 
-/// In the deterministic mode one a grain, as far as nobody says another number.
+}  // namespace
+
 int training_microbatches(const RunOptions& options, std::int64_t batch) {
   if (options.train.deterministic && !options.pipeline.microbatches)
     return std::max(1, options.train.grains / options.grid.data);
@@ -61,6 +62,8 @@ int training_microbatches(const RunOptions& options, std::int64_t batch) {
                            (options.train.deterministic ? 1 : options.train.accumulate);
   return static_cast<int>(std::min<std::int64_t>(all, 1 << 20));  // more are refused
 }
+
+namespace {
 
 /// The divisor of the grains that is nearest to the data ranks.
 int nearest_divisor(int grains, int data) {
@@ -153,7 +156,7 @@ std::vector<Violation> against_choice(const RunOptions& options) {
          "excludes train.batch-per-rank: with every grid it would be another batch; give train.batch"});
   if (!options.weights.empty() || options.measures_weights)
     violations.push_back(
-        {"grid.weights", options.measures_weights ? "measured" : data::to_string(options.weights),
+        {"grid.weights", text_of_weights(options),
          "excludes strategy=auto, which chooses how many data ranks there are; give a grid"});
   if (options.train.accumulate > 1 && !options.train.deterministic)
     violations.push_back({"train.accumulate", number(options.train.accumulate),
@@ -329,62 +332,6 @@ std::vector<Violation> check_data(const RunOptions& options, const data::DataPai
                           "the training has " + number(steps) + " steps, counted from 0; the nearest is " +
                               number(std::max<std::int64_t>(0, steps - 1))});
   return violations;
-}
-
-namespace {
-
-/// The sizes of the batches that a training takes, each once.
-std::vector<std::int64_t> batch_sizes(const TrainOptions& train, kernels::Samples samples) {
-  const auto n = samples.value(), of_epoch = train.steps_of_epoch(samples), steps = train.steps_on(samples);
-  std::vector<std::int64_t> sizes;
-  if (steps > 0) sizes.push_back(std::min(train.batch, n));
-  if (of_epoch > 1 && steps >= of_epoch && n % train.batch != 0) sizes.push_back(n % train.batch);
-  return sizes;
-}
-
-/// The batch nearest to that asked for of which no micro-batch is left with one sample; none: 0. A batch that
-/// is larger than the data set takes the samples that one as large as it takes.
-std::int64_t nearest_batch(const RunOptions& options, kernels::Samples samples) {
-  const auto n = samples.value(), asked = std::min(options.train.batch, n);
-  auto train = options.train;
-  for (std::int64_t distance = 1; distance < n; ++distance)
-    for (const auto batch : {asked + distance, asked - distance}) {
-      if (batch < 2 || batch > n) continue;
-      train.batch = batch;
-      const auto sizes = batch_sizes(train, samples);
-      if (*std::min_element(sizes.begin(), sizes.end()) >=
-          std::int64_t{2} * training_microbatches(options, batch))
-        return batch;
-    }
-  return 0;
-}
-
-}  // namespace
-
-std::vector<Violation> check_statistics(const RunOptions& options, kernels::Samples samples) {
-  const auto has_one_value = [](const model::Layer& layer) {
-    return layer.takes_statistics() &&
-           layer.input.elements().value() == layer.input[0];  // of a sample, in each channel
-  };
-  const auto& layers = options.model.layers;
-  const auto first = std::find_if(layers.begin(), layers.end(), has_one_value);
-  const std::int64_t batch = options.train.batch;
-  const auto sizes = batch_sizes(options.train, samples);
-  if (first == layers.end() || sizes.empty()) return {};
-  const auto smallest = *std::min_element(sizes.begin(), sizes.end());
-  const std::int64_t microbatches = training_microbatches(options, batch);
-  if (smallest >= 2 * microbatches) return {};
-  const std::string why =
-      ": " + first->name + " needs two samples in each, of whose values it takes the deviation; ";
-  if (smallest > 1)
-    return {{"pipeline.microbatches", number(microbatches),
-             std::string(options.pipeline.microbatches ? "" : "(the default) ") +
-                 "leaves micro-batches of a batch of " + number(smallest) + " with less than two samples" +
-                 why + "the nearest is " + number(smallest / 2)}};
-  const auto nearest = nearest_batch(options, samples);
-  return {{"train.batch", number(batch),
-           "leaves a batch of one sample" + why +
-               (nearest > 0 ? "the nearest is " + number(nearest) : "the data set has too few samples")}};
 }
 
 std::int64_t TrainOptions::steps_of_epoch(kernels::Samples samples) const {

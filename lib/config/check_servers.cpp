@@ -19,13 +19,29 @@ void check_pushes(const RunOptions& options, std::vector<base::Violation>& viola
     refuse("excludes asynchronous servers: ranks agree on its scale in each step; the nearest is bf16");
 }
 
+std::string text_of_bound(const ServerOptions& server) {
+  return server.bound ? number(*server.bound) : "none";
+}
+
+/// What says more of servers that are not asked for.
+void check_unused(const ServerOptions& server, std::vector<base::Violation>& violations) {
+  const bool serves_pushes = server.count > 0 && server.is_asynchronous;
+  if (server.count == 0 && server.is_asynchronous)
+    violations.push_back(
+        {"server.bound", text_of_bound(server), "is of parameter servers: it needs server.count"});
+  if (!serves_pushes && server.synchronous_steps > 0)
+    violations.push_back({"server.synchronous-steps", number(server.synchronous_steps),
+                          "is the start of asynchronous servers: it needs server.count and server.bound"});
+  if (!serves_pushes && !server.replay.empty())
+    violations.push_back({"server.replay", server.replay.string(),
+                          "is the order of asynchronous servers: it needs server.count and server.bound"});
+}
+
 }  // namespace
 
 void check_servers(const RunOptions& options, std::vector<base::Violation>& violations) {
   const auto& server = options.server;
-  if (!server.replay.empty() && (server.count == 0 || !server.is_asynchronous))
-    violations.push_back({"server.replay", server.replay.string(),
-                          "is the order of asynchronous servers: it needs server.count and server.bound"});
+  check_unused(server, violations);
   if (server.count == 0) return;
   const auto refuse = [&](bool is_so, const std::string& what, const std::string& nearest = "0") {
     if (is_so)
@@ -55,9 +71,9 @@ void check_servers(const RunOptions& options, std::vector<base::Violation>& viol
          "excludes train.optimizer=" + std::string(rule.name) + ", which takes norms of whole tensors", "1");
   check_pushes(options, violations);
   if (!server.is_asynchronous) return;
-  const auto bound = server.bound ? number(*server.bound) : "none";
   const auto refuse_asynchronous = [&](bool is_so, const std::string& what) {
-    if (is_so) violations.push_back({"server.bound", bound, what + "; the nearest is synchronous"});
+    if (is_so)
+      violations.push_back({"server.bound", text_of_bound(server), what + "; the nearest is synchronous"});
   };
   refuse_asynchronous(options.train.optimizer.clip_norm.has_value(),
                       "excludes train.clip-norm: no server knows the norm of a whole push");

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "checks.hpp"
+#include "partita/base/number.hpp"
 #include "partita/kernels/fixed_point.hpp"
 
 namespace partita::config {
@@ -40,6 +41,14 @@ base::Violation about_cadence(const RunOptions& options, const std::string& excl
 base::Violation about_secure(const std::string& excluded) {
   return {"sync.secure", "true",
           "excludes " + excluded + ", which also tries fewer than 3 data ranks; the nearest is false"};
+}
+
+std::string text_of_weights(const RunOptions& options) {
+  if (options.measures_weights) return "measured";
+  std::string text;
+  for (const double weight : options.weights)
+    text += (text.empty() ? "" : ",") + base::shortest(weight);
+  return text;
 }
 
 std::string layer_with_statistics(const model::ModelSpec& model) {
@@ -133,8 +142,7 @@ void check_secure(const RunOptions& options, const plan::Request& request,
 void check_weights(const RunOptions& options, std::vector<Violation>& violations) {
   if (options.weights.empty() && !options.measures_weights) return;
   const auto refuse = [&](bool is_so, const std::string& what) {
-    const auto value = options.measures_weights ? "measured" : data::to_string(options.weights);
-    if (is_so) violations.push_back({"grid.weights", value, what});
+    if (is_so) violations.push_back({"grid.weights", text_of_weights(options), what});
   };
   const auto count = std::ssize(options.weights),
              workers = std::int64_t{options.grid.data} - options.server.count;
@@ -172,6 +180,27 @@ void check_cadence(const RunOptions& options, const plan::Request& request,
          layer + ", whose statistics are of all data ranks: 'frozen' on its line uses running ones");
 }
 
+/// What says more of a way to synchronise that is not asked for.
+void check_unused(const RunOptions& options, std::vector<Violation>& violations) {
+  const auto& sync = options.sync;
+  const SyncOptions usual;
+  const auto refuse = [&](bool is_so, const char* key, const std::string& value, const std::string& what) {
+    if (is_so) violations.push_back({key, value, what});
+  };
+  const std::string of_secure = "is of secure sums: it needs sync.secure=true";
+  refuse(!sync.secure && sync.compression.bits != usual.compression.bits, "sync.secure-bits",
+         number(sync.compression.bits), of_secure);
+  if (sync.local_period) return;
+  const std::string of_local = "is of local steps: it needs sync.local.period";
+  refuse(sync.local.start != usual.local.start, "sync.local.start", number(sync.local.start), of_local);
+  refuse(sync.local.states != usual.local.states, "sync.local.states",
+         std::string(to_string(sync.local.states)), of_local);
+  refuse(sync.local.outer_rate != usual.local.outer_rate, "sync.local.outer-rate",
+         base::shortest(sync.local.outer_rate), of_local);
+  refuse(sync.local.outer_momentum != usual.local.outer_momentum, "sync.local.outer-momentum",
+         base::shortest(sync.local.outer_momentum), of_local);
+}
+
 /// In the deterministic mode sums are those of whole tensors, which no rank has the gradients of.
 void check_split(const RunOptions& options, const plan::Request& request,
                  std::vector<Violation>& violations) {
@@ -207,6 +236,7 @@ void check_synchronisation(const RunOptions& options, const plan::Request& reque
   check_secure(options, request, violations);
   check_cadence(options, request, violations);
   check_weights(options, violations);
+  check_unused(options, violations);
   check_servers(options, violations);
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "checks.hpp"
 #include "key_kinds.hpp"
 #include "partita/model/grammar.hpp"
 
@@ -65,8 +66,9 @@ Key weights() {
     const auto wrong = o.measures_weights ? std::string() : numbers(o, text);
     return wrong.empty() ? wrong : wrong + ", or measured";
   };
-  key.print = [numbers = key.print](const RunOptions& o) {
-    return o.measures_weights ? std::optional<std::string>("measured") : numbers(o);
+  key.print = [](const RunOptions& o) {
+    auto text = text_of_weights(o);
+    return text.empty() ? std::nullopt : std::optional(std::move(text));
   };
   key.means = [](const RunOptions& o) -> std::optional<std::string> {
     std::string text;
@@ -313,6 +315,10 @@ std::vector<Key> machine_keys() {
           "sync.local.outer-momentum", "of that step; default: 0", {0, 1},
           [](O& o) -> auto& { return o.sync.local.outer_momentum; }).used_when(has_local_steps),
       number<int>(
+          "sync.ranks-per-node", "imitates nodes of so many ranks; 0: the real nodes", {0, 1 << 20},
+          [](O& o) -> auto& { return o.sync.ranks_per_node; }).used_when(has_peers),
+      device_messages(),
+      number<int>(
           "server.count", "ranks of the data axis, the last ones, that take no samples, but hold parameters and update them; default: 0",
           {0, 1 << 20}, [](O& o) -> auto& { return o.server.count; }).used_when(has_peers),
       server_bound(),
@@ -327,10 +333,6 @@ std::vector<Key> machine_keys() {
              return o.server.replay.empty() ? std::nullopt : std::optional(o.server.replay.string());
            },
        .used = is_asynchronous},
-      number<int>(
-          "sync.ranks-per-node", "imitates nodes of so many ranks; 0: the real nodes", {0, 1 << 20},
-          [](O& o) -> auto& { return o.sync.ranks_per_node; }).used_when(has_peers),
-      device_messages(),
       choice(
           "compute.backend", "kernels", std::array{Backend::cpu, Backend::reference, Backend::cuda},
           [](O& o) -> auto& { return o.backend; }),

@@ -248,7 +248,9 @@ void Executor::adapt_loss_scale(Bound& bound) {
   const View norm = bound.slot(program_.scale_slot);
   if (const View scale = bound.slot(program_.loss_scale_slot); !scale.empty()) adapt(scale, norm);
   if (secure_sums_ && std::isinf(norm.as<double>()[0])) norm.as<double>()[1] = 0;
-  lost_steps_ += is_lost(bound) && !inspects_ ? 1 : 0;
+  if (inspects_ || !is_lost(bound)) return;
+  ++lost_steps_;
+  parameters_.set_first_update(parameters_.first_update() + 1);  // no update: corrections do not count it
 }
 
 }  // namespace partita::execute

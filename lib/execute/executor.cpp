@@ -85,7 +85,7 @@ Executor::Executor(const step::Program& program, const model::ModelSpec& model, 
   no_bias_ = memory::DeviceBuffer(device_, bytes_of(program.type, most));
   messages_ = memory::DeviceBuffer(device_, program.message_bytes);
   is_sent_.resize(program.slots.size());
-  if (program.secret_losses) secure_sums_ = std::make_unique<SecureSums>(program, axes, options_.run);
+  if (program.secret_losses) secure_sums_ = std::make_unique<SecureSums>(program, axes, options_.config_hash);
   under_way_.resize(program.transfers.size());
   for (const auto& t : program.transfers) {
     const auto& slot = program.slots[t.slot];

@@ -18,6 +18,7 @@ void mask(std::span<T> message, base::KeyStream& stream, bool adds) {
   using Word = std::make_unsigned_t<T>;
   constexpr std::size_t block = block_bytes / sizeof(Word);
   std::array<Word, block> words;
+  const base::WipedAtEnd wiped({reinterpret_cast<std::uint8_t*>(words.data()), sizeof words});
   for (std::size_t begin = 0; begin < message.size(); begin += block) {
     const std::size_t count = std::min(block, message.size() - begin);
     stream.fill({reinterpret_cast<std::uint8_t*>(words.data()), count * sizeof(Word)});
@@ -30,17 +31,19 @@ void mask(std::span<T> message, base::KeyStream& stream, bool adds) {
 
 }  // namespace
 
-Masks::Masks(const base::KeyPair& own, int rank, std::span<const base::Key> public_keys, std::string_view run,
-             std::string_view axis)
+Masks::Masks(const base::KeyPair& own, int rank, std::span<const base::Key> public_keys,
+             std::string_view config_hash, std::string_view axis)
     : rank_(rank) {
   const auto mine = static_cast<std::size_t>(rank);
   base::expect(public_keys.size() > 1 && mine < public_keys.size(), "masks are those of pairs of ranks",
                public_keys.size());
   for (std::size_t other = 0; other < public_keys.size(); ++other) {
     if (other == mine) continue;
-    const auto secret = own.shared_secret(public_keys[other]);
-    streams_.emplace_back(base::key_of_pair(secret, run, axis, public_keys[std::min(mine, other)],
-                                            public_keys[std::max(mine, other)]));
+    auto secret = own.shared_secret(public_keys[other]);
+    auto key = base::key_of_pair(secret, config_hash, axis, public_keys[std::min(mine, other)],
+                                 public_keys[std::max(mine, other)]);
+    const base::WipedAtEnd wiped_secret(secret), wiped_key(key);
+    streams_.emplace_back(key);
   }
 }
 

@@ -54,7 +54,7 @@ void fill(View view, double value) {
 
 }  // namespace
 
-SecureSums::SecureSums(const step::Program& program, comm::Axes& axes, std::string_view run)
+SecureSums::SecureSums(const step::Program& program, comm::Axes& axes, std::string_view config_hash)
     : program_(program), states_(program.slots.size()) {
   auto& ledger = axes.world().ledger();
   const auto activity = ledger.activity();
@@ -62,7 +62,8 @@ SecureSums::SecureSums(const step::Program& program, comm::Axes& axes, std::stri
   const base::KeyPair own;
   for (const auto axis : step::secure_axes(program)) {
     auto& group = axes.along(axis);
-    masks_.try_emplace(axis, own, group.rank(), exchange_keys(group, own.public_key()), run, to_string(axis));
+    masks_.try_emplace(axis, own, group.rank(), exchange_keys(group, own.public_key()), config_hash,
+                       to_string(axis));
   }
   ledger.set_activity(activity);
 }

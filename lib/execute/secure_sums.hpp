@@ -18,8 +18,8 @@ using kernels::View;
 class SecureSums {
  public:
   /// Collective over the axes of the program's secure sums: the ranks of each give each other a public key,
-  /// which is new in each launch. `run`: the same on all ranks.
-  SecureSums(const step::Program&, comm::Axes&, std::string_view run);
+  /// which is new in each launch. `config_hash`: the same on all ranks.
+  SecureSums(const step::Program&, comm::Axes&, std::string_view config_hash);
 
   /// A pass over the program begins, which all ranks begin: no later one takes the same masks.
   void begin_pass() { ++pass_; }

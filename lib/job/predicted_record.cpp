@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "partita/base/error.hpp"
 #include "partita/job/record.hpp"
 #include "partita/predict/critical_path.hpp"
 #include "partita/run/evaluator.hpp"
@@ -24,13 +25,13 @@ std::int64_t batch_of_step(const Input& input, std::int64_t step) {
   return (step + 1) % of_epoch == 0 ? std::min(rest, train.batch) : train.batch;
 }
 
-/// Of the latest step of a kind; of the last one, where none is.
+/// Of the latest step of a kind.
 results::StepRow row_of(const predict::Prediction& prediction, step::StepKind kind,
                         std::vector<results::PhaseSeconds>& phases, std::vector<double>& seconds) {
   const auto& kinds = prediction.simulation.steady.kinds;
-  auto step = kinds.size() - 1;
-  for (std::size_t s = 0; s < kinds.size(); ++s)
-    if (kinds[s] == kind) step = s;
+  const auto latest = std::ranges::find(kinds.rbegin(), kinds.rend(), kind);
+  base::expect(latest != kinds.rend(), "each kind of a run's steps is predicted", to_string(kind));
+  const auto step = static_cast<std::size_t>(kinds.rend() - latest - 1);
   // Workers drift apart in asynchronous steps: the mean of a period.
   const auto period = kind == step::StepKind::asynchronous ? prediction.simulation.steady.period : 1;
   for (std::size_t r = 0; r < prediction.roles.by_rank.size(); ++r) {

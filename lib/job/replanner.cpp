@@ -97,7 +97,7 @@ std::vector<base::Violation> check_replanning(const Input& input) {
     refuse("excludes sync.secure: another split may have fewer than 3 data ranks");
   if (options.automatic.replan && options.train.batch_per_rank)
     refuse("excludes train.batch-per-rank: on another grid it would be another batch; give train.batch");
-  if (config::checkpoint_dir(options).empty())
+  if (input.writes() && config::checkpoint_dir(options).empty())
     refuse(
         "needs checkpoint.dir, or an output beside which the checkpoints lie, to go on from with another "
         "split");
@@ -172,6 +172,7 @@ std::optional<std::pair<plan::Split, double>> Replanner::balanced() const {
   std::vector<base::Violation> violations;
   auto split = config::split_for_training(options, job_.input.machine, violations);
   if (!split || !violations.empty()) return {};
+  if (!config::check_secure_batches(options, job_.input.data->train.samples).empty()) return {};
   return std::pair(std::move(*split), measured_.seconds - now + then);
 }
 

@@ -2,6 +2,7 @@
 #include "replay.hpp"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "partita/results/checkpoint.hpp"
 #include "partita/results/result_file.hpp"
@@ -57,6 +58,7 @@ void read_replay(Input& input) {
   const auto refuse = [&](const std::string& what) {
     input.violations.push_back({"server.replay", path.string(), what});
   };
+  if (std::error_code error; !std::filesystem::exists(path, error)) return refuse("does not exist");
   try {
     input.replay = results::read(path).pushes;
   } catch (const std::exception& error) {

@@ -49,15 +49,19 @@ Input read_shared_input(int argc, const char* const* argv, int world_size, DataS
     choose_plan(input, world_size);
   else if (can_split)
     input.split = config::split_for_training(options, input.machine, input.violations);
-  if (input.split && input.data)
-    input.split->plan.cadence.local.epoch_steps = options.train.steps_of_epoch(input.data->train.samples);
+  if (input.split && input.data) {
+    auto& cadence = input.split->plan.cadence;
+    cadence.local.epoch_steps = options.train.steps_of_epoch(input.data->train.samples);
+    cadence.run_steps = options.train.steps_on(input.data->train.samples);
+  }
   read_replay(input);
   if (input.data && input.model_is_known)
     input.append(config::check_statistics(options, input.data->train.samples));
+  if (input.data) input.append(config::check_secure_batches(options, input.data->train.samples));
   input.append(skip_layers(input.start, options));
   if (input.model_is_known && input.start)
     input.append(check_model_file(*input.start, options.model, Layers::shared, options.load_model.string()));
-  if (kernels == Kernels::run_here && input.writes()) input.append(check_replanning(input));
+  if (kernels == Kernels::run_here) input.append(check_replanning(input));
   if (options.resume && options.overwrite)
     input.violations.push_back({"resume", "", "goes on with what is there, --overwrite deletes it"});
   return input;
@@ -104,7 +108,7 @@ run::TrainingOptions training_options(const config::RunOptions& options, kernels
                             .total_steps = t.steps_on(train_samples)},
           .optimizer = t.optimizer,
           .seed = t.seed,
-          .run = config::config_hash(options),
+          .config_hash = config::config_hash(options),
           .shuffle = t.shuffle,
           .target_accuracy = t.target_accuracy,
           .evaluate_every = options.evaluate_every,

@@ -2,6 +2,7 @@
 /// meanwhile.
 #include "partita/predict/noise.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -51,8 +52,11 @@ std::vector<double> noisy_steps(const Subject& subject, const Supposed& supposed
                            in_this_run[r] * of_ranks[r].factor(noise.deviation.within_run));
   };
   const auto& cadence = subject.split.plan.cadence;
-  const bool is_each = cadence.is_uniform() || cadence.servers.is_asynchronous;  // a step, not a period
+  const bool is_each = cadence.is_uniform() || cadence.servers.is_asynchronous ||
+                       cadence.ends_in_start();  // a step, not a period
   const auto steady = step::steady_steps(cadence, is_each ? run_in + count : 1);
+  const int first =
+      run_in + static_cast<int>(std::ranges::find(steady.kinds, steady.kinds.back()) - steady.kinds.begin());
   std::vector<double> seconds;
   for (int run = 0; run < runs; ++run) {
     const double of_run = of_runs.factor(noise.deviation.between_runs);
@@ -61,7 +65,7 @@ std::vector<double> noisy_steps(const Subject& subject, const Supposed& supposed
     const auto simulation =
         sim::simulate(roles.by_rank, costs, static_cast<int>(steady.kinds.size()), {.steady = steady});
     if (!is_each) seconds.push_back(machine::seconds_of(simulation.step_duration()));
-    for (int s = run_in; is_each && s < run_in + count; ++s)
+    for (int s = first; is_each && s < first + count; ++s)
       seconds.push_back(machine::seconds_of(simulation.end_of(s) - simulation.end_of(s - 1)));
   }
   return seconds;

@@ -33,7 +33,7 @@ Training::Training(const model::ModelSpec& model, const step::Plan& plan, const 
       execute::Executor::Options{.largest_batch = std::min(options.batch, data.train.samples.value()),
                                  .device_messages = options.device_messages,
                                  .execution = options.execution,
-                                 .run = options.run,
+                                 .config_hash = options.config_hash,
                                  .poison_released = options.poison_released});
   for (const auto size : batch_sizes(options.batch, data.train.samples.value()))
     executor_->prepare(size);

@@ -85,7 +85,8 @@ std::vector<StepKind> kinds_of(const Cadence& cadence) {
 
 std::vector<StepKind> kinds_by_use(const Cadence& cadence) {
   auto kinds = kinds_of(cadence);
-  const auto usual = cadence.is_delayed                ? StepKind::even
+  const auto usual = cadence.ends_in_start()           ? StepKind::synchronous
+                     : cadence.is_delayed              ? StepKind::even
                      : cadence.servers.is_asynchronous ? StepKind::asynchronous
                                                        : StepKind::local;
   std::ranges::stable_partition(kinds, [&](StepKind kind) { return kind == usual; });
@@ -106,6 +107,10 @@ std::vector<StepKind> two_periods_of(const Cadence& cadence) {
 SteadySteps steady_steps(const Cadence& cadence, int steps) {
   SteadySteps steady;
   auto& kinds = steady.kinds;
+  if (cadence.is_uniform() || cadence.ends_in_start()) {
+    kinds.assign(static_cast<std::size_t>(steps), StepKind::synchronous);
+    return steady;
+  }
   if (cadence.is_delayed) {
     steady.period = 2;
     kinds.push_back(StepKind::first);
@@ -121,13 +126,11 @@ SteadySteps steady_steps(const Cadence& cadence, int steps) {
     while (static_cast<int>(kinds.size()) < steps || std::ssize(kinds) < 2 * steady.period + 1 ||
            std::ssize(kinds) % steady.period != 0)
       kinds.push_back((std::ssize(kinds) + 1) % steady.period == 0 ? StepKind::averaging : StepKind::local);
-    if (cadence.local.start > 0) kinds.insert(kinds.begin(), 2, StepKind::synchronous);
-  } else if (cadence.servers.is_asynchronous) {
+  } else {
     steady.period = 4;  // workers drift apart
     kinds.assign(static_cast<std::size_t>(std::max(steps, 12)), StepKind::asynchronous);
-  } else {
-    kinds.assign(static_cast<std::size_t>(steps), StepKind::synchronous);
   }
+  if (cadence.start() > 0) kinds.insert(kinds.begin(), 2, StepKind::synchronous);
   return steady;
 }
 

@@ -84,6 +84,11 @@ with tempfile.TemporaryDirectory() as folder:
     for line in ("sync.secure = true: needs groups of at least 3 data ranks, here they have 2", "sync.secure = true: excludes sync.compress=int8",
                  "sync.secure = true: excludes train.deterministic=true", "sync.secure = true: excludes sync.local.period"):
         assert line in result.stderr, (line, result)
+    result = run(run_file, "--train.batch=50", "--data.train-samples=101", "--auto.replan=true", "--dry-run")
+    assert result.returncode == 2, result
+    for line in ("train.batch = 50: leaves a step of 1 sample, of which 1 data rank has any: sync.secure hides gradients among those of at least 3; the nearest is 51, "
+                 "or data.train-samples=100", "auto.replan = true: excludes sync.secure: another split may have fewer than 3 data ranks"):
+        assert line in result.stderr, (line, result)
     result = run(run_file, "--sync.secure-bits=29", ranks=4)
     assert result.returncode == 2 and "sync.secure-bits = 29: leaves no room" in result.stderr and "the nearest is 28" in result.stderr, result
     result = run(f"--config={source}/inputs/runs/digits_cnn_batchnorm.ini", "--sync.secure=true")

@@ -71,7 +71,7 @@ def bytes_and_memory(folder):
                     "gradients": [everything] * workers + [(sums + (workers if alone else 0)) * n for n in of_servers]}
             kept = [4 * everything] * workers + [pushed(n) * workers for n in of_servers]
             assert ("codec_state" in measured["memory"]) == (codec != "none")
-            if codec != "none": assert measured["memory/codec_state"][:].tolist() == kept, measured["memory/codec_state"][:]
+            assert codec == "none" or measured["memory"]["codec_state"][:].tolist() == kept, measured["memory"]["codec_state"][:]
             for column, elements in held.items():
                 assert measured["memory"][column][:].tolist() == [4 * n for n in elements], (column, measured["memory"][column][:])
             for column in measured["memory"]:
@@ -140,6 +140,23 @@ def a_rank_that_stands_still_is_named(folder):
                 jobs.end(job)
 
 
+def the_start():
+    """Predicted steps of the start are synchronous ones, also where the run ends in it."""
+    def predicted(*keys):
+        result = jobs.run([simulate, *common, "--ranks=4", f"--machine={source}/inputs/machines/ethernet.machine", *keys, f"--output={folder}/start.h5", "--overwrite"])
+        assert result.returncode == 0, result
+        with h5py.File(folder / "start.h5") as file:
+            figures = dict(zip(file["figures/name"].asstr()[:], file["figures/value"][:]))
+            return np.append(file["steps/seconds"][:], figures["step_time_predicted"])
+
+    plain = predicted()
+    assert np.allclose(predicted("--sync.local.period=4", "--sync.local.start=1000"), plain, rtol=0.01)
+    synchronous, alone = (predicted("--server.count=1", f"--server.bound={bound}") for bound in ("synchronous", "none"))
+    staged, whole = (predicted("--server.count=1", "--server.bound=none", f"--server.synchronous-steps={first}") for first in (3, 1000))
+    assert np.allclose(staged[:3], whole[:3], rtol=1e-9), (staged, whole)
+    assert min(synchronous.min(), whole.min()) > 1.5 * max(alone.max(), staged[3:].max()), (synchronous, whole, alone, staged)
+
+
 def scaling():
     """A table has the numbers of ranks that leave some to work; without --ranks or a grid, too."""
     for keys, numbers in ((("--server.count=3",), ["4", "8"]), (("--sync.secure=true",), ["4", "8"])):
@@ -167,7 +184,7 @@ def refusals():
                    "server.bound = sometimes: must be a whole number from 0 to 1073741824, or synchronous, or none",
                    "server.synchronous-steps = -1: must be a whole number from 0 to 1000000000; the nearest is 0"))
     refused("--server.count=4", lines=("server.count = 4: leaves no worker among the 4 data ranks; the nearest is 3",))
-    refused("--server.count=1", "--grid.weights=1,2", lines=("grid.weights = 1 2: are 2, but the data ranks that take samples are 3; give one for each",))
+    refused("--server.count=1", "--grid.weights=1,2", lines=("grid.weights = 1,2: are 2, but the data ranks that take samples are 3; give one for each",))
     # All at once.
     refused("--server.count=1", "--server.bound=3", "--grid.data=2", "--grid.tensor=2", "--sync.split=state", "--sync.compress=powersgd", "--sync.delay=1",
             "--train.clip-norm=1", "--train.deterministic=true", "--sync.local.period=2",
@@ -187,6 +204,9 @@ def refusals():
                    "sync.compress = fp16: excludes asynchronous servers: ranks agree on its scale in each step; the nearest is bf16"))
     refused("--server.count=1", "--strategy=auto",
             lines=("server.count = 1: excludes strategy=auto, whose bounds are those of data ranks and steps that are all alike; the nearest is 0",))
+    refused("--server.count=1", "--auto.replan=true", "--train.epochs=2", "--dry-run",
+            lines=("auto.replan = true: excludes sync.delay, sync.local.period and server.count: another split takes steps that are all alike; the nearest is false",))
+    refused("--server.count=1", "--server.bound=none", "--server.replay=absent.h5", lines=("server.replay = absent.h5: does not exist",))
     for keys in ((), ("--server.count=1",)):
         refused("--server.replay=none.h5", *keys, lines=("server.replay = none.h5: is the order of asynchronous servers: it needs server.count and server.bound",))
 
@@ -196,5 +216,6 @@ with tempfile.TemporaryDirectory() as folder:
     bytes_and_memory(folder)
     what_is_trained(folder)
     a_rank_that_stands_still_is_named(folder)
+    the_start()
     scaling()
     refusals()

@@ -54,13 +54,13 @@ try:
         for line in lines:
             assert line in text, (line, text)
 
-    refused("--grid.weights=1,2,3", lines=["grid.weights = 1 2 3: are 3, but the data ranks are 2; give one for each"])
+    refused("--grid.weights=1,2,3", lines=["grid.weights = 1,2,3: are 3, but the data ranks are 2; give one for each"])
     refused("--grid.weights=1,0", lines=["grid.weights = 1,0: '0' must be a number above 0 to 1e+06; the nearest lie just above 0, or measured"])
     refused("--grid.weights=fast", lines=["grid.weights = fast: must be a number above 0 to 1e+06, or measured"])
     refused("--grid.weights=1,2", "--train.deterministic=true", "--train.grains=8",
-            lines=["grid.weights = 1 2: excludes train.deterministic=true, whose grains are even shares; the nearest is without it"])
+            lines=["grid.weights = 1,2: excludes train.deterministic=true, whose grains are even shares; the nearest is without it"])
     refused("--grid.weights=1,2", "--strategy=auto",
-            lines=["grid.weights = 1 2: excludes strategy=auto, which chooses how many data ranks there are; give a grid"])
+            lines=["grid.weights = 1,2: excludes strategy=auto, which chooses how many data ranks there are; give a grid"])
     # Nothing is measured where no epoch follows; without a file beside which checkpoints lie there is nothing to go on from.
     file, said = trainings.result("short", "--grid.weights=measured", "--train.steps=7", clocks=(same, slow))
     assert "replans" not in file and "weights" not in said, said

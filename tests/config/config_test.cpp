@@ -96,6 +96,16 @@ TEST(Config, ViolationsNameTheNearestValueWhereThereIsOne) {
   EXPECT_TRUE(Parsed({"--sync.algorithm=rign"}).names("did you mean 'ring'?"));
 }
 
+TEST(Config, ASectionIsPrintedOnce) {
+  const auto text = print_config(Parsed({"--server.count=1"}).options);
+  std::vector<std::string> sections;
+  for (auto at = text.find("\n["); at != std::string::npos; at = text.find("\n[", at + 1))
+    sections.push_back(text.substr(at + 1, text.find(']', at) - at));
+  ASSERT_NE(std::ranges::find(sections, "[server]"), sections.end());
+  std::ranges::sort(sections);
+  EXPECT_EQ(std::ranges::adjacent_find(sections), sections.end()) << text;
+}
+
 TEST(Config, ValuesThatAnIniFileCannotHoldAreRefused) {
   for (const char* value : {"--output=a\nb", "--output=a\rb", "--output='a\" # b"})
     EXPECT_TRUE(Parsed({value}).names("INI")) << value;

@@ -138,6 +138,66 @@ TEST(Config, StatisticsNeedSeveralSamplesAndNoDeterministicMode) {
   EXPECT_NE(refusal(21, {ten, "--train.steps=3"}), "");
 }
 
+TEST(Config, SecureSumsNeedThreeRanksWithSamplesInEachStep) {
+  const auto refusal = [](std::int64_t samples, std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--model.layer=linear 2", "--sync.secure=true"});
+    auto options = Parsed(arguments).options;
+    fit_to_world(options, 3);
+    const auto found = check_secure_batches(options, kernels::Samples(samples));
+    EXPECT_LE(found.size(), 1U);
+    return found.empty() ? "" : found[0].key + "=" + found[0].value + " " + found[0].message;
+  };
+  const std::string why = " any: sync.secure hides gradients among those of at least 3; ";
+  EXPECT_EQ(refusal(101, {"--train.batch=1"}),
+            "train.batch=1 leaves a step of 1 sample, of which 1 data rank has" + why + "the nearest is 6");
+  EXPECT_EQ(
+      refusal(102, {"--train.batch=2"}),
+      "train.batch=2 leaves a step of 2 samples, of which 2 data ranks have" + why + "the nearest is 3");
+  EXPECT_EQ(refusal(101, {"--train.batch=50"}),
+            "train.batch=50 leaves a step of 1 sample, of which 1 data rank has" + why +
+                "the nearest is 51, or data.train-samples=100");
+  EXPECT_EQ(refusal(102, {"--train.batch=3"}), "");
+  EXPECT_EQ(refusal(101, {"--train.batch=50", "--train.steps=2"}), "") << "the last batch is not taken";
+  EXPECT_EQ(refusal(2, {"--train.batch=50"}),
+            "train.batch=50 leaves a step of 2 samples, of which 2 data ranks have" + why +
+                "the data set has too few samples");
+  EXPECT_NE(refusal(101, {"--train.batch=100", "--grid.weights=1,1,1000000", "--train.steps=1"}), "");
+  EXPECT_EQ(refusal(7, {"--train.batch=3", "--grid.weights=1,2,3", "--train.steps=1"}),
+            "train.batch=3 leaves a step of 3 samples, of which 2 data ranks have" + why + "the nearest is 7")
+      << "cut behind 0, 1 and 3 of 6 parts";
+}
+
+TEST(Config, KeysOfAWayToSynchroniseWantIt) {
+  const auto refused = [](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--model.layer=linear 2", "--train.batch=12"});
+    auto options = Parsed(arguments).options;
+    fit_to_world(options, 4);
+    std::vector<base::Violation> violations;
+    split_for_training(options, machine::Machine::shipped(), violations);
+    std::string text;
+    for (const auto& violation : violations)
+      text += violation.key + "=" + violation.value + " " + violation.message + "\n";
+    return text;
+  };
+  EXPECT_EQ(refused({"--server.bound=2", "--server.synchronous-steps=3"}),
+            "server.bound=2 is of parameter servers: it needs server.count\n"
+            "server.synchronous-steps=3 is the start of asynchronous servers: it needs server.count and "
+            "server.bound\n");
+  EXPECT_NE(refused({"--server.count=1", "--server.synchronous-steps=3"}), "") << "all are synchronous";
+  EXPECT_EQ(refused({"--server.count=1", "--server.bound=none", "--server.synchronous-steps=3"}), "");
+  EXPECT_EQ(refused({"--sync.secure-bits=20"}),
+            "sync.secure-bits=20 is of secure sums: it needs sync.secure=true\n");
+  EXPECT_EQ(refused({"--sync.secure-bits=20", "--sync.secure=true"}), "");
+  const std::string why = " is of local steps: it needs sync.local.period\n";
+  const std::vector<std::string> local{"--sync.local.start=2", "--sync.local.states=average",
+                                       "--sync.local.outer-rate=0.7", "--sync.local.outer-momentum=0.9"};
+  EXPECT_EQ(refused(local), "sync.local.start=2" + why + "sync.local.states=average" + why +
+                                "sync.local.outer-rate=0.7" + why + "sync.local.outer-momentum=0.9" + why);
+  auto with_period = local;
+  with_period.emplace_back("--sync.local.period=4");
+  EXPECT_EQ(refused(with_period), "");
+}
+
 TEST(Config, TheWorldMustFitTheGrid) {
   auto options = Parsed({"--grid.data=3"}).options;
   const auto violations = fit_to_world(options, 4);

@@ -4,6 +4,7 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -28,8 +29,27 @@ using kernels::DataType;
 using kernels::Elements;
 using Whole = std::vector<std::int32_t>;
 
-/// Words of 32 bits in the messages that this rank sends, while somebody asks.
-Whole* witnessed = nullptr;
+/// The messages that this rank sends, in words of 32 bits, while somebody asks.
+std::vector<Whole>* witnessed = nullptr;
+
+std::vector<Whole> messages_of_a_step(Harness& harness, std::int64_t samples) {
+  std::vector<Whole> messages;
+  witnessed = &messages;
+  harness.step(0, samples, samples);
+  witnessed = nullptr;
+  return messages;
+}
+Whole words_of(const std::vector<Whole>& messages) {
+  Whole words;
+  for (const auto& message : messages)
+    words.insert(words.end(), message.begin(), message.end());
+  return words;
+}
+
+/// A multiple of 2⁻²⁴, as the secure sums of these tests have it.
+std::int32_t whole_of(float value) {
+  return static_cast<std::int32_t>(std::nearbyint(static_cast<double>(value) * 0x1p24));
+}
 
 step::Compression secure(int bits = 24) { return {.codec = Codec::secure, .bits = bits}; }
 
@@ -183,9 +203,6 @@ TEST(SecureSums, SendNothingThatIsNotMasked) {
   const auto backend = kernels::make_reference_backend(DataType::float32);
   const auto c = cases()[1];
   const auto d = on({.data = world().size()});
-  const auto whole_of = [](float value) {
-    return static_cast<std::int32_t>(std::nearbyint(static_cast<double>(value) * 0x1p24));
-  };
   std::set<std::int32_t> hidden, told;
   for (const auto& bucket : own_gradients<float>(c, d, *backend, c.batch))
     for (const float value : bucket)
@@ -194,9 +211,7 @@ TEST(SecureSums, SendNothingThatIsNotMasked) {
   harness.executor().prepare(c.batch);  // ranks agree on what they plan
   Whole first, second;
   for (auto* words : {&first, &second}) {
-    witnessed = words;
-    harness.step(0, c.batch, c.batch);
-    witnessed = nullptr;
+    *words = words_of(messages_of_a_step(harness, c.batch));
     for (const auto& bucket : harness.program().buckets)
       for (const float value : values_of<float>(harness, bucket))
         told.insert(whole_of(value));
@@ -212,6 +227,59 @@ TEST(SecureSums, SendNothingThatIsNotMasked) {
   }
   EXPECT_LE(shown, 1);
   EXPECT_LE(equal, 5);  // of what watchdogs tell
+}
+
+/// Losses are 5 words of 64 bits, of which the ring brings each to the others once as the sum of all, small
+/// as it is, and as often masked, when none is small but by chance.
+TEST(SecureSums, SendNoLossThatIsNotMasked) {
+  const auto backend = kernels::make_reference_backend(DataType::float32);
+  const auto c = cases()[1];
+  const auto d = on({.data = world().size()});
+  Harness harness(c, d, *backend, shared(d));
+  harness.executor().prepare(c.batch);
+  int small = 0;
+  for (const auto& message : messages_of_a_step(harness, c.batch)) {
+    std::array<std::int64_t, 2> words{INT64_MAX, INT64_MAX};
+    if (message.size() > 4) continue;  // of a bucket
+    std::memcpy(words.data(), message.data(), message.size() * sizeof(std::int32_t));
+    small += static_cast<int>(std::ranges::count_if(
+        words, [](std::int64_t word) { return std::abs(word) < std::int64_t{1} << 40; }));
+  }
+  EXPECT_GE(small, 3);
+  EXPECT_LE(small, 5);
+}
+
+/// Two layers as large as each other: what their messages differ by would else be what gradients do.
+TEST(SecureSums, MaskNoTwoMessagesOfAStepAlike) {
+  const auto backend = kernels::make_reference_backend(DataType::float32);
+  auto c = cases()[4];
+  c.model = model_of("13",
+                     {"linear 24 bias=false", "tanh", "linear 24 bias=false", "tanh", "linear 24 bias=false",
+                      "tanh", "linear 3 bias=false"},
+                     "mse");
+  const auto d = on({.data = world().size()});
+  const auto own = own_gradients<float>(c, d, *backend, c.batch);
+  std::set<std::int32_t> differences;
+  for (const auto& one : own)
+    for (const auto& other : own)
+      for (std::size_t i = 0; &one != &other && one.size() == other.size() && i < one.size(); ++i)
+        differences.insert(whole_of(one[i]) - whole_of(other[i]));
+  ASSERT_GT(differences.size(), 100U);
+  Harness harness(c, d, *backend, shared(d));
+  harness.executor().prepare(c.batch);
+  const auto messages = messages_of_a_step(harness, c.batch);
+  std::set<std::int32_t> told;
+  for (const auto& bucket : harness.program().buckets)
+    for (const float value : values_of<float>(harness, bucket))
+      told.insert(whole_of(value));
+  std::ptrdiff_t shown = 0;
+  for (const auto& one : messages)
+    for (const auto& other : messages)
+      for (std::size_t i = 0; &one != &other && one.size() == other.size() && i < one.size(); ++i) {
+        const auto difference = static_cast<std::uint32_t>(one[i]) - static_cast<std::uint32_t>(other[i]);
+        shown += !told.contains(one[i]) && differences.contains(static_cast<std::int32_t>(difference));
+      }
+  EXPECT_LE(shown, 2);
 }
 
 /// Of any ranks, those short of all have no mask less than before.
@@ -292,6 +360,61 @@ TEST(SecureSums, LoseAStepWhoseGradientsDoNotFitOnAllRanks) {
     EXPECT_EQ(harness.executor().lost_steps(), 1) << to_string(d);
     EXPECT_FALSE(harness.executor().non_finite_step()) << to_string(d);
   }
+}
+
+/// As without the step, to the bit; of delayed ones the lost update is a step later.
+TEST(SecureSums, LostStepsCountInNoCorrection) {
+  const auto backend = kernels::make_reference_backend(DataType::float32);
+  auto c = tiny();
+  c.data.train.targets[0] = 1e5;
+  for (const auto rule : {kernels::OptimizerRule::adam, kernels::OptimizerRule::lamb})
+    for (const bool is_delayed : {false, true}) {
+      auto d = on({.data = world().size()}, 1, secure(22));
+      d.rule = rule, d.cadence.is_delayed = is_delayed;
+      std::vector<Tensors> ends;
+      for (const bool loses : {true, false}) {
+        Harness harness(c, d, *backend, shared(d));
+        if (loses) harness.step(0, 10, 10);
+        for (int step = 0; step < 2; ++step)
+          harness.step(10, 10, 10);
+        harness.executor().settle();
+        EXPECT_EQ(harness.executor().lost_steps(), loses ? 1 : 0);
+        EXPECT_EQ(harness.parameters().first_update(), loses ? 1 : 0);
+        ends.push_back(harness.gather_parameters());
+      }
+      for (std::size_t t = 0; t < ends[0].size(); ++t)
+        EXPECT_TRUE(ends[0][t].values == ends[1][t].values) << to_string(d);
+    }
+}
+
+/// The first update of adam goes as far as the learning rate says, though a step was lost before it; also
+/// where the run goes on from a checkpoint behind that step.
+TEST(SecureSums, AFirstUpdateIsWholeBehindALostStep) {
+  const auto backend = kernels::make_reference_backend(DataType::float64);
+  auto c = tiny();
+  c.data.train.targets[0] = 1e5;
+  auto d = on({.data = world().size()}, 1, secure(22));
+  d.rule = kernels::OptimizerRule::adam;
+  const SharedFolder folder;
+  std::vector<Tensors> ends;
+  for (int run = 0; run < 2; ++run) {
+    auto options = options_for(c, d);
+    options.shuffle = false, options.steps = 2;
+    options.optimizer.epsilon = 1e-12, options.optimizer.weight_decay = 0;
+    options.checkpoint = {.dir = run == 0 ? folder.path() : std::filesystem::path(), .every = 1, .keep = 9};
+    auto training = training_of(c.model, options, *backend, world(), c.data);
+    const auto begin = training.gather_parameters(state::Receivers::all);
+    if (run == 1) {
+      const auto at = results::checkpoint_folder(folder.path(), 1);
+      training.restore(at, results::read_manifest(at), {});
+    }
+    EXPECT_EQ(training.run({}), run::Outcome::complete);
+    EXPECT_EQ(training.executor().lost_steps(), run == 0 ? 1 : 0);
+    ends.push_back(training.gather_parameters(state::Receivers::all));
+    for (std::size_t i = 0; i < begin[0].values.size(); ++i)
+      EXPECT_NEAR(std::abs(ends.back()[0].values[i] - begin[0].values[i]), options.learning_rate.base, 1e-9);
+  }
+  EXPECT_TRUE(ends[0][0].values == ends[1][0].values);
 }
 
 /// One rank alone has infinite gradients; the loss is finite.
@@ -457,10 +580,9 @@ extern "C" int MPI_Isend(const void* data, int count, MPI_Datatype type, int to,
   int size = 0;
   PMPI_Type_size(type, &size);
   const auto bytes = static_cast<std::size_t>(size) * static_cast<std::size_t>(count);
-  if (auto* const words = partita::tests::witnessed; words != nullptr && bytes > 0) {
-    const auto before = words->size();
-    words->resize(before + bytes / sizeof(std::int32_t));
-    std::memcpy(words->data() + before, data, (words->size() - before) * sizeof(std::int32_t));
+  if (auto* const messages = partita::tests::witnessed; messages != nullptr && bytes > 0) {
+    auto& words = messages->emplace_back(bytes / sizeof(std::int32_t));
+    std::memcpy(words.data(), data, words.size() * sizeof(std::int32_t));
   }
   return PMPI_Isend(data, count, type, to, tag, comm, request);
 }

@@ -167,6 +167,29 @@ TEST(Deadlock, AMemberThatLeavesOutACollectiveIsNamed) {
   }
 }
 
+/// Servers that begin with synchronous steps, of which one rank takes no part in the loss.
+TEST(Deadlock, TheStartOfARunIsLookedAt) {
+  const auto model = equal_layers(2);
+  for (const step::Cadence& cadence :
+       {step::Cadence{.servers = {.count = 1, .is_asynchronous = true, .synchronous_steps = 3}},
+        step::Cadence{.local = {.period = 2, .start = 3}}}) {
+    plan::Request request{.grid = {.data = 3}, .cadence = cadence};
+    if (cadence.servers.is_on()) request.weights = {1, 1, 0};
+    const auto plan = plan_of(model, request);
+    const auto whole = programs_of(model, plan);
+    expect_none(whole, plan);
+    auto without = *whole.by_rank[1];
+    std::erase_if(without.instructions, [&](const auto& i) {
+      const bool is_of_start = i.in.has(step::StepKind::synchronous) &&
+                               !i.in.has(step::StepKind::asynchronous) &&
+                               !i.in.has(step::StepKind::averaging);
+      return is_of_start && i.transfer && without.transfers[*i.transfer].operation == Operation::all_reduce;
+    });
+    ASSERT_LT(without.instructions.size(), whole.by_rank[1]->instructions.size());
+    EXPECT_TRUE(find_deadlock({whole.by_rank[0], &without, whole.by_rank[2]}));
+  }
+}
+
 TEST(Deadlock, ExchangedCollectivesAreAMismatchThoughTheyEnd) {
   const topology::GridExtent grid{.data = 2};
   Program program{.grid = grid,

@@ -15,6 +15,18 @@ namespace partita::base {
 /// 256 bits: a secret or public key of X25519, or a key of a stream.
 using Key = std::array<std::uint8_t, 32>;
 
+/// Overwrites bytes at the end of its life: what was secret does not stay in memory.
+class WipedAtEnd {
+ public:
+  explicit WipedAtEnd(std::span<std::uint8_t> bytes) : bytes_(bytes) {}
+  ~WipedAtEnd();
+  WipedAtEnd(const WipedAtEnd&) = delete;
+  WipedAtEnd& operator=(const WipedAtEnd&) = delete;
+
+ private:
+  std::span<std::uint8_t> bytes_;
+};
+
 /// A secret and the public key that belongs to it.
 class KeyPair {
  public:
@@ -40,9 +52,9 @@ using Bytes = std::span<const std::uint8_t>;
 /// HKDF: fills `key` from a secret, a salt and what the key is for.
 void derive(Bytes secret, Bytes salt, Bytes purpose, std::span<std::uint8_t> key);
 
-/// The key of two ranks for the sums along an axis of a run: from their secret, salted with the run's name,
-/// for the axis and both public keys, the lower rank's first.
-Key key_of_pair(const Key& secret, std::string_view run, std::string_view axis, const Key& of_lower,
+/// The key of two ranks for the sums along an axis of a run: from their secret, salted with the hash of
+/// the configuration, for the axis and both public keys, the lower rank's first.
+Key key_of_pair(const Key& secret, std::string_view config_hash, std::string_view axis, const Key& of_lower,
                 const Key& of_higher);
 
 }  // namespace partita::base

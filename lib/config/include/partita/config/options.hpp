@@ -260,6 +260,10 @@ std::vector<base::Violation> check_data(const RunOptions&, const data::DataPair&
 /// (`Layer::statistics`) a micro-batch of one value a channel, which has no deviation.
 std::vector<base::Violation> check_statistics(const RunOptions&, kernels::Samples);
 
+/// Whether in a step of such a training fewer than 3 data ranks have samples: from a secure sum of two each
+/// learns the other's term, and one of one is that term.
+std::vector<base::Violation> check_secure_batches(const RunOptions&, kernels::Samples);
+
 std::string_view to_string(Backend);
 std::string_view to_string(Precision);
 std::string_view to_string(LearningRateSchedule);

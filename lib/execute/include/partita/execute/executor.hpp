@@ -92,8 +92,7 @@ class Executor {
     /// What a virtual clock takes this rank for, when it asks how long kernels take; how crowded its core is
     /// the clock says.
     cost::Execution execution = {};
-    /// What tells this run from others, the same on all ranks; for keys of secure sums.
-    std::string run = {};
+    std::string config_hash = {};  ///< of this run; salts the keys of secure sums
     /// Fills slots with NaN once the last instruction that touches them is over, and counts those alive.
     bool poison_released = false;
     /// Does what a compute or copy instruction should do, and is told of every start and wait before it; for

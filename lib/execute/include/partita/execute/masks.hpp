@@ -19,8 +19,8 @@ namespace partita::execute {
 class Masks {
  public:
   /// `public_keys`: of all ranks in their order, this one's own among them; at least two.
-  Masks(const base::KeyPair& own, int rank, std::span<const base::Key> public_keys, std::string_view run,
-        std::string_view axis);
+  Masks(const base::KeyPair& own, int rank, std::span<const base::Key> public_keys,
+        std::string_view config_hash, std::string_view axis);
 
   /// Adds the masks of all pairs to a message of int32 or int64, mod 2³² or 2⁶⁴; allocates nothing.
   void add(kernels::View message, const base::Nonce&);

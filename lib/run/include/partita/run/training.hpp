@@ -33,7 +33,7 @@ struct TrainingOptions {
   nn::LearningRate learning_rate;     ///< total_steps and step_length in steps
   kernels::OptimizerSpec optimizer;
   std::uint64_t seed = 1;
-  std::string run = {};  ///< what tells this run from others, see `Executor::Options`
+  std::string config_hash = {};  ///< of this run, see `Executor::Options`
   bool shuffle = true;
   std::optional<double> target_accuracy;                ///< of the test set, 0 to 1
   std::int64_t evaluate_every = 1;                      ///< epochs; 0: never

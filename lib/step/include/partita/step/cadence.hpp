@@ -110,6 +110,13 @@ struct Cadence {
   /// Langford and Smola 2009 delay them by one step).
   bool is_delayed = false;
   Servers servers = {};
+  std::int64_t run_steps = 0;  ///< where it is known: no start is longer than the run
+  /// The first steps of the run, which are synchronous where later ones are not.
+  [[nodiscard]] std::int64_t start() const {
+    return servers.is_asynchronous ? servers.synchronous_steps : local.is_on() ? local.start : 0;
+  }
+  /// Whether the run ends before any other step.
+  [[nodiscard]] bool ends_in_start() const { return run_steps > 0 && start() >= run_steps; }
   [[nodiscard]] bool is_uniform() const { return !local.is_on() && !is_delayed && !servers.is_asynchronous; }
   friend bool operator==(const Cadence&, const Cadence&) = default;
 };
@@ -147,7 +154,8 @@ std::vector<StepKind> different_kinds(const Cadence&);
 /// Kinds that follow each other in a run: all that there are, and most of them twice.
 std::vector<StepKind> two_periods_of(const Cadence&);
 
-/// The kinds of steps in a steady state, of which the last `period` come again and again; at least `steps`.
+/// The kinds of steps in a steady state, of which the last `period` come again and again; at least `steps`,
+/// and before them two of the run's start, where it has one. Of a run that ends in it: those of the start.
 /// Of a period of very many local steps `left_out` more would follow each other, which are as the one before
 /// the last.
 struct SteadySteps {
