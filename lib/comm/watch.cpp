@@ -230,9 +230,20 @@ std::optional<std::string> Watch::report(double waited_seconds, bool insists) {
   return text.str();
 }
 
+double Watch::seconds_without_a_move(double waited_seconds) {
+  auto& [peer, started, moved_at_seconds] = awaited_;
+  const Block* const block = peer >= 0 && peer < size_ ? visible_[static_cast<std::size_t>(peer)] : nullptr;
+  if (block == nullptr) return waited_seconds;
+  const auto now = read(*block).started;
+  if (started != 0 && now != started) moved_at_seconds = waited_seconds;
+  started = now;
+  return waited_seconds - moved_at_seconds;
+}
+
 std::optional<std::string> Watch::look(double waited_seconds) {
   if (limit_seconds_ <= 0 || size_ == 1) return {};
   answer();
+  waited_seconds = seconds_without_a_move(waited_seconds);
   if (waited_seconds < limit_seconds_) return {};
   // If the rank that was to report has not ended the job by now, the others report.
   const bool insists = waited_seconds >= limit_seconds_ + patience_seconds;

@@ -64,14 +64,16 @@ class Watch {
     show(mine_->group[group.id], (std::uint64_t{group.key} << 32) | group.started);
     started(operation);
   }
-  void waits(const Shown& operation) const {
+  void waits(const Shown& operation) {
     show(mine_->waiting, operation);
     show(mine_->waits, 1);
+    awaited_ = {.peer = operation.is_message() ? operation.peer : -1};
   }
   void waits_no_more() const { show(mine_->waits, 0); }
 
   /// For one that has waited for `waited_seconds`, now and then: answers other nodes and, beyond the limit,
-  /// gives the report that ends the job, on one rank.
+  /// gives the report that ends the job, on one rank. Who waits for a message of a rank of its host, such as
+  /// a worker for a server that has slower workers to wait for, counts from when that last started something.
   [[nodiscard]] std::optional<std::string> look(double waited_seconds);
 
   /// Marks the end of this rank's program and waits until all others have come to theirs.
@@ -89,6 +91,7 @@ class Watch {
   void send_answer(int to);
   std::optional<std::string> report(double waited_seconds, bool insists);
   bool collect(std::vector<Seen>& all, bool insists);
+  [[nodiscard]] double seconds_without_a_move(double waited_seconds);
   bool receive_answer(std::vector<Seen>& all);
 
   int rank_ = 0, size_ = 1;
@@ -100,6 +103,13 @@ class Watch {
   std::vector<Block*> host_, visible_;  ///< by rank; null where only messages reach
   Block* mine_ = &own_;
   Block* first_ = &own_;  ///< of my node
+  /// Of the wait that lasts: whose message it is for, and how long it had lasted when that rank last moved.
+  struct Awaited {
+    int peer = -1;
+    std::uint64_t started = 0;
+    double moved_at_seconds = 0;
+  };
+  Awaited awaited_;
   std::bitset<Block::groups> taken_;
   std::map<std::uint32_t, std::uint32_t> made_;  ///< groups, by hash of their members
   bool yields_to_lower_ = false;
