@@ -6,15 +6,12 @@ namespace partita::predict {
 std::vector<Subject> scaled_subjects(const config::RunOptions& run, const machine::Machine& machine,
                                      const collective::AlgorithmTable& table, int first, int last) {
   std::vector<Subject> subjects;
-  const int others = run.grid.pipeline * run.grid.tensor;
   for (std::int64_t ranks = first; ranks <= last; ranks *= 2) {
-    if (ranks % others != 0) continue;
     auto options = run;
     options.strategy = config::Strategy::none;
-    options.data_ranks = static_cast<int>(ranks / others);
-    options.grid.data = *options.data_ranks;
-    if (options.train.batch_per_rank) options.train.batch = *options.train.batch_per_rank * options.grid.data;
-    if (options.train.batch < options.grid.data) break;
+    options.data_ranks.reset();
+    if (!config::fit_to_world(options, static_cast<int>(ranks)).empty()) continue;
+    if (options.train.batch < options.grid.data - options.server.count) break;
     std::vector<base::Violation> violations;
     auto split = config::split_for_training(options, machine, violations);
     if (split && violations.empty())

@@ -163,6 +163,9 @@ def scaling():
         result = jobs.run([simulate, *common, *keys, "--scaling=1..8"])
         rows = [line.split()[0] for line in result.stdout.splitlines() if re.match(r" *\d+ ", line)]
         assert result.returncode == 0 and rows == numbers, result
+    result = jobs.run([simulate, f"--config={source}/inputs/runs/digits_mlp_weak.ini", "--server.count=2", "--scaling=4..8"])
+    rows = [line.split()[:2] for line in result.stdout.splitlines() if re.match(r" *\d+ ", line)]
+    assert rows == [["4", "200"], ["8", "600"]], result  # of two and of six workers
     result = jobs.run([simulate, *common, "--server.count=9", "--scaling=3..20"])
     assert result.returncode == 0, result
     result = jobs.run([simulate, *common, "--server.count=9", "--scaling=3..11"])
