@@ -127,8 +127,8 @@ SteadySteps steady_steps(const Cadence& cadence, int steps) {
            std::ssize(kinds) % steady.period != 0)
       kinds.push_back((std::ssize(kinds) + 1) % steady.period == 0 ? StepKind::averaging : StepKind::local);
   } else {
-    steady.period = 4;  // workers drift apart
-    kinds.assign(static_cast<std::size_t>(std::max(steps, 12)), StepKind::asynchronous);
+    steady.period = 8;  // workers drift apart
+    kinds.assign(static_cast<std::size_t>(std::max(steps, 24)), StepKind::asynchronous);
   }
   if (cadence.start() > 0) kinds.insert(kinds.begin(), 2, StepKind::synchronous);
   return steady;

@@ -18,6 +18,7 @@ ROLES = {
     "data.classes": "data_set",
     "data.dir": "data_set",
     "data.features": "data_set",
+    "data.hold-out": "data_set",
     "data.name": "data_set",
     "data.seed": "data_set",
     "data.targets": "data_set",
