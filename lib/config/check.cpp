@@ -143,10 +143,6 @@ void check_chunks(const RunOptions& options, std::vector<Violation>& violations)
         {"pipeline.warmup", number(pipeline.warmup), "belongs to pipeline.schedule=1f1b; the nearest is 1"});
 }
 
-}  // namespace
-
-namespace {
-
 /// What a search for a split cannot do.
 std::vector<Violation> against_choice(const RunOptions& options) {
   std::vector<Violation> violations;
