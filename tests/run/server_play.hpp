@@ -7,12 +7,15 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <vector>
 
 #include "partita/kernels/codec.hpp"
+#include "partita/results/checkpoint.hpp"
 #include "partita/step/turns.hpp"
 #include "players.hpp"
+#include "shared_folder.hpp"
 
 namespace partita::tests {
 
@@ -55,6 +58,34 @@ inline Served serve(const Case& c, const Trial& options, kernels::Backend& backe
   EXPECT_EQ(training.run({}), run::Outcome::complete);
   EXPECT_TRUE(replicas_are_identical(training));
   return {training.gather_parameters(state::Receivers::all), pushes_of(training)};
+}
+
+/// A training of 20 steps, and one that goes on behind step 10 from the checkpoint of another, in the same
+/// order of pushes: the same bits. `look` sees the second where it has just taken up the checkpoint.
+template <class Look>
+void expect_to_go_on(const Case& c, const Decomposition& d, kernels::Backend& backend, const Look& look) {
+  auto options = trial_of(c, d);
+  options.checkpoint.every = 5;
+  const SharedFolder shared;
+  const auto half = shared.path() / "half";
+  options.checkpoint.dir = shared.path() / "whole";
+  const auto whole = serve(c, options, backend);
+  options.replay = whole.pushes;
+  options.checkpoint.dir = half;
+  options.steps = 10;
+  serve(c, options, backend);
+  ASSERT_EQ(results::list_checkpoints(half).front(), 10);
+  const auto at = results::checkpoint_folder(half, 10);
+  const auto manifest = results::read_manifest(at);
+  options.checkpoint.dir = shared.path() / "rest";
+  options.steps = 20;
+  auto training = training_of(c.model, options, backend, world(), c.data);
+  training.restore(at, manifest, {});
+  look(training, at, manifest);
+  EXPECT_EQ(training.run({}), run::Outcome::complete);
+  const auto halves = training.gather_parameters(state::Receivers::all);
+  for (std::size_t i = 0; i < whole.parameters.size(); ++i)
+    EXPECT_EQ(halves[i].values, whole.parameters[i].values) << to_string(d);
 }
 
 /// The workers whose pushes each server took in steps [first, end), one after the other.

@@ -13,7 +13,6 @@
 #include "partita/step/traffic.hpp"
 #include "partita/step/turns.hpp"
 #include "server_play.hpp"
-#include "shared_folder.hpp"
 
 namespace partita::tests {
 namespace {
@@ -150,36 +149,19 @@ TEST(Servers, GoOnFromACheckpointBitByBit) {
   const auto c = cases()[1];
   const auto several = asynchronous(counts().back());
   for (const auto& servers : {Servers{.count = 1}, several[1], several[2]}) {
-    const auto d = with_servers(1, servers, OptimizerRule::adam);
-    auto options = trial_of(c, d);
-    options.checkpoint.every = 5;
-    const SharedFolder shared;
-    const auto half = shared.path() / "half";
-    options.checkpoint.dir = shared.path() / "whole";
-    const auto whole = serve(c, options, *backend);
-    options.replay = whole.pushes;
-    options.checkpoint.dir = half;
-    options.steps = 10;
-    serve(c, options, *backend);
-    ASSERT_EQ(results::list_checkpoints(half).front(), 10);
-    const auto at = results::checkpoint_folder(half, 10);
-    const auto manifest = results::read_manifest(at);
-    const auto more = servers.is_asynchronous ? world().size() - servers.count - 1 : 0;
-    EXPECT_EQ(manifest.first_update, -(10 - servers.synchronous_steps) * more) << "updates beyond one a step";
-    options.checkpoint.dir = shared.path() / "rest";
-    options.steps = 20;
-    auto training = training_of(c.model, options, *backend, world(), c.data);
-    training.restore(at, manifest, {});
-    EXPECT_EQ(training.run({}), run::Outcome::complete);
-    const auto halves = training.gather_parameters(state::Receivers::all);
-    for (std::size_t i = 0; i < whole.parameters.size(); ++i)
-      EXPECT_EQ(halves[i].values, whole.parameters[i].values) << to_string(d);
-    // On another grid: all ranks work.
-    auto without = options_for(c, topology::GridExtent{.data = world().size()}, OptimizerRule::adam);
-    auto others = training_of(c.model, without, *backend, world(), c.data);
-    others.restore(at, manifest, {});
-    EXPECT_EQ(others.run({}), run::Outcome::complete);
-    EXPECT_TRUE(replicas_are_identical(others));
+    const auto look = [&](const run::Training&, const std::filesystem::path& at,
+                          const results::Manifest& manifest) {
+      const auto more = servers.is_asynchronous ? world().size() - servers.count - 1 : 0;
+      EXPECT_EQ(manifest.first_update, -(10 - servers.synchronous_steps) * more)
+          << "updates beyond one a step";
+      // On another grid: all ranks work.
+      auto without = options_for(c, topology::GridExtent{.data = world().size()}, OptimizerRule::adam);
+      auto others = training_of(c.model, without, *backend, world(), c.data);
+      others.restore(at, manifest, {});
+      EXPECT_EQ(others.run({}), run::Outcome::complete);
+      EXPECT_TRUE(replicas_are_identical(others));
+    };
+    expect_to_go_on(c, with_servers(1, servers, OptimizerRule::adam), *backend, look);
   }
 }
 
