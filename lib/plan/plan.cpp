@@ -11,16 +11,22 @@
 namespace partita::plan {
 namespace {
 
-/// Of each stage; empty where all ranks are as the machine says.
-std::vector<Paces> paces_of_stages(const topology::GridExtent& grid, const machine::Machine& machine,
-                                   const std::map<int, double>& speed) {
+/// Of each stage, for samples of the busiest data rank: who has fewer is as much faster. Empty where all
+/// ranks are as the machine says.
+std::vector<Paces> paces_of_stages(const topology::GridExtent& grid, const step::Weights& weights,
+                                   const machine::Machine& machine, const std::map<int, double>& speed) {
   if (speed.empty() && machine.parts.empty()) return {};
+  const auto most = weights.empty() ? 1 : *std::ranges::max_element(weights);
   std::vector<Paces> slowest(static_cast<std::size_t>(grid.pipeline));
   for (int rank = 0; rank < grid.size(); ++rank) {
+    const auto at = topology::coordinate_of(grid, rank);
+    const auto weight = weights.empty() ? 1 : weights[static_cast<std::size_t>(at.data)];
+    if (weight == 0) continue;
     const auto found = speed.find(rank);
-    auto& of_stage = slowest[static_cast<std::size_t>(topology::coordinate_of(grid, rank).pipeline)];
+    auto& of_stage = slowest[static_cast<std::size_t>(at.pipeline)];
     auto& of_part = of_stage.try_emplace(machine.part_of(rank), INFINITY).first->second;
-    of_part = std::min(of_part, found == speed.end() ? 1 : found->second);
+    of_part = std::min(of_part, (found == speed.end() ? 1 : found->second) * static_cast<double>(most) /
+                                    static_cast<double>(weight));
   }
   return slowest;
 }
@@ -33,7 +39,7 @@ Cut cut_of(const topology::GridExtent& grid, const step::PipelineOptions& pipeli
   return {.stages = grid.pipeline,
           .chunks_of_stage = pipeline.chunks,
           .samples = (samples + pipeline.microbatches - 1) / pipeline.microbatches,
-          .paces = paces_of_stages(grid, machine, speed)};
+          .paces = paces_of_stages(grid, weights, machine, speed)};
 }
 
 /// Whether several ranks update the same parameters.

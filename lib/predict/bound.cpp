@@ -25,17 +25,26 @@ double flops_of_stage(const plan::Split& split, int stage) {
   return flops;
 }
 
-/// Of each part of the machine that ranks of a stage are, the last one.
-std::map<int, int> last_ranks(const topology::GridExtent& grid, int stage, const machine::Machine& machine) {
+/// Of each part of the machine that ranks of a stage are, one with most samples, of these the last.
+std::map<int, int> busiest_ranks(const step::Plan& plan, int stage, const machine::Machine& machine) {
+  const auto& grid = plan.grid;
   const auto rank_at = [&](int data, int tensor) {
     return topology::rank_of(grid, {.data = data, .pipeline = stage, .tensor = tensor});
   };
-  if (machine.parts.empty()) return {{0, rank_at(grid.data - 1, grid.tensor - 1)}};
-  std::map<int, int> last;
+  const auto weight_of = [&](int data) {
+    return plan.weights.empty() ? 1 : plan.weights[static_cast<std::size_t>(data)];
+  };
+  if (machine.parts.empty() && plan.weights.empty()) return {{0, rank_at(grid.data - 1, grid.tensor - 1)}};
+  std::map<int, int> busiest;
+  std::map<int, std::int64_t> most;
   for (int data = 0; data < grid.data; ++data)
-    for (int tensor = 0; tensor < grid.tensor; ++tensor)
-      last[machine.part_of(rank_at(data, tensor))] = rank_at(data, tensor);
-  return last;
+    for (int tensor = 0; tensor < grid.tensor; ++tensor) {
+      const int rank = rank_at(data, tensor), part = machine.part_of(rank);
+      if (weight_of(data) < most[part]) continue;
+      most[part] = weight_of(data);
+      busiest[part] = rank;
+    }
+  return busiest;
 }
 
 /// What rounds of a rank take if all others come early.
@@ -116,7 +125,7 @@ const RankBound::Alone& RankBound::last_of(const Candidate& candidate, const Sub
     key.insert(key.end(), {plan.partition[k], plan.partition[k + 1]});
   const auto [found, is_new] = known_[uncut.name()].try_emplace(std::move(key));
   if (is_new)
-    for (const auto& [part, rank] : last_ranks(plan.grid, stage, supposed_.machine)) {
+    for (const auto& [part, rank] : busiest_ranks(plan, stage, supposed_.machine)) {
       const auto last = alone(subject, rank, batch);
       auto& most = found->second;
       if (last.busy >= most.busy) most.length = last.length;

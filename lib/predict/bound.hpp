@@ -27,8 +27,9 @@ class RankBound {
   RankBound(const Supposed& supposed, const cost::JobTimes& kernels)
       : supposed_(supposed), kernels_(kernels) {}
 
-  /// What the last rank of the busiest stage, and of each part of the machine, takes for a step of so many
-  /// samples. None of its part has a larger share of channels and rows, and of the last micro-batch.
+  /// What a rank with most samples of the busiest stage, and of each part of the machine, takes for a step of
+  /// so many samples: of even shares the last one. None of its part has a larger share of channels and rows,
+  /// and of the last micro-batch.
   RankSeconds seconds(const Candidate&, const Subject&, std::int64_t batch);
   /// The same of one stage alone, that of most FLOPs: no more than the busiest.
   RankSeconds of_one_stage(const Candidate&, const Subject&, std::int64_t batch);

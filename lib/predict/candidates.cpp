@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "partita/base/number.hpp"
+#include "weights.hpp"
+
 namespace partita::predict {
 namespace {
 
@@ -57,6 +60,19 @@ void add_to_line(model::ModelText& text, std::size_t layer, const std::string& o
   if (layer < text.layers.size()) text.layers[layer] += ' ' + option;
 }
 
+/// "3x1000+250": three of a thousand and one of 250.
+std::string in_runs(const std::vector<double>& weights) {
+  std::string text;
+  for (auto first = weights.begin(); first != weights.end();) {
+    const auto end = std::find_if(first, weights.end(), [&](double weight) { return weight != *first; });
+    if (!text.empty()) text += '+';
+    if (end - first > 1) text += std::to_string(end - first) + 'x';
+    text += base::shortest(*first);
+    first = end;
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string Candidate::name() const {
@@ -68,7 +84,7 @@ std::string Candidate::name() const {
   if (placement > 1) text += ", placement " + std::to_string(placement);
   for (std::size_t k = 1; k + 1 < cut.size(); ++k)
     text += (k == 1 ? ", cut " : "|") + std::to_string(cut[k]);
-  return text;
+  return weights.empty() ? text : text + ", weights " + in_runs(weights);
 }
 
 config::RunOptions with(config::RunOptions run, const Candidate& candidate) {
@@ -80,6 +96,7 @@ config::RunOptions with(config::RunOptions run, const Candidate& candidate) {
                   .chunks = candidate.pipeline.chunks,
                   .warmup = candidate.pipeline.warmup};
   if (candidate.split) run.sync.split = *candidate.split;
+  if (!candidate.weights.empty()) run.weights = candidate.weights;
   run.train.accumulate = 1;  // all its micro-batches are said
   for (std::size_t l = 0; l < candidate.words.size(); ++l)
     if (auto& placement = run.model.layers[l].placement; placement.empty() && !candidate.words[l].empty()) {
@@ -161,12 +178,12 @@ std::optional<plan::Split> Splitter::split(const Candidate& candidate,
   if (placement != placements_.end()) known.placement = &placement->second;
   if (!candidate.cut.empty())
     known.partition = &candidate.cut;
-  else if (cuts != cuts_.end())
+  else if (cuts != cuts_.end() && candidate.weights.empty())
     known.partition = &cuts->second.front();
   auto split = config::split_for_training(with(run_, candidate), machine_, violations, known);
   if (!split || !violations.empty()) return std::nullopt;
   placements_.try_emplace(placing, split->plan.placement);
-  if (known.partition == nullptr)
+  if (known.partition == nullptr && candidate.weights.empty())
     cuts_.emplace(pipeline_of(candidate), plan::partitions_of(*split, speed_, machine_, choices_));
   return split;
 }
@@ -186,7 +203,24 @@ std::vector<Candidate> Splitter::variants_of(const Candidate& candidate) {
     all.push_back(candidate);
     all.back().cut = cuts[cut];
   }
+  for (std::size_t even = 0, variants = all.size(); even < variants; ++even)
+    if (auto weights = weights_for(all[even]); !weights.empty()) {
+      all.push_back(all[even]);
+      all.back().weights = std::move(weights);
+    }
   return all;
+}
+
+std::vector<double> Splitter::weights_for(const Candidate& candidate) {
+  const bool is_free =
+      run_.weights.empty() && !run_.measures_weights && !run_.train.deterministic && run_.server.count == 0;
+  if (!is_free || candidate.grid.data == 1 || !ranks_differ(candidate.grid, machine_, speed_)) return {};
+  std::vector<base::Violation> violations;
+  auto split = this->split(candidate, violations);
+  if (!split) return {};
+  const auto subject = subject_of(run_, std::move(*split), machine_, collective::AlgorithmTable::shipped());
+  if (!kernels_) kernels_.emplace(machine_, subject.execution, candidate.grid.size());
+  return balanced_weights(subject, machine_, speed_, *kernels_);
 }
 
 }  // namespace partita::predict

@@ -30,11 +30,12 @@ Bytes most_memory(const Subject& subject, const step::Roles& roles) {
 }
 
 /// All ranks on the data axis; as many on the tensor axis as a node has, and the others on the data axis;
-/// both as a run places them.
+/// both as a run places them, with even shares.
 std::string_view known_as(const Candidate& candidate, const machine::Machine& machine) {
   const auto& grid = candidate.grid;
   const auto node = machine.levels.empty() ? grid.size() : machine.levels.front().ranks;
-  if (grid.pipeline > 1 || candidate.placement > 1 || candidate.split) return "";
+  if (grid.pipeline > 1 || candidate.placement > 1 || candidate.split || !candidate.weights.empty())
+    return "";
   if (grid.tensor == 1) return "data alone";
   return grid.tensor == std::min(node, grid.size()) ? "tensor within a node" : "";
 }

@@ -12,7 +12,7 @@ import sys
 
 import numpy
 
-from slowed_ranks import Trainings, columns, jobs
+from slowed_ranks import Trainings, check_close, columns, jobs
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
 import partita
@@ -149,6 +149,20 @@ back, _ = result("moved", "--train.epochs=3", "--auto.replan=true", f"--checkpoi
 rows = columns(back["replans"])
 assert rows["step"].tolist() == [STEPS, 2 * STEPS] and rows["after"][1].decode() == before and rows["before"][1].decode() == after, rows
 assert back.attrs["restarts"] == 1 and len(back["steps/loss"]) == 3 * STEPS
+
+# Of one layer there are no stages: the slow rank keeps its place, and gets as many samples as it can take.
+shares, text = result("shares", "--train.epochs=3", "--auto.replan=true", "--grid.data=2", layers=["linear 5"])
+rows = columns(shares["replans"])
+after = rows["after"][0].decode()
+fast, slower = (int(weight) for weight in re.match(r"data=2 pipeline=1 tensor=1, weights (\d+)\+(\d+)$", after).groups())
+assert rows["step"].tolist() == [STEPS] and rows["before"][0] == b"data=2 pipeline=1 tensor=1", rows
+assert 0.1 < slower / fast < 0.3, after
+assert abs(rows["after_predicted_seconds"][0] / rows["after_measured_seconds"][0] - 1) < 0.01, rows
+assert rows["after_measured_seconds"][0] < 0.6 * rows["measured_seconds"][0], rows
+even, _ = result("even", "--train.epochs=3", "--grid.data=2", layers=["linear 5"])
+same({"samples": shares["steps/samples"][()]}, {"samples": even["steps/samples"][()]})
+check_close({"loss": shares["steps/loss"][()]}, {"loss": even["steps/loss"][()]}, 1e-5)
+check_close(parameters("shares"), parameters("even"), 1e-5)
 
 # Ranks that are all as slow keep the best grid, and ask once.
 stays, text = result("stays", "--train.epochs=3", "--grid.tensor=2", "--auto.replan=true", clocks=(slow, slow))

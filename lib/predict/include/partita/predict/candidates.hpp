@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "partita/config/options.hpp"
+#include "partita/cost/kernel_times.hpp"
 #include "partita/predict/prediction.hpp"
 
 namespace partita::predict {
@@ -25,10 +26,12 @@ struct Candidate {
   step::Partition cut = {};
   /// What ranks with the same parameters have shares of only; none: as the run says.
   std::optional<step::Split> split = {};
+  /// Of data ranks that are not equally fast, `grid.weights`; empty: as the run says.
+  std::vector<double> weights = {};
   friend bool operator==(const Candidate& a, const Candidate& b) { return a.name() == b.name(); }
-  /// "data=2 pipeline=4 tensor=1, 1f1b, 8 micro-batches, split of state, cut 3|5|9".
+  /// "data=2 pipeline=4 tensor=1, 1f1b, 8 micro-batches, split of state, cut 3|5|9, weights 1000+250".
   [[nodiscard]] std::string name() const;
-  /// The same grid and pipeline, placed and cut as a run chooses.
+  /// The same grid and pipeline, placed, cut and shared out as a run chooses.
   [[nodiscard]] Candidate without_variant() const {
     return {.grid = grid, .pipeline = pipeline, .split = split};
   }
@@ -60,7 +63,8 @@ class Splitter {
   std::optional<plan::Split> split(const Candidate&, std::vector<base::Violation>& violations);
 
   /// A candidate of `candidates_of`, then the same with each other of the best placements, and with each
-  /// other of the best cuts; itself alone where the run refuses it.
+  /// other of the best cuts; where data ranks are not equally fast, and the run says nothing else, each of
+  /// these with balanced weights, too. Itself alone where the run refuses it.
   std::vector<Candidate> variants_of(const Candidate&);
 
  private:
@@ -72,6 +76,8 @@ class Splitter {
     return {plane_of(c), c.placement, c.grid.pipeline, c.pipeline.chunks, c.pipeline.microbatches};
   }
   const std::vector<std::vector<std::string>>& words_for(const Candidate&);
+  /// With which data ranks compute equally long; empty where no weights do better.
+  std::vector<double> weights_for(const Candidate&);
 
   const config::RunOptions& run_;
   const machine::Machine& machine_;
@@ -80,6 +86,7 @@ class Splitter {
   std::map<Plane, std::vector<std::vector<std::string>>> words_;      ///< of the best placements
   std::map<std::pair<Plane, int>, step::ModelPlacement> placements_;  ///< with their place among the best
   std::map<Pipeline, std::vector<step::Partition>> cuts_;
+  std::optional<cost::JobTimes> kernels_;  ///< made where ranks differ
 };
 
 /// How each of so many ranks runs its programs on a machine.
