@@ -32,8 +32,10 @@ results::StepRow row_of(const predict::Prediction& prediction, step::StepKind ki
   const auto latest = std::ranges::find(kinds.rbegin(), kinds.rend(), kind);
   base::expect(latest != kinds.rend(), "each kind of a run's steps is predicted", to_string(kind));
   const auto step = static_cast<std::size_t>(kinds.rend() - latest - 1);
-  // Workers drift apart in asynchronous steps: the mean of a period.
-  const auto period = kind == step::StepKind::asynchronous ? prediction.simulation.steady.period : 1;
+  // Where steps of one kind are not equally long (workers drift apart, messages meet): the mean of a period.
+  const auto of_period = prediction.simulation.steady.period;
+  const bool are_of_kind = std::all_of(kinds.end() - of_period, kinds.end(), [&](auto k) { return k == kind; });
+  const auto period = are_of_kind ? of_period : 1;
   for (std::size_t r = 0; r < prediction.roles.by_rank.size(); ++r) {
     results::PhaseSeconds mean{};
     double all = 0;

@@ -77,6 +77,38 @@ void add_links(machine::Machine& machine, std::mt19937& random) {
   if (draw(0, 2) == 0) between.protocols[0].gap_seconds = 1e-6;
 }
 
+/// Where messages meet a step can be late and the next one catch up: what is predicted is what many steps take
+/// on average. Of some of these trainings one step in a few takes half of it.
+TEST(Predictions, AreWhatManyStepsTakeOnAverage) {
+  std::mt19937 random(11);
+  int predictions = 0, uneven = 0;
+  double most = 0;
+  for (int trial = 0; trial < 50; ++trial) {
+    const auto run = random_run(random);
+    auto machine = random_machine(random);
+    if (trial % 4 != 0) add_links(machine, random);
+    if (trial % 3 == 0) machine.progress = machine::Progress::polled;
+    const Supposed supposed{.machine = machine, .speed = {}};
+    int number = 0;
+    for (const auto& candidate : candidates_of(run, trial % 4 == 1 ? 8 : 4)) {
+      if (trial != 5 && trial != 6 && trial != 45) continue;
+      const auto subject = subject_of_candidate(run, candidate, machine);
+      if (++number % 7 != 0 || !subject) continue;
+      const auto of_many = predict(*subject, supposed, run.train.batch, 45).simulation;
+      const double average = static_cast<double>(of_many.end_of(44) - of_many.end_of(4)) * 1e-12 / 40;
+      const auto prediction = predict(*subject, supposed, run.train.batch, 3);
+      most = std::max(most, std::abs(prediction.step_seconds() / average - 1));
+      uneven += prediction.simulation.steps.size() > 3 ? 1 : 0;
+      ++predictions;
+    }
+  }
+  std::printf("%d predictions, %d of uneven steps; at most %.1f %% from the average of many steps\n",
+              predictions, uneven, 100 * most);
+  EXPECT_GT(uneven, 5);
+  EXPECT_LT(uneven, predictions);
+  EXPECT_LT(most, 0.1);
+}
+
 /// What a search says of plans all of which it simulates: no bound of one is above what it takes.
 void bound_all(int trials) {
   std::mt19937 random(11);

@@ -67,7 +67,8 @@ std::vector<RolePart> parts_of(const step::Program&, const machine::Machine&);
 /// out.
 machine::Picoseconds computing_time(const sim::Costs&, const step::Program&, int rank);
 
-/// Simulates `steps` steps, at least three, of `batch` samples. Instructions have spans on every rank where
+/// Simulates `steps` steps, at least three, of `batch` samples; more, whose mean the step is, where the last two
+/// are not equally long. Instructions have spans on every rank where
 /// the depth is full, else on the first data rank of each role. Who predicts often has times of kernels
 /// ready, of this machine, the subject's execution and as many ranks.
 Prediction predict(const Subject&, const Supposed&, std::int64_t batch, int steps,
