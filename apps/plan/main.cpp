@@ -37,11 +37,7 @@ int run_main(int argc, const char* const* argv) {
   if (input.has_work() && !own.write_all.empty())
     input.append(plan_app::check_plans_folder(own.write_all, input.options.overwrite));
   const auto& options = input.options;
-  if (input.has_work() && !config::has_usual_steps(options))
-    input.violations.push_back(config::about_cadence(
-        options, "partita-plan, whose bounds are those of data ranks and steps that are all alike"));
-  if (input.has_work() && options.sync.secure)
-    input.violations.push_back(config::about_secure("partita-plan"));
+  if (input.has_work()) input.append(config::against_choice(options, "partita-plan"));
   if (options.help)
     return std::cout << plan_app::usage() << config::help_text("partita-plan", options.help_topic),
            command_line::success;

@@ -24,7 +24,7 @@ std::string_view word_of(Fate fate) {
     case Fate::unshared:
       return ">= unshared";
     case Fate::bounded:
-      return ">= computes";
+      return ">= one rank";
     case Fate::too_large:
       return "too large";
     case Fate::impossible:
@@ -68,7 +68,8 @@ void print_line(std::ostream& out, const Line& line, int name_width, const Outco
     else
       out << std::setw(width) << "-";
   };
-  column(11, 1, mebibytes(o.memory), o.memory.value() > 0);
+  const double size = mebibytes(o.memory);
+  column(11, size < 1 ? 4 : size < 100 ? 2 : 1, size, o.memory.value() > 0);
   column(8, 1, 100 * o.idle_fraction, is_simulated(o));
   column(8, 1, 100 * o.bubble_fraction, is_simulated(o));
   column(9, 2, shown(o, options) / shown(best, options), true);
@@ -83,9 +84,10 @@ void print_counts(std::ostream& out, const predict::Plans& plans, const predict:
         << " simulated without sharing of links and without polling (unshared), which takes no longer";
   if (const auto n = plans.count(Fate::bounded))
     out << ", " << n
-        << (plans.is_certain
-                ? " ruled out, since one of their ranks alone is busy as long as the best takes or longer"
-                : " not simulated, and bounded by how long one of their ranks alone is busy");
+        << (options.objective == Objective::memory ? " not simulated, since their memory is known without"
+            : plans.is_certain
+                ? " ruled out, since one of their ranks alone takes as long as the best or longer"
+                : " not simulated, and bounded by what one of their ranks alone takes");
   if (const auto n = plans.count(Fate::too_large))
     out << ", " << n << " need more than " << *options.memory << " bytes";
   if (const auto n = plans.count(Fate::impossible)) out << ", " << n << " that the run refuses";

@@ -1,6 +1,7 @@
 /// Which options there are, and their bounds.
 #include "options.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 
@@ -47,6 +48,9 @@ void read_scaling(Options& options, std::vector<base::Violation>& violations) {
         {"scaling", text,
          "must be A..B with 1 <= A <= B <= " + std::to_string(most_ranks) + ", such as 1..4096"});
   options.scaling = {*first, *last};
+  if (options.line.has("ranks"))
+    violations.push_back(
+        {"ranks", options.line.own.at("ranks"), "is of one prediction, without --scaling=A..B"});
   for (const auto* const other : {"noise", "failures"})
     if (options.line.has(other))
       violations.push_back({other, options.line.own.at(other), "is of one prediction, without --scaling"});
@@ -76,18 +80,24 @@ void read_failures(Options& options, std::vector<base::Violation>& violations) {
   std::string twice;
   const auto values = base::values_of(in_small_letters(text), twice);
   NodeFailures failures;
-  bool sound = twice.empty() && values.contains("mtbf");
+  std::string wrong = twice.empty() ? "" : ": " + twice + " is given twice";
+  constexpr std::array<std::string_view, 3> names{"mtbf", "checkpoint", "restart"};
   for (const auto& [name, value] : values) {
     const auto seconds = number_in(value, name == "mtbf" ? 1e-3 : name == "checkpoint" ? 1e-9 : 0, 1e12);
-    sound = sound && seconds && (name == "mtbf" || name == "checkpoint" || name == "restart");
+    if (std::find(names.begin(), names.end(), name) == names.end())
+      wrong += (wrong.empty() ? ": '" : ", '") + name + "' is none of them" + base::did_you_mean(name, names);
+    else if (!seconds)
+      wrong += (wrong.empty() ? ": " : ", ") + name + "=" + value + " is no number of seconds" +
+               (name == "restart" ? " from 0" : " above 0");
     if (name == "mtbf") failures.mtbf_seconds = seconds.value_or(1);
     if (name == "checkpoint") failures.checkpoint_seconds = seconds;
     if (name == "restart") failures.restart_seconds = seconds;
   }
-  if (!sound) {
+  if (!values.contains("mtbf")) wrong += wrong.empty() ? ": mtbf is missing" : ", mtbf is missing";
+  if (!wrong.empty()) {
     violations.push_back(
         {"failures", text,
-         "must be mtbf=SECONDS [checkpoint=SECONDS] [restart=SECONDS], the first two above 0"});
+         "must be mtbf=SECONDS [checkpoint=SECONDS] [restart=SECONDS], the first two above 0" + wrong});
     return;
   }
   options.failures = failures;
@@ -157,7 +167,11 @@ Options parse(int argc, const char* const* argv, std::vector<base::Violation>& v
   if (options.line.has("scaling")) read_scaling(options, violations);
   if (options.line.has("export") || options.line.has("export-to")) read_export(options, violations);
   options.may_guess = !options.line.has("no-extrapolation");
-  if (options.line.has("what-if")) options.what_if = options.line.own.at("what-if");
+  if (options.line.has("what-if")) {
+    options.what_if = options.line.own.at("what-if");
+    if (options.what_if.find_first_not_of(" ;") == std::string::npos)
+      violations.push_back({"what-if", options.what_if, "names nothing, such as network.bandwidth=2x"});
+  }
   return options;
 }
 

@@ -144,27 +144,27 @@ void check_chunks(const RunOptions& options, std::vector<Violation>& violations)
 }
 
 /// What a search for a split cannot do.
-std::vector<Violation> against_choice(const RunOptions& options) {
+}  // namespace
+
+std::vector<Violation> against_choice(const RunOptions& options, const std::string& who) {
   std::vector<Violation> violations;
   if (options.train.batch_per_rank)
     violations.push_back(
-        {"strategy", "auto",
-         "excludes train.batch-per-rank: with every grid it would be another batch; give train.batch"});
+        {"train.batch-per-rank", number(*options.train.batch_per_rank),
+         "excludes " + who + ": with every grid it would be another batch; give train.batch"});
   if (!options.weights.empty() || options.measures_weights)
     violations.push_back(
         {"grid.weights", text_of_weights(options),
-         "excludes strategy=auto, which chooses how many data ranks there are; give a grid"});
+         "excludes " + who + ", which chooses how many data ranks there are, and their shares"});
   if (options.train.accumulate > 1 && !options.train.deterministic)
     violations.push_back({"train.accumulate", number(options.train.accumulate),
-                          "excludes strategy=auto, which chooses the micro-batches; the nearest is 1"});
-  if (options.sync.secure) violations.push_back(about_secure("strategy=auto"));
+                          "excludes " + who + ", which chooses the micro-batches; the nearest is 1"});
+  if (options.sync.secure) violations.push_back(about_secure(who));
   if (!has_usual_steps(options))
-    violations.push_back(about_cadence(
-        options, "strategy=auto, whose bounds are those of data ranks and steps that are all alike"));
+    violations.push_back(
+        about_cadence(options, who + ", whose bounds are those of data ranks and steps that are all alike"));
   return violations;
 }
-
-}  // namespace
 
 std::vector<Violation> fit_to_world(RunOptions& options, int world) {
   const bool has_grid = options.data_ranks || options.grid != topology::GridExtent{};
@@ -173,7 +173,7 @@ std::vector<Violation> fit_to_world(RunOptions& options, int world) {
       return {{"strategy", std::string(to_string(options.strategy)),
                "excludes grid keys: it fills in the grid for the number of ranks"}};
     if (options.strategy == Strategy::automatic)
-      if (auto violations = against_choice(options); !violations.empty()) return violations;
+      if (auto violations = against_choice(options, "strategy=auto"); !violations.empty()) return violations;
     options.grid = plan::grid_of(options.strategy, world, limits_of(options));
     options.data_ranks = options.grid.data;
   }

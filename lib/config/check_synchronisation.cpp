@@ -73,8 +73,9 @@ std::int64_t largest_rank(const model::ModelSpec& model) {
 void check_compression(const RunOptions& options, const plan::Request& request,
                        std::vector<Violation>& violations) {
   const auto& compression = request.compression;
-  if (!compression.is_on() || compression.is_secure() || request.grid.size() == 1) return;
-  const auto codec = compression.codec;
+  if (!compression.is_on() || request.grid.size() == 1) return;
+  const auto codec = options.sync.compression.codec;  // also where sync.secure takes its place
+  if (codec == kernels::Codec::none) return;
   const auto refuse = [&](const std::string& what) {
     violations.push_back({"sync.compress", std::string(to_string(codec)), what});
   };
@@ -149,6 +150,10 @@ void check_weights(const RunOptions& options, std::vector<Violation>& violations
   const std::string who = options.server.count > 0 ? "data ranks that take samples" : "data ranks";
   refuse(!options.measures_weights && count != workers,
          "are " + number(count) + ", but the " + who + " are " + number(workers) + "; give one for each");
+  constexpr double least = 1e-6;  // of the largest
+  refuse(
+      count > 0 && std::ranges::min(options.weights) < least * std::ranges::max(options.weights),
+      "has one below a millionth of the largest, as which it would count; the nearest is without that rank");
   refuse(options.measures_weights && options.server.count > 0,
          "excludes server.count, whose workers take even shares; the nearest is without it");
   refuse(options.train.deterministic,

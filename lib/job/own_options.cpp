@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "partita/base/nearest.hpp"
 #include "partita/config/option_words.hpp"
 #include "partita/job/files.hpp"
 #include "partita/job/training_job.hpp"
@@ -31,6 +32,8 @@ CommandLine split_command_line(int argc, const char* const* argv, std::span<cons
                                std::vector<base::Violation>& violations) {
   CommandLine line;
   line.run.emplace_back(argc > 0 ? argv[0] : "");
+  for (const auto& option : own)
+    line.known.push_back(option.name);
   for (auto& option : config::split_by_option({argv + std::min(argc, 1), argv + argc})) {
     const auto known = std::ranges::find(own, option.name, &OwnOption::name);
     if (known == own.end()) {
@@ -62,6 +65,9 @@ Input read_described_input(const CommandLine& line, int ranks, std::vector<base:
   DataSets sets;
   auto input =
       read_shared_input(count, words.data(), ranks > 0 ? ranks : ranks_of(options), sets, Kernels::described);
+  for (auto& violation : input.violations)  // of words that are no key of a run, nor nearly one
+    if (violation.message == "unknown key")
+      violation.message += base::did_you_mean(violation.key, line.known);
   input.violations.insert(input.violations.begin(), earlier.begin(), earlier.end());
   if (!input.has_work()) return input;
   written.push_back({"output", input.options.output, results::Use::writes});

@@ -34,7 +34,8 @@ results::StepRow row_of(const predict::Prediction& prediction, step::StepKind ki
   const auto step = static_cast<std::size_t>(kinds.rend() - latest - 1);
   // Where steps of one kind are not equally long (workers drift apart, messages meet): the mean of a period.
   const auto of_period = prediction.simulation.steady.period;
-  const bool are_of_kind = std::all_of(kinds.end() - of_period, kinds.end(), [&](auto k) { return k == kind; });
+  const bool are_of_kind =
+      std::all_of(kinds.end() - of_period, kinds.end(), [&](auto k) { return k == kind; });
   const auto period = are_of_kind ? of_period : 1;
   for (std::size_t r = 0; r < prediction.roles.by_rank.size(); ++r) {
     results::PhaseSeconds mean{};

@@ -201,6 +201,7 @@ std::optional<std::pair<plan::Split, double>> Replanner::first_possible(const pr
     std::vector<base::Violation> violations;
     auto split = config::split_for_training(options, input.machine, violations, {.speed = replan.speed});
     if (!split || name_of(*split) == name_of(split_)) continue;
+    if (split_.plan.keeps_residuals() && !split->plan.keeps_residuals()) continue;  // they would be lost
     for (const auto& more : {config::check_nodes(options, *split, job_.world.nodes()),
                              config::check_statistics(options, input.data->train.samples)})
       violations.insert(violations.end(), more.begin(), more.end());

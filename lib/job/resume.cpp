@@ -170,6 +170,18 @@ struct Trouble {
   std::vector<Violation> damaged, refused;
 };
 
+/// What codecs kept for later steps is a part of gradients that nobody has applied yet.
+std::vector<Violation> check_residuals(const std::filesystem::path& folder, const results::Manifest& manifest,
+                                       const Input& input) {
+  if (manifest.residuals.empty() || !input.split || input.split->plan.keeps_residuals()) return {};
+  const std::string was(to_string(options_of(manifest, input.options).sync.compression.codec));
+  return {
+      {"sync.compress", std::string(to_string(input.options.sync.compression.codec)),
+       "keeps no residuals on this grid, and those of sync.compress=" + was + " in " + folder.string() +
+           ", gradients that were not sent yet, would be lost; the nearest is " + was +
+           " on a grid whose ranks share parameters (one step with topk and sync.topk-ratio=1 sends them)"}};
+}
+
 /// Takes up the state of `resumed.step`.
 Trouble try_checkpoint(const Job& job, run::Training& training, Resumed& resumed) {
   const auto& options = job.input.options;
@@ -180,6 +192,8 @@ Trouble try_checkpoint(const Job& job, run::Training& training, Resumed& resumed
                                          identity_of(options, *job.input.data));
     for (auto& past : check_past(folder, manifest, options))
       wrong.push_back(std::move(past));
+    for (auto& lost : check_residuals(folder, manifest, job.input))
+      wrong.push_back(std::move(lost));
     if (!wrong.empty()) return {.refused = std::move(wrong)};
     for (const auto& d : config::differences(options_of(manifest, options), options))
       resumed.changes.push_back({.step = resumed.step, .key = d.key, .before = d.before, .after = d.after});
@@ -251,6 +265,7 @@ std::vector<Violation> check_resume(const Input& input) {
   append(results::check_identity("checkpoint.dir", found->folder, found->manifest.identity,
                                  identity_of(options, *input.data)));
   append(check_past(found->folder, found->manifest, options));
+  append(check_residuals(found->folder, found->manifest, input));
   const auto limit = options.train.steps_on(input.data->train.samples);
   const bool other = !is_same_run(*found, options);
   append(check_owner(*found, other, options));

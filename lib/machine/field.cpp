@@ -96,9 +96,22 @@ struct Reader {
   }
   std::string operator()(const Choice& value) const {
     *value.word = text;
-    if (std::ranges::find(value.words, text) != value.words.end()) return {};
-    const auto nearest = base::nearest_word(text, value.words);
-    return "must be " + listed(value.words, " or ") + (nearest.empty() ? "" : "; the nearest is " + nearest);
+    const auto refused = [](std::string_view word, std::span<const std::string_view> words,
+                            const std::string& where) -> std::string {
+      if (std::ranges::find(words, word) != words.end()) return {};
+      const auto nearest = base::nearest_word(word, words);
+      return where + "must be " + listed(words, " or ") +
+             (nearest.empty() ? "" : "; the nearest is " + nearest);
+    };
+    auto plus = value.marks.empty() ? std::string::npos : text.find('+');
+    auto why = refused(std::string_view(text).substr(0, plus), value.words, "");
+    while (why.empty() && plus != std::string::npos) {
+      const auto next = text.find('+', plus + 1);
+      why = refused(std::string_view(text).substr(plus + 1, next - plus - 1), value.marks,
+                    "what follows a '+' ");
+      plus = next;
+    }
+    return why;
   }
   std::string operator()(std::vector<std::int64_t>* value) const {
     const auto extents = extents_of(text);
@@ -140,7 +153,10 @@ struct Placeholder {
   std::string operator()(const kernels::Bytes*) const { return "BYTES"; }
   std::string operator()(const bool*) const { return "0|1"; }
   std::string operator()(const std::string*) const { return "TEXT"; }
-  std::string operator()(const Choice& choice) const { return listed(choice.words, "|"); }
+  std::string operator()(const Choice& choice) const {
+    constexpr std::size_t few = 5;
+    return choice.words.size() > few ? "WORD" : listed(choice.words, "|");
+  }
   std::string operator()(const std::vector<std::int64_t>*) const { return "AxB…"; }
 };
 

@@ -13,6 +13,49 @@ constexpr std::array<std::string_view, 2> movers{"independent", "polled"};
 
 constexpr std::array<std::string_view, 5> networks{"crossbar", "fat-tree", "torus", "dragonfly", "rails"};
 
+// What `cost::key_of` names; test `cost` holds all of its keys against these.
+constexpr std::array<std::string_view, 3> implementations{"cpu", "reference", "cuda"};
+constexpr std::array<std::string_view, 2> types{"float32", "float64"};
+constexpr std::array<std::string_view, 2> layouts{"nchw", "nhwc"};
+constexpr std::array<std::string_view, 23> kernels_of_steps{
+    "linear",    "conv",          "maxpool", "avgpool", "relu",   "tanh",   "flatten", "dropout",
+    "batchnorm", "cross-entropy", "mse",     "load",    "update", "norm",   "convert", "pack",
+    "unpack",    "combine",       "share",   "average", "encode", "decode", "idle"};
+constexpr std::array<std::string_view, 3> marks_of_kernels{"relu", "plain", "running"};
+constexpr std::array<std::string_view, 32> phases{"forward",
+                                                  "forward-statistics",
+                                                  "backward-activation",
+                                                  "backward-parameters",
+                                                  "backward-data",
+                                                  "backward-statistics",
+                                                  "input",
+                                                  "labels",
+                                                  "gradient",
+                                                  "gradient-finish",
+                                                  "sums",
+                                                  "sums-finish",
+                                                  "statistics",
+                                                  "finish",
+                                                  "outer",
+                                                  "reset",
+                                                  "sgd",
+                                                  "nesterov",
+                                                  "adam",
+                                                  "adamw",
+                                                  "lars",
+                                                  "lars-norms",
+                                                  "lamb",
+                                                  "lamb-norms",
+                                                  "bf16",
+                                                  "fp16",
+                                                  "int8",
+                                                  "sign",
+                                                  "topk",
+                                                  "powersgd",
+                                                  "powersgd-finish",
+                                                  "secure"};
+constexpr std::array<std::string_view, 2> marks_of_phases{"add", "residual"};
+
 constexpr std::array<std::string_view, 2> kinds_of_kernels{"products", "others"};
 constexpr std::array<std::string_view, 1> kinds_beside{"messages"};
 
@@ -129,11 +172,11 @@ Fields checkpoint(File& f, std::size_t) {
 Fields kernel(File& f, std::size_t line) {
   auto& row = f.machine.kernels[line];
   auto& key = row.key;
-  return {{"implementation", &key.implementation, true, true},
-          {"kernel", &key.kernel, true, true},
-          {"phase", &key.phase, optional, true},
-          {"type", &key.type, true, true},
-          {"layout", &key.layout, optional, true},
+  return {{"implementation", Choice{&key.implementation, implementations}, true, true},
+          {"kernel", Choice{&key.kernel, kernels_of_steps, marks_of_kernels}, true, true},
+          {"phase", Choice{&key.phase, phases, marks_of_phases}, optional, true},
+          {"type", Choice{&key.type, types}, true, true},
+          {"layout", Choice{&key.layout, layouts}, optional, true},
           {"shape", &key.shape, true, true},
           {"beyond", &key.beyond, optional, true},
           {"threads", &key.threads, optional, true},

@@ -16,6 +16,7 @@ namespace partita::machine {
 struct Choice {
   std::string* word;
   std::span<const std::string_view> words;
+  std::span<const std::string_view> marks = {};  ///< that may follow, each behind a '+'
 };
 
 /// A value of a statement, and where it lies. Numbers whose names end in `_per_second` are rates, and `taper`

@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "partita/machine/topology.hpp"
 #include "partita/machine/transfer_times.hpp"
 #include "partita/model/passes.hpp"
 #include "partita/step/alike.hpp"
@@ -97,7 +98,7 @@ RankBound::Alone RankBound::alone(const Subject& subject, int rank, std::int64_t
         for (const auto& round : costs.rounds(rank, program.transfers[id])) {
           transfer->second.first +=
               std::visit(Early({supposed_.machine, costs.setting->crowding}, rank), round);
-          ++transfer->second.second;
+          transfer->second.second += sim::weight_of(round);
         }
       alone.busy += core.start;
       alone.time += core.start;
@@ -151,6 +152,45 @@ RankSeconds RankBound::of_one_stage(const Candidate& candidate, const Subject& s
     if (flops_of_stage(subject.split, stage) > flops_of_stage(subject.split, most)) most = stage;
   const auto& last = last_of(candidate, subject, most, batch);
   return {.busy = machine::seconds_of(last.busy), .alone = machine::seconds_of(last.time)};
+}
+
+const std::vector<machine::Link>& RankBound::way(int from, int to) {
+  const auto [found, is_new] = ways_.try_emplace({from, to});
+  if (is_new) found->second = machine::links_between(supposed_.machine, from, to);
+  return found->second;
+}
+
+double RankBound::seconds_of_links(const Subject& subject, std::int64_t batch) {
+  if (!supposed_.machine.messages_meet()) return 0;
+  const auto roles = roles_of(subject);
+  const auto costs = sim::costs_on(supposed_.machine, roles.by_rank, batch, subject.site, kernels_);
+  std::map<const step::Program*, step::Alike> alike;
+  for (const auto& program : roles.programs)
+    alike.emplace(&program, step::alike(program));
+  std::map<machine::Link, std::int64_t> bytes;
+  for (std::size_t r = 0; r < roles.by_rank.size(); ++r) {
+    const int rank = static_cast<int>(r);
+    const auto& program = *roles.by_rank[r];
+    // Transfers that are alike send the same.
+    std::map<std::pair<int, std::int64_t>, std::pair<const step::Transfer*, std::int64_t>> counted;
+    for (const auto& i : program.instructions)
+      if (i.kind == step::Kind::start)
+        ++counted
+              .try_emplace(
+                  {alike.at(&program).transfers[*i.transfer], program.samples_of(i.microbatch, rank, batch)},
+                  &program.transfers[*i.transfer], 0)
+              .first->second.second;
+    for (const auto& [key, of_transfer] : counted)
+      for (const auto& round : costs.rounds(rank, *of_transfer.first))
+        if (const auto* const messages = std::get_if<sim::TimedMessages>(&round);
+            messages && messages->send_to)
+          for (const auto& link : way(rank, *messages->send_to))
+            bytes[link] += messages->sent_bytes.value() * of_transfer.second;
+  }
+  double longest = 0;
+  for (const auto& [link, carried] : bytes)
+    longest = std::max(longest, static_cast<double>(carried) / link.bytes_per_second);
+  return longest;
 }
 
 Length RankBound::length(const Candidate& candidate, const Subject& subject, std::int64_t batch) {

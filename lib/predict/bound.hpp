@@ -1,16 +1,18 @@
-/// What ranks take by themselves: no step of a split is shorter than what its busiest rank has to do.
+/// What ranks and links take by themselves: no step of a split is shorter than what its busiest rank has to
+/// do, and its busiest link to carry.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "partita/predict/candidates.hpp"
 
 namespace partita::predict {
 
-/// How much there is to a step: instructions, and rounds of their transfers.
+/// How much there is to a step: instructions, and rounds of their transfers by `sim::weight_of`.
 struct Length {
   std::int64_t instructions = 0, rounds = 0;
 };
@@ -34,6 +36,9 @@ class RankBound {
   /// The same of one stage alone, that of most FLOPs: no more than the busiest.
   RankSeconds of_one_stage(const Candidate&, const Subject&, std::int64_t batch);
 
+  /// What the busiest link takes for the bytes of a step of all ranks, where messages meet; else 0.
+  double seconds_of_links(const Subject&, std::int64_t batch);
+
   /// Of the step of all ranks, each of which counts as the last one of its stage.
   Length length(const Candidate&, const Subject&, std::int64_t batch);
 
@@ -48,10 +53,13 @@ class RankBound {
   const Alone& last_of(const Candidate&, const Subject&, int stage, std::int64_t batch);
   [[nodiscard]] Alone alone(const Subject&, int rank, std::int64_t batch) const;
 
+  const std::vector<machine::Link>& way(int from, int to);
+
   const Supposed& supposed_;
   const cost::JobTimes& kernels_;
   /// Of what has been asked for, by the plan without its cut: cuts have many stages in common.
   std::map<std::string, std::map<Stage, Alone>> known_;
+  std::map<std::pair<int, int>, std::vector<machine::Link>> ways_;  ///< by ranks
 };
 
 }  // namespace partita::predict

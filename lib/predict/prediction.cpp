@@ -52,15 +52,18 @@ double share_of_time(const Prediction& prediction, Picoseconds sim::RankStep::*w
   return whole > 0 ? part / whole : 0;
 }
 
-/// Whether the last two steps do not take equally long, from when the last rank ends one to when the last ends
-/// the next: messages that meet, and cores that poll, can delay one step and let the next one catch up.
+/// Whether the last two steps do not take equally long, from when the last rank ends one to when the last
+/// ends the next, or a rank has lost or caught up something: messages that meet, and cores that poll, can
+/// delay one step and let the next one do so.
 bool are_uneven(const sim::Simulation& simulation) {
-  constexpr double even = 0.01;
+  constexpr double even = 0.002;
   const int last = static_cast<int>(simulation.steps.size()) - 1;
   const auto duration = [&](int step) {
     return static_cast<double>(simulation.end_of(step) - simulation.end_of(step - 1));
   };
-  return std::abs(duration(last) - duration(last - 1)) > even * duration(last);
+  const auto step = static_cast<double>(simulation.step_duration());
+  return std::max(std::abs(duration(last) - duration(last - 1)), std::abs(duration(last) - step)) >
+         even * step;
 }
 
 /// At least so many steps, of which all but the first ones count.
@@ -157,7 +160,10 @@ Prediction predict(const Subject& subject, const Supposed& supposed, std::int64_
   };
   const auto& cadence = subject.split.plan.cadence;
   auto simulation = simulated(step::steady_steps(cadence, steps));
-  if (cadence.is_uniform() && are_uneven(simulation)) simulation = simulated(many_steps(cadence, steps));
+  constexpr std::int64_t most_rounds = 100'000;  // of steps of which more are taken
+  if (cadence.is_uniform() && are_uneven(simulation) &&
+      sim::rounds_of_step(roles.by_rank, costs) <= most_rounds)
+    simulation = simulated(many_steps(cadence, steps));
   return {.batch = batch,
           .roles = std::move(roles),
           .simulation = std::move(simulation),

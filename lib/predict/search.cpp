@@ -48,8 +48,9 @@ double filling(const Candidate& candidate) {
   return candidate.pipeline.schedule == step::Schedule::naive ? stages : (passes + stages - 1) / passes;
 }
 
-constexpr int few_ranks = 8;    ///< every plan that is simulated is in full depth
-constexpr int some_ranks = 64;  ///< every contender is, however many rounds it has
+constexpr double rounding = 1e-9;  ///< of times that are whole picoseconds
+constexpr int few_ranks = 8;       ///< every plan that is simulated is in full depth
+constexpr int some_ranks = 64;     ///< every contender is, however many rounds it has
 
 class Search {
  public:
@@ -138,7 +139,7 @@ class Search {
     }
     if (asks_for_memory()) outcome.memory = most_memory(*subject, roles_of(*subject));
     outcome.bound_seconds = seconds(outcome.epoch_bound_seconds, [&](std::int64_t batch) {
-      return rank_bound_.of_one_stage(candidate, *subject, batch).busy;
+      return rank_bound_.of_one_stage(candidate, *subject, batch).alone;
     });
     outcome.alone_seconds = rank_bound_.of_one_stage(candidate, *subject, run_.train.batch).alone;
     if (options_.memory && outcome.memory > *options_.memory) outcome.fate = Fate::too_large;
@@ -150,7 +151,7 @@ class Search {
     std::vector<base::Violation> none;
     const auto subject = *this->subject(outcome.candidate, none);
     outcome.bound_seconds = seconds(outcome.epoch_bound_seconds, [&](std::int64_t batch) {
-      return rank_bound_.seconds(outcome.candidate, subject, batch).busy;
+      return rank_bound_.seconds(outcome.candidate, subject, batch).alone;
     });
     outcome.alone_seconds = rank_bound_.seconds(outcome.candidate, subject, run_.train.batch).alone;
     put(number);
@@ -219,6 +220,22 @@ class Search {
     finished_.insert(pipeline_of(outcome));
   }
 
+  /// What is shown of a simulated plan besides its times.
+  void remember(Outcome& outcome, const Subject& subject, const step::Roles& roles) const {
+    if (!asks_for_memory()) outcome.memory = most_memory(subject, roles);
+  }
+
+  /// Bounds it by what links carry; whether it may still win, or is simulated in any case.
+  bool carries_in_time(Outcome& outcome, std::size_t number, const Subject& subject) {
+    double epoch = 0;
+    const double step = seconds(epoch, [&](std::int64_t batch) {
+      return rank_bound_.seconds_of_links(subject, batch) * (1 - rounding);
+    });
+    outcome.bound_seconds = std::max(outcome.bound_seconds, step);
+    outcome.epoch_bound_seconds = std::max(outcome.epoch_bound_seconds, epoch);
+    return may_win(number) || is_known(outcome) || is_missing(finished_, outcome);
+  }
+
   /// For the first time: where events alone know the machine, and ranks are many, without what they know.
   void simulate(Outcome& outcome, std::size_t number) {
     std::vector<base::Violation> none;
@@ -227,10 +244,12 @@ class Search {
     double step = 0, epoch = 0;
     const auto depth = ranks_ <= few_ranks ? sim::Depth::full : sim::Depth::unshared;
     const auto roles = predict_to(outcome, step, epoch, subject, depth);
-    if (!asks_for_memory()) outcome.memory = most_memory(subject, roles);
     ++simulated_;
     looked_at_.insert(pipeline_of(outcome));
-    if (depth == sim::Depth::full || !events_alone_.any()) return finish(outcome, number, step, epoch);
+    if (depth == sim::Depth::full || !events_alone_.any()) {
+      finish(outcome, number, step, epoch);
+      return remember(outcome, subject, roles);
+    }
     outcome.fate = Fate::unshared;
     outcome.bound_seconds = std::max(outcome.bound_seconds, step);
     outcome.epoch_bound_seconds = std::max(outcome.epoch_bound_seconds, epoch);
@@ -244,15 +263,21 @@ class Search {
     double step = 0, epoch = 0;
     const auto subject = *this->subject(outcome.candidate, none);
     if (ranks_ <= some_ranks) {
-      predict_to(outcome, step, epoch, subject, sim::Depth::full);
-      return finish(outcome, number, step, epoch);
+      if (!carries_in_time(outcome, number, subject)) return;
+      const auto roles = predict_to(outcome, step, epoch, subject, sim::Depth::full);
+      finish(outcome, number, step, epoch);
+      return remember(outcome, subject, roles);
     }
     const auto rounds = length_of(outcome, subject).rounds;
     const bool may_be_full = ranks_ <= static_cast<int>(sim::most_full_ranks) && rounds <= left_rounds_;
     if (may_be_full || left_rounds_ > 0) {
-      predict_to(outcome, step, epoch, subject, may_be_full ? sim::Depth::automatic : sim::Depth::classes);
+      const auto roles = predict_to(outcome, step, epoch, subject,
+                                    may_be_full ? sim::Depth::automatic : sim::Depth::classes);
       left_rounds_ -= rounds * running_ / ranks_;
-      if (is_shared_) return finish(outcome, number, step, epoch);
+      if (is_shared_) {
+        finish(outcome, number, step, epoch);
+        return remember(outcome, subject, roles);
+      }
     }
     contested_ = std::min(contested_, bound_of(outcome));
   }
@@ -263,9 +288,14 @@ class Search {
         if (auto& outcome = plans_.outcomes[o]; outcome.fate == Fate::unshared) {
           plans_.left_out = events_alone_;
           finish(outcome, o, outcome.bound_seconds, outcome.epoch_bound_seconds);
+          std::vector<base::Violation> none;
+          const auto subject = *this->subject(outcome.candidate, none);
+          remember(outcome, subject, roles_of(subject));
         }
     std::ranges::stable_sort(plans_.outcomes, {}, [&](const Outcome& o) {
-      return std::pair(static_cast<int>(o.fate), o.step_seconds ? value_of(o) : bound_of(o));
+      // Memory is known of plans that are not simulated, too.
+      const bool is_known = options_.objective == Objective::memory && o.fate < Fate::too_large;
+      return std::pair(is_known ? 0 : static_cast<int>(o.fate), o.step_seconds ? value_of(o) : bound_of(o));
     });
     if (plans_.count(Fate::simulated) == 0) return;
     const double best = value_of(plans_.outcomes.front());

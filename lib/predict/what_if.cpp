@@ -2,6 +2,7 @@
 #include "partita/predict/what_if.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "partita/base/nearest.hpp"
 #include "partita/base/number.hpp"
@@ -110,7 +111,9 @@ class Changes {
     const auto value = equals == std::string_view::npos ? "" : trimmed(change.substr(equals + 1));
     const auto digits = value.ends_with('x') ? value.substr(0, value.size() - 1) : value;
     const auto factor = base::number_of<double>(std::string(digits));
-    if (!factor || !(*factor >= 1 / most_factor && *factor <= most_factor)) {
+    if (!names_.insert(std::string(name)).second) {
+      refuse(change, "changes " + std::string(name) + " a second time");
+    } else if (!factor || !(*factor >= 1 / most_factor && *factor <= most_factor)) {
       refuse(change, "needs a factor from 1e-6 to 1e6, as in network.bandwidth=2x");
     } else if (name.starts_with("rank.")) {
       change_rank(change, name, *factor);
@@ -170,6 +173,7 @@ class Changes {
   Supposed& supposed_;
   int ranks_;
   std::vector<base::Violation>& violations_;
+  std::set<std::string> names_;  ///< that were changed
 };
 
 }  // namespace

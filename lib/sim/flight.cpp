@@ -65,6 +65,8 @@ std::optional<Picoseconds> Flight::advance(Picoseconds now, Picoseconds sees, co
   } else if (const auto* access = std::get_if<TimedAccess>(&round)) {
     took = access->time.access;
     ++flags_;
+    seen_members_ = 0;
+    latest_flag_ = 0;
   }
   clock_ = std::max(now, *others) + took;
   entered_ = false;
@@ -149,13 +151,14 @@ std::optional<Picoseconds> Flight::awaited() {
     return last;
   }
   const auto& access = std::get<TimedAccess>(round);
-  for (const int member : access.members) {
+  for (; seen_members_ < access.members.size(); ++seen_members_) {
+    const int member = access.members[seen_members_];
     if (member == rank_) continue;
     const auto& flags = meeting_->flags[meeting_->representative(member)];
     if (flags.size() <= flags_) return {};
-    last = std::max(last, flags[flags_] + access.time.flag);
+    latest_flag_ = std::max(latest_flag_, flags[flags_] + access.time.flag);
   }
-  return last;
+  return latest_flag_;
 }
 
 }  // namespace partita::sim

@@ -119,6 +119,9 @@ class Flight {
   Picoseconds start_, clock_;
   std::vector<Line> sent_, received_;
   std::size_t flags_ = 0;  ///< of rounds before
+  /// Of the round that was entered: the first members, whose flags are set, and the latest of these.
+  std::size_t seen_members_ = 0;
+  Picoseconds latest_flag_ = 0;
 };
 
 }  // namespace partita::sim

@@ -143,7 +143,8 @@ std::vector<Network::Notice> Network::end(Picoseconds now) {
 std::vector<LinkUse> Network::uses() const {
   std::vector<LinkUse> uses;
   const auto add = [&](const machine::Link& link, std::size_t number) {
-    uses.push_back({name_of(*machine_, link), flows_.busy(number), kernels::Bytes(flows_.bytes(number))});
+    uses.push_back({name_of(*machine_, link), flows_.busy(number), kernels::Bytes(flows_.bytes(number)),
+                    link.bytes_per_second});
   };
   if (!classes_)
     for (const auto& [link, number] : links_)

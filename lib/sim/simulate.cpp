@@ -49,12 +49,24 @@ Picoseconds Simulation::end_of(int step) const {
   return end;
 }
 
+Picoseconds Simulation::of_busiest_link() const {
+  double longest = 0;
+  for (const auto& link : links)
+    longest = std::max(longest, static_cast<double>(link.bytes.value()) / link.bytes_per_second);
+  return machine::picoseconds(longest / static_cast<double>(steps.size()));
+}
+
 Picoseconds Simulation::step_duration() const {
   const int last = static_cast<int>(steps.size()) - 1;
   const auto period = steady.period, all = period + steady.left_out;
   base::expect(last > period, "a steady state wants a period and two steps", steps.size());
+  if (std::ranges::count(steady.kinds, steady.kinds.back()) == std::ssize(steady.kinds)) {
+    Picoseconds longest = 0;
+    for (std::size_t rank = 0; rank < steps.back().size(); ++rank)
+      longest = std::max(longest, steps.back()[rank].end - (steps.end() - 1 - period)->at(rank).end);
+    return std::max(longest / period, of_busiest_link());
+  }
   const auto of_period = end_of(last) - end_of(last - static_cast<int>(period));
-  if (all == 1) return of_period;
   const auto usual = end_of(last - 1) - end_of(last - 2);  // as those that are left out
   return (of_period + usual * steady.left_out) / all;
 }
@@ -89,7 +101,8 @@ std::int64_t rounds_of_step(const step::ProgramsByRank& programs, const Costs& c
     const auto [known, is_new] = of_program.try_emplace(program, 0);
     if (is_new)
       for (const auto& transfer : program->transfers)
-        known->second += std::ssize(costs.rounds(rank, transfer));
+        for (const auto& round : costs.rounds(rank, transfer))
+          known->second += weight_of(round);
     rounds += known->second;
   }
   return rounds;

@@ -89,7 +89,7 @@ std::vector<StepKind> kinds_by_use(const Cadence& cadence) {
                      : cadence.is_delayed              ? StepKind::even
                      : cadence.servers.is_asynchronous ? StepKind::asynchronous
                                                        : StepKind::local;
-  std::ranges::stable_partition(kinds, [&](StepKind kind) { return kind == usual; });
+  std::stable_partition(kinds.begin(), kinds.end(), [&](StepKind kind) { return kind == usual; });
   return kinds;
 }
 

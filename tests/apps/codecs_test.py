@@ -7,6 +7,7 @@ import math
 import os
 import pathlib
 import re
+import shutil
 import sys
 import tempfile
 
@@ -103,6 +104,17 @@ with tempfile.TemporaryDirectory() as folder:
         assert (int(foreseen[1]) if foreseen else 0) == expected, (keys, foreseen)
     assert "codec state" not in run("--sync.compress=int8", "--dry-run").stdout  # alone a rank sends nothing
     assert run("--sync.compress=topk", "--sync.split=state", "--dry-run").returncode == 0
+
+    # Residuals of a checkpoint are a part of gradients: who keeps none would lose them.
+    kept = folder / "kept"
+    assert run("--sync.compress=topk", f"--checkpoint.dir={kept}", "--checkpoint.every=4", ranks=2).returncode == 0
+    shutil.rmtree(max(kept.iterdir(), key=lambda path: int(re.sub(r"\D", "", path.name) or 0)))
+    again = (f"--checkpoint.dir={kept}", "--resume")
+    for keys, ranks in ((("--sync.compress=none",), 2), (("--sync.compress=bf16",), 2), (("--sync.compress=topk",), 1),
+                        (("--sync.compress=topk", "--grid.data=1", "--grid.pipeline=2"), 2), (("--sync.compress=int8", "--sync.error-feedback=off"), 2)):
+        result = run(*keys, *again, ranks=ranks)
+        assert result.returncode == 2 and "those of sync.compress=topk in" in result.stderr and "would be lost" in result.stderr, (keys, result)
+    assert run("--sync.compress=powersgd", *again, ranks=2).returncode == 0
 
     result = jobs.run([compare, folder / "none-2.h5", folder / "int8-2.h5", "--no-gate"])
     assert result.returncode == 0 and "sync.compress" in result.stdout + result.stderr, result

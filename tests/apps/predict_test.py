@@ -233,5 +233,5 @@ with h5py.File(result) as file:
 ended = run(mpiexec, "-n", 2, train, *keys, "--grid.data=2", expected=2)
 assert "strategy" in ended.stderr and "excludes grid keys" in ended.stderr
 ended = run(mpiexec, "-n", 2, train, *keys, "--train.batch-per-rank=4", expected=2)
-assert "excludes train.batch-per-rank" in ended.stderr
+assert "train.batch-per-rank = 4: excludes strategy=auto" in ended.stderr
 print("auto searches, races and records")

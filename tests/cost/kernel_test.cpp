@@ -111,6 +111,47 @@ TEST(Kernel, OfTheSameKeyDoesTheSameWork) {
   EXPECT_GT(works.size(), 100U);
 }
 
+/// The grammar knows the words of every kernel.
+TEST(Kernel, CanStandInAMachineFile) {
+  const auto model = tests::model_of(
+      "2x8x8", {"conv 4 kernel=3", "batchnorm", "relu", "avgpool 2", "conv 4 kernel=2 bias=false", "relu",
+                "maxpool 2", "flatten", "dropout 0.2", "linear 8", "tanh", "linear 6"});
+  const plan::Request usual{.grid = {.data = 3}, .batch = 22, .pipeline = {.microbatches = 2}};
+  std::vector<plan::Request> requests{usual};
+  const auto request = [&]() -> plan::Request& { return requests.emplace_back(usual); };
+  request().grid = {.data = 2, .pipeline = 2, .tensor = 2};
+  request().grid = {.tensor = 3};
+  request().grains = 6;
+  request().norms = {.of_gradient = true, .of_tensors = true};
+  for (const auto split : {step::Split::state, step::Split::gradient, step::Split::parameter})
+    request().split = split;
+  for (const auto codec : {kernels::Codec::bf16, kernels::Codec::fp16, kernels::Codec::int8,
+                           kernels::Codec::sign, kernels::Codec::topk, kernels::Codec::powersgd})
+    for (const bool residuals : {false, true})
+      request().compression = {.codec = codec, .residuals = residuals};
+  request().compression = {.codec = kernels::Codec::secure};
+  request().cadence.is_delayed = true;
+  std::set<std::string> kernels;
+  for (const auto& asked : requests)
+    for (const auto rule : asked.norms.of_tensors ? std::vector{"lars", "lamb"}
+                                                  : std::vector{"sgd", "nesterov", "adam", "adamw"})
+      visit_step(model, asked, [&](const auto& program, const auto& i, std::int64_t samples) {
+        const auto key = key_of(program, i, samples, {.implementation = "reference", .optimizer = rule});
+        if (!kernels.insert(key.kernel + ' ' + key.phase + ' ' + key.type + key.layout).second) return;
+        auto machine = machine::Machine::shipped();
+        machine.kernels = {{.key = key,
+                            .runs = 1,
+                            .median_seconds = 1e-6,
+                            .lower_quartile_seconds = 1e-6,
+                            .upper_quartile_seconds = 1e-6}};
+        std::vector<base::Violation> violations;
+        machine::Machine::parse(machine.to_text(), violations);
+        for (const auto& violation : violations)
+          ADD_FAILURE() << key.kernel << ' ' << key.phase << ": " << to_string(violation);
+      });
+  EXPECT_GT(kernels.size(), 60U);
+}
+
 TEST(Kernel, IsAnotherOnceItDoesSomethingElse) {
   const auto first_forward = [](const std::string& line, std::int64_t batch, Execution execution = {}) {
     const auto model = tests::model_of("2x6x6", {line, "relu", "flatten", "linear 3"});

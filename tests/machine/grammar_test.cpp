@@ -247,6 +247,14 @@ TEST(MachineFile, RefusesFiguresThatCannotBe) {
               {"line 4: must have lower_quartile_seconds ≤ median_seconds ≤ upper_quartile_seconds"});
   expect_told(kernel + "shape=3 runs=1 median_seconds=0 lower_quartile_seconds=0 upper_quartile_seconds=3\n",
               {"line 4: median_seconds must be above 0"});
+  const std::string times = " runs=1 median_seconds=1 lower_quartile_seconds=1 upper_quartile_seconds=1\n";
+  expect_told("kernel implementation=cpuu kernel=gem phase=forwrd type=flot32 layout=nchv shape=4" + times,
+              {"line 4: implementation must be cpu or reference or cuda; the nearest is cpu",
+               "line 4: kernel must be linear or conv", "line 4: phase must be forward",
+               "line 4: type must be float32 or float64; the nearest is float32",
+               "line 4: layout must be nchw or nhwc; the nearest is nch"});
+  expect_told("kernel implementation=cpu kernel=linear+rellu phase=forward type=float32 shape=4" + times,
+              {"line 4: kernel what follows a '+' must be relu or plain or running; the nearest is relu"});
   expect_told("provenance origin=described cpu=\"no end\n",
               {"line 4: has a quotation mark that none closes"});
 }

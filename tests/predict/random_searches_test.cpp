@@ -77,8 +77,8 @@ void add_links(machine::Machine& machine, std::mt19937& random) {
   if (draw(0, 2) == 0) between.protocols[0].gap_seconds = 1e-6;
 }
 
-/// Where messages meet a step can be late and the next one catch up: what is predicted is what many steps take
-/// on average. Of some of these trainings one step in a few takes half of it.
+/// Where messages meet a step can be late and the next one catch up: what is predicted is what many steps
+/// take on average. Of some of these trainings one step in a few takes half of it.
 TEST(Predictions, AreWhatManyStepsTakeOnAverage) {
   std::mt19937 random(11);
   int predictions = 0, uneven = 0;

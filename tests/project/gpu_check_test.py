@@ -72,6 +72,13 @@ def check_verdicts(folder):
     result, pieces, _ = checked(folder, "correctness", test_cublas_on_gpu="echo 'SKIP: cuBLASLt cannot be used'; exit 77")
     assert result.returncode == 2 and "cuBLASLt cannot be used" in result.stderr, result
 
+    # One test of many that a system has nothing for is no skip of the program; all of them are.
+    one = "echo '[  SKIPPED ] HostPages.AreHuge (1 ms)'; echo '[  PASSED  ] 41 tests.'"
+    result, pieces, _ = checked(folder, "start", test_kernels=one)
+    assert result.returncode == 0 and pieces["kernels_on_cpu"].startswith("passed: [  SKIPPED ] HostPages"), (result, pieces)
+    result, pieces, _ = checked(folder, "start", test_kernels=one.replace("41", "0"))
+    assert result.returncode == 2 and pieces["kernels_on_cpu"].startswith("did NOT run: [  SKIPPED ] HostPages"), (result, pieces)
+
     # 77 is a skip, whatever words it comes with.
     result, pieces, _ = checked(folder, "start", "correctness", test_kernels="exit 77", test_cuda_gemm="echo no tensor cores; exit 77")
     assert result.returncode == 2 and pieces["kernels_on_cpu"].startswith("did NOT run: exit code 77"), (result, pieces)

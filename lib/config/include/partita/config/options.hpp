@@ -171,6 +171,8 @@ bool has_usual_steps(const RunOptions&);
 base::Violation about_cadence(const RunOptions&, const std::string& excluded);
 /// Likewise of sync.secure and a search for splits.
 base::Violation about_secure(const std::string& excluded);
+/// All that excludes a search for splits, by whom it is made: "strategy=auto".
+std::vector<base::Violation> against_choice(const RunOptions&, const std::string& who);
 
 /// Reads `--config FILE` and the command line, which wins. Appends every violation: unknown keys (with the
 /// nearest known one), keys given twice, numbers out of range, model lines. Keys that were refused keep their

@@ -20,6 +20,7 @@ struct OwnOption {
 struct CommandLine {
   std::map<std::string, std::string> own;  ///< what was given of them, by name; a switch is ""
   std::vector<std::string> run;            ///< the words that are left, the program's name first
+  std::vector<std::string_view> known;     ///< all own options that there are
   [[nodiscard]] bool has(const std::string& name) const { return own.contains(name); }
 };
 

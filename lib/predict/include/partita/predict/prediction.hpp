@@ -67,10 +67,10 @@ std::vector<RolePart> parts_of(const step::Program&, const machine::Machine&);
 /// out.
 machine::Picoseconds computing_time(const sim::Costs&, const step::Program&, int rank);
 
-/// Simulates `steps` steps, at least three, of `batch` samples; more, whose mean the step is, where the last two
-/// are not equally long. Instructions have spans on every rank where
-/// the depth is full, else on the first data rank of each role. Who predicts often has times of kernels
-/// ready, of this machine, the subject's execution and as many ranks.
+/// Simulates `steps` steps, at least three, of `batch` samples; more, whose mean the step is, where the last
+/// two are not equally long and have at most 100,000 rounds of transfers. Instructions have spans on every
+/// rank where the depth is full, else on the first data rank of each role. Who predicts often has times of
+/// kernels ready, of this machine, the subject's execution and as many ranks.
 Prediction predict(const Subject&, const Supposed&, std::int64_t batch, int steps,
                    sim::Depth = sim::Depth::full, const cost::JobTimes* = nullptr);
 

@@ -41,7 +41,7 @@ struct SearchOptions {
 enum class Fate {
   simulated,   ///< its predicted time stands against the others'
   unshared,    ///< simulated without what events alone know, which can make it slower but not faster
-  bounded,     ///< not simulated: one of its ranks is busy as long as the best or longer, or no room was left
+  bounded,     ///< not simulated: one of its ranks takes as long as the best or longer, or no room was left
   too_large,   ///< needs more memory than a rank has
   impossible,  ///< the run refuses it
 };

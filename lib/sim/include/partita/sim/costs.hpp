@@ -2,7 +2,10 @@
 /// from, a machine or a study of schedules, it does not know.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <functional>
+#include <iterator>
 #include <optional>
 #include <variant>
 #include <vector>
@@ -36,6 +39,12 @@ struct TimedWhole {
 };
 
 using TimedRound = std::variant<TimedMessages, TimedAccess, TimedWhole>;
+
+/// As how many rounds of messages it counts: in a window a rank hears of each other member.
+inline std::int64_t weight_of(const TimedRound& round) {
+  const auto* const access = std::get_if<TimedAccess>(&round);
+  return access ? std::max<std::int64_t>(1, std::ssize(access->members) - 1) : 1;
+}
 
 /// Of what the costs of a machine are made: from it the depths that do not ask for every rank learn which
 /// ranks are alike, and full depth which links messages share. Instructions of ranks of a role that are of

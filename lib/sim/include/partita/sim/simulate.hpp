@@ -57,6 +57,7 @@ struct LinkUse {
   std::string name;
   Picoseconds busy = 0;  ///< while messages were on it
   kernels::Bytes bytes{};
+  double bytes_per_second = 0;  ///< that it carries at most
   friend bool operator==(const LinkUse&, const LinkUse&) = default;
 };
 
@@ -75,7 +76,7 @@ struct Simulation {
   /// other.
   std::vector<std::vector<int>> served;
   /// Of `full`: what the last step hangs on, from when the last rank had ended the one before to when the
-  /// last rank has ended it: `step_duration` in all.
+  /// last rank has ended it: `step_duration` in all, where steps are even.
   CriticalPath critical_path;
 
   /// That were simulated by themselves, not by a representative.
@@ -83,8 +84,11 @@ struct Simulation {
   /// When the last rank ends a step.
   [[nodiscard]] Picoseconds end_of(int step) const;
   [[nodiscard]] Picoseconds makespan() const { return end_of(static_cast<int>(steps.size()) - 1); }
-  /// Of a step in the steady state, the mean of a period: between the ends of the last two, where steps are
-  /// alike. Wants a period and two steps.
+  /// What the busiest link takes for the bytes of a step, on average of all: no step is shorter for long.
+  [[nodiscard]] Picoseconds of_busiest_link() const;
+  /// Of a step in the steady state, the mean of a period. Where steps are alike, on the rank that takes
+  /// longest from end to end, but not less than the busiest link takes; else between the last ends. Wants a
+  /// period and two steps.
   [[nodiscard]] Picoseconds step_duration() const;
   /// Idle time of the last period ÷ (ranks × its time). Wants as much.
   [[nodiscard]] double idle_fraction() const;
@@ -112,8 +116,8 @@ inline constexpr std::int64_t most_full_rounds = 4'000'000;
 /// What of the machine only events know: full depth, and classes of few enough.
 LeftOut known_to_events_alone(const Costs&);
 
-/// Of the transfers of all ranks in a step, where ranks of a program have as many: for each, full depth has
-/// events.
+/// Of the transfers of all ranks in a step, each by its `weight_of`, where ranks of a program have as many:
+/// for each, full depth has events.
 std::int64_t rounds_of_step(const step::ProgramsByRank&, const Costs&);
 /// The same of some ranks.
 std::int64_t rounds_of_step(const step::ProgramsByRank&, const Costs&, const std::vector<int>& ranks);

@@ -50,6 +50,9 @@ struct Plan {
   Compression compression;
   Cadence cadence;
   Weights weights;
+
+  /// Whether ranks keep for later what codecs did not send.
+  [[nodiscard]] bool keeps_residuals() const { return compression.is_on() && compression.residuals; }
 };
 
 /// The axes over which the loss sums of a program must be added, those with one rank left out.
