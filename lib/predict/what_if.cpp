@@ -111,10 +111,10 @@ class Changes {
     const auto value = equals == std::string_view::npos ? "" : trimmed(change.substr(equals + 1));
     const auto digits = value.ends_with('x') ? value.substr(0, value.size() - 1) : value;
     const auto factor = base::number_of<double>(std::string(digits));
-    if (!names_.insert(std::string(name)).second) {
-      refuse(change, "changes " + std::string(name) + " a second time");
-    } else if (!factor || !(*factor >= 1 / most_factor && *factor <= most_factor)) {
+    if (!factor || !(*factor >= 1 / most_factor && *factor <= most_factor)) {
       refuse(change, "needs a factor from 1e-6 to 1e6, as in network.bandwidth=2x");
+    } else if (!names_.insert(std::string(name)).second) {
+      refuse(change, "changes " + std::string(name) + " a second time");
     } else if (name.starts_with("rank.")) {
       change_rank(change, name, *factor);
     } else if (!change_figure(name, *factor)) {

@@ -224,7 +224,7 @@ void search_for_epochs(int trials) {
 TEST(Search, FindsTheBestOfAllCandidates) { search_on_one_machine(32); }
 TEST(Search, FindsTheBestOfAllCandidatesOnSeveralMachines) { search_on_several_machines(12); }
 TEST(Search, CountsAllStepsOfAnEpoch) { search_for_epochs(3); }
-TEST(Search, BoundsNoPlanAboveWhatItTakes) { bound_all(24); }
+TEST(Search, BoundsNoPlanAboveWhatItTakes) { bound_all(9); }
 TEST(Exhaustive, BoundsNoPlanAboveWhatItTakes) { bound_all(400); }
 TEST(Exhaustive, FindsTheBestOfAllCandidates) { search_on_one_machine(320); }
 TEST(Exhaustive, FindsTheBestOfAllCandidatesOnSeveralMachines) { search_on_several_machines(80); }

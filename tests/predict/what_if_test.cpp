@@ -84,7 +84,7 @@ TEST(WhatIf, WhatNamesNothingIsRefused) {
           "netwrk.latency=2x; compute.speed; compute.speed=0; memory.bandwidth=nan; rank.1.speed=1e-300x; "
           "rank.4.speed=1; "
           "rank.x.speed=1; "
-          "rank.1.size=2; network.island.latency=2; =2",
+          "rank.1.size=2; network.island.latency=2; =2; compute.speed=2x; compute.speed=3x",
           4, violations);
   std::vector<std::string> told;
   for (const auto& violation : violations)
@@ -99,7 +99,8 @@ TEST(WhatIf, WhatNamesNothingIsRefused) {
       "rank.x.speed=1: must be rank.N.speed",
       "rank.1.size=2: must be rank.N.speed",
       "network.island.latency=2: names no figure of the machine",
-      "=2: names no figure of the machine"};
+      "=2: names no figure of the machine",
+      "compute.speed=3x: changes compute.speed a second time"};
   ASSERT_EQ(told.size(), expected.size()) << testing::PrintToString(told);
   for (std::size_t i = 0; i < told.size(); ++i)
     EXPECT_TRUE(told[i].starts_with(expected[i])) << told[i];
