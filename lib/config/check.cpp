@@ -155,7 +155,8 @@ std::vector<Violation> against_choice(const RunOptions& options, const std::stri
   if (!options.weights.empty() || options.measures_weights)
     violations.push_back(
         {"grid.weights", text_of_weights(options),
-         "excludes " + who + ", which chooses how many data ranks there are, and their shares"});
+         "excludes " + who +
+             ", which chooses how many data ranks there are, and their shares; the nearest is without it"});
   if (options.train.accumulate > 1 && !options.train.deterministic)
     violations.push_back({"train.accumulate", number(options.train.accumulate),
                           "excludes " + who + ", which chooses the micro-batches; the nearest is 1"});

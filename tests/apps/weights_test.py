@@ -60,10 +60,11 @@ try:
     refused("--grid.weights=1,2", "--train.deterministic=true", "--train.grains=8",
             lines=["grid.weights = 1,2: excludes train.deterministic=true, whose grains are even shares; the nearest is without it"])
     refused("--grid.weights=1,2", "--strategy=auto",
-            lines=["grid.weights = 1,2: excludes strategy=auto, which chooses how many data ranks there are; give a grid"])
+            lines=["grid.weights = 1,2: excludes strategy=auto, which chooses how many data ranks there are, and their shares; the nearest is without it"])
     # Nothing is measured where no epoch follows; without a file beside which checkpoints lie there is nothing to go on from.
     file, said = trainings.result("short", "--grid.weights=measured", "--train.steps=7", clocks=(same, slow))
     assert "replans" not in file and "weights" not in said, said
+    refused("--grid.weights=1e-7,1", lines=["grid.weights = 1e-07,1: has one below a millionth of the largest"])
     refused("--grid.weights=measured", lines=["grid.weights = measured: needs checkpoint.dir, or an output beside which the checkpoints lie"])
     refused("--train.accumulate=26", lines=["train.accumulate = 26: times 1 micro-batches is more than the largest share of the batch on a data "
                                             "rank; the nearest is 25"])
