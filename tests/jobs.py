@@ -17,6 +17,16 @@ def run(command, **options):
     return subprocess.run([word if isinstance(word, bytes) else str(word) for word in command], **options)
 
 
+def run_begun(command, sign, attempts=4):
+    """The same of a command that may be kept waiting before it begins, which it tells by `sign`: then it is started again."""
+    for attempt in range(attempts):
+        try:
+            return run(command, timeout=LIMIT_SECONDS / 6)
+        except subprocess.TimeoutExpired as late:
+            said = late.stdout or b""
+            assert attempt + 1 < attempts and sign not in (said if isinstance(said, str) else said.decode()), said
+
+
 def wait_for(what, happened, job=None, poll_seconds=0.01):
     """Until `happened()` is true, which is returned; fails where the job ends before, or nothing happens for very long."""
     until = time.monotonic() + LIMIT_SECONDS

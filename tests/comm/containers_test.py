@@ -17,12 +17,7 @@ if not possible:
     sys.exit(77)
 # Ranks that all are process 1 of their own namespace now and then keep each other waiting in MPI_Init (MPICH 4.0 over UCX), before any of
 # this project's code: such a start is made again.
-for attempt in range(4):
-    try:
-        run = jobs.run([mpiexec, "-n", "3", *alone, test], timeout=100)
-        break
-    except subprocess.TimeoutExpired as late:
-        assert attempt < 3 and b"[==========]" not in (late.stdout or b""), late.stdout
+run = jobs.run_begun([mpiexec, "-n", "3", *alone, test], sign="[==========]")
 assert run.returncode == 0 and "[  PASSED  ]" in run.stdout and "FAILED" not in run.stdout, (run.stdout[-2000:], run.stderr[-2000:])
 left = [name for name in os.listdir("/dev/shm") if name.startswith("partita-")]
 for name in left:  # of jobs that run beside this test, which hide theirs in a moment
